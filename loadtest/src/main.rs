@@ -1,0 +1,2 @@
+//! The judge: load generator and comparison.
+fn main() {}

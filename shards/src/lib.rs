@@ -1,0 +1,1 @@
+//! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.

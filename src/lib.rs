@@ -1,0 +1,3 @@
+//! Squall: request handlers on their own HTTP server, one io_uring shard per core.
+
+pub mod message;

@@ -1,0 +1,19 @@
+//! What a message is (RFC 9110 §6): the head of a request, the head of a response, and a body. Floor 0: no I/O, no clock,
+//! nothing that knows how HTTP/1 writes any of it down.
+//!
+//! A request's head keeps the received bytes in one buffer and its fields as spans into it, so that reading a request costs one
+//! copy and no allocation once the buffer has grown. A response's head holds the `http` crate's own names and values, which
+//! cannot contain CR, LF or NUL: an injection fails where the value is made, not where it is sent (RFC 9110 §5.5).
+
+mod body;
+mod date;
+mod headers;
+mod request;
+mod response;
+
+pub use body::{Body, BodyStream, BoxError};
+pub use date::HttpDate;
+pub use headers::Headers;
+pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+pub use request::{Fields, RequestHead, RequestHeadBuilder, TargetForm, Version};
+pub use response::ResponseHead;

@@ -1,0 +1,276 @@
+//! The head of a request: method, request-target, version and fields (RFC 9110 §6, RFC 9112 §3).
+//!
+//! Invariant: every [`Span`] lies inside `bytes`, names are stored in lower case, and everything but field values is visible
+//! ASCII. Only a [`RequestHeadBuilder`] writes a head, so the invariant is kept in this file.
+
+use http::Method;
+
+/// The version of HTTP/1 a request was made in (RFC 9112 §2.3). Higher minor versions are read as 1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Version {
+    /// HTTP/1.0: no chunked coding, closed after the response unless `keep-alive` was asked for.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+/// Which of the four forms the request-target had (RFC 9112 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TargetForm {
+    /// `/path?query`, the usual form.
+    #[default]
+    Origin,
+    /// `http://host/path?query`, as sent to proxies; its authority replaces `Host`.
+    Absolute,
+    /// `host:port`, for CONNECT only.
+    Authority,
+    /// `*`, for a server-wide OPTIONS.
+    Asterisk,
+}
+
+/// A range of a head's buffer. Heads are limited to far less than 4 GiB, so 32 bits do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Where one field line lies in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FieldSpan {
+    name: Span,
+    value: Span,
+}
+
+/// The head of one request, in one buffer that is used again for the next.
+#[derive(Debug, Clone, Default)]
+pub struct RequestHead {
+    bytes: Vec<u8>,
+    method: Method,
+    version: Version,
+    form: TargetForm,
+    target: Span,
+    authority: Span,
+    path: Span,
+    /// Without the `?`; `None` where the target had no `?` at all.
+    query: Option<Span>,
+    fields: Vec<FieldSpan>,
+}
+
+impl RequestHead {
+    /// Makes an empty head; nothing is allocated until it is filled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts to fill this head, forgetting what it held but keeping its memory.
+    pub fn rewrite(&mut self) -> RequestHeadBuilder<'_> {
+        self.bytes.clear();
+        self.fields.clear();
+        self.method = Method::GET;
+        self.version = Version::Http11;
+        self.form = TargetForm::Origin;
+        self.target = Span::default();
+        self.authority = Span::default();
+        self.path = Span::default();
+        self.query = None;
+        RequestHeadBuilder { head: self }
+    }
+
+    /// The method, as sent (methods are case-sensitive, RFC 9110 §9.1).
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The version the request was made in.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The form of the request-target.
+    #[must_use]
+    pub fn target_form(&self) -> TargetForm {
+        self.form
+    }
+
+    /// The request-target, byte for byte as sent.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.text(self.target)
+    }
+
+    /// The authority of an absolute-form or authority-form target, else the value of `Host`; empty where there is neither
+    /// (RFC 9112 §3.3).
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.text(self.authority)
+    }
+
+    /// The path, still percent-encoded, without the query. `*` for the asterisk-form, empty for the authority-form.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.text(self.path)
+    }
+
+    /// The query, still percent-encoded, without its `?`; `None` where the target has no `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.map(|span| self.text(span))
+    }
+
+    /// The fields, in the order received.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields { head: self }
+    }
+
+    /// Gives back memory beyond `bytes_max` bytes, so that one large head does not stay resident for ever.
+    pub fn shrink(&mut self, bytes_max: usize) {
+        if self.bytes.capacity() > bytes_max {
+            self.bytes = Vec::new();
+            self.fields = Vec::new();
+            self.rewrite();
+        }
+    }
+
+    fn slice(&self, span: Span) -> &[u8] {
+        self.bytes
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
+    }
+
+    fn text(&self, span: Span) -> &str {
+        str::from_utf8(self.slice(span)).unwrap_or_default()
+    }
+}
+
+/// The fields of a request, in the order received. Names are in lower case; values are bytes without surrounding blanks, and
+/// may hold 0x80–0xFF but no control character other than TAB (RFC 9110 §5.5).
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    head: &'a RequestHead,
+}
+
+impl<'a> Fields<'a> {
+    /// How many field lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.head.fields.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.fields.is_empty()
+    }
+
+    /// Every field line as (lower-case name, value), in the order received.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let head = self.head;
+        head.fields
+            .iter()
+            .map(move |field| (head.text(field.name), head.slice(field.value)))
+    }
+
+    /// Every value of the field `name` (any case), in the order received.
+    pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter()
+            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The first value of the field `name` (any case).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.get_all(name).next()
+    }
+
+    /// The first value of the field `name` (any case), if it is UTF-8.
+    #[must_use]
+    pub fn get_str(&self, name: &str) -> Option<&'a str> {
+        self.get(name).and_then(|value| str::from_utf8(value).ok())
+    }
+
+    /// Whether the comma-separated list in all lines of field `name` holds `token`, compared without case (RFC 9110 §5.6.1).
+    #[must_use]
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.get_all(name)
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|element| element.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+/// Fills a [`RequestHead`]: first the whole head's bytes in one copy, then spans into it. Offsets that lie outside the bytes
+/// read as empty rather than panic.
+#[derive(Debug)]
+pub struct RequestHeadBuilder<'a> {
+    head: &'a mut RequestHead,
+}
+
+impl RequestHeadBuilder<'_> {
+    /// Copies the head as received; all later offsets are counted from its first byte.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.head.bytes.extend_from_slice(bytes);
+        self
+    }
+
+    /// Sets the method.
+    pub fn method(&mut self, method: Method) -> &mut Self {
+        self.head.method = method;
+        self
+    }
+
+    /// Sets the version.
+    pub fn version(&mut self, version: Version) -> &mut Self {
+        self.head.version = version;
+        self
+    }
+
+    /// Sets the request-target and its form. The caller has checked that it is visible ASCII.
+    pub fn target(&mut self, form: TargetForm, target: core::ops::Range<usize>) -> &mut Self {
+        self.head.form = form;
+        self.head.target = span(target);
+        self
+    }
+
+    /// Sets the authority: of the target where it has one, else of the `Host` field.
+    pub fn authority(&mut self, authority: core::ops::Range<usize>) -> &mut Self {
+        self.head.authority = span(authority);
+        self
+    }
+
+    /// Sets the path and the query (without its `?`).
+    pub fn path(&mut self, path: core::ops::Range<usize>, query: Option<core::ops::Range<usize>>) -> &mut Self {
+        self.head.path = span(path);
+        self.head.query = query.map(span);
+        self
+    }
+
+    /// Adds one field line and turns its name to lower case. The caller has checked that the name is a token.
+    pub fn field(&mut self, name: core::ops::Range<usize>, value: core::ops::Range<usize>) -> &mut Self {
+        if let Some(name) = self.head.bytes.get_mut(name.clone()) {
+            name.make_ascii_lowercase();
+        }
+        self.head.fields.push(FieldSpan {
+            name: span(name),
+            value: span(value),
+        });
+        self
+    }
+}
+
+fn span(range: core::ops::Range<usize>) -> Span {
+    Span {
+        start: offset(range.start),
+        end: offset(range.end),
+    }
+}
+
+/// An offset past 4 GiB cannot come from a head within any limit; it reads as an empty span.
+fn offset(offset: usize) -> u32 {
+    u32::try_from(offset).unwrap_or(u32::MAX)
+}
