@@ -1,1 +1,3 @@
 //! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.
+
+pub mod placement;
