@@ -1,3 +1,9 @@
 //! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.
 
 pub mod placement;
+pub mod preflight;
+#[cfg_attr(not(test), expect(dead_code, reason = "the listener uses it"))]
+#[expect(unsafe_code, reason = "SO_ATTACH_REUSEPORT_CBPF has no safe wrapper in any crate")]
+mod sys;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,362 @@
+//! The system calls that have no home elsewhere, and the one among them that no safe crate offers.
+//!
+//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
+//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, which neither socket2 nor rustix has; everything else below goes through
+//! rustix and is safe.
+//!
+//! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+pub(crate) use rustix::process::{Resource, Rlimit};
+
+/// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
+pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
+
+/// The most shards one steering program can serve: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a shard costs
+/// two, and three are spent once.
+pub(crate) const STEERED_SHARDS_MAX: usize = 2046;
+
+/// Sends each new connection of a SO_REUSEPORT group to the shard pinned to the CPU that received it.
+///
+/// `cpus[i]` is the CPU of the shard whose socket joined the group as number `i`: the kernel numbers the sockets in the
+/// order in which they were bound. A connection received on any other CPU goes to socket `cpu % cpus.len()`, and a
+/// number the group does not have falls back to the kernel's hash. One call on any socket of the group is enough.
+///
+/// When a socket leaves the group, the kernel moves the last one to its number, so the shards must close their
+/// listeners together or accept that steering is wrong from then on (connections still arrive, at another shard).
+///
+/// # Errors
+///
+/// `InvalidInput` if `cpus` is empty, longer than [`STEERED_SHARDS_MAX`], or names a CPU twice: the second shard on
+/// that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
+pub(crate) fn reuseport_steer(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
+    let mut program: Vec<libc::sock_filter> = steering_program(cpus)?
+        .into_iter()
+        .map(Instruction::to_kernel)
+        .collect();
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| invalid("the steering program is too long"))?,
+        filter: program.as_mut_ptr(),
+    };
+    let filter_bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>())
+        .map_err(|_| invalid("the steering program cannot be described to the kernel"))?;
+    // SAFETY: `listener` is borrowed, so its descriptor is open for the whole call. `SO_ATTACH_REUSEPORT_CBPF` reads
+    // one `sock_fprog`, which `filter` is, of exactly the length given. `filter.filter` points to `filter.len`
+    // initialised instructions owned by `program`, which outlives the call. The kernel copies them and keeps no pointer.
+    let status = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const filter).cast(),
+            filter_bytes,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Raises the soft limit of a resource to its hard limit, which needs no privilege.
+///
+/// Returns the limit before and the limit now; they are equal if there was nothing to raise or the kernel refused.
+pub(crate) fn raise_to_hard(resource: Resource) -> (Rlimit, Rlimit) {
+    let before = rustix::process::getrlimit(resource);
+    if before.current != before.maximum {
+        let wanted = Rlimit {
+            current: before.maximum,
+            maximum: before.maximum,
+        };
+        if let Err(error) = rustix::process::setrlimit(resource, wanted) {
+            tracing::warn!(?resource, %error, "the soft limit could not be raised to the hard limit");
+        }
+    }
+    (before, rustix::process::getrlimit(resource))
+}
+
+/// Returns the connections that wait in a listener's backlog, and ends when the backlog is empty.
+///
+/// For a graceful stop: those peers have been told that they are connected, so they are served before the listener is
+/// closed. The listener is made non-blocking and stays so; a multishot accept on it must have been cancelled before.
+/// Peers may connect as fast as they are taken out, so the caller bounds how many it takes.
+///
+/// # Errors
+///
+/// The kernel's refusal to make the listener non-blocking. An item is an error if the kernel has no descriptor left
+/// (`EMFILE`, `ENFILE`) or no memory, after which the iterator ends.
+pub(crate) fn queued_connections(listener: BorrowedFd<'_>) -> io::Result<QueuedConnections<'_>> {
+    rustix::io::ioctl_fionbio(listener, true)?;
+    Ok(QueuedConnections {
+        listener: Some(listener),
+    })
+}
+
+/// The iterator of [`queued_connections`].
+#[derive(Debug)]
+pub(crate) struct QueuedConnections<'a> {
+    listener: Option<BorrowedFd<'a>>,
+}
+
+impl Iterator for QueuedConnections<'_> {
+    type Item = io::Result<OwnedFd>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let listener = self.listener?;
+        loop {
+            match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
+                Ok(connection) => return Some(Ok(connection)),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => {
+                    self.listener = None;
+                    return None;
+                }
+                Err(error) => {
+                    self.listener = None;
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+    }
+}
+
+/// Returns the longest backlog the kernel grants a listener (`net.core.somaxconn`), in connections.
+///
+/// A longer one asked of listen(2) is cut to this silently, a shorter one drops connections in a burst for no gain.
+pub(crate) fn listen_backlog() -> i32 {
+    fs::read_to_string("/proc/sys/net/core/somaxconn")
+        .ok()
+        .and_then(|text| parse_somaxconn(&text))
+        .unwrap_or(LISTEN_BACKLOG_FALLBACK)
+}
+
+fn parse_somaxconn(text: &str) -> Option<i32> {
+    text.trim().parse().ok().filter(|backlog| *backlog > 0)
+}
+
+/// One classic BPF instruction, in the kernel's words: what to do, how far to jump if true or false, and a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    if_true: u8,
+    if_false: u8,
+    constant: u32,
+}
+
+const LOAD_WORD: u16 = 0x20;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const REMAINDER: u16 = 0x94;
+const RETURN_CONSTANT: u16 = 0x06;
+const RETURN_ACCUMULATOR: u16 = 0x16;
+
+/// Where a classic BPF program finds the number of the CPU it runs on: `SKF_AD_OFF + SKF_AD_CPU`.
+const CPU_NUMBER: u32 = 0xffff_f024;
+
+impl Instruction {
+    const fn new(code: u16, constant: u32) -> Self {
+        Self {
+            code,
+            if_true: 0,
+            if_false: 0,
+            constant,
+        }
+    }
+
+    const fn to_kernel(self) -> libc::sock_filter {
+        libc::sock_filter {
+            code: self.code,
+            jt: self.if_true,
+            jf: self.if_false,
+            k: self.constant,
+        }
+    }
+}
+
+/// Writes the program of [`reuseport_steer`]: load the CPU; for each shard, return its number if the CPU is its own;
+/// else return the CPU modulo the number of shards.
+fn steering_program(cpus: &[usize]) -> io::Result<Vec<Instruction>> {
+    if cpus.is_empty() || cpus.len() > STEERED_SHARDS_MAX {
+        return Err(invalid("steering by CPU needs between 1 and 2046 shards"));
+    }
+    let shards = u32::try_from(cpus.len()).map_err(|_| invalid("steering by CPU needs at most 2046 shards"))?;
+    let mut program = vec![Instruction::new(LOAD_WORD, CPU_NUMBER)];
+    for (shard, (position, cpu)) in (0..shards).zip(cpus.iter().enumerate()) {
+        if cpus.iter().take(position).any(|earlier| earlier == cpu) {
+            return Err(invalid("steering by CPU needs every shard on a CPU of its own"));
+        }
+        let cpu = u32::try_from(*cpu).map_err(|_| invalid("a CPU number does not fit into 32 bits"))?;
+        program.push(Instruction {
+            if_false: 1,
+            ..Instruction::new(JUMP_IF_EQUAL, cpu)
+        });
+        program.push(Instruction::new(RETURN_CONSTANT, shard));
+    }
+    program.push(Instruction::new(REMAINDER, shards));
+    program.push(Instruction::new(RETURN_ACCUMULATOR, 0));
+    Ok(program)
+}
+
+fn invalid(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::os::fd::AsFd as _;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    /// Runs a steering program as the kernel would on the given CPU.
+    fn run(program: &[Instruction], cpu: u32) -> u32 {
+        let mut accumulator = 0;
+        let mut position = 0;
+        loop {
+            let instruction = program[position];
+            position += 1;
+            match instruction.code {
+                LOAD_WORD => {
+                    assert_eq!(instruction.constant, CPU_NUMBER);
+                    accumulator = cpu;
+                }
+                JUMP_IF_EQUAL => {
+                    let equal = accumulator == instruction.constant;
+                    position += usize::from(if equal {
+                        instruction.if_true
+                    } else {
+                        instruction.if_false
+                    });
+                }
+                REMAINDER => accumulator %= instruction.constant,
+                RETURN_CONSTANT => return instruction.constant,
+                RETURN_ACCUMULATOR => return accumulator,
+                other => panic!("no such instruction: {other:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_instruction_codes_are_the_kernels() {
+        let code = |parts: &[u32]| u16::try_from(parts.iter().sum::<u32>()).unwrap();
+        assert_eq!(LOAD_WORD, code(&[libc::BPF_LD, libc::BPF_W, libc::BPF_ABS]));
+        assert_eq!(JUMP_IF_EQUAL, code(&[libc::BPF_JMP, libc::BPF_JEQ, libc::BPF_K]));
+        assert_eq!(REMAINDER, code(&[libc::BPF_ALU, libc::BPF_MOD, libc::BPF_K]));
+        assert_eq!(RETURN_CONSTANT, code(&[libc::BPF_RET, libc::BPF_K]));
+        assert_eq!(RETURN_ACCUMULATOR, code(&[libc::BPF_RET, libc::BPF_A]));
+        assert_eq!(CPU_NUMBER, (libc::SKF_AD_OFF + libc::SKF_AD_CPU).cast_unsigned());
+        assert_eq!(
+            1 + 2 * STEERED_SHARDS_MAX + 2 + 1,
+            usize::try_from(libc::BPF_MAXINSNS).unwrap()
+        );
+    }
+
+    #[test]
+    fn every_pinned_cpu_maps_to_its_shard_and_every_other_one_to_some_shard() {
+        let program = steering_program(&[2, 3, 7]).unwrap();
+        assert_eq!([2, 3, 7].map(|cpu| run(&program, cpu)), [0, 1, 2]);
+        assert_eq!([0, 1, 4, 5, 6, 8].map(|cpu| run(&program, cpu)), [0, 1, 1, 2, 0, 2]);
+        let largest: Vec<usize> = (0..STEERED_SHARDS_MAX).rev().collect();
+        assert_eq!(run(&steering_program(&largest).unwrap(), 0), 2045);
+    }
+
+    #[test]
+    fn a_placement_that_cannot_be_steered_is_refused() {
+        let too_many: Vec<usize> = (0..=STEERED_SHARDS_MAX).collect();
+        for cpus in [&[][..], &[1, 1], &[usize::MAX], &too_many] {
+            assert_eq!(steering_program(cpus).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+
+    fn reuseport_listener(address: SocketAddr) -> TcpListener {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(listen_backlog()).unwrap();
+        socket.into()
+    }
+
+    #[test]
+    fn a_connection_reaches_the_listener_of_the_cpu_it_came_in_on() {
+        let cpus: Vec<usize> = core_affinity::get_core_ids()
+            .unwrap()
+            .iter()
+            .map(|core| core.id)
+            .take(4)
+            .collect();
+        let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
+        let address = first.local_addr().unwrap();
+        let mut listeners = vec![first];
+        listeners.extend(cpus.iter().skip(1).map(|_| reuseport_listener(address)));
+        reuseport_steer(listeners[0].as_fd(), &cpus).unwrap();
+        for (expected, &cpu) in cpus.iter().enumerate() {
+            // On the loopback device a segment is received on the CPU that sent it.
+            let clients: Vec<TcpStream> = std::thread::spawn(move || {
+                assert!(core_affinity::set_for_current(core_affinity::CoreId { id: cpu }));
+                (0..8).map(|_| TcpStream::connect(address).unwrap()).collect()
+            })
+            .join()
+            .unwrap();
+            let mut accepted = vec![0; listeners.len()];
+            // The last segment of a handshake may be on its way when the client calls itself connected.
+            while accepted.iter().sum::<usize>() < clients.len() {
+                for (count, listener) in accepted.iter_mut().zip(&listeners) {
+                    *count += queued_connections(listener.as_fd())
+                        .unwrap()
+                        .map(Result::unwrap)
+                        .count();
+                }
+            }
+            assert_eq!(accepted[expected], clients.len(), "CPU {cpu}: {accepted:?}");
+        }
+    }
+
+    #[test]
+    fn steering_a_socket_outside_a_reuseport_group_is_an_error() {
+        let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let error = reuseport_steer(alone.as_fd(), &[0]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn a_backlog_is_drained_to_its_end_without_blocking() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert_eq!(queued_connections(listener.as_fd()).unwrap().count(), 0);
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut peers: Vec<SocketAddr> = Vec::new();
+        while peers.len() < clients.len() {
+            let queued = queued_connections(listener.as_fd()).unwrap();
+            peers.extend(queued.map(|connection| TcpStream::from(connection.unwrap()).peer_addr().unwrap()));
+        }
+        let mut expected: Vec<SocketAddr> = clients.iter().map(|client| client.local_addr().unwrap()).collect();
+        peers.sort();
+        expected.sort();
+        assert_eq!(peers, expected);
+    }
+
+    #[test]
+    fn draining_something_that_does_not_listen_reports_the_error_once() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let items: Vec<_> = queued_connections(stream.as_fd()).unwrap().collect();
+        assert_eq!(items.len(), 1);
+        assert_eq!(items[0].as_ref().unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn somaxconn_is_read_as_the_kernel_writes_it() {
+        assert_eq!(parse_somaxconn("4096\n"), Some(4096));
+        for nonsense in ["", "0\n", "-1\n", "4096 1", "99999999999"] {
+            assert_eq!(parse_somaxconn(nonsense), None, "{nonsense:?}");
+        }
+        assert!(listen_backlog() > 0);
+    }
+}

@@ -1,0 +1,71 @@
+//! Helpers of this package's tests: a test that runs itself again in a child process, and waiting for a future.
+//!
+//! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process, so a test of them
+//! does its work in a child: the test binary, started again for that one test.
+
+use std::env;
+use std::pin::pin;
+use std::process::Command;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+/// Tells the test in a child process what it is to do; it is not set in the test process itself.
+const CHILD_ROLE: &str = "SQUALL_SHARDS_CHILD_ROLE";
+
+/// Returns the command that runs one test again, alone, in a child process that plays `role`.
+///
+/// `module` is the caller's `module_path!()`, `test` the name of the test function.
+pub(crate) fn child(module: &str, test: &str, role: &str) -> Command {
+    let (_package, module) = module
+        .split_once("::")
+        .expect("a test lives in a module of this package");
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
+        .args([
+            &format!("{module}::{test}"),
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(CHILD_ROLE, role);
+    command
+}
+
+/// Returns the role of this process if it is a child started by [`child`].
+pub(crate) fn child_role() -> Option<String> {
+    env::var(CHILD_ROLE).ok()
+}
+
+/// Runs the command to its end and returns what it printed; panics with all of it if it failed.
+pub(crate) fn output_of(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Polls a future on this thread, parked in between, until it is done.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        thread::park();
+    }
+}
