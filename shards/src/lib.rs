@@ -7,3 +7,5 @@ pub mod preflight;
 mod sys;
 #[cfg(test)]
 mod testing;
+#[cfg_attr(not(test), expect(dead_code, reason = "the reactor owns one of each"))]
+mod timer;
