@@ -1,5 +1,6 @@
 //! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.
 
+pub mod gate;
 pub mod placement;
 pub mod preflight;
 #[cfg_attr(not(test), expect(dead_code, reason = "the listener uses it"))]
