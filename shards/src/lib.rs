@@ -1,6 +1,8 @@
 //! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.
 
+pub mod blocking;
 pub mod gate;
+mod oneshot;
 pub mod placement;
 pub mod preflight;
 #[cfg_attr(not(test), expect(dead_code, reason = "the listener uses it"))]

@@ -1,0 +1,528 @@
+//! A bounded pool of threads for work that blocks: password hashing, SQLite, files without io_uring.
+//!
+//! Why: a shard that blocks serves nobody, and a thread beside it on the same core takes that core from it. So the pool
+//! pins its threads to the CPUs the shards left over (a thread otherwise inherits the single CPU of the shard that
+//! started it). Threads start when work waits for one, up to a maximum, and end when there has been none for a while.
+//!
+//! Invariants: the queue never grows beyond its limit, and work that is refused has not run. Whatever a spawned closure
+//! does, its future resolves: it returned, it panicked, or the pool ended before it ran.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::atomic::AtomicCell;
+use crossbeam::channel::{self, Receiver, Sender, TrySendError};
+use rustix::thread::CpuSet;
+
+use crate::oneshot;
+
+/// The limits of a [`BlockingPool`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockingLimits {
+    /// The most threads alive at once; at least one. Default 32: enough to keep a local database or disk busy, few enough
+    /// that hashing passwords on all of them does not starve the machine.
+    pub threads_max: usize,
+    /// The most closures waiting for a thread; at least one. Default 1024: what waits longer than that many others has
+    /// usually been given up by whoever asked.
+    pub queue_max: usize,
+    /// How long a thread waits for work before it ends. Default 10 s.
+    pub idle_timeout: Duration,
+}
+
+impl Default for BlockingLimits {
+    fn default() -> Self {
+        Self {
+            threads_max: 32,
+            queue_max: 1024,
+            idle_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A pool of threads for blocking work; its clones are the same pool, usable from every shard.
+///
+/// When the last clone is dropped the threads end on their own, each after the closure it is running;
+/// [`shutdown`](Self::shutdown) also waits for them.
+#[derive(Clone)]
+pub struct BlockingPool {
+    owner: Arc<Owner>,
+}
+
+/// What the pool's handles share, and its threads do not: the end of the line whose loss tells them to stop.
+struct Owner {
+    shared: Arc<Shared>,
+    lifeline: AtomicCell<Option<Sender<Infallible>>>,
+    stopping: AtomicBool,
+}
+
+struct Shared {
+    limits: BlockingLimits,
+    cpus: Vec<usize>,
+    queue: Sender<Job>,
+    work: Receiver<Job>,
+    /// Disconnected when the pool stops.
+    stopped: Receiver<Infallible>,
+    /// Holds a token when a thread has ended since the waiter last looked at `threads`.
+    ended: Sender<()>,
+    endings: Receiver<()>,
+    threads: AtomicUsize,
+    idle: AtomicUsize,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl BlockingPool {
+    /// Creates a pool without any thread yet, whose threads will run on `cpus`.
+    ///
+    /// With no CPU given, threads run wherever the thread that happens to start them may.
+    #[must_use]
+    pub fn new(limits: BlockingLimits, cpus: Vec<usize>) -> Self {
+        let (queue, work) = channel::bounded(limits.queue_max.max(1));
+        let (lifeline, stopped) = channel::bounded(0);
+        let (ended, endings) = channel::bounded(1);
+        let (threads, idle) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let shared = Shared {
+            limits,
+            cpus,
+            queue,
+            work,
+            stopped,
+            ended,
+            endings,
+            threads,
+            idle,
+        };
+        let lifeline = AtomicCell::new(Some(lifeline));
+        Self {
+            owner: Arc::new(Owner {
+                shared: Arc::new(shared),
+                lifeline,
+                stopping: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Runs a closure on a thread of the pool; the future returned gives its result and may be awaited on any executor.
+    ///
+    /// The closure is queued at once, whether or not the future is polled. If the queue is full or the pool has stopped,
+    /// it is dropped without being run and the future gives the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the closure: it runs to its end and its result is discarded.
+    pub fn spawn<F, R>(&self, closure: F) -> BlockingTask<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let job = move || {
+            let result = catch_unwind(AssertUnwindSafe(closure));
+            sender.send(result.map_err(|payload| BlockingError::Panicked(message_of(&*payload))));
+        };
+        match self.owner.shared.queue.try_send(Box::new(job)) {
+            Ok(()) => {
+                self.find_a_thread();
+                BlockingTask {
+                    state: TaskState::Queued(receiver),
+                }
+            }
+            Err(TrySendError::Full(_)) => BlockingTask {
+                state: TaskState::Refused(BlockingError::PoolFull {
+                    queue_max: self.owner.shared.limits.queue_max.max(1),
+                }),
+            },
+            Err(TrySendError::Disconnected(_)) => BlockingTask {
+                state: TaskState::Refused(BlockingError::NotRun),
+            },
+        }
+    }
+
+    /// Returns the number of threads alive.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.owner.shared.threads.load(Ordering::Relaxed)
+    }
+
+    /// Stops the pool: work still queued is dropped without being run, idle threads end at once, and busy ones are waited
+    /// for, at most as long as `patience`, while this thread blocks.
+    ///
+    /// Returns the number of threads that are still running their closure; zero is a clean end. They are left behind and
+    /// end by themselves or with the process.
+    pub fn shutdown(&self, patience: Duration) -> usize {
+        let shared = &self.owner.shared;
+        self.owner.stop();
+        let out_of_patience = channel::after(patience);
+        loop {
+            let busy = shared.threads.load(Ordering::Acquire);
+            if busy == 0 {
+                return 0;
+            }
+            channel::select! {
+                recv(shared.endings) -> _ => {}
+                recv(out_of_patience) -> _ => return shared.threads.load(Ordering::Acquire),
+            }
+        }
+    }
+
+    /// Sees to it that a closure just queued is run or dropped: by the stop that is under way, by an idle thread, or by a
+    /// new one.
+    fn find_a_thread(&self) {
+        let shared = &self.owner.shared;
+        // The other side of each of these writes its flag or counter, has the same fence, and then looks at the queue:
+        // one of the two sides sees what the other wrote, so no closure is overlooked by both.
+        fence(Ordering::SeqCst);
+        if self.owner.stopping.load(Ordering::Relaxed) {
+            shared.drop_queued();
+        } else if shared.work.len() > shared.idle.load(Ordering::Relaxed) && shared.reserve_thread() {
+            shared.start_thread();
+        }
+    }
+}
+
+impl fmt::Debug for BlockingPool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = &self.owner.shared;
+        let mut pool = formatter.debug_struct("BlockingPool");
+        pool.field("limits", &shared.limits)
+            .field("cpus", &shared.cpus)
+            .field("threads", &self.threads());
+        pool.field("queued", &shared.work.len()).finish()
+    }
+}
+
+impl Owner {
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        drop(self.lifeline.take());
+        fence(Ordering::SeqCst);
+        self.shared.drop_queued();
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn drop_queued(&self) {
+        while self.work.try_recv().is_ok() {}
+    }
+
+    /// Counts one more thread, unless that would be one too many.
+    fn reserve_thread(&self) -> bool {
+        let threads_max = self.limits.threads_max.max(1);
+        let more = |threads| (threads < threads_max).then_some(threads + 1);
+        self.threads
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// Starts the thread that has been counted.
+    fn start_thread(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        if let Err(error) = thread::Builder::new()
+            .name("squall-blocking".to_owned())
+            .spawn(move || shared.run())
+        {
+            tracing::error!(%error, "a thread for blocking work could not be started");
+            self.uncount_thread();
+            if self.threads.load(Ordering::Relaxed) == 0 {
+                self.drop_queued();
+            }
+        }
+    }
+
+    fn uncount_thread(&self) {
+        self.threads.fetch_sub(1, Ordering::AcqRel);
+        let _full = self.ended.try_send(());
+    }
+
+    /// The body of a thread.
+    fn run(&self) {
+        self.leave_the_shards_cpus();
+        while let Some(job) = self.next_job() {
+            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                tracing::error!("dropping what blocking work left behind panicked");
+            }
+        }
+    }
+
+    /// Waits for work; without any, uncounts this thread.
+    fn next_job(&self) -> Option<Job> {
+        loop {
+            self.idle.fetch_add(1, Ordering::Relaxed);
+            let job = channel::select! {
+                recv(self.stopped) -> _ => Err(Idle::Stopped),
+                recv(self.work) -> job => job.map_err(|_| Idle::Stopped),
+                default(self.limits.idle_timeout) => Err(Idle::TooLong),
+            };
+            self.idle.fetch_sub(1, Ordering::Relaxed);
+            let reason = match job {
+                Ok(job) => return Some(job),
+                Err(reason) => reason,
+            };
+            self.uncount_thread();
+            // A closure may have been queued for this thread while it gave up waiting.
+            fence(Ordering::SeqCst);
+            if reason == Idle::Stopped || self.work.is_empty() || !self.reserve_thread() {
+                return None;
+            }
+        }
+    }
+
+    fn leave_the_shards_cpus(&self) {
+        let mut allowed = CpuSet::new();
+        self.cpus
+            .iter()
+            .filter(|cpu| **cpu < CpuSet::MAX_CPU)
+            .for_each(|cpu| allowed.set(*cpu));
+        if allowed.count() > 0
+            && let Err(error) = rustix::thread::sched_setaffinity(None, &allowed)
+        {
+            tracing::warn!(%error, cpus = ?self.cpus, "a thread for blocking work could not be moved off the shards' CPUs");
+        }
+    }
+}
+
+/// Why a thread has nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    Stopped,
+    TooLong,
+}
+
+/// The future of a closure given to [`BlockingPool::spawn`].
+#[must_use = "the closure runs all the same, but its result and its panic are lost"]
+pub struct BlockingTask<R: Send> {
+    state: TaskState<R>,
+}
+
+enum TaskState<R: Send> {
+    Queued(oneshot::Receiver<Result<R, BlockingError>>),
+    Refused(BlockingError),
+}
+
+impl<R: Send> fmt::Debug for BlockingTask<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = matches!(self.state, TaskState::Refused(_));
+        formatter
+            .debug_struct("BlockingTask")
+            .field("refused", &refused)
+            .finish()
+    }
+}
+
+impl<R: Send> Future for BlockingTask<R> {
+    type Output = Result<R, BlockingError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.state {
+            TaskState::Queued(receiver) => Pin::new(receiver)
+                .poll(context)
+                .map(|answer| answer.unwrap_or(Err(BlockingError::NotRun))),
+            TaskState::Refused(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+/// Why blocking work has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BlockingError {
+    /// The queue was full, so the closure has not run. Answer the peer that the server is overloaded.
+    PoolFull {
+        /// The limit that was reached, in closures waiting.
+        queue_max: usize,
+    },
+    /// The closure panicked, with this message.
+    Panicked(String),
+    /// The closure has not run: the pool was stopped, or no thread could be started.
+    NotRun,
+}
+
+impl fmt::Display for BlockingError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PoolFull { queue_max } => {
+                write!(
+                    formatter,
+                    "blocking work was refused: {queue_max} closures are waiting for a thread already"
+                )
+            }
+            Self::Panicked(message) => write!(formatter, "blocking work panicked: {message}"),
+            Self::NotRun => {
+                formatter.write_str("blocking work was dropped before it ran: its pool has no thread any more")
+            }
+        }
+    }
+}
+
+impl Error for BlockingError {}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a payload that is not text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::testing::block_on;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn pool(threads_max: usize, queue_max: usize, idle_timeout: Duration) -> BlockingPool {
+        BlockingPool::new(
+            BlockingLimits {
+                threads_max,
+                queue_max,
+                idle_timeout,
+            },
+            Vec::new(),
+        )
+    }
+
+    /// Occupies one thread of the pool until the sender returned is dropped; waits until it is occupied.
+    fn occupy(pool: &BlockingPool) -> (Sender<()>, BlockingTask<()>) {
+        let (release, released) = channel::bounded::<()>(0);
+        let (started, start) = channel::bounded(1);
+        let task = pool.spawn(move || {
+            started.send(()).unwrap();
+            assert!(released.recv().is_err());
+        });
+        start.recv().unwrap();
+        (release, task)
+    }
+
+    #[test]
+    fn a_result_or_the_message_of_a_panic_comes_back() {
+        let pool = pool(2, 4, PATIENCE);
+        assert_eq!(pool.threads(), 0, "threads start when there is work");
+        assert_eq!(block_on(pool.spawn(|| 6 * 7)), Ok(42));
+        let panicked = |message: &str| Err::<(), _>(BlockingError::Panicked(message.to_owned()));
+        assert_eq!(block_on(pool.spawn(|| panic!("plain"))), panicked("plain"));
+        assert_eq!(block_on(pool.spawn(|| panic!("number {}", 7))), panicked("number 7"));
+        assert_eq!(
+            block_on(pool.spawn(|| std::panic::panic_any(7))),
+            panicked("a payload that is not text")
+        );
+        assert_eq!(block_on(pool.spawn(|| "still alive")), Ok("still alive"));
+        assert!((1..=2).contains(&pool.threads()));
+    }
+
+    #[test]
+    fn as_many_closures_run_at_once_as_threads_are_allowed_and_no_more() {
+        let pool = pool(3, 8, PATIENCE);
+        let together = Arc::new(Barrier::new(3));
+        let tasks: Vec<_> = (0..6)
+            .map(|_| {
+                let together = Arc::clone(&together);
+                pool.spawn(move || together.wait().is_leader())
+            })
+            .collect();
+        let leaders = tasks
+            .into_iter()
+            .filter(|_| true)
+            .map(|task| block_on(task).unwrap())
+            .filter(|leads| *leads);
+        assert_eq!(leaders.count(), 2);
+        assert_eq!(pool.threads(), 3);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_work_without_running_it() {
+        let pool = pool(1, 2, PATIENCE);
+        let (release, occupying) = occupy(&pool);
+        let queued = [pool.spawn(|| 1), pool.spawn(|| 2)];
+        let ran = Arc::new(AtomicBool::new(false));
+        let refused = pool.spawn({
+            let ran = Arc::clone(&ran);
+            move || ran.store(true, Ordering::Relaxed)
+        });
+        assert_eq!(block_on(refused), Err(BlockingError::PoolFull { queue_max: 2 }));
+        assert_eq!(Arc::strong_count(&ran), 1, "the closure is gone");
+        drop(release);
+        assert_eq!(block_on(occupying), Ok(()));
+        assert_eq!(queued.map(block_on), [Ok(1), Ok(2)]);
+        assert!(!ran.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn work_whose_future_is_dropped_runs_to_its_end() {
+        let pool = pool(1, 2, PATIENCE);
+        let (send, done) = channel::bounded(1);
+        drop(pool.spawn(move || send.send("done")));
+        assert_eq!(done.recv(), Ok("done"));
+    }
+
+    #[test]
+    fn no_closure_is_forgotten_while_threads_come_and_go() {
+        // Every thread gives up waiting at once, so each closure races with an ending; a forgotten one never resolves.
+        let pool = pool(1, 4, Duration::ZERO);
+        for number in 0..3_000 {
+            assert_eq!(block_on(pool.spawn(move || number)), Ok(number));
+        }
+        while pool.threads() > 0 {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn shutdown_ends_idle_threads_and_drops_what_waits() {
+        let pool = pool(2, 4, PATIENCE);
+        let (release, occupying) = occupy(&pool);
+        let (other_release, other) = occupy(&pool);
+        let queued = pool.spawn(|| "never");
+        assert_eq!(pool.shutdown(Duration::ZERO), 2, "two closures are running");
+        assert_eq!(block_on(queued), Err(BlockingError::NotRun));
+        assert_eq!(block_on(pool.spawn(|| "too late")), Err(BlockingError::NotRun));
+        drop((release, other_release));
+        assert_eq!((block_on(occupying), block_on(other)), (Ok(()), Ok(())));
+        assert_eq!(pool.shutdown(PATIENCE), 0);
+        assert_eq!(pool.threads(), 0);
+    }
+
+    #[test]
+    fn dropping_the_last_handle_ends_the_pool() {
+        let pool = pool(1, 4, PATIENCE);
+        let (release, occupying) = occupy(&pool);
+        let queued = pool.spawn(|| "never");
+        let shared = Arc::clone(&pool.owner.shared);
+        drop(pool);
+        assert_eq!(block_on(queued), Err(BlockingError::NotRun));
+        drop(release);
+        assert_eq!(block_on(occupying), Ok(()));
+        shared.endings.recv().unwrap();
+        assert_eq!(shared.threads.load(Ordering::Acquire), 0);
+    }
+
+    #[test]
+    fn threads_run_on_the_cpus_given_although_a_pinned_shard_starts_them() {
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
+        let (shard, own) = (cpus[0], cpus[cpus.len() - 1]);
+        let pinned = thread::spawn(move || {
+            assert!(core_affinity::set_for_current(core_affinity::CoreId { id: shard }));
+            let pool = BlockingPool::new(BlockingLimits::default(), vec![own, usize::MAX]);
+            block_on(pool.spawn(|| rustix::thread::sched_getaffinity(None).unwrap())).unwrap()
+        });
+        let mut expected = CpuSet::new();
+        expected.set(own);
+        assert_eq!(pinned.join().unwrap(), expected);
+    }
+}
