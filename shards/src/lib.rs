@@ -5,6 +5,7 @@ pub mod gate;
 mod oneshot;
 pub mod placement;
 pub mod preflight;
+pub mod signal;
 #[cfg_attr(not(test), expect(dead_code, reason = "the listener uses it"))]
 #[expect(unsafe_code, reason = "SO_ATTACH_REUSEPORT_CBPF has no safe wrapper in any crate")]
 mod sys;

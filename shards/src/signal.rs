@@ -1,0 +1,243 @@
+//! SIGTERM and SIGINT ask for a stop: the first one for a graceful stop, every later one for a stop now.
+//!
+//! Why a thread: a handler may do next to nothing while it interrupts another thread, so signal-hook's handler only
+//! writes down the number, and a thread of its own reads it and calls back in the ordinary world.
+//!
+//! Invariant: while nobody listens, both signals do what they do by default and end the process. A server that has
+//! finished, or failed while stopping, can always be killed.
+//!
+//! SIGPIPE is no concern of this module: Rust's runtime ignores it before `main`, and every send of the shards says
+//! `MSG_NOSIGNAL` besides, for programs that start outside Rust.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::{Handle, Signals};
+
+/// How a signal asks the process to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The first signal: take no more work, finish what was taken.
+    Graceful,
+    /// Every later signal: drop everything.
+    Now,
+}
+
+/// Listens to SIGTERM and SIGINT until it is dropped.
+#[derive(Debug)]
+pub struct StopSignals {
+    handle: Handle,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Whether a [`StopSignals`] is alive.
+static LISTENING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the two signals do what they do by default. Read inside the signal handler.
+///
+/// signal-hook cannot give a signal back to the kernel once it has handled it: without this, both signals would be
+/// swallowed from the end of the first listener to the end of the process.
+static DEFAULT_APPLIES: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+impl StopSignals {
+    /// Starts listening; `on_stop` is called on a thread of its own, once for each signal.
+    ///
+    /// To be called before the calling thread is pinned to a CPU, because the thread inherits where it may run. Two
+    /// signals of one kind that arrive within microseconds may count as one: the kernel does not queue them.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` if the process listens already: two servers in one process share one listener. Else the kernel's
+    /// refusal of a handler, a socket pair or a thread.
+    pub fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
+        if LISTENING.swap(true, Ordering::AcqRel) {
+            let reason = "this process listens to SIGTERM and SIGINT already";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+        }
+        let listening = Listening;
+        let default_applies = default_actions()?;
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let handle = signals.handle();
+        default_applies.store(false, Ordering::SeqCst);
+        let thread = thread::Builder::new()
+            .name("squall-signals".to_owned())
+            .spawn(move || {
+                let _until_the_thread_ends = listening;
+                let mut stop = Stop::Graceful;
+                for _ in signals.forever() {
+                    on_stop(stop);
+                    stop = Stop::Now;
+                }
+            })?;
+        Ok(Self {
+            handle,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for StopSignals {
+    /// Waits for a callback that is under way, unless it is the callback that drops.
+    fn drop(&mut self) {
+        let_the_default_apply();
+        self.handle.close();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the callback of a stop signal panicked");
+        }
+    }
+}
+
+/// The claim to be the one listener, given back when the thread ends, be it by a panic of the callback.
+struct Listening;
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let_the_default_apply();
+        LISTENING.store(false, Ordering::Release);
+    }
+}
+
+fn let_the_default_apply() {
+    if let Some(default_applies) = DEFAULT_APPLIES.get() {
+        default_applies.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Registers, once in a process, the actions that play the kernel's default while the flag says so.
+fn default_actions() -> io::Result<&'static AtomicBool> {
+    if let Some(registered) = DEFAULT_APPLIES.get() {
+        return Ok(registered);
+    }
+    let default_applies = Arc::new(AtomicBool::new(true));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&default_applies))?;
+    }
+    Ok(DEFAULT_APPLIES.get_or_init(|| default_applies))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Lines};
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Child, ChildStdout, Stdio};
+
+    use crossbeam::channel;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+    use crate::testing::{child, child_role};
+
+    struct Signalled {
+        process: Child,
+        lines: Lines<BufReader<ChildStdout>>,
+    }
+
+    impl Signalled {
+        fn start(test: &str) -> Self {
+            let mut process = child(module_path!(), test, "signalled")
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+            Self { process, lines }
+        }
+
+        fn expect(&mut self, line: &str) {
+            let found = self
+                .lines
+                .by_ref()
+                .map(Result::unwrap)
+                .find(|found| found.ends_with(line));
+            assert!(found.is_some(), "the child ended without saying {line:?}");
+        }
+
+        fn signal(&self, signal: Signal) {
+            kill_process(Pid::from_child(&self.process), signal).unwrap();
+        }
+
+        fn ending_signal(mut self) -> Option<i32> {
+            self.process.wait().unwrap().signal()
+        }
+    }
+
+    #[test]
+    fn the_first_signal_is_graceful_and_every_later_one_means_now() {
+        if child_role().is_some() {
+            let (send, stops) = channel::unbounded();
+            let _signals = StopSignals::listen(move |stop| send.send(stop).unwrap()).unwrap();
+            println!("\nready");
+            stops.iter().take(3).for_each(|stop| println!("{stop:?}"));
+            return;
+        }
+        let mut child = Signalled::start("the_first_signal_is_graceful_and_every_later_one_means_now");
+        child.expect("ready");
+        for (signal, answer) in [(Signal::TERM, "Graceful"), (Signal::INT, "Now"), (Signal::TERM, "Now")] {
+            child.signal(signal);
+            child.expect(answer);
+        }
+        assert_eq!(child.ending_signal(), None);
+    }
+
+    #[test]
+    fn after_the_listener_is_dropped_a_signal_ends_the_process_again() {
+        if child_role().is_some() {
+            let (send, stops) = channel::unbounded();
+            for _ in 0..2 {
+                let send = send.clone();
+                let signals = StopSignals::listen(move |stop| send.send(stop).unwrap()).unwrap();
+                let second = StopSignals::listen(|_| ()).unwrap_err();
+                assert_eq!(second.kind(), io::ErrorKind::AlreadyExists);
+                println!("\nready");
+                assert_eq!(stops.recv(), Ok(Stop::Graceful));
+                drop(signals);
+            }
+            println!("\nstopped listening");
+            loop {
+                thread::park();
+            }
+        }
+        let mut child = Signalled::start("after_the_listener_is_dropped_a_signal_ends_the_process_again");
+        for _ in 0..2 {
+            child.expect("ready");
+            child.signal(Signal::INT);
+        }
+        child.expect("stopped listening");
+        child.signal(Signal::TERM);
+        assert_eq!(child.ending_signal(), Some(SIGTERM));
+    }
+
+    #[test]
+    fn a_callback_may_drop_its_listener_and_a_panic_of_it_gives_the_signals_back() {
+        if child_role().is_some() {
+            let (give, take) = channel::bounded::<StopSignals>(1);
+            let (send, stops) = channel::unbounded();
+            let on_stop = move |stop| {
+                drop(take.recv().unwrap());
+                send.send(stop).unwrap();
+            };
+            give.send(StopSignals::listen(on_stop).unwrap()).unwrap();
+            println!("\nready");
+            assert_eq!(stops.recv(), Ok(Stop::Graceful));
+            assert!(stops.recv().is_err(), "the callback is dropped with its thread");
+            let mut signals = StopSignals::listen(|_| panic!("on purpose")).unwrap();
+            println!("\nready");
+            assert!(signals.thread.take().unwrap().join().is_err());
+            println!("\npanicked");
+            loop {
+                thread::park();
+            }
+        }
+        let mut child = Signalled::start("a_callback_may_drop_its_listener_and_a_panic_of_it_gives_the_signals_back");
+        for line in ["ready", "ready", "panicked"] {
+            child.expect(line);
+            child.signal(Signal::TERM);
+        }
+        assert_eq!(child.ending_signal(), Some(SIGTERM));
+    }
+}
