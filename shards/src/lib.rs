@@ -2,6 +2,7 @@
 
 pub mod blocking;
 pub mod gate;
+pub mod inherited;
 mod oneshot;
 pub mod placement;
 pub mod preflight;
