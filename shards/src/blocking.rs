@@ -23,7 +23,7 @@ use crossbeam::atomic::AtomicCell;
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rustix::thread::CpuSet;
 
-use crate::oneshot;
+use futures_channel::oneshot;
 
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,9 @@ impl BlockingPool {
         let (sender, receiver) = oneshot::channel();
         let job = move || {
             let result = catch_unwind(AssertUnwindSafe(closure));
-            sender.send(result.map_err(|payload| BlockingError::Panicked(message_of(&*payload))));
+            let result = result.map_err(|payload| BlockingError::Panicked(message_of(&*payload)));
+            // Nobody waits for it any more if this fails, and then it is dropped.
+            drop(sender.send(result));
         };
         match self.owner.shared.queue.try_send(Box::new(job)) {
             Ok(()) => {

@@ -17,7 +17,7 @@ use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 
 /// The most descriptors taken over: far more than a unit file lists, and what a typing error in the variable can cost.
-pub const INHERITED_MAX: usize = 1024;
+pub(crate) const INHERITED_MAX: usize = 1024;
 
 /// One listener that was handed over.
 #[derive(Debug)]

@@ -1,16 +1,81 @@
-//! Thread-per-core runtime of Squall: one pinned executor and one io_uring per core.
+//! A thread-per-core runtime: one pinned executor and one io_uring a core, and nothing shared between them.
+//!
+//! Each core is a *shard*. A shard owns its listeners, connections, tasks and timers; nothing of it is `Send`, and no lock is
+//! taken on the way of a byte. Shards talk by message: through a [`Mesh`] of bounded queues, or by [`invoke_on`], which runs a
+//! closure on another shard and awaits its answer.
+//!
+//! ```no_run
+//! use squall_shards::{Builder, Listeners, spawn_detached};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let shards = Builder::new().build()?;
+//! let listeners = Listeners::bind_tcp("127.0.0.1:7000".parse()?, shards.count())?;
+//! shards.run(move |_shard| {
+//!     let listeners = listeners.clone();
+//!     async move {
+//!         let Some(listener) = listeners.open() else { return Ok(()) };
+//!         loop {
+//!             let stream = listener.accept().await?;
+//!             spawn_detached(async move {
+//!                 while let Ok(Some(received)) = stream.receive().await {
+//!                     let echo = received.to_vec();
+//!                     drop(received);
+//!                     if stream.send(echo).await.is_err() {
+//!                         break;
+//!                     }
+//!                 }
+//!             });
+//!         }
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
+//! missing where it is. glommio runs the executors and is not seen from outside.
 
-pub mod blocking;
-pub mod gate;
-pub mod inherited;
-mod oneshot;
+mod bell;
+mod blocking;
+mod builder;
+pub mod clock;
+mod driver;
+mod error;
+mod executor;
+mod gate;
+mod inbox;
+mod inherited;
+mod invoke;
+mod launch;
+mod mesh;
+mod net;
 pub mod placement;
 pub mod preflight;
-pub mod signal;
-#[cfg_attr(not(test), expect(dead_code, reason = "the listener uses it"))]
-#[expect(unsafe_code, reason = "SO_ATTACH_REUSEPORT_CBPF has no safe wrapper in any crate")]
+#[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
+mod ring;
+mod shard;
+mod signal;
+mod statistics;
+#[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;
+mod task;
 #[cfg(test)]
 mod testing;
-#[cfg_attr(not(test), expect(dead_code, reason = "the reactor owns one of each"))]
 mod timer;
+
+pub use blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
+pub use builder::Builder;
+pub use driver::{Driver, UnknownDriver};
+pub use error::{BoxError, LaunchError};
+pub use gate::{Closing, Gate, GateClosed, GateGuard};
+pub use inherited::{InheritedError, InheritedListener, inherited_listeners};
+pub use invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
+pub use launch::{Shards, Stopper};
+pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
+pub use net::{BindError, Listener, Listeners, PeerAddress, Shedding, Stream};
+pub use ring::{Received, SEND_PARTS_MAX, SendBuffer};
+pub use shard::{Shard, ShardId};
+pub use signal::Stop;
+pub use statistics::Statistics;
+pub use task::{JoinHandle, TaskPanicked, spawn_blocking, spawn_detached, spawn_local, yield_now};
+pub use timer::{Deadline, Sleep, sleep, sleep_until};

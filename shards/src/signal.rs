@@ -18,7 +18,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 /// How a signal asks the process to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stop {
     /// The first signal: take no more work, finish what was taken.
     Graceful,
@@ -28,7 +28,7 @@ pub enum Stop {
 
 /// Listens to SIGTERM and SIGINT until it is dropped.
 #[derive(Debug)]
-pub struct StopSignals {
+pub(crate) struct StopSignals {
     handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,7 +52,7 @@ impl StopSignals {
     ///
     /// `AlreadyExists` if the process listens already: two servers in one process share one listener. Else the kernel's
     /// refusal of a handler, a socket pair or a thread.
-    pub fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
         if LISTENING.swap(true, Ordering::AcqRel) {
             let reason = "this process listens to SIGTERM and SIGINT already";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));

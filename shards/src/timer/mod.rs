@@ -1,6 +1,212 @@
-//! Timers as pure structures: a coarse [`wheel`] for connection deadlines and an exact set of [`sleeps`].
+//! Time for tasks: precise sleeps, and coarse deadlines that cost next to nothing to put off.
 //!
-//! Neither reads a clock nor sleeps. The reactor gives them the time once a turn and asks when they are due next.
+//! Behind them are two pure structures, the [`wheel`] and the [`sleeps`]; here they meet the shard's clock and its tasks. The driver asks
+//! [`Timers::next_deadline`] when it must be awake and calls [`Timers::expire`] once a turn.
 
 pub(crate) mod sleeps;
 pub(crate) mod wheel;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use sleeps::{SleepKey, Sleeps};
+use wheel::Wheel;
+
+use crate::shard::{Shard, ShardContext};
+
+/// Everything on one shard that waits for a time.
+pub(crate) struct Timers {
+    wheel: RefCell<Wheel<Waker>>,
+    sleeps: RefCell<Sleeps<Waker>>,
+    /// The last `expire` stopped at its bound with more due.
+    more_due: Cell<bool>,
+    /// The wakers of one `expire`, kept for their memory; woken after the borrows end, because a waker may run anything.
+    due: RefCell<Vec<Waker>>,
+}
+
+impl Timers {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            wheel: RefCell::new(Wheel::new(now)),
+            sleeps: RefCell::new(Sleeps::new()),
+            more_due: Cell::new(false),
+            due: RefCell::default(),
+        }
+    }
+
+    /// When the shard must be awake at the latest; `None` while nobody waits for a time.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let tick = self.wheel.borrow().next_tick();
+        let sleep = self.sleeps.borrow().next();
+        match (tick, sleep) {
+            (Some(tick), Some(sleep)) => Some(tick.min(sleep)),
+            (tick, sleep) => tick.or(sleep),
+        }
+    }
+
+    /// How many deadlines and sleeps are alive.
+    pub(crate) fn len(&self) -> usize {
+        self.wheel.borrow().len() + self.sleeps.borrow().len()
+    }
+
+    /// Whether what is due did not fit into one turn, so that the shard must not sleep.
+    pub(crate) fn more_due(&self) -> bool {
+        self.more_due.get()
+    }
+
+    /// Wakes those whose time has come, a bounded number a turn.
+    pub(crate) fn expire(&self, now: Instant) {
+        let mut due = self.due.take();
+        let wheel = self.wheel.borrow_mut().expire(now, &mut |waker| due.push(waker));
+        let sleeps = self.sleeps.borrow_mut().expire(now, &mut |waker| due.push(waker));
+        self.more_due.set(wheel.more_due || sleeps);
+        for waker in due.drain(..) {
+            waker.wake();
+        }
+        self.due.replace(due);
+    }
+}
+
+/// Waits for a duration, to the precision of the kernel's timers.
+///
+/// Cancel safety: dropping it forgets it.
+///
+/// # Panics
+///
+/// Polled on a thread that is not a shard's.
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(crate::clock::now() + duration)
+}
+
+/// Waits until a moment; ready at once if it has passed.
+///
+/// # Panics
+///
+/// Polled on a thread that is not a shard's.
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep {
+        deadline,
+        waiting: None,
+    }
+}
+
+/// The future of [`sleep`].
+#[must_use = "a sleep does nothing until it is awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    waiting: Option<(Rc<ShardContext>, SleepKey)>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.deadline;
+        if let Some((shard, key)) = &self.waiting {
+            return match shard.timers().sleeps.borrow_mut().token_mut(key) {
+                Some(waker) => {
+                    waker.clone_from(cx.waker());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            };
+        }
+        let shard = Shard::current().into_context();
+        if deadline <= shard.now() {
+            return Poll::Ready(());
+        }
+        let key = shard.timers().sleeps.borrow_mut().insert(deadline, cx.waker().clone());
+        self.waiting = Some((shard, key));
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some((shard, key)) = &self.waiting {
+            // Taken out first and dropped after the borrow: the last waker of a task may own other sleeps.
+            let waker = shard.timers().sleeps.borrow_mut().remove(key);
+            drop(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Sleep(until {:?})", self.deadline)
+    }
+}
+
+/// A deadline that is moved often and reached seldom, such as a connection's. Putting it off is one store; it is met up to
+/// 34 ms (a slot of the wheel) late and never early.
+#[derive(Default)]
+pub struct Deadline {
+    at: Option<Instant>,
+    waiting: Option<(Rc<ShardContext>, wheel::Key)>,
+}
+
+impl Deadline {
+    /// Makes a deadline that is not set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            at: None,
+            waiting: None,
+        }
+    }
+
+    /// Sets, moves or (with `None`) lifts the deadline. The place it has in the wheel is kept when it is lifted.
+    pub fn set(&mut self, at: Option<Instant>) {
+        self.at = at;
+        if let (Some(at), Some((shard, key))) = (at, &self.waiting)
+            && !shard.timers().wheel.borrow_mut().re_arm(key, at)
+        {
+            self.waiting = None;
+        }
+    }
+
+    /// Ready once the deadline has passed; pending for ever while none is set.
+    ///
+    /// # Panics
+    ///
+    /// Polled on a thread that is not a shard's.
+    pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else { return Poll::Pending };
+        if let Some((shard, key)) = &self.waiting {
+            if shard.now() >= at {
+                return Poll::Ready(());
+            }
+            if let Some(waker) = shard.timers().wheel.borrow_mut().token_mut(key) {
+                waker.clone_from(cx.waker());
+                return Poll::Pending;
+            }
+        }
+        let shard = Shard::current().into_context();
+        if shard.now() >= at {
+            return Poll::Ready(());
+        }
+        let key = shard.timers().wheel.borrow_mut().insert(at, cx.waker().clone());
+        self.waiting = Some((shard, key));
+        Poll::Pending
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        if let Some((shard, key)) = self.waiting.take() {
+            let waker = shard.timers().wheel.borrow_mut().cancel(key);
+            drop(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Deadline({:?})", self.at)
+    }
+}

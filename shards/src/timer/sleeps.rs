@@ -54,6 +54,11 @@ impl<T> Sleeps<T> {
         self.tokens.remove(key)
     }
 
+    /// Returns how many sleep.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
     /// Returns the earliest deadline; `None` if nobody sleeps.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.tokens.first_key_value().map(|(key, _)| key.deadline)

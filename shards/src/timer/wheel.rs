@@ -4,7 +4,7 @@
 //! deadline back is one store: the entry stays in the slot it is in, and when that slot comes up the entry is moved on
 //! instead of fired. Only pulling a deadline forward relinks.
 //!
-//! The wheel has [`SLOTS`] slots of [`SLOT_DURATION`]. Time is counted in ticks: tick `t` is due `t` slots after the
+//! The wheel has [`SLOTS`] slots of 2^25 ns. Time is counted in ticks: tick `t` is due `t` slots after the
 //! origin, and an entry belongs to the first tick that is not before its deadline, so it never fires early and fires at
 //! most one slot late. Ticks `(current, current + SLOTS]` each own one slot; a deadline further away waits in the
 //! furthest one and is looked at again when that comes up.
@@ -16,17 +16,15 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-/// The number of slots: with [`SLOT_DURATION`] one rotation is 34.4 s, so the usual header and body deadlines (10 s,
+/// The number of slots: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s,
 /// 30 s) are placed once and a 75 s keep-alive is looked at twice on its way.
 pub(crate) const SLOTS: usize = 1024;
-
-/// The width of a slot, 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
-pub(crate) const SLOT_DURATION: Duration = Duration::from_nanos(SLOT_NANOSECONDS);
 
 /// The most entries one call of [`Wheel::expire`] looks at, so that ten thousand deadlines that passed while the
 /// process was stopped do not hold up the connections that have bytes waiting: at 15 ns each (measured) about 4 µs.
 pub(crate) const EXPIRE_ENTRIES_MAX: usize = 256;
 
+/// The width of a slot, 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
 const SLOT_NANOSECONDS: u64 = 1 << 25;
 const ROTATION: u64 = 1024;
 const WORDS: usize = SLOTS / 64;
@@ -311,6 +309,8 @@ const fn bit_of(slot: usize) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
     use std::task::Waker;
+
+    const SLOT_DURATION: Duration = Duration::from_nanos(SLOT_NANOSECONDS);
 
     use proptest::prelude::*;
 

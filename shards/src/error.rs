@@ -1,0 +1,54 @@
+//! Why shards did not start, or did not go on.
+
+use std::fmt;
+
+use crate::preflight::PreflightError;
+use crate::shard::ShardId;
+
+/// Any error, from a shard's main function.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The shards could not be started, or one of them ended with an error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The settings contradict themselves or the machine; the sentence says which and what to do.
+    Settings(String),
+    /// The machine lacks something every shard needs.
+    Preflight(PreflightError),
+    /// One shard could not be set up.
+    Start {
+        /// Which.
+        shard: ShardId,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A shard's main function ended with an error. The others were told to stop.
+    Main {
+        /// Which.
+        shard: ShardId,
+        /// The error.
+        error: BoxError,
+    },
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(sentence) => formatter.write_str(sentence),
+            Self::Preflight(error) => error.fmt(formatter),
+            Self::Start { shard, reason } => write!(formatter, "{shard} could not start: {reason}"),
+            Self::Main { shard, error } => write!(formatter, "{shard} ended with an error: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Preflight(error) => Some(error),
+            Self::Main { error, .. } => Some(&**error),
+            Self::Settings(_) | Self::Start { .. } => None,
+        }
+    }
+}

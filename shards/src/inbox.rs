@@ -1,0 +1,104 @@
+//! What other threads can reach of a shard: wake one of its tasks, leave mail in a mesh queue, ask it to stop.
+//!
+//! Everything here is `Send + Sync`; it is the only part of a shard that is. The doorbell is an eventfd that the shard's driver
+//! reads, written only when the [`Bell`] says that the shard sleeps: at most one system call for each of its sleeps.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crossbeam::queue::SegQueue;
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::bell::Bell;
+use crate::shard::ShardId;
+use crate::signal::Stop;
+use crate::task::TaskWaker;
+
+/// The shared half of one shard.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    shard: ShardId,
+    bell: Bell,
+    doorbell: OwnedFd,
+    /// Tasks woken by other threads. Each task stands in it at most once, so its length is bounded by the number of tasks.
+    wakes: SegQueue<Arc<TaskWaker>>,
+    /// 0: run, 1: stop gracefully, 2: stop now. Only ever rises.
+    stop: AtomicU8,
+}
+
+impl Inbox {
+    /// Makes the shared half of a shard.
+    ///
+    /// # Errors
+    ///
+    /// The eventfd could not be made (no descriptors left).
+    pub(crate) fn new(shard: ShardId) -> std::io::Result<Self> {
+        let doorbell = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let bell = Bell::new();
+        Ok(Self {
+            shard,
+            bell,
+            doorbell,
+            wakes: SegQueue::new(),
+            stop: AtomicU8::new(0),
+        })
+    }
+
+    pub(crate) fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Tells the shard to look at its mail, now or as soon as it wakes.
+    pub(crate) fn notify(&self) {
+        if self.bell.notify() {
+            // The counter cannot overflow: it is read at every wake-up and one is added at most once a sleep.
+            let written = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+            debug_assert!(written.is_ok(), "the doorbell of {} is broken: {written:?}", self.shard);
+        }
+    }
+
+    /// Hands a task over to be woken on its own shard.
+    pub(crate) fn post_wake(&self, task: Arc<TaskWaker>) {
+        self.wakes.push(task);
+        self.notify();
+    }
+
+    /// The next task woken from outside.
+    pub(crate) fn next_wake(&self) -> Option<Arc<TaskWaker>> {
+        self.wakes.pop()
+    }
+
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    pub(crate) fn doorbell(&self) -> RawFd {
+        self.doorbell.as_raw_fd()
+    }
+
+    /// Asks the shard to stop; a later, milder request changes nothing.
+    pub(crate) fn request_stop(&self, stop: Stop) {
+        let level = match stop {
+            Stop::Graceful => 1,
+            Stop::Now => 2,
+        };
+        self.stop.fetch_max(level, Ordering::AcqRel);
+        self.notify();
+    }
+
+    /// Whether the shard was asked to stop, and how.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Stop::Graceful),
+            _ => Some(Stop::Now),
+        }
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.doorbell.as_fd()
+    }
+}

@@ -1,0 +1,336 @@
+//! From a checked [`Builder`](crate::Builder) to running shards, and back to one process without threads.
+//!
+//! All shards start or none does: each sets up its executor and ring, reports, and waits for the word. A shard that panics
+//! outside of its tasks takes the process down at once, because its listener would go on collecting connections that nobody
+//! answers. A shard whose main function returns an error has the others stopped, and `run` returns that error.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::blocking::{BlockingLimits, BlockingPool};
+use crate::error::{BoxError, LaunchError};
+use crate::executor::Executor;
+use crate::inbox::Inbox;
+use crate::invoke::{Invocation, Invocations, Remote};
+use crate::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
+use crate::placement::Placement;
+use crate::preflight::explain_ring_refusal;
+use crate::ring::{Ring, RingConfig, drive};
+use crate::shard::{Shard, ShardContext, ShardId};
+use crate::signal::{Stop, StopSignals};
+use crate::task::{TaskPanicked, spawn_detached};
+
+/// How long the end of `run` waits for blocking work that is still being done.
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The exit code of a process one of whose shards has died; Rust's own for a panic.
+const SHARD_DIED: i32 = 101;
+
+/// A set of shards, ready to run. Make meshes and bind listeners with it before [`run`](Self::run) takes it.
+#[derive(Debug)]
+pub struct Shards {
+    inboxes: Arc<[Arc<Inbox>]>,
+    placement: Placement,
+    ring: RingConfig,
+    thread_name: String,
+    stop_on_signals: bool,
+    pool: BlockingPool,
+    invocations: Mesh<Invocation>,
+}
+
+impl Shards {
+    pub(crate) fn new(
+        inboxes: Arc<[Arc<Inbox>]>,
+        placement: Placement,
+        ring: RingConfig,
+        thread_name: String,
+        habits: (bool, BlockingLimits),
+    ) -> Self {
+        let (stop_on_signals, limits) = habits;
+        let pool = BlockingPool::new(limits, placement.blocking.clone());
+        let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
+        Self {
+            inboxes,
+            placement,
+            ring,
+            thread_name,
+            stop_on_signals,
+            pool,
+            invocations,
+        }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// The CPU each shard will be pinned to, in the order of the shards.
+    #[must_use]
+    pub fn cpus(&self) -> &[usize] {
+        &self.placement.shards
+    }
+
+    /// Makes queues between all shards for messages of one type, each holding at most `queue_messages_max`.
+    #[must_use]
+    pub fn mesh<M: Send + 'static>(&self, queue_messages_max: usize) -> Mesh<M> {
+        Mesh::new(&self.inboxes, queue_messages_max)
+    }
+
+    /// Something to stop the shards with, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            inboxes: Arc::clone(&self.inboxes),
+        }
+    }
+
+    /// Something to run closures on shards with, from any thread.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::new(self.invocations.sender())
+    }
+
+    /// The pool for blocking work.
+    #[must_use]
+    pub fn blocking_pool(&self) -> BlockingPool {
+        self.pool.clone()
+    }
+
+    /// Starts every shard, runs `main` on each, and returns when all have ended. The calling thread only waits.
+    ///
+    /// A panic inside `main` or any task is caught: a task ends, and a panicked `main` is an error of its shard.
+    ///
+    /// # Errors
+    ///
+    /// A shard could not be set up (then none has run), or the first error that a `main` returned.
+    pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
+    where
+        M: Fn(Shard) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let signals = self.signals()?;
+        let main = Arc::new(main);
+        let (reports, reported) = channel();
+        let mut threads = Vec::with_capacity(self.count());
+        let mut words = Vec::with_capacity(self.count());
+        for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
+            let (word, start) = channel();
+            words.push(word);
+            let main = Arc::clone(&main);
+            let birth = Birth {
+                inbox: Arc::clone(inbox),
+                count: self.count(),
+                cpu,
+                ring: self.ring.clone(),
+                name: format!("{}-{}", self.thread_name, inbox.shard().index()),
+                invocations: self.invocations.clone(),
+                pool: self.pool.clone(),
+                stopper: self.stopper(),
+                reports: reports.clone(),
+                start,
+            };
+            threads.push(birth.spawn(move |shard| main(shard))?);
+        }
+        drop(reports);
+        let started = await_reports(&reported, threads.len());
+        for word in words {
+            // A thread that has failed does not listen any more.
+            word.send(started.is_ok()).unwrap_or_default();
+        }
+        let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
+        drop(signals);
+        let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
+        if unfinished > 0 {
+            tracing::warn!(unfinished, "blocking work is still being done and is left behind");
+        }
+        started?;
+        ended.map(drop)
+    }
+
+    fn signals(&self) -> Result<Option<StopSignals>, LaunchError> {
+        if !self.stop_on_signals {
+            return Ok(None);
+        }
+        let stopper = self.stopper();
+        StopSignals::listen(move |stop| stopper.stop(stop))
+            .map(Some)
+            .map_err(|error| LaunchError::Settings(format!("SIGTERM and SIGINT cannot be handled: {error}")))
+    }
+}
+
+/// Waits until every shard has said whether it is set up.
+fn await_reports(reported: &Receiver<Result<(), LaunchError>>, shards: usize) -> Result<(), LaunchError> {
+    for _ in 0..shards {
+        // A channel that ends early belongs to a thread that panicked in its set-up, and that ends the process.
+        reported.recv().unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Everything a shard's thread is born with.
+struct Birth {
+    inbox: Arc<Inbox>,
+    count: usize,
+    cpu: usize,
+    ring: RingConfig,
+    name: String,
+    invocations: Mesh<Invocation>,
+    pool: BlockingPool,
+    stopper: Stopper,
+    reports: Sender<Result<(), LaunchError>>,
+    start: Receiver<bool>,
+}
+
+/// A running shard's thread.
+struct ShardThread {
+    thread: thread::JoinHandle<Result<(), LaunchError>>,
+}
+
+impl ShardThread {
+    fn join(self) -> Result<(), LaunchError> {
+        // A panic of the thread has ended the process before anybody could see it here.
+        self.thread.join().unwrap_or(Ok(()))
+    }
+}
+
+impl Birth {
+    fn spawn<F>(self, main: impl Fn(Shard) -> F + Send + 'static) -> Result<ShardThread, LaunchError>
+    where
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let shard = self.inbox.shard();
+        let work = move || match catch_unwind(AssertUnwindSafe(|| self.live(main))) {
+            Ok(ended) => ended,
+            Err(panic) => die(shard, &TaskPanicked::from_payload(&*panic)),
+        };
+        thread::Builder::new()
+            .name(format!("{shard}"))
+            .spawn(work)
+            .map(|thread| ShardThread { thread })
+            .map_err(|error| LaunchError::Start {
+                shard,
+                reason: format!("no thread for it: {error}"),
+            })
+    }
+
+    /// The whole life of a shard's thread.
+    fn live<F>(self, main: impl Fn(Shard) -> F) -> Result<(), LaunchError>
+    where
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let shard = self.inbox.shard();
+        let (executor, ring) = match self.set_up() {
+            Ok(ready) => ready,
+            Err(reason) => {
+                drop(self.reports.send(Err(LaunchError::Start { shard, reason })));
+                return Ok(());
+            }
+        };
+        drop(self.reports.send(Ok(())));
+        if !self.start.recv().unwrap_or(false) {
+            return Ok(());
+        }
+        let Self {
+            inbox,
+            count,
+            invocations,
+            pool,
+            stopper,
+            ..
+        } = self;
+        let sender = invocations.sender_of(shard);
+        let context = ShardContext::install(count, inbox, Rc::clone(&ring), pool, Invocations::new(sender));
+        let outcome = executor.run(async move {
+            Invocations::start(&invocations);
+            let outcome = Rc::new(Cell::new(None));
+            let finished = Outcome(Rc::clone(&outcome));
+            let future = main(Shard::current());
+            spawn_detached(async move {
+                finished.set(future.await);
+            });
+            drive(&context, &ring, &|| Outcome::is_set(&outcome)).await;
+            outcome.take().unwrap_or(Ok(()))
+        });
+        outcome.map_err(|error| {
+            stopper.stop(Stop::Now);
+            LaunchError::Main { shard, error }
+        })
+    }
+
+    /// Makes the executor and the ring of this thread, and pins it.
+    fn set_up(&self) -> Result<(Executor, Rc<Ring>), String> {
+        let executor = Executor::new(&self.name)?;
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
+            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "the thread could not be pinned; it floats");
+        }
+        let ring = Ring::new(self.ring.clone(), &self.inbox).map_err(|error| {
+            let needs = self
+                .ring
+                .needs(NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
+            explain_ring_refusal(&error, &needs).to_string()
+        })?;
+        Ok((executor, ring))
+    }
+}
+
+/// How a shard's main function ended. Dropped without having been set, it has panicked.
+struct Outcome(Rc<Cell<Option<Result<(), BoxError>>>>);
+
+impl Outcome {
+    fn set(&self, outcome: Result<(), BoxError>) {
+        self.0.set(Some(outcome));
+    }
+
+    fn is_set(cell: &Cell<Option<Result<(), BoxError>>>) -> bool {
+        let outcome = cell.take();
+        let is_set = outcome.is_some();
+        cell.set(outcome);
+        is_set
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        if !Self::is_set(&self.0) {
+            self.0.set(Some(Err("its main function panicked".into())));
+        }
+    }
+}
+
+/// Ends the process: this shard's listener would collect connections that nobody answers.
+#[expect(
+    clippy::exit,
+    clippy::print_stderr,
+    reason = "nothing is left that could serve or log; see the head of this file"
+)]
+fn die(shard: ShardId, panicked: &TaskPanicked) -> ! {
+    eprintln!(
+        "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections"
+    );
+    std::process::exit(SHARD_DIED)
+}
+
+/// Stops shards, from any thread.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    inboxes: Arc<[Arc<Inbox>]>,
+}
+
+impl Stopper {
+    /// Asks every shard to stop. What that means is up to their main functions, which see it through
+    /// [`Shard::stopping`](crate::Shard::stopping).
+    pub fn stop(&self, stop: Stop) {
+        for inbox in self.inboxes.iter() {
+            inbox.request_stop(stop);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Messages between shards, and from any other thread to a shard.
+//!
+//! For every ordered pair of shards there is one bounded queue, and one more per shard for all other threads, so that no queue
+//! between shards has two writers. Sending is a push and, when the other shard sleeps, a ring of its doorbell: many messages to a
+//! sleeping shard cost one system call.
+//!
+//! What is promised:
+//! - **Order**: messages of one sender to one shard arrive in the order they were sent (of one thread, for other threads).
+//! - **A full queue** is an answer, not a wait: [`MeshSender::try_send`] gives the message back. [`MeshSender::send`] waits for room.
+//! - **No deadlock**: a shard takes in its messages between two polls of its tasks, never inside one, and whatever its tasks wait
+//!   for. So a queue always drains as long as its shard's thread runs.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::task::{Poll, Waker};
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::inbox::Inbox;
+use crate::shard::{Shard, ShardContext, ShardId};
+
+/// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
+/// 64 bytes each 64 KiB a pair.
+pub const QUEUE_MESSAGES_DEFAULT: usize = 1024;
+
+/// How many tasks may wait for room in one queue; one more is told [`SendError`] at once.
+const WAITERS_MAX: usize = 1024;
+
+/// Bounded queues between all shards for messages of one type. Cloning it is cheap; every clone is the same mesh.
+pub struct Mesh<M> {
+    links: Arc<Links<M>>,
+}
+
+struct Links<M> {
+    inboxes: Arc<[Arc<Inbox>]>,
+    /// The queue from sender `s` to shard `d` is number `s * shards + d`; sender number `shards` is everybody else.
+    queues: Vec<Queue<M>>,
+}
+
+struct Queue<M> {
+    messages: ArrayQueue<M>,
+    waiters: ArrayQueue<Waker>,
+}
+
+impl<M: Send + 'static> Mesh<M> {
+    pub(crate) fn new(inboxes: &Arc<[Arc<Inbox>]>, queue_messages_max: usize) -> Self {
+        let count = inboxes.len() * (inboxes.len() + 1);
+        let queue = || Queue {
+            messages: ArrayQueue::new(queue_messages_max.max(1)),
+            waiters: ArrayQueue::new(WAITERS_MAX),
+        };
+        let queues = std::iter::repeat_with(queue).take(count).collect();
+        Self {
+            links: Arc::new(Links {
+                inboxes: Arc::clone(inboxes),
+                queues,
+            }),
+        }
+    }
+
+    /// A sender for the calling thread: a shard's own queues on a shard's thread, the common ones elsewhere.
+    #[must_use]
+    pub fn sender(&self) -> MeshSender<M> {
+        let here = ShardContext::with(|shard| Arc::clone(shard.inbox()));
+        let own = here.filter(|inbox| self.links.inboxes.iter().any(|known| Arc::ptr_eq(known, inbox)));
+        let from = own.map_or(Source::Outside, |inbox| Source::Shard(inbox.shard()));
+        MeshSender {
+            links: Arc::clone(&self.links),
+            from,
+        }
+    }
+
+    /// The sender of a shard, made before its thread knows that it is one.
+    pub(crate) fn sender_of(&self, shard: ShardId) -> MeshSender<M> {
+        MeshSender {
+            links: Arc::clone(&self.links),
+            from: Source::Shard(shard),
+        }
+    }
+
+    /// Has every message to the calling shard handed to `on_message`, between two polls of its tasks. Messages that came before
+    /// wait in their queues. A second receiver of the same mesh on a shard shares the messages with the first; make one.
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's.
+    pub fn receive(&self, mut on_message: impl FnMut(Source, M) + 'static) {
+        let shard = Shard::current().into_context();
+        let links = Arc::clone(&self.links);
+        let here = shard.id();
+        shard
+            .mailboxes()
+            .add(Box::new(move || links.deliver(here, &mut on_message)));
+        shard.inbox().notify();
+    }
+}
+
+impl<M> Links<M> {
+    fn shards(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    fn queue(&self, from: Source, to: ShardId) -> Option<&Queue<M>> {
+        let sender = match from {
+            Source::Shard(shard) => shard.index(),
+            Source::Outside => self.shards(),
+        };
+        (to.index() < self.shards())
+            .then(|| self.queues.get(sender * self.shards() + to.index()))
+            .flatten()
+    }
+
+    fn push(&self, from: Source, to: ShardId, message: M) -> Result<(), SendError<M>> {
+        let Some(queue) = self.queue(from, to) else {
+            return Err(SendError { to, message });
+        };
+        queue
+            .messages
+            .push(message)
+            .map_err(|message| SendError { to, message })?;
+        if let Some(inbox) = self.inboxes.get(to.index()) {
+            inbox.notify();
+        }
+        Ok(())
+    }
+
+    /// Hands over what waits for `to`: at most as many messages of each sender as its queue holds, so that a sender that never
+    /// pauses cannot keep the shard here. True if there may be more.
+    fn deliver(&self, to: ShardId, on_message: &mut dyn FnMut(Source, M)) -> bool {
+        let senders = (0..self.shards())
+            .map(|shard| Source::Shard(ShardId::new(shard)))
+            .chain([Source::Outside]);
+        let mut more = false;
+        for from in senders {
+            let Some(queue) = self.queue(from, to) else { continue };
+            let mut taken = 0;
+            while taken < queue.messages.capacity()
+                && let Some(message) = queue.messages.pop()
+            {
+                taken += 1;
+                on_message(from, message);
+            }
+            if taken > 0 {
+                queue.wake_waiters();
+                more |= !queue.messages.is_empty();
+            }
+        }
+        more
+    }
+}
+
+impl<M> Queue<M> {
+    /// Wakes those that found the queue full. Pairs with the fence in [`MeshSender::send`]: they registered before they looked
+    /// at the queue again, we look for them after we have taken from it, so one of the two sees the other.
+    fn wake_waiters(&self) {
+        fence(Ordering::SeqCst);
+        for _ in 0..self.waiters.len() {
+            if let Some(waiter) = self.waiters.pop() {
+                waiter.wake();
+            }
+        }
+    }
+}
+
+impl<M> Clone for Mesh<M> {
+    fn clone(&self) -> Self {
+        Self {
+            links: Arc::clone(&self.links),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Mesh<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Mesh({} shards)", self.links.shards())
+    }
+}
+
+/// Who sent a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A shard of the mesh.
+    Shard(ShardId),
+    /// A thread that is no shard's.
+    Outside,
+}
+
+/// Sends into a mesh. A sender made on a shard's thread writes to that shard's queues; it may be moved to another thread, and
+/// then shares that shard's order.
+pub struct MeshSender<M> {
+    links: Arc<Links<M>>,
+    from: Source,
+}
+
+impl<M: Send + 'static> MeshSender<M> {
+    /// How many shards can be sent to.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.links.shards()
+    }
+
+    /// Puts a message into the queue to a shard, if there is room. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full, or there is no such shard; the message comes back.
+    pub fn try_send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
+        self.links.push(self.from, to, message)
+    }
+
+    /// Sends a message, waiting for room if the queue is full.
+    ///
+    /// Cancel safety: dropped before it is ready, the message is not sent and is lost with the future.
+    ///
+    /// # Errors
+    ///
+    /// There is no such shard, or more tasks than [a bound](WAITERS_MAX) wait for room already.
+    pub async fn send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
+        let mut unsent = Some(message);
+        poll_fn(|cx| {
+            let Some(message) = unsent.take() else {
+                return Poll::Ready(Ok(()));
+            };
+            let refused = match self.try_send(to, message) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(refused) => refused,
+            };
+            let Some(queue) = self.links.queue(self.from, to) else {
+                return Poll::Ready(Err(refused));
+            };
+            if queue.waiters.push(cx.waker().clone()).is_err() {
+                return Poll::Ready(Err(refused));
+            }
+            // Registered; look once more, in case room came before anybody could see us (see `Queue::wake_waiters`).
+            fence(Ordering::SeqCst);
+            match self.try_send(to, refused.message) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(refused) => {
+                    unsent = Some(refused.message);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// Puts a copy of a message into the queue of every shard, the sender's own included. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// Some queues were full: which, and so who did not get it. All others did.
+    pub fn broadcast(&self, message: &M) -> Result<(), BroadcastError>
+    where
+        M: Clone,
+    {
+        let all = (0..self.shards()).map(ShardId::new);
+        let missed: Vec<_> = all
+            .filter(|&shard| self.try_send(shard, message.clone()).is_err())
+            .collect();
+        if missed.is_empty() {
+            Ok(())
+        } else {
+            Err(BroadcastError { missed })
+        }
+    }
+}
+
+impl<M> Clone for MeshSender<M> {
+    fn clone(&self) -> Self {
+        Self {
+            links: Arc::clone(&self.links),
+            from: self.from,
+        }
+    }
+}
+
+impl<M> fmt::Debug for MeshSender<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "MeshSender(from {:?})", self.from)
+    }
+}
+
+/// A message found no room, or no shard; it comes back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SendError<M> {
+    /// The shard it was for.
+    pub to: ShardId,
+    /// The message.
+    pub message: M,
+}
+
+impl<M> fmt::Debug for SendError<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "SendError(to {})", self.to)
+    }
+}
+
+impl<M> fmt::Display for SendError<M> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the queue to {} is full, or there is no such shard", self.to)
+    }
+}
+
+impl<M> std::error::Error for SendError<M> {}
+
+/// Some shards did not get a broadcast, because their queues were full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BroadcastError {
+    /// The shards that did not get it.
+    pub missed: Vec<ShardId>,
+}
+
+impl fmt::Display for BroadcastError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} shards had no room for a broadcast", self.missed.len())
+    }
+}
+
+impl std::error::Error for BroadcastError {}
+
+/// Where a shard's messages are handed over.
+#[derive(Default)]
+pub(crate) struct Mailboxes {
+    boxes: RefCell<VecDeque<Rc<RefCell<Mailbox>>>>,
+}
+
+/// Hands over what has come; true if there may be more.
+type Mailbox = Box<dyn FnMut() -> bool>;
+
+impl Mailboxes {
+    fn add(&self, mailbox: Mailbox) {
+        self.boxes.borrow_mut().push_back(Rc::new(RefCell::new(mailbox)));
+    }
+
+    /// Hands over what has come to every mailbox; true if there may be more. A message handler may add a mailbox meanwhile.
+    pub(crate) fn deliver(&self) -> bool {
+        let mut more = false;
+        let count = self.boxes.borrow().len();
+        for index in 0..count {
+            let mailbox = self.boxes.borrow().get(index).map(Rc::clone);
+            if let Some(mailbox) = mailbox {
+                more |= (mailbox.borrow_mut())();
+            }
+        }
+        more
+    }
+}

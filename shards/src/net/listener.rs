@@ -1,0 +1,187 @@
+//! One shard's listening socket, and what it does when the process has run out of descriptors.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::net::SendFlags;
+
+use super::stream::Stream;
+use crate::driver::{ListenerSocket, StreamSocket};
+use crate::shard::ShardContext;
+use crate::sys;
+use crate::timer::sleep;
+
+/// The first pause after accepting has failed for want of descriptors or memory; doubled up to [`PAUSE_MAX`]. A closed descriptor
+/// ends it early.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause: clients that wait in the backlog are looked at this often at least.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How many waiting clients are turned away with a farewell at one pause.
+const SHED_AT_ONCE_MAX: usize = 16;
+
+/// How many connections waiting in the backlog a graceful stop takes over; clients that connect faster than they are taken out
+/// must not keep it from ending.
+const DRAINED_MAX: usize = 65_536;
+
+/// A listening socket of the calling shard.
+pub struct Listener {
+    socket: ListenerSocket,
+    shared: bool,
+    pause: Cell<Duration>,
+    shedding: RefCell<Option<Shedding>>,
+    shed: Cell<u64>,
+}
+
+/// How clients are turned away when no descriptor is left for them.
+#[derive(Debug)]
+pub struct Shedding {
+    /// Written to each before it is closed, such as a whole `503` response.
+    pub farewell: &'static [u8],
+    /// A descriptor held back, so that there is one to answer with.
+    reserve: Option<OwnedFd>,
+}
+
+impl Listener {
+    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, shared: bool) -> Self {
+        let socket = ListenerSocket::new(shard.reactor(), socket);
+        Self {
+            socket,
+            shared,
+            pause: Cell::new(PAUSE_MIN),
+            shedding: RefCell::new(None),
+            shed: Cell::new(0),
+        }
+    }
+
+    /// Turns clients away with `farewell` while the process is out of descriptors, instead of leaving them in the backlog. Has no
+    /// effect on a listener whose queue is shared by all shards.
+    pub fn shed_with(&self, farewell: &'static [u8]) {
+        *self.shedding.borrow_mut() = Some(Shedding {
+            farewell,
+            reserve: reserve(),
+        });
+    }
+
+    /// How many clients were turned away.
+    #[must_use]
+    pub fn shed_count(&self) -> u64 {
+        self.shed.get()
+    }
+
+    /// Waits for a connection. Running out of descriptors or memory is not an error: it pauses, and goes on as soon as one is freed.
+    ///
+    /// Cancel safety: no connection is lost; one that has come in is there at the next call.
+    ///
+    /// # Errors
+    ///
+    /// The socket itself is broken; there will be no more connections.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            match poll_fn(|cx| self.socket.poll_accept(cx)).await {
+                Ok(socket) => {
+                    self.pause.set(PAUSE_MIN);
+                    return Ok(self.stream(socket));
+                }
+                Err(error) if is_exhaustion(&error) => {
+                    self.shed_waiting();
+                    if let Some(stream) = self.wait_out(&error).await {
+                        return Ok(stream);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits for the pause to pass or for a connection to come in all the same, which one does once a descriptor is freed.
+    async fn wait_out(&self, error: &io::Error) -> Option<Stream> {
+        let pause = self.pause.get();
+        self.pause.set((pause * 2).min(PAUSE_MAX));
+        if pause >= PAUSE_MAX {
+            tracing::warn!(%error, "accepting pauses; raise the limit of open files (ulimit -n) or lower the connection limit");
+        }
+        let mut pause = pin!(sleep(pause));
+        let socket = poll_fn(|cx| match self.socket.poll_accept(cx) {
+            Poll::Ready(Ok(socket)) => Poll::Ready(Some(socket)),
+            _ => pause.as_mut().poll(cx).map(|()| None),
+        })
+        .await;
+        self.socket.retry();
+        socket.map(|socket| self.stream(socket))
+    }
+
+    /// Answers some of the waiting clients with the farewell, through the descriptor held back for this.
+    fn shed_waiting(&self) {
+        let mut shedding = self.shedding.borrow_mut();
+        let Some(shedding) = shedding.as_mut().filter(|_| !self.shared) else {
+            return;
+        };
+        shedding.reserve = None;
+        let waiting = sys::queued_connections(self.socket.as_fd())
+            .into_iter()
+            .flatten()
+            .map_while(Result::ok);
+        for client in waiting.take(SHED_AT_ONCE_MAX) {
+            // It fits an empty send buffer; a client that is gone already is no concern of ours.
+            rustix::net::send(&client, shedding.farewell, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+                .unwrap_or_default();
+            self.shed.set(self.shed.get() + 1);
+        }
+        // The ring does the waiting, so the listener has to be blocking again.
+        let blocking = rustix::io::ioctl_fionbio(self.socket.as_fd(), false);
+        debug_assert!(blocking.is_ok(), "a socket we own takes a flag: {blocking:?}");
+        shedding.reserve = reserve();
+    }
+
+    /// Stops accepting and gives back every connection that had been accepted, or waited in the backlog, at that moment. Then the
+    /// listener closes. A graceful stop serves these: their clients have a connection already.
+    pub async fn drain(self) -> Vec<Stream> {
+        poll_fn(|cx| self.socket.poll_quiet(cx)).await;
+        let mut streams = Vec::new();
+        while let Some(socket) = self.socket.take_accepted() {
+            streams.push(self.stream(socket));
+        }
+        // The listener stays non-blocking: nobody waits on it any more, and where shards share it, each of them is draining it.
+        if let Ok(waiting) = sys::queued_connections(self.socket.as_fd()) {
+            streams.extend(
+                waiting
+                    .map_while(Result::ok)
+                    .take(DRAINED_MAX)
+                    .map(|socket| self.stream(socket)),
+            );
+        }
+        streams
+    }
+
+    fn stream(&self, socket: OwnedFd) -> Stream {
+        Stream::new(StreamSocket::new(self.socket.ring(), socket))
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Listener")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Any descriptor will do; it is only there to be closed.
+fn reserve() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}

@@ -1,0 +1,252 @@
+//! Binding: done once, before any shard starts, so that an address in use is one clear error and not half a server.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam::atomic::AtomicCell;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::listener::Listener;
+use crate::shard::Shard;
+use crate::sys;
+
+/// One listening socket for each shard, all on one address. Clone it into the shards' main function and [`open`](Self::open) it there.
+#[derive(Clone)]
+pub struct Listeners {
+    sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
+    address: LocalAddress,
+    /// Every shard accepts from the same queue: a socket family without SO_REUSEPORT, or an inherited descriptor.
+    shared: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LocalAddress {
+    Tcp(SocketAddr),
+    Unix(Option<PathBuf>),
+}
+
+impl Listeners {
+    /// Binds a TCP address once for each of `shards` shards (SO_REUSEPORT); the kernel spreads new connections over them. Port
+    /// 0 takes a free port, the same for all. The backlog is as long as the kernel allows.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, not of this machine, or not permitted.
+    pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
+        let failed = |error| BindError::new(address, error);
+        let mut bound = address;
+        let mut sockets = Vec::with_capacity(shards);
+        for _ in 0..shards.max(1) {
+            let socket = tcp_socket(bound).map_err(failed)?;
+            if bound.port() == 0
+                && let Some(found) = socket.local_addr().map_err(failed)?.as_socket()
+            {
+                bound = found;
+            }
+            sockets.push(socket);
+        }
+        // Only now: a socket that listens gets connections, and if a later one fails there would be nobody to answer them.
+        for socket in &sockets {
+            socket.listen(sys::listen_backlog()).map_err(failed)?;
+        }
+        let sockets = sockets.into_iter().map(OwnedFd::from).collect();
+        Ok(Self::new(sockets, LocalAddress::Tcp(bound), false))
+    }
+
+    /// Binds a Unix socket that all shards accept from, replacing a socket file nobody listens on any more. Created with mode
+    /// 0600, as Tornado does.
+    ///
+    /// # Errors
+    ///
+    /// The path is in use by a listener or by a file that is no socket, or the directory is missing or not writable.
+    pub fn bind_unix(path: &Path, shards: usize) -> Result<Self, BindError> {
+        let failed = |error| BindError::new(path.display(), error);
+        let socket = unix_socket(path).map_err(failed)?;
+        Self::inherit_as(socket, LocalAddress::Unix(Some(path.to_owned())), shards).map_err(failed)
+    }
+
+    /// Takes over a TCP listener made elsewhere, such as systemd's; all shards accept from it.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor could not be duplicated for each shard.
+    pub fn inherit_tcp(listener: std::net::TcpListener, shards: usize) -> Result<Self, BindError> {
+        let failed = |error| BindError::new("an inherited TCP listener", error);
+        let address = listener.local_addr().map_err(failed)?;
+        Self::inherit_as(listener.into(), LocalAddress::Tcp(address), shards).map_err(failed)
+    }
+
+    /// Takes over a Unix listener made elsewhere; all shards accept from it.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor could not be duplicated for each shard.
+    pub fn inherit_unix(listener: UnixListener, shards: usize) -> Result<Self, BindError> {
+        let failed = |error| BindError::new("an inherited Unix listener", error);
+        let path = listener.local_addr().map_err(failed)?.as_pathname().map(Path::to_owned);
+        Self::inherit_as(listener.into(), LocalAddress::Unix(path), shards).map_err(failed)
+    }
+
+    fn inherit_as(socket: OwnedFd, address: LocalAddress, shards: usize) -> io::Result<Self> {
+        // The ring does the waiting; a non-blocking descriptor would fail its accepts instead.
+        SockRef::from(&socket).set_nonblocking(false)?;
+        let mut sockets = Vec::with_capacity(shards);
+        for _ in 1..shards {
+            sockets.push(socket.try_clone()?);
+        }
+        sockets.push(socket);
+        Ok(Self::new(sockets, address, true))
+    }
+
+    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, shared: bool) -> Self {
+        let sockets = sockets
+            .into_iter()
+            .map(|socket| AtomicCell::new(Some(socket)))
+            .collect();
+        Self {
+            sockets,
+            address,
+            shared,
+        }
+    }
+
+    /// Steers each new connection to the shard of the CPU that received it, where `cpus` names each shard's CPU in order
+    /// (SO_ATTACH_REUSEPORT_CBPF). Worth it with one pinned shard per CPU and receive queues spread over the CPUs; without, the
+    /// kernel's hash spreads connections more evenly.
+    ///
+    /// # Errors
+    ///
+    /// The sockets are not a TCP group of this call's making, or the kernel refused the program.
+    pub fn steer_by_cpu(&self, cpus: &[usize]) -> Result<(), BindError> {
+        let failed = |error| BindError::new(&self.address, error);
+        if self.shared || cpus.len() != self.sockets.len() {
+            let why = "steering needs one TCP socket of its own for each shard, and one CPU for each";
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, why)));
+        }
+        // The program belongs to the group, so attaching it to any one of the sockets does.
+        let Some(first) = self.sockets.first() else {
+            return Ok(());
+        };
+        let socket = first.take();
+        let steered = socket
+            .as_ref()
+            .map_or(Ok(()), |socket| sys::reuseport_steer(socket.as_fd(), cpus));
+        first.store(socket);
+        steered.map_err(failed)
+    }
+
+    /// The address bound, with the port that was found for port 0; `None` for a Unix socket.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match self.address {
+            LocalAddress::Tcp(address) => Some(address),
+            LocalAddress::Unix(_) => None,
+        }
+    }
+
+    /// Opens the calling shard's listener; `None` if it was opened before, or if this was bound for fewer shards.
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's.
+    #[must_use]
+    pub fn open(&self) -> Option<Listener> {
+        let shard = Shard::current();
+        let socket = self.sockets.get(shard.id().index())?.take()?;
+        Some(Listener::new(&shard.into_context(), socket, self.shared))
+    }
+}
+
+impl fmt::Debug for Listeners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Listeners({} × {})", self.sockets.len(), self.address)
+    }
+}
+
+impl fmt::Display for Listeners {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(formatter)
+    }
+}
+
+impl fmt::Display for LocalAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(formatter, "http://{address}"),
+            Self::Unix(Some(path)) => write!(formatter, "unix:{}", path.display()),
+            Self::Unix(None) => formatter.write_str("an unnamed Unix socket"),
+        }
+    }
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit it: a response is whole when it is sent, so there is nothing to wait for.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    if let Ok(found) = std::fs::symlink_metadata(path) {
+        let abandoned = found.file_type().is_socket() && std::os::unix::net::UnixStream::connect(path).is_err();
+        if !abandoned {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    socket.listen(sys::listen_backlog())?;
+    Ok(socket.into())
+}
+
+/// An address could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    address: String,
+    source: io::Error,
+}
+
+impl BindError {
+    fn new(address: impl fmt::Display, source: io::Error) -> Self {
+        Self {
+            address: address.to_string(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.source.kind() {
+            io::ErrorKind::AddrInUse => "it is in use; stop the other server or choose another address",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 listens on all it has",
+            io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE",
+            _ => return write!(formatter, "cannot listen on {}: {}", self.address, self.source),
+        };
+        write!(formatter, "cannot listen on {}: {advice}", self.address)
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}

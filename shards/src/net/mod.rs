@@ -1,0 +1,9 @@
+//! Sockets of a shard: listeners that are bound before the shards start and opened by them, and streams of bytes.
+
+mod listener;
+mod listeners;
+mod stream;
+
+pub use listener::{Listener, Shedding};
+pub use listeners::{BindError, Listeners};
+pub use stream::{PeerAddress, Stream};

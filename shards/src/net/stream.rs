@@ -1,0 +1,162 @@
+//! A connected socket: bytes in without a copy, bytes out from owned buffers.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+
+use crate::driver::StreamSocket;
+use crate::ring::{Received, SendBuffer};
+use crate::shard::Shard;
+
+/// A TCP or Unix stream of the shard that accepted it. It never leaves that shard. Dropping it cancels what is in flight and closes
+/// it: await [`flush`](Self::flush) first if the last bytes matter.
+pub struct Stream {
+    socket: StreamSocket,
+}
+
+impl Stream {
+    pub(crate) fn new(socket: StreamSocket) -> Self {
+        Self { socket }
+    }
+
+    /// Takes over a connected stream socket made elsewhere. It must be in blocking mode: the driver does the waiting.
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's.
+    #[must_use]
+    pub fn from_socket(socket: OwnedFd) -> Self {
+        let shard = Shard::current().into_context();
+        Self::new(StreamSocket::new(shard.reactor(), socket))
+    }
+
+    /// Waits for bytes; `None` when the peer has sent its last.
+    ///
+    /// Cancel safety: nothing is lost; the bytes are there at the next call.
+    ///
+    /// # Errors
+    ///
+    /// The connection was reset, or failed otherwise.
+    pub async fn receive(&self) -> io::Result<Option<Received>> {
+        poll_fn(|cx| self.poll_receive(cx)).await
+    }
+
+    /// As [`receive`](Self::receive), for loops that poll several things. Only the last caller's waker is kept.
+    ///
+    /// # Errors
+    ///
+    /// As `receive`.
+    pub fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
+        self.socket.poll_receive(cx)
+    }
+
+    /// Waits for the previous send and queues this one, which goes out at the end of the turn. Does not wait for it: at most one
+    /// buffer is on its way while the next is being made, and that is all the memory a slow reader can hold.
+    ///
+    /// Cancel safety: dropped while waiting, nothing of `buffer` is sent; once ready, all of it will be.
+    ///
+    /// # Errors
+    ///
+    /// An earlier send failed; nothing is queued.
+    pub async fn send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
+        poll_fn(|cx| self.poll_sent(cx)).await?;
+        self.start_send(buffer)
+    }
+
+    /// Waits until everything queued has been taken by the kernel.
+    ///
+    /// Cancel safety: the bytes go out whether or not anybody waits.
+    ///
+    /// # Errors
+    ///
+    /// A send failed: the peer has reset the connection or has closed it.
+    pub async fn flush(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_sent(cx)).await
+    }
+
+    /// As [`flush`](Self::flush), for loops that poll several things. Only the last caller's waker is kept.
+    ///
+    /// # Errors
+    ///
+    /// As `flush`.
+    pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_sent(cx)
+    }
+
+    /// Queues a send without waiting; call it only after [`poll_sent`](Self::poll_sent) was ready.
+    ///
+    /// # Errors
+    ///
+    /// An earlier send failed; nothing is queued.
+    pub fn start_send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
+        self.socket.start_send(buffer.into())
+    }
+
+    /// A buffer to build output in, out of those the shard has sent before.
+    #[must_use]
+    pub fn take_buffer(&self) -> Vec<u8> {
+        self.socket.ring().take_buffer()
+    }
+
+    /// Gives a buffer back that was not sent after all.
+    pub fn return_buffer(&self, buffer: Vec<u8>) {
+        self.socket.ring().recycle(buffer);
+    }
+
+    /// How many bytes the kernel has taken since the stream began, to judge a peer's progress by.
+    #[must_use]
+    pub fn sent_bytes(&self) -> u64 {
+        self.socket.sent_bytes()
+    }
+
+    /// Closes our half: the peer reads its end of file, and we can still read what it sends. Flush first.
+    ///
+    /// # Errors
+    ///
+    /// The socket is no longer connected.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        self.socket
+            .with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
+    }
+
+    /// The address of the peer. A system call: keep the answer.
+    ///
+    /// # Errors
+    ///
+    /// The socket is no longer connected.
+    pub fn peer_address(&self) -> io::Result<PeerAddress> {
+        let address = self
+            .socket
+            .with_descriptor(|descriptor| SockRef::from(&descriptor).peer_addr())??;
+        Ok(address.as_socket().map_or(PeerAddress::Unix, PeerAddress::Tcp))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Stream({:?})", self.peer_address().ok())
+    }
+}
+
+/// Where a peer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerAddress {
+    /// At the other end of TCP.
+    Tcp(SocketAddr),
+    /// In a process of this machine, at the other end of a Unix socket.
+    Unix,
+}
+
+impl fmt::Display for PeerAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix => formatter.write_str("unix socket"),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The provided-buffer ring: the kernel picks a buffer when bytes arrive, so an idle connection holds none.
+//!
+//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes that a slot or a
+//! [`Received`](super::Received) owns), or *free*. Only a window of buffers is published and free ones are reused last in first
+//! out, so that a lightly loaded shard keeps receiving into memory its cache still holds. When connections are parked for want of
+//! a buffer, everything free is published.
+
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::types::BufRingEntry;
+use io_uring::{IoUring, Submitter};
+
+use super::memory::Pages;
+
+/// The id of the one buffer group of a ring.
+pub(super) const GROUP: u16 = 0;
+
+/// A buffer's number.
+pub(super) type BufferId = u16;
+
+/// Where received bytes lie. Shared with every holder of a buffer; written by the kernel only.
+#[derive(Debug)]
+pub(super) struct BufferMemory {
+    pages: Pages,
+    buffer_bytes: usize,
+}
+
+impl BufferMemory {
+    /// Leaks the buffers, because the kernel may still write to them.
+    pub(super) fn keep(&mut self) {
+        self.pages.keep();
+    }
+
+    /// The first `length` bytes of a buffer.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is held: the kernel reported it with at least `length` bytes, and it is not published again before the
+    /// returned slice is gone.
+    pub(super) unsafe fn received(&self, buffer: BufferId, length: usize) -> &[u8] {
+        let offset = usize::from(buffer) * self.buffer_bytes;
+        let length = length.min(self.buffer_bytes);
+        debug_assert!(
+            offset + length <= self.pages.bytes(),
+            "buffer {buffer} lies outside the pool"
+        );
+        // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
+        let start = unsafe { self.pages.start().add(offset) };
+        // SAFETY: the range lies inside the pages (above), the pages live as long as `self`, they were zeroed when allocated so
+        // every byte is initialised, and the caller promises that the kernel does not write to this buffer meanwhile.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), length) }
+    }
+}
+
+/// The ring of entries through which buffers are published, and the numbers of the free ones.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    entries: Pages,
+    /// The address of the first buffer, as the kernel is told it.
+    data: u64,
+    count: u16,
+    buffer_bytes: u32,
+    /// Where the next entry is written; the kernel sees it when it is stored in the shared tail.
+    tail: u16,
+    published: u16,
+    window: u16,
+    free: Vec<BufferId>,
+    /// For each held buffer how many bytes it holds, and which of the same stream comes next.
+    links: Vec<(u32, BufferId)>,
+}
+
+impl Buffers {
+    /// Allocates `count` buffers (a power of two, at most 32768) of `buffer_bytes` each and registers their ring.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused the registration (too old, or no memory), or the sizes do not fit.
+    pub(super) fn register(ring: &IoUring, count: u16, buffer_bytes: u32) -> std::io::Result<(Self, BufferMemory)> {
+        let too_large = || {
+            std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "the receive buffers do not fit in memory",
+            )
+        };
+        let entries = Pages::new(usize::from(count) * size_of::<BufRingEntry>()).ok_or_else(too_large)?;
+        let pages = Pages::new(usize::from(count) * buffer_bytes as usize).ok_or_else(too_large)?;
+        // SAFETY: `entries` holds `count` entries, is page-aligned, and is kept until after the ring is closed: the reactor drops
+        // its ring first.
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(entries.start().as_ptr() as u64, count, GROUP, 0)?;
+        }
+        let mut buffers = Self {
+            entries,
+            data: pages.start().as_ptr() as u64,
+            count,
+            buffer_bytes,
+            tail: 0,
+            published: 0,
+            window: (count / 4).max(1),
+            free: (0..count).rev().collect(),
+            links: vec![(0, 0); usize::from(count)],
+        };
+        buffers.publish(false);
+        Ok((
+            buffers,
+            BufferMemory {
+                pages,
+                buffer_bytes: buffer_bytes as usize,
+            },
+        ))
+    }
+
+    /// The kernel has filled a published buffer.
+    pub(super) fn taken(&mut self) {
+        self.published = self.published.saturating_sub(1);
+    }
+
+    /// A held buffer is free again. It is published at the end of the turn.
+    pub(super) fn give_back(&mut self, buffer: BufferId) {
+        debug_assert!(
+            self.available() < usize::from(self.count),
+            "buffer {buffer} was given back twice"
+        );
+        self.free.push(buffer);
+    }
+
+    /// Notes how many bytes the kernel has put into a buffer.
+    pub(super) fn set_length(&mut self, buffer: BufferId, length: usize) {
+        if let Some(link) = self.links.get_mut(usize::from(buffer)) {
+            link.0 = u32::try_from(length).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Chains a buffer behind another of the same stream.
+    pub(super) fn set_next(&mut self, buffer: BufferId, next: BufferId) {
+        if let Some(link) = self.links.get_mut(usize::from(buffer)) {
+            link.1 = next;
+        }
+    }
+
+    /// How many bytes a held buffer holds, and which buffer comes after it.
+    pub(super) fn link(&self, buffer: BufferId) -> (usize, BufferId) {
+        self.links
+            .get(usize::from(buffer))
+            .map_or((0, 0), |link| (link.0 as usize, link.1))
+    }
+
+    /// How many buffers are neither held nor lost: published or free.
+    pub(super) fn available(&self) -> usize {
+        usize::from(self.published) + self.free.len()
+    }
+
+    /// How many buffers the kernel may fill now.
+    pub(super) fn published(&self) -> u16 {
+        self.published
+    }
+
+    /// Publishes free buffers: up to the window, or all of them when connections are parked for want of one.
+    pub(super) fn publish(&mut self, everything: bool) {
+        let goal = if everything { self.count } else { self.window };
+        let before = self.tail;
+        while self.published < goal
+            && let Some(buffer) = self.free.pop()
+        {
+            let index = usize::from(self.tail & (self.count - 1));
+            let entries = self.entries.start().cast::<BufRingEntry>();
+            // SAFETY: the index is below `count`, and the pages hold `count` entries.
+            let mut entry = unsafe { entries.add(index) };
+            // SAFETY: aligned and initialised (zeroed pages; an entry is plain integers). The kernel reads entries only below the
+            // tail we store, and this one lies at the tail, so nobody else touches it.
+            let entry = unsafe { entry.as_mut() };
+            entry.set_addr(self.data + u64::from(buffer) * u64::from(self.buffer_bytes));
+            entry.set_len(self.buffer_bytes);
+            entry.set_bid(buffer);
+            self.tail = self.tail.wrapping_add(1);
+            self.published += 1;
+        }
+        if self.tail != before {
+            self.shared_tail().store(self.tail, Ordering::Release);
+        }
+    }
+
+    fn shared_tail(&self) -> &AtomicU16 {
+        let base = self.entries.start().cast::<BufRingEntry>().as_ptr();
+        // SAFETY: `base` is the first entry of a registered, page-aligned ring.
+        let tail = unsafe { BufRingEntry::tail(base) };
+        // SAFETY: the tail is two bytes inside the pages, aligned, valid as long as `self`, and from now on only reached
+        // atomically, by us and by the kernel.
+        unsafe { AtomicU16::from_ptr(tail.cast_mut()) }
+    }
+
+    /// Leaks the entries, because the kernel may still read them.
+    pub(super) fn keep_entries(&mut self) {
+        self.entries.keep();
+    }
+
+    /// Takes the ring of buffers away from the kernel.
+    pub(super) fn unregister(&self, submitter: &Submitter<'_>) -> std::io::Result<()> {
+        submitter.unregister_buf_ring(GROUP)
+    }
+}

@@ -1,0 +1,184 @@
+//! The io_uring driver: a shard's own ring, through which all of its sockets go and in which it sleeps.
+//!
+//! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its part of the work
+//! inside our `io_uring_enter`, not between our instructions. `TASKRUN_FLAG` tells us whether there is such work, because an
+//! enter that asks for no minimum does at most twenty pieces of it and leaves the rest.
+//!
+//! ```text
+//!        accept, receive (multishot)          sends, queued during a turn
+//!   kernel ──────────────────────► turn ─────────────────────────────► kernel
+//!                                   │  one io_uring_enter a turn
+//!                   wakes tasks ◄───┘
+//! ```
+//!
+//! The file order of a byte's way: [`turn`] (completions out of the ring) → [`operation`] (whose?) → [`streams`] (into the slot,
+//! wake the task) → [`received`] (what the task is handed). [`buffers`] is the pool the kernel receives into, [`send`] what it
+//! sends from, [`listeners`] where sockets come from.
+//!
+//! This folder is one of the two places where the workspace allows `unsafe`: memory shared with the kernel.
+
+mod buffers;
+mod listeners;
+mod memory;
+mod operation;
+mod received;
+mod send;
+mod setup;
+mod slots;
+mod streams;
+mod timer;
+mod turn;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use io_uring::{IoUring, cqueue, squeue};
+
+use buffers::{BufferMemory, Buffers};
+use listeners::Listener;
+use operation::SlotKey;
+use slots::Slots;
+use streams::Stream;
+use timer::Timer;
+
+pub(crate) use listeners::ListenerSocket;
+pub use received::Received;
+pub use send::{SEND_PARTS_MAX, SendBuffer};
+pub(crate) use setup::RingConfig;
+pub(crate) use streams::StreamSocket;
+pub(crate) use turn::drive;
+
+/// How many sent buffers a shard keeps for its next responses.
+const POOL_BUFFERS_MAX: usize = 512;
+/// A buffer that has grown beyond this is freed rather than kept: 64 KiB is the most a response buffers before it is sent.
+const POOL_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// One shard's ring and everything that lives in it.
+pub(crate) struct Ring {
+    // First, so that it is dropped first: closing the ring ends every operation before the memory they use goes.
+    ring: RefCell<IoUring>,
+    buffers: RefCell<Buffers>,
+    memory: BufferMemory,
+    streams: RefCell<Slots<Stream>>,
+    listeners: RefCell<Slots<Listener>>,
+    /// Streams whose receive ended for want of a buffer, first come first served.
+    parked: RefCell<VecDeque<SlotKey>>,
+    /// Requests that did not fit the submission queue; sent before any other.
+    backlog: RefCell<VecDeque<squeue::Entry>>,
+    completions: RefCell<Vec<cqueue::Entry>>,
+    pool: RefCell<Vec<Vec<u8>>>,
+    timer: Timer,
+    doorbell: Doorbell,
+    config: RingConfig,
+    counters: Counters,
+}
+
+/// The eventfd other threads write to, and the eight bytes the ring reads it into.
+struct Doorbell {
+    descriptor: std::os::fd::RawFd,
+    counter: Box<Cell<u64>>,
+    armed: Cell<bool>,
+}
+
+/// What the ring counts; summed into [`Statistics`](crate::Statistics).
+#[derive(Debug, Default)]
+struct Counters {
+    enters: Cell<u64>,
+    completions: Cell<u64>,
+    accepted: Cell<u64>,
+    accept_pauses: Cell<u64>,
+    parked: Cell<u64>,
+    plain_receives: Cell<u64>,
+    quota_cancels: Cell<u64>,
+    stale: Cell<u64>,
+    overflows: Cell<u64>,
+}
+
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get().wrapping_add(1));
+}
+
+impl Ring {
+    /// Queues a request; it goes to the kernel with the next `io_uring_enter`.
+    fn push(&self, entry: squeue::Entry) {
+        let mut backlog = self.backlog.borrow_mut();
+        if !backlog.is_empty() || !self.try_push(&entry) {
+            backlog.push_back(entry);
+        }
+    }
+
+    /// Queues a request if there is room, making room once by submitting what is queued.
+    fn try_push(&self, entry: &squeue::Entry) -> bool {
+        let mut ring = self.ring.borrow_mut();
+        // SAFETY: whatever the entry points at (a slot's buffer, the doorbell's counter, the timer's timespec) is owned by this
+        // ring and kept until the entry's completion has come in.
+        if unsafe { ring.submission().push(entry) }.is_ok() {
+            return true;
+        }
+        if ring.submit().is_err() {
+            return false; // the completion queue is full: reap first, the backlog goes out next turn
+        }
+        // SAFETY: as above.
+        unsafe { ring.submission().push(entry) }.is_ok()
+    }
+
+    /// Moves what did not fit into the submission queue, as far as there is room now.
+    fn push_backlog(&self) {
+        let mut backlog = self.backlog.borrow_mut();
+        while let Some(entry) = backlog.front() {
+            if !self.try_push(entry) {
+                break;
+            }
+            backlog.pop_front();
+        }
+    }
+
+    /// A buffer to build output in: one that was sent before, or a new one.
+    pub(crate) fn take_buffer(&self) -> Vec<u8> {
+        self.pool.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for [`take_buffer`](Self::take_buffer), within the pool's bounds.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        let mut pool = self.pool.borrow_mut();
+        if buffer.capacity() > 0 && buffer.capacity() <= POOL_BUFFER_BYTES_MAX && pool.len() < POOL_BUFFERS_MAX {
+            buffer.clear();
+            pool.push(buffer);
+        }
+    }
+
+    /// What this ring has counted and holds.
+    pub(crate) fn statistics(&self) -> crate::Statistics {
+        let buffers = self.buffers.borrow();
+        let counters = &self.counters;
+        crate::Statistics {
+            tasks: 0,
+            timers: 0,
+            streams: self.streams.borrow().len(),
+            listeners: self.listeners.borrow().len(),
+            receive_buffers_available: buffers.available(),
+            ring_enters: counters.enters.get(),
+            completions: counters.completions.get(),
+            accepted: counters.accepted.get(),
+            accept_pauses: counters.accept_pauses.get(),
+            receives_parked: counters.parked.get(),
+            receives_plain: counters.plain_receives.get(),
+            receives_over_quota: counters.quota_cancels.get(),
+            completions_stale: counters.stale.get(),
+            completion_overflows: counters.overflows.get(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Ring")
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A handle to a shard's ring.
+pub(crate) type SharedRing = Rc<Ring>;

@@ -1,0 +1,62 @@
+//! Bytes that have arrived on a stream, as the protocol is handed them: a view into the buffer the kernel received into.
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::SharedRing;
+use super::buffers::BufferId;
+
+/// Received bytes. They are read in place; dropping them gives the buffer back to the kernel.
+///
+/// Hold it for as short as possible, at most until the end of the turn: copy out what must be kept. A shard has a bounded number of
+/// such buffers for all of its connections.
+pub struct Received(Source);
+
+enum Source {
+    /// A buffer of the shard's ring. Held, so not published, until this is dropped.
+    Provided {
+        ring: SharedRing,
+        buffer: BufferId,
+        length: usize,
+    },
+    /// A buffer of its own, received into while the ring's were short.
+    Plain(Vec<u8>),
+}
+
+impl Received {
+    /// `buffer` must be held, with `length` bytes reported by the kernel; from here on this value is its holder.
+    pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: usize) -> Self {
+        Self(Source::Provided { ring, buffer, length })
+    }
+
+    pub(super) fn plain(bytes: Vec<u8>) -> Self {
+        Self(Source::Plain(bytes))
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            // SAFETY: the buffer is held by `self` with this length (see `provided`), and given back only when `self` is
+            // dropped, which the borrow outlives not.
+            Source::Provided { ring, buffer, length } => unsafe { ring.memory.received(*buffer, *length) },
+            Source::Plain(bytes) => bytes,
+        }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Source::Provided { ring, buffer, .. } = &self.0 {
+            ring.buffers.borrow_mut().give_back(*buffer);
+        }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Received({} bytes)", self.len())
+    }
+}

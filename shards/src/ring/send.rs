@@ -1,0 +1,220 @@
+//! What is being sent on a socket. The slot owns it until its completion has come in, so that dropping the future that asked
+//! for the send can never free memory the kernel still reads.
+
+use bytes::Bytes;
+
+/// How many parts one vectored send may have: the kernel's UIO_MAXIOV.
+pub const SEND_PARTS_MAX: usize = 1024;
+
+/// Bytes to be sent, owned.
+#[derive(Debug)]
+pub enum SendBuffer {
+    /// A buffer of the caller's, taken back into the shard's pool ([`Shard::take_buffer`](crate::Shard::take_buffer)) once sent.
+    Owned(Vec<u8>),
+    /// Shared bytes, such as one frame on its way to many sockets.
+    Shared(Bytes),
+    /// Several shared pieces in one system call, at most [`SEND_PARTS_MAX`] at a time.
+    Vectored(Vec<Bytes>),
+}
+
+impl SendBuffer {
+    /// How many bytes there are in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Owned(bytes) => bytes.len(),
+            Self::Shared(bytes) => bytes.len(),
+            Self::Vectored(parts) => parts.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<Vec<u8>> for SendBuffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Owned(bytes)
+    }
+}
+
+impl From<Bytes> for SendBuffer {
+    fn from(bytes: Bytes) -> Self {
+        Self::Shared(bytes)
+    }
+}
+
+impl From<Vec<Bytes>> for SendBuffer {
+    fn from(parts: Vec<Bytes>) -> Self {
+        Self::Vectored(parts)
+    }
+}
+
+/// A send that the kernel has been given, or is about to be.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    buffer: SendBuffer,
+    length: usize,
+    sent: usize,
+    /// The message header of a vectored send; boxed because the kernel holds its address.
+    message: Option<Box<Message>>,
+}
+
+#[derive(Debug)]
+struct Message {
+    header: libc::msghdr,
+    parts: Vec<libc::iovec>,
+}
+
+/// What to ask the kernel for.
+pub(super) enum Request {
+    Bytes { start: *const u8, length: u32 },
+    Message(*const libc::msghdr),
+}
+
+impl InFlight {
+    pub(super) fn new(buffer: SendBuffer) -> Self {
+        let length = buffer.len();
+        Self {
+            buffer,
+            length,
+            sent: 0,
+            message: None,
+        }
+    }
+
+    /// Counts what one completion says was sent; true when all of it is.
+    pub(super) fn advance(&mut self, sent: usize) -> bool {
+        self.sent += sent;
+        self.sent >= self.length
+    }
+
+    /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
+    pub(super) fn request(&mut self) -> Request {
+        match &self.buffer {
+            SendBuffer::Owned(bytes) => Self::bytes(bytes, self.sent),
+            SendBuffer::Shared(bytes) => Self::bytes(bytes, self.sent),
+            SendBuffer::Vectored(parts) => {
+                let message = self.message.get_or_insert_with(Message::empty);
+                message.point_at(parts, self.sent);
+                Request::Message(&raw const message.header)
+            }
+        }
+    }
+
+    fn bytes(bytes: &[u8], sent: usize) -> Request {
+        let rest = bytes.get(sent..).unwrap_or_default();
+        // What does not fit 32 bits goes with the next request.
+        Request::Bytes {
+            start: rest.as_ptr(),
+            length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Gives the buffer back, for the pool.
+    pub(super) fn into_owned(self) -> Option<Vec<u8>> {
+        match self.buffer {
+            SendBuffer::Owned(bytes) => Some(bytes),
+            SendBuffer::Shared(_) | SendBuffer::Vectored(_) => None,
+        }
+    }
+}
+
+impl Message {
+    fn empty() -> Box<Self> {
+        let header = libc::msghdr {
+            msg_name: std::ptr::null_mut(),
+            msg_namelen: 0,
+            msg_iov: std::ptr::null_mut(),
+            msg_iovlen: 0,
+            msg_control: std::ptr::null_mut(),
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        Box::new(Self {
+            header,
+            parts: Vec::new(),
+        })
+    }
+
+    /// Points the header at what is left of `parts` after `skip` bytes.
+    fn point_at(&mut self, parts: &[Bytes], mut skip: usize) {
+        self.parts.clear();
+        for part in parts {
+            if skip >= part.len() {
+                skip -= part.len();
+                continue;
+            }
+            let rest = part.get(skip..).unwrap_or_default();
+            skip = 0;
+            self.parts.push(libc::iovec {
+                iov_base: rest.as_ptr().cast_mut().cast(),
+                iov_len: rest.len(),
+            });
+            if self.parts.len() == SEND_PARTS_MAX {
+                break;
+            }
+        }
+        self.header.msg_iov = self.parts.as_mut_ptr();
+        self.header.msg_iovlen = self.parts.len() as _;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InFlight, Request, SendBuffer};
+    use bytes::Bytes;
+
+    fn lengths(in_flight: &mut InFlight) -> Vec<usize> {
+        match in_flight.request() {
+            Request::Bytes { length, .. } => vec![length as usize],
+            Request::Message(_) => in_flight
+                .message
+                .as_ref()
+                .unwrap()
+                .parts
+                .iter()
+                .map(|part| part.iov_len)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_short_send_goes_on_where_it_ended() {
+        let mut in_flight = InFlight::new(SendBuffer::from(b"abcdef".to_vec()));
+        assert_eq!(lengths(&mut in_flight), [6]);
+        assert!(!in_flight.advance(4));
+        assert_eq!(lengths(&mut in_flight), [2]);
+        assert!(in_flight.advance(2));
+        assert_eq!(in_flight.into_owned().unwrap(), b"abcdef");
+    }
+
+    #[test]
+    fn a_short_vectored_send_skips_whole_parts_and_cuts_one() {
+        let parts = vec![
+            Bytes::from_static(b"ab"),
+            Bytes::new(),
+            Bytes::from_static(b"cdef"),
+            Bytes::from_static(b"g"),
+        ];
+        let mut in_flight = InFlight::new(SendBuffer::from(parts));
+        assert_eq!(lengths(&mut in_flight), [2, 4, 1]);
+        assert!(!in_flight.advance(3));
+        assert_eq!(lengths(&mut in_flight), [3, 1]);
+        assert!(!in_flight.advance(3));
+        assert_eq!(lengths(&mut in_flight), [1]);
+        assert!(in_flight.advance(1));
+    }
+
+    #[test]
+    fn more_parts_than_one_call_takes_go_in_several() {
+        let parts = vec![Bytes::from_static(b"x"); super::SEND_PARTS_MAX + 5];
+        let mut in_flight = InFlight::new(SendBuffer::from(parts));
+        assert_eq!(lengths(&mut in_flight).len(), super::SEND_PARTS_MAX);
+        assert!(!in_flight.advance(super::SEND_PARTS_MAX));
+        assert_eq!(lengths(&mut in_flight).len(), 5);
+    }
+}

@@ -1,0 +1,190 @@
+//! The turn: the loop a shard spends its life in.
+//!
+//! Run every woken task → take in mail → publish buffers, arm the timer → one `io_uring_enter` that submits everything the tasks
+//! asked for and, when nothing is runnable, sleeps until at least one completion → hand the completions to their slots. All
+//! sleeping happens here, in our ring, without a time limit: what must wake the shard (a peer, a deadline, another thread) is a
+//! completion.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use io_uring::{cqueue, opcode, types};
+
+use super::operation::{Operation, SlotKey, Token};
+use super::{Ring, count};
+use crate::shard::ShardContext;
+use crate::task::yield_now;
+
+/// How often all runnable tasks are polled before the ring is looked at again: tasks that keep waking one another must not keep
+/// the shard from its sockets.
+const TASK_PASSES_MAX: usize = 8;
+
+/// How long the end of a shard waits for its sockets to be closed by the kernel.
+const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Drives a shard until `finished` says that its main task is done, then until its sockets are closed.
+pub(crate) async fn drive(shard: &Rc<ShardContext>, ring: &Ring, finished: &dyn Fn() -> bool) {
+    let mut closing_until = None;
+    loop {
+        let mut passes = 0;
+        while shard.tasks().runnable() > 0 && passes < TASK_PASSES_MAX {
+            yield_now().await;
+            passes += 1;
+        }
+        if shard.inbox().bell().take_mail() {
+            shard.deliver_mail();
+        }
+        if finished() {
+            let Some(until) = closing_until else {
+                closing_until = Some(shard.now() + CLOSING_TIME_MAX);
+                shard.tasks().end();
+                yield_now().await;
+                continue;
+            };
+            let quiet = shard.tasks().len() == 0 && ring.streams.borrow().len() == 0;
+            if quiet || shard.now() >= until {
+                return;
+            }
+            ring.arm_timer(until);
+        }
+        ring.settle_buffers();
+        if let Some(deadline) = shard.timers().next_deadline() {
+            ring.arm_timer(deadline);
+        }
+        if shard.tasks().runnable() > 0 || shard.timers().more_due() {
+            ring.enter(0);
+        } else {
+            ring.sleep(shard);
+        }
+        let now = shard.refresh_now();
+        ring.dispatch();
+        shard.timers().expire(now);
+    }
+}
+
+impl Ring {
+    /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
+    fn sleep(&self, shard: &ShardContext) {
+        self.arm_doorbell();
+        if !self.config.spin.is_zero() && self.spin(shard) {
+            return;
+        }
+        if shard.inbox().bell().fall_asleep() {
+            self.enter(1);
+            shard.inbox().bell().wake_up();
+        }
+    }
+
+    /// Watches the ring and the mail without sleeping: waking a sleeping core costs 20–30 µs on a virtual machine. True when
+    /// something has come.
+    fn spin(&self, shard: &ShardContext) -> bool {
+        self.enter(0);
+        let until = crate::clock::now() + self.config.spin;
+        loop {
+            if self.has_completions() || shard.inbox().bell().has_mail() {
+                return true;
+            }
+            if crate::clock::now() >= until {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Whether completions wait, letting the kernel finish the work it says it has for us.
+    fn has_completions(&self) -> bool {
+        let mut ring = self.ring.borrow_mut();
+        if ring.submission().taskrun() {
+            // The error, if any, comes again at the next enter, which handles it.
+            drop(ring.submit());
+        }
+        !ring.completion().is_empty()
+    }
+
+    /// Submits what is queued and waits for `wanted` completions.
+    fn enter(&self, wanted: usize) {
+        self.push_backlog();
+        let mut ring = self.ring.borrow_mut();
+        let idle = wanted == 0 && {
+            let submission = ring.submission();
+            submission.is_empty() && !submission.taskrun() && !submission.cq_overflow()
+        };
+        if idle {
+            return;
+        }
+        count(&self.counters.enters);
+        if let Err(error) = ring.submit_and_wait(wanted) {
+            drop(ring);
+            self.enter_failed(&error);
+        }
+    }
+
+    /// A failed enter never ends the shard: interrupted, or the kernel wants its completions reaped or some memory first.
+    #[cold]
+    fn enter_failed(&self, error: &std::io::Error) {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EBUSY | libc::EAGAIN | libc::ETIME) => std::thread::yield_now(),
+            Some(libc::EBADR) => {
+                count(&self.counters.overflows);
+                tracing::error!(
+                    "the kernel dropped completions for want of memory; affected connections will time out"
+                );
+            }
+            _ => {
+                tracing::error!(%error, "io_uring_enter failed; trying again");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Hands every completion to its slot.
+    fn dispatch(&self) {
+        let mut completions = self.completions.take();
+        {
+            let mut ring = self.ring.borrow_mut();
+            if ring.submission().cq_overflow() {
+                count(&self.counters.overflows);
+            }
+            completions.extend(ring.completion());
+        }
+        self.counters
+            .completions
+            .set(self.counters.completions.get().wrapping_add(completions.len() as u64));
+        for completion in completions.drain(..) {
+            self.complete(&completion);
+        }
+        self.completions.replace(completions);
+    }
+
+    fn complete(&self, completion: &cqueue::Entry) {
+        let (result, flags) = (completion.result(), completion.flags());
+        let Some(token) = Token::from_user_data(completion.user_data()) else {
+            count(&self.counters.stale);
+            return;
+        };
+        match token.operation {
+            Operation::Receive => self.received(token.slot, result, flags),
+            Operation::Send => self.sent(token.slot, result),
+            Operation::Accept => self.accepted(token.slot, result, flags),
+            Operation::Close => self.closed(token.slot),
+            Operation::ReceivePlain => self.received_plain(token.slot, result),
+            Operation::Doorbell => self.doorbell.armed.set(false),
+            Operation::Timer => self.timer.fired(),
+            Operation::Ignored => {}
+        }
+    }
+
+    /// Keeps a read of the doorbell in the ring, so that other threads can end the sleep.
+    fn arm_doorbell(&self) {
+        let doorbell = &self.doorbell;
+        if doorbell.armed.replace(true) {
+            return;
+        }
+        let counter = doorbell.counter.as_ptr().cast::<u8>();
+        let token = Token::new(Operation::Doorbell, SlotKey::NONE);
+        #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
+        let entry = opcode::Read::new(types::Fd(doorbell.descriptor), counter, size_of::<u64>() as u32).build();
+        self.push(entry.user_data(token.to_user_data()));
+    }
+}

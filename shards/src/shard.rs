@@ -1,0 +1,256 @@
+//! A shard as its own code sees it: which one it is, what time it is, whether it is asked to stop.
+//!
+//! Invariant: a [`Shard`] and everything reached from it stay on the shard's thread; they are `Rc`, so the compiler agrees.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use crate::blocking::BlockingPool;
+use crate::driver::Reactor;
+use crate::inbox::Inbox;
+use crate::invoke::Invocations;
+use crate::mesh::Mailboxes;
+use crate::signal::Stop;
+use crate::task::Tasks;
+use crate::timer::Timers;
+
+/// Which shard, counted from zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(usize);
+
+impl ShardId {
+    /// The first shard; there always is one.
+    pub const FIRST: Self = Self(0);
+
+    pub(crate) const fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// The number of the shard, from 0 to one less than the number of shards.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "shard {}", self.0)
+    }
+}
+
+/// The shard whose thread this is.
+#[derive(Clone)]
+pub struct Shard {
+    context: Rc<ShardContext>,
+}
+
+impl Shard {
+    /// The shard whose thread this is.
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's; [`Shard::try_current`] does not panic.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a wrong call site is the caller's bug, as with thread::current in other runtimes"
+    )]
+    pub fn current() -> Self {
+        Self::try_current()
+            .expect("squall_shards: called on a thread that is not a shard's; use invoke_on or a mesh sender")
+    }
+
+    /// The shard whose thread this is, if it is a shard's.
+    #[must_use]
+    pub fn try_current() -> Option<Self> {
+        CURRENT.with(|current| {
+            current.get().map(|context| Self {
+                context: Rc::clone(context),
+            })
+        })
+    }
+
+    pub(crate) fn into_context(self) -> Rc<ShardContext> {
+        self.context
+    }
+
+    /// Which shard this is.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.context.id()
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.context.count
+    }
+
+    /// The time as it was when this turn of the shard began: cheap, monotonic, at most one turn old.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.context.now()
+    }
+
+    /// Whether the shard was asked to stop, and how (signals, [`Stopper`](crate::Stopper)).
+    #[must_use]
+    pub fn stop_requested(&self) -> Option<Stop> {
+        self.context.inbox.stop()
+    }
+
+    /// Waits until the shard is asked to stop at least as firmly as `at_least`.
+    ///
+    /// Cancel safety: may be dropped and called again.
+    pub async fn stopping(&self, at_least: Stop) -> Stop {
+        std::future::poll_fn(|cx| match self.stop_requested() {
+            Some(stop) if stop >= at_least => Poll::Ready(stop),
+            _ => {
+                let mut waiters = self.context.stop_waiters.borrow_mut();
+                if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+                    waiters.push(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// How many tasks are alive on this shard, and what its driver counts.
+    #[must_use]
+    pub fn statistics(&self) -> crate::Statistics {
+        let mut statistics = self.context.reactor.statistics();
+        statistics.tasks = self.context.tasks.len();
+        statistics.timers = self.context.timers.len();
+        statistics
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Shard({} of {})", self.id().index(), self.count())
+    }
+}
+
+thread_local! {
+    static CURRENT: OnceCell<Rc<ShardContext>> = const { OnceCell::new() };
+}
+
+/// Everything one shard owns.
+pub(crate) struct ShardContext {
+    count: usize,
+    inbox: Arc<Inbox>,
+    tasks: Tasks,
+    reactor: Reactor,
+    timers: Timers,
+    mailboxes: Mailboxes,
+    pool: BlockingPool,
+    invocations: Invocations,
+    now: Cell<Instant>,
+    stop_seen: Cell<Option<Stop>>,
+    stop_waiters: RefCell<Vec<Waker>>,
+}
+
+impl ShardContext {
+    /// Makes the calling thread a shard's, for the rest of its life.
+    pub(crate) fn install(
+        count: usize,
+        inbox: Arc<Inbox>,
+        reactor: Reactor,
+        pool: BlockingPool,
+        invocations: Invocations,
+    ) -> Rc<Self> {
+        let now = crate::clock::now();
+        let context = Rc::new(Self {
+            count,
+            inbox,
+            tasks: Tasks::default(),
+            reactor,
+            timers: Timers::new(now),
+            mailboxes: Mailboxes::default(),
+            pool,
+            invocations,
+            now: Cell::new(now),
+            stop_seen: Cell::new(None),
+            stop_waiters: RefCell::default(),
+        });
+        CURRENT.with(|current| {
+            let installed = current.set(Rc::clone(&context));
+            debug_assert!(installed.is_ok(), "one thread, one shard");
+        });
+        context
+    }
+
+    /// Runs `f` with the calling thread's shard; `None` where the thread is not a shard's or is ending.
+    pub(crate) fn with<R>(f: impl FnOnce(&Rc<Self>) -> R) -> Option<R> {
+        CURRENT.try_with(|current| current.get().map(f)).ok().flatten()
+    }
+
+    pub(crate) fn id(&self) -> ShardId {
+        self.inbox.shard()
+    }
+
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    pub(crate) fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn mailboxes(&self) -> &Mailboxes {
+        &self.mailboxes
+    }
+
+    pub(crate) fn pool(&self) -> &BlockingPool {
+        &self.pool
+    }
+
+    pub(crate) fn invocations(&self) -> &Invocations {
+        &self.invocations
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Reads the clock: once a turn.
+    pub(crate) fn refresh_now(&self) -> Instant {
+        let now = crate::clock::now();
+        self.now.set(now);
+        now
+    }
+
+    /// Takes in what other threads have left: woken tasks, messages, a request to stop. Each part is bounded by what it holds
+    /// (tasks alive, queue capacities).
+    pub(crate) fn deliver_mail(&self) {
+        self.tasks.schedule_posted(&self.inbox);
+        if self.mailboxes.deliver() {
+            self.inbox.notify();
+        }
+        let stop = self.inbox.stop();
+        if stop != self.stop_seen.replace(stop) {
+            for waiter in self.stop_waiters.take() {
+                waiter.wake();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ShardContext {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "ShardContext({})", self.id().index())
+    }
+}

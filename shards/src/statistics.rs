@@ -1,0 +1,35 @@
+//! What a shard counts. Every shed, pause and fallback has a number here, so that tests and operators can see it happen.
+
+/// A shard's numbers at one moment. Counters only rise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// Tasks alive.
+    pub tasks: usize,
+    /// Deadlines and sleeps alive.
+    pub timers: usize,
+    /// Sockets in the ring, those that are still closing included.
+    pub streams: usize,
+    /// Listeners in the ring.
+    pub listeners: usize,
+    /// Receive buffers that are not held by anybody.
+    pub receive_buffers_available: usize,
+    /// Calls of `io_uring_enter`.
+    pub ring_enters: u64,
+    /// Completions taken from the ring.
+    pub completions: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Times accepting paused for want of descriptors or memory.
+    pub accept_pauses: u64,
+    /// Receives that ended for want of a receive buffer and were armed again.
+    pub receives_parked: u64,
+    /// Receives into a buffer of the connection's own, because the shared ones were short.
+    pub receives_plain: u64,
+    /// Receives cancelled because a connection held as many buffers as it may.
+    pub receives_over_quota: u64,
+    /// Completions that belonged to nobody.
+    pub completions_stale: u64,
+    /// Turns in which the completion queue had overflowed. The kernel keeps what overflows; nothing is lost.
+    pub completion_overflows: u64,
+}
