@@ -1,2 +1,59 @@
-//! The judge: load generator and comparison.
-fn main() {}
+//! The judge: starts Squall and its peers as processes of their own, checks their answers, and measures them side by side.
+//!
+//! It links nothing of Squall and shares no parser with it. See `METHODOLOGY.md` for what the figures mean.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+mod args;
+mod catalogue;
+mod child;
+mod client;
+mod cmd;
+mod contender;
+mod descriptors;
+mod interrupt;
+mod machine;
+mod measurement;
+mod proc;
+mod report;
+mod server;
+mod statistics;
+mod table;
+mod verification;
+mod workload;
+mod wrk;
+
+use args::{Args, Command};
+use interrupt::Interrupt;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let interrupt = Interrupt::default();
+    let outcome = run(&args, &interrupt);
+    if let Err(error) = &outcome {
+        eprintln!("error: {error:#}");
+    }
+    match outcome {
+        _ if interrupt.is_raised() => ExitCode::from(INTERRUPTED),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// What a shell reports for a command that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
+    interrupt.raise_on_signals()?;
+    descriptors::raise_limit()?;
+    match &args.command {
+        Command::Verify(args) => cmd::verify::run(args, interrupt),
+        Command::Measure(args) => cmd::measure::run(args, interrupt),
+        Command::Idle(args) => cmd::idle::run(args, interrupt),
+    }
+}

@@ -1,0 +1,252 @@
+//! A blocking HTTP/1.1 client, just large enough to check an answer: literal bytes out, one response at a time back.
+//!
+//! It understands `Content-Length` and answers without content, and says so when it meets anything else. RFC 9112.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// How long an answer, or a connection, is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest response head taken, and the longest content. No contender's answer comes near either.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const CONTENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// A response, field names as they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    fields: Vec<(String, String)>,
+    pub(crate) content: Vec<u8>,
+}
+
+impl Response {
+    /// The value of the first field called `name`, in any case.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// The literal bytes of a GET request.
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
+}
+
+/// A connection and what it received beyond the last response.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects from any free local address.
+    pub(crate) fn open(address: SocketAddr) -> Result<Self> {
+        Self::prepare(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// Connects from `source`, so that one machine can hold more connections than an address has ports.
+    pub(crate) fn open_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect_timeout(&address.into(), PATIENCE)?;
+        Self::prepare(socket.into())
+    }
+
+    fn prepare(stream: TcpStream) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+        })
+    }
+
+    pub(crate) fn send(&mut self, bytes: &str) -> Result<()> {
+        self.stream
+            .write_all(bytes.as_bytes())
+            .context("cannot send the request")
+    }
+
+    /// Waits for one whole response.
+    pub(crate) fn receive(&mut self) -> Result<Response> {
+        let head_bytes = loop {
+            if let Some(end) = find(&self.received, b"\r\n\r\n") {
+                break end + 4;
+            }
+            ensure!(
+                self.received.len() < HEAD_BYTES_MAX,
+                "the response head is longer than {HEAD_BYTES_MAX} bytes"
+            );
+            self.receive_more()?;
+        };
+        let head: Vec<u8> = self.received.drain(..head_bytes).collect();
+        let (status, fields) = parse_head(&head)?;
+        let mut response = Response {
+            status,
+            fields,
+            content: Vec::new(),
+        };
+        let content_bytes = content_length(&response)?;
+        while self.received.len() < content_bytes {
+            self.receive_more()?;
+        }
+        response.content = self.received.drain(..content_bytes).collect();
+        Ok(response)
+    }
+
+    /// Bytes received that no response asked for belongs to.
+    pub(crate) fn surplus(&self) -> &[u8] {
+        &self.received
+    }
+
+    /// Whether the server has kept the connection open, and silent.
+    pub(crate) fn is_still_open(&self) -> Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        Ok(matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock))
+    }
+
+    fn receive_more(&mut self) -> Result<()> {
+        let mut buffer = [0; 4096];
+        let count = match self.stream.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) =>
+            {
+                bail!("no answer within {} s", PATIENCE.as_secs());
+            }
+            Err(error) => return Err(error).context("cannot read the answer"),
+        };
+        ensure!(
+            count > 0,
+            "the server closed the connection before its answer was complete"
+        );
+        self.received.extend(buffer.iter().take(count));
+        Ok(())
+    }
+}
+
+type Head = (u16, Vec<(String, String)>);
+
+fn parse_head(head: &[u8]) -> Result<Head> {
+    let text = std::str::from_utf8(head).context("the response head is not text")?;
+    let mut lines = text.trim_end_matches("\r\n").split("\r\n");
+    let status_line = lines.next().unwrap_or_default();
+    let not_http = || format!("`{status_line}` is not an HTTP/1.1 status line");
+    let code = status_line
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.split(' ').next());
+    let status = code.with_context(not_http)?.parse().with_context(not_http)?;
+    let fields = lines.map(|line| {
+        let (name, value) = line
+            .split_once(':')
+            .with_context(|| format!("`{line}` is not a field line"))?;
+        Ok((name.to_owned(), value.trim().to_owned()))
+    });
+    Ok((status, fields.collect::<Result<_>>()?))
+}
+
+fn content_length(response: &Response) -> Result<usize> {
+    if matches!(response.status, 100..=199 | 204 | 304) {
+        return Ok(0);
+    }
+    ensure!(
+        response.field("transfer-encoding").is_none(),
+        "the answer has a transfer coding, not a Content-Length"
+    );
+    let length = response
+        .field("content-length")
+        .context("the answer has no Content-Length")?;
+    let length: usize = length
+        .parse()
+        .with_context(|| format!("`{length}` is not a Content-Length"))?;
+    ensure!(
+        length <= CONTENT_BYTES_MAX,
+        "the answer's content is longer than {CONTENT_BYTES_MAX} bytes"
+    );
+    Ok(length)
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A connection to a peer that sends `bytes`, whatever it is asked, and closes.
+    fn connected_to_peer_that_says(bytes: &'static str) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let connection = Connection::open(listener.local_addr().unwrap()).unwrap();
+        thread::spawn(move || listener.accept().unwrap().0.write_all(bytes.as_bytes()).unwrap());
+        connection
+    }
+
+    #[test]
+    fn responses_are_taken_one_at_a_time() {
+        let mut connection = connected_to_peer_that_says(
+            "HTTP/1.1 200 OK\r\nContent-LENGTH: 5\r\nX-Colon:  a:b \r\n\r\nfirstHTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 404 \
+             Not Found\r\ncontent-length:0\r\n\r\nrest",
+        );
+        let first = connection.receive().unwrap();
+        assert_eq!((first.status, first.content.as_slice()), (200, b"first".as_slice()));
+        assert_eq!(first.field("x-colon"), Some("a:b"));
+        assert_eq!(connection.receive().unwrap().status, 304);
+        assert_eq!(connection.receive().unwrap().status, 404);
+        let end = connection.receive().unwrap_err();
+        assert!(end.to_string().contains("closed the connection"), "{end}");
+        assert_eq!(connection.surplus(), b"rest");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (answer, mistake) in [
+            ("SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP/1.1 status line"),
+            ("HTTP/1.1 2x0 OK\r\n\r\n", "not an HTTP/1.1 status line"),
+            ("HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "not a field line"),
+            ("HTTP/1.1 200 OK\r\n\r\n", "no Content-Length"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                "transfer coding",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                "`-1` is not a Content-Length",
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "longer than"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour",
+                "before its answer was complete",
+            ),
+        ] {
+            let error = connected_to_peer_that_says(answer).receive().unwrap_err();
+            assert!(format!("{error:#}").contains(mistake), "{answer:?}: {error:#}");
+        }
+    }
+
+    #[test]
+    fn source_address_is_the_one_asked_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let source = "127.0.7.9".parse().unwrap();
+        let connection = Connection::open_from(source, listener.local_addr().unwrap()).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), source);
+        assert!(connection.is_still_open().unwrap());
+        drop(accepted);
+    }
+}

@@ -1,0 +1,263 @@
+//! What the kernel says under `/proc` about a process's CPU time and memory, and about a core's.
+//!
+//! `utime` and `stime` count clock ticks, usually 10 ms. Their sum follows the scheduler's exact run time; how it is split between
+//! user and system may come from sampling at the timer interrupt, so it needs windows of several seconds.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Pid;
+use serde::Serialize;
+
+/// CPU time of a process, all threads together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProcessTime {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+}
+
+impl ProcessTime {
+    /// Reads `/proc/PID/stat`. Works until the process is reaped, so also after it ended.
+    pub(crate) fn read(pid: Pid) -> Result<Self> {
+        let text = read(&format!("/proc/{}/stat", pid.as_raw_pid()))?;
+        Self::parse(&text, rustix::param::clock_ticks_per_second())
+    }
+
+    fn parse(text: &str, ticks_per_second: u64) -> Result<Self> {
+        // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+        let (_, after_name) = text.rsplit_once(')').context("no program name in /proc/PID/stat")?;
+        // `state` is field 3 of proc_pid_stat(5) and comes first here; `utime` is 14, `stime` 15.
+        let mut fields = after_name.split_ascii_whitespace().skip(11);
+        let mut ticks = || -> Result<Duration> {
+            let ticks: u64 = fields.next().context("/proc/PID/stat is too short")?.parse()?;
+            Ok(duration_of(ticks, ticks_per_second))
+        };
+        Ok(Self {
+            user: ticks()?,
+            system: ticks()?,
+        })
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+
+    pub(crate) fn total(self) -> Duration {
+        self.user + self.system
+    }
+}
+
+/// What one core has done since the machine started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CoreTime {
+    /// Time spent working, for any process or for the kernel.
+    pub(crate) busy: Duration,
+    /// Time the hypervisor gave to another machine although this one had work.
+    pub(crate) stolen: Duration,
+}
+
+impl CoreTime {
+    /// Reads the line of `core` in `/proc/stat`.
+    pub(crate) fn read(core: usize) -> Result<Self> {
+        Self::parse(&read("/proc/stat")?, core, rustix::param::clock_ticks_per_second())
+    }
+
+    fn parse(text: &str, core: usize, ticks_per_second: u64) -> Result<Self> {
+        let label = format!("cpu{core} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&label));
+        let line = line.with_context(|| format!("/proc/stat has no core {core}"))?;
+        let ticks: Vec<u64> = line
+            .split_ascii_whitespace()
+            .map(str::parse)
+            .collect::<Result<_, _>>()?;
+        // proc_stat(5); guest time is part of user time already.
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks.as_slice() else {
+            anyhow::bail!("/proc/stat is too short");
+        };
+        Ok(Self {
+            busy: duration_of(user + nice + system + irq + softirq, ticks_per_second),
+            stolen: duration_of(*steal, ticks_per_second),
+        })
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            busy: self.busy.saturating_sub(earlier.busy),
+            stolen: self.stolen.saturating_sub(earlier.stolen),
+        }
+    }
+}
+
+/// How long a process's threads ran, and how often, exactly rather than in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RunTime {
+    pub(crate) running: Duration,
+    /// How often a thread was put on a core; a process that sleeps adds nothing.
+    pub(crate) runs: u64,
+}
+
+impl RunTime {
+    /// Sums `/proc/PID/task/*/schedstat`.
+    pub(crate) fn read(pid: Pid) -> Result<Self> {
+        let folder = format!("/proc/{}/task", pid.as_raw_pid());
+        let mut total = Self::default();
+        for task in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
+            // A thread may end between being listed and being read.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let task = Self::parse(&text)?;
+            total.running += task.running;
+            total.runs += task.runs;
+        }
+        Ok(total)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+        let [nanoseconds, _waiting, runs] = fields.as_slice() else {
+            anyhow::bail!("schedstat does not have three fields");
+        };
+        Ok(Self {
+            running: Duration::from_nanos(nanoseconds.parse()?),
+            runs: runs.parse()?,
+        })
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            running: self.running.saturating_sub(earlier.running),
+            runs: self.runs.saturating_sub(earlier.runs),
+        }
+    }
+}
+
+/// Memory of a process, in KiB. What the kernel keeps for its sockets is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Memory {
+    /// Resident pages, shared ones counted whole.
+    pub(crate) resident_kib: u64,
+    /// Resident pages, shared ones divided by those who share them.
+    pub(crate) proportional_kib: u64,
+    /// Resident pages nobody else has.
+    pub(crate) private_kib: u64,
+}
+
+impl Memory {
+    /// Reads `/proc/PID/smaps_rollup`.
+    pub(crate) fn read(pid: Pid) -> Result<Self> {
+        Self::parse(&read(&format!("/proc/{}/smaps_rollup", pid.as_raw_pid()))?)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let amount = |label: &str| -> Result<u64> {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(label)?.strip_prefix(':'));
+            let value = line.with_context(|| format!("smaps_rollup has no {label}"))?.trim();
+            let value = value
+                .strip_suffix(" kB")
+                .with_context(|| format!("{label} is not in kB"))?;
+            Ok(value.parse()?)
+        };
+        Ok(Self {
+            resident_kib: amount("Rss")?,
+            proportional_kib: amount("Pss")?,
+            private_kib: amount("Private_Clean")? + amount("Private_Dirty")?,
+        })
+    }
+}
+
+/// Fails unless this process may run on `core`.
+pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
+    let allowed = rustix::thread::sched_getaffinity(None).context("cannot tell which cores are allowed")?;
+    let is_allowed = |core: usize| core < rustix::thread::CpuSet::MAX_CPU && allowed.is_set(core);
+    let cores: Vec<String> = (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|core| is_allowed(*core))
+        .map(|core| core.to_string())
+        .collect();
+    ensure!(
+        is_allowed(core),
+        "this process may not run on core {core}; it may on {} (see --server-core and --load-core)",
+        cores.join(", ")
+    );
+    Ok(())
+}
+
+fn read(path: &str) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
+}
+
+fn duration_of(ticks: u64, ticks_per_second: u64) -> Duration {
+    // 100 or 1000 ticks a second; both divide a million.
+    Duration::from_micros(ticks.saturating_mul(1_000_000 / ticks_per_second.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn process_time_is_found_behind_any_program_name() {
+        for name in ["server", "tricky) S 1 2 (name", "with space"] {
+            let text =
+                format!("4242 ({name}) S 1 1 1 0 -1 4194304 230 7 1 9 123 4567 8 9 20 0 1 0 160331 3047424 499 1");
+            let time = ProcessTime::parse(&text, 100).unwrap();
+            assert_eq!(time.user, Duration::from_millis(1230), "{name}");
+            assert_eq!(time.system, Duration::from_millis(45_670), "{name}");
+            assert_eq!(time.total(), Duration::from_millis(46_900));
+        }
+        assert!(ProcessTime::parse("4242 (cut) S 1 1 1", 100).is_err());
+        assert!(ProcessTime::parse("nothing", 100).is_err());
+    }
+
+    #[test]
+    fn core_time_is_taken_from_the_right_line() {
+        let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 100 20 300 9000 50 4 16 7 0 0\ncpu10 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
+        let time = CoreTime::parse(text, 1, 100).unwrap();
+        assert_eq!(time.busy, Duration::from_millis(4400));
+        assert_eq!(time.stolen, Duration::from_millis(70));
+        assert!(CoreTime::parse(text, 0, 100).is_err());
+    }
+
+    #[test]
+    fn run_time_is_in_nanoseconds() {
+        let time = RunTime::parse("433211 17 2\n").unwrap();
+        assert_eq!(
+            time,
+            RunTime {
+                running: Duration::from_nanos(433_211),
+                runs: 2
+            }
+        );
+        assert!(RunTime::parse("433211 17").is_err());
+    }
+
+    #[test]
+    fn memory_tells_similar_labels_apart() {
+        let text = "5609dfb19000-7ffe892e9000 ---p 00000000 00:00 0    [rollup]\nRss:      1688 kB\nPss:       391 kB\n\
+                    Pss_Dirty:           112 kB\nPrivate_Clean:        40 kB\nPrivate_Dirty:       112 kB\n";
+        let memory = Memory::parse(text).unwrap();
+        assert_eq!(
+            memory,
+            Memory {
+                resident_kib: 1688,
+                proportional_kib: 391,
+                private_kib: 152
+            }
+        );
+        assert!(Memory::parse("Rss: 1688 kB\n").is_err());
+    }
+
+    #[test]
+    fn own_figures_can_be_read() {
+        let own = rustix::process::getpid();
+        ProcessTime::read(own).unwrap();
+        assert!(RunTime::read(own).unwrap().running > Duration::ZERO);
+        assert!(Memory::read(own).unwrap().resident_kib > 0);
+    }
+}

@@ -1,0 +1,124 @@
+//! A contender that is running: started on a free port, awaited until it answers, ended when its owner lets go.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Pid;
+
+use crate::child::Child;
+use crate::client::http1::{Connection, get};
+use crate::contender::Contender;
+use crate::interrupt::Interrupt;
+
+/// How long a server may take from its start to its first answer.
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a starting server is asked whether it is ready.
+const PROBE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// A running server. Dropping it kills it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts `contender` pinned to `core` and waits until it answers its ready path with 200.
+    pub(crate) fn start(contender: &Contender, core: usize, interrupt: &Interrupt) -> Result<Self> {
+        let address = free_address()?;
+        let child = Child::spawn(contender.start_command(address, core))?;
+        let mut server = Self { child, address };
+        server
+            .await_ready(&contender.ready_path, interrupt)
+            .with_context(|| format!("{} did not start", contender.name))?;
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.child.pid()
+    }
+
+    /// Fails if the server has ended, with the reason it printed.
+    pub(crate) fn check_running(&mut self) -> Result<()> {
+        if self.child.has_ended()? {
+            bail!("the server ended by itself: {}", self.child.complaint());
+        }
+        Ok(())
+    }
+
+    fn await_ready(&mut self, path: &str, interrupt: &Interrupt) -> Result<()> {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        loop {
+            interrupt.check()?;
+            self.check_running()?;
+            match probe(self.address, path) {
+                Ok(200) => return Ok(()),
+                Ok(status) => bail!("its ready path {path} answers {status}"),
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error.context(format!("it does not answer after {} s", READY_TIMEOUT.as_secs())));
+                }
+                Err(_) => thread::sleep(PROBE_INTERVAL),
+            }
+        }
+    }
+}
+
+fn probe(address: SocketAddr, path: &str) -> Result<u16> {
+    let mut connection = Connection::open(address)?;
+    connection.send(&get(address, path))?;
+    Ok(connection.receive()?.status)
+}
+
+/// A loopback address whose port is free now. It stays so for the moment the server needs to take it, because the kernel hands
+/// ephemeral ports out in no order; if another process takes it first, the server says so and the run stops.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The server that a shell script stands for, started on the first core this process may use.
+    fn start(script: &str, interrupt: &Interrupt) -> Result<Server> {
+        let folder = tempfile::tempdir()?;
+        let folder = folder.path().join("scripted");
+        std::fs::create_dir(&folder)?;
+        let form = format!(
+            "name = 'scripted'\nversion = '1'\nnote = ''\ndirectory = '.'\n[build]\ncommand = ['true']\n\
+             [start]\ncommand = ['sh', '-c', {script:?}, '{{listen}}']\n[ready]\npath = '/'"
+        );
+        std::fs::write(folder.join("contender.toml"), form)?;
+        let contender = Contender::read_all(&folder)?.remove(0);
+        let core = (0..1024)
+            .find(|core| crate::proc::check_core_allowed(*core).is_ok())
+            .context("no core")?;
+        Server::start(&contender, core, interrupt)
+    }
+
+    #[test]
+    fn server_that_ends_at_once_is_reported_with_its_own_words() {
+        let error = start(
+            "echo starting; echo 'error: no such luck'; exit 1",
+            &Interrupt::default(),
+        )
+        .unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("scripted did not start") && error.contains("error: no such luck"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn interrupt_ends_the_wait_for_a_server_that_never_answers() {
+        let interrupt = Interrupt::default();
+        interrupt.raise();
+        let error = start("exec sleep 600", &interrupt).unwrap_err();
+        assert!(format!("{error:#}").contains("interrupted"), "{error:#}");
+    }
+}

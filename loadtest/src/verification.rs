@@ -1,0 +1,188 @@
+//! What a server must get right before it is timed: a fast wrong answer is no answer.
+//!
+//! Besides the answer itself it checks what tells a server that reads HTTP from one that answers whatever arrives: two pipelined
+//! requests get two answers, a request cut in the middle gets one, and a path nobody serves is not found. Every answer carries
+//! `Date`, as RFC 9110 section 6.6.1 asks of a server with a clock, so that nobody saves the work of writing it.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::client::http1::{Connection, Response, get};
+use crate::workload::{Expectation, Workload};
+
+/// A path that no contender serves.
+const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
+
+/// Checks the server at `address` against what `workload` expects.
+///
+/// # Errors
+///
+/// The first thing that is wrong, with what was expected and what came.
+pub(crate) fn verify(address: SocketAddr, workload: &Workload) -> Result<()> {
+    let request = get(address, &workload.path);
+    let expect = &workload.expect;
+    answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path))?;
+    answers_pipelined(address, &request, expect).context("two requests pipelined in one send")?;
+    answers_cut(address, &request, expect).context("a request sent in two parts")?;
+    refuses_unknown(address).context("a path that does not exist")
+}
+
+fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    connection.send(request)?;
+    check(&connection.receive()?, expect)?;
+    check_no_surplus(&connection)?;
+    // Keep-alive: the same connection serves again.
+    connection.send(request)?;
+    check(&connection.receive()?, expect)?;
+    check_no_surplus(&connection)
+}
+
+fn answers_pipelined(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    connection.send(&request.repeat(2))?;
+    for number in 1..=2 {
+        let response = connection.receive().with_context(|| format!("answer {number}"))?;
+        check(&response, expect).with_context(|| format!("answer {number}"))?;
+    }
+    check_no_surplus(&connection)
+}
+
+fn answers_cut(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
+    let (first, second) = request.split_at(request.len() / 2);
+    let mut connection = Connection::open(address)?;
+    connection.send(first)?;
+    // A whole exchange on another connection gives the server time to see the first part alone.
+    answers_one(address, request, expect)?;
+    connection.send(second)?;
+    check(&connection.receive()?, expect)?;
+    check_no_surplus(&connection)
+}
+
+fn refuses_unknown(address: SocketAddr) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    connection.send(&get(address, UNKNOWN_PATH))?;
+    let status = connection.receive()?.status;
+    ensure!(status == 404, "expected status 404, got {status}");
+    Ok(())
+}
+
+fn check(response: &Response, expect: &Expectation) -> Result<()> {
+    ensure!(
+        response.status == expect.status,
+        "expected status {}, got {}",
+        expect.status,
+        response.status
+    );
+    let content_type = response.field("content-type").unwrap_or("none");
+    // Parameters such as charset are the server's own business.
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    ensure!(
+        media_type.eq_ignore_ascii_case(&expect.content_type),
+        "expected content type {}, got {content_type}",
+        expect.content_type
+    );
+    let content = String::from_utf8_lossy(&response.content);
+    ensure!(
+        content == expect.body,
+        "expected body `{}`, got `{content}`",
+        expect.body
+    );
+    ensure!(response.field("date").is_some(), "the answer has no Date");
+    Ok(())
+}
+
+fn check_no_surplus(connection: &Connection) -> Result<()> {
+    let surplus = connection.surplus();
+    ensure!(surplus.is_empty(), "{} bytes came that nobody asked for", surplus.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+
+    const RIGHT: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\nDate: now\r\n\r\nHello";
+    const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+
+    /// Makes the bytes a server sends for a request line.
+    type Answer = fn(&str) -> String;
+
+    fn workload() -> Workload {
+        let form = "title = ''\nmeasures = 'capacity'\npath = '/hello'\nconnections = 1\npipeline = 1\n\
+                    [expect]\nstatus = 200\ncontent_type = 'text/plain'\nbody = 'Hello'";
+        Workload::parse("hello", form).unwrap()
+    }
+
+    /// Starts a server that answers each request line with what `answer` makes of it, and returns where it listens.
+    fn server(answer: Answer) -> SocketAddr {
+        fn serve(stream: TcpStream, answer: Answer) {
+            let mut requests = BufReader::new(stream.try_clone().unwrap()).lines();
+            while let Some(Ok(request_line)) = requests.next() {
+                while requests
+                    .next()
+                    .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+                {}
+                // The client is free to have gone already.
+                (&stream).write_all(answer(&request_line).as_bytes()).ok();
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            listener
+                .incoming()
+                .for_each(|stream| drop(thread::spawn(move || serve(stream.unwrap(), answer))))
+        });
+        address
+    }
+
+    fn routed(request_line: &str, found: &str) -> String {
+        if request_line == "GET /hello HTTP/1.1" {
+            found
+        } else {
+            MISSING
+        }
+        .to_owned()
+    }
+
+    #[test]
+    fn right_server_passes() {
+        verify(server(|line| routed(line, RIGHT)), &workload()).unwrap();
+    }
+
+    #[test]
+    fn each_wrong_answer_is_named() {
+        let cases: [(Answer, &str); 7] = [
+            (
+                |line| routed(line, &RIGHT.replace("200 OK", "500 Oh")),
+                "expected status 200, got 500",
+            ),
+            (
+                |line| routed(line, &RIGHT.replace("text/plain", "text/html")),
+                "got text/html; charset=utf-8",
+            ),
+            (|line| routed(line, &RIGHT.replace("Hello", "Howdy")), "got `Howdy`"),
+            (|line| routed(line, &RIGHT.replace("Date: now\r\n", "")), "no Date"),
+            (
+                |line| routed(line, &RIGHT.replace("Length: 5", "Length: 4")),
+                "got `Hell`",
+            ),
+            (
+                |line| routed(line, &format!("{RIGHT}{RIGHT}")),
+                "bytes came that nobody asked for",
+            ),
+            (|_| RIGHT.to_owned(), "expected status 404, got 200"),
+        ];
+        for (answer, mistake) in cases {
+            let error = verify(server(answer), &workload()).unwrap_err();
+            assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
+        }
+    }
+}
