@@ -1,0 +1,59 @@
+//! What every test that meets Squall as another process shares: the process, the client, the reader of responses.
+//!
+//! Nothing here comes from Squall. The judge has a parser of its own, a strict one, so that a mistake in the server's
+//! code cannot hide behind the same mistake in the test.
+
+#![allow(dead_code, reason = "each test binary uses its own part of the harness")]
+
+pub(crate) mod client;
+pub(crate) mod response;
+pub(crate) mod server;
+
+/// A value, or a sentence that says what the server did wrong.
+pub(crate) type Outcome<T> = Result<T, String>;
+
+/// How many characters of a transcript a failure message shows.
+const SHOWN_CHARACTERS_MAX: usize = 400;
+
+/// Bytes as readable text, shortened in the middle of nowhere when there are many.
+pub(crate) fn show(bytes: &[u8]) -> String {
+    let text = bytes.escape_ascii().to_string();
+    if text.len() <= SHOWN_CHARACTERS_MAX {
+        return text;
+    }
+    let head: String = text.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    format!("{head}… ({} bytes in all)", bytes.len())
+}
+
+/// Fails with a sentence unless the claim holds.
+pub(crate) fn ensure(claim: bool, complaint: impl FnOnce() -> String) -> Outcome<()> {
+    if claim { Ok(()) } else { Err(complaint()) }
+}
+
+/// Runs a check for every case and reports all that fail, not only the first.
+///
+/// # Panics
+///
+/// When a case fails, or when there are no cases at all.
+#[track_caller]
+pub(crate) fn for_each_case<C>(
+    cases: impl IntoIterator<Item = C>,
+    name: impl Fn(&C) -> String,
+    check: impl Fn(&C) -> Outcome<()>,
+) {
+    let mut count = 0;
+    let mut failures = Vec::new();
+    for case in cases {
+        count += 1;
+        if let Err(complaint) = check(&case) {
+            failures.push(format!("  [{}]\n    {complaint}", name(&case)));
+        }
+    }
+    assert!(count > 0, "the table has no cases");
+    assert!(
+        failures.is_empty(),
+        "{} of {count} cases failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}

@@ -1,0 +1,309 @@
+//! An example of Squall as a child process: started on a port the kernel picks, listened to, and reaped.
+//!
+//! The server is known only by its command line, its standard error and its sockets. Whatever it writes to standard
+//! error is read to the end, so that it never blocks on a full pipe, and is shown when a test fails.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a test process has no shards; a reader thread and the tests share what the child has said"
+)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use super::client::Connection;
+
+/// How long a server may take to say where it listens. Generous: a debug build on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a server may take to end once asked: the hard stop of a graceful stop is at 30 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// What stands before the address in the line that announces a listener.
+const ANNOUNCEMENT: &str = "listening on http://";
+
+/// A running example, killed and reaped when dropped.
+pub(crate) struct Server {
+    child: Mutex<Child>,
+    id: u32,
+    address: SocketAddr,
+    log: Arc<Log>,
+    has_been_awaited: AtomicBool,
+}
+
+impl Server {
+    /// Starts an example on one shard and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When the example is not built, ends before it listens, or never says where it listens.
+    pub(crate) fn start(example: &str, flags: &[&str]) -> Self {
+        Self::start_with_shards(example, 1, flags)
+    }
+
+    /// Starts an example on a number of shards and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub(crate) fn start_with_shards(example: &str, shards: usize, flags: &[&str]) -> Self {
+        let mut child = command(example)
+            .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start the example {example}: {error}"));
+        let log = Arc::new(Log::default());
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.follow(stderr));
+        }
+        let Some(address) = log.address() else {
+            drop(child.kill());
+            drop(child.wait());
+            panic!(
+                "the example {example} {flags:?} never listened; it said:\n{}",
+                log.text()
+            );
+        };
+        Self {
+            id: child.id(),
+            child: Mutex::new(child),
+            address,
+            log,
+            has_been_awaited: AtomicBool::new(false),
+        }
+    }
+
+    /// The `conformance` server with default limits, one for all tests that run at the same time.
+    ///
+    /// The last test that lets go of it ends it, so that nothing outlives the test process.
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = lock(&SHARED);
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Self::start("conformance", &[]));
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens a connection to the server.
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Sends SIGTERM: the polite request to end.
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &self.id.to_string()])
+            .status()
+            .expect("a shell to send the signal with");
+        assert!(status.success(), "kill failed: {status}");
+    }
+
+    /// Waits until the server has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end in time.
+    pub(crate) fn wait(&self) -> ExitStatus {
+        assert!(
+            self.log.wait_for_end(STOP_TIMEOUT),
+            "the server has not ended after {STOP_TIMEOUT:?}; it said:\n{}",
+            self.log.text()
+        );
+        self.has_been_awaited.store(true, Ordering::Relaxed);
+        lock(&self.child).wait().expect("the server is our child")
+    }
+
+    /// What the server has written to standard error so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// The memory the server holds, in bytes (`VmRSS`).
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).expect("the server runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("a VmRSS line");
+        let kibibytes = line.split_ascii_whitespace().nth(1).expect("a number");
+        kibibytes.parse::<u64>().expect("a number") * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut child = lock(&self.child);
+        let ended = child.try_wait().ok().flatten();
+        drop(child.kill());
+        drop(child.wait());
+        if thread::panicking() {
+            eprintln!("the server said:\n{}", self.log.text());
+        } else if !self.has_been_awaited.load(Ordering::Relaxed) {
+            assert!(
+                ended.is_none(),
+                "the server died of a test: {ended:?}; it said:\n{}",
+                self.log.text()
+            );
+        }
+    }
+}
+
+/// The command that runs an example, with the driver of `SQUALL_TEST_DRIVER` if that is set.
+///
+/// # Panics
+///
+/// When the example has not been built.
+pub(crate) fn command(example: &str) -> Command {
+    let path = path_of(example);
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo test` builds the examples, `cargo test --test …` alone does not; run `cargo build --examples`",
+        path.display()
+    );
+    let mut command = Command::new(path);
+    command.env("NO_COLOR", "1");
+    if let Ok(driver) = std::env::var("SQUALL_TEST_DRIVER") {
+        command.args(["--driver", &driver]);
+    }
+    command
+}
+
+/// Runs an example that is expected to end by itself, as with `--help`, and gives what it said.
+///
+/// # Panics
+///
+/// When it serves instead of ending.
+pub(crate) fn run_to_end(example: &str, arguments: &[&str]) -> Output {
+    let mut child = command(example)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start the example {example}: {error}"));
+    let stdout = read_in_background(child.stdout.take().expect("it is piped"));
+    let stderr = read_in_background(child.stderr.take().expect("it is piped"));
+    let Ok(stdout) = stdout.recv_timeout(START_TIMEOUT) else {
+        drop(child.kill());
+        drop(child.wait());
+        let said = stderr.recv().unwrap_or_default();
+        panic!(
+            "the example {example} {arguments:?} does not end; it said:\n{}",
+            String::from_utf8_lossy(&said)
+        );
+    };
+    Output {
+        status: child.wait().expect("it is our child"),
+        stdout,
+        stderr: stderr.recv().expect("it has been read to its end"),
+    }
+}
+
+/// Reads a pipe to its end from another thread and sends what came.
+fn read_in_background(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = Vec::new();
+        drop(pipe.read_to_end(&mut text));
+        sender.send(text).unwrap_or_default();
+    });
+    receiver
+}
+
+/// Where cargo put an example: beside the `deps` folder this test runs from.
+fn path_of(example: &str) -> PathBuf {
+    let mut path = std::env::current_exe().expect("the path of this test");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    path
+}
+
+/// What the child says on standard error, and what was understood of it.
+#[derive(Default)]
+struct Log {
+    heard: Mutex<Heard>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Heard {
+    text: String,
+    address: Option<SocketAddr>,
+    ended: bool,
+}
+
+impl Log {
+    /// Reads standard error to its end.
+    fn follow(&self, stderr: ChildStderr) {
+        let mut reader = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line);
+            let mut heard = lock(&self.heard);
+            heard.text.push_str(&text);
+            heard.address = heard.address.or_else(|| announced_address(&text));
+            drop(heard);
+            self.changed.notify_all();
+            line.clear();
+        }
+        lock(&self.heard).ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the announcement; `None` when the child ended, or stayed silent, instead.
+    fn address(&self) -> Option<SocketAddr> {
+        let waiting = |heard: &mut Heard| heard.address.is_none() && !heard.ended;
+        let (heard, _) = self
+            .changed
+            .wait_timeout_while(lock(&self.heard), START_TIMEOUT, waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+        heard.address
+    }
+
+    /// Waits until standard error is closed, which the end of the child does.
+    fn wait_for_end(&self, timeout: Duration) -> bool {
+        let (heard, _) = self
+            .changed
+            .wait_timeout_while(lock(&self.heard), timeout, |heard| !heard.ended)
+            .unwrap_or_else(PoisonError::into_inner);
+        heard.ended
+    }
+
+    fn text(&self) -> String {
+        lock(&self.heard).text.clone()
+    }
+}
+
+/// The address in a line such as `listening on http://127.0.0.1:40123`, whatever stands around it.
+fn announced_address(line: &str) -> Option<SocketAddr> {
+    let (_, after) = line.split_once(ANNOUNCEMENT)?;
+    let in_address = |character: char| character.is_ascii_hexdigit() || ".:[]".contains(character);
+    let end = after.find(|character| !in_address(character)).unwrap_or(after.len());
+    after.get(..end)?.parse().ok()
+}
+
+/// Locks even after a test has panicked with the lock held: what it guards stays true.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,186 @@
+//! Rows B04–B09 and A20: inputs that are small to send and would be large to keep, or linear to send and quadratic to read.
+//!
+//! Time is judged only by the harness's patience with a silent server; memory by what the process holds before and after.
+
+use crate::harness::*;
+
+/// How much the server may grow by while it refuses: generous, for buffers, allocator slack and a debug build.
+const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// B04: a field value without end, one byte per packet, is refused at the header limit.
+#[test]
+fn b04_refuses_an_endless_field_value_byte_by_byte() {
+    let server = Server::shared();
+    let heads: [&[u8]; 2] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: ",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ",
+    ];
+    for head in heads {
+        let mut connection = server.connect();
+        connection.send(head).unwrap();
+        let sending = connection.send_in_background(vec![b'x'; 1024 * 1024], 1);
+        expect_refusal(&mut connection, &[431]).unwrap();
+        drop(sending);
+    }
+}
+
+/// B05: more fields than the limit are refused even when they would fit the header block, distinct or all alike.
+#[test]
+fn b05_refuses_thousands_of_fields() {
+    let server = Server::start("conformance", &["--max-header-bytes", "1048576"]);
+    let distinct: Vec<u8> = (0..2000)
+        .flat_map(|number| format!("X-{number}: a\r\n").into_bytes())
+        .collect();
+    let alike = b"X: a\r\n".repeat(10_000);
+    refused(&server, &get_with("/", &distinct), 431).unwrap();
+    refused(&server, &get_with("/", &alike), 431).unwrap();
+    answered(&server, &get("/"), 200, b"ok").unwrap();
+}
+
+/// B06: ten thousand query keys are found one in, or refused; they are not compared each with each.
+#[test]
+fn b06_survives_ten_thousand_query_keys() {
+    let server = Server::start(
+        "conformance",
+        &["--max-target-bytes", "1048576", "--max-header-bytes", "1048576"],
+    );
+    let keys: String = (0..10_000).map(|number| format!("&key{number}={number}")).collect();
+    for _ in 0..20 {
+        let response = server
+            .connect()
+            .exchange(&get(&format!("/q?x=found{keys}")), "GET")
+            .unwrap();
+        assert!(
+            response.status == 200 || (400..500).contains(&response.status),
+            "{response:?}"
+        );
+        if response.status == 200 {
+            assert_eq!(response.body, b"found");
+        }
+    }
+    answered(&server, &get("/"), 200, b"ok").unwrap();
+}
+
+/// B07: names, paths, hosts and methods that are new in every request leave nothing behind.
+#[test]
+fn b07_keeps_nothing_of_names_it_has_never_seen() {
+    let server = Server::start("conformance", &[]);
+    let strange = |round: usize| {
+        let name = format!("{round:0>256}");
+        let fields: String = (0..64)
+            .map(|number| format!("X{number}-{}: v\r\n", &name[..200]))
+            .collect();
+        format!("M{round} /p/{name} HTTP/1.1\r\nHost: host{round}\r\n{fields}\r\n").into_bytes()
+    };
+    let mut connection = server.connect();
+    let mut rounds = |range: std::ops::Range<usize>| {
+        for round in range {
+            let response = connection.exchange(&strange(round), "M").unwrap();
+            assert!([404, 405].contains(&response.status), "{response:?}");
+        }
+    };
+    rounds(0..200);
+    let before = server.resident_bytes();
+    rounds(200..4200);
+    let growth = server.resident_bytes().saturating_sub(before);
+    assert!(
+        growth <= GROWTH_BYTES_MAX,
+        "grew by {growth} bytes in 4000 requests of 14 KiB"
+    );
+}
+
+/// B07: names far over the limit are refused each time.
+#[test]
+fn b07_refuses_16_kib_names() {
+    let server = Server::shared();
+    for letter in b'a'..=b'z' {
+        let fields = bytes(&[&vec![letter; 16 * 1024], b": v\r\n"]);
+        refused(&server, &get_with("/", &fields), 431).unwrap();
+    }
+}
+
+/// B08: eight million chunks of one byte are one body of 8 MiB, decoded in linear time.
+#[test]
+fn b08_decodes_8_mib_in_chunks_of_one_byte() {
+    const BODY_BYTES: usize = 8 * 1024 * 1024;
+    let server = Server::start("conformance", &["--max-body-bytes", "16777216"]);
+    let body: Vec<u8> = (0..=250).cycle().take(BODY_BYTES).collect();
+    let mut chunks = Vec::with_capacity(BODY_BYTES * 6 + 5);
+    for byte in &body {
+        chunks.extend_from_slice(&[b'1', b'\r', b'\n', *byte, b'\r', b'\n']);
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    let mut connection = server.connect();
+    let sending = connection.send_in_background(post_chunked(&chunks), 64 * 1024);
+    sending.finish();
+    let response = connection.response("POST").unwrap();
+    assert_eq!((response.status, response.body.len()), (200, BODY_BYTES));
+    assert!(response.body == body, "the body came back changed");
+    still_usable(&mut connection).unwrap();
+}
+
+/// B09: a chunked body without end is refused at the limit, and memory stays near it.
+#[test]
+fn b09_refuses_an_endless_chunked_body_in_bounded_memory() {
+    let server = Server::start("conformance", &["--max-body-bytes", "65536"]);
+    answered(&server, &get("/"), 200, b"ok").unwrap();
+    let before = server.resident_bytes();
+    for chunk_bytes in [1, 1000, 60_000] {
+        let size = format!("{chunk_bytes:x}\r\n");
+        let chunk = bytes(&[size.as_bytes(), &vec![b'b'; chunk_bytes], b"\r\n"]);
+        let block = chunk.repeat(64 * 1024 / chunk.len() + 1);
+        let mut connection = server.connect();
+        connection.send(&post_chunked(b"")).unwrap();
+        let sending = connection.repeat_in_background(std::iter::repeat_n(block, 2000), usize::MAX);
+        expect_refusal(&mut connection, &[413]).unwrap();
+        drop(sending);
+    }
+    let growth = server.resident_bytes().saturating_sub(before);
+    assert!(
+        growth <= GROWTH_BYTES_MAX,
+        "grew by {growth} bytes for a limit of 64 KiB"
+    );
+}
+
+/// A20, RFC 9112 §9.3.2: ten thousand pipelined requests in one write are answered one by one, in order.
+#[test]
+fn a20_answers_ten_thousand_pipelined_requests_in_order() {
+    const REQUESTS: usize = 10_000;
+    let server = Server::shared();
+    let pipeline: Vec<u8> = (0..REQUESTS).flat_map(|number| get(&format!("/p/{number}"))).collect();
+    let mut connection = server.connect();
+    let sending = connection.send_in_background(pipeline, usize::MAX);
+    for number in 0..REQUESTS {
+        connection
+            .response("GET")
+            .unwrap()
+            .expect(200, number.to_string().as_bytes())
+            .unwrap();
+    }
+    sending.finish();
+    still_usable(&mut connection).unwrap();
+}
+
+/// A20: a pipeline is served in turns with the connections beside it, and waits for a client that does not read.
+#[test]
+fn a20_bounds_what_a_pipeline_holds_back() {
+    let server = Server::start("conformance", &[]);
+    answered(&server, &get("/"), 200, b"ok").unwrap();
+    let before = server.resident_bytes();
+    let mut greedy = server.connect();
+    let request = get("/big?n=65536");
+    let sending = greedy.send_in_background(request.repeat(2000), usize::MAX);
+    let mut other = server.connect();
+    for _ in 0..200 {
+        other.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+    }
+    let growth = server.resident_bytes().saturating_sub(before);
+    assert!(
+        growth <= GROWTH_BYTES_MAX,
+        "holds {growth} bytes for a client that does not read"
+    );
+    for _ in 0..2000 {
+        assert_eq!(greedy.response("GET").unwrap().body.len(), 65_536);
+    }
+    sending.finish();
+}
