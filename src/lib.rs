@@ -3,6 +3,8 @@
 pub mod app;
 mod error;
 pub mod message;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use app::{
     Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
