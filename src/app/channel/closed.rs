@@ -1,0 +1,94 @@
+//! Waiting for the peer to go: Tornado's `on_connection_close` as a future.
+
+use core::fmt;
+use core::pin::Pin;
+use core::task::{Context as Task, Poll, Waker};
+use std::rc::Rc;
+
+use super::{Channel, store};
+
+/// Whether the peer is there, and who wants to know when it goes.
+#[derive(Default)]
+pub(super) struct Presence {
+    is_gone: bool,
+    /// Counts requests, so that a [`Closed`] kept beyond its request is not taken for one of the next.
+    request: u64,
+    /// One place for each [`Closed`] that waits, used again when it is dropped: as many as the handler has at once.
+    wakers: Vec<Option<Waker>>,
+}
+
+impl Presence {
+    /// The peer has gone; gives back who waited.
+    pub(super) fn close(&mut self) -> Vec<Option<Waker>> {
+        self.is_gone = true;
+        core::mem::take(&mut self.wakers)
+    }
+
+    /// The request is over; gives back who still waited.
+    pub(super) fn next_request(&mut self) -> Vec<Option<Waker>> {
+        self.is_gone = false;
+        self.request = self.request.wrapping_add(1);
+        core::mem::take(&mut self.wakers)
+    }
+}
+
+/// Ends when the peer has gone, or when the request it was made for is over. Borrows nothing, so a handler can select between it
+/// and its own work. Cancel safe.
+#[must_use = "it waits only when awaited"]
+pub struct Closed {
+    channel: Rc<Channel>,
+    request: u64,
+    place: Option<usize>,
+}
+
+impl Closed {
+    pub(super) fn new(channel: &Rc<Channel>) -> Self {
+        Self {
+            channel: Rc::clone(channel),
+            request: channel.presence.borrow().request,
+            place: None,
+        }
+    }
+}
+
+impl Future for Closed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut presence = this.channel.presence.borrow_mut();
+        if presence.is_gone || presence.request != this.request {
+            return Poll::Ready(());
+        }
+        let wakers = &mut presence.wakers;
+        let place = *this.place.get_or_insert_with(|| {
+            wakers.iter().position(Option::is_none).unwrap_or_else(|| {
+                wakers.push(None);
+                wakers.len() - 1
+            })
+        });
+        if let Some(stored) = wakers.get_mut(place) {
+            store(stored, task.waker());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let mut presence = self.channel.presence.borrow_mut();
+        if presence.request == self.request
+            && let Some(stored) = self.place.and_then(|place| presence.wakers.get_mut(place))
+        {
+            let waker = stored.take();
+            drop(presence);
+            drop(waker);
+        }
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Closed").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! Content a handler flushes, on its way to the socket: one flush at a time, so that a slow peer holds up its own handler only.
+
+use core::task::{Poll, Waker};
+
+use super::{Flush, KEPT_BYTES_MAX, PeerGone, store};
+
+/// The flush under way, if any.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    state: FlushState,
+    waker: Option<Waker>,
+    /// The buffer of the last flush, to be written into again.
+    spare: Vec<u8>,
+    peer_gone: bool,
+}
+
+#[derive(Default)]
+enum FlushState {
+    #[default]
+    Idle,
+    /// The driver has not looked yet.
+    Waiting(Flush),
+    /// The driver is sending.
+    Sending,
+    Done(Result<(), PeerGone>),
+}
+
+impl Outgoing {
+    /// Forgets the request; gives back what must not be dropped while this is borrowed.
+    pub(super) fn reset(&mut self) -> Option<Waker> {
+        self.state = FlushState::Idle;
+        self.peer_gone = false;
+        self.waker.take()
+    }
+
+    pub(super) fn take(&mut self) -> Option<Flush> {
+        match core::mem::replace(&mut self.state, FlushState::Sending) {
+            FlushState::Waiting(flush) => Some(flush),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    pub(super) fn flushed(&mut self, mut buffer: Vec<u8>, result: Result<(), PeerGone>) -> Option<Waker> {
+        if buffer.capacity() <= KEPT_BYTES_MAX {
+            buffer.clear();
+            self.spare = buffer;
+        }
+        self.state = FlushState::Done(result);
+        self.waker.take()
+    }
+
+    pub(super) fn close(&mut self) -> Option<Waker> {
+        self.peer_gone = true;
+        self.waker.take()
+    }
+
+    pub(super) fn poll_submit(&mut self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
+        self.poll_idle(waker)?.map(|()| {
+            self.state = FlushState::Waiting(flush());
+            Ok(())
+        })
+    }
+
+    pub(super) fn poll_flushed(&mut self, waker: &Waker) -> Poll<Result<Vec<u8>, PeerGone>> {
+        self.poll_idle(waker)?.map(|()| Ok(core::mem::take(&mut self.spare)))
+    }
+
+    /// Waits for the end of the flush under way.
+    fn poll_idle(&mut self, waker: &Waker) -> Poll<Result<(), PeerGone>> {
+        if self.peer_gone {
+            return Poll::Ready(Err(PeerGone));
+        }
+        match self.state {
+            FlushState::Idle => Poll::Ready(Ok(())),
+            FlushState::Done(result) => {
+                self.state = FlushState::Idle;
+                Poll::Ready(result)
+            }
+            FlushState::Waiting(_) | FlushState::Sending => {
+                store(&mut self.waker, waker);
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! From a request to its response: which route, which handler, and what becomes of an error.
+//!
+//! Invariant: after [`App::respond`] there is a response to send, or the connection is to be cut; nothing else is left to happen.
+
+use core::any::{Any, TypeId};
+use core::cell::Cell;
+use core::fmt;
+use core::task::{Context as Task, Poll};
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::context::Context;
+use super::error_page;
+use super::exchange::Exchange;
+use super::forwarded::TrustedProxies;
+use super::handler::Endpoint;
+use super::middleware::{Chain, Next};
+use super::panic::{Caught, caught};
+use super::pattern::Pattern;
+use super::router::Router;
+use super::write::has_no_content;
+use crate::error::{Error, HttpError, Result};
+use crate::message::{BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
+
+/// How much of a path a log line shows.
+const LOGGED_PATH_BYTES_MAX: usize = 256;
+
+/// An application that is built: what a shard serves requests with.
+pub struct App {
+    pub(super) router: Router,
+    /// The application's own middleware, around what no route answers.
+    pub(super) chain: Chain,
+    pub(super) fallback: Option<Rc<dyn Endpoint>>,
+    pub(super) error_page: Option<ErrorPage>,
+    pub(super) state: Vec<(TypeId, Rc<dyn Any>)>,
+    pub(super) trusted_proxies: TrustedProxies,
+    pub(super) body_bytes_max: Cell<u64>,
+    pub(super) automatic_options: bool,
+    pub(super) panic_count: Cell<u64>,
+}
+
+/// Writes the page of an error.
+pub(super) type ErrorPage = Box<dyn Fn(&mut Context, &Error) -> Result>;
+
+/// What answers a request, inside all middleware.
+pub(super) enum Target<'a> {
+    Endpoint(&'a dyn Endpoint),
+    Answer(Answer<'a>),
+}
+
+/// An answer that needs no handler.
+pub(super) enum Answer<'a> {
+    NotFound,
+    MethodNotAllowed { allow: &'a HeaderValue },
+    Options { allow: &'a HeaderValue },
+}
+
+impl App {
+    /// Makes the response to the request in `exchange`. When it is ready, [`Exchange::outcome`] says what to send.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the handler where it stands; the exchange must then be reset.
+    pub async fn respond(&self, exchange: &mut Exchange) {
+        let cx = &mut exchange.context;
+        let (target, chain) = self.target(cx);
+        let app = self;
+        Next { app, chain, target }.run(cx).await;
+        cx.response.complete();
+    }
+
+    /// Runs the handler's `on_finish`. The driver calls it when the response has been handed to the socket.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the handler where it stands.
+    pub async fn finished(&self, exchange: &mut Exchange) {
+        let cx = &mut exchange.context;
+        if !core::mem::take(&mut cx.served) {
+            return;
+        }
+        let route = cx.route.and_then(|index| self.router.route(index));
+        if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
+            && endpoint.has_on_finish()
+            && let Err(error) = Caught::new(self, || endpoint.on_finish(cx)).await
+        {
+            tracing::error!("{error}, in on_finish");
+        }
+    }
+
+    /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error.
+    pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        caught(self, || stream.as_mut().poll_next(task)).unwrap_or_else(|error| {
+            tracing::error!("{error}, in the stream of a response");
+            Poll::Ready(Some(Err(error.to_string().into())))
+        })
+    }
+
+    /// Drops a value of the application's, such as a stream nobody draws from: its destructor may panic, and that is caught.
+    pub fn discard<T>(&self, value: T) {
+        if let Err(error) = caught(self, || drop(value)) {
+            tracing::error!("{error}, while a request was forgotten");
+        }
+    }
+
+    /// How many panics of the application have been caught.
+    #[must_use]
+    pub fn panic_count(&self) -> u64 {
+        self.panic_count.get()
+    }
+
+    /// How many bytes of content a request may carry unless its handler says otherwise.
+    #[must_use]
+    pub fn body_bytes_max(&self) -> u64 {
+        self.body_bytes_max.get()
+    }
+
+    /// Sets [`body_bytes_max`](Self::body_bytes_max), for exchanges reset from now on: the operator's flag beats the application.
+    pub fn set_body_bytes_max(&self, bytes_max: u64) {
+        self.body_bytes_max.set(bytes_max);
+    }
+
+    /// Builds the path of a named route, percent-encoding the values (Tornado's `reverse_url`).
+    ///
+    /// # Errors
+    ///
+    /// 500 if no route has the name, if the number of values is not the number of parameters, or if a value does not fit its
+    /// parameter.
+    pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
+        let pattern = self.router.named(name);
+        let pattern = pattern.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
+        pattern
+            .fill(values)
+            .map_err(|problem| Error::new(format!("no URL for the route `{name}`: {problem}")))
+    }
+
+    /// Turns an error into its response, or into the end of the connection where the head is out already. Logged once, here.
+    /// `headers` are those set outside of what failed: they stay.
+    pub(super) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
+        log(cx, &error);
+        if cx.response.head_sent || error.is_peer_gone() {
+            cx.response.aborted = true;
+        } else {
+            self.write_error(cx, &error, headers);
+        }
+        cx.response.error = Some(error);
+    }
+
+    pub(super) fn state<T: 'static>(&self) -> Option<Rc<T>> {
+        let (_, value) = self.state.iter().find(|(kind, _)| *kind == TypeId::of::<T>())?;
+        Rc::clone(value).downcast().ok()
+    }
+
+    pub(super) fn trusted_proxies(&self) -> &TrustedProxies {
+        &self.trusted_proxies
+    }
+
+    pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {
+        self.router.route(route).map(|route| &route.pattern)
+    }
+
+    pub(super) fn count_panic(&self) {
+        self.panic_count.set(self.panic_count.get().wrapping_add(1));
+    }
+
+    /// Finds what answers a request and the middleware around it; writes down which route matched.
+    fn target(&self, cx: &mut Context) -> (Target<'_>, &Chain) {
+        let head = &cx.head;
+        if head.target_form() == TargetForm::Asterisk && *head.method() == Method::OPTIONS {
+            let allow = self.router.allow();
+            return (Target::Answer(Answer::Options { allow }), &self.chain);
+        }
+        cx.route = self.router.find(head, &mut cx.params);
+        let Some(route) = cx.route.and_then(|index| self.router.route(index)) else {
+            let target = match &self.fallback {
+                Some(endpoint) => Target::Endpoint(endpoint.as_ref()),
+                None => Target::Answer(Answer::NotFound),
+            };
+            return (target, &self.chain);
+        };
+        let allow = &route.allow;
+        let target = match route.endpoint(head.method()) {
+            Some(endpoint) => Target::Endpoint(endpoint.as_ref()),
+            None if *head.method() == Method::OPTIONS && self.automatic_options => {
+                Target::Answer(Answer::Options { allow })
+            }
+            None => Target::Answer(Answer::MethodNotAllowed { allow }),
+        };
+        (target, &route.chain)
+    }
+
+    /// Replaces the response by the page of an error; should the application's own page fail, by the plain one.
+    fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
+        if has_no_content(error.status()) {
+            return begin_error(cx, error, headers);
+        }
+        if let Some(page) = &self.error_page {
+            begin_error(cx, error, headers.clone());
+            let written = caught(self, || page(cx, error)).flatten();
+            match written.and_then(|()| cx.response.check(cx.head.method())) {
+                Ok(()) => return,
+                Err(fault) => tracing::error!("the error page failed: {fault:?}"),
+            }
+        }
+        begin_error(cx, error, headers);
+        error_page::write(cx, error);
+    }
+}
+
+impl Answer<'_> {
+    pub(super) fn write(self, cx: &mut Context) -> Result {
+        match self {
+            Self::NotFound => Err(HttpError::new(StatusCode::NOT_FOUND).into()),
+            Self::MethodNotAllowed { allow } => Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED)
+                .with_header(header::ALLOW, allow.clone())
+                .into()),
+            Self::Options { allow } => cx.set_header(header::ALLOW, allow),
+        }
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("App")
+            .field("routes", &self.router)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Forgets what was written, and starts the response of an error: its status and its fields, besides those that stay and do not
+/// describe content. A 405 has its route's `Allow`, even if a handler made it (RFC 9110 §15.5.6).
+fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
+    cx.app.discard(cx.response.stream.take());
+    let response = &mut cx.response;
+    response.clear();
+    response.head.status = error.status();
+    response.head.headers = headers;
+    for describes_content in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        response.head.headers.remove(&describes_content);
+    }
+    for (name, value) in error.headers().iter() {
+        response.head.headers.add(name.clone(), value.clone());
+    }
+    if error.status() == StatusCode::METHOD_NOT_ALLOWED
+        && !response.head.headers.contains(&header::ALLOW)
+        && let Some(route) = cx.route.and_then(|index| cx.app.router.route(index))
+    {
+        response.head.headers.add(header::ALLOW, route.allow.clone());
+    }
+}
+
+/// Logs an error: loudly if it is ours. What the client sent is shown escaped and cut, so that it cannot forge a line.
+fn log(cx: &Context, error: &Error) {
+    let (method, status) = (cx.head.method(), error.status());
+    let path = cx.head.path();
+    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
+    if error.is_peer_gone() {
+        tracing::debug!(%method, ?path, "the peer has gone");
+    } else if status.is_server_error() {
+        tracing::error!(%method, ?path, status = status.as_u16(), "{error:?}");
+    } else {
+        tracing::debug!(%method, ?path, status = status.as_u16(), "{error:?}");
+    }
+}

@@ -1,0 +1,76 @@
+//! The error page of an application that has none of its own: status, reason phrase and the message meant for the client, as
+//! HTML, JSON or plain text by what the client asks for first.
+//!
+//! Nothing of the request stands in it, and the message is escaped; `nosniff` keeps a browser from seeing HTML where there is none.
+
+use super::content::MediaType;
+use super::context::Context;
+use crate::error::Error;
+use crate::message::{HeaderValue, header};
+
+/// Writes the page of an error.
+pub(super) fn write(cx: &mut Context, error: &Error) {
+    let media_type = preferred(cx);
+    let status = error.status();
+    let reason = status.canonical_reason().unwrap_or("Unknown");
+    let (code, message) = (status.as_u16(), error.message());
+    let page = match media_type {
+        MediaType::Json => {
+            let fields = serde_json::json!({ "status": code, "error": reason, "message": message });
+            format!("{fields}\n")
+        }
+        MediaType::Html => {
+            let message = message
+                .map(|message| format!("<p>{}</p>\n", escape(message)))
+                .unwrap_or_default();
+            format!("<!doctype html>\n<title>{code} {reason}</title>\n<h1>{code} {reason}</h1>\n{message}")
+        }
+        MediaType::Text | MediaType::Bytes => match message {
+            Some(message) => format!("{code} {reason}: {message}\n"),
+            None => format!("{code} {reason}\n"),
+        },
+    };
+    let headers = &mut cx.response.head.headers;
+    headers.set(header::CONTENT_TYPE, media_type.header_value());
+    headers.set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.add(header::VARY, HeaderValue::from_static("Accept"));
+    cx.write(page);
+}
+
+/// The first type in `Accept` that an error page can have and that is not refused with `q=0`; plain text if there is none.
+fn preferred(cx: &Context) -> MediaType {
+    let ranges = cx
+        .headers()
+        .get_all("accept")
+        .flat_map(|line| line.split(|&byte| byte == b','));
+    for range in ranges {
+        let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let media_type = parts.next().unwrap_or_default();
+        let refused = parts.any(|parameter| matches!(parameter, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"));
+        let known = [
+            (&b"text/html"[..], MediaType::Html),
+            (b"application/json", MediaType::Json),
+            (b"text/plain", MediaType::Text),
+        ];
+        if !refused && let Some((_, found)) = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(media_type)) {
+            return *found;
+        }
+    }
+    MediaType::Text
+}
+
+/// Text as HTML shows it.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,176 @@
+//! What a trusted proxy says about the client: Tornado's `xheaders`, made safe by a list of the proxies that may say it.
+//!
+//! Off unless the application names its proxies, because anybody can send these fields. `X-Real-Ip` beats `X-Forwarded-For`, which
+//! is read from the right past trusted proxies; `X-Scheme` beats `X-Forwarded-Proto`, whose last item counts. A value that is no
+//! address, or no known scheme, changes nothing. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are not read, as in Tornado.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::str::FromStr;
+
+use crate::message::Fields;
+
+/// The remote end of the connection a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Its address; `None` on a Unix socket.
+    pub address: Option<SocketAddr>,
+    /// Whether the connection is encrypted.
+    pub is_secure: bool,
+}
+
+/// The proxies whose word about the client is believed.
+///
+/// ```
+/// # use squall::TrustedProxies;
+/// let proxies: TrustedProxies = "127.0.0.1, 10.0.0.0/8, fd00::/8, unix".parse()?;
+/// # Ok::<(), squall::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies {
+    networks: Vec<Network>,
+    /// Whether whoever connects over a Unix socket is trusted; written `unix` in the list.
+    unix: bool,
+}
+
+/// A range of addresses: those that share the first `prefix_bits` bits with `address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    prefix_bits: u32,
+}
+
+/// A list of trusted proxies has an entry that is neither an address nor a network nor `unix`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidProxy {
+    entry: String,
+}
+
+impl TrustedProxies {
+    /// Whether this end of a connection is a trusted proxy.
+    #[must_use]
+    pub fn trusts(&self, peer: &Peer) -> bool {
+        match peer.address {
+            Some(address) => self.contains(address.ip()),
+            None => self.unix,
+        }
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(address))
+    }
+
+    /// The client's address, as far as `peer` is trusted to tell it.
+    pub(super) fn remote_ip(&self, peer: &Peer, fields: Fields<'_>) -> Option<IpAddr> {
+        let connected = peer.address.map(|address| address.ip().to_canonical());
+        if !self.trusts(peer) {
+            return connected;
+        }
+        let mut real_ip = fields.get_all("x-real-ip");
+        let told = match (real_ip.next(), real_ip.next()) {
+            (Some(value), None) => parse_address(value),
+            (Some(_), Some(_)) => None,
+            (None, _) => self.forwarded_for(fields),
+        };
+        told.or(connected)
+    }
+
+    /// The rightmost entry of `X-Forwarded-For` that is no trusted proxy; the leftmost where all are.
+    fn forwarded_for(&self, fields: Fields<'_>) -> Option<IpAddr> {
+        let mut chosen = None;
+        let entries = fields
+            .get_all("x-forwarded-for")
+            .flat_map(|line| line.split(|&byte| byte == b','));
+        for entry in entries {
+            // Read from the left, each untrusted entry replaces what stands before it, and so do entries nobody can read.
+            match (parse_address(entry), chosen) {
+                (Some(address), Some(_)) if self.contains(address) => {}
+                (address, _) => chosen = Some(address),
+            }
+        }
+        chosen.flatten()
+    }
+
+    /// Whether the client spoke TLS, as far as `peer` is trusted to tell it.
+    pub(super) fn is_secure(&self, peer: &Peer, fields: Fields<'_>) -> bool {
+        if !self.trusts(peer) {
+            return peer.is_secure;
+        }
+        let lines = |name| fields.get_all(name).last();
+        let scheme = lines("x-scheme").or_else(|| lines("x-forwarded-proto"));
+        let last = scheme.and_then(|value| value.rsplit(|&byte| byte == b',').next());
+        match last.map(<[u8]>::trim_ascii) {
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => true,
+            Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => false,
+            _ => peer.is_secure,
+        }
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = InvalidProxy;
+
+    /// Reads a comma-separated list of addresses, networks in CIDR notation, and `unix`.
+    fn from_str(list: &str) -> Result<Self, InvalidProxy> {
+        let mut proxies = Self::default();
+        for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            if entry == "unix" {
+                proxies.unix = true;
+            } else {
+                let network = Network::parse(entry).ok_or_else(|| InvalidProxy {
+                    entry: entry.to_owned(),
+                })?;
+                proxies.networks.push(network);
+            }
+        }
+        Ok(proxies)
+    }
+}
+
+impl Network {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().ok()?;
+        let whole = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_bits = match prefix {
+            None => whole,
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+            Some(_) => return None,
+        };
+        (prefix_bits <= whole).then_some(Self { address, prefix_bits })
+    }
+
+    /// Whether an address lies in the network. One that is IPv4 written as IPv6 counts as IPv4, as a dual-stack listener sees it.
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let differing = network.to_bits() ^ address.to_bits();
+                differing.leading_zeros() >= self.prefix_bits
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let differing = network.to_bits() ^ address.to_bits();
+                differing.leading_zeros() >= self.prefix_bits
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for InvalidProxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "`{}` is not a trusted proxy: give an IP address, a network such as 10.0.0.0/8, or `unix`",
+            self.entry
+        )
+    }
+}
+
+impl core::error::Error for InvalidProxy {}
+
+fn parse_address(value: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(value).ok()?;
+    text.trim().parse().ok().map(|address: IpAddr| address.to_canonical())
+}

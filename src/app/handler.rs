@@ -1,0 +1,379 @@
+//! Handlers: a type that implements [`RequestHandler`], or an async function. Behind [`Endpoint`] both look the same to the router.
+//!
+//! One handler value lives on each shard and serves every request there, through `&self`; what it counts or caches stands in a
+//! `Cell` or `RefCell`, and nothing is `Send`.
+//!
+//! Which methods a handler implements is read off its type, before the first request and without running it: a method left to its
+//! default returns [`NotImplemented`], and no `async fn` can return that. So 405 carries a true `Allow` (RFC 9110 §15.5.6), and
+//! erasing the handler's type costs one allocation per request, of the future of the method called.
+
+use core::any::type_name;
+use core::future::ready;
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::Poll;
+
+use super::context::Context;
+use super::respond::IntoResponse;
+use crate::error::{HttpError, Result};
+use crate::message::Method;
+
+/// Serves the requests of a route, one method of HTTP by one method of Rust (Tornado's class of this name).
+///
+/// ```
+/// use squall::prelude::*;
+///
+/// struct Hello;
+///
+/// impl RequestHandler for Hello {
+///     async fn get(&self, cx: &mut Context) -> Result {
+///         cx.write("Hello, Squall!");
+///         Ok(())
+///     }
+/// }
+///
+/// let application = Application::new().route("/", Hello);
+/// ```
+///
+/// Each request runs [`prepare`](Self::prepare), then the method it asks for unless `prepare` has finished the response, and
+/// after the response was handed to the socket [`on_finish`](Self::on_finish). A method not implemented answers 405 and `Allow`
+/// names those that are; `HEAD` is answered by `get` unless `head` is implemented, and `OPTIONS` automatically unless `options` is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a request handler",
+    label = "a handler given to `route` implements `RequestHandler`",
+    note = "write `impl RequestHandler for …`; an async function is added with `.get(pattern, function)` and its like"
+)]
+pub trait RequestHandler: 'static {
+    /// The methods, beyond the seven that have a name here, that [`other`](Self::other) serves.
+    const OTHER_METHODS: &'static [&'static str] = &[];
+
+    /// Runs before the method; if it finishes the response, the method is not called.
+    fn prepare(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        ready(Ok(()))
+    }
+
+    /// Serves GET, and HEAD where `head` is not implemented: the content is then left out when it is sent.
+    fn get(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves HEAD.
+    fn head(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves POST.
+    fn post(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves DELETE.
+    fn delete(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves PATCH.
+    fn patch(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves PUT.
+    fn put(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves OPTIONS.
+    fn options(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Serves the methods named in [`OTHER_METHODS`](Self::OTHER_METHODS).
+    fn other(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        let _ = cx;
+        NotImplemented
+    }
+
+    /// Runs after the response was handed to the socket, if this handler was called. It can no longer change the response.
+    fn on_finish(&self, cx: &mut Context) -> impl Future<Output = ()> {
+        let _ = cx;
+        NothingToFinish
+    }
+}
+
+/// The future of a method that a handler leaves to its default. It answers 405, for a handler that calls it itself.
+struct NotImplemented;
+
+impl Future for NotImplemented {
+    type Output = Result;
+
+    fn poll(self: Pin<&mut Self>, _: &mut core::task::Context<'_>) -> Poll<Result> {
+        Poll::Ready(Err(HttpError::new(405).into()))
+    }
+}
+
+/// The future of an `on_finish` left to its default, which therefore need not be called.
+struct NothingToFinish;
+
+impl Future for NothingToFinish {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut core::task::Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+/// A future of a handler or of middleware whose type is erased.
+pub(super) type Erased<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A handler whose type is erased.
+pub(super) trait Endpoint {
+    /// Serves the request in `cx`.
+    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a>;
+
+    /// Whether anything is to run after the response.
+    fn has_on_finish(&self) -> bool;
+
+    /// Runs it.
+    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> Erased<'a, ()>;
+}
+
+/// A [`RequestHandler`] as an endpoint, with what is read off its type.
+pub(super) struct Handler<H> {
+    handler: H,
+    serves_head: bool,
+    has_on_finish: bool,
+}
+
+impl<H: RequestHandler> Handler<H> {
+    pub(super) fn new(handler: H) -> Self {
+        Self {
+            handler,
+            serves_head: is_implemented(H::head),
+            has_on_finish: returned_type(H::on_finish) != type_name::<NothingToFinish>(),
+        }
+    }
+
+    /// The methods `H` implements; an error if `OTHER_METHODS` and `other` do not go together.
+    pub(super) fn methods() -> Result<Vec<Method>, String> {
+        let named = [
+            (Method::GET, is_implemented(H::get)),
+            (Method::HEAD, is_implemented(H::head)),
+            (Method::POST, is_implemented(H::post)),
+            (Method::DELETE, is_implemented(H::delete)),
+            (Method::PATCH, is_implemented(H::patch)),
+            (Method::PUT, is_implemented(H::put)),
+            (Method::OPTIONS, is_implemented(H::options)),
+        ];
+        if H::OTHER_METHODS.is_empty() == is_implemented(H::other) {
+            let name = type_name::<H>();
+            return Err(format!(
+                "`{name}` must either name OTHER_METHODS and implement `other`, or do neither"
+            ));
+        }
+        let mut methods = Vec::new();
+        for name in H::OTHER_METHODS {
+            match Method::from_bytes(name.as_bytes()) {
+                Ok(method) if !named.iter().any(|(known, _)| *known == method) => methods.push(method),
+                _ => {
+                    return Err(format!(
+                        "`{name}` in OTHER_METHODS of `{}` is not another method",
+                        type_name::<H>()
+                    ));
+                }
+            }
+        }
+        let implemented = named.into_iter().filter(|(_, implemented)| *implemented);
+        methods.extend(implemented.map(|(method, _)| method));
+        Ok(methods)
+    }
+
+    async fn serve(&self, cx: &mut Context) -> Result {
+        let handler = &self.handler;
+        handler.prepare(cx).await?;
+        if cx.is_finished() {
+            return Ok(());
+        }
+        match *cx.method() {
+            Method::GET => handler.get(cx).await,
+            Method::HEAD if self.serves_head => handler.head(cx).await,
+            Method::HEAD => handler.get(cx).await,
+            Method::POST => handler.post(cx).await,
+            Method::DELETE => handler.delete(cx).await,
+            Method::PATCH => handler.patch(cx).await,
+            Method::PUT => handler.put(cx).await,
+            Method::OPTIONS => handler.options(cx).await,
+            _ => handler.other(cx).await,
+        }
+    }
+}
+
+impl<H: RequestHandler> Endpoint for Handler<H> {
+    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+        Box::pin(self.serve(cx))
+    }
+
+    fn has_on_finish(&self) -> bool {
+        self.has_on_finish
+    }
+
+    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> Erased<'a, ()> {
+        Box::pin(self.handler.on_finish(cx))
+    }
+}
+
+/// An async function as an endpoint.
+pub(super) struct Function<F, R> {
+    function: F,
+    output: PhantomData<fn() -> R>,
+}
+
+impl<F, R> Function<F, R> {
+    pub(super) fn new(function: F) -> Self {
+        Self {
+            function,
+            output: PhantomData,
+        }
+    }
+}
+
+impl<F, R> Endpoint for Function<F, R>
+where
+    F: AsyncFn(&mut Context) -> R,
+    R: IntoResponse,
+{
+    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+        Box::pin(async move {
+            let value = (self.function)(&mut *cx).await;
+            value.into_response(cx)
+        })
+    }
+
+    fn has_on_finish(&self) -> bool {
+        false
+    }
+
+    fn on_finish<'a>(&'a self, _: &'a mut Context) -> Erased<'a, ()> {
+        Box::pin(NothingToFinish)
+    }
+}
+
+/// Whether a method of a handler is more than the default.
+fn is_implemented<'a, H: 'a, F, R>(method: F) -> bool
+where
+    F: FnOnce(&'a H, &'a mut Context) -> R,
+{
+    returned_type(method) != type_name::<NotImplemented>()
+}
+
+/// The name of the type a method returns; the method is not called.
+fn returned_type<'a, H: 'a, F, R>(_: F) -> &'static str
+where
+    F: FnOnce(&'a H, &'a mut Context) -> R,
+{
+    type_name::<R>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handler, RequestHandler};
+    use crate::app::Context;
+    use crate::error::Result;
+    use crate::message::Method;
+
+    struct Nothing;
+    impl RequestHandler for Nothing {}
+
+    struct Some;
+    impl RequestHandler for Some {
+        const OTHER_METHODS: &'static [&'static str] = &["PURGE"];
+
+        async fn get(&self, _: &mut Context) -> Result {
+            Ok(())
+        }
+
+        fn put(&self, cx: &mut Context) -> impl Future<Output = Result> {
+            let _ = cx;
+            core::future::ready(Ok(()))
+        }
+
+        async fn other(&self, _: &mut Context) -> Result {
+            Ok(())
+        }
+
+        async fn on_finish(&self, _: &mut Context) {}
+    }
+
+    /// Passes everything on, so it implements what the other one does and no more.
+    struct Wrapped<H>(H);
+    impl<H: RequestHandler> RequestHandler for Wrapped<H> {
+        fn get(&self, cx: &mut Context) -> impl Future<Output = Result> {
+            self.0.get(cx)
+        }
+
+        fn post(&self, cx: &mut Context) -> impl Future<Output = Result> {
+            self.0.post(cx)
+        }
+
+        fn on_finish(&self, cx: &mut Context) -> impl Future<Output = ()> {
+            self.0.on_finish(cx)
+        }
+    }
+
+    /// `type_name` promises no format, so this test is the one that notices if a compiler stops telling the default apart.
+    #[test]
+    fn reads_the_implemented_methods_off_the_type() {
+        assert_eq!(Handler::<Nothing>::methods(), Ok(vec![]));
+        let purge = Method::from_bytes(b"PURGE").unwrap();
+        assert_eq!(Handler::<Some>::methods(), Ok(vec![purge, Method::GET, Method::PUT]));
+        assert_eq!(Handler::<Wrapped<Some>>::methods(), Ok(vec![Method::GET]));
+        assert_eq!(Handler::<Wrapped<Nothing>>::methods(), Ok(vec![]));
+        assert!(!Handler::new(Nothing).has_on_finish);
+        assert!(Handler::new(Some).has_on_finish);
+        assert!(Handler::new(Wrapped(Some)).has_on_finish);
+    }
+
+    struct Overlapping;
+    impl RequestHandler for Overlapping {
+        const OTHER_METHODS: &'static [&'static str] = &["GET"];
+
+        async fn other(&self, _: &mut Context) -> Result {
+            Ok(())
+        }
+    }
+
+    struct Unserved;
+    impl RequestHandler for Unserved {
+        const OTHER_METHODS: &'static [&'static str] = &["PURGE"];
+    }
+
+    struct Unnamed;
+    impl RequestHandler for Unnamed {
+        async fn other(&self, _: &mut Context) -> Result {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn refuses_other_methods_that_do_not_go_with_other() {
+        let _ = (Overlapping, Unserved, Unnamed);
+        assert!(
+            Handler::<Overlapping>::methods()
+                .unwrap_err()
+                .contains("`GET` in OTHER_METHODS")
+        );
+        assert!(
+            Handler::<Unserved>::methods()
+                .unwrap_err()
+                .contains("either name OTHER_METHODS")
+        );
+        assert!(Handler::<Unnamed>::methods().unwrap_err().contains("or do neither"));
+    }
+}

@@ -1,0 +1,100 @@
+//! Host names in routing: a group of routes answers for one host, or for every host below a domain (RFC 9110 §7.2).
+
+/// Which hosts a group of routes answers for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HostPattern {
+    /// This host alone.
+    Exact(String),
+    /// Every host that ends with this, which starts with a dot: `.example.com` for `*.example.com`.
+    Below(String),
+}
+
+impl HostPattern {
+    /// Parses `host` or `*.domain`; the error says in one sentence what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (name, below) = text.strip_prefix("*.").map_or((text, false), |domain| (domain, true));
+        let is_address = name.starts_with('[') && name.ends_with(']');
+        if name.is_empty() || name.contains(['*', '/', ' ']) {
+            return Err(format!(
+                "the host `{text}` is neither a host name nor `*.` and a domain"
+            ));
+        }
+        if name.contains(':') && !is_address {
+            return Err(format!("the host `{text}` has a port; routes are chosen by name alone"));
+        }
+        let name = name.trim_end_matches('.');
+        Ok(if below {
+            Self::Below(format!(".{name}"))
+        } else {
+            Self::Exact(name.to_owned())
+        })
+    }
+
+    /// Whether a host name is one of these. Case does not count, and neither does the root's dot at the end.
+    pub(super) fn matches(&self, host_name: &str) -> bool {
+        let host_name = host_name.strip_suffix('.').unwrap_or(host_name);
+        match self {
+            Self::Exact(name) => host_name.eq_ignore_ascii_case(name),
+            Self::Below(ending) => host_name
+                .len()
+                .checked_sub(ending.len())
+                .filter(|&start| start > 0)
+                .and_then(|start| host_name.get(start..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(ending)),
+        }
+    }
+}
+
+/// An authority without its port; an IPv6 address keeps its brackets.
+pub(super) fn host_name(authority: &str) -> &str {
+    let name_end = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    authority.get(..name_end).unwrap_or(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostPattern, host_name};
+
+    #[test]
+    fn leaves_the_port_out_of_a_host_name() {
+        for (authority, name) in [
+            ("example.com", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host_name(authority), name);
+        }
+    }
+
+    #[test]
+    fn matches_whole_labels_without_case() {
+        let below = HostPattern::parse("*.Example.com").unwrap();
+        for (name, expected) in [
+            ("a.example.com", true),
+            ("a.b.EXAMPLE.com", true),
+            ("a.example.com.", true),
+            ("example.com", false),
+            (".example.com", false),
+            ("badexample.com", false),
+            ("a.example.com.evil.org", false),
+        ] {
+            assert_eq!(below.matches(name), expected, "{name}");
+        }
+        let exact = HostPattern::parse("api.example.com").unwrap();
+        assert!(exact.matches("API.example.com"));
+        assert!(!exact.matches("x.api.example.com"));
+    }
+
+    #[test]
+    fn refuses_what_is_no_host_name() {
+        for text in ["", "*.", "*", "a.*.com", "a/b", "example.com:80"] {
+            assert!(HostPattern::parse(text).is_err(), "{text}");
+        }
+        assert!(HostPattern::parse("[::1]").is_ok());
+    }
+}

@@ -1,0 +1,39 @@
+//! The application layer: how a request meets a handler. Floor 2: it builds on `message` and `error` alone, reads no clock and does
+//! no I/O. A driver feeds it through an [`Exchange`] and a [`Channel`], so that it runs under tests without a socket.
+//!
+//! In the order a request goes: [`Application`] lists the routes, `router` finds one by host and path, `dispatch` runs the
+//! [`Middleware`] around it and the [`RequestHandler`] or function inside, which reads and writes a [`Context`]; what it returns is
+//! written by [`IntoResponse`], and an error by its page; [`Outcome`] is what the driver sends.
+
+mod application;
+mod body;
+mod channel;
+mod content;
+mod context;
+mod decode;
+mod dispatch;
+mod error_page;
+mod exchange;
+mod forwarded;
+mod handler;
+mod host;
+mod middleware;
+mod panic;
+mod pattern;
+mod request;
+mod respond;
+mod router;
+mod routes;
+mod write;
+
+pub use application::{Application, BuildError};
+pub use channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
+pub use content::{Content, MediaType};
+pub use context::Context;
+pub use dispatch::App;
+pub use exchange::{Exchange, Outcome};
+pub use forwarded::{InvalidProxy, Peer, TrustedProxies};
+pub use handler::RequestHandler;
+pub use middleware::{Middleware, Next};
+pub use respond::{Html, IntoResponse, Json, Redirect, Response};
+pub use routes::Routes;

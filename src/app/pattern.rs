@@ -1,0 +1,393 @@
+//! The pattern of a route: what its text means, which segments it accepts, and how a URL is built back from it.
+//!
+//! ```text
+//! pattern    = *( literal / parameter ) [ rest ]     ; at most one parameter between two slashes
+//! parameter  = "{" name [ ":" type ] "}"             ; one or more characters without "/"
+//! rest       = "{*" name "}"                         ; everything to the end of the path, not empty
+//! type       = "u32" / "u64" / "i32" / "i64" / "uuid" / "slug"
+//! literal    = visible ASCII but "?" and "#"; "{{" and "}}" stand for braces
+//! ```
+//!
+//! A pattern is compared with the path as it was sent, still percent-encoded (RFC 3986 §2.4: decode after splitting), so a
+//! literal that needs encoding is written encoded, and `%2F` inside a segment does not end it.
+
+use core::fmt::{self, Write as _};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A parsed pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    text: String,
+    pieces: Vec<Piece>,
+    typed_count: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Parameter(Parameter),
+}
+
+/// One parameter of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Parameter {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// Whether it takes the rest of the path, slashes and all.
+    rest: bool,
+}
+
+/// What the decoded value of a parameter must look like for the route to match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Anything.
+    Text,
+    U32,
+    U64,
+    I32,
+    I64,
+    /// 8-4-4-4-12 hexadecimal digits, in either case.
+    Uuid,
+    /// ASCII letters, digits, `-` and `_`.
+    Slug,
+}
+
+/// Characters of a value that a built URL shows as they are: the unreserved ones (RFC 3986 §2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// A rest parameter keeps its slashes, since they separated segments when it was matched.
+const ENCODED_IN_REST: &AsciiSet = &ENCODED.remove(b'/');
+
+impl Pattern {
+    /// Parses a pattern; the error says in one sentence what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') {
+            return Err(format!("the pattern `{text}` does not start with `/`"));
+        }
+        let pieces = parse_pieces(text).map_err(|problem| format!("the pattern `{text}` {problem}"))?;
+        let mut pattern = Self {
+            text: text.to_owned(),
+            pieces,
+            typed_count: 0,
+        };
+        pattern.typed_count = pattern
+            .parameters()
+            .filter(|parameter| parameter.kind != Kind::Text)
+            .count();
+        for (index, parameter) in pattern.parameters().enumerate() {
+            if pattern
+                .parameters()
+                .take(index)
+                .any(|earlier| earlier.name == parameter.name)
+            {
+                return Err(format!(
+                    "the pattern `{text}` has two parameters named `{}`",
+                    parameter.name
+                ));
+            }
+        }
+        Ok(pattern)
+    }
+
+    /// The pattern as it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The parameters, in order.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Parameter(parameter) => Some(parameter),
+            Piece::Literal(_) => None,
+        })
+    }
+
+    /// The place of a parameter among the parameters.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.parameters().position(|parameter| parameter.name == name)
+    }
+
+    /// The pattern in `matchit`'s grammar, with names and types left out: patterns of one shape match the same paths, but for
+    /// their types.
+    pub(super) fn shape(&self) -> String {
+        let mut shape = String::new();
+        for (index, piece) in self.pieces.iter().enumerate() {
+            // Writing into a string cannot fail.
+            let _ = match piece {
+                Piece::Literal(literal) => shape.write_str(&literal.replace('{', "{{").replace('}', "}}")),
+                Piece::Parameter(parameter) if parameter.rest => write!(shape, "{{*p{index}}}"),
+                Piece::Parameter(_) => write!(shape, "{{p{index}}}"),
+            };
+        }
+        shape
+    }
+
+    /// How many parameters have a type: of two patterns of one shape, the one with more is tried first.
+    pub(super) fn typed_count(&self) -> usize {
+        self.typed_count
+    }
+
+    /// Whether both patterns accept exactly the same paths, given that they are of one shape.
+    pub(super) fn same_types(&self, other: &Self) -> bool {
+        let ours = self.parameters().map(|parameter| parameter.kind);
+        ours.eq(other.parameters().map(|parameter| parameter.kind))
+    }
+
+    /// Builds the path that matches this pattern with these values, percent-encoding them.
+    pub(super) fn fill(&self, values: &[&dyn fmt::Display]) -> Result<String, String> {
+        let count = self.parameters().count();
+        if values.len() != count {
+            return Err(format!(
+                "`{}` has {count} parameters, but {} values were given",
+                self.text,
+                values.len()
+            ));
+        }
+        let mut values = values.iter();
+        let mut path = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => path.push_str(literal),
+                Piece::Parameter(parameter) => {
+                    let value = values.next().map(ToString::to_string).unwrap_or_default();
+                    parameter.check(&value)?;
+                    let encoded = if parameter.rest { ENCODED_IN_REST } else { ENCODED };
+                    path.extend(utf8_percent_encode(&value, encoded));
+                }
+            }
+        }
+        Ok(path)
+    }
+}
+
+impl Parameter {
+    /// Refuses a value that would build a URL this pattern does not match: an empty one, one of another type, or one that a
+    /// client removes as a dot segment (RFC 3986 §5.2.4).
+    fn check(&self, value: &str) -> Result<(), String> {
+        let dots = |segment: &str| segment == "." || segment == "..";
+        if value.is_empty() {
+            Err(format!("the value of `{}` is empty", self.name))
+        } else if !self.kind.accepts(value) {
+            Err(format!(
+                "the value of `{}` is not {}",
+                self.name,
+                self.kind.description()
+            ))
+        } else if dots(value) || (self.rest && value.split('/').any(dots)) {
+            Err(format!("the value of `{}` has a dot segment", self.name))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Kind {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "u32" => Self::U32,
+            "u64" => Self::U64,
+            "i32" => Self::I32,
+            "i64" => Self::I64,
+            "uuid" => Self::Uuid,
+            "slug" => Self::Slug,
+            _ => return None,
+        })
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::U32 => "a u32",
+            Self::U64 => "a u64",
+            Self::I32 => "an i32",
+            Self::I64 => "an i64",
+            Self::Uuid => "a UUID",
+            Self::Slug => "a slug",
+        }
+    }
+
+    /// Whether a decoded value is of this kind. Numbers are digits with at most a leading `-`: no `+`, no blanks.
+    pub(super) fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Text => true,
+            Self::U32 => is_digits(value) && value.parse::<u32>().is_ok(),
+            Self::U64 => is_digits(value) && value.parse::<u64>().is_ok(),
+            Self::I32 => is_digits(value.strip_prefix('-').unwrap_or(value)) && value.parse::<i32>().is_ok(),
+            Self::I64 => is_digits(value.strip_prefix('-').unwrap_or(value)) && value.parse::<i64>().is_ok(),
+            Self::Uuid => is_uuid(value),
+            Self::Slug => {
+                !value.is_empty()
+                    && value
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            }
+        }
+    }
+}
+
+/// Splits a pattern into pieces; an error continues the sentence "the pattern …".
+fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut parameter_in_segment = false;
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let tail = rest.get(character.len_utf8()..).unwrap_or_default();
+        rest = match character {
+            '{' | '}' if tail.starts_with(character) => {
+                literal.push(character);
+                tail.get(1..).unwrap_or_default()
+            }
+            '{' => {
+                let (inside, tail) = tail.split_once('}').ok_or("has a `{` without `}`")?;
+                if parameter_in_segment {
+                    return Err("has two parameters in one segment".to_owned());
+                }
+                parameter_in_segment = true;
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(core::mem::take(&mut literal)));
+                }
+                let parameter = parse_parameter(inside)?;
+                if parameter.rest && !tail.is_empty() {
+                    return Err(format!(
+                        "goes on after `{{*{}}}`, which takes the rest of the path",
+                        parameter.name
+                    ));
+                }
+                pieces.push(Piece::Parameter(parameter));
+                tail
+            }
+            '}' => return Err("has a `}` without `{`".to_owned()),
+            '?' | '#' => return Err(format!("has a `{character}`, which never is part of a path")),
+            '!'..='~' => {
+                parameter_in_segment &= character != '/';
+                literal.push(character);
+                tail
+            }
+            _ => {
+                return Err(format!(
+                    "has a {character:?}, which a path holds only percent-encoded; write it so"
+                ));
+            }
+        };
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
+}
+
+/// Parses what stands between the braces.
+fn parse_parameter(inside: &str) -> Result<Parameter, String> {
+    let (inside, rest) = inside.strip_prefix('*').map_or((inside, false), |name| (name, true));
+    let (name, kind) = match inside.split_once(':') {
+        None => (inside, Kind::Text),
+        Some(_) if rest => return Err(format!("has a type on `{{*{inside}}}`, which takes any text")),
+        Some((name, kind)) => {
+            let kind = Kind::parse(kind)
+                .ok_or_else(|| format!("has the unknown type `{kind}`; there are u32, u64, i32, i64, uuid and slug"))?;
+            (name, kind)
+        }
+    };
+    let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    if !starts_well || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Err(format!(
+            "has a parameter named `{name}`; a name is ASCII letters, digits and `_`"
+        ));
+    }
+    Ok(Parameter {
+        name: name.to_owned(),
+        kind,
+        rest,
+    })
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_uuid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    let lengths_fit = [8, 4, 4, 4, 12].iter().all(|&length| {
+        groups
+            .next()
+            .is_some_and(|group| group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    });
+    lengths_fit && groups.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Pattern};
+
+    #[test]
+    fn says_what_is_wrong_with_a_pattern() {
+        for (text, part) in [
+            ("users", "does not start with `/`"),
+            ("", "does not start with `/`"),
+            ("/{id", "a `{` without `}`"),
+            ("/id}", "a `}` without `{`"),
+            ("/{}", "named ``"),
+            ("/{1d}", "named `1d`"),
+            ("/{a}{b}", "two parameters in one segment"),
+            ("/{a}-{b}", "two parameters in one segment"),
+            ("/{a}/{a}", "two parameters named `a`"),
+            ("/{*rest}/more", "takes the rest of the path"),
+            ("/{*rest:u64}", "a type on"),
+            ("/{id:float}", "unknown type `float`"),
+            ("/a?b", "`?`"),
+            ("/a#b", "`#`"),
+            ("/caf\u{e9}", "percent-encoded"),
+            ("/a b", "percent-encoded"),
+        ] {
+            let problem = Pattern::parse(text).unwrap_err();
+            assert!(problem.contains(part), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_differ_in_names_and_types_have_one_shape() {
+        let shape = |text| Pattern::parse(text).unwrap().shape();
+        assert_eq!(shape("/a/{x}/{y}"), shape("/a/{id:u64}/{name}"));
+        assert_ne!(shape("/a/{x}"), shape("/a/{*x}"));
+        assert_eq!(shape("/{{a}}"), "/{{a}}");
+    }
+
+    #[test]
+    fn kinds_accept_what_their_type_holds_and_no_more() {
+        for (kind, accepted, refused) in [
+            (
+                Kind::U32,
+                &["0", "010", "4294967295"][..],
+                &["", "-1", "+1", "4294967296", "1 ", "x"][..],
+            ),
+            (
+                Kind::U64,
+                &["18446744073709551615"],
+                &["18446744073709551616", "+0", "\u{661}"],
+            ),
+            (Kind::I32, &["-2147483648", "7"], &["2147483648", "--1", "-", "+7"]),
+            (Kind::I64, &["-9223372036854775808"], &["9223372036854775808"]),
+            (
+                Kind::Uuid,
+                &[
+                    "67e55044-10b1-426f-9247-bb680e5fe0c8",
+                    "67E55044-10B1-426F-9247-BB680E5FE0C8",
+                ],
+                &[
+                    "67e5504410b1426f9247bb680e5fe0c8",
+                    "67e55044-10b1-426f-9247-bb680e5fe0c",
+                    "67e55044-10b1-426f-9247-bb680e5fe0c8-",
+                ],
+            ),
+            (Kind::Slug, &["a-b_9"], &["", "a b", "\u{e9}", "a/b"]),
+        ] {
+            for value in accepted {
+                assert!(kind.accepts(value), "{kind:?} {value}");
+            }
+            for value in refused {
+                assert!(!kind.accepts(value), "{kind:?} {value}");
+            }
+        }
+    }
+}

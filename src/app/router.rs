@@ -1,0 +1,273 @@
+//! The compiled routes: which route answers a path, and which endpoint of it a method.
+//!
+//! Each host group and the routes for every host are one `matchit` tree. A tree knows shapes only; the routes of one shape stand
+//! in its leaf in the order they are tried, those with more typed parameters first. Invariant: of two routes in a leaf, none
+//! hides the other wholly, and every route's endpoints serve different methods. [`Router::build`] refuses anything else.
+
+use core::fmt;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::decode::decode_path;
+use super::handler::Endpoint;
+use super::host::{HostPattern, host_name};
+use super::middleware::Chain;
+use super::pattern::Pattern;
+use crate::message::{HeaderValue, Method, RequestHead};
+
+/// Every route of an application.
+pub(super) struct Router {
+    /// Tried in the order they were added, before `general`.
+    hosts: Vec<(HostPattern, Tree)>,
+    general: Tree,
+    routes: Vec<Route>,
+    names: HashMap<String, usize>,
+    /// Every method some route serves: the answer to `OPTIONS *`.
+    allow: HeaderValue,
+}
+
+/// One pattern and what serves it.
+pub(super) struct Route {
+    pub(super) pattern: Pattern,
+    pub(super) name: Option<String>,
+    pub(super) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+    /// Outermost first: the application's, the groups', the route's own.
+    pub(super) chain: Chain,
+    /// The value of `Allow`: written by [`Router::build`].
+    pub(super) allow: HeaderValue,
+}
+
+/// Where the value of a parameter lies in the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// The routes of one host group.
+#[derive(Default)]
+struct Tree {
+    leaves_by_shape: matchit::Router<usize>,
+    leaves: Vec<Leaf>,
+}
+
+/// The routes of one shape, in the order they are tried.
+struct Leaf {
+    shape: String,
+    routes: Vec<usize>,
+}
+
+impl Router {
+    /// Compiles groups of routes. What is wrong is added to `problems`, a sentence each.
+    pub(super) fn build(
+        groups: Vec<(Option<HostPattern>, Vec<Route>)>,
+        automatic_options: bool,
+        problems: &mut Vec<String>,
+    ) -> Self {
+        let mut router = Self {
+            hosts: Vec::new(),
+            general: Tree::default(),
+            routes: Vec::new(),
+            names: HashMap::new(),
+            allow: HeaderValue::from_static(""),
+        };
+        for (host, group) in groups {
+            let mut tree = Tree::default();
+            for mut route in group {
+                let index = router.routes.len();
+                route.allow = allow(route.endpoints.iter().map(|(method, _)| method), automatic_options);
+                check_methods(&route, problems);
+                if let Some(name) = &route.name
+                    && let Some(earlier) = router.names.insert(name.clone(), index)
+                    && let Some(earlier) = router.routes.get(earlier)
+                {
+                    let (first, second) = (earlier.pattern.text(), route.pattern.text());
+                    problems.push(format!("`{first}` and `{second}` are both named `{name}`"));
+                }
+                router.routes.push(route);
+                if let Err(problem) = tree.insert(index, &router.routes) {
+                    problems.push(problem);
+                }
+            }
+            match host {
+                Some(host) => router.hosts.push((host, tree)),
+                None => router.general = tree,
+            }
+        }
+        let methods = router.routes.iter().flat_map(|route| &route.endpoints);
+        router.allow = allow(methods.map(|(method, _)| method), true);
+        router
+    }
+
+    /// Finds the route for a path as sent, and writes where its parameters lie.
+    pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<Span>) -> Option<usize> {
+        let path = head.path();
+        if !self.hosts.is_empty() {
+            let name = host_name(head.authority());
+            let groups = self.hosts.iter().filter(|(host, _)| host.matches(name));
+            for (_, tree) in groups {
+                let found = tree.find(path, &self.routes, params);
+                if found.is_some() {
+                    return found;
+                }
+            }
+        }
+        self.general.find(path, &self.routes, params)
+    }
+
+    /// The route at an index that [`Router::find`] gave.
+    pub(super) fn route(&self, index: usize) -> Option<&Route> {
+        self.routes.get(index)
+    }
+
+    /// The pattern of a named route.
+    pub(super) fn named(&self, name: &str) -> Option<&Pattern> {
+        let index = self.names.get(name)?;
+        self.routes.get(*index).map(|route| &route.pattern)
+    }
+
+    /// Every method some route serves.
+    pub(super) fn allow(&self) -> &HeaderValue {
+        &self.allow
+    }
+}
+
+impl Route {
+    /// The endpoint that serves a method; GET's serves HEAD where none was made for it (RFC 9110 §9.3.2).
+    pub(super) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
+        let serving = |wanted: &Method| {
+            let mut endpoints = self.endpoints.iter();
+            endpoints
+                .find(|(method, _)| method == wanted)
+                .map(|(_, endpoint)| endpoint)
+        };
+        match serving(method) {
+            None if *method == Method::HEAD => serving(&Method::GET),
+            found => found,
+        }
+    }
+}
+
+impl Span {
+    /// Where `part`, a slice of `whole`, lies in it.
+    fn within(whole: &str, part: &str) -> Self {
+        let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+        let offset = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self {
+            start: offset(start),
+            end: offset(start.saturating_add(part.len())),
+        }
+    }
+
+    /// The text at this place.
+    pub(super) fn of(self, whole: &str) -> &str {
+        whole.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+impl Tree {
+    /// Adds the route at `index`, or says which other one it collides with.
+    fn insert(&mut self, index: usize, routes: &[Route]) -> Result<(), String> {
+        let Some(route) = routes.get(index) else { return Ok(()) };
+        let pattern = |index: &usize| routes.get(*index).map(|route| &route.pattern);
+        let shape = route.pattern.shape();
+        if let Some(leaf) = self.leaves.iter_mut().find(|leaf| leaf.shape == shape) {
+            let mut others = leaf.routes.iter().filter_map(pattern);
+            if let Some(other) = others.find(|other| other.same_types(&route.pattern)) {
+                return Err(collision(other, &route.pattern));
+            }
+            let place = leaf.routes.partition_point(|other| {
+                pattern(other).is_some_and(|other| other.typed_count() >= route.pattern.typed_count())
+            });
+            leaf.routes.insert(place, index);
+            return Ok(());
+        }
+        match self.leaves_by_shape.insert(shape.clone(), self.leaves.len()) {
+            Ok(()) => {
+                self.leaves.push(Leaf {
+                    shape,
+                    routes: vec![index],
+                });
+                Ok(())
+            }
+            Err(matchit::InsertError::Conflict { with }) => {
+                let other = self.leaves.iter().find(|leaf| leaf.shape == with);
+                let other = other.and_then(|leaf| leaf.routes.first()).and_then(pattern);
+                Err(match other {
+                    Some(other) => collision(other, &route.pattern),
+                    None => format!(
+                        "`{}` collides with an earlier pattern of the shape `{with}`",
+                        route.pattern.text()
+                    ),
+                })
+            }
+            Err(error) => Err(format!(
+                "the pattern `{}` cannot be matched: {error}",
+                route.pattern.text()
+            )),
+        }
+    }
+
+    fn find(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
+        let matched = self.leaves_by_shape.at(path).ok()?;
+        let leaf = self.leaves.get(*matched.value)?;
+        params.clear();
+        if !matched.params.is_empty() {
+            params.extend(matched.params.iter().map(|(_, value)| Span::within(path, value)));
+        }
+        leaf.routes.iter().copied().find(|&index| {
+            let pattern = routes.get(index).map(|route| &route.pattern);
+            pattern.is_some_and(|pattern| accepts(pattern, path, params))
+        })
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_list()
+            .entries(self.routes.iter().map(|route| (route.pattern.text(), &route.allow)))
+            .finish()
+    }
+}
+
+/// Whether every value is of its parameter's type, once decoded.
+fn accepts(pattern: &Pattern, path: &str, params: &[Span]) -> bool {
+    pattern.typed_count() == 0
+        || pattern.parameters().zip(params).all(|(parameter, span)| {
+            let value = decode_path(span.of(path));
+            value.is_ok_and(|value| parameter.kind.accepts(&value))
+        })
+}
+
+fn collision(earlier: &Pattern, later: &Pattern) -> String {
+    if earlier == later {
+        format!("`{}` is added twice, in different groups", later.text())
+    } else {
+        format!("`{}` and `{}` match the same paths", earlier.text(), later.text())
+    }
+}
+
+/// Finds methods that two endpoints of a route serve.
+fn check_methods(route: &Route, problems: &mut Vec<String>) {
+    for (index, (method, _)) in route.endpoints.iter().enumerate() {
+        if route.endpoints.iter().take(index).any(|(earlier, _)| earlier == method) {
+            problems.push(format!("`{}` has two handlers for {method}", route.pattern.text()));
+        }
+    }
+}
+
+/// The value of `Allow` (RFC 9110 §10.2.1): the methods served, those answered on their behalf, each once, in order.
+fn allow<'m>(methods: impl Iterator<Item = &'m Method>, automatic_options: bool) -> HeaderValue {
+    let mut names: Vec<&str> = methods.map(Method::as_str).collect();
+    if names.contains(&"GET") {
+        names.push("HEAD");
+    }
+    if automatic_options {
+        names.push("OPTIONS");
+    }
+    names.sort_unstable();
+    names.dedup();
+    // A method is a token, and a list of tokens is a field value.
+    HeaderValue::try_from(names.join(", ")).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,399 @@
+//! A client that calls an application without a socket: it drives an [`Exchange`] as a connection would, and shows what a peer
+//! would get.
+//!
+//! One exchange serves all requests of a client, reset in between, so that what one request leaves behind is seen by the next.
+//!
+//! ```
+//! use squall::prelude::*;
+//! use squall::testing::TestClient;
+//!
+//! async fn greet(cx: &mut Context) -> Result<String> {
+//!     let name: String = cx.query_param("name")?;
+//!     Ok(format!("Hello, {name}!"))
+//! }
+//!
+//! let client = TestClient::new(Application::new().get("/greet", greet))?;
+//! assert_eq!(client.get("/greet?name=Ada").send()?.text(), "Hello, Ada!");
+//! assert_eq!(client.get("/greet").send()?.status(), 400);
+//! assert_eq!(client.post("/greet").send()?.header("allow"), Some("GET, HEAD, OPTIONS"));
+//! # Ok::<(), squall::Error>(())
+//! ```
+
+use core::cell::RefCell;
+use core::fmt;
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::pin::pin;
+use core::task::{Context as Task, Poll, Waker};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::task::Wake;
+
+use serde::de::DeserializeOwned;
+
+use crate::app::{App, Application, BodyLength, Channel, Exchange, Outcome, Peer};
+use crate::error::{Error, Result};
+use crate::message::{
+    BodyStream, HeaderName, HeaderValue, Headers, Method, RequestHead, StatusCode, TargetForm, Version,
+};
+
+/// How long a handler may wait for something that is not its request before the client gives up.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Calls an application.
+pub struct TestClient {
+    app: Rc<App>,
+    exchange: RefCell<Exchange>,
+}
+
+/// A request that is being put together.
+#[must_use = "a request does nothing until it is sent"]
+pub struct TestRequest<'a> {
+    client: &'a TestClient,
+    method: Method,
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    pieces: VecDeque<Vec<u8>>,
+    length: BodyLength,
+    trailers: Headers,
+    peer: Peer,
+}
+
+/// What a peer would get.
+#[derive(Debug, Clone, Default)]
+pub struct TestResponse {
+    status: StatusCode,
+    headers: Headers,
+    content: Vec<u8>,
+    flushes: Vec<Vec<u8>>,
+    trailers: Headers,
+    aborted: bool,
+}
+
+impl TestClient {
+    /// Builds an application and makes a client of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Application::build`].
+    pub fn new(application: Application) -> Result<Self> {
+        let app = application.build()?;
+        let exchange = RefCell::new(Exchange::new(&app));
+        Ok(Self { app, exchange })
+    }
+
+    /// The application that is called.
+    #[must_use]
+    pub fn app(&self) -> &Rc<App> {
+        &self.app
+    }
+
+    /// Starts a GET.
+    pub fn get(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::GET, target)
+    }
+
+    /// Starts a POST.
+    pub fn post(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::POST, target)
+    }
+
+    /// Starts a request of any method. `target` is sent as it is: a path and maybe a query, or `*`.
+    pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
+        TestRequest {
+            client: self,
+            method,
+            target: target.to_owned(),
+            headers: vec![("host".to_owned(), b"localhost".to_vec())],
+            pieces: VecDeque::new(),
+            length: BodyLength::Empty,
+            trailers: Headers::new(),
+            peer: Peer {
+                address: Some(SocketAddr::from(([127, 0, 0, 1], 54321))),
+                is_secure: false,
+            },
+        }
+    }
+}
+
+impl TestRequest<'_> {
+    /// Adds a field line; `host` replaces the one a request has from the start.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name = name.to_ascii_lowercase();
+        self.headers.retain(|(other, _)| name != "host" || *other != name);
+        self.headers.push((name, value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets the content, sent in one piece with its length.
+    pub fn body(mut self, content: impl Into<Vec<u8>>) -> Self {
+        let content = content.into();
+        self.length = BodyLength::Known(content.len() as u64);
+        self.pieces = VecDeque::from([content]);
+        self
+    }
+
+    /// Sets the content, sent in chunks without its length.
+    pub fn chunks<T: Into<Vec<u8>>>(mut self, chunks: impl IntoIterator<Item = T>) -> Self {
+        self.length = BodyLength::Unknown;
+        self.pieces = chunks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Announces content of another length than that which is sent.
+    pub fn announced(mut self, length: BodyLength) -> Self {
+        self.length = length;
+        self
+    }
+
+    /// Adds a trailer field, sent after the content.
+    pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.trailers.add(name, value);
+        self
+    }
+
+    /// Sets who sends the request, instead of an unencrypted connection from 127.0.0.1.
+    pub fn peer(mut self, peer: Peer) -> Self {
+        self.peer = peer;
+        self
+    }
+
+    /// Sends the request and runs it to its end.
+    ///
+    /// # Errors
+    ///
+    /// If the handler waits ten seconds for something that is neither its content nor its flush.
+    pub fn send(mut self) -> Result<TestResponse> {
+        let app = &self.client.app;
+        let mut exchange = self.client.exchange.borrow_mut();
+        exchange.reset();
+        self.write_head(exchange.head_mut());
+        exchange.set_peer(self.peer);
+        let channel = exchange.channel();
+        channel.begin(self.length);
+
+        let mut response = TestResponse::default();
+        run(app.respond(&mut exchange), || {
+            let fed = self.feed(&channel);
+            response.take_flushes(&channel) || fed
+        })?;
+        response.take_flushes(&channel);
+        match exchange.outcome() {
+            Outcome::Abort => response.aborted = true,
+            Outcome::Respond {
+                head,
+                body,
+                stream,
+                trailers,
+            } => {
+                if let Some(head) = head {
+                    response.status = head.status;
+                    response.headers = head.headers.clone();
+                }
+                response.content.extend_from_slice(body);
+                response.trailers = trailers.clone();
+                if let Some(stream) = stream {
+                    response.draw(app, stream)?;
+                }
+            }
+        }
+        run(app.finished(&mut exchange), || false)?;
+        exchange.reset();
+        if self.method == Method::HEAD {
+            response.content.clear();
+        }
+        Ok(response)
+    }
+
+    /// Writes the request down as a parser would have read it.
+    fn write_head(&self, head: &mut RequestHead) {
+        let mut bytes = self.target.clone().into_bytes();
+        let mut append = |text: &[u8]| -> Range<usize> {
+            let start = bytes.len();
+            bytes.extend_from_slice(text);
+            start..bytes.len()
+        };
+        let fields: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (append(name.as_bytes()), append(value)))
+            .collect();
+        let hosts = self.headers.iter().zip(&fields).filter(|((name, _), _)| name == "host");
+        let authority = hosts.map(|(_, (_, value))| value.clone()).next().unwrap_or_default();
+        let form = if self.target == "*" {
+            TargetForm::Asterisk
+        } else {
+            TargetForm::Origin
+        };
+        let target_end = self.target.len();
+        let (path, query) = match self.target.find('?') {
+            Some(mark) => (0..mark, Some(mark + 1..target_end)),
+            None => (0..target_end, None),
+        };
+        let mut builder = head.rewrite();
+        builder
+            .bytes(&bytes)
+            .method(self.method.clone())
+            .version(Version::Http11)
+            .target(form, 0..target_end)
+            .authority(authority)
+            .path(path, query);
+        for (name, value) in fields {
+            builder.field(name, value);
+        }
+    }
+
+    /// Gives the handler the next piece of content, if it wants one; says whether it did.
+    fn feed(&mut self, channel: &Channel) -> bool {
+        if !channel.wants_body() {
+            return false;
+        }
+        match self.pieces.pop_front() {
+            Some(piece) => channel.push_data(&piece),
+            None => {
+                for (name, value) in self.trailers.iter() {
+                    channel.push_trailer(name.clone(), value.clone());
+                }
+                channel.end_body();
+            }
+        }
+        true
+    }
+}
+
+impl TestResponse {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields the application set, and no framing.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The first value of a field, if it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(&HeaderName::try_from(name).ok()?)?.to_str().ok()
+    }
+
+    /// The content; none for HEAD.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// The content as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.content).into_owned()
+    }
+
+    /// The content as JSON.
+    ///
+    /// # Errors
+    ///
+    /// If it is not, or no `T`.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_slice(&self.content)?)
+    }
+
+    /// What each flush handed over, before the rest.
+    #[must_use]
+    pub fn flushes(&self) -> &[Vec<u8>] {
+        &self.flushes
+    }
+
+    /// The trailer fields.
+    #[must_use]
+    pub fn trailers(&self) -> &Headers {
+        &self.trailers
+    }
+
+    /// Whether the connection was cut.
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.aborted
+    }
+
+    /// Takes what the handler flushed; says whether there was something.
+    fn take_flushes(&mut self, channel: &Channel) -> bool {
+        let mut any = false;
+        while let Some(flush) = channel.take_flush() {
+            if let Some(head) = flush.head {
+                self.status = head.status;
+                self.headers = head.headers;
+            }
+            self.content.extend_from_slice(&flush.data);
+            self.flushes.push(flush.data.clone());
+            channel.flushed(flush.data, Ok(()));
+            any = true;
+        }
+        any
+    }
+
+    /// Draws a stream to its end, or to its error.
+    fn draw(&mut self, app: &App, mut stream: BodyStream) -> Result {
+        let drawn = core::future::poll_fn(|task| {
+            loop {
+                match core::task::ready!(app.poll_stream(&mut stream, task)) {
+                    Some(Ok(chunk)) => self.content.extend_from_slice(&chunk),
+                    Some(Err(_)) => {
+                        self.aborted = true;
+                        return Poll::Ready(());
+                    }
+                    None => return Poll::Ready(()),
+                }
+            }
+        });
+        run(drawn, || false)
+    }
+}
+
+/// Polls a future to its end. In between, `step` moves what moves; when nothing does, the thread waits for the future's waker.
+fn run(future: impl Future<Output = ()>, mut step: impl FnMut() -> bool) -> Result {
+    let (sender, woken) = sync_channel(1);
+    let waker = Waker::from(Arc::new(Bell(sender)));
+    let mut task = Task::from_waker(&waker);
+    let mut future = pin!(future);
+    while future.as_mut().poll(&mut task).is_pending() {
+        if !step() && woken.recv_timeout(STALL_TIMEOUT).is_err() {
+            return Err(Error::new(format!("the handler has waited for {STALL_TIMEOUT:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// A waker that remembers one ring; a second one before the first is heard says nothing new.
+struct Bell(SyncSender<()>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.try_send(());
+    }
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TestClient")
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TestRequest<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TestRequest")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}

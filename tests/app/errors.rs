@@ -1,0 +1,300 @@
+//! What becomes of an error, and of a panic.
+
+use core::cell::Cell;
+use std::rc::Rc;
+
+use squall::app::{Exchange, Outcome};
+use squall::prelude::*;
+use squall::testing::TestClient;
+
+#[derive(Debug)]
+struct Secret;
+
+impl core::fmt::Display for Secret {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter.write_str("password is swordfish")
+    }
+}
+
+impl core::error::Error for Secret {}
+
+#[test]
+fn an_error_is_answered_with_its_status_and_tells_no_more_than_it_was_meant_to() {
+    let application = Application::new()
+        .get("/unexpected", async |_: &mut Context| -> Result { Err(Secret)? })
+        .get("/text", async |_: &mut Context| -> Result {
+            Err(Error::new("swordfish"))
+        })
+        .get("/status", async |_: &mut Context| -> Result {
+            Err(HttpError::new(409).with_source(Secret).into())
+        })
+        .get("/message", async |_: &mut Context| {
+            HttpError::new(404).with_message("no such user")
+        })
+        .get("/or_status", async |_: &mut Context| {
+            Err::<(), _>(Secret).or_status(400)
+        })
+        .get("/or_error", async |_: &mut Context| {
+            Err::<(), _>(Secret).or_error(422, "unusable")
+        })
+        .get("/none", async |_: &mut Context| None::<String>)
+        .get("/missing", async |_: &mut Context| None::<String>.or_status(410))
+        .get("/no_status", async |_: &mut Context| HttpError::new(42))
+        .get("/retry", async |_: &mut Context| {
+            HttpError::new(503).with_header(header::RETRY_AFTER, HeaderValue::from_static("7"))
+        })
+        .get("/304", async |_: &mut Context| HttpError::new(304));
+    let client = TestClient::new(application).unwrap();
+    for (target, status, page) in [
+        ("/unexpected", 500, "500 Internal Server Error\n"),
+        ("/text", 500, "500 Internal Server Error\n"),
+        ("/status", 409, "409 Conflict\n"),
+        ("/message", 404, "404 Not Found: no such user\n"),
+        ("/or_status", 400, "400 Bad Request\n"),
+        ("/or_error", 422, "422 Unprocessable Entity: unusable\n"),
+        ("/none", 404, "404 Not Found\n"),
+        ("/missing", 410, "410 Gone\n"),
+        ("/no_status", 500, "500 Internal Server Error\n"),
+        ("/304", 304, ""),
+        ("/nowhere", 404, "404 Not Found\n"),
+    ] {
+        let response = client.get(target).send().unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &*response.text()),
+            (status, page),
+            "{target}"
+        );
+    }
+    assert_eq!(client.get("/retry").send().unwrap().header("retry-after"), Some("7"));
+}
+
+#[test]
+fn the_page_comes_in_the_type_the_client_asks_for_first() {
+    let application = Application::new().get("/", async |_: &mut Context| {
+        HttpError::new(400).with_message("<script>\"&'\u{e9}</script>")
+    });
+    let client = TestClient::new(application).unwrap();
+    let html = "<!doctype html>\n<title>400 Bad Request</title>\n<h1>400 Bad Request</h1>\n\
+                <p>&lt;script&gt;&quot;&amp;&#39;\u{e9}&lt;/script&gt;</p>\n";
+    let json = "{\"error\":\"Bad Request\",\"message\":\"<script>\\\"&'\u{e9}</script>\",\"status\":400}\n";
+    let text = "400 Bad Request: <script>\"&'\u{e9}</script>\n";
+    for (accept, media_type, page) in [
+        (
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "text/html; charset=utf-8",
+            html,
+        ),
+        ("application/json", "application/json", json),
+        ("image/png, Application/JSON;q=0.5, text/html", "application/json", json),
+        ("application/json;q=0, text/html", "text/html; charset=utf-8", html),
+        ("*/*", "text/plain; charset=utf-8", text),
+        ("", "text/plain; charset=utf-8", text),
+    ] {
+        let response = client.get("/").header("accept", accept).send().unwrap();
+        assert_eq!(response.header("content-type"), Some(media_type), "{accept}");
+        assert_eq!(response.text(), page, "{accept}");
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    }
+}
+
+#[test]
+fn what_was_written_before_an_error_is_not_sent() {
+    let application = Application::new().get("/", async |cx: &mut Context| -> Result {
+        cx.set_status(201);
+        cx.set_header("x-early", "1")?;
+        cx.write("early");
+        Err(HttpError::new(403).into())
+    });
+    let response = TestClient::new(application).unwrap().get("/").send().unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &*response.text()),
+        (403, "403 Forbidden\n")
+    );
+    assert_eq!(response.header("x-early"), None);
+}
+
+#[test]
+fn the_application_can_write_its_own_error_pages() {
+    let application = Application::new()
+        .get("/gone", async |_: &mut Context| {
+            HttpError::new(410).with_message("away")
+        })
+        .get("/broken", async |_: &mut Context| HttpError::new(418))
+        .get("/panics", async |_: &mut Context| HttpError::new(451))
+        .error_page(|cx, error| match error.status().as_u16() {
+            418 => Err(Error::new("the page is broken")),
+            451 => panic!("the page panics"),
+            404 => {
+                cx.set_status(200);
+                Ok(Html("<p>try the search</p>".to_owned()))
+            }
+            _ => Ok(Html(format!("<p>{}</p>", error.message().unwrap_or("-")))),
+        });
+    let client = TestClient::new(application).unwrap();
+    for (target, status, page) in [
+        ("/gone", 410, "<p>away</p>"),
+        ("/nowhere", 200, "<p>try the search</p>"),
+        ("/broken", 418, "418 I'm a teapot\n"),
+        ("/panics", 451, "451 Unavailable For Legal Reasons\n"),
+    ] {
+        let response = client.get(target).send().unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &*response.text()),
+            (status, page),
+            "{target}"
+        );
+    }
+    assert_eq!(
+        client.post("/gone").send().unwrap().header("allow"),
+        Some("GET, HEAD, OPTIONS")
+    );
+}
+
+/// After the head is out there is no other way to tell the peer than to cut.
+#[test]
+fn an_error_after_the_head_was_flushed_cuts_the_connection() {
+    let application = Application::new()
+        .get("/error", async |cx: &mut Context| -> Result {
+            cx.write("half");
+            cx.flush().await?;
+            Err(HttpError::new(404).into())
+        })
+        .get("/panic", async |cx: &mut Context| -> Result {
+            cx.flush().await?;
+            panic!("late")
+        })
+        .get("/stream", async |cx: &mut Context| {
+            cx.stream(futures_util::stream::iter([Ok("a".into()), Err("torn".into())]));
+        })
+        .get("/stream/panic", async |cx: &mut Context| {
+            cx.stream(futures_util::stream::poll_fn(|_| panic!("in the stream")));
+        });
+    let client = TestClient::new(application).unwrap();
+    let response = client.get("/error").send().unwrap();
+    assert!(response.is_aborted());
+    assert_eq!(response.text(), "half");
+    assert!(client.get("/panic").send().unwrap().is_aborted());
+    assert!(client.get("/stream").send().unwrap().is_aborted());
+    assert!(client.get("/stream/panic").send().unwrap().is_aborted());
+    assert_eq!(client.app().panic_count(), 2);
+}
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("while dropped");
+        }
+    }
+}
+
+struct Unserializable;
+
+impl IntoResponse for Unserializable {
+    fn into_response(self, _: &mut Context) -> Result {
+        panic!("in IntoResponse")
+    }
+}
+
+struct PanicsEverywhere(Rc<Cell<u32>>);
+
+impl RequestHandler for PanicsEverywhere {
+    async fn prepare(&self, cx: &mut Context) -> Result {
+        assert_ne!(cx.query(), Some("prepare"));
+        Ok(())
+    }
+
+    fn get(&self, cx: &mut Context) -> impl Future<Output = Result> {
+        assert_ne!(cx.query(), Some("making"), "while the future is made");
+        core::future::ready(Ok(()))
+    }
+
+    async fn on_finish(&self, cx: &mut Context) {
+        self.0.set(self.0.get() + 1);
+        assert_ne!(cx.query(), Some("finish"));
+    }
+}
+
+#[test]
+fn a_panic_is_a_500_and_the_next_request_is_served() {
+    let finished = Rc::new(Cell::new(0));
+    let application = Application::new()
+        .get("/", async |_: &mut Context| "alive")
+        .get("/text", async |_: &mut Context| -> &'static str { panic!("plain") })
+        .get("/any", async |_: &mut Context| -> &'static str {
+            std::panic::panic_any(7)
+        })
+        .get("/drop", async |_: &mut Context| {
+            let _guard = PanicsOnDrop;
+            "dropped"
+        })
+        .get("/response", async |_: &mut Context| Unserializable)
+        .route("/handler", PanicsEverywhere(Rc::clone(&finished)));
+    let client = TestClient::new(application).unwrap();
+    let targets = [
+        "/text",
+        "/any",
+        "/drop",
+        "/response",
+        "/handler?prepare",
+        "/handler?making",
+    ];
+    for (count, target) in (1..).zip(targets) {
+        let response = client.get(target).send().unwrap();
+        assert_eq!(
+            (response.status().as_u16(), &*response.text()),
+            (500, "500 Internal Server Error\n"),
+            "{target}"
+        );
+        assert_eq!(client.app().panic_count(), count, "{target}");
+        assert_eq!(client.get("/").send().unwrap().text(), "alive");
+    }
+    let response = client.get("/handler?finish").send().unwrap();
+    assert_eq!(response.status(), 200, "the response was out before on_finish");
+    assert_eq!(client.app().panic_count(), 7);
+    assert_eq!(finished.get(), 3);
+}
+
+/// Dropping a request half-way, as when its connection breaks, runs the destructors of its handler: a panic there stays inside.
+#[test]
+fn a_panic_while_a_request_is_dropped_stays_inside() {
+    let application = Application::new().get("/", async |_: &mut Context| {
+        let _guard = PanicsOnDrop;
+        core::future::pending::<()>().await;
+    });
+    let app = application.build().unwrap();
+    let mut exchange = Exchange::new(&app);
+    exchange.head_mut().rewrite().bytes(b"/").path(0..1, None);
+    {
+        let mut response = core::pin::pin!(app.respond(&mut exchange));
+        let mut task = core::task::Context::from_waker(core::task::Waker::noop());
+        assert!(response.as_mut().poll(&mut task).is_pending());
+    }
+    assert_eq!(app.panic_count(), 1);
+    exchange.reset();
+    assert!(matches!(exchange.outcome(), Outcome::Respond { body: b"", .. }));
+}
+
+#[test]
+fn an_error_shows_its_chain_of_causes() {
+    let error = Err::<(), _>("x".parse::<u8>().unwrap_err())
+        .or_error(400, "the age")
+        .unwrap_err();
+    assert_eq!(error.to_string(), "400 Bad Request: the age");
+    assert_eq!(
+        format!("{error:?}"),
+        "400 Bad Request: the age\n  because: invalid digit found in string"
+    );
+    assert!(error.downcast_ref::<core::num::ParseIntError>().is_some());
+
+    let error = Error::from("x".parse::<u8>().unwrap_err());
+    assert_eq!(
+        (format!("{error:?}"), error.status().as_u16()),
+        ("invalid digit found in string".to_owned(), 500)
+    );
+    assert_eq!(size_of::<Result>(), size_of::<usize>(), "one word");
+
+    let kept = Error::from(HttpError::new(404).with_message("gone fishing")).with_status(410);
+    assert_eq!((kept.status().as_u16(), kept.message()), (410, Some("gone fishing")));
+}

@@ -1,0 +1,155 @@
+//! What proxies say about the client, after Tornado's `XHeaderTest`.
+
+use core::net::SocketAddr;
+
+use squall::TrustedProxies;
+use squall::app::Peer;
+use squall::prelude::*;
+use squall::testing::TestClient;
+
+fn client(proxies: Option<&str>) -> TestClient {
+    let application = Application::new().get("/", async |cx: &mut Context| {
+        let address = cx
+            .remote_ip()
+            .map_or_else(|| "none".to_owned(), |address| address.to_string());
+        format!("{address} {}", cx.protocol())
+    });
+    TestClient::new(match proxies {
+        Some(proxies) => application.trusted_proxies(proxies.parse().unwrap()),
+        None => application,
+    })
+    .unwrap()
+}
+
+fn seen(client: &TestClient, peer: Peer, headers: &[(&str, &str)]) -> String {
+    let request = client.get("/").peer(peer);
+    let request = headers
+        .iter()
+        .fold(request, |request, (name, value)| request.header(name, value));
+    request.send().unwrap().text()
+}
+
+fn peer(address: &str) -> Peer {
+    Peer {
+        address: Some(SocketAddr::new(address.parse().unwrap(), 4711)),
+        is_secure: false,
+    }
+}
+
+#[test]
+fn a_trusted_proxy_tells_the_address_and_the_scheme() {
+    let client = client(Some("127.0.0.1, 5.5.5.5, 10.0.0.0/8"));
+    for (headers, expected) in [
+        (&[][..], "127.0.0.1 http"),
+        (&[("X-Real-IP", "4.4.4.4")], "4.4.4.4 http"),
+        (
+            &[("X-Real-IP", "2620:0:1cfe:face:b00c::3")],
+            "2620:0:1cfe:face:b00c::3 http",
+        ),
+        (&[("X-Real-IP", "4.4.4.4<script>")], "127.0.0.1 http"),
+        (&[("X-Real-IP", "www.google.com")], "127.0.0.1 http"),
+        (&[("X-Real-IP", "4.4.4.4"), ("X-Real-IP", "6.6.6.6")], "127.0.0.1 http"),
+        (&[("X-Forwarded-For", "127.0.0.1, 4.4.4.4")], "4.4.4.4 http"),
+        (&[("X-Forwarded-For", "127.0.0.1, 4.4.4.4, 5.5.5.5")], "4.4.4.4 http"),
+        (
+            &[("X-Forwarded-For", "1.1.1.1, 4.4.4.4, 10.9.8.7, 5.5.5.5")],
+            "4.4.4.4 http",
+        ),
+        (
+            &[("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "4.4.4.4, 5.5.5.5")],
+            "4.4.4.4 http",
+        ),
+        (&[("X-Forwarded-For", "10.0.0.1, 5.5.5.5")], "10.0.0.1 http"),
+        (&[("X-Forwarded-For", "4.4.4.4, bogus, 5.5.5.5")], "127.0.0.1 http"),
+        (&[("X-Forwarded-For", "4.4.4.4<script>")], "127.0.0.1 http"),
+        (&[("X-Forwarded-For", "4.4.4.4, ")], "127.0.0.1 http"),
+        (
+            &[("X-Real-IP", "4.4.4.4"), ("X-Forwarded-For", "6.6.6.6")],
+            "4.4.4.4 http",
+        ),
+        (&[("X-Scheme", "https")], "127.0.0.1 https"),
+        (&[("X-Forwarded-Proto", "https")], "127.0.0.1 https"),
+        (&[("X-Forwarded-Proto", "https , http")], "127.0.0.1 http"),
+        (&[("X-Forwarded-Proto", "http,https")], "127.0.0.1 https"),
+        (
+            &[("X-Forwarded-Proto", "http"), ("X-Forwarded-Proto", "https")],
+            "127.0.0.1 https",
+        ),
+        (&[("X-Forwarded-Proto", "unknown")], "127.0.0.1 http"),
+        (
+            &[("X-Scheme", "http"), ("X-Forwarded-Proto", "https")],
+            "127.0.0.1 http",
+        ),
+        (&[("Forwarded", "for=4.4.4.4;proto=https")], "127.0.0.1 http"),
+    ] {
+        assert_eq!(seen(&client, peer("127.0.0.1"), headers), expected, "{headers:?}");
+    }
+    assert_eq!(
+        seen(&client, peer("127.0.0.1"), &[]),
+        "127.0.0.1 http",
+        "what one request was told is forgotten"
+    );
+}
+
+#[test]
+fn nobody_else_is_believed() {
+    let headers = [("X-Real-IP", "4.4.4.4"), ("X-Scheme", "https")];
+    assert_eq!(seen(&client(None), peer("127.0.0.1"), &headers), "127.0.0.1 http");
+    let trusting = client(Some("127.0.0.1"));
+    assert_eq!(seen(&trusting, peer("127.0.0.2"), &headers), "127.0.0.2 http");
+    assert_eq!(seen(&trusting, Peer::default(), &headers), "none http");
+    assert_eq!(seen(&client(Some("unix")), Peer::default(), &headers), "4.4.4.4 https");
+}
+
+#[test]
+fn networks_are_compared_by_their_prefix() {
+    let headers = [("X-Real-IP", "4.4.4.4")];
+    for (proxies, address, trusted) in [
+        ("10.0.0.0/8", "10.255.0.1", true),
+        ("10.0.0.0/8", "11.0.0.1", false),
+        ("10.0.0.0/31", "10.0.0.1", true),
+        ("10.0.0.0/31", "10.0.0.2", false),
+        ("0.0.0.0/0", "8.8.8.8", true),
+        ("0.0.0.0/0", "::1", false),
+        ("fd00::/8", "fdff::1", true),
+        ("fd00::/8", "fe80::1", false),
+        ("::1", "::1", true),
+        ("127.0.0.1", "::ffff:127.0.0.1", true),
+    ] {
+        let told = seen(&client(Some(proxies)), peer(address), &headers);
+        assert_eq!(told == "4.4.4.4 http", trusted, "{proxies} {address}: {told}");
+    }
+}
+
+#[test]
+fn an_encrypted_connection_is_https_unless_a_proxy_says_otherwise() {
+    let secure = Peer {
+        is_secure: true,
+        ..peer("127.0.0.1")
+    };
+    assert_eq!(seen(&client(None), secure, &[("X-Scheme", "http")]), "127.0.0.1 https");
+    assert_eq!(
+        seen(&client(Some("127.0.0.1")), secure, &[("X-Scheme", "http")]),
+        "127.0.0.1 http"
+    );
+}
+
+#[test]
+fn a_list_that_cannot_be_read_says_which_entry() {
+    for entry in [
+        "localhost",
+        "10.0.0.0/33",
+        "10.0.0.0/",
+        "10.0.0.0/+8",
+        "10.0.0",
+        "::/129",
+        "1.2.3.4:80",
+    ] {
+        let error = format!("127.0.0.1, {entry}").parse::<TrustedProxies>().unwrap_err();
+        assert!(
+            error.to_string().contains(&format!("`{entry}` is not a trusted proxy")),
+            "{error}"
+        );
+    }
+    assert_eq!("".parse::<TrustedProxies>(), Ok(TrustedProxies::default()));
+}

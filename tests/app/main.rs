@@ -1,0 +1,18 @@
+//! The application layer through its public API: what a user writes, called by `squall::testing::TestClient`, and the driver's seam.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of a test fail it by panicking; clippy.toml excuses only the test functions themselves"
+)]
+
+mod bodies;
+mod channel;
+mod errors;
+mod forwarded;
+mod methods;
+mod middleware;
+mod requests;
+mod responses;
+mod routing;
