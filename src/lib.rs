@@ -2,6 +2,7 @@
 
 pub mod app;
 mod error;
+pub mod http1;
 pub mod message;
 #[cfg(feature = "testing")]
 pub mod testing;

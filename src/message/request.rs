@@ -251,9 +251,10 @@ impl RequestHeadBuilder<'_> {
     }
 
     /// Adds one field line and turns its name to lower case. The caller has checked that the name is a token.
+    #[inline]
     pub fn field(&mut self, name: core::ops::Range<usize>, value: core::ops::Range<usize>) -> &mut Self {
         if let Some(name) = self.head.bytes.get_mut(name.clone()) {
-            name.make_ascii_lowercase();
+            lower_name(name);
         }
         self.head.fields.push(FieldSpan {
             name: span(name),
@@ -261,6 +262,41 @@ impl RequestHeadBuilder<'_> {
         });
         self
     }
+}
+
+/// Turns a field name to lower case. Names are short, many and on the path of every request, so those of usual length
+/// go by their first and their last bytes in words, which may overlap. Both are read before either is written: a read
+/// of what two writes have just touched would wait for both to reach the cache.
+fn lower_name(name: &mut [u8]) {
+    if let (8..=16, Some(&first), Some(&last)) = (name.len(), name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        put_ends(name, lower_word(first), lower_word(last));
+    } else if let (4..8, Some(&[a, b, c, d]), Some(&[e, f, g, h])) = (name.len(), name.first_chunk(), name.last_chunk())
+    {
+        let [a, b, c, d, e, f, g, h] = lower_word([a, b, c, d, e, f, g, h]);
+        put_ends(name, [a, b, c, d], [e, f, g, h]);
+    } else {
+        name.make_ascii_lowercase();
+    }
+}
+
+fn put_ends<const N: usize>(name: &mut [u8], first: [u8; N], last: [u8; N]) {
+    if let Some(place) = name.first_chunk_mut() {
+        *place = first;
+    }
+    if let Some(place) = name.last_chunk_mut() {
+        *place = last;
+    }
+}
+
+/// Turns eight ASCII bytes to lower case. Bit 7 of each byte of `from_a` is set from `A` on, of `beyond_z` past `Z`; no
+/// sum carries into the next byte, because no ASCII byte has bit 7.
+fn lower_word(bytes: [u8; 8]) -> [u8; 8] {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_ne_bytes(bytes);
+    let from_a = word.wrapping_add(EACH * (0x80 - b'A' as u64));
+    let beyond_z = word.wrapping_add(EACH * (0x7f - b'Z' as u64));
+    let is_upper = (from_a ^ beyond_z) & (EACH * 0x80);
+    (word | is_upper >> 2).to_ne_bytes()
 }
 
 fn span(range: core::ops::Range<usize>) -> Span {
@@ -273,4 +309,25 @@ fn span(range: core::ops::Range<usize>) -> Span {
 /// An offset past 4 GiB cannot come from a head within any limit; it reads as an empty span.
 fn offset(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lower_name;
+
+    #[test]
+    fn names_of_any_length_turn_to_lower_case_and_nothing_else_does() {
+        let ascii: Vec<u8> = (0..0x80).collect();
+        for length in 0..=ascii.len() {
+            for start in 0..=ascii.len() - length {
+                let mut name = ascii[start..start + length].to_vec();
+                lower_name(&mut name);
+                assert_eq!(
+                    name,
+                    ascii[start..start + length].to_ascii_lowercase(),
+                    "{length} bytes from {start}"
+                );
+            }
+        }
+    }
 }

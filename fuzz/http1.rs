@@ -1,0 +1,426 @@
+//! What must hold for any bytes an HTTP/1 peer may send. These functions panic where it does not; libFuzzer calls them
+//! through `fuzz_targets/`, and `tests/fuzz_smoke.rs` calls them on stable.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use squall::http1::{BodyLength, Connection, Event, Limits, Next, ParseError};
+use squall::message::{HeaderValue, HttpDate, RequestHead, ResponseHead, StatusCode, Version, header};
+
+/// The slow reader of the machine's own tests.
+#[path = "../src/http1/tests/reference.rs"]
+mod reference;
+
+/// Requests: however they are cut up they mean the same, a head that is accepted says the same when it is written down
+/// and read again, and the slow reader reads the first request as the machine does.
+pub(crate) fn head(data: &[u8]) {
+    let whole = same_however_cut(data);
+    for (request, _) in &whole.requests {
+        let again = read([request.written.as_slice()]);
+        assert_eq!(again.error, None, "{}", request.written.escape_ascii());
+        assert_eq!(
+            again.requests.first().map(|(again, _)| again),
+            Some(request),
+            "{}",
+            request.written.escape_ascii()
+        );
+    }
+    agrees_with_reference(data, &whole);
+}
+
+/// A chunked body: as [`head`], and nothing behind a malformed byte is taken for content.
+pub(crate) fn chunked(data: &[u8]) {
+    let bytes = [
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        data,
+    ]
+    .concat();
+    let whole = same_however_cut(&bytes);
+    agrees_with_reference(&bytes, &whole);
+}
+
+/// A whole connection under any order of calls: nothing panics, what is written is a well-formed response, and the
+/// queries tell the truth.
+pub(crate) fn connection(data: &[u8]) {
+    let Some((&count, rest)) = data.split_first() else {
+        return;
+    };
+    let (operations, mut arriving) = rest.split_at(rest.len().min(usize::from(count)));
+    let mut session = Session::new();
+    for &operation in operations {
+        session.operate(operation, &mut arriving);
+        session.check();
+    }
+}
+
+/// Everything that came of some bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Transcript {
+    requests: Vec<(Request, Content)>,
+    error: Option<ParseError>,
+    consumed: usize,
+}
+
+/// A request's head, in parts and written down again.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Request {
+    method: String,
+    target: String,
+    parts: (String, String, Option<String>),
+    is_http_1_0: bool,
+    fields: Vec<(String, Vec<u8>)>,
+    written: Vec<u8>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Content {
+    data: Vec<u8>,
+    trailers: Vec<(String, Vec<u8>)>,
+    is_complete: bool,
+    /// How many bytes the request and those before it took.
+    end: usize,
+}
+
+impl Request {
+    fn new(head: &RequestHead) -> Self {
+        let is_http_1_0 = head.version() == Version::Http10;
+        let version = if is_http_1_0 { "HTTP/1.0" } else { "HTTP/1.1" };
+        let mut written = format!("{} {} {version}\r\n", head.method(), head.target()).into_bytes();
+        let mut fields = Vec::new();
+        for (name, value) in head.fields().iter() {
+            assert!(
+                !name.is_empty()
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase())
+            );
+            assert!(
+                value
+                    .iter()
+                    .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+            );
+            written.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
+            fields.push((name.to_owned(), value.to_vec()));
+        }
+        written.extend_from_slice(b"\r\n");
+        assert!(!head.target().is_empty() && head.target().bytes().all(|byte| byte.is_ascii_graphic()));
+        Self {
+            method: head.method().to_string(),
+            target: head.target().to_owned(),
+            parts: (
+                head.authority().to_owned(),
+                head.path().to_owned(),
+                head.query().map(str::to_owned),
+            ),
+            is_http_1_0,
+            fields,
+            written,
+        }
+    }
+}
+
+fn same_however_cut(bytes: &[u8]) -> Transcript {
+    let whole = read([bytes]);
+    assert_eq!(read(bytes.chunks(1)), whole, "byte by byte: {}", bytes.escape_ascii());
+    // The bytes themselves say where to cut.
+    let cut = bytes.iter().fold(7_usize, |sum, &byte| {
+        sum.wrapping_mul(31).wrapping_add(usize::from(byte))
+    });
+    let (first, second) = bytes.split_at(cut % (bytes.len() + 1));
+    assert_eq!(
+        read([first, second]),
+        whole,
+        "cut at {}: {}",
+        first.len(),
+        bytes.escape_ascii()
+    );
+    assert_eq!(
+        read(bytes.chunks(cut % 13 + 2)),
+        whole,
+        "by {}: {}",
+        cut % 13 + 2,
+        bytes.escape_ascii()
+    );
+    whole
+}
+
+fn agrees_with_reference(bytes: &[u8], whole: &Transcript) {
+    let Some((request, content)) = whole.requests.first().filter(|(_, content)| content.is_complete) else {
+        return;
+    };
+    let expected = reference::read(bytes);
+    let seen = reference::Reference {
+        method: request.method.clone(),
+        target: request.target.clone(),
+        is_http_1_0: request.is_http_1_0,
+        fields: request.fields.clone(),
+        content: content.data.clone(),
+        trailers: content
+            .trailers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+            .collect(),
+        consumed: content.end,
+    };
+    assert_eq!(expected, Some(seen), "{}", bytes.escape_ascii());
+}
+
+/// Runs bytes through a connection in pieces, answering each request when it is complete.
+fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Transcript {
+    let now = start();
+    let mut connection = Connection::new(Rc::new(Limits::default()), now);
+    let mut head = RequestHead::new();
+    let mut transcript = Transcript::default();
+    let mut buffer = Vec::new();
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        loop {
+            let mut input = buffer.as_slice();
+            let event = connection.receive(&mut input, &mut head, now);
+            transcript.consumed += buffer.len() - input.len();
+            let is_waiting = event == Ok(Event::NeedData);
+            let is_complete = event == Ok(Event::End);
+            match event {
+                Ok(Event::Request) => transcript.requests.push((Request::new(&head), Content::default())),
+                Ok(Event::Closed) => return transcript,
+                Ok(event) => note_content(&mut transcript, event),
+                Err(error) => {
+                    transcript.error = Some(error);
+                    return transcript;
+                }
+            }
+            let consumed = buffer.len() - input.len();
+            buffer.drain(..consumed);
+            if is_complete {
+                answer(&mut connection, now);
+            }
+            if is_waiting {
+                break;
+            }
+        }
+    }
+    transcript
+}
+
+fn note_content(transcript: &mut Transcript, event: Event<'_>) {
+    let end = transcript.consumed;
+    let Some((_, content)) = transcript.requests.last_mut() else {
+        return;
+    };
+    match event {
+        Event::Data(data) => {
+            assert!(!data.is_empty());
+            content.data.extend_from_slice(data);
+        }
+        Event::Trailer { name, value } => content.trailers.push((name.to_owned(), value.to_vec())),
+        Event::End => {
+            assert!(!content.is_complete, "a request ends once");
+            content.is_complete = true;
+            content.end = end;
+        }
+        Event::NeedData | Event::Request | Event::Blocked | Event::Upgraded | Event::Closed => {}
+    }
+}
+
+fn answer(connection: &mut Connection, now: Instant) {
+    let mut out = Vec::new();
+    let date = HttpDate::from(SystemTime::UNIX_EPOCH);
+    connection
+        .send_head(
+            &ResponseHead::new(StatusCode::OK),
+            BodyLength::Known(0),
+            &date,
+            &mut out,
+        )
+        .expect("a complete request can be answered");
+    connection.send_end(None, &mut out).expect("and its answer ended");
+    connection.next_exchange(now);
+}
+
+/// A connection that is driven by single bytes.
+struct Session {
+    connection: Connection,
+    head: RequestHead,
+    now: Instant,
+    buffer: Vec<u8>,
+    /// What has been written of the response at hand.
+    out: Vec<u8>,
+    is_head_request: bool,
+    is_over: bool,
+}
+
+impl Session {
+    fn new() -> Self {
+        let now = start();
+        let limits = Limits {
+            drain_bytes_max: 40,
+            ..Limits::default()
+        };
+        Self {
+            connection: Connection::new(Rc::new(limits), now),
+            head: RequestHead::new(),
+            now,
+            buffer: Vec::new(),
+            out: Vec::new(),
+            is_head_request: false,
+            is_over: false,
+        }
+    }
+
+    fn operate(&mut self, operation: u8, arriving: &mut &[u8]) {
+        let amount = operation >> 4;
+        match operation & 0xf {
+            0..=3 => {
+                let (arrived, later) = arriving.split_at(arriving.len().min(usize::from(amount) * 8 + 1));
+                self.buffer.extend_from_slice(arrived);
+                *arriving = later;
+                self.receive();
+            }
+            4 => {
+                self.connection.send_continue(self.now, &mut self.out);
+            }
+            5 | 6 => self.send_head(amount),
+            7 | 8 => {
+                let before = self.out.len();
+                if self
+                    .connection
+                    .send_data(&[b'x'; 15][..usize::from(amount)], &mut self.out)
+                    .is_err()
+                {
+                    assert_eq!(self.out.len(), before, "what fails writes nothing");
+                }
+            }
+            9 | 10 => self.send_end(),
+            11 | 12 => {
+                let next = self.connection.next_exchange(self.now);
+                self.is_over |= next == Next::Close;
+                // A response that was not ended goes on being written; what comes after it will not.
+                if next != Next::Close {
+                    self.out.clear();
+                    self.is_head_request = false;
+                }
+            }
+            13 => {
+                self.now += Duration::from_secs(u64::from(amount));
+                let due = self.connection.poll_deadline().is_some_and(|at| at <= self.now);
+                let expired = self.connection.handle_deadline(self.now);
+                assert_eq!(expired.is_some(), due);
+                self.is_over |= expired.is_some();
+            }
+            14 => self.connection.close_after_response(),
+            _ => self.is_over |= self.connection.receive_eof().is_err(),
+        }
+    }
+
+    fn receive(&mut self) {
+        let mut input = self.buffer.as_slice();
+        let result = self.connection.receive(&mut input, &mut self.head, self.now);
+        let consumed = self.buffer.len() - input.len();
+        match result {
+            Ok(Event::Request) => {
+                assert!(!self.is_over, "nothing comes after the end");
+                self.is_head_request = self.head.method() == squall::message::Method::HEAD;
+                self.out.clear();
+            }
+            Ok(Event::Closed) if self.is_over => assert_eq!(consumed, 0, "what is over looks at nothing"),
+            Ok(Event::Blocked | Event::Upgraded) => assert_eq!(consumed, 0, "what is blocked looks at nothing"),
+            Ok(Event::NeedData | Event::Data(_) | Event::Trailer { .. } | Event::End) => {
+                assert!(!self.is_over, "nothing comes after the end");
+            }
+            Ok(Event::Closed) | Err(_) => self.is_over = true,
+        }
+        self.buffer.drain(..consumed);
+    }
+
+    fn send_head(&mut self, choice: u8) {
+        let statuses = [200, 204, 304, 101, 103, 404, 205, 500];
+        let status = statuses.get(usize::from(choice & 7)).copied().unwrap_or(200);
+        let mut head = ResponseHead::new(StatusCode::from_u16(status).unwrap_or_default());
+        match choice {
+            3 => head.headers.set(header::UPGRADE, HeaderValue::from_static("x")),
+            5 => head.headers.set(header::CONTENT_LENGTH, HeaderValue::from_static("7")),
+            13 => head.headers.set(header::CONNECTION, HeaderValue::from_static("close")),
+            _ => {}
+        }
+        let length = if choice & 8 == 0 {
+            BodyLength::Known(5)
+        } else {
+            BodyLength::Unknown
+        };
+        let before = self.out.len();
+        let date = HttpDate::from(SystemTime::UNIX_EPOCH);
+        let foreseen = self.connection.persists();
+        let result = self.connection.send_head(&head, length, &date, &mut self.out);
+        match result {
+            Ok(()) if status == 103 => {}
+            Ok(()) => {
+                assert!(self.connection.is_head_sent());
+                assert!(
+                    foreseen || !self.connection.persists(),
+                    "a head never promises more than was foreseen"
+                );
+                self.out.drain(..before);
+            }
+            Err(_) => assert_eq!(self.out.len(), before, "what fails writes nothing"),
+        }
+    }
+
+    fn send_end(&mut self) {
+        let before = self.out.len();
+        if self.connection.send_end(None, &mut self.out).is_err() {
+            assert_eq!(self.out.len(), before, "what fails writes nothing");
+            return;
+        }
+        self.check_response();
+    }
+
+    /// The response that has just ended, read by a parser that is not ours.
+    fn check_response(&self) {
+        let mut slots = [httparse::EMPTY_HEADER; 8];
+        let mut response = httparse::Response::new(&mut slots);
+        let Ok(httparse::Status::Complete(head_bytes)) = response.parse(&self.out) else {
+            panic!("not a response: {}", self.out.escape_ascii());
+        };
+        let content = &self.out[head_bytes..];
+        let values = |name: &str| -> Vec<_> {
+            let fields = response
+                .headers
+                .iter()
+                .filter(|field| field.name.eq_ignore_ascii_case(name));
+            fields.map(|field| field.value).collect()
+        };
+        let has_no_content = self.is_head_request || matches!(response.code, Some(204 | 205 | 304));
+        match (
+            values("content-length").as_slice(),
+            values("transfer-encoding").as_slice(),
+        ) {
+            (_, _) if has_no_content => assert_eq!(content, b""),
+            ([length], []) => assert_eq!(*length, content.len().to_string().as_bytes()),
+            ([], [b"chunked"]) => assert!(content.ends_with(b"0\r\n\r\n")),
+            ([], []) => assert!(!self.connection.persists(), "delimited by the end of the connection"),
+            framing => panic!("two framings: {framing:?}"),
+        }
+        if values("connection").contains(&&b"close"[..]) {
+            assert!(!self.connection.persists());
+        }
+    }
+
+    /// What the queries say must fit together at any time.
+    fn check(&self) {
+        let connection = &self.connection;
+        if connection.is_idle() {
+            assert!(!connection.is_responding() && connection.is_request_complete());
+        }
+        if connection.expects_continue() {
+            assert!(connection.is_responding() && !connection.is_head_sent() && !connection.is_request_complete());
+        }
+        if self.is_over {
+            assert!(!connection.persists() && connection.poll_deadline().is_none());
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
+fn start() -> Instant {
+    Instant::now()
+}

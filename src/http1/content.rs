@@ -1,0 +1,57 @@
+//! Reading the content of a request, however it is framed.
+
+use super::chunked::ChunkedReader;
+use super::error::ParseError;
+use super::framing::Framing;
+use super::limits::Limits;
+
+/// What a reader found next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'b> {
+    NeedData,
+    Data(&'b [u8]),
+    Trailer { name: &'b str, value: &'b [u8] },
+    End,
+}
+
+/// Reads the content of one request.
+#[derive(Debug, Clone)]
+pub(super) enum ContentReader {
+    /// So many bytes are still to come.
+    Length(u64),
+    Chunked(ChunkedReader),
+}
+
+impl ContentReader {
+    pub(super) fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Empty => Self::Length(0),
+            Framing::Length(length) => Self::Length(length),
+            Framing::Chunked => Self::Chunked(ChunkedReader::default()),
+        }
+    }
+
+    /// Advances `input` past what was understood.
+    pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
+        match self {
+            Self::Length(0) => Ok(Piece::End),
+            Self::Length(_) if input.is_empty() => Ok(Piece::NeedData),
+            Self::Length(left) => {
+                let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
+                let (data, rest) = input.split_at(wanted.min(input.len()));
+                *input = rest;
+                *left = left.saturating_sub(data.len() as u64);
+                Ok(Piece::Data(data))
+            }
+            Self::Chunked(reader) => reader.receive(input, limits),
+        }
+    }
+
+    /// How many bytes are still to come, where that is known.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(reader) => reader.has_ended().then_some(0),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What can go wrong, by whose fault: [`ParseError`] is the peer's, [`SendError`] the application's, [`Expired`] a peer
+//! that took too long. All three are small values without text of their own; what the peer is told is decided in one
+//! `match`.
+
+use core::fmt;
+
+use http::StatusCode;
+
+/// Why a request was refused. Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
+///
+/// After any of these the connection cannot be used again, because nobody knows where the next request would begin
+/// (RFC 9112 §9.3, §11.2): answer with [`status`](Self::status) if no response has begun, then close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParseError {
+    /// A line ends in LF without CR.
+    BareLineFeed,
+    /// The request-line is not a method, a request-target and a version parted by single spaces.
+    RequestLine,
+    /// The method is not a token.
+    Method,
+    /// The method is longer than any this server could implement.
+    MethodTooLong,
+    /// CONNECT asks for a tunnel; this server is not a proxy.
+    ConnectUnsupported,
+    /// The request-target is not of a form this method allows, or holds bytes no target may hold.
+    Target,
+    /// The major version is not 1.
+    VersionUnsupported,
+    /// The request-line is longer than [`Limits::request_line_bytes_max`](super::Limits::request_line_bytes_max).
+    RequestLineTooLong,
+    /// The head is larger than [`Limits::header_bytes_max`](super::Limits::header_bytes_max).
+    HeadTooLarge,
+    /// There are more field lines than [`Limits::header_count_max`](super::Limits::header_count_max).
+    TooManyFields,
+    /// A field name is longer than [`Limits::header_name_bytes_max`](super::Limits::header_name_bytes_max).
+    FieldNameTooLong,
+    /// A field line begins with a blank, which continues the line before it in obsolete syntax.
+    FoldedField,
+    /// A field line has no colon.
+    FieldLine,
+    /// A field name is not a token.
+    FieldName,
+    /// A field value holds a control character.
+    FieldValue,
+    /// An HTTP/1.1 request has no `Host`.
+    HostMissing,
+    /// There is more than one `Host`.
+    HostRepeated,
+    /// `Host` is not a host with an optional port.
+    HostInvalid,
+    /// The authority of an absolute-form target is not that of `Host`.
+    HostMismatch,
+    /// `Content-Length` is not a decimal number below 2⁶³.
+    ContentLength,
+    /// There is more than one `Content-Length`.
+    ContentLengthRepeated,
+    /// Both `Content-Length` and `Transfer-Encoding` are there.
+    LengthAndCoding,
+    /// `Transfer-Encoding` is not exactly one `chunked`.
+    TransferEncoding,
+    /// `Transfer-Encoding` names codings below `chunked` that this server does not implement.
+    TransferCodingUnsupported,
+    /// `Transfer-Encoding` in an HTTP/1.0 request.
+    TransferEncodingInHttp10,
+    /// `Expect` asks for something other than `100-continue`.
+    Expectation,
+    /// A chunk size is not one to sixteen hexadecimal digits below 2⁶³.
+    ChunkSize,
+    /// A chunk extension holds a control character, or its line ends inside a quoted string.
+    ChunkExtension,
+    /// Chunk extensions exceed [`Limits::chunk_extension_bytes_max`](super::Limits::chunk_extension_bytes_max).
+    ChunkExtensionsTooLarge,
+    /// A chunk's data is not followed by CRLF.
+    ChunkEnd,
+    /// The trailer section is larger than [`Limits::trailer_bytes_max`](super::Limits::trailer_bytes_max).
+    TrailersTooLarge,
+    /// There are more trailer fields than [`Limits::trailer_count_max`](super::Limits::trailer_count_max).
+    TooManyTrailers,
+    /// A trailer field's value is itself a request-line: the mark of a smuggled request.
+    TrailerRequestLine,
+    /// The peer stopped sending in the middle of a request.
+    Truncated,
+}
+
+impl ParseError {
+    /// The status that tells the peer.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::RequestLineTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge
+            | Self::TooManyFields
+            | Self::FieldNameTooLong
+            | Self::TrailersTooLarge
+            | Self::TooManyTrailers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::MethodTooLong | Self::ConnectUnsupported | Self::TransferCodingUnsupported => {
+                StatusCode::NOT_IMPLEMENTED
+            }
+            Self::VersionUnsupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::BareLineFeed
+            | Self::RequestLine
+            | Self::Method
+            | Self::Target
+            | Self::FoldedField
+            | Self::FieldLine
+            | Self::FieldName
+            | Self::FieldValue
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostInvalid
+            | Self::HostMismatch
+            | Self::ContentLength
+            | Self::ContentLengthRepeated
+            | Self::LengthAndCoding
+            | Self::TransferEncoding
+            | Self::TransferEncodingInHttp10
+            | Self::ChunkSize
+            | Self::ChunkExtension
+            | Self::ChunkExtensionsTooLarge
+            | Self::ChunkEnd
+            | Self::TrailerRequestLine
+            | Self::Truncated => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::BareLineFeed => "a line ends in LF without CR",
+            Self::RequestLine => "the request-line is not a method, a target and a version parted by single spaces",
+            Self::Method => "the method is not a token",
+            Self::MethodTooLong => "the method is longer than any this server knows",
+            Self::ConnectUnsupported => "CONNECT is for proxies, which this server is not",
+            Self::Target => "the request-target is malformed",
+            Self::VersionUnsupported => "the major version of HTTP is not 1",
+            Self::RequestLineTooLong => "the request-line is too long",
+            Self::HeadTooLarge => "the head of the request is too large",
+            Self::TooManyFields => "the request has too many fields",
+            Self::FieldNameTooLong => "a field name is too long",
+            Self::FoldedField => "a field line begins with a blank",
+            Self::FieldLine => "a field line has no colon",
+            Self::FieldName => "a field name is not a token",
+            Self::FieldValue => "a field value holds a control character",
+            Self::HostMissing => "the request has no Host",
+            Self::HostRepeated => "the request has more than one Host",
+            Self::HostInvalid => "Host is not a host with an optional port",
+            Self::HostMismatch => "the request-target names another host than Host does",
+            Self::ContentLength => "Content-Length is not a decimal number",
+            Self::ContentLengthRepeated => "the request has more than one Content-Length",
+            Self::LengthAndCoding => "the request has both Content-Length and Transfer-Encoding",
+            Self::TransferEncoding => "Transfer-Encoding is not exactly chunked",
+            Self::TransferCodingUnsupported => "Transfer-Encoding names a coding this server does not implement",
+            Self::TransferEncodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding",
+            Self::Expectation => "Expect asks for something other than 100-continue",
+            Self::ChunkSize => "a chunk size is not a hexadecimal number",
+            Self::ChunkExtension => "a chunk extension is malformed",
+            Self::ChunkExtensionsTooLarge => "the chunk extensions are too large",
+            Self::ChunkEnd => "the data of a chunk is not followed by CRLF",
+            Self::TrailersTooLarge => "the trailer section is too large",
+            Self::TooManyTrailers => "the request has too many trailer fields",
+            Self::TrailerRequestLine => "the value of a trailer field is a request-line",
+            Self::Truncated => "the request ends before it is complete",
+        })
+    }
+}
+
+impl core::error::Error for ParseError {}
+
+/// What the application did wrong in answering. Nothing of the refused call has been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no request to answer.
+    NoRequest,
+    /// The head of the final response has been sent already.
+    HeadAlreadySent,
+    /// Content or an end was sent before a head.
+    HeadNotSent,
+    /// `Content-Length` is repeated or is not a decimal number.
+    ContentLengthInvalid,
+    /// `Content-Length` differs from the length of the content.
+    ContentLengthMismatch,
+    /// More content than `Content-Length` promised; the surplus is not sent.
+    BodyTooLong,
+    /// Less content than `Content-Length` promised; the connection must be cut so that the peer sees it.
+    BodyTooShort,
+    /// `Transfer-Encoding` was set to something other than `chunked`, which the connection sees to itself.
+    TransferEncodingSet,
+    /// `101` without a request that offers to upgrade, or before its content has been received.
+    UpgradeNotAsked,
+    /// A trailer field that would change framing or routing (RFC 9110 §6.5.1).
+    TrailerForbidden,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NoRequest => "there is no request to answer",
+            Self::HeadAlreadySent => "the head of the response has been sent already",
+            Self::HeadNotSent => "the head of the response has not been sent yet",
+            Self::ContentLengthInvalid => "the response's Content-Length is not one decimal number",
+            Self::ContentLengthMismatch => "the response's Content-Length is not the length of its content",
+            Self::BodyTooLong => "the response has more content than its Content-Length says",
+            Self::BodyTooShort => "the response has less content than its Content-Length says",
+            Self::TransferEncodingSet => "the response sets a Transfer-Encoding other than chunked",
+            Self::UpgradeNotAsked => "101 answers a request that does not ask for an upgrade",
+            Self::TrailerForbidden => "a field of the trailer section is not allowed there",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// What the peer did not do in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expired {
+    /// No request has begun; close without a word.
+    Idle,
+    /// A head has begun and did not end.
+    Head,
+    /// Content stopped or came too slowly.
+    Body,
+    /// Content that nobody wants did not end; the response is out, close without a word.
+    Drain,
+}
+
+impl Expired {
+    /// The status that tells the peer, if it is to be told; only useful while no response has begun.
+    #[must_use]
+    pub fn status(self) -> Option<StatusCode> {
+        match self {
+            Self::Head | Self::Body => Some(StatusCode::REQUEST_TIMEOUT),
+            Self::Idle | Self::Drain => None,
+        }
+    }
+}

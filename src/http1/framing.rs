@@ -1,0 +1,219 @@
+//! How long a request's content is, by one decision (RFC 9112 §6.3), and what else its fields say to the connection
+//! rather than to the application: `Host`, `Connection`, `Expect`, `Upgrade`.
+//!
+//! Invariant: a request whose length two readers could see differently is refused, never repaired. The application sees
+//! the fields afterwards, but none of them can change what was decided here.
+
+use core::ops::Range;
+
+use super::error::ParseError;
+use super::grammar;
+use crate::message::{Method, Version};
+
+/// How the content of a request is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none. An HTTP/1.0 request without a length is this too: a request never ends by closing (RFC 9112
+    /// §6.3).
+    Empty,
+    /// So many bytes follow.
+    Length(u64),
+    /// Chunks follow.
+    Chunked,
+}
+
+/// Gathers, line by line, the fields that concern the connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionFields<'b> {
+    host: Option<(Range<usize>, &'b [u8])>,
+    content_length: Option<&'b [u8]>,
+    transfer_encoding: Option<&'b [u8]>,
+    expectation: Expectation,
+    close: bool,
+    keep_alive: bool,
+    upgrade_option: bool,
+    upgrade_protocol: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Expectation {
+    #[default]
+    None,
+    Continue,
+    Unknown,
+}
+
+impl<'b> ConnectionFields<'b> {
+    /// Looks at one field line; `place` is where in the head `value` lies. Length and first letter of the name sort out
+    /// nearly all lines. Names differ in `_` and `-` as in any other byte, so that `Content_Length` is nobody's alias.
+    #[inline]
+    pub(super) fn observe(&mut self, name: &[u8], value: &'b [u8], place: &Range<usize>) -> Result<(), ParseError> {
+        match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
+            (4, b'h') if is(name, b"Host") => {
+                set_once(&mut self.host, (place.clone(), value), ParseError::HostRepeated)
+            }
+            (6, b'e') if is(name, b"Expect") => {
+                self.expect(value);
+                Ok(())
+            }
+            (7, b'u') if is(name, b"Upgrade") => {
+                self.upgrade_protocol |= !value.is_empty();
+                Ok(())
+            }
+            (10, b'c') if is(name, b"Connection") => {
+                self.connection(value);
+                Ok(())
+            }
+            (14, b'c') if is(name, b"Content-Length") => {
+                set_once(&mut self.content_length, value, ParseError::ContentLengthRepeated)
+            }
+            (17, b't') if is(name, b"Transfer-Encoding") => {
+                set_once(&mut self.transfer_encoding, value, ParseError::TransferEncoding)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// ```text
+    /// Connection        = #connection-option                             ; RFC 9110 §7.6.1
+    /// ```
+    fn connection(&mut self, value: &[u8]) {
+        // What nearly every client sends, as it sends it; the list below says the same of it.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
+        for option in grammar::list(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            self.upgrade_option |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+    }
+
+    /// ```text
+    /// Expect            = #expectation                                   ; RFC 9110 §10.1.1
+    /// ```
+    ///
+    /// Only one line that says `100-continue` and nothing else is understood.
+    fn expect(&mut self, value: &[u8]) {
+        let first = self.expectation == Expectation::None;
+        self.expectation = if first && value.eq_ignore_ascii_case(b"100-continue") {
+            Expectation::Continue
+        } else {
+            Expectation::Unknown
+        };
+    }
+
+    /// Where `Host` is, checked against the version and the authority of an absolute-form target (RFC 9112 §3.2,
+    /// §3.2.2).
+    ///
+    /// Deviation: the RFC has a server prefer the target's authority over a different `Host`; whoever stands in front
+    /// may have routed by the other one, so a difference is refused.
+    pub(super) fn host(
+        &self,
+        version: Version,
+        target_authority: Option<&[u8]>,
+    ) -> Result<Option<Range<usize>>, ParseError> {
+        let Some((place, host)) = &self.host else {
+            return match version {
+                Version::Http10 => Ok(None),
+                Version::Http11 => Err(ParseError::HostMissing),
+            };
+        };
+        if !grammar::is_host(host) {
+            return Err(ParseError::HostInvalid);
+        }
+        if target_authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
+            return Err(ParseError::HostMismatch);
+        }
+        Ok(Some(place.clone()))
+    }
+
+    /// The one decision about the length of a request's content (RFC 9112 §6.3).
+    ///
+    /// Deviations, all towards refusing: `Transfer-Encoding` beside `Content-Length` (§6.1 lets a server process it),
+    /// in HTTP/1.0 (§6.1), and more than one `Content-Length` even where all are equal (§6.3 lets a recipient merge
+    /// them).
+    pub(super) fn framing(&self, version: Version) -> Result<Framing, ParseError> {
+        match (self.transfer_encoding, self.content_length) {
+            (None, None) => Ok(Framing::Empty),
+            (None, Some(digits)) => match grammar::decimal(digits) {
+                Some(0) => Ok(Framing::Empty),
+                Some(length) => Ok(Framing::Length(length)),
+                None if digits.contains(&b',') => Err(ParseError::ContentLengthRepeated),
+                None => Err(ParseError::ContentLength),
+            },
+            (Some(_), Some(_)) => Err(ParseError::LengthAndCoding),
+            (Some(_), None) if version == Version::Http10 => Err(ParseError::TransferEncodingInHttp10),
+            (Some(codings), None) => transfer_coding(codings),
+        }
+    }
+
+    /// Whether the peer waits for `100 Continue` before it sends content. HTTP/1.0 knows no expectations (RFC 9110
+    /// §10.1.1).
+    pub(super) fn expects_continue(&self, version: Version) -> Result<bool, ParseError> {
+        match self.expectation {
+            Expectation::None => Ok(false),
+            _ if version == Version::Http10 => Ok(false),
+            Expectation::Continue => Ok(true),
+            Expectation::Unknown => Err(ParseError::Expectation),
+        }
+    }
+
+    /// Whether the connection may serve another request after this one (RFC 9112 §9.3). An HTTP/1.0 request that has
+    /// content by custom but announces none may be followed by content that ends with the connection, so it cannot be
+    /// followed by a request.
+    pub(super) fn persists(&self, version: Version, method: &Method) -> bool {
+        match version {
+            Version::Http11 => !self.close,
+            Version::Http10 => {
+                let is_delimited = self.content_length.is_some() || *method == Method::GET || *method == Method::HEAD;
+                self.keep_alive && !self.close && is_delimited
+            }
+        }
+    }
+
+    /// Whether `101` may answer this request (RFC 9110 §7.8). It stays an ordinary request until `101` is sent.
+    pub(super) fn offers_upgrade(&self, version: Version) -> bool {
+        version == Version::Http11 && self.upgrade_option && self.upgrade_protocol
+    }
+}
+
+/// Whether `name` is `known` in any case; first as nearly everybody writes it, which is a comparison of words.
+fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
+    name == known || name.eq_ignore_ascii_case(known)
+}
+
+fn set_once<T>(slot: &mut Option<T>, value: T, repeated: ParseError) -> Result<(), ParseError> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(repeated),
+    }
+}
+
+/// ```text
+/// Transfer-Encoding  = #transfer-coding                                  ; RFC 9112 §6.1
+/// ```
+///
+/// Exactly `chunked` is understood. Known codings below one final `chunked` are a request this server could have
+/// understood had it implemented them: 501. Everything else cannot be framed at all: 400.
+fn transfer_coding(codings: &[u8]) -> Result<Framing, ParseError> {
+    if codings.eq_ignore_ascii_case(b"chunked") {
+        return Ok(Framing::Chunked);
+    }
+    let is_known = |coding: &[u8]| {
+        REGISTERED_CODINGS
+            .iter()
+            .any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    let mut from_the_right = codings.rsplitn(2, |&byte| byte == b',').map(grammar::trim_blanks);
+    match (from_the_right.next(), from_the_right.next()) {
+        (Some(last), Some(below)) if last.eq_ignore_ascii_case(b"chunked") && grammar::list(below).all(is_known) => {
+            Err(ParseError::TransferCodingUnsupported)
+        }
+        _ => Err(ParseError::TransferEncoding),
+    }
+}
+
+/// The transfer codings of RFC 9112 §7.2 other than `chunked`.
+const REGISTERED_CODINGS: [&str; 5] = ["gzip", "x-gzip", "deflate", "compress", "x-compress"];

@@ -1,0 +1,363 @@
+//! The words HTTP/1 is made of: byte classes, strict number readers and the two kinds of line, with the rule of RFC
+//! 9110 or 9112 above each. Everything here is a pure function of its bytes, and refuses rather than repairs.
+
+use core::net::Ipv6Addr;
+use core::ops::Range;
+
+use memchr::memchr;
+
+use super::error::ParseError;
+use crate::message::Version;
+
+/// The parts of a request-line, as places in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RequestLine {
+    pub(super) method: Range<usize>,
+    pub(super) target: Range<usize>,
+    pub(super) version: Version,
+}
+
+/// The parts of a field line, as places in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldLine {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+impl RequestLine {
+    /// ```text
+    /// request-line   = method SP request-target SP HTTP-version          ; RFC 9112 §3
+    /// method         = token
+    /// ```
+    ///
+    /// Deviation: §3 lets a recipient split on any whitespace; two readings of one line are how requests are smuggled,
+    /// so only single spaces part it.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        let (method, rest) = split_at_space(line).ok_or(ParseError::RequestLine)?;
+        if !is_token(method) {
+            return Err(ParseError::Method);
+        }
+        let (target, version) = split_at_space(rest).ok_or(ParseError::RequestLine)?;
+        if target.is_empty() {
+            return Err(ParseError::RequestLine);
+        }
+        if !is_target(target) {
+            return Err(ParseError::Target);
+        }
+        let target_start = method.len() + 1;
+        Ok(Self {
+            method: 0..method.len(),
+            target: target_start..target_start + target.len(),
+            version: http_version(version)?,
+        })
+    }
+}
+
+impl FieldLine {
+    /// ```text
+    /// field-line   = field-name ":" OWS field-value OWS                  ; RFC 9112 §5
+    /// field-name   = token
+    /// field-value  = *( HTAB / SP / VCHAR / obs-text )                   ; RFC 9110 §5.5, as one class of bytes
+    /// OWS          = *( SP / HTAB )
+    /// ```
+    ///
+    /// A line that begins with a blank is obs-fold, which RFC 9112 §5.2 lets a server refuse; so is a blank before the
+    /// colon (§5.1).
+    pub(super) fn parse(line: &[u8]) -> Result<Self, ParseError> {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            return Err(ParseError::FoldedField);
+        }
+        let colon = memchr(b':', line).ok_or(ParseError::FieldLine)?;
+        let (name, value) = line.split_at_checked(colon).ok_or(ParseError::FieldLine)?;
+        if !is_token(name) {
+            return Err(ParseError::FieldName);
+        }
+        if !value.iter().all(|&byte| is_field_byte(byte)) {
+            return Err(ParseError::FieldValue);
+        }
+        let value = value.get(1..).unwrap_or_default();
+        let leading = value.iter().take_while(|byte| is_blank(**byte)).count();
+        let trailing = value.iter().rev().take_while(|byte| is_blank(**byte)).count();
+        let start = colon + 1 + leading;
+        Ok(Self {
+            name: 0..colon,
+            value: start..start.max(line.len() - trailing),
+        })
+    }
+}
+
+/// ```text
+/// token  = 1*tchar                                                       ; RFC 9110 §5.6.2
+/// ```
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
+}
+
+/// ```text
+/// tchar  = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." /
+///          "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA                   ; RFC 9110 §5.6.2
+/// ```
+pub(super) fn is_tchar(byte: u8) -> bool {
+    let is_mark = matches!(
+        byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+    );
+    is_mark || byte.is_ascii_alphanumeric()
+}
+
+/// A byte that may stand in a field value: HTAB, SP, VCHAR or obs-text, which is kept as it is (RFC 9110 §5.5).
+pub(super) fn is_field_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// OWS is SP and HTAB, never more: a server that trims 0x0b or 0xa0 sees another value than its neighbours do.
+pub(super) fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Whether all of a request-target is visible ASCII without `#`. RFC 3986 allows fewer bytes still; browsers send `|`,
+/// `"` and braces unescaped, and none of them can be mistaken for the end of the target. A fragment is never sent (RFC
+/// 9110 §7.1).
+pub(super) fn is_target(target: &[u8]) -> bool {
+    // Folds over every byte rather than stopping at the first bad one, so that it becomes vector code.
+    target
+        .iter()
+        .fold(true, |good, &byte| good & byte.is_ascii_graphic() & (byte != b'#'))
+}
+
+/// ```text
+/// HTTP-version  = HTTP-name "/" DIGIT "." DIGIT                          ; RFC 9112 §2.3
+/// HTTP-name     = %s"HTTP"
+/// ```
+///
+/// A higher minor version of HTTP/1 is read as 1.1, the highest there is, as RFC 9110 §2.5 asks.
+fn http_version(version: &[u8]) -> Result<Version, ParseError> {
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+            if *major == b'1' {
+                Ok(Version::Http11)
+            } else {
+                Err(ParseError::VersionUnsupported)
+            }
+        }
+        _ => Err(ParseError::RequestLine),
+    }
+}
+
+/// ```text
+/// Content-Length  = 1*DIGIT                                              ; RFC 9110 §8.6
+/// ```
+///
+/// Digits only: `str::parse` would take a sign. Numbers from 2⁶³ on are refused, so that no sum or cast of lengths can
+/// wrap.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > DECIMAL_DIGITS_MAX {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0_u64, |number, &digit| {
+            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+            number.checked_mul(10)?.checked_add(digit)
+        })
+        .filter(|&number| number <= LENGTH_MAX)
+}
+
+/// The value of one hexadecimal digit of a chunk size (RFC 9112 §7.1).
+pub(super) fn hex_digit(byte: u8) -> Option<u64> {
+    match byte {
+        b'0'..=b'9' => Some(u64::from(byte - b'0')),
+        b'a'..=b'f' => Some(u64::from(byte - b'a') + 10),
+        b'A'..=b'F' => Some(u64::from(byte - b'A') + 10),
+        _ => None,
+    }
+}
+
+/// ```text
+/// Host        = uri-host [ ":" port ]                                    ; RFC 9110 §7.2
+/// uri-host    = IP-literal / IPv4address / reg-name                      ; RFC 3986 §3.2.2
+/// reg-name    = *( unreserved / pct-encoded / sub-delims )
+/// port        = *DIGIT
+/// ```
+///
+/// Deviations: no comma, though it is a sub-delim, because two `Host` lines joined by a proxy look like one with a
+/// comma; no IPvFuture, which nobody uses; a port is at most 65535. An empty value is allowed, as RFC 9112 §3.2
+/// requires.
+pub(super) fn is_host(bytes: &[u8]) -> bool {
+    if let Some(literal) = bytes.strip_prefix(b"[") {
+        return is_ip_literal(literal);
+    }
+    let mut rest = bytes;
+    loop {
+        let Some(end) = rest.iter().position(|byte| !stands_for_itself(*byte)) else {
+            return true;
+        };
+        match rest.get(end..) {
+            Some([b'%', high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            Some(port) => return is_port(port),
+            None => return false,
+        }
+    }
+}
+
+/// ```text
+/// IP-literal  = "[" ( IPv6address / IPvFuture  ) "]"                     ; RFC 3986 §3.2.2
+/// ```
+fn is_ip_literal(literal: &[u8]) -> bool {
+    let Some((address, port)) = memchr(b']', literal).and_then(|end| literal.split_at_checked(end)) else {
+        return false;
+    };
+    let is_address = str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    is_address && is_port(port.get(1..).unwrap_or_default())
+}
+
+/// Whether a byte of a reg-name stands for itself; a table, because every request has a `Host`.
+fn stands_for_itself(byte: u8) -> bool {
+    *REG_NAME_BYTES.get(usize::from(byte)).unwrap_or(&false)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "any byte is below 256, and this runs in the compiler"
+)]
+static REG_NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut rest: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=";
+    while let [byte, more @ ..] = rest {
+        table[*byte as usize] = true;
+        rest = more;
+    }
+    table
+};
+
+fn is_port(port: &[u8]) -> bool {
+    match port {
+        [] | [b':'] => true,
+        [b':', digits @ ..] => decimal(digits).is_some_and(|port| port <= u64::from(u16::MAX)),
+        _ => false,
+    }
+}
+
+/// The elements of a comma-separated list, trimmed; empty ones are part of the syntax and come too (RFC 9110 §5.6.1).
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(trim_blanks)
+}
+
+/// Without the OWS around it.
+pub(super) fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = memchr(b' ', bytes)?;
+    let (before, after) = bytes.split_at_checked(space)?;
+    Some((before, after.get(1..)?))
+}
+
+/// The largest length a body or a chunk may announce: what a file offset can hold.
+pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
+
+/// 2⁶³ has 19 digits; the rest of 32 is room for leading zeros, which are legal.
+const DECIMAL_DIGITS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_reads_digits_and_nothing_else() {
+        let good: [(&[u8], u64); 5] = [
+            (b"0", 0),
+            (b"010", 10),
+            (b"9223372036854775807", LENGTH_MAX),
+            (b"00000000000000000000000000000042", 42),
+            (b"65536", 65536),
+        ];
+        for (digits, number) in good {
+            assert_eq!(decimal(digits), Some(number), "{}", digits.escape_ascii());
+        }
+        let bad: [&[u8]; 12] = [
+            b"",
+            b"+5",
+            b"-5",
+            b"-0",
+            b"0x10",
+            b"1_0",
+            b"5 5",
+            b"1Z",
+            b"9223372036854775808",
+            b"18446744073709551616",
+            b"1111111111111111111111111111111111111111",
+            "５".as_bytes(),
+        ];
+        for digits in bad {
+            assert_eq!(decimal(digits), None, "{}", digits.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn host_is_a_name_or_an_address_with_an_optional_port() {
+        for good in [
+            "",
+            "a",
+            "a:80",
+            "a:",
+            "a:65535",
+            "127.0.0.1:8888",
+            "[::1]",
+            "[::1]:80",
+            "[2001:db8::7]:0",
+            "ex%41mple.org",
+            "a_b.c~d",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a,b",
+            "u@a",
+            "u:p@a",
+            "[::1",
+            "::1",
+            "[::1]80",
+            "[::1]x",
+            "[]",
+            "[v1.a]",
+            "[fe80::1%25eth0]",
+            "a:b",
+            "a:65536",
+            "a:+1",
+            "a:1:2",
+            "a b",
+            "a/b",
+            "a%4",
+            "a%zz",
+            "a\0.b",
+            "a\"",
+            "a<b",
+            "é",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn blanks_are_space_and_tab_only() {
+        let line = FieldLine::parse(b"X: \t \x0b").map(|line| line.value);
+        assert_eq!(line, Err(ParseError::FieldValue), "vertical tab is a control character");
+        for (line, value) in [
+            (&b"X:"[..], 2..2),
+            (b"X: \t ", 5..5),
+            (b"X:a", 2..3),
+            (b"X: \xa0a\t ", 3..5),
+            (b"X:\ta b ", 3..6),
+        ] {
+            let parsed = FieldLine::parse(line).unwrap();
+            assert_eq!((parsed.name, parsed.value), (0..1, value), "{}", line.escape_ascii());
+        }
+    }
+}

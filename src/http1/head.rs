@@ -1,0 +1,288 @@
+//! Reading the head of a request: request-line and field lines, up to the empty line (RFC 9112 §2.1, §3, §5).
+//!
+//! There are two ways through this file, and both take the same heads. A head that arrives whole, as nearly all do,
+//! goes through httparse in one pass of vector code. Whatever that does not take, because it is not all there, is
+//! malformed, over a limit or unusual, is read line by line with [`grammar`]; this way decides which error it is,
+//! remembers how far it has read, and judges each line when its last byte comes. So a head is refused at the same place
+//! however the network cut it up, and a byte is looked at a fixed number of times: once for the line end, once for its
+//! line's syntax, once for its place in the [`RequestHead`].
+//!
+//! httparse takes LF for CRLF; [`are_lines_sound`] is the guard.
+
+use core::mem::MaybeUninit;
+use core::ops::Range;
+
+use super::error::ParseError;
+use super::framing::{ConnectionFields, Framing};
+use super::grammar::{self, FieldLine, RequestLine};
+use super::limits::Limits;
+use super::line::{Ending, LineScan};
+use super::target::Target;
+use crate::message::{Method, RequestHead, Version};
+
+/// What the connection needs to know of a request; the rest is the application's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    pub(super) framing: Framing,
+    pub(super) persists: bool,
+    pub(super) expects_continue: bool,
+    pub(super) offers_upgrade: bool,
+}
+
+/// Reads one head, which stays in the caller's buffer until it is whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct HeadReader {
+    line: LineScan,
+    /// Where the line at hand begins; every line before it has been judged. Counted from the head's first byte.
+    line_start: usize,
+    /// Lines before the line at hand, the request-line included.
+    line_count: u32,
+    /// Whether the name in the line at hand is known not to be too long.
+    is_name_bounded: bool,
+    /// Whether one empty line has been skipped.
+    has_skipped_line: bool,
+}
+
+impl HeadReader {
+    /// Whether a byte of the head has been seen. An empty line before it is not one.
+    pub(super) fn has_begun(&self) -> bool {
+        self.line_start > 0 || !self.line.is_fresh()
+    }
+
+    /// Reads a head, if all of it is there, into `head` and advances `input` past it.
+    pub(super) fn receive(
+        &mut self,
+        input: &mut &[u8],
+        head: &mut RequestHead,
+        limits: &Limits,
+    ) -> Result<Option<Request>, ParseError> {
+        if !self.has_begun() {
+            self.skip_empty_line(input);
+            match input.first() {
+                None => return Ok(None),
+                // Half of an empty line that may be skipped; the time for a head does not run yet.
+                Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
+                Some(b'\n') => return Err(ParseError::BareLineFeed),
+                // Refused at once, not when the line ends: a TLS handshake has no line to end.
+                Some(&byte) if !grammar::is_tchar(byte) => return Err(ParseError::RequestLine),
+                Some(_) => {}
+            }
+            if let Some((head_bytes, request)) = read_whole(input, head, limits)? {
+                *input = input.get(head_bytes..).unwrap_or_default();
+                *self = Self::default();
+                return Ok(Some(request));
+            }
+        }
+        let Some(head_bytes) = self.find_end(input, limits)? else {
+            return Ok(None);
+        };
+        let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
+        let request = read_lines(bytes, head)?;
+        *input = rest;
+        *self = Self::default();
+        Ok(Some(request))
+    }
+
+    /// Skips one empty line before a request-line, as RFC 9112 §2.2 asks for the sake of clients that end content with
+    /// a CRLF. One is what such a client sends; more would be free traffic.
+    fn skip_empty_line(&mut self, input: &mut &[u8]) {
+        if !self.has_skipped_line
+            && let Some(rest) = input.strip_prefix(b"\r\n")
+        {
+            *input = rest;
+            self.has_skipped_line = true;
+        }
+    }
+
+    /// Judges every line that has ended since the last call and says where the head ends, if it does.
+    fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, ParseError> {
+        let view = input.get(..limits.header_bytes_max).unwrap_or(input);
+        loop {
+            let line = self.line.next(view.get(self.line_start..).unwrap_or_default());
+            if self.line_count == 0 {
+                if line.content.len() > limits.request_line_bytes_max {
+                    return Err(ParseError::RequestLineTooLong);
+                }
+            } else {
+                self.check_name_length(line.content, limits)?;
+            }
+            match line.ending {
+                Ending::Open if view.len() < input.len() => return Err(ParseError::HeadTooLarge),
+                Ending::Open => return Ok(None),
+                Ending::LineFeed => return Err(ParseError::BareLineFeed),
+                Ending::CrLf => {}
+            }
+            self.line_start += line.content.len() + 2;
+            if self.line_count == 0 {
+                RequestLine::parse(line.content)?;
+            } else if line.content.is_empty() {
+                return Ok(Some(self.line_start));
+            } else if self.line_count as usize > limits.header_count_max {
+                return Err(ParseError::TooManyFields);
+            } else {
+                FieldLine::parse(line.content)?;
+            }
+            self.line_count = self.line_count.saturating_add(1);
+            self.is_name_bounded = false;
+        }
+    }
+
+    /// Looks for the colon once, when the line has grown longer than a name may be.
+    fn check_name_length(&mut self, line: &[u8], limits: &Limits) -> Result<(), ParseError> {
+        if self.is_name_bounded || line.len() <= limits.header_name_bytes_max {
+            return Ok(());
+        }
+        let longest = line.get(..=limits.header_name_bytes_max).unwrap_or(line);
+        self.is_name_bounded = memchr::memchr(b':', longest).is_some();
+        match self.is_name_bounded {
+            true => Ok(()),
+            false => Err(ParseError::FieldNameTooLong),
+        }
+    }
+}
+
+/// Reads a head that is all there and within every limit, with httparse. `None` leaves it to the line reader to say
+/// what it is.
+fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<Option<(usize, Request)>, ParseError> {
+    let view = input.get(..limits.header_bytes_max).unwrap_or(input);
+    let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_AT_ONCE];
+    let mut parsed = httparse::Request::new(&mut []);
+    let Ok(httparse::Status::Complete(head_bytes)) = parsed.parse_with_uninit_headers(view, &mut slots) else {
+        return Ok(None);
+    };
+    let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+        return Ok(None);
+    };
+    let bytes = view.get(..head_bytes).unwrap_or_default();
+    let target = place(bytes, target.as_bytes());
+    let request_line_bytes = target.end + " HTTP/1.1".len();
+    let is_bounded =
+        request_line_bytes <= limits.request_line_bytes_max && parsed.headers.len() <= limits.header_count_max;
+    if !is_bounded || !are_lines_sound(bytes, request_line_bytes, parsed.headers, limits) {
+        return Ok(None);
+    }
+    let line = RequestLine {
+        method: 0..method.len(),
+        target,
+        version: if minor == 0 { Version::Http10 } else { Version::Http11 },
+    };
+    let fields = parsed.headers.iter().map(|field| {
+        Ok(FieldLine {
+            name: place(bytes, field.name.as_bytes()),
+            value: place(bytes, field.value),
+        })
+    });
+    take(bytes, line, fields, head).map(|request| Some((head_bytes, request)))
+}
+
+/// Whether no name is too long, and the request-line and every field line end in CRLF. httparse refuses a lone CR
+/// anywhere, so it is enough to look for a CR in front of the LF that stands before each name and, for the last line
+/// and the empty one, at the end.
+fn are_lines_sound(bytes: &[u8], request_line_bytes: usize, fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
+    let is_sound = |field: &httparse::Header<'_>| {
+        let line_end = place(bytes, field.name.as_bytes()).start.wrapping_sub(2);
+        bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.header_name_bytes_max
+    };
+    bytes.get(request_line_bytes) == Some(&b'\r') && bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
+}
+
+/// Reads a head every line of which has been judged.
+fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseError> {
+    let mut lines = Lines { bytes, start: 0 };
+    let first = lines.next().unwrap_or_default();
+    let line = RequestLine::parse(bytes.get(first).unwrap_or_default())?;
+    let fields = lines.take_while(|line| !line.is_empty()).map(|line| {
+        let field = FieldLine::parse(bytes.get(line.clone()).unwrap_or_default())?;
+        Ok(FieldLine {
+            name: line.start + field.name.start..line.start + field.name.end,
+            value: line.start + field.value.start..line.start + field.value.end,
+        })
+    });
+    take(bytes, line, fields, head)
+}
+
+/// Fills the head and decides what it means for the connection.
+fn take(
+    bytes: &[u8],
+    line: RequestLine,
+    fields: impl Iterator<Item = Result<FieldLine, ParseError>>,
+    head: &mut RequestHead,
+) -> Result<Request, ParseError> {
+    let at = |place: Range<usize>| bytes.get(place).unwrap_or_default();
+    let target = at(line.target.clone());
+    if !grammar::is_target(target) {
+        return Err(ParseError::Target);
+    }
+    if line.method.len() > METHOD_BYTES_MAX {
+        return Err(ParseError::MethodTooLong);
+    }
+    let method = Method::from_bytes(at(line.method)).map_err(|_| ParseError::Method)?;
+    let version = line.version;
+    let Target {
+        form,
+        authority,
+        path,
+        query,
+    } = Target::parse(&method, target)?;
+
+    let mut builder = head.rewrite();
+    builder.bytes(bytes);
+    let mut connection = ConnectionFields::default();
+    for field in fields {
+        let FieldLine { name, value } = field?;
+        connection.observe(at(name.clone()), at(value.clone()), &value)?;
+        builder.field(name, value);
+    }
+
+    let host = connection.host(version, authority.clone().and_then(|place| target.get(place)))?;
+    let in_head = |place: Range<usize>| line.target.start + place.start..line.target.start + place.end;
+    let request = Request {
+        version,
+        is_head: method == Method::HEAD,
+        framing: connection.framing(version)?,
+        persists: connection.persists(version, &method),
+        expects_continue: connection.expects_continue(version)?,
+        offers_upgrade: connection.offers_upgrade(version),
+    };
+    builder
+        .method(method)
+        .version(version)
+        .target(form, line.target.clone())
+        .path(in_head(path), query.map(in_head));
+    if let Some(authority) = authority.map(in_head).or(host) {
+        builder.authority(authority);
+    }
+    Ok(request)
+}
+
+/// The lines of a head, as places without their CRLF.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    start: usize,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let length = memchr::memchr(b'\n', self.bytes.get(self.start..)?)?;
+        let line = self.start..(self.start + length).saturating_sub(1);
+        self.start += length + 1;
+        Some(line)
+    }
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+    start..start.wrapping_add(part.len())
+}
+
+/// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request
+/// with more than this goes through the line reader.
+const FIELDS_AT_ONCE: usize = 64;
+
+/// The longest registered method, UPDATEREDIRECTREF, has 17 bytes. Beyond 15 the `http` crate allocates.
+const METHOD_BYTES_MAX: usize = 32;

@@ -1,0 +1,233 @@
+//! Every limit at one below, at, and one above its value, with the head whole and cut up.
+
+use super::super::{Limits, Next, ParseError};
+use super::transcript::{self, Answer, Outcome, Seen};
+
+/// Small enough that every two-way split of what exceeds them is quickly tried.
+fn small() -> Limits {
+    Limits {
+        request_line_bytes_max: 40,
+        header_bytes_max: 120,
+        header_count_max: 4,
+        header_name_bytes_max: 16,
+        chunk_extension_bytes_max: 10,
+        trailer_bytes_max: 40,
+        trailer_count_max: 2,
+        ..Limits::default()
+    }
+}
+
+fn with_room_for_transfer_encoding() -> Limits {
+    Limits {
+        header_name_bytes_max: "Transfer-Encoding".len(),
+        ..small()
+    }
+}
+
+#[track_caller]
+fn check(bytes: &[u8], limits: &Limits, error: Option<ParseError>) -> Outcome {
+    let outcome = transcript::run(bytes, limits);
+    assert_eq!(outcome.error, error, "{}", bytes.escape_ascii());
+    assert_eq!(
+        outcome.events.contains(&Seen::End),
+        error.is_none(),
+        "{}",
+        bytes.escape_ascii()
+    );
+    outcome
+}
+
+/// What is expected of sizes one below, at and one above a limit.
+fn around(limit: usize, error: ParseError) -> [(usize, Option<ParseError>); 3] {
+    [(limit - 1, None), (limit, None), (limit + 1, Some(error))]
+}
+
+#[test]
+fn request_line_bytes() {
+    for (size, error) in around(40, ParseError::RequestLineTooLong) {
+        let target = "a".repeat(size - "GET / HTTP/1.1".len());
+        check(
+            format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(),
+            &small(),
+            error,
+        );
+    }
+}
+
+#[test]
+fn header_bytes() {
+    for (size, error) in around(120, ParseError::HeadTooLarge) {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n";
+        let value = "a".repeat(size - head.len());
+        check(head.replace("X: ", &format!("X: {value}")).as_bytes(), &small(), error);
+    }
+}
+
+#[test]
+fn header_count() {
+    for (count, error) in around(4, ParseError::TooManyFields) {
+        let fields = "X: a\r\n".repeat(count - 1);
+        check(
+            format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n").as_bytes(),
+            &small(),
+            error,
+        );
+    }
+}
+
+#[test]
+fn header_name_bytes() {
+    for (size, error) in around(16, ParseError::FieldNameTooLong) {
+        let name = "n".repeat(size);
+        check(
+            format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: b\r\n\r\n").as_bytes(),
+            &small(),
+            error,
+        );
+    }
+}
+
+#[test]
+fn trailer_name_bytes() {
+    let limits = with_room_for_transfer_encoding();
+    for (size, error) in around(17, ParseError::FieldNameTooLong) {
+        let name = "n".repeat(size);
+        let request = format!("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{name}: b\r\n\r\n");
+        check(request.as_bytes(), &limits, error);
+    }
+}
+
+#[test]
+fn chunk_extension_bytes_count_over_all_chunks() {
+    for (size, error) in around(10, ParseError::ChunkExtensionsTooLarge) {
+        let extension = "e".repeat(size - 4);
+        let content = format!("1; \r\na\r\n1 ;{extension}\r\nb\r\n0\r\n\r\n");
+        let request = format!("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{content}");
+        check(request.as_bytes(), &with_room_for_transfer_encoding(), error);
+    }
+}
+
+#[test]
+fn trailer_bytes_and_count() {
+    let limits = with_room_for_transfer_encoding();
+    let request = |trailers: &str| {
+        format!("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n{trailers}\r\n").into_bytes()
+    };
+    for (size, error) in around(40, ParseError::TrailersTooLarge) {
+        let value = "v".repeat(size - "A: a\r\nB: \r\n\r\n".len());
+        check(&request(&format!("A: a\r\nB: {value}\r\n")), &limits, error);
+    }
+    for (count, error) in around(2, ParseError::TooManyTrailers) {
+        check(&request(&"A: a\r\n".repeat(count)), &limits, error);
+    }
+}
+
+/// B04, B05: the defaults are the numbers that are documented.
+#[test]
+fn default_limits_refuse_with_their_status() {
+    let head = |line: &str, fields: &str| format!("GET /{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+    for (bytes, status) in [
+        (head(&"a".repeat(8192 - 14), ""), None),
+        (head(&"a".repeat(8192 - 13), ""), Some(414)),
+        (head(&"a".repeat(1 << 20), ""), Some(414)),
+        (head("", &format!("X: {}\r\n", "a".repeat(32768 - 32))), None),
+        (head("", &format!("X: {}\r\n", "a".repeat(32768 - 31))), Some(431)),
+        (head("", &format!("X: {}", "a".repeat(1 << 20))), Some(431)),
+        (head("", &"X: a\r\n".repeat(99)), None),
+        (head("", &"X: a\r\n".repeat(100)), Some(431)),
+        (head("", &"X: a\r\n".repeat(10_000)), Some(431)),
+        (head("", &format!("{}: a\r\n", "n".repeat(256))), None),
+        (head("", &format!("{}: a\r\n", "n".repeat(257))), Some(431)),
+        (head("", &format!("{}: a\r\n", "n".repeat(65_535))), Some(431)),
+        (head("", &"n".repeat(1 << 20)), Some(431)),
+    ] {
+        let pieces: [&[&[u8]]; 2] = [&[&bytes], &bytes.chunks(1000).collect::<Vec<_>>()];
+        for pieces in pieces {
+            let outcome = transcript::run_pieces(pieces.iter().copied(), &Limits::default(), Answer::AfterEnd);
+            let got = outcome.error.map(|error| error.status().as_u16());
+            assert_eq!(got, status, "{} bytes", bytes.len());
+        }
+    }
+}
+
+/// A head that can only exceed its limit is refused before its end comes.
+#[test]
+fn limits_hold_while_a_head_is_incomplete() {
+    let limits = small();
+    for (bytes, error) in [
+        (format!("GET /{}", "a".repeat(36)), ParseError::RequestLineTooLong),
+        (
+            format!("GET / HTTP/1.1\r\n{}", "n".repeat(17)),
+            ParseError::FieldNameTooLong,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(102)),
+            ParseError::HeadTooLarge,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{}", "X: a\r\n".repeat(5)),
+            ParseError::TooManyFields,
+        ),
+    ] {
+        let outcome = transcript::run(bytes.as_bytes(), &limits);
+        assert_eq!(outcome.error, Some(error), "{bytes}");
+        assert_eq!(
+            transcript::run(&bytes.as_bytes()[..bytes.len() - 1], &limits).error,
+            None,
+            "{bytes}"
+        );
+    }
+}
+
+/// A17: as much unread content is thrown away as the budget allows, and nothing inside it is ever a request.
+#[test]
+fn drain_bytes() {
+    let limits = Limits {
+        drain_bytes_max: 50,
+        ..Limits::default()
+    };
+    let canary = "GET /canary HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (size, next) in [(49, Next::Drain), (50, Next::Drain), (51, Next::Close)] {
+        let content = &canary.repeat(2)[..size];
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{content}");
+        let bytes = [request.as_bytes(), b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        for pieces in [
+            vec![bytes.as_slice()],
+            bytes.chunks(1).collect(),
+            bytes.chunks(7).collect(),
+        ] {
+            let outcome = transcript::run_pieces(pieces, &limits, Answer::AtOnce);
+            assert_eq!(outcome.events.get(1), Some(&Seen::Next(next)), "{size}");
+            assert!(!outcome.has_reached("/canary"), "{size}");
+            assert_eq!(outcome.has_reached("/after"), next == Next::Drain, "{size}");
+        }
+    }
+}
+
+/// A17, chunked: the length is not known up front, so the budget ends it on the way, framing included.
+#[test]
+fn drain_bytes_of_chunked_content() {
+    for (budget, reaches) in [(100, true), (20, false)] {
+        let limits = Limits {
+            drain_bytes_max: budget,
+            ..Limits::default()
+        };
+        let bytes = [
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(),
+            b"21\r\n",
+            super::CANARY,
+            b"\r\n0\r\nX: y\r\n\r\nGET /after HTTP/1.1\r\nHost: a\r\n\r\n",
+        ]
+        .concat();
+        for pieces in [
+            vec![bytes.as_slice()],
+            bytes.chunks(1).collect(),
+            bytes.chunks(7).collect(),
+        ] {
+            let outcome = transcript::run_pieces(pieces, &limits, Answer::AtOnce);
+            assert_eq!((outcome.error, outcome.has_reached("/canary")), (None, false));
+            assert_eq!(outcome.has_reached("/after"), reaches, "{budget}");
+            assert_eq!(outcome.events.contains(&Seen::Closed), !reaches, "{budget}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Work is linear in the bytes received, however they are cut up. What has been looked at is replaced by a line feed,
+//! which a second look would refuse.
+
+use super::super::{Event, Limits, ParseError};
+use super::Bench;
+
+/// Presents `bytes` one more at a time, those presented before (from `start` on) replaced by LF, until something other
+/// than [`Event::NeedData`] comes back; says how many had been presented.
+fn present_once(bench: &mut Bench, start: &[u8], bytes: &[u8]) -> (usize, Result<(), ParseError>) {
+    let mut presented = start.to_vec();
+    for (index, &byte) in bytes.iter().enumerate() {
+        presented.push(byte);
+        let mut input = presented.as_slice();
+        match bench.receive(&mut input) {
+            Ok(Event::NeedData) => {}
+            Ok(event) => panic!("{event:?}"),
+            Err(error) => return (index + 1, Err(error)),
+        }
+        assert_eq!(input.len(), presented.len(), "nothing is consumed before the line ends");
+        if let Some(seen) = presented.last_mut() {
+            *seen = b'\n';
+        }
+    }
+    (bytes.len(), Ok(()))
+}
+
+/// B04: one endless field value.
+#[test]
+fn a_field_value_without_end_is_scanned_once() {
+    let start = b"GET / HTTP/1.1\r\nX: ".as_slice();
+    let mut bench = Bench::new();
+    let mut input = start;
+    assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
+    let (presented, result) = present_once(&mut bench, start, &vec![b'a'; 1 << 20]);
+    assert_eq!(result, Err(ParseError::HeadTooLarge));
+    assert_eq!(start.len() + presented, Limits::default().header_bytes_max + 1);
+}
+
+#[test]
+fn a_request_line_without_end_is_scanned_once() {
+    let (presented, result) = present_once(&mut Bench::new(), b"", &vec![b'a'; 1 << 20]);
+    assert_eq!(result, Err(ParseError::RequestLineTooLong));
+    assert_eq!(presented, Limits::default().request_line_bytes_max + 1);
+}
+
+/// A12, A15: chunk lines are consumed byte by byte; a trailer line waits, and is scanned once.
+#[test]
+fn a_trailer_line_without_end_is_scanned_once() {
+    let mut bench = Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(bench.receive_all(b"0\r\n"), Ok(Event::NeedData));
+    let (presented, result) = present_once(&mut bench, b"", &vec![b'a'; 1 << 20]);
+    assert_eq!(result, Err(ParseError::TrailersTooLarge));
+    assert_eq!(presented, Limits::default().trailer_bytes_max + 1);
+}
+
+/// Lines that have been judged are not judged again until the head is whole: a field name spoilt afterwards goes
+/// unnoticed meanwhile.
+#[test]
+fn judged_lines_are_not_judged_again() {
+    let mut bench = Bench::new();
+    let mut head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n".to_vec();
+    let mut input = head.as_slice();
+    assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
+    head.fill(b'\n');
+    for byte in b"Z: \r" {
+        head.push(*byte);
+        let mut input = head.as_slice();
+        assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
+    }
+}

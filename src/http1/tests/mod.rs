@@ -1,0 +1,108 @@
+//! Tests of the machine as a whole. [`transcript`] runs bytes through it in every way they can be cut up; [`reference`]
+//! is a second, slow reader that shares nothing with it.
+
+mod accepted;
+mod deadlines;
+mod exchanges;
+mod limits;
+mod linear;
+mod properties;
+mod reference;
+mod refused;
+mod responses;
+mod transcript;
+
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
+
+use super::{BodyLength, Connection, Event, Limits, ParseError, SendError};
+use crate::message::{HttpDate, RequestHead, ResponseHead, StatusCode};
+
+/// A request whose handler must never run when it follows something refused.
+const CANARY: &[u8] = b"GET /canary HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Some moment to count from; every other time in these tests is this one and a number.
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
+fn epoch() -> Instant {
+    Instant::now()
+}
+
+fn date() -> HttpDate {
+    HttpDate::from(SystemTime::UNIX_EPOCH)
+}
+
+/// A connection with default limits, and what drives it by hand.
+struct Bench {
+    connection: Connection,
+    head: RequestHead,
+    now: Instant,
+    out: Vec<u8>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let now = epoch();
+        Self {
+            connection: Connection::new(Rc::new(limits), now),
+            head: RequestHead::new(),
+            now,
+            out: Vec::new(),
+        }
+    }
+
+    /// A connection that has just received the head `request`, and nothing else.
+    fn after(request: &str) -> Self {
+        let mut bench = Self::new();
+        let mut input = request.as_bytes();
+        assert_eq!(bench.receive(&mut input), Ok(Event::Request), "{request}");
+        assert_eq!(input, b"", "{request}");
+        bench
+    }
+
+    fn receive<'b>(&mut self, input: &mut &'b [u8]) -> Result<Event<'b>, ParseError> {
+        self.connection.receive(input, &mut self.head, self.now)
+    }
+
+    /// Receives one event from bytes that must all be consumed.
+    fn receive_all<'b>(&mut self, mut input: &'b [u8]) -> Result<Event<'b>, ParseError> {
+        let event = self.receive(&mut input);
+        assert_eq!(input, b"", "consumed");
+        event
+    }
+
+    fn send_head(&mut self, head: &ResponseHead, length: BodyLength) -> Result<(), SendError> {
+        self.connection.send_head(head, length, &date(), &mut self.out)
+    }
+
+    fn send_data(&mut self, data: &[u8]) -> Result<(), SendError> {
+        self.connection.send_data(data, &mut self.out)
+    }
+
+    fn send_end(&mut self) -> Result<(), SendError> {
+        self.connection.send_end(None, &mut self.out)
+    }
+
+    /// Sends a whole response with content of known length.
+    fn respond(&mut self, status: StatusCode, content: &[u8]) {
+        self.send_head(&ResponseHead::new(status), BodyLength::Known(content.len() as u64))
+            .unwrap();
+        self.send_data(content).unwrap();
+        self.send_end().unwrap();
+    }
+
+    /// What has been sent, without the line `Date`, which every final head has.
+    fn sent(&self) -> String {
+        String::from_utf8(self.out.clone())
+            .unwrap()
+            .replace("Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "")
+    }
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Connection>() <= 160, "{} bytes", size_of::<Connection>());
+}

@@ -1,0 +1,88 @@
+//! Runs the fuzz targets on stable: over their seeds, and over some thousand mutations of them that are the same in
+//! every run.
+
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../fuzz/http1.rs"]
+mod http1;
+
+const MUTATIONS: usize = 10_000;
+
+#[test]
+fn head() {
+    smoke("head", http1::head);
+}
+
+#[test]
+fn chunked() {
+    smoke("chunked", http1::chunked);
+}
+
+#[test]
+fn connection() {
+    smoke("connection", http1::connection);
+}
+
+fn smoke(target: &str, run: fn(&[u8])) {
+    let seeds = seeds(target);
+    for seed in &seeds {
+        run(seed);
+    }
+    let mut dice = Dice(0x5eed);
+    for _ in 0..MUTATIONS {
+        let mut bytes = seeds[dice.below(seeds.len())].clone();
+        for _ in 0..=dice.below(4) {
+            mutate(&mut bytes, &seeds, &mut dice);
+        }
+        run(&bytes);
+    }
+}
+
+/// Every seed of a target, in the order of their names.
+fn seeds(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= 5, "{target} has seeds");
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// Changes, inserts, removes or doubles some bytes, or puts in some of another seed.
+fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], dice: &mut Dice) {
+    const MARKS: &[u8] = b"\r\n :;,\t\"0159aAfF-_#?\0\x7f\x80\xff";
+    let place = dice.below(bytes.len() + 1);
+    let end = (place + 1 + dice.below(8)).min(bytes.len());
+    match dice.below(5) {
+        0 if place < bytes.len() => bytes[place] = MARKS[dice.below(MARKS.len())],
+        1 => bytes.insert(place, MARKS[dice.below(MARKS.len())]),
+        2 => drop(bytes.drain(place..end)),
+        3 => {
+            let doubled = bytes[place..end].to_vec();
+            bytes.splice(place..place, doubled);
+        }
+        _ => {
+            let other = &seeds[dice.below(seeds.len())];
+            let start = dice.below(other.len() + 1);
+            let part = &other[start..(start + dice.below(24)).min(other.len())];
+            bytes.splice(place..place, part.iter().copied());
+        }
+    }
+}
+
+/// A source of numbers that are hard to foresee and the same every time (xorshift64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).unwrap() % bound
+    }
+}
