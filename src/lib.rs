@@ -1,9 +1,33 @@
-//! Squall: request handlers on their own HTTP server, one io_uring shard per core.
+//! Squall: request handlers on their own HTTP server, with one pinned executor and one io_uring a core, and nothing shared between
+//! them. Tornado's idea, rebuilt for many cores.
+//!
+//! ```no_run
+//! use squall::prelude::*;
+//!
+//! struct Hello;
+//!
+//! impl RequestHandler for Hello {
+//!     async fn get(&self, cx: &mut Context) -> Result {
+//!         cx.write("Hello, Squall!");
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> Result {
+//!     Server::new(|| Application::new().route("/", Hello)).listen("127.0.0.1:8888").run()
+//! }
+//! ```
+//!
+//! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] (the protocol, without
+//! sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
+//! [`squall_shards`](shards). Without the default feature `serve` the first three are built alone.
 
 pub mod app;
 mod error;
 pub mod http1;
 pub mod message;
+#[cfg(feature = "serve")]
+mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -13,6 +37,10 @@ pub use app::{
 };
 pub use bytes::Bytes;
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
+#[cfg(feature = "serve")]
+pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Server, ServerConfig};
+#[cfg(feature = "serve")]
+pub use squall_shards as shards;
 
 /// What an application uses in nearly every file: `use squall::prelude::*;`
 pub mod prelude {
@@ -20,5 +48,8 @@ pub mod prelude {
         Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
-    pub use crate::message::{HeaderName, HeaderValue, Method, StatusCode, header};
+    pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};
+    #[cfg(feature = "serve")]
+    pub use crate::server::Server;
+    pub use bytes::Bytes;
 }

@@ -23,10 +23,9 @@ use crate::timer::Timers;
 pub struct ShardId(usize);
 
 impl ShardId {
-    /// The first shard; there always is one.
-    pub const FIRST: Self = Self(0);
-
-    pub(crate) const fn new(index: usize) -> Self {
+    /// Names a shard, whether or not there is one of that number.
+    #[must_use]
+    pub const fn new(index: usize) -> Self {
         Self(index)
     }
 

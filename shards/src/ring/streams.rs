@@ -266,7 +266,12 @@ impl Ring {
         self.after_receive(key, stream, result, more);
         let waker = stream.receive_waker.take();
         drop(streams);
-        wake(waker);
+        let Some(waker) = waker else { return };
+        waker.wake_by_ref();
+        // Put back: the same task will wait again, and then need not clone it anew.
+        if let Some(stream) = self.streams.borrow_mut().find(key) {
+            stream.receive_waker.get_or_insert(waker);
+        }
     }
 
     /// What follows from a completion of a multishot receive: go on, pause, park or end.

@@ -144,10 +144,23 @@ impl fmt::Debug for Sleep {
 
 /// A deadline that is moved often and reached seldom, such as a connection's. Putting it off is one store; it is met up to
 /// 34 ms (a slot of the wheel) late and never early.
+///
+/// Its entry in the wheel stays where it is when the deadline is put off or lifted. When that earlier moment comes, the task is woken
+/// for nothing, once, and the entry is made anew for the moment that counts then.
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Instant>,
-    waiting: Option<(Rc<ShardContext>, wheel::Key)>,
+    waiting: Option<Waiting>,
+}
+
+/// An entry in the wheel.
+struct Waiting {
+    shard: Rc<ShardContext>,
+    key: wheel::Key,
+    /// When it fires.
+    at: Instant,
+    /// Whom it wakes.
+    waker: Waker,
 }
 
 impl Deadline {
@@ -160,14 +173,9 @@ impl Deadline {
         }
     }
 
-    /// Sets, moves or (with `None`) lifts the deadline. The place it has in the wheel is kept when it is lifted.
+    /// Sets, moves or (with `None`) lifts the deadline.
     pub fn set(&mut self, at: Option<Instant>) {
         self.at = at;
-        if let (Some(at), Some((shard, key))) = (at, &self.waiting)
-            && !shard.timers().wheel.borrow_mut().re_arm(key, at)
-        {
-            self.waiting = None;
-        }
     }
 
     /// Ready once the deadline has passed; pending for ever while none is set.
@@ -177,28 +185,60 @@ impl Deadline {
     /// Polled on a thread that is not a shard's.
     pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
-        if let Some((shard, key)) = &self.waiting {
-            if shard.now() >= at {
-                return Poll::Ready(());
-            }
-            if let Some(waker) = shard.timers().wheel.borrow_mut().token_mut(key) {
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
-            }
+        let Some(waiting) = &mut self.waiting else {
+            return self.wait(Shard::current().into_context(), at, cx.waker());
+        };
+        let now = waiting.shard.now();
+        if now >= at {
+            return Poll::Ready(());
         }
-        let shard = Shard::current().into_context();
+        // On every request of a connection nothing more is to do: the entry is there until its moment, and that comes first.
+        if now < waiting.at && waiting.at <= at && waiting.waker.will_wake(cx.waker()) {
+            return Poll::Pending;
+        }
+        if waiting.renew(at, cx.waker()) {
+            return Poll::Pending;
+        }
+        let shard = Rc::clone(&waiting.shard);
+        self.wait(shard, at, cx.waker())
+    }
+
+    fn wait(&mut self, shard: Rc<ShardContext>, at: Instant, waker: &Waker) -> Poll<()> {
         if shard.now() >= at {
             return Poll::Ready(());
         }
-        let key = shard.timers().wheel.borrow_mut().insert(at, cx.waker().clone());
-        self.waiting = Some((shard, key));
+        let key = shard.timers().wheel.borrow_mut().insert(at, waker.clone());
+        self.waiting = Some(Waiting {
+            shard,
+            key,
+            at,
+            waker: waker.clone(),
+        });
         Poll::Pending
+    }
+}
+
+impl Waiting {
+    /// Moves the entry and has it wake somebody else; `false` if it has fired already.
+    fn renew(&mut self, at: Instant, waker: &Waker) -> bool {
+        let mut wheel = self.shard.timers().wheel.borrow_mut();
+        if !wheel.re_arm(&self.key, at) {
+            return false;
+        }
+        self.at = at;
+        self.waker.clone_from(waker);
+        let replaced = wheel
+            .token_mut(&self.key)
+            .map(|token| std::mem::replace(token, waker.clone()));
+        drop(wheel);
+        drop(replaced);
+        true
     }
 }
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some((shard, key)) = self.waiting.take() {
+        if let Some(Waiting { shard, key, .. }) = self.waiting.take() {
             let waker = shard.timers().wheel.borrow_mut().cancel(key);
             drop(waker);
         }

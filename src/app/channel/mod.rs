@@ -17,6 +17,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::error::{Error, HttpError};
+use crate::http1::ParseError;
 use crate::message::{HeaderName, HeaderValue, Headers, ResponseHead};
 
 pub use closed::Closed;
@@ -45,8 +46,8 @@ pub enum BodyLength {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// The framing is broken: 400.
-    Malformed,
+    /// It cannot be read on: broken framing (400), or trailers beyond their limits (431).
+    Refused(ParseError),
     /// It came too slowly: 408.
     TimedOut,
     /// It is longer than the request may carry: 413.
@@ -122,13 +123,19 @@ impl Channel {
         wake(waker);
     }
 
+    /// Says that the peer will send nothing more. It may have gone, or it may have closed its sending half and wait for the response:
+    /// who waits for it to go is told, and the response is still sent.
+    pub fn peer_finished(&self) {
+        let wakers = self.presence.borrow_mut().close();
+        wake(wakers.into_iter().flatten());
+    }
+
     /// Says that the peer has gone: every wait on it ends.
     pub fn close(&self) {
         self.change_incoming(|incoming| incoming.fail(BodyError::PeerGone));
         let waker = self.outgoing.borrow_mut().close();
         wake(waker);
-        let wakers = self.presence.borrow_mut().close();
-        wake(wakers.into_iter().flatten());
+        self.peer_finished();
     }
 
     fn change_incoming(&self, change: impl FnOnce(&mut Incoming) -> Option<Waker>) {
@@ -188,7 +195,7 @@ impl BodyError {
     pub(super) fn into_error(self) -> Error {
         let (status, message) = match self {
             Self::PeerGone => return Error::peer_gone(),
-            Self::Malformed => (400, "the framing of the content is broken"),
+            Self::Refused(error) => return HttpError::new(error.status()).with_message(error.to_string()).into(),
             Self::TimedOut => (408, "the content came too slowly"),
             Self::TooLarge => (413, "the content is too large"),
         };

@@ -1,0 +1,31 @@
+//! The two smallest tests of the TechEmpower benchmarks.
+//!
+//! ```text
+//! cargo run --release --example techempower -- --listen 127.0.0.1:8080
+//! curl -i http://127.0.0.1:8080/plaintext
+//! curl -i http://127.0.0.1:8080/json
+//! ```
+
+use serde::Serialize;
+use squall::prelude::*;
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+async fn plaintext(cx: &mut Context) -> Result {
+    cx.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))?;
+    cx.write("Hello, World!");
+    Ok(())
+}
+
+async fn json(_cx: &mut Context) -> Json<Message> {
+    Json(Message {
+        message: "Hello, World!",
+    })
+}
+
+fn main() -> Result {
+    Server::from_args(|| Application::new().get("/plaintext", plaintext).get("/json", json)).run()
+}

@@ -1,0 +1,175 @@
+//! Every setting of a server, with its default and the reason for it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use squall_shards::Driver;
+
+use super::progress::WriteLimits;
+use crate::app::TrustedProxies;
+use crate::http1;
+
+/// The settings of a server. Limits are per connection unless they say otherwise.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// Where to listen.
+    pub listen: Vec<ListenAddress>,
+    /// How many shards; `None` for as many as cores this process may really use.
+    pub shards: Option<usize>,
+    /// What drives the sockets.
+    pub driver: Driver,
+    /// How long a shard watches its ring before it sleeps. Off by default: it trades a core's time for latency.
+    pub spin: Duration,
+    /// Whether each new connection goes to the shard of the CPU that received it. Off by default: the kernel's hash spreads
+    /// connections more evenly unless the network card's queues are spread over the CPUs.
+    pub steer_by_cpu: bool,
+    /// Bounds on requests.
+    pub http1: http1::Limits,
+    /// Largest content a handler reads whole, in bytes, unless the handler says otherwise; beyond it 413. 1 MiB: nginx's.
+    pub body_bytes_max: u64,
+    /// How long a peer may take nothing of a response. 30 s: half of nginx's, made up for by the minimum rate.
+    pub write_stall_timeout: Duration,
+    /// Bytes per second below which a response is given up once [`write_rate_grace`](Self::write_rate_grace) has passed; 0 turns the
+    /// rule off. 240: Kestrel's.
+    pub write_bytes_per_second_min: u64,
+    /// How long a response may take before its rate is judged. 60 s.
+    pub write_rate_grace: Duration,
+    /// How long a closed connection is still read from, so that the peer can read the last response. 5 s: nginx's `lingering_timeout`.
+    pub linger_timeout: Duration,
+    /// How long a graceful stop waits for connections before it cuts them. 30 s: actix-web's, and what Kubernetes waits before it
+    /// kills.
+    pub shutdown_timeout: Duration,
+    /// Most connections of one shard; beyond it new ones wait in the kernel's backlog. 65,536: more than the usual limit of open
+    /// files lets a process have, so that limit decides until both are raised.
+    pub connections_per_shard_max: usize,
+    /// Proxies whose `X-Real-Ip`, `X-Forwarded-For`, `X-Scheme` and `X-Forwarded-Proto` are believed. None by default, because
+    /// anybody can send these fields (Tornado's `xheaders`).
+    pub trusted_proxies: Option<TrustedProxies>,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            shards: None,
+            driver: Driver::Auto,
+            spin: Duration::ZERO,
+            steer_by_cpu: false,
+            http1: http1::Limits::default(),
+            body_bytes_max: 1024 * 1024,
+            write_stall_timeout: Duration::from_secs(30),
+            write_bytes_per_second_min: 240,
+            write_rate_grace: Duration::from_secs(60),
+            linger_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(30),
+            connections_per_shard_max: 65_536,
+            trusted_proxies: None,
+        }
+    }
+}
+
+impl ServerConfig {
+    pub(super) fn write_limits(&self) -> WriteLimits {
+        WriteLimits {
+            stall_timeout: self.write_stall_timeout,
+            bytes_per_second_min: self.write_bytes_per_second_min,
+            rate_grace: self.write_rate_grace,
+        }
+    }
+}
+
+/// Where a server listens: `127.0.0.1:8888`, `[::]:80`, `:8888` for every IPv4 address, `unix:/run/app.sock`, or `systemd` for the
+/// sockets handed over by the service manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenAddress {
+    /// A TCP address; port 0 takes a free one.
+    Tcp(SocketAddr),
+    /// A Unix socket at a path.
+    Unix(PathBuf),
+    /// The sockets in `LISTEN_FDS`.
+    Systemd,
+}
+
+impl FromStr for ListenAddress {
+    type Err = InvalidListenAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidListenAddress> {
+        if text == "systemd" {
+            return Ok(Self::Systemd);
+        }
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() {
+                Err(InvalidListenAddress(text.to_owned()))
+            } else {
+                Ok(Self::Unix(path.into()))
+            };
+        }
+        let spelled_out = match text.strip_prefix(':') {
+            Some(port) => format!("0.0.0.0:{port}"),
+            None => text.replacen("localhost:", "127.0.0.1:", 1),
+        };
+        spelled_out
+            .parse()
+            .map(Self::Tcp)
+            .map_err(|_| InvalidListenAddress(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+            Self::Systemd => formatter.write_str("systemd"),
+        }
+    }
+}
+
+/// An address to listen on was not understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidListenAddress(String);
+
+impl fmt::Display for InvalidListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{:?} is no address to listen on; write 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for InvalidListenAddress {}
+
+#[cfg(test)]
+mod tests {
+    use super::ListenAddress;
+
+    #[test]
+    fn every_form_of_address_is_understood() {
+        let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
+        for (text, expected) in [
+            ("127.0.0.1:8888", tcp("127.0.0.1:8888")),
+            ("[::1]:80", tcp("[::1]:80")),
+            (":8888", tcp("0.0.0.0:8888")),
+            ("localhost:0", tcp("127.0.0.1:0")),
+            ("unix:/run/app.sock", ListenAddress::Unix("/run/app.sock".into())),
+            ("systemd", ListenAddress::Systemd),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_named_in_the_error() {
+        for text in ["", "8888", "127.0.0.1", "127.0.0.1:99999", "unix:", "example.org:80"] {
+            let error = text.parse::<ListenAddress>().unwrap_err();
+            assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}

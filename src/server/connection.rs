@@ -1,0 +1,329 @@
+//! One connection of a shard: bytes ↔ [`http1::Connection`] ↔ application.
+//!
+//! The loop is: read a request head, let the application answer, turn to the next, and send what was answered before waiting for more.
+//! Responses to pipelined requests gather in one buffer and leave in one send.
+//!
+//! Between requests a connection owns its slot in the ring, its deadline, the machine and this future, and nothing else: the
+//! exchange and every buffer come from the shard's pools and go back to them.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_now};
+
+use super::input::Input;
+use super::progress::Progress;
+use super::shard::{CROSSING_TIME, Registration, ShardServer};
+use crate::app::{Exchange, Peer};
+use crate::http1::{self, BodyLength, Event, Next, ParseError};
+use crate::message::{ResponseHead, StatusCode};
+
+/// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
+pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// After a send of more than this, the connection waits for the peer to take it before it waits for the next request.
+const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
+
+/// How many pipelined requests are answered before other connections get their turn.
+const REQUESTS_AT_ONCE_MAX: u32 = 64;
+
+/// A connection and everything it owns.
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    pub(super) server: Rc<ShardServer>,
+    pub(super) machine: http1::Connection,
+    pub(super) input: Input,
+    pub(super) output: Vec<u8>,
+    pub(super) deadline: Deadline,
+    peer: Option<Peer>,
+    /// The peer has sent its last byte.
+    pub(super) input_ended: bool,
+    registration: Registration,
+    _guard: GateGuard,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// All was said: flush, half-close, and read until the peer has read it.
+    Linger,
+    /// The peer must not take what it got for the whole, or is not worth waiting for.
+    Cut,
+}
+
+/// The way of a function that may find that the connection is at its end.
+pub(super) type Flow<T = ()> = Result<T, Ending>;
+
+/// What ended a wait between requests.
+enum Waited {
+    Bytes(Received),
+    PeerEnded,
+    Deadline,
+    Draining,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) {
+    let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
+    let registration = server.register();
+    let mut connection = Connection {
+        stream,
+        server,
+        machine,
+        input: Input::default(),
+        output: Vec::new(),
+        deadline: Deadline::new(),
+        peer: None,
+        input_ended: false,
+        registration,
+        _guard: guard,
+    };
+    if connection.serve_requests().await == Ending::Linger {
+        connection.linger().await;
+    }
+}
+
+impl Connection {
+    async fn serve_requests(&mut self) -> Ending {
+        let mut streak = 0;
+        loop {
+            let mut exchange = match self.next_request().await {
+                Ok(exchange) => exchange,
+                Err(ending) => return ending,
+            };
+            let answered = self.answer(&mut exchange).await;
+            self.server.return_exchange(exchange);
+            if let Err(ending) = answered {
+                return ending;
+            }
+            match self.machine.next_exchange(self.server.shard.now()) {
+                Next::KeepAlive | Next::Drain => {}
+                Next::Close | Next::Upgraded => return Ending::Linger,
+            }
+            streak += 1;
+            if self.output.len() >= OUTPUT_BYTES_MAX || streak >= REQUESTS_AT_ONCE_MAX {
+                streak = 0;
+                self.input.stash(&self.stream);
+                if let Err(ending) = self.send_output().await {
+                    return ending;
+                }
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for the head of a request. What was answered before goes out first.
+    async fn next_request(&mut self) -> Flow<Box<Exchange>> {
+        loop {
+            if !self.input.is_empty()
+                && let Some(exchange) = self.read_head().await?
+            {
+                return Ok(exchange);
+            }
+            if self.input_ended {
+                return Err(self.end_of_input().await);
+            }
+            self.input.stash(&self.stream);
+            self.send_output().await?;
+            match self.wait_for_input().await? {
+                Waited::Bytes(received) => self.input.push(received, &self.stream),
+                Waited::PeerEnded => self.input_ended = true,
+                Waited::Deadline => self.deadline_passed().await?,
+                Waited::Draining => return Err(Ending::Linger),
+            }
+        }
+    }
+
+    /// Lets the machine look for a head in the input; `None` if it is not all there.
+    async fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
+        let mut exchange = self.server.take_exchange();
+        let mut rest = self.input.bytes();
+        let presented = rest.len();
+        let event = self
+            .machine
+            .receive(&mut rest, exchange.head_mut(), self.server.shard.now());
+        let consumed = presented - rest.len();
+        let found = match event {
+            Ok(Event::Request) => Ok(true),
+            Ok(Event::NeedData) => Ok(false),
+            // Content that was being thrown away has gone on for too long, or is broken.
+            Ok(_) => Err(None),
+            Err(error) => Err(Some(error)),
+        };
+        self.input.consume(consumed, &self.stream);
+        if found == Ok(true) {
+            if self.server.draining_since().is_some() {
+                self.machine.close_after_response();
+            }
+            return Ok(Some(exchange));
+        }
+        self.server.return_exchange(exchange);
+        match found {
+            Ok(_) => Ok(None),
+            Err(None) => Err(Ending::Linger),
+            Err(Some(error)) => Err(self.refuse(error).await),
+        }
+    }
+
+    /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
+    async fn wait_for_input(&mut self) -> Flow<Waited> {
+        let idle_until = self.machine.poll_deadline();
+        self.deadline.set(idle_until);
+        poll_fn(|cx| self.poll_input(cx)).await
+    }
+
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
+        match self.stream.poll_receive(cx) {
+            Poll::Ready(Ok(Some(received))) => return Poll::Ready(Ok(Waited::Bytes(received))),
+            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Waited::PeerEnded)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
+            Poll::Pending => {}
+        }
+        if let Some(since) = self.server.draining_since()
+            && self.machine.is_idle()
+        {
+            let until = since + CROSSING_TIME;
+            if self.server.shard.now() >= until {
+                return Poll::Ready(Ok(Waited::Draining));
+            }
+            self.deadline
+                .set(Some(self.machine.poll_deadline().map_or(until, |idle| idle.min(until))));
+        }
+        self.registration.note(cx);
+        self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
+    }
+
+    /// A deadline between requests has passed: silence is met with silence, a head that does not end with 408.
+    async fn deadline_passed(&mut self) -> Flow {
+        match self.machine.handle_deadline(self.server.shard.now()) {
+            None => Ok(()),
+            Some(expired) => match expired.status() {
+                None => Err(Ending::Linger),
+                Some(status) => Err(self.last_words(status, "the head of the request took too long").await),
+            },
+        }
+    }
+
+    /// The peer will send no more: what it had begun is refused, and what was answered still goes out.
+    async fn end_of_input(&mut self) -> Ending {
+        match self.machine.receive_eof() {
+            Ok(()) => Ending::Linger,
+            Err(error) => self.refuse(error).await,
+        }
+    }
+
+    /// Answers a malformed request; nothing behind it is read.
+    async fn refuse(&mut self, error: ParseError) -> Ending {
+        tracing::debug!(%error, "refused a request");
+        self.last_words(error.status(), &error.to_string()).await
+    }
+
+    /// Sends one last response, if none has begun.
+    async fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
+        self.input.clear(&self.stream);
+        let mut head = ResponseHead::new(status);
+        let body = format!("{}: {why}\n", status.as_u16());
+        head.headers.set(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        self.begin_output();
+        let date = self.server.date();
+        let length = BodyLength::Known(body.len() as u64);
+        let written = self
+            .machine
+            .send_head(&head, length, &date, &mut self.output)
+            .and_then(|()| self.machine.send_data(body.as_bytes(), &mut self.output))
+            .and_then(|()| self.machine.send_end(None, &mut self.output));
+        match written {
+            Ok(()) => Ending::Linger,
+            Err(_) => Ending::Cut,
+        }
+    }
+
+    /// Makes sure that there is a buffer to write into.
+    pub(super) fn begin_output(&mut self) {
+        if self.output.capacity() == 0 {
+            self.output = self.stream.take_buffer();
+        }
+    }
+
+    /// Sends what has gathered, once what was sent before has been taken by the kernel. After much, waits for it to be taken as well.
+    pub(super) async fn send_output(&mut self) -> Flow {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.wait_sent().await?;
+        let output = std::mem::take(&mut self.output);
+        let is_much = output.len() > UNWATCHED_BYTES_MAX;
+        self.stream.start_send(output).map_err(|_| Ending::Cut)?;
+        if is_much { self.wait_sent().await } else { Ok(()) }
+    }
+
+    /// Waits until the kernel has taken what is being sent, as long as the peer takes it fast enough.
+    pub(super) async fn wait_sent(&mut self) -> Flow {
+        let mut progress = None;
+        poll_fn(|cx| self.poll_sent(&mut progress, cx)).await
+    }
+
+    pub(super) fn poll_sent(&mut self, progress: &mut Option<Progress>, cx: &mut Context<'_>) -> Poll<Flow> {
+        if let Poll::Ready(sent) = self.stream.poll_sent(cx) {
+            return Poll::Ready(sent.map_err(|_| Ending::Cut));
+        }
+        let limits = &self.server.write;
+        let (now, sent) = (self.server.shard.now(), self.stream.sent_bytes());
+        let progress = progress.get_or_insert_with(|| Progress::new(now, sent));
+        loop {
+            if !progress.note(self.server.shard.now(), self.stream.sent_bytes(), limits) {
+                return Poll::Ready(Err(Ending::Cut));
+            }
+            self.deadline.set(Some(progress.deadline(now, limits)));
+            if self.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Who the peer is; asked of the kernel once.
+    pub(super) fn peer(&mut self) -> Peer {
+        *self.peer.get_or_insert_with(|| {
+            let address = match self.stream.peer_address() {
+                Ok(PeerAddress::Tcp(address)) => Some(address),
+                Ok(PeerAddress::Unix) | Err(_) => None,
+            };
+            Peer {
+                address,
+                is_secure: false,
+            }
+        })
+    }
+
+    /// Sends what is left, half-closes, and reads until the peer has closed its half: closing with unread bytes in the socket would
+    /// reset it, and the peer might lose the response it has not read yet (RFC 9112 §9.6).
+    async fn linger(&mut self) {
+        self.input.clear(&self.stream);
+        if self.send_output().await.is_err() || self.wait_sent().await.is_err() || self.stream.shutdown_write().is_err()
+        {
+            return;
+        }
+        if self.input_ended {
+            return;
+        }
+        let until = self.server.shard.now() + self.server.config.linger_timeout;
+        self.deadline.set(Some(until));
+        loop {
+            let received = poll_fn(|cx| {
+                if self.deadline.poll(cx).is_ready() {
+                    return Poll::Ready(Ok(None));
+                }
+                self.stream.poll_receive(cx)
+            });
+            match received.await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err::<_, io::Error>(_) => return,
+            }
+        }
+    }
+}

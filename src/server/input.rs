@@ -1,0 +1,83 @@
+//! What has arrived on a connection and is not yet used: read in place in the buffer the kernel received into, and copied out only
+//! when it must be kept beyond the turn.
+//!
+//! Invariant: while a [`Received`] is held, nothing awaits. Whoever is about to wait calls [`Input::stash`] first, so that the shard's
+//! receive buffers are never hoarded by connections that have nothing to do.
+
+use squall_shards::{Received, Stream};
+
+/// Received bytes that wait to be read.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    source: Source,
+    /// How much of the source has been read.
+    offset: usize,
+}
+
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    Nothing,
+    /// The kernel's buffer.
+    Received(Received),
+    /// A copy of what was left of it, and of what came after.
+    Kept(Vec<u8>),
+}
+
+impl Input {
+    /// The bytes to be read next.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let all: &[u8] = match &self.source {
+            Source::Nothing => &[],
+            Source::Received(received) => received,
+            Source::Kept(kept) => kept,
+        };
+        all.get(self.offset..).unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// Drops what was read, and gives back the buffer once all of it was.
+    pub(super) fn consume(&mut self, count: usize, stream: &Stream) {
+        self.offset += count;
+        if self.is_empty() {
+            self.clear(stream);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self, stream: &Stream) {
+        self.offset = 0;
+        if let Source::Kept(kept) = std::mem::take(&mut self.source) {
+            stream.return_buffer(kept);
+        }
+    }
+
+    /// Adds what has come. It is read in place unless something is left from before.
+    pub(super) fn push(&mut self, received: Received, stream: &Stream) {
+        match &mut self.source {
+            Source::Nothing => self.source = Source::Received(received),
+            Source::Received(_) => {
+                self.stash(stream);
+                self.push(received, stream);
+            }
+            Source::Kept(kept) => {
+                kept.drain(..self.offset.min(kept.len()));
+                self.offset = 0;
+                kept.extend_from_slice(&received);
+            }
+        }
+    }
+
+    /// Copies what is left out of the kernel's buffer and gives the buffer back.
+    pub(super) fn stash(&mut self, stream: &Stream) {
+        if let Source::Received(received) = &self.source {
+            let mut kept = stream.take_buffer();
+            kept.extend_from_slice(received.get(self.offset..).unwrap_or_default());
+            self.offset = 0;
+            self.source = Source::Kept(kept);
+        }
+    }
+}

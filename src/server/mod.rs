@@ -1,0 +1,296 @@
+//! The server: bind → start shards → serve → drain, in that order on this page. The only module that names `squall_shards`.
+//!
+//! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
+//! each. [`shard`] is what a shard's connections share.
+
+mod accept;
+mod answer;
+mod config;
+mod connection;
+mod input;
+mod options;
+mod progress;
+mod shard;
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use squall_shards::{
+    BindError, Builder, Closing, InheritedListener, Listeners, Shard, ShardId, Shards, Stop, Stopper,
+    inherited_listeners, sleep, spawn_local,
+};
+
+pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
+
+use crate::app::Application;
+use crate::error::{Error, Result};
+use shard::ShardServer;
+
+/// Makes one application for each shard, on that shard.
+type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
+
+/// A server: an application on every core.
+///
+/// ```no_run
+/// use squall::prelude::*;
+///
+/// async fn hello(_cx: &mut Context) -> &'static str {
+///     "Hello, Squall!"
+/// }
+///
+/// fn main() -> Result {
+///     Server::new(|| Application::new().get("/", hello)).listen("127.0.0.1:8888").run()
+/// }
+/// ```
+pub struct Server {
+    factory: Factory,
+    config: ServerConfig,
+    /// An address that was not understood; said when the server is run, so that setting up reads in one line.
+    invalid: Option<InvalidListenAddress>,
+}
+
+impl Server {
+    /// Makes a server. The closure runs once on each shard, and what it builds stays there: state in it may be `Rc` and `Cell`, and
+    /// needs no lock.
+    pub fn new(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        Self {
+            factory: Arc::new(factory),
+            config: ServerConfig::default(),
+            invalid: None,
+        }
+    }
+
+    /// Makes a server whose settings come from the command line (Tornado's `options`); `--help` lists them. Listens on
+    /// `127.0.0.1:8888` unless `--listen` or a later [`listen`](Self::listen) says otherwise, and logs to standard error.
+    ///
+    /// Ends the process on `--help`, `--version` and wrong arguments, after saying what is wrong.
+    pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        Self {
+            config: options::from_command_line(),
+            ..Self::new(factory)
+        }
+    }
+
+    /// Adds an address: `127.0.0.1:8888`, `:8888`, `[::]:80`, `unix:/run/app.sock`, `systemd`. An address that is not understood is
+    /// an error of [`run`](Self::run).
+    #[must_use]
+    pub fn listen(mut self, address: impl AsRef<str>) -> Self {
+        match address.as_ref().parse() {
+            Ok(address) => self.config.listen.push(address),
+            Err(error) => self.invalid = self.invalid.or(Some(error)),
+        }
+        self
+    }
+
+    /// How many shards; by default as many as cores this process may really use.
+    #[must_use]
+    pub fn shards(mut self, count: usize) -> Self {
+        self.config.shards = Some(count);
+        self
+    }
+
+    /// Changes any setting.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut ServerConfig)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Binds, starts a shard on every core, and serves until SIGTERM or SIGINT, or until a handle from
+    /// [`bind`](Self::bind) stops it. The first signal stops gracefully: no new connections, those waiting and those being served
+    /// are finished, idle ones are closed. A second one, or the shutdown timeout, ends at once.
+    ///
+    /// # Errors
+    ///
+    /// An address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
+    /// cannot be built.
+    pub fn run(self) -> Result {
+        self.bind()?.run()
+    }
+
+    /// Binds without serving yet: to learn the port that was found for port 0, or to keep a handle that stops the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run), as far as binding and the machine go.
+    pub fn bind(self) -> Result<BoundServer> {
+        if let Some(invalid) = self.invalid {
+            return Err(invalid.into());
+        }
+        let config = &self.config;
+        let mut builder = Builder::new()
+            .driver(config.driver)
+            .spin(config.spin)
+            .stop_on_signals(true);
+        if let Some(count) = config.shards {
+            builder = builder.shards(count);
+        }
+        let shards = builder.build()?;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            bind(address, &shards, config.steer_by_cpu, &mut listeners)?;
+        }
+        if listeners.is_empty() {
+            return Err(Error::new(
+                "the server has no address to listen on; add .listen(\"127.0.0.1:8888\")",
+            ));
+        }
+        Ok(BoundServer {
+            factory: self.factory,
+            config: self.config,
+            shards,
+            listeners,
+        })
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+fn bind(address: &ListenAddress, shards: &Shards, steer: bool, listeners: &mut Vec<Listeners>) -> Result {
+    let count = shards.count();
+    match address {
+        ListenAddress::Tcp(address) => {
+            let bound = Listeners::bind_tcp(*address, count)?;
+            if steer {
+                bound.steer_by_cpu(shards.cpus())?;
+            }
+            listeners.push(bound);
+        }
+        ListenAddress::Unix(path) => listeners.push(Listeners::bind_unix(path, count)?),
+        ListenAddress::Systemd => {
+            let inherited = inherited_listeners()?;
+            if inherited.is_empty() {
+                return Err(Error::new(
+                    "no socket was handed over: LISTEN_FDS is not set for this process",
+                ));
+            }
+            for listener in inherited {
+                listeners.push(inherit(listener, count)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, BindError> {
+    match listener {
+        InheritedListener::Tcp(listener) => Listeners::inherit_tcp(listener, shards),
+        InheritedListener::Unix(listener) => Listeners::inherit_unix(listener, shards),
+    }
+}
+
+/// A server that listens and does not serve yet: connections wait in the kernel's backlog.
+pub struct BoundServer {
+    factory: Factory,
+    config: ServerConfig,
+    shards: Shards,
+    listeners: Vec<Listeners>,
+}
+
+impl BoundServer {
+    /// The TCP addresses bound, with the ports that were found for port 0.
+    pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
+        self.listeners.iter().filter_map(Listeners::tcp_address)
+    }
+
+    /// Something to stop the server with, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        self.shards.stopper()
+    }
+
+    /// Serves until it is stopped.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::run`].
+    pub fn run(self) -> Result {
+        let Self {
+            factory,
+            config,
+            shards,
+            listeners,
+        } = self;
+        let count = shards.count();
+        let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        let greeting = format!("listening on {} ({count} shards, io_uring)", greeting.join(", "));
+        shards.run(move |shard| {
+            let (factory, config, listeners) = (Arc::clone(&factory), config.clone(), listeners.clone());
+            let greeting = (shard.id() == ShardId::new(0)).then(|| greeting.clone());
+            async move {
+                serve(shard, &factory, config, &listeners, greeting)
+                    .await
+                    .map_err(|error| error.to_string().into())
+            }
+        })?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for BoundServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BoundServer")
+            .field("listeners", &self.listeners)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One shard's whole life as a server.
+async fn serve(
+    shard: Shard,
+    factory: &Factory,
+    config: ServerConfig,
+    listeners: &[Listeners],
+    greeting: Option<String>,
+) -> Result {
+    let mut application = factory();
+    if let Some(proxies) = &config.trusted_proxies {
+        application = application.trusted_proxies(proxies.clone());
+    }
+    let app = application.build()?;
+    app.set_body_bytes_max(config.body_bytes_max);
+    let config = Rc::new(config);
+    let shutdown_timeout = config.shutdown_timeout;
+    let server = Rc::new(ShardServer::new(app, config, shard.clone()));
+    let accepting: Vec<_> = listeners
+        .iter()
+        .filter_map(Listeners::open)
+        .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
+        .collect();
+    if let Some(greeting) = greeting {
+        eprintln!("{greeting}");
+    }
+    for accepting in accepting {
+        accepting.await??;
+    }
+    server.begin_draining();
+    let drained = server.gate.close();
+    wait_for_drain(&shard, drained, shutdown_timeout).await;
+    Ok(())
+}
+
+/// Waits until every connection has ended, the time for it is over, or the shard is asked to stop at once.
+async fn wait_for_drain(shard: &Shard, drained: Closing, timeout: std::time::Duration) {
+    use std::future::{Future, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+    let mut drained = pin!(drained);
+    let mut timeout = pin!(sleep(timeout));
+    let mut stop_now = pin!(shard.stopping(Stop::Now));
+    poll_fn(|cx| {
+        let is_over = drained.as_mut().poll(cx).is_ready()
+            || timeout.as_mut().poll(cx).is_ready()
+            || stop_now.as_mut().poll(cx).is_ready();
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

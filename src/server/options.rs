@@ -1,0 +1,298 @@
+//! The command line of an application (Tornado's `options`): every setting of a [`ServerConfig`] as a flag.
+//!
+//! The defaults that `--help` shows are read from the configuration's own, so the two cannot drift apart.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, ValueEnum};
+use squall_shards::Driver;
+
+use super::config::{ListenAddress, ServerConfig};
+use crate::app::TrustedProxies;
+use crate::http1::Limits;
+
+/// Where an application listens if nobody says otherwise: Tornado's port.
+const LISTEN_DEFAULT: &str = "127.0.0.1:8888";
+
+/// Reads the command line of this process, and starts logging to standard error. Ends the process on `--help` and on wrong arguments.
+pub(super) fn from_command_line() -> ServerConfig {
+    let options = Options::parse();
+    options.logging.start();
+    options.into_config()
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    about = "A Squall application. Times are in seconds and may be fractional, or carry a unit: 0.5, 250ms, 50us, 2m."
+)]
+#[command(long_about = None, max_term_width = 110)]
+struct Options {
+    #[command(flatten)]
+    server: ServerOptions,
+    #[command(flatten)]
+    request: RequestOptions,
+    #[command(flatten)]
+    pace: PaceOptions,
+    /// What is logged to standard error
+    #[arg(long, value_enum, default_value_t = Logging::Info, value_name = "LEVEL")]
+    logging: Logging,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+struct ServerOptions {
+    /// Where to listen: 127.0.0.1:8888, :8888, [::]:8888, unix:/path, systemd; may be given more than once
+    #[arg(long, value_name = "ADDR", default_value = LISTEN_DEFAULT)]
+    listen: Vec<ListenAddress>,
+    /// How many shards [default: as many as cores this process may use]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+    /// What drives the sockets: auto, io_uring, epoll
+    #[arg(long, value_name = "NAME", default_value_t = Driver::Auto)]
+    driver: Driver,
+    /// How long a shard watches its ring before it sleeps: 50us halve the latency of a lightly loaded server, and use its core
+    #[arg(long, value_name = "TIME", default_value_t)]
+    spin: Time,
+    /// Gives each new connection to the shard of the CPU that received it
+    #[arg(long)]
+    steer_by_cpu: bool,
+    /// Most connections of one shard; more wait in the kernel's backlog
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
+    max_connections: usize,
+    /// How long a graceful stop (SIGTERM, SIGINT) waits before it cuts connections
+    #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().shutdown_timeout))]
+    shutdown_timeout: Time,
+    /// Proxies whose X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto are believed: addresses, networks, unix; by commas
+    #[arg(long, value_name = "LIST")]
+    trusted_proxies: Option<TrustedProxies>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Size of requests, in bytes and numbers")]
+struct RequestOptions {
+    /// Largest content a handler reads whole; beyond it 413
+    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().body_bytes_max)]
+    max_body_bytes: u64,
+    /// Largest head; beyond it 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
+    max_header_bytes: usize,
+    /// Most field lines; beyond it 431
+    #[arg(long, value_name = "N", default_value_t = Limits::default().header_count_max)]
+    max_header_count: usize,
+    /// Longest field name; beyond it 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_name_bytes_max)]
+    max_header_name_bytes: usize,
+    /// Longest request-line; beyond it 414
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().request_line_bytes_max)]
+    max_target_bytes: usize,
+    /// Chunk extensions of one request; beyond it 400
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes_max)]
+    max_chunk_extension_bytes: usize,
+    /// Largest trailer section; beyond it 431
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().trailer_bytes_max)]
+    max_trailer_bytes: usize,
+    /// Most trailer fields; beyond it 431
+    #[arg(long, value_name = "N", default_value_t = Limits::default().trailer_count_max)]
+    max_trailer_count: usize,
+    /// Unread content that is thrown away to keep a connection; beyond it the connection closes
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().drain_bytes_max)]
+    max_drain_bytes: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace of peers")]
+struct PaceOptions {
+    /// From the first byte of a head to its last; then 408
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().header_timeout))]
+    header_timeout: Time,
+    /// From accepting a connection to its first byte [default: as --header-timeout]
+    #[arg(long, value_name = "TIME")]
+    first_byte_timeout: Option<Time>,
+    /// From a response to the first byte of the next request
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().idle_timeout))]
+    idle_timeout: Time,
+    /// Longest pause in content that is awaited; then 408
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_gap_timeout))]
+    body_timeout: Time,
+    /// Slowest content, in bytes per second; then 408. 0 turns it off
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes_per_second_min)]
+    min_body_rate: u64,
+    /// How long content may come before its rate is judged
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_rate_grace))]
+    body_rate_grace: Time,
+    /// Longest throwing away of unread content
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().drain_timeout))]
+    drain_timeout: Time,
+    /// Longest time a peer may take nothing of a response
+    #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_stall_timeout))]
+    write_timeout: Time,
+    /// Slowest a response may be taken, in bytes per second. 0 turns it off
+    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().write_bytes_per_second_min)]
+    min_write_rate: u64,
+    /// How long a response may take before its rate is judged
+    #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_rate_grace))]
+    write_rate_grace: Time,
+    /// How long a closed connection is read from, so that its peer can read the last response
+    #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().linger_timeout))]
+    linger_timeout: Time,
+}
+
+impl Options {
+    fn into_config(self) -> ServerConfig {
+        let Self {
+            server,
+            request,
+            pace,
+            logging: _,
+        } = self;
+        ServerConfig {
+            listen: server.listen,
+            shards: server.shards,
+            driver: server.driver,
+            spin: server.spin.0,
+            steer_by_cpu: server.steer_by_cpu,
+            http1: limits(&request, &pace),
+            body_bytes_max: request.max_body_bytes,
+            write_stall_timeout: pace.write_timeout.0,
+            write_bytes_per_second_min: pace.min_write_rate,
+            write_rate_grace: pace.write_rate_grace.0,
+            linger_timeout: pace.linger_timeout.0,
+            shutdown_timeout: server.shutdown_timeout.0,
+            connections_per_shard_max: server.max_connections,
+            trusted_proxies: server.trusted_proxies,
+        }
+    }
+}
+
+fn limits(request: &RequestOptions, pace: &PaceOptions) -> Limits {
+    Limits {
+        request_line_bytes_max: request.max_target_bytes,
+        header_bytes_max: request.max_header_bytes,
+        header_count_max: request.max_header_count,
+        header_name_bytes_max: request.max_header_name_bytes,
+        chunk_extension_bytes_max: request.max_chunk_extension_bytes,
+        trailer_bytes_max: request.max_trailer_bytes,
+        trailer_count_max: request.max_trailer_count,
+        drain_bytes_max: request.max_drain_bytes,
+        drain_timeout: pace.drain_timeout.0,
+        first_byte_timeout: pace.first_byte_timeout.unwrap_or(pace.header_timeout).0,
+        header_timeout: pace.header_timeout.0,
+        idle_timeout: pace.idle_timeout.0,
+        body_gap_timeout: pace.body_timeout.0,
+        body_bytes_per_second_min: pace.min_body_rate,
+        body_rate_grace: pace.body_rate_grace.0,
+    }
+}
+
+/// A span of time as it is typed: `2`, `0.5`, `250ms`, `50us`, `2m`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Time(Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let scale = match text.get(digits.len()..).unwrap_or_default() {
+            "" | "s" => 1.0,
+            "ms" => 1e-3,
+            "us" => 1e-6,
+            "m" => 60.0,
+            unit => return Err(format!("there is no unit {unit:?}; use s, ms, us or m")),
+        };
+        let number: f64 = digits
+            .parse()
+            .map_err(|_| format!("{digits:?} is no number; write 2, 0.5, 250ms, 50us or 2m"))?;
+        Duration::try_from_secs_f64(number * scale)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is no span of time"))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}s", self.0.as_secs_f64())
+    }
+}
+
+/// What is logged (Tornado's `--logging`).
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Logging {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    None,
+}
+
+impl Logging {
+    /// Sends log lines to standard error, unless the application has set up logging of its own.
+    fn start(self) {
+        use tracing_subscriber::filter::LevelFilter;
+        let level = match self {
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Info => LevelFilter::INFO,
+            Self::Warning => LevelFilter::WARN,
+            Self::Error => LevelFilter::ERROR,
+            Self::None => LevelFilter::OFF,
+        };
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .with_ansi(is_terminal);
+        subscriber.try_init().unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, Time};
+    use clap::{CommandFactory, Parser};
+    use std::time::Duration;
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_in_every_unit() {
+        for (text, expected) in [
+            ("2", Duration::from_secs(2)),
+            ("0.5", Duration::from_millis(500)),
+            ("1.5s", Duration::from_millis(1500)),
+            ("250ms", Duration::from_millis(250)),
+            ("50us", Duration::from_micros(50)),
+            ("2m", Duration::from_secs(120)),
+        ] {
+            assert_eq!(text.parse(), Ok(Time(expected)), "{text}");
+        }
+        for text in ["", "x", "-1", "5 s", "1h", "1e400", "NaN"] {
+            assert!(text.parse::<Time>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn without_flags_the_settings_are_the_documented_defaults() {
+        let config = Options::parse_from(["app"]).into_config();
+        let defaults = super::ServerConfig::default();
+        assert_eq!(config.http1, defaults.http1);
+        assert_eq!(config.write_limits(), defaults.write_limits());
+        assert_eq!(config.body_bytes_max, defaults.body_bytes_max);
+        assert_eq!(config.linger_timeout, defaults.linger_timeout);
+        assert_eq!(config.shutdown_timeout, defaults.shutdown_timeout);
+        assert_eq!(config.connections_per_shard_max, defaults.connections_per_shard_max);
+        assert_eq!(config.listen.len(), 1);
+    }
+
+    #[test]
+    fn the_header_timeout_covers_the_first_byte_unless_told_otherwise() {
+        let config = Options::parse_from(["app", "--header-timeout", "0.5"]).into_config();
+        assert_eq!(config.http1.first_byte_timeout, Duration::from_millis(500));
+        let config = Options::parse_from(["app", "--header-timeout=0.5", "--first-byte-timeout=3"]).into_config();
+        assert_eq!(config.http1.first_byte_timeout, Duration::from_secs(3));
+    }
+}

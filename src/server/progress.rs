@@ -1,0 +1,102 @@
+//! Whether a peer takes its response fast enough to be worth the memory it holds (rows B03 of the attack list): it may stall for so
+//! long, and after a grace period it must keep a minimum rate.
+
+use std::time::{Duration, Instant};
+
+/// Bounds on how slowly a response may be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WriteLimits {
+    pub(super) stall_timeout: Duration,
+    pub(super) bytes_per_second_min: u64,
+    pub(super) rate_grace: Duration,
+}
+
+/// How a peer has been taking bytes since a wait for it began.
+#[derive(Debug)]
+pub(super) struct Progress {
+    began: Instant,
+    sent_at_begin: u64,
+    moved: Instant,
+    sent: u64,
+}
+
+impl Progress {
+    /// Begins to watch; `sent` is the stream's count of bytes taken so far.
+    pub(super) fn new(now: Instant, sent: u64) -> Self {
+        Self {
+            began: now,
+            sent_at_begin: sent,
+            moved: now,
+            sent,
+        }
+    }
+
+    /// Notes how far the peer has come; `false` if it is too slow.
+    pub(super) fn note(&mut self, now: Instant, sent: u64, limits: &WriteLimits) -> bool {
+        if sent > self.sent {
+            self.sent = sent;
+            self.moved = now;
+        }
+        let waited = now.duration_since(self.began);
+        let taken = sent - self.sent_at_begin;
+        let is_slow =
+            waited >= limits.rate_grace && taken < limits.bytes_per_second_min.saturating_mul(waited.as_secs());
+        now.duration_since(self.moved) < limits.stall_timeout && !is_slow
+    }
+
+    /// When to look again.
+    pub(super) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
+        let stall = self.moved + limits.stall_timeout;
+        let rate = (self.began + limits.rate_grace).max(now + Duration::from_secs(1));
+        stall.min(rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Progress, WriteLimits};
+    use std::time::{Duration, Instant};
+
+    const LIMITS: WriteLimits = WriteLimits {
+        stall_timeout: Duration::from_secs(30),
+        bytes_per_second_min: 240,
+        rate_grace: Duration::from_secs(60),
+    };
+
+    #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
+    fn origin() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_given_up_after_the_stall_timeout() {
+        let start = origin();
+        let mut progress = Progress::new(start, 1000);
+        assert!(progress.note(start + Duration::from_secs(29), 1000, &LIMITS));
+        assert!(!progress.note(start + Duration::from_secs(30), 1000, &LIMITS));
+    }
+
+    #[test]
+    fn every_byte_taken_puts_the_stall_off_but_the_rate_is_asked_for_in_the_end() {
+        let start = origin();
+        let mut progress = Progress::new(start, 0);
+        for second in 1..60 {
+            assert!(
+                progress.note(start + Duration::from_secs(second), second, &LIMITS),
+                "second {second}"
+            );
+        }
+        assert!(!progress.note(start + Duration::from_secs(60), 60, &LIMITS));
+    }
+
+    #[test]
+    fn a_peer_at_the_minimum_rate_is_served_to_the_end() {
+        let start = origin();
+        let mut progress = Progress::new(start, 5);
+        for second in 1..600 {
+            let now = start + Duration::from_secs(second);
+            assert!(progress.note(now, 5 + second * 240, &LIMITS), "second {second}");
+            assert!(progress.deadline(now, &LIMITS) > now);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What all connections of one shard share: the application, the settings, the pool of exchanges, today's date, and who is there.
+//!
+//! It lives on one shard, in an `Rc`; nothing of it is locked or atomic.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use squall_shards::{Gate, Shard, clock};
+
+use super::config::ServerConfig;
+use super::progress::WriteLimits;
+use crate::app::{App, Exchange};
+use crate::http1;
+use crate::message::HttpDate;
+
+/// How many exchanges a shard keeps for the next requests; as many requests as are ever in flight at once on a busy shard.
+const EXCHANGES_KEPT_MAX: usize = 256;
+
+/// How long connections that are idle when a graceful stop begins are still listened to: requests that crossed the stop on their
+/// way get an answer.
+pub(super) const CROSSING_TIME: Duration = Duration::from_secs(1);
+
+/// The state of one shard's server.
+pub(super) struct ShardServer {
+    pub(super) app: Rc<App>,
+    pub(super) config: Rc<ServerConfig>,
+    pub(super) http1: Rc<http1::Limits>,
+    pub(super) write: WriteLimits,
+    pub(super) shard: Shard,
+    /// Counts connections; closed and waited for by a graceful stop.
+    pub(super) gate: Gate,
+    #[expect(
+        clippy::vec_box,
+        reason = "an exchange moves between the pool and its connection: eight bytes, not its whole size"
+    )]
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    date: Cell<(HttpDate, Instant)>,
+    /// When the graceful stop began.
+    draining_since: Cell<Option<Instant>>,
+    waiting: RefCell<Slab<Option<Waker>>>,
+    /// The accept loops that wait for a connection to end; each is woken before it can wait again.
+    full: RefCell<Vec<Waker>>,
+}
+
+impl ShardServer {
+    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard) -> Self {
+        let now = clock::now();
+        Self {
+            app,
+            http1: Rc::new(config.http1.clone()),
+            write: config.write_limits(),
+            config,
+            shard,
+            gate: Gate::new(),
+            exchanges: RefCell::new(Vec::new()),
+            date: Cell::new((HttpDate::from(clock::wall()), now)),
+            draining_since: Cell::new(None),
+            waiting: RefCell::new(Slab::new()),
+            full: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// An exchange for the next request: one used before, if there is one.
+    pub(super) fn take_exchange(&self) -> Box<Exchange> {
+        let kept = self.exchanges.borrow_mut().pop();
+        kept.unwrap_or_else(|| Box::new(Exchange::new(&self.app)))
+    }
+
+    /// Takes an exchange back.
+    pub(super) fn return_exchange(&self, mut exchange: Box<Exchange>) {
+        exchange.reset();
+        let mut exchanges = self.exchanges.borrow_mut();
+        if exchanges.len() < EXCHANGES_KEPT_MAX {
+            exchanges.push(exchange);
+        }
+    }
+
+    /// The value of `Date`: formatted once a second.
+    pub(super) fn date(&self) -> HttpDate {
+        let now = self.shard.now();
+        let (date, valid_until) = self.date.get();
+        if now < valid_until {
+            return date;
+        }
+        let wall = clock::wall();
+        let into_second = wall
+            .duration_since(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .subsec_nanos();
+        let date = HttpDate::from(wall);
+        let rest_of_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(into_second.into()));
+        self.date.set((date, now + rest_of_second));
+        date
+    }
+
+    /// When the graceful stop began, if it has.
+    pub(super) fn draining_since(&self) -> Option<Instant> {
+        self.draining_since.get()
+    }
+
+    /// Begins the graceful stop: every connection that waits for a request learns of it.
+    pub(super) fn begin_draining(&self) {
+        self.draining_since.set(Some(self.shard.now()));
+        // Woken after the borrow ends, because a waker may run anything.
+        let wakers: Vec<Waker> = self
+            .waiting
+            .borrow()
+            .iter()
+            .filter_map(|(_, waker)| waker.clone())
+            .collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until fewer than `connections_max` connections are open, or the graceful stop begins.
+    pub(super) async fn below(&self, connections_max: usize) {
+        std::future::poll_fn(|cx| {
+            if self.gate.count() < connections_max || self.shard.stop_requested().is_some() {
+                return std::task::Poll::Ready(());
+            }
+            self.full.borrow_mut().push(cx.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    /// A connection has ended: an accept loop that waits for room may go on.
+    fn connection_ended(&self) {
+        self.full.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// A place for a connection's waker, so that it learns of the graceful stop.
+    pub(super) fn register(self: &Rc<Self>) -> Registration {
+        let place = self.waiting.borrow_mut().insert(None);
+        Registration {
+            server: Rc::clone(self),
+            place,
+        }
+    }
+}
+
+/// A connection's place among those to be told of the graceful stop.
+pub(super) struct Registration {
+    server: Rc<ShardServer>,
+    place: usize,
+}
+
+impl Registration {
+    /// Notes which task waits; nothing to do when it is the one noted already.
+    pub(super) fn note(&self, cx: &Context<'_>) {
+        if let Some(waker) = self.server.waiting.borrow_mut().get_mut(self.place) {
+            match waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+        }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let waker = self.server.waiting.borrow_mut().try_remove(self.place);
+        drop(waker);
+        self.server.connection_ended();
+    }
+}
