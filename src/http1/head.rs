@@ -156,7 +156,8 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
         return Ok(None);
     };
     let bytes = view.get(..head_bytes).unwrap_or_default();
-    let target = place(bytes, target.as_bytes());
+    let target_text = target;
+    let target = place(bytes, target_text.as_bytes());
     let request_line_bytes = target.end + " HTTP/1.1".len();
     let is_bounded =
         request_line_bytes <= limits.request_line_bytes_max && parsed.headers.len() <= limits.header_count_max;
@@ -174,7 +175,7 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
             value: place(bytes, field.value),
         })
     });
-    take(bytes, line, fields, head).map(|request| Some((head_bytes, request)))
+    take(bytes, (line, target_text), fields, head).map(|request| Some((head_bytes, request)))
 }
 
 /// Whether no name is too long, and the request-line and every field line end in CRLF. httparse refuses a lone CR
@@ -200,18 +201,20 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseErro
             value: line.start + field.value.start..line.start + field.value.end,
         })
     });
-    take(bytes, line, fields, head)
+    let target = bytes.get(line.target.clone()).unwrap_or_default();
+    let target = str::from_utf8(target).map_err(|_| ParseError::Target)?;
+    take(bytes, (line, target), fields, head)
 }
 
 /// Fills the head and decides what it means for the connection.
 fn take(
     bytes: &[u8],
-    line: RequestLine,
+    (line, target_text): (RequestLine, &str),
     fields: impl Iterator<Item = Result<FieldLine, ParseError>>,
     head: &mut RequestHead,
 ) -> Result<Request, ParseError> {
     let at = |place: Range<usize>| bytes.get(place).unwrap_or_default();
-    let target = at(line.target.clone());
+    let target = target_text.as_bytes();
     if !grammar::is_target(target) {
         return Err(ParseError::Target);
     }
@@ -249,7 +252,7 @@ fn take(
     builder
         .method(method)
         .version(version)
-        .target(form, line.target.clone())
+        .target(form, line.target.clone(), target_text)
         .path(in_head(path), query.map(in_head));
     if let Some(authority) = authority.map(in_head).or(host) {
         builder.authority(authority);

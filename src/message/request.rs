@@ -47,6 +47,9 @@ struct FieldSpan {
 #[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     bytes: Vec<u8>,
+    /// The request-target once more, as text: the application asks for its path again and again, and bytes would have to be proved
+    /// to be text each time.
+    target_text: String,
     method: Method,
     version: Version,
     form: TargetForm,
@@ -68,6 +71,7 @@ impl RequestHead {
     /// Starts to fill this head, forgetting what it held but keeping its memory.
     pub fn rewrite(&mut self) -> RequestHeadBuilder<'_> {
         self.bytes.clear();
+        self.target_text.clear();
         self.fields.clear();
         self.method = Method::GET;
         self.version = Version::Http11;
@@ -100,7 +104,7 @@ impl RequestHead {
     /// The request-target, byte for byte as sent.
     #[must_use]
     pub fn target(&self) -> &str {
-        self.text(self.target)
+        &self.target_text
     }
 
     /// The authority of an absolute-form or authority-form target, else the value of `Host`; empty where there is neither
@@ -113,13 +117,13 @@ impl RequestHead {
     /// The path, still percent-encoded, without the query. `*` for the asterisk-form, empty for the authority-form.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.text(self.path)
+        self.in_target(self.path)
     }
 
     /// The query, still percent-encoded, without its `?`; `None` where the target has no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.query.map(|span| self.text(span))
+        self.query.map(|span| self.in_target(span))
     }
 
     /// The fields, in the order received.
@@ -132,9 +136,17 @@ impl RequestHead {
     pub fn shrink(&mut self, bytes_max: usize) {
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
+            self.target_text = String::new();
             self.fields = Vec::new();
             self.rewrite();
         }
+    }
+
+    /// A part of the request-target; spans count from the head's first byte.
+    fn in_target(&self, span: Span) -> &str {
+        let start = self.target.start;
+        let place = span.start.wrapping_sub(start) as usize..span.end.wrapping_sub(start) as usize;
+        self.target_text.get(place).unwrap_or_default()
     }
 
     fn slice(&self, span: Span) -> &[u8] {
@@ -178,9 +190,9 @@ impl<'a> Fields<'a> {
 
     /// Every value of the field `name` (any case), in the order received.
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter()
-            .filter(move |(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let head = self.head;
+        let is_named = move |field: &&FieldSpan| head.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
+        head.fields.iter().filter(is_named).map(|field| head.slice(field.value))
     }
 
     /// The first value of the field `name` (any case).
@@ -230,10 +242,11 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the request-target and its form. The caller has checked that it is visible ASCII.
-    pub fn target(&mut self, form: TargetForm, target: core::ops::Range<usize>) -> &mut Self {
+    /// Sets the request-target: its form, where it lies, and once more as text. The caller has checked that it is visible ASCII.
+    pub fn target(&mut self, form: TargetForm, target: core::ops::Range<usize>, text: &str) -> &mut Self {
         self.head.form = form;
         self.head.target = span(target);
+        self.head.target_text.push_str(text);
         self
     }
 
