@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use squall::http1::{BodyLength, Connection, Event, Limits, Next};
 use squall::message::{HeaderValue, HttpDate, RequestHead, ResponseHead, StatusCode, header};
 
@@ -52,18 +52,23 @@ fn exchanges(criterion: &mut Criterion) {
     });
 
     group.bench_function("plaintext_response", |bencher| {
-        let mut owed = Connection::new(Rc::clone(&limits), now);
         let mut request = RequestHead::new();
-        let mut input = REQUEST.as_bytes();
-        assert_eq!(owed.receive(&mut input, &mut request, now), Ok(Event::Request));
         let mut out = Vec::with_capacity(4096);
-        bencher.iter(|| {
-            out.clear();
-            // The same state each time, without reading a request: a copy of the machine is a move of a few words.
-            let mut connection = owed.clone();
-            respond(&mut connection, black_box(&head), &date, &mut out);
-            out.len()
-        });
+        let mut requested = || {
+            let mut connection = Connection::new(Rc::clone(&limits), now);
+            let event = connection.receive(&mut REQUEST.as_bytes(), &mut request, now);
+            assert_eq!(event, Ok(Event::Request));
+            connection
+        };
+        bencher.iter_batched_ref(
+            &mut requested,
+            |connection| {
+                out.clear();
+                respond(connection, black_box(&head), &date, &mut out);
+                out.len()
+            },
+            BatchSize::SmallInput,
+        );
     });
     group.finish();
 }

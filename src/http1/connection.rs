@@ -30,7 +30,7 @@ use crate::message::{RequestHead, Version};
 ///    [`handle_deadline`](Self::handle_deadline).
 ///
 /// An idle connection owns no memory but this value.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Connection {
     pub(super) limits: Rc<Limits>,
     pub(super) deadline: Deadline,
@@ -117,8 +117,8 @@ impl Connection {
     }
 
     /// Advances `input` past what was consumed and says what it was. Bytes not consumed must be presented again, in
-    /// front of more. `head` is written only when [`Event::Request`] is returned, and holds it until it is passed in
-    /// with the next request.
+    /// front of more. `head` holds the request once [`Event::Request`] is returned, until it is passed in with the
+    /// next; after an error it holds nothing of use.
     ///
     /// Content is asked for by this call: while it says [`Event::NeedData`], the peer is on the clock.
     ///
@@ -291,10 +291,7 @@ impl Connection {
                 .is_none_or(|remaining| remaining <= self.limits.drain_bytes_max);
             is_small && !self.exchange.awaits_continue
         };
-        self.exchange.persists
-            && !self.is_closing
-            && self.state.receiving != Receiving::Closed
-            && (self.is_request_complete() || is_drainable())
+        self.exchange.persists && !self.is_closing && (self.is_request_complete() || is_drainable())
     }
 
     pub(super) fn advance(&mut self, step: Step) {
@@ -417,7 +414,7 @@ impl Exchange {
             is_head: request.is_head,
             persists: request.persists,
             offers_upgrade: request.offers_upgrade,
-            awaits_continue: request.expects_continue && request.framing != Framing::Empty,
+            awaits_continue: request.expects_continue,
             has_content: false,
         }
     }

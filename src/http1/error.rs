@@ -179,6 +179,8 @@ pub enum SendError {
     HeadAlreadySent,
     /// Content or an end was sent before a head.
     HeadNotSent,
+    /// Content or an end was sent after the end.
+    AlreadyEnded,
     /// `Content-Length` is repeated or is not a decimal number.
     ContentLengthInvalid,
     /// `Content-Length` differs from the length of the content.
@@ -201,6 +203,7 @@ impl fmt::Display for SendError {
             Self::NoRequest => "there is no request to answer",
             Self::HeadAlreadySent => "the head of the response has been sent already",
             Self::HeadNotSent => "the head of the response has not been sent yet",
+            Self::AlreadyEnded => "the response has been ended already",
             Self::ContentLengthInvalid => "the response's Content-Length is not one decimal number",
             Self::ContentLengthMismatch => "the response's Content-Length is not the length of its content",
             Self::BodyTooLong => "the response has more content than its Content-Length says",

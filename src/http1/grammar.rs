@@ -97,6 +97,7 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 /// tchar  = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." /
 ///          "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA                   ; RFC 9110 §5.6.2
 /// ```
+#[inline]
 pub(super) fn is_tchar(byte: u8) -> bool {
     let is_mark = matches!(
         byte,

@@ -161,7 +161,7 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
     let request_line_bytes = target.end + " HTTP/1.1".len();
     let is_bounded =
         request_line_bytes <= limits.request_line_bytes_max && parsed.headers.len() <= limits.header_count_max;
-    if !is_bounded || !are_lines_sound(bytes, request_line_bytes, parsed.headers, limits) {
+    if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
         return Ok(None);
     }
     let line = RequestLine {
@@ -175,18 +175,17 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
             value: place(bytes, field.value),
         })
     });
-    take(bytes, (line, target_text), fields, head).map(|request| Some((head_bytes, request)))
+    fill(bytes, (line, target_text), fields, head).map(|request| Some((head_bytes, request)))
 }
 
-/// Whether no name is too long, and the request-line and every field line end in CRLF. httparse refuses a lone CR
-/// anywhere, so it is enough to look for a CR in front of the LF that stands before each name and, for the last line
-/// and the empty one, at the end.
-fn are_lines_sound(bytes: &[u8], request_line_bytes: usize, fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
+/// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
+/// for a CR in front of the LF that stands before each name and, for the last line and the empty one, at the end.
+fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
     let is_sound = |field: &httparse::Header<'_>| {
         let line_end = place(bytes, field.name.as_bytes()).start.wrapping_sub(2);
         bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.header_name_bytes_max
     };
-    bytes.get(request_line_bytes) == Some(&b'\r') && bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
+    bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
 }
 
 /// Reads a head every line of which has been judged.
@@ -203,11 +202,11 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseErro
     });
     let target = bytes.get(line.target.clone()).unwrap_or_default();
     let target = str::from_utf8(target).map_err(|_| ParseError::Target)?;
-    take(bytes, (line, target), fields, head)
+    fill(bytes, (line, target), fields, head)
 }
 
-/// Fills the head and decides what it means for the connection.
-fn take(
+/// Fills the head, and decides what the request means for the connection.
+fn fill(
     bytes: &[u8],
     (line, target_text): (RequestLine, &str),
     fields: impl Iterator<Item = Result<FieldLine, ParseError>>,

@@ -36,14 +36,14 @@
 //! and we disagree about where a request ends, one client's bytes become another client's request. So no bare LF, no
 //! folded line, no blank before a colon or around a chunk size, no second length, no coding but exactly one `chunked`,
 //! no `Host` that differs from the target. A refused request ends the connection: nothing behind it is read. Each
-//! deviation from what RFC 9112 would let a lenient server do is noted where it is made, in [`grammar`], [`target`] and
-//! [`framing`].
+//! deviation from what RFC 9112 would let a lenient server do is noted where it is made, in `grammar`, `target` and
+//! `framing`.
 //!
 //! # Where to read what
 //!
-//! [`state`] is the table of states, [`limits`] every number. A head goes through [`line`], [`head`] and [`target`],
-//! its meaning through [`framing`], content through [`content`] and [`chunked`], a response through [`send`] and
-//! [`encode`]; [`deadline`] keeps the time.
+//! `state` is the table of states, `limits` every number. A head goes through `line`, `head` and `target`,
+//! its meaning through `framing`, content through `content` and `chunked`, a response through `send` and
+//! `encode`; `deadline` keeps the time.
 
 mod chunked;
 mod connection;

@@ -69,11 +69,9 @@ impl Connection {
     /// # Errors
     ///
     /// [`SendError::BodyTooLong`] if this is more than `Content-Length` promised: none of it is written, and the
-    /// connection must be cut. [`SendError::HeadNotSent`] before a head or after the end.
+    /// connection must be cut. [`SendError::HeadNotSent`] before a head, [`SendError::AlreadyEnded`] after the end.
     pub fn send_data(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-        if self.state.sending != Sending::Content {
-            return Err(SendError::HeadNotSent);
-        }
+        self.check_content_may_follow()?;
         match &mut self.response {
             Content::None => {}
             Content::Length(left) => {
@@ -93,11 +91,9 @@ impl Connection {
     ///
     /// [`SendError::BodyTooShort`] if `Content-Length` promised more: the connection must be cut, never padded.
     /// [`SendError::TrailerForbidden`] for a trailer field that RFC 9110 §6.5.1 rules out.
-    /// [`SendError::HeadNotSent`] before a head or after the end.
+    /// [`SendError::HeadNotSent`] before a head, [`SendError::AlreadyEnded`] after the end.
     pub fn send_end(&mut self, trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
-        if self.state.sending != Sending::Content {
-            return Err(SendError::HeadNotSent);
-        }
+        self.check_content_may_follow()?;
         match self.response {
             Content::None | Content::Length(0) | Content::UntilClose => {}
             Content::Length(_) => return Err(SendError::BodyTooShort),
@@ -115,6 +111,14 @@ impl Connection {
         }
         self.advance(Step::ResponseEnd);
         Ok(())
+    }
+
+    fn check_content_may_follow(&self) -> Result<(), SendError> {
+        match self.state.sending {
+            Sending::Idle | Sending::Head => Err(SendError::HeadNotSent),
+            Sending::Content => Ok(()),
+            Sending::Ended => Err(SendError::AlreadyEnded),
+        }
     }
 
     fn send_final(
@@ -146,7 +150,6 @@ impl Connection {
             return Err(SendError::UpgradeNotAsked);
         }
         self.write_informational(head, out)?;
-        self.deadline.clear();
         self.advance(Step::SwitchingProtocols);
         Ok(())
     }

@@ -179,8 +179,41 @@ fn chunk_framing_is_progress_and_a_finished_body_has_no_deadline() {
         bench.receive_all(b"\r\n0123456789abcdef"),
         Ok(Event::Data(b"0123456789abcdef"))
     );
-    assert_eq!(bench.receive_all(b"\r\n0\r\n\r\n"), Ok(Event::End));
+    bench.receive_only(b"\r\n0\r\n");
+    assert_eq!(bench.patience(), Some(SECOND));
+    assert_eq!(bench.receive_all(b"\r\n"), Ok(Event::End));
     assert_eq!(bench.patience(), None);
+}
+
+#[test]
+fn a_pause_is_measured_from_the_last_byte() {
+    let limits = Limits {
+        body_bytes_per_second_min: 0,
+        ..Limits::default()
+    };
+    let mut bench = Bench::with(limits);
+    let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1".as_slice();
+    assert_eq!(bench.receive(&mut input), Ok(Event::Request));
+    assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
+    bench.wait(29 * SECOND);
+    bench.receive_only(b"0");
+    assert_eq!(bench.patience(), Some(30 * SECOND));
+}
+
+/// What one request used of its grace is not missing from the next.
+#[test]
+fn each_request_has_its_own_time() {
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n".as_slice();
+        assert_eq!(bench.receive(&mut input), Ok(Event::Request));
+        bench.receive_only(b"");
+        assert_eq!(bench.patience(), Some(20 * SECOND));
+        bench.wait(15 * SECOND);
+        assert_eq!(bench.receive_all(b"a"), Ok(Event::Data(b"a")));
+        bench.respond(StatusCode::OK, b"");
+        assert_eq!(bench.connection.next_exchange(bench.now), Next::KeepAlive);
+    }
 }
 
 /// Who waits to be told to go on is not late; its time begins when it is told.

@@ -1,7 +1,8 @@
 //! Every limit at one below, at, and one above its value, with the head whole and cut up.
 
-use super::super::{Limits, Next, ParseError};
+use super::super::{Event, Limits, Next, ParseError};
 use super::transcript::{self, Answer, Outcome, Seen};
+use crate::message::StatusCode;
 
 /// Small enough that every two-way split of what exceeds them is quickly tried.
 fn small() -> Limits {
@@ -122,10 +123,11 @@ fn trailer_bytes_and_count() {
     }
 }
 
-/// B04, B05: the defaults are the numbers that are documented.
+/// A14, A15, B04, B05: the defaults are the numbers that are documented.
 #[test]
 fn default_limits_refuse_with_their_status() {
     let head = |line: &str, fields: &str| format!("GET /{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+    let chunked = |content: &str| [head("", "Transfer-Encoding: chunked\r\n"), content.into()].concat();
     for (bytes, status) in [
         (head(&"a".repeat(8192 - 14), ""), None),
         (head(&"a".repeat(8192 - 13), ""), Some(414)),
@@ -140,6 +142,23 @@ fn default_limits_refuse_with_their_status() {
         (head("", &format!("{}: a\r\n", "n".repeat(257))), Some(431)),
         (head("", &format!("{}: a\r\n", "n".repeat(65_535))), Some(431)),
         (head("", &"n".repeat(1 << 20)), Some(431)),
+        (chunked(&format!("1;{}\r\na\r\n0\r\n\r\n", "e".repeat(4095))), None),
+        (chunked(&format!("1;{}\r\na\r\n0\r\n\r\n", "e".repeat(4096))), Some(400)),
+        (
+            chunked(&format!("1;{}\r\na\r\n", "e".repeat(4000)).repeat(2)),
+            Some(400),
+        ),
+        (
+            chunked(&format!("1;{}\r\na\r\n0\r\n\r\n", "e".repeat(1 << 16))),
+            Some(400),
+        ),
+        (chunked(&format!("0\r\nX: {}\r\n\r\n", "a".repeat(16384 - 7))), None),
+        (
+            chunked(&format!("0\r\nX: {}\r\n\r\n", "a".repeat(16384 - 6))),
+            Some(431),
+        ),
+        (chunked(&format!("0\r\n{}\r\n", "X: a\r\n".repeat(64))), None),
+        (chunked(&format!("0\r\n{}\r\n", "X: a\r\n".repeat(65))), Some(431)),
     ] {
         let pieces: [&[&[u8]]; 2] = [&[&bytes], &bytes.chunks(1000).collect::<Vec<_>>()];
         for pieces in pieces {
@@ -158,6 +177,10 @@ fn limits_hold_while_a_head_is_incomplete() {
         (format!("GET /{}", "a".repeat(36)), ParseError::RequestLineTooLong),
         (
             format!("GET / HTTP/1.1\r\n{}", "n".repeat(17)),
+            ParseError::FieldNameTooLong,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\nX: {}\r\n{}", "a".repeat(20), "n".repeat(17)),
             ParseError::FieldNameTooLong,
         ),
         (
@@ -202,6 +225,23 @@ fn drain_bytes() {
             assert_eq!(outcome.has_reached("/after"), next == Next::Drain, "{size}");
         }
     }
+}
+
+/// What the application has read is not counted against what is thrown away.
+#[test]
+fn drain_bytes_begin_with_the_drain() {
+    let mut bench = super::Bench::with(Limits {
+        drain_bytes_max: 10,
+        ..Limits::default()
+    });
+    let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0123456789".as_slice();
+    assert_eq!(bench.receive(&mut input), Ok(Event::Request));
+    assert_eq!(bench.receive(&mut input), Ok(Event::Data(b"0123456789")));
+    bench.respond(StatusCode::OK, b"");
+    assert_eq!(bench.connection.next_exchange(bench.now), Next::Drain);
+    assert_eq!(bench.receive_all(b"012345678"), Ok(Event::NeedData));
+    assert_eq!(bench.receive_all(b"9"), Ok(Event::NeedData));
+    assert!(bench.connection.is_idle());
 }
 
 /// A17, chunked: the length is not known up front, so the budget ends it on the way, framing included.

@@ -428,6 +428,7 @@ fn a13_chunk_line_ends_and_trailers() {
         (b"5\r\r;ABCD\r\n", ParseError::ChunkSize),
         (b"5\r\nhello0\r\n\r\n", ParseError::ChunkEnd),
         (b"5\r\nhello\n0\r\n\r\n", ParseError::ChunkEnd),
+        (b"5\r\nhelloX\n0\r\n\r\n", ParseError::ChunkEnd),
         (b"5\r\nhello\r0\r\n\r\n", ParseError::ChunkEnd),
         (b"5\r\nhello \r\n0\r\n\r\n", ParseError::ChunkEnd),
         (b"5;a=b\nhello\r\n0\r\n\r\n", ParseError::ChunkExtension),
