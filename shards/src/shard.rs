@@ -26,7 +26,9 @@ impl ShardId {
     /// The first shard; there always is one.
     pub const FIRST: Self = Self(0);
 
-    pub(crate) const fn new(index: usize) -> Self {
+    /// Names the shard with this number. Whether there is one is found out when something is sent to it.
+    #[must_use]
+    pub const fn new(index: usize) -> Self {
         Self(index)
     }
 
