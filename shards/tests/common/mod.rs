@@ -289,9 +289,16 @@ impl Drop for SocketPath {
     }
 }
 
-/// Bytes that tell their own position, so that a lost, doubled or moved one is seen.
+/// Bytes that tell their own position, so that a lost, doubled or moved one is seen: blocks of an odd length, each with its number.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|position| ((position * 31) ^ (position >> 8) ^ (position >> 16)) as u8)
-        .collect()
+    const BLOCK_BYTES: usize = 4093;
+    let block: Vec<u8> = (0..BLOCK_BYTES).map(|position| (position % 251) as u8).collect();
+    let mut bytes = Vec::with_capacity(length + BLOCK_BYTES);
+    while bytes.len() < length {
+        let number = (bytes.len() / BLOCK_BYTES).to_le_bytes();
+        bytes.extend_from_slice(&number);
+        bytes.extend_from_slice(&block[number.len()..]);
+    }
+    bytes.truncate(length);
+    bytes
 }
