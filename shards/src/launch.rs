@@ -249,6 +249,7 @@ impl Birth {
         } = self;
         let sender = invocations.sender_of(shard);
         let context = ShardContext::install(count, inbox, Rc::clone(&ring), pool, Invocations::new(sender));
+        let mail = Rc::clone(&context);
         let outcome = executor.run(async move {
             Invocations::start(&invocations);
             let outcome = Rc::new(Cell::new(None));
@@ -260,6 +261,7 @@ impl Birth {
             drive(&context, &ring, &|| Outcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
         });
+        mail.end_mail();
         outcome.map_err(|error| {
             stopper.stop(Stop::Now);
             LaunchError::Main { shard, error }

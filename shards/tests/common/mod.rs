@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
@@ -190,6 +191,26 @@ pub(crate) async fn eventually_here(what: &str, mut holds: impl FnMut() -> bool)
     while !holds() {
         assert!(Instant::now() < until, "did not come about: {what}");
         squall_shards::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Where as many shards as it was made for wait for each other, as often as they like.
+#[derive(Clone)]
+pub(crate) struct Meeting {
+    arrivals: Arc<AtomicUsize>,
+    shards: usize,
+}
+
+impl Meeting {
+    pub(crate) fn of(shards: usize) -> Self {
+        let arrivals = Arc::default();
+        Self { arrivals, shards }
+    }
+
+    pub(crate) async fn wait(&self) {
+        let arrived = self.arrivals.fetch_add(1, Ordering::AcqRel) + 1;
+        let complete = arrived.next_multiple_of(self.shards);
+        eventually_here("all meet", || self.arrivals.load(Ordering::Acquire) >= complete).await;
     }
 }
 
