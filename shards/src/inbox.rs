@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
 use crossbeam::queue::SegQueue;
 use rustix::event::{EventfdFlags, eventfd};
@@ -14,6 +14,10 @@ use crate::bell::Bell;
 use crate::shard::ShardId;
 use crate::signal::Stop;
 use crate::task::TaskWaker;
+use crate::waiters::Waiters;
+
+/// How many tasks, on all shards and elsewhere, may wait for room in one shard's queues.
+pub(crate) const WAITERS_MAX: usize = 4096;
 
 /// The shared half of one shard.
 #[derive(Debug)]
@@ -23,6 +27,10 @@ pub(crate) struct Inbox {
     doorbell: OwnedFd,
     /// Tasks woken by other threads. Each task stands in it at most once, so its length is bounded by the number of tasks.
     wakes: SegQueue<Arc<TaskWaker>>,
+    /// Those who found a queue to this shard full.
+    room: Waiters,
+    /// The shard takes in no more mail, ever.
+    ended: AtomicBool,
     /// 0: run, 1: stop gracefully, 2: stop now. Only ever rises.
     stop: AtomicU8,
 }
@@ -41,6 +49,8 @@ impl Inbox {
             bell,
             doorbell,
             wakes: SegQueue::new(),
+            room: Waiters::new(WAITERS_MAX),
+            ended: AtomicBool::new(false),
             stop: AtomicU8::new(0),
         })
     }
@@ -62,11 +72,34 @@ impl Inbox {
     pub(crate) fn post_wake(&self, task: Arc<TaskWaker>) {
         self.wakes.push(task);
         self.notify();
+        if self.has_ended() {
+            while self.wakes.pop().is_some() {}
+        }
     }
 
     /// The next task woken from outside.
     pub(crate) fn next_wake(&self) -> Option<Arc<TaskWaker>> {
         self.wakes.pop()
+    }
+
+    /// Those who wait for room in a queue to this shard; woken whenever the shard has taken in its mail.
+    pub(crate) fn room(&self) -> &Waiters {
+        &self.room
+    }
+
+    /// Called by the shard when it takes in no more mail; afterwards it throws away what is in its queues. Whoever puts
+    /// something into one looks at [`has_ended`](Self::has_ended) after [`notify`](Self::notify) and does the same, so that
+    /// nothing is left in a queue that nobody reads.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Bell::notify` and the one in `Waiters::register`.
+        fence(Ordering::SeqCst);
+        while self.wakes.pop().is_some() {}
+    }
+
+    /// Whether the shard takes in no more mail.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     pub(crate) fn bell(&self) -> &Bell {

@@ -149,7 +149,7 @@ impl Remote {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvokeError {
-    /// There is no such shard, or too many tasks wait for room in its queue.
+    /// There is no such shard, it has ended, or too many tasks wait for room in its queue.
     NotSent(ShardId),
     /// The task panicked, or its shard ended first.
     NoAnswer(ShardId),
@@ -160,7 +160,7 @@ impl fmt::Display for InvokeError {
         match self {
             Self::NotSent(shard) => write!(
                 formatter,
-                "{shard} could not be reached: no such shard, or its queue is full"
+                "{shard} could not be reached: no such shard (any more), or its queue is full"
             ),
             Self::NoAnswer(shard) => write!(
                 formatter,

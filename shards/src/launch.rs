@@ -223,7 +223,7 @@ impl Birth {
     }
 
     /// The whole life of a shard's thread.
-    fn live<F>(self, main: impl Fn(Shard) -> F) -> Result<(), LaunchError>
+    fn live<F>(self, main: impl Fn(Shard) -> F + 'static) -> Result<(), LaunchError>
     where
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
@@ -249,17 +249,19 @@ impl Birth {
         } = self;
         let sender = invocations.sender_of(shard);
         let context = ShardContext::install(count, inbox, Rc::clone(&ring), pool, Invocations::new(sender));
+        let mail = Rc::clone(&context);
         let outcome = executor.run(async move {
             Invocations::start(&invocations);
             let outcome = Rc::new(Cell::new(None));
             let finished = Outcome(Rc::clone(&outcome));
-            let future = main(Shard::current());
+            // Inside the task, so that a panic before main's first await is caught like any other.
             spawn_detached(async move {
-                finished.set(future.await);
+                finished.set(main(Shard::current()).await);
             });
             drive(&context, &ring, &|| Outcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
         });
+        mail.end_mail();
         outcome.map_err(|error| {
             stopper.stop(Stop::Now);
             LaunchError::Main { shard, error }

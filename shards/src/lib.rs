@@ -62,6 +62,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod waiters;
 
 pub use blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
 pub use builder::Builder;

@@ -9,15 +9,15 @@
 //! - **A full queue** is an answer, not a wait: [`MeshSender::try_send`] gives the message back. [`MeshSender::send`] waits for room.
 //! - **No deadlock**: a shard takes in its messages between two polls of its tasks, never inside one, and whatever its tasks wait
 //!   for. So a queue always drains as long as its shard's thread runs.
+//! - **A shard that has ended** takes nothing more: sending to it is an error, for those who were waiting for room too, and what
+//!   it had not taken in is dropped.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
-use std::task::{Poll, Waker};
+use std::task::Poll;
 
 use crossbeam::queue::ArrayQueue;
 
@@ -28,9 +28,6 @@ use crate::shard::{Shard, ShardContext, ShardId};
 /// 64 bytes each 64 KiB a pair.
 pub const QUEUE_MESSAGES_DEFAULT: usize = 1024;
 
-/// How many tasks may wait for room in one queue; one more is told [`SendError`] at once.
-const WAITERS_MAX: usize = 1024;
-
 /// Bounded queues between all shards for messages of one type. Cloning it is cheap; every clone is the same mesh.
 pub struct Mesh<M> {
     links: Arc<Links<M>>,
@@ -39,21 +36,13 @@ pub struct Mesh<M> {
 struct Links<M> {
     inboxes: Arc<[Arc<Inbox>]>,
     /// The queue from sender `s` to shard `d` is number `s * shards + d`; sender number `shards` is everybody else.
-    queues: Vec<Queue<M>>,
-}
-
-struct Queue<M> {
-    messages: ArrayQueue<M>,
-    waiters: ArrayQueue<Waker>,
+    queues: Vec<ArrayQueue<M>>,
 }
 
 impl<M: Send + 'static> Mesh<M> {
     pub(crate) fn new(inboxes: &Arc<[Arc<Inbox>]>, queue_messages_max: usize) -> Self {
         let count = inboxes.len() * (inboxes.len() + 1);
-        let queue = || Queue {
-            messages: ArrayQueue::new(queue_messages_max.max(1)),
-            waiters: ArrayQueue::new(WAITERS_MAX),
-        };
+        let queue = || ArrayQueue::new(queue_messages_max.max(1));
         let queues = std::iter::repeat_with(queue).take(count).collect();
         Self {
             links: Arc::new(Links {
@@ -86,16 +75,18 @@ impl<M: Send + 'static> Mesh<M> {
     /// Has every message to the calling shard handed to `on_message`, between two polls of its tasks. Messages that came before
     /// wait in their queues. A second receiver of the same mesh on a shard shares the messages with the first; make one.
     ///
+    /// `on_message` is part of the shard's own loop, not of a task: it should do little, and if it panics the process ends.
+    ///
     /// # Panics
     ///
     /// Called on a thread that is not a shard's.
-    pub fn receive(&self, mut on_message: impl FnMut(Source, M) + 'static) {
+    pub fn receive(&self, on_message: impl FnMut(Source, M) + 'static) {
         let shard = Shard::current().into_context();
-        let links = Arc::clone(&self.links);
-        let here = shard.id();
-        shard
-            .mailboxes()
-            .add(Box::new(move || links.deliver(here, &mut on_message)));
+        shard.mailboxes().add(Receiver {
+            links: Arc::clone(&self.links),
+            here: shard.id(),
+            on_message,
+        });
         shard.inbox().notify();
     }
 }
@@ -105,7 +96,7 @@ impl<M> Links<M> {
         self.inboxes.len()
     }
 
-    fn queue(&self, from: Source, to: ShardId) -> Option<&Queue<M>> {
+    fn queue(&self, from: Source, to: ShardId) -> Option<&ArrayQueue<M>> {
         let sender = match from {
             Source::Shard(shard) => shard.index(),
             Source::Outside => self.shards(),
@@ -115,55 +106,46 @@ impl<M> Links<M> {
             .flatten()
     }
 
+    /// The shared half of a shard that can be sent to.
+    fn inbox(&self, to: ShardId) -> Option<&Inbox> {
+        let inbox = self.inboxes.get(to.index())?;
+        (!inbox.has_ended()).then_some(inbox)
+    }
+
     fn push(&self, from: Source, to: ShardId, message: M) -> Result<(), SendError<M>> {
-        let Some(queue) = self.queue(from, to) else {
+        let (Some(queue), Some(inbox)) = (self.queue(from, to), self.inbox(to)) else {
             return Err(SendError { to, message });
         };
-        queue
-            .messages
-            .push(message)
-            .map_err(|message| SendError { to, message })?;
-        if let Some(inbox) = self.inboxes.get(to.index()) {
-            inbox.notify();
+        queue.push(message).map_err(|message| SendError { to, message })?;
+        inbox.notify();
+        if inbox.has_ended() {
+            // It ended in between: nobody will read this queue (see `Inbox::end`).
+            while queue.pop().is_some() {}
         }
         Ok(())
+    }
+
+    fn senders(&self) -> impl Iterator<Item = Source> + use<M> {
+        let shards = (0..self.shards()).map(|shard| Source::Shard(ShardId::new(shard)));
+        shards.chain([Source::Outside])
     }
 
     /// Hands over what waits for `to`: at most as many messages of each sender as its queue holds, so that a sender that never
     /// pauses cannot keep the shard here. True if there may be more.
     fn deliver(&self, to: ShardId, on_message: &mut dyn FnMut(Source, M)) -> bool {
-        let senders = (0..self.shards())
-            .map(|shard| Source::Shard(ShardId::new(shard)))
-            .chain([Source::Outside]);
         let mut more = false;
-        for from in senders {
+        for from in self.senders() {
             let Some(queue) = self.queue(from, to) else { continue };
             let mut taken = 0;
-            while taken < queue.messages.capacity()
-                && let Some(message) = queue.messages.pop()
+            while taken < queue.capacity()
+                && let Some(message) = queue.pop()
             {
                 taken += 1;
                 on_message(from, message);
             }
-            if taken > 0 {
-                queue.wake_waiters();
-                more |= !queue.messages.is_empty();
-            }
+            more |= taken > 0 && !queue.is_empty();
         }
         more
-    }
-}
-
-impl<M> Queue<M> {
-    /// Wakes those that found the queue full. Pairs with the fence in [`MeshSender::send`]: they registered before they looked
-    /// at the queue again, we look for them after we have taken from it, so one of the two sees the other.
-    fn wake_waiters(&self) {
-        fence(Ordering::SeqCst);
-        for _ in 0..self.waiters.len() {
-            if let Some(waiter) = self.waiters.pop() {
-                waiter.wake();
-            }
-        }
     }
 }
 
@@ -208,7 +190,7 @@ impl<M: Send + 'static> MeshSender<M> {
     ///
     /// # Errors
     ///
-    /// The queue is full, or there is no such shard; the message comes back.
+    /// The queue is full, or there is no such shard (any more); the message comes back.
     pub fn try_send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         self.links.push(self.from, to, message)
     }
@@ -219,7 +201,7 @@ impl<M: Send + 'static> MeshSender<M> {
     ///
     /// # Errors
     ///
-    /// There is no such shard, or more tasks than [a bound](WAITERS_MAX) wait for room already.
+    /// There is no such shard, it has ended, or more than 4096 tasks wait for room in its queues already.
     pub async fn send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         let mut unsent = Some(message);
         poll_fn(|cx| {
@@ -230,16 +212,14 @@ impl<M: Send + 'static> MeshSender<M> {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(refused) => refused,
             };
-            let Some(queue) = self.links.queue(self.from, to) else {
-                return Poll::Ready(Err(refused));
-            };
-            if queue.waiters.push(cx.waker().clone()).is_err() {
+            let registered = self.links.inbox(to).map(|inbox| inbox.room().register(cx.waker()));
+            if registered != Some(true) {
                 return Poll::Ready(Err(refused));
             }
-            // Registered; look once more, in case room came before anybody could see us (see `Queue::wake_waiters`).
-            fence(Ordering::SeqCst);
+            // Registered; look once more, in case room came, or the shard ended, before anybody could see us.
             match self.try_send(to, refused.message) {
                 Ok(()) => Poll::Ready(Ok(())),
+                Err(refused) if self.links.inbox(to).is_none() => Poll::Ready(Err(refused)),
                 Err(refused) => {
                     unsent = Some(refused.message);
                     Poll::Pending
@@ -253,7 +233,7 @@ impl<M: Send + 'static> MeshSender<M> {
     ///
     /// # Errors
     ///
-    /// Some queues were full: which, and so who did not get it. All others did.
+    /// Some queues were full or their shards have ended: which, and so who did not get it. All others did.
     pub fn broadcast(&self, message: &M) -> Result<(), BroadcastError>
     where
         M: Clone,
@@ -302,13 +282,17 @@ impl<M> fmt::Debug for SendError<M> {
 
 impl<M> fmt::Display for SendError<M> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the queue to {} is full, or there is no such shard", self.to)
+        write!(
+            formatter,
+            "the queue to {} is full, or there is no such shard (any more)",
+            self.to
+        )
     }
 }
 
 impl<M> std::error::Error for SendError<M> {}
 
-/// Some shards did not get a broadcast, because their queues were full.
+/// Some shards did not get a broadcast, because their queues were full or they have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BroadcastError {
     /// The shards that did not get it.
@@ -326,15 +310,42 @@ impl std::error::Error for BroadcastError {}
 /// Where a shard's messages are handed over.
 #[derive(Default)]
 pub(crate) struct Mailboxes {
-    boxes: RefCell<VecDeque<Rc<RefCell<Mailbox>>>>,
+    boxes: RefCell<Vec<Rc<RefCell<dyn Mailbox>>>>,
 }
 
-/// Hands over what has come; true if there may be more.
-type Mailbox = Box<dyn FnMut() -> bool>;
+/// The messages of one mesh to one shard.
+trait Mailbox {
+    /// Hands over what has come; true if there may be more.
+    fn deliver(&mut self) -> bool;
+
+    /// Drops what has come: the shard has ended.
+    fn discard(&self);
+}
+
+struct Receiver<M, F> {
+    links: Arc<Links<M>>,
+    here: ShardId,
+    on_message: F,
+}
+
+impl<M, F: FnMut(Source, M)> Mailbox for Receiver<M, F> {
+    fn deliver(&mut self) -> bool {
+        self.links.deliver(self.here, &mut self.on_message)
+    }
+
+    fn discard(&self) {
+        for from in self.links.senders() {
+            let Some(queue) = self.links.queue(from, self.here) else {
+                continue;
+            };
+            while queue.pop().is_some() {}
+        }
+    }
+}
 
 impl Mailboxes {
-    fn add(&self, mailbox: Mailbox) {
-        self.boxes.borrow_mut().push_back(Rc::new(RefCell::new(mailbox)));
+    fn add(&self, mailbox: impl Mailbox + 'static) {
+        self.boxes.borrow_mut().push(Rc::new(RefCell::new(mailbox)));
     }
 
     /// Hands over what has come to every mailbox; true if there may be more. A message handler may add a mailbox meanwhile.
@@ -344,9 +355,16 @@ impl Mailboxes {
         for index in 0..count {
             let mailbox = self.boxes.borrow().get(index).map(Rc::clone);
             if let Some(mailbox) = mailbox {
-                more |= (mailbox.borrow_mut())();
+                more |= mailbox.borrow_mut().deliver();
             }
         }
         more
+    }
+
+    /// Drops what has come to every mailbox.
+    pub(crate) fn discard(&self) {
+        for mailbox in self.boxes.take() {
+            mailbox.borrow().discard();
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
+use slab::Slab;
+
 use crate::blocking::BlockingPool;
 use crate::driver::Reactor;
 use crate::inbox::Inbox;
@@ -23,7 +25,14 @@ use crate::timer::Timers;
 pub struct ShardId(usize);
 
 impl ShardId {
+<<<<<<< HEAD
     /// Names a shard, whether or not there is one of that number.
+=======
+    /// The first shard; there always is one.
+    pub const FIRST: Self = Self(0);
+
+    /// Names the shard with this number. Whether there is one is found out when something is sent to it.
+>>>>>>> rttests
     #[must_use]
     pub const fn new(index: usize) -> Self {
         Self(index)
@@ -106,13 +115,14 @@ impl Shard {
     ///
     /// Cancel safety: may be dropped and called again.
     pub async fn stopping(&self, at_least: Stop) -> Stop {
+        let mut waiter = StopWaiter {
+            waiters: &self.context.stop_waiters,
+            place: None,
+        };
         std::future::poll_fn(|cx| match self.stop_requested() {
             Some(stop) if stop >= at_least => Poll::Ready(stop),
             _ => {
-                let mut waiters = self.context.stop_waiters.borrow_mut();
-                if !waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
-                    waiters.push(cx.waker().clone());
-                }
+                waiter.wait(cx.waker());
                 Poll::Pending
             }
         })
@@ -135,6 +145,31 @@ impl fmt::Debug for Shard {
     }
 }
 
+/// The place of one [`Shard::stopping`] among those to be woken, given back when it is dropped.
+struct StopWaiter<'a> {
+    waiters: &'a RefCell<Slab<Waker>>,
+    place: Option<usize>,
+}
+
+impl StopWaiter<'_> {
+    fn wait(&mut self, waker: &Waker) {
+        let mut waiters = self.waiters.borrow_mut();
+        match self.place.and_then(|place| waiters.get_mut(place)) {
+            Some(waiting) => waiting.clone_from(waker),
+            None => self.place = Some(waiters.insert(waker.clone())),
+        }
+    }
+}
+
+impl Drop for StopWaiter<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let waker = self.waiters.borrow_mut().try_remove(place);
+            drop(waker);
+        }
+    }
+}
+
 thread_local! {
     static CURRENT: OnceCell<Rc<ShardContext>> = const { OnceCell::new() };
 }
@@ -151,7 +186,8 @@ pub(crate) struct ShardContext {
     invocations: Invocations,
     now: Cell<Instant>,
     stop_seen: Cell<Option<Stop>>,
-    stop_waiters: RefCell<Vec<Waker>>,
+    /// One waker for each [`Shard::stopping`] that has been polled and is alive.
+    stop_waiters: RefCell<Slab<Waker>>,
 }
 
 impl ShardContext {
@@ -239,12 +275,26 @@ impl ShardContext {
         if self.mailboxes.deliver() {
             self.inbox.notify();
         }
+        self.inbox.room().wake_all();
         let stop = self.inbox.stop();
         if stop != self.stop_seen.replace(stop) {
-            for waiter in self.stop_waiters.take() {
-                waiter.wake();
-            }
+            let waiters: Vec<_> = self
+                .stop_waiters
+                .borrow()
+                .iter()
+                .map(|(_, waker)| waker.clone())
+                .collect();
+            waiters.into_iter().for_each(Waker::wake);
         }
+    }
+}
+
+impl ShardContext {
+    /// Takes in no more mail: what is in the queues, and what comes later, is thrown away, and who waits for room is told.
+    pub(crate) fn end_mail(&self) {
+        self.inbox.end();
+        self.mailboxes.discard();
+        self.inbox.room().wake_all();
     }
 }
 

@@ -11,12 +11,13 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
 
 use pin_project_lite::pin_project;
 use slab::Slab;
@@ -172,8 +173,8 @@ impl<F: Future<Output = ()>> Future for Task<F> {
     }
 }
 
-/// Runs a future on this shard and gives back a handle to its output. Nothing needs to be `Send`. Dropping the handle lets the
-/// task go on.
+/// Runs a future on this shard and gives back a handle to its output. Nothing needs to be `Send`. It is first polled once the
+/// caller waits for something. Dropping the handle lets the task go on.
 ///
 /// # Panics
 ///
@@ -186,8 +187,14 @@ pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> Joi
     // Dropped with the task however it ends, and so tells the handle when no output will come.
     let sender = JoinSender(Rc::clone(&join));
     spawn_detached(async move {
-        let output = future.await;
-        *sender.0.output.borrow_mut() = Some(output);
+        let output = catch(future).await;
+        let panic = match output {
+            Ok(output) => return sender.answer(Ok(output)),
+            Err(panic) => panic,
+        };
+        sender.answer(Err(TaskPanicked::from_payload(&*panic)));
+        // The task's own guard says it in the log.
+        resume_unwind(panic);
     });
     JoinHandle(join)
 }
@@ -245,12 +252,28 @@ pub fn spawn_blocking<T: Send + 'static>(closure: impl FnOnce() -> T + Send + 's
     Shard::current().into_context().pool().spawn(closure)
 }
 
+/// The output of a future, or what it panicked with.
+async fn catch<T>(future: impl Future<Output = T>) -> thread::Result<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or_else(|panic| Poll::Ready(Err(panic)), |output| output.map(Ok))
+    })
+    .await
+}
+
 struct Join<T> {
-    output: RefCell<Option<T>>,
+    output: RefCell<Option<Result<T, TaskPanicked>>>,
     waker: Cell<Option<Waker>>,
 }
 
 struct JoinSender<T>(Rc<Join<T>>);
+
+impl<T> JoinSender<T> {
+    fn answer(&self, output: Result<T, TaskPanicked>) {
+        *self.0.output.borrow_mut() = Some(output);
+    }
+}
 
 impl<T> Drop for JoinSender<T> {
     fn drop(&mut self) {
@@ -271,7 +294,7 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(output) = self.0.output.borrow_mut().take() {
-            return Poll::Ready(Ok(output));
+            return Poll::Ready(output);
         }
         if Rc::strong_count(&self.0) == 1 {
             return Poll::Ready(Err(TaskPanicked {

@@ -108,9 +108,16 @@ impl Listener {
             tracing::warn!(%error, "accepting pauses; raise the limit of open files (ulimit -n) or lower the connection limit");
         }
         let mut pause = pin!(sleep(pause));
-        let socket = poll_fn(|cx| match self.socket.poll_accept(cx) {
-            Poll::Ready(Ok(socket)) => Poll::Ready(Some(socket)),
-            _ => pause.as_mut().poll(cx).map(|()| None),
+        let socket = poll_fn(|cx| {
+            loop {
+                match self.socket.poll_accept(cx) {
+                    Poll::Ready(Ok(socket)) => return Poll::Ready(Some(socket)),
+                    // Tried again for a freed descriptor and found none: the pause goes on. Polled once more, so that the next
+                    // freed one is seen too.
+                    Poll::Ready(Err(_)) => {}
+                    Poll::Pending => return pause.as_mut().poll(cx).map(|()| None),
+                }
+            }
         })
         .await;
         self.socket.retry();

@@ -95,7 +95,8 @@ impl StreamSocket {
         if let Some(received) = self.ring.take_received(stream) {
             // Half empty again: let the kernel go on before the task has to wait.
             let room = stream.held <= self.ring.config.receive_buffers_per_stream_max / 2;
-            if stream.receive == Receive::Idle && room {
+            // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
+            if stream.receive == Receive::Idle && room && stream.plain.is_none() {
                 self.ring.arm_receive(self.key, stream);
             }
             return Poll::Ready(Ok(Some(received)));
@@ -364,6 +365,11 @@ impl Ring {
         while let Some(key) = parked.pop_front() {
             let Some(stream) = streams.find(key) else { continue };
             if stream.receive != Receive::Parked || stream.closing {
+                continue;
+            }
+            if stream.held >= self.config.receive_buffers_per_stream_max {
+                // It is to read what it holds first; that arms it again.
+                stream.receive = Receive::Idle;
                 continue;
             }
             if chances > 0 {

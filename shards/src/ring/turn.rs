@@ -41,8 +41,7 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, ring: &Ring, finished: &dyn 
                 yield_now().await;
                 continue;
             };
-            let quiet = shard.tasks().len() == 0 && ring.streams.borrow().len() == 0;
-            if quiet || shard.now() >= until {
+            if (shard.tasks().len() == 0 && ring.is_quiet()) || shard.now() >= until {
                 return;
             }
             ring.arm_timer(until);
@@ -63,6 +62,11 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, ring: &Ring, finished: &dyn 
 }
 
 impl Ring {
+    /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
+    fn is_quiet(&self) -> bool {
+        self.streams.borrow().len() == 0 && self.listeners.borrow().len() == 0
+    }
+
     /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
     fn sleep(&self, shard: &ShardContext) {
         self.arm_doorbell();

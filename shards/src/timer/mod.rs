@@ -72,7 +72,8 @@ impl Timers {
     }
 }
 
-/// Waits for a duration, to the precision of the kernel's timers.
+/// Waits for a duration, to the precision of the kernel's timers. One that no clock will ever show, such as `Duration::MAX`, is
+/// a century.
 ///
 /// Cancel safety: dropping it forgets it.
 ///
@@ -80,8 +81,12 @@ impl Timers {
 ///
 /// Polled on a thread that is not a shard's.
 pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(crate::clock::now() + duration)
+    let now = crate::clock::now();
+    sleep_until(now.checked_add(duration).unwrap_or_else(|| now + CENTURY))
 }
+
+/// As good as for ever.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Waits until a moment; ready at once if it has passed.
 ///

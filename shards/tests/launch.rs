@@ -1,0 +1,400 @@
+//! Starting and ending: all shards or none, errors that come back, panics that stay where they happened, and a process that
+//! ends with a sentence when it cannot go on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::panic,
+    clippy::exit,
+    reason = "tests and what they run in their children"
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll};
+use std::thread;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use squall_shards::{BoxError, LaunchError, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now};
+
+use common::{builder, child, child_role, in_child, printed, time_limit};
+
+#[test]
+fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
+    let _limit = time_limit();
+    for count in [1, 2, 4] {
+        let (report, reports) = channel();
+        let shards = builder(count).thread_name("worker").build().unwrap();
+        assert_eq!((shards.count(), shards.cpus().len()), (count, count));
+        shards
+            .run(move |shard| {
+                let here = thread::current().id();
+                report.send((shard.id().index(), shard.count(), here)).unwrap();
+                async { Ok(()) }
+            })
+            .unwrap();
+        let reports: Vec<_> = reports.iter().collect();
+        let ids: HashSet<_> = reports.iter().map(|(id, _, _)| *id).collect();
+        let threads: HashSet<_> = reports.iter().map(|(_, _, thread)| *thread).collect();
+        assert_eq!(reports.len(), count);
+        assert_eq!(ids, (0..count).collect());
+        assert_eq!(threads.len(), count);
+        assert!(reports.iter().all(|(_, told, _)| *told == count));
+    }
+    assert!(Shard::try_current().is_none(), "the calling thread is no shard's");
+}
+
+/// A shard that cannot be set up keeps all others from running: its descriptors run out between the check and the start.
+#[test]
+fn no_main_runs_unless_every_shard_is_set_up() {
+    let test = "no_main_runs_unless_every_shard_is_set_up";
+    if child_role().is_none() {
+        return in_child(test, "few descriptors");
+    }
+    limit(Resource::Nofile, 200);
+    assert!(starts_with_descriptors(1, 100));
+    // Between these two numbers some of the four shards were set up and waited for the word that never came.
+    let [one, four] = [1, 4].map(|shards| (0..100).find(|&left| starts_with_descriptors(shards, left)));
+    assert!(one.unwrap() < four.unwrap(), "{one:?}, {four:?}");
+}
+
+/// Whether as many shards start with so many descriptors left; if they do not, asserts that none has run.
+fn starts_with_descriptors(count: usize, left: usize) -> bool {
+    let shards = builder(count).build().unwrap();
+    let mut occupied: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+    occupied.truncate(occupied.len().saturating_sub(left));
+    let started = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&started);
+    let outcome = shards.run(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Ok(()) }
+    });
+    let started = started.load(Ordering::Relaxed);
+    match outcome {
+        Ok(()) => assert_eq!(started, count),
+        Err(LaunchError::Start { reason, .. }) => {
+            assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
+            assert_eq!(started, 0, "{count} shards with {left} descriptors: {reason}");
+        }
+        other => panic!("{count} shards with {left} descriptors: {other:?}"),
+    }
+    started == count
+}
+
+#[test]
+fn the_error_of_one_main_comes_back_and_the_others_are_stopped() {
+    let _limit = time_limit();
+    let shards = builder(4).build().unwrap();
+    let outcome = shards.run(|shard| async move {
+        if shard.id() == ShardId::new(2) {
+            return Err("on purpose".into());
+        }
+        assert_eq!(shard.stopping(Stop::Graceful).await, Stop::Now);
+        Ok(())
+    });
+    match outcome {
+        Err(LaunchError::Main { shard, error }) => {
+            assert_eq!((shard, error.to_string()), (ShardId::new(2), "on purpose".to_owned()));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_panic_in_main_is_an_error_of_its_shard() {
+    let _limit = time_limit();
+    let panics: [fn() -> Pin<Box<dyn Future<Output = Result<(), BoxError>>>>; 2] = [
+        || panic!("before the first await"),
+        || {
+            Box::pin(async {
+                yield_now().await;
+                panic!("after the first await")
+            })
+        },
+    ];
+    for main in panics {
+        let outcome = builder(2).build().unwrap().run(move |shard| {
+            let first = shard.id() == ShardId::FIRST;
+            let future = first.then(main);
+            async move {
+                match future {
+                    Some(future) => future.await,
+                    None => {
+                        shard.stopping(Stop::Now).await;
+                        Ok(())
+                    }
+                }
+            }
+        });
+        let message = outcome.unwrap_err().to_string();
+        assert!(
+            message.starts_with("shard 0 ended with an error: ") && message.contains("panicked"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_panicking_task_ends_alone_and_its_handle_tells_why() {
+    let _limit = time_limit();
+    let shards = builder(1).build().unwrap();
+    shards
+        .run(|shard| async move {
+            let baseline = shard.statistics().tasks;
+            for _ in 0..100 {
+                let at_once = spawn_local(async { panic!("at once") });
+                let later = spawn_local(async {
+                    yield_now().await;
+                    panic!("number {}", 7)
+                });
+                let well = spawn_local(async {
+                    yield_now().await;
+                    42
+                });
+                let detached = async { panic!("nobody asks") };
+                spawn_detached(detached);
+                let (at_once, later): (Result<(), _>, Result<(), _>) = (at_once.await, later.await);
+                assert_eq!(at_once.unwrap_err().to_string(), "panicked: at once");
+                assert_eq!(later.unwrap_err().to_string(), "panicked: number 7");
+                assert_eq!(well.await, Ok(42));
+            }
+            yield_now().await;
+            assert_eq!(shard.statistics().tasks, baseline, "panicked tasks are gone");
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Each task spawns the next one before it waits for anything, however long the chain.
+#[test]
+fn a_chain_of_tasks_does_not_use_up_the_stack() {
+    fn link(left: usize, done: squall_shards::GateGuard) {
+        spawn_detached(async move {
+            if left > 0 {
+                link(left - 1, done);
+            }
+        });
+    }
+    let _limit = time_limit();
+    let shards = builder(1).build().unwrap();
+    shards
+        .run(|_| async {
+            let gate = squall_shards::Gate::new();
+            link(100_000, gate.enter()?);
+            gate.close().await;
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A value whose destructor panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a destructor, on purpose");
+    }
+}
+
+/// A future that is ready at once or never, and whose own destructor panics.
+struct BombFuture {
+    ready: bool,
+    _bomb: Bomb,
+}
+
+impl Future for BombFuture {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.ready { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+#[test]
+fn a_panicking_destructor_is_survived_wherever_it_runs() {
+    let _limit = time_limit();
+    let shards = builder(1).build().unwrap();
+    shards
+        .run(|shard| async move {
+            let baseline = shard.statistics().tasks;
+            spawn_detached(BombFuture {
+                ready: true,
+                _bomb: Bomb,
+            });
+            spawn_detached(async { drop(Bomb) });
+            drop(spawn_local(async {
+                yield_now().await;
+                Bomb
+            }));
+            let held = spawn_local(async {
+                let _bomb = Bomb;
+                yield_now().await;
+            });
+            assert_eq!(
+                held.await.unwrap_err().to_string(),
+                "panicked: a destructor, on purpose"
+            );
+            while shard.statistics().tasks > baseline {
+                yield_now().await;
+            }
+            // Two more are dropped by the end of the shard.
+            spawn_detached(BombFuture {
+                ready: false,
+                _bomb: Bomb,
+            });
+            spawn_detached(async {
+                let _bomb = Bomb;
+                std::future::pending::<()>().await;
+            });
+            yield_now().await;
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// A shard's loop cannot go on after a panic of its own, and its listener would collect connections that nobody answers.
+#[test]
+fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
+    let test = "a_panic_outside_of_tasks_ends_the_process_with_a_sentence";
+    if child_role().is_some() {
+        let shards = builder(2).build().unwrap();
+        let mesh = shards.mesh::<u32>(8);
+        let outcome = shards.run(move |shard| {
+            let mesh = mesh.clone();
+            async move {
+                if shard.id() == ShardId::FIRST {
+                    mesh.receive(|_: Source, number| panic!("no room for {number}"));
+                } else {
+                    mesh.sender().try_send(ShardId::FIRST, 7)?;
+                }
+                shard.stopping(Stop::Now).await;
+                Ok(())
+            }
+        });
+        unreachable!("{outcome:?}");
+    }
+    let output = child(test, "panics").output().unwrap();
+    assert_eq!(output.status.code(), Some(101), "{}", printed(&output));
+    let sentence = "squall-shards: shard 0 panicked: no room for 7; the process ends, because nobody would answer this \
+                    shard's connections\n";
+    assert!(
+        String::from_utf8_lossy(&output.stderr).ends_with(sentence),
+        "{}",
+        printed(&output)
+    );
+}
+
+#[test]
+fn the_first_signal_stops_gracefully_and_the_second_one_now() {
+    let test = "the_first_signal_stops_gracefully_and_the_second_one_now";
+    if let Some(role) = child_role() {
+        let shards = builder(2).stop_on_signals(true).build().unwrap();
+        let second_wanted = role == "both";
+        let ended = shards.run(move |shard| async move {
+            println!("\nready");
+            println!("\n{:?}", shard.stopping(Stop::Graceful).await);
+            if second_wanted {
+                println!("\n{:?}", shard.stopping(Stop::Now).await);
+            }
+            Ok(())
+        });
+        println!("\nended {}", ended.is_ok());
+        if !second_wanted {
+            println!("\nstill here");
+            loop {
+                thread::park();
+            }
+        }
+        return;
+    }
+    for (role, signals) in [
+        ("one", &[(Signal::TERM, "Graceful")][..]),
+        ("both", &[(Signal::INT, "Graceful"), (Signal::TERM, "Now")]),
+    ] {
+        let mut process = child(test, role).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let mut expect = |line: &str| {
+            let found = lines.by_ref().map(Result::unwrap).find(|found| found.ends_with(line));
+            assert!(found.is_some(), "{role}: the child ended without saying {line:?}");
+        };
+        let process_id = Pid::from_child(&process);
+        expect("ready");
+        expect("ready");
+        for (signal, answer) in signals {
+            kill_process(process_id, *signal).unwrap();
+            expect(answer);
+            expect(answer);
+        }
+        expect("ended true");
+        if role == "one" {
+            // The shards have ended, the process has not: a signal means again what it means by default.
+            expect("still here");
+            kill_process(process_id, Signal::TERM).unwrap();
+            assert_eq!(process.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
+        } else {
+            assert!(process.wait().unwrap().success());
+        }
+    }
+}
+
+fn limit(resource: Resource, amount: u64) {
+    let (current, maximum) = (Some(amount), Some(amount));
+    setrlimit(resource, Rlimit { current, maximum }).unwrap();
+}
+
+/// Makes a system call fail with EPERM for this thread and those it starts.
+fn forbid(system_call: i64) {
+    let rules = BTreeMap::from([(system_call, Vec::new())]);
+    let action = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, architecture).unwrap();
+    let program: BpfProgram = filter.try_into().unwrap();
+    apply_filter(&program).unwrap();
+}
+
+#[test]
+fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
+    let test = "what_the_machine_lacks_is_said_in_one_sentence_and_a_status";
+    let Some(role) = child_role() else {
+        for (role, parts) in [
+            ("seccomp", &["a seccomp filter forbids io_uring", "--security-opt"][..]),
+            ("nofile", &["only 24 files may be open", "ulimit -n"]),
+            ("memlock", &["only 64 KiB of memory may be locked", "ulimit -l"]),
+        ] {
+            let output = child(test, role).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{role}: {}", printed(&output));
+            let sentence = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(sentence.trim_end().lines().count(), 1, "{role}: {}", printed(&output));
+            assert!(parts.iter().all(|part| sentence.contains(part)), "{role}: {sentence}");
+        }
+        return;
+    };
+    match role.as_str() {
+        "seccomp" => forbid(libc::SYS_io_uring_setup),
+        "nofile" => limit(Resource::Nofile, 24),
+        "memlock" => {
+            let mut sets = capabilities(None).unwrap();
+            sets.effective.remove(CapabilitySet::IPC_LOCK);
+            set_capabilities(None, sets).unwrap();
+            limit(Resource::Memlock, 64 * 1024);
+        }
+        other => panic!("no such role: {other}"),
+    }
+    // As a server's own main function would.
+    if let Err(error) = builder(1).build().and_then(|shards| shards.run(|_| async { Ok(()) })) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,577 @@
+//! Sockets of a shard: bytes arrive whole and in order over every kind of socket, and whatever is dropped, reset or half closed
+//! leaves nothing behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests and their clients, which are threads outside the shards"
+)]
+
+mod common;
+
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::pin;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use socket2::{Domain, SockRef, Socket, Type};
+use squall_shards::{
+    BoxError, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Shards, Stream, spawn_detached,
+};
+
+use common::{
+    PATIENCE, Running, SocketPath, builder, child_role, echo, in_child, open_descriptors, pattern, poll_once, serve,
+    time_limit,
+};
+
+fn localhost() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// Shards that accept on `listeners` and hand each connection to `handle`.
+fn server<F>(shards: Shards, listeners: Listeners, handle: fn(Stream) -> F) -> Running
+where
+    F: Future<Output = ()> + 'static,
+{
+    Running::start(shards, move |_| {
+        let listeners = listeners.clone();
+        async move {
+            if let Some(listener) = listeners.open() {
+                serve(listener, handle).await;
+            }
+            Ok(())
+        }
+    })
+}
+
+fn echo_server(count: usize) -> (Running, SocketAddr) {
+    let listeners = Listeners::bind_tcp(localhost(), count).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    (server(builder(count).build().unwrap(), listeners, echo), address)
+}
+
+/// One shard whose main function is given a connected stream, and the client's end of it.
+fn with_stream<F>(main: impl Fn(Stream) -> F + Clone + Send + Sync + 'static) -> (Running, TcpStream)
+where
+    F: Future<Output = Result<(), BoxError>> + 'static,
+{
+    let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+    let client = connect(listeners.tcp_address().unwrap());
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let (listeners, main) = (listeners.clone(), main.clone());
+        async move {
+            let stream = listeners.open().unwrap().accept().await?;
+            main(stream).await
+        }
+    });
+    (running, client)
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// Ends a connection with a reset instead of an end of file.
+fn reset(client: TcpStream) {
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Everything up to the end of the peer's half.
+async fn receive_all(stream: &Stream) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(received) = stream.receive().await? {
+        bytes.extend_from_slice(&received);
+    }
+    Ok(bytes)
+}
+
+trait ByteStream: Read + Write {}
+impl<T: Read + Write> ByteStream for T {}
+
+#[test]
+fn bytes_come_back_over_every_kind_of_socket() {
+    let _limit = time_limit();
+    let path = SocketPath::new("echo");
+    let tcp: [SocketAddr; 2] = [localhost(), (Ipv6Addr::LOCALHOST, 0).into()];
+    for kind in ["v4", "v6", "unix"] {
+        let listeners = match kind {
+            "v4" => Listeners::bind_tcp(tcp[0], 2),
+            "v6" if TcpListener::bind(tcp[1]).is_err() => continue, // a machine without IPv6
+            "v6" => Listeners::bind_tcp(tcp[1], 2),
+            _ => Listeners::bind_unix(path.as_path(), 2),
+        };
+        let listeners = listeners.unwrap();
+        let address = listeners.tcp_address();
+        let running = server(builder(2).build().unwrap(), listeners, echo);
+        for _ in 0..8 {
+            let mut client: Box<dyn ByteStream> = match address {
+                Some(address) => Box::new(connect(address)),
+                None => Box::new(UnixStream::connect(path.as_path()).unwrap()),
+            };
+            for length in [1, 4096, 4097, 30_000] {
+                let sent = pattern(length);
+                client.write_all(&sent).unwrap();
+                let mut received = vec![0; length];
+                client.read_exact(&mut received).unwrap();
+                assert!(received == sent, "{kind}, {length} bytes");
+            }
+        }
+        running.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_stream_knows_its_peer() {
+    let _limit = time_limit();
+    let (running, client) = with_stream(|stream| async move {
+        let PeerAddress::Tcp(peer) = stream.peer_address()? else {
+            panic!("a TCP peer");
+        };
+        stream.send(peer.to_string().into_bytes()).await?;
+        Ok(stream.flush().await?)
+    });
+    let mut told = String::new();
+    let address = client.local_addr().unwrap();
+    (&client).read_to_string(&mut told).unwrap();
+    assert_eq!(told, address.to_string());
+    running.join().unwrap();
+}
+
+#[test]
+fn either_side_may_close_its_half_and_still_receive() {
+    let _limit = time_limit();
+    let (running, mut client) = with_stream(|stream| async move {
+        assert_eq!(receive_all(&stream).await?, b"question");
+        assert!(stream.receive().await?.is_none(), "the end stays the end");
+        stream.send(b"answer".to_vec()).await?;
+        Ok(stream.flush().await?)
+    });
+    client.write_all(b"question").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, b"answer");
+    running.join().unwrap();
+
+    let (running, mut client) = with_stream(|stream| async move {
+        stream.send(b"first".to_vec()).await?;
+        stream.flush().await?;
+        stream.shutdown_write()?;
+        assert_eq!(receive_all(&stream).await?, b"afterwards");
+        Ok(())
+    });
+    let mut first = Vec::new();
+    client.read_to_end(&mut first).unwrap();
+    assert_eq!(first, b"first");
+    client.write_all(b"afterwards").unwrap();
+    drop(client);
+    running.join().unwrap();
+}
+
+/// The kernel takes far less at a time than is sent here, so every buffer goes out in many pieces.
+#[test]
+fn a_slow_reader_gets_every_byte_of_every_kind_of_buffer() {
+    const MIB: usize = 1 << 20;
+    let _limit = time_limit();
+    let cut = |length, piece| -> SendBuffer {
+        let whole = Bytes::from(pattern(length));
+        let starts = (0..length).step_by(piece);
+        let parts: Vec<_> = starts
+            .flat_map(|start| [whole.slice(start..(start + piece).min(length)), Bytes::new()])
+            .collect();
+        assert!(parts.len() > SEND_PARTS_MAX);
+        parts.into()
+    };
+    let kinds: [(usize, fn(usize, &dyn Fn(usize, usize) -> SendBuffer) -> SendBuffer); 5] = [
+        (MIB, |length, _| pattern(length).into()),
+        (20 * MIB, |length, _| pattern(length).into()),
+        (20 * MIB, |length, _| Bytes::from(pattern(length)).into()),
+        (20 * MIB, |length, cut| cut(length, 4999)),
+        (MIB / 8, |length, cut| cut(length, 7)),
+    ];
+    for (length, make) in kinds {
+        let (running, mut client) = with_stream(move |stream| async move {
+            stream.send(make(length, &cut)).await?;
+            stream.send(b"end".to_vec()).await?;
+            stream.flush().await?;
+            assert_eq!(stream.sent_bytes(), length as u64 + 3);
+            Ok(())
+        });
+        SockRef::from(&client).set_recv_buffer_size(256 * 1024).unwrap();
+        let mut received = Vec::with_capacity(length + 3);
+        let mut piece = vec![0; 100_003];
+        loop {
+            match client.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => received.extend_from_slice(&piece[..count]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted),
+            }
+            thread::yield_now();
+        }
+        assert_eq!(received.len(), length + 3);
+        assert!(
+            received.starts_with(&pattern(length)),
+            "{length} bytes are not those sent"
+        );
+        assert!(received.ends_with(b"end"));
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn empty_buffers_are_sent_at_once() {
+    let _limit = time_limit();
+    let (running, mut client) = with_stream(|stream| async move {
+        for empty in [
+            SendBuffer::from(Vec::<u8>::new()),
+            Bytes::new().into(),
+            Vec::<Bytes>::new().into(),
+            vec![Bytes::new(); 3].into(),
+        ] {
+            assert!(empty.is_empty());
+            stream.send(empty).await?;
+            stream.flush().await?;
+        }
+        stream.send(b"x".to_vec()).await?;
+        Ok(stream.flush().await?)
+    });
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    assert_eq!(received, b"x");
+    running.join().unwrap();
+}
+
+#[test]
+fn a_reset_is_an_error_whether_receiving_or_sending() {
+    let _limit = time_limit();
+    let (running, client) = with_stream(|stream| async move {
+        let error = stream.receive().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        assert!(stream.receive().await.is_err(), "it stays an error");
+        Ok(())
+    });
+    reset(client);
+    running.join().unwrap();
+
+    let (running, mut client) = with_stream(|stream| async move {
+        stream.send(pattern(20 << 20)).await?;
+        let error = stream.flush().await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+            "{error}"
+        );
+        assert!(stream.send(b"more".to_vec()).await.is_err());
+        assert!(stream.start_send(b"more".to_vec()).is_err());
+        Ok(())
+    });
+    client.read_exact(&mut [0; 1000]).unwrap();
+    reset(client);
+    running.join().unwrap();
+}
+
+/// Row G01: whoever waited is gone, the kernel still writes to and reads from memory that lives until it has finished.
+#[test]
+fn a_stream_may_be_dropped_in_the_middle_of_everything() {
+    let _limit = time_limit();
+    let (running, address) = {
+        let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+        let address = listeners.tcp_address().unwrap();
+        let running = server(builder(1).build().unwrap(), listeners, |stream| async move {
+            let first = stream.receive().await.unwrap().unwrap();
+            let (sends, receives) = (first.contains(&b's'), first.contains(&b'r'));
+            if sends {
+                stream.send(pattern(4 << 20)).await.unwrap();
+                // The first one is in flight, so this one waits; it is dropped while it does.
+                let mut second = pin!(stream.send(pattern(1000)));
+                assert!(poll_once(&mut second).await.is_none());
+            }
+            if receives {
+                let mut receive = pin!(stream.receive());
+                assert!(poll_once(&mut receive).await.is_none());
+            }
+            // `first`, a buffer of the ring, outlives the stream.
+            drop(stream);
+            drop(first);
+        });
+        (running, address)
+    };
+    let baseline = running.statistics(0);
+    for order in ["s", "r", "sr", "-"].iter().cycle().take(200) {
+        let mut client = connect(address);
+        client.write_all(order.as_bytes()).unwrap();
+        // The connection ends, with or without a reset; nobody hangs.
+        let mut received = Vec::new();
+        let _reset = client.read_to_end(&mut received);
+        assert!(pattern(4 << 20).starts_with(&received));
+    }
+    running.eventually(0, "everything is given back", |now| {
+        now.streams == 0 && now.receive_buffers_available == baseline.receive_buffers_available
+    });
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_dropped_receive_loses_no_byte() {
+    let _limit = time_limit();
+    let (running, mut client) = with_stream(|stream| async move {
+        let mut received = Vec::new();
+        loop {
+            {
+                let mut receive = pin!(stream.receive());
+                if let Some(bytes) = poll_once(&mut receive).await {
+                    match bytes? {
+                        Some(bytes) => received.extend_from_slice(&bytes),
+                        None => break,
+                    }
+                }
+            }
+            squall_shards::yield_now().await;
+        }
+        assert!(received == pattern(300_000));
+        Ok(())
+    });
+    for piece in pattern(300_000).chunks(777) {
+        client.write_all(piece).unwrap();
+    }
+    drop(client);
+    running.join().unwrap();
+}
+
+/// Row G02: a connection that comes in as its accept is dropped goes to the next accept, or is closed with the listener.
+#[test]
+fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
+    let test = "a_dropped_accept_loses_no_connection_and_leaks_no_descriptor";
+    if child_role().is_none() {
+        return in_child(test, "counts descriptors");
+    }
+    let _limit = time_limit();
+    let running = Running::idle(builder(1).build().unwrap());
+    let baseline = running.statistics(0);
+    let before = open_descriptors();
+    for _ in 0..20 {
+        let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+        let address = listeners.tcp_address().unwrap();
+        let (opened, wait) = channel();
+        running.on(0, || async move {
+            spawn_detached(async move {
+                let listener = listeners.open().unwrap();
+                for _ in 0..10 {
+                    // Armed, and its future dropped: the client comes in meanwhile.
+                    assert!(poll_once(&mut pin!(listener.accept())).await.is_none());
+                    opened.send(()).unwrap();
+                    let stream = listener.accept().await.unwrap();
+                    stream.send(b"served".to_vec()).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
+                assert!(poll_once(&mut pin!(listener.accept())).await.is_none());
+                let before = Shard::current().statistics().accepted;
+                opened.send(()).unwrap();
+                // Accepted by the ring, taken by nobody, and closed with the listener.
+                common::eventually_here("accepted", || Shard::current().statistics().accepted >= before + 5).await;
+            });
+        });
+        for _ in 0..10 {
+            wait.recv().unwrap();
+            let mut answer = String::new();
+            connect(address).read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, "served");
+        }
+        wait.recv().unwrap();
+        let unserved: Vec<_> = (0..5).map(|_| connect(address)).collect();
+        for mut client in unserved {
+            let ended = client.read(&mut [0]);
+            assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+        }
+    }
+    running.eventually(0, "everything is closed", |now| {
+        (now.streams, now.listeners, now.tasks) == (0, 0, baseline.tasks)
+    });
+    assert_eq!(open_descriptors(), before);
+    running.stop().unwrap();
+}
+
+#[test]
+fn connections_spread_over_all_shards() {
+    let _limit = time_limit();
+    for count in [1, 2, 4] {
+        let (running, address) = echo_server(count);
+        let clients: Vec<_> = (0..200).map(|_| connect(address)).collect();
+        for mut client in &clients {
+            client.write_all(b"x").unwrap();
+            client.read_exact(&mut [0]).unwrap();
+        }
+        let accepted: Vec<_> = (0..count).map(|shard| running.statistics(shard).accepted).collect();
+        assert_eq!(accepted.iter().sum::<u64>(), 200, "{accepted:?}");
+        assert!(accepted.iter().all(|share| *share > 0), "{accepted:?}");
+        running.stop().unwrap();
+    }
+}
+
+#[test]
+fn steered_connections_reach_the_shard_of_their_cpu() {
+    let _limit = time_limit();
+    let count = squall_shards::placement::available().cpus().len().min(4);
+    let shards = builder(count).build().unwrap();
+    let cpus = shards.cpus().to_vec();
+    let listeners = Listeners::bind_tcp(localhost(), count).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    listeners.steer_by_cpu(&cpus).unwrap();
+    assert!(
+        listeners.steer_by_cpu(&[]).is_err(),
+        "as many CPUs as shards, or the numbers would be wrong"
+    );
+    let running = server(shards, listeners, echo);
+    for (shard, cpu) in cpus.into_iter().enumerate() {
+        let before = running.statistics(shard).accepted;
+        // On the loopback device a segment is received on the CPU that sent it.
+        let client = thread::spawn(move || {
+            assert!(core_affinity::set_for_current(core_affinity::CoreId { id: cpu }));
+            for _ in 0..20 {
+                let mut client = connect(address);
+                client.write_all(b"x").unwrap();
+                client.read_exact(&mut [0]).unwrap();
+            }
+        });
+        client.join().unwrap();
+        assert_eq!(running.statistics(shard).accepted - before, 20, "CPU {cpu}");
+    }
+    running.stop().unwrap();
+}
+
+/// A graceful stop: whoever has a connection, even if nobody has seen it yet, is served; whoever comes later is refused.
+#[test]
+fn a_drained_listener_gives_back_what_waited_and_closes() {
+    let _limit = time_limit();
+    for accepts in [false, true] {
+        let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+        let address = listeners.tcp_address().unwrap();
+        let mut clients: Vec<_> = (0..50).map(|_| connect(address)).collect();
+        let running = Running::start(builder(1).build().unwrap(), move |shard| {
+            let listeners = listeners.clone();
+            async move {
+                let listener = listeners.open().unwrap();
+                if accepts {
+                    // Armed, so that some are in the ring's hands when the drain begins.
+                    spawn_detached(echo(listener.accept().await?));
+                }
+                let drained = listener.drain().await;
+                assert_eq!(drained.len(), 50 - usize::from(accepts));
+                for stream in drained {
+                    spawn_detached(echo(stream));
+                }
+                while shard.statistics().listeners > 0 {
+                    squall_shards::sleep(Duration::from_millis(1)).await;
+                }
+                assert!(TcpStream::connect(address).is_err(), "the listener is closed");
+                while shard.statistics().streams > 0 {
+                    squall_shards::sleep(Duration::from_millis(1)).await;
+                }
+                Ok(())
+            }
+        });
+        for client in &mut clients {
+            client.write_all(b"served").unwrap();
+            client.read_exact(&mut [0; 6]).unwrap();
+        }
+        drop(clients);
+        running.join().unwrap();
+    }
+}
+
+#[test]
+fn inherited_listeners_are_served_by_all_shards() {
+    let _limit = time_limit();
+    let inherited = TcpListener::bind(localhost()).unwrap();
+    inherited.set_nonblocking(true).unwrap();
+    let address = inherited.local_addr().unwrap();
+    let listeners = Listeners::inherit_tcp(inherited, 2).unwrap();
+    assert_eq!(listeners.tcp_address(), Some(address));
+    assert!(
+        listeners.steer_by_cpu(&[0, 1]).is_err(),
+        "there is one queue, nothing to steer"
+    );
+    let running = server(builder(2).build().unwrap(), listeners, echo);
+    let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
+    for mut client in &clients {
+        client.write_all(b"x").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    let accepted: u64 = (0..2).map(|shard| running.statistics(shard).accepted).sum();
+    assert_eq!(accepted, 20);
+    running.stop().unwrap();
+
+    let path = SocketPath::new("inherited");
+    let listeners = Listeners::inherit_unix(UnixListener::bind(path.as_path()).unwrap(), 2).unwrap();
+    let running = server(builder(2).build().unwrap(), listeners, echo);
+    let mut client = UnixStream::connect(path.as_path()).unwrap();
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_stream_made_elsewhere_is_taken_over() {
+    let _limit = time_limit();
+    for nonblocking in [false, true] {
+        let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+        ours.set_nonblocking(nonblocking).unwrap();
+        let running = Running::idle(builder(1).build().unwrap());
+        running.on(0, move || async move {
+            spawn_detached(echo(Stream::from_socket(OwnedFd::from(ours))));
+        });
+        let before = running.statistics(0).ring_enters;
+        let mut theirs = UnixStream::from(OwnedFd::from(theirs));
+        theirs.write_all(b"x").unwrap();
+        theirs.read_exact(&mut [0]).unwrap();
+        drop(theirs);
+        let after = running.eventually(0, "closed", |now| now.streams == 0);
+        assert!(after.ring_enters - before < 1000, "it waits, it does not spin");
+        running.stop().unwrap();
+    }
+}
+
+#[test]
+fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
+    let _limit = time_limit();
+    let (running, address) = echo_server(2);
+    let error = Listeners::inherit_tcp(TcpListener::bind(localhost()).unwrap(), 1)
+        .and_then(|_| Listeners::bind_tcp((Ipv4Addr::new(192, 0, 2, 1), 0).into(), 1))
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("this machine has no such address"),
+        "{error}"
+    );
+    assert!(TcpListener::bind(address).is_err());
+    let mut client = connect(address);
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    running.stop().unwrap();
+    // std's listener does not share the port, so this fails as long as anybody else listens on it.
+    drop(TcpListener::bind(address).unwrap());
+}
+
+#[test]
+fn a_unix_socket_replaces_only_what_nobody_listens_on() {
+    let _limit = time_limit();
+    let path = SocketPath::new("bind");
+    drop(UnixListener::bind(path.as_path()).unwrap());
+    let first = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    assert!(error.to_string().contains("it is in use"), "{error}");
+    drop(first);
+    std::fs::remove_file(path.as_path()).unwrap();
+    std::fs::write(path.as_path(), "a file").unwrap();
+    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    assert!(error.to_string().contains("it is in use"), "{error}");
+    assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
+}
