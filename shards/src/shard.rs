@@ -25,14 +25,10 @@ use crate::timer::Timers;
 pub struct ShardId(usize);
 
 impl ShardId {
-<<<<<<< HEAD
-    /// Names a shard, whether or not there is one of that number.
-=======
     /// The first shard; there always is one.
     pub const FIRST: Self = Self(0);
 
     /// Names the shard with this number. Whether there is one is found out when something is sent to it.
->>>>>>> rttests
     #[must_use]
     pub const fn new(index: usize) -> Self {
         Self(index)

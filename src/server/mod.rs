@@ -224,7 +224,7 @@ impl BoundServer {
         let greeting = format!("listening on {} ({count} shards, io_uring)", greeting.join(", "));
         shards.run(move |shard| {
             let (factory, config, listeners) = (Arc::clone(&factory), config.clone(), listeners.clone());
-            let greeting = (shard.id() == ShardId::new(0)).then(|| greeting.clone());
+            let greeting = (shard.id() == ShardId::FIRST).then(|| greeting.clone());
             async move {
                 serve(shard, &factory, config, &listeners, greeting)
                     .await

@@ -10,6 +10,7 @@ use std::task::Wake;
 
 use futures_util::future::{Either, select};
 use squall::app::{App, BodyError, BodyLength, Exchange, Outcome, PeerGone};
+use squall::message::TargetForm;
 use squall::prelude::*;
 
 /// How far content is read ahead, as documented.
@@ -38,7 +39,12 @@ where
 {
     let app = Application::new().get("/", function).build().unwrap();
     let mut exchange = Exchange::new(&app);
-    exchange.head_mut().rewrite().bytes(b"/").path(0..1, None);
+    exchange
+        .head_mut()
+        .rewrite()
+        .bytes(b"/")
+        .target(TargetForm::Origin, 0..1, "/")
+        .path(0..1, None);
     (app, exchange)
 }
 

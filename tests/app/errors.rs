@@ -4,6 +4,7 @@ use core::cell::Cell;
 use std::rc::Rc;
 
 use squall::app::{Exchange, Outcome};
+use squall::message::TargetForm;
 use squall::prelude::*;
 use squall::testing::TestClient;
 
@@ -265,7 +266,12 @@ fn a_panic_while_a_request_is_dropped_stays_inside() {
     });
     let app = application.build().unwrap();
     let mut exchange = Exchange::new(&app);
-    exchange.head_mut().rewrite().bytes(b"/").path(0..1, None);
+    exchange
+        .head_mut()
+        .rewrite()
+        .bytes(b"/")
+        .target(TargetForm::Origin, 0..1, "/")
+        .path(0..1, None);
     {
         let mut response = core::pin::pin!(app.respond(&mut exchange));
         let mut task = core::task::Context::from_waker(core::task::Waker::noop());
