@@ -27,8 +27,8 @@ pub enum ParseError {
     Target,
     /// The major version is not 1.
     VersionUnsupported,
-    /// The request-line is longer than [`Limits::request_line_bytes_max`](super::Limits::request_line_bytes_max).
-    RequestLineTooLong,
+    /// The request-target is longer than [`Limits::target_bytes_max`](super::Limits::target_bytes_max).
+    TargetTooLong,
     /// The head is larger than [`Limits::header_bytes_max`](super::Limits::header_bytes_max).
     HeadTooLarge,
     /// There are more field lines than [`Limits::header_count_max`](super::Limits::header_count_max).
@@ -88,7 +88,7 @@ impl ParseError {
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
-            Self::RequestLineTooLong => StatusCode::URI_TOO_LONG,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge
             | Self::TooManyFields
             | Self::FieldNameTooLong
@@ -136,7 +136,7 @@ impl fmt::Display for ParseError {
             Self::ConnectUnsupported => "CONNECT is for proxies, which this server is not",
             Self::Target => "the request-target is malformed",
             Self::VersionUnsupported => "the major version of HTTP is not 1",
-            Self::RequestLineTooLong => "the request-line is too long",
+            Self::TargetTooLong => "the request-target is too long",
             Self::HeadTooLarge => "the head of the request is too large",
             Self::TooManyFields => "the request has too many fields",
             Self::FieldNameTooLong => "a field name is too long",

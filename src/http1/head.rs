@@ -102,8 +102,8 @@ impl HeadReader {
         loop {
             let line = self.line.next(view.get(self.line_start..).unwrap_or_default());
             if self.line_count == 0 {
-                if line.content.len() > limits.request_line_bytes_max {
-                    return Err(ParseError::RequestLineTooLong);
+                if is_target_too_long(line.content, limits) {
+                    return Err(ParseError::TargetTooLong);
                 }
             } else {
                 self.check_name_length(line.content, limits)?;
@@ -116,7 +116,9 @@ impl HeadReader {
             }
             self.line_start += line.content.len() + 2;
             if self.line_count == 0 {
-                RequestLine::parse(line.content)?;
+                if RequestLine::parse(line.content)?.target.len() > limits.target_bytes_max {
+                    return Err(ParseError::TargetTooLong);
+                }
             } else if line.content.is_empty() {
                 return Ok(Some(self.line_start));
             } else if self.line_count as usize > limits.header_count_max {
@@ -143,6 +145,14 @@ impl HeadReader {
     }
 }
 
+/// Whether a request-line, ended or not, is too long for any target within its limit. A method that has not ended is taken to be as
+/// long as one may be.
+fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
+    let method = line.get(..=METHOD_BYTES_MAX).unwrap_or(line);
+    let method_end = memchr::memchr(b' ', method).unwrap_or(METHOD_BYTES_MAX);
+    line.len() > method_end + " ".len() + limits.target_bytes_max + " HTTP/1.1".len()
+}
+
 /// Reads a head that is all there and within every limit, with httparse. `None` leaves it to the line reader to say
 /// what it is.
 fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<Option<(usize, Request)>, ParseError> {
@@ -158,9 +168,7 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
     let bytes = view.get(..head_bytes).unwrap_or_default();
     let target_text = target;
     let target = place(bytes, target_text.as_bytes());
-    let request_line_bytes = target.end + " HTTP/1.1".len();
-    let is_bounded =
-        request_line_bytes <= limits.request_line_bytes_max && parsed.headers.len() <= limits.header_count_max;
+    let is_bounded = target_text.len() <= limits.target_bytes_max && parsed.headers.len() <= limits.header_count_max;
     if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
         return Ok(None);
     }

@@ -5,8 +5,8 @@ use core::time::Duration;
 /// Bounds on the size and the pace of requests. One value serves every connection of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest request-line in bytes, without its line end; beyond it 414. 8 KiB: RFC 9112 §3 recommends at least 8000.
-    pub request_line_bytes_max: usize,
+    /// Longest request-target in bytes; beyond it 414. 8 KiB: RFC 9112 §3 recommends at least 8000 for the whole line.
+    pub target_bytes_max: usize,
     /// Largest head in bytes, from the method to the empty line inclusive; beyond it 431. 32 KiB: nginx's `4 × 8 KiB`.
     pub header_bytes_max: usize,
     /// Most field lines of one request; beyond it 431. 100: what hyper and Cowboy allow.
@@ -46,7 +46,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            request_line_bytes_max: 8 * 1024,
+            target_bytes_max: 8 * 1024,
             header_bytes_max: 32 * 1024,
             header_count_max: 100,
             header_name_bytes_max: 256,

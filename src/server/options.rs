@@ -84,8 +84,8 @@ struct RequestOptions {
     /// Longest field name; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_name_bytes_max)]
     max_header_name_bytes: usize,
-    /// Longest request-line; beyond it 414
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().request_line_bytes_max)]
+    /// Longest request-target; beyond it 414
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().target_bytes_max)]
     max_target_bytes: usize,
     /// Chunk extensions of one request; beyond it 400
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes_max)]
@@ -168,7 +168,7 @@ impl Options {
 
 fn limits(request: &RequestOptions, pace: &PaceOptions) -> Limits {
     Limits {
-        request_line_bytes_max: request.max_target_bytes,
+        target_bytes_max: request.max_target_bytes,
         header_bytes_max: request.max_header_bytes,
         header_count_max: request.max_header_count,
         header_name_bytes_max: request.max_header_name_bytes,

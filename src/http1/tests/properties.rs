@@ -78,7 +78,7 @@ fn inputs() -> impl Strategy<Value = Vec<u8>> {
 /// Limits that these inputs sometimes exceed.
 fn tight() -> Limits {
     Limits {
-        request_line_bytes_max: 30,
+        target_bytes_max: 17,
         header_bytes_max: 100,
         header_count_max: 3,
         header_name_bytes_max: 17,

@@ -37,7 +37,7 @@ fn every_error_has_its_status() {
         (ParseError::HostMismatch, 400),
         (ParseError::ChunkExtensionsTooLarge, 400),
         (ParseError::Truncated, 400),
-        (ParseError::RequestLineTooLong, 414),
+        (ParseError::TargetTooLong, 414),
         (ParseError::Expectation, 417),
         (ParseError::HeadTooLarge, 431),
         (ParseError::TooManyFields, 431),
