@@ -20,7 +20,7 @@
 //!
 //! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] (the protocol, without
 //! sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
-//! [`squall_shards`](shards). Without the default feature `serve` the first three are built alone.
+//! [`squall_shards`]. Without the default feature `serve` the first three are built alone.
 
 pub mod app;
 mod error;
@@ -53,3 +53,8 @@ pub mod prelude {
     pub use crate::server::Server;
     pub use bytes::Bytes;
 }
+
+/// The programs in the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -43,12 +43,5 @@ impl fmt::Display for LaunchError {
     }
 }
 
-impl std::error::Error for LaunchError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Preflight(error) => Some(error),
-            Self::Main { error, .. } => Some(&**error),
-            Self::Settings(_) | Self::Start { .. } => None,
-        }
-    }
-}
+/// Without a source: the sentence says what the error inside says, and a report would show it twice.
+impl std::error::Error for LaunchError {}

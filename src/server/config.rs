@@ -27,10 +27,14 @@ pub struct ServerConfig {
     /// Whether each new connection goes to the shard of the CPU that received it. Off by default: the kernel's hash spreads
     /// connections more evenly unless the network card's queues are spread over the CPUs.
     pub steer_by_cpu: bool,
+    /// Whether another process may listen on the same TCP address, as two generations of a server do during a rolling restart. Off
+    /// by default: a server started twice by mistake would get half of the connections each, without a word.
+    pub share_port: bool,
     /// Bounds on requests.
     pub http1: http1::Limits,
-    /// Largest content a handler reads whole, in bytes, unless the handler says otherwise; beyond it 413. 1 MiB: nginx's.
-    pub body_bytes_max: u64,
+    /// Largest content of a request in bytes, unless its handler says otherwise; beyond it 413. `None` leaves it to the application
+    /// ([`Application::body_bytes_max`](crate::Application::body_bytes_max)), whose default is 1 MiB: nginx's.
+    pub body_bytes_max: Option<u64>,
     /// How long a peer may take nothing of a response. 30 s: half of nginx's, made up for by the minimum rate.
     pub write_stall_timeout: Duration,
     /// Bytes per second below which a response is given up once [`write_rate_grace`](Self::write_rate_grace) has passed; 0 turns the
@@ -59,8 +63,9 @@ impl Default for ServerConfig {
             driver: Driver::Auto,
             spin: Duration::ZERO,
             steer_by_cpu: false,
+            share_port: false,
             http1: http1::Limits::default(),
-            body_bytes_max: 1024 * 1024,
+            body_bytes_max: None,
             write_stall_timeout: Duration::from_secs(30),
             write_bytes_per_second_min: 240,
             write_rate_grace: Duration::from_secs(60),

@@ -64,8 +64,8 @@ enum Waited {
     Draining,
 }
 
-/// Serves a connection to its end.
-pub(super) async fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) {
+/// Serves a connection to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
+pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
     let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
     let registration = server.register();
     let mut connection = Connection {
@@ -80,8 +80,11 @@ pub(super) async fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGu
         registration,
         _guard: guard,
     };
-    if connection.serve_requests().await == Ending::Linger {
-        connection.linger().await;
+    async move {
+        let connection = &mut connection;
+        if connection.serve_requests().await == Ending::Linger {
+            connection.linger().await;
+        }
     }
 }
 
@@ -221,8 +224,9 @@ impl Connection {
     }
 
     /// Sends one last response, if none has begun.
-    async fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
+    pub(super) async fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
         self.input.clear(&self.stream);
+        self.machine.close_after_response();
         let mut head = ResponseHead::new(status);
         let body = format!("{}: {why}\n", status.as_u16());
         head.headers.set(

@@ -1,7 +1,7 @@
 //! The server: bind → start shards → serve → drain, in that order on this page. The only module that names `squall_shards`.
 //!
 //! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
-//! each. [`shard`] is what a shard's connections share.
+//! each, and [`respond`] writes its response. [`shard`] is what a shard's connections share.
 
 mod accept;
 mod answer;
@@ -10,6 +10,7 @@ mod connection;
 mod input;
 mod options;
 mod progress;
+mod respond;
 mod shard;
 
 use std::fmt;
@@ -64,7 +65,7 @@ impl Server {
     /// Makes a server whose settings come from the command line (Tornado's `options`); `--help` lists them. Listens on
     /// `127.0.0.1:8888` unless `--listen` or a later [`listen`](Self::listen) says otherwise, and logs to standard error.
     ///
-    /// Ends the process on `--help`, `--version` and wrong arguments, after saying what is wrong.
+    /// Ends the process on `--help` and on wrong arguments, after saying what is wrong.
     pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self {
             config: options::from_command_line(),
@@ -129,7 +130,7 @@ impl Server {
         let shards = builder.build()?;
         let mut listeners = Vec::new();
         for address in &config.listen {
-            bind(address, &shards, config.steer_by_cpu, &mut listeners)?;
+            bind(address, &shards, config, &mut listeners)?;
         }
         if listeners.is_empty() {
             return Err(Error::new(
@@ -154,12 +155,15 @@ impl fmt::Debug for Server {
     }
 }
 
-fn bind(address: &ListenAddress, shards: &Shards, steer: bool, listeners: &mut Vec<Listeners>) -> Result {
+fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listeners: &mut Vec<Listeners>) -> Result {
     let count = shards.count();
     match address {
         ListenAddress::Tcp(address) => {
-            let bound = Listeners::bind_tcp(*address, count)?;
-            if steer {
+            let bound = match config.share_port {
+                true => Listeners::bind_tcp_shared(*address, count)?,
+                false => Listeners::bind_tcp(*address, count)?,
+            };
+            if config.steer_by_cpu {
                 bound.steer_by_cpu(shards.cpus())?;
             }
             listeners.push(bound);
@@ -257,7 +261,9 @@ async fn serve(
         application = application.trusted_proxies(proxies.clone());
     }
     let app = application.build()?;
-    app.set_body_bytes_max(config.body_bytes_max);
+    if let Some(bytes_max) = config.body_bytes_max {
+        app.set_body_bytes_max(bytes_max);
+    }
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
     let server = Rc::new(ShardServer::new(app, config, shard.clone()));

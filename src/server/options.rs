@@ -58,6 +58,9 @@ struct ServerOptions {
     /// Gives each new connection to the shard of the CPU that received it
     #[arg(long)]
     steer_by_cpu: bool,
+    /// Lets another process listen on the same address, for a rolling restart
+    #[arg(long)]
+    share_port: bool,
     /// Most connections of one shard; more wait in the kernel's backlog
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
@@ -72,9 +75,9 @@ struct ServerOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Size of requests, in bytes and numbers")]
 struct RequestOptions {
-    /// Largest content a handler reads whole; beyond it 413
-    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().body_bytes_max)]
-    max_body_bytes: u64,
+    /// Largest content; beyond it 413 [default: what the application says, else 1048576]
+    #[arg(long, value_name = "BYTES")]
+    max_body_bytes: Option<u64>,
     /// Largest head; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
@@ -153,6 +156,7 @@ impl Options {
             driver: server.driver,
             spin: server.spin.0,
             steer_by_cpu: server.steer_by_cpu,
+            share_port: server.share_port,
             http1: limits(&request, &pace),
             body_bytes_max: request.max_body_bytes,
             write_stall_timeout: pace.write_timeout.0,

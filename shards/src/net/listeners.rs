@@ -34,15 +34,29 @@ impl Listeners {
     /// Binds a TCP address once for each of `shards` shards (SO_REUSEPORT); the kernel spreads new connections over them. Port
     /// 0 takes a free port, the same for all. The backlog is as long as the kernel allows.
     ///
+    /// The address must be free: SO_REUSEPORT alone would let a second server of the same user in without a word, and the kernel
+    /// would give each half of the connections.
+    ///
     /// # Errors
     ///
     /// The address is in use, not of this machine, or not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
+        drop(tcp_socket(address, false).map_err(|error| BindError::new(address, error))?);
+        Self::bind_tcp_shared(address, shards)
+    }
+
+    /// As [`bind_tcp`](Self::bind_tcp), beside another process of the same user that has the address and shares it too: two
+    /// generations of a server during a rolling restart.
+    ///
+    /// # Errors
+    ///
+    /// As `bind_tcp`.
+    pub fn bind_tcp_shared(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let mut bound = address;
         let mut sockets = Vec::with_capacity(shards);
         for _ in 0..shards.max(1) {
-            let socket = tcp_socket(bound).map_err(failed)?;
+            let socket = tcp_socket(bound, true).map_err(failed)?;
             if bound.port() == 0
                 && let Some(found) = socket.local_addr().map_err(failed)?.as_socket()
             {
@@ -184,7 +198,7 @@ impl fmt::Display for LocalAddress {
     }
 }
 
-fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
+fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.cloexec(),
@@ -194,7 +208,7 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(reuse_port)?;
     // Accepted sockets inherit it: a response is whole when it is sent, so there is nothing to wait for.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;

@@ -77,7 +77,7 @@ impl fmt::Display for PreflightError {
         match self {
             Self::KernelTooOld { release, missing } => write!(
                 formatter,
-                "Linux {release} is too old for the io_uring driver ({missing} is missing); boot Linux {KERNEL_NEEDED} or later"
+                "Linux {release} is too old for the io_uring driver (it lacks {missing}); boot Linux {KERNEL_NEEDED} or later"
             ),
             Self::NotCompiledIn { release } => {
                 write!(formatter, "Linux {release} was built without io_uring; boot a kernel with CONFIG_IO_URING=y")

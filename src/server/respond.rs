@@ -1,0 +1,154 @@
+//! Writing a response into the connection's output, behind those of the requests before it.
+//!
+//! The usual response is there as a whole when its handler is done: a head and a little content, written without waiting for anything.
+//! Whatever waits, for a peer to take much content or for a stream to produce some, does so in a box, so that its state is no part of
+//! every connection's memory.
+
+use std::future::poll_fn;
+use std::task::Context;
+
+use super::answer::READ_AHEAD_BYTES_MAX;
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX};
+use crate::app::{App, Channel, Exchange, Flush, Outcome};
+use crate::http1::{BodyLength, SendError};
+use crate::message::{BodyStream, Method, ResponseHead, StatusCode};
+
+impl Connection {
+    /// Writes the outcome of a request.
+    pub(super) async fn respond(&mut self, app: &App, exchange: &mut Exchange, channel: &Channel) -> Flow {
+        self.begin_output();
+        // A handler may have dropped the future of its last flush; that goes first.
+        while let Some(flush) = channel.take_flush() {
+            self.write_flushed_head(&flush)?;
+            self.machine.send_data(&flush.data, &mut self.output).map_err(cut)?;
+            channel.flushed(flush.data, Ok(()));
+        }
+        let is_head = *exchange.head().method() == Method::HEAD;
+        let Outcome::Respond {
+            head,
+            body,
+            stream,
+            trailers,
+        } = exchange.outcome()
+        else {
+            return Err(Ending::Cut);
+        };
+        let length = match stream {
+            None => BodyLength::Known(body.len() as u64),
+            Some(_) => BodyLength::Unknown,
+        };
+        if let Some(head) = head
+            && let Err(error) = self.write_head(head, length)
+        {
+            tracing::error!(%error, "the response cannot be sent");
+            return Err(self
+                .last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent")
+                .await);
+        }
+        let stream = match stream {
+            // What answers HEAD says how GET would be answered, and is not drawn.
+            Some(stream) if is_head => {
+                app.discard(stream);
+                None
+            }
+            stream => stream,
+        };
+        if stream.is_none() && self.output.len() + body.len() <= OUTPUT_BYTES_MAX {
+            self.machine.send_data(body, &mut self.output).map_err(cut)?;
+        } else {
+            Box::pin(self.write_at_length(app, body, stream)).await?;
+        }
+        let trailers = (!trailers.is_empty()).then_some(trailers);
+        self.machine.send_end(trailers, &mut self.output).map_err(cut)
+    }
+
+    /// Writes a head that was flushed before the response was complete.
+    pub(super) fn write_flushed_head(&mut self, flush: &Flush) -> Flow {
+        let Some(head) = &flush.head else { return Ok(()) };
+        let length = flush.content_length.map_or(BodyLength::Unknown, BodyLength::Known);
+        self.write_head(head, length).map_err(cut)
+    }
+
+    fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Result<(), SendError> {
+        // Refused because of its size or its pace: the rest of the content is not worth reading.
+        let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
+        if is_refusal && !self.machine.is_request_complete() {
+            self.machine.close_after_response();
+        }
+        let date = self.server.date();
+        self.machine.send_head(head, length, &date, &mut self.output)
+    }
+
+    /// Writes content that does not fit one output buffer, or that comes as a stream.
+    async fn write_at_length(&mut self, app: &App, body: &[u8], stream: Option<BodyStream>) -> Flow {
+        self.input.stash(&self.stream);
+        self.write_pieces(body).await?;
+        match stream {
+            Some(stream) => self.write_stream(app, stream).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes content, sending what has gathered whenever a buffer is full.
+    async fn write_pieces(&mut self, mut content: &[u8]) -> Flow {
+        loop {
+            let room = OUTPUT_BYTES_MAX.saturating_sub(self.output.len());
+            let (piece, rest) = content.split_at(room.min(content.len()));
+            self.machine.send_data(piece, &mut self.output).map_err(cut)?;
+            if rest.is_empty() {
+                return Ok(());
+            }
+            content = rest;
+            self.send_output().await?;
+            self.begin_output();
+        }
+    }
+
+    /// Writes a stream as it comes: what is ready gathers, and leaves when the stream has nothing more for now.
+    async fn write_stream(&mut self, app: &App, mut stream: BodyStream) -> Flow {
+        loop {
+            let chunk = poll_fn(|cx| {
+                let chunk = app.poll_stream(&mut stream, cx);
+                if chunk.is_pending() {
+                    self.send_while_waiting(cx)?;
+                }
+                chunk.map(Ok::<_, Ending>)
+            });
+            match chunk.await? {
+                Some(Ok(chunk)) => self.write_pieces(&chunk).await?,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the stream of a response failed; the connection is cut");
+                    return Err(Ending::Cut);
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends what has gathered while a stream has nothing, and notices a peer that has gone.
+    fn send_while_waiting(&mut self, cx: &mut Context<'_>) -> Flow {
+        if self.stream.poll_sent(cx).map_err(|_| Ending::Cut)?.is_ready() && !self.output.is_empty() {
+            let output = std::mem::take(&mut self.output);
+            self.stream.start_send(output).map_err(|_| Ending::Cut)?;
+            self.begin_output();
+        }
+        while !self.input_ended && self.machine.is_request_complete() && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
+        {
+            match self.stream.poll_receive(cx).map_err(|_| Ending::Cut)? {
+                std::task::Poll::Ready(Some(received)) => {
+                    self.input.push(received, &self.stream);
+                    self.input.stash(&self.stream);
+                }
+                std::task::Poll::Ready(None) => self.input_ended = true,
+                std::task::Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The application has misused the response in a way that cannot be mended any more.
+pub(super) fn cut(error: SendError) -> Ending {
+    tracing::error!(%error, "the response cannot be completed; the connection is cut");
+    Ending::Cut
+}
