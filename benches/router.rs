@@ -12,6 +12,7 @@ use core::task::{Context as Task, Waker};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use squall::app::{BodyLength, Exchange, Outcome};
+use squall::message::TargetForm;
 use squall::prelude::*;
 
 async fn plaintext(cx: &mut Context) -> Result {
@@ -79,7 +80,9 @@ fn dispatch(criterion: &mut Criterion) {
     ] {
         let mut serve = || {
             let mut head = exchange.head_mut().rewrite();
-            head.bytes(target.as_bytes()).path(0..target.len(), None);
+            head.bytes(target.as_bytes())
+                .target(TargetForm::Origin, 0..target.len(), target)
+                .path(0..target.len(), None);
             channel.begin(BodyLength::Empty);
             let ready = pin!(app.respond(&mut exchange)).poll(&mut Task::from_waker(Waker::noop()));
             assert!(ready.is_ready());

@@ -12,6 +12,7 @@ use core::pin::pin;
 use core::task::{Context as Task, Waker};
 
 use squall::app::{App, BodyLength, Exchange, Outcome};
+use squall::message::TargetForm;
 use squall::prelude::*;
 
 struct Hello;
@@ -27,7 +28,9 @@ impl RequestHandler for Hello {
 /// Serves one request; gives its status, if the content is as expected.
 fn serve(app: &App, exchange: &mut Exchange, target: &str, content: &[u8]) -> StatusCode {
     let mut head = exchange.head_mut().rewrite();
-    head.bytes(target.as_bytes()).path(0..target.len(), None);
+    head.bytes(target.as_bytes())
+        .target(TargetForm::Origin, 0..target.len(), target)
+        .path(0..target.len(), None);
     exchange.channel().begin(BodyLength::Empty);
     let mut task = Task::from_waker(Waker::noop());
     assert!(pin!(app.respond(exchange)).poll(&mut task).is_ready());

@@ -256,7 +256,7 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the path and the query (without its `?`).
+    /// Sets the path and the query (without its `?`), which lie in the target set before.
     pub fn path(&mut self, path: core::ops::Range<usize>, query: Option<core::ops::Range<usize>>) -> &mut Self {
         self.head.path = span(path);
         self.head.query = query.map(span);
