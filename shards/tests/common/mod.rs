@@ -275,9 +275,9 @@ pub(crate) fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The CPU time this process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on every architecture of ours).
-pub(crate) fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+/// The CPU time a process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on every architecture of ours).
+pub(crate) fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name, in parentheses, may hold anything; after it, user and system time are the twelfth and thirteenth fields.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks: u64 = fields
