@@ -36,7 +36,7 @@ pub enum InheritedListener {
 ///
 /// # Errors
 ///
-/// [`InheritedError`] if `LISTEN_FDS` is not a number up to [`INHERITED_MAX`], or if one of the descriptors is not a
+/// [`InheritedError`] if `LISTEN_FDS` is not a number up to 1024, or if one of the descriptors is not a
 /// stream socket that listens. A server should not start then: its unit file is wrong.
 pub fn inherited_listeners() -> Result<Vec<InheritedListener>, InheritedError> {
     if let Ok(announced) = env::var("LISTEN_FDS") {

@@ -9,7 +9,7 @@ pub const SEND_PARTS_MAX: usize = 1024;
 /// Bytes to be sent, owned.
 #[derive(Debug)]
 pub enum SendBuffer {
-    /// A buffer of the caller's, taken back into the shard's pool ([`Shard::take_buffer`](crate::Shard::take_buffer)) once sent.
+    /// A buffer of the caller's, taken back into the shard's pool ([`Stream::take_buffer`](crate::Stream::take_buffer)) once sent.
     Owned(Vec<u8>),
     /// Shared bytes, such as one frame on its way to many sockets.
     Shared(Bytes),
