@@ -101,13 +101,13 @@ mod tests {
                     let (waiters, room) = (waiters.clone(), room.clone());
                     loom::thread::spawn(move || {
                         let woken = Arc::new(Woken::default());
-                        let has_room = || room.load(loom::sync::atomic::Ordering::Relaxed);
+                        let has_room = || room.load(Ordering::Relaxed);
                         let waits = !has_room() && waiters.register(&Waker::from(Arc::clone(&woken))) && !has_room();
                         (waits, woken)
                     })
                 })
                 .collect();
-            room.store(true, loom::sync::atomic::Ordering::Relaxed);
+            room.store(true, Ordering::Relaxed);
             waiters.wake_all();
             for sender in senders {
                 let (waits, woken) = sender.join().unwrap();

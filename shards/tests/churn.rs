@@ -120,7 +120,7 @@ struct Server {
 
 impl Server {
     fn connect(&self, number: usize) -> Box<dyn Client> {
-        if number % TCP_EVERY != 0 {
+        if !number.is_multiple_of(TCP_EVERY) {
             return Box::new(UnixStream::connect(&self.unix).unwrap());
         }
         // Every client port may linger for a minute, so they are those of many addresses.

@@ -597,9 +597,9 @@ fn an_idle_shard_does_nothing_at_all() {
     };
     for shard in 0..2 {
         let one_look = looks(shard).max(1);
-        let before = (running.statistics(shard), cpu_time());
+        let before = (running.statistics(shard), cpu_time(std::process::id()));
         thread::sleep(Duration::from_millis(500));
-        let after = (running.statistics(shard), cpu_time());
+        let after = (running.statistics(shard), cpu_time(std::process::id()));
         let enters = after.0.ring_enters - before.0.ring_enters;
         assert!(enters <= one_look + 1, "{enters} enters, one look takes {one_look}");
         assert!(

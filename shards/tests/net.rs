@@ -178,30 +178,33 @@ fn either_side_may_close_its_half_and_still_receive() {
     running.join().unwrap();
 }
 
+/// The bytes of a pattern in pieces, with nothing between them.
+fn in_pieces(length: usize, piece: usize) -> SendBuffer {
+    let whole = Bytes::from(pattern(length));
+    let parts: Vec<_> = (0..length)
+        .step_by(piece)
+        .flat_map(|start| [whole.slice(start..(start + piece).min(length)), Bytes::new()])
+        .collect();
+    assert!(parts.len() > SEND_PARTS_MAX);
+    parts.into()
+}
+
 /// The kernel takes far less at a time than is sent here, so every buffer goes out in many pieces.
 #[test]
 fn a_slow_reader_gets_every_byte_of_every_kind_of_buffer() {
     const MIB: usize = 1 << 20;
+    type MakeBuffer = fn(usize) -> SendBuffer;
     let _limit = time_limit();
-    let cut = |length, piece| -> SendBuffer {
-        let whole = Bytes::from(pattern(length));
-        let starts = (0..length).step_by(piece);
-        let parts: Vec<_> = starts
-            .flat_map(|start| [whole.slice(start..(start + piece).min(length)), Bytes::new()])
-            .collect();
-        assert!(parts.len() > SEND_PARTS_MAX);
-        parts.into()
-    };
-    let kinds: [(usize, fn(usize, &dyn Fn(usize, usize) -> SendBuffer) -> SendBuffer); 5] = [
-        (MIB, |length, _| pattern(length).into()),
-        (20 * MIB, |length, _| pattern(length).into()),
-        (20 * MIB, |length, _| Bytes::from(pattern(length)).into()),
-        (20 * MIB, |length, cut| cut(length, 4999)),
-        (MIB / 8, |length, cut| cut(length, 7)),
+    let kinds: [(usize, MakeBuffer); 5] = [
+        (MIB, |length| pattern(length).into()),
+        (20 * MIB, |length| pattern(length).into()),
+        (20 * MIB, |length| Bytes::from(pattern(length)).into()),
+        (20 * MIB, |length| in_pieces(length, 4999)),
+        (MIB / 8, |length| in_pieces(length, 7)),
     ];
-    for (length, make) in kinds {
+    for (length, buffer) in kinds {
         let (running, mut client) = with_stream(move |stream| async move {
-            stream.send(make(length, &cut)).await?;
+            stream.send(buffer(length)).await?;
             stream.send(b"end".to_vec()).await?;
             stream.flush().await?;
             assert_eq!(stream.sent_bytes(), length as u64 + 3);

@@ -275,9 +275,9 @@ pub(crate) fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The CPU time this process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on every architecture of ours).
-pub(crate) fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+/// The CPU time a process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on every architecture of ours).
+pub(crate) fn cpu_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     // The name, in parentheses, may hold anything; after it, user and system time are the twelfth and thirteenth fields.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks: u64 = fields
@@ -312,13 +312,14 @@ impl Drop for SocketPath {
 
 /// Bytes that tell their own position, so that a lost, doubled or moved one is seen: blocks of an odd length, each with its number.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    const BLOCK_BYTES: usize = 4093;
-    let block: Vec<u8> = (0..BLOCK_BYTES).map(|position| (position % 251) as u8).collect();
-    let mut bytes = Vec::with_capacity(length + BLOCK_BYTES);
-    while bytes.len() < length {
-        let number = (bytes.len() / BLOCK_BYTES).to_le_bytes();
-        bytes.extend_from_slice(&number);
-        bytes.extend_from_slice(&block[number.len()..]);
+    let filling: Vec<u8> = (0..=250).cycle().take(4085).collect();
+    let mut bytes = Vec::with_capacity(length + filling.len());
+    for number in 0u64.. {
+        if bytes.len() >= length {
+            break;
+        }
+        bytes.extend_from_slice(&number.to_le_bytes());
+        bytes.extend_from_slice(&filling);
     }
     bytes.truncate(length);
     bytes

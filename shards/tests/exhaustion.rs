@@ -1,0 +1,513 @@
+//! What runs out: descriptors, receive buffers, room in the completion queue, uninterrupted system calls. Nobody stalls, nothing
+//! is lost or mixed up, and all is well again once there is enough. Rows H01, H03 to H06.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests and their clients, on threads and in processes outside the shards"
+)]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::pin::pin;
+use std::process::{Child, ChildStdout, Stdio};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
+use squall_shards::{Builder, Listener, Listeners, Received, Shard, Stream, sleep, spawn_detached};
+
+use common::{
+    PATIENCE, Running, builder, child, child_role, cpu_time, echo, eventually, eventually_here, in_child, or_stopped,
+    pattern, poll_once, serve, time_limit,
+};
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+/// One shard that hands each connection to `handle`.
+fn server<F>(builder: Builder, handle: fn(Stream) -> F) -> (Running, SocketAddr)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    let running = Running::start(builder.build().unwrap(), move |_| {
+        let listeners = listeners.clone();
+        async move {
+            serve(listeners.open().unwrap(), handle).await;
+            Ok(())
+        }
+    });
+    (running, address)
+}
+
+/// Sends a byte and waits for it to come back.
+fn ping(client: &mut TcpStream) {
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+}
+
+const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\r\n";
+/// How many files the poor server may open: enough for some forty connections.
+const FILES: u64 = 64;
+const CLIENTS: usize = 200;
+
+/// What the poor server says of itself.
+#[derive(Debug)]
+struct Fares {
+    pauses: u64,
+    shed: u64,
+}
+
+/// A server in a process that may open few files, and a connection, made while there were some, to ask how it fares.
+struct PoorServer {
+    process: Child,
+    output: BufReader<ChildStdout>,
+    address: SocketAddr,
+    control: BufReader<TcpStream>,
+}
+
+impl PoorServer {
+    fn start(test: &str, role: &str) -> Self {
+        let mut command = child(test, role);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        let mut lines = output.by_ref().lines().map(Result::unwrap);
+        let address = lines
+            .find_map(|line| line.strip_prefix("serving ")?.parse().ok())
+            .unwrap();
+        let mut server = Self {
+            process,
+            output,
+            address,
+            control: BufReader::new(connect(address)),
+        };
+        assert_eq!(server.fares().pauses, 0);
+        server
+    }
+
+    fn fares(&mut self) -> Fares {
+        self.control.get_mut().write_all(b"?").unwrap();
+        let mut line = String::new();
+        self.control.read_line(&mut line).unwrap();
+        let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        Fares {
+            pauses: numbers[0],
+            shed: numbers[1],
+        }
+    }
+
+    /// The CPU time the server uses while nothing is asked of it but what waits in its backlog.
+    fn cpu_time_of_a_second(&self) -> Duration {
+        let before = cpu_time(self.process.id());
+        thread::sleep(Duration::from_secs(1));
+        cpu_time(self.process.id()) - before
+    }
+
+    /// Ends the server and sees that it was well to its end.
+    fn end(mut self) {
+        drop(self.control);
+        drop(self.process.stdin.take());
+        let mut printed = String::new();
+        self.output.read_to_string(&mut printed).unwrap();
+        assert!(self.process.wait().unwrap().success(), "{printed}");
+    }
+
+    /// The server's part: echoes, and answers `?` with how it fares, until its standard input ends.
+    fn serve(sheds: bool) {
+        let (current, maximum) = (Some(FILES), Some(FILES));
+        setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
+        let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        println!("\nserving {}", listeners.tcp_address().unwrap());
+        let running = Running::start(builder(1).build().unwrap(), move |shard| {
+            let listeners = listeners.clone();
+            async move {
+                let listener = Rc::new(listeners.open().unwrap());
+                if sheds {
+                    listener.shed_with(FAREWELL);
+                }
+                while let Some(stream) = or_stopped(&shard, listener.accept()).await {
+                    spawn_detached(Self::answer(stream?, Rc::clone(&listener)));
+                }
+                Ok(())
+            }
+        });
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        running.stop().unwrap();
+    }
+
+    async fn answer(stream: Stream, listener: Rc<Listener>) {
+        while let Ok(Some(received)) = stream.receive().await {
+            let mut answer = received.to_vec();
+            drop(received);
+            if answer == b"?" {
+                let (pauses, shed) = (Shard::current().statistics().accept_pauses, listener.shed_count());
+                answer = format!("{pauses} {shed}\n").into_bytes();
+            }
+            if stream.send(answer).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Far above what a server needs that waits, far below what one uses that spins: a whole second.
+const CPU_TIME_OF_A_WAIT: Duration = Duration::from_millis(250);
+
+#[test]
+fn without_descriptors_clients_are_told_and_connections_go_on() {
+    let test = "without_descriptors_clients_are_told_and_connections_go_on";
+    if child_role().is_some() {
+        return PoorServer::serve(true);
+    }
+    let _limit = time_limit();
+    let mut server = PoorServer::start(test, "sheds");
+    let clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    for mut client in &clients {
+        // Those that were turned away before they could say anything are not to fail here.
+        let _gone = client.write(b"x");
+    }
+    let mut served = Vec::new();
+    for mut client in clients {
+        let mut answer = Vec::new();
+        let mut first = [0];
+        client.read_exact(&mut first).unwrap();
+        if first == *b"x" {
+            served.push(client);
+            continue;
+        }
+        // After its farewell the connection ends: with a reset, if the client's bytes were not read.
+        let _reset = client.read_to_end(&mut answer);
+        assert_eq!([&first, &answer[..]].concat(), FAREWELL);
+    }
+    let fares = server.fares();
+    assert!((20..64).contains(&served.len()), "{} were served", served.len());
+    assert_eq!(fares.shed, (CLIENTS - served.len()) as u64);
+    assert!(fares.pauses > 0);
+
+    served.iter_mut().for_each(ping);
+    let more: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    let cpu = server.cpu_time_of_a_second();
+    assert!(cpu < CPU_TIME_OF_A_WAIT, "{cpu:?}");
+    served.iter_mut().for_each(ping);
+
+    // Everybody leaves, and there is room again.
+    drop((served, more));
+    let serves = || {
+        let mut client = connect(server.address);
+        let answered = client.write_all(b"x").and_then(|()| client.read_exact(&mut [0; 1]));
+        answered.is_ok()
+    };
+    eventually(serves, || "a client is served".to_owned());
+    let mut clients: Vec<_> = (0..20).map(|_| connect(server.address)).collect();
+    clients.iter_mut().for_each(ping);
+    drop(clients);
+    server.end();
+}
+
+/// Without a farewell they wait in the backlog, and each connection that ends makes room for one of them at once.
+#[test]
+fn without_descriptors_clients_wait_for_those_that_leave() {
+    let test = "without_descriptors_clients_wait_for_those_that_leave";
+    if child_role().is_some() {
+        return PoorServer::serve(false);
+    }
+    let _limit = time_limit();
+    let mut server = PoorServer::start(test, "waits");
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
+    for client in &mut clients {
+        client.write_all(b"x").unwrap();
+    }
+    let before = server.fares();
+    assert!(before.pauses > 0);
+    let cpu = server.cpu_time_of_a_second();
+    assert!(cpu < CPU_TIME_OF_A_WAIT, "{cpu:?}");
+    // The pauses have become long by now; if nobody looked before they end, the rest would take minutes.
+    let start = Instant::now();
+    for mut client in clients {
+        client.read_exact(&mut [0]).unwrap();
+    }
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(server.fares().shed, 0);
+    server.end();
+}
+
+/// Eight buffers of 256 bytes for two hundred clients who all send at once: a receive that finds none is tried again.
+#[test]
+fn with_hardly_any_receive_buffers_everybody_is_served() {
+    const THREADS: usize = 4;
+    let _limit = time_limit();
+    let (running, address) = server(builder(1).receive_buffers(8, 256), echo);
+    let clients: Vec<_> = (0..THREADS)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut clients: Vec<_> = (0..CLIENTS / THREADS).map(|_| connect(address)).collect();
+                let burst = pattern(5_000);
+                for _ in 0..4 {
+                    for client in &mut clients {
+                        client.write_all(&burst).unwrap();
+                    }
+                    for client in &mut clients {
+                        let mut echoed = vec![0; burst.len()];
+                        client.read_exact(&mut echoed).unwrap();
+                        assert!(echoed == burst);
+                    }
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|clients| clients.join().unwrap());
+    let after = running.eventually(0, "everything is given back", |now| {
+        now.streams == 0 && now.receive_buffers_available == 8
+    });
+    assert!(after.receives_parked > 0, "there were too few buffers: {after:?}");
+    running.stop().unwrap();
+}
+
+/// A task that keeps what it has received takes no buffer from anybody else for long: the others receive into their own memory.
+#[test]
+fn a_hoarder_of_receive_buffers_does_not_stall_others() {
+    thread_local! {
+        static HOARD: RefCell<Vec<Received>> = const { RefCell::new(Vec::new()) };
+    }
+    async fn hoard_or_echo(stream: Stream) {
+        let Ok(Some(first)) = stream.receive().await else {
+            return;
+        };
+        if first.starts_with(b"hoard") {
+            HOARD.with_borrow_mut(|hoard| hoard.push(first));
+            while let Ok(Some(received)) = stream.receive().await {
+                HOARD.with_borrow_mut(|hoard| hoard.push(received));
+            }
+            return;
+        }
+        let bytes = first.to_vec();
+        drop(first);
+        if stream.send(bytes).await.is_ok() {
+            echo(stream).await;
+        }
+    }
+    let _limit = time_limit();
+    let (running, address) = server(builder(1).receive_buffers(8, 256), hoard_or_echo);
+    let mut hoarder = connect(address);
+    hoarder.write_all(&b"hoard".repeat(1_000)).unwrap();
+    running.eventually(0, "every buffer is hoarded", |now| now.receive_buffers_available == 0);
+    let mut clients: Vec<_> = (0..50).map(|_| connect(address)).collect();
+    for number in 0..4 {
+        for client in &mut clients {
+            client.write_all(&pattern(1_000 + number)).unwrap();
+        }
+        for client in &mut clients {
+            let mut echoed = vec![0; 1_000 + number];
+            client.read_exact(&mut echoed).unwrap();
+            assert!(echoed == pattern(1_000 + number));
+        }
+    }
+    assert!(running.statistics(0).receives_plain >= 50);
+    assert_eq!(running.statistics(0).receive_buffers_available, 0);
+    drop((hoarder, clients));
+    running.eventually(0, "the connections are gone", |now| now.streams == 0);
+    let hoarded = running.on(0, || async {
+        HOARD.take().iter().map(|received| received.len()).sum::<usize>()
+    });
+    assert_eq!(hoarded, 5_000);
+    running.eventually(0, "the buffers are back", |now| now.receive_buffers_available == 8);
+    running.stop().unwrap();
+}
+
+/// One connection's task does not read for a while: what the kernel received meanwhile into shared buffers and, when those had run
+/// out, into the connection's own comes out in the order in which it came in.
+#[test]
+fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
+    async fn read_late(stream: Stream) {
+        assert!(poll_once(&mut pin!(stream.receive())).await.is_none());
+        let plain = || Shard::current().statistics().receives_plain;
+        let before = plain();
+        eventually_here("a receive into memory of its own", || plain() > before).await;
+        let mut received = Vec::new();
+        while let Ok(Some(bytes)) = stream.receive().await {
+            received.extend_from_slice(&bytes);
+            drop(bytes);
+            // The kernel gets its chance with the buffer just given back.
+            sleep(Duration::from_micros(200)).await;
+        }
+        let right = received == pattern(received.len());
+        stream
+            .send(format!("{} {right}", received.len()).into_bytes())
+            .await
+            .unwrap();
+        stream.flush().await.unwrap();
+    }
+    let _limit = time_limit();
+    let (running, address) = server(builder(1).receive_buffers(8, 64), read_late);
+    let mut client = connect(address);
+    client.write_all(&pattern(20_000)).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "20000 true");
+    running.stop().unwrap();
+}
+
+/// A connection whose task does not read holds a bounded number of buffers, and loses nothing for it.
+#[test]
+fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
+    const QUOTA: u16 = 8;
+    const BYTES: usize = 1 << 20;
+    /// What a multishot receive has taken before its cancellation reaches it: one burst of the kernel's (`MULTISHOT_MAX_RETRY`).
+    const BURST: usize = 32;
+    thread_local! {
+        static READ: Cell<bool> = const { Cell::new(false) };
+    }
+    async fn read_when_told(stream: Stream) {
+        assert!(poll_once(&mut pin!(stream.receive())).await.is_none());
+        eventually_here("the word to read", || READ.get()).await;
+        let mut received = Vec::new();
+        while let Ok(Some(bytes)) = stream.receive().await {
+            received.extend_from_slice(&bytes);
+        }
+        let right = received == pattern(BYTES);
+        stream.send(format!("{right}").into_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    let _limit = time_limit();
+    let settings = builder(1)
+        .receive_buffers(256, 512)
+        .receive_buffers_per_stream_max(QUOTA);
+    let (running, address) = server(settings, read_when_told);
+    let client = connect(address);
+    let writer = thread::spawn({
+        let mut client = client.try_clone().unwrap();
+        move || {
+            client.write_all(&pattern(BYTES)).unwrap();
+            client.shutdown(std::net::Shutdown::Write).unwrap();
+        }
+    });
+    let held = |now: &squall_shards::Statistics| 256 - now.receive_buffers_available;
+    let over = running.eventually(0, "the receive is cancelled", |now| now.receives_over_quota > 0);
+    assert!(held(&over) >= usize::from(QUOTA), "{over:?}");
+    for _ in 0..50 {
+        let now = running.statistics(0);
+        assert!(held(&now) < usize::from(QUOTA) + BURST, "{now:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+    running.on(0, || async { READ.set(true) });
+    let mut answer = String::new();
+    (&client).read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "true");
+    writer.join().unwrap();
+    drop(client);
+    running.eventually(0, "everything is given back", |now| held(now) == 0 && now.streams == 0);
+    running.stop().unwrap();
+}
+
+/// Row H05: far more completions at once than the queue holds; the kernel keeps the rest, and we ask for them.
+#[test]
+fn a_completion_queue_that_overflows_loses_nothing() {
+    let _limit = time_limit();
+    let (running, address) = server(builder(1).submission_entries(8), echo);
+    let mut clients: Vec<_> = (0..10).map(|_| connect(address)).collect();
+    clients.iter_mut().for_each(ping);
+    for _ in 0..5 {
+        let (blocked, is_blocked) = channel();
+        let (go_on, went_on) = channel::<()>();
+        let remote = running.remote.clone();
+        let blocking = thread::spawn(move || {
+            common::block_on(remote.invoke_on(squall_shards::ShardId::FIRST, move || async move {
+                blocked.send(()).unwrap();
+                went_on.recv().unwrap();
+            }))
+            .unwrap();
+        });
+        is_blocked.recv().unwrap();
+        // The shard stands still while all this comes in.
+        clients.extend((0..300).map(|_| connect(address)));
+        for client in &mut clients {
+            client.write_all(&pattern(3_000)).unwrap();
+        }
+        go_on.send(()).unwrap();
+        blocking.join().unwrap();
+        for client in &mut clients {
+            let mut echoed = vec![0; 3_000];
+            client.read_exact(&mut echoed).unwrap();
+            assert!(echoed == pattern(3_000));
+        }
+        clients.truncate(10);
+    }
+    let after = running.eventually(0, "the others are gone", |now| now.streams == 10);
+    assert_eq!(after.accepted, 10 + 5 * 300);
+    assert!(after.completion_overflows > 0, "{after:?}");
+    running.stop().unwrap();
+}
+
+/// Row H06: a signal a millisecond, all to the shard's thread, interrupts its system calls and nothing else.
+#[test]
+fn a_storm_of_signals_disturbs_nobody() {
+    let test = "a_storm_of_signals_disturbs_nobody";
+    if child_role().is_none() {
+        return in_child(test, "is signalled");
+    }
+    let _limit = time_limit();
+    // A handler that does next to nothing; without one, the signal would end the process.
+    let signalled = Arc::new(AtomicUsize::new(0));
+    signal_hook::flag::register_usize(signal_hook::consts::SIGUSR1, Arc::clone(&signalled), 1).unwrap();
+    let (running, address) = server(builder(1), echo);
+    // The kernel hands a process's signal to the thread it was addressed by, if that takes signals.
+    let thread = running.on(0, || async { rustix::thread::gettid().as_raw_nonzero().get() });
+    let thread = Pid::from_raw(thread).unwrap();
+    let calm = Arc::new(AtomicBool::new(false));
+    let storm = thread::spawn({
+        let calm = Arc::clone(&calm);
+        move || {
+            let mut signals = 0;
+            while !calm.load(Ordering::Relaxed) {
+                kill_process(thread, Signal::USR1).unwrap();
+                signals += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+            signals
+        }
+    });
+    let mut clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
+    for _ in 0..50 {
+        for client in &mut clients {
+            client.write_all(&pattern(3_000)).unwrap();
+        }
+        for client in &mut clients {
+            let mut echoed = vec![0; 3_000];
+            client.read_exact(&mut echoed).unwrap();
+            assert!(echoed == pattern(3_000));
+        }
+    }
+    // An idle shard is woken by each and goes back to sleep; its sleeps end no sooner for it.
+    let before = running.statistics(0);
+    let slept = running.on(0, || async {
+        let start = Instant::now();
+        sleep(Duration::from_millis(300)).await;
+        start.elapsed()
+    });
+    assert!(slept >= Duration::from_millis(300), "{slept:?}");
+    let interrupted = running.statistics(0).ring_enters - before.ring_enters;
+    calm.store(true, Ordering::Relaxed);
+    let signals: u64 = storm.join().unwrap();
+    assert!(signals >= 100 && interrupted >= 20, "{interrupted} of {signals}");
+    assert_eq!(signalled.load(Ordering::Relaxed), 1, "the handler was there");
+    drop(clients);
+    running.eventually(0, "all are gone", |now| now.streams == 0);
+    running.stop().unwrap();
+}
