@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Shard, ShardId, Shards, Stop, Stopper,
+    BindError, Builder, Closing, InheritedListener, Listeners, Remote, Shard, ShardId, Shards, Stop, Stopper,
     inherited_listeners, sleep, spawn_local,
 };
 
@@ -209,6 +209,12 @@ impl BoundServer {
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.shards.stopper()
+    }
+
+    /// Something to run closures on the shards with, from any thread.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        self.shards.remote()
     }
 
     /// Serves until it is stopped.
