@@ -111,7 +111,8 @@ impl Builder {
         self
     }
 
-    /// How many received buffers one connection may hold unread, 16 by default, before it is not received from any more.
+    /// How many received buffers one connection may hold unread, 16 by default, before it is not received from any more. What the
+    /// kernel has taken for it before it hears of that, at most a quarter of all buffers, comes on top.
     #[must_use]
     pub fn receive_buffers_per_stream_max(mut self, count: u16) -> Self {
         self.ring.receive_buffers_per_stream_max = count;

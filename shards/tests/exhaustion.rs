@@ -369,8 +369,9 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
 fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     const QUOTA: u16 = 8;
     const BYTES: usize = 1 << 20;
-    /// What a multishot receive has taken before its cancellation reaches it: one burst of the kernel's (`MULTISHOT_MAX_RETRY`).
-    const BURST: usize = 32;
+    const BUFFERS: u16 = 256;
+    /// What the kernel may have taken for it before the cancellation reaches it: all that was published, a quarter.
+    const BURST: usize = BUFFERS as usize / 4;
     thread_local! {
         static READ: Cell<bool> = const { Cell::new(false) };
     }
@@ -387,7 +388,7 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     }
     let _limit = time_limit();
     let settings = builder(1)
-        .receive_buffers(256, 512)
+        .receive_buffers(BUFFERS, 512)
         .receive_buffers_per_stream_max(QUOTA);
     let (running, address) = server(settings, read_when_told);
     let client = connect(address);
@@ -398,12 +399,12 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
             client.shutdown(std::net::Shutdown::Write).unwrap();
         }
     });
-    let held = |now: &squall_shards::Statistics| 256 - now.receive_buffers_available;
+    let held = |now: &squall_shards::Statistics| usize::from(BUFFERS) - now.receive_buffers_available;
     let over = running.eventually(0, "the receive is cancelled", |now| now.receives_over_quota > 0);
     assert!(held(&over) >= usize::from(QUOTA), "{over:?}");
     for _ in 0..50 {
         let now = running.statistics(0);
-        assert!(held(&now) < usize::from(QUOTA) + BURST, "{now:?}");
+        assert!(held(&now) <= usize::from(QUOTA) + BURST, "{now:?}");
         thread::sleep(Duration::from_millis(1));
     }
     running.on(0, || async { READ.set(true) });

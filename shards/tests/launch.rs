@@ -14,7 +14,8 @@ mod common;
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -27,9 +28,9 @@ use std::thread;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-use squall_shards::{LaunchError, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now};
+use squall_shards::{LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now};
 
-use common::{builder, child, child_role, in_child, printed, time_limit};
+use common::{Running, builder, child, child_role, in_child, printed, time_limit};
 
 #[test]
 fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
@@ -338,6 +339,38 @@ fn the_first_signal_stops_gracefully_and_the_second_one_now() {
             assert!(process.wait().unwrap().success());
         }
     }
+}
+
+/// Row H21: a process that is started while shards serve gets none of their rings, listeners and connections.
+#[test]
+fn a_process_started_meanwhile_inherits_no_descriptor() {
+    let test = "a_process_started_meanwhile_inherits_no_descriptor";
+    if child_role().is_none() {
+        return in_child(test, "starts a process");
+    }
+    let inherited = || {
+        let listed = std::process::Command::new("ls").arg("/proc/self/fd").output().unwrap();
+        assert!(listed.status.success(), "{}", printed(&listed));
+        String::from_utf8(listed.stdout).unwrap()
+    };
+    let before = inherited();
+    let listeners = Listeners::bind_tcp((std::net::Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    let shards = builder(2).stop_on_signals(true).build().unwrap();
+    let running = Running::start(shards, move |_| {
+        let listener = listeners.open().unwrap();
+        async move {
+            common::serve(listener, common::echo).await;
+            Ok(())
+        }
+    });
+    let mut clients: Vec<_> = (0..20).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        client.write_all(b"x").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+    }
+    assert_eq!(inherited(), before);
+    running.stop().unwrap();
 }
 
 fn limit(resource: Resource, amount: u64) {

@@ -13,6 +13,7 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::io::{Read as _, Write as _};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -303,32 +304,35 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
         running.join().unwrap();
         let asked: Result<(), _> = block_on(remote.invoke_on(ShardId::FIRST, || async {}));
         assert_eq!(asked, Err(InvokeError::NotSent(ShardId::FIRST)));
-        assert!(sender.try_send(ShardId::new(1), letter).is_err());
+        assert!(sender.try_send(ShardId::new(1), Arc::clone(&letter)).is_err());
+        drop((sender, mesh));
+        assert_eq!(Arc::strong_count(&letter), 1, "every copy was dropped once");
     }
 }
 
 /// Each ping ends a sleep of the shard, each pong one of the thread: a lost wake-up would be a hang.
 #[test]
 fn no_wake_up_is_lost_between_a_shard_and_a_thread_outside() {
-    const ROUNDS: usize = 100_000;
     let _limit = time_limit();
-    let shards = builder(1).build().unwrap();
-    let mesh: Mesh<usize> = shards.mesh(1);
-    let sender = mesh.sender();
-    let (answer, answers) = channel();
-    let running = Running::start(shards, move |shard| {
-        let (mesh, answer) = (mesh.clone(), answer.clone());
-        async move {
-            mesh.receive(move |_, number| answer.send(number).unwrap());
-            shard.stopping(Stop::Graceful).await;
-            Ok(())
+    for (rounds, spin) in [(100_000, Duration::ZERO), (10_000, Duration::from_micros(50))] {
+        let shards = builder(1).spin(spin).build().unwrap();
+        let mesh: Mesh<usize> = shards.mesh(1);
+        let sender = mesh.sender();
+        let (answer, answers) = channel();
+        let running = Running::start(shards, move |shard| {
+            let (mesh, answer) = (mesh.clone(), answer.clone());
+            async move {
+                mesh.receive(move |_, number| answer.send(number).unwrap());
+                shard.stopping(Stop::Graceful).await;
+                Ok(())
+            }
+        });
+        for number in 0..rounds {
+            sender.try_send(ShardId::FIRST, number).unwrap();
+            assert_eq!(answers.recv_timeout(PATIENCE), Ok(number));
         }
-    });
-    for number in 0..ROUNDS {
-        sender.try_send(ShardId::FIRST, number).unwrap();
-        assert_eq!(answers.recv_timeout(PATIENCE), Ok(number));
+        running.stop().unwrap();
     }
-    running.stop().unwrap();
 }
 
 /// The same by wakers instead of messages, from several threads to several tasks at once.
@@ -380,6 +384,35 @@ fn no_wake_up_of_a_task_is_lost_when_other_threads_wake_it() {
         })
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+    running.stop().unwrap();
+}
+
+/// Tasks that are always ready to run share the shard with its sockets, its mail and its timers.
+#[test]
+fn tasks_that_never_wait_starve_nobody() {
+    let _limit = time_limit();
+    let listeners = squall_shards::Listeners::bind_tcp(([127, 0, 0, 1], 0).into(), 1).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let listener = listeners.open().unwrap();
+        async move {
+            for _ in 0..10 {
+                spawn_detached(async {
+                    loop {
+                        yield_now().await;
+                    }
+                });
+            }
+            common::serve(listener, common::echo).await;
+            Ok(())
+        }
+    });
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    for _ in 0..20 {
+        client.write_all(b"x").unwrap();
+        client.read_exact(&mut [0]).unwrap();
+        running.on(0, || sleep(Duration::from_millis(1)));
+    }
     running.stop().unwrap();
 }
 

@@ -475,7 +475,8 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
                 while shard.statistics().listeners > 0 {
                     squall_shards::sleep(Duration::from_millis(1)).await;
                 }
-                assert!(TcpStream::connect(address).is_err(), "the listener is closed");
+                // A process that another test has just forked may hold a copy of it for a moment.
+                common::eventually_here("the listener is closed", || TcpStream::connect(address).is_err()).await;
                 while shard.statistics().streams > 0 {
                     squall_shards::sleep(Duration::from_millis(1)).await;
                 }
@@ -532,13 +533,20 @@ fn a_stream_made_elsewhere_is_taken_over() {
         running.on(0, move || async move {
             spawn_detached(echo(Stream::from_socket(OwnedFd::from(ours))));
         });
-        let before = running.statistics(0).ring_enters;
         let mut theirs = UnixStream::from(OwnedFd::from(theirs));
-        theirs.write_all(b"x").unwrap();
-        theirs.read_exact(&mut [0]).unwrap();
+        for _ in 0..2 {
+            theirs.write_all(b"x").unwrap();
+            theirs.read_exact(&mut [0]).unwrap();
+        }
+        // It waits for the next byte and does not ask for it again and again.
+        let before = running.statistics(0).ring_enters;
+        thread::sleep(Duration::from_millis(50));
+        assert!(
+            running.statistics(0).ring_enters - before < 10,
+            "nonblocking: {nonblocking}"
+        );
         drop(theirs);
-        let after = running.eventually(0, "closed", |now| now.streams == 0);
-        assert!(after.ring_enters - before < 1000, "it waits, it does not spin");
+        running.eventually(0, "closed", |now| now.streams == 0);
         running.stop().unwrap();
     }
 }
@@ -559,8 +567,9 @@ fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
     running.stop().unwrap();
-    // std's listener does not share the port, so this fails as long as anybody else listens on it.
-    drop(TcpListener::bind(address).unwrap());
+    // std's listener does not share the port, so this fails as long as anybody else listens on it: a process that another test
+    // has just forked may, for a moment.
+    common::eventually(|| TcpListener::bind(address).is_ok(), || format!("{address} is free"));
 }
 
 #[test]
