@@ -55,6 +55,7 @@ pub mod preflight;
 mod ring;
 mod shard;
 mod signal;
+mod stall;
 mod statistics;
 #[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;

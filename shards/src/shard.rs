@@ -17,6 +17,7 @@ use crate::inbox::Inbox;
 use crate::invoke::Invocations;
 use crate::mesh::Mailboxes;
 use crate::signal::Stop;
+use crate::stall::Stalls;
 use crate::task::Tasks;
 use crate::timer::Timers;
 
@@ -131,6 +132,8 @@ impl Shard {
         let mut statistics = self.context.reactor.statistics();
         statistics.tasks = self.context.tasks.len();
         statistics.timers = self.context.timers.len();
+        statistics.stalls = self.context.stalls.count();
+        statistics.longest_stall = self.context.stalls.longest();
         statistics
     }
 }
@@ -180,6 +183,7 @@ pub(crate) struct ShardContext {
     mailboxes: Mailboxes,
     pool: BlockingPool,
     invocations: Invocations,
+    stalls: Stalls,
     now: Cell<Instant>,
     stop_seen: Cell<Option<Stop>>,
     /// One waker for each [`Shard::stopping`] that has been polled and is alive.
@@ -205,6 +209,7 @@ impl ShardContext {
             mailboxes: Mailboxes::default(),
             pool,
             invocations,
+            stalls: Stalls::default(),
             now: Cell::new(now),
             stop_seen: Cell::new(None),
             stop_waiters: RefCell::default(),
@@ -251,6 +256,10 @@ impl ShardContext {
 
     pub(crate) fn invocations(&self) -> &Invocations {
         &self.invocations
+    }
+
+    pub(crate) fn stalls(&self) -> &Stalls {
+        &self.stalls
     }
 
     pub(crate) fn now(&self) -> Instant {

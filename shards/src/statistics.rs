@@ -28,6 +28,10 @@ pub struct Statistics {
     pub receives_plain: u64,
     /// Receives cancelled because a connection held as many buffers as it may.
     pub receives_over_quota: u64,
+    /// Turns in which tasks kept the shard from its sockets for 25 ms or more.
+    pub stalls: u64,
+    /// The longest of them.
+    pub longest_stall: std::time::Duration,
     /// Completions that belonged to nobody.
     pub completions_stale: u64,
     /// Turns in which the completion queue had overflowed. The kernel keeps what overflows; nothing is lost.

@@ -155,6 +155,8 @@ impl Ring {
         crate::Statistics {
             tasks: 0,
             timers: 0,
+            stalls: 0,
+            longest_stall: std::time::Duration::ZERO,
             streams: self.streams.borrow().len(),
             listeners: self.listeners.borrow().len(),
             receive_buffers_available: buffers.available(),

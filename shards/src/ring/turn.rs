@@ -31,6 +31,9 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, ring: &Ring, finished: &dyn 
             yield_now().await;
             passes += 1;
         }
+        if passes > 0 {
+            shard.stalls().note(shard.id(), shard.now(), crate::clock::now());
+        }
         if shard.inbox().bell().take_mail() {
             shard.deliver_mail();
         }
