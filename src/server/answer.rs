@@ -9,15 +9,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use super::progress::Progress;
-use super::respond::cut;
 use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
 use crate::http1::Event;
 use crate::message::RequestHead;
-
-/// How much is read ahead of a handler that has its whole request and is still thinking, to notice that the peer has gone.
-pub(super) const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// A flush that the handler waits for. In a box, so that connections whose handlers never flush have no room for one.
 struct Flushing {
@@ -167,32 +163,14 @@ impl Connection {
         Ok(false)
     }
 
-    /// Notices that the peer has gone while the handler is thinking. Requests that follow are kept for later, up to a bound.
+    /// Tells the handler that the peer has finished or gone while it was thinking; true if there was something to tell.
     fn watch_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> bool {
-        if !self.machine.is_request_complete() || self.input_ended {
-            return false;
+        match self.poll_peer(cx) {
+            Poll::Ready(PeerNews::Finished) => channel.peer_finished(),
+            Poll::Ready(PeerNews::Gone) => channel.close(),
+            Poll::Pending => return false,
         }
-        while self.input.bytes().len() < READ_AHEAD_BYTES_MAX {
-            match self.stream.poll_receive(cx) {
-                Poll::Ready(Ok(Some(received))) => {
-                    self.input.push(received, &self.stream);
-                    self.input.stash(&self.stream);
-                }
-                Poll::Ready(Ok(None)) => {
-                    // It may have closed only its sending half, and wait for the answer.
-                    self.input_ended = true;
-                    channel.peer_finished();
-                    return true;
-                }
-                Poll::Ready(Err(_)) => {
-                    self.input_ended = true;
-                    channel.close();
-                    return true;
-                }
-                Poll::Pending => return false,
-            }
-        }
-        false
+        true
     }
 
     /// Sends what the handler flushes; true when a flush has been taken by the kernel, so that the handler can go on.

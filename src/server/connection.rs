@@ -17,7 +17,7 @@ use super::input::Input;
 use super::progress::Progress;
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use crate::app::{Exchange, Peer};
-use crate::http1::{self, BodyLength, Event, Next, ParseError};
+use crate::http1::{self, BodyLength, Event, Next, ParseError, SendError};
 use crate::message::{ResponseHead, StatusCode};
 
 /// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
@@ -25,6 +25,9 @@ pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// After a send of more than this, the connection waits for the peer to take it before it waits for the next request.
 const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
+
+/// How much is read ahead of a request that is still being answered, to notice that the peer has gone.
+const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
@@ -51,6 +54,15 @@ pub(super) enum Ending {
     Linger,
     /// The peer must not take what it got for the whole, or is not worth waiting for.
     Cut,
+}
+
+/// What is learnt of a peer whose request is being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PeerNews {
+    /// It will send no more; it may have closed only its sending half, and wait for the answer.
+    Finished,
+    /// It has reset the connection.
+    Gone,
 }
 
 /// The way of a function that may find that the connection is at its end.
@@ -290,6 +302,29 @@ impl Connection {
         }
     }
 
+    /// Looks for news of the peer while its request is being answered. What it sends meanwhile is kept for later, up to a bound.
+    pub(super) fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<PeerNews> {
+        let is_watched = self.machine.is_request_complete() && !self.input_ended;
+        while is_watched && self.input.bytes().len() < READ_AHEAD_BYTES_MAX {
+            match self.stream.poll_receive(cx) {
+                Poll::Ready(Ok(Some(received))) => {
+                    self.input.push(received, &self.stream);
+                    self.input.stash(&self.stream);
+                }
+                Poll::Ready(ended) => {
+                    self.input_ended = true;
+                    return Poll::Ready(if ended.is_ok() {
+                        PeerNews::Finished
+                    } else {
+                        PeerNews::Gone
+                    });
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Pending
+    }
+
     /// Who the peer is; asked of the kernel once.
     pub(super) fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| {
@@ -330,4 +365,10 @@ impl Connection {
             }
         }
     }
+}
+
+/// The application has misused the response in a way that cannot be mended any more.
+pub(super) fn cut(error: SendError) -> Ending {
+    tracing::error!(%error, "the response cannot be completed; the connection is cut");
+    Ending::Cut
 }

@@ -5,10 +5,9 @@
 //! every connection's memory.
 
 use std::future::poll_fn;
-use std::task::Context;
+use std::task::{Context, Poll};
 
-use super::answer::READ_AHEAD_BYTES_MAX;
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, SendError};
 use crate::message::{BodyStream, Method, ResponseHead, StatusCode};
@@ -132,23 +131,9 @@ impl Connection {
             self.stream.start_send(output).map_err(|_| Ending::Cut)?;
             self.begin_output();
         }
-        while !self.input_ended && self.machine.is_request_complete() && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
-        {
-            match self.stream.poll_receive(cx).map_err(|_| Ending::Cut)? {
-                std::task::Poll::Ready(Some(received)) => {
-                    self.input.push(received, &self.stream);
-                    self.input.stash(&self.stream);
-                }
-                std::task::Poll::Ready(None) => self.input_ended = true,
-                std::task::Poll::Pending => break,
-            }
+        match self.poll_peer(cx) {
+            Poll::Ready(PeerNews::Gone) => Err(Ending::Cut),
+            Poll::Ready(PeerNews::Finished) | Poll::Pending => Ok(()),
         }
-        Ok(())
     }
-}
-
-/// The application has misused the response in a way that cannot be mended any more.
-pub(super) fn cut(error: SendError) -> Ending {
-    tracing::error!(%error, "the response cannot be completed; the connection is cut");
-    Ending::Cut
 }
