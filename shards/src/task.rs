@@ -124,6 +124,8 @@ pin_project! {
         future: Option<F>,
         task: Arc<TaskWaker>,
         waker: Waker,
+        // glommio's waker stands in the shard's table.
+        has_waker: bool,
         shard: Rc<ShardContext>,
     }
 
@@ -149,7 +151,9 @@ impl<F: Future<Output = ()>> Future for Task<F> {
             this.task.scheduled.store(false, Ordering::Relaxed);
             tasks.runnable.set(tasks.runnable.get().saturating_sub(1));
         }
-        if let Some(slot @ None) = tasks.wakers.borrow_mut().get_mut(this.task.key) {
+        if !std::mem::replace(this.has_waker, true)
+            && let Some(slot) = tasks.wakers.borrow_mut().get_mut(this.task.key)
+        {
             *slot = Some(cx.waker().clone());
         }
         let mut future = this.future;
@@ -220,6 +224,7 @@ pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
         future: Some(future),
         task,
         waker,
+        has_waker: false,
         shard: Rc::clone(&shard),
     });
 }

@@ -151,7 +151,10 @@ impl Channel {
         let wakers = (self.incoming.borrow_mut().reset(), self.outgoing.borrow_mut().reset());
         drop(wakers);
         let wakers = self.presence.borrow_mut().next_request();
-        wake(wakers.into_iter().flatten());
+        // Nearly always nobody; this is on the way of every request.
+        if !wakers.is_empty() {
+            wake(wakers.into_iter().flatten());
+        }
     }
 
     /// What the head announced.
