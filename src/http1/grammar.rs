@@ -192,7 +192,7 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     }
     let mut rest = bytes;
     loop {
-        let Some(end) = rest.iter().position(|byte| !stands_for_itself(*byte)) else {
+        let Some(end) = rest.iter().position(|&byte| !stands_for_itself(byte)) else {
             return true;
         };
         match rest.get(end..) {

@@ -40,6 +40,8 @@ pub(super) struct Connection {
     pub(super) input: Input,
     pub(super) output: Vec<u8>,
     pub(super) deadline: Deadline,
+    /// Blank, between two requests that came together.
+    exchange: Option<Box<Exchange>>,
     peer: Option<Peer>,
     /// The peer has sent its last byte.
     pub(super) input_ended: bool,
@@ -87,6 +89,7 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
         input: Input::default(),
         output: Vec::new(),
         deadline: Deadline::new(),
+        exchange: None,
         peer: None,
         input_ended: false,
         registration,
@@ -109,7 +112,8 @@ impl Connection {
                 Err(ending) => return ending,
             };
             let answered = self.answer(&mut exchange).await;
-            self.server.return_exchange(exchange);
+            exchange.reset();
+            self.exchange = Some(exchange);
             if let Err(ending) = answered {
                 return ending;
             }
@@ -133,27 +137,28 @@ impl Connection {
     async fn next_request(&mut self) -> Flow<Box<Exchange>> {
         loop {
             if !self.input.is_empty()
-                && let Some(exchange) = self.read_head().await?
+                && let Some(exchange) = self.read_head()?
             {
                 return Ok(exchange);
             }
             if self.input_ended {
-                return Err(self.end_of_input().await);
+                return Err(self.end_of_input());
             }
             self.input.stash(&self.stream);
+            self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
                 Waited::Bytes(received) => self.input.push(received, &self.stream),
                 Waited::PeerEnded => self.input_ended = true,
-                Waited::Deadline => self.deadline_passed().await?,
+                Waited::Deadline => self.deadline_passed()?,
                 Waited::Draining => return Err(Ending::Linger),
             }
         }
     }
 
     /// Lets the machine look for a head in the input; `None` if it is not all there.
-    async fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
-        let mut exchange = self.server.take_exchange();
+    fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
+        let mut exchange = self.exchange.take().unwrap_or_else(|| self.server.take_exchange());
         let mut rest = self.input.bytes();
         let presented = rest.len();
         let event = self
@@ -174,11 +179,18 @@ impl Connection {
             }
             return Ok(Some(exchange));
         }
-        self.server.return_exchange(exchange);
+        self.exchange = Some(exchange);
         match found {
             Ok(_) => Ok(None),
             Err(None) => Err(Ending::Linger),
-            Err(Some(error)) => Err(self.refuse(error).await),
+            Err(Some(error)) => Err(self.refuse(error)),
+        }
+    }
+
+    /// Gives the exchange back to the shard while this connection has no use for one.
+    fn return_exchange(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            self.server.return_exchange(exchange);
         }
     }
 
@@ -211,32 +223,32 @@ impl Connection {
     }
 
     /// A deadline between requests has passed: silence is met with silence, a head that does not end with 408.
-    async fn deadline_passed(&mut self) -> Flow {
+    fn deadline_passed(&mut self) -> Flow {
         match self.machine.handle_deadline(self.server.shard.now()) {
             None => Ok(()),
             Some(expired) => match expired.status() {
                 None => Err(Ending::Linger),
-                Some(status) => Err(self.last_words(status, "the head of the request took too long").await),
+                Some(status) => Err(self.last_words(status, "the head of the request took too long")),
             },
         }
     }
 
     /// The peer will send no more: what it had begun is refused, and what was answered still goes out.
-    async fn end_of_input(&mut self) -> Ending {
+    fn end_of_input(&mut self) -> Ending {
         match self.machine.receive_eof() {
             Ok(()) => Ending::Linger,
-            Err(error) => self.refuse(error).await,
+            Err(error) => self.refuse(error),
         }
     }
 
     /// Answers a malformed request; nothing behind it is read.
-    async fn refuse(&mut self, error: ParseError) -> Ending {
+    fn refuse(&mut self, error: ParseError) -> Ending {
         tracing::debug!(%error, "refused a request");
-        self.last_words(error.status(), &error.to_string()).await
+        self.last_words(error.status(), &error.to_string())
     }
 
     /// Sends one last response, if none has begun.
-    pub(super) async fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
+    pub(super) fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
         self.input.clear(&self.stream);
         self.machine.close_after_response();
         let mut head = ResponseHead::new(status);
@@ -343,6 +355,7 @@ impl Connection {
     /// reset it, and the peer might lose the response it has not read yet (RFC 9112 §9.6).
     async fn linger(&mut self) {
         self.input.clear(&self.stream);
+        self.return_exchange();
         if self.send_output().await.is_err() || self.wait_sent().await.is_err() || self.stream.shutdown_write().is_err()
         {
             return;

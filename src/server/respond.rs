@@ -40,9 +40,7 @@ impl Connection {
             && let Err(error) = self.write_head(head, length)
         {
             tracing::error!(%error, "the response cannot be sent");
-            return Err(self
-                .last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent")
-                .await);
+            return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
         }
         let stream = match stream {
             // What answers HEAD says how GET would be answered, and is not drawn.

@@ -69,9 +69,8 @@ impl ShardServer {
         kept.unwrap_or_else(|| Box::new(Exchange::new(&self.app)))
     }
 
-    /// Takes an exchange back.
-    pub(super) fn return_exchange(&self, mut exchange: Box<Exchange>) {
-        exchange.reset();
+    /// Takes an exchange back, which has been reset.
+    pub(super) fn return_exchange(&self, exchange: Box<Exchange>) {
         let mut exchanges = self.exchanges.borrow_mut();
         if exchanges.len() < EXCHANGES_KEPT_MAX {
             exchanges.push(exchange);
