@@ -47,6 +47,9 @@ pub struct ServerConfig {
     /// How long a graceful stop waits for connections before it cuts them. 30 s: actix-web's, and what Kubernetes waits before it
     /// kills.
     pub shutdown_timeout: Duration,
+    /// Whether SIGTERM and SIGINT stop the server; a second one at once. On by default. A process can have one such server; a
+    /// program that handles signals itself stops it with [`BoundServer::stopper`](crate::BoundServer::stopper).
+    pub stop_on_signals: bool,
     /// Most connections of one shard; beyond it new ones wait in the kernel's backlog. 65,536: more than the usual limit of open
     /// files lets a process have, so that limit decides until both are raised.
     pub connections_per_shard_max: usize,
@@ -71,6 +74,7 @@ impl Default for ServerConfig {
             write_rate_grace: Duration::from_secs(60),
             linger_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
+            stop_on_signals: true,
             connections_per_shard_max: 65_536,
             trusted_proxies: None,
         }

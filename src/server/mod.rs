@@ -123,7 +123,7 @@ impl Server {
         let mut builder = Builder::new()
             .driver(config.driver)
             .spin(config.spin)
-            .stop_on_signals(true);
+            .stop_on_signals(config.stop_on_signals);
         if let Some(count) = config.shards {
             builder = builder.shards(count);
         }

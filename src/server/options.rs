@@ -164,6 +164,7 @@ impl Options {
             write_rate_grace: pace.write_rate_grace.0,
             linger_timeout: pace.linger_timeout.0,
             shutdown_timeout: server.shutdown_timeout.0,
+            stop_on_signals: true,
             connections_per_shard_max: server.max_connections,
             trusted_proxies: server.trusted_proxies,
         }

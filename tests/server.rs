@@ -1,0 +1,348 @@
+//! The server in this process, with applications that no example has: handlers that break their promises, peers that do not read,
+//! and what an application can ask of its server.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod support;
+
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use squall::prelude::*;
+use squall::shards::{Stop, Stopper};
+use squall::{BoundServer, ServerConfig};
+use support::client::Connection;
+
+/// A server of one shard on a free port; stopped and joined when it goes.
+struct Running {
+    address: SocketAddr,
+    stopper: Stopper,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        Self::configured(application, |_| {})
+    }
+
+    fn configured(
+        application: impl Fn() -> Application + Send + Sync + 'static,
+        change: impl FnOnce(&mut ServerConfig),
+    ) -> Self {
+        let server = Server::new(application).listen("127.0.0.1:0").shards(1);
+        let server = server
+            .configure(|config| config.stop_on_signals = false)
+            .configure(change);
+        Self::run(server.bind().unwrap())
+    }
+
+    fn run(server: BoundServer) -> Self {
+        let address = server.addresses().next().unwrap();
+        let stopper = server.stopper();
+        let thread = std::thread::spawn(move || server.run().unwrap());
+        Self {
+            address,
+            stopper,
+            thread: Some(thread),
+        }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Asks for a path and gives the body of the answer.
+    fn get(&self, path: &str) -> Vec<u8> {
+        let mut connection = self.connect();
+        connection.exchange(&get(path), "GET").unwrap().body
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop(Stop::Now);
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
+}
+
+/// A21: content that does not fit the length the handler announced. Before anything is sent that is a 500; afterwards the connection
+/// is cut, and nothing beyond the announced length is ever sent.
+#[test]
+fn a_wrong_content_length_is_never_on_the_wire() {
+    async fn short(cx: &mut Context) -> Result {
+        cx.set_header(header::CONTENT_LENGTH, HeaderValue::from_static("42"))?;
+        cx.write("ok");
+        Ok(())
+    }
+    async fn long_after_flush(cx: &mut Context) -> Result {
+        cx.set_header(header::CONTENT_LENGTH, HeaderValue::from_static("2"))?;
+        cx.write("h");
+        cx.flush().await?;
+        cx.write("ello");
+        Ok(())
+    }
+    async fn short_after_flush(cx: &mut Context) -> Result {
+        cx.set_header(header::CONTENT_LENGTH, HeaderValue::from_static("42"))?;
+        cx.write("h");
+        cx.flush().await
+    }
+    let server = Running::start(|| {
+        Application::new()
+            .get("/short", short)
+            .get("/long", long_after_flush)
+            .get("/cut", short_after_flush)
+    });
+    server
+        .connect()
+        .exchange(&get("/short"), "GET")
+        .unwrap()
+        .expect_status(500)
+        .unwrap();
+    for path in ["/long", "/cut"] {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(&get(path)).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).ok();
+        let text = String::from_utf8_lossy(&received);
+        assert!(text.ends_with("\r\n\r\nh"), "{path}: {text}");
+    }
+}
+
+/// A21, H18: a response that breaks off is a connection that breaks off, not a whole chunked body.
+#[test]
+fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
+    async fn fail(cx: &mut Context) -> Result {
+        cx.write("some");
+        cx.flush().await?;
+        Err(HttpError::new(500).into())
+    }
+    async fn panic(cx: &mut Context) -> Result {
+        cx.write("some");
+        cx.flush().await?;
+        panic!("in the middle of a response")
+    }
+    let server = Running::start(|| {
+        Application::new()
+            .get("/fail", fail)
+            .get("/panic", panic)
+            .get("/", async |_| "ok")
+    });
+    for path in ["/fail", "/panic"] {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(&get(path)).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).ok();
+        let text = String::from_utf8_lossy(&received);
+        assert!(text.ends_with("4\r\nsome\r\n"), "{path}: {text}");
+        assert_eq!(server.get("/"), b"ok", "the shard lives");
+    }
+}
+
+/// B03: a peer that takes nothing of a large response is cut when the stall timeout has passed; meanwhile others are served.
+#[test]
+fn a_peer_that_does_not_read_is_cut() {
+    /// Says that the handler is gone, however it went.
+    struct Gone(Sender<()>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.send(()).ok();
+        }
+    }
+    let (gone, told) = channel();
+    let server = Running::configured(
+        move || {
+            let gone = gone.clone();
+            let large = async move |cx: &mut Context| -> Result {
+                let _gone = Gone(gone.clone());
+                let piece = vec![b'x'; 64 * 1024];
+                for _ in 0..1024 {
+                    cx.write(piece.as_slice());
+                    cx.flush().await?;
+                }
+                Ok(())
+            };
+            Application::new().get("/", async |_| "ok").get("/large", large)
+        },
+        |config| config.write_stall_timeout = Duration::from_millis(300),
+    );
+    let mut idle = server.connect();
+    idle.send(&get("/large")).unwrap();
+    assert_eq!(server.get("/"), b"ok");
+    told.recv_timeout(Duration::from_secs(10))
+        .expect("the handler is given up");
+    assert_eq!(server.get("/"), b"ok");
+    drop(idle);
+}
+
+/// Tornado's `on_connection_close`: a handler that waits learns that its peer has gone.
+#[test]
+fn a_handler_learns_that_its_peer_has_gone() {
+    let (gone, told): (Sender<()>, Receiver<()>) = channel();
+    let (waiting, waits): (Sender<()>, Receiver<()>) = channel();
+    let server = Running::start(move || {
+        let (gone, waiting) = (gone.clone(), waiting.clone());
+        Application::new().get("/", async move |cx: &mut Context| {
+            waiting.send(()).ok();
+            cx.closed().await;
+            gone.send(()).ok();
+        })
+    });
+    let mut connection = server.connect();
+    connection.send(&get("/")).unwrap();
+    waits.recv_timeout(Duration::from_secs(10)).expect("the handler waits");
+    drop(connection);
+    told.recv_timeout(Duration::from_secs(10))
+        .expect("the handler was told");
+}
+
+/// A graceful stop lets a response that is being made be finished, and `run` returns after it.
+#[test]
+fn a_graceful_stop_waits_for_a_handler() {
+    let (waiting, waits): (Sender<()>, Receiver<()>) = channel();
+    let server = Running::start(move || {
+        let waiting = waiting.clone();
+        Application::new().get("/", async move |cx: &mut Context| -> Result<&'static str> {
+            cx.write("begun, ");
+            cx.flush().await?;
+            waiting.send(()).ok();
+            squall::shards::Shard::current().stopping(Stop::Graceful).await;
+            Ok("finished")
+        })
+    });
+    let mut connection = server.connect();
+    connection.send(&get("/")).unwrap();
+    waits.recv_timeout(Duration::from_secs(10)).expect("the handler waits");
+    server.stopper.stop(Stop::Graceful);
+    let response = connection.final_response("GET").unwrap();
+    assert_eq!(response.body, b"begun, finished");
+}
+
+/// State in the factory's closure belongs to one shard; here there is one, so it counts every request.
+#[test]
+fn state_of_a_shard_needs_no_lock() {
+    let server = Running::start(|| {
+        let count = Rc::new(Cell::new(0));
+        Application::new().get("/", async move |_: &mut Context| {
+            count.set(count.get() + 1);
+            count.get().to_string()
+        })
+    });
+    let answers: Vec<_> = (0..3).map(|_| server.get("/")).collect();
+    assert_eq!(answers, [b"1", b"2", b"3"]);
+}
+
+/// The application's own limit on content holds unless the operator says otherwise.
+#[test]
+fn the_limit_on_content_is_the_applications_unless_the_operator_sets_one() {
+    async fn length(cx: &mut Context) -> Result<String> {
+        Ok(cx.body().await?.len().to_string())
+    }
+    let application = || Application::new().body_bytes_max(4).post("/", length);
+    let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    let strict = Running::start(application);
+    strict
+        .connect()
+        .exchange(request, "POST")
+        .unwrap()
+        .expect_status(413)
+        .unwrap();
+    let lax = Running::configured(application, |config| config.body_bytes_max = Some(5));
+    lax.connect()
+        .exchange(request, "POST")
+        .unwrap()
+        .expect(200, b"5")
+        .unwrap();
+}
+
+/// `X-Real-Ip` is believed from a listed proxy and from nobody else.
+#[test]
+fn a_proxys_word_counts_only_where_it_is_trusted() {
+    let application = || {
+        Application::new().get("/", async |cx: &mut Context| {
+            cx.remote_ip().map(|address| address.to_string())
+        })
+    };
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Real-Ip: 203.0.113.7\r\n\r\n";
+    let plain = Running::start(application);
+    plain
+        .connect()
+        .exchange(request, "GET")
+        .unwrap()
+        .expect(200, b"127.0.0.1")
+        .unwrap();
+    let behind = Running::configured(application, |config| {
+        config.trusted_proxies = Some("127.0.0.1".parse().unwrap())
+    });
+    behind
+        .connect()
+        .exchange(request, "GET")
+        .unwrap()
+        .expect(200, b"203.0.113.7")
+        .unwrap();
+}
+
+/// A Unix socket is served like TCP, and a path that a server listens on is not taken from it.
+#[test]
+fn a_unix_socket_is_served_and_guarded() {
+    let folder = std::env::temp_dir().join(format!("squall-server-test-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let unix = format!("unix:{}", path.display());
+    let bind = |tcp: &str| {
+        let server = Server::new(|| Application::new().get("/", async |_: &mut Context| "ok"));
+        server
+            .listen(tcp)
+            .listen(&unix)
+            .shards(1)
+            .configure(|config| config.stop_on_signals = false)
+            .bind()
+    };
+    let server = Running::run(bind("127.0.0.1:0").unwrap());
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"),
+        "{answer}"
+    );
+    let refused = bind("127.0.0.1:0").unwrap_err().to_string();
+    assert!(refused.contains("it is in use"), "{refused}");
+    drop(server);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A port that a server has is an error for a second one, unless both share it on purpose.
+#[test]
+fn a_port_is_shared_only_on_purpose() {
+    let bind = |address: &str, share| {
+        let server = Server::new(|| Application::new().get("/", async |_: &mut Context| "ok")).listen(address);
+        server.shards(1).configure(|config| config.share_port = share).bind()
+    };
+    let first = bind("127.0.0.1:0", true).unwrap();
+    let address = first.addresses().next().unwrap().to_string();
+    let refused = bind(&address, false).unwrap_err().to_string();
+    assert!(refused.contains("it is in use"), "{refused}");
+    bind(&address, true).unwrap();
+}
