@@ -34,12 +34,13 @@ impl Outgoing {
     }
 
     pub(super) fn take(&mut self) -> Option<Flush> {
+        // Looked at before it is taken: this is asked for every request, and hardly any flushes.
+        if !matches!(self.state, FlushState::Waiting(_)) {
+            return None;
+        }
         match core::mem::replace(&mut self.state, FlushState::Sending) {
             FlushState::Waiting(flush) => Some(flush),
-            other => {
-                self.state = other;
-                None
-            }
+            FlushState::Idle | FlushState::Sending | FlushState::Done(_) => None,
         }
     }
 
