@@ -3,7 +3,7 @@
 //! Everything here is `Send + Sync`; it is the only part of a shard that is. The doorbell is an eventfd that the shard's driver
 //! reads, written only when the [`Bell`] says that the shard sleeps: at most one system call for each of its sleeps.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
@@ -127,11 +127,5 @@ impl Inbox {
             1 => Some(Stop::Graceful),
             _ => Some(Stop::Now),
         }
-    }
-}
-
-impl AsFd for Inbox {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.doorbell.as_fd()
     }
 }

@@ -74,7 +74,7 @@ pub use inherited::{InheritedError, InheritedListener, inherited_listeners};
 pub use invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
 pub use launch::{Shards, Stopper};
 pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
-pub use net::{BindError, Listener, Listeners, PeerAddress, Shedding, Stream};
+pub use net::{BindError, Listener, Listeners, PeerAddress, Stream};
 pub use ring::{Received, SEND_PARTS_MAX, SendBuffer};
 pub use shard::{Shard, ShardId};
 pub use signal::Stop;

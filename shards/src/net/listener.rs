@@ -41,9 +41,9 @@ pub struct Listener {
 
 /// How clients are turned away when no descriptor is left for them.
 #[derive(Debug)]
-pub struct Shedding {
+struct Shedding {
     /// Written to each before it is closed, such as a whole `503` response.
-    pub farewell: &'static [u8],
+    farewell: &'static [u8],
     /// A descriptor held back, so that there is one to answer with.
     reserve: Option<OwnedFd>,
 }

@@ -4,6 +4,6 @@ mod listener;
 mod listeners;
 mod stream;
 
-pub use listener::{Listener, Shedding};
+pub use listener::Listener;
 pub use listeners::{BindError, Listeners};
 pub use stream::{PeerAddress, Stream};
