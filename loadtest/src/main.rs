@@ -20,6 +20,7 @@ mod interrupt;
 mod machine;
 mod measurement;
 mod proc;
+mod record;
 mod report;
 mod server;
 mod statistics;
