@@ -12,6 +12,7 @@ use crate::child::Child;
 use crate::client::http1::{Connection, get};
 use crate::contender::{Contender, Stop, fill_in};
 use crate::interrupt::Interrupt;
+use crate::proc;
 
 /// How long a server may take from its start to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -55,8 +56,9 @@ impl Server {
         Ok(server)
     }
 
-    pub(crate) fn pid(&self) -> Pid {
-        self.child.pid()
+    /// Its processes: the one that was started and those it has started since.
+    pub(crate) fn pids(&self) -> Result<Vec<Pid>> {
+        proc::group_members(self.child.pid())
     }
 
     /// Fails if the server has ended, with the reason it printed.
@@ -157,7 +159,10 @@ mod tests {
         let said = error.split_once("error: ").unwrap().1;
         let (scratch, address) = said.split_once(' ').unwrap();
         assert!(address.starts_with("127.0.0.1:"), "{error}");
-        assert!(scratch.starts_with('/') && !std::path::Path::new(scratch).exists(), "{error}");
+        assert!(
+            scratch.starts_with('/') && !std::path::Path::new(scratch).exists(),
+            "{error}"
+        );
     }
 
     #[test]

@@ -93,10 +93,16 @@ impl Form {
         };
         ensure!(!self.serves.is_empty(), "it serves nothing");
         for file in &self.files {
-            let is_plain = Path::new(&file.name).file_name().is_some_and(|name| name == file.name.as_str());
+            let is_plain = Path::new(&file.name)
+                .file_name()
+                .is_some_and(|name| name == file.name.as_str());
             ensure!(is_plain, "`{}` is not the name of a file", file.name);
         }
-        let texts = self.start.command.iter().chain(self.files.iter().map(|file| &file.content));
+        let texts = self
+            .start
+            .command
+            .iter()
+            .chain(self.files.iter().map(|file| &file.content));
         ensure!(
             texts.into_iter().any(|text| text.contains(LISTEN_PLACEHOLDER)),
             "neither the start command nor a file has {LISTEN_PLACEHOLDER}"

@@ -50,7 +50,11 @@ fn is_installed(program: &str) -> bool {
 
 fn imports(module: &str) -> bool {
     let mut python = Command::new("python3");
-    python.args(["-c", "import importlib, sys; importlib.import_module(sys.argv[1])", module]);
+    python.args([
+        "-c",
+        "import importlib, sys; importlib.import_module(sys.argv[1])",
+        module,
+    ]);
     python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     python.status().is_ok_and(|status| status.success())
 }
@@ -66,9 +70,16 @@ mod tests {
     #[test]
     fn what_is_there_is_found_and_what_is_not_comes_with_the_hint() {
         requirement("program = 'sh'\nhint = 'buy a computer'").check().unwrap();
-        let error = requirement("program = 'no-such-server'\nhint = 'apt-get install it'").check().unwrap_err();
-        assert_eq!(error.to_string(), "`no-such-server` is not installed (apt-get install it)");
-        let error = requirement("python-module = 'no_such_module'\nhint = 'pip install it'").check().unwrap_err();
+        let error = requirement("program = 'no-such-server'\nhint = 'apt-get install it'")
+            .check()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`no-such-server` is not installed (apt-get install it)"
+        );
+        let error = requirement("python-module = 'no_such_module'\nhint = 'pip install it'")
+            .check()
+            .unwrap_err();
         assert!(error.to_string().ends_with("(pip install it)"), "{error}");
     }
 

@@ -76,7 +76,14 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
     let pinned = only(FORM).start_command(address, 3, Path::new("/tmp/own"));
     assert_eq!(
         words(&pinned),
-        ["taskset", "-c", "3", "target/quick", "--listen=127.0.0.1:8888", "--sleep"]
+        [
+            "taskset",
+            "-c",
+            "3",
+            "target/quick",
+            "--listen=127.0.0.1:8888",
+            "--sleep"
+        ]
     );
     assert_eq!(pinned.get_current_dir(), Some(Path::new("contenders/quick/.")));
     let found = only(INSTALLED);
@@ -103,7 +110,10 @@ fn what_is_missing_is_said_with_the_way_to_get_it() {
     found.check_built().unwrap();
     found.build(&Interrupt::default()).unwrap();
     let error = found.check_requirements().unwrap_err();
-    assert_eq!(error.to_string(), "`no-such-server` is not installed (apt-get install it)");
+    assert_eq!(
+        error.to_string(),
+        "`no-such-server` is not installed (apt-get install it)"
+    );
 }
 
 #[test]
@@ -111,7 +121,10 @@ fn participant_has_the_version_of_what_is_installed() {
     let mut found = only(INSTALLED);
     found.directory = PathBuf::from(".");
     let participant = found.participant();
-    assert_eq!((participant.name.as_str(), participant.version.as_str()), ("found", "4.5"));
+    assert_eq!(
+        (participant.name.as_str(), participant.version.as_str()),
+        ("found", "4.5")
+    );
     assert!(participant.build_command.is_empty());
     let built = only(FORM).participant();
     assert_eq!(built.version, "1.2.3");
@@ -129,8 +142,18 @@ fn mistakes_are_named() {
         (INSTALLED, "websocket-echo", "gopher", "gopher"),
         (INSTALLED, "[\"websocket-echo\"]", "[]", "it serves nothing"),
         (INSTALLED, "TERM", "HUP", "HUP"),
-        (INSTALLED, "\"found.conf\"", "\"../found.conf\"", "not the name of a file"),
-        (INSTALLED, "{scratch}/found.conf", "found.conf", "nobody finds the files"),
+        (
+            INSTALLED,
+            "\"found.conf\"",
+            "\"../found.conf\"",
+            "not the name of a file",
+        ),
+        (
+            INSTALLED,
+            "{scratch}/found.conf",
+            "found.conf",
+            "nobody finds the files",
+        ),
     ] {
         let error = contenders(&form.replacen(from, to, 1)).unwrap_err();
         assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
@@ -160,7 +183,9 @@ fn committed_versions_are_the_locked_ones() {
         let locked = lock.package.iter().filter(|locked| locked.name == package);
         let versions: Vec<&str> = locked.map(|locked| locked.version.as_str()).collect();
         assert!(
-            form.version.as_deref().is_some_and(|version| versions.contains(&version)),
+            form.version
+                .as_deref()
+                .is_some_and(|version| versions.contains(&version)),
             "{}: {:?} is not among {versions:?}",
             form.name,
             form.version

@@ -34,7 +34,11 @@ impl Version {
 
 fn ask(command: &[String], directory: &Path) -> Option<String> {
     let (program, arguments) = command.split_first()?;
-    let output = Command::new(program).args(arguments).current_dir(directory).output().ok()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .ok()?;
     let said = [output.stdout, output.stderr].concat();
     number_in(&String::from_utf8_lossy(&said)).map(str::to_owned)
 }
