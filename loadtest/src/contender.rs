@@ -124,6 +124,10 @@ impl Contender {
         }
     }
 
+    pub(crate) fn needs_build(&self) -> bool {
+        !self.build.is_empty()
+    }
+
     /// The command that builds it; variants of one program share it.
     pub(crate) fn build_key(&self) -> (&Path, &[String]) {
         (&self.directory, &self.build)

@@ -18,14 +18,21 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Builds what has to be built, one program at a time, and leaves out who lacks something.
+    /// Builds what has to be built, one program at a time, and leaves out who lacks something. Contenders that have no part in any
+    /// of the workloads are passed over.
     ///
     /// # Errors
     ///
     /// Nobody is left, or the user interrupted.
-    pub(crate) fn prepare(contenders: Vec<Contender>, is_built: bool, interrupt: &Interrupt) -> Result<Self> {
+    pub(crate) fn prepare(
+        contenders: Vec<Contender>,
+        workloads: &[Workload],
+        is_built: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let mut field = Self::default();
-        for contender in contenders {
+        let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
+        for contender in contenders.into_iter().filter(has_part) {
             interrupt.check()?;
             let is_shared = field
                 .contenders

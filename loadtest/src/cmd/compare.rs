@@ -57,7 +57,7 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
     let output = Output::prepare(&args.output)?;
 
     let contenders = catalogue.contenders(&args.selection.contenders)?;
-    let mut field = Field::prepare(contenders, args.selection.no_build, interrupt)?;
+    let mut field = Field::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
     let started = Instant::now();
     field.verify(&workloads, cores, interrupt)?;
     let mut remarks = opening_remarks(args, cores);

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &VerifyArgs, interrupt: &Interrupt) -> Result<()> {
     proc::check_core_allowed(cores.server)?;
     proc::check_core_allowed(cores.load)?;
     let contenders = catalogue.contenders(&args.selection.contenders)?;
-    let mut field = Field::prepare(contenders, args.selection.no_build, interrupt)?;
+    let mut field = Field::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
     field.verify(&workloads, cores, interrupt)?;
     let wrong = field.skipped.iter().filter(|absentee| absentee.workload.is_some());
     let wrong: Vec<String> = wrong
