@@ -17,6 +17,8 @@ mod cmd;
 mod contender;
 mod descriptors;
 mod interrupt;
+#[allow(dead_code, reason = "the commands that use it come next")]
+mod load;
 mod machine;
 mod measurement;
 mod proc;
