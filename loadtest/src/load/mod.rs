@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod tally;
 pub(crate) mod target;
+pub(crate) mod websocket;
 
 pub(crate) use outcome::Outcome;
 pub(crate) use plan::Plan;
