@@ -32,6 +32,8 @@ pub(crate) use progress::Progress;
 /// first answer is counted in the outcome instead.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
     plan.check()?;
-    let _ = (progress, interrupt);
+    if let plan::Kind::FanOut(fan_out) = &plan.kind {
+        return websocket::fan_out::run(plan, fan_out, progress, interrupt);
+    }
     bail!("the engine is not in this commit")
 }

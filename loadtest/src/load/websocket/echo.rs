@@ -26,13 +26,16 @@ use crate::load::target::Target;
 /// The server cannot be reached, does not open a WebSocket, or answers something else.
 pub(crate) fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
     let checked = || -> Result<()> {
-        let mut socket = Socket::open(address, &plan.target, &plan.request.headers, plan.timeout)?;
+        let headers = &plan.request.headers;
+        let mut socket = Socket::open(address, &plan.target, headers, echo.message_bytes, plan.timeout)?;
         let mut payloads = Payloads::new(echo.message_bytes);
         let mut frame = Vec::new();
         let number = 1_u64.to_le_bytes();
         payloads.write(&number, &mut frame);
         socket.send(&frame, plan.timeout)?;
-        let answer = socket.receive(echo.message_bytes, plan.timeout)?;
+        let answer = socket
+            .receive(plan.timeout)?
+            .with_context(|| format!("no echo within {:?}", plan.timeout))?;
         let is_right = payloads
             .stamp(&answer, number.len())
             .is_some_and(|stamp| number.starts_with(stamp));

@@ -4,6 +4,7 @@
 //! its own. Both speak through the same strict client: handshake, frames, messages.
 
 pub(crate) mod echo;
+pub(crate) mod fan_out;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod message;
