@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod tally;
 pub(crate) mod target;
+pub(crate) mod websocket;
 
 pub(crate) use outcome::Outcome;
 pub(crate) use plan::Plan;
@@ -31,6 +32,8 @@ pub(crate) use progress::Progress;
 /// first answer is counted in the outcome instead.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
     plan.check()?;
-    let _ = (progress, interrupt);
+    if let plan::Kind::FanOut(fan_out) = &plan.kind {
+        return websocket::fan_out::run(plan, fan_out, progress, interrupt);
+    }
     bail!("the engine is not in this commit")
 }

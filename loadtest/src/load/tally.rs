@@ -122,6 +122,7 @@ impl Tally {
             connections_opened: self.connections_opened,
             latency: self.latencies.summarize(),
             still_open: None,
+            fan_out: None,
             interrupted,
         }
     }
