@@ -10,10 +10,11 @@ use rustix::process::Pid;
 
 use crate::interrupt::Interrupt;
 use crate::load::latency::LatencySummary;
+use crate::load::outcome::Deliveries;
 use crate::load::progress::{Phase, Snapshot};
 use crate::load::{self, Outcome, Plan, Progress};
 use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
-use crate::record::{Connections, CpuPerRequest, Idleness, Kind, Latency, Noise, Point, Sample};
+use crate::record::{Connections, CpuPerRequest, FanOut, Idleness, Kind, Latency, Noise, Point, Sample};
 use crate::syscalls::Counter;
 
 /// Requests that a percentile with three or four nines is not told from fewer of.
@@ -261,6 +262,16 @@ fn held_connections(outcome: &Outcome, empty: Memory, full: Memory) -> Connectio
         proportional_kib_each: each(|memory| memory.proportional_kib),
         private_kib_each: each(|memory| memory.private_kib),
         resident_kib_each: each(|memory| memory.resident_kib),
+    }
+}
+
+fn fan_out(deliveries: &Deliveries) -> FanOut {
+    FanOut {
+        subscribers: deliveries.subscribers,
+        published: deliveries.published,
+        delivered: (deliveries.subscribers * deliveries.published).saturating_sub(deliveries.lost),
+        lost: deliveries.lost,
+        disordered: deliveries.duplicated + deliveries.out_of_order,
     }
 }
 

@@ -49,7 +49,8 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
         workloads.retain(|workload| workload.rounds(1, true) > 0);
     }
     for workload in &workloads {
-        descriptors::check_room(workload.connections()).with_context(|| format!("workload {}", workload.name))?;
+        let connections = u32::try_from(workload.connections())?;
+        descriptors::check_room(connections).with_context(|| format!("workload {}", workload.name))?;
     }
     catalogue
         .contenders(std::slice::from_ref(&args.baseline))
