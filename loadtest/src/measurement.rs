@@ -168,7 +168,7 @@ impl Progress for Counting {
             Phase::Finishing => self.counter.disable(),
             Phase::Checking | Phase::Connecting | Phase::WarmingUp => Ok(()),
         };
-        self.failure = self.failure.take().or(outcome.err());
+        self.failure = self.failure.take().or_else(|| outcome.err());
     }
 
     fn tick(&mut self, _snapshot: &Snapshot) {}
