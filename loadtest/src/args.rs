@@ -49,10 +49,10 @@ pub(crate) struct CompareArgs {
     /// Rounds; in each one every contender is measured once per workload [default: 5; with --quick what fits, at most 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: Option<u32>,
-    /// Length of one timed window, such as `5s` or `500ms` [default: 5s; with --quick 1s]
+    /// Length of one timed window, such as `5s` or `500ms` [default: 5s; with --quick 700ms]
     #[arg(long, value_parser = window)]
     pub(crate) duration: Option<Duration>,
-    /// Load on a freshly started server before its timed window; `0s` for none [default: 1s; with --quick 200ms]
+    /// Load on a freshly started server before its timed window; `0s` for none [default: 1s; with --quick 150ms]
     #[arg(long, value_parser = duration)]
     pub(crate) warmup: Option<Duration>,
     /// The contender that ratios are taken to

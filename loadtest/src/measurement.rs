@@ -189,10 +189,11 @@ struct Usage {
 
 impl Usage {
     fn between(opened: &Reading, closed: &Reading, memory: Memory) -> Self {
+        let server_runs = closed.server_runs.since(opened.server_runs);
         Self {
             elapsed: closed.at - opened.at,
-            server: closed.server.since(opened.server),
-            server_runs: closed.server_runs.since(opened.server_runs),
+            server: closed.server.since(opened.server).refined_by(server_runs.running),
+            server_runs,
             memory,
             load: closed.load.since(opened.load).total(),
             server_core: closed.server_core.since(opened.server_core),

@@ -25,8 +25,8 @@ const QUICK_BUDGET: Duration = Duration::from_secs(540);
 const QUICK_ROUNDS_MAX: u32 = 3;
 
 const QUICK_TIMING: Timing = Timing {
-    warmup: Duration::from_millis(200),
-    window: Duration::from_millis(1000),
+    warmup: Duration::from_millis(150),
+    window: Duration::from_millis(700),
 };
 
 const FULL_TIMING: Timing = Timing {
