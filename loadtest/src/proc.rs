@@ -90,10 +90,14 @@ impl ProcessTime {
     /// explains misses threads that have ended, and is not used.
     pub(crate) fn refined_by(self, running: Duration) -> Self {
         let total = self.total();
-        if total.is_zero() || running.abs_diff(total) > ROUNDING_MAX {
+        if running.abs_diff(total) > ROUNDING_MAX {
             return self;
         }
-        let user = running.mul_f64(self.user.as_secs_f64() / total.as_secs_f64());
+        // Less than a tick of both is the kernel's, which every server uses more of.
+        let user = match total.is_zero() {
+            true => Duration::ZERO,
+            false => running.mul_f64(self.user.as_secs_f64() / total.as_secs_f64()),
+        };
         Self {
             user,
             system: running.saturating_sub(user),
@@ -266,7 +270,7 @@ pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
         .collect();
     ensure!(
         is_allowed(core),
-        "this process may not run on core {core}; it may on {} (see --server-core and --load-core)",
+        "this process may not run on core {core}; it may on {}",
         cores.join(", ")
     );
     Ok(())
@@ -308,7 +312,7 @@ mod tests {
         let refined = time(100, 300).refined_by(Duration::from_millis(408));
         assert_eq!(refined, time(102, 306));
         assert_eq!(time(100, 300).refined_by(Duration::from_millis(200)), time(100, 300));
-        assert_eq!(time(0, 0).refined_by(Duration::from_millis(5)), time(0, 0));
+        assert_eq!(time(0, 0).refined_by(Duration::from_millis(5)), time(0, 5));
     }
 
     #[test]

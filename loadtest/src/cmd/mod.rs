@@ -1,4 +1,5 @@
 //! One subcommand a file.
 
 pub(crate) mod compare;
+pub(crate) mod run;
 pub(crate) mod verify;
