@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Measure(MeasureArgs),
     /// Hold many idle keep-alive connections and report what each costs in memory, and what all of them cost in CPU.
     Idle(IdleArgs),
+    /// Draw the record of a comparison: `report.html` with charts, and `report.md` with the same tables
+    Report(ReportArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +77,16 @@ pub(crate) struct IdleArgs {
     /// How long the idle server is watched, in whole seconds
     #[arg(long, default_value = "10s", value_parser = timed_seconds)]
     pub(crate) watch: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// The record, as `compare` wrote it
+    #[arg(value_name = "RECORD.json")]
+    pub(crate) record: PathBuf,
+    /// Folder for the report, which is created [default: where the record is]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -56,5 +56,6 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
         Command::Verify(args) => cmd::verify::run(args, interrupt),
         Command::Measure(args) => cmd::measure::run(args, interrupt),
         Command::Idle(args) => cmd::idle::run(args, interrupt),
+        Command::Report(args) => cmd::report::run(args),
     }
 }

@@ -1,4 +1,4 @@
-//! What a run says at its end: the same facts as Markdown and as JSON, each with the machine and the command that made them.
+//! What `measure` and `idle` say at its end: the same facts as Markdown and as JSON, each with the machine and the command that made them.
 
 use std::fs::File;
 use std::io::Write;
