@@ -88,6 +88,13 @@ impl Child {
         Ok(None)
     }
 
+    /// Asks the process to end and waits until it has, at most for `timeout`.
+    pub(crate) fn terminate(&mut self, timeout: Duration) -> Result<()> {
+        rustix::process::kill_process_group(self.pid, Signal::TERM)?;
+        self.wait_unreaped(timeout, &Interrupt::default())?;
+        Ok(())
+    }
+
     /// What the process has printed so far, on both streams.
     pub(crate) fn output(&mut self) -> Result<String> {
         let mut bytes = Vec::new();
@@ -168,6 +175,18 @@ mod tests {
             child.wait(Duration::from_secs(600), &interrupt).unwrap(),
             Ending::Interrupted
         ));
+    }
+
+    #[test]
+    fn process_that_is_asked_to_end_may_say_goodbye() {
+        let mut child = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
+        while child.output().unwrap() != "ready\n" {
+            thread::yield_now();
+        }
+        child.terminate(Duration::from_secs(60)).unwrap();
+        assert!(child.has_ended().unwrap());
+        // The shell also tells what became of its `sleep`.
+        assert!(child.output().unwrap().ends_with("bye\n"));
     }
 
     #[test]

@@ -14,9 +14,13 @@ mod catalogue;
 mod child;
 mod client;
 mod cmd;
+mod comparison;
 mod contender;
 mod descriptors;
+mod field;
 mod interrupt;
+#[allow(dead_code, reason = "the commands that use it come next")]
+mod load;
 mod machine;
 mod measurement;
 mod proc;
@@ -24,10 +28,9 @@ mod record;
 mod report;
 mod server;
 mod statistics;
-mod table;
+mod syscalls;
 mod verification;
 mod workload;
-mod wrk;
 
 use args::{Args, Command};
 use interrupt::Interrupt;
@@ -54,8 +57,7 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
     descriptors::raise_limit()?;
     match &args.command {
         Command::Verify(args) => cmd::verify::run(args, interrupt),
-        Command::Measure(args) => cmd::measure::run(args, interrupt),
-        Command::Idle(args) => cmd::idle::run(args, interrupt),
+        Command::Compare(args) => cmd::compare::run(args, interrupt),
         Command::Report(args) => cmd::report::run(args),
     }
 }

@@ -4,14 +4,47 @@
 //! user and system may come from sampling at the timer interrupt, so it needs windows of several seconds.
 
 use std::fs;
+use std::ops::Add;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
-use serde::Serialize;
+
+/// The processes of a group, such as a server and the workers it has started. They are found once, as looking for them means reading
+/// the names of all processes there are.
+pub(crate) fn group_members(group: Pid) -> Result<Vec<Pid>> {
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        // A process may end between being listed and being read.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        if group_of(&text) == Some(group) {
+            members.push(pid);
+        }
+    }
+    ensure!(!members.is_empty(), "no process is left of group {group}");
+    Ok(members)
+}
+
+/// The group in a line of `/proc/PID/stat`.
+fn group_of(text: &str) -> Option<Pid> {
+    // `pgrp` is field 5 of proc_pid_stat(5), so it comes third after the name.
+    let (_, after_name) = text.rsplit_once(')')?;
+    Pid::from_raw(after_name.split_ascii_whitespace().nth(2)?.parse().ok()?)
+}
+
+/// Adds up what `read` says of each process.
+pub(crate) fn sum<T: Add<Output = T> + Default>(pids: &[Pid], read: fn(Pid) -> Result<T>) -> Result<T> {
+    pids.iter().try_fold(T::default(), |total, pid| Ok(total + read(*pid)?))
+}
 
 /// CPU time of a process, all threads together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ProcessTime {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
@@ -48,6 +81,17 @@ impl ProcessTime {
 
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
+    }
+}
+
+impl Add for ProcessTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
     }
 }
 
@@ -136,8 +180,19 @@ impl RunTime {
     }
 }
 
+impl Add for RunTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            running: self.running + other.running,
+            runs: self.runs + other.runs,
+        }
+    }
+}
+
 /// Memory of a process, in KiB. What the kernel keeps for its sockets is not in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     /// Resident pages, shared ones counted whole.
     pub(crate) resident_kib: u64,
@@ -169,6 +224,18 @@ impl Memory {
             proportional_kib: amount("Pss")?,
             private_kib: amount("Private_Clean")? + amount("Private_Dirty")?,
         })
+    }
+}
+
+impl Add for Memory {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            resident_kib: self.resident_kib + other.resident_kib,
+            proportional_kib: self.proportional_kib + other.proportional_kib,
+            private_kib: self.private_kib + other.private_kib,
+        }
     }
 }
 
@@ -251,6 +318,31 @@ mod tests {
             }
         );
         assert!(Memory::parse("Rss: 1688 kB\n").is_err());
+    }
+
+    #[test]
+    fn group_is_found_behind_any_program_name() {
+        let text = "4242 (tricky) S 1 2 (name) S 7 4200 1 0 -1 4194304 230";
+        assert_eq!(group_of(text), Pid::from_raw(4200));
+        assert_eq!(group_of("4242 (cut) S 7"), None);
+    }
+
+    #[test]
+    fn own_group_has_this_process_in_it() {
+        let members = group_members(rustix::process::getpgrp()).unwrap();
+        assert!(members.contains(&rustix::process::getpid()), "{members:?}");
+    }
+
+    #[test]
+    fn figures_of_several_processes_add_up() {
+        let one = |_| {
+            Ok(ProcessTime {
+                user: Duration::from_millis(1),
+                system: Duration::from_millis(20),
+            })
+        };
+        let pids = [rustix::process::getpid(); 3];
+        assert_eq!(sum(&pids, one).unwrap().total(), Duration::from_millis(63));
     }
 
     #[test]

@@ -1,12 +1,19 @@
 //! One workload of a record, looked at across rounds: medians with their spread, ratios taken within a round, who can be told apart.
 
+use std::cmp::Ordering;
+
 use super::{Figure, Kind, Record, Role, Sample, Workload};
 use crate::statistics::{InRound, Spread, ratios};
 
 /// The share of an offered rate that has to be answered for the rate to count as sustained.
 pub(crate) const SUSTAINED_SHARE: f64 = 0.99;
 
-/// The windows of one workload. In a sweep, figures are those at one offered rate, the highest that the baseline and all of Squall sustain.
+/// The share of the rate that the baseline and Squall sustain at which a sweep compares. Nearer to saturation a latency says how near that is,
+/// in multiples of everything else.
+const COMPARED_SHARE: f64 = 0.8;
+
+/// The windows of one workload. In a sweep, figures are those at one offered rate, the highest within
+/// [`COMPARED_SHARE`] of what the baseline and all of Squall sustain.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) record: &'a Record,
@@ -139,8 +146,11 @@ impl<'a> View<'a> {
         let sustained = self.contenders().filter(who).map(|name| self.sustained_rate(name));
         // Who sustains no rate at all leaves only the lowest to compare at.
         let lowest = self.offered_rates().first().copied();
-        let rates: Option<Vec<f64>> = sustained.map(|rate| rate.or(lowest)).collect();
-        rates?.into_iter().min_by(f64::total_cmp).or(lowest)
+        let least = sustained
+            .map(|rate| rate.or(lowest))
+            .min_by(|left, right| left.partial_cmp(right).unwrap_or(Ordering::Equal));
+        let limit = least.flatten()? * COMPARED_SHARE;
+        self.offered_rates().into_iter().rfind(|rate| *rate <= limit).or(lowest)
     }
 
     fn in_rounds(&self, contender: &str, figure: Figure) -> Vec<InRound> {
@@ -210,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn sweep_is_compared_at_the_highest_rate_that_squall_and_the_floor_sustain() {
+    fn sweep_is_compared_below_what_squall_and_the_floor_sustain() {
         let mut record = record();
         let sweep = workload("plaintext-64", Kind::Sweep);
         let at = |contender: &str, rate: f64, answered: f64| Sample {
@@ -230,7 +240,7 @@ mod tests {
         assert_eq!(view.offered_rates(), [100.0, 200.0, 300.0]);
         assert_eq!(view.sustained_rate("floor-epoll"), Some(300.0));
         assert_eq!(view.sustained_rate("squall"), Some(200.0));
-        assert_eq!(view.offered_rate, Some(200.0));
+        assert_eq!(view.offered_rate, Some(100.0), "four fifths of 200");
         assert_eq!(view.samples("squall").count(), 1);
     }
 }

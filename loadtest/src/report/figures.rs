@@ -1,8 +1,8 @@
 //! The charts of one workload: what each contender costs, and how long its clients wait.
 
-use super::chart::{Axis, Bar, BarChart, CurveChart, Mark, Measure, Series, linear_ticks, log_ticks};
+use super::chart::{Axis, Bar, BarChart, CurveChart, Mark, Measure, Series, linear_ticks, log_axis};
 use super::{number, palette};
-use crate::record::{Figure, Latency, Sample, View};
+use crate::record::{Figure, Latency, Point, Sample, View};
 use crate::statistics::Spread;
 
 /// A chart with its caption.
@@ -11,6 +11,8 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// How to read it.
     pub(super) note: String,
+    /// Whether it is about twice as high as bars are.
+    pub(super) is_tall: bool,
     /// An SVG element, in which everything that came from the record is escaped.
     pub(super) svg: String,
 }
@@ -32,9 +34,10 @@ pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     Some(Chart {
         title: format!("CPU per {}, µs", kind.unit()),
         note: format!(
-            "Solid: user mode; light: in the kernel. {} The dashed line is the floor.",
+            "Solid: in user mode; light: in the kernel. {} The dashed line is the floor.",
             whiskers(view)
         ),
+        is_tall: false,
         svg: chart.draw(),
     })
 }
@@ -46,6 +49,7 @@ pub(super) fn plain(view: &View<'_>, figure: Figure, title: String, note: &str) 
     Some(Chart {
         title,
         note: note.to_owned(),
+        is_tall: false,
         svg,
     })
 }
@@ -85,6 +89,11 @@ fn bars(view: &View<'_>, figure: Figure, parts: impl Fn(&str) -> Vec<(&'static s
     Some(BarChart {
         label: format!("{} of each contender, as bars", figure.phrase(view.workload.kind)),
         bars: known.iter().map(bar).collect(),
+        remarks: view
+            .baseline
+            .filter(|_| floor.is_some())
+            .map(|name| format!("× {name}"))
+            .unwrap_or_default(),
         reference: floor.map(|(_, spread)| spread.median),
     })
 }
@@ -108,6 +117,7 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     let y = time_axis(&series, view.workload.kind.unit())?;
     let x = Axis {
         measure: Measure::Nines,
+        domain: (50.0, 99.99),
         ticks: [50.0, 90.0, 99.0, 99.9, 99.99]
             .map(|percentile| (percentile, percentile.to_string()))
             .into(),
@@ -125,6 +135,7 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
             "Medians of the rounds; the bands span all rounds. A curve ends where fewer than {BEYOND_MIN} {} lie beyond.",
             view.workload.kind.units()
         ),
+        is_tall: true,
         svg: chart.draw(),
     })
 }
@@ -144,12 +155,11 @@ pub(super) fn sweep(view: &View<'_>, figure: Figure) -> Option<Chart> {
     };
     let series = series(view, true, curve);
     let y = time_axis(&series, view.workload.kind.unit())?;
+    let ticks = linear_ticks(greatest);
     let x = Axis {
         measure: Measure::Linear,
-        ticks: linear_ticks(greatest)
-            .into_iter()
-            .map(|rate| (rate, number::rate(rate)))
-            .collect(),
+        domain: (0.0, ticks.last().copied().unwrap_or(greatest)),
+        ticks: ticks.into_iter().map(|rate| (rate, number::rate(rate))).collect(),
         title: format!("{}/s offered", view.workload.kind.units()),
     };
     let phrase = figure.phrase(view.workload.kind);
@@ -168,6 +178,7 @@ pub(super) fn sweep(view: &View<'_>, figure: Figure) -> Option<Chart> {
         note:
             "An open loop: latency counts from when a request was due. A ring marks a rate that was not kept up with."
                 .to_owned(),
+        is_tall: true,
         svg: chart.draw(),
     })
 }
@@ -179,7 +190,7 @@ fn series(view: &View<'_>, has_points: bool, curve: impl Fn(&str) -> Vec<Mark>) 
     let series = names.into_iter().map(|name| Series {
         name: name.to_owned(),
         class: palette::class(view.record, name),
-        has_band: view.record.rounds > 1 && palette::layer(name) > 1,
+        has_band: view.record.rounds > 1 && [palette::SUBJECT, palette::RIVAL].contains(&name),
         has_points,
         marks: curve(name),
     });
@@ -200,71 +211,106 @@ fn mark(x: f64, spread: Spread, is_missed: bool) -> Mark {
 fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     let marks = || series.iter().flat_map(|series| &series.marks);
     let heights = Spread::of(marks().flat_map(|mark| [mark.low, mark.high]))?;
-    let ticks = log_ticks(heights.min, heights.max)
-        .into_iter()
-        .map(|us| (us, number::microseconds(us)));
+    let (domain, ticks) = log_axis(heights.min, heights.max);
     Some(Axis {
         measure: Measure::Logarithmic,
-        ticks: ticks.collect(),
+        domain,
+        ticks: ticks.into_iter().map(|us| (us, number::microseconds(us))).collect(),
         title: format!("latency of a {unit}"),
     })
 }
 
-/// The latency at a percentile over all rounds; `None` if no round has enough requests beyond it.
+/// The latency at a percentile over all rounds; `None` unless every round that knows a median has enough requests beyond it. A curve over
+/// fewer rounds than its start would fall where a slow round ends.
 fn percentile_mark(view: &View<'_>, name: &str, percentile: f64) -> Option<Mark> {
-    let latencies = view.samples(name).filter_map(|sample| latency_at(sample, percentile));
-    Some(mark(percentile, Spread::of(latencies)?, false))
+    let rounds = view.samples(name).filter(|sample| sample.latency.is_some());
+    let latencies: Option<Vec<f64>> = rounds.map(|sample| latency_at(sample, percentile)).collect();
+    Some(mark(percentile, Spread::of(latencies?)?, false))
 }
 
+/// The latency at a percentile, on the straight line between the known ones about it, as the chart draws both.
 fn latency_at(sample: &Sample, percentile: f64) -> Option<f64> {
     let beyond = (1.0 - percentile / 100.0) * sample.requests as f64;
     let latency = sample.latency.as_ref().filter(|_| beyond >= BEYOND_MIN)?;
-    // A percentile of 89.99999 that stands for 90 must not fall into the step after it.
-    let reaches = |known: f64| known >= percentile - 1e-6;
-    if latency.curve.is_empty() {
-        return named_points(latency)
-            .into_iter()
-            .find_map(|(known, us)| us.filter(|_| reaches(known)));
-    }
-    latency
-        .curve
-        .iter()
-        .find(|point| reaches(point.percentile))
-        .map(|point| point.us)
+    let known: Vec<Point> = match latency.curve.as_slice() {
+        [] => named_points(latency).collect(),
+        curve => curve.iter().copied().filter(|point| point.percentile < 100.0).collect(),
+    };
+    // What stands for 90 may come as 89.99999.
+    let after = known.iter().position(|point| point.percentile >= percentile - 1e-6)?;
+    let high = known.get(after)?;
+    let Some(low) = after.checked_sub(1).and_then(|before| known.get(before)) else {
+        return Some(high.us);
+    };
+    let nines = |percentile: f64| -(1.0 - percentile / 100.0).log10();
+    let extent = nines(high.percentile) - nines(low.percentile);
+    let share = match extent > 0.0 {
+        true => ((nines(percentile) - nines(low.percentile)) / extent).clamp(0.0, 1.0),
+        false => 1.0,
+    };
+    Some(low.us * (high.us / low.us.max(f64::MIN_POSITIVE)).powf(share))
 }
 
 /// The percentiles a latency names, for one that has no curve.
-fn named_points(latency: &Latency) -> [(f64, Option<f64>); 5] {
-    [
+fn named_points(latency: &Latency) -> impl Iterator<Item = Point> {
+    let named = [
         (50.0, Some(latency.p50_us)),
         (90.0, Some(latency.p90_us)),
         (99.0, Some(latency.p99_us)),
         (99.9, latency.p999_us),
         (99.99, latency.p9999_us),
-    ]
+    ];
+    named
+        .into_iter()
+        .filter_map(|(percentile, us)| Some(Point { percentile, us: us? }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::tests::{record, sample};
-    use crate::record::{Point, View};
 
     #[test]
-    fn percentile_is_the_first_step_that_reaches_it_and_needs_requests_beyond() {
+    fn percentiles_lie_between_the_known_ones_and_need_requests_beyond() {
+        let close = |left: Option<f64>, right: f64| left.is_some_and(|left| (left - right).abs() < 1e-6);
         let mut sample = sample("squall", 1, 5.0);
-        assert_eq!(latency_at(&sample, 50.0), Some(10.0), "without a curve, the named ones");
-        assert_eq!(latency_at(&sample, 90.1), Some(30.0));
-        assert_eq!(latency_at(&sample, 99.5), None);
+        assert!(
+            close(latency_at(&sample, 50.0), 10.0),
+            "without a curve, the named ones"
+        );
+        assert!(close(latency_at(&sample, 90.0), 20.0));
+        assert_eq!(latency_at(&sample, 99.5), None, "nothing is known there");
         if let Some(latency) = &mut sample.latency {
-            latency.curve = [(50.0, 1.0), (90.0, 2.0), (100.0, 9.0)]
-                .map(|(percentile, us)| Point { percentile, us })
-                .into();
+            let curve = [(50.0, 1.0), (90.0, 2.0), (99.0, 8.0), (100.0, 9.0)];
+            latency.curve = curve.map(|(percentile, us)| Point { percentile, us }).into();
         }
-        assert_eq!(latency_at(&sample, 90.0), Some(2.0));
-        assert_eq!(latency_at(&sample, 90.1), Some(9.0));
+        assert!(close(latency_at(&sample, 90.0 - 1e-9), 2.0));
+        let half_a_nine = 100.0 * (1.0 - 10_f64.powf(-1.5));
+        assert!(
+            close(latency_at(&sample, half_a_nine), 4.0),
+            "half way on a logarithmic axis"
+        );
+        assert_eq!(
+            latency_at(&sample, 99.5),
+            None,
+            "the greatest of all has no place on the axis"
+        );
         sample.requests = 99;
         assert_eq!(latency_at(&sample, 90.0), None, "9.9 requests lie beyond");
+    }
+
+    #[test]
+    fn curve_ends_where_one_of_its_rounds_does() {
+        let mut record = record();
+        record
+            .samples
+            .iter_mut()
+            .filter(|sample| sample.round == 2)
+            .for_each(|sample| sample.requests = 500);
+        let workload = record.workloads.first().cloned().unwrap();
+        let view = View::of(&record, &workload);
+        assert!(percentile_mark(&view, "squall", 97.0).is_some());
+        assert!(percentile_mark(&view, "squall", 99.0).is_none());
     }
 
     #[test]

@@ -41,10 +41,9 @@ fn titled(title: &str, table: &Table) -> String {
 }
 
 fn list(findings: &[Finding]) -> String {
-    let items = findings.iter().map(|finding| match finding.is_warning {
-        true => format!("- **{}**\n", escaped(&finding.text)),
-        false => format!("- {}\n", escaped(&finding.text)),
-    });
+    let items = findings
+        .iter()
+        .map(|finding| format!("- **{}** {}\n", escaped(&finding.lead), escaped(&finding.text)));
     items.collect()
 }
 
@@ -66,7 +65,7 @@ mod tests {
         let text = write(&Document::of(&record));
         for part in [
             "# Side by side\n",
-            "- **Cut &lt;short&gt;.**\n",
+            "- **Note:** Cut &lt;short&gt;.\n",
             "## plaintext-64: The title\n",
             "| squall      | 1.19× [1.12..1.25×] |",
             "    squall-loadtest compare\n",

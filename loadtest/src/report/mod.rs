@@ -12,12 +12,10 @@ mod markdown;
 mod number;
 mod page;
 mod palette;
-mod printout;
 mod section;
 mod standing;
 mod table;
-
-pub(crate) use printout::{Report, Sinks};
+mod warnings;
 
 use crate::record::Record;
 use document::Document;

@@ -7,12 +7,16 @@ use super::{number, palette};
 use crate::record::{Kind, Record, View};
 
 /// Ratios that an axis may have ticks at.
-const TICKS: [f64; 19] = [
-    0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1000.0,
+const TICKS: [f64; 15] = [
+    0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
 ];
 
-/// Ticks that an axis has room for.
-const TICKS_MAX: usize = 7;
+/// Distance that ticks keep from each other, as a share of the axis.
+const TICK_DISTANCE: f64 = 0.1;
+
+/// How far the axis reaches at least; it reaches all of Squall's dots. Who lies further off is an arrow at the edge, as an axis that reached
+/// everybody would put all that is near the floor into one spot.
+const REACH: f64 = 2.0;
 
 /// Every contender's main figure divided by the floor's, a row for each workload; `None` if no workload has a floor.
 ///
@@ -22,24 +26,30 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
         .into_iter()
         .filter(|name| record.participant(name).is_some())
         .collect();
-    let views = views(record).filter(|view| view.workload.kind != Kind::Idle && view.baseline.is_some());
-    let rows: Vec<Row> = views.map(|view| floor_row(&view, &subjects)).collect();
-    let ticks = ticks(&rows)?;
+    let views: Vec<View<'_>> = views(record)
+        .filter(|view| view.workload.kind != Kind::Idle && view.baseline.is_some())
+        .collect();
+    let own = views
+        .iter()
+        .flat_map(|view| subjects.iter().filter_map(|name| view.to_baseline(name)));
+    let reach = own.map(|comparison| comparison.ratio.median).fold(REACH, f64::max);
+    let rows: Vec<Row> = views.iter().map(|view| floor_row(view, &subjects)).collect();
     let columns = subjects
         .iter()
         .map(|name| ((*name).to_owned(), palette::class(record, name)));
     let chart = DotChart {
         label: "Each contender's cost divided by the floor's, a row of dots for each workload".to_owned(),
-        ticks,
+        ticks: ticks(&rows, reach)?,
         sides: None,
         columns: columns.collect(),
         rows,
     };
     Some(Chart {
         title: "Cost as a multiple of the floor’s".to_owned(),
-        note: "Each dot is a server: CPU per request, or latency where the workload is about latency. Grey: the other servers; hollow grey: other floors. \
-               The line at 1× is the bare loop that shows what the kernel costs."
+        note: "A dot is a server: its CPU per request, or its latency where the workload is about that. Grey: the other servers; \
+               an arrow: further off; grey rings: other floors. 1× is a bare loop, which shows what the kernel costs."
             .to_owned(),
+        is_tall: false,
         svg: chart.draw(),
     })
 }
@@ -62,8 +72,8 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
         })
     });
     let column = |name: &&str| {
-        view.to_baseline(name)
-            .map_or_else(|| "–".to_owned(), |ratio| number::ratio(ratio.ratio.median))
+        let comparison = view.to_baseline(name);
+        comparison.map_or_else(|| "–".to_owned(), |comparison| number::ratio(comparison.ratio.median))
     };
     Row {
         name: view.workload.name.clone(),
@@ -77,15 +87,17 @@ pub(super) fn drivers(record: &Record) -> Option<Chart> {
     let rows: Vec<Row> = views(record).filter_map(|view| drivers_row(&view)).collect();
     let chart = DotChart {
         label: "Squall on io_uring divided by Squall on epoll, a dot for each workload".to_owned(),
-        ticks: ticks(&rows)?,
+        ticks: ticks(&rows, f64::INFINITY)?,
         sides: Some(("← io_uring takes less".to_owned(), "epoll takes less →".to_owned())),
         columns: vec![(String::new(), "plain".to_owned())],
         rows,
     };
     Some(Chart {
-        title: "Squall on io_uring, as a multiple of Squall on epoll".to_owned(),
-        note: "The same binary, in the same rounds. Lines: the least and the greatest ratio of a round. A ring: the ranges overlap, so this run shows no difference."
+        title: "Squall on io_uring ÷ Squall on epoll".to_owned(),
+        note: "The same binary in the same rounds, by the same figures. A line spans the ratios of all rounds. A ring: the two ranges \
+               overlap, so this run shows no difference."
             .to_owned(),
+        is_tall: false,
         svg: chart.draw(),
     })
 }
@@ -115,32 +127,36 @@ fn views(record: &Record) -> impl Iterator<Item = View<'_>> {
     record.workloads.iter().map(|workload| View::of(record, workload))
 }
 
-/// Ticks on both sides of 1 that enclose every dot; `None` if there is none.
-fn ticks(rows: &[Row]) -> Option<Vec<(f64, String)>> {
+/// Ticks on both sides of 1 that enclose every dot up to `reach`, not too near each other; `None` if there is no dot.
+fn ticks(rows: &[Row], reach: f64) -> Option<Vec<(f64, String)>> {
     let dots = || rows.iter().flat_map(|row| &row.dots);
     dots().next()?;
     let ends = dots().flat_map(|dot| {
         let (low, high) = dot.range.unwrap_or((dot.ratio, dot.ratio));
         [low, high]
     });
-    let (least, greatest) = ends.fold((0.9_f64, 1.1_f64), |(least, greatest), end| {
-        (least.min(end), greatest.max(end))
+    let (least, greatest) = ends.fold((1.0_f64, 1.0_f64), |(least, greatest), end| {
+        (least.min(end), greatest.max(end.min(reach)))
     });
-    let first = TICKS.iter().rposition(|tick| *tick <= least).unwrap_or(0);
-    let last = TICKS
-        .iter()
-        .position(|tick| *tick >= greatest)
-        .unwrap_or(TICKS.len() - 1);
-    let chosen: Vec<f64> = TICKS.iter().copied().take(last + 1).skip(first).collect();
-    // The ends and 1 stay; of the others, those that the longest quotient keeps apart.
-    let step = chosen.len().div_ceil(TICKS_MAX);
-    let count = chosen.len();
-    let one = chosen.iter().position(|tick| *tick >= 1.0).unwrap_or(0);
-    let kept = chosen.into_iter().enumerate().filter(|(index, _)| {
-        let is_end = *index == 0 || *index + 1 == count;
-        is_end || index.abs_diff(one) % step == 0
-    });
-    Some(kept.map(|(_, tick)| (tick, format!("{tick}×"))).collect())
+    let below = TICKS.iter().rfind(|tick| **tick < least * 0.99);
+    let above = TICKS.iter().find(|tick| **tick > greatest * 1.01);
+    let (first, last) = (below.copied().unwrap_or(least), above.copied().unwrap_or(greatest));
+    let distance = (last / first).ln() * TICK_DISTANCE;
+    let is_apart = |tick: f64, others: &[f64]| others.iter().all(|other| (tick / other).ln().abs() >= distance);
+    let mut chosen = vec![1.0];
+    chosen.extend([first, last].into_iter().filter(|end| (end - 1.0).abs() > f64::EPSILON));
+    for tick in TICKS {
+        if first < tick && tick < last && is_apart(tick, &chosen) {
+            chosen.push(tick);
+        }
+    }
+    chosen.sort_by(f64::total_cmp);
+    Some(chosen.into_iter().map(|tick| (tick, tick_label(tick))).collect())
+}
+
+fn tick_label(tick: f64) -> String {
+    let digits = format!("{tick:.2}");
+    format!("{}×", digits.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -148,33 +164,36 @@ mod tests {
     use super::*;
     use crate::record::tests::{record, sample};
 
-    #[test]
-    fn ticks_enclose_the_dots_and_hold_the_one() {
-        let row = |ratios: &[f64]| Row {
+    fn row(ratios: &[f64]) -> Row {
+        let dot = |ratio: &f64| Dot {
+            class: String::new(),
+            ratio: *ratio,
+            range: None,
+            radius: 1.0,
+            hover: String::new(),
+        };
+        Row {
             name: String::new(),
             columns: Vec::new(),
-            dots: ratios
-                .iter()
-                .map(|ratio| Dot {
-                    class: String::new(),
-                    ratio: *ratio,
-                    range: None,
-                    radius: 1.0,
-                    hover: String::new(),
-                })
-                .collect(),
-        };
-        let figures =
-            |ratios: &[f64]| -> Vec<f64> { ticks(&[row(ratios)]).unwrap().into_iter().map(|tick| tick.0).collect() };
-        assert_eq!(figures(&[1.05]), [0.9, 1.0, 1.1]);
-        assert_eq!(figures(&[0.85, 1.3]), [0.8, 0.9, 1.0, 1.1, 1.25, 1.5]);
-        let wide = figures(&[0.7, 40.0]);
-        assert!(
-            wide.contains(&1.0) && wide.first() == Some(&0.67) && wide.last() == Some(&50.0),
-            "{wide:?}"
-        );
-        assert!(wide.len() <= TICKS_MAX + 2, "{wide:?}");
-        assert!(ticks(&[row(&[])]).is_none());
+            dots: ratios.iter().map(dot).collect(),
+        }
+    }
+
+    #[test]
+    fn ticks_enclose_the_dots_within_reach_and_hold_the_one() {
+        for (ratios, reach, figures) in [
+            (&[1.05][..], 2.0, &[0.9, 1.0, 1.1][..]),
+            (&[0.85, 1.3], 2.0, &[0.8, 0.9, 1.0, 1.1, 1.25, 1.5]),
+            (&[0.95, 40.0], 2.0, &[0.9, 1.0, 1.25, 1.5, 2.0, 3.0]),
+        ] {
+            let ticks = ticks(&[row(ratios)], reach).unwrap();
+            let found: Vec<f64> = ticks.into_iter().map(|tick| tick.0).collect();
+            assert_eq!(found, figures);
+        }
+        let wide = ticks(&[row(&[0.01, 40.0])], f64::INFINITY).unwrap();
+        assert_eq!(wide.first(), Some(&(0.01, "0.01×".to_owned())));
+        assert_eq!(wide.last(), Some(&(40.0, "40×".to_owned())));
+        assert!(ticks(&[row(&[])], 2.0).is_none());
     }
 
     #[test]

@@ -7,6 +7,9 @@ use crate::statistics::Spread;
 const ROW_HEIGHT: f64 = 25.0;
 const BAR_HEIGHT: f64 = 15.0;
 
+/// Room above the rows for what the remarks are.
+const TOP: f64 = 17.0;
+
 /// Room between a name and its bar, and between a bar and its figure.
 const GAP: f64 = 8.0;
 
@@ -46,6 +49,8 @@ pub(in crate::report) struct BarChart {
     /// What the chart shows, for who cannot see it.
     pub(in crate::report) label: String,
     pub(in crate::report) bars: Vec<Bar>,
+    /// What the remarks at the right edge are, or nothing.
+    pub(in crate::report) remarks: String,
     /// Where a thin line across all rows stands: the floor.
     pub(in crate::report) reference: Option<f64>,
 }
@@ -54,25 +59,27 @@ impl BarChart {
     pub(in crate::report) fn draw(&self) -> String {
         let left = label_width(self.bars.iter().map(|bar| bar.name.as_str())) + GAP;
         let figure_width = label_width(self.bars.iter().map(|bar| bar.figure.as_str()));
-        let remark_width = label_width(self.bars.iter().map(|bar| bar.remark.as_str()));
+        let remarks = self.bars.iter().map(|bar| bar.remark.as_str());
+        let remark_width = label_width(remarks);
         let right = CHART_WIDTH - figure_width - remark_width - 2.0 * GAP;
-        let height = ROW_HEIGHT * self.bars.len() as f64 + 2.0;
+        let bottom = TOP + ROW_HEIGHT * self.bars.len() as f64;
         let (longest, cut) = self.extent();
         let frame = Frame {
             left,
             pixels: (right - left).max(CHARACTER_WIDTH) / longest,
             cut,
         };
-        let mut canvas = Canvas::new(CHART_WIDTH, height);
+        let mut canvas = Canvas::new(CHART_WIDTH, bottom + 2.0);
+        canvas.text("tick end", (CHART_WIDTH, 11.0), &self.remarks);
         for (index, bar) in self.bars.iter().enumerate() {
-            let middle = ROW_HEIGHT * (index as f64 + 0.5);
+            let middle = TOP + ROW_HEIGHT * (index as f64 + 0.5);
             let class = format!("row {}", bar.class);
             canvas.group(&class, &bar.hover, |canvas| frame.draw(canvas, bar, middle));
         }
-        canvas.line("zero", (left, 0.0), (left, height));
+        canvas.line("zero", (left, TOP), (left, bottom));
         if let Some(reference) = self.reference.filter(|reference| *reference < longest) {
             let x = left + reference * frame.pixels;
-            canvas.line("reference", (x, 0.0), (x, height));
+            canvas.line("reference", (x, TOP), (x, bottom));
         }
         canvas.finish("bars", &self.label)
     }
@@ -184,6 +191,7 @@ mod tests {
         let chart = BarChart {
             label: "CPU".to_owned(),
             bars,
+            remarks: "× floor".to_owned(),
             reference: Some(5.0),
         };
         chart.draw()

@@ -17,19 +17,20 @@ const BOTTOM: f64 = 40.0;
 /// Room between the plot and the names beside it, which the leaders cross.
 const LEADER: f64 = 18.0;
 
-/// An axis: its ends are its first and last tick.
+/// An axis.
 #[derive(Debug)]
 pub(in crate::report) struct Axis {
     pub(in crate::report) measure: Measure,
-    /// Figures and what is written there, ascending.
+    /// The figures at its ends.
+    pub(in crate::report) domain: (f64, f64),
+    /// Figures and what is written there.
     pub(in crate::report) ticks: Vec<(f64, String)>,
     pub(in crate::report) title: String,
 }
 
 impl Axis {
     fn scale(&self, range: (f64, f64)) -> Scale {
-        let end = |tick: Option<&(f64, String)>| tick.map_or(0.0, |tick| tick.0);
-        Scale::new(self.measure, (end(self.ticks.first()), end(self.ticks.last())), range)
+        Scale::new(self.measure, self.domain, range)
     }
 }
 
@@ -177,6 +178,7 @@ mod tests {
     fn curves_have_names_and_leaders_beside_their_ends() {
         let axis = |measure, ticks: &[f64]| Axis {
             measure,
+            domain: (ticks[0], ticks[2]),
             ticks: ticks.iter().map(|tick| (*tick, tick.to_string())).collect(),
             title: "title".to_owned(),
         };

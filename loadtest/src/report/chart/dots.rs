@@ -40,7 +40,7 @@ pub(in crate::report) struct Row {
 pub(in crate::report) struct DotChart {
     /// What the chart shows, for who cannot see it.
     pub(in crate::report) label: String,
-    /// Ratios with a tick, ascending; the first and the last are the ends of the axis.
+    /// Ratios with a tick, ascending; the first and the last are the ends of the axis. A dot beyond the last is an arrow at the edge.
     pub(in crate::report) ticks: Vec<(f64, String)>,
     /// What a dot left of 1 and right of it says, above the rows.
     pub(in crate::report) sides: Option<(String, String)>,
@@ -71,9 +71,8 @@ impl DotChart {
         }
         canvas.line("reference", (scale.place(1.0), TOP), (scale.place(1.0), bottom + 4.0));
         if let Some((less, more)) = &self.sides {
-            let x = scale.place(1.0);
-            canvas.text("side end", (x - 8.0, 12.0), less);
-            canvas.text("side", (x + 8.0, 12.0), more);
+            canvas.text("side", (left, 12.0), less);
+            canvas.text("side end", (right, 12.0), more);
         }
         let column_ends: Vec<f64> = widths
             .iter()
@@ -90,7 +89,7 @@ impl DotChart {
             canvas.text("name end", (left - GAP, middle + 4.5), &row.name);
             canvas.line("rule", (left, middle), (right, middle));
             for dot in &row.dots {
-                draw_dot(&mut canvas, &scale, dot, middle);
+                draw_dot(&mut canvas, &scale, dot, (domain.1, middle));
             }
             for ((text, x), (_, class)) in row.columns.iter().zip(&column_ends).zip(&self.columns) {
                 canvas.text(&format!("figure end {class}"), (*x, middle + 4.5), text);
@@ -105,13 +104,21 @@ impl DotChart {
     }
 }
 
-fn draw_dot(canvas: &mut Canvas, scale: &Scale, dot: &Dot, middle: f64) {
+/// Draws a dot, or an arrow at the edge for one that lies beyond the last tick.
+fn draw_dot(canvas: &mut Canvas, scale: &Scale, dot: &Dot, (last, middle): (f64, f64)) {
     let x = scale.place(dot.ratio);
     canvas.group(&format!("dot {}", dot.class), &dot.hover, |canvas| {
         if let Some((low, high)) = dot.range {
             canvas.line("range", (scale.place(low), middle), (scale.place(high), middle));
         }
-        canvas.circle("disc", (x, middle), dot.radius);
+        if dot.ratio > last {
+            canvas.polygon(
+                "disc",
+                &[(x - 4.0, middle - 5.0), (x + 5.0, middle), (x - 4.0, middle + 5.0)],
+            );
+        } else {
+            canvas.circle("disc", (x, middle), dot.radius);
+        }
     });
 }
 
@@ -128,13 +135,22 @@ mod tests {
             columns: vec![("squall".to_owned(), "subject".to_owned())],
             rows: vec![Row {
                 name: "plaintext".to_owned(),
-                dots: vec![Dot {
-                    class: "subject open".to_owned(),
-                    ratio: 1.05,
-                    range: Some((1.0, 1.1)),
-                    radius: 5.0,
-                    hover: "squall".to_owned(),
-                }],
+                dots: vec![
+                    Dot {
+                        class: "subject open".to_owned(),
+                        ratio: 1.05,
+                        range: Some((1.0, 1.1)),
+                        radius: 5.0,
+                        hover: "squall".to_owned(),
+                    },
+                    Dot {
+                        class: "peer".to_owned(),
+                        ratio: 28.0,
+                        range: None,
+                        radius: 4.0,
+                        hover: "far".to_owned(),
+                    },
+                ],
                 columns: vec!["1.05×".to_owned()],
             }],
         };
@@ -149,5 +165,11 @@ mod tests {
         ] {
             assert!(svg.contains(part), "{part} is missing: {svg}");
         }
+        assert_eq!(
+            svg.matches("<circle").count(),
+            1,
+            "who is off the axis is an arrow: {svg}"
+        );
+        assert_eq!(svg.matches("<polygon").count(), 1, "{svg}");
     }
 }

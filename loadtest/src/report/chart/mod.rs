@@ -10,7 +10,7 @@ mod scale;
 pub(super) use bars::{Bar, BarChart};
 pub(super) use curves::{Axis, CurveChart, Mark, Series};
 pub(super) use dots::{Dot, DotChart, Row};
-pub(super) use scale::{Measure, linear_ticks, log_ticks};
+pub(super) use scale::{Measure, linear_ticks, log_axis};
 
 /// Width of every chart in its own units; the page scales it to its column. On a phone one unit is about 0.8 pixels.
 const CHART_WIDTH: f64 = 480.0;

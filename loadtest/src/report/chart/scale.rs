@@ -55,15 +55,20 @@ pub(in crate::report) fn linear_ticks(greatest: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Round figures that enclose `least` and `greatest`, each some multiple of the one before: 1, 2, 5, 10, or only powers of ten where
-/// those would crowd.
-pub(in crate::report) fn log_ticks(least: f64, greatest: f64) -> Vec<f64> {
+/// The ends of a logarithmic axis that encloses `least` and `greatest`, and its ticks: 1, 2 and 5 times powers of ten, or only the powers
+/// where those would crowd.
+pub(in crate::report) fn log_axis(least: f64, greatest: f64) -> ((f64, f64), Vec<f64>) {
     let (least, greatest) = (least.max(1e-6), greatest.max(least).max(1e-6));
-    let fine = enclosing(least, greatest, &[1.0, 2.0, 5.0]);
-    if fine.len() <= TICKS_MAX {
-        return fine;
+    let mut ticks = enclosing(least, greatest, &[1.0, 2.0, 5.0]);
+    let domain = (
+        ticks.first().copied().unwrap_or(least),
+        ticks.last().copied().unwrap_or(greatest),
+    );
+    if ticks.len() > TICKS_MAX {
+        ticks = enclosing(least, greatest, &[1.0]);
+        ticks.retain(|tick| (domain.0 * 0.999..=domain.1 * 1.001).contains(tick));
     }
-    enclosing(least, greatest, &[1.0])
+    (domain, ticks)
 }
 
 /// Ticks that an axis has room for.
@@ -138,10 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn log_ticks_enclose_and_do_not_crowd() {
-        assert_eq!(log_ticks(60.0, 450.0), [50.0, 100.0, 200.0, 500.0]);
-        assert_eq!(log_ticks(100.0, 100.0), [100.0, 200.0]);
-        let wide = log_ticks(55.0, 2_000_000.0);
-        assert_eq!(wide, [10.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7]);
+    fn log_axis_encloses_and_does_not_crowd() {
+        assert_eq!(log_axis(60.0, 450.0), ((50.0, 500.0), vec![50.0, 100.0, 200.0, 500.0]));
+        assert_eq!(log_axis(100.0, 100.0), ((100.0, 200.0), vec![100.0, 200.0]));
+        assert_eq!(
+            log_axis(55.0, 1_900_000.0),
+            ((50.0, 2e6), vec![100.0, 1e3, 1e4, 1e5, 1e6])
+        );
     }
 }
