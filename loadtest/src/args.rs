@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Verify contenders, then measure them side by side, interleaved over several rounds.
     Compare(CompareArgs),
+    /// Draw the record of a comparison: `report.html` with charts, and `report.md` with the same tables.
+    Report(ReportArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +69,16 @@ pub(crate) struct CompareArgs {
     /// Folder for the record and the report, which is created
     #[arg(long, value_name = "DIR", default_value = "target/compare")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReportArgs {
+    /// The record, as `compare` wrote it
+    #[arg(value_name = "RECORD.json")]
+    pub(crate) record: PathBuf,
+    /// Folder for the report, which is created [default: where the record is]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

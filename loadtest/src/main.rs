@@ -24,6 +24,7 @@ mod machine;
 mod measurement;
 mod proc;
 mod record;
+mod report;
 mod server;
 mod statistics;
 mod syscalls;
@@ -57,5 +58,6 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
         Command::Run(args) => cmd::run::run(args, interrupt),
         Command::Verify(args) => cmd::verify::run(args, interrupt),
         Command::Compare(args) => cmd::compare::run(args, interrupt),
+        Command::Report(args) => cmd::report::run(args),
     }
 }

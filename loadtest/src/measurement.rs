@@ -246,6 +246,7 @@ fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample
             .as_ref()
             .filter(|_| kind != Kind::Pipelined)
             .map(latency),
+        fan_out: outcome.fan_out.as_ref().map(fan_out),
         ..sample
     }
 }

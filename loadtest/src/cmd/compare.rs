@@ -1,5 +1,6 @@
 //! `compare`: builds the contenders, checks their answers, measures them side by side, and leaves a record and a report.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use crate::machine::Machine;
 use crate::measurement::Cores;
 use crate::proc;
 use crate::record::{self, Record};
+use crate::report;
 use crate::syscalls;
 use crate::workload::{Timing, Workload};
 
@@ -200,10 +202,18 @@ impl Output {
         })
     }
 
+    /// Writes the record and the report beside it, and shows the tables.
     fn write(&self, record: &Record) -> Result<()> {
         let path = self.folder.join(RECORD_FILE);
         record.write(&path)?;
-        eprintln!("wrote {}", path.display());
+        let written = report::write(record, &self.folder)?;
+        let tables = report::markdown(record);
+        std::io::stdout()
+            .write_all(tables.as_bytes())
+            .context("cannot write to standard output")?;
+        for path in std::iter::once(path).chain(written) {
+            eprintln!("wrote {}", path.display());
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! One subcommand a file.
 
 pub(crate) mod compare;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod verify;

@@ -123,7 +123,8 @@ fn memory_growth_is_divided_by_the_connections_held() {
 
 #[test]
 fn deliveries_and_losses_add_up() {
-    let deliveries = Deliveries {
+    let mut outcome = outcome(195);
+    outcome.fan_out = Some(Deliveries {
         subscribers: 10,
         stalled: 0,
         published: 20,
@@ -131,8 +132,9 @@ fn deliveries_and_losses_add_up() {
         duplicated: 1,
         out_of_order: 2,
         publisher_lag: None,
-    };
-    let told = fan_out(&deliveries);
+    });
+    let sample = sample(Kind::FanOut, &outcome, memory(0), &usage());
+    let told = sample.fan_out.unwrap();
     assert_eq!((told.delivered, told.lost, told.disordered), (195, 5, 3));
 }
 

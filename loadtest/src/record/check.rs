@@ -56,7 +56,10 @@ impl Record {
                         "{name} was skipped under {workload}, which is no workload"
                     );
                     ensure!(
-                        !self.samples_of(workload).any(|sample| sample.contender == *name),
+                        !self
+                            .samples
+                            .iter()
+                            .any(|sample| sample.workload == *workload && sample.contender == *name),
                         "{name} was both measured and skipped under {workload}"
                     );
                 }

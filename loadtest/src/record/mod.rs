@@ -15,13 +15,13 @@ mod check;
 mod figure;
 mod participant;
 mod sample;
-mod summary;
+mod view;
 mod workload;
 
 pub(crate) use figure::Figure;
 pub(crate) use participant::{Absentee, Participant, Role};
 pub(crate) use sample::{Connections, CpuPerRequest, FanOut, Idleness, Latency, Noise, Point, Sample};
-pub(crate) use summary::Comparison;
+pub(crate) use view::{Comparison, SUSTAINED_SHARE, View};
 pub(crate) use workload::{Kind, Workload};
 
 use crate::machine::Machine;
@@ -122,11 +122,6 @@ impl Record {
     /// Who took part under this name.
     pub(crate) fn participant(&self, name: &str) -> Option<&Participant> {
         self.contenders.iter().find(|contender| contender.name == name)
-    }
-
-    /// The samples of one workload, of all contenders.
-    pub(crate) fn samples_of<'a>(&'a self, workload: &'a str) -> impl Iterator<Item = &'a Sample> + Clone {
-        self.samples.iter().filter(move |sample| sample.workload == workload)
     }
 }
 

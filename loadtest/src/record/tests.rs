@@ -183,37 +183,3 @@ fn absentee(name: &str, workload: Option<&str>) -> Absentee {
         hint: None,
     }
 }
-
-#[test]
-fn comparison_takes_ratios_within_rounds_and_sees_overlap() {
-    let mut record = record();
-    let compare = |record: &Record| record.ratio_to_baseline("plaintext-64", "squall", Figure::Cpu).unwrap();
-    let comparison = compare(&record);
-    assert!((comparison.ratio.max - 1.25).abs() < 1e-9, "{comparison:?}");
-    assert!((comparison.ratio.min - 1.125).abs() < 1e-9, "{comparison:?}");
-    assert!(comparison.overlaps, "4 to 8 and 5 to 9");
-    first(&mut record).cpu_per_request = None;
-    let comparison = compare(&record);
-    assert!(
-        (comparison.ratio.min - 1.125).abs() < 1e-9,
-        "round 1 has no baseline: {comparison:?}"
-    );
-    assert_eq!(record.ratio_to_baseline("plaintext-64", "absent", Figure::Cpu), None);
-}
-
-#[test]
-fn contenders_are_ranked_by_the_main_figure_and_the_unmeasured_come_last() {
-    let mut record = record();
-    let workload = workload("plaintext-64", Kind::Capacity);
-    assert_eq!(record.ranked(&workload), ["floor-epoll", "squall"]);
-    for sample in record
-        .samples
-        .iter_mut()
-        .filter(|sample| sample.contender == "floor-epoll")
-    {
-        sample.cpu_per_request = None;
-    }
-    assert_eq!(record.ranked(&workload), ["squall", "floor-epoll"]);
-    record.samples.retain(|sample| sample.contender == "squall");
-    assert_eq!(record.ranked(&workload), ["squall"]);
-}
