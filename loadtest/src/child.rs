@@ -89,7 +89,7 @@ impl Child {
     }
 
     /// Asks the process to end and waits until it has, at most for `timeout`.
-    pub(crate) fn terminate(&mut self, timeout: Duration) -> Result<()> {
+    pub(crate) fn terminate(&self, timeout: Duration) -> Result<()> {
         rustix::process::kill_process_group(self.pid, Signal::TERM)?;
         self.wait_unreaped(timeout, &Interrupt::default())?;
         Ok(())

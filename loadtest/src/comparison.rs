@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// One turn on a fresh server: the timed windows, and in the first round one in which system calls are counted.
-    fn take(&mut self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
+    fn take(&self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
         let Settings {
             cores,
             timing,

@@ -14,15 +14,15 @@ pub(crate) fn raise_limit() -> Result<()> {
 }
 
 /// Fails if the limit does not leave room for so many connections.
-pub(crate) fn check_room(connections: usize) -> Result<()> {
+pub(crate) fn check_room(connections: u32) -> Result<()> {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return Ok(());
     };
-    let needed = connections as u64 + SPARE;
+    let needed = u64::from(connections) + SPARE;
     ensure!(
         limit >= needed,
         "{connections} connections need {needed} open files, but the hard limit is {limit}; raise it (`ulimit -Hn {needed}` \
-         as root, or LimitNOFILE= in systemd)"
+         as root, or LimitNOFILE= in systemd) or ask for fewer with --connections"
     );
     Ok(())
 }
@@ -38,7 +38,7 @@ mod tests {
         assert_eq!(limit.current, limit.maximum);
         check_room(1).unwrap();
         if limit.current.is_some_and(|current| current < u64::from(u32::MAX)) {
-            let error = check_room(u32::MAX as usize).unwrap_err().to_string();
+            let error = check_room(u32::MAX).unwrap_err().to_string();
             assert!(error.contains("ulimit -Hn"), "{error}");
         }
     }

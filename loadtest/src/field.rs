@@ -34,12 +34,13 @@ impl Field {
         let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
         for contender in contenders.into_iter().filter(has_part) {
             interrupt.check()?;
+            // Variants are one program.
             let is_shared = field
                 .contenders
                 .iter()
                 .any(|other| other.build_key() == contender.build_key());
             let outcome = contender.check_requirements().and_then(|()| {
-                if !is_built && !is_shared {
+                if !is_built && !is_shared && contender.needs_build() {
                     eprintln!("building {}", contender.name);
                     contender.build(interrupt)?;
                 }

@@ -19,7 +19,6 @@ mod contender;
 mod descriptors;
 mod field;
 mod interrupt;
-#[allow(dead_code, reason = "the commands that use it come next")]
 mod load;
 mod machine;
 mod measurement;
@@ -56,6 +55,7 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
     interrupt.raise_on_signals()?;
     descriptors::raise_limit()?;
     match &args.command {
+        Command::Run(args) => cmd::run::run(args, interrupt),
         Command::Verify(args) => cmd::verify::run(args, interrupt),
         Command::Compare(args) => cmd::compare::run(args, interrupt),
         Command::Report(args) => cmd::report::run(args),

@@ -10,10 +10,11 @@ use rustix::process::Pid;
 
 use crate::interrupt::Interrupt;
 use crate::load::latency::LatencySummary;
+use crate::load::outcome::Deliveries;
 use crate::load::progress::{Phase, Snapshot};
 use crate::load::{self, Outcome, Plan, Progress};
 use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
-use crate::record::{Connections, CpuPerRequest, Idleness, Kind, Latency, Noise, Point, Sample};
+use crate::record::{Connections, CpuPerRequest, FanOut, Idleness, Kind, Latency, Noise, Point, Sample};
 use crate::syscalls::Counter;
 
 /// Requests that a percentile with three or four nines is not told from fewer of.
@@ -167,7 +168,7 @@ impl Progress for Counting {
             Phase::Finishing => self.counter.disable(),
             Phase::Checking | Phase::Connecting | Phase::WarmingUp => Ok(()),
         };
-        self.failure = self.failure.take().or(outcome.err());
+        self.failure = self.failure.take().or_else(|| outcome.err());
     }
 
     fn tick(&mut self, _snapshot: &Snapshot) {}
@@ -188,10 +189,11 @@ struct Usage {
 
 impl Usage {
     fn between(opened: &Reading, closed: &Reading, memory: Memory) -> Self {
+        let server_runs = closed.server_runs.since(opened.server_runs);
         Self {
             elapsed: closed.at - opened.at,
-            server: closed.server.since(opened.server),
-            server_runs: closed.server_runs.since(opened.server_runs),
+            server: closed.server.since(opened.server).refined_by(server_runs.running),
+            server_runs,
             memory,
             load: closed.load.since(opened.load).total(),
             server_core: closed.server_core.since(opened.server_core),
@@ -244,6 +246,7 @@ fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample
             .as_ref()
             .filter(|_| kind != Kind::Pipelined)
             .map(latency),
+        fan_out: outcome.fan_out.as_ref().map(fan_out),
         ..sample
     }
 }
@@ -261,6 +264,16 @@ fn held_connections(outcome: &Outcome, empty: Memory, full: Memory) -> Connectio
         proportional_kib_each: each(|memory| memory.proportional_kib),
         private_kib_each: each(|memory| memory.private_kib),
         resident_kib_each: each(|memory| memory.resident_kib),
+    }
+}
+
+fn fan_out(deliveries: &Deliveries) -> FanOut {
+    FanOut {
+        subscribers: deliveries.subscribers,
+        published: deliveries.published,
+        delivered: (deliveries.subscribers * deliveries.published).saturating_sub(deliveries.lost),
+        lost: deliveries.lost,
+        disordered: deliveries.duplicated + deliveries.out_of_order,
     }
 }
 

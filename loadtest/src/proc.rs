@@ -10,6 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
 
+/// How far CPU time in ticks may be from the exact one: a tick of 10 ms for user and system time at either end, as for two processes.
+const ROUNDING_MAX: Duration = Duration::from_millis(80);
+
 /// The processes of a group, such as a server and the workers it has started. They are found once, as looking for them means reading
 /// the names of all processes there are.
 pub(crate) fn group_members(group: Pid) -> Result<Vec<Pid>> {
@@ -81,6 +84,24 @@ impl ProcessTime {
 
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
+    }
+
+    /// The same split of the scheduler's exact run time, which is not rounded to ticks. A `running` that is further off than rounding
+    /// explains misses threads that have ended, and is not used.
+    pub(crate) fn refined_by(self, running: Duration) -> Self {
+        let total = self.total();
+        if running.abs_diff(total) > ROUNDING_MAX {
+            return self;
+        }
+        // Less than a tick of both is the kernel's, which every server uses more of.
+        let user = match total.is_zero() {
+            true => Duration::ZERO,
+            false => running.mul_f64(self.user.as_secs_f64() / total.as_secs_f64()),
+        };
+        Self {
+            user,
+            system: running.saturating_sub(user),
+        }
     }
 }
 
@@ -249,7 +270,7 @@ pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
         .collect();
     ensure!(
         is_allowed(core),
-        "this process may not run on core {core}; it may on {} (see --server-core and --load-core)",
+        "this process may not run on core {core}; it may on {}",
         cores.join(", ")
     );
     Ok(())
@@ -280,6 +301,18 @@ mod tests {
         }
         assert!(ProcessTime::parse("4242 (cut) S 1 1 1", 100).is_err());
         assert!(ProcessTime::parse("nothing", 100).is_err());
+    }
+
+    #[test]
+    fn exact_run_time_is_split_as_the_ticks_are() {
+        let time = |user, system| ProcessTime {
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+        };
+        let refined = time(100, 300).refined_by(Duration::from_millis(408));
+        assert_eq!(refined, time(102, 306));
+        assert_eq!(time(100, 300).refined_by(Duration::from_millis(200)), time(100, 300));
+        assert_eq!(time(0, 0).refined_by(Duration::from_millis(5)), time(0, 5));
     }
 
     #[test]

@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn allowed_core() -> usize {
-        let is_allowed = |core: &usize| crate::proc::check_core_allowed(*core).is_ok();
+        let is_allowed = |core: &usize| proc::check_core_allowed(*core).is_ok();
         (0..1024).find(is_allowed).unwrap()
     }
 

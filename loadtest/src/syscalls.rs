@@ -30,7 +30,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Fails, with the way to get it, if system calls cannot be counted here.
 pub(crate) fn check() -> Result<()> {
-    let counter = Counter::attach(&[rustix::process::getpid()])?;
+    let mut counter = Counter::attach(&[rustix::process::getpid()])?;
+    counter.enable()?;
+    counter.disable()?;
     counter.finish()?;
     Ok(())
 }

@@ -1,5 +1,11 @@
 //! `compare` from the command line to the record, over small contenders that need no build: this test program, started as a server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,6 @@
 //! `compare`: builds the contenders, checks their answers, measures them side by side, and leaves a record and a report.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +16,7 @@ use crate::machine::Machine;
 use crate::measurement::Cores;
 use crate::proc;
 use crate::record::{self, Record};
+use crate::report;
 use crate::syscalls;
 use crate::workload::{Timing, Workload};
 
@@ -25,8 +27,8 @@ const QUICK_BUDGET: Duration = Duration::from_secs(540);
 const QUICK_ROUNDS_MAX: u32 = 3;
 
 const QUICK_TIMING: Timing = Timing {
-    warmup: Duration::from_millis(200),
-    window: Duration::from_millis(1000),
+    warmup: Duration::from_millis(150),
+    window: Duration::from_millis(700),
 };
 
 const FULL_TIMING: Timing = Timing {
@@ -49,7 +51,8 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
         workloads.retain(|workload| workload.rounds(1, true) > 0);
     }
     for workload in &workloads {
-        descriptors::check_room(workload.connections()).with_context(|| format!("workload {}", workload.name))?;
+        let connections = u32::try_from(workload.connections())?;
+        descriptors::check_room(connections).with_context(|| format!("workload {}", workload.name))?;
     }
     catalogue
         .contenders(std::slice::from_ref(&args.baseline))
@@ -199,10 +202,18 @@ impl Output {
         })
     }
 
+    /// Writes the record and the report beside it, and shows the tables.
     fn write(&self, record: &Record) -> Result<()> {
         let path = self.folder.join(RECORD_FILE);
         record.write(&path)?;
-        eprintln!("wrote {}", path.display());
+        let written = report::write(record, &self.folder)?;
+        let tables = report::markdown(record);
+        std::io::stdout()
+            .write_all(tables.as_bytes())
+            .context("cannot write to standard output")?;
+        for path in std::iter::once(path).chain(written) {
+            eprintln!("wrote {}", path.display());
+        }
         Ok(())
     }
 }

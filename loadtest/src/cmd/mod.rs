@@ -2,4 +2,5 @@
 
 pub(crate) mod compare;
 pub(crate) mod report;
+pub(crate) mod run;
 pub(crate) mod verify;

@@ -80,7 +80,7 @@ mod tests {
             format!(
                 "{}{}{}",
                 turn.round,
-                char::from(b'a' + turn.workload as u8),
+                ["a", "b", "c", "d"][turn.workload],
                 turn.contender
             )
         };

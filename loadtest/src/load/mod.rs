@@ -6,16 +6,26 @@
 
 use anyhow::{Result, bail};
 
+use pacing::{Pacing, Rate};
+use plan::Kind;
+
 use crate::interrupt::Interrupt;
 
 pub(crate) mod clock;
+mod connection;
 pub(crate) mod conversation;
+mod desk;
+pub(crate) mod engine;
+mod http;
 pub(crate) mod latency;
 pub(crate) mod outcome;
+pub(crate) mod pacing;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod tally;
 pub(crate) mod target;
+pub(crate) mod websocket;
+mod worker;
 
 pub(crate) use outcome::Outcome;
 pub(crate) use plan::Plan;
@@ -31,6 +41,20 @@ pub(crate) use progress::Progress;
 /// first answer is counted in the outcome instead.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
     plan.check()?;
-    let _ = (progress, interrupt);
-    bail!("the engine is not in this commit")
+    let open = |rate| {
+        Pacing::Open(Rate {
+            per_second: rate,
+            burst: 1,
+            threads: plan.threads,
+        })
+    };
+    let (pacing, pipeline) = match &plan.kind {
+        Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
+        Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
+        Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold => (Pacing::Hold, 1),
+        Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
+        Kind::Echo(_) => bail!("WebSocket echo is not in this build"),
+    };
+    http::run(plan, pacing, pipeline, progress, interrupt)
 }

@@ -64,6 +64,7 @@ fn outcome(requests: u64) -> Outcome {
             curve: vec![(50.0, 10.0), (100.0, 60.0)],
         }),
         still_open: Some(999),
+        fan_out: None,
         interrupted: false,
     }
 }
@@ -118,6 +119,23 @@ fn memory_growth_is_divided_by_the_connections_held() {
         (sample.requests, sample.cpu_per_request, sample.latency),
         (1000, None, None)
     );
+}
+
+#[test]
+fn deliveries_and_losses_add_up() {
+    let mut outcome = outcome(195);
+    outcome.fan_out = Some(Deliveries {
+        subscribers: 10,
+        stalled: 0,
+        published: 20,
+        lost: 5,
+        duplicated: 1,
+        out_of_order: 2,
+        publisher_lag: None,
+    });
+    let sample = sample(Kind::FanOut, &outcome, memory(0), &usage());
+    let told = sample.fan_out.unwrap();
+    assert_eq!((told.delivered, told.lost, told.disordered), (195, 5, 3));
 }
 
 #[test]

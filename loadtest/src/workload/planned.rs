@@ -76,26 +76,23 @@ impl Workload {
                 };
                 vec![(None, plan(Scheme::WebSocket, Kind::Echo(echo), timing))]
             }
-            Load::FanOut { .. } => vec![(None, plan(Scheme::WebSocket, self.fan_out(), timing))],
+            Load::FanOut {
+                publish_path,
+                messages_per_second,
+                burst,
+                message_bytes,
+                ..
+            } => {
+                let fan_out = FanOut {
+                    publish: Target::at(Scheme::WebSocket, address, publish_path),
+                    message_bytes: *message_bytes,
+                    rate: Some(*messages_per_second),
+                    burst: *burst,
+                    stalled: 0,
+                };
+                vec![(None, plan(Scheme::WebSocket, Kind::FanOut(fan_out), timing))]
+            }
         }
-    }
-
-    fn fan_out(&self) -> Kind {
-        let Load::FanOut {
-            messages_per_second,
-            burst,
-            message_bytes,
-            ..
-        } = self.load
-        else {
-            unreachable!("asked of fan-out alone")
-        };
-        Kind::FanOut(FanOut {
-            message_bytes,
-            rate: messages_per_second,
-            burst,
-            stalled: 0,
-        })
     }
 
     /// Connections as a plan counts them.

@@ -120,7 +120,7 @@ fn sweep_is_one_plan_for_each_rate() {
     let plans = sweep.plans("127.0.0.1:8888".parse().unwrap(), 0, Timing::NOMINAL);
     let rates: Vec<Option<f64>> = plans.iter().map(|(rate, _)| *rate).collect();
     assert_eq!(rates, [Some(1000.0), Some(2000.5)]);
-    let last = plans.last().map(|(_, plan)| plan.kind);
+    let last = plans.last().map(|(_, plan)| plan.kind.clone());
     assert_eq!(
         last,
         Some(plan::Kind::OpenLoop {
