@@ -65,7 +65,7 @@ impl Figure {
             Self::P9999 => "p99.99 µs".to_owned(),
             Self::Max => "max µs".to_owned(),
             Self::SystemCalls => format!("system calls/{}", kind.unit()),
-            Self::ServerBusy => "server busy %".to_owned(),
+            Self::ServerBusy => "busy %".to_owned(),
             Self::ConnectionMemory => "KiB/connection".to_owned(),
             Self::EmptyMemory => "empty process MiB".to_owned(),
             Self::IdleCpu => "idle CPU µs/s".to_owned(),

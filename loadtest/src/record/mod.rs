@@ -104,19 +104,20 @@ impl Record {
         Ok(record)
     }
 
-    /// Checks the record and writes it as JSON.
+    /// Writes the record as JSON, then checks it: a mistake of the judge must not cost what a long run measured.
     ///
     /// # Errors
-    /// Fails if the record contradicts itself, before anything is written, or if the file cannot be written.
+    /// Fails if the file cannot be written, or if what was written contradicts itself.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        self.check()?;
         let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut writer = BufWriter::new(file);
         serde_json::to_writer_pretty(&mut writer, self).context("cannot write the record")?;
         writer.write_all(b"\n")?;
         writer
             .flush()
-            .with_context(|| format!("cannot write {}", path.display()))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        self.check()
+            .with_context(|| format!("{} was written, but contradicts itself", path.display()))
     }
 
     /// Who took part under this name.

@@ -84,6 +84,21 @@ fn record_reads_back_what_was_written() {
 }
 
 #[test]
+fn record_that_contradicts_itself_is_written_and_complained_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.json");
+    let mut record = record();
+    record.baseline = "nobody".to_owned();
+    let error = format!("{:#}", record.write(&path).unwrap_err());
+    assert!(
+        error.contains("was written, but contradicts itself: the baseline"),
+        "{error}"
+    );
+    assert!(path.metadata().unwrap().len() > 1000, "what was measured is kept");
+    assert!(Record::read(&path).is_err());
+}
+
+#[test]
 fn other_versions_and_other_files_are_named() {
     for (text, reason) in [
         ("{", "not JSON"),

@@ -169,10 +169,10 @@ pub(super) fn sweep(view: &View<'_>, figure: Figure) -> Option<Chart> {
         y,
         series,
     };
-    let mut title = phrase;
-    if let Some(first) = title.get_mut(..1) {
-        first.make_ascii_uppercase();
-    }
+    let title = match figure {
+        Figure::P50 => "Median latency".to_owned(),
+        _ => phrase,
+    };
     Some(Chart {
         title: format!("{title} as the rate rises"),
         note:

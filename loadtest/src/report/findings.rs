@@ -138,15 +138,29 @@ fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
         }
     }
     places.sort_by_key(|(_, places)| std::cmp::Reverse(places.count()));
-    let said = places.iter().enumerate().map(|(index, (name, places))| {
-        let of = if index == 0 {
-            format!(" of {total} workloads")
-        } else {
-            String::new()
-        };
-        format!("{} in {}{of} ({})", spoken(name), places.count(), places.said())
+    let of = |index| match index {
+        0 => format!(" of {total} workloads"),
+        _ => String::new(),
+    };
+    // Who shares a place and has none of its own is named and no more, lest the sentence becomes a list of everybody.
+    let (leading, sharing): (Vec<_>, Vec<_>) = places
+        .iter()
+        .enumerate()
+        .partition(|(index, (_, places))| *index == 0 || !places.alone.is_empty());
+    let leading = leading.into_iter().map(|(index, (name, places))| {
+        format!(
+            "{} in {}{} ({})",
+            spoken(name),
+            places.count(),
+            of(index),
+            places.said()
+        )
     });
-    let said: Vec<String> = said.collect();
+    let mut said: Vec<String> = leading.collect();
+    let sharing: Vec<&str> = sharing.into_iter().map(|(_, (name, _))| *name).collect();
+    if !sharing.is_empty() {
+        said.push(format!("in shared places {}", names(&sharing)));
+    }
     (total > 0).then(|| Finding::plain("Nearest the floor:", format!("{}.", said.join("; "))))
 }
 
@@ -299,7 +313,7 @@ mod tests {
         let said = texts(&record);
         assert!(
             said.contains(
-                "Nearest the floor: hyper in 1 of 1 workloads (shared: plaintext-64); Squall on io_uring in 1 (shared: plaintext-64)."
+                "Nearest the floor: hyper in 1 of 1 workloads (shared: plaintext-64); in shared places Squall on io_uring."
             ),
             "{said}"
         );

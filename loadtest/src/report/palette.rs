@@ -9,7 +9,7 @@ pub(super) const SUBJECT: &str = "squall";
 pub(super) const RIVAL: &str = "squall-epoll";
 
 /// Colours that the style sheet has for peers; further ones share them.
-const PEER_COLOURS: usize = 7;
+const PEER_COLOURS: usize = 9;
 
 /// The classes of a contender: what it is, and for a peer which colour is its own.
 pub(super) fn class(record: &Record, name: &str) -> String {

@@ -10,6 +10,9 @@ const BAR_HEIGHT: f64 = 15.0;
 /// Room above the rows for what the remarks are.
 const TOP: f64 = 17.0;
 
+/// How far below the middle of a row its letters stand.
+const BASELINE: f64 = 4.5;
+
 /// Room between a name and its bar, and between a bar and its figure.
 const GAP: f64 = 8.0;
 
@@ -71,15 +74,22 @@ impl BarChart {
         };
         let mut canvas = Canvas::new(CHART_WIDTH, bottom + 2.0);
         canvas.text("tick end", (CHART_WIDTH, 11.0), &self.remarks);
+        let middle = |index: usize| TOP + ROW_HEIGHT * (index as f64 + 0.5);
         for (index, bar) in self.bars.iter().enumerate() {
-            let middle = TOP + ROW_HEIGHT * (index as f64 + 0.5);
             let class = format!("row {}", bar.class);
-            canvas.group(&class, &bar.hover, |canvas| frame.draw(canvas, bar, middle));
+            canvas.group(&class, &bar.hover, |canvas| frame.draw(canvas, bar, middle(index)));
         }
         canvas.line("zero", (left, TOP), (left, bottom));
         if let Some(reference) = self.reference.filter(|reference| *reference < longest) {
             let x = left + reference * frame.pixels;
             canvas.line("reference", (x, TOP), (x, bottom));
+        }
+        // Figures come last, so that they lie on the reference and not under it.
+        for (index, bar) in self.bars.iter().enumerate() {
+            let baseline = middle(index) + BASELINE;
+            let figure = (frame.end(bar) + GAP, baseline);
+            canvas.text(&format!("figure {}", bar.class), figure, &bar.figure);
+            canvas.text("remark end", (CHART_WIDTH, baseline), &bar.remark);
         }
         canvas.finish("bars", &self.label)
     }
@@ -116,53 +126,66 @@ struct Frame {
 
 impl Frame {
     fn draw(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
-        let baseline = middle + 4.5;
-        let top = middle - BAR_HEIGHT / 2.0;
-        canvas.text("name end", (self.left - GAP, baseline), &bar.name);
-        let end = if bar.length() > self.cut {
-            self.draw_cut(canvas, bar, top)
-        } else {
-            self.draw_whole(canvas, bar, middle)
+        canvas.text("name end", (self.left - GAP, middle + BASELINE), &bar.name);
+        self.draw_parts(canvas, bar, middle);
+        match self.is_cut(bar) {
+            true => self.draw_cut(canvas, bar, middle),
+            false => self.draw_whisker(canvas, bar, middle),
+        }
+    }
+
+    fn is_cut(&self, bar: &Bar) -> bool {
+        bar.length() > self.cut
+    }
+
+    /// Length of one unit of a bar: a cut one takes the whole width, in the proportions of its parts.
+    fn pixels_of(&self, bar: &Bar) -> f64 {
+        if !self.is_cut(bar) {
+            return self.pixels;
+        }
+        let letters = bar.figure.chars().count() + bar.remark.chars().count();
+        (CHART_WIDTH - self.left - letters as f64 * CHARACTER_WIDTH - 3.0 * GAP) / bar.length()
+    }
+
+    /// Where a bar and its error bar end.
+    fn end(&self, bar: &Bar) -> f64 {
+        let length = match self.is_cut(bar) {
+            true => bar.length(),
+            false => bar.length().max(bar.spread.max),
         };
-        canvas.text("figure", (end + GAP, baseline), &bar.figure);
-        canvas.text("remark end", (CHART_WIDTH, baseline), &bar.remark);
+        self.left + length * self.pixels_of(bar)
     }
 
-    /// Draws the parts and the error bar; returns where they end.
-    fn draw_whole(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) -> f64 {
-        let top = middle - BAR_HEIGHT / 2.0;
+    fn draw_parts(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
+        let pixels = self.pixels_of(bar);
         let mut x = self.left;
         for (class, length) in &bar.parts {
-            canvas.rectangle(class, (x, top), (length * self.pixels, BAR_HEIGHT));
-            x += length * self.pixels;
+            let size = (length * pixels, BAR_HEIGHT);
+            canvas.rectangle(class, (x, middle - BAR_HEIGHT / 2.0), size);
+            x += size.0;
         }
+    }
+
+    fn draw_whisker(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
         let [low, high] = [bar.spread.min, bar.spread.max].map(|end| self.left + end * self.pixels);
-        if high - low >= 1.0 {
-            canvas.line("whisker", (low, middle), (high, middle));
-            for end in [low, high] {
-                canvas.line("whisker", (end, middle - 3.5), (end, middle + 3.5));
-            }
+        if high - low < 1.0 {
+            return;
         }
-        x.max(high)
+        canvas.line("whisker", (low, middle), (high, middle));
+        for end in [low, high] {
+            canvas.line("whisker", (end, middle - 3.5), (end, middle + 3.5));
+        }
     }
 
-    /// Draws a bar across the whole width in the proportions of its parts, with a mark that says it goes on; returns where it ends.
-    fn draw_cut(&self, canvas: &mut Canvas, bar: &Bar, top: f64) -> f64 {
-        let figures_width = (bar.figure.chars().count() + bar.remark.chars().count()) as f64 * CHARACTER_WIDTH;
-        let width = CHART_WIDTH - self.left - figures_width - 3.0 * GAP;
-        let mut x = self.left;
-        for (class, length) in &bar.parts {
-            let part = width * length / bar.length();
-            canvas.rectangle(class, (x, top), (part, BAR_HEIGHT));
-            x += part;
-        }
-        let cut = self.left + width * 0.82;
-        let slanted = [(0.0, 0.0), (5.0, 0.0), (-1.0, 1.0), (-6.0, 1.0)];
+    /// Draws the mark that says that a bar goes on.
+    fn draw_cut(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
+        let cut = self.left + (self.end(bar) - self.left) * 0.82;
+        let slanted = [(0.0, -1.0), (5.0, -1.0), (-1.0, 1.0), (-6.0, 1.0)];
+        let reach = BAR_HEIGHT / 2.0 + 1.0;
         canvas.polygon(
             "cut",
-            &slanted.map(|(right, down)| (cut + right, top - 1.0 + down * (BAR_HEIGHT + 2.0))),
+            &slanted.map(|(right, down)| (cut + right, middle + down * reach)),
         );
-        x
     }
 }
 

@@ -5,7 +5,7 @@ use super::scale::{Measure, Scale};
 use super::{CHART_WIDTH, label_width, labels};
 
 /// Height of the plot, if the names beside it need no more.
-const PLOT_HEIGHT: f64 = 236.0;
+const PLOT_HEIGHT: f64 = 290.0;
 
 /// Distance of the names beside a plot from each other.
 const NAME_HEIGHT: f64 = 15.0;
