@@ -108,6 +108,7 @@ impl EchoConversation {
             tally: turn.tally,
         };
         reader.receive(bytes, |message| match message {
+            Message::Data { is_text: true, .. } => Err(Stop::Failed(Failure::WrongBody)),
             Message::Data { payload, .. } => answers.take(payload, turn.now).map_err(Stop::Failed),
             Message::Ping(payload) => {
                 write_masked(Opcode::Pong, payload, [0; 4], turn.out);

@@ -76,7 +76,7 @@ impl Socket {
         write(&mut self.stream, frames, Instant::now() + timeout)
     }
 
-    /// The next text or binary message; `None` if none came within `timeout`. Pings are answered.
+    /// The next message; `None` if none came within `timeout`. Pings are answered.
     ///
     /// # Errors
     ///
@@ -109,6 +109,7 @@ impl Socket {
         let mut pongs = Vec::new();
         self.reader.receive(received, |message| {
             match message {
+                Message::Data { is_text: true, .. } => bail!("a text message came, though only binary ones are sent"),
                 Message::Data { payload, .. } => self.waiting.push_back(payload.to_vec()),
                 Message::Ping(payload) => write_masked(Opcode::Pong, payload, [0; 4], &mut pongs),
                 Message::Pong => {}

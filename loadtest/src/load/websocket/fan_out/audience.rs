@@ -120,7 +120,7 @@ impl<'run> Audience<'run> {
         let Some(publisher) = &mut self.publisher else {
             return false;
         };
-        if let Err(failure) = publisher.turn(now, standing) {
+        if let Err(failure) = publisher.turn(now, standing, &mut self.hearing.tally) {
             self.hearing.tally.failed(failure, 1);
             standing.finish(now);
         }
@@ -140,11 +140,13 @@ impl<'run> Audience<'run> {
 
     fn sleep(&self, now: Nanos) -> Nanos {
         match &self.publisher {
-            Some(publisher) if self.hearing.standing.finished_at().is_none() => match publisher.next_due() {
-                Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
-                None if self.waits_for_others => 0,
-                None => TICK,
-            },
+            Some(publisher) if publisher.is_idle() && self.hearing.standing.finished_at().is_none() => {
+                match publisher.next_due() {
+                    Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
+                    None if self.waits_for_others => 0,
+                    None => TICK,
+                }
+            }
             _ => TICK,
         }
     }

@@ -13,6 +13,7 @@ use crate::load::clock::{Nanos, nanos};
 use crate::load::latency::Latencies;
 use crate::load::outcome::Failure;
 use crate::load::plan::{FanOut, STAMP_BYTES};
+use crate::load::tally::Tally;
 use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
@@ -105,11 +106,11 @@ impl Publisher {
     /// # Errors
     ///
     /// The connection broke.
-    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing, tally: &mut Tally) -> Result<(), Failure> {
         if self.is_idle() {
             self.out.append(&mut self.pong);
         }
-        self.write(now)?;
+        self.write(now, tally)?;
         let due = match self.next_due() {
             Some(due) => due,
             None if now >= self.start && standing.is_settled() => now,
@@ -123,7 +124,7 @@ impl Publisher {
             Pace::Closed { last } => *last = now,
         }
         self.publish(due, standing);
-        self.write(now)
+        self.write(now, tally)
     }
 
     /// Whether subscribers have kept it waiting for longer than `patience`: the last burst will never be complete.
@@ -181,10 +182,13 @@ impl Publisher {
         self.due = Some(due);
     }
 
-    fn write(&mut self, now: Nanos) -> Result<(), Failure> {
+    fn write(&mut self, now: Nanos, tally: &mut Tally) -> Result<(), Failure> {
         while let Some(unwritten) = self.out.get(self.written..).filter(|bytes| !bytes.is_empty()) {
             match self.stream.write(unwritten) {
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    self.written += count;
+                    tally.sent(count, now);
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),
                     ErrorKind::Interrupted => {}
