@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+mod run;
+
+pub(crate) use run::RunArgs;
+
 /// Measures Squall beside its peers on the same cores, in one run, after checking that all of them answer alike.
 #[derive(Debug, Parser)]
 #[command(name = "squall-loadtest", version)]
@@ -14,6 +18,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(RunArgs),
     /// Build and start contenders and check their answers, without timing anything.
     Verify(VerifyArgs),
     /// Verify contenders, then time them with wrk, interleaved over several rounds.

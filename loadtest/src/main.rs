@@ -17,7 +17,6 @@ mod cmd;
 mod contender;
 mod descriptors;
 mod interrupt;
-#[allow(dead_code, reason = "the commands that use it come next")]
 mod load;
 mod machine;
 mod measurement;
@@ -54,6 +53,7 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
     interrupt.raise_on_signals()?;
     descriptors::raise_limit()?;
     match &args.command {
+        Command::Run(args) => cmd::run::run(args, interrupt),
         Command::Verify(args) => cmd::verify::run(args, interrupt),
         Command::Measure(args) => cmd::measure::run(args, interrupt),
         Command::Idle(args) => cmd::idle::run(args, interrupt),

@@ -182,7 +182,7 @@ pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
         .collect();
     ensure!(
         is_allowed(core),
-        "this process may not run on core {core}; it may on {} (see --server-core and --load-core)",
+        "this process may not run on core {core}; it may on {}",
         cores.join(", ")
     );
     Ok(())

@@ -9,6 +9,7 @@ use crate::interrupt::Interrupt;
 
 pub(crate) mod idle;
 pub(crate) mod measure;
+pub(crate) mod run;
 pub(crate) mod verify;
 
 /// The contenders that could be built, and those that could not.

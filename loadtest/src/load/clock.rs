@@ -21,11 +21,6 @@ impl Clock {
     pub(crate) fn now(self) -> Nanos {
         nanos(self.epoch.elapsed())
     }
-
-    /// The moment as the standard library counts.
-    pub(crate) fn instant(self, at: Nanos) -> Instant {
-        self.epoch + Duration::from_nanos(at)
-    }
 }
 
 /// `duration` in nanoseconds; what does not fit in 584 years is that long.

@@ -9,9 +9,12 @@ use super::outcome::Failure;
 use super::tally::Tally;
 
 /// One connection's half of a protocol. A new one is made for every connection that is opened.
-pub(crate) trait Conversation {
+pub(crate) trait Conversation: Sized {
     /// What the conversations of one thread share: prepared bytes, what they expect, memory of earlier answers.
     type Shared;
+
+    /// The conversation on a connection about to be opened, number `index` of all that the run holds, over all threads.
+    fn begin(index: usize, shared: &mut Self::Shared) -> Self;
 
     /// Takes note that the connection is open, and appends what is said first, such as an opening handshake.
     fn open(&mut self, turn: &mut Turn<'_, Self::Shared>);
@@ -36,8 +39,8 @@ pub(crate) trait Conversation {
     ///
     /// # Errors
     ///
-    /// Something was missing; unless nothing was in flight, all that is fails with what is returned.
-    fn end(&mut self, turn: &mut Turn<'_, Self::Shared>) -> Result<(), Failure>;
+    /// Something was missing. All that is in flight fails with what is returned.
+    fn end(&mut self, turn: &mut Turn<'_, Self::Shared>) -> Result<Ending, Failure>;
 
     /// Requests that are sent and not answered.
     fn in_flight(&self) -> usize;
@@ -56,6 +59,15 @@ pub(crate) enum Flow {
     Continue,
     /// The server said it will close after the answer just taken, and nothing is in flight: open another one.
     Close,
+}
+
+/// What a close by the peer meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It ended an answer, as it must when nothing else does: open another one.
+    Served,
+    /// Nothing was in flight, and nobody expected it.
+    Unasked,
 }
 
 /// What a conversation may use during one call.

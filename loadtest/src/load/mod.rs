@@ -4,19 +4,28 @@
 //! says is a conversation (`conversation`), written without sockets; when it speaks is the worker's pacing. What is counted
 //! (`tally`) becomes the outcome (`outcome`).
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+
+use pacing::{Pacing, Rate};
+use plan::Kind;
 
 use crate::interrupt::Interrupt;
 
 pub(crate) mod clock;
+mod connection;
 pub(crate) mod conversation;
+mod desk;
+pub(crate) mod engine;
+mod http;
 pub(crate) mod latency;
 pub(crate) mod outcome;
+pub(crate) mod pacing;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod tally;
 pub(crate) mod target;
 pub(crate) mod websocket;
+mod worker;
 
 pub(crate) use outcome::Outcome;
 pub(crate) use plan::Plan;
@@ -32,8 +41,23 @@ pub(crate) use progress::Progress;
 /// first answer is counted in the outcome instead.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
     plan.check()?;
-    if let plan::Kind::FanOut(fan_out) = &plan.kind {
-        return websocket::fan_out::run(plan, fan_out, progress, interrupt);
-    }
-    bail!("the engine is not in this commit")
+    let open = |rate| {
+        Pacing::Open(Rate {
+            per_second: rate,
+            burst: 1,
+            threads: plan.threads,
+        })
+    };
+    let (pacing, pipeline) = match &plan.kind {
+        Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
+        Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
+        Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold => (Pacing::Hold, 1),
+        Kind::Echo(echo) => {
+            let pacing = echo.rate.map_or(Pacing::Closed, open);
+            return websocket::echo::run(plan, echo, pacing, progress, interrupt);
+        }
+        Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
+    };
+    http::run(plan, pacing, pipeline, progress, interrupt)
 }

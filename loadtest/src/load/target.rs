@@ -83,10 +83,13 @@ impl FromStr for Target {
             !authority.as_str().contains('@'),
             "`{text}`: a user name has no place in the URL; send it with --header"
         );
-        let port = match (authority.port_u16(), authority.port()) {
-            (Some(0), _) | (None, Some(_)) => bail!("`{text}` has no valid port"),
-            (Some(port), _) => port,
-            (None, None) => 80,
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            None | Some("") => 80,
+            Some(rest) => {
+                let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
+                port.filter(|port| *port > 0)
+                    .with_context(|| format!("`{text}` has no valid port"))?
+            }
         };
         let host = authority
             .host()
@@ -163,7 +166,8 @@ mod tests {
             ("https://host/", "TLS is not supported"),
             ("http://user@host/", "--header"),
             ("http://host:0/", "no valid port"),
-            ("http://host:99999/", "port"),
+            ("http://host:99999/", "no valid port"),
+            ("http://host:/", "no valid port"),
             ("http://a b/", "is not a URL"),
         ] {
             let error = format!("{:#}", text.parse::<Target>().unwrap_err());

@@ -12,20 +12,20 @@ const HANG: Duration = Duration::from_secs(60);
 
 /// What a run left behind.
 #[derive(Debug)]
-pub struct Ended {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The result of a run with `--json`.
-    pub fn outcome(&self) -> Value {
+    pub(crate) fn outcome(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Checks that the run failed and said why.
-    pub fn assert_failed_because(&self, reason: &str) {
+    pub(crate) fn assert_failed_because(&self, reason: &str) {
         assert!(
             self.status.code() == Some(1) && self.stderr.contains(reason),
             "expected `{reason}`: {self:?}"
@@ -34,7 +34,7 @@ impl Ended {
 }
 
 /// Runs `squall-loadtest run` with `arguments` to its end.
-pub fn run(arguments: &[&str]) -> Ended {
+pub(crate) fn run(arguments: &[&str]) -> Ended {
     let mut child = Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
         .arg("run")
         .args(arguments)

@@ -13,21 +13,14 @@ fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
         format!("ws://{}/ws/sub", topic.address),
         format!("ws://{}/ws/pub", topic.address),
     );
-    let always = [
-        subscribe.as_str(),
-        "--publish",
-        publish.as_str(),
-        "-c",
-        "3",
-        "--duration",
-        "300ms",
-        "--warmup",
-        "0",
-        "--timeout",
-        "2s",
-        "--json",
-    ];
-    run(&[always.as_slice(), arguments].concat())
+    let mut all = vec![subscribe.as_str(), "--publish", publish.as_str(), "-c", "3", "--json"];
+    for [flag, value] in [["--duration", "300ms"], ["--warmup", "0"], ["--timeout", "2s"]] {
+        if !arguments.contains(&flag) {
+            all.extend([flag, value]);
+        }
+    }
+    all.extend(arguments);
+    run(&all)
 }
 
 /// Deliveries that came for the first time, wherever they are counted.

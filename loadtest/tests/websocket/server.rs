@@ -12,7 +12,7 @@ use tungstenite::handshake::server::{Request, Response};
 use tungstenite::{Message, WebSocket, accept_hdr};
 
 /// Starts a server that hands each connection to `serve`; says where it listens. It lives as long as the test.
-pub fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serve = Arc::new(serve);
@@ -26,7 +26,7 @@ pub fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Socke
 }
 
 /// Starts a server that answers every request with `answer`, whatever it asks, and closes.
-pub fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
+pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     serve_streams(move |mut stream| {
         read_head(&mut stream);
@@ -35,7 +35,7 @@ pub fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
 }
 
 /// Reads up to the end of a request's head.
-pub fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
@@ -45,7 +45,7 @@ pub fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// Shakes hands; gives the request's path as well.
-pub fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
+pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
     stream.set_nodelay(true).unwrap();
     let mut path = String::new();
     let note_path = |request: &Request, response: Response| {
@@ -58,7 +58,7 @@ pub fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
 
 /// Starts an echo that sends what `answer` makes of each message, given its number on its connection, counted from 1; it closes the
 /// connection where `answer` makes nothing of it.
-pub fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
+pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
     serve_streams(move |stream| {
         let Some((mut socket, _)) = accept(stream) else { return };
         let mut number = 0;
@@ -79,7 +79,7 @@ pub fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sy
 
 /// What becomes of one message on its way to one subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     Once,
     Never,
     Twice,
@@ -92,8 +92,8 @@ pub enum Delivery {
 }
 
 /// A topic at `/ws/sub` and `/ws/pub`.
-pub struct Topic {
-    pub address: SocketAddr,
+pub(crate) struct Topic {
+    pub(crate) address: SocketAddr,
     state: Arc<State>,
 }
 
@@ -107,7 +107,7 @@ struct State {
 
 impl Topic {
     /// Starts a topic where `fate` decides what becomes of each message, given the subscriber's index and the message's number.
-    pub fn start(fate: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(fate: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             subscribers: Mutex::new(Vec::new()),
             published: AtomicU64::new(0),
@@ -119,7 +119,7 @@ impl Topic {
     }
 
     /// Messages published so far, greetings left out.
-    pub fn published(&self) -> u64 {
+    pub(crate) fn published(&self) -> u64 {
         self.state.published.load(Ordering::SeqCst)
     }
 }

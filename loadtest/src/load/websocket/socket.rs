@@ -125,6 +125,19 @@ impl Socket {
     }
 }
 
+/// The first address of the target's host.
+///
+/// # Errors
+///
+/// The host has none, or it is not found within `patience`.
+pub(crate) fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
+    let addresses = target.resolve(patience)?;
+    addresses
+        .first()
+        .copied()
+        .with_context(|| format!("{target} has no address"))
+}
+
 /// What is said when a deadline passes.
 const LATE: &str = "the server did not answer in time";
 

@@ -124,16 +124,16 @@ impl<'run> Audience<'run> {
             self.hearing.tally.failed(failure, 1);
             standing.finish(now);
         }
-        let is_over = standing.is_stopped()
-            || now >= self.hearing.tally.window.end
-            || standing.live() == 0
-            || publisher.has_waited(self.patience, now);
-        if is_over {
-            // A burst that is half written is finished first, as long as there is patience.
+        let is_over = standing.is_stopped() || standing.live() == 0 || publisher.has_waited(self.patience, now);
+        if is_over || publisher.has_published_all(now) {
+            // What is half written is finished first, as long as there is patience.
             let over_since = *self.over_since.get_or_insert(now);
             if publisher.is_idle() || now > over_since.saturating_add(patience) {
                 standing.finish(now);
             }
+        } else if now > self.hearing.tally.window.end.saturating_add(patience) {
+            // The server does not take what was due long ago.
+            standing.finish(now);
         }
         false
     }
@@ -207,6 +207,10 @@ impl<'run> Audience<'run> {
             .sum();
         self.hearing.faults.lost += missing;
         self.hearing.tally.unanswered = self.hearing.faults.lost;
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !self.hearing.standing.is_stopped()) {
+            let subscribers = self.hearing.standing.live() + self.hearing.standing.failed();
+            self.hearing.tally.unsent = publisher.unpublished() * subscribers;
+        }
     }
 }
 

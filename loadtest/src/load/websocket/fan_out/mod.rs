@@ -20,7 +20,7 @@ mod subscriber;
 
 use super::message::MessageReader;
 use super::payload::Payloads;
-use super::socket::Socket;
+use super::socket::{Socket, first_address};
 use crate::descriptors;
 use crate::interrupt::Interrupt;
 use crate::load::clock::{Clock, Nanos, nanos};
@@ -161,14 +161,6 @@ impl<'run> Opening<'run> {
 fn open(address: SocketAddr, target: &Target, plan: &Plan, fan_out: &FanOut) -> Result<Socket> {
     let headers = &plan.request.headers;
     Socket::open(address, target, headers, fan_out.message_bytes, plan.timeout).with_context(|| target.to_string())
-}
-
-fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
-    let addresses = target.resolve(patience)?;
-    addresses
-        .first()
-        .copied()
-        .with_context(|| format!("{target} has no address"))
 }
 
 /// The same connections, ready to be loaded.

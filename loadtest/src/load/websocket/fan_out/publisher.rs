@@ -132,6 +132,28 @@ impl Publisher {
         matches!(self.pace, Pace::Closed { last } if now > last.saturating_add(patience))
     }
 
+    /// Whether nothing more will be due.
+    pub(super) fn has_published_all(&self, now: Nanos) -> bool {
+        self.next_due().unwrap_or(now) >= self.window.end
+    }
+
+    /// How many messages were due but not published, when the run has ended.
+    pub(super) fn unpublished(&self) -> u64 {
+        match self.pace {
+            Pace::Rate { interval, bursts } if self.next_due() < Some(self.window.end) => {
+                let length = self.window.end.saturating_sub(self.start);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a schedule is far shorter than 2^64 bursts"
+                )]
+                #[expect(clippy::cast_sign_loss, reason = "neither length nor interval is negative")]
+                let due = (length as f64 / interval).ceil() as u64;
+                due.saturating_sub(bursts) * self.burst
+            }
+            Pace::Rate { .. } | Pace::Closed { .. } => 0,
+        }
+    }
+
     /// Whether everything handed to it has been written.
     pub(super) fn is_idle(&self) -> bool {
         self.written == self.out.len()
