@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,
-    /// Make one request on each connection, hold all in silence, and count which are still open at the end
+    /// Make one request, or WebSocket handshake, on each connection, hold all in silence, and count which are still open at the end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
     /// Length of the timed window, such as 10s, 500ms or 2m

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
         proc::check_core_allowed(*core)?;
     }
     descriptors::check_room(u32::try_from(plan.connections).unwrap_or(u32::MAX))?;
-    let outcome = load::run(&plan, &mut Reporter::new(), interrupt)?;
+    let outcome = load::run(&plan, &mut Reporter::new(plan.kind.noun()), interrupt)?;
     let text = if args.json {
         serde_json::to_string_pretty(&outcome)? + "\n"
     } else {
@@ -99,7 +99,12 @@ fn judge(plan: &Plan, outcome: &Outcome) -> Result<()> {
         return Ok(());
     }
     let failed = outcome.errors.total();
-    ensure!(failed == 0, "{failed} requests failed: {}", outcome.errors);
+    let what = match plan.kind {
+        // A delivery that does not come is lost; it is a subscriber that fails.
+        Kind::FanOut(_) => "connections",
+        _ => plan.kind.noun(),
+    };
+    ensure!(failed == 0, "{failed} {what} failed: {}", outcome.errors);
     if let Some(deliveries) = &outcome.fan_out {
         let Deliveries {
             lost,

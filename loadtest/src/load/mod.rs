@@ -7,7 +7,8 @@
 use anyhow::Result;
 
 use pacing::{Pacing, Rate};
-use plan::Kind;
+use plan::{Echo, Kind};
+use target::Scheme;
 
 use crate::interrupt::Interrupt;
 
@@ -52,6 +53,9 @@ pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrup
         Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
         Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
         Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold if plan.target.scheme == Scheme::WebSocket => {
+            return websocket::echo::run(plan, &Echo::default(), Pacing::Hold, progress, interrupt);
+        }
         Kind::Hold => (Pacing::Hold, 1),
         Kind::Echo(echo) => {
             let pacing = echo.rate.map_or(Pacing::Closed, open);

@@ -48,6 +48,29 @@ fn rate_is_kept() {
 }
 
 #[test]
+fn idle_connections_are_held_in_silence() {
+    let echoed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&echoed);
+    let address = echoing(move |_, message| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Some(vec![message])
+    });
+    let ended = echo(address, &["-c", "5", "--hold"]);
+    assert!(ended.status.success(), "{ended:?}");
+    let outcome = ended.outcome();
+    assert_eq!(
+        (&outcome["still_open"], &outcome["connections_opened"]),
+        (&5.into(), &5.into()),
+        "{ended:?}"
+    );
+    assert_eq!(
+        echoed.load(Ordering::SeqCst),
+        1,
+        "only the check before the load says something"
+    );
+}
+
+#[test]
 fn pings_and_unasked_pongs_are_no_answers() {
     let address = echoing(|_, message| {
         Some(vec![

@@ -48,6 +48,7 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> String {
 pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
     stream.set_nodelay(true).unwrap();
     let mut path = String::new();
+    #[expect(clippy::result_large_err, reason = "tungstenite's signature")]
     let note_path = |request: &Request, response: Response| {
         path = request.uri().path().to_owned();
         Ok(response)

@@ -12,7 +12,7 @@ use super::frame::{Opcode, Violation, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
 use super::payload::Payloads;
-use super::socket::{Socket, first_address};
+use super::socket::{Socket, Terms, first_address};
 use crate::interrupt::Interrupt;
 use crate::load::clock::Nanos;
 use crate::load::conversation::{Conversation, Ending, Flow, Turn};
@@ -56,8 +56,12 @@ pub(crate) fn run(
 
 /// Makes one connection and echoes one message on it.
 fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
-    let headers = &plan.request.headers;
-    let mut socket = Socket::open(address, &plan.target, headers, echo.message_bytes, plan.timeout)?;
+    let terms = Terms {
+        headers: &plan.request.headers,
+        message_bytes_max: echo.message_bytes,
+        timeout: plan.timeout,
+    };
+    let mut socket = Socket::open(0, address, &plan.target, &terms)?;
     let mut payloads = Payloads::new(echo.message_bytes);
     let mut frame = Vec::new();
     let number = 1_u64.to_le_bytes();
