@@ -63,6 +63,7 @@ fn rate_and_bursts_are_kept() {
         let topic = Topic::start(|_, _| Delivery::Once);
         let outcome = fan_out(&topic, &["--rate", rate, "--burst", burst]).outcome();
         assert_eq!(figure(&outcome, "published"), published, "{rate}/s by {burst}");
+        assert_eq!(outcome["elapsed_seconds"], 0.3, "{rate}/s by {burst}");
         assert!(outcome["fan_out"]["publisher_lag"].is_object(), "{outcome}");
     }
 }

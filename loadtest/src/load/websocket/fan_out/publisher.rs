@@ -46,8 +46,8 @@ pub(super) struct Publisher {
 enum Pace {
     /// Burst after burst at equal distances from the start.
     Rate { interval: f64, bursts: u64 },
-    /// When everybody has received the last one, which was published then.
-    Closed { last: Nanos },
+    /// When everybody has received the last one.
+    Closed,
 }
 
 impl Publisher {
@@ -64,7 +64,7 @@ impl Publisher {
                 interval: nanos(Duration::from_secs(1)) as f64 * burst as f64 / rate,
                 bursts: 0,
             },
-            None => Pace::Closed { last: start },
+            None => Pace::Closed,
         };
         Self {
             stream,
@@ -97,7 +97,7 @@ impl Publisher {
                 let since_start = (interval * bursts as f64) as Nanos;
                 Some(self.start.saturating_add(since_start))
             }
-            Pace::Closed { .. } => None,
+            Pace::Closed => None,
         }
     }
 
@@ -119,22 +119,21 @@ impl Publisher {
         if !self.is_idle() || due > now || due >= self.window.end {
             return Ok(());
         }
-        match &mut self.pace {
-            Pace::Rate { bursts, .. } => *bursts += 1,
-            Pace::Closed { last } => *last = now,
+        if let Pace::Rate { bursts, .. } = &mut self.pace {
+            *bursts += 1;
         }
         self.publish(due, standing);
         self.write(now, tally)
     }
 
-    /// Whether subscribers have kept it waiting for longer than `patience`: the last burst will never be complete.
-    pub(super) fn has_waited(&self, patience: Nanos, now: Nanos) -> bool {
-        matches!(self.pace, Pace::Closed { last } if now > last.saturating_add(patience))
+    /// Whether it publishes only once subscribers have received the last burst.
+    pub(super) fn waits_for_subscribers(&self) -> bool {
+        matches!(self.pace, Pace::Closed)
     }
 
-    /// Whether nothing more will be due.
+    /// Whether the window is over and nothing that was due in it is left.
     pub(super) fn has_published_all(&self, now: Nanos) -> bool {
-        self.next_due().unwrap_or(now) >= self.window.end
+        now.min(self.next_due().unwrap_or(now)) >= self.window.end
     }
 
     /// How many messages were due but not published, when the run has ended.
@@ -150,7 +149,7 @@ impl Publisher {
                 let due = (length as f64 / interval).ceil() as u64;
                 due.saturating_sub(bursts) * self.burst
             }
-            Pace::Rate { .. } | Pace::Closed { .. } => 0,
+            Pace::Rate { .. } | Pace::Closed => 0,
         }
     }
 
