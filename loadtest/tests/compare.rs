@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::Value;
@@ -24,6 +25,10 @@ const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: now\
 /// What stands after a server's address when it is to answer another text than it should.
 const WRONG: &str = "wrong";
 
+/// What stands there when it is to give up after some answers: enough for being verified, too few for being timed.
+const MORTAL: &str = "mortal";
+const LAST_ANSWER: usize = 40;
+
 /// The contender: a thread for each connection. The harness takes the address for the name of a test that does not exist.
 #[test]
 #[ignore = "serves until it is killed; the tests below start it"]
@@ -35,7 +40,9 @@ fn serve() {
     else {
         return;
     };
-    let body = if arguments.iter().any(|argument| argument == WRONG) {
+    let is_told = |word| arguments.iter().any(|argument| argument == word);
+    let is_mortal = is_told(MORTAL);
+    let body = if is_told(WRONG) {
         "Howdy, World!"
     } else {
         "Hello, World!"
@@ -43,14 +50,20 @@ fn serve() {
     let answer = PLAINTEXT.replace("Hello, World!", body);
     for stream in TcpListener::bind(address).unwrap().incoming() {
         let answer = answer.clone();
-        thread::spawn(move || converse(&stream.unwrap(), &answer));
+        thread::spawn(move || converse(&stream.unwrap(), &answer, is_mortal));
     }
 }
 
-fn converse(stream: &TcpStream, answer: &str) {
+fn converse(stream: &TcpStream, answer: &str, is_mortal: bool) {
+    static ANSWERS: AtomicUsize = AtomicUsize::new(0);
     let mut lines = BufReader::new(stream).lines();
     while let Some(Ok(request_line)) = lines.next() {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        if is_mortal && ANSWERS.fetch_add(1, Ordering::Relaxed) == LAST_ANSWER {
+            // What a test prints is kept from the terminal; this must reach the judge.
+            writeln!(std::io::stderr().lock(), "error: out of answers").unwrap();
+            std::process::exit(1);
+        }
         let is_known = request_line == "GET /plaintext HTTP/1.1";
         let mut writer = stream;
         // The client is free to have gone already.
@@ -63,7 +76,7 @@ fn converse(stream: &TcpStream, answer: &str) {
     }
 }
 
-/// A folder with contenders `right`, `other`, `wrong`, `broken` and `absent`, and one workload.
+/// A folder with contenders `right`, `other`, `wrong`, `mortal`, `broken` and `absent`, and one workload.
 fn catalogue() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let own = std::env::current_exe().unwrap();
@@ -72,6 +85,7 @@ fn catalogue() -> TempDir {
         ("right", serving(""), ""),
         ("other", serving(""), ""),
         (WRONG, serving(", 'wrong'"), ""),
+        (MORTAL, serving(", 'mortal'"), ""),
         (
             "broken",
             "'sh', '-c', 'echo no luck today; exit 1', '{listen}'".to_owned(),
@@ -154,7 +168,7 @@ fn whole_chain_measures_interleaved_and_leaves_out_who_cannot_take_part() {
     let catalogue = catalogue();
     let output = tempfile::tempdir().unwrap();
     let run = compare(catalogue.path(), output.path())
-        .args(["--rounds", "2"])
+        .args(["--rounds", "2", "--contenders", "absent,broken,other,right,wrong"])
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", stderr(&run));
@@ -181,6 +195,27 @@ fn whole_chain_measures_interleaved_and_leaves_out_who_cannot_take_part() {
     assert!(reason_of("broken").contains("no luck today"), "{}", reason_of("broken"));
     assert!(reason_of(WRONG).contains("got `Howdy, World!`"), "{}", reason_of(WRONG));
     assert_eq!(texts(&record, "contenders", "name"), ["other", "right", WRONG]);
+    for file in ["report.html", "report.md"] {
+        let report = fs::read_to_string(output.path().join(file)).unwrap();
+        assert!(report.contains("no luck today"), "{file}");
+    }
+}
+
+#[test]
+fn server_that_dies_under_load_ends_nothing_but_its_own_part() {
+    let catalogue = catalogue();
+    let output = tempfile::tempdir().unwrap();
+    let run = compare(catalogue.path(), output.path())
+        .args(["--rounds", "2", "--contenders", "mortal,right"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", stderr(&run));
+    let record = record(output.path());
+    assert_eq!(texts(&record, "samples", "contender"), ["right", "right"]);
+    assert_eq!(texts(&record, "skipped", "workload"), ["plain"]);
+    let reason = texts(&record, "skipped", "reason").concat();
+    assert!(reason.starts_with("the server ended by itself"), "{reason}");
+    assert!(reason.ends_with("error: out of answers"), "{reason}");
 }
 
 #[test]
