@@ -6,7 +6,7 @@ use super::section::Section;
 use super::standing;
 use super::table::{Cell, Table};
 use super::{number, palette};
-use crate::record::{Participant, Record, View};
+use crate::record::{Participant, Record, Role, View};
 
 /// A report. Its texts are as the record has them; whoever writes it escapes them.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Document {
     pub(super) findings: Vec<Finding>,
     /// The charts about everything.
     pub(super) standings: Vec<Chart>,
+    /// What the colours mean: a class, a name and its meaning each.
+    pub(super) key: Vec<(String, String, String)>,
     pub(super) sections: Vec<Section>,
     /// The machine and the software, a name and a value each.
     pub(super) facts: Vec<(&'static str, String)>,
@@ -30,11 +32,7 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn of(record: &Record) -> Self {
-        let views: Vec<View<'_>> = record
-            .workloads
-            .iter()
-            .map(|workload| View::of(record, workload))
-            .collect();
+        let views = record.views();
         Self {
             title: record.title.clone(),
             date: record.date.clone(),
@@ -44,6 +42,7 @@ impl Document {
                 .into_iter()
                 .flatten()
                 .collect(),
+            key: key(record),
             sections: views.iter().filter_map(Section::of).collect(),
             facts: facts(record),
             contenders: contenders(record),
@@ -69,6 +68,20 @@ fn setting(record: &Record) -> String {
         list(&record.cores.load),
         record.window_seconds
     )
+}
+
+/// Everybody whose colour means something, in the order of the record, with the setting that the name stands for.
+fn key(record: &Record) -> Vec<(String, String, String)> {
+    let is_special = |contender: &&Participant| Role::of(&contender.name) != Role::Peer;
+    let specials = record.contenders.iter().filter(is_special);
+    let entry = |contender: &Participant| {
+        let meaning = match (contender.name.as_str(), Role::of(&contender.name)) {
+            (name @ (palette::SUBJECT | palette::RIVAL), _) => palette::spoken(name),
+            _ => contender.note.clone(),
+        };
+        (palette::class(record, &contender.name), contender.name.clone(), meaning)
+    };
+    specials.map(entry).collect()
 }
 
 fn list(cores: &[usize]) -> String {

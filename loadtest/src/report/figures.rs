@@ -1,5 +1,7 @@
 //! The charts of one workload: what each contender costs, and how long its clients wait.
 
+use std::f64::consts::LOG10_2;
+
 use super::chart::{Axis, Bar, BarChart, CurveChart, Mark, Measure, Series, linear_ticks, log_axis};
 use super::{number, palette};
 use crate::record::{Figure, Latency, Point, Sample, View};
@@ -102,8 +104,8 @@ fn bars(view: &View<'_>, figure: Figure, parts: impl Fn(&str) -> Vec<(&'static s
 pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     let percentiles: Vec<f64> = (0..=CURVE_STEPS)
         .map(|step| {
-            // From one half, which is 0.301 nines, to four nines.
-            let nines = 0.301_03 + (4.0 - 0.301_03) * f64::from(step) / f64::from(CURVE_STEPS);
+            // From one half to four nines.
+            let nines = LOG10_2 + (4.0 - LOG10_2) * f64::from(step) / f64::from(CURVE_STEPS);
             100.0 * (1.0 - 10_f64.powf(-nines))
         })
         .collect();
