@@ -70,18 +70,30 @@ fn setting(record: &Record) -> String {
     )
 }
 
-/// Everybody whose colour means something, in the order of the record, with the setting that the name stands for.
+/// Whose colours mean something: Squall in each of its settings, and the floors.
 fn key(record: &Record) -> Vec<(String, String, String)> {
-    let is_special = |contender: &&Participant| Role::of(&contender.name) != Role::Peer;
-    let specials = record.contenders.iter().filter(is_special);
-    let entry = |contender: &Participant| {
-        let meaning = match (contender.name.as_str(), Role::of(&contender.name)) {
-            (name @ (palette::SUBJECT | palette::RIVAL), _) => palette::spoken(name),
-            _ => contender.note.clone(),
-        };
-        (palette::class(record, &contender.name), contender.name.clone(), meaning)
-    };
-    specials.map(entry).collect()
+    let of_role = |role: Role| move |contender: &&Participant| Role::of(&contender.name) == role;
+    let subjects = record
+        .contenders
+        .iter()
+        .filter(of_role(Role::Subject))
+        .map(|contender| {
+            let name = contender.name.as_str();
+            let meaning = match name {
+                palette::SUBJECT | palette::RIVAL => palette::spoken(name),
+                _ => contender.note.clone(),
+            };
+            (palette::class(record, name), name.to_owned(), meaning)
+        });
+    let floors = record.contenders.iter().find(of_role(Role::Floor)).map(|contender| {
+        let class = palette::class(record, &contender.name);
+        (
+            class,
+            "floor-…".to_owned(),
+            "bare loops, which are no servers".to_owned(),
+        )
+    });
+    subjects.chain(floors).collect()
 }
 
 fn list(cores: &[usize]) -> String {
