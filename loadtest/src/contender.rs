@@ -26,7 +26,7 @@ use version::Version;
 const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// What stands for the address in a start command and in the files it is given.
-const LISTEN_PLACEHOLDER: &str = "{listen}";
+pub(crate) const LISTEN_PLACEHOLDER: &str = "{listen}";
 
 /// What stands for the folder that a running server has to itself.
 const SCRATCH_PLACEHOLDER: &str = "{scratch}";

@@ -26,6 +26,7 @@ mod proc;
 mod record;
 mod report;
 mod server;
+mod shell;
 mod statistics;
 mod syscalls;
 mod verification;

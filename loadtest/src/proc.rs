@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
 
-/// How far CPU time in ticks may be from the exact one: a tick of 10 ms for user and system time at either end, as for two processes.
-const ROUNDING_MAX: Duration = Duration::from_millis(80);
+/// How far CPU time in ticks may be from the exact one: up to 10 ms each for user and system time, and a timer tick of the scheduler's.
+const ROUNDING_MAX: Duration = Duration::from_millis(25);
 
 /// The processes of a group, such as a server and the workers it has started. They are found once, as looking for them means reading
 /// the names of all processes there are.
@@ -90,7 +90,7 @@ impl ProcessTime {
     /// explains misses threads that have ended, and is not used.
     pub(crate) fn refined_by(self, running: Duration) -> Self {
         let total = self.total();
-        if running.abs_diff(total) > ROUNDING_MAX {
+        if running < total / 2 || running.abs_diff(total) > ROUNDING_MAX {
             return self;
         }
         // Less than a tick of both is the kernel's, which every server uses more of.
@@ -312,6 +312,7 @@ mod tests {
         let refined = time(100, 300).refined_by(Duration::from_millis(408));
         assert_eq!(refined, time(102, 306));
         assert_eq!(time(100, 300).refined_by(Duration::from_millis(200)), time(100, 300));
+        assert_eq!(time(0, 20).refined_by(Duration::from_millis(1)), time(0, 20));
         assert_eq!(time(0, 0).refined_by(Duration::from_millis(5)), time(0, 5));
     }
 

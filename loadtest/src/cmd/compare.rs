@@ -17,6 +17,7 @@ use crate::measurement::Cores;
 use crate::proc;
 use crate::record::{self, Record};
 use crate::report;
+use crate::shell;
 use crate::syscalls;
 use crate::workload::{Timing, Workload};
 
@@ -172,7 +173,7 @@ fn recorded(settings: &Settings, workloads: &[Workload], field: Field, findings:
         workloads: workloads
             .iter()
             .filter(|workload| has_samples(workload) || is_named(workload))
-            .map(Workload::recorded)
+            .map(|workload| workload.recorded(settings.cores.load, settings.timing))
             .collect(),
         contenders: field
             .contenders
@@ -220,9 +221,7 @@ impl Output {
 
 /// The command line without the path of the program, which is nobody else's business.
 fn own_command() -> String {
-    let arguments = std::env::args().skip(1);
-    std::iter::once(env!("CARGO_PKG_NAME").to_owned())
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let name = std::iter::once(env!("CARGO_PKG_NAME").to_owned());
+    let words: Vec<String> = name.chain(std::env::args().skip(1)).collect();
+    shell::typed(&words)
 }

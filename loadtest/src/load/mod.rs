@@ -4,10 +4,11 @@
 //! says is a conversation (`conversation`), written without sockets; when it speaks is the worker's pacing. What is counted
 //! (`tally`) becomes the outcome (`outcome`).
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use pacing::{Pacing, Rate};
-use plan::Kind;
+use plan::{Echo, Kind};
+use target::Scheme;
 
 use crate::interrupt::Interrupt;
 
@@ -52,9 +53,15 @@ pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrup
         Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
         Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
         Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold if plan.target.scheme == Scheme::WebSocket => {
+            return websocket::echo::run(plan, &Echo::default(), Pacing::Hold, progress, interrupt);
+        }
         Kind::Hold => (Pacing::Hold, 1),
+        Kind::Echo(echo) => {
+            let pacing = echo.rate.map_or(Pacing::Closed, open);
+            return websocket::echo::run(plan, echo, pacing, progress, interrupt);
+        }
         Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
-        Kind::Echo(_) => bail!("WebSocket echo is not in this build"),
     };
     http::run(plan, pacing, pipeline, progress, interrupt)
 }

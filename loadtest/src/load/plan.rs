@@ -57,7 +57,7 @@ pub(crate) enum Kind {
     OpenLoop { rate: f64, pipeline: usize },
     /// HTTP: every request has a connection of its own; latency counts from the start of connecting.
     Churn,
-    /// HTTP: one request on each connection, which is then held in silence for the duration.
+    /// HTTP or WebSocket: one request or handshake on each connection, which is then held in silence for the duration.
     Hold,
     /// WebSocket: messages that come back; as fast as the answers come, or at a rate per second over all connections.
     Echo(Echo),
@@ -73,6 +73,17 @@ pub(crate) struct Echo {
     pub(crate) pipeline: usize,
     /// Messages per second over all connections; `None` for a closed loop.
     pub(crate) rate: Option<f64>,
+}
+
+impl Default for Echo {
+    /// One message of 64 bytes at a time.
+    fn default() -> Self {
+        Self {
+            message_bytes: 64,
+            pipeline: 1,
+            rate: None,
+        }
+    }
 }
 
 /// WebSocket fan-out; `Plan::connections` subscribe at `Plan::target`.
@@ -152,20 +163,39 @@ impl Plan {
         ] {
             ensure!(length <= DURATION_MAX, "the {name} must be a day at most");
         }
-        let (scheme, example) = match &self.kind {
-            Kind::Echo(_) | Kind::FanOut(_) => (Scheme::WebSocket, "ws://"),
-            _ => (Scheme::Http, "http://"),
+        self.check_scheme()?;
+        self.kind.check()
+    }
+
+    /// Fails if the target does not speak what the kind of load needs, or cannot be sent what is to be sent.
+    fn check_scheme(&self) -> Result<()> {
+        let scheme = self.target.scheme;
+        let (is_right, needed) = match self.kind {
+            Kind::Echo(_) | Kind::FanOut(_) => (scheme == Scheme::WebSocket, "ws://"),
+            Kind::Hold => (true, "http:// or ws://"),
+            Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
         };
+        ensure!(is_right, "{} must start with {needed} here", self.target);
+        let is_plain = self.request.method == Method::GET && self.request.body.is_empty() && self.expect.body.is_none();
         ensure!(
-            self.target.scheme == scheme,
-            "{} must start with {example} here",
+            scheme == Scheme::Http || is_plain,
+            "{}: a WebSocket is opened by a GET without a body, and its messages are not chosen",
             self.target
         );
-        self.kind.check()
+        Ok(())
     }
 }
 
 impl Kind {
+    /// What is counted.
+    pub(crate) fn noun(&self) -> &'static str {
+        match self {
+            Self::ClosedLoop { .. } | Self::OpenLoop { .. } | Self::Churn | Self::Hold => "requests",
+            Self::Echo(_) => "messages",
+            Self::FanOut(_) => "deliveries",
+        }
+    }
+
     fn check(&self) -> Result<()> {
         let (rate, pipeline) = match self {
             Self::ClosedLoop { pipeline } => (None, *pipeline),
@@ -292,6 +322,16 @@ mod tests {
             (fan_out(15, 1), "16 bytes or more, not 15"),
             (fan_out(MESSAGE_BYTES_MAX + 1, 1), "at most, not 16777217"),
             (fan_out(64, 0), "in flight"),
+            (
+                Plan {
+                    request: Request {
+                        body: b"body".to_vec(),
+                        ..closed().request
+                    },
+                    ..fan_out(64, 1)
+                },
+                "a GET without a body",
+            ),
         ] {
             let error = plan.check().unwrap_err().to_string();
             assert!(error.contains(mistake), "{error}");

@@ -7,6 +7,7 @@ use super::standing;
 use super::table::{Cell, Table};
 use super::{number, palette};
 use crate::record::{Participant, Record, Role, View};
+use crate::shell;
 
 /// A report. Its texts are as the record has them; whoever writes it escapes them.
 #[derive(Debug)]
@@ -209,11 +210,16 @@ fn commands(record: &Record) -> Vec<(String, String)> {
         .contenders
         .iter()
         .filter(|contender| !contender.build_command.is_empty())
-        .map(|contender| (format!("Build of {}", contender.name), shell(&contender.build_command)));
+        .map(|contender| {
+            (
+                format!("Build of {}", contender.name),
+                shell::typed(&contender.build_command),
+            )
+        });
     let starts = record
         .contenders
         .iter()
-        .map(|contender| (format!("Start of {}", contender.name), shell(&contender.command)));
+        .map(|contender| (format!("Start of {}", contender.name), shell::typed(&contender.command)));
     let loads = record
         .workloads
         .iter()
@@ -225,27 +231,13 @@ fn commands(record: &Record) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A command as it would be typed: words that a shell would take apart stand in quotes.
-fn shell(words: &[String]) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./=:,{}@%+".contains(letter);
-    let quoted = words
-        .iter()
-        .map(|word| match !word.is_empty() && word.chars().all(is_plain) {
-            true => word.clone(),
-            false => format!("'{}'", word.replace('\'', r"'\''")),
-        });
-    quoted.collect::<Vec<String>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::tests::record;
 
     #[test]
-    fn commands_can_be_typed() {
-        let words = ["nginx", "-g", "daemon off;", "it's", ""].map(str::to_owned);
-        assert_eq!(shell(&words), r"nginx -g 'daemon off;' 'it'\''s' ''");
+    fn commands_go_from_the_whole_to_the_start_of_each_contender() {
         let commands = Document::of(&record()).commands;
         assert_eq!(commands.first().unwrap().1, "squall-loadtest compare");
         assert_eq!(commands.last().unwrap().1, "floor-epoll {listen}");

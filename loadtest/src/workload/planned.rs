@@ -33,7 +33,7 @@ impl Workload {
     /// What the generator, pinned to `core`, is to do with the server at `address`, and the offered rate if there is one.
     pub(crate) fn plans(&self, address: SocketAddr, core: usize, timing: Timing) -> Vec<(Option<f64>, Plan)> {
         let plan = |scheme, kind, timing: Timing| Plan {
-            connections: self.held_by_plan(),
+            connections: self.subscribers_or_connections(),
             warmup: timing.warmup,
             duration: timing.window,
             timeout: ANSWER_TIMEOUT,
@@ -95,8 +95,8 @@ impl Workload {
         }
     }
 
-    /// Connections as a plan counts them.
-    fn held_by_plan(&self) -> usize {
+    /// Connections as a plan counts them, which leaves a publisher out.
+    pub(super) fn subscribers_or_connections(&self) -> usize {
         match self.load {
             Load::FanOut { subscribers, .. } => subscribers,
             _ => self.connections(),

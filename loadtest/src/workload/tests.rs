@@ -132,11 +132,11 @@ fn sweep_is_one_plan_for_each_rate() {
 
 #[test]
 fn record_tells_the_parameters_in_words() {
-    let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded();
+    let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded(0, Timing::NOMINAL);
     assert_eq!((recorded.name.as_str(), recorded.title.as_str()), ("sweep", "of sweep"));
     assert_eq!(recorded.kind, Kind::Sweep);
     assert_eq!(recorded.parameters["requests_per_second"], "1000, 2000");
     assert_eq!(recorded.parameters["connections"], "8");
-    let recorded = Workload::parse("fan", FAN_OUT).unwrap().recorded();
+    let recorded = Workload::parse("fan", FAN_OUT).unwrap().recorded(0, Timing::NOMINAL);
     assert_eq!(recorded.parameters["publish_path"], "/ws/pub");
 }

@@ -59,7 +59,7 @@ impl Connection {
                     keep_alive,
                 } => {
                     self.waiting.extend_from_slice(answers.to(resource));
-                    self.is_closing = !keep_alive || self.waiting.len() > WAITING_BYTES_MAX;
+                    self.is_closing = !keep_alive || self.is_swamped();
                     rest = &rest[head_bytes..];
                 }
                 Outcome::Incomplete if rest.len() < HEAD_BYTES_MAX => {
@@ -72,6 +72,11 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Whether the client has let more answers gather than it is waited for.
+    pub fn is_swamped(&self) -> bool {
+        self.waiting.len() > WAITING_BYTES_MAX
     }
 
     /// Makes the answers that gathered the next to be sent. Says whether there are any and nothing is being sent already.

@@ -109,6 +109,10 @@ impl Server {
             let received = self.buffers.received(buffer, usize::try_from(result).unwrap_or(0));
             connection.answer_all(received, &self.answers, &mut self.spare);
             self.buffers.give_back(buffer);
+            if connection.is_swamped() {
+                // The send that is stuck fails at once, and what follows is the end of any connection.
+                socket::shut_down(connection.descriptor);
+            }
         }
         let has_ended = result <= 0 && result != -libc::ENOBUFS;
         connection.is_closing |= has_ended;

@@ -12,16 +12,18 @@ use crate::load::progress::{Phase, Snapshot};
 pub(crate) struct Reporter {
     /// Hidden when standard error is no terminal.
     line: ProgressBar,
+    /// What is counted.
+    noun: &'static str,
 }
 
 impl Reporter {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(noun: &'static str) -> Self {
         let line = ProgressBar::new_spinner();
         // A template that cannot be read would leave the default style, which serves as well.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
-        Self { line }
+        Self { line, noun }
     }
 
     fn say(&self, message: String) {
@@ -60,10 +62,11 @@ impl Progress for Reporter {
             errors => format!(", {errors} errors"),
         };
         self.say(format!(
-            "{phase} {:.0} of {:.0} s: {:.0} requests/s{errors}",
+            "{phase} {:.0} of {:.0} s: {:.0} {}/s{errors}",
             seconds(snapshot.elapsed),
             seconds(snapshot.length),
             snapshot.answers_per_second,
+            self.noun,
         ));
     }
 }

@@ -12,42 +12,72 @@ use super::frame::{Opcode, Violation, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
 use super::payload::Payloads;
-use super::socket::Socket;
+use super::socket::{Socket, Terms, first_address};
+use crate::interrupt::Interrupt;
 use crate::load::clock::Nanos;
-use crate::load::conversation::{Conversation, Flow, Turn};
-use crate::load::outcome::Failure;
+use crate::load::conversation::{Conversation, Ending, Flow, Turn};
+use crate::load::engine::{self, Job};
+use crate::load::outcome::{Failure, Outcome};
+use crate::load::pacing::Pacing;
 use crate::load::plan::{Echo, Plan};
+use crate::load::progress::{Phase, Progress};
 use crate::load::tally::Tally;
 use crate::load::target::Target;
 
-/// Makes one connection, echoes one message, and says what is wrong if it does not come back.
+/// Carries out a plan for an echo.
 ///
 /// # Errors
-/// The server cannot be reached, does not open a WebSocket, or answers something else.
-pub(crate) fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
-    let checked = || -> Result<()> {
-        let headers = &plan.request.headers;
-        let mut socket = Socket::open(address, &plan.target, headers, echo.message_bytes, plan.timeout)?;
-        let mut payloads = Payloads::new(echo.message_bytes);
-        let mut frame = Vec::new();
-        let number = 1_u64.to_le_bytes();
-        payloads.write(&number, &mut frame);
-        socket.send(&frame, plan.timeout)?;
-        let answer = socket
-            .receive(plan.timeout)?
-            .with_context(|| format!("no echo within {:?}", plan.timeout))?;
-        let is_right = payloads
-            .stamp(&answer, number.len())
-            .is_some_and(|stamp| number.starts_with(stamp));
-        ensure!(
-            is_right,
-            "a message of {} bytes came back changed, {} bytes long: is this an echo?",
-            echo.message_bytes,
-            answer.len()
-        );
-        Ok(())
+///
+/// The server cannot be reached, does not open a WebSocket, or answers something else; or not all connections can be opened.
+pub(crate) fn run(
+    plan: &Plan,
+    echo: &Echo,
+    pacing: Pacing,
+    progress: &mut dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    progress.phase(Phase::Checking);
+    let address = first_address(&plan.target, plan.timeout)?;
+    check(plan, echo, address).with_context(|| format!("the check before the load: {}", plan.target))?;
+    let job = Job {
+        plan,
+        address,
+        connections: plan.connections,
+        pacing,
     };
-    checked().with_context(|| format!("{} failed its check", plan.target))
+    let shared = || Shared {
+        target: plan.target.clone(),
+        headers: plan.request.headers.clone(),
+        payloads: Payloads::new(echo.message_bytes),
+        pipeline: echo.pipeline,
+    };
+    engine::run::<EchoConversation>(job, shared, progress, interrupt)
+}
+
+/// Makes one connection and echoes one message on it.
+fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
+    let terms = Terms {
+        headers: &plan.request.headers,
+        message_bytes_max: echo.message_bytes,
+        timeout: plan.timeout,
+    };
+    let mut socket = Socket::open(0, address, &plan.target, &terms)?;
+    let mut payloads = Payloads::new(echo.message_bytes);
+    let mut frame = Vec::new();
+    let number = 1_u64.to_le_bytes();
+    payloads.write(&number, &mut frame);
+    socket.send(&frame, plan.timeout)?;
+    let answer = socket
+        .receive(plan.timeout)?
+        .with_context(|| format!("no echo within {:?}", plan.timeout))?;
+    let stamp = payloads.stamp(&answer, number.len());
+    ensure!(
+        stamp.is_some_and(|stamp| number.starts_with(stamp)),
+        "a message of {} bytes came back changed, {} bytes long: is this an echo?",
+        echo.message_bytes,
+        answer.len()
+    );
+    Ok(())
 }
 
 /// What the echoing connections of one thread share.
@@ -56,16 +86,8 @@ pub(crate) struct Shared {
     target: Target,
     headers: Vec<(HeaderName, HeaderValue)>,
     payloads: Payloads,
-}
-
-impl Shared {
-    pub(crate) fn new(plan: &Plan, echo: &Echo) -> Self {
-        Self {
-            target: plan.target.clone(),
-            headers: plan.request.headers.clone(),
-            payloads: Payloads::new(echo.message_bytes),
-        }
-    }
+    /// Messages in flight on one connection at most.
+    pipeline: usize,
 }
 
 /// One connection that echoes.
@@ -87,16 +109,6 @@ enum State {
 }
 
 impl EchoConversation {
-    pub(crate) fn new(echo: &Echo) -> Self {
-        Self {
-            state: State::Opening(Handshake::new()),
-            pipeline: echo.pipeline,
-            in_flight: VecDeque::new(),
-            asked: 0,
-            answered: 0,
-        }
-    }
-
     fn receive_messages(&mut self, bytes: &[u8], turn: &mut Turn<'_, Shared>) -> Result<(), Stop> {
         let State::Open(reader) = &mut self.state else {
             return Ok(());
@@ -108,6 +120,7 @@ impl EchoConversation {
             tally: turn.tally,
         };
         reader.receive(bytes, |message| match message {
+            Message::Data { is_text: true, .. } => Err(Stop::Failed(Failure::WrongBody)),
             Message::Data { payload, .. } => answers.take(payload, turn.now).map_err(Stop::Failed),
             Message::Ping(payload) => {
                 write_masked(Opcode::Pong, payload, [0; 4], turn.out);
@@ -121,6 +134,16 @@ impl EchoConversation {
 
 impl Conversation for EchoConversation {
     type Shared = Shared;
+
+    fn begin(_index: usize, shared: &mut Shared) -> Self {
+        Self {
+            state: State::Opening(Handshake::new()),
+            pipeline: shared.pipeline,
+            in_flight: VecDeque::with_capacity(shared.pipeline),
+            asked: 0,
+            answered: 0,
+        }
+    }
 
     fn open(&mut self, turn: &mut Turn<'_, Shared>) {
         if let State::Opening(handshake) = &self.state {
@@ -170,10 +193,10 @@ impl Conversation for EchoConversation {
         }
     }
 
-    fn end(&mut self, _turn: &mut Turn<'_, Shared>) -> Result<(), Failure> {
+    fn end(&mut self, _turn: &mut Turn<'_, Shared>) -> Result<Ending, Failure> {
         // A server that hangs up without a close frame breaks section 7.1.1, but answered everything it was asked.
         if self.is_ready() && self.in_flight.is_empty() {
-            Ok(())
+            Ok(Ending::Unasked)
         } else {
             Err(Failure::ClosedEarly)
         }

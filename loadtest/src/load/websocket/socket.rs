@@ -9,14 +9,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::{HeaderName, HeaderValue};
+use socket2::{Domain, Protocol, Type};
 
 use super::frame::{Opcode, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
+use crate::load::connection::source;
 use crate::load::target::Target;
 
 /// Bytes asked for by one read.
 const READ_BYTES: usize = 16 * 1024;
+
+/// What holds for every connection of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'plan> {
+    pub(crate) headers: &'plan [(HeaderName, HeaderValue)],
+    /// Longer messages are refused.
+    pub(crate) message_bytes_max: usize,
+    /// How long connecting and shaking hands may take together.
+    pub(crate) timeout: Duration,
+}
 
 /// An open WebSocket.
 #[derive(Debug)]
@@ -28,25 +40,17 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connects to `address` and shakes hands for `target`, all within `timeout`. Messages longer than `message_bytes_max` will be
-    /// refused.
+    /// Connects as connection number `index` of a run to `address`, and shakes hands for `target`, all within `timeout`.
     ///
     /// # Errors
     ///
     /// The connection is refused, or what answers is not the WebSocket that was asked for.
-    pub(crate) fn open(
-        address: SocketAddr,
-        target: &Target,
-        headers: &[(HeaderName, HeaderValue)],
-        message_bytes_max: usize,
-        timeout: Duration,
-    ) -> Result<Self> {
-        let deadline = Instant::now() + timeout;
+    pub(crate) fn open(index: usize, address: SocketAddr, target: &Target, terms: &Terms<'_>) -> Result<Self> {
+        let deadline = Instant::now() + terms.timeout;
         let mut stream =
-            TcpStream::connect_timeout(&address, timeout).with_context(|| format!("cannot connect to {address}"))?;
-        stream.set_nodelay(true)?;
+            connect(index, address, terms.timeout).with_context(|| format!("cannot connect to {address}"))?;
         let mut handshake = Handshake::new();
-        let request = handshake.request(&target.authority, &target.path, headers);
+        let request = handshake.request(&target.authority, &target.path, terms.headers);
         write(&mut stream, &request, deadline)?;
         let mut buffer = [0; READ_BYTES];
         loop {
@@ -58,7 +62,7 @@ impl Socket {
             if let Some(surplus) = handshake.receive(received)? {
                 let mut socket = Self {
                     stream,
-                    reader: MessageReader::new(message_bytes_max),
+                    reader: MessageReader::new(terms.message_bytes_max),
                     waiting: VecDeque::new(),
                 };
                 socket.take(&surplus, deadline)?;
@@ -76,7 +80,7 @@ impl Socket {
         write(&mut self.stream, frames, Instant::now() + timeout)
     }
 
-    /// The next text or binary message; `None` if none came within `timeout`. Pings are answered.
+    /// The next message; `None` if none came within `timeout`. Pings are answered.
     ///
     /// # Errors
     ///
@@ -109,6 +113,7 @@ impl Socket {
         let mut pongs = Vec::new();
         self.reader.receive(received, |message| {
             match message {
+                Message::Data { is_text: true, .. } => bail!("a text message came, though only binary ones are sent"),
                 Message::Data { payload, .. } => self.waiting.push_back(payload.to_vec()),
                 Message::Ping(payload) => write_masked(Opcode::Pong, payload, [0; 4], &mut pongs),
                 Message::Pong => {}
@@ -124,8 +129,31 @@ impl Socket {
     }
 }
 
+/// The first address of the target's host.
+///
+/// # Errors
+///
+/// The host has none, or it is not found within `patience`.
+pub(crate) fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
+    let addresses = target.resolve(patience)?;
+    addresses
+        .first()
+        .copied()
+        .with_context(|| format!("{target} has no address"))
+}
+
 /// What is said when a deadline passes.
 const LATE: &str = "the server did not answer in time";
+
+fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(source) = source(index, address) {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.into())
+}
 
 fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<()> {
     let remaining = remaining(deadline).ok_or_else(|| anyhow!(LATE))?;

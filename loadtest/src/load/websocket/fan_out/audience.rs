@@ -24,6 +24,9 @@ const TICK: Nanos = 20_000_000;
 /// How long deliveries are waited for once the user has asked for an end.
 const INTERRUPTED_PATIENCE: Nanos = 1_000_000_000;
 
+/// A server that is far behind, but goes on delivering, is waited for this many times as long as one that is silent.
+const PATIENCE_WITH_PROGRESS: u64 = 10;
+
 /// How long before a burst is due the thread stops sleeping: a timer of whole milliseconds would be late.
 const VIGIL: Nanos = 2_000_000;
 
@@ -34,8 +37,10 @@ pub(super) struct Audience<'run> {
     hearing: Hearing<'run>,
     /// Whether the publisher waits for subscribers of other threads, which cannot wake this one.
     waits_for_others: bool,
-    /// How long the server may take: to deliver after the last message, and to take a burst.
+    /// How long nothing may be delivered of what was published, and how long the server may take to take a burst.
     patience: Nanos,
+    /// How much had been delivered by all threads, and when that was seen to grow.
+    progress: (u64, Nanos),
     /// When the publisher was first seen to have no more to begin.
     over_since: Option<Nanos>,
     live: u64,
@@ -76,6 +81,7 @@ impl<'run> Audience<'run> {
             hearing,
             waits_for_others,
             patience,
+            progress: (0, 0),
             over_since: None,
             live,
             settled: 0,
@@ -108,43 +114,58 @@ impl<'run> Audience<'run> {
     /// Lets the publisher write what is due; says whether nothing more is to be waited for.
     fn publish(&mut self, now: Nanos) -> bool {
         let standing = self.hearing.standing;
-        let patience = if standing.is_stopped() {
-            self.patience.min(INTERRUPTED_PATIENCE)
-        } else {
-            self.patience
-        };
+        let is_silent = self.is_silent(now);
         if let Some(finished_at) = standing.finished_at() {
             let is_complete = self.settled >= standing.published() * self.live;
-            return is_complete || now > finished_at.saturating_add(patience);
+            let waited = now.saturating_sub(finished_at);
+            let is_too_late = if standing.is_stopped() {
+                waited > INTERRUPTED_PATIENCE
+            } else {
+                is_silent && waited > self.patience
+            };
+            return is_complete || is_too_late || waited > self.patience.saturating_mul(PATIENCE_WITH_PROGRESS);
         }
         let Some(publisher) = &mut self.publisher else {
             return false;
         };
-        if let Err(failure) = publisher.turn(now, standing) {
+        if let Err(failure) = publisher.turn(now, standing, &mut self.hearing.tally) {
             self.hearing.tally.failed(failure, 1);
             standing.finish(now);
         }
-        let is_over = standing.is_stopped()
-            || now >= self.hearing.tally.window.end
-            || standing.live() == 0
-            || publisher.has_waited(self.patience, now);
-        if is_over {
-            // A burst that is half written is finished first, as long as there is patience.
+        let is_stuck = is_silent && publisher.waits_for_subscribers();
+        if standing.is_stopped() || standing.live() == 0 || is_stuck || publisher.has_published_all(now) {
+            // What is half written is finished first, as long as there is patience.
             let over_since = *self.over_since.get_or_insert(now);
-            if publisher.is_idle() || now > over_since.saturating_add(patience) {
+            if publisher.is_idle() || now > over_since.saturating_add(self.patience.min(INTERRUPTED_PATIENCE)) {
                 standing.finish(now);
             }
+        } else if now > self.hearing.tally.window.end.saturating_add(self.patience) {
+            // The server does not take what was due long ago.
+            standing.finish(now);
         }
         false
     }
 
+    /// Whether nothing has been delivered to anybody for longer than the server may take.
+    fn is_silent(&mut self, now: Nanos) -> bool {
+        let delivered = self.hearing.standing.delivered();
+        let (before, since) = self.progress;
+        if delivered != before || since == 0 {
+            self.progress = (delivered, now);
+            return false;
+        }
+        now > since.saturating_add(self.patience)
+    }
+
     fn sleep(&self, now: Nanos) -> Nanos {
         match &self.publisher {
-            Some(publisher) if self.hearing.standing.finished_at().is_none() => match publisher.next_due() {
-                Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
-                None if self.waits_for_others => 0,
-                None => TICK,
-            },
+            Some(publisher) if publisher.is_idle() && self.hearing.standing.finished_at().is_none() => {
+                match publisher.next_due() {
+                    Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
+                    None if self.waits_for_others => 0,
+                    None => TICK,
+                }
+            }
             _ => TICK,
         }
     }
@@ -205,6 +226,10 @@ impl<'run> Audience<'run> {
             .sum();
         self.hearing.faults.lost += missing;
         self.hearing.tally.unanswered = self.hearing.faults.lost;
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !self.hearing.standing.is_stopped()) {
+            let subscribers = self.hearing.standing.live() + self.hearing.standing.failed();
+            self.hearing.tally.unsent = publisher.unpublished() * subscribers;
+        }
     }
 }
 

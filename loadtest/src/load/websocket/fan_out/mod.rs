@@ -20,7 +20,7 @@ mod subscriber;
 
 use super::message::MessageReader;
 use super::payload::Payloads;
-use super::socket::Socket;
+use super::socket::{Socket, Terms, first_address};
 use crate::descriptors;
 use crate::interrupt::Interrupt;
 use crate::load::clock::{Clock, Nanos, nanos};
@@ -88,7 +88,7 @@ impl<'run> Opening<'run> {
     fn begin(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Result<Self> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
-        let publisher = open(publish_address, &fan_out.publish, plan, fan_out)?;
+        let publisher = open(0, publish_address, &fan_out.publish, plan, fan_out)?;
         let mut opening = Self {
             plan,
             fan_out,
@@ -118,8 +118,8 @@ impl<'run> Opening<'run> {
 
     fn subscribe(&self) -> Result<Socket> {
         self.interrupt.check()?;
-        let subscribed = open(self.address, &self.plan.target, self.plan, self.fan_out);
         let before = self.subscribers.len() + self.stalled.len();
+        let subscribed = open(before + 1, self.address, &self.plan.target, self.plan, self.fan_out);
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
     }
 
@@ -158,17 +158,13 @@ impl<'run> Opening<'run> {
     }
 }
 
-fn open(address: SocketAddr, target: &Target, plan: &Plan, fan_out: &FanOut) -> Result<Socket> {
-    let headers = &plan.request.headers;
-    Socket::open(address, target, headers, fan_out.message_bytes, plan.timeout).with_context(|| target.to_string())
-}
-
-fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
-    let addresses = target.resolve(patience)?;
-    addresses
-        .first()
-        .copied()
-        .with_context(|| format!("{target} has no address"))
+fn open(index: usize, address: SocketAddr, target: &Target, plan: &Plan, fan_out: &FanOut) -> Result<Socket> {
+    let terms = Terms {
+        headers: &plan.request.headers,
+        message_bytes_max: fan_out.message_bytes,
+        timeout: plan.timeout,
+    };
+    Socket::open(index, address, target, &terms).with_context(|| target.to_string())
 }
 
 /// The same connections, ready to be loaded.

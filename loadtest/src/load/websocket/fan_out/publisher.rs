@@ -13,6 +13,7 @@ use crate::load::clock::{Nanos, nanos};
 use crate::load::latency::Latencies;
 use crate::load::outcome::Failure;
 use crate::load::plan::{FanOut, STAMP_BYTES};
+use crate::load::tally::Tally;
 use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
@@ -45,8 +46,8 @@ pub(super) struct Publisher {
 enum Pace {
     /// Burst after burst at equal distances from the start.
     Rate { interval: f64, bursts: u64 },
-    /// When everybody has received the last one, which was published then.
-    Closed { last: Nanos },
+    /// When everybody has received the last one.
+    Closed,
 }
 
 impl Publisher {
@@ -63,7 +64,7 @@ impl Publisher {
                 interval: nanos(Duration::from_secs(1)) as f64 * burst as f64 / rate,
                 bursts: 0,
             },
-            None => Pace::Closed { last: start },
+            None => Pace::Closed,
         };
         Self {
             stream,
@@ -96,7 +97,7 @@ impl Publisher {
                 let since_start = (interval * bursts as f64) as Nanos;
                 Some(self.start.saturating_add(since_start))
             }
-            Pace::Closed { .. } => None,
+            Pace::Closed => None,
         }
     }
 
@@ -105,11 +106,11 @@ impl Publisher {
     /// # Errors
     ///
     /// The connection broke.
-    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing, tally: &mut Tally) -> Result<(), Failure> {
         if self.is_idle() {
             self.out.append(&mut self.pong);
         }
-        self.write(now)?;
+        self.write(now, tally)?;
         let due = match self.next_due() {
             Some(due) => due,
             None if now >= self.start && standing.is_settled() => now,
@@ -118,17 +119,38 @@ impl Publisher {
         if !self.is_idle() || due > now || due >= self.window.end {
             return Ok(());
         }
-        match &mut self.pace {
-            Pace::Rate { bursts, .. } => *bursts += 1,
-            Pace::Closed { last } => *last = now,
+        if let Pace::Rate { bursts, .. } = &mut self.pace {
+            *bursts += 1;
         }
         self.publish(due, standing);
-        self.write(now)
+        self.write(now, tally)
     }
 
-    /// Whether subscribers have kept it waiting for longer than `patience`: the last burst will never be complete.
-    pub(super) fn has_waited(&self, patience: Nanos, now: Nanos) -> bool {
-        matches!(self.pace, Pace::Closed { last } if now > last.saturating_add(patience))
+    /// Whether it publishes only once subscribers have received the last burst.
+    pub(super) fn waits_for_subscribers(&self) -> bool {
+        matches!(self.pace, Pace::Closed)
+    }
+
+    /// Whether the window is over and nothing that was due in it is left.
+    pub(super) fn has_published_all(&self, now: Nanos) -> bool {
+        now.min(self.next_due().unwrap_or(now)) >= self.window.end
+    }
+
+    /// How many messages were due but not published, when the run has ended.
+    pub(super) fn unpublished(&self) -> u64 {
+        match self.pace {
+            Pace::Rate { interval, bursts } if self.next_due() < Some(self.window.end) => {
+                let length = self.window.end.saturating_sub(self.start);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a schedule is far shorter than 2^64 bursts"
+                )]
+                #[expect(clippy::cast_sign_loss, reason = "neither length nor interval is negative")]
+                let due = (length as f64 / interval).ceil() as u64;
+                due.saturating_sub(bursts) * self.burst
+            }
+            Pace::Rate { .. } | Pace::Closed => 0,
+        }
     }
 
     /// Whether everything handed to it has been written.
@@ -181,10 +203,13 @@ impl Publisher {
         self.due = Some(due);
     }
 
-    fn write(&mut self, now: Nanos) -> Result<(), Failure> {
+    fn write(&mut self, now: Nanos, tally: &mut Tally) -> Result<(), Failure> {
         while let Some(unwritten) = self.out.get(self.written..).filter(|bytes| !bytes.is_empty()) {
             match self.stream.write(unwritten) {
-                Ok(count) => self.written += count,
+                Ok(count) => {
+                    self.written += count;
+                    tally.sent(count, now);
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),
                     ErrorKind::Interrupted => {}

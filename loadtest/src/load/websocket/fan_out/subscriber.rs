@@ -124,6 +124,7 @@ fn hear(
     let bytes = buffer.get(..count).unwrap_or_default();
     reader
         .receive(bytes, |message| match message {
+            Message::Data { is_text: true, .. } => Err(Stop(Failure::WrongBody)),
             Message::Data { payload, .. } => {
                 let (number, due) = stamp(payloads, payload).ok_or(Stop(Failure::WrongBody))?;
                 if number > published {
