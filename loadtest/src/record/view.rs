@@ -34,6 +34,15 @@ pub(crate) struct Comparison {
     pub(crate) tells_apart: bool,
 }
 
+impl Record {
+    /// A view of each workload, those of one kind beside each other.
+    pub(crate) fn views(&self) -> Vec<View<'_>> {
+        let mut views: Vec<View<'_>> = self.workloads.iter().map(|workload| View::of(self, workload)).collect();
+        views.sort_by_key(|view| view.workload.kind);
+        views
+    }
+}
+
 impl<'a> View<'a> {
     pub(crate) fn of(record: &'a Record, workload: &'a Workload) -> Self {
         let windows: Vec<&Sample> = record
@@ -95,7 +104,13 @@ impl<'a> View<'a> {
     }
 
     /// The median of a figure over all rounds, with the least and the greatest; `None` if no round knows it.
+    ///
+    /// A high percentile has to be known in every round that knows a lower one: the median of fewer rounds could come out below it.
     pub(crate) fn spread(&self, contender: &str, figure: Figure) -> Option<Spread> {
+        let is_gap = |sample: &Sample| sample.latency.is_some() && figure.of(sample).is_none();
+        if matches!(figure, Figure::P999 | Figure::P9999 | Figure::Max) && self.samples(contender).any(is_gap) {
+            return None;
+        }
         Spread::of(self.samples(contender).filter_map(|sample| figure.of(sample)))
     }
 
@@ -207,6 +222,29 @@ mod tests {
         let view = View::of(&record, &capacity);
         assert_eq!(view.ranked(), ["squall"]);
         assert_eq!(view.baseline, None, "the baseline did not run here");
+    }
+
+    #[test]
+    fn percentile_that_one_round_lacks_has_no_median() {
+        let mut record = record();
+        let capacity = workload("plaintext-64", Kind::Capacity);
+        for sample in &mut record.samples {
+            sample.latency.as_mut().unwrap().p999_us = Some(40.0);
+        }
+        let p999 = |record: &Record| View::of(record, &capacity).spread("squall", Figure::P999);
+        assert_eq!(p999(&record).map(|spread| spread.median), Some(40.0));
+        record.samples.last_mut().unwrap().latency.as_mut().unwrap().p999_us = None;
+        assert_eq!(p999(&record), None);
+        record.samples.last_mut().unwrap().latency = None;
+        assert!(p999(&record).is_some(), "a round without any latency is no gap");
+    }
+
+    #[test]
+    fn views_come_in_the_order_of_their_kinds() {
+        let mut record = record();
+        record.workloads.insert(0, workload("churn", Kind::Churn));
+        let names: Vec<&str> = record.views().iter().map(|view| view.workload.name.as_str()).collect();
+        assert_eq!(names, ["plaintext-64", "churn"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::section::Section;
 use super::standing;
 use super::table::{Cell, Table};
 use super::{number, palette};
-use crate::record::{Participant, Record, View};
+use crate::record::{Participant, Record, Role, View};
 use crate::shell;
 
 /// A report. Its texts are as the record has them; whoever writes it escapes them.
@@ -19,6 +19,8 @@ pub(super) struct Document {
     pub(super) findings: Vec<Finding>,
     /// The charts about everything.
     pub(super) standings: Vec<Chart>,
+    /// What the colours mean: a class, a name and its meaning each.
+    pub(super) key: Vec<(String, String, String)>,
     pub(super) sections: Vec<Section>,
     /// The machine and the software, a name and a value each.
     pub(super) facts: Vec<(&'static str, String)>,
@@ -31,11 +33,7 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn of(record: &Record) -> Self {
-        let views: Vec<View<'_>> = record
-            .workloads
-            .iter()
-            .map(|workload| View::of(record, workload))
-            .collect();
+        let views = record.views();
         Self {
             title: record.title.clone(),
             date: record.date.clone(),
@@ -45,6 +43,7 @@ impl Document {
                 .into_iter()
                 .flatten()
                 .collect(),
+            key: key(record),
             sections: views.iter().filter_map(Section::of).collect(),
             facts: facts(record),
             contenders: contenders(record),
@@ -70,6 +69,32 @@ fn setting(record: &Record) -> String {
         list(&record.cores.load),
         record.window_seconds
     )
+}
+
+/// Whose colours mean something: Squall in each of its settings, and the floors.
+fn key(record: &Record) -> Vec<(String, String, String)> {
+    let of_role = |role: Role| move |contender: &&Participant| Role::of(&contender.name) == role;
+    let subjects = record
+        .contenders
+        .iter()
+        .filter(of_role(Role::Subject))
+        .map(|contender| {
+            let name = contender.name.as_str();
+            let meaning = match name {
+                palette::SUBJECT | palette::RIVAL => palette::spoken(name),
+                _ => contender.note.clone(),
+            };
+            (palette::class(record, name), name.to_owned(), meaning)
+        });
+    let floors = record.contenders.iter().find(of_role(Role::Floor)).map(|contender| {
+        let class = palette::class(record, &contender.name);
+        (
+            class,
+            "floor-…".to_owned(),
+            "bare loops, which are no servers".to_owned(),
+        )
+    });
+    subjects.chain(floors).collect()
 }
 
 fn list(cores: &[usize]) -> String {

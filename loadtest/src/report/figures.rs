@@ -1,5 +1,7 @@
 //! The charts of one workload: what each contender costs, and how long its clients wait.
 
+use std::f64::consts::LOG10_2;
+
 use super::chart::{Axis, Bar, BarChart, CurveChart, Mark, Measure, Series, linear_ticks, log_axis};
 use super::{number, palette};
 use crate::record::{Figure, Latency, Point, Sample, View};
@@ -19,6 +21,9 @@ pub(super) struct Chart {
 
 /// Requests that a percentile must leave above itself to be drawn: fewer are anecdotes.
 const BEYOND_MIN: f64 = 10.0;
+
+/// Percentiles with a tick.
+const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
 
 /// Steps of a latency curve from its median to four nines.
 const CURVE_STEPS: u32 = 60;
@@ -102,8 +107,8 @@ fn bars(view: &View<'_>, figure: Figure, parts: impl Fn(&str) -> Vec<(&'static s
 pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     let percentiles: Vec<f64> = (0..=CURVE_STEPS)
         .map(|step| {
-            // From one half, which is 0.301 nines, to four nines.
-            let nines = 0.301_03 + (4.0 - 0.301_03) * f64::from(step) / f64::from(CURVE_STEPS);
+            // From one half to four nines.
+            let nines = LOG10_2 + (4.0 - LOG10_2) * f64::from(step) / f64::from(CURVE_STEPS);
             100.0 * (1.0 - 10_f64.powf(-nines))
         })
         .collect();
@@ -115,12 +120,17 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     };
     let series = series(view, false, curve);
     let y = time_axis(&series, view.workload.kind.unit())?;
+    let known = series.iter().filter_map(|series| series.marks.last());
+    let greatest = known.map(|mark| mark.x).fold(90.0, f64::max);
+    let end = PERCENTILES
+        .into_iter()
+        .find(|tick| *tick >= greatest - 1e-6)
+        .unwrap_or(greatest);
+    let ticks = PERCENTILES.into_iter().filter(|tick| *tick <= end);
     let x = Axis {
         measure: Measure::Nines,
-        domain: (50.0, 99.99),
-        ticks: [50.0, 90.0, 99.0, 99.9, 99.99]
-            .map(|percentile| (percentile, percentile.to_string()))
-            .into(),
+        domain: (50.0, end),
+        ticks: ticks.map(|percentile| (percentile, percentile.to_string())).collect(),
         title: format!("% of {} that took no longer", view.workload.kind.units()),
     };
     let chart = CurveChart {
@@ -309,6 +319,11 @@ mod tests {
             .for_each(|sample| sample.requests = 500);
         let workload = record.workloads.first().cloned().unwrap();
         let view = View::of(&record, &workload);
+        let drawn = latency(&view).unwrap().svg;
+        assert!(
+            drawn.contains(">99</text>") && !drawn.contains(">99.9</text>"),
+            "the axis ends with the curves: {drawn}"
+        );
         assert!(percentile_mark(&view, "squall", 97.0).is_some());
         assert!(percentile_mark(&view, "squall", 99.0).is_none());
     }

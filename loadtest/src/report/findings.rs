@@ -36,11 +36,7 @@ impl Finding {
 
 /// What the whole record says.
 pub(super) fn of_record(record: &Record) -> Vec<Finding> {
-    let views: Vec<View<'_>> = record
-        .workloads
-        .iter()
-        .map(|workload| View::of(record, workload))
-        .collect();
+    let views = record.views();
     let mut findings = warnings::remarks(record);
     findings.extend(nearest_to_floor(&views));
     findings.extend(place_of_subject(&views));
@@ -101,7 +97,7 @@ fn leader(view: &View<'_>) -> Option<Finding> {
     let spread = view.spread(first, kind.main_figure())?;
     let decimals = number::decimals_of(kind.main_figure(), spread.median);
     let unit = if kind == Kind::Idle { "KiB" } else { "µs" };
-    let amount = format!("{} {unit}", number::grouped(spread.median, decimals));
+    let amount = format!("{}\u{a0}{unit}", number::grouped(spread.median, decimals));
     let beside = match (view.baseline, view.to_baseline(first)) {
         (Some(baseline), Some(comparison)) if kind != Kind::Idle => {
             format!(", {} that of {baseline}", number::ratio(comparison.ratio.median))

@@ -26,7 +26,9 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
         .into_iter()
         .filter(|name| record.participant(name).is_some())
         .collect();
-    let views: Vec<View<'_>> = views(record)
+    let views: Vec<View<'_>> = record
+        .views()
+        .into_iter()
         .filter(|view| view.workload.kind != Kind::Idle && view.baseline.is_some())
         .collect();
     let own = views
@@ -84,7 +86,7 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
 
 /// Squall's main figure on io_uring divided by the same on epoll, a row for each workload; `None` unless both ran.
 pub(super) fn drivers(record: &Record) -> Option<Chart> {
-    let rows: Vec<Row> = views(record).filter_map(|view| drivers_row(&view)).collect();
+    let rows: Vec<Row> = record.views().iter().filter_map(drivers_row).collect();
     let chart = DotChart {
         label: "Squall on io_uring divided by Squall on epoll, a dot for each workload".to_owned(),
         ticks: ticks(&rows, f64::INFINITY)?,
@@ -121,10 +123,6 @@ fn drivers_row(view: &View<'_>) -> Option<Row> {
         }],
         columns: vec![number::ratio(ratio.median)],
     })
-}
-
-fn views(record: &Record) -> impl Iterator<Item = View<'_>> {
-    record.workloads.iter().map(|workload| View::of(record, workload))
 }
 
 /// Ticks on both sides of 1 that enclose every dot up to `reach`, not too near each other; `None` if there is no dot.

@@ -84,7 +84,7 @@ fn enclosing(least: f64, greatest: f64, multiples: &[f64]) -> Vec<f64> {
         .collect();
     let first = ticks.iter().rposition(|tick| *tick <= least * 1.001).unwrap_or(0);
     let end = ticks.iter().position(|tick| *tick >= greatest * 0.999);
-    let end = end.unwrap_or(ticks.len().saturating_sub(1)).max(first + 1);
+    let end = end.unwrap_or(ticks.len()).max(first + 1);
     ticks.into_iter().take(end + 1).skip(first).collect()
 }
 
