@@ -222,6 +222,9 @@ impl<'run, C: Conversation> Worker<'run, C> {
     }
 
     /// Sleeps until something happens, or until `due`. Returns whether the bell rang.
+    ///
+    /// Whole milliseconds, which are all that epoll_wait(2) knows, would make every request under a schedule half of one late;
+    /// epoll_pwait2(2), since Linux 5.11 and with rustix's feature of that name, knows nanoseconds.
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
         let timeout = due.map(|due| {
             let left = due.saturating_sub(self.desk.clock.now()).saturating_sub(SPIN);

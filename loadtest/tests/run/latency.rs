@@ -75,12 +75,24 @@ fn latency_is_never_less_than_what_the_server_held() {
 #[test]
 #[ignore = "needs a quiet machine: cargo test --release -p squall-loadtest --test run -- --ignored --nocapture"]
 fn open_loop_agrees_with_a_fixed_delay_within_five_per_cent() {
-    let address = responder(|_| {
+    let (held, holds) = mpsc::channel();
+    let address = responder(move |_| {
+        let start = Instant::now();
         thread::sleep(Duration::from_millis(20));
+        held.send(start.elapsed().as_secs_f64() * 1e6).ok();
         RIGHT.to_owned()
     });
     let (_, result) = measure(&url(address), "-c 32 --rate 200 -d 10s");
-    let ratios = ["p50", "p90", "p99", "p99_9"].map(|name| figure(&result, &format!("/latency/{name}_us")) / 20_000.0);
-    println!("latency ÷ delay at p50, p90, p99 and p99.9: {ratios:.4?}");
-    assert!((ratios[2] - 1.0).abs() < 0.05, "{result}");
+    // What the server really held: a machine wakes a sleeper a little late.
+    let mut holds: Vec<f64> = holds.try_iter().collect();
+    holds.sort_by(f64::total_cmp);
+    for (name, percentile) in [("p50", 50), ("p90", 90), ("p99", 99)] {
+        let (measured, held) = (
+            figure(&result, &format!("/latency/{name}_us")),
+            holds[holds.len() * percentile / 100],
+        );
+        let ratio = measured / 20_000.0;
+        println!("{name}: measured {measured:.0} µs, held {held:.0} µs, delay 20000 µs; measured ÷ delay {ratio:.4}");
+        assert!((ratio - 1.0).abs() < 0.05, "{result}");
+    }
 }
