@@ -107,7 +107,8 @@ impl Child {
     pub(crate) fn complaint(&mut self) -> String {
         let output = self.output().unwrap_or_default();
         let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
-        let error = lines.clone().find(|line| line.starts_with("error"));
+        let is_error = |line: &&str| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+        let error = lines.clone().find(is_error);
         error
             .or_else(|| lines.next_back())
             .unwrap_or("it printed nothing")
@@ -147,6 +148,18 @@ mod tests {
         );
         assert_eq!(child.output().unwrap(), "first\nerror: broken\nlast\n");
         assert_eq!(child.complaint(), "error: broken");
+    }
+
+    #[test]
+    fn complaint_is_the_first_error_in_any_case_or_the_last_line() {
+        let complaint = |script| {
+            let mut child = shell(script);
+            child.wait(Duration::from_secs(60), &Interrupt::default()).unwrap();
+            child.complaint()
+        };
+        assert_eq!(complaint("echo '  Error: no leave'; echo usage"), "Error: no leave");
+        assert_eq!(complaint("echo one; echo; echo ünd; echo"), "ünd");
+        assert_eq!(complaint("exit 1"), "it printed nothing");
     }
 
     #[test]
