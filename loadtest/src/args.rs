@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Build and start contenders and check their answers, without timing anything.
     Verify(VerifyArgs),
     /// Verify contenders, then measure them side by side, interleaved over several rounds.

@@ -92,7 +92,7 @@ mod tests {
                 Method::DELETE,
                 &[],
                 "body",
-                closed.clone(),
+                closed,
                 "DELETE /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 4\r\n\r\nbody",
             ),
         ] {
