@@ -18,7 +18,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Build and start contenders and check their answers, without timing anything.
     Verify(VerifyArgs),
     /// Verify contenders, then time them with wrk, interleaved over several rounds.

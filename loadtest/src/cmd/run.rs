@@ -50,7 +50,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         duration: args.duration,
         warmup: args.warmup,
         timeout: args.timeout,
-        threads: args.threads.unwrap_or(args.cores.len().max(1)),
+        threads: args.threads.unwrap_or_else(|| args.cores.len().max(1)),
         cores: args.cores.clone(),
         request: Request {
             method: args.method.clone(),

@@ -25,7 +25,7 @@ pub(crate) trait Conversation: Sized {
     /// How many more requests may be sent now; 0 while it is not ready.
     fn room(&self) -> usize;
 
-    /// Appends `count` requests, at most `room`, whose latency counts from `since`.
+    /// Appends `count` requests, at most `room`, sent now; their latency counts from `since`, which under a schedule is earlier.
     fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Self::Shared>);
 
     /// Takes bytes that came, whatever their number.
@@ -45,7 +45,7 @@ pub(crate) trait Conversation: Sized {
     /// Requests that are sent and not answered.
     fn in_flight(&self) -> usize;
 
-    /// When the latency of the oldest request in flight began.
+    /// When the oldest request in flight was sent; the run's timeout counts from then.
     fn oldest(&self) -> Option<Nanos>;
 
     /// When each request in flight began, oldest first; those left at the end of a run are counted with their age.

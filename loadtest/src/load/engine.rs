@@ -83,17 +83,16 @@ pub(crate) fn run<C: Conversation>(
             .zip(&bells)
             .enumerate()
             .map(|(number, (post, bell))| {
-                let (shared, announce) = (&shared, announce.clone());
-                spawn::<C>(scope, &format!("load-{number}"), post, bell, move |orders| {
-                    work::<C>(
-                        job,
-                        number,
-                        Desk::new(job.address, job.pacing, clock, shared())?,
-                        (post, bell),
-                        announce,
-                        orders,
-                    )
-                })
+                let station = Station {
+                    job,
+                    number,
+                    clock,
+                    post,
+                    bell,
+                    announce: announce.clone(),
+                };
+                let shared = &shared;
+                spawn(scope, station, |station, orders| station.work::<C>(shared(), &orders))
             })
             .collect::<Result<_>>()?;
         drop(announce);
@@ -107,17 +106,26 @@ pub(crate) fn run<C: Conversation>(
     })
 }
 
-fn spawn<'scope, C: Conversation>(
+/// What one worker is given.
+struct Station<'run> {
+    job: Job<'run>,
+    number: usize,
+    clock: Clock,
+    post: &'run Post,
+    bell: &'run OwnedFd,
+    announce: Sender<()>,
+}
+
+fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    name: &str,
-    post: &'scope Post,
-    bell: &'scope OwnedFd,
-    work: impl FnOnce(Receiver<Timeline>) -> Result<Option<Tally>> + Send + 'scope,
+    station: Station<'scope>,
+    work: impl FnOnce(Station<'scope>, Receiver<Timeline>) -> Result<Option<Tally>> + Send + 'scope,
 ) -> Result<Member<'scope>> {
+    let (post, bell) = (station.post, station.bell);
     let (orders, receiver) = mpsc::channel();
-    let builder = thread::Builder::new().name(name.to_owned());
+    let builder = thread::Builder::new().name(format!("load-{}", station.number));
     let thread = builder
-        .spawn_scoped(scope, move || work(receiver))
+        .spawn_scoped(scope, move || work(station, receiver))
         .context("cannot start a thread")?;
     Ok(Member {
         post,
@@ -127,37 +135,31 @@ fn spawn<'scope, C: Conversation>(
     })
 }
 
-/// What worker `number` does from beginning to end; `None` if the run was called off before it began.
-fn work<C: Conversation>(
-    job: Job<'_>,
-    number: usize,
-    desk: Desk<C::Shared>,
-    (post, bell): (&Post, &OwnedFd),
-    announce: Sender<()>,
-    orders: Receiver<Timeline>,
-) -> Result<Option<Tally>> {
-    let plan = job.plan;
-    let turn = number
-        .checked_rem(plan.cores.len())
-        .and_then(|turn| plan.cores.get(turn));
-    if let Some(core) = turn {
-        let mut set = CpuSet::new();
-        set.set(*core);
-        sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
+impl Station<'_> {
+    /// What a worker does from beginning to end; `None` if the run was called off before it began.
+    fn work<C: Conversation>(self, shared: C::Shared, orders: &Receiver<Timeline>) -> Result<Option<Tally>> {
+        let Self { job, number, .. } = self;
+        let (plan, cores) = (job.plan, &job.plan.cores);
+        if let Some(core) = number.checked_rem(cores.len()).and_then(|turn| cores.get(turn)) {
+            let mut set = CpuSet::new();
+            set.set(*core);
+            sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
+        }
+        let indices = (number..job.connections).step_by(plan.threads);
+        let desk = Desk::new(job.address, job.pacing, self.clock, shared)?;
+        let mut worker = Worker::<C>::new(indices, desk, plan.timeout, self.bell, self.post)?;
+        worker.set_up()?;
+        // A leader that has gone listens to nobody, and gives no orders either.
+        self.announce.send(()).ok();
+        let Ok(Timeline { start, window }) = orders.recv() else {
+            return Ok(None);
+        };
+        let schedule = match job.pacing {
+            Pacing::Open(rate) => Schedule::of_thread(rate, number, start),
+            Pacing::Closed | Pacing::Churn | Pacing::Hold => None,
+        };
+        worker.load(window, schedule).map(Some)
     }
-    let indices = (number..job.connections).step_by(plan.threads);
-    let mut worker = Worker::<C>::new(indices, desk, plan.timeout, bell, post)?;
-    worker.set_up()?;
-    // A leader that has gone listens to nobody, and gives no orders either.
-    announce.send(()).ok();
-    let Ok(Timeline { start, window }) = orders.recv() else {
-        return Ok(None);
-    };
-    let schedule = match job.pacing {
-        Pacing::Open(rate) => Schedule::of_thread(rate, number, start),
-        Pacing::Closed | Pacing::Churn | Pacing::Hold => None,
-    };
-    worker.load(window, schedule).map(Some)
 }
 
 /// The thread that started the run.

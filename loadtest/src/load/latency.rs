@@ -35,6 +35,11 @@ impl Latencies {
         self.histogram.saturating_record(latency);
     }
 
+    /// Counts `times` latencies of about the same length.
+    pub(crate) fn record_many(&mut self, latency: Nanos, times: u64) {
+        self.histogram.saturating_record_n(latency, times);
+    }
+
     #[expect(clippy::expect_used, reason = "all histograms here have the same bounds")]
     pub(crate) fn add(&mut self, other: &Self) {
         self.histogram.add(&other.histogram).expect("equal bounds");

@@ -65,6 +65,25 @@ impl Schedule {
         self.start + (first_of_burst as f64 * self.interval) as Nanos
     }
 
+    /// How many requests of this thread are due before `end` and not taken yet.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a rate is bounded, and a run is a day at most"
+    )]
+    #[expect(clippy::cast_sign_loss, reason = "no factor is negative")]
+    pub(crate) fn left(&self, end: Nanos) -> u64 {
+        let bursts = (end.saturating_sub(self.start) as f64 / self.interval / self.burst as f64).ceil() as u64;
+        bursts
+            .saturating_mul(self.burst)
+            .saturating_sub(self.next)
+            .div_ceil(self.step)
+    }
+
+    /// Takes the next `count` requests off the schedule.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.next += self.step * count;
+    }
+
     /// Takes the next request off the schedule.
     pub(crate) fn advance(&mut self) {
         self.next += self.step;
@@ -105,6 +124,26 @@ mod tests {
             threads: 1,
         };
         assert_eq!(dues(rate, 0, 7), [1_000, 1_000, 1_000, 1_300, 1_300, 1_300, 1_600]);
+    }
+
+    #[test]
+    fn what_is_left_is_what_would_still_be_taken() {
+        for (per_second, burst, threads) in [(1e7, 1, 1), (1e7, 3, 1), (7e6, 1, 2), (3e6, 5, 4)] {
+            let rate = Rate {
+                per_second,
+                burst,
+                threads,
+            };
+            for thread in 0..threads {
+                let mut schedule = Schedule::of_thread(rate, thread, 1_000).unwrap();
+                let end = 10_007;
+                let left = schedule.left(end);
+                schedule.skip(left - 1);
+                assert!(schedule.due() < end, "{rate:?}");
+                schedule.advance();
+                assert!(schedule.due() >= end && schedule.left(end) == 0, "{rate:?}");
+            }
+        }
     }
 
     #[test]

@@ -63,10 +63,12 @@ impl Tally {
         self.record(since, now);
     }
 
-    /// Counts a request that was due at `since`, if that is in the window, and is still unsent at `now`, when the run ends.
-    pub(crate) fn unsent(&mut self, since: Nanos, now: Nanos) {
-        self.unsent += u64::from(self.window.contains(&since));
-        self.record(since, now);
+    /// Counts `times` requests that were due from `since` on, if that is in the window, and are still unsent at `now`, when the run ends.
+    pub(crate) fn unsent(&mut self, since: Nanos, now: Nanos, times: u64) {
+        if self.window.contains(&since) {
+            self.unsent += times;
+            self.latencies.record_many(now.saturating_sub(since), times);
+        }
     }
 
     /// Counts `times` requests that failed.
@@ -149,8 +151,8 @@ mod tests {
         tally.answered(1_200_000, 1_500_000);
         tally.answered(1_900_000, 2_300_000);
         tally.unanswered(1_950_000, 2_500_000);
-        tally.unsent(1_999_999, 2_500_000);
-        tally.unsent(2_000_000, 2_500_000);
+        tally.unsent(1_999_999, 2_500_000, 1);
+        tally.unsent(2_000_000, 2_500_000, 1);
         assert_eq!((tally.warmup_requests, tally.requests, tally.late_requests), (1, 2, 1));
         let outcome = tally.into_outcome(0.001, false);
         let latency = outcome.latency.unwrap();

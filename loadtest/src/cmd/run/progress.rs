@@ -61,13 +61,13 @@ impl Progress for Reporter {
             0 => String::new(),
             errors => format!(", {errors} errors"),
         };
-        self.say(format!(
-            "{phase} {:.0} of {:.0} s: {:.0} {}/s{errors}",
-            seconds(snapshot.elapsed),
-            seconds(snapshot.length),
-            snapshot.answers_per_second,
-            self.noun,
-        ));
+        let load = match snapshot.answers_per_second {
+            // Nothing is asked of connections that are held.
+            0.0 => format!("{} connections", snapshot.connections),
+            rate => format!("{rate:.0} {}/s", self.noun),
+        };
+        let (elapsed, length) = (seconds(snapshot.elapsed), seconds(snapshot.length));
+        self.say(format!("{phase} {elapsed:.0} of {length:.0} s: {load}{errors}"));
     }
 }
 

@@ -24,15 +24,22 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct HttpConversation {
     reader: ResponseReader,
-    /// When the latency of each request in flight began, oldest first; at most `pipeline`.
-    in_flight: VecDeque<Nanos>,
+    /// The requests in flight, oldest first; at most `pipeline`.
+    in_flight: VecDeque<Asked>,
     /// 0 when the server said that it closes.
     room_max: usize,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// When its latency began.
+    since: Nanos,
+    sent: Nanos,
+}
+
 impl HttpConversation {
     fn judge(&mut self, answer: Answer, turn: &mut Turn<'_, Http>) {
-        let Some(since) = self.in_flight.pop_front() else {
+        let Some(Asked { since, .. }) = self.in_flight.pop_front() else {
             return;
         };
         if answer.status != turn.shared.expected_status {
@@ -70,7 +77,7 @@ impl Conversation for HttpConversation {
     #[inline]
     fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Http>) {
         for _ in 0..count {
-            self.in_flight.push_back(since);
+            self.in_flight.push_back(Asked { since, sent: turn.now });
             turn.out.extend_from_slice(&turn.shared.request);
         }
     }
@@ -91,10 +98,10 @@ impl Conversation for HttpConversation {
             self.judge(answer, turn);
             if answer.closes || turn.shared.closes {
                 self.room_max = 0;
-                return if self.in_flight.is_empty() {
-                    Ok(Flow::Close)
-                } else {
-                    Err(Failure::ClosedEarly)
+                return match (self.in_flight.len(), rest) {
+                    (0, []) => Ok(Flow::Close),
+                    (0, _) => Err(Failure::Malformed),
+                    _ => Err(Failure::ClosedEarly),
                 };
             }
         }
@@ -123,10 +130,10 @@ impl Conversation for HttpConversation {
     }
 
     fn oldest(&self) -> Option<Nanos> {
-        self.in_flight.front().copied()
+        self.in_flight.front().map(|asked| asked.sent)
     }
 
     fn each_in_flight(&self, each: &mut dyn FnMut(Nanos)) {
-        self.in_flight.iter().copied().for_each(each);
+        self.in_flight.iter().for_each(|asked| each(asked.since));
     }
 }

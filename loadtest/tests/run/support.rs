@@ -86,11 +86,16 @@ pub(crate) fn responder(answer: impl Fn(&str) -> String + Send + Sync + 'static)
     })
 }
 
-/// Starts `run` with `arguments`, its output kept.
-pub(crate) fn start(arguments: &[&str]) -> Child {
+/// The URL that is asked for at a server.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}/hello")
+}
+
+/// Starts `run` with `arguments`, which are separated by spaces, and keeps its output.
+pub(crate) fn start(url: &str, arguments: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
-        .arg("run")
-        .args(arguments)
+        .args(["run", url])
+        .args(arguments.split_ascii_whitespace())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -110,16 +115,15 @@ pub(crate) fn finish(child: Child) -> Output {
 }
 
 /// Runs to the end. Returns the exit code, what was printed, and what was said about it.
-pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = finish(start(arguments));
+pub(crate) fn run(url: &str, arguments: &str) -> (Option<i32>, String, String) {
+    let output = finish(start(url, arguments));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 /// Runs to the end with `--json`. Returns the exit code and the result.
-pub(crate) fn measure(url: &str, arguments: &[&str]) -> (Option<i32>, Value) {
-    let arguments: Vec<&str> = [url, "--json"].iter().chain(arguments).copied().collect();
-    let (code, result, said) = run(&arguments);
+pub(crate) fn measure(url: &str, arguments: &str) -> (Option<i32>, Value) {
+    let (code, result, said) = run(url, &format!("--json {arguments}"));
     let parsed = serde_json::from_str(&result);
     (
         code,
