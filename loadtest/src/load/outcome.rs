@@ -64,7 +64,7 @@ pub(crate) struct Deliveries {
 
 /// Requests that failed, by what went wrong, over the whole run (warm-up included).
 ///
-/// A connection that fails fails all requests in flight on it.
+/// A connection that fails fails all requests in flight on it, and counts as one failure if there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Errors {
     /// No connection could be opened.

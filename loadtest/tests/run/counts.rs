@@ -137,6 +137,18 @@ fn connection_that_goes_wrong_during_the_load_is_counted_by_kind() {
 }
 
 #[test]
+fn more_than_one_answer_on_a_connection_to_be_closed_is_noticed() {
+    let address = server(|mut peer| {
+        if peer.request().is_some() {
+            peer.say(&RIGHT.repeat(if peer.number == 0 { 1 } else { 2 }));
+        }
+    });
+    let (code, result) = measure(&url(address), "--churn -c 2 -d 300ms -w 0");
+    assert_eq!(code, Some(1), "{result}");
+    assert!(count(&result, "/errors/malformed") > 0, "{result}");
+}
+
+#[test]
 fn connections_lost_while_held_are_counted() {
     let address: SocketAddr = server(|mut peer| {
         while peer.request().is_some() {

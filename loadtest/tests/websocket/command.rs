@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -33,8 +33,36 @@ impl Ended {
     }
 }
 
-/// Runs `squall-loadtest run` with `arguments` to its end.
-pub(crate) fn run(arguments: &[&str]) -> Ended {
+/// A run that goes on.
+pub(crate) struct Running {
+    child: Child,
+    stdout: JoinHandle<String>,
+    stderr: JoinHandle<String>,
+}
+
+impl Running {
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Presses Ctrl-C.
+    pub(crate) fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn end(mut self) -> Ended {
+        Ended {
+            status: wait(&mut self.child),
+            stdout: self.stdout.join().unwrap(),
+            stderr: self.stderr.join().unwrap(),
+        }
+    }
+}
+
+/// Starts `squall-loadtest run` with `arguments`.
+pub(crate) fn start(arguments: &[&str]) -> Running {
     let mut child = Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
         .arg("run")
         .args(arguments)
@@ -43,13 +71,16 @@ pub(crate) fn run(arguments: &[&str]) -> Ended {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stdout = collect(child.stdout.take().unwrap());
-    let stderr = collect(child.stderr.take().unwrap());
-    Ended {
-        status: wait(&mut child),
-        stdout: stdout.join().unwrap(),
-        stderr: stderr.join().unwrap(),
+    Running {
+        stdout: collect(child.stdout.take().unwrap()),
+        stderr: collect(child.stderr.take().unwrap()),
+        child,
     }
+}
+
+/// Runs `squall-loadtest run` with `arguments` to its end.
+pub(crate) fn run(arguments: &[&str]) -> Ended {
+    start(arguments).end()
 }
 
 fn wait(child: &mut Child) -> ExitStatus {
@@ -66,7 +97,7 @@ fn wait(child: &mut Child) -> ExitStatus {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+fn collect(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut text = String::new();
         pipe.read_to_string(&mut text).unwrap();

@@ -1,14 +1,21 @@
 //! WebSocket fan-out: deliveries are counted exactly, and what a server loses, repeats, swaps or changes is found.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::command::{Ended, run};
+use crate::command::{Ended, Running, run, start};
 use crate::server::{Delivery, Topic};
 
 const SUBSCRIBERS: u64 = 3;
 
 /// Publishes to three subscribers for a moment.
 fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
+    start_fan_out(topic, arguments).end()
+}
+
+fn start_fan_out(topic: &Topic, arguments: &[&str]) -> Running {
     let (subscribe, publish) = (
         format!("ws://{}/ws/sub", topic.address),
         format!("ws://{}/ws/pub", topic.address),
@@ -20,7 +27,7 @@ fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
         }
     }
     all.extend(arguments);
-    run(&all)
+    start(&all)
 }
 
 /// Deliveries that came for the first time, wherever they are counted.
@@ -160,4 +167,22 @@ fn topic_that_reaches_nobody_is_named_before_the_load() {
     let ended = run(&[&subscribe, "--publish", &publish, "-c", "2", "--timeout", "1s"]);
     ended.assert_failed_because("does not reach subscriber 1 of 1");
     assert_eq!(topic.published(), 0);
+}
+
+#[test]
+fn interrupted_run_tells_what_was_measured_until_then() {
+    for pace in [&["--rate", "100"][..], &["--burst", "2"]] {
+        let topic = Topic::start(|_, _| Delivery::Once);
+        let mut running = start_fan_out(&topic, &[pace, &["--duration", "60m"]].concat());
+        while topic.published() < 10 && running.goes_on() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        running.interrupt();
+        let ended = running.end();
+        assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+        let outcome = ended.outcome();
+        assert_eq!(outcome["interrupted"], true);
+        assert_eq!(figure(&outcome, "lost"), 0, "{outcome}");
+        assert_eq!(delivered(&outcome), SUBSCRIBERS * topic.published(), "{outcome}");
+    }
 }

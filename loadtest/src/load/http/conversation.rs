@@ -98,10 +98,10 @@ impl Conversation for HttpConversation {
             self.judge(answer, turn);
             if answer.closes || turn.shared.closes {
                 self.room_max = 0;
-                return if self.in_flight.is_empty() {
-                    Ok(Flow::Close)
-                } else {
-                    Err(Failure::ClosedEarly)
+                return match (self.in_flight.len(), rest) {
+                    (0, []) => Ok(Flow::Close),
+                    (0, _) => Err(Failure::Malformed),
+                    _ => Err(Failure::ClosedEarly),
                 };
             }
         }
