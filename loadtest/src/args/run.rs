@@ -12,9 +12,12 @@ use crate::load::target::Target;
 /// Without --rate, each connection waits for its answer before it sends the next request (closed loop): that finds what the server can
 /// do. With --rate, requests are due at fixed moments whether or not the server keeps up, and latency counts from then (open
 /// loop): that finds what users of a service would see.
+///
+/// A ws:// URL is loaded with messages that must come back as they were sent (echo), or, with --publish, with messages that each of
+/// the connections must receive exactly once and in order (fan-out).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// What to ask for, such as http://127.0.0.1:8888/plaintext
+    /// What to ask for, such as http://127.0.0.1:8888/plaintext, or where to echo or subscribe, such as ws://127.0.0.1:8888/ws/echo
     pub(crate) url: Target,
     /// Connections, all threads together
     #[arg(short, long, default_value_t = 64)]
@@ -25,10 +28,23 @@ pub(crate) struct RunArgs {
     /// Open loop: requests due per second, over all connections
     #[arg(short, long)]
     pub(crate) rate: Option<f64>,
+    /// WebSocket fan-out: publish here what every connection receives at URL, such as ws://127.0.0.1:8888/ws/pub; --rate is then in
+    /// messages published per second, and without it the next burst follows when everybody has the last one
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
+    pub(crate) publish: Option<Target>,
+    /// Fan-out: messages published at once; the rate stays the same
+    #[arg(long, default_value_t = 1, requires = "publish")]
+    pub(crate) burst: usize,
+    /// Fan-out: further subscribers that never read
+    #[arg(long, default_value_t = 0, requires = "publish")]
+    pub(crate) stalled: usize,
+    /// WebSocket: length of a message, 16 or more for fan-out
+    #[arg(long, default_value_t = 64)]
+    pub(crate) message_bytes: usize,
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,
-    /// Make one request on each connection, hold all in silence, and count which are still open at the end
+    /// Make one request, or WebSocket handshake, on each connection, hold all in silence, and count which are still open at the end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
     /// Length of the timed window, such as 10s, 500ms or 2m

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::Write;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::args::RunArgs;
 use crate::descriptors;
 use crate::interrupt::Interrupt;
-use crate::load::plan::{Expectation, Kind, Request};
+use crate::load::outcome::Deliveries;
+use crate::load::plan::{Echo, Expectation, FanOut, Kind, Request};
 use crate::load::target::Scheme;
 use crate::load::{self, Outcome, Plan};
 use crate::proc;
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
         proc::check_core_allowed(*core)?;
     }
     descriptors::check_room(u32::try_from(plan.connections).unwrap_or(u32::MAX))?;
-    let outcome = load::run(&plan, &mut Reporter::new(), interrupt)?;
+    let outcome = load::run(&plan, &mut Reporter::new(plan.kind.noun()), interrupt)?;
     let text = if args.json {
         serde_json::to_string_pretty(&outcome)? + "\n"
     } else {
@@ -38,20 +39,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
 
 /// The plan that the command line asks for.
 fn plan(args: &RunArgs) -> Result<Plan> {
-    if args.url.scheme == Scheme::WebSocket {
-        bail!("{}: WebSocket load is not in this build", args.url);
-    }
-    let kind = match args.rate {
-        _ if args.churn => Kind::Churn,
-        _ if args.hold => Kind::Hold,
-        Some(rate) => Kind::OpenLoop {
-            rate,
-            pipeline: args.pipeline,
-        },
-        None => Kind::ClosedLoop {
-            pipeline: args.pipeline,
-        },
-    };
+    let kind = kind(args);
     let body = match (&args.body, &args.body_file) {
         (Some(body), _) => body.clone().into_bytes(),
         (None, Some(file)) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
@@ -77,13 +65,58 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     })
 }
 
+fn kind(args: &RunArgs) -> Kind {
+    if let Some(publish) = &args.publish {
+        return Kind::FanOut(FanOut {
+            publish: publish.clone(),
+            message_bytes: args.message_bytes,
+            rate: args.rate,
+            burst: args.burst,
+            stalled: args.stalled,
+        });
+    }
+    match args.rate {
+        _ if args.churn => Kind::Churn,
+        _ if args.hold => Kind::Hold,
+        rate if args.url.scheme == Scheme::WebSocket => Kind::Echo(Echo {
+            message_bytes: args.message_bytes,
+            pipeline: args.pipeline,
+            rate,
+        }),
+        Some(rate) => Kind::OpenLoop {
+            rate,
+            pipeline: args.pipeline,
+        },
+        None => Kind::ClosedLoop {
+            pipeline: args.pipeline,
+        },
+    }
+}
+
 /// Fails if the server did not do what was asked of it, so that a script notices.
 fn judge(plan: &Plan, outcome: &Outcome) -> Result<()> {
     if outcome.interrupted {
         return Ok(());
     }
     let failed = outcome.errors.total();
-    ensure!(failed == 0, "{failed} requests failed: {}", outcome.errors);
+    let what = match plan.kind {
+        // A delivery that does not come is lost; it is a subscriber that fails.
+        Kind::FanOut(_) => "connections",
+        _ => plan.kind.noun(),
+    };
+    ensure!(failed == 0, "{failed} {what} failed: {}", outcome.errors);
+    if let Some(deliveries) = &outcome.fan_out {
+        let Deliveries {
+            lost,
+            duplicated,
+            out_of_order,
+            ..
+        } = deliveries;
+        ensure!(
+            (*lost, *duplicated, *out_of_order) == (0, 0, 0),
+            "deliveries went wrong: {lost} lost, {duplicated} duplicated, {out_of_order} out of order"
+        );
+    }
     if let Some(still_open) = outcome.still_open {
         let lost = (plan.connections as u64).saturating_sub(still_open);
         ensure!(

@@ -369,7 +369,7 @@ fn begin_to_connect(index: usize, address: SocketAddr) -> Result<OwnedFd, Errno>
 }
 
 /// The address that connection `index` comes from, if one does not have ports enough: 127.0.1.1, 127.0.1.2 and so on.
-fn source(index: usize, address: SocketAddr) -> Option<IpAddr> {
+pub(crate) fn source(index: usize, address: SocketAddr) -> Option<IpAddr> {
     let group = u32::try_from(index / CONNECTIONS_PER_SOURCE).ok()?;
     if group == 0 || !matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
         return None;

@@ -4,10 +4,11 @@
 //! says is a conversation (`conversation`), written without sockets; when it speaks is the worker's pacing. What is counted
 //! (`tally`) becomes the outcome (`outcome`).
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use pacing::{Pacing, Rate};
-use plan::Kind;
+use plan::{Echo, Kind};
+use target::Scheme;
 
 use crate::interrupt::Interrupt;
 
@@ -24,6 +25,7 @@ pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod tally;
 pub(crate) mod target;
+pub(crate) mod websocket;
 mod worker;
 
 pub(crate) use outcome::Outcome;
@@ -47,12 +49,19 @@ pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrup
             threads: plan.threads,
         })
     };
-    let (pacing, pipeline) = match plan.kind {
-        Kind::ClosedLoop { pipeline } => (Pacing::Closed, pipeline),
-        Kind::OpenLoop { rate, pipeline } => (open(rate), pipeline),
+    let (pacing, pipeline) = match &plan.kind {
+        Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
+        Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
         Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold if plan.target.scheme == Scheme::WebSocket => {
+            return websocket::echo::run(plan, &Echo::default(), Pacing::Hold, progress, interrupt);
+        }
         Kind::Hold => (Pacing::Hold, 1),
-        Kind::Echo(_) | Kind::FanOut(_) => bail!("WebSocket load is not in this build"),
+        Kind::Echo(echo) => {
+            let pacing = echo.rate.map_or(Pacing::Closed, open);
+            return websocket::echo::run(plan, echo, pacing, progress, interrupt);
+        }
+        Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
     };
     http::run(plan, pacing, pipeline, progress, interrupt)
 }

@@ -36,8 +36,30 @@ pub(crate) struct Outcome {
     pub(crate) latency: Option<LatencySummary>,
     /// Idle hold: how many connections were still open at the end.
     pub(crate) still_open: Option<u64>,
+    /// Fan-out: what became of every message; a delivery is what is called a request elsewhere.
+    pub(crate) fan_out: Option<Deliveries>,
     /// Whether Ctrl-C ended the run early.
     pub(crate) interrupted: bool,
+}
+
+/// What a fan-out published and what became of it, over the whole run (warm-up included).
+///
+/// Each of `published` messages must reach each of `subscribers`: what came for the first time and what is `lost` add up to that.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Deliveries {
+    pub(crate) subscribers: u64,
+    /// Further subscribers, which never read.
+    pub(crate) stalled: u64,
+    pub(crate) published: u64,
+    /// Deliveries that never came; also counted as unanswered.
+    pub(crate) lost: u64,
+    /// Deliveries that came again.
+    pub(crate) duplicated: u64,
+    /// Deliveries that came after one that was published later.
+    pub(crate) out_of_order: u64,
+    /// How much later than due the publisher's bursts were written, by the generator's own fault or because the server did not
+    /// take them; the latency of their deliveries counts from when they were due. `None` in a closed loop.
+    pub(crate) publisher_lag: Option<LatencySummary>,
 }
 
 /// Requests that failed, by what went wrong, over the whole run (warm-up included).

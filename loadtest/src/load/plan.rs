@@ -21,6 +21,12 @@ const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Requests or messages per second that can be asked for; beyond it the schedule is finer than a nanosecond clock can tell.
 const RATE_MAX: f64 = 100e6;
 
+/// The longest WebSocket message; each thread holds one.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a published message begins with: its number and when it was due, 64 bits each.
+pub(crate) const STAMP_BYTES: usize = 16;
+
 /// One run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -42,7 +48,7 @@ pub(crate) struct Plan {
 }
 
 /// In which way the server is loaded.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     /// HTTP: each connection keeps `pipeline` requests in flight, and sends the next when one is answered.
     ClosedLoop { pipeline: usize },
@@ -51,7 +57,7 @@ pub(crate) enum Kind {
     OpenLoop { rate: f64, pipeline: usize },
     /// HTTP: every request has a connection of its own; latency counts from the start of connecting.
     Churn,
-    /// HTTP: one request on each connection, which is then held in silence for the duration.
+    /// HTTP or WebSocket: one request or handshake on each connection, which is then held in silence for the duration.
     Hold,
     /// WebSocket: messages that come back; as fast as the answers come, or at a rate per second over all connections.
     Echo(Echo),
@@ -69,12 +75,26 @@ pub(crate) struct Echo {
     pub(crate) rate: Option<f64>,
 }
 
-/// WebSocket fan-out; `Plan::connections` subscribe.
-#[derive(Debug, Clone, Copy, PartialEq)]
+impl Default for Echo {
+    /// One message of 64 bytes at a time.
+    fn default() -> Self {
+        Self {
+            message_bytes: 64,
+            pipeline: 1,
+            rate: None,
+        }
+    }
+}
+
+/// WebSocket fan-out; `Plan::connections` subscribe at `Plan::target`.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FanOut {
+    /// Where the one publisher connects to, at the same server.
+    pub(crate) publish: Target,
+    /// Length of a message, which has a number and a time in it.
     pub(crate) message_bytes: usize,
-    /// Messages published per second.
-    pub(crate) rate: f64,
+    /// Messages published per second; `None` publishes the next burst when everybody has received the last one.
+    pub(crate) rate: Option<f64>,
     /// Messages published at once; the rate stays the same.
     pub(crate) burst: usize,
     /// Subscribers, beyond `Plan::connections`, that never read.
@@ -143,28 +163,67 @@ impl Plan {
         ] {
             ensure!(length <= DURATION_MAX, "the {name} must be a day at most");
         }
-        let (scheme, example) = match self.kind {
-            Kind::Echo(_) | Kind::FanOut(_) => (Scheme::WebSocket, "ws://"),
-            _ => (Scheme::Http, "http://"),
+        self.check_scheme()?;
+        self.kind.check()
+    }
+
+    /// Fails if the target does not speak what the kind of load needs, or cannot be sent what is to be sent.
+    fn check_scheme(&self) -> Result<()> {
+        let scheme = self.target.scheme;
+        let (is_right, needed) = match self.kind {
+            Kind::Echo(_) | Kind::FanOut(_) => (scheme == Scheme::WebSocket, "ws://"),
+            Kind::Hold => (true, "http:// or ws://"),
+            Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
         };
+        ensure!(is_right, "{} must start with {needed} here", self.target);
+        let is_plain = self.request.method == Method::GET && self.request.body.is_empty() && self.expect.body.is_none();
         ensure!(
-            self.target.scheme == scheme,
-            "{} must start with {example} here",
+            scheme == Scheme::Http || is_plain,
+            "{}: a WebSocket is opened by a GET without a body, and its messages are not chosen",
             self.target
         );
-        self.kind.check()
+        Ok(())
     }
 }
 
 impl Kind {
-    fn check(self) -> Result<()> {
+    /// What is counted.
+    pub(crate) fn noun(&self) -> &'static str {
+        match self {
+            Self::ClosedLoop { .. } | Self::OpenLoop { .. } | Self::Churn | Self::Hold => "requests",
+            Self::Echo(_) => "messages",
+            Self::FanOut(_) => "deliveries",
+        }
+    }
+
+    fn check(&self) -> Result<()> {
         let (rate, pipeline) = match self {
-            Self::ClosedLoop { pipeline } => (None, pipeline),
-            Self::OpenLoop { rate, pipeline } => (Some(rate), pipeline),
+            Self::ClosedLoop { pipeline } => (None, *pipeline),
+            Self::OpenLoop { rate, pipeline } => (Some(*rate), *pipeline),
             Self::Churn | Self::Hold => (None, 1),
             Self::Echo(echo) => (echo.rate, echo.pipeline),
-            Self::FanOut(fan_out) => (Some(fan_out.rate), fan_out.burst),
+            Self::FanOut(fan_out) => (fan_out.rate, fan_out.burst),
         };
+        let message_bytes = match self {
+            Self::Echo(echo) => echo.message_bytes,
+            Self::FanOut(fan_out) => fan_out.message_bytes,
+            _ => 0,
+        };
+        ensure!(
+            message_bytes <= MESSAGE_BYTES_MAX,
+            "a message can have {MESSAGE_BYTES_MAX} bytes at most, not {message_bytes}"
+        );
+        if let Self::FanOut(fan_out) = self {
+            ensure!(
+                fan_out.publish.scheme == Scheme::WebSocket,
+                "{} must start with ws:// here",
+                fan_out.publish
+            );
+            ensure!(
+                message_bytes >= STAMP_BYTES,
+                "a published message has a number and a time in it: it needs {STAMP_BYTES} bytes or more, not {message_bytes}"
+            );
+        }
         ensure!(
             (1..=PIPELINE_MAX).contains(&pipeline),
             "between 1 and {PIPELINE_MAX} requests can be in flight on a connection, not {pipeline}"
@@ -187,9 +246,22 @@ mod tests {
         Plan::new("http://localhost/".parse().unwrap(), kind)
     }
 
+    fn fan_out(message_bytes: usize, burst: usize) -> Plan {
+        let target: Target = "ws://localhost/".parse().unwrap();
+        let kind = Kind::FanOut(FanOut {
+            publish: target.clone(),
+            message_bytes,
+            rate: None,
+            burst,
+            stalled: 0,
+        });
+        Plan::new(target, kind)
+    }
+
     #[test]
     fn default_plan_holds_together() {
         plan(Kind::ClosedLoop { pipeline: 1 }).check().unwrap();
+        fan_out(16, 1).check().unwrap();
     }
 
     #[test]
@@ -246,6 +318,19 @@ mod tests {
                     rate: None,
                 })),
                 "must start with ws://",
+            ),
+            (fan_out(15, 1), "16 bytes or more, not 15"),
+            (fan_out(MESSAGE_BYTES_MAX + 1, 1), "at most, not 16777217"),
+            (fan_out(64, 0), "in flight"),
+            (
+                Plan {
+                    request: Request {
+                        body: b"body".to_vec(),
+                        ..closed().request
+                    },
+                    ..fan_out(64, 1)
+                },
+                "a GET without a body",
             ),
         ] {
             let error = plan.check().unwrap_err().to_string();

@@ -124,6 +124,7 @@ impl Tally {
             connections_opened: self.connections_opened,
             latency: self.latencies.summarize(),
             still_open: None,
+            fan_out: None,
             interrupted,
         }
     }

@@ -12,16 +12,18 @@ use crate::load::progress::{Phase, Snapshot};
 pub(crate) struct Reporter {
     /// Hidden when standard error is no terminal.
     line: ProgressBar,
+    /// What is counted.
+    noun: &'static str,
 }
 
 impl Reporter {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(noun: &'static str) -> Self {
         let line = ProgressBar::new_spinner();
         // A template that cannot be read would leave the default style, which serves as well.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
-        Self { line }
+        Self { line, noun }
     }
 
     fn say(&self, message: String) {
@@ -62,7 +64,7 @@ impl Progress for Reporter {
         let load = match snapshot.answers_per_second {
             // Nothing is asked of connections that are held.
             0.0 => format!("{} connections", snapshot.connections),
-            rate => format!("{rate:.0} requests/s"),
+            rate => format!("{rate:.0} {}/s", self.noun),
         };
         let (elapsed, length) = (seconds(snapshot.elapsed), seconds(snapshot.length));
         self.say(format!("{phase} {elapsed:.0} of {length:.0} s: {load}{errors}"));

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use crate::load::latency::LatencySummary;
-use crate::load::plan::Kind;
+use crate::load::outcome::Deliveries;
+use crate::load::plan::{Echo, Kind};
 use crate::load::{Outcome, Plan};
 
 /// Renders what was asked and what came out.
 pub(crate) fn render(plan: &Plan, outcome: &Outcome) -> String {
-    let mut text = format!("{} {}\n{}\n\n", plan.request.method, plan.target, asked(plan));
+    let mut text = format!("{}\n{}\n\n", target(plan), asked(plan));
     for (name, figure) in figures(plan, outcome) {
         // Writing to a string cannot fail.
         writeln!(text, "  {name:<13}{figure}").ok();
@@ -23,18 +24,40 @@ pub(crate) fn render(plan: &Plan, outcome: &Outcome) -> String {
     text
 }
 
+fn target(plan: &Plan) -> String {
+    match &plan.kind {
+        Kind::FanOut(fan_out) => format!("published at {}, received at {}", fan_out.publish, plan.target),
+        _ => format!("{} {}", plan.request.method, plan.target),
+    }
+}
+
 fn asked(plan: &Plan) -> String {
-    let kind = match plan.kind {
+    let kind = match &plan.kind {
         Kind::ClosedLoop { .. } => "closed loop".to_owned(),
         Kind::OpenLoop { rate, .. } => format!("open loop at {rate} requests/s"),
         Kind::Churn => "a new connection for every request".to_owned(),
         Kind::Hold => "idle connections".to_owned(),
-        Kind::Echo(_) => "WebSocket echo".to_owned(),
-        Kind::FanOut(_) => "WebSocket fan-out".to_owned(),
+        Kind::Echo(echo) => {
+            let pace = echo.rate.map_or_else(
+                || "closed loop".to_owned(),
+                |rate| format!("open loop at {rate} messages/s"),
+            );
+            format!("WebSocket echo of {} bytes, {pace}", echo.message_bytes)
+        }
+        Kind::FanOut(fan_out) => {
+            let pace = fan_out.rate.map_or_else(
+                || "each when all have the last one".to_owned(),
+                |rate| format!("{rate} messages/s"),
+            );
+            let (bytes, burst) = (fan_out.message_bytes, fan_out.burst);
+            format!("WebSocket fan-out of {bytes} bytes in bursts of {burst}, {pace}")
+        }
     };
     let pipeline = match plan.kind {
-        Kind::ClosedLoop { pipeline } | Kind::OpenLoop { pipeline, .. } if pipeline > 1 => {
-            format!(", {pipeline} requests in flight on each")
+        Kind::ClosedLoop { pipeline } | Kind::OpenLoop { pipeline, .. } | Kind::Echo(Echo { pipeline, .. })
+            if pipeline > 1 =>
+        {
+            format!(", {pipeline} {} in flight on each", plan.kind.noun())
         }
         _ => String::new(),
     };
@@ -65,7 +88,7 @@ fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
         let rate = grouped_figure(outcome.requests_per_second);
         let elapsed = outcome.elapsed_seconds;
         figures.push((
-            "requests",
+            plan.kind.noun(),
             format!("{} in {elapsed:.2} s: {rate} per second", grouped(outcome.requests)),
         ));
         let transfer = |bytes: u64| {
@@ -78,6 +101,9 @@ fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
         figures.push(("received", transfer(outcome.bytes_received)));
         figures.push(("sent", transfer(outcome.bytes_sent)));
         figures.push(("connections", format!("{} opened", grouped(outcome.connections_opened))));
+    }
+    if let Some(deliveries) = &outcome.fan_out {
+        figures.extend(fan_out(deliveries));
     }
     figures.push(("errors", outcome.errors.to_string()));
     for (name, number, meaning) in [
@@ -95,6 +121,35 @@ fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
         if number > 0 {
             figures.push((name, format!("{} ({meaning})", grouped(number))));
         }
+    }
+    figures
+}
+
+/// What became of what was published; nothing lost is worth a line.
+fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
+    let mut figures = vec![
+        (
+            "published",
+            format!(
+                "{} to {}, warm-up included",
+                count(deliveries.published, "message"),
+                count(deliveries.subscribers, "subscriber")
+            ),
+        ),
+        ("lost", grouped(deliveries.lost)),
+        ("duplicated", grouped(deliveries.duplicated)),
+        ("out of order", grouped(deliveries.out_of_order)),
+    ];
+    if deliveries.stalled > 0 {
+        let stalled = format!("{} that never read", count(deliveries.stalled, "further subscriber"));
+        figures.push(("stalled", stalled));
+    }
+    if let Some(lag) = &deliveries.publisher_lag {
+        let (p50, p99) = (grouped_figure(lag.p50_us), grouped_figure(lag.p99_us));
+        figures.push((
+            "publisher",
+            format!("late by {p50} µs (p50), {p99} µs (p99); in the latencies"),
+        ));
     }
     figures
 }
@@ -188,6 +243,7 @@ mod tests {
             connections_opened: 64,
             latency: None,
             still_open: None,
+            fan_out: None,
             interrupted: true,
         };
         let text = render(&plan, &outcome);

@@ -71,7 +71,7 @@ mod tests {
                 Method::GET,
                 &[][..],
                 "",
-                closed,
+                closed.clone(),
                 "GET /a?b HTTP/1.1\r\nHost: localhost:8888\r\n\r\n",
             ),
             (
@@ -85,7 +85,7 @@ mod tests {
                 Method::POST,
                 &[],
                 "",
-                closed,
+                closed.clone(),
                 "POST /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 0\r\n\r\n",
             ),
             (
