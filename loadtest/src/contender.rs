@@ -157,7 +157,9 @@ impl Contender {
         let mut command = Command::new("taskset");
         command.args(["-c", &core.to_string()]);
         command.args(self.command.iter().map(|word| fill_in(word, address, scratch)));
-        command.current_dir(&self.directory);
+        command
+            .current_dir(&self.directory)
+            .env("PATH", requirement::search_path());
         command
     }
 }

@@ -86,7 +86,8 @@ impl Field {
                     }
                 }
             }
-            eprintln!("verified {}, {right} workloads", contender.name);
+            let plural = if right == 1 { "" } else { "s" };
+            eprintln!("verified {} under {right} workload{plural}", contender.name);
             self.contenders.push(contender);
         }
         self.check_not_empty()

@@ -1,6 +1,7 @@
 //! What a contender needs that the judge does not build: a program, or a module of Python's.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
@@ -41,11 +42,16 @@ impl Requirement {
     }
 }
 
-fn is_installed(program: &str) -> bool {
+/// Where contenders and what they need are looked for: `PATH`, and then the folders of servers.
+pub(super) fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(SERVER_FOLDERS.map(|folder| Path::new(folder).to_owned()))
-        .any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.map(PathBuf::from));
+    // What came out of `PATH` goes into one again.
+    std::env::join_paths(folders).unwrap_or(path)
+}
+
+fn is_installed(program: &str) -> bool {
+    std::env::split_paths(&search_path()).any(|folder| folder.join(program).is_file())
 }
 
 fn imports(module: &str) -> bool {

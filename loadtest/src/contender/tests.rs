@@ -86,6 +86,10 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
         ]
     );
     assert_eq!(pinned.get_current_dir(), Some(Path::new("contenders/quick/.")));
+    let path = pinned
+        .get_envs()
+        .find_map(|(name, value)| value.filter(|_| name == "PATH"));
+    assert!(path.unwrap().to_string_lossy().contains("/usr/sbin"), "{path:?}");
     let found = only(INSTALLED);
     let pinned = found.start_command(address, 0, Path::new("/tmp/own"));
     assert_eq!(words(&pinned), ["taskset", "-c", "0", "sh", "/tmp/own/found.conf"]);

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use super::requirement::search_path;
+
 /// Where the version is known from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Version {
@@ -36,6 +38,7 @@ fn ask(command: &[String], directory: &Path) -> Option<String> {
     let (program, arguments) = command.split_first()?;
     let output = Command::new(program)
         .args(arguments)
+        .env("PATH", search_path())
         .current_dir(directory)
         .output()
         .ok()?;
