@@ -176,6 +176,9 @@ fn committed_versions_are_the_locked_ones() {
     let mut compared = 0;
     for folder in std::fs::read_dir(folders).unwrap() {
         let folder = folder.unwrap().path();
+        if !folder.is_dir() {
+            continue;
+        }
         let form: Form = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml")).unwrap()).unwrap();
         let Some(package) = form.package else { continue };
         let lock = folder.join(&form.directory).join("Cargo.lock");
