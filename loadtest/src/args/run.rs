@@ -86,7 +86,7 @@ pub(crate) struct RunArgs {
 }
 
 /// Reads `10`, `10s`, `1.5s`, `500ms` or `2m`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let end = text
         .find(|letter: char| letter.is_ascii_alphabetic())
         .unwrap_or(text.len());

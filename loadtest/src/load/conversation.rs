@@ -52,6 +52,14 @@ pub(crate) trait Conversation: Sized {
     fn each_in_flight(&self, each: &mut dyn FnMut(Nanos));
 }
 
+/// A request in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// When its latency began; under a schedule, when it was due.
+    pub(crate) since: Nanos,
+    pub(crate) sent: Nanos,
+}
+
 /// Whether the connection serves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::response::{Answer, Judge, ResponseReader, Step};
 use crate::load::clock::Nanos;
-use crate::load::conversation::{Conversation, Ending, Flow, Turn};
+use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
 use crate::load::outcome::Failure;
 
 /// What the HTTP connections of one thread share.
@@ -28,13 +28,6 @@ pub(crate) struct HttpConversation {
     in_flight: VecDeque<Asked>,
     /// 0 when the server said that it closes.
     room_max: usize,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Asked {
-    /// When its latency began.
-    since: Nanos,
-    sent: Nanos,
 }
 
 impl HttpConversation {

@@ -15,7 +15,7 @@ use super::payload::Payloads;
 use super::socket::{Socket, Terms, first_address};
 use crate::interrupt::Interrupt;
 use crate::load::clock::Nanos;
-use crate::load::conversation::{Conversation, Ending, Flow, Turn};
+use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
 use crate::load::engine::{self, Job};
 use crate::load::outcome::{Failure, Outcome};
 use crate::load::pacing::Pacing;
@@ -96,8 +96,8 @@ pub(crate) struct EchoConversation {
     state: State,
     /// Messages that may be in flight.
     pipeline: usize,
-    /// Since when each message in flight counts, oldest first; at most as many as the plan's pipeline.
-    in_flight: VecDeque<Nanos>,
+    /// The messages in flight, oldest first; at most as many as the plan's pipeline.
+    in_flight: VecDeque<Asked>,
     asked: u64,
     answered: u64,
 }
@@ -169,7 +169,7 @@ impl Conversation for EchoConversation {
         for _ in 0..count {
             self.asked += 1;
             turn.shared.payloads.write(&self.asked.to_le_bytes(), turn.out);
-            self.in_flight.push_back(since);
+            self.in_flight.push_back(Asked { since, sent: turn.now });
         }
     }
 
@@ -207,17 +207,17 @@ impl Conversation for EchoConversation {
     }
 
     fn oldest(&self) -> Option<Nanos> {
-        self.in_flight.front().copied()
+        self.in_flight.front().map(|asked| asked.sent)
     }
 
     fn each_in_flight(&self, each: &mut dyn FnMut(Nanos)) {
-        self.in_flight.iter().copied().for_each(each);
+        self.in_flight.iter().for_each(|asked| each(asked.since));
     }
 }
 
 /// What an answer is compared with and counted in.
 struct Answers<'turn> {
-    in_flight: &'turn mut VecDeque<Nanos>,
+    in_flight: &'turn mut VecDeque<Asked>,
     answered: &'turn mut u64,
     payloads: &'turn Payloads,
     tally: &'turn mut Tally,
@@ -232,7 +232,7 @@ impl Answers<'_> {
             return Err(Failure::WrongBody);
         }
         // An answer to nothing is as wrong as a wrong one.
-        let since = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
+        let Asked { since, .. } = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
         *self.answered += 1;
         self.tally.answered(since, now);
         Ok(())
