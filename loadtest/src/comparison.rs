@@ -144,7 +144,15 @@ impl<'a> Comparison<'a> {
                 Err(error) => {
                     // A server that died says why.
                     server.check_running()?;
-                    return Err(error);
+                    if samples.is_empty() {
+                        return Err(error);
+                    }
+                    // The lower rates of a sweep are as good without the higher ones.
+                    self.remark(format!(
+                        "{} under {} went no further in round {}: {error:#}",
+                        contender.name, workload.name, turn.round
+                    ));
+                    return Ok(Ending::Measured(samples));
                 }
             };
             let keeps_up = offered_rate.is_none_or(|rate| sample.requests_per_second >= rate * KEPT_UP);
