@@ -87,13 +87,7 @@ pub struct Capability {
 ///
 /// The first [`PreflightError`] found. The process should print it and end with a non-zero status.
 pub fn check(needs: &Needs) -> Result<Capabilities, PreflightError> {
-    for (name, resource) in [("open files", Resource::Nofile), ("locked memory", Resource::Memlock)] {
-        let (before, now) = raise_to_hard(resource);
-        if before != now {
-            let (from, to) = (Amount(before.current), Amount(now.current));
-            tracing::info!(%from, %to, "raised the soft limit on {name}");
-        }
-    }
+    raise_limits();
     let capabilities = inspect(needs);
     if let Some(problem) = capabilities.problems.first() {
         return Err(problem.clone());
@@ -109,6 +103,17 @@ pub fn check(needs: &Needs) -> Result<Capabilities, PreflightError> {
         tracing::warn!(limit, needed, "the rings may not fit into the limit on locked memory");
     }
     Ok(capabilities)
+}
+
+/// Raises the soft limits on open files and locked memory to the hard ones, and logs what was raised.
+pub(crate) fn raise_limits() {
+    for (name, resource) in [("open files", Resource::Nofile), ("locked memory", Resource::Memlock)] {
+        let (before, now) = raise_to_hard(resource);
+        if before != now {
+            let (from, to) = (Amount(before.current), Amount(now.current));
+            tracing::info!(%from, %to, "raised the soft limit on {name}");
+        }
+    }
 }
 
 /// Looks at everything the io_uring driver needs and changes nothing.

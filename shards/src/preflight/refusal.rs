@@ -72,6 +72,13 @@ pub enum PreflightError {
     },
 }
 
+impl PreflightError {
+    /// Whether another driver could serve where this one is refused.
+    pub(crate) const fn concerns_io_uring(&self) -> bool {
+        !matches!(self, Self::NofileTooLow { .. })
+    }
+}
+
 impl fmt::Display for PreflightError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
