@@ -110,8 +110,13 @@ impl Server {
 
     /// Sends SIGTERM: the polite request to end.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.id.to_string()])
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id.to_string()])
             .status()
             .expect("a shell to send the signal with");
         assert!(status.success(), "kill failed: {status}");
@@ -130,6 +135,13 @@ impl Server {
         );
         self.has_been_awaited.store(true, Ordering::Relaxed);
         lock(&self.child).wait().expect("the server is our child")
+    }
+
+    /// The state of the process as the kernel calls it: `T` while it is stopped by a signal.
+    pub(crate) fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
+        let (_name, rest) = stat.rsplit_once(") ")?;
+        rest.chars().next()
     }
 
     /// What the server has written to standard error so far.
