@@ -27,6 +27,7 @@ mod setup;
 mod slots;
 mod streams;
 mod timer;
+mod trial;
 mod turn;
 
 use std::cell::{Cell, RefCell};
@@ -45,8 +46,9 @@ use timer::Timer;
 pub(crate) use listeners::ListenerSocket;
 pub use received::Received;
 pub use send::{SEND_PARTS_MAX, SendBuffer};
-pub(crate) use setup::RingConfig;
+pub(crate) use setup::{RingConfig, ring_builder};
 pub(crate) use streams::StreamSocket;
+pub(crate) use trial::try_multishot;
 pub(crate) use turn::drive;
 
 /// How many sent buffers a shard keeps for its next responses.
