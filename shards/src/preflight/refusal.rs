@@ -97,8 +97,9 @@ impl fmt::Display for PreflightError {
                  run `sysctl kernel.io_uring_disabled=0`"
             ),
             Self::SeccompForbids => formatter.write_str(
-                "a seccomp filter forbids io_uring, as the default profiles of Docker and containerd do; use a profile that \
-                 allows io_uring_setup, io_uring_enter and io_uring_register, or `--security-opt seccomp=unconfined`",
+                "a seccomp filter forbids io_uring, as the default profiles of Docker and containerd do; run with \
+                 `--security-opt seccomp=docs/seccomp.json`, the profile in Squall's repository, or with one of your own that \
+                 allows io_uring_setup, io_uring_enter and io_uring_register",
             ),
             Self::SandboxForbids => formatter.write_str(
                 "io_uring is forbidden here, though neither a seccomp filter nor kernel.io_uring_disabled forbids it; \
@@ -144,7 +145,7 @@ pub(crate) struct Circumstances {
     /// `kernel.io_uring_disabled`, which exists since Linux 6.6; 0 where it does not.
     pub(crate) io_uring_disabled: u8,
     pub(crate) seccomp_filter: bool,
-    effective_capabilities: u64,
+    pub(crate) effective_capabilities: u64,
     /// The soft limits; `None` is no limit.
     pub(crate) memlock: Option<u64>,
     pub(crate) nofile: Option<u64>,
