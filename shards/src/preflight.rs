@@ -307,7 +307,11 @@ mod tests {
             "memlock" => {
                 set_limit(Resource::Memlock, 65_536, 65_536);
                 let expected = PreflightError::MemlockTooLow { limit_bytes: 65_536 };
-                assert_eq!(io_uring_refusal(&needs(1)), Some(expected));
+                // With nothing missing in the ring, which the machine that runs this may forbid.
+                assert_eq!(
+                    judge_ring(&Ok(Vec::new()), &Circumstances::read(), &needs(1)),
+                    Some(expected)
+                );
             }
             "nofile" => {
                 set_limit(Resource::Nofile, 32, 32);
