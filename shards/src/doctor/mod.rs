@@ -23,7 +23,7 @@ use crate::preflight::refusal::Circumstances;
 use crate::preflight::{PreflightError, features, judge_ring, raise_limits};
 use crate::ring::RingConfig;
 
-/// What was found. Displayed, it is a table for a terminal of 100 columns and more.
+/// What was found. Displayed, it is a table: a line for each finding, its fix whole on the next, and the driver at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     release: String,
