@@ -17,7 +17,7 @@ use std::process::{Command, Output};
 
 use squall::shards::preflight::PreflightError;
 
-use support::server::path_of;
+use support::server::{Server, path_of};
 
 /// What a program printed, and how it ended.
 struct Told {
@@ -82,6 +82,21 @@ fn a_server_that_must_have_io_uring_and_is_forbidden_it_says_what_the_doctor_say
         told.stderr.trim_end().lines().last(),
         Some(format!("Error: {sentence}").as_str())
     );
+}
+
+/// What the doctor promises for `--driver auto` comes true.
+#[test]
+fn a_server_left_to_choose_serves_through_epoll_and_says_what_the_doctor_says() {
+    let server = Server::start_by(forbidden("hello"), 1, &[]);
+    let answer = server
+        .connect()
+        .exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET")
+        .unwrap();
+    answer.expect(200, b"Hello, Squall!").unwrap();
+    server.terminate();
+    assert!(server.wait().success(), "{}", server.log());
+    let sentence = PreflightError::SeccompForbids.to_string();
+    assert_eq!(server.log().matches(&sentence).count(), 1, "{}", server.log());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use support::server::{Server, path_of};
+use support::server::{Server, driver_under_test, path_of};
 
 /// What io_uring takes.
 const IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
@@ -151,7 +151,7 @@ fn the_doctor_finds_under_the_profile_what_it_finds_without() {
 #[test]
 fn a_server_lives_under_the_profile() {
     let mut command = confined(path_of("hello"));
-    if let Ok(driver) = std::env::var("SQUALL_TEST_DRIVER") {
+    if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
     }
     let server = Server::start_by(command, 2, &[]);

@@ -44,6 +44,7 @@ impl Running {
         let server = Server::new(application).listen("127.0.0.1:0").shards(1);
         let server = server
             .configure(|config| config.stop_on_signals = false)
+            .configure(support::server::use_driver_under_test)
             .configure(change);
         Self::run(server.bind().unwrap())
     }
@@ -313,6 +314,7 @@ fn a_unix_socket_is_served_and_guarded() {
             .listen(tcp)
             .listen(&unix)
             .shards(1)
+            .configure(support::server::use_driver_under_test)
             .configure(|config| config.stop_on_signals = false)
             .bind()
     };
@@ -338,7 +340,8 @@ fn a_unix_socket_is_served_and_guarded() {
 fn a_port_is_shared_only_on_purpose() {
     let bind = |address: &str, share| {
         let server = Server::new(|| Application::new().get("/", async |_: &mut Context| "ok")).listen(address);
-        server.shards(1).configure(|config| config.share_port = share).bind()
+        let server = server.shards(1).configure(support::server::use_driver_under_test);
+        server.configure(|config| config.share_port = share).bind()
     };
     let first = bind("127.0.0.1:0", true).unwrap();
     let address = first.addresses().next().unwrap().to_string();

@@ -131,6 +131,9 @@ impl Shard {
     pub fn statistics(&self) -> crate::Statistics {
         let mut statistics = self.context.reactor.statistics();
         statistics.tasks = self.context.tasks.len();
+        statistics.polls = self.context.tasks.polls();
+        statistics.turns = self.context.turns.get();
+        statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
         statistics.stalls = self.context.stalls.count();
         statistics.longest_stall = self.context.stalls.longest();
@@ -184,6 +187,8 @@ pub(crate) struct ShardContext {
     pool: BlockingPool,
     invocations: Invocations,
     stalls: Stalls,
+    turns: Cell<u64>,
+    sleeps: Cell<u64>,
     now: Cell<Instant>,
     stop_seen: Cell<Option<Stop>>,
     /// One waker for each [`Shard::stopping`] that has been polled and is alive.
@@ -210,6 +215,8 @@ impl ShardContext {
             pool,
             invocations,
             stalls: Stalls::default(),
+            turns: Cell::new(0),
+            sleeps: Cell::new(0),
             now: Cell::new(now),
             stop_seen: Cell::new(None),
             stop_waiters: RefCell::default(),
@@ -264,6 +271,12 @@ impl ShardContext {
 
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// Counts a turn.
+    pub(crate) fn count_turn(&self, sleeps: bool) {
+        self.turns.set(self.turns.get().wrapping_add(1));
+        self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }
 
     /// Reads the clock: once a turn.

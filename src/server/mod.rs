@@ -231,7 +231,14 @@ impl BoundServer {
         } = self;
         let count = shards.count();
         let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-        let greeting = format!("listening on {} ({count} shards, io_uring)", greeting.join(", "));
+        let greeting = format!(
+            "listening on {} ({count} shards, {})",
+            greeting.join(", "),
+            shards.driver()
+        );
+        if let Some(refusal) = shards.io_uring_refusal() {
+            eprintln!("warning: sockets go through epoll, because {refusal}");
+        }
         shards.run(move |shard| {
             let (factory, config, listeners) = (Arc::clone(&factory), config.clone(), listeners.clone());
             let greeting = (shard.id() == ShardId::FIRST).then(|| greeting.clone());

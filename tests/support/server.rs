@@ -181,7 +181,7 @@ impl Drop for Server {
 pub(crate) fn command(example: &str) -> Command {
     let mut command = Command::new(path_of(example));
     command.env("NO_COLOR", "1");
-    if let Ok(driver) = std::env::var("SQUALL_TEST_DRIVER") {
+    if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
     }
     command
@@ -315,4 +315,16 @@ fn announced_address(line: &str) -> Option<SocketAddr> {
 /// Locks even after a test has panicked with the lock held: what it guards stays true.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The driver that all tests of this run are about, from `SQUALL_TEST_DRIVER`; without it the one a server takes by itself.
+pub(crate) fn driver_under_test() -> Option<String> {
+    std::env::var("SQUALL_TEST_DRIVER").ok()
+}
+
+/// Sets it for a server of this process.
+pub(crate) fn use_driver_under_test(config: &mut squall::ServerConfig) {
+    if let Some(driver) = driver_under_test() {
+        config.driver = driver.parse().unwrap();
+    }
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use super::finding::{Area, Finding, NeededBy, Standing};
 use crate::preflight::features::Feature;
-use crate::preflight::refusal::{Circumstances, refusal};
-use crate::preflight::{KERNEL_NEEDED, Needs, PreflightError};
+use crate::preflight::refusal::Circumstances;
+use crate::preflight::{KERNEL_NEEDED, Needs, PreflightError, explain_probe};
 
 /// Words what a probe found, or why there was nothing to probe.
 pub(super) fn findings(
@@ -26,7 +26,7 @@ pub(super) fn findings(
             findings.extend(features.iter().map(|feature| worded(feature, release)));
         }
         Err(error) => {
-            findings.push(permission.missing(refusal(error, circumstances, needs)));
+            findings.push(permission.missing(explain_probe(error, circumstances, needs)));
             let unknown = finding(
                 "flags and operations",
                 "the kernel answers for them only through a ring".to_owned(),
@@ -78,7 +78,7 @@ mod tests {
 
     fn circumstances() -> Circumstances {
         Circumstances {
-            memlock: None,
+            memlock: Some(64 * 1024),
             ..Circumstances::read()
         }
     }
@@ -106,6 +106,10 @@ mod tests {
             ),
             (
                 Err(io::Error::from_raw_os_error(libc::ENOSYS)),
+                &[Standing::Found, Standing::Missing, Standing::Unknown],
+            ),
+            (
+                Err(io::Error::from_raw_os_error(libc::ENOMEM)),
                 &[Standing::Found, Standing::Missing, Standing::Unknown],
             ),
         ] {

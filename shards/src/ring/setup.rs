@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::slots::Slots;
 use super::timer::Timer;
 use super::{Counters, Doorbell, Ring};
 use crate::inbox::Inbox;
+use crate::pool::BufferPool;
 use crate::preflight::Needs;
 
 /// Sizes and habits of a ring; checked by the builder.
@@ -89,7 +91,7 @@ impl Ring {
             .build(config.submission_entries)?;
         let (buffers, memory) = Buffers::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
         let doorbell = Doorbell {
-            descriptor: inbox.doorbell(),
+            descriptor: inbox.doorbell().as_raw_fd(),
             counter: Box::new(Cell::new(0)),
             armed: Cell::new(false),
         };
@@ -102,7 +104,7 @@ impl Ring {
             parked: RefCell::new(VecDeque::new()),
             backlog: RefCell::new(VecDeque::new()),
             completions: RefCell::new(Vec::new()),
-            pool: RefCell::new(Vec::new()),
+            pool: BufferPool::default(),
             timer: Timer::new(),
             doorbell,
             config,
