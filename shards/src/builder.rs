@@ -47,13 +47,7 @@ impl Builder {
             thread_name: "shard".to_owned(),
             stop_on_signals: false,
             blocking_threads_max: 16,
-            ring: RingConfig {
-                submission_entries: 1024,
-                receive_buffers: 1024,
-                receive_buffer_bytes: 4096,
-                receive_buffers_per_stream_max: 16,
-                spin: Duration::ZERO,
-            },
+            ring: RingConfig::default(),
         }
     }
 

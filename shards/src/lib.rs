@@ -33,12 +33,13 @@
 //! ```
 //!
 //! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
-//! missing where it is. glommio runs the executors and is not seen from outside.
+//! missing where it is, and [`doctor`] everything at once. glommio runs the executors and is not seen from outside.
 
 mod bell;
 mod blocking;
 mod builder;
 pub mod clock;
+pub mod doctor;
 mod driver;
 mod epoll;
 mod error;

@@ -54,14 +54,23 @@ impl Server {
     ///
     /// As [`Server::start`].
     pub(crate) fn start_with_shards(example: &str, shards: usize, flags: &[&str]) -> Self {
-        let mut child = command(example)
+        Self::start_by(command(example), shards, flags)
+    }
+
+    /// Starts an example through a command of the test's own, as one that confines it first.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub(crate) fn start_by(mut command: Command, shards: usize, flags: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start the example {example}: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let log = Arc::new(Log::default());
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
@@ -70,10 +79,7 @@ impl Server {
         let Some(address) = log.address() else {
             drop(child.kill());
             drop(child.wait());
-            panic!(
-                "the example {example} {flags:?} never listened; it said:\n{}",
-                log.text()
-            );
+            panic!("{command:?} never listened; it said:\n{}", log.text());
         };
         Self {
             id: child.id(),
@@ -185,13 +191,7 @@ impl Drop for Server {
 ///
 /// When the example has not been built.
 pub(crate) fn command(example: &str) -> Command {
-    let path = path_of(example);
-    assert!(
-        path.is_file(),
-        "{} is missing: `cargo test` builds the examples, `cargo test --test …` alone does not; run `cargo build --examples`",
-        path.display()
-    );
-    let mut command = Command::new(path);
+    let mut command = Command::new(path_of(example));
     command.env("NO_COLOR", "1");
     if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
@@ -242,12 +242,21 @@ fn read_in_background(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>>
 }
 
 /// Where cargo put an example: beside the `deps` folder this test runs from.
-fn path_of(example: &str) -> PathBuf {
+///
+/// # Panics
+///
+/// When the example has not been built.
+pub(crate) fn path_of(example: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("the path of this test");
     path.pop();
     path.pop();
     path.push("examples");
     path.push(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo test` builds the examples, `cargo test --test …` alone does not; run `cargo build --examples`",
+        path.display()
+    );
     path
 }
 
@@ -321,7 +330,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The driver that all tests of this run are about, from `SQUALL_TEST_DRIVER`; without it the one a server takes by itself.
-fn driver_under_test() -> Option<String> {
+pub(crate) fn driver_under_test() -> Option<String> {
     std::env::var("SQUALL_TEST_DRIVER").ok()
 }
 

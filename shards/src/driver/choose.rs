@@ -19,14 +19,14 @@ impl Choice {
     ///
     /// What the driver asked for lacks, or what any driver would: open files.
     pub(crate) fn make(asked: Driver, needs: &Needs) -> Result<Self, PreflightError> {
+        preflight::check_descriptors(needs)?;
         if asked == Driver::Epoll {
-            preflight::raise_limits();
             return Ok(Self::Epoll(None));
         }
-        match preflight::check(needs) {
-            Ok(_) => Ok(Self::IoUring),
-            Err(refusal) if asked == Driver::Auto && refusal.concerns_io_uring() => Ok(Self::Epoll(Some(refusal))),
-            Err(refusal) => Err(refusal),
+        match preflight::io_uring_refusal(needs) {
+            None => Ok(Self::IoUring),
+            Some(refusal) if asked == Driver::Auto => Ok(Self::Epoll(Some(refusal))),
+            Some(refusal) => Err(refusal),
         }
     }
 

@@ -28,6 +28,7 @@ mod setup;
 mod slots;
 mod streams;
 mod timer;
+mod trial;
 mod turn;
 
 use std::cell::{Cell, RefCell};
@@ -47,8 +48,9 @@ use crate::pool::BufferPool;
 
 pub(crate) use listeners::ListenerSocket;
 pub(crate) use received::Received;
-pub(crate) use setup::RingConfig;
+pub(crate) use setup::{RingConfig, ring_builder};
 pub(crate) use streams::StreamSocket;
+pub(crate) use trial::try_multishot;
 
 /// One shard's ring and everything that lives in it.
 pub(crate) struct Ring {

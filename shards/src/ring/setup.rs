@@ -33,6 +33,27 @@ pub(crate) struct RingConfig {
     pub(crate) spin: Duration,
 }
 
+/// The sizes that suit a server; the builder's documentation says why.
+impl Default for RingConfig {
+    fn default() -> Self {
+        Self {
+            submission_entries: 1024,
+            receive_buffers: 1024,
+            receive_buffer_bytes: 4096,
+            receive_buffers_per_stream_max: 16,
+            spin: Duration::ZERO,
+        }
+    }
+}
+
+/// Starts a ring with the flags of the driver: only one thread enters it, and the kernel's share of the work is done inside that
+/// thread's calls, whenever a flag says that there is some. The doctor and the preflight make theirs with it too.
+pub(crate) fn ring_builder() -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+    builder
+}
+
 impl RingConfig {
     /// What the preflight is to look for.
     pub(crate) fn needs(&self, shards: NonZeroUsize) -> Needs {
@@ -65,10 +86,7 @@ impl Ring {
     ///
     /// The kernel's error; the builder turns it into a sentence with the fix.
     pub(crate) fn new(config: RingConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
+        let ring = ring_builder()
             .setup_cqsize(config.completion_entries())
             .build(config.submission_entries)?;
         let (buffers, memory) = Buffers::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
