@@ -9,8 +9,9 @@ use super::deadline::Deadline;
 use super::encode::Content;
 use super::error::{Expired, ParseError};
 use super::framing::Framing;
-use super::head::{HeadReader, Request};
+use super::head::HeadReader;
 use super::limits::Limits;
+use super::request::Request;
 use super::state::{Receiving, Sending, State, Step};
 use crate::message::{RequestHead, Version};
 

@@ -10,26 +10,13 @@
 //! httparse takes LF for CRLF; [`are_lines_sound`] is the guard.
 
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 use super::error::ParseError;
-use super::framing::{ConnectionFields, Framing};
 use super::grammar::{self, FieldLine, RequestLine};
 use super::limits::Limits;
 use super::line::{Ending, LineScan};
-use super::target::Target;
-use crate::message::{Method, RequestHead, Version};
-
-/// What the connection needs to know of a request; the rest is the application's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) version: Version,
-    pub(super) is_head: bool,
-    pub(super) framing: Framing,
-    pub(super) persists: bool,
-    pub(super) expects_continue: bool,
-    pub(super) offers_upgrade: bool,
-}
+use super::request::{Draft, METHOD_BYTES_MAX, Request, offset_in};
+use crate::message::{RequestHead, Version};
 
 /// Reads one head, which stays in the caller's buffer until it is whole.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,7 +53,7 @@ impl HeadReader {
                 Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
                 Some(b'\n') => return Err(ParseError::BareLineFeed),
                 // Refused at once, not when the line ends: a TLS handshake has no line to end.
-                Some(&byte) if !grammar::is_tchar(byte) => return Err(ParseError::RequestLine),
+                Some(&byte) if !grammar::TOKEN_BYTES.contains(byte) => return Err(ParseError::RequestLine),
                 Some(_) => {}
             }
             if let Some((head_bytes, request)) = read_whole(input, head, limits)? {
@@ -166,31 +153,32 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
         return Ok(None);
     };
     let bytes = view.get(..head_bytes).unwrap_or_default();
-    let target_text = target;
-    let target = place(bytes, target_text.as_bytes());
-    let is_bounded = target_text.len() <= limits.target_bytes_max && parsed.headers.len() <= limits.header_count_max;
+    let is_bounded = method.len() <= METHOD_BYTES_MAX
+        && target.len() <= limits.target_bytes_max
+        && parsed.headers.len() <= limits.header_count_max;
     if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
         return Ok(None);
     }
     let line = RequestLine {
-        method: 0..method.len(),
+        method: method.as_bytes(),
         target,
         version: if minor == 0 { Version::Http10 } else { Version::Http11 },
     };
-    let fields = parsed.headers.iter().map(|field| {
-        Ok(FieldLine {
-            name: place(bytes, field.name.as_bytes()),
-            value: place(bytes, field.value),
-        })
-    });
-    fill(bytes, (line, target_text), fields, head).map(|request| Some((head_bytes, request)))
+    let mut draft = Draft::begin(bytes, line, head)?;
+    for field in parsed.headers.iter() {
+        draft.field(FieldLine {
+            name: field.name.as_bytes(),
+            value: field.value,
+        })?;
+    }
+    draft.end().map(|request| Some((head_bytes, request)))
 }
 
 /// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
 /// for a CR in front of the LF that stands before each name and, for the last line and the empty one, at the end.
 fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
     let is_sound = |field: &httparse::Header<'_>| {
-        let line_end = place(bytes, field.name.as_bytes()).start.wrapping_sub(2);
+        let line_end = offset_in(bytes, field.name.as_bytes()).wrapping_sub(2);
         bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.header_name_bytes_max
     };
     bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
@@ -198,101 +186,17 @@ fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limit
 
 /// Reads a head every line of which has been judged.
 fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseError> {
-    let mut lines = Lines { bytes, start: 0 };
-    let first = lines.next().unwrap_or_default();
-    let line = RequestLine::parse(bytes.get(first).unwrap_or_default())?;
-    let fields = lines.take_while(|line| !line.is_empty()).map(|line| {
-        let field = FieldLine::parse(bytes.get(line.clone()).unwrap_or_default())?;
-        Ok(FieldLine {
-            name: line.start + field.name.start..line.start + field.name.end,
-            value: line.start + field.value.start..line.start + field.value.end,
-        })
-    });
-    let target = bytes.get(line.target.clone()).unwrap_or_default();
-    let target = str::from_utf8(target).map_err(|_| ParseError::Target)?;
-    fill(bytes, (line, target), fields, head)
-}
-
-/// Fills the head, and decides what the request means for the connection.
-fn fill(
-    bytes: &[u8],
-    (line, target_text): (RequestLine, &str),
-    fields: impl Iterator<Item = Result<FieldLine, ParseError>>,
-    head: &mut RequestHead,
-) -> Result<Request, ParseError> {
-    let at = |place: Range<usize>| bytes.get(place).unwrap_or_default();
-    let target = target_text.as_bytes();
-    if !grammar::is_target(target) {
-        return Err(ParseError::Target);
+    let mut lines = bytes
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = RequestLine::parse(lines.next().unwrap_or_default())?;
+    let mut draft = Draft::begin(bytes, line, head)?;
+    for line in lines.take_while(|line| !line.is_empty()) {
+        draft.field(FieldLine::parse(line)?)?;
     }
-    if line.method.len() > METHOD_BYTES_MAX {
-        return Err(ParseError::MethodTooLong);
-    }
-    let method = Method::from_bytes(at(line.method)).map_err(|_| ParseError::Method)?;
-    let version = line.version;
-    let Target {
-        form,
-        authority,
-        path,
-        query,
-    } = Target::parse(&method, target)?;
-
-    let mut builder = head.rewrite();
-    builder.bytes(bytes);
-    let mut connection = ConnectionFields::default();
-    for field in fields {
-        let FieldLine { name, value } = field?;
-        connection.observe(at(name.clone()), at(value.clone()), &value)?;
-        builder.field(name, value);
-    }
-
-    let host = connection.host(version, authority.clone().and_then(|place| target.get(place)))?;
-    let in_head = |place: Range<usize>| line.target.start + place.start..line.target.start + place.end;
-    let request = Request {
-        version,
-        is_head: method == Method::HEAD,
-        framing: connection.framing(version)?,
-        persists: connection.persists(version, &method),
-        expects_continue: connection.expects_continue(version)?,
-        offers_upgrade: connection.offers_upgrade(version),
-    };
-    builder
-        .method(method)
-        .version(version)
-        .target(form, line.target.clone(), target_text)
-        .path(in_head(path), query.map(in_head));
-    if let Some(authority) = authority.map(in_head).or(host) {
-        builder.authority(authority);
-    }
-    Ok(request)
-}
-
-/// The lines of a head, as places without their CRLF.
-struct Lines<'b> {
-    bytes: &'b [u8],
-    start: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let length = memchr::memchr(b'\n', self.bytes.get(self.start..)?)?;
-        let line = self.start..(self.start + length).saturating_sub(1);
-        self.start += length + 1;
-        Some(line)
-    }
-}
-
-/// Where `part`, a slice of `whole`, lies in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    start..start.wrapping_add(part.len())
+    draft.end()
 }
 
 /// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request
 /// with more than this goes through the line reader.
 const FIELDS_AT_ONCE: usize = 64;
-
-/// The longest registered method, UPDATEREDIRECTREF, has 17 bytes. Beyond 15 the `http` crate allocates.
-const METHOD_BYTES_MAX: usize = 32;
