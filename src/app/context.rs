@@ -67,10 +67,14 @@ impl Context {
         self.route = None;
         self.params.clear();
         self.body.reset(self.app.body_bytes_max());
-        self.app.discard(self.response.stream.take());
+        if let Some(stream) = self.response.stream.take() {
+            self.app.discard(stream);
+        }
         self.response.reset();
         self.wants_on_finish = false;
-        self.app.discard(self.attached.drain(..));
+        if !self.attached.is_empty() {
+            self.app.discard(self.attached.drain(..));
+        }
         self.channel.reset();
     }
 
