@@ -12,10 +12,11 @@
 use core::mem::MaybeUninit;
 
 use super::error::ParseError;
+use super::framing::Framing;
 use super::grammar::{self, FieldLine, RequestLine};
 use super::limits::Limits;
 use super::line::{Ending, LineScan};
-use super::request::{Draft, METHOD_BYTES_MAX, Request, offset_in};
+use super::request::{Draft, Exchange, METHOD_BYTES_MAX, offset_in};
 use crate::message::{RequestHead, Version};
 
 /// Reads one head, which stays in the caller's buffer until it is whole.
@@ -44,7 +45,7 @@ impl HeadReader {
         input: &mut &[u8],
         head: &mut RequestHead,
         limits: &Limits,
-    ) -> Result<Option<Request>, ParseError> {
+    ) -> Result<Option<(Exchange, Framing)>, ParseError> {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
@@ -56,20 +57,19 @@ impl HeadReader {
                 Some(&byte) if !grammar::TOKEN_BYTES.contains(byte) => return Err(ParseError::RequestLine),
                 Some(_) => {}
             }
-            if let Some((head_bytes, request)) = read_whole(input, head, limits)? {
-                *input = input.get(head_bytes..).unwrap_or_default();
+            if let Some(read) = read_whole(input, head, limits)? {
                 *self = Self::default();
-                return Ok(Some(request));
+                return Ok(Some(read));
             }
         }
         let Some(head_bytes) = self.find_end(input, limits)? else {
             return Ok(None);
         };
         let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
-        let request = read_lines(bytes, head)?;
+        let read = read_lines(bytes, head)?;
         *input = rest;
         *self = Self::default();
-        Ok(Some(request))
+        Ok(Some(read))
     }
 
     /// Skips one empty line before a request-line, as RFC 9112 §2.2 asks for the sake of clients that end content with
@@ -140,9 +140,13 @@ fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
     line.len() > method_end + " ".len() + limits.target_bytes_max + " HTTP/1.1".len()
 }
 
-/// Reads a head that is all there and within every limit, with httparse. `None` leaves it to the line reader to say
-/// what it is.
-fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<Option<(usize, Request)>, ParseError> {
+/// Reads a head that is all there and within every limit, with httparse, and advances `input` past it. `None` leaves it to
+/// the line reader to say what it is.
+fn read_whole(
+    input: &mut &[u8],
+    head: &mut RequestHead,
+    limits: &Limits,
+) -> Result<Option<(Exchange, Framing)>, ParseError> {
     let view = input.get(..limits.header_bytes_max).unwrap_or(input);
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_AT_ONCE];
     let mut parsed = httparse::Request::new(&mut []);
@@ -152,7 +156,7 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Ok(None);
     };
-    let bytes = view.get(..head_bytes).unwrap_or_default();
+    let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
     let is_bounded = method.len() <= METHOD_BYTES_MAX
         && target.len() <= limits.target_bytes_max
         && parsed.headers.len() <= limits.header_count_max;
@@ -164,14 +168,17 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
         target,
         version: if minor == 0 { Version::Http10 } else { Version::Http11 },
     };
-    let mut draft = Draft::begin(bytes, line, head)?;
+    let mut draft = Draft::new(bytes, head);
+    draft.request_line(line)?;
     for field in parsed.headers.iter() {
         draft.field(FieldLine {
             name: field.name.as_bytes(),
             value: field.value,
         })?;
     }
-    draft.end().map(|request| Some((head_bytes, request)))
+    let read = draft.end()?;
+    *input = rest;
+    Ok(Some(read))
 }
 
 /// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
@@ -185,12 +192,12 @@ fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limit
 }
 
 /// Reads a head every line of which has been judged.
-fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseError> {
+fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<(Exchange, Framing), ParseError> {
     let mut lines = bytes
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let line = RequestLine::parse(lines.next().unwrap_or_default())?;
-    let mut draft = Draft::begin(bytes, line, head)?;
+    let mut draft = Draft::new(bytes, head);
+    draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
         draft.field(FieldLine::parse(line)?)?;
     }

@@ -11,15 +11,30 @@ use super::grammar::{FieldLine, RequestLine};
 use super::target::Target;
 use crate::message::{Method, RequestHead, RequestHeadBuilder, Version};
 
-/// What the connection needs to know of a request; the rest is the application's.
+/// What the connection remembers of a request; the rest is the application's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) version: Version,
+pub(super) struct Exchange {
+    /// `None` where no head could be read.
+    pub(super) version: Option<Version>,
     pub(super) is_head: bool,
-    pub(super) framing: Framing,
     pub(super) persists: bool,
-    pub(super) expects_continue: bool,
     pub(super) offers_upgrade: bool,
+    /// The peer asked to be told to go on, and has not been told.
+    pub(super) awaits_continue: bool,
+    /// Content has come, so the peer no longer waits to be told.
+    pub(super) has_content: bool,
+}
+
+impl Exchange {
+    /// Before there is a request.
+    pub(super) const NONE: Self = Self {
+        version: None,
+        is_head: false,
+        persists: true,
+        offers_upgrade: false,
+        awaits_continue: false,
+        has_content: false,
+    };
 }
 
 /// A request as far as its head has been read.
@@ -32,30 +47,35 @@ pub(super) struct Draft<'b, 'h> {
 }
 
 impl<'b, 'h> Draft<'b, 'h> {
-    /// Begins with the request-line of the head that `bytes` are.
-    #[inline]
-    pub(super) fn begin(bytes: &'b [u8], line: RequestLine<'b>, head: &'h mut RequestHead) -> Result<Self, ParseError> {
+    /// Begins with all of a head's bytes.
+    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
+        let mut head = head.rewrite();
+        head.bytes(bytes);
+        Self {
+            bytes,
+            head,
+            authority: None,
+            fields: ConnectionFields::default(),
+        }
+    }
+
+    /// Adds the request-line.
+    pub(super) fn request_line(&mut self, line: RequestLine<'b>) -> Result<(), ParseError> {
         if line.method.len() > METHOD_BYTES_MAX {
             return Err(ParseError::MethodTooLong);
         }
         let method = Method::from_bytes(line.method).map_err(|_| ParseError::Method)?;
         let target = Target::parse(&method, line.target.as_bytes())?;
-        let mut head = head.rewrite();
-        head.bytes(bytes)
+        self.authority = target.authority.and_then(|place| line.target.as_bytes().get(place));
+        self.head
             .method(method)
             .version(line.version)
             .target(target.form, line.target)
             .path(target.path, target.query);
-        Ok(Self {
-            bytes,
-            head,
-            authority: target.authority.and_then(|place| line.target.as_bytes().get(place)),
-            fields: ConnectionFields::default(),
-        })
+        Ok(())
     }
 
     /// Adds a field line.
-    #[inline]
     pub(super) fn field(&mut self, line: FieldLine<'b>) -> Result<(), ParseError> {
         self.fields.observe(line)?;
         self.head
@@ -64,23 +84,23 @@ impl<'b, 'h> Draft<'b, 'h> {
     }
 
     /// Ends the head, and decides what the request means for the connection.
-    #[inline]
-    pub(super) fn end(mut self) -> Result<Request, ParseError> {
+    pub(super) fn end(mut self) -> Result<(Exchange, Framing), ParseError> {
         let Self { fields, head, .. } = &self;
         let (method, version) = (head.so_far().method(), head.so_far().version());
         let host = fields.host(version, self.authority)?;
-        let request = Request {
-            version,
+        let framing = fields.framing(version)?;
+        let exchange = Exchange {
+            version: Some(version),
             is_head: *method == Method::HEAD,
-            framing: fields.framing(version)?,
             persists: fields.persists(version, method),
-            expects_continue: fields.expects_continue(version)?,
             offers_upgrade: fields.offers_upgrade(version),
+            awaits_continue: fields.expects_continue(version)?,
+            has_content: false,
         };
         if let Some(authority) = self.authority.or(host) {
             self.head.authority(place(self.bytes, authority));
         }
-        Ok(request)
+        Ok((exchange, framing))
     }
 }
 
