@@ -295,7 +295,8 @@ impl Connection {
         head: &mut RequestHead,
         now: Instant,
     ) -> Result<Event<'b>, ParseError> {
-        let Some((exchange, framing)) = self.head.receive(input, head, &self.limits)? else {
+        let framing = self.head.receive(input, head, &mut self.exchange, &self.limits)?;
+        let Some(framing) = framing else {
             if self.head.has_begun() {
                 self.deadline.head_begun(now);
             }
@@ -303,7 +304,6 @@ impl Connection {
         };
         self.deadline.head_ended();
         self.content = ContentReader::new(framing);
-        self.exchange = exchange;
         self.advance(Step::RequestHead);
         Ok(Event::Request)
     }

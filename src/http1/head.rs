@@ -39,13 +39,14 @@ impl HeadReader {
         self.line_start > 0 || !self.line.is_fresh()
     }
 
-    /// Reads a head, if all of it is there, into `head` and advances `input` past it.
+    /// Reads a head, if all of it is there, into `head` and `exchange`, and advances `input` past it.
     pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         head: &mut RequestHead,
+        exchange: &mut Exchange,
         limits: &Limits,
-    ) -> Result<Option<(Exchange, Framing)>, ParseError> {
+    ) -> Result<Option<Framing>, ParseError> {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
@@ -57,19 +58,19 @@ impl HeadReader {
                 Some(&byte) if !grammar::TOKEN_BYTES.contains(byte) => return Err(ParseError::RequestLine),
                 Some(_) => {}
             }
-            if let Some(read) = read_whole(input, head, limits)? {
+            if let Some(framing) = read_whole(input, head, exchange, limits)? {
                 *self = Self::default();
-                return Ok(Some(read));
+                return Ok(Some(framing));
             }
         }
         let Some(head_bytes) = self.find_end(input, limits)? else {
             return Ok(None);
         };
         let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
-        let read = read_lines(bytes, head)?;
+        let framing = read_lines(bytes, head, exchange)?;
         *input = rest;
         *self = Self::default();
-        Ok(Some(read))
+        Ok(Some(framing))
     }
 
     /// Skips one empty line before a request-line, as RFC 9112 §2.2 asks for the sake of clients that end content with
@@ -145,8 +146,9 @@ fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
 fn read_whole(
     input: &mut &[u8],
     head: &mut RequestHead,
+    exchange: &mut Exchange,
     limits: &Limits,
-) -> Result<Option<(Exchange, Framing)>, ParseError> {
+) -> Result<Option<Framing>, ParseError> {
     let view = input.get(..limits.header_bytes_max).unwrap_or(input);
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_AT_ONCE];
     let mut parsed = httparse::Request::new(&mut []);
@@ -176,9 +178,9 @@ fn read_whole(
             value: field.value,
         })?;
     }
-    let read = draft.end()?;
+    let framing = draft.end(exchange)?;
     *input = rest;
-    Ok(Some(read))
+    Ok(Some(framing))
 }
 
 /// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
@@ -192,7 +194,7 @@ fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limit
 }
 
 /// Reads a head every line of which has been judged.
-fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<(Exchange, Framing), ParseError> {
+fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> Result<Framing, ParseError> {
     let mut lines = bytes
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -201,7 +203,7 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<(Exchange, Framing
     for line in lines.take_while(|line| !line.is_empty()) {
         draft.field(FieldLine::parse(line)?)?;
     }
-    draft.end()
+    draft.end(exchange)
 }
 
 /// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request

@@ -83,13 +83,14 @@ impl<'b, 'h> Draft<'b, 'h> {
         Ok(())
     }
 
-    /// Ends the head, and decides what the request means for the connection.
-    pub(super) fn end(mut self) -> Result<(Exchange, Framing), ParseError> {
+    /// Ends the head, and decides what the request means for the connection. It is written to where the connection keeps
+    /// it: so many small values handed up through results cost more than all of these decisions.
+    pub(super) fn end(mut self, exchange: &mut Exchange) -> Result<Framing, ParseError> {
         let Self { fields, head, .. } = &self;
         let (method, version) = (head.so_far().method(), head.so_far().version());
         let host = fields.host(version, self.authority)?;
         let framing = fields.framing(version)?;
-        let exchange = Exchange {
+        *exchange = Exchange {
             version: Some(version),
             is_head: *method == Method::HEAD,
             persists: fields.persists(version, method),
@@ -100,7 +101,7 @@ impl<'b, 'h> Draft<'b, 'h> {
         if let Some(authority) = self.authority.or(host) {
             self.head.authority(place(self.bytes, authority));
         }
-        Ok((exchange, framing))
+        Ok(framing)
     }
 }
 
