@@ -77,12 +77,11 @@ impl App {
     /// Dropping it drops the handler where it stands.
     pub async fn finished(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
-        if !core::mem::take(&mut cx.served) {
+        if !core::mem::take(&mut cx.wants_on_finish) {
             return;
         }
         let route = cx.route.and_then(|index| self.router.route(index));
         if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
-            && endpoint.has_on_finish()
             && let Err(error) = Caught::new(self, || endpoint.on_finish(cx)).await
         {
             tracing::error!("{error}, in on_finish");

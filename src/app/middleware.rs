@@ -78,7 +78,7 @@ impl Next<'_> {
                 Caught::new(app, || outer.handle(cx, next)).await.flatten()
             }
             (None, Target::Endpoint(endpoint)) => {
-                cx.served = true;
+                cx.wants_on_finish = endpoint.has_on_finish();
                 Caught::new(app, || endpoint.call(cx)).await.flatten()
             }
             (None, Target::Answer(answer)) => answer.write(cx),

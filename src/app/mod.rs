@@ -17,6 +17,7 @@ mod exchange;
 mod forwarded;
 mod handler;
 mod host;
+mod literal;
 mod middleware;
 mod panic;
 mod pattern;

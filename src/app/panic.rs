@@ -13,51 +13,74 @@ use super::dispatch::App;
 use super::handler::Erased;
 use crate::error::{Error, Result};
 
-/// A future of the application's, with its panics caught and counted.
-pub(super) struct Caught<'a, T> {
+/// A future of the application's, made by `F` when it is first polled, with its panics caught and counted.
+pub(super) struct Caught<'a, T, F> {
     app: &'a App,
-    future: Option<Erased<'a, T>>,
-    /// The panic that came while the future was made.
-    failed: Option<Error>,
+    stage: Stage<'a, T, F>,
 }
 
-impl<'a, T> Caught<'a, T> {
-    pub(super) fn new(app: &'a App, make: impl FnOnce() -> Erased<'a, T>) -> Self {
-        let (future, failed) = match caught(app, make) {
-            Ok(future) => (Some(future), None),
-            Err(error) => (None, Some(error)),
-        };
-        Self { app, future, failed }
+/// What there is of the future.
+enum Stage<'a, T, F> {
+    Unmade(F),
+    Running(Erased<'a, T>),
+    Over,
+}
+
+impl<'a, T, F: FnOnce() -> Erased<'a, T>> Caught<'a, T, F> {
+    pub(super) fn new(app: &'a App, make: F) -> Self {
+        Self {
+            app,
+            stage: Stage::Unmade(make),
+        }
     }
 }
 
-impl<T> Future for Caught<'_, T> {
+impl<'a, T, F: FnOnce() -> Erased<'a, T> + Unpin> Future for Caught<'a, T, F> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
-        let this = &mut *self;
-        if let Some(error) = this.failed.take() {
-            return Poll::Ready(Err(error));
+        let Self { app, stage } = &mut *self;
+        // The future of a handler that answers at once is made, polled and dropped here, and caught once.
+        let polled = caught(app, || {
+            if let Stage::Unmade(make) = stage.take_unless_running() {
+                *stage = Stage::Running(make());
+            }
+            // There is none only after the end, when nobody polls.
+            let Stage::Running(future) = stage else {
+                return Poll::Pending;
+            };
+            let polled = future.as_mut().poll(task);
+            if polled.is_ready() {
+                *stage = Stage::Over;
+            }
+            polled
+        });
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(error) => {
+                app.discard(core::mem::replace(stage, Stage::Over));
+                Poll::Ready(Err(error))
+            }
         }
-        // There is none only after the end, when nobody polls.
-        let Some(future) = &mut this.future else {
-            return Poll::Pending;
-        };
-        let result = match caught(this.app, || future.as_mut().poll(task)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(error) => Err(error),
-        };
-        let finished = this.future.take();
-        let dropped = caught(this.app, || drop(finished));
-        Poll::Ready(result.and_then(|value| dropped.map(|()| value)))
     }
 }
 
-impl<T> Drop for Caught<'_, T> {
+impl<T, F> Stage<'_, T, F> {
+    /// Takes what is still to be made; a future that runs stays in its place, where it must not move.
+    fn take_unless_running(&mut self) -> Self {
+        match self {
+            Self::Running(_) => Self::Over,
+            Self::Unmade(_) | Self::Over => core::mem::replace(self, Self::Over),
+        }
+    }
+}
+
+impl<T, F> Drop for Caught<'_, T, F> {
     /// A request whose connection broke is dropped half-way, and so are the values of its handler.
     fn drop(&mut self) {
-        self.app.discard(self.future.take());
+        if let Stage::Running(future) = core::mem::replace(&mut self.stage, Stage::Over) {
+            self.app.discard(future);
+        }
     }
 }
 
