@@ -50,17 +50,18 @@ impl HeadReader {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
+                Some(&byte) if grammar::TOKEN_BYTES.contains(byte) => {
+                    if let Some(framing) = read_whole(input, head, exchange, limits)? {
+                        *self = Self::default();
+                        return Ok(Some(framing));
+                    }
+                }
                 None => return Ok(None),
                 // Half of an empty line that may be skipped; the time for a head does not run yet.
                 Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
                 Some(b'\n') => return Err(ParseError::BareLineFeed),
                 // Refused at once, not when the line ends: a TLS handshake has no line to end.
-                Some(&byte) if !grammar::TOKEN_BYTES.contains(byte) => return Err(ParseError::RequestLine),
-                Some(_) => {}
-            }
-            if let Some(framing) = read_whole(input, head, exchange, limits)? {
-                *self = Self::default();
-                return Ok(Some(framing));
+                Some(_) => return Err(ParseError::RequestLine),
             }
         }
         let Some(head_bytes) = self.find_end(input, limits)? else {
