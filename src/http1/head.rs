@@ -174,10 +174,7 @@ fn read_whole(
     let mut draft = Draft::new(bytes, head);
     draft.request_line(line)?;
     for field in parsed.headers.iter() {
-        draft.field(FieldLine {
-            name: field.name.as_bytes(),
-            value: field.value,
-        })?;
+        draft.field(field.name.as_bytes(), field.value)?;
     }
     let framing = draft.end(exchange)?;
     *input = rest;
@@ -202,7 +199,8 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     let mut draft = Draft::new(bytes, head);
     draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
-        draft.field(FieldLine::parse(line)?)?;
+        let FieldLine { name, value } = FieldLine::parse(line)?;
+        draft.field(name, value)?;
     }
     draft.end(exchange)
 }
