@@ -82,7 +82,7 @@ impl App {
         }
         let route = cx.route.and_then(|index| self.router.route(index));
         if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
-            && let Err(error) = Caught::new(self, || endpoint.on_finish(cx)).await
+            && let Err(error) = Caught::new(self, endpoint.on_finish(cx)).await
         {
             tracing::error!("{error}, in on_finish");
         }

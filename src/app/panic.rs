@@ -1,6 +1,6 @@
 //! Panics of the application's code end its request and nothing else.
 //!
-//! [`Caught`] runs a future of the application and turns a panic, while it is made, polled or dropped, into an error. The shard's
+//! [`Caught`] runs a future of the application and turns a panic, while it is polled or dropped, into an error. The shard's
 //! state is the application's own: a `RefCell` borrowed when the panic came is released by the unwinding, and what was half changed
 //! stays so, as after an early return.
 
@@ -13,72 +13,50 @@ use super::dispatch::App;
 use super::handler::Erased;
 use crate::error::{Error, Result};
 
-/// A future of the application's, made by `F` when it is first polled, with its panics caught and counted.
-pub(super) struct Caught<'a, T, F> {
+/// A future of the application's, with its panics caught and counted.
+pub(super) struct Caught<'a, T> {
     app: &'a App,
-    stage: Stage<'a, T, F>,
+    future: Option<Erased<'a, T>>,
 }
 
-/// What there is of the future.
-enum Stage<'a, T, F> {
-    Unmade(F),
-    Running(Erased<'a, T>),
-    Over,
-}
-
-impl<'a, T, F: FnOnce() -> Erased<'a, T>> Caught<'a, T, F> {
-    pub(super) fn new(app: &'a App, make: F) -> Self {
+impl<'a, T> Caught<'a, T> {
+    pub(super) fn new(app: &'a App, future: Erased<'a, T>) -> Self {
         Self {
             app,
-            stage: Stage::Unmade(make),
+            future: Some(future),
         }
     }
 }
 
-impl<'a, T, F: FnOnce() -> Erased<'a, T> + Unpin> Future for Caught<'a, T, F> {
+impl<T> Future for Caught<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
-        let Self { app, stage } = &mut *self;
-        // The future of a handler that answers at once is made, polled and dropped here, and caught once.
+        let Self { app, future } = &mut *self;
+        // A future that ends is dropped under the guard it was polled under.
         let polled = caught(app, || {
-            if let Stage::Unmade(make) = stage.take_unless_running() {
-                *stage = Stage::Running(make());
-            }
             // There is none only after the end, when nobody polls.
-            let Stage::Running(future) = stage else {
-                return Poll::Pending;
-            };
-            let polled = future.as_mut().poll(task);
+            let Some(running) = future else { return Poll::Pending };
+            let polled = running.as_mut().poll(task);
             if polled.is_ready() {
-                *stage = Stage::Over;
+                *future = None;
             }
             polled
         });
         match polled {
             Ok(polled) => polled.map(Ok),
             Err(error) => {
-                app.discard(core::mem::replace(stage, Stage::Over));
+                app.discard(future.take());
                 Poll::Ready(Err(error))
             }
         }
     }
 }
 
-impl<T, F> Stage<'_, T, F> {
-    /// Takes what is still to be made; a future that runs stays in its place, where it must not move.
-    fn take_unless_running(&mut self) -> Self {
-        match self {
-            Self::Running(_) => Self::Over,
-            Self::Unmade(_) | Self::Over => core::mem::replace(self, Self::Over),
-        }
-    }
-}
-
-impl<T, F> Drop for Caught<'_, T, F> {
+impl<T> Drop for Caught<'_, T> {
     /// A request whose connection broke is dropped half-way, and so are the values of its handler.
     fn drop(&mut self) {
-        if let Stage::Running(future) = core::mem::replace(&mut self.stage, Stage::Over) {
+        if let Some(future) = self.future.take() {
             self.app.discard(future);
         }
     }

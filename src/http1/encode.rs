@@ -162,7 +162,8 @@ impl Wishes {
             FramingLine::None => {}
             FramingLine::ContentLength(length) => {
                 out.extend_from_slice(b"Content-Length: ");
-                write_decimal_line(length, out);
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                out.extend_from_slice(b"\r\n");
             }
             FramingLine::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
@@ -225,22 +226,6 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     out.extend_from_slice(b" ");
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-/// Writes a number and the end of its line.
-fn write_decimal_line(mut number: u64, out: &mut Vec<u8>) {
-    const DIGITS_MAX: usize = 20;
-    let mut line = *b"00000000000000000000\r\n";
-    let mut start = DIGITS_MAX;
-    for digit in line.iter_mut().take(DIGITS_MAX).rev() {
-        *digit += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        start -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(line.get(start..).unwrap_or_default());
 }
 
 /// A head of five or six fields; one reservation instead of several while a buffer is young.

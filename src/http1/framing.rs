@@ -5,7 +5,7 @@
 //! the fields afterwards, but none of them can change what was decided here.
 
 use super::error::ParseError;
-use super::grammar::{self, FieldLine};
+use super::grammar;
 use crate::message::{Method, Version};
 
 /// How the content of a request is delimited.
@@ -45,7 +45,7 @@ impl<'b> ConnectionFields<'b> {
     /// Looks at one field line. Length and first letter of the name sort out nearly all lines. Names differ in `_` and
     /// `-` as in any other byte, so that `Content_Length` is nobody's alias.
     #[inline]
-    pub(super) fn observe(&mut self, FieldLine { name, value }: FieldLine<'b>) -> Result<(), ParseError> {
+    pub(super) fn observe(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), ParseError> {
         match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
             (4, b'h') if is(name, b"Host") => set_once(&mut self.host, value, ParseError::HostRepeated),
             (6, b'e') if is(name, b"Expect") => {

@@ -50,17 +50,18 @@ impl HeadReader {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
+                Some(&byte) if grammar::TOKEN_BYTES.contains(byte) => {
+                    if let Some(framing) = read_whole(input, head, exchange, limits)? {
+                        *self = Self::default();
+                        return Ok(Some(framing));
+                    }
+                }
                 None => return Ok(None),
                 // Half of an empty line that may be skipped; the time for a head does not run yet.
                 Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
                 Some(b'\n') => return Err(ParseError::BareLineFeed),
                 // Refused at once, not when the line ends: a TLS handshake has no line to end.
-                Some(&byte) if !grammar::TOKEN_BYTES.contains(byte) => return Err(ParseError::RequestLine),
-                Some(_) => {}
-            }
-            if let Some(framing) = read_whole(input, head, exchange, limits)? {
-                *self = Self::default();
-                return Ok(Some(framing));
+                Some(_) => return Err(ParseError::RequestLine),
             }
         }
         let Some(head_bytes) = self.find_end(input, limits)? else {
@@ -173,10 +174,7 @@ fn read_whole(
     let mut draft = Draft::new(bytes, head);
     draft.request_line(line)?;
     for field in parsed.headers.iter() {
-        draft.field(FieldLine {
-            name: field.name.as_bytes(),
-            value: field.value,
-        })?;
+        draft.field(field.name.as_bytes(), field.value)?;
     }
     let framing = draft.end(exchange)?;
     *input = rest;
@@ -201,7 +199,8 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     let mut draft = Draft::new(bytes, head);
     draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
-        draft.field(FieldLine::parse(line)?)?;
+        let FieldLine { name, value } = FieldLine::parse(line)?;
+        draft.field(name, value)?;
     }
     draft.end(exchange)
 }

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use super::error::ParseError;
 use super::framing::{ConnectionFields, Framing};
-use super::grammar::{FieldLine, RequestLine};
+use super::grammar::RequestLine;
 use super::target::Target;
 use crate::message::{Method, RequestHead, RequestHeadBuilder, Version};
 
@@ -76,10 +76,9 @@ impl<'b, 'h> Draft<'b, 'h> {
     }
 
     /// Adds a field line.
-    pub(super) fn field(&mut self, line: FieldLine<'b>) -> Result<(), ParseError> {
-        self.fields.observe(line)?;
-        self.head
-            .field(place(self.bytes, line.name), place(self.bytes, line.value));
+    pub(super) fn field(&mut self, name: &'b [u8], value: &'b [u8]) -> Result<(), ParseError> {
+        self.fields.observe(name, value)?;
+        self.head.field(place(self.bytes, name), place(self.bytes, value));
         Ok(())
     }
 
