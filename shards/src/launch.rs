@@ -28,6 +28,7 @@ use crate::preflight::{PreflightError, explain_ring_refusal};
 use crate::ring::{Ring, RingConfig};
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::signal::{Stop, StopSignals};
+use crate::stall::Watchdog;
 use crate::task::{TaskPanicked, spawn_detached};
 use crate::turn::drive;
 
@@ -145,6 +146,7 @@ impl Shards {
         let (reports, reported) = channel();
         let mut threads = Vec::with_capacity(self.count());
         let mut words = Vec::with_capacity(self.count());
+        let watchdog = Watchdog::new(self.count());
         for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
             let (word, start) = channel();
             words.push(word);
@@ -158,6 +160,7 @@ impl Shards {
                 name: format!("{}-{}", self.thread_name, inbox.shard().index()),
                 invocations: self.invocations.clone(),
                 pool: self.pool.clone(),
+                watchdog: Arc::clone(&watchdog),
                 stopper: self.stopper(),
                 reports: reports.clone(),
                 start,
@@ -165,12 +168,15 @@ impl Shards {
             threads.push(birth.spawn(move |shard| main(shard))?);
         }
         drop(reports);
+        // Started from here, so that it may run on any core.
+        let watching = watchdog.start();
         let started = await_reports(&reported, threads.len());
         for word in words {
             // A thread that has failed does not listen any more.
             word.send(started.is_ok()).unwrap_or_default();
         }
         let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
+        drop(watching);
         drop(signals);
         let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
         if unfinished > 0 {
@@ -210,6 +216,7 @@ struct Birth {
     name: String,
     invocations: Mesh<Invocation>,
     pool: BlockingPool,
+    watchdog: Arc<Watchdog>,
     stopper: Stopper,
     reports: Sender<Result<(), LaunchError>>,
     start: Receiver<bool>,
@@ -266,14 +273,14 @@ impl Birth {
         }
         let Self {
             inbox,
-            count,
             invocations,
             pool,
+            watchdog,
             stopper,
             ..
         } = self;
         let sender = invocations.sender_of(shard);
-        let context = ShardContext::install(count, inbox, reactor, pool, Invocations::new(sender));
+        let context = ShardContext::install(inbox, reactor, pool, Invocations::new(sender), watchdog);
         let mail = Rc::clone(&context);
         let outcome = executor.run(async move {
             Invocations::start(&invocations);

@@ -6,6 +6,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::inbox::Inbox;
 use crate::invoke::Invocations;
 use crate::mesh::Mailboxes;
 use crate::signal::Stop;
-use crate::stall::Stalls;
+use crate::stall::{Pulse, Watchdog};
 use crate::task::Tasks;
 use crate::timer::Timers;
 
@@ -126,6 +127,13 @@ impl Shard {
         .await
     }
 
+    /// Gives names to what the tasks of this shard work on, such as the routes of a server, so that the report of a stall can say
+    /// which it was. Store the index of the name in the answer before the work begins. The first names stay.
+    #[must_use]
+    pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
+        self.context.pulse.name_work(names)
+    }
+
     /// How many tasks are alive on this shard, and what its driver counts.
     #[must_use]
     pub fn statistics(&self) -> crate::Statistics {
@@ -135,8 +143,8 @@ impl Shard {
         statistics.turns = self.context.turns.get();
         statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
-        statistics.stalls = self.context.stalls.count();
-        statistics.longest_stall = self.context.stalls.longest();
+        statistics.stalls = self.context.pulse.stalls();
+        statistics.longest_stall = self.context.pulse.longest();
         statistics
     }
 }
@@ -186,7 +194,8 @@ pub(crate) struct ShardContext {
     mailboxes: Mailboxes,
     pool: BlockingPool,
     invocations: Invocations,
-    stalls: Stalls,
+    pulse: Arc<Pulse>,
+    watchdog: Arc<Watchdog>,
     turns: Cell<u64>,
     sleeps: Cell<u64>,
     now: Cell<Instant>,
@@ -198,15 +207,16 @@ pub(crate) struct ShardContext {
 impl ShardContext {
     /// Makes the calling thread a shard's, for the rest of its life.
     pub(crate) fn install(
-        count: usize,
         inbox: Arc<Inbox>,
         reactor: Reactor,
         pool: BlockingPool,
         invocations: Invocations,
+        watchdog: Arc<Watchdog>,
     ) -> Rc<Self> {
+        let shard = inbox.shard();
         let now = crate::clock::now();
         let context = Rc::new(Self {
-            count,
+            count: watchdog.shards(),
             inbox,
             tasks: Tasks::default(),
             reactor,
@@ -214,7 +224,8 @@ impl ShardContext {
             mailboxes: Mailboxes::default(),
             pool,
             invocations,
-            stalls: Stalls::default(),
+            pulse: watchdog.pulse(shard),
+            watchdog,
             turns: Cell::new(0),
             sleeps: Cell::new(0),
             now: Cell::new(now),
@@ -265,8 +276,14 @@ impl ShardContext {
         &self.invocations
     }
 
-    pub(crate) fn stalls(&self) -> &Stalls {
-        &self.stalls
+    /// Tells the watchdog that tasks begin to run.
+    pub(crate) fn begin_work(&self) {
+        self.pulse.begin(&self.watchdog);
+    }
+
+    /// Tells the watchdog that they have run.
+    pub(crate) fn end_work(&self) {
+        self.pulse.end();
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -38,7 +38,7 @@ pub struct Statistics {
     pub receives_plain: u64,
     /// io_uring: receives cancelled because a connection held as many buffers as it may.
     pub receives_over_quota: u64,
-    /// Turns in which tasks kept the shard from its sockets for 25 ms or more.
+    /// Times tasks have kept the shard from its sockets for 25 ms or more, one that lasts included.
     pub stalls: u64,
     /// The longest of them.
     pub longest_stall: std::time::Duration,

@@ -51,12 +51,12 @@ fn run_tasks(shard: &ShardContext) {
     if tasks.runnable() == 0 {
         return;
     }
-    let began = crate::clock::coarse();
+    shard.begin_work();
     for _ in 0..TASK_PASSES_MAX {
         tasks.run(shard.id());
         if tasks.runnable() == 0 {
             break;
         }
     }
-    shard.stalls().note(shard.id(), began, crate::clock::coarse());
+    shard.end_work();
 }

@@ -25,6 +25,7 @@ mod request;
 mod respond;
 mod router;
 mod routes;
+mod work;
 mod write;
 
 pub use application::{Application, BuildError};
@@ -38,3 +39,4 @@ pub use handler::RequestHandler;
 pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
+pub use work::Work;

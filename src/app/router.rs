@@ -123,6 +123,16 @@ impl Router {
         self.routes.get(index)
     }
 
+    /// How many routes there are.
+    pub(super) fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// The patterns of all routes, in the order of their indices.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(|route| route.pattern.text())
+    }
+
     /// The pattern of a named route.
     pub(super) fn named(&self, name: &str) -> Option<&Pattern> {
         let index = self.names.get(name)?;

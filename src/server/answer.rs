@@ -35,7 +35,16 @@ impl Connection {
         {
             let mut handler = pin!(app.respond(exchange));
             let mut flushing = None;
-            poll_fn(|cx| self.poll_answer(handler.as_mut(), &channel, &mut flushing, cx)).await?;
+            let mut waiting = None;
+            poll_fn(|cx| {
+                if let Some(work) = waiting {
+                    app.resume_work(work);
+                }
+                let polled = self.poll_answer(handler.as_mut(), &channel, &mut flushing, cx);
+                waiting = Some(app.work());
+                polled
+            })
+            .await?;
         }
         self.respond(&app, exchange, &channel).await?;
         app.finished(exchange).await;

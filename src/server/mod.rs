@@ -279,6 +279,7 @@ async fn serve(
     }
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
+    app.note_work_in(shard.name_work(app.work_names()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone()));
     let accepting: Vec<_> = listeners
         .iter()
