@@ -1,8 +1,16 @@
 //! The command line: what was asked, before anything is looked up or checked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::measurement::Cores;
+
+mod run;
+
+pub(crate) use run::RunArgs;
+use run::duration;
 
 /// Measures Squall beside its peers on the same cores, in one run, after checking that all of them answer alike.
 #[derive(Debug, Parser)]
@@ -14,12 +22,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(Box<RunArgs>),
     /// Build and start contenders and check their answers, without timing anything.
     Verify(VerifyArgs),
-    /// Verify contenders, then time them with wrk, interleaved over several rounds.
-    Measure(MeasureArgs),
-    /// Hold many idle keep-alive connections and report what each costs in memory, and what all of them cost in CPU.
-    Idle(IdleArgs),
+    /// Verify contenders, then measure them side by side, interleaved over several rounds.
+    Compare(CompareArgs),
+    /// Draw the record of a comparison: `report.html` with charts, and `report.md` with the same tables.
+    Report(ReportArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,47 +43,42 @@ pub(crate) struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct MeasureArgs {
+pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) placement: Placement,
-    /// Core that the load generator is pinned to
-    #[arg(long, default_value_t = 1)]
-    pub(crate) load_core: usize,
-    #[command(flatten)]
-    pub(crate) output: Output,
+    /// Short windows and as many rounds as ten minutes hold, for a first impression
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Workloads to run, separated by commas [default: all]
     #[arg(long, value_delimiter = ',')]
     pub(crate) workloads: Vec<String>,
-    /// Rounds; in each one every contender is timed once per workload
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) rounds: u32,
-    /// Length of one timed window, in whole seconds (`5` or `5s`)
-    #[arg(long, default_value = "5s", value_parser = timed_seconds)]
-    pub(crate) duration: u64,
-    /// Load on a freshly started server before its timed window, in whole seconds; 0 for none
-    #[arg(long, default_value = "1s", value_parser = whole_seconds)]
-    pub(crate) warmup: u64,
+    /// Rounds; in each one every contender is measured once per workload [default: 5; with --quick what fits, at most 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: Option<u32>,
+    /// Length of one timed window, such as `5s` or `500ms` [default: 5s; with --quick 700ms]
+    #[arg(long, value_parser = window)]
+    pub(crate) duration: Option<Duration>,
+    /// Load on a freshly started server before its timed window; `0s` for none [default: 1s; with --quick 150ms]
+    #[arg(long, value_parser = duration)]
+    pub(crate) warmup: Option<Duration>,
     /// The contender that ratios are taken to
     #[arg(long, default_value = "floor-epoll")]
     pub(crate) baseline: String,
+    /// Folder for the record and the report, which is created
+    #[arg(long, value_name = "DIR", default_value = "target/compare")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct IdleArgs {
-    #[command(flatten)]
-    pub(crate) selection: Selection,
-    #[command(flatten)]
-    pub(crate) placement: Placement,
-    #[command(flatten)]
-    pub(crate) output: Output,
-    /// Connections to open; each one sends one request and then keeps silent
-    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub(crate) connections: u32,
-    /// How long the idle server is watched, in whole seconds
-    #[arg(long, default_value = "10s", value_parser = timed_seconds)]
-    pub(crate) watch: u64,
+pub(crate) struct ReportArgs {
+    /// The record, as `compare` wrote it
+    #[arg(value_name = "RECORD.json")]
+    pub(crate) record: PathBuf,
+    /// Folder for the report, which is created [default: where the record is]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,35 +99,29 @@ pub(crate) struct Placement {
     /// Core that the server is pinned to
     #[arg(long, default_value_t = 0)]
     pub(crate) server_core: usize,
+    /// Core that the load generator is pinned to
+    #[arg(long, default_value_t = 1)]
+    pub(crate) load_core: usize,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Output {
-    /// Also write every sample and summary to this file, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
-    /// Also write the tables and the JSON into this folder, which is created
-    #[arg(long, value_name = "DIR")]
-    pub(crate) record: Option<PathBuf>,
-}
-
-/// Reads `5` or `5s`. wrk counts in whole seconds, so nothing finer is taken.
-fn whole_seconds(text: &str) -> Result<u64, String> {
-    let digits = text.strip_suffix('s').unwrap_or(text);
-    let seconds = digits
-        .parse()
-        .map_err(|_| format!("`{text}` is not a whole number of seconds such as 5s"))?;
-    if seconds > 3600 {
-        return Err("an hour is the longest".to_owned());
+impl Placement {
+    pub(crate) fn cores(&self) -> Cores {
+        Cores {
+            server: self.server_core,
+            load: self.load_core,
+        }
     }
-    Ok(seconds)
 }
 
-fn timed_seconds(text: &str) -> Result<u64, String> {
-    match whole_seconds(text)? {
-        0 => Err("must be at least 1s".to_owned()),
-        seconds => Ok(seconds),
+/// The shortest window that says anything: the kernel counts CPU time in steps of up to 10 ms.
+const WINDOW_MIN: Duration = Duration::from_millis(100);
+
+fn window(text: &str) -> Result<Duration, String> {
+    let length = duration(text)?;
+    if length < WINDOW_MIN {
+        return Err(format!("must be at least {} ms", WINDOW_MIN.as_millis()));
     }
+    Ok(length)
 }
 
 #[cfg(test)]
@@ -138,13 +136,8 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_whole_and_bounded() {
-        assert_eq!(whole_seconds("5"), Ok(5));
-        assert_eq!(whole_seconds("5s"), Ok(5));
-        assert_eq!(whole_seconds("0"), Ok(0));
-        for refused in ["", "s", "1.5s", "-1", "3601", "5m"] {
-            assert!(whole_seconds(refused).is_err(), "{refused}");
-        }
-        assert!(timed_seconds("0s").is_err());
+    fn window_is_long_enough_for_the_ticks_of_the_kernel() {
+        assert!(window("99ms").is_err());
+        assert_eq!(window("100ms"), Ok(WINDOW_MIN));
     }
 }

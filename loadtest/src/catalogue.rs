@@ -53,11 +53,6 @@ impl Catalogue {
         choose(&self.workloads, names, "workload", |workload| &workload.name)
     }
 
-    /// Where wrk's scripts are.
-    pub(crate) fn scripts(&self) -> PathBuf {
-        self.directory.join("workloads")
-    }
-
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -121,7 +116,6 @@ mod tests {
                 .workloads(&["plaintext-64".to_owned(), "latency-1".to_owned()])
                 .is_ok()
         );
-        assert!(catalogue.scripts().join("pipeline.lua").is_file());
     }
 
     #[test]

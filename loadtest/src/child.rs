@@ -88,6 +88,13 @@ impl Child {
         Ok(None)
     }
 
+    /// Asks the process to end and waits until it has, at most for `timeout`.
+    pub(crate) fn terminate(&self, timeout: Duration) -> Result<()> {
+        rustix::process::kill_process_group(self.pid, Signal::TERM)?;
+        self.wait_unreaped(timeout, &Interrupt::default())?;
+        Ok(())
+    }
+
     /// What the process has printed so far, on both streams.
     pub(crate) fn output(&mut self) -> Result<String> {
         let mut bytes = Vec::new();
@@ -100,7 +107,8 @@ impl Child {
     pub(crate) fn complaint(&mut self) -> String {
         let output = self.output().unwrap_or_default();
         let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
-        let error = lines.clone().find(|line| line.starts_with("error"));
+        let is_error = |line: &&str| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
+        let error = lines.clone().find(is_error);
         error
             .or_else(|| lines.next_back())
             .unwrap_or("it printed nothing")
@@ -143,6 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn complaint_is_the_first_error_in_any_case_or_the_last_line() {
+        let complaint = |script| {
+            let mut child = shell(script);
+            child.wait(Duration::from_secs(60), &Interrupt::default()).unwrap();
+            child.complaint()
+        };
+        assert_eq!(complaint("echo '  Error: no leave'; echo usage"), "Error: no leave");
+        assert_eq!(complaint("echo one; echo; echo ünd; echo"), "ünd");
+        assert_eq!(complaint("exit 1"), "it printed nothing");
+    }
+
+    #[test]
     fn child_dies_with_its_owner_even_in_a_panic() {
         let child = shell("exec sleep 600");
         let pid = child.pid();
@@ -168,6 +188,18 @@ mod tests {
             child.wait(Duration::from_secs(600), &interrupt).unwrap(),
             Ending::Interrupted
         ));
+    }
+
+    #[test]
+    fn process_that_is_asked_to_end_may_say_goodbye() {
+        let mut child = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
+        while child.output().unwrap() != "ready\n" {
+            thread::yield_now();
+        }
+        child.terminate(Duration::from_secs(60)).unwrap();
+        assert!(child.has_ended().unwrap());
+        // The shell also tells what became of its `sleep`.
+        assert!(child.output().unwrap().ends_with("bye\n"));
     }
 
     #[test]

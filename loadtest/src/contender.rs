@@ -1,6 +1,6 @@
-//! A contender: a server to build, start and probe, as its `contender.toml` says it.
+//! A contender: a server to find or build, start, probe and stop, as its `contender.toml` says it.
 //!
-//! One file may declare variants, which are the same program started with further arguments and count as contenders of their own.
+//! One file may declare variants, which are the same program started with other arguments and count as contenders of their own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,41 +8,82 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::child::{Child, Ending};
 use crate::interrupt::Interrupt;
+use crate::record::Participant;
+
+mod form;
+mod requirement;
+mod version;
+
+use form::Form;
+use requirement::Requirement;
+use version::Version;
 
 /// The longest a build may take; actix-web needs under a minute on two cores.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// What stands for the address in a start command.
-const LISTEN_PLACEHOLDER: &str = "{listen}";
+/// What stands for the address in a start command and in the files it is given.
+pub(crate) const LISTEN_PLACEHOLDER: &str = "{listen}";
 
-/// A server that can be built and started. Paths in its commands are relative to `directory`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What stands for the folder that a running server has to itself.
+const SCRATCH_PLACEHOLDER: &str = "{scratch}";
+
+/// A server that can be started. Paths in its commands are relative to `directory`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contender {
     pub(crate) name: String,
-    pub(crate) version: String,
     pub(crate) note: String,
-    /// What to do when it cannot be built.
+    /// What to do when it cannot be built or started.
     pub(crate) hint: Option<String>,
-    /// The start command, with `{listen}` where the address goes.
-    pub(crate) command: Vec<String>,
     /// Path that answers 200 once the server is ready.
     pub(crate) ready_path: String,
-    #[serde(skip)]
+    pub(crate) stop: Stop,
+    /// Files that a start puts into the scratch folder: their names and contents.
+    pub(crate) files: Vec<File>,
+    serves: Vec<Service>,
+    requires: Vec<Requirement>,
+    version: Version,
+    /// Empty if there is nothing to build.
     build: Vec<String>,
-    #[serde(skip)]
+    /// The start command, with placeholders.
+    command: Vec<String>,
     directory: PathBuf,
 }
 
-/// A contender that takes no part, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Skipped {
+/// What a server can do, and so which workloads it takes part in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Service {
+    /// `GET /plaintext` and `GET /json` over HTTP/1.1.
+    Http,
+    /// `/ws/echo` sends every WebSocket message back.
+    WebsocketEcho,
+    /// What is sent to `/ws/pub` reaches everybody on `/ws/sub`.
+    WebsocketFanOut,
+}
+
+/// A file that a server is started with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    /// Its name in the scratch folder, without a path.
     pub(crate) name: String,
-    pub(crate) reason: String,
-    pub(crate) hint: Option<String>,
+    /// Its text, with placeholders.
+    pub(crate) content: String,
+}
+
+/// How a server is ended when its window is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Stop {
+    /// At once: a server that keeps nothing has nothing to lose.
+    #[default]
+    Kill,
+    /// By SIGTERM, and by SIGKILL if that takes longer than a second.
+    Term,
 }
 
 impl Contender {
@@ -58,9 +99,20 @@ impl Contender {
         form.into_contenders(folder)
     }
 
-    /// Builds the server, in silence unless that fails.
+    pub(crate) fn serves(&self, service: Service) -> bool {
+        self.serves.contains(&service)
+    }
+
+    /// Fails with the first thing it needs that is not installed.
+    pub(crate) fn check_requirements(&self) -> Result<()> {
+        self.requires.iter().try_for_each(Requirement::check)
+    }
+
+    /// Builds the server, in silence unless that fails. One without a build command is there already.
     pub(crate) fn build(&self, interrupt: &Interrupt) -> Result<()> {
-        let (program, arguments) = self.build.split_first().context("the build command is empty")?;
+        let Some((program, arguments)) = self.build.split_first() else {
+            return Ok(());
+        };
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&self.directory);
         let mut child = Child::spawn(command)?;
@@ -72,6 +124,15 @@ impl Contender {
         }
     }
 
+    pub(crate) fn needs_build(&self) -> bool {
+        !self.build.is_empty()
+    }
+
+    /// The command that builds it; variants of one program share it.
+    pub(crate) fn build_key(&self) -> (&Path, &[String]) {
+        (&self.directory, &self.build)
+    }
+
     /// Fails if the program was not built, as far as a file tells; a program without a folder is looked up when it starts.
     pub(crate) fn check_built(&self) -> Result<()> {
         let program = self.command.first().context("the start command is empty")?;
@@ -80,204 +141,32 @@ impl Contender {
         Ok(())
     }
 
-    /// The command that starts the server on `address`, pinned to `core`.
-    pub(crate) fn start_command(&self, address: SocketAddr, core: usize) -> Command {
+    /// How a record names it. Asks an installed program for its version.
+    pub(crate) fn participant(&self) -> Participant {
+        Participant {
+            name: self.name.clone(),
+            version: self.version.resolve(&self.directory),
+            note: self.note.clone(),
+            build_command: self.build.clone(),
+            command: self.command.clone(),
+        }
+    }
+
+    /// The command that starts the server on `address`, pinned to `core`, with `scratch` as its own folder.
+    pub(crate) fn start_command(&self, address: SocketAddr, core: usize, scratch: &Path) -> Command {
         let mut command = Command::new("taskset");
         command.args(["-c", &core.to_string()]);
-        command.args(
-            self.command
-                .iter()
-                .map(|word| word.replace(LISTEN_PLACEHOLDER, &address.to_string())),
-        );
+        command.args(self.command.iter().map(|word| fill_in(word, address, scratch)));
         command.current_dir(&self.directory);
         command
     }
 }
 
-/// `contender.toml`, word for word.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Form {
-    name: String,
-    version: String,
-    /// The package of the contender's `Cargo.lock` that `version` is the version of; a test holds the two together.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "read by the test that compares it with Cargo.lock")
-    )]
-    package: Option<String>,
-    note: String,
-    directory: PathBuf,
-    build: BuildForm,
-    start: StartForm,
-    ready: ReadyForm,
-    #[serde(default)]
-    variants: Vec<VariantForm>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BuildForm {
-    command: Vec<String>,
-    hint: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StartForm {
-    command: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadyForm {
-    path: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct VariantForm {
-    name: String,
-    note: String,
-    arguments: Vec<String>,
-}
-
-impl Form {
-    fn into_contenders(self, folder: &Path) -> Result<Vec<Contender>> {
-        ensure!(!self.build.command.is_empty(), "the build command is empty");
-        ensure!(
-            self.start.command.iter().any(|word| word.contains(LISTEN_PLACEHOLDER)),
-            "the start command has no {LISTEN_PLACEHOLDER}"
-        );
-        let main = Contender {
-            name: self.name,
-            version: self.version,
-            note: self.note,
-            hint: self.build.hint,
-            command: self.start.command,
-            ready_path: self.ready.path,
-            build: self.build.command,
-            directory: folder.join(self.directory),
-        };
-        let variants = self.variants.into_iter().map(|variant| {
-            let command = main.command.iter().cloned().chain(variant.arguments).collect();
-            Contender {
-                name: variant.name,
-                note: variant.note,
-                command,
-                ..main.clone()
-            }
-        });
-        let variants: Vec<Contender> = variants.collect();
-        Ok(std::iter::once(main).chain(variants).collect())
-    }
+/// Puts the address and the scratch folder where `text` wants them.
+pub(crate) fn fill_in(text: &str, address: SocketAddr, scratch: &Path) -> String {
+    text.replace(LISTEN_PLACEHOLDER, &address.to_string())
+        .replace(SCRATCH_PLACEHOLDER, &scratch.display().to_string())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FORM: &str = r#"
-        name = "quick"
-        version = "1.2.3"
-        note = "as documented"
-        directory = "."
-        [build]
-        command = ["cargo", "build"]
-        hint = "install cargo"
-        [start]
-        command = ["target/quick", "--listen={listen}"]
-        [ready]
-        path = "/up"
-        [[variants]]
-        name = "quick-spin"
-        note = "spinning"
-        arguments = ["--spin", "50us"]
-    "#;
-
-    fn contenders(form: &str) -> Result<Vec<Contender>> {
-        toml::from_str::<Form>(form)?.into_contenders(Path::new("contenders/quick"))
-    }
-
-    #[test]
-    fn variants_are_contenders_with_further_arguments() {
-        let contenders = contenders(FORM).unwrap();
-        let [main, variant] = contenders.as_slice() else {
-            panic!("{contenders:?}")
-        };
-        assert_eq!(variant.name, "quick-spin");
-        assert_eq!(variant.note, "spinning");
-        assert_eq!(variant.version, main.version);
-        assert_eq!(variant.command, ["target/quick", "--listen={listen}", "--spin", "50us"]);
-    }
-
-    #[test]
-    fn start_command_names_the_address_and_the_core() {
-        let contender = contenders(FORM).unwrap().remove(0);
-        let address = "127.0.0.1:8888".parse().unwrap();
-        let words = |command: &Command| -> Vec<String> {
-            std::iter::once(command.get_program())
-                .chain(command.get_args())
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect()
-        };
-        let pinned = contender.start_command(address, 3);
-        assert_eq!(
-            words(&pinned),
-            ["taskset", "-c", "3", "target/quick", "--listen=127.0.0.1:8888"]
-        );
-        assert_eq!(pinned.get_current_dir(), Some(Path::new("contenders/quick/.")));
-    }
-
-    #[test]
-    fn program_that_was_not_built_is_noticed() {
-        let error = contenders(FORM).unwrap().remove(0).check_built().unwrap_err();
-        assert_eq!(error.to_string(), "target/quick has not been built");
-        let installed = FORM.replace("target/quick", "nginx");
-        assert!(contenders(&installed).unwrap().remove(0).check_built().is_ok());
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (from, to, mistake) in [
-            ("--listen={listen}", "--listen=:80", "{listen}"),
-            ("[\"cargo\", \"build\"]", "[]", "build command is empty"),
-            ("hint =", "hnit =", "hnit"),
-        ] {
-            let error = contenders(&FORM.replace(from, to)).unwrap_err();
-            assert!(format!("{error:#}").contains(mistake), "{error:#}");
-        }
-    }
-
-    /// A contender's declared version is the one its lock file builds.
-    #[test]
-    fn committed_versions_are_the_locked_ones() {
-        #[derive(Deserialize)]
-        struct Lock {
-            package: Vec<Package>,
-        }
-        #[derive(Deserialize)]
-        struct Package {
-            name: String,
-            version: String,
-        }
-        let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders");
-        let mut compared = 0;
-        for folder in std::fs::read_dir(folders).unwrap() {
-            let folder = folder.unwrap().path();
-            let form: Form = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml")).unwrap()).unwrap();
-            let Some(package) = form.package else { continue };
-            let lock = folder.join(&form.directory).join("Cargo.lock");
-            let lock: Lock = toml::from_str(&std::fs::read_to_string(lock).unwrap()).unwrap();
-            let locked = lock.package.iter().find(|locked| locked.name == package);
-            assert_eq!(
-                locked.map(|locked| locked.version.as_str()),
-                Some(form.version.as_str()),
-                "{}",
-                form.name
-            );
-            compared += 1;
-        }
-        assert!(compared > 0);
-    }
-}
+mod tests;

@@ -3,18 +3,26 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// What is known of this machine. What cannot be found out is left out.
-#[derive(Debug, Clone, Serialize)]
+/// What is known of this machine and of the judge itself. What cannot be found out is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) is_virtual: bool,
+    /// Who runs the virtual machine.
+    pub(crate) hypervisor: Option<String>,
     pub(crate) memory_mib: u64,
     pub(crate) kernel: String,
+    /// How the kernel chooses the clock rate of the first core; virtual machines have none.
+    pub(crate) governor: Option<String>,
+    /// What the kernel does against faults of the CPU, one `fault: measure` each, of those that this CPU has.
+    pub(crate) mitigations: Vec<String>,
     pub(crate) rustc: Option<String>,
-    pub(crate) wrk: Option<String>,
+    /// Name and version of the load generator.
+    pub(crate) generator: Option<String>,
     /// Commit of the repository, with `-dirty` when files differ from it.
     pub(crate) commit: Option<String>,
 }
@@ -30,30 +38,37 @@ impl Machine {
             cpu: value(&cpuinfo, "model name").unwrap_or_else(|| "unknown".to_owned()),
             cores,
             is_virtual: flags.split(' ').any(|flag| flag == "hypervisor"),
+            hypervisor: hypervisor(),
             memory_mib: memory.unwrap_or(0u64) / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            governor: non_empty(&read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+            mitigations: mitigations(Path::new("/sys/devices/system/cpu/vulnerabilities")),
             rustc: first_line(Command::new("rustc").arg("--version")),
-            wrk: crate::wrk::version().ok(),
+            generator: Some(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned()),
             commit: commit(directory),
         }
     }
+}
 
-    /// One line for a person.
-    pub(crate) fn describe(&self) -> String {
-        let kind = if self.is_virtual {
-            "virtual machine"
-        } else {
-            "bare metal, or a machine that does not say"
-        };
-        let mut parts = vec![
-            format!("{}, {} cores, {} MiB ({kind})", self.cpu, self.cores, self.memory_mib),
-            format!("Linux {}", self.kernel),
-        ];
-        parts.extend(self.rustc.clone());
-        parts.extend(self.wrk.clone());
-        parts.extend(self.commit.as_ref().map(|commit| format!("commit {commit}")));
-        parts.join("; ")
-    }
+/// Asks `lscpu`, which knows the signatures of hypervisors.
+fn hypervisor() -> Option<String> {
+    let output = Command::new("lscpu").env("LC_ALL", "C").output().ok()?;
+    value(&String::from_utf8_lossy(&output.stdout), "Hypervisor vendor")
+}
+
+/// Reads the kernel's folder of CPU faults: one file each, which says `Not affected` or what is done.
+fn mitigations(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut mitigations: Vec<String> = entries
+        .filter_map(|entry| {
+            let measure = non_empty(&std::fs::read_to_string(entry.path()).ok()?)?;
+            let measure = measure.strip_prefix("Mitigation: ").unwrap_or(&measure);
+            let is_affected = measure != "Not affected";
+            is_affected.then(|| format!("{}: {measure}", entry.file_name().to_string_lossy()))
+        })
+        .collect();
+    mitigations.sort();
+    mitigations
 }
 
 fn commit(directory: &Path) -> Option<String> {
@@ -66,12 +81,12 @@ fn commit(directory: &Path) -> Option<String> {
 /// The first line a command prints; `None` if it fails or prints nothing.
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
-    let line = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .next()?
-        .trim()
-        .to_owned();
-    (!line.is_empty()).then_some(line)
+    non_empty(String::from_utf8_lossy(&output.stdout).lines().next()?)
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// The value of the first `label : value` line.
@@ -98,10 +113,27 @@ mod tests {
     }
 
     #[test]
+    fn only_faults_that_the_cpu_has_are_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (fault, measure) in [
+            ("spectre_v2", "Mitigation: Retpolines\n"),
+            ("meltdown", "Not affected\n"),
+            ("mds", "Vulnerable\n"),
+        ] {
+            std::fs::write(folder.path().join(fault), measure).unwrap();
+        }
+        assert_eq!(
+            mitigations(folder.path()),
+            ["mds: Vulnerable", "spectre_v2: Retpolines"]
+        );
+        assert_eq!(mitigations(&folder.path().join("absent")), [""; 0]);
+    }
+
+    #[test]
     fn this_machine_is_described() {
         let machine = Machine::inspect(Path::new(env!("CARGO_MANIFEST_DIR")));
         assert!(machine.cores > 0);
         assert!(machine.memory_mib > 0);
-        assert!(machine.describe().contains(&machine.kernel));
+        assert!(!machine.kernel.is_empty());
     }
 }

@@ -14,19 +14,23 @@ mod catalogue;
 mod child;
 mod client;
 mod cmd;
+mod comparison;
 mod contender;
 mod descriptors;
+mod field;
 mod interrupt;
+mod load;
 mod machine;
 mod measurement;
 mod proc;
+mod record;
 mod report;
 mod server;
+mod shell;
 mod statistics;
-mod table;
+mod syscalls;
 mod verification;
 mod workload;
-mod wrk;
 
 use args::{Args, Command};
 use interrupt::Interrupt;
@@ -52,8 +56,9 @@ fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {
     interrupt.raise_on_signals()?;
     descriptors::raise_limit()?;
     match &args.command {
+        Command::Run(args) => cmd::run::run(args, interrupt),
         Command::Verify(args) => cmd::verify::run(args, interrupt),
-        Command::Measure(args) => cmd::measure::run(args, interrupt),
-        Command::Idle(args) => cmd::idle::run(args, interrupt),
+        Command::Compare(args) => cmd::compare::run(args, interrupt),
+        Command::Report(args) => cmd::report::run(args),
     }
 }

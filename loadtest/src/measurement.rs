@@ -1,259 +1,298 @@
-//! One timed window as a record, and what the windows of all rounds together say.
+//! One timed window: what the generator saw and what the server paid for it, as a sample of the record.
+//!
+//! The server's side is read at the two moments when the generator says that the window begins and ends, so that warming up,
+//! connecting and waiting for the last answers are in none of the figures.
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Pid;
-use serde::Serialize;
 
-use crate::proc::{CoreTime, ProcessTime};
-use crate::statistics::{InRound, Spread, ratios};
-use crate::workload::Workload;
-use crate::wrk::WrkReport;
+use crate::interrupt::Interrupt;
+use crate::load::latency::LatencySummary;
+use crate::load::outcome::Deliveries;
+use crate::load::progress::{Phase, Snapshot};
+use crate::load::{self, Outcome, Plan, Progress};
+use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
+use crate::record::{Connections, CpuPerRequest, FanOut, Idleness, Kind, Latency, Noise, Point, Sample};
+use crate::syscalls::Counter;
+
+/// Requests that a percentile with three or four nines is not told from fewer of.
+const REQUESTS_FOR_THREE_NINES: u64 = 1000;
+const REQUESTS_FOR_FOUR_NINES: u64 = 10_000;
 
 /// Where the two sides of a measurement run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
     pub(crate) load: usize,
 }
 
-/// One contender under one workload in one round. Shares are parts of one core over the window, 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Sample {
-    pub(crate) workload: String,
-    pub(crate) contender: String,
-    pub(crate) round: u32,
-    #[serde(flatten)]
-    pub(crate) wrk: WrkReport,
-    pub(crate) user_us_per_request: f64,
-    pub(crate) system_us_per_request: f64,
-    pub(crate) server_busy: f64,
-    pub(crate) load_busy: f64,
-    /// What anything else took of the two cores.
-    pub(crate) others_on_server_core: f64,
-    pub(crate) others_on_load_core: f64,
-    /// What the hypervisor kept from the two cores, the larger share of the two.
-    pub(crate) stolen: f64,
+/// A server to be measured: its processes, where they run, and what they held before the first connection.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) pids: Vec<Pid>,
+    pub(crate) cores: Cores,
+    pub(crate) empty: Memory,
 }
 
-impl Sample {
-    pub(crate) fn cpu_us_per_request(&self) -> f64 {
-        self.user_us_per_request + self.system_us_per_request
+impl Subject {
+    /// Reads the memory of a server that has started and has nothing to do.
+    pub(crate) fn new(pids: Vec<Pid>, cores: Cores) -> Result<Self> {
+        let empty = proc::sum(&pids, Memory::read)?;
+        Ok(Self { pids, cores, empty })
+    }
+
+    /// Carries out `plan` and samples the server meanwhile. `None` says that the user interrupted it.
+    ///
+    /// The sample has no names, round or offered rate yet.
+    pub(crate) fn sample(&self, kind: Kind, plan: &Plan, interrupt: &Interrupt) -> Result<Option<Sample>> {
+        let mut window = Window::over(self);
+        let outcome = load::run(plan, &mut window, interrupt)?;
+        if outcome.interrupted || interrupt.is_raised() {
+            return Ok(None);
+        }
+        ensure_answers(&outcome, kind)?;
+        Ok(Some(sample(kind, &outcome, self.empty, &window.usage()?)))
+    }
+
+    /// System calls per request, in a window of its own. `None` says that the user interrupted it.
+    pub(crate) fn count_system_calls(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Option<f64>> {
+        let mut counting = Counting {
+            counter: Counter::attach(&self.pids)?,
+            failure: None,
+        };
+        let outcome = load::run(plan, &mut counting, interrupt)?;
+        if outcome.interrupted || interrupt.is_raised() {
+            return Ok(None);
+        }
+        if let Some(failure) = counting.failure {
+            return Err(failure);
+        }
+        let calls = counting.counter.finish()?;
+        ensure!(
+            outcome.requests > 0,
+            "no request was answered while system calls were counted"
+        );
+        Ok(Some(calls as f64 / outcome.requests as f64))
     }
 }
 
-/// A window in which a server is under load: opened before wrk starts, closed after it ended.
-///
-/// It takes in wrk's connecting and disconnecting, some 30 µs a connection once, which is under 1 % of a window of seconds.
-#[derive(Debug)]
-pub(crate) struct Window {
-    pid: Pid,
-    cores: Cores,
-    opened: Instant,
+/// A window without a right answer is no sample of anything. Connections held in silence answer outside of it.
+fn ensure_answers(outcome: &Outcome, kind: Kind) -> Result<()> {
+    if kind == Kind::Idle || outcome.requests > 0 {
+        return Ok(());
+    }
+    bail!("no request was answered in the window; errors: {}", outcome.errors)
+}
+
+/// What the kernel says about a server and its machine at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    at: Instant,
     server: ProcessTime,
+    server_runs: RunTime,
+    load: ProcessTime,
     server_core: CoreTime,
     load_core: CoreTime,
 }
 
-impl Window {
-    pub(crate) fn open(pid: Pid, cores: Cores) -> Result<Self> {
+impl Reading {
+    fn take(subject: &Subject) -> Result<Self> {
+        let Subject { pids, cores, .. } = subject;
         Ok(Self {
-            pid,
-            cores,
-            opened: Instant::now(),
-            server: ProcessTime::read(pid)?,
+            at: Instant::now(),
+            server: proc::sum(pids, ProcessTime::read)?,
+            server_runs: proc::sum(pids, RunTime::read)?,
+            load: ProcessTime::read(rustix::process::getpid())?,
             server_core: CoreTime::read(cores.server)?,
             load_core: CoreTime::read(cores.load)?,
         })
     }
+}
 
-    /// Closes the window over what wrk did in it and how much CPU time wrk took.
-    pub(crate) fn close(self, wrk: WrkReport, load: ProcessTime) -> Result<Usage> {
-        let server = ProcessTime::read(self.pid)?.since(self.server);
-        let server_core = CoreTime::read(self.cores.server)?.since(self.server_core);
-        let load_core = CoreTime::read(self.cores.load)?.since(self.load_core);
-        let elapsed = self.opened.elapsed();
-        Ok(Usage {
-            wrk,
-            elapsed,
-            server,
-            load: load.total(),
-            server_core,
-            load_core,
-        })
+/// Takes a reading when the window begins and another when it ends. Memory is read after the second, outside of what is timed,
+/// because it takes the longest.
+struct Window<'a> {
+    subject: &'a Subject,
+    opened: Option<Result<Reading>>,
+    closed: Option<Result<(Reading, Memory)>>,
+}
+
+impl<'a> Window<'a> {
+    fn over(subject: &'a Subject) -> Self {
+        Self {
+            subject,
+            opened: None,
+            closed: None,
+        }
+    }
+
+    fn close(&self) -> Result<(Reading, Memory)> {
+        Ok((
+            Reading::take(self.subject)?,
+            proc::sum(&self.subject.pids, Memory::read)?,
+        ))
+    }
+
+    fn usage(self) -> Result<Usage> {
+        let opened = self.opened.context("the window never began")??;
+        let closed = self.closed.context("the window never ended")?;
+        let (closed, memory) = closed.context("the server ended by itself")?;
+        Ok(Usage::between(&opened, &closed, memory))
     }
 }
 
-/// What a window saw, before it is divided by anything.
-#[derive(Debug, Clone)]
-pub(crate) struct Usage {
-    pub(crate) wrk: WrkReport,
+impl Progress for Window<'_> {
+    fn phase(&mut self, phase: Phase) {
+        match phase {
+            Phase::Timing => self.opened = Some(Reading::take(self.subject)),
+            Phase::Finishing => self.closed = Some(self.close()),
+            Phase::Checking | Phase::Connecting | Phase::WarmingUp => {}
+        }
+    }
+
+    fn tick(&mut self, _snapshot: &Snapshot) {}
+}
+
+/// Switches the counter on when the window begins and off when it ends.
+struct Counting {
+    counter: Counter,
+    failure: Option<anyhow::Error>,
+}
+
+impl Progress for Counting {
+    fn phase(&mut self, phase: Phase) {
+        let outcome = match phase {
+            Phase::Timing => self.counter.enable(),
+            Phase::Finishing => self.counter.disable(),
+            Phase::Checking | Phase::Connecting | Phase::WarmingUp => Ok(()),
+        };
+        self.failure = self.failure.take().or_else(|| outcome.err());
+    }
+
+    fn tick(&mut self, _snapshot: &Snapshot) {}
+}
+
+/// What happened between two readings, before it is divided by anything.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
     elapsed: Duration,
     server: ProcessTime,
+    server_runs: RunTime,
+    /// At the end.
+    memory: Memory,
     load: Duration,
     server_core: CoreTime,
     load_core: CoreTime,
 }
 
 impl Usage {
-    pub(crate) fn into_sample(self, workload: &str, contender: &str, round: u32) -> Sample {
-        let per_request = |time: Duration| time.as_secs_f64() * 1e6 / self.wrk.requests.max(1) as f64;
-        let share = |time: Duration| time.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::EPSILON);
-        let others = |core: CoreTime, own: Duration| share(core.busy.saturating_sub(own));
-        Sample {
-            workload: workload.to_owned(),
-            contender: contender.to_owned(),
-            round,
-            user_us_per_request: per_request(self.server.user),
-            system_us_per_request: per_request(self.server.system),
-            server_busy: share(self.server.total()),
-            load_busy: share(self.load),
-            others_on_server_core: others(self.server_core, self.server.total()),
-            others_on_load_core: others(self.load_core, self.load),
-            stolen: share(self.server_core.stolen.max(self.load_core.stolen)),
-            wrk: self.wrk,
+    fn between(opened: &Reading, closed: &Reading, memory: Memory) -> Self {
+        let server_runs = closed.server_runs.since(opened.server_runs);
+        Self {
+            elapsed: closed.at - opened.at,
+            server: closed.server.since(opened.server).refined_by(server_runs.running),
+            server_runs,
+            memory,
+            load: closed.load.since(opened.load).total(),
+            server_core: closed.server_core.since(opened.server_core),
+            load_core: closed.load_core.since(opened.load_core),
         }
     }
-}
 
-/// What all rounds of one contender under one workload say. Ratios are to the baseline, taken within each round.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Summary {
-    pub(crate) workload: String,
-    pub(crate) contender: String,
-    pub(crate) rounds: usize,
-    pub(crate) errors: u64,
-    pub(crate) requests_per_second: Spread,
-    pub(crate) cpu_us_per_request: Spread,
-    pub(crate) user_us_per_request: Spread,
-    pub(crate) system_us_per_request: Spread,
-    /// `None` when requests were pipelined, as in every latency below.
-    pub(crate) latency_p50_us: Option<Spread>,
-    pub(crate) latency_p99_us: Option<Spread>,
-    pub(crate) server_busy: Spread,
-    pub(crate) cpu_ratio: Option<Spread>,
-    pub(crate) latency_p50_ratio: Option<Spread>,
-}
-
-impl Summary {
-    /// Sums up the samples of `contender` under `workload`; `None` if it has none.
-    pub(crate) fn of(samples: &[Sample], workload: &Workload, contender: &str, baseline: &str) -> Option<Self> {
-        let of = |name: &str| -> Vec<&Sample> {
-            samples
-                .iter()
-                .filter(|sample| sample.workload == workload.name && sample.contender == name)
-                .collect()
-        };
-        let (own, base) = (of(contender), of(baseline));
-        let spread = |figure: Figure| Spread::of(own.iter().filter_map(|sample| figure(sample)));
-        let ratio = |figure: Figure| ratios(&in_rounds(&own, figure), &in_rounds(&base, figure));
-        Some(Self {
-            workload: workload.name.clone(),
-            contender: contender.to_owned(),
-            rounds: own.len(),
-            errors: own.iter().map(|sample| sample.wrk.errors).sum(),
-            requests_per_second: spread(|sample| Some(sample.wrk.requests_per_second))?,
-            cpu_us_per_request: spread(|sample| Some(sample.cpu_us_per_request()))?,
-            user_us_per_request: spread(|sample| Some(sample.user_us_per_request))?,
-            system_us_per_request: spread(|sample| Some(sample.system_us_per_request))?,
-            latency_p50_us: spread(|sample| Some(sample.wrk.latency?.p50_us)),
-            latency_p99_us: spread(|sample| Some(sample.wrk.latency?.p99_us)),
-            server_busy: spread(|sample| Some(sample.server_busy))?,
-            cpu_ratio: ratio(|sample| Some(sample.cpu_us_per_request())),
-            latency_p50_ratio: ratio(|sample| Some(sample.wrk.latency?.p50_us)),
-        })
+    /// `time` as a part of the window.
+    fn share(&self, time: Duration) -> f64 {
+        time.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
 }
 
-/// A figure of a sample, if it has that figure.
-type Figure = fn(&Sample) -> Option<f64>;
+fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample {
+    let others = |core: CoreTime, own: Duration| usage.share(core.busy.saturating_sub(own));
+    let sample = Sample {
+        errors: outcome.errors.total(),
+        load_busy: Some(usage.share(usage.load)),
+        server_busy: Some(usage.share(usage.server.total())),
+        noise: Some(Noise {
+            others_on_server_core: others(usage.server_core, usage.server.total()),
+            others_on_load_core: others(usage.load_core, usage.load),
+            stolen: usage.share(usage.server_core.stolen.max(usage.load_core.stolen)),
+        }),
+        resident_kib: Some(usage.memory.resident_kib),
+        ..Sample::default()
+    };
+    if kind == Kind::Idle {
+        return Sample {
+            requests: outcome.connections_opened,
+            connections: Some(held_connections(outcome, empty, usage.memory)),
+            idleness: Some(Idleness {
+                watch_seconds: usage.elapsed.as_secs_f64(),
+                cpu_us: usage.server_runs.running.as_secs_f64() * 1e6,
+                wake_ups: usage.server_runs.runs,
+            }),
+            ..sample
+        };
+    }
+    let per_request = |time: Duration| time.as_secs_f64() * 1e6 / outcome.requests.max(1) as f64;
+    Sample {
+        requests: outcome.requests,
+        requests_per_second: outcome.requests_per_second,
+        cpu_per_request: Some(CpuPerRequest {
+            user_us: per_request(usage.server.user),
+            system_us: per_request(usage.server.system),
+        }),
+        latency: outcome
+            .latency
+            .as_ref()
+            .filter(|_| kind != Kind::Pipelined)
+            .map(latency),
+        fan_out: outcome.fan_out.as_ref().map(fan_out),
+        ..sample
+    }
+}
 
-fn in_rounds(samples: &[&Sample], figure: Figure) -> Vec<InRound> {
-    let figures = samples.iter().filter_map(|sample| {
-        Some(InRound {
-            round: sample.round,
-            figure: figure(sample)?,
-        })
+fn held_connections(outcome: &Outcome, empty: Memory, full: Memory) -> Connections {
+    let held = outcome.connections_opened.max(1);
+    let each = |amount: fn(&Memory) -> u64| {
+        let grown = amount(&full).saturating_sub(amount(&empty));
+        grown as f64 / held as f64
+    };
+    Connections {
+        held: outcome.connections_opened,
+        still_open: outcome.still_open.unwrap_or(0),
+        empty_resident_kib: empty.resident_kib,
+        proportional_kib_each: each(|memory| memory.proportional_kib),
+        private_kib_each: each(|memory| memory.private_kib),
+        resident_kib_each: each(|memory| memory.resident_kib),
+    }
+}
+
+fn fan_out(deliveries: &Deliveries) -> FanOut {
+    FanOut {
+        subscribers: deliveries.subscribers,
+        published: deliveries.published,
+        delivered: (deliveries.subscribers * deliveries.published).saturating_sub(deliveries.lost),
+        lost: deliveries.lost,
+        disordered: deliveries.duplicated + deliveries.out_of_order,
+    }
+}
+
+fn latency(summary: &LatencySummary) -> Latency {
+    let curve = summary.curve.iter().map(|(percentile, us)| Point {
+        percentile: *percentile,
+        us: *us,
     });
-    figures.collect()
+    let with = |requests, us| (summary.count >= requests).then_some(us);
+    Latency {
+        p50_us: summary.p50_us,
+        p90_us: summary.p90_us,
+        p99_us: summary.p99_us,
+        p999_us: with(REQUESTS_FOR_THREE_NINES, summary.p99_9_us),
+        p9999_us: with(REQUESTS_FOR_FOUR_NINES, summary.p99_99_us),
+        max_us: Some(summary.max_us),
+        curve: curve.collect(),
+    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::wrk::Latency;
-
-    pub(crate) fn workload(measures: &str) -> Workload {
-        let form = format!(
-            "title = 'The title'\nmeasures = '{measures}'\npath = '/'\nconnections = 1\npipeline = 1\n\
-             [expect]\nstatus = 200\ncontent_type = ''\nbody = ''"
-        );
-        Workload::parse("work", &form).unwrap()
-    }
-
-    /// A second in which `requests` were answered with `user` and `system` milliseconds of CPU time.
-    pub(crate) fn sample(contender: &str, round: u32, requests: u32, user: u64, system: u64) -> Sample {
-        let wrk = WrkReport {
-            requests: u64::from(requests),
-            requests_per_second: f64::from(requests),
-            latency: Some(Latency {
-                p50_us: f64::from(round) * 10.0,
-                p90_us: 50.0,
-                p99_us: 99.0,
-            }),
-            errors: 0,
-        };
-        let core = |busy| CoreTime {
-            busy: Duration::from_millis(busy),
-            stolen: Duration::from_millis(20),
-        };
-        let usage = Usage {
-            wrk,
-            elapsed: Duration::from_secs(1),
-            server: ProcessTime {
-                user: Duration::from_millis(user),
-                system: Duration::from_millis(system),
-            },
-            load: Duration::from_millis(500),
-            server_core: core(900),
-            load_core: core(600),
-        };
-        usage.into_sample("work", contender, round)
-    }
-
-    fn close(left: f64, right: f64) -> bool {
-        (left - right).abs() < 1e-9
-    }
-
-    #[test]
-    fn window_is_divided_by_requests_and_by_time() {
-        let sample = sample("fast", 1, 100_000, 50, 450);
-        assert!(close(sample.user_us_per_request, 0.5));
-        assert!(close(sample.system_us_per_request, 4.5));
-        assert!(close(sample.cpu_us_per_request(), 5.0));
-        assert!(close(sample.server_busy, 0.5));
-        assert!(close(sample.others_on_server_core, 0.4), "{sample:?}");
-        assert!(close(sample.others_on_load_core, 0.1), "{sample:?}");
-        assert!(close(sample.stolen, 0.02));
-    }
-
-    #[test]
-    fn summary_takes_medians_and_ratios_of_its_own_samples_only() {
-        let samples = [
-            sample("floor", 1, 100_000, 0, 400),
-            sample("fast", 1, 100_000, 100, 400),
-            sample("floor", 2, 100_000, 0, 800),
-            sample("fast", 2, 50_000, 100, 300),
-        ];
-        let summary = Summary::of(&samples, &workload("capacity"), "fast", "floor").unwrap();
-        assert_eq!(summary.rounds, 2);
-        assert!(close(summary.requests_per_second.median, 75_000.0));
-        assert!(close(summary.cpu_us_per_request.max, 8.0));
-        let ratio = summary.cpu_ratio.unwrap();
-        assert!(close(ratio.min, 1.0) && close(ratio.max, 1.25), "{ratio:?}");
-        let alone = Summary::of(&samples, &workload("capacity"), "fast", "absent").unwrap();
-        assert_eq!(alone.cpu_ratio, None);
-        assert_eq!(Summary::of(&samples, &workload("capacity"), "absent", "floor"), None);
-    }
-}
+mod tests;

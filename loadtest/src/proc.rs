@@ -4,14 +4,50 @@
 //! user and system may come from sampling at the timer interrupt, so it needs windows of several seconds.
 
 use std::fs;
+use std::ops::Add;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
-use serde::Serialize;
+
+/// How far CPU time in ticks may be from the exact one: up to 10 ms each for user and system time, and a timer tick of the scheduler's.
+const ROUNDING_MAX: Duration = Duration::from_millis(25);
+
+/// The processes of a group, such as a server and the workers it has started. They are found once, as looking for them means reading
+/// the names of all processes there are.
+pub(crate) fn group_members(group: Pid) -> Result<Vec<Pid>> {
+    let mut members = Vec::new();
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
+        // A process may end between being listed and being read.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        if group_of(&text) == Some(group) {
+            members.push(pid);
+        }
+    }
+    ensure!(!members.is_empty(), "no process is left of group {group}");
+    Ok(members)
+}
+
+/// The group in a line of `/proc/PID/stat`.
+fn group_of(text: &str) -> Option<Pid> {
+    // `pgrp` is field 5 of proc_pid_stat(5), so it comes third after the name.
+    let (_, after_name) = text.rsplit_once(')')?;
+    Pid::from_raw(after_name.split_ascii_whitespace().nth(2)?.parse().ok()?)
+}
+
+/// Adds up what `read` says of each process.
+pub(crate) fn sum<T: Add<Output = T> + Default>(pids: &[Pid], read: fn(Pid) -> Result<T>) -> Result<T> {
+    pids.iter().try_fold(T::default(), |total, pid| Ok(total + read(*pid)?))
+}
 
 /// CPU time of a process, all threads together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ProcessTime {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
@@ -48,6 +84,35 @@ impl ProcessTime {
 
     pub(crate) fn total(self) -> Duration {
         self.user + self.system
+    }
+
+    /// The same split of the scheduler's exact run time, which is not rounded to ticks. A `running` that is further off than rounding
+    /// explains misses threads that have ended, and is not used.
+    pub(crate) fn refined_by(self, running: Duration) -> Self {
+        let total = self.total();
+        if running < total / 2 || running.abs_diff(total) > ROUNDING_MAX {
+            return self;
+        }
+        // Less than a tick of both is the kernel's, which every server uses more of.
+        let user = match total.is_zero() {
+            true => Duration::ZERO,
+            false => running.mul_f64(self.user.as_secs_f64() / total.as_secs_f64()),
+        };
+        Self {
+            user,
+            system: running.saturating_sub(user),
+        }
+    }
+}
+
+impl Add for ProcessTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
     }
 }
 
@@ -136,8 +201,19 @@ impl RunTime {
     }
 }
 
+impl Add for RunTime {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            running: self.running + other.running,
+            runs: self.runs + other.runs,
+        }
+    }
+}
+
 /// Memory of a process, in KiB. What the kernel keeps for its sockets is not in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     /// Resident pages, shared ones counted whole.
     pub(crate) resident_kib: u64,
@@ -172,6 +248,18 @@ impl Memory {
     }
 }
 
+impl Add for Memory {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            resident_kib: self.resident_kib + other.resident_kib,
+            proportional_kib: self.proportional_kib + other.proportional_kib,
+            private_kib: self.private_kib + other.private_kib,
+        }
+    }
+}
+
 /// Fails unless this process may run on `core`.
 pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
     let allowed = rustix::thread::sched_getaffinity(None).context("cannot tell which cores are allowed")?;
@@ -182,7 +270,7 @@ pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
         .collect();
     ensure!(
         is_allowed(core),
-        "this process may not run on core {core}; it may on {} (see --server-core and --load-core)",
+        "this process may not run on core {core}; it may on {}",
         cores.join(", ")
     );
     Ok(())
@@ -213,6 +301,19 @@ mod tests {
         }
         assert!(ProcessTime::parse("4242 (cut) S 1 1 1", 100).is_err());
         assert!(ProcessTime::parse("nothing", 100).is_err());
+    }
+
+    #[test]
+    fn exact_run_time_is_split_as_the_ticks_are() {
+        let time = |user, system| ProcessTime {
+            user: Duration::from_millis(user),
+            system: Duration::from_millis(system),
+        };
+        let refined = time(100, 300).refined_by(Duration::from_millis(408));
+        assert_eq!(refined, time(102, 306));
+        assert_eq!(time(100, 300).refined_by(Duration::from_millis(200)), time(100, 300));
+        assert_eq!(time(0, 20).refined_by(Duration::from_millis(1)), time(0, 20));
+        assert_eq!(time(0, 0).refined_by(Duration::from_millis(5)), time(0, 5));
     }
 
     #[test]
@@ -251,6 +352,31 @@ mod tests {
             }
         );
         assert!(Memory::parse("Rss: 1688 kB\n").is_err());
+    }
+
+    #[test]
+    fn group_is_found_behind_any_program_name() {
+        let text = "4242 (tricky) S 1 2 (name) S 7 4200 1 0 -1 4194304 230";
+        assert_eq!(group_of(text), Pid::from_raw(4200));
+        assert_eq!(group_of("4242 (cut) S 7"), None);
+    }
+
+    #[test]
+    fn own_group_has_this_process_in_it() {
+        let members = group_members(rustix::process::getpgrp()).unwrap();
+        assert!(members.contains(&rustix::process::getpid()), "{members:?}");
+    }
+
+    #[test]
+    fn figures_of_several_processes_add_up() {
+        let one = |_| {
+            Ok(ProcessTime {
+                user: Duration::from_millis(1),
+                system: Duration::from_millis(20),
+            })
+        };
+        let pids = [rustix::process::getpid(); 3];
+        assert_eq!(sum(&pids, one).unwrap().total(), Duration::from_millis(63));
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Pid;
+use tempfile::TempDir;
 
 use crate::child::Child;
 use crate::client::http1::{Connection, get};
-use crate::contender::Contender;
+use crate::contender::{Contender, Stop, fill_in};
 use crate::interrupt::Interrupt;
+use crate::proc;
 
 /// How long a server may take from its start to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -18,27 +20,45 @@ const READY_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a starting server is asked whether it is ready.
 const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A running server. Dropping it kills it.
+/// How long a server that is asked to end may take to do so.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    stop: Stop,
+    /// Its files, which go when it has gone.
+    _scratch: TempDir,
 }
 
 impl Server {
     /// Starts `contender` pinned to `core` and waits until it answers its ready path with 200.
     pub(crate) fn start(contender: &Contender, core: usize, interrupt: &Interrupt) -> Result<Self> {
         let address = free_address()?;
-        let child = Child::spawn(contender.start_command(address, core))?;
-        let mut server = Self { child, address };
+        let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+        for file in &contender.files {
+            let content = fill_in(&file.content, address, scratch.path());
+            std::fs::write(scratch.path().join(&file.name), content)?;
+        }
+        let child = Child::spawn(contender.start_command(address, core, scratch.path()))
+            .with_context(|| format!("{} did not start", contender.name))?;
+        let mut server = Self {
+            child,
+            address,
+            stop: contender.stop,
+            _scratch: scratch,
+        };
         server
             .await_ready(&contender.ready_path, interrupt)
             .with_context(|| format!("{} did not start", contender.name))?;
         Ok(server)
     }
 
-    pub(crate) fn pid(&self) -> Pid {
-        self.child.pid()
+    /// Its processes: the one that was started and those it has started since.
+    pub(crate) fn pids(&self) -> Result<Vec<Pid>> {
+        proc::group_members(self.child.pid())
     }
 
     /// Fails if the server has ended, with the reason it printed.
@@ -62,6 +82,15 @@ impl Server {
                 }
                 Err(_) => thread::sleep(PROBE_INTERVAL),
             }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.stop == Stop::Term {
+            // Whoever does not end by itself is killed when its `Child` is dropped.
+            self.child.terminate(STOP_TIMEOUT).ok();
         }
     }
 }
@@ -94,10 +123,12 @@ mod tests {
         );
         std::fs::write(folder.join("contender.toml"), form)?;
         let contender = Contender::read_all(&folder)?.remove(0);
-        let core = (0..1024)
-            .find(|core| crate::proc::check_core_allowed(*core).is_ok())
-            .context("no core")?;
-        Server::start(&contender, core, interrupt)
+        Server::start(&contender, allowed_core(), interrupt)
+    }
+
+    fn allowed_core() -> usize {
+        let is_allowed = |core: &usize| proc::check_core_allowed(*core).is_ok();
+        (0..1024).find(is_allowed).unwrap()
     }
 
     #[test]
@@ -110,6 +141,26 @@ mod tests {
         let error = format!("{error:#}");
         assert!(
             error.contains("scripted did not start") && error.contains("error: no such luck"),
+            "{error}"
+        );
+    }
+
+    /// The script listens nowhere: it proves that it found its file by ending with what the file says.
+    #[test]
+    fn files_are_there_before_the_server_and_gone_after_it() {
+        let folder = tempfile::tempdir().unwrap().path().join("filed");
+        std::fs::create_dir_all(&folder).unwrap();
+        let form = "name = 'filed'\nversion = '1'\nnote = ''\ndirectory = '.'\n[start]\ncommand = ['sh', '{scratch}/run', \
+                    '{scratch}']\n[ready]\npath = '/'\n[[files]]\nname = 'run'\ncontent = 'echo \"error: $1 {listen}\"'";
+        std::fs::write(folder.join("contender.toml"), form).unwrap();
+        let contender = Contender::read_all(&folder).unwrap().remove(0);
+        let error = Server::start(&contender, allowed_core(), &Interrupt::default()).unwrap_err();
+        let error = format!("{error:#}");
+        let said = error.split_once("error: ").unwrap().1;
+        let (scratch, address) = said.split_once(' ').unwrap();
+        assert!(address.starts_with("127.0.0.1:"), "{error}");
+        assert!(
+            scratch.starts_with('/') && !std::path::Path::new(scratch).exists(),
             "{error}"
         );
     }

@@ -24,6 +24,11 @@ impl Spread {
             max,
         })
     }
+
+    /// Whether the two ranges have a point in common.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.min <= other.max && other.min <= self.max
+    }
 }
 
 /// One figure measured in one round.
@@ -69,6 +74,15 @@ mod tests {
             })
         );
         assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn ranges_overlap_when_they_share_a_point() {
+        let range = |min, max| Spread::of([min, max]).unwrap();
+        assert!(range(1.0, 3.0).overlaps(range(3.0, 4.0)), "they touch");
+        assert!(range(1.0, 9.0).overlaps(range(3.0, 4.0)), "one holds the other");
+        assert!(!range(1.0, 3.0).overlaps(range(3.1, 4.0)));
+        assert!(!range(3.1, 4.0).overlaps(range(1.0, 3.0)));
     }
 
     /// Round 2 was slow for everybody and round 4 had no baseline; neither may show in the ratio.

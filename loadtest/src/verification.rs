@@ -5,27 +5,60 @@
 //! `Date`, as RFC 9110 section 6.6.1 asks of a server with a clock, so that nobody saves the work of writing it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::client::http1::{Connection, Response, get};
-use crate::workload::{Expectation, Workload};
+use crate::interrupt::Interrupt;
+use crate::load::progress::Silent;
+use crate::load::{self, Plan};
+use crate::workload::{Expectation, Timing, Workload};
 
 /// A path that no contender serves.
 const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
+
+/// How long a WebSocket server is tried, and on how many connections.
+const WEBSOCKET_CHECK: Duration = Duration::from_millis(200);
+const WEBSOCKET_CHECK_CONNECTIONS: usize = 4;
 
 /// Checks the server at `address` against what `workload` expects.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong, with what was expected and what came.
-pub(crate) fn verify(address: SocketAddr, workload: &Workload) -> Result<()> {
-    let request = get(address, &workload.path);
-    let expect = &workload.expect;
-    answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path))?;
+pub(crate) fn verify(address: SocketAddr, workload: &Workload, load_core: usize, interrupt: &Interrupt) -> Result<()> {
+    let Some(expect) = &workload.expect else {
+        return bears_load(address, workload, load_core, interrupt);
+    };
+    let request = get(address, workload.path());
+    answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
     answers_pipelined(address, &request, expect).context("two requests pipelined in one send")?;
     answers_cut(address, &request, expect).context("a request sent in two parts")?;
     refuses_unknown(address).context("a path that does not exist")
+}
+
+/// A short load without a single error: the generator checks every WebSocket message it gets.
+fn bears_load(address: SocketAddr, workload: &Workload, core: usize, interrupt: &Interrupt) -> Result<()> {
+    let timing = Timing {
+        warmup: Duration::ZERO,
+        window: WEBSOCKET_CHECK,
+    };
+    for (_, plan) in workload.plans(address, core, timing) {
+        let plan = Plan {
+            connections: plan.connections.min(WEBSOCKET_CHECK_CONNECTIONS),
+            ..plan
+        };
+        let outcome = load::run(&plan, &mut Silent, interrupt)?;
+        let errors = outcome.errors;
+        ensure!(
+            errors.total() == 0,
+            "of {} messages some failed: {errors}",
+            outcome.requests
+        );
+        ensure!(outcome.requests > 0, "no message came back within {WEBSOCKET_CHECK:?}");
+    }
+    Ok(())
 }
 
 fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
@@ -115,7 +148,7 @@ mod tests {
     type Answer = fn(&str) -> String;
 
     fn workload() -> Workload {
-        let form = "title = ''\nmeasures = 'capacity'\npath = '/hello'\nconnections = 1\npipeline = 1\n\
+        let form = "title = ''\n[load]\nkind = 'latency'\npath = '/hello'\n\
                     [expect]\nstatus = 200\ncontent_type = 'text/plain'\nbody = 'Hello'";
         Workload::parse("hello", form).unwrap()
     }
@@ -152,9 +185,13 @@ mod tests {
         .to_owned()
     }
 
+    fn check_server(answer: Answer) -> Result<()> {
+        verify(server(answer), &workload(), 0, &Interrupt::default())
+    }
+
     #[test]
     fn right_server_passes() {
-        verify(server(|line| routed(line, RIGHT)), &workload()).unwrap();
+        check_server(|line| routed(line, RIGHT)).unwrap();
     }
 
     #[test]
@@ -181,7 +218,7 @@ mod tests {
             (|_| RIGHT.to_owned(), "expected status 404, got 200"),
         ];
         for (answer, mistake) in cases {
-            let error = verify(server(answer), &workload()).unwrap_err();
+            let error = check_server(answer).unwrap_err();
             assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
         }
     }

@@ -3,11 +3,10 @@
 //! It understands `Content-Length` and answers without content, and says so when it meets anything else. RFC 9112.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use socket2::{Domain, Protocol, Socket, Type};
 
 /// How long an answer, or a connection, is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,14 +49,6 @@ impl Connection {
     /// Connects from any free local address.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         Self::prepare(TcpStream::connect_timeout(&address, PATIENCE)?)
-    }
-
-    /// Connects from `source`, so that one machine can hold more connections than an address has ports.
-    pub(crate) fn open_from(source: IpAddr, address: SocketAddr) -> Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect_timeout(&address.into(), PATIENCE)?;
-        Self::prepare(socket.into())
     }
 
     fn prepare(stream: TcpStream) -> Result<Self> {
@@ -106,12 +97,6 @@ impl Connection {
     /// Bytes received that no response asked for belongs to.
     pub(crate) fn surplus(&self) -> &[u8] {
         &self.received
-    }
-
-    /// Whether the server has kept the connection open, and silent.
-    pub(crate) fn is_still_open(&self) -> Result<bool> {
-        self.stream.set_nonblocking(true)?;
-        Ok(matches!(self.stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock))
     }
 
     fn receive_more(&mut self) -> Result<()> {
@@ -237,16 +222,5 @@ mod tests {
             let error = connected_to_peer_that_says(answer).receive().unwrap_err();
             assert!(format!("{error:#}").contains(mistake), "{answer:?}: {error:#}");
         }
-    }
-
-    #[test]
-    fn source_address_is_the_one_asked_for() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let source = "127.0.7.9".parse().unwrap();
-        let connection = Connection::open_from(source, listener.local_addr().unwrap()).unwrap();
-        let (accepted, peer) = listener.accept().unwrap();
-        assert_eq!(peer.ip(), source);
-        assert!(connection.is_still_open().unwrap());
-        drop(accepted);
     }
 }

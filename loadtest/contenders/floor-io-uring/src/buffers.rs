@@ -1,0 +1,85 @@
+//! The provided-buffer ring: memory the kernel receives into, lent to it and taken back buffer by buffer.
+//!
+//! A connection that says nothing holds none of it. Invariant: a buffer belongs to the kernel from [`Buffers::give_back`] until a
+//! completion names it, and to this program from then until it is given back; nothing else ever looks into it.
+
+use std::io;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use io_uring::Submitter;
+use io_uring::types::BufRingEntry;
+
+/// Buffers in the ring, a power of two: one for every connection of the largest workload, twice.
+const BUFFERS: u16 = 1024;
+
+/// Bytes of one buffer: sixteen pipelined requests fit.
+pub const BUFFER_BYTES: usize = 2048;
+
+/// The one group of buffers there is.
+pub const GROUP: u16 = 0;
+
+#[repr(C, align(4096))]
+#[derive(Clone)]
+struct Page([u8; 4096]);
+
+pub struct Buffers {
+    /// The first of `BUFFERS` entries. The kernel reads them and nobody else writes them.
+    entries: *mut BufRingEntry,
+    /// The first of `BUFFERS` times `BUFFER_BYTES` bytes.
+    memory: *mut u8,
+    tail: u16,
+}
+
+impl Buffers {
+    /// Registers the ring and lends every buffer to the kernel. The memory is kept until the process ends.
+    pub fn register(submitter: &Submitter<'_>) -> io::Result<Self> {
+        let entries = leak_pages(size_of::<BufRingEntry>() * usize::from(BUFFERS)).cast();
+        let memory = leak_pages(BUFFER_BYTES * usize::from(BUFFERS));
+        // SAFETY: `entries` is page-aligned, holds `BUFFERS` zeroed entries, and is never freed.
+        unsafe { submitter.register_buf_ring_with_flags(entries as u64, BUFFERS, GROUP, 0)? };
+        let mut buffers = Self {
+            entries,
+            memory,
+            tail: 0,
+        };
+        for buffer in 0..BUFFERS {
+            buffers.give_back(buffer);
+        }
+        Ok(buffers)
+    }
+
+    /// The first `bytes` bytes of `buffer`, which a completion has just named.
+    pub fn received(&self, buffer: u16, bytes: usize) -> &[u8] {
+        assert!(buffer < BUFFERS && bytes <= BUFFER_BYTES);
+        // SAFETY: the assertion keeps the place inside the memory, which lives for ever.
+        let start = unsafe { self.memory.add(usize::from(buffer) * BUFFER_BYTES) };
+        // SAFETY: all of it was zeroed once, so it is initialized, and the kernel writes nothing into a buffer it has handed out;
+        // the borrow of `self` ends before `give_back`, which borrows mutably, can lend the buffer again.
+        unsafe { std::slice::from_raw_parts(start, bytes) }
+    }
+
+    /// Lends `buffer` to the kernel again.
+    pub fn give_back(&mut self, buffer: u16) {
+        assert!(buffer < BUFFERS);
+        let slot = usize::from(self.tail & (BUFFERS - 1));
+        // SAFETY: `slot` is below `BUFFERS`.
+        let entry = unsafe { self.entries.add(slot) };
+        // SAFETY: the entry is valid, aligned, and beyond the tail, where the kernel does not look.
+        let entry = unsafe { &mut *entry };
+        entry.set_addr(self.memory as u64 + u64::from(buffer) * BUFFER_BYTES as u64);
+        entry.set_len(BUFFER_BYTES as u32);
+        entry.set_bid(buffer);
+        self.tail = self.tail.wrapping_add(1);
+        // SAFETY: `entries` is the address of the first entry, which is initialized.
+        let tail = unsafe { BufRingEntry::tail(self.entries) };
+        // SAFETY: the tail is two bytes of the first entry, aligned, valid for ever, and touched by us and the kernel alone.
+        let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
+        // The release makes the entry visible before the tail that covers it.
+        tail.store(self.tail, Ordering::Release);
+    }
+}
+
+fn leak_pages(bytes: usize) -> *mut u8 {
+    let pages = vec![Page([0; 4096]); bytes.div_ceil(size_of::<Page>())];
+    Box::leak(pages.into_boxed_slice()).as_mut_ptr().cast()
+}

@@ -1,0 +1,56 @@
+//! ntex 3 with one worker thread. Its accept loop is a second thread, idle once the connections stand.
+//!
+//! The runtime is a cargo feature: `neon-uring` (the default here, ntex's own runtime on io_uring), `neon-polling` (the same on
+//! epoll), or `tokio`. Keep-alive is raised from 5 s to 75 s: the other contenders do not close a connection that idles for ten seconds.
+
+use std::net::SocketAddr;
+
+use ntex::SharedCfg;
+use ntex::http::{HttpServiceConfig, KeepAlive};
+use ntex::time::Seconds;
+use ntex::web::{self, App, HttpResponse, HttpServer};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Message {
+    message: &'static str,
+}
+
+#[web::get("/plaintext")]
+async fn plaintext() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("Hello, World!")
+}
+
+#[web::get("/json")]
+async fn json() -> HttpResponse {
+    HttpResponse::Ok().json(&Message {
+        message: "Hello, World!",
+    })
+}
+
+#[ntex::main(name = "contender-ntex")]
+async fn main() -> std::io::Result<()> {
+    let listen = listen_argument();
+    HttpServer::new(async || App::new().service((plaintext, json)))
+        .workers(1)
+        .backlog(4096)
+        .config(
+            SharedCfg::new("contender")
+                .add(HttpServiceConfig::new().set_keepalive(KeepAlive::Timeout(Seconds(75)))),
+        )
+        .bind(listen)?
+        .run()
+        .await
+}
+
+fn listen_argument() -> SocketAddr {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [flag, address] if flag == "--listen" => address.parse().ok(),
+        _ => None,
+    }
+    .unwrap_or_else(|| {
+        eprintln!("usage: contender-ntex --listen ADDRESS:PORT");
+        std::process::exit(2);
+    })
+}

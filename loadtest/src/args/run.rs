@@ -1,0 +1,164 @@
+//! The flags of `run`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::load::target::Target;
+
+/// Loads one server that runs already, and tells its throughput and latency.
+///
+/// Without --rate, each connection waits for its answer before it sends the next request (closed loop): that finds what the server can
+/// do. With --rate, requests are due at fixed moments whether or not the server keeps up, and latency counts from then (open
+/// loop): that finds what users of a service would see.
+///
+/// A ws:// URL is loaded with messages that must come back as they were sent (echo), or, with --publish, with messages that each of
+/// the connections must receive exactly once and in order (fan-out).
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// What to ask for, such as http://127.0.0.1:8888/plaintext, or where to echo or subscribe, such as ws://127.0.0.1:8888/ws/echo
+    pub(crate) url: Target,
+    /// Connections, all threads together
+    #[arg(short, long, default_value_t = 64)]
+    pub(crate) connections: usize,
+    /// Requests in flight on each connection
+    #[arg(short, long, default_value_t = 1)]
+    pub(crate) pipeline: usize,
+    /// Open loop: requests due per second, over all connections
+    #[arg(short, long)]
+    pub(crate) rate: Option<f64>,
+    /// WebSocket fan-out: publish here what every connection receives at URL, such as ws://127.0.0.1:8888/ws/pub; --rate is then in
+    /// messages published per second, and without it the next burst follows when everybody has the last one
+    #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
+    pub(crate) publish: Option<Target>,
+    /// Fan-out: messages published at once; the rate stays the same
+    #[arg(long, default_value_t = 1, requires = "publish")]
+    pub(crate) burst: usize,
+    /// Fan-out: further subscribers that never read
+    #[arg(long, default_value_t = 0, requires = "publish")]
+    pub(crate) stalled: usize,
+    /// WebSocket: length of a message, 16 or more for fan-out
+    #[arg(long, default_value_t = 64)]
+    pub(crate) message_bytes: usize,
+    /// Open a new connection for every request; latency includes connecting
+    #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
+    pub(crate) churn: bool,
+    /// Make one request, or WebSocket handshake, on each connection, hold all in silence, and count which are still open at the end
+    #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
+    pub(crate) hold: bool,
+    /// Length of the timed window, such as 10s, 500ms or 2m
+    #[arg(short, long, default_value = "10s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Load before the window, which no figure takes in
+    #[arg(short, long, default_value = "1s", value_parser = duration)]
+    pub(crate) warmup: Duration,
+    /// How long a connection may take to open, and a request to be answered
+    #[arg(long, default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Threads [default: one for each of --cores, or 1]
+    #[arg(short, long)]
+    pub(crate) threads: Option<usize>,
+    /// Cores to pin the threads to, in turn, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) cores: Vec<usize>,
+    /// Method of the request
+    #[arg(short = 'X', long, default_value = "GET")]
+    pub(crate) method: Method,
+    /// A field of the request, such as 'Accept: text/html'; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Body of the request
+    #[arg(long)]
+    pub(crate) body: Option<String>,
+    /// File with the body of the request
+    #[arg(long, value_name = "FILE", conflicts_with = "body")]
+    pub(crate) body_file: Option<PathBuf>,
+    /// Status that every answer must have
+    #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub(crate) expect_status: u16,
+    /// Body that every answer must have, whole [default: any]
+    #[arg(long, value_name = "BODY")]
+    pub(crate) expect_body: Option<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads `10`, `10s`, `1.5s`, `500ms` or `2m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let end = text
+        .find(|letter: char| letter.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let seconds = match unit {
+        "ms" => Some(0.001),
+        "" | "s" => Some(1.0),
+        "m" => Some(60.0),
+        _ => None,
+    };
+    // Digits and a point alone: what else counts as a number, such as `-0` or an exponent, is not a length of time.
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: Option<f64> = number.parse().ok().filter(|_| is_plain);
+    let length = number
+        .zip(seconds)
+        .map(|(number, unit)| Duration::try_from_secs_f64(number * unit));
+    match length {
+        Some(Ok(length)) => Ok(length),
+        Some(Err(_)) => Err("that is too long".to_owned()),
+        None => Err("expected a length of time such as 10s, 500ms or 2m".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("expected a name, a colon and a value")?;
+    let name = name.parse().map_err(|_| format!("`{name}` is not a field name"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("`{value}` is not a field value"))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read() {
+        for (text, milliseconds) in [
+            ("10", 10_000),
+            ("10s", 10_000),
+            ("1.5s", 1_500),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("0", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for refused in [
+            "",
+            "s",
+            "-1s",
+            "1h",
+            "1e3",
+            "1 s",
+            "ten",
+            "inf",
+            "99999999999999999999s",
+        ] {
+            assert!(duration(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn header_is_a_name_and_a_value() {
+        assert_eq!(
+            header("Accept:  a: b "),
+            Ok((HeaderName::from_static("accept"), HeaderValue::from_static("a: b")))
+        );
+        for refused in ["Accept", "Acc ept: x", ": x", "a: b\nc"] {
+            assert!(header(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `run`: one load on one server, told as it goes and at the end.
+
+use std::fs;
+use std::io::Write;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::args::RunArgs;
+use crate::descriptors;
+use crate::interrupt::Interrupt;
+use crate::load::outcome::Deliveries;
+use crate::load::plan::{Echo, Expectation, FanOut, Kind, Request};
+use crate::load::target::Scheme;
+use crate::load::{self, Outcome, Plan};
+use crate::proc;
+
+mod progress;
+mod summary;
+
+use progress::Reporter;
+
+pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
+    let plan = plan(args)?;
+    for core in &plan.cores {
+        proc::check_core_allowed(*core)?;
+    }
+    descriptors::check_room(u32::try_from(plan.connections).unwrap_or(u32::MAX))?;
+    let outcome = load::run(&plan, &mut Reporter::new(plan.kind.noun()), interrupt)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&outcome)? + "\n"
+    } else {
+        summary::render(&plan, &outcome)
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write the result")?;
+    judge(&plan, &outcome)
+}
+
+/// The plan that the command line asks for.
+fn plan(args: &RunArgs) -> Result<Plan> {
+    let kind = kind(args);
+    let body = match (&args.body, &args.body_file) {
+        (Some(body), _) => body.clone().into_bytes(),
+        (None, Some(file)) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+        (None, None) => Vec::new(),
+    };
+    Ok(Plan {
+        connections: args.connections,
+        duration: args.duration,
+        warmup: args.warmup,
+        timeout: args.timeout,
+        threads: args.threads.unwrap_or_else(|| args.cores.len().max(1)),
+        cores: args.cores.clone(),
+        request: Request {
+            method: args.method.clone(),
+            headers: args.headers.clone(),
+            body,
+        },
+        expect: Expectation {
+            status: args.expect_status,
+            body: args.expect_body.clone().map(String::into_bytes),
+        },
+        ..Plan::new(args.url.clone(), kind)
+    })
+}
+
+fn kind(args: &RunArgs) -> Kind {
+    if let Some(publish) = &args.publish {
+        return Kind::FanOut(FanOut {
+            publish: publish.clone(),
+            message_bytes: args.message_bytes,
+            rate: args.rate,
+            burst: args.burst,
+            stalled: args.stalled,
+        });
+    }
+    match args.rate {
+        _ if args.churn => Kind::Churn,
+        _ if args.hold => Kind::Hold,
+        rate if args.url.scheme == Scheme::WebSocket => Kind::Echo(Echo {
+            message_bytes: args.message_bytes,
+            pipeline: args.pipeline,
+            rate,
+        }),
+        Some(rate) => Kind::OpenLoop {
+            rate,
+            pipeline: args.pipeline,
+        },
+        None => Kind::ClosedLoop {
+            pipeline: args.pipeline,
+        },
+    }
+}
+
+/// Fails if the server did not do what was asked of it, so that a script notices.
+fn judge(plan: &Plan, outcome: &Outcome) -> Result<()> {
+    if outcome.interrupted {
+        return Ok(());
+    }
+    let failed = outcome.errors.total();
+    let what = match plan.kind {
+        // A delivery that does not come is lost; it is a subscriber that fails.
+        Kind::FanOut(_) => "connections",
+        _ => plan.kind.noun(),
+    };
+    ensure!(failed == 0, "{failed} {what} failed: {}", outcome.errors);
+    if let Some(deliveries) = &outcome.fan_out {
+        let Deliveries {
+            lost,
+            duplicated,
+            out_of_order,
+            ..
+        } = deliveries;
+        ensure!(
+            (*lost, *duplicated, *out_of_order) == (0, 0, 0),
+            "deliveries went wrong: {lost} lost, {duplicated} duplicated, {out_of_order} out of order"
+        );
+    }
+    if let Some(still_open) = outcome.still_open {
+        let lost = (plan.connections as u64).saturating_sub(still_open);
+        ensure!(
+            lost == 0,
+            "{lost} of {} connections were closed while they were held",
+            plan.connections
+        );
+    } else {
+        ensure!(outcome.requests > 0, "no answer came in the timed window");
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The result of a run as a person reads it.
+
+use std::fmt::Write;
+
+use crate::load::latency::LatencySummary;
+use crate::load::outcome::Deliveries;
+use crate::load::plan::{Echo, Kind};
+use crate::load::{Outcome, Plan};
+
+/// Renders what was asked and what came out.
+pub(crate) fn render(plan: &Plan, outcome: &Outcome) -> String {
+    let mut text = format!("{}\n{}\n\n", target(plan), asked(plan));
+    for (name, figure) in figures(plan, outcome) {
+        // Writing to a string cannot fail.
+        writeln!(text, "  {name:<13}{figure}").ok();
+    }
+    if let Some(latency) = &outcome.latency {
+        text.push('\n');
+        text.push_str(&percentiles(latency));
+    }
+    if outcome.interrupted {
+        text.push_str("\n  interrupted: this is what was measured until then\n");
+    }
+    text
+}
+
+fn target(plan: &Plan) -> String {
+    match &plan.kind {
+        Kind::FanOut(fan_out) => format!("published at {}, received at {}", fan_out.publish, plan.target),
+        _ => format!("{} {}", plan.request.method, plan.target),
+    }
+}
+
+fn asked(plan: &Plan) -> String {
+    let kind = match &plan.kind {
+        Kind::ClosedLoop { .. } => "closed loop".to_owned(),
+        Kind::OpenLoop { rate, .. } => format!("open loop at {rate} requests/s"),
+        Kind::Churn => "a new connection for every request".to_owned(),
+        Kind::Hold => "idle connections".to_owned(),
+        Kind::Echo(echo) => {
+            let pace = echo.rate.map_or_else(
+                || "closed loop".to_owned(),
+                |rate| format!("open loop at {rate} messages/s"),
+            );
+            format!("WebSocket echo of {} bytes, {pace}", echo.message_bytes)
+        }
+        Kind::FanOut(fan_out) => {
+            let pace = fan_out.rate.map_or_else(
+                || "each when all have the last one".to_owned(),
+                |rate| format!("{rate} messages/s"),
+            );
+            let (bytes, burst) = (fan_out.message_bytes, fan_out.burst);
+            format!("WebSocket fan-out of {bytes} bytes in bursts of {burst}, {pace}")
+        }
+    };
+    let pipeline = match plan.kind {
+        Kind::ClosedLoop { pipeline } | Kind::OpenLoop { pipeline, .. } | Kind::Echo(Echo { pipeline, .. })
+            if pipeline > 1 =>
+        {
+            format!(", {pipeline} {} in flight on each", plan.kind.noun())
+        }
+        _ => String::new(),
+    };
+    let cores = match plan.cores.as_slice() {
+        [] => String::new(),
+        cores => format!(
+            " on cores {}",
+            cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    format!(
+        "{kind}, {}{pipeline}, {}{cores}, {:?} after {:?} of warm-up",
+        count(plan.connections as u64, "connection"),
+        count(plan.threads as u64, "thread"),
+        plan.duration,
+        plan.warmup
+    )
+}
+
+fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let mut figures = Vec::new();
+    if let Some(still_open) = outcome.still_open {
+        figures.push((
+            "still open",
+            format!("{} of {}", grouped(still_open), grouped(plan.connections as u64)),
+        ));
+    } else {
+        let rate = grouped_figure(outcome.requests_per_second);
+        let elapsed = outcome.elapsed_seconds;
+        figures.push((
+            plan.kind.noun(),
+            format!("{} in {elapsed:.2} s: {rate} per second", grouped(outcome.requests)),
+        ));
+        let transfer = |bytes: u64| {
+            format!(
+                "{:.2} MiB ({:.2} MiB/s)",
+                mebibytes(bytes),
+                mebibytes(bytes) / elapsed.max(1e-9)
+            )
+        };
+        figures.push(("received", transfer(outcome.bytes_received)));
+        figures.push(("sent", transfer(outcome.bytes_sent)));
+        figures.push(("connections", format!("{} opened", grouped(outcome.connections_opened))));
+    }
+    if let Some(deliveries) = &outcome.fan_out {
+        figures.extend(fan_out(deliveries));
+    }
+    figures.push(("errors", outcome.errors.to_string()));
+    for (name, number, meaning) in [
+        (
+            "unanswered",
+            outcome.unanswered,
+            "sent, and without an answer at the end; in the latencies with their age then",
+        ),
+        (
+            "unsent",
+            outcome.unsent,
+            "due, but no connection was free until the end; in the latencies with their age then",
+        ),
+    ] {
+        if number > 0 {
+            figures.push((name, format!("{} ({meaning})", grouped(number))));
+        }
+    }
+    figures
+}
+
+/// What became of what was published; nothing lost is worth a line.
+fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
+    let mut figures = vec![
+        (
+            "published",
+            format!(
+                "{} to {}, warm-up included",
+                count(deliveries.published, "message"),
+                count(deliveries.subscribers, "subscriber")
+            ),
+        ),
+        ("lost", grouped(deliveries.lost)),
+        ("duplicated", grouped(deliveries.duplicated)),
+        ("out of order", grouped(deliveries.out_of_order)),
+    ];
+    if deliveries.stalled > 0 {
+        let stalled = format!("{} that never read", count(deliveries.stalled, "further subscriber"));
+        figures.push(("stalled", stalled));
+    }
+    if let Some(lag) = &deliveries.publisher_lag {
+        let (p50, p99) = (grouped_figure(lag.p50_us), grouped_figure(lag.p99_us));
+        figures.push((
+            "publisher",
+            format!("late by {p50} µs (p50), {p99} µs (p99); in the latencies"),
+        ));
+    }
+    figures
+}
+
+fn percentiles(latency: &LatencySummary) -> String {
+    let mut text = String::new();
+    for (name, microseconds) in [
+        ("p50", latency.p50_us),
+        ("p75", latency.p75_us),
+        ("p90", latency.p90_us),
+        ("p99", latency.p99_us),
+        ("p99.9", latency.p99_9_us),
+        ("p99.99", latency.p99_99_us),
+        ("max", latency.max_us),
+        ("mean", latency.mean_us),
+    ] {
+        writeln!(text, "  latency {name:<7}{:>14} µs", grouped_figure(microseconds)).ok();
+    }
+    text
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
+fn count(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A figure that is not negative, with one decimal.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rates and microseconds are far below 2^64"
+)]
+#[expect(clippy::cast_sign_loss, reason = "the figure is not negative")]
+fn grouped_figure(figure: f64) -> String {
+    let tenths = (figure * 10.0).round() as u64;
+    format!("{}.{}", grouped(tenths / 10), tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::outcome::Errors;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!(grouped_figure(1234.56), "1,234.6");
+        assert_eq!(grouped_figure(0.04), "0.0");
+    }
+
+    #[test]
+    fn result_says_what_was_asked_and_what_came() {
+        let plan = Plan::new(
+            "http://h/p".parse().unwrap(),
+            Kind::OpenLoop {
+                rate: 1000.0,
+                pipeline: 2,
+            },
+        );
+        let outcome = Outcome {
+            elapsed_seconds: 2.0,
+            requests: 2_000,
+            requests_per_second: 1_000.0,
+            warmup_requests: 0,
+            late_requests: 0,
+            unanswered: 0,
+            unsent: 7,
+            errors: Errors {
+                reset: 3,
+                ..Errors::default()
+            },
+            bytes_received: 2 * 1024 * 1024,
+            bytes_sent: 0,
+            connections_opened: 64,
+            latency: None,
+            still_open: None,
+            fan_out: None,
+            interrupted: true,
+        };
+        let text = render(&plan, &outcome);
+        for part in [
+            "GET http://h/p\n",
+            "open loop at 1000 requests/s, 64 connections, 2 requests in flight on each, 1 thread, 10s after 1s of warm-up",
+            "2,000 in 2.00 s: 1,000.0 per second",
+            "2.00 MiB (1.00 MiB/s)",
+            "3 reset",
+            "7 (due,",
+            "interrupted:",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("unanswered"), "{text}");
+    }
+}

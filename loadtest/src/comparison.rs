@@ -1,0 +1,258 @@
+//! A comparison: every contender under every workload it takes part in, interleaved over rounds, one fresh server for each turn.
+//!
+//! What goes wrong in a turn ends that contender's part in that workload and nothing else. Whatever was measured before an
+//! interrupt, or before the time ran out, is kept and recorded.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::contender::Contender;
+use crate::field::Field;
+use crate::interrupt::Interrupt;
+use crate::load::Plan;
+use crate::measurement::{Cores, Subject};
+use crate::record::{Kind, Sample};
+use crate::server::Server;
+use crate::workload::{Timing, Workload};
+
+mod progress;
+pub(crate) mod schedule;
+
+use schedule::{Entry, Turn};
+
+/// System calls are counted in a window as short as this: their number per request settles at once.
+const COUNTING: Timing = Timing {
+    warmup: Duration::from_millis(50),
+    window: Duration::from_millis(250),
+};
+
+/// An open loop is past saturation when the server answers less than this share of the rate; higher rates show nothing new.
+const KEPT_UP: f64 = 0.95;
+
+/// How a comparison is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) cores: Cores,
+    pub(crate) timing: Timing,
+    pub(crate) rounds: u32,
+    pub(crate) is_quick: bool,
+    /// No turn begins after this moment.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) counts_system_calls: bool,
+}
+
+/// A comparison under way.
+#[derive(Debug)]
+pub(crate) struct Comparison<'a> {
+    settings: Settings,
+    workloads: &'a [Workload],
+    field: &'a mut Field,
+    interrupt: &'a Interrupt,
+    samples: Vec<Sample>,
+    remarks: Vec<String>,
+    /// Turns that are no longer taken: a place in `workloads` and one in the field's contenders.
+    given_up: Vec<(usize, usize)>,
+}
+
+/// What came of a comparison.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    pub(crate) samples: Vec<Sample>,
+    /// What a reader should know, in sentences.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// How a turn ended.
+enum Ending {
+    Measured(Vec<Sample>),
+    Interrupted,
+}
+
+impl<'a> Comparison<'a> {
+    pub(crate) fn new(
+        settings: Settings,
+        workloads: &'a [Workload],
+        field: &'a mut Field,
+        interrupt: &'a Interrupt,
+    ) -> Self {
+        Self {
+            settings,
+            workloads,
+            field,
+            interrupt,
+            samples: Vec::new(),
+            remarks: Vec::new(),
+            given_up: Vec::new(),
+        }
+    }
+
+    /// Takes all turns, or as many as time and the user allow.
+    pub(crate) fn run(mut self) -> Findings {
+        let turns = schedule::interleave(&entries(self.field, self.workloads, &self.settings));
+        for (index, turn) in turns.iter().enumerate() {
+            if self.given_up.contains(&(turn.workload, turn.contender)) {
+                continue;
+            }
+            if self
+                .settings
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                let left = turns.len() - index;
+                self.remark(format!(
+                    "the time ran out in round {}: {left} turns were not taken",
+                    turn.round
+                ));
+                break;
+            }
+            let Some(workload) = self.workloads.get(turn.workload) else {
+                continue;
+            };
+            let Some(contender) = self.field.contenders.get(turn.contender).cloned() else {
+                continue;
+            };
+            match self.take(*turn, workload, &contender) {
+                Ok(Ending::Measured(samples)) => {
+                    progress::show(index + 1, turns.len(), &samples, workload.kind());
+                    self.samples.extend(samples);
+                }
+                Ok(Ending::Interrupted) => return self.interrupted(*turn),
+                Err(_) if self.interrupt.is_raised() => return self.interrupted(*turn),
+                Err(error) => self.give_up(*turn, workload, &contender, &error),
+            }
+        }
+        self.into_findings()
+    }
+
+    /// One turn on a fresh server: the timed windows, and in the first round one in which system calls are counted.
+    fn take(&self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
+        let Settings {
+            cores,
+            timing,
+            counts_system_calls,
+            ..
+        } = self.settings;
+        let mut server = Server::start(contender, cores.server, self.interrupt)?;
+        let subject = Subject::new(server.pids()?, cores)?;
+        let mut samples = Vec::new();
+        for (offered_rate, plan) in workload.plans(server.address, cores.load, timing) {
+            let sample = subject.sample(workload.kind(), &plan, self.interrupt);
+            let sample = match sample {
+                Ok(Some(sample)) => sample,
+                Ok(None) => return Ok(Ending::Interrupted),
+                Err(error) => {
+                    // A server that died says why.
+                    server.check_running()?;
+                    return Err(error);
+                }
+            };
+            let keeps_up = offered_rate.is_none_or(|rate| sample.requests_per_second >= rate * KEPT_UP);
+            samples.push(Sample {
+                workload: workload.name.clone(),
+                contender: contender.name.clone(),
+                round: turn.round,
+                offered_rate,
+                ..sample
+            });
+            if !keeps_up {
+                break;
+            }
+        }
+        if counts_system_calls && turn.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep) {
+            let counted = self.count_system_calls(&subject, &server, workload);
+            let Some(calls) = counted.context("system calls were not counted")? else {
+                return Ok(Ending::Interrupted);
+            };
+            for sample in &mut samples {
+                sample.system_calls_per_request = Some(calls);
+            }
+        }
+        server.check_running()?;
+        Ok(Ending::Measured(samples))
+    }
+
+    fn count_system_calls(&self, subject: &Subject, server: &Server, workload: &Workload) -> Result<Option<f64>> {
+        let plans = workload.plans(server.address, self.settings.cores.load, COUNTING);
+        let (_, plan): &(_, Plan) = plans.first().context("there is no plan")?;
+        subject.count_system_calls(plan, self.interrupt)
+    }
+
+    /// Leaves a contender out of a workload from now on. What it did in earlier rounds stays.
+    fn give_up(&mut self, turn: Turn, workload: &Workload, contender: &Contender, error: &anyhow::Error) {
+        self.given_up.push((turn.workload, turn.contender));
+        let has_samples = self
+            .samples
+            .iter()
+            .any(|sample| sample.workload == workload.name && sample.contender == contender.name);
+        if has_samples {
+            self.remark(format!(
+                "{} under {} ended in round {}: {error:#}",
+                contender.name, workload.name, turn.round
+            ));
+        } else {
+            self.field.leave_out(contender, Some(workload), error);
+        }
+    }
+
+    fn interrupted(mut self, turn: Turn) -> Findings {
+        self.remark(format!("the run was interrupted in round {}", turn.round));
+        self.into_findings()
+    }
+
+    fn remark(&mut self, remark: String) {
+        eprintln!("note: {remark}");
+        self.remarks.push(remark);
+    }
+
+    fn into_findings(self) -> Findings {
+        Findings {
+            samples: self.samples,
+            remarks: self.remarks,
+        }
+    }
+}
+
+/// How long a whole comparison takes, about, if it has so many rounds.
+pub(crate) fn length(field: &Field, workloads: &[Workload], settings: &Settings) -> Duration {
+    (1..=settings.rounds)
+        .map(|round| round_length(field, workloads, settings, round))
+        .sum()
+}
+
+/// How long one round takes, about.
+pub(crate) fn round_length(field: &Field, workloads: &[Workload], settings: &Settings, round: u32) -> Duration {
+    let entries = entries(field, workloads, settings);
+    let lengths = workloads
+        .iter()
+        .zip(&entries)
+        .filter(|(_, entry)| round <= entry.rounds);
+    let lengths = lengths.map(|(workload, entry)| {
+        let counting = if settings.counts_system_calls && round == 1 {
+            COUNTING.warmup + COUNTING.window
+        } else {
+            Duration::ZERO
+        };
+        let turn = schedule::length(workload, settings.timing) + counting;
+        turn * u32::try_from(entry.contenders.len()).unwrap_or(u32::MAX)
+    });
+    lengths.sum()
+}
+
+fn entries(field: &Field, workloads: &[Workload], settings: &Settings) -> Vec<Entry> {
+    let entry = |workload: &Workload| {
+        let takes_part = field
+            .contenders
+            .iter()
+            .map(|contender| field.takes_part(contender, workload));
+        Entry {
+            rounds: workload.rounds(settings.rounds, settings.is_quick),
+            contenders: takes_part
+                .enumerate()
+                .filter(|(_, takes_part)| *takes_part)
+                .map(|(place, _)| place)
+                .collect(),
+        }
+    };
+    workloads.iter().map(entry).collect()
+}

@@ -1,0 +1,116 @@
+//! The order of a comparison: who is measured under what, when.
+//!
+//! Within a round each workload visits all of its contenders before the next workload begins, and each round starts with another
+//! contender, so that what drifts (clock, temperature, neighbours) falls on all alike.
+
+use std::time::Duration;
+
+use crate::workload::{Timing, Workload};
+
+/// What a turn costs besides its windows: starting the server, connecting, and ending both.
+const OVERHEAD: Duration = Duration::from_millis(250);
+
+/// One contender under one workload in one round. The numbers are places in the lists the schedule was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turn {
+    pub(crate) round: u32,
+    pub(crate) workload: usize,
+    pub(crate) contender: usize,
+}
+
+/// Who takes part in a workload, and in how many rounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) rounds: u32,
+    pub(crate) contenders: Vec<usize>,
+}
+
+/// All turns in their order; `entries` has one for each workload.
+pub(crate) fn interleave(entries: &[Entry]) -> Vec<Turn> {
+    let rounds = entries.iter().map(|entry| entry.rounds).max().unwrap_or(0);
+    let mut turns = Vec::new();
+    for round in 1..=rounds {
+        for (workload, entry) in entries.iter().enumerate().filter(|(_, entry)| round <= entry.rounds) {
+            let count = entry.contenders.len();
+            let first = (round as usize - 1) % count.max(1);
+            let in_turn = entry.contenders.iter().cycle().skip(first).take(count);
+            turns.extend(in_turn.map(|contender| Turn {
+                round,
+                workload,
+                contender: *contender,
+            }));
+        }
+    }
+    turns
+}
+
+/// How long one contender's turn under `workload` takes, about.
+pub(crate) fn length(workload: &Workload, timing: Timing) -> Duration {
+    let windows = u32::try_from(workload.window_count()).unwrap_or(u32::MAX);
+    // Opening a connection and making a request on it costs both sides some 100 µs.
+    let connecting = Duration::from_micros(100) * u32::try_from(workload.connections()).unwrap_or(u32::MAX);
+    OVERHEAD + connecting + (timing.warmup + timing.window) * windows
+}
+
+/// The most rounds, 1 to `most`, that fit into `budget` when each takes what `round_length` says of it.
+pub(crate) fn rounds_within(budget: Duration, most: u32, round_length: impl Fn(u32) -> Duration) -> u32 {
+    let mut total = Duration::ZERO;
+    for round in 1..=most {
+        total += round_length(round);
+        if total > budget {
+            return (round - 1).max(1);
+        }
+    }
+    most.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(rounds: u32, contenders: &[usize]) -> Entry {
+        Entry {
+            rounds,
+            contenders: contenders.to_vec(),
+        }
+    }
+
+    fn told(turns: &[Turn]) -> Vec<String> {
+        let tell = |turn: &Turn| {
+            format!(
+                "{}{}{}",
+                turn.round,
+                ["a", "b", "c", "d"][turn.workload],
+                turn.contender
+            )
+        };
+        turns.iter().map(tell).collect()
+    }
+
+    #[test]
+    fn rounds_visit_every_workload_and_start_with_another_contender() {
+        let turns = interleave(&[entry(3, &[0, 1, 2]), entry(3, &[2, 5])]);
+        assert_eq!(
+            told(&turns),
+            [
+                "1a0", "1a1", "1a2", "1b2", "1b5", "2a1", "2a2", "2a0", "2b5", "2b2", "3a2", "3a0", "3a1", "3b2", "3b5"
+            ]
+        );
+    }
+
+    #[test]
+    fn workload_with_fewer_rounds_or_nobody_drops_out() {
+        let turns = interleave(&[entry(1, &[0]), entry(2, &[]), entry(2, &[1]), entry(0, &[1])]);
+        assert_eq!(told(&turns), ["1a0", "1c1", "2c1"]);
+        assert!(interleave(&[]).is_empty());
+    }
+
+    #[test]
+    fn rounds_fill_the_budget_and_are_never_none() {
+        let minute = Duration::from_secs(60);
+        let first_is_long = |round| if round == 1 { minute * 3 } else { minute };
+        for (minutes, rounds) in [(1, 1), (3, 1), (4, 2), (5, 3), (60, 3)] {
+            assert_eq!(rounds_within(minute * minutes, 3, first_is_long), rounds, "{minutes}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a contender needs that the judge does not build: a program, or a module of Python's.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+
+/// Folders that hold servers but are not in everybody's `PATH`.
+const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// Something to be found, and how to come by it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Requirement {
+    #[serde(flatten)]
+    what: What,
+    /// How to install it.
+    hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum What {
+    Program(String),
+    PythonModule(String),
+}
+
+impl Requirement {
+    /// Fails, with the hint, if it is not there.
+    pub(super) fn check(&self) -> Result<()> {
+        let hint = &self.hint;
+        match &self.what {
+            What::Program(program) => ensure!(is_installed(program), "`{program}` is not installed ({hint})"),
+            What::PythonModule(module) => {
+                ensure!(is_installed("python3"), "`python3` is not installed ({hint})");
+                ensure!(imports(module), "Python has no module `{module}` ({hint})");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(SERVER_FOLDERS.map(|folder| Path::new(folder).to_owned()))
+        .any(|folder| folder.join(program).is_file())
+}
+
+fn imports(module: &str) -> bool {
+    let mut python = Command::new("python3");
+    python.args([
+        "-c",
+        "import importlib, sys; importlib.import_module(sys.argv[1])",
+        module,
+    ]);
+    python.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requirement(form: &str) -> Requirement {
+        toml::from_str(form).unwrap()
+    }
+
+    #[test]
+    fn what_is_there_is_found_and_what_is_not_comes_with_the_hint() {
+        requirement("program = 'sh'\nhint = 'buy a computer'").check().unwrap();
+        let error = requirement("program = 'no-such-server'\nhint = 'apt-get install it'")
+            .check()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`no-such-server` is not installed (apt-get install it)"
+        );
+        let error = requirement("python-module = 'no_such_module'\nhint = 'pip install it'")
+            .check()
+            .unwrap_err();
+        assert!(error.to_string().ends_with("(pip install it)"), "{error}");
+    }
+
+    #[test]
+    fn form_says_one_thing_and_how_to_install_it() {
+        for (form, mistake) in [
+            ("program = 'sh'", "hint"),
+            ("hint = 'x'", "no variant"),
+            ("program = 'a'\npython-module = 'b'\nhint = 'x'", "python-module"),
+            ("ruby-gem = 'puma'\nhint = 'x'", "no variant"),
+        ] {
+            let error = toml::from_str::<Requirement>(form).unwrap_err().to_string();
+            assert!(error.contains(mistake), "{form}: {error}");
+        }
+    }
+}

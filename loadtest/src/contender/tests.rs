@@ -1,0 +1,199 @@
+//! Forms read whole and refused, and the commands they make.
+
+use super::*;
+
+const FORM: &str = r#"
+    name = "quick"
+    version = "1.2.3"
+    note = "as documented"
+    directory = "."
+    [build]
+    command = ["cargo", "build"]
+    hint = "install cargo"
+    [start]
+    command = ["target/quick", "--listen={listen}"]
+    arguments = ["--sleep"]
+    [ready]
+    path = "/up"
+    [[variants]]
+    name = "quick-spin"
+    note = "spinning"
+    arguments = ["--spin", "50us"]
+"#;
+
+const INSTALLED: &str = r#"
+    name = "found"
+    version_command = ["sh", "-c", "echo found/4.5"]
+    note = "as packaged"
+    directory = "."
+    serves = ["websocket-echo"]
+    [[requires]]
+    program = "no-such-server"
+    hint = "apt-get install it"
+    [start]
+    command = ["sh", "{scratch}/found.conf"]
+    [ready]
+    path = "/up"
+    [stop]
+    signal = "TERM"
+    [[files]]
+    name = "found.conf"
+    content = "listen {listen}; keep {scratch};"
+"#;
+
+fn contenders(form: &str) -> Result<Vec<Contender>> {
+    toml::from_str::<Form>(form)?.into_contenders(Path::new("contenders/quick"))
+}
+
+fn only(form: &str) -> Contender {
+    contenders(form).unwrap().remove(0)
+}
+
+fn words(command: &Command) -> Vec<String> {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn variants_are_contenders_with_arguments_of_their_own() {
+    let contenders = contenders(FORM).unwrap();
+    let [main, variant] = contenders.as_slice() else {
+        panic!("{contenders:?}")
+    };
+    assert_eq!(variant.name, "quick-spin");
+    assert_eq!(variant.note, "spinning");
+    assert_eq!(variant.version, main.version);
+    assert_eq!(variant.build_key(), main.build_key());
+    assert_eq!(main.command, ["target/quick", "--listen={listen}", "--sleep"]);
+    assert_eq!(variant.command, ["target/quick", "--listen={listen}", "--spin", "50us"]);
+}
+
+#[test]
+fn start_command_names_the_address_the_core_and_the_scratch_folder() {
+    let address = "127.0.0.1:8888".parse().unwrap();
+    let pinned = only(FORM).start_command(address, 3, Path::new("/tmp/own"));
+    assert_eq!(
+        words(&pinned),
+        [
+            "taskset",
+            "-c",
+            "3",
+            "target/quick",
+            "--listen=127.0.0.1:8888",
+            "--sleep"
+        ]
+    );
+    assert_eq!(pinned.get_current_dir(), Some(Path::new("contenders/quick/.")));
+    let found = only(INSTALLED);
+    let pinned = found.start_command(address, 0, Path::new("/tmp/own"));
+    assert_eq!(words(&pinned), ["taskset", "-c", "0", "sh", "/tmp/own/found.conf"]);
+    let content = fill_in(&found.files[0].content, address, Path::new("/tmp/own"));
+    assert_eq!(content, "listen 127.0.0.1:8888; keep /tmp/own;");
+}
+
+#[test]
+fn contender_serves_http_unless_it_says_otherwise() {
+    let [built, found] = [only(FORM), only(INSTALLED)];
+    assert!(built.serves(Service::Http) && !built.serves(Service::WebsocketEcho));
+    assert!(found.serves(Service::WebsocketEcho) && !found.serves(Service::Http));
+    assert_eq!([built.stop, found.stop], [Stop::Kill, Stop::Term]);
+}
+
+#[test]
+fn what_is_missing_is_said_with_the_way_to_get_it() {
+    let error = only(FORM).check_built().unwrap_err();
+    assert_eq!(error.to_string(), "target/quick has not been built");
+    only(FORM).check_requirements().unwrap();
+    let found = only(INSTALLED);
+    found.check_built().unwrap();
+    found.build(&Interrupt::default()).unwrap();
+    let error = found.check_requirements().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`no-such-server` is not installed (apt-get install it)"
+    );
+}
+
+#[test]
+fn participant_has_the_version_of_what_is_installed() {
+    let mut found = only(INSTALLED);
+    found.directory = PathBuf::from(".");
+    let participant = found.participant();
+    assert_eq!(
+        (participant.name.as_str(), participant.version.as_str()),
+        ("found", "4.5")
+    );
+    assert!(participant.build_command.is_empty());
+    let built = only(FORM).participant();
+    assert_eq!(built.version, "1.2.3");
+    assert_eq!(built.build_command, ["cargo", "build"]);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (form, from, to, mistake) in [
+        (FORM, "--listen={listen}", "--listen=:80", "{listen}"),
+        (FORM, "[\"cargo\", \"build\"]", "[]", "build command is empty"),
+        (FORM, "hint =", "hnit =", "hnit"),
+        (FORM, "[ready]", "[raedy]", "raedy"),
+        (FORM, "note = \"as", "colour = \"red\"\nnote = \"as", "colour"),
+        (INSTALLED, "websocket-echo", "gopher", "gopher"),
+        (INSTALLED, "[\"websocket-echo\"]", "[]", "it serves nothing"),
+        (INSTALLED, "TERM", "HUP", "HUP"),
+        (
+            INSTALLED,
+            "\"found.conf\"",
+            "\"../found.conf\"",
+            "not the name of a file",
+        ),
+        (
+            INSTALLED,
+            "{scratch}/found.conf",
+            "found.conf",
+            "nobody finds the files",
+        ),
+    ] {
+        let error = contenders(&form.replacen(from, to, 1)).unwrap_err();
+        assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
+    }
+}
+
+/// A contender's declared version is the one its lock file builds.
+#[test]
+fn committed_versions_are_the_locked_ones() {
+    #[derive(Deserialize)]
+    struct Lock {
+        package: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        version: String,
+    }
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).join("contenders");
+    let mut compared = 0;
+    for folder in std::fs::read_dir(folders).unwrap() {
+        let folder = folder.unwrap().path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let form: Form = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml")).unwrap()).unwrap();
+        let Some(package) = form.package else { continue };
+        let lock = folder.join(&form.directory).join("Cargo.lock");
+        let lock: Lock = toml::from_str(&std::fs::read_to_string(lock).unwrap()).unwrap();
+        let locked = lock.package.iter().filter(|locked| locked.name == package);
+        let versions: Vec<&str> = locked.map(|locked| locked.version.as_str()).collect();
+        assert!(
+            form.version
+                .as_deref()
+                .is_some_and(|version| versions.contains(&version)),
+            "{}: {:?} is not among {versions:?}",
+            form.name,
+            form.version
+        );
+        compared += 1;
+    }
+    assert!(compared > 0);
+}

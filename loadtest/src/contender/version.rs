@@ -1,0 +1,86 @@
+//! A contender's version: written down where the judge builds it from a lock file, asked of the program where it was found installed.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+/// Where the version is known from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Version {
+    Declared(String),
+    /// Printed by this command, among other words.
+    Asked(Vec<String>),
+}
+
+impl Version {
+    pub(super) fn of(declared: Option<String>, command: Option<Vec<String>>) -> Result<Self> {
+        match (declared, command) {
+            (Some(version), None) => Ok(Self::Declared(version)),
+            (None, Some(command)) if !command.is_empty() => Ok(Self::Asked(command)),
+            (None, Some(_)) => bail!("version_command is empty"),
+            _ => bail!("either version or version_command is needed, and not both"),
+        }
+    }
+
+    /// The version; a program that does not tell has the version `unknown`.
+    pub(super) fn resolve(&self, directory: &Path) -> String {
+        match self {
+            Self::Declared(version) => version.clone(),
+            Self::Asked(command) => ask(command, directory).unwrap_or_else(|| "unknown".to_owned()),
+        }
+    }
+}
+
+fn ask(command: &[String], directory: &Path) -> Option<String> {
+    let (program, arguments) = command.split_first()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    number_in(&String::from_utf8_lossy(&said)).map(str::to_owned)
+}
+
+/// The first thing in `text` that looks like a version: digits with a dot among them.
+fn number_in(text: &str) -> Option<&str> {
+    text.split(|character: char| !character.is_ascii_digit() && character != '.')
+        .map(|piece| piece.trim_matches('.'))
+        .find(|piece| piece.contains('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_is_found_among_other_words() {
+        assert_eq!(number_in("nginx version: nginx/1.22.1\n"), Some("1.22.1"));
+        assert_eq!(number_in("6.6.1"), Some("6.6.1"));
+        assert_eq!(number_in("on 2 cores. Version v0.9-beta"), Some("0.9"));
+        assert_eq!(number_in("no number at all. None"), None);
+    }
+
+    #[test]
+    fn program_is_asked_on_either_stream() {
+        let asked = |script: &str| {
+            let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+            Version::of(None, Some(command)).unwrap().resolve(Path::new("."))
+        };
+        assert_eq!(asked("echo server/1.2.3 >&2"), "1.2.3");
+        assert_eq!(asked("exit 1"), "unknown");
+    }
+
+    #[test]
+    fn version_is_said_once() {
+        for (declared, command, mistake) in [
+            (None, None, "either version or version_command"),
+            (Some("1".to_owned()), Some(vec!["x".to_owned()]), "not both"),
+            (None, Some(Vec::new()), "version_command is empty"),
+        ] {
+            let error = Version::of(declared, command).unwrap_err().to_string();
+            assert!(error.contains(mistake), "{error}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The field: contenders that can be started and answer rightly, and those that take no part, each with its reason.
+
+use anyhow::{Result, bail};
+
+use crate::contender::Contender;
+use crate::interrupt::Interrupt;
+use crate::measurement::Cores;
+use crate::record::Absentee;
+use crate::server::Server;
+use crate::verification;
+use crate::workload::Workload;
+
+/// Who takes part in what. A contender that is missing never ends a run: it is left out, and the record says why.
+#[derive(Debug, Default)]
+pub(crate) struct Field {
+    pub(crate) contenders: Vec<Contender>,
+    pub(crate) skipped: Vec<Absentee>,
+}
+
+impl Field {
+    /// Builds what has to be built, one program at a time, and leaves out who lacks something. Contenders that have no part in any
+    /// of the workloads are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is left, or the user interrupted.
+    pub(crate) fn prepare(
+        contenders: Vec<Contender>,
+        workloads: &[Workload],
+        is_built: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let mut field = Self::default();
+        let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
+        for contender in contenders.into_iter().filter(has_part) {
+            interrupt.check()?;
+            // Variants are one program.
+            let is_shared = field
+                .contenders
+                .iter()
+                .any(|other| other.build_key() == contender.build_key());
+            let outcome = contender.check_requirements().and_then(|()| {
+                if !is_built && !is_shared && contender.needs_build() {
+                    eprintln!("building {}", contender.name);
+                    contender.build(interrupt)?;
+                }
+                contender.check_built()
+            });
+            match outcome {
+                Ok(()) => field.contenders.push(contender),
+                Err(error) => {
+                    interrupt.check()?;
+                    field.leave_out(&contender, None, &error);
+                }
+            }
+        }
+        field.check_not_empty()?;
+        Ok(field)
+    }
+
+    /// Starts everybody once and checks their answers to the workloads they take part in. Who does not start is left out of the
+    /// run, and who answers wrongly is left out of that workload.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is left, or the user interrupted.
+    pub(crate) fn verify(&mut self, workloads: &[Workload], cores: Cores, interrupt: &Interrupt) -> Result<()> {
+        for contender in std::mem::take(&mut self.contenders) {
+            interrupt.check()?;
+            let mut server = match Server::start(&contender, cores.server, interrupt) {
+                Ok(server) => server,
+                Err(error) => {
+                    interrupt.check()?;
+                    self.leave_out(&contender, None, &error);
+                    continue;
+                }
+            };
+            let mut right = 0;
+            for workload in workloads.iter().filter(|workload| contender.serves(workload.service())) {
+                let verdict = verification::verify(server.address, workload, cores.load, interrupt);
+                match verdict.and_then(|()| server.check_running()) {
+                    Ok(()) => right += 1,
+                    Err(error) => {
+                        interrupt.check()?;
+                        self.leave_out(&contender, Some(workload), &error);
+                    }
+                }
+            }
+            eprintln!("verified {}, {right} workloads", contender.name);
+            self.contenders.push(contender);
+        }
+        self.check_not_empty()
+    }
+
+    /// Whether `contender` is to be measured under `workload`.
+    pub(crate) fn takes_part(&self, contender: &Contender, workload: &Workload) -> bool {
+        contender.serves(workload.service())
+            && !self
+                .skipped
+                .iter()
+                .any(|absentee| absentee.name == contender.name && absentee.workload.as_ref() == Some(&workload.name))
+    }
+
+    /// Takes note that `contender` does not take part, in this workload or at all, and tells the user.
+    pub(crate) fn leave_out(&mut self, contender: &Contender, workload: Option<&Workload>, error: &anyhow::Error) {
+        let reason = format!("{error:#}");
+        match workload {
+            None => eprintln!("skipping {}: {reason}", contender.name),
+            Some(workload) => eprintln!("skipping {} under {}: {reason}", contender.name, workload.name),
+        }
+        self.skipped.push(Absentee {
+            name: contender.name.clone(),
+            workload: workload.map(|workload| workload.name.clone()),
+            reason,
+            hint: contender.hint.clone().filter(|_| workload.is_none()),
+        });
+    }
+
+    fn check_not_empty(&self) -> Result<()> {
+        if self.contenders.is_empty() {
+            bail!("no contender is left to run");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! One connection: its socket, its conversation, and what the socket would not take yet.
+//!
+//! Invariant: a connection that failed has no socket and nothing in flight, and waits for the next tick before it is opened again, so
+//! that a server in trouble is not asked as fast as the machine can.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use rustix::event::epoll::EventFlags;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+
+use super::clock::Nanos;
+use super::conversation::{Conversation, Ending, Flow, Turn};
+use super::desk::Desk;
+use super::outcome::Failure;
+use super::pacing::Pacing;
+
+/// Connections made from one loopback address. An address has about 28,000 ports to give, and the search for a free one gets longer.
+const CONNECTIONS_PER_SOURCE: usize = 10_000;
+
+/// Reads that fill the buffer in one turn: a megabyte, after which others have theirs.
+const READS_MAX: usize = 16;
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// No socket; opened at the next tick, if the run needs it.
+    Closed,
+    Connecting,
+    Open,
+    /// Its work is done and the server closes it; whoever closes first is left with the port in TIME-WAIT (RFC 9293 section 3.6).
+    Leaving,
+}
+
+/// What the worker does with a connection after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Nothing,
+    /// The server closed it in good order: open it again at once.
+    Reopen,
+    /// There is more to read than one turn takes; nothing will say so again.
+    Resume,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection<C> {
+    /// Its number among all that the run holds.
+    index: usize,
+    key: u64,
+    pub(crate) state: State,
+    socket: Option<OwnedFd>,
+    pub(crate) conversation: C,
+    unsent: Vec<u8>,
+    /// When it began to connect, or to leave.
+    since: Nanos,
+    /// Whether it is in the worker's queue of connections with room.
+    pub(crate) is_queued: bool,
+}
+
+impl<C: Conversation> Connection<C> {
+    pub(crate) fn new(index: usize, desk: &mut Desk<C::Shared>) -> Self {
+        Self {
+            index,
+            key: 0,
+            state: State::Closed,
+            socket: None,
+            conversation: C::begin(index, &mut desk.shared),
+            unsent: Vec::new(),
+            since: 0,
+            is_queued: false,
+        }
+    }
+
+    /// What epoll calls it; events under any other key are for a socket it had before.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Begins to connect; events for it come under `key`. What goes wrong at once is counted, and returned for who must know.
+    pub(crate) fn connect(&mut self, key: u64, desk: &mut Desk<C::Shared>) -> Result<(), Errno> {
+        self.conversation = C::begin(self.index, &mut desk.shared);
+        self.key = key;
+        self.since = desk.clock.now();
+        let begun = begin_to_connect(self.index, desk.address).and_then(|socket| {
+            desk.watch(&socket, key)?;
+            Ok(socket)
+        });
+        match begun {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.state = State::Connecting;
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(Failure::Connect, desk);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes its turn after an event.
+    #[inline]
+    pub(crate) fn turn(&mut self, ready: EventFlags, desk: &mut Desk<C::Shared>) -> Next {
+        let turned = match self.state {
+            State::Closed => return Next::Nothing,
+            State::Connecting => self.finish_connecting(desk),
+            State::Leaving => self.discard(desk),
+            State::Open => {
+                if ready.contains(EventFlags::OUT) && !self.unsent.is_empty() {
+                    self.flush(desk)
+                } else {
+                    Ok(Next::Nothing)
+                }
+            }
+        };
+        let is_readable = ready.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        let turned = match turned {
+            Ok(Next::Nothing) if self.state == State::Open && is_readable => self.receive(ready, desk),
+            turned => turned,
+        };
+        turned.unwrap_or_else(|failure| {
+            self.fail(failure, desk);
+            Next::Nothing
+        })
+    }
+
+    /// How many requests it takes now.
+    #[inline]
+    pub(crate) fn room(&self) -> usize {
+        if self.state == State::Open {
+            self.conversation.room()
+        } else {
+            0
+        }
+    }
+
+    /// Sends the first requests of a connection that was opened before the load began.
+    pub(crate) fn start(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) {
+        if self.state != State::Open {
+            return;
+        }
+        self.greet(now, desk);
+        if let Err(failure) = self.send(now, desk) {
+            self.fail(failure, desk);
+        }
+    }
+
+    /// Sends `count` requests whose latency counts from `since`.
+    #[inline]
+    pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, desk: &mut Desk<C::Shared>) {
+        self.conversation.ask(count, since, &mut desk.turn(now));
+        if let Err(failure) = self.send(now, desk) {
+            self.fail(failure, desk);
+        }
+    }
+
+    /// Whether the end of the run waits for it.
+    pub(crate) fn is_busy(&self, pacing: Pacing) -> bool {
+        self.conversation.in_flight() > 0 || (pacing == Pacing::Churn && self.state == State::Connecting)
+    }
+
+    /// Counts what is without an answer when the run ends at `now`.
+    pub(crate) fn give_up(&self, now: Nanos, desk: &mut Desk<C::Shared>) {
+        self.conversation
+            .each_in_flight(&mut |since| desk.tally.unanswered(since, now));
+        if desk.pacing == Pacing::Churn && self.state == State::Connecting {
+            desk.tally.unanswered(self.since, now);
+        }
+    }
+
+    /// Looks for what takes too long, at `now`. Returns whether it may be opened again.
+    pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, desk: &mut Desk<C::Shared>) -> bool {
+        let is_late = |since: Nanos| now.saturating_sub(since) > timeout;
+        match self.state {
+            State::Closed => return true,
+            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, desk),
+            State::Open if self.conversation.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, desk),
+            State::Open if !self.conversation.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, desk),
+            // The answer was right and all of it came; that the server forgets to close is no failure of it.
+            State::Leaving => {
+                self.close();
+                return true;
+            }
+            State::Connecting | State::Open => {}
+        }
+        false
+    }
+
+    fn finish_connecting(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+        let Some(socket) = &self.socket else {
+            return Ok(Next::Nothing);
+        };
+        match sockopt::socket_error(socket) {
+            Ok(Ok(())) => {}
+            Ok(Err(Errno::TIMEDOUT)) => return Err(Failure::Timeout),
+            Ok(Err(_)) | Err(_) => return Err(Failure::Connect),
+        }
+        self.state = State::Open;
+        desk.tally.connections_opened += 1;
+        let now = desk.clock.now();
+        self.conversation.open(&mut desk.turn(now));
+        self.greet(now, desk);
+        self.send(now, desk)?;
+        Ok(Next::Nothing)
+    }
+
+    /// Appends the requests that a connection which has just opened, or begins its work, sends without a schedule.
+    fn greet(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) {
+        let (is_due, since) = match desk.pacing {
+            Pacing::Closed | Pacing::Hold => (desk.is_sending, now),
+            // A connection is only begun while requests may be sent, so its request may be, too.
+            Pacing::Churn => (true, self.since),
+            Pacing::Open(_) => return,
+        };
+        if is_due {
+            self.fill(since, now, desk);
+        }
+    }
+
+    /// Appends as many requests as there is room for.
+    #[inline]
+    fn fill(&mut self, since: Nanos, now: Nanos, desk: &mut Desk<C::Shared>) {
+        let room = self.conversation.room();
+        if room > 0 {
+            self.conversation.ask(room, since, &mut desk.turn(now));
+        }
+    }
+
+    /// Reads until the socket is empty, or the turn is over. A read that does not fill the buffer emptied it, unless the peer has also
+    /// closed.
+    #[inline]
+    fn receive(&mut self, ready: EventFlags, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+        let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        for _ in 0..READS_MAX {
+            let Some(socket) = &self.socket else {
+                return Ok(Next::Nothing);
+            };
+            let received = match net::recv(socket, &mut *desk.input, RecvFlags::empty()) {
+                Ok((received, _)) => received,
+                Err(Errno::AGAIN) => return Ok(Next::Nothing),
+                Err(Errno::INTR) => continue,
+                Err(_) => return Err(Failure::Reset),
+            };
+            let now = desk.clock.now();
+            if received == 0 {
+                let ending = self.conversation.end(&mut desk.turn(now))?;
+                self.close();
+                return Ok(if ending == Ending::Served {
+                    Next::Reopen
+                } else {
+                    Next::Nothing
+                });
+            }
+            desk.tally.received(received, now);
+            let flow = self.take(received, now, desk)?;
+            if flow == Flow::Close {
+                self.state = State::Leaving;
+                self.since = now;
+                return self.discard(desk);
+            }
+            if desk.pacing == Pacing::Closed && desk.is_sending {
+                self.fill(now, now, desk);
+            }
+            self.send(now, desk)?;
+            if received < desk.input.len() && !is_closing {
+                return Ok(Next::Nothing);
+            }
+        }
+        Ok(Next::Resume)
+    }
+
+    /// Gives the conversation the first `received` bytes of the input buffer.
+    #[inline]
+    fn take(&mut self, received: usize, now: Nanos, desk: &mut Desk<C::Shared>) -> Result<Flow, Failure> {
+        let Desk {
+            input,
+            shared,
+            output,
+            tally,
+            ..
+        } = desk;
+        let mut turn = Turn {
+            shared,
+            now,
+            out: output,
+            tally,
+        };
+        self.conversation
+            .receive(input.get(..received).unwrap_or_default(), &mut turn)
+    }
+
+    /// Waits for the server to close a connection whose work is done.
+    fn discard(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+        loop {
+            let Some(socket) = &self.socket else {
+                return Ok(Next::Nothing);
+            };
+            match net::recv(socket, &mut *desk.input, RecvFlags::empty()) {
+                Ok((0, _)) => break,
+                Ok(_) => return Err(Failure::Malformed),
+                Err(Errno::AGAIN) => return Ok(Next::Nothing),
+                Err(Errno::INTR) => {}
+                // It is gone, one way or the other, and owed nothing.
+                Err(_) => break,
+            }
+        }
+        self.close();
+        Ok(Next::Reopen)
+    }
+
+    /// Sends the output buffer, behind what waits already, and keeps what the socket does not take.
+    #[inline]
+    fn send(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) -> Result<(), Failure> {
+        if desk.output.is_empty() {
+            return Ok(());
+        }
+        if !self.unsent.is_empty() {
+            self.unsent.append(&mut desk.output);
+            return Ok(());
+        }
+        let sent = self.send_some(&desk.output)?;
+        desk.tally.sent(sent, now);
+        if sent < desk.output.len() {
+            self.unsent.extend(desk.output.iter().skip(sent));
+        }
+        desk.output.clear();
+        Ok(())
+    }
+
+    fn flush(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+        let sent = self.send_some(&self.unsent)?;
+        desk.tally.sent(sent, desk.clock.now());
+        self.unsent.drain(..sent);
+        Ok(Next::Nothing)
+    }
+
+    #[inline]
+    fn send_some(&self, bytes: &[u8]) -> Result<usize, Failure> {
+        let Some(socket) = &self.socket else { return Ok(0) };
+        match net::send(socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => Ok(sent),
+            Err(Errno::AGAIN) => Ok(0),
+            Err(_) => Err(Failure::Reset),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, desk: &mut Desk<C::Shared>) {
+        desk.output.clear();
+        desk.tally
+            .failed(failure, (self.conversation.in_flight() as u64).max(1));
+        self.conversation = C::begin(self.index, &mut desk.shared);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.socket = None;
+        self.unsent.clear();
+        self.state = State::Closed;
+    }
+}
+
+fn begin_to_connect(index: usize, address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(source) = source(index, address) {
+        net::bind(&socket, &SocketAddr::new(source, 0))?;
+    }
+    match net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+/// The address that connection `index` comes from, if one does not have ports enough: 127.0.1.1, 127.0.1.2 and so on.
+pub(crate) fn source(index: usize, address: SocketAddr) -> Option<IpAddr> {
+    let group = u32::try_from(index / CONNECTIONS_PER_SOURCE).ok()?;
+    if group == 0 || !matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
+        return None;
+    }
+    let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
+    Some(IpAddr::V4(Ipv4Addr::from(first + group - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_sources_move_on_before_their_ports_run_out() {
+        let loopback: SocketAddr = "127.0.0.1:80".parse().unwrap();
+        assert_eq!(source(CONNECTIONS_PER_SOURCE - 1, loopback), None);
+        let of = |index| source(index, loopback).unwrap().to_string();
+        assert_eq!(of(CONNECTIONS_PER_SOURCE), "127.0.1.1");
+        assert_eq!(of(CONNECTIONS_PER_SOURCE * 255 + 1), "127.0.1.255");
+        assert_eq!(of(CONNECTIONS_PER_SOURCE * 256), "127.0.2.0");
+        assert_eq!(source(1_000_000, "192.0.2.1:80".parse().unwrap()), None);
+        assert_eq!(source(1_000_000, "[::1]:80".parse().unwrap()), None);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the connections of one thread have in common: readiness, buffers, counts, and the rules of the run.
+
+use anyhow::{Context, Result};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use std::net::SocketAddr;
+
+use super::clock::{Clock, Nanos};
+use super::conversation::Turn;
+use super::pacing::Pacing;
+use super::tally::Tally;
+
+/// Bytes taken by one recv(2): what a socket has pending under pipelining, and small enough to stay in the second-level cache.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Borrowed by each connection for its turn, so that an idle one owns no buffer.
+#[derive(Debug)]
+pub(crate) struct Desk<Shared> {
+    epoll: OwnedFd,
+    pub(crate) clock: Clock,
+    pub(crate) address: SocketAddr,
+    pub(crate) pacing: Pacing,
+    pub(crate) tally: Tally,
+    pub(crate) shared: Shared,
+    /// Whether requests may be sent: between the start of the load and the end of the window.
+    pub(crate) is_sending: bool,
+    pub(crate) input: Box<[u8]>,
+    pub(crate) output: Vec<u8>,
+}
+
+impl<Shared> Desk<Shared> {
+    pub(crate) fn new(address: SocketAddr, pacing: Pacing, clock: Clock, shared: Shared) -> Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?,
+            clock,
+            address,
+            pacing,
+            tally: Tally::new(),
+            shared,
+            is_sending: false,
+            input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
+            output: Vec::new(),
+        })
+    }
+
+    pub(crate) fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
+    /// Watches a descriptor for its whole life: edge-triggered, so that nothing is ever changed about it.
+    pub(crate) fn watch(&self, descriptor: impl AsFd, key: u64) -> rustix::io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, descriptor, EventData::new_u64(key), flags)
+    }
+
+    /// The means of one call to a conversation, for an event at `now`.
+    #[inline]
+    pub(crate) fn turn(&mut self, now: Nanos) -> Turn<'_, Shared> {
+        Turn {
+            shared: &mut self.shared,
+            now,
+            out: &mut self.output,
+            tally: &mut self.tally,
+        }
+    }
+}

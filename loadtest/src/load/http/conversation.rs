@@ -1,0 +1,132 @@
+//! A connection that asks the same request again and again, and judges each answer.
+
+use std::collections::VecDeque;
+
+use super::response::{Answer, Judge, ResponseReader, Step};
+use crate::load::clock::Nanos;
+use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
+use crate::load::outcome::Failure;
+
+/// What the HTTP connections of one thread share.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// One whole request.
+    pub(crate) request: Vec<u8>,
+    pub(crate) judge: Judge,
+    pub(crate) expected_status: u16,
+    /// Requests in flight on one connection at most.
+    pub(crate) pipeline: usize,
+    /// Whether requests ask the server to close after its answer.
+    pub(crate) closes: bool,
+}
+
+/// One connection's requests and answers.
+#[derive(Debug)]
+pub(crate) struct HttpConversation {
+    reader: ResponseReader,
+    /// The requests in flight, oldest first; at most `pipeline`.
+    in_flight: VecDeque<Asked>,
+    /// 0 when the server said that it closes.
+    room_max: usize,
+}
+
+impl HttpConversation {
+    fn judge(&mut self, answer: Answer, turn: &mut Turn<'_, Http>) {
+        let Some(Asked { since, .. }) = self.in_flight.pop_front() else {
+            return;
+        };
+        if answer.status != turn.shared.expected_status {
+            turn.tally.failed(Failure::WrongStatus, 1);
+        } else if answer.is_body_right {
+            turn.tally.answered(since, turn.now);
+        } else {
+            turn.tally.failed(Failure::WrongBody, 1);
+        }
+    }
+}
+
+impl Conversation for HttpConversation {
+    type Shared = Http;
+
+    fn begin(_index: usize, shared: &mut Http) -> Self {
+        Self {
+            reader: ResponseReader::new(),
+            in_flight: VecDeque::new(),
+            room_max: shared.pipeline,
+        }
+    }
+
+    fn open(&mut self, _turn: &mut Turn<'_, Http>) {}
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn room(&self) -> usize {
+        self.room_max.saturating_sub(self.in_flight.len())
+    }
+
+    #[inline]
+    fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Http>) {
+        for _ in 0..count {
+            self.in_flight.push_back(Asked { since, sent: turn.now });
+            turn.out.extend_from_slice(&turn.shared.request);
+        }
+    }
+
+    #[inline]
+    fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_, Http>) -> Result<Flow, Failure> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.in_flight.is_empty() {
+                // Bytes that nobody asked for would be taken for the next answer.
+                return Err(Failure::Malformed);
+            }
+            let step = self.reader.read(rest, &mut turn.shared.judge);
+            let Step::Done { consumed, answer } = step.map_err(|_| Failure::Malformed)? else {
+                break;
+            };
+            rest = rest.get(consumed..).unwrap_or_default();
+            self.judge(answer, turn);
+            if answer.closes || turn.shared.closes {
+                self.room_max = 0;
+                return match (self.in_flight.len(), rest) {
+                    (0, []) => Ok(Flow::Close),
+                    (0, _) => Err(Failure::Malformed),
+                    _ => Err(Failure::ClosedEarly),
+                };
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_, Http>) -> Result<Ending, Failure> {
+        let answer = self.reader.end(&turn.shared.judge).map_err(|_| Failure::ClosedEarly)?;
+        let Some(answer) = answer else {
+            return if self.in_flight.is_empty() {
+                Ok(Ending::Unasked)
+            } else {
+                Err(Failure::ClosedEarly)
+            };
+        };
+        self.judge(answer, turn);
+        if self.in_flight.is_empty() {
+            Ok(Ending::Served)
+        } else {
+            Err(Failure::ClosedEarly)
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.in_flight.front().map(|asked| asked.sent)
+    }
+
+    fn each_in_flight(&self, each: &mut dyn FnMut(Nanos)) {
+        self.in_flight.iter().for_each(|asked| each(asked.since));
+    }
+}

@@ -1,0 +1,54 @@
+//! HTTP/1.1 as a load: requests prepared once, answers judged one by one (RFC 9112).
+
+use anyhow::Result;
+use http::Method;
+
+mod conversation;
+mod preflight;
+mod request;
+mod response;
+
+use conversation::{Http, HttpConversation};
+use response::Judge;
+
+use super::engine::{self, Job};
+use super::outcome::Outcome;
+use super::pacing::Pacing;
+use super::plan::Plan;
+use super::progress::{Phase, Progress};
+use crate::interrupt::Interrupt;
+
+/// Carries out a plan for HTTP, with `pipeline` requests in flight on a connection at most.
+///
+/// # Errors
+///
+/// The server cannot be reached, its first answer is not the right one, or not all connections can be opened.
+pub(crate) fn run(
+    plan: &Plan,
+    pacing: Pacing,
+    pipeline: usize,
+    progress: &mut dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let request = request::encode(plan)?;
+    progress.phase(Phase::Checking);
+    let address = preflight::check(plan, &request, interrupt)?;
+    let job = Job {
+        plan,
+        address,
+        connections: plan.connections,
+        pacing,
+    };
+    let shared = || Http {
+        request: request.clone(),
+        judge: judge(plan),
+        expected_status: plan.expect.status,
+        pipeline,
+        closes: pacing == Pacing::Churn,
+    };
+    engine::run::<HttpConversation>(job, shared, progress, interrupt)
+}
+
+fn judge(plan: &Plan) -> Judge {
+    Judge::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
+}

@@ -1,0 +1,112 @@
+//! The request, written once before the run (RFC 9112 section 3).
+
+use anyhow::{Result, bail};
+use http::{Method, header};
+
+use crate::load::plan::{Kind, Plan};
+
+/// The bytes of the request that `plan` repeats.
+///
+/// # Errors
+///
+/// A field is given that the generator writes itself.
+pub(crate) fn encode(plan: &Plan) -> Result<Vec<u8>> {
+    let request = &plan.request;
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, plan.target.path).into_bytes();
+    let mut field = |name: &str, value: &[u8]| {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    };
+    if !request.headers.iter().any(|(name, _)| name == header::HOST) {
+        field("Host", plan.target.authority.as_bytes());
+    }
+    for (name, value) in &request.headers {
+        if matches!(
+            *name,
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION
+        ) {
+            bail!("`{name}` is written by the generator and cannot be given as a header");
+        }
+        field(name.as_str(), value.as_bytes());
+    }
+    if plan.kind == Kind::Churn {
+        field("Connection", b"close");
+    }
+    // RFC 9110 section 8.6: a request whose method anticipates content says so even when there is none.
+    if !request.body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+        field("Content-Length", request.body.len().to_string().as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&request.body);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::load::plan::Request;
+
+    fn encoded(method: Method, headers: &[(&'static str, &'static str)], body: &str, kind: Kind) -> Result<String> {
+        let mut plan = Plan::new("http://localhost:8888/a?b".parse().unwrap(), kind);
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        plan.request = Request {
+            method,
+            headers: headers.iter().map(header).collect(),
+            body: body.as_bytes().to_vec(),
+        };
+        encode(&plan).map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn request_is_written_whole() {
+        let closed = Kind::ClosedLoop { pipeline: 1 };
+        for (method, headers, body, kind, expected) in [
+            (
+                Method::GET,
+                &[][..],
+                "",
+                closed.clone(),
+                "GET /a?b HTTP/1.1\r\nHost: localhost:8888\r\n\r\n",
+            ),
+            (
+                Method::GET,
+                &[("host", "else"), ("x-a", "1")],
+                "",
+                Kind::Churn,
+                "GET /a?b HTTP/1.1\r\nhost: else\r\nx-a: 1\r\nConnection: close\r\n\r\n",
+            ),
+            (
+                Method::POST,
+                &[],
+                "",
+                closed.clone(),
+                "POST /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 0\r\n\r\n",
+            ),
+            (
+                Method::DELETE,
+                &[],
+                "body",
+                closed,
+                "DELETE /a?b HTTP/1.1\r\nHost: localhost:8888\r\nContent-Length: 4\r\n\r\nbody",
+            ),
+        ] {
+            assert_eq!(encoded(method, headers, body, kind).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn framing_cannot_be_given() {
+        for name in ["content-length", "transfer-encoding", "connection"] {
+            let error = encoded(Method::GET, &[(name, "1")], "", Kind::Hold)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! Answers taken apart as their bytes come: status, framing, and whether the content is the one expected (RFC 9112 section 6).
+//!
+//! Servers repeat themselves: a head is compared with the one before, and parsed only when it differs (once a second, because of
+//! `Date`). Equal bytes mean the same thing, so nothing wrong gets past. Content is compared in place and never kept. Invariant: what a
+//! reader keeps is one unfinished head or chunk line, at most `HEAD_BYTES_MAX` bytes and what one read brought.
+
+use httparse::{EMPTY_HEADER, Status};
+
+/// The longest head, chunk line or trailer section that is waited for: four times what common servers write at most.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Field lines in one head.
+const FIELDS_MAX: usize = 128;
+
+/// What the answers of one thread are judged by.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// The whole content, if it is checked.
+    expected_body: Option<Vec<u8>>,
+    /// An answer to HEAD has no content, whatever its fields say.
+    is_head_request: bool,
+    /// The last head that was parsed, and what it meant.
+    known: Vec<u8>,
+    known_head: Head,
+}
+
+/// What a head says.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    status: u16,
+    framing: Framing,
+    closes: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// One whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Whether the content is the one expected; true if none is.
+    pub(crate) is_body_right: bool,
+    /// Whether the server closes the connection after it.
+    pub(crate) closes: bool,
+}
+
+/// How far a reader came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// All bytes were taken and more are needed.
+    More,
+    /// An answer ended after so many of the bytes.
+    Done { consumed: usize, answer: Answer },
+}
+
+/// What is wrong with an answer, in words.
+pub(crate) type Mistake = &'static str;
+
+impl Judge {
+    pub(crate) fn new(expected_body: Option<Vec<u8>>, is_head_request: bool) -> Self {
+        Self {
+            expected_body,
+            is_head_request,
+            known: Vec::new(),
+            known_head: Head {
+                status: 0,
+                framing: Framing::UntilClose,
+                closes: true,
+            },
+        }
+    }
+
+    /// Reads the head that `bytes` begin with; `None` if they end before it does.
+    #[inline]
+    fn head(&mut self, bytes: &[u8]) -> Result<Option<(usize, Head)>, Mistake> {
+        if !self.known.is_empty() && bytes.starts_with(&self.known) {
+            return Ok(Some((self.known.len(), self.known_head)));
+        }
+        let parsed = parse_head(bytes, self.is_head_request)?;
+        if let Some((length, head)) = parsed {
+            self.known.clear();
+            self.known.extend(bytes.iter().take(length));
+            self.known_head = head;
+        }
+        Ok(parsed)
+    }
+
+    /// Whether `part` is what the content has at `position`.
+    #[inline]
+    fn is_expected(&self, position: u64, part: &[u8]) -> bool {
+        let Some(expected) = &self.expected_body else {
+            return true;
+        };
+        let rest = usize::try_from(position)
+            .ok()
+            .and_then(|position| expected.get(position..));
+        rest.is_some_and(|rest| rest.starts_with(part))
+    }
+
+    fn is_expected_length(&self, length: u64) -> bool {
+        self.expected_body
+            .as_ref()
+            .is_none_or(|expected| expected.len() as u64 == length)
+    }
+}
+
+/// Takes the answers of one connection apart.
+#[derive(Debug)]
+pub(crate) struct ResponseReader {
+    state: State,
+    /// An unfinished head or chunk line.
+    partial: Vec<u8>,
+    head: Head,
+    /// Content seen so far, and whether all of it was expected.
+    position: u64,
+    is_body_right: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Head,
+    /// So many bytes of content are left.
+    Content(u64),
+    ChunkSize,
+    /// So many bytes of a chunk are left.
+    Chunk(u64),
+    ChunkEnd,
+    Trailer,
+    UntilClose,
+}
+
+impl ResponseReader {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Head,
+            partial: Vec::new(),
+            head: Head {
+                status: 0,
+                framing: Framing::UntilClose,
+                closes: true,
+            },
+            position: 0,
+            is_body_right: true,
+        }
+    }
+
+    /// Takes `bytes` up to the end of the answer being read.
+    ///
+    /// # Errors
+    ///
+    /// They are not an answer; nothing can be read from the connection any more.
+    #[inline]
+    pub(crate) fn read(&mut self, bytes: &[u8], judge: &mut Judge) -> Result<Step, Mistake> {
+        let mut rest = bytes;
+        loop {
+            if rest.is_empty() {
+                return Ok(Step::More);
+            }
+            let taken = match self.state {
+                State::Head => self.take_head(rest, judge)?,
+                State::Content(left) => {
+                    let taken = self.take_content(rest, left, judge);
+                    self.state = State::Content(left - taken as u64);
+                    taken
+                }
+                State::Chunk(left) => {
+                    let taken = self.take_content(rest, left, judge);
+                    self.state = if taken as u64 == left {
+                        State::ChunkEnd
+                    } else {
+                        State::Chunk(left - taken as u64)
+                    };
+                    taken
+                }
+                State::UntilClose => self.take_content(rest, u64::MAX, judge),
+                State::ChunkSize | State::ChunkEnd | State::Trailer => self.take_line(rest)?,
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+            if self.state == State::Content(0) {
+                let consumed = bytes.len() - rest.len();
+                return Ok(Step::Done {
+                    consumed,
+                    answer: self.finish(judge),
+                });
+            }
+        }
+    }
+
+    /// Takes note that nothing more comes; the answer that only this could end, if one was being read.
+    ///
+    /// # Errors
+    ///
+    /// An answer was cut short.
+    pub(crate) fn end(&mut self, judge: &Judge) -> Result<Option<Answer>, Mistake> {
+        match self.state {
+            State::UntilClose => Ok(Some(self.finish(judge))),
+            State::Head if self.partial.is_empty() => Ok(None),
+            _ => Err("the connection was closed in the middle of an answer"),
+        }
+    }
+
+    fn finish(&mut self, judge: &Judge) -> Answer {
+        let answer = Answer {
+            status: self.head.status,
+            is_body_right: self.is_body_right && judge.is_expected_length(self.position),
+            closes: self.head.closes,
+        };
+        self.state = State::Head;
+        self.position = 0;
+        self.is_body_right = true;
+        answer
+    }
+
+    #[inline]
+    fn take_head(&mut self, bytes: &[u8], judge: &mut Judge) -> Result<usize, Mistake> {
+        let kept = self.partial.len();
+        let read = if kept == 0 {
+            judge.head(bytes)?
+        } else {
+            self.partial.extend_from_slice(bytes);
+            judge.head(&self.partial)?
+        };
+        let Some((length, head)) = read else {
+            if kept == 0 {
+                self.partial.extend_from_slice(bytes);
+            }
+            if self.partial.len() > HEAD_BYTES_MAX {
+                return Err("the head is longer than 64 KiB");
+            }
+            return Ok(bytes.len());
+        };
+        if length > HEAD_BYTES_MAX {
+            return Err("the head is longer than 64 KiB");
+        }
+        self.partial.clear();
+        // An interim answer (RFC 9110 section 15.2) is followed by the real one.
+        if !matches!(head.status, 100 | 102..=199) {
+            self.head = head;
+            self.state = match head.framing {
+                Framing::Length(length) => State::Content(length),
+                Framing::Chunked => State::ChunkSize,
+                Framing::UntilClose => State::UntilClose,
+            };
+        }
+        Ok(length - kept)
+    }
+
+    #[inline]
+    fn take_content(&mut self, bytes: &[u8], left: u64, judge: &Judge) -> usize {
+        let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        let part = bytes.get(..taken).unwrap_or_default();
+        self.is_body_right = self.is_body_right && judge.is_expected(self.position, part);
+        self.position += taken as u64;
+        taken
+    }
+
+    /// Takes a line of the chunked coding (RFC 9112 section 7.1), or what there is of it.
+    fn take_line(&mut self, bytes: &[u8]) -> Result<usize, Mistake> {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(bytes.len(), |end| end + 1);
+        self.partial.extend(bytes.iter().take(taken));
+        if self.partial.len() > HEAD_BYTES_MAX {
+            return Err("a line of the chunked coding is longer than 64 KiB");
+        }
+        if end.is_none() {
+            return Ok(taken);
+        }
+        let Some(line) = self.partial.strip_suffix(b"\r\n") else {
+            return Err("a line of the chunked coding does not end in CR LF");
+        };
+        self.state = match self.state {
+            State::ChunkSize => match parse_chunk_size(line)? {
+                0 => State::Trailer,
+                size => State::Chunk(size),
+            },
+            State::ChunkEnd if line.is_empty() => State::ChunkSize,
+            State::ChunkEnd => return Err("a chunk is longer than its size says"),
+            _ if line.is_empty() => State::Content(0),
+            _ => State::Trailer,
+        };
+        self.partial.clear();
+        Ok(taken)
+    }
+}
+
+fn parse_chunk_size(line: &[u8]) -> Result<u64, Mistake> {
+    let digits = line
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii_end();
+    let text = std::str::from_utf8(digits).unwrap_or_default();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let size = is_number.then(|| u64::from_str_radix(text, 16).ok()).flatten();
+    size.ok_or("a chunk size is not a hexadecimal number")
+}
+
+fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(usize, Head)>, Mistake> {
+    let mut fields = [EMPTY_HEADER; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut fields);
+    let length = match response.parse(bytes) {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err("the head has more than 128 fields"),
+        Err(_) => return Err("this is not an HTTP/1.1 head"),
+    };
+    let status = response.code.unwrap_or_default();
+    let is_old = response.version == Some(0);
+    let (mut content_length, mut transfer_coding, mut closes) = (None, None, is_old);
+    for field in response.headers.iter() {
+        let value = field.value;
+        if field.name.eq_ignore_ascii_case("content-length") {
+            let given = Some(parse_length(value).ok_or("the Content-Length is not a number")?);
+            if content_length.is_some() && content_length != given {
+                return Err("the answer has two different Content-Lengths");
+            }
+            content_length = given;
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            transfer_coding = Some(value);
+        } else if field.name.eq_ignore_ascii_case("connection") {
+            let has = |option: &str| {
+                value
+                    .split(|byte| *byte == b',')
+                    .any(|one| one.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+            };
+            closes = has("close") || (is_old && !has("keep-alive"));
+        }
+    }
+    // RFC 9112 section 6.3, in its order.
+    let framing = if is_head_request || matches!(status, 100..=199 | 204 | 304) {
+        Framing::Length(0)
+    } else if let Some(coding) = transfer_coding {
+        if content_length.is_some() || is_old {
+            return Err("the answer has both a Transfer-Encoding and a Content-Length, or is HTTP/1.0");
+        }
+        let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        if last.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            Framing::Chunked
+        } else {
+            Framing::UntilClose
+        }
+    } else {
+        content_length.map_or(Framing::UntilClose, Framing::Length)
+    };
+    let closes = closes || framing == Framing::UntilClose;
+    Ok(Some((
+        length,
+        Head {
+            status,
+            framing,
+            closes,
+        },
+    )))
+}
+
+fn parse_length(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']);
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWERS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello\
+        HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHellO\
+        HTTP/1.1 404 Not Found\r\ntransfer-encoding: gzip, Chunked\r\n\r\n3;name=\"v\"\r\nHel\r\n2 \r\nlo\r\n0\r\nTrailer: x\r\n\r\n\
+        HTTP/1.1 204 No Content\r\n\r\n\
+        HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: x, close\r\n\r\nHello!\
+        HTTP/1.1 200 OK\r\n\r\nHello";
+
+    fn answer(status: u16, is_body_right: bool, closes: bool) -> Answer {
+        Answer {
+            status,
+            is_body_right,
+            closes,
+        }
+    }
+
+    /// Every answer in `parts`, which come one after the other; the end of the connection included.
+    fn read_all(parts: &[&[u8]], judge: &mut Judge) -> Result<Vec<Answer>, Mistake> {
+        let mut reader = ResponseReader::new();
+        let mut answers = Vec::new();
+        for part in parts {
+            let mut rest = *part;
+            while let Step::Done { consumed, answer } = reader.read(rest, judge)? {
+                rest = &rest[consumed..];
+                answers.push(answer);
+            }
+        }
+        answers.extend(reader.end(judge)?);
+        Ok(answers)
+    }
+
+    fn judge() -> Judge {
+        Judge::new(Some(b"Hello".to_vec()), false)
+    }
+
+    #[test]
+    fn answers_are_the_same_at_every_split() {
+        let expected = [
+            answer(200, true, false),
+            answer(200, false, false),
+            answer(404, true, false),
+            answer(204, false, false),
+            answer(200, false, true),
+            answer(200, true, true),
+        ];
+        for middle in 0..=ANSWERS.len() {
+            let (first, second) = ANSWERS.split_at(middle);
+            assert_eq!(
+                read_all(&[first, second], &mut judge()).unwrap(),
+                expected,
+                "split at {middle}"
+            );
+        }
+        let bytes: Vec<&[u8]> = ANSWERS.chunks(1).collect();
+        assert_eq!(read_all(&bytes, &mut judge()).unwrap(), expected);
+    }
+
+    #[test]
+    fn known_head_hides_nothing() {
+        let mut judge = judge();
+        let same = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+        let answers =
+            format!("{same}Hello{same}Hullo{same}HelloHTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nHello{same}Hello");
+        let statuses_and_bodies: Vec<(u16, bool)> = read_all(&[answers.as_bytes()], &mut judge)
+            .unwrap()
+            .into_iter()
+            .map(|answer| (answer.status, answer.is_body_right))
+            .collect();
+        assert_eq!(
+            statuses_and_bodies,
+            [(200, true), (200, false), (200, true), (500, true), (200, true)]
+        );
+    }
+
+    #[test]
+    fn without_expectation_any_content_is_right_and_head_has_none() {
+        let mut any = Judge::new(None, false);
+        assert!(
+            read_all(&[ANSWERS], &mut any)
+                .unwrap()
+                .iter()
+                .all(|answer| answer.is_body_right)
+        );
+        let mut head = Judge::new(None, true);
+        let answers =
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(read_all(&[answers], &mut head).unwrap(), [answer(200, true, false); 2]);
+    }
+
+    #[test]
+    fn old_version_closes_unless_it_says_otherwise() {
+        for (bytes, closes) in [
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", true),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n",
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
+                false,
+            ),
+        ] {
+            let answers = read_all(&[bytes.as_bytes()], &mut Judge::new(None, false)).unwrap();
+            assert_eq!(answers, [answer(200, true, closes)], "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_answer_is_refused() {
+        let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        let with = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+        for (bytes, mistake) in [
+            ("SSH-2.0-OpenSSH_9\r\n".to_owned(), "not an HTTP/1.1 head"),
+            ("HTTP/2.0 200 OK\r\n\r\n".to_owned(), "not an HTTP/1.1 head"),
+            (with("Content-Length: -1"), "not a number"),
+            (with("Content-Length: "), "not a number"),
+            (with("Content-Length: +5"), "not a number"),
+            (with("Content-Length: 99999999999999999999"), "not a number"),
+            (with("Content-Length: 5\r\nContent-Length: 6"), "two different"),
+            (with("Content-Length: 5\r\nTransfer-Encoding: chunked"), "both"),
+            (with(&"a: b\r\n".repeat(200)), "more than 128 fields"),
+            (
+                format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(70_000)),
+                "longer than 64 KiB",
+            ),
+            (chunked("\r\n"), "chunk size"),
+            (chunked("x\r\n"), "chunk size"),
+            (chunked("+5\r\n"), "chunk size"),
+            (chunked("11111111111111111\r\n"), "chunk size"),
+            (chunked("1\nx"), "CR LF"),
+            (chunked("1\r\nxy\r\n"), "longer than its size"),
+            (chunked(&"1".repeat(70_000)), "longer than 64 KiB"),
+            (chunked("5\r\nHel"), "in the middle"),
+            (with("Content-Length: 5"), "in the middle"),
+            ("HTTP/1.1 2".to_owned(), "in the middle"),
+        ] {
+            let error = read_all(&[bytes.as_bytes()], &mut judge()).unwrap_err();
+            assert!(error.contains(mistake), "{bytes:.60}: {error}");
+        }
+    }
+}

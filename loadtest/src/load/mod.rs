@@ -1,0 +1,67 @@
+//! The load generator: puts a server under a load that is planned, and tells what came of it.
+//!
+//! A plan (`plan`) is carried out by threads (`worker`) that each run one epoll loop over connections of their own. What a connection
+//! says is a conversation (`conversation`), written without sockets; when it speaks is the worker's pacing. What is counted
+//! (`tally`) becomes the outcome (`outcome`).
+
+use anyhow::Result;
+
+use pacing::{Pacing, Rate};
+use plan::{Echo, Kind};
+use target::Scheme;
+
+use crate::interrupt::Interrupt;
+
+pub(crate) mod clock;
+mod connection;
+pub(crate) mod conversation;
+mod desk;
+pub(crate) mod engine;
+mod http;
+pub(crate) mod latency;
+pub(crate) mod outcome;
+pub(crate) mod pacing;
+pub(crate) mod plan;
+pub(crate) mod progress;
+pub(crate) mod tally;
+pub(crate) mod target;
+pub(crate) mod websocket;
+mod worker;
+
+pub(crate) use outcome::Outcome;
+pub(crate) use plan::Plan;
+pub(crate) use progress::Progress;
+
+/// Carries out `plan`: checks one answer, opens the connections, loads the server, and waits for what is in flight.
+///
+/// An interrupt ends it early, with what was measured so far.
+///
+/// # Errors
+///
+/// The plan contradicts itself, the server cannot be reached, or its first answer is not the right one. What goes wrong after the
+/// first answer is counted in the outcome instead.
+pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
+    plan.check()?;
+    let open = |rate| {
+        Pacing::Open(Rate {
+            per_second: rate,
+            burst: 1,
+            threads: plan.threads,
+        })
+    };
+    let (pacing, pipeline) = match &plan.kind {
+        Kind::ClosedLoop { pipeline } => (Pacing::Closed, *pipeline),
+        Kind::OpenLoop { rate, pipeline } => (open(*rate), *pipeline),
+        Kind::Churn => (Pacing::Churn, 1),
+        Kind::Hold if plan.target.scheme == Scheme::WebSocket => {
+            return websocket::echo::run(plan, &Echo::default(), Pacing::Hold, progress, interrupt);
+        }
+        Kind::Hold => (Pacing::Hold, 1),
+        Kind::Echo(echo) => {
+            let pacing = echo.rate.map_or(Pacing::Closed, open);
+            return websocket::echo::run(plan, echo, pacing, progress, interrupt);
+        }
+        Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
+    };
+    http::run(plan, pacing, pipeline, progress, interrupt)
+}

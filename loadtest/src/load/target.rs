@@ -1,0 +1,185 @@
+//! Where the load goes: a URL taken apart, and the addresses its host has.
+//!
+//! The system's resolver may take longer than anybody wants to wait and cannot be told to stop, so it is asked on a thread of its
+//! own, which is left behind when it is late.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use http::Uri;
+
+/// Which protocol the target speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    WebSocket,
+}
+
+/// What is asked for, and from whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) scheme: Scheme,
+    /// The host without the brackets of an IPv6 address.
+    host: String,
+    port: u16,
+    /// Host and port as the URL has them, for the `Host` field (RFC 9110 section 7.2).
+    pub(crate) authority: String,
+    /// Path and query, as the request line has them; never empty.
+    pub(crate) path: String,
+}
+
+impl Target {
+    /// The target `path` at a server whose address is known.
+    pub(crate) fn at(scheme: Scheme, address: SocketAddr, path: &str) -> Self {
+        Self {
+            scheme,
+            host: address.ip().to_string(),
+            port: address.port(),
+            authority: address.to_string(),
+            path: path.to_owned(),
+        }
+    }
+
+    /// The addresses of the host, at least one.
+    ///
+    /// # Errors
+    ///
+    /// The name is not known, or the resolver took longer than `patience`.
+    pub(crate) fn resolve(&self, patience: Duration) -> Result<Vec<SocketAddr>> {
+        let (answer, answers) = mpsc::channel();
+        let (host, port) = (self.host.clone(), self.port);
+        thread::spawn(move || {
+            let found = (host.as_str(), port).to_socket_addrs();
+            // Nobody listens any more when the answer is late.
+            answer.send(found.map(Iterator::collect::<Vec<_>>)).ok();
+        });
+        let found = answers
+            .recv_timeout(patience)
+            .map_err(|_| anyhow!("cannot resolve `{}`: no answer within {patience:?}", self.host))?;
+        let addresses = found.with_context(|| format!("cannot resolve `{}`", self.host))?;
+        ensure!(!addresses.is_empty(), "`{}` has no address", self.host);
+        Ok(addresses)
+    }
+}
+
+impl FromStr for Target {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let uri: Uri = text.parse().with_context(|| format!("`{text}` is not a URL"))?;
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("ws") => Scheme::WebSocket,
+            Some("https" | "wss") => bail!("`{text}`: TLS is not supported; use http:// or ws://"),
+            _ => bail!("`{text}` must start with http:// or ws://"),
+        };
+        let authority = uri.authority().with_context(|| format!("`{text}` names no host"))?;
+        ensure!(
+            !authority.as_str().contains('@'),
+            "`{text}`: a user name has no place in the URL; send it with --header"
+        );
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            None | Some("") => 80,
+            Some(rest) => {
+                let port = rest.strip_prefix(':').and_then(|port| port.parse().ok());
+                port.filter(|port| *port > 0)
+                    .with_context(|| format!("`{text}` has no valid port"))?
+            }
+        };
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        ensure!(!host.is_empty(), "`{text}` names no host");
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self {
+            scheme,
+            host,
+            port,
+            authority: authority.as_str().to_owned(),
+            path: if path.starts_with('/') {
+                path.to_owned()
+            } else {
+                format!("/{path}")
+            },
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::WebSocket => "ws",
+        };
+        write!(formatter, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_taken_apart() {
+        for (text, host, port, authority, path) in [
+            ("http://localhost", "localhost", 80, "localhost", "/"),
+            (
+                "http://localhost:8888/a/b?c=d",
+                "localhost",
+                8888,
+                "localhost:8888",
+                "/a/b?c=d",
+            ),
+            ("http://[::1]:99/", "::1", 99, "[::1]:99", "/"),
+            ("ws://127.0.0.1:1/ws/echo", "127.0.0.1", 1, "127.0.0.1:1", "/ws/echo"),
+            ("http://host?q", "host", 80, "host", "/?q"),
+        ] {
+            let target: Target = text.parse().unwrap();
+            assert_eq!(
+                (
+                    target.host.as_str(),
+                    target.port,
+                    target.authority.as_str(),
+                    target.path.as_str()
+                ),
+                (host, port, authority, path),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said() {
+        for (text, mistake) in [
+            ("", "is not a URL"),
+            ("http://", "is not a URL"),
+            ("localhost:8888", "must start with http://"),
+            ("/plaintext", "must start with http://"),
+            ("ftp://host/", "must start with http://"),
+            ("https://host/", "TLS is not supported"),
+            ("http://user@host/", "--header"),
+            ("http://host:0/", "no valid port"),
+            ("http://host:99999/", "no valid port"),
+            ("http://host:/", "no valid port"),
+            ("http://a b/", "is not a URL"),
+        ] {
+            let error = format!("{:#}", text.parse::<Target>().unwrap_err());
+            assert!(error.contains(mistake), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_found_without_a_network() {
+        let target: Target = "http://127.0.0.1:5/".parse().unwrap();
+        let patience = Duration::from_secs(10);
+        assert_eq!(target.resolve(patience).unwrap(), ["127.0.0.1:5".parse().unwrap()]);
+        assert_eq!(Target::at(Scheme::Http, "127.0.0.1:5".parse().unwrap(), "/"), target);
+    }
+}

@@ -1,0 +1,256 @@
+//! Echo: every message must come back as it was sent, in the order it was sent.
+//!
+//! Each message carries its number, so an answer that was swapped, repeated or left out is found, not only one that was changed.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use http::{HeaderName, HeaderValue};
+
+use super::frame::{Opcode, Violation, write_masked};
+use super::handshake::Handshake;
+use super::message::{Message, MessageReader};
+use super::payload::Payloads;
+use super::socket::{Socket, Terms, first_address};
+use crate::interrupt::Interrupt;
+use crate::load::clock::Nanos;
+use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
+use crate::load::engine::{self, Job};
+use crate::load::outcome::{Failure, Outcome};
+use crate::load::pacing::Pacing;
+use crate::load::plan::{Echo, Plan};
+use crate::load::progress::{Phase, Progress};
+use crate::load::tally::Tally;
+use crate::load::target::Target;
+
+/// Carries out a plan for an echo.
+///
+/// # Errors
+///
+/// The server cannot be reached, does not open a WebSocket, or answers something else; or not all connections can be opened.
+pub(crate) fn run(
+    plan: &Plan,
+    echo: &Echo,
+    pacing: Pacing,
+    progress: &mut dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    progress.phase(Phase::Checking);
+    let address = first_address(&plan.target, plan.timeout)?;
+    check(plan, echo, address).with_context(|| format!("the check before the load: {}", plan.target))?;
+    let job = Job {
+        plan,
+        address,
+        connections: plan.connections,
+        pacing,
+    };
+    let shared = || Shared {
+        target: plan.target.clone(),
+        headers: plan.request.headers.clone(),
+        payloads: Payloads::new(echo.message_bytes),
+        pipeline: echo.pipeline,
+    };
+    engine::run::<EchoConversation>(job, shared, progress, interrupt)
+}
+
+/// Makes one connection and echoes one message on it.
+fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
+    let terms = Terms {
+        headers: &plan.request.headers,
+        message_bytes_max: echo.message_bytes,
+        timeout: plan.timeout,
+    };
+    let mut socket = Socket::open(0, address, &plan.target, &terms)?;
+    let mut payloads = Payloads::new(echo.message_bytes);
+    let mut frame = Vec::new();
+    let number = 1_u64.to_le_bytes();
+    payloads.write(&number, &mut frame);
+    socket.send(&frame, plan.timeout)?;
+    let answer = socket
+        .receive(plan.timeout)?
+        .with_context(|| format!("no echo within {:?}", plan.timeout))?;
+    let stamp = payloads.stamp(&answer, number.len());
+    ensure!(
+        stamp.is_some_and(|stamp| number.starts_with(stamp)),
+        "a message of {} bytes came back changed, {} bytes long: is this an echo?",
+        echo.message_bytes,
+        answer.len()
+    );
+    Ok(())
+}
+
+/// What the echoing connections of one thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    target: Target,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    payloads: Payloads,
+    /// Messages in flight on one connection at most.
+    pipeline: usize,
+}
+
+/// One connection that echoes.
+#[derive(Debug)]
+pub(crate) struct EchoConversation {
+    state: State,
+    /// Messages that may be in flight.
+    pipeline: usize,
+    /// The messages in flight, oldest first; at most as many as the plan's pipeline.
+    in_flight: VecDeque<Asked>,
+    asked: u64,
+    answered: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Opening(Handshake),
+    Open(MessageReader),
+}
+
+impl EchoConversation {
+    fn receive_messages(&mut self, bytes: &[u8], turn: &mut Turn<'_, Shared>) -> Result<(), Stop> {
+        let State::Open(reader) = &mut self.state else {
+            return Ok(());
+        };
+        let mut answers = Answers {
+            in_flight: &mut self.in_flight,
+            answered: &mut self.answered,
+            payloads: &turn.shared.payloads,
+            tally: turn.tally,
+        };
+        reader.receive(bytes, |message| match message {
+            Message::Data { is_text: true, .. } => Err(Stop::Failed(Failure::WrongBody)),
+            Message::Data { payload, .. } => answers.take(payload, turn.now).map_err(Stop::Failed),
+            Message::Ping(payload) => {
+                write_masked(Opcode::Pong, payload, [0; 4], turn.out);
+                Ok(())
+            }
+            Message::Pong => Ok(()),
+            Message::Close(_) => Err(Stop::Closed),
+        })
+    }
+}
+
+impl Conversation for EchoConversation {
+    type Shared = Shared;
+
+    fn begin(_index: usize, shared: &mut Shared) -> Self {
+        Self {
+            state: State::Opening(Handshake::new()),
+            pipeline: shared.pipeline,
+            in_flight: VecDeque::with_capacity(shared.pipeline),
+            asked: 0,
+            answered: 0,
+        }
+    }
+
+    fn open(&mut self, turn: &mut Turn<'_, Shared>) {
+        if let State::Opening(handshake) = &self.state {
+            let target = &turn.shared.target;
+            turn.out
+                .extend_from_slice(&handshake.request(&target.authority, &target.path, &turn.shared.headers));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    fn room(&self) -> usize {
+        if self.is_ready() {
+            self.pipeline.saturating_sub(self.in_flight.len())
+        } else {
+            0
+        }
+    }
+
+    fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Shared>) {
+        for _ in 0..count {
+            self.asked += 1;
+            turn.shared.payloads.write(&self.asked.to_le_bytes(), turn.out);
+            self.in_flight.push_back(Asked { since, sent: turn.now });
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_, Shared>) -> Result<Flow, Failure> {
+        let received = match &mut self.state {
+            State::Open(_) => self.receive_messages(bytes, turn),
+            State::Opening(handshake) => match handshake.receive(bytes) {
+                Ok(None) => return Ok(Flow::Continue),
+                Ok(Some(surplus)) => {
+                    self.state = State::Open(MessageReader::new(turn.shared.payloads.message_bytes()));
+                    self.receive_messages(&surplus, turn)
+                }
+                Err(_) => return Err(Failure::Malformed),
+            },
+        };
+        match received {
+            Ok(()) => Ok(Flow::Continue),
+            Err(Stop::Closed) if self.in_flight.is_empty() => Ok(Flow::Close),
+            Err(Stop::Closed) => Err(Failure::ClosedEarly),
+            Err(Stop::Failed(failure)) => Err(failure),
+        }
+    }
+
+    fn end(&mut self, _turn: &mut Turn<'_, Shared>) -> Result<Ending, Failure> {
+        // A server that hangs up without a close frame breaks section 7.1.1, but answered everything it was asked.
+        if self.is_ready() && self.in_flight.is_empty() {
+            Ok(Ending::Unasked)
+        } else {
+            Err(Failure::ClosedEarly)
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn oldest(&self) -> Option<Nanos> {
+        self.in_flight.front().map(|asked| asked.sent)
+    }
+
+    fn each_in_flight(&self, each: &mut dyn FnMut(Nanos)) {
+        self.in_flight.iter().for_each(|asked| each(asked.since));
+    }
+}
+
+/// What an answer is compared with and counted in.
+struct Answers<'turn> {
+    in_flight: &'turn mut VecDeque<Asked>,
+    answered: &'turn mut u64,
+    payloads: &'turn Payloads,
+    tally: &'turn mut Tally,
+}
+
+impl Answers<'_> {
+    fn take(&mut self, payload: &[u8], now: Nanos) -> Result<(), Failure> {
+        let number = (*self.answered + 1).to_le_bytes();
+        let stamp = self.payloads.stamp(payload, number.len());
+        let is_next = stamp.is_some_and(|stamp| number.starts_with(stamp));
+        if !is_next {
+            return Err(Failure::WrongBody);
+        }
+        // An answer to nothing is as wrong as a wrong one.
+        let Asked { since, .. } = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
+        *self.answered += 1;
+        self.tally.answered(since, now);
+        Ok(())
+    }
+}
+
+/// Why no more is read from a connection.
+enum Stop {
+    Closed,
+    Failed(Failure),
+}
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self::Failed(match violation {
+            // An echo of another length is a wrong answer in a right frame.
+            Violation::TooLong { .. } => Failure::WrongBody,
+            _ => Failure::Malformed,
+        })
+    }
+}

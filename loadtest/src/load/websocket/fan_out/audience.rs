@@ -1,0 +1,243 @@
+//! One thread of a fan-out: an epoll loop over its subscribers, one of which threads has the publisher as well.
+//!
+//! Each turn writes at most one burst and hears at most `EVENTS_MAX` subscribers, so that neither side waits long for the other.
+
+use anyhow::{Context, Result};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+use super::publisher::Publisher;
+use super::subscriber::{Hearing, Subscriber};
+use crate::load::clock::Nanos;
+
+/// Subscribers heard in one turn.
+const EVENTS_MAX: usize = 256;
+
+/// What the publisher is called among the epoll keys; every other key is a subscriber's index.
+const PUBLISHER: u64 = u64::MAX;
+
+/// The longest sleep, after which the end of the run is looked for.
+const TICK: Nanos = 20_000_000;
+
+/// How long deliveries are waited for once the user has asked for an end.
+const INTERRUPTED_PATIENCE: Nanos = 1_000_000_000;
+
+/// A server that is far behind, but goes on delivering, is waited for this many times as long as one that is silent.
+const PATIENCE_WITH_PROGRESS: u64 = 10;
+
+/// How long before a burst is due the thread stops sleeping: a timer of whole milliseconds would be late.
+const VIGIL: Nanos = 2_000_000;
+
+pub(super) struct Audience<'run> {
+    epoll: OwnedFd,
+    subscribers: Vec<Subscriber>,
+    publisher: Option<Publisher>,
+    hearing: Hearing<'run>,
+    /// Whether the publisher waits for subscribers of other threads, which cannot wake this one.
+    waits_for_others: bool,
+    /// How long nothing may be delivered of what was published, and how long the server may take to take a burst.
+    patience: Nanos,
+    /// How much had been delivered by all threads, and when that was seen to grow.
+    progress: (u64, Nanos),
+    /// When the publisher was first seen to have no more to begin.
+    over_since: Option<Nanos>,
+    live: u64,
+    /// The highest numbers that came, summed over the subscribers that live.
+    settled: u64,
+}
+
+/// What became of an audience.
+pub(super) struct Report<'run> {
+    pub(super) hearing: Hearing<'run>,
+    pub(super) publisher: Option<Publisher>,
+}
+
+impl<'run> Audience<'run> {
+    pub(super) fn new(
+        subscribers: Vec<Subscriber>,
+        publisher: Option<Publisher>,
+        hearing: Hearing<'run>,
+        patience: Nanos,
+    ) -> Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?;
+        let live = subscribers.len() as u64;
+        let waits_for_others = hearing.standing.live() > live;
+        let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        for (index, subscriber) in subscribers.iter().enumerate() {
+            if let Some(stream) = subscriber.stream() {
+                epoll::add(&epoll, stream, EventData::new_u64(index as u64), interest)?;
+            }
+        }
+        if let Some(publisher) = &publisher {
+            let interest = interest | EventFlags::OUT;
+            epoll::add(&epoll, publisher.stream(), EventData::new_u64(PUBLISHER), interest)?;
+        }
+        Ok(Self {
+            epoll,
+            subscribers,
+            publisher,
+            hearing,
+            waits_for_others,
+            patience,
+            progress: (0, 0),
+            over_since: None,
+            live,
+            settled: 0,
+        })
+    }
+
+    /// Publishes and hears until everything has come that was published, or until patience ends.
+    pub(super) fn attend(mut self) -> Result<Report<'run>> {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        loop {
+            let now = self.hearing.clock.now();
+            if self.publish(now) {
+                break;
+            }
+            events.clear();
+            let sleep = timespec(self.sleep(now));
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&sleep)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error).context("epoll_wait failed"),
+            }
+            self.hear(&events);
+        }
+        self.count_missing();
+        Ok(Report {
+            hearing: self.hearing,
+            publisher: self.publisher,
+        })
+    }
+
+    /// Lets the publisher write what is due; says whether nothing more is to be waited for.
+    fn publish(&mut self, now: Nanos) -> bool {
+        let standing = self.hearing.standing;
+        let is_silent = self.is_silent(now);
+        if let Some(finished_at) = standing.finished_at() {
+            let is_complete = self.settled >= standing.published() * self.live;
+            let waited = now.saturating_sub(finished_at);
+            let is_too_late = if standing.is_stopped() {
+                waited > INTERRUPTED_PATIENCE
+            } else {
+                is_silent && waited > self.patience
+            };
+            return is_complete || is_too_late || waited > self.patience.saturating_mul(PATIENCE_WITH_PROGRESS);
+        }
+        let Some(publisher) = &mut self.publisher else {
+            return false;
+        };
+        if let Err(failure) = publisher.turn(now, standing, &mut self.hearing.tally) {
+            self.hearing.tally.failed(failure, 1);
+            standing.finish(now);
+        }
+        let is_stuck = is_silent && publisher.waits_for_subscribers();
+        if standing.is_stopped() || standing.live() == 0 || is_stuck || publisher.has_published_all(now) {
+            // What is half written is finished first, as long as there is patience.
+            let over_since = *self.over_since.get_or_insert(now);
+            if publisher.is_idle() || now > over_since.saturating_add(self.patience.min(INTERRUPTED_PATIENCE)) {
+                standing.finish(now);
+            }
+        } else if now > self.hearing.tally.window.end.saturating_add(self.patience) {
+            // The server does not take what was due long ago.
+            standing.finish(now);
+        }
+        false
+    }
+
+    /// Whether nothing has been delivered to anybody for longer than the server may take.
+    fn is_silent(&mut self, now: Nanos) -> bool {
+        let delivered = self.hearing.standing.delivered();
+        let (before, since) = self.progress;
+        if delivered != before || since == 0 {
+            self.progress = (delivered, now);
+            return false;
+        }
+        now > since.saturating_add(self.patience)
+    }
+
+    fn sleep(&self, now: Nanos) -> Nanos {
+        match &self.publisher {
+            Some(publisher) if publisher.is_idle() && self.hearing.standing.finished_at().is_none() => {
+                match publisher.next_due() {
+                    Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
+                    None if self.waits_for_others => 0,
+                    None => TICK,
+                }
+            }
+            _ => TICK,
+        }
+    }
+
+    fn hear(&mut self, events: &[Event]) {
+        let standing = self.hearing.standing;
+        let (delivered_before, settled_before) = (self.hearing.delivered, self.settled);
+        let mut gone = Vec::new();
+        for event in events {
+            let (key, flags) = (event.data.u64(), event.flags);
+            let peer_closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+            if key == PUBLISHER {
+                self.hear_publisher(flags.contains(EventFlags::IN) || peer_closed);
+                continue;
+            }
+            let index = usize::try_from(key).unwrap_or(usize::MAX);
+            let Some(subscriber) = self.subscribers.get_mut(index) else {
+                continue;
+            };
+            let before = subscriber.highest();
+            let heard = subscriber.turn(peer_closed, &mut self.hearing);
+            self.settled += subscriber.highest() - before;
+            if let Err(failure) = heard {
+                gone.push(subscriber.highest());
+                self.live -= 1;
+                subscriber.leave();
+                self.hearing.tally.failed(failure, 1);
+            }
+        }
+        standing.follow(self.hearing.delivered - delivered_before, self.settled - settled_before);
+        for highest in gone {
+            self.settled -= highest;
+            standing.leave(highest);
+        }
+    }
+
+    fn hear_publisher(&mut self, has_said_something: bool) {
+        let Some(publisher) = self.publisher.as_mut().filter(|_| has_said_something) else {
+            return;
+        };
+        // A server that says goodbye to the publisher once all is published harms nothing.
+        let standing = self.hearing.standing;
+        if let Err(failure) = publisher.hear()
+            && standing.finished_at().is_none()
+        {
+            self.hearing.tally.failed(failure, 1);
+            standing.finish(self.hearing.clock.now());
+        }
+    }
+
+    /// Counts what never came.
+    fn count_missing(&mut self) {
+        let published = self.hearing.standing.published();
+        let missing: u64 = self
+            .subscribers
+            .iter()
+            .map(|subscriber| published - subscriber.highest())
+            .sum();
+        self.hearing.faults.lost += missing;
+        self.hearing.tally.unanswered = self.hearing.faults.lost;
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !self.hearing.standing.is_stopped()) {
+            let subscribers = self.hearing.standing.live() + self.hearing.standing.failed();
+            self.hearing.tally.unsent = publisher.unpublished() * subscribers;
+        }
+    }
+}
+
+/// Whole milliseconds, rounded down: what every epoll_wait(2) can count in.
+fn timespec(nanos: Nanos) -> Timespec {
+    let millis = nanos / 1_000_000;
+    Timespec {
+        tv_sec: (millis / 1000) as i64,
+        tv_nsec: (millis % 1000 * 1_000_000) as i64,
+    }
+}

@@ -1,0 +1,97 @@
+//! What one subscriber has received: which numbers came, which were skipped, which came again.
+//!
+//! Messages are numbered from 1. All numbers up to the highest that came are remembered for as long as a bit is left for them, which
+//! tells a late delivery from a repeated one.
+
+/// Numbers that can be told apart once they are overtaken: one bit each.
+const MEMORY: u64 = 64;
+
+/// Where one subscriber stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Continuity {
+    /// The number expected next: one more than the highest that came.
+    next: u64,
+    /// Bit 0 says whether the highest number came, bit 1 the one before, and so on.
+    came: u64,
+}
+
+/// What a delivery was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// The next one, after so many that were skipped.
+    Ahead { skipped: u64 },
+    /// One that had been skipped.
+    Late,
+    /// One that came before, or so long ago that it cannot be told.
+    Repeated,
+}
+
+impl Continuity {
+    pub(super) fn new() -> Self {
+        Self {
+            next: 1,
+            came: u64::MAX,
+        }
+    }
+
+    /// The highest number that came; 0 before the first.
+    pub(super) fn highest(self) -> u64 {
+        self.next - 1
+    }
+
+    /// Takes note of `number`, which is at least 1.
+    pub(super) fn take(&mut self, number: u64) -> Arrival {
+        if let Some(skipped) = number.checked_sub(self.next) {
+            let shift = skipped.saturating_add(1);
+            self.came = if shift < MEMORY { self.came << shift | 1 } else { 1 };
+            self.next = number.saturating_add(1);
+            return Arrival::Ahead { skipped };
+        }
+        let age = self.highest() - number;
+        if age >= MEMORY || self.came >> age & 1 == 1 {
+            return Arrival::Repeated;
+        }
+        self.came |= 1 << age;
+        Arrival::Late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_arrival_is_told_for_what_it_is() {
+        let ahead = |skipped| Arrival::Ahead { skipped };
+        let mut continuity = Continuity::new();
+        for (number, expected) in [
+            (1, ahead(0)),
+            (2, ahead(0)),
+            (2, Arrival::Repeated),
+            (1, Arrival::Repeated),
+            (6, ahead(3)),
+            (4, Arrival::Late),
+            (4, Arrival::Repeated),
+            (3, Arrival::Late),
+            (7, ahead(0)),
+            (5, Arrival::Late),
+            (70, ahead(62)),
+            (7, Arrival::Repeated),
+            (8, Arrival::Late),
+            (8, Arrival::Repeated),
+            (200, ahead(129)),
+            (137, Arrival::Late),
+            (136, Arrival::Repeated),
+        ] {
+            assert_eq!(continuity.take(number), expected, "{number} in {continuity:?}");
+        }
+        assert_eq!(continuity.highest(), 200);
+    }
+
+    #[test]
+    fn first_number_may_be_late_too() {
+        let mut continuity = Continuity::new();
+        assert_eq!(continuity.take(2), Arrival::Ahead { skipped: 1 });
+        assert_eq!(continuity.take(1), Arrival::Late);
+    }
+}

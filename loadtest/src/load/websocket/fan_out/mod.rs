@@ -1,0 +1,220 @@
+//! Fan-out: what one connection publishes, all subscribers receive; the latency is that of each delivery.
+//!
+//! Everybody subscribes, and has received a greeting, before the load begins: whatever is missing later was lost by the server.
+//! Once all are there (`opening`), each thread (`audience`) hears its share of them, and one of the threads has the publisher. Every message has a number and the time it was due; every subscriber checks the numbers (`continuity`).
+
+use std::ops::Range;
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+mod audience;
+mod continuity;
+mod opening;
+mod publisher;
+mod standing;
+mod subscriber;
+
+use super::payload::Payloads;
+use crate::descriptors;
+use crate::interrupt::Interrupt;
+use crate::load::clock::{Clock, Nanos, nanos};
+use crate::load::latency::Latencies;
+use crate::load::outcome::{Deliveries, Outcome};
+use crate::load::plan::{FanOut, Plan};
+use crate::load::progress::{Phase, Progress, Snapshot};
+use crate::load::tally::Tally;
+use audience::{Audience, Report};
+use opening::{Cast, Opening};
+use publisher::Publisher;
+use standing::Standing;
+use subscriber::{Faults, Hearing, Subscriber};
+
+/// Bytes of one recv(2): a burst for a subscriber, whole.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How often an interrupt, and the end of the threads, is looked for.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What the threads have before the load begins, to register their subscribers.
+const HEAD_START: Duration = Duration::from_millis(50);
+
+/// Opens all connections, checks that everybody hears the publisher, publishes, and waits for the last delivery.
+///
+/// # Errors
+///
+/// A connection cannot be opened, or a subscriber hears nothing, before the load begins. What goes wrong later is counted.
+pub(crate) fn run(
+    plan: &Plan,
+    fan_out: &FanOut,
+    progress: &mut dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Outcome> {
+    let sockets = plan.connections + fan_out.stalled + 1;
+    descriptors::check_room(u32::try_from(sockets).context("too many connections")?)?;
+    progress.phase(Phase::Checking);
+    let mut opening = Opening::begin(plan, fan_out, interrupt)?;
+    opening.greet()?;
+    progress.phase(Phase::Connecting);
+    opening.open_all()?;
+    opening.greet()?;
+    let cast = Cast::from(opening)?;
+    Performance::new(plan, fan_out, interrupt).give(cast, progress)
+}
+
+/// The load itself.
+struct Performance<'run> {
+    plan: &'run Plan,
+    fan_out: &'run FanOut,
+    interrupt: &'run Interrupt,
+    clock: Clock,
+    start: Nanos,
+    window: Range<Nanos>,
+    standing: Standing,
+}
+
+impl<'run> Performance<'run> {
+    fn new(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Self {
+        let clock = Clock::start();
+        let start = clock.now() + nanos(HEAD_START);
+        let window_start = start + nanos(plan.warmup);
+        Self {
+            plan,
+            fan_out,
+            interrupt,
+            clock,
+            start,
+            window: window_start..window_start + nanos(plan.duration),
+            standing: Standing::new(plan.connections as u64),
+        }
+    }
+
+    fn give(&self, cast: Cast, progress: &mut dyn Progress) -> Result<Outcome> {
+        let publisher = Publisher::new(cast.publisher, self.fan_out, self.start, self.window.clone());
+        let mut publisher = Some(publisher);
+        let reports = thread::scope(|scope| {
+            let threads: Vec<ScopedJoinHandle<'_, Result<Report<'_>>>> = cast
+                .shares
+                .into_iter()
+                .enumerate()
+                .map(|(number, share)| {
+                    // The first thread takes it.
+                    let publisher = publisher.take();
+                    let name = format!("fan-out-{number}");
+                    let attend = move || self.attend(number, share, publisher);
+                    thread::Builder::new().name(name).spawn_scoped(scope, attend)
+                })
+                .collect::<Result<_, _>>()
+                .context("cannot start a thread")?;
+            self.watch(&threads, progress);
+            threads
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| anyhow!("a thread of the fan-out panicked"))?)
+                .collect::<Result<Vec<Report<'_>>>>()
+        })?;
+        Ok(self.outcome(reports))
+    }
+
+    fn attend(&self, number: usize, share: Vec<Subscriber>, publisher: Option<Publisher>) -> Result<Report<'_>> {
+        let turn = number.checked_rem(self.plan.cores.len());
+        if let Some(core) = turn.and_then(|turn| self.plan.cores.get(turn)) {
+            let mut set = CpuSet::new();
+            set.set(*core);
+            sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
+        }
+        let hearing = Hearing {
+            clock: self.clock,
+            standing: &self.standing,
+            payloads: Payloads::new(self.fan_out.message_bytes),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            tally: Tally {
+                window: self.window.clone(),
+                ..Tally::new()
+            },
+            faults: Faults::default(),
+            delivered: 0,
+        };
+        let attended = Audience::new(share, publisher, hearing, nanos(self.plan.timeout)).and_then(Audience::attend);
+        if attended.is_err() {
+            self.standing.finish(self.clock.now());
+        }
+        attended
+    }
+
+    /// Tells how the run goes until all threads have ended, and passes an interrupt on.
+    fn watch<T>(&self, threads: &[ScopedJoinHandle<'_, T>], progress: &mut dyn Progress) {
+        let mut phase = None;
+        let (mut reported_at, mut reported) = (self.start, 0);
+        while !threads.iter().all(ScopedJoinHandle::is_finished) {
+            let now = self.clock.now();
+            let (current, span) = self.phase_at(now);
+            if phase != Some(current) {
+                progress.phase(current);
+                phase = Some(current);
+            }
+            if now.saturating_sub(reported_at) >= 1_000_000_000 && current != Phase::Finishing {
+                let answers = self.standing.delivered();
+                progress.tick(&Snapshot {
+                    phase: current,
+                    elapsed: Duration::from_nanos(now.saturating_sub(span.start)),
+                    length: Duration::from_nanos(span.end - span.start),
+                    answers,
+                    answers_per_second: (answers - reported) as f64 * 1e9 / (now - reported_at) as f64,
+                    errors: self.standing.failed(),
+                    connections: self.standing.live(),
+                });
+                (reported_at, reported) = (now, answers);
+            }
+            if self.interrupt.is_raised() {
+                self.standing.stop();
+            }
+            thread::sleep(TICK.min(Duration::from_nanos(span.end.saturating_sub(now))));
+        }
+    }
+
+    /// The phase at `now`, and its span.
+    fn phase_at(&self, now: Nanos) -> (Phase, Range<Nanos>) {
+        if self.standing.finished_at().is_some() || now >= self.window.end {
+            (Phase::Finishing, now..Nanos::MAX)
+        } else if now >= self.window.start {
+            (Phase::Timing, self.window.clone())
+        } else {
+            (Phase::WarmingUp, self.start..self.window.start)
+        }
+    }
+
+    fn outcome(&self, reports: Vec<Report<'_>>) -> Outcome {
+        let mut tally = Tally::new();
+        let mut faults = Faults::default();
+        let mut lag = Latencies::new();
+        for report in &reports {
+            tally.add(&report.hearing.tally);
+            faults += report.hearing.faults;
+            if let Some(publisher) = &report.publisher {
+                lag.add(&publisher.lag);
+            }
+        }
+        let end = self
+            .standing
+            .finished_at()
+            .unwrap_or(self.window.end)
+            .min(self.window.end);
+        let elapsed = Duration::from_nanos(end.saturating_sub(self.window.start)).as_secs_f64();
+        let connections = self.plan.connections + self.fan_out.stalled + 1;
+        tally.connections_opened = connections as u64;
+        Outcome {
+            fan_out: Some(Deliveries {
+                subscribers: self.plan.connections as u64,
+                stalled: self.fan_out.stalled as u64,
+                published: self.standing.published(),
+                lost: faults.lost,
+                duplicated: faults.duplicated,
+                out_of_order: faults.out_of_order,
+                publisher_lag: self.fan_out.rate.and_then(|_| lag.summarize()),
+            }),
+            ..tally.into_outcome(elapsed, self.standing.is_stopped())
+        }
+    }
+}

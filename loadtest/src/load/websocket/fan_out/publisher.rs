@@ -1,0 +1,248 @@
+//! The publisher: one connection that sends numbered messages, at a rate or whenever everybody has received the last ones.
+//!
+//! At a rate, a message carries the time it was due, not the time it was written: what a busy server makes the publisher wait is
+//! part of the latency. Invariant: a burst is written only when the one before it has been taken whole, so nothing piles up here.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::standing::Standing;
+use crate::load::clock::{Nanos, nanos};
+use crate::load::latency::Latencies;
+use crate::load::outcome::Failure;
+use crate::load::plan::{FanOut, STAMP_BYTES};
+use crate::load::tally::Tally;
+use crate::load::websocket::frame::{Opcode, Violation, write_masked};
+use crate::load::websocket::message::{Message, MessageReader};
+use crate::load::websocket::payload::Payloads;
+
+/// Bytes asked for by one read; a publisher hears little.
+const READ_BYTES: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Publisher {
+    stream: TcpStream,
+    reader: MessageReader,
+    payloads: Payloads,
+    pace: Pace,
+    burst: u64,
+    start: Nanos,
+    window: Range<Nanos>,
+    /// Frames being written, and how much of them has been.
+    out: Vec<u8>,
+    written: usize,
+    /// The answer to the latest ping, which may stand for those before it (RFC 6455, section 5.5.3).
+    pong: Vec<u8>,
+    /// When the burst being written was due; `None` when it has been written.
+    due: Option<Nanos>,
+    /// How much later than due bursts were written, within the window.
+    pub(super) lag: Latencies,
+}
+
+/// When the next burst is due.
+#[derive(Debug)]
+enum Pace {
+    /// Burst after burst at equal distances from the start.
+    Rate { interval: f64, bursts: u64 },
+    /// When everybody has received the last one.
+    Closed,
+}
+
+impl Publisher {
+    /// A publisher whose first burst is due at `start`.
+    pub(super) fn new(
+        (stream, reader): (TcpStream, MessageReader),
+        fan_out: &FanOut,
+        start: Nanos,
+        window: Range<Nanos>,
+    ) -> Self {
+        let burst = fan_out.burst as u64;
+        let pace = match fan_out.rate {
+            Some(rate) => Pace::Rate {
+                interval: nanos(Duration::from_secs(1)) as f64 * burst as f64 / rate,
+                bursts: 0,
+            },
+            None => Pace::Closed,
+        };
+        Self {
+            stream,
+            reader,
+            payloads: Payloads::new(fan_out.message_bytes),
+            pace,
+            burst,
+            start,
+            window,
+            out: Vec::new(),
+            written: 0,
+            pong: Vec::new(),
+            due: None,
+            lag: Latencies::new(),
+        }
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// When the next burst is due, if time alone decides that.
+    pub(super) fn next_due(&self) -> Option<Nanos> {
+        match self.pace {
+            Pace::Rate { interval, bursts } => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a fraction of a nanosecond does not matter"
+                )]
+                let since_start = (interval * bursts as f64) as Nanos;
+                Some(self.start.saturating_add(since_start))
+            }
+            Pace::Closed => None,
+        }
+    }
+
+    /// Writes what is due, one burst at most, so that subscribers are heard in between.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing, tally: &mut Tally) -> Result<(), Failure> {
+        if self.is_idle() {
+            self.out.append(&mut self.pong);
+        }
+        self.write(now, tally)?;
+        let due = match self.next_due() {
+            Some(due) => due,
+            None if now >= self.start && standing.is_settled() => now,
+            None => return Ok(()),
+        };
+        if !self.is_idle() || due > now || due >= self.window.end {
+            return Ok(());
+        }
+        if let Pace::Rate { bursts, .. } = &mut self.pace {
+            *bursts += 1;
+        }
+        self.publish(due, standing);
+        self.write(now, tally)
+    }
+
+    /// Whether it publishes only once subscribers have received the last burst.
+    pub(super) fn waits_for_subscribers(&self) -> bool {
+        matches!(self.pace, Pace::Closed)
+    }
+
+    /// Whether the window is over and nothing that was due in it is left.
+    pub(super) fn has_published_all(&self, now: Nanos) -> bool {
+        now.min(self.next_due().unwrap_or(now)) >= self.window.end
+    }
+
+    /// How many messages were due but not published, when the run has ended.
+    pub(super) fn unpublished(&self) -> u64 {
+        match self.pace {
+            Pace::Rate { interval, bursts } if self.next_due() < Some(self.window.end) => {
+                let length = self.window.end.saturating_sub(self.start);
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "a schedule is far shorter than 2^64 bursts"
+                )]
+                #[expect(clippy::cast_sign_loss, reason = "neither length nor interval is negative")]
+                let due = (length as f64 / interval).ceil() as u64;
+                due.saturating_sub(bursts) * self.burst
+            }
+            Pace::Rate { .. } | Pace::Closed => 0,
+        }
+    }
+
+    /// Whether everything handed to it has been written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.written == self.out.len()
+    }
+
+    /// Reads what the server has to say: pings, or its farewell.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended or cannot go on.
+    pub(super) fn hear(&mut self) -> Result<(), Failure> {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            let count = match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Failure::ClosedEarly),
+                Ok(count) => count,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(()),
+                    ErrorKind::Interrupted => continue,
+                    _ => return Err(Failure::Reset),
+                },
+            };
+            let pong = &mut self.pong;
+            self.reader
+                .receive(buffer.get(..count).unwrap_or_default(), |message| match message {
+                    // A server may acknowledge what is published; that is not judged.
+                    Message::Data { .. } | Message::Pong => Ok(()),
+                    Message::Ping(payload) => {
+                        pong.clear();
+                        write_masked(Opcode::Pong, payload, [0; 4], pong);
+                        Ok(())
+                    }
+                    Message::Close(_) => Err(Stop::Closed),
+                })
+                .map_err(|stop| match stop {
+                    Stop::Closed => Failure::ClosedEarly,
+                    Stop::Violated => Failure::Malformed,
+                })?;
+        }
+    }
+
+    fn publish(&mut self, due: Nanos, standing: &Standing) {
+        let first = standing.published() + 1;
+        standing.publish(self.burst);
+        for number in first..first + self.burst {
+            self.payloads.write(&message_stamp(number, due), &mut self.out);
+        }
+        self.due = Some(due);
+    }
+
+    fn write(&mut self, now: Nanos, tally: &mut Tally) -> Result<(), Failure> {
+        while let Some(unwritten) = self.out.get(self.written..).filter(|bytes| !bytes.is_empty()) {
+            match self.stream.write(unwritten) {
+                Ok(count) => {
+                    self.written += count;
+                    tally.sent(count, now);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(()),
+                    ErrorKind::Interrupted => {}
+                    _ => return Err(Failure::Reset),
+                },
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        if let Some(due) = self.due.take().filter(|due| self.window.contains(due)) {
+            self.lag.record(now.saturating_sub(due));
+        }
+        Ok(())
+    }
+}
+
+/// What a message begins with.
+pub(super) fn message_stamp(number: u64, due: Nanos) -> [u8; STAMP_BYTES] {
+    let mut stamp = [0; STAMP_BYTES];
+    let bytes = number.to_le_bytes().into_iter().chain(due.to_le_bytes());
+    for (place, byte) in stamp.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    stamp
+}
+
+enum Stop {
+    Closed,
+    Violated,
+}
+
+impl From<Violation> for Stop {
+    fn from(_violation: Violation) -> Self {
+        Self::Violated
+    }
+}

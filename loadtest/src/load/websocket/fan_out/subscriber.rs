@@ -1,0 +1,198 @@
+//! One subscriber: reads what is delivered to it and judges every message by its number, its time and its content.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::ops::AddAssign;
+
+use super::continuity::{Arrival, Continuity};
+use super::standing::Standing;
+use crate::load::clock::{Clock, Nanos};
+use crate::load::outcome::Failure;
+use crate::load::plan::STAMP_BYTES;
+use crate::load::tally::Tally;
+use crate::load::websocket::frame::{Opcode, Violation, write_masked};
+use crate::load::websocket::message::{Message, MessageReader};
+use crate::load::websocket::payload::Payloads;
+
+/// One connection that receives what is published.
+#[derive(Debug)]
+pub(super) struct Subscriber {
+    /// `None` once the connection has gone.
+    stream: Option<TcpStream>,
+    reader: MessageReader,
+    continuity: Continuity,
+}
+
+/// What the subscribers of one thread hear with and count in.
+#[derive(Debug)]
+pub(super) struct Hearing<'run> {
+    pub(super) clock: Clock,
+    pub(super) standing: &'run Standing,
+    pub(super) payloads: Payloads,
+    /// Takes one read; what it cuts in two is kept by the subscriber.
+    pub(super) buffer: Box<[u8]>,
+    pub(super) tally: Tally,
+    pub(super) faults: Faults,
+    /// Deliveries that came for the first time.
+    pub(super) delivered: u64,
+}
+
+/// Deliveries that did not come as they should.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Faults {
+    pub(super) lost: u64,
+    pub(super) duplicated: u64,
+    pub(super) out_of_order: u64,
+}
+
+impl Subscriber {
+    pub(super) fn new(stream: TcpStream, reader: MessageReader) -> Self {
+        Self {
+            stream: Some(stream),
+            reader,
+            continuity: Continuity::new(),
+        }
+    }
+
+    pub(super) fn stream(&self) -> Option<&TcpStream> {
+        self.stream.as_ref()
+    }
+
+    /// The highest number that came.
+    pub(super) fn highest(&self) -> u64 {
+        self.continuity.highest()
+    }
+
+    /// Gives the connection up.
+    pub(super) fn leave(&mut self) {
+        self.stream = None;
+    }
+
+    /// Reads until the socket is empty.
+    ///
+    /// A short read has emptied it, unless the peer closed it in the same moment: then only a further read tells.
+    ///
+    /// # Errors
+    ///
+    /// The connection has ended or cannot go on.
+    pub(super) fn turn(&mut self, peer_closed: bool, hearing: &mut Hearing<'_>) -> Result<(), Failure> {
+        let Some(stream) = self.stream.as_mut() else {
+            return Ok(());
+        };
+        loop {
+            let count = match stream.read(&mut hearing.buffer) {
+                Ok(0) => return Err(Failure::ClosedEarly),
+                Ok(count) => count,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(()),
+                    ErrorKind::Interrupted => continue,
+                    _ => return Err(Failure::Reset),
+                },
+            };
+            let now = hearing.clock.now();
+            let pongs = hear(&mut self.reader, &mut self.continuity, count, now, hearing)?;
+            if !pongs.is_empty() {
+                answer_pings(stream, &pongs).map_err(|_| Failure::Reset)?;
+            }
+            if count < hearing.buffer.len() && !peer_closed {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Judges the messages that the first `count` bytes of the buffer complete; gives the pongs to send.
+fn hear(
+    reader: &mut MessageReader,
+    continuity: &mut Continuity,
+    count: usize,
+    now: Nanos,
+    hearing: &mut Hearing<'_>,
+) -> Result<Vec<u8>, Failure> {
+    // Nothing can be heard that has not been published, so this is read after the bytes.
+    let published = hearing.standing.published();
+    let mut pongs = Vec::new();
+    let Hearing {
+        payloads,
+        buffer,
+        tally,
+        faults,
+        delivered,
+        ..
+    } = hearing;
+    tally.received(count, now);
+    let bytes = buffer.get(..count).unwrap_or_default();
+    reader
+        .receive(bytes, |message| match message {
+            Message::Data { is_text: true, .. } => Err(Stop(Failure::WrongBody)),
+            Message::Data { payload, .. } => {
+                let (number, due) = stamp(payloads, payload).ok_or(Stop(Failure::WrongBody))?;
+                if number > published {
+                    return Err(Stop(Failure::WrongBody));
+                }
+                // Number 0 is a greeting from before the run.
+                if number > 0 && faults.take(continuity.take(number)) {
+                    *delivered += 1;
+                    tally.answered(due, now);
+                }
+                Ok(())
+            }
+            Message::Ping(payload) => {
+                write_masked(Opcode::Pong, payload, [0; 4], &mut pongs);
+                Ok(())
+            }
+            Message::Pong => Ok(()),
+            Message::Close(_) => Err(Stop(Failure::ClosedEarly)),
+        })
+        .map_err(|Stop(failure)| failure)?;
+    Ok(pongs)
+}
+
+/// The number of a message and when it was due.
+fn stamp(payloads: &Payloads, payload: &[u8]) -> Option<(u64, Nanos)> {
+    let (number, due) = payloads.stamp(payload, STAMP_BYTES)?.split_first_chunk()?;
+    Some((u64::from_le_bytes(*number), u64::from_le_bytes(*due.first_chunk()?)))
+}
+
+impl AddAssign for Faults {
+    fn add_assign(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.out_of_order += other.out_of_order;
+    }
+}
+
+impl Faults {
+    /// Counts what is wrong with an arrival; says whether the message came for the first time.
+    fn take(&mut self, arrival: Arrival) -> bool {
+        match arrival {
+            Arrival::Ahead { skipped } => self.lost += skipped,
+            Arrival::Late => {
+                self.lost -= 1;
+                self.out_of_order += 1;
+            }
+            Arrival::Repeated => self.duplicated += 1,
+        }
+        arrival != Arrival::Repeated
+    }
+}
+
+/// A server that takes no pongs for so long that the socket is full goes without: it has its own timeout.
+fn answer_pings(stream: &mut TcpStream, pongs: &[u8]) -> io::Result<()> {
+    match stream.write_all(pongs) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+        written => written,
+    }
+}
+
+struct Stop(Failure);
+
+impl From<Violation> for Stop {
+    fn from(violation: Violation) -> Self {
+        Self(match violation {
+            // A message of another length is a wrong one in a right frame.
+            Violation::TooLong { .. } => Failure::WrongBody,
+            _ => Failure::Malformed,
+        })
+    }
+}

@@ -1,0 +1,225 @@
+//! The opening handshake (RFC 6455, section 4.1): the request, and a strict reading of its answer.
+//!
+//! No extension and no subprotocol is asked for, so an answer that names one is refused as the standard demands.
+
+use anyhow::{Context, Result, bail, ensure};
+use http::{HeaderName, HeaderValue};
+use httparse::{Header, Status};
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+
+/// The longest answer that is waited for.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+const FIELDS_MAX: usize = 64;
+
+/// One connection's handshake, from its request to the byte that the first frame begins with.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    key: String,
+    received: Vec<u8>,
+}
+
+impl Handshake {
+    /// A handshake with a key that nobody can guess.
+    pub(crate) fn new() -> Self {
+        Self {
+            key: generate_key(),
+            received: Vec::new(),
+        }
+    }
+
+    /// The request for `target` on `authority` (the `Host` field), with further field lines.
+    pub(crate) fn request(&self, authority: &str, target: &str, fields: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {}\r\nSec-WebSocket-Version: 13\r\n",
+            self.key
+        );
+        let mut request = request.into_bytes();
+        for (name, value) in fields {
+            request.extend_from_slice(name.as_ref());
+            request.extend_from_slice(b": ");
+            request.extend_from_slice(value.as_bytes());
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        request
+    }
+
+    /// Takes what was received. Once the answer is complete and right, gives what followed it; `None` before.
+    ///
+    /// # Errors
+    /// An answer that does not open a WebSocket, in words for the user.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.received.extend_from_slice(bytes);
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let mut response = httparse::Response::new(&mut fields);
+        let head_bytes = match response.parse(&self.received) {
+            Ok(Status::Complete(head_bytes)) => head_bytes,
+            Ok(Status::Partial) => {
+                ensure!(
+                    self.received.len() < HEAD_BYTES_MAX,
+                    "the answer to the handshake has no end within {HEAD_BYTES_MAX} bytes"
+                );
+                return Ok(None);
+            }
+            Err(error) => bail!("the answer to the handshake is not HTTP: {error}"),
+        };
+        let status = response.code.context("the answer to the handshake has no status")?;
+        if status != 101 {
+            let reason = response.reason.unwrap_or_default();
+            bail!("the handshake was answered {status} {reason}, not 101 Switching Protocols");
+        }
+        check_fields(response.headers, &derive_accept_key(self.key.as_bytes()))?;
+        Ok(Some(self.received.split_off(head_bytes)))
+    }
+}
+
+fn check_fields(fields: &[Header<'_>], accept: &str) -> Result<()> {
+    ensure!(
+        has_token(fields, "upgrade", "websocket"),
+        "the 101 has no `Upgrade: websocket`"
+    );
+    ensure!(
+        has_token(fields, "connection", "upgrade"),
+        "the 101 has no `Connection: Upgrade`"
+    );
+    let mut accepts = values(fields, "sec-websocket-accept");
+    let given = accepts.next().context("the 101 has no Sec-WebSocket-Accept")?;
+    ensure!(
+        given.trim_ascii() == accept.as_bytes() && accepts.next().is_none(),
+        "the 101's Sec-WebSocket-Accept is `{}`, but this key's is `{accept}`",
+        given.escape_ascii()
+    );
+    for unasked in ["sec-websocket-extensions", "sec-websocket-protocol"] {
+        if let Some(value) = values(fields, unasked).next() {
+            bail!(
+                "the 101 names `{unasked}: {}`, which was not asked for",
+                value.escape_ascii()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn values<'head>(fields: &'head [Header<'head>], name: &'head str) -> impl Iterator<Item = &'head [u8]> {
+    fields
+        .iter()
+        .filter(move |field| field.name.eq_ignore_ascii_case(name))
+        .map(|field| field.value)
+}
+
+fn has_token(fields: &[Header<'_>], name: &str, token: &str) -> bool {
+    values(fields, name)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .any(|member| member.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The key and the answer of the standard (section 1.3).
+    fn handshake() -> Handshake {
+        Handshake {
+            key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
+            received: Vec::new(),
+        }
+    }
+
+    const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+    fn answer(fields: &str) -> String {
+        format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n\r\n")
+    }
+
+    #[test]
+    fn request_has_what_the_standard_asks_for() {
+        let origin = (http::header::ORIGIN, HeaderValue::from_static("null"));
+        let request = handshake().request("example.com:81", "/ws?x=1", &[origin]);
+        assert_eq!(
+            String::from_utf8(request).unwrap(),
+            "GET /ws?x=1 HTTP/1.1\r\nHost: example.com:81\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\norigin: null\r\n\r\n"
+        );
+        assert_ne!(Handshake::new().key, Handshake::new().key);
+    }
+
+    #[test]
+    fn right_answer_is_taken_at_every_split_and_what_follows_is_kept() {
+        let answer = answer(&format!(
+            "UPGRADE: WebSocket\r\nconnection: keep-alive , upgrade\r\nSec-WebSocket-Accept: {ACCEPT}"
+        ));
+        let transcript = [answer.as_bytes(), b"\x82\x01a"].concat();
+        for middle in 0..=transcript.len() {
+            let (begin, end) = transcript.split_at(middle);
+            let mut handshake = handshake();
+            let followed = match handshake.receive(begin).unwrap() {
+                Some(surplus) => [surplus.as_slice(), end].concat(),
+                None => handshake.receive(end).unwrap().expect("the answer is complete"),
+            };
+            assert_eq!(followed, b"\x82\x01a", "split at {middle}");
+        }
+    }
+
+    #[test]
+    fn wrong_answers_are_named() {
+        let both = "Upgrade: websocket\r\nConnection: Upgrade";
+        for (answer, mistake) in [
+            (
+                "HTTP/1.1 404 Not Found\r\n\r\n".to_owned(),
+                "answered 404 Not Found, not 101",
+            ),
+            ("SSH-2.0-OpenSSH\r\n\r\n".to_owned(), "not HTTP"),
+            (
+                answer(&format!("Connection: Upgrade\r\nSec-WebSocket-Accept: {ACCEPT}")),
+                "no `Upgrade: websocket`",
+            ),
+            (
+                answer(&format!("Upgrade: websocket\r\nSec-WebSocket-Accept: {ACCEPT}")),
+                "no `Connection: Upgrade`",
+            ),
+            (answer(both), "no Sec-WebSocket-Accept"),
+            (
+                answer(&format!("{both}\r\nSec-WebSocket-Accept: nonsense")),
+                "`nonsense`, but this key's is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`",
+            ),
+            (
+                answer(&format!(
+                    "{both}\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Accept: {ACCEPT}"
+                )),
+                "Sec-WebSocket-Accept",
+            ),
+            (
+                answer(&format!(
+                    "{both}\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Extensions: permessage-deflate"
+                )),
+                "`sec-websocket-extensions: permessage-deflate`, which was not asked for",
+            ),
+            (
+                answer(&format!(
+                    "{both}\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: chat"
+                )),
+                "`sec-websocket-protocol: chat`, which was not asked for",
+            ),
+        ] {
+            let error = handshake().receive(answer.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(mistake), "{answer:?}: {error:#}");
+        }
+    }
+
+    #[test]
+    fn answer_without_an_end_is_given_up() {
+        let mut handshake = handshake();
+        assert_eq!(
+            handshake.receive(b"HTTP/1.1 101 Switching Protocols\r\n").unwrap(),
+            None
+        );
+        let error = (0..HEAD_BYTES_MAX)
+            .find_map(|_| handshake.receive(b"X: y\r\n").err())
+            .expect("it never ends");
+        assert!(format!("{error:#}").contains("handshake"), "{error:#}");
+        assert!(handshake.received.len() <= HEAD_BYTES_MAX + 6);
+    }
+}

@@ -1,0 +1,284 @@
+//! Messages out of bytes (RFC 6455, sections 5.4 and 5.5): frames are joined, control frames come in between.
+//!
+//! Whole frames are handed on where the socket's buffer has them. Only what a read cut in two is copied, and only a fragmented
+//! message is gathered, so that ten thousand subscribers cost no allocation per message.
+//! Invariant: neither buffer grows beyond the longest message that is waited for and one read.
+
+use super::frame::{Header, Opcode, Violation};
+
+/// What a server said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Message<'bytes> {
+    /// A text or binary message.
+    Data {
+        is_text: bool,
+        payload: &'bytes [u8],
+    },
+    /// To be answered by a pong with the same payload.
+    Ping(&'bytes [u8]),
+    Pong,
+    /// The close code, if there is one (section 7.4). Nothing more follows.
+    Close(Option<u16>),
+}
+
+/// Turns what is read from one connection into messages.
+#[derive(Debug, Default)]
+pub(crate) struct MessageReader {
+    message_bytes_max: usize,
+    /// The beginning of a frame whose end has not come yet.
+    unfinished: Vec<u8>,
+    /// A message whose last fragment has not come yet: whether it is text, and its payload so far.
+    fragments: Option<(bool, Vec<u8>)>,
+    is_closed: bool,
+}
+
+impl MessageReader {
+    /// A reader that refuses messages of more than `message_bytes_max` bytes.
+    pub(crate) fn new(message_bytes_max: usize) -> Self {
+        Self {
+            message_bytes_max,
+            ..Self::default()
+        }
+    }
+
+    /// Hands every message that `received` completes to `on_message`, in order.
+    ///
+    /// # Errors
+    /// A violation of the protocol, or the first error of `on_message`. The connection is then of no further use.
+    pub(crate) fn receive<E: From<Violation>>(
+        &mut self,
+        received: &[u8],
+        mut on_message: impl FnMut(Message<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.unfinished.is_empty() {
+            let used = self.receive_frames(received, &mut on_message)?;
+            self.unfinished
+                .extend_from_slice(received.get(used..).unwrap_or_default());
+            return Ok(());
+        }
+        let mut joined = std::mem::take(&mut self.unfinished);
+        joined.extend_from_slice(received);
+        let used = self.receive_frames(&joined, &mut on_message)?;
+        joined.drain(..used);
+        self.unfinished = joined;
+        Ok(())
+    }
+
+    /// Reads whole frames; says how many bytes they were.
+    fn receive_frames<E: From<Violation>>(
+        &mut self,
+        bytes: &[u8],
+        on_message: &mut impl FnMut(Message<'_>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut rest = bytes;
+        while !self.is_closed {
+            let Some(header) = Header::parse(rest)? else { break };
+            let payload_bytes = self.check_length(&header)?;
+            let after_header = rest.get(header.header_bytes..).unwrap_or_default();
+            let Some((payload, next)) = after_header.split_at_checked(payload_bytes) else {
+                break;
+            };
+            self.receive_frame(&header, payload, on_message)?;
+            rest = next;
+        }
+        // What comes after a close frame is not listened to.
+        let unread = if self.is_closed { 0 } else { rest.len() };
+        Ok(bytes.len() - unread)
+    }
+
+    fn receive_frame<E: From<Violation>>(
+        &mut self,
+        header: &Header,
+        payload: &[u8],
+        on_message: &mut impl FnMut(Message<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match (header.opcode, self.fragments.as_mut()) {
+            (Opcode::Ping, _) => on_message(Message::Ping(payload)),
+            (Opcode::Pong, _) => on_message(Message::Pong),
+            (Opcode::Close, _) => {
+                self.is_closed = true;
+                let code = match payload {
+                    [] => None,
+                    [high, low, ..] => Some(u16::from_be_bytes([*high, *low])),
+                    [_] => return Err(Violation::CloseCode.into()),
+                };
+                on_message(Message::Close(code))
+            }
+            (Opcode::Text | Opcode::Binary, None) => {
+                let is_text = header.opcode == Opcode::Text;
+                if header.is_final {
+                    return on_message(Message::Data { is_text, payload });
+                }
+                self.fragments = Some((is_text, payload.to_vec()));
+                Ok(())
+            }
+            (Opcode::Text | Opcode::Binary, Some(_)) => Err(Violation::UnfinishedMessage.into()),
+            (Opcode::Continuation, None) => Err(Violation::StrayContinuation.into()),
+            (Opcode::Continuation, Some((is_text, gathered))) => {
+                gathered.extend_from_slice(payload);
+                if !header.is_final {
+                    return Ok(());
+                }
+                let (is_text, gathered) = (*is_text, std::mem::take(gathered));
+                self.fragments = None;
+                on_message(Message::Data {
+                    is_text,
+                    payload: &gathered,
+                })
+            }
+        }
+    }
+
+    /// The payload's length, once it is known to fit into what is waited for.
+    fn check_length(&self, header: &Header) -> Result<usize, Violation> {
+        let too_long = Violation::TooLong {
+            message_bytes_max: self.message_bytes_max,
+        };
+        let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| too_long.clone())?;
+        let gathered = match &self.fragments {
+            Some((_, gathered)) if header.opcode == Opcode::Continuation => gathered.len(),
+            _ => 0,
+        };
+        let is_too_long = payload_bytes > self.message_bytes_max.saturating_sub(gathered);
+        if is_too_long && !header.opcode.is_control() {
+            return Err(too_long);
+        }
+        Ok(payload_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Owned {
+        Data(bool, Vec<u8>),
+        Ping(Vec<u8>),
+        Pong,
+        Close(Option<u16>),
+    }
+
+    /// What a reader says about `pieces`, and the violation that ended it.
+    fn read<'bytes>(pieces: impl IntoIterator<Item = &'bytes [u8]>) -> (Vec<Owned>, Option<Violation>) {
+        let mut reader = MessageReader::new(300);
+        let mut messages = Vec::new();
+        for piece in pieces {
+            let received = reader.receive(piece, |message| {
+                messages.push(match message {
+                    Message::Data { is_text, payload } => Owned::Data(is_text, payload.to_vec()),
+                    Message::Ping(payload) => Owned::Ping(payload.to_vec()),
+                    Message::Pong => Owned::Pong,
+                    Message::Close(code) => Owned::Close(code),
+                });
+                Ok::<(), Violation>(())
+            });
+            let header_bytes_max = 10;
+            assert!(
+                reader.unfinished.len() < header_bytes_max + 300,
+                "{}",
+                reader.unfinished.len()
+            );
+            if let Err(violation) = received {
+                return (messages, Some(violation));
+            }
+        }
+        (messages, None)
+    }
+
+    /// Frames as a server sends them, one after the other.
+    fn frames(parts: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (first, payload) in parts {
+            bytes.push(*first);
+            match payload.len() {
+                length @ 0..=125 => bytes.push(u8::try_from(length).unwrap()),
+                length => {
+                    bytes.push(126);
+                    bytes.extend_from_slice(&u16::try_from(length).unwrap().to_be_bytes());
+                }
+            }
+            bytes.extend_from_slice(payload);
+        }
+        bytes
+    }
+
+    /// The transcript means the same whole, byte by byte and at every two-way split.
+    fn assert_read(transcript: &[u8], messages: &[Owned], violation: Option<&Violation>) {
+        let expected = (messages.to_vec(), violation.cloned());
+        assert_eq!(read([transcript]), expected, "whole");
+        assert_eq!(read(transcript.chunks(1)), expected, "byte by byte");
+        for middle in 0..=transcript.len() {
+            let (begin, end) = transcript.split_at(middle);
+            assert_eq!(read([begin, end]), expected, "split at {middle}");
+        }
+    }
+
+    #[test]
+    fn conversation_is_the_same_however_it_is_cut() {
+        let long = [7; 300];
+        let transcript = frames(&[
+            (0x82, b"binary"),
+            (0x81, b""),
+            (0x89, b"are you there"),
+            (0x01, b"frag"),
+            (0x8A, b"unasked"),
+            (0x00, b"men"),
+            (0x89, b""),
+            (0x80, b"ted"),
+            (0x82, &long),
+            (0x88, &[0x03, 0xE8, b'b', b'y', b'e']),
+            (0x82, b"after the end"),
+        ]);
+        let expected = [
+            Owned::Data(false, b"binary".to_vec()),
+            Owned::Data(true, Vec::new()),
+            Owned::Ping(b"are you there".to_vec()),
+            Owned::Pong,
+            Owned::Ping(Vec::new()),
+            Owned::Data(true, b"fragmented".to_vec()),
+            Owned::Data(false, long.to_vec()),
+            Owned::Close(Some(1000)),
+        ];
+        assert_read(&transcript, &expected, None);
+    }
+
+    #[test]
+    fn violations_end_the_conversation_where_they_happen() {
+        let before = Owned::Data(false, b"good".to_vec());
+        let too_long = Violation::TooLong { message_bytes_max: 300 };
+        for (bad, violation) in [
+            (frames(&[(0x80, b"stray")]), Violation::StrayContinuation),
+            (frames(&[(0x01, b"a"), (0x82, b"b")]), Violation::UnfinishedMessage),
+            (frames(&[(0x82, &[0; 301])]), too_long.clone()),
+            (frames(&[(0x02, &[0; 299]), (0x80, b"ab")]), too_long.clone()),
+            (
+                vec![0x82, 127, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
+                too_long,
+            ),
+            (frames(&[(0x88, &[3])]), Violation::CloseCode),
+            (frames(&[(0xC2, b"compressed")]), Violation::ReservedBits),
+        ] {
+            let transcript = [frames(&[(0x82, b"good")]), bad].concat();
+            assert_read(&transcript, std::slice::from_ref(&before), Some(&violation));
+        }
+    }
+
+    #[test]
+    fn whole_frames_leave_nothing_behind() {
+        let mut reader = MessageReader::new(300);
+        let transcript = frames(&[(0x82, b"one"), (0x82, b"two")]);
+        reader.receive(&transcript, |_| Ok::<(), Violation>(())).unwrap();
+        assert_eq!(reader.unfinished.capacity(), 0);
+    }
+
+    #[test]
+    fn error_of_the_listener_stops_the_reading() {
+        let mut heard = 0;
+        let stopped = MessageReader::new(300).receive(&frames(&[(0x82, b"one"), (0x82, b"two")]), |_| {
+            heard += 1;
+            Err(Violation::Masked)
+        });
+        assert_eq!((stopped, heard), (Err(Violation::Masked), 1));
+    }
+}

@@ -1,0 +1,109 @@
+//! What messages contain: all of a run have one length and one filling, and differ in a stamp at their beginning.
+//!
+//! So a message that comes back, or reaches a subscriber, tells which one it is, and one changed byte is noticed.
+
+use super::frame::{Opcode, write_masked};
+
+/// The messages of one thread.
+#[derive(Debug)]
+pub(crate) struct Payloads {
+    /// A whole message. The stamp at its beginning is that of the message written last.
+    bytes: Vec<u8>,
+    mask_seed: u64,
+}
+
+impl Payloads {
+    /// Messages of `message_bytes` bytes.
+    pub(crate) fn new(message_bytes: usize) -> Self {
+        // No byte is like the next, and none is zero, so that neither a shift nor an empty buffer looks right.
+        let filling = (1..=251).cycle().take(message_bytes);
+        Self {
+            bytes: filling.collect(),
+            mask_seed: 0x9E37_79B9_7F4A_7C15,
+        }
+    }
+
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends a frame with the message that has this stamp, or as much of the stamp as there is room for.
+    pub(crate) fn write(&mut self, stamp: &[u8], output: &mut Vec<u8>) {
+        for (byte, stamp) in self.bytes.iter_mut().zip(stamp) {
+            *byte = *stamp;
+        }
+        let mask = self.next_mask();
+        write_masked(Opcode::Binary, &self.bytes, mask, output);
+    }
+
+    /// The stamp of `payload`, `stamp_bytes` long or as long as the message is; `None` if it is not a message of this run.
+    pub(crate) fn stamp<'payload>(&self, payload: &'payload [u8], stamp_bytes: usize) -> Option<&'payload [u8]> {
+        let (stamp, filling) = payload.split_at(stamp_bytes.min(payload.len()));
+        let expected = self.bytes.get(stamp.len()..)?;
+        let is_ours = payload.len() == self.bytes.len() && filling == expected;
+        is_ours.then_some(stamp)
+    }
+
+    /// A masking key that differs from frame to frame. Nothing has to be hidden from a proxy here, so it may be guessed
+    /// (RFC 6455, section 10.3, is about scripts in browsers).
+    fn next_mask(&mut self) -> [u8; 4] {
+        self.mask_seed ^= self.mask_seed << 13;
+        self.mask_seed ^= self.mask_seed >> 7;
+        self.mask_seed ^= self.mask_seed << 17;
+        let [a, b, c, d, ..] = self.mask_seed.to_le_bytes();
+        [a, b, c, d]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The payload of a frame of up to 125 bytes that a client sent.
+    fn unmask(frame: &[u8]) -> Vec<u8> {
+        let mask = &frame[2..6];
+        frame[6..]
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask)
+            .collect()
+    }
+
+    #[test]
+    fn message_is_known_again_by_its_stamp_whatever_its_length() {
+        for length in [0, 1, 7, 8, 9, 64, 125] {
+            let mut payloads = Payloads::new(length);
+            let mut frame = Vec::new();
+            payloads.write(&7_u64.to_le_bytes(), &mut frame);
+            let payload = unmask(&frame);
+            assert_eq!(payload.len(), length);
+            let expected = &7_u64.to_le_bytes()[..length.min(8)];
+            assert_eq!(payloads.stamp(&payload, 8), Some(expected), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn message_that_was_changed_is_not_ours() {
+        let mut payloads = Payloads::new(12);
+        let mut frame = Vec::new();
+        payloads.write(&7_u64.to_le_bytes(), &mut frame);
+        let right = unmask(&frame);
+        for index in 8..12 {
+            let mut wrong = right.clone();
+            wrong[index] ^= 1;
+            assert_eq!(payloads.stamp(&wrong, 8), None, "byte {index} changed");
+        }
+        assert_eq!(payloads.stamp(&right[..11], 8), None);
+        assert_eq!(payloads.stamp(&right[..3], 8), None);
+        assert_eq!(payloads.stamp(&[right, vec![0]].concat(), 8), None);
+    }
+
+    #[test]
+    fn masks_differ_from_frame_to_frame() {
+        let mut payloads = Payloads::new(0);
+        let mut frames = Vec::new();
+        payloads.write(&[], &mut frames);
+        payloads.write(&[], &mut frames);
+        assert_ne!(frames[2..6], frames[8..12]);
+    }
+}

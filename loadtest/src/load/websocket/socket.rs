@@ -1,0 +1,196 @@
+//! A WebSocket opened and spoken to by blocking calls: how a server is checked before it is loaded, and how subscribers arrive.
+//!
+//! Every wait has a deadline, and every failure is said in words for the user.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use http::{HeaderName, HeaderValue};
+use socket2::{Domain, Protocol, Type};
+
+use super::frame::{Opcode, write_masked};
+use super::handshake::Handshake;
+use super::message::{Message, MessageReader};
+use crate::load::connection::source;
+use crate::load::target::Target;
+
+/// Bytes asked for by one read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What holds for every connection of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'plan> {
+    pub(crate) headers: &'plan [(HeaderName, HeaderValue)],
+    /// Longer messages are refused.
+    pub(crate) message_bytes_max: usize,
+    /// How long connecting and shaking hands may take together.
+    pub(crate) timeout: Duration,
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    reader: MessageReader,
+    /// Messages that came together with an earlier one; at most what one read brings.
+    waiting: VecDeque<Vec<u8>>,
+}
+
+impl Socket {
+    /// Connects as connection number `index` of a run to `address`, and shakes hands for `target`, all within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is refused, or what answers is not the WebSocket that was asked for.
+    pub(crate) fn open(index: usize, address: SocketAddr, target: &Target, terms: &Terms<'_>) -> Result<Self> {
+        let deadline = Instant::now() + terms.timeout;
+        let mut stream =
+            connect(index, address, terms.timeout).with_context(|| format!("cannot connect to {address}"))?;
+        let mut handshake = Handshake::new();
+        let request = handshake.request(&target.authority, &target.path, terms.headers);
+        write(&mut stream, &request, deadline)?;
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            let received = read(&mut stream, &mut buffer, deadline)?.ok_or_else(|| anyhow!(LATE))?;
+            ensure!(
+                !received.is_empty(),
+                "the server closed the connection during the handshake"
+            );
+            if let Some(surplus) = handshake.receive(received)? {
+                let mut socket = Self {
+                    stream,
+                    reader: MessageReader::new(terms.message_bytes_max),
+                    waiting: VecDeque::new(),
+                };
+                socket.take(&surplus, deadline)?;
+                return Ok(socket);
+            }
+        }
+    }
+
+    /// Sends bytes that are frames already.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the server did not take them within `timeout`.
+    pub(crate) fn send(&mut self, frames: &[u8], timeout: Duration) -> Result<()> {
+        write(&mut self.stream, frames, Instant::now() + timeout)
+    }
+
+    /// The next message; `None` if none came within `timeout`. Pings are answered.
+    ///
+    /// # Errors
+    ///
+    /// The server closed the WebSocket or broke the protocol.
+    pub(crate) fn receive(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>> {
+        let deadline = Instant::now() + timeout;
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            if let Some(message) = self.waiting.pop_front() {
+                return Ok(Some(message));
+            }
+            let Some(received) = read(&mut self.stream, &mut buffer, deadline)? else {
+                return Ok(None);
+            };
+            ensure!(
+                !received.is_empty(),
+                "the server closed the connection without a close frame"
+            );
+            self.take(received, deadline)?;
+        }
+    }
+
+    /// The connection, from now on without blocking, and where its reader stands.
+    pub(crate) fn into_parts(self) -> Result<(TcpStream, MessageReader)> {
+        self.stream.set_nonblocking(true)?;
+        Ok((self.stream, self.reader))
+    }
+
+    fn take(&mut self, received: &[u8], deadline: Instant) -> Result<()> {
+        let mut pongs = Vec::new();
+        self.reader.receive(received, |message| {
+            match message {
+                Message::Data { is_text: true, .. } => bail!("a text message came, though only binary ones are sent"),
+                Message::Data { payload, .. } => self.waiting.push_back(payload.to_vec()),
+                Message::Ping(payload) => write_masked(Opcode::Pong, payload, [0; 4], &mut pongs),
+                Message::Pong => {}
+                Message::Close(Some(code)) => bail!("the server closed the WebSocket with code {code}"),
+                Message::Close(None) => bail!("the server closed the WebSocket"),
+            }
+            Ok(())
+        })?;
+        if pongs.is_empty() {
+            return Ok(());
+        }
+        write(&mut self.stream, &pongs, deadline)
+    }
+}
+
+/// The first address of the target's host.
+///
+/// # Errors
+///
+/// The host has none, or it is not found within `patience`.
+pub(crate) fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
+    let addresses = target.resolve(patience)?;
+    addresses
+        .first()
+        .copied()
+        .with_context(|| format!("{target} has no address"))
+}
+
+/// What is said when a deadline passes.
+const LATE: &str = "the server did not answer in time";
+
+fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if let Some(source) = source(index, address) {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.into())
+}
+
+fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<()> {
+    let remaining = remaining(deadline).ok_or_else(|| anyhow!(LATE))?;
+    stream.set_write_timeout(Some(remaining))?;
+    stream.write_all(bytes).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!(LATE),
+        _ => broken(error),
+    })
+}
+
+/// Reads once: nothing if the server closed its direction, `None` if it said nothing until the deadline.
+fn read<'buffer>(
+    stream: &mut TcpStream,
+    buffer: &'buffer mut [u8],
+    deadline: Instant,
+) -> Result<Option<&'buffer [u8]>> {
+    loop {
+        let Some(remaining) = remaining(deadline) else {
+            return Ok(None);
+        };
+        stream.set_read_timeout(Some(remaining))?;
+        match stream.read(buffer) {
+            Ok(count) => return Ok(Some(buffer.get(..count).unwrap_or_default())),
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                _ => return Err(broken(error)),
+            },
+        }
+    }
+}
+
+/// The time until `deadline`; `None` once it has passed.
+fn remaining(deadline: Instant) -> Option<Duration> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    (!remaining.is_zero()).then_some(remaining)
+}
+
+fn broken(error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context("the connection broke")
+}

@@ -1,0 +1,372 @@
+//! One thread of the generator: an epoll loop over connections of its own.
+//!
+//! It sleeps without a time limit wherever it can, because arming a timer for every wait is dear on a virtual machine; the thread that
+//! started the run rings its bell ten times a second and at the end of the window, and only then does it look for what is late.
+//! Under a schedule it spins through the last moments before a request is due, so that waking up late is not taken for latency.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+
+use super::clock::Nanos;
+use super::connection::{Connection, Next, State};
+use super::conversation::Conversation;
+use super::desk::Desk;
+use super::pacing::{Pacing, Schedule};
+use super::tally::Tally;
+
+/// Connections one thread opens at the same time: fewer than the backlog (often 128 or 511) that would drop the rest.
+const CONNECTING_MAX: usize = 100;
+
+/// Events taken from one epoll_wait(2).
+const EVENTS_MAX: usize = 1024;
+
+/// How long before a request is due the thread stops to sleep. Waking a core of a virtual machine takes 20 to 30 µs.
+const SPIN: Nanos = 60_000;
+
+/// Groups in which requests that were never sent are counted; with a million, a group of a ten-second window spans 10 µs.
+const GROUPS_MAX: u64 = 1_000_000;
+
+/// The key of the bell; no connection has it.
+const BELL: u64 = u64::MAX;
+
+/// What the thread that started the run tells a worker, and hears from it, while it works.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Post {
+    /// When the window ends; later than any time until somebody interrupts, which ends it at once.
+    pub(crate) end: AtomicU64,
+    pub(crate) answers: AtomicU64,
+    pub(crate) errors: AtomicU64,
+    pub(crate) connections: AtomicU64,
+}
+
+impl Post {
+    pub(crate) fn new() -> Self {
+        let [answers, errors, connections] = [const { AtomicU64::new(0) }; 3];
+        Self {
+            end: AtomicU64::new(Nanos::MAX),
+            answers,
+            errors,
+            connections,
+        }
+    }
+}
+
+pub(crate) struct Worker<'run, C: Conversation> {
+    connections: Vec<Connection<C>>,
+    desk: Desk<C::Shared>,
+    /// Connections that had room when they were put there.
+    with_room: VecDeque<usize>,
+    /// Keys of connections with more to read than one turn took; their turns come back without an event.
+    unfinished: Vec<u64>,
+    schedule: Option<Schedule>,
+    timeout: Nanos,
+    events: Vec<Event>,
+    post: &'run Post,
+}
+
+impl<'run, C: Conversation> Worker<'run, C> {
+    /// A worker for the connections numbered `indices`, who looks up when `bell` rings.
+    pub(crate) fn new(
+        indices: impl Iterator<Item = usize>,
+        mut desk: Desk<C::Shared>,
+        timeout: Duration,
+        bell: &OwnedFd,
+        post: &'run Post,
+    ) -> Result<Self> {
+        // Where that is not allowed, waits are as exact as the system has them.
+        rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
+        desk.watch(bell, BELL).context("cannot watch the bell")?;
+        Ok(Self {
+            connections: indices.map(|index| Connection::new(index, &mut desk)).collect(),
+            desk,
+            with_room: VecDeque::new(),
+            unfinished: Vec::new(),
+            schedule: None,
+            timeout: super::clock::nanos(timeout),
+            events: Vec::with_capacity(EVENTS_MAX),
+            post,
+        })
+    }
+
+    /// Opens all connections and completes their handshakes; in an idle hold also makes their requests.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be opened, or does not answer.
+    pub(crate) fn set_up(&mut self) -> Result<()> {
+        if self.desk.pacing == Pacing::Churn {
+            return Ok(());
+        }
+        self.desk.is_sending = self.desk.pacing == Pacing::Hold;
+        let total = self.connections.len();
+        let (mut begun, mut done) = (0, 0);
+        while done < total && self.post.end.load(Ordering::Relaxed) == Nanos::MAX {
+            while begun < total && begun - done < CONNECTING_MAX {
+                let opened = self.connect(begun);
+                opened.with_context(|| format!("cannot open connection {} of {total}", begun + 1))?;
+                begun += 1;
+            }
+            let rung = self.wait(None)?;
+            for event in 0..self.events.len() {
+                let Some((slot, ready)) = self.event(event) else {
+                    continue;
+                };
+                let was_set_up = self.is_set_up(slot);
+                self.turn(slot, ready);
+                match (was_set_up, self.is_set_up(slot)) {
+                    (false, true) => done += 1,
+                    (true, false) => done -= 1,
+                    _ => {}
+                }
+            }
+            if rung {
+                self.check_all(false);
+            }
+            let is_lost = |connection: &Connection<C>| connection.state == State::Closed;
+            if self.desk.tally.errors.total() > 0 || (rung && self.connections.iter().take(begun).any(is_lost)) {
+                let errors = self.desk.tally.errors;
+                bail!("lost connections while opening {total} (errors: {errors}); {done} were open");
+            }
+            self.report();
+        }
+        self.desk.is_sending = false;
+        Ok(())
+    }
+
+    /// Loads the server until the end of `window`, then waits for what is in flight. Answers before the window are its warm-up.
+    pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Tally> {
+        self.desk.tally.window = window;
+        self.schedule = schedule;
+        self.desk.is_sending = self.desk.pacing != Pacing::Hold;
+        self.start();
+        loop {
+            let next_due = self.send_due();
+            let rung = self.wait(next_due)?;
+            for event in 0..self.events.len() {
+                if let Some((slot, ready)) = self.event(event) {
+                    self.turn(slot, ready);
+                }
+            }
+            let now = self.desk.clock.now();
+            if rung {
+                let end = self.post.end.load(Ordering::Relaxed);
+                self.desk.tally.window.end = self.desk.tally.window.end.min(end);
+            }
+            if now >= self.desk.tally.window.end {
+                self.desk.is_sending = false;
+                if self.is_finished(now) {
+                    break;
+                }
+            }
+            if rung {
+                self.check_all(self.desk.is_sending);
+            }
+            self.report();
+        }
+        Ok(self.close_the_books())
+    }
+
+    fn start(&mut self) {
+        for slot in 0..self.connections.len() {
+            if self.desk.pacing == Pacing::Churn {
+                // Counted; opened again at the next tick.
+                self.connect(slot).ok();
+                continue;
+            }
+            if let Some(connection) = self.connections.get_mut(slot) {
+                let now = self.desk.clock.now();
+                connection.start(now, &mut self.desk);
+            }
+            self.queue(slot);
+        }
+    }
+
+    /// Sends what is due to who has room. Returns when to send next, if that depends on time alone.
+    fn send_due(&mut self) -> Option<Nanos> {
+        let schedule = self.schedule.as_mut()?;
+        loop {
+            let due = schedule.due();
+            let now = self.desk.clock.now();
+            if due >= self.desk.tally.window.end {
+                return None;
+            }
+            if due > now {
+                return Some(due);
+            }
+            let slot = self.with_room.pop_front()?;
+            let Some(connection) = self.connections.get_mut(slot) else {
+                continue;
+            };
+            connection.is_queued = false;
+            let room = connection.room();
+            let mut count = 0;
+            while count < room && schedule.due() == due {
+                schedule.advance();
+                count += 1;
+            }
+            if count > 0 {
+                connection.ask(count, due, now, &mut self.desk);
+            }
+            if connection.room() > 0 {
+                connection.is_queued = true;
+                self.with_room.push_back(slot);
+            }
+        }
+    }
+
+    /// Sleeps until something happens, or until `due`. Returns whether the bell rang.
+    ///
+    /// Whole milliseconds, which are all that epoll_wait(2) knows, would make every request under a schedule half of one late;
+    /// epoll_pwait2(2), since Linux 5.11 and with rustix's feature of that name, knows nanoseconds.
+    fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
+        let resumed = (!self.unfinished.is_empty()).then_some(0);
+        let timeout = resumed.or(due).map(|due| {
+            let left = due.saturating_sub(self.desk.clock.now()).saturating_sub(SPIN);
+            Timespec::try_from(Duration::from_nanos(left)).unwrap_or_default()
+        });
+        self.events.clear();
+        match epoll::wait(self.desk.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("cannot wait for events"),
+        }
+        let rung = self.events.iter().any(|event| event.data.u64() == BELL);
+        // One that also had an event has had two turns.
+        self.unfinished.sort_unstable();
+        self.unfinished.dedup();
+        self.events.extend(self.unfinished.drain(..).map(|key| Event {
+            flags: EventFlags::IN | EventFlags::RDHUP,
+            data: EventData::new_u64(key),
+        }));
+        Ok(rung)
+    }
+
+    /// The connection that event number `event` is for, unless it is the bell's or comes too late.
+    #[inline]
+    fn event(&self, event: usize) -> Option<(usize, EventFlags)> {
+        let event = self.events.get(event)?;
+        let key = event.data.u64();
+        let slot = usize::try_from(key & u64::from(u32::MAX)).ok()?;
+        let connection = self.connections.get(slot)?;
+        (connection.key() == key).then_some((slot, event.flags))
+    }
+
+    #[inline]
+    fn turn(&mut self, slot: usize, ready: EventFlags) {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        let next = connection.turn(ready, &mut self.desk);
+        if next == Next::Resume {
+            self.unfinished.push(connection.key());
+        }
+        // A connection that is held is held, or lost.
+        if next == Next::Reopen && self.desk.is_sending && self.desk.pacing != Pacing::Hold {
+            // Counted; opened again at the next tick.
+            self.connect(slot).ok();
+        }
+        self.queue(slot);
+    }
+
+    /// Puts a connection with room where the schedule finds it.
+    #[inline]
+    fn queue(&mut self, slot: usize) {
+        if self.schedule.is_none() {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return;
+        };
+        if !connection.is_queued && connection.room() > 0 {
+            connection.is_queued = true;
+            self.with_room.push_back(slot);
+        }
+    }
+
+    fn connect(&mut self, slot: usize) -> Result<()> {
+        let Some(connection) = self.connections.get_mut(slot) else {
+            return Ok(());
+        };
+        // The upper half counts the sockets it had, so that events for an earlier one are told apart.
+        let generation = (connection.key() >> 32).wrapping_add(1) & 0x7fff_ffff;
+        connection.connect(generation << 32 | slot as u64, &mut self.desk)?;
+        Ok(())
+    }
+
+    fn is_set_up(&self, slot: usize) -> bool {
+        self.connections.get(slot).is_some_and(|connection| {
+            let is_open = connection.state == State::Open && connection.conversation.is_ready();
+            is_open && !connection.is_busy(self.desk.pacing)
+        })
+    }
+
+    /// Fails what takes too long, and opens again what failed before, if asked to.
+    fn check_all(&mut self, reopen: bool) {
+        let now = self.desk.clock.now();
+        for slot in 0..self.connections.len() {
+            let Some(connection) = self.connections.get_mut(slot) else {
+                return;
+            };
+            if connection.check(now, self.timeout, &mut self.desk) && reopen {
+                // Counted; opened again at the next tick.
+                self.connect(slot).ok();
+            }
+        }
+    }
+
+    fn is_finished(&self, now: Nanos) -> bool {
+        let is_interrupted = self.post.end.load(Ordering::Relaxed) != Nanos::MAX;
+        let is_late = now >= self.desk.tally.window.end.saturating_add(self.timeout);
+        let is_busy = |connection: &Connection<C>| connection.is_busy(self.desk.pacing);
+        is_interrupted || is_late || !self.connections.iter().any(is_busy)
+    }
+
+    fn report(&self) {
+        let tally = &self.desk.tally;
+        let answers = tally.warmup_requests + tally.requests + tally.late_requests;
+        self.post.answers.store(answers, Ordering::Relaxed);
+        self.post.errors.store(tally.errors.total(), Ordering::Relaxed);
+        self.post.connections.store(tally.connections_opened, Ordering::Relaxed);
+    }
+
+    /// Counts what is left over.
+    fn close_the_books(mut self) -> Tally {
+        self.report();
+        let now = self.desk.clock.now();
+        for connection in &self.connections {
+            connection.give_up(now, &mut self.desk);
+        }
+        if let Some(schedule) = self.schedule.take() {
+            self.count_unsent(schedule, now);
+        }
+        let is_open = |connection: &&Connection<C>| connection.state == State::Open;
+        self.desk.tally.still_open = self.connections.iter().filter(is_open).count() as u64;
+        self.desk.tally
+    }
+
+    /// Counts what a schedule still holds: one by one, or in groups as small as keep their number within bounds.
+    fn count_unsent(&mut self, mut schedule: Schedule, now: Nanos) {
+        let end = self.desk.tally.window.end;
+        // What was due before the window is in no figure.
+        let before = schedule.left(self.desk.tally.window.start.min(end));
+        schedule.skip(before);
+        let group = schedule.left(end).div_ceil(GROUPS_MAX).max(1);
+        loop {
+            let left = schedule.left(end);
+            if left == 0 {
+                return;
+            }
+            self.desk.tally.unsent(schedule.due(), now, group.min(left));
+            schedule.skip(group.min(left));
+        }
+    }
+}

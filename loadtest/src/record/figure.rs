@@ -1,0 +1,97 @@
+//! The figures of a sample, each with its name, its unit and the digits it deserves, so that tables and charts are lists of figures.
+
+use super::{Kind, Sample};
+
+/// Something a sample may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Figure {
+    Throughput,
+    /// User and system together.
+    Cpu,
+    User,
+    System,
+    P50,
+    P90,
+    P99,
+    P999,
+    P9999,
+    Max,
+    SystemCalls,
+    ServerBusy,
+    /// Proportional, as memory shared with others would count for everybody otherwise.
+    ConnectionMemory,
+    EmptyMemory,
+    IdleCpu,
+    WakeUps,
+    Lost,
+}
+
+impl Figure {
+    /// The figure in this sample; `None` if it was not measured there.
+    pub(crate) fn of(self, sample: &Sample) -> Option<f64> {
+        let latency = sample.latency.as_ref();
+        match self {
+            Self::Throughput => Some(sample.requests_per_second),
+            Self::Cpu => sample.cpu_per_request.map(super::CpuPerRequest::total_us),
+            Self::User => sample.cpu_per_request.map(|cpu| cpu.user_us),
+            Self::System => sample.cpu_per_request.map(|cpu| cpu.system_us),
+            Self::P50 => latency.map(|latency| latency.p50_us),
+            Self::P90 => latency.map(|latency| latency.p90_us),
+            Self::P99 => latency.map(|latency| latency.p99_us),
+            Self::P999 => latency.and_then(|latency| latency.p999_us),
+            Self::P9999 => latency.and_then(|latency| latency.p9999_us),
+            Self::Max => latency.and_then(|latency| latency.max_us),
+            Self::SystemCalls => sample.system_calls_per_request,
+            Self::ServerBusy => sample.server_busy.map(|share| share * 100.0),
+            Self::ConnectionMemory => sample.connections.map(|held| held.proportional_kib_each),
+            Self::EmptyMemory => sample.connections.map(|held| held.empty_resident_kib as f64 / 1024.0),
+            Self::IdleCpu => sample.idleness.map(|idle| idle.cpu_us / idle.watch_seconds),
+            Self::WakeUps => sample.idleness.map(|idle| idle.wake_ups as f64 / idle.watch_seconds),
+            Self::Lost => sample.fan_out.map(|fan_out| fan_out.lost as f64),
+        }
+    }
+
+    /// What it is called above a column, with its unit.
+    pub(crate) fn heading(self, kind: Kind) -> String {
+        match self {
+            Self::Throughput => format!("{}/s", kind.units()),
+            Self::Cpu => format!("CPU µs/{}", kind.unit()),
+            Self::User => "user µs".to_owned(),
+            Self::System => "system µs".to_owned(),
+            Self::P50 => "p50 µs".to_owned(),
+            Self::P90 => "p90 µs".to_owned(),
+            Self::P99 => "p99 µs".to_owned(),
+            Self::P999 => "p99.9 µs".to_owned(),
+            Self::P9999 => "p99.99 µs".to_owned(),
+            Self::Max => "max µs".to_owned(),
+            Self::SystemCalls => format!("system calls/{}", kind.unit()),
+            Self::ServerBusy => "busy %".to_owned(),
+            Self::ConnectionMemory => "KiB/connection".to_owned(),
+            Self::EmptyMemory => "empty process MiB".to_owned(),
+            Self::IdleCpu => "idle CPU µs/s".to_owned(),
+            Self::WakeUps => "wake-ups/s".to_owned(),
+            Self::Lost => "lost".to_owned(),
+        }
+    }
+
+    /// What it is called inside a sentence, after "less" or "more".
+    pub(crate) fn phrase(self, kind: Kind) -> String {
+        match self {
+            Self::Throughput => "throughput".to_owned(),
+            Self::Cpu => format!("CPU per {}", kind.unit()),
+            Self::User => format!("user time per {}", kind.unit()),
+            Self::System => format!("system time per {}", kind.unit()),
+            Self::P50 => "median latency".to_owned(),
+            Self::P90 | Self::P99 | Self::P999 | Self::P9999 | Self::Max => {
+                format!("{} latency", self.heading(kind).trim_end_matches(" µs"))
+            }
+            Self::SystemCalls => format!("system calls per {}", kind.unit()),
+            Self::ServerBusy => "server load".to_owned(),
+            Self::ConnectionMemory => "memory per connection".to_owned(),
+            Self::EmptyMemory => "memory of the empty process".to_owned(),
+            Self::IdleCpu => "CPU while idle".to_owned(),
+            Self::WakeUps => "wake-ups while idle".to_owned(),
+            Self::Lost => "lost deliveries".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A whole report as data: what the page and the Markdown have in common.
+
+use super::figures::Chart;
+use super::findings::{self, Finding};
+use super::section::Section;
+use super::standing;
+use super::table::{Cell, Table};
+use super::{number, palette};
+use crate::record::{Participant, Record, Role, View};
+use crate::shell;
+
+/// A report. Its texts are as the record has them; whoever writes it escapes them.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) title: String,
+    pub(super) date: String,
+    /// Where and how it was measured, in a line.
+    pub(super) setting: String,
+    pub(super) findings: Vec<Finding>,
+    /// The charts about everything.
+    pub(super) standings: Vec<Chart>,
+    /// What the colours mean: a class, a name and its meaning each.
+    pub(super) key: Vec<(String, String, String)>,
+    pub(super) sections: Vec<Section>,
+    /// The machine and the software, a name and a value each.
+    pub(super) facts: Vec<(&'static str, String)>,
+    pub(super) contenders: Table,
+    pub(super) skipped: Option<Table>,
+    pub(super) noise: Option<Table>,
+    /// Every command, with what it did.
+    pub(super) commands: Vec<(String, String)>,
+}
+
+impl Document {
+    pub(super) fn of(record: &Record) -> Self {
+        let views = record.views();
+        Self {
+            title: record.title.clone(),
+            date: record.date.clone(),
+            setting: setting(record),
+            findings: findings::of_record(record),
+            standings: [standing::floor(record), standing::drivers(record)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            key: key(record),
+            sections: views.iter().filter_map(Section::of).collect(),
+            facts: facts(record),
+            contenders: contenders(record),
+            skipped: skipped(record),
+            noise: noise(&views),
+            commands: commands(record),
+        }
+    }
+}
+
+fn setting(record: &Record) -> String {
+    let machine = &record.machine;
+    let kind = if machine.is_virtual { " (virtual)" } else { "" };
+    let windows = match record.rounds {
+        1 => "one round".to_owned(),
+        rounds => format!("{rounds} rounds"),
+    };
+    format!(
+        "{}{kind}, Linux {}; server on core {}, load on core {}; {windows}, windows of {} s, interleaved",
+        machine.cpu,
+        machine.kernel,
+        list(&record.cores.server),
+        list(&record.cores.load),
+        record.window_seconds
+    )
+}
+
+/// Whose colours mean something: Squall in each of its settings, and the floors.
+fn key(record: &Record) -> Vec<(String, String, String)> {
+    let of_role = |role: Role| move |contender: &&Participant| Role::of(&contender.name) == role;
+    let subjects = record
+        .contenders
+        .iter()
+        .filter(of_role(Role::Subject))
+        .map(|contender| {
+            let name = contender.name.as_str();
+            let meaning = match name {
+                palette::SUBJECT | palette::RIVAL => palette::spoken(name),
+                _ => contender.note.clone(),
+            };
+            (palette::class(record, name), name.to_owned(), meaning)
+        });
+    let floors = record.contenders.iter().find(of_role(Role::Floor)).map(|contender| {
+        let class = palette::class(record, &contender.name);
+        (
+            class,
+            "floor-…".to_owned(),
+            "bare loops, which are no servers".to_owned(),
+        )
+    });
+    subjects.chain(floors).collect()
+}
+
+fn list(cores: &[usize]) -> String {
+    let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+    cores.join(", ")
+}
+
+fn facts(record: &Record) -> Vec<(&'static str, String)> {
+    let machine = &record.machine;
+    let unknown = || "unknown".to_owned();
+    let hypervisor = machine.hypervisor.as_deref().unwrap_or("of an unknown kind");
+    let platform = match machine.is_virtual {
+        true => format!("virtual machine, hypervisor {hypervisor}"),
+        false => "bare metal, or a machine that does not say".to_owned(),
+    };
+    let mitigations = match machine.mitigations.as_slice() {
+        [] => unknown(),
+        measures => measures.join("; "),
+    };
+    vec![
+        ("CPU", format!("{}, {} cores", machine.cpu, machine.cores)),
+        (
+            "Memory",
+            format!("{} MiB", number::grouped(machine.memory_mib as f64, 0)),
+        ),
+        ("Platform", platform),
+        ("Kernel", format!("Linux {}", machine.kernel)),
+        (
+            "Clock governor",
+            machine.governor.clone().unwrap_or_else(|| "none to be seen".to_owned()),
+        ),
+        ("CPU mitigations", mitigations),
+        ("Compiler", machine.rustc.clone().unwrap_or_else(unknown)),
+        ("Load generator", machine.generator.clone().unwrap_or_else(unknown)),
+        ("Commit", machine.commit.clone().unwrap_or_else(unknown)),
+        (
+            "Cores",
+            format!(
+                "server {}; load {}",
+                list(&record.cores.server),
+                list(&record.cores.load)
+            ),
+        ),
+        (
+            "Windows",
+            format!(
+                "{} measured, of {} s each after {} s of load, in {} rounds",
+                record.samples.len(),
+                record.window_seconds,
+                record.warmup_seconds,
+                record.rounds
+            ),
+        ),
+    ]
+}
+
+fn contenders(record: &Record) -> Table {
+    let mut table = Table::new(["server", "version", "setting"], []);
+    for contender in &record.contenders {
+        let Participant {
+            name, version, note, ..
+        } = contender;
+        table.push(palette::class(record, name), [name, version, note].map(Cell::of));
+    }
+    table
+}
+
+fn skipped(record: &Record) -> Option<Table> {
+    let mut table = Table::new(["left out", "of", "because", "hint"], []);
+    for absentee in &record.skipped {
+        let workload = absentee.workload.as_deref().unwrap_or("everything");
+        let hint = absentee.hint.as_deref().unwrap_or("–");
+        table.push(
+            "",
+            [absentee.name.as_str(), workload, &absentee.reason, hint].map(Cell::of),
+        );
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+fn noise(views: &[View<'_>]) -> Option<Table> {
+    let headings = [
+        "server's core %",
+        "load's core %",
+        "hypervisor %",
+        "load generator busy %",
+    ];
+    let mut table = Table::new(["worst window of"], headings.map(str::to_owned));
+    for view in views {
+        let noises = || view.windows().iter().filter_map(|sample| sample.noise);
+        let percent = |share: f64| Cell::of(format!("{:.1}", share * 100.0));
+        if noises().next().is_none() {
+            continue;
+        }
+        let load_busy = view.windows().iter().filter_map(|sample| sample.load_busy);
+        let shares = [
+            noises().map(|noise| noise.others_on_server_core).fold(0.0, f64::max),
+            noises().map(|noise| noise.others_on_load_core).fold(0.0, f64::max),
+            noises().map(|noise| noise.stolen).fold(0.0, f64::max),
+            load_busy.fold(0.0, f64::max),
+        ];
+        table.push(
+            "",
+            std::iter::once(Cell::of(&view.workload.name)).chain(shares.map(percent)),
+        );
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+fn commands(record: &Record) -> Vec<(String, String)> {
+    let whole = ("The whole comparison".to_owned(), record.command.clone());
+    let builds = record
+        .contenders
+        .iter()
+        .filter(|contender| !contender.build_command.is_empty())
+        .map(|contender| {
+            (
+                format!("Build of {}", contender.name),
+                shell::typed(&contender.build_command),
+            )
+        });
+    let starts = record
+        .contenders
+        .iter()
+        .map(|contender| (format!("Start of {}", contender.name), shell::typed(&contender.command)));
+    let loads = record
+        .workloads
+        .iter()
+        .filter_map(|workload| Some((format!("Load of {}", workload.name), workload.command.clone()?)));
+    std::iter::once(whole)
+        .chain(builds)
+        .chain(starts)
+        .chain(loads)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    #[test]
+    fn commands_go_from_the_whole_to_the_start_of_each_contender() {
+        let commands = Document::of(&record()).commands;
+        assert_eq!(commands.first().unwrap().1, "squall-loadtest compare");
+        assert_eq!(commands.last().unwrap().1, "floor-epoll {listen}");
+    }
+
+    #[test]
+    fn absentees_have_their_reason() {
+        let mut record = record();
+        assert!(Document::of(&record).skipped.is_none());
+        record.skipped.push(crate::record::Absentee {
+            name: "nginx".to_owned(),
+            workload: None,
+            reason: "not installed".to_owned(),
+            hint: None,
+        });
+        let table = Document::of(&record).skipped.unwrap();
+        assert_eq!(
+            table.rows[0].cells,
+            ["nginx", "everything", "not installed", "–"].map(Cell::of)
+        );
+    }
+}

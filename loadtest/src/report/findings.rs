@@ -1,0 +1,349 @@
+//! What a record says, in sentences that are computed and not composed: who is nearest the floor, and where io_uring and epoll win.
+//!
+//! Nobody is said to be ahead of somebody whose range overlaps with theirs.
+
+use super::palette::{RIVAL, SUBJECT, spoken};
+use super::{number, warnings};
+use crate::record::{Comparison, Kind, Record, Role, View};
+
+/// A sentence or two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// How it begins, for who reads no more.
+    pub(super) lead: String,
+    /// How it goes on.
+    pub(super) text: String,
+    /// Whether it says that something is amiss with the run or with a server.
+    pub(super) is_warning: bool,
+}
+
+impl Finding {
+    pub(super) fn plain(lead: impl Into<String>, text: String) -> Self {
+        Self {
+            lead: lead.into(),
+            text,
+            is_warning: false,
+        }
+    }
+
+    pub(super) fn warning(lead: &str, text: String) -> Self {
+        Self {
+            is_warning: true,
+            ..Self::plain(lead, text)
+        }
+    }
+}
+
+/// What the whole record says.
+pub(super) fn of_record(record: &Record) -> Vec<Finding> {
+    let views = record.views();
+    let mut findings = warnings::remarks(record);
+    findings.extend(nearest_to_floor(&views));
+    findings.extend(place_of_subject(&views));
+    findings.extend(drivers(&views));
+    findings.extend(warnings::failures(&views));
+    findings.extend(warnings::noise(record));
+    findings
+}
+
+/// What one workload says.
+pub(super) fn of_workload(view: &View<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(leader(view));
+    if view.workload.kind == Kind::Sweep {
+        findings.extend(sustained(view));
+    }
+    if let Some(comparison) = drivers_in(view) {
+        let outcome = match comparison {
+            Comparison { tells_apart: false, .. } => "no difference shown, as their ranges overlap",
+            Comparison { ratio, .. } if ratio.median < 1.0 => "io_uring takes less",
+            Comparison { .. } => "io_uring takes more",
+        };
+        let ratio = comparison.ratio;
+        findings.push(Finding::plain(
+            "io_uring ÷ epoll, Squall on both:",
+            format!(
+                "{} ({}), {outcome}.",
+                number::ratio(ratio.median),
+                number::ratio_range(ratio)
+            ),
+        ));
+    }
+    findings.extend(warnings::failures(std::slice::from_ref(view)));
+    findings
+}
+
+/// The servers that nobody is shown to be ahead of: the one with the least, and those whose ranges overlap with its own.
+fn leaders<'a>(view: &View<'a>) -> Vec<&'a str> {
+    let figure = view.workload.kind.main_figure();
+    let is_server = |name: &&str| Role::of(name) != Role::Floor && view.spread(name, figure).is_some();
+    let servers: Vec<&str> = view.ranked().into_iter().filter(is_server).collect();
+    let Some((first, others)) = servers.split_first() else {
+        return Vec::new();
+    };
+    let ties = |name: &&&str| {
+        view.compare(name, first, figure)
+            .is_none_or(|comparison| !comparison.tells_apart)
+    };
+    std::iter::once(*first)
+        .chain(others.iter().filter(ties).copied())
+        .collect()
+}
+
+fn leader(view: &View<'_>) -> Option<Finding> {
+    let kind = view.workload.kind;
+    let leaders = leaders(view);
+    let (first, ties) = leaders.split_first()?;
+    let spread = view.spread(first, kind.main_figure())?;
+    let decimals = number::decimals_of(kind.main_figure(), spread.median);
+    let unit = if kind == Kind::Idle { "KiB" } else { "µs" };
+    let amount = format!("{}\u{a0}{unit}", number::grouped(spread.median, decimals));
+    let beside = match (view.baseline, view.to_baseline(first)) {
+        (Some(baseline), Some(comparison)) if kind != Kind::Idle => {
+            format!(", {} that of {baseline}", number::ratio(comparison.ratio.median))
+        }
+        _ => String::new(),
+    };
+    let tied = match ties {
+        [] => String::new(),
+        ties => format!(" Not told apart from it: {}.", names(ties)),
+    };
+    let rate = view
+        .offered_rate
+        .map(|rate| format!(" at {} requests/s", number::grouped(rate, 0)));
+    Some(Finding::plain(
+        format!("Least {}{}:", kind.main_figure().phrase(kind), rate.unwrap_or_default()),
+        format!("{}, {amount}{beside}.{tied}", spoken(first)),
+    ))
+}
+
+/// Who leads where, most places first.
+fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
+    let mut places: Vec<(&str, Places<'_>)> = Vec::new();
+    let mut total = 0;
+    for view in views.iter().filter(|view| view.baseline.is_some()) {
+        let leaders = leaders(view);
+        total += usize::from(!leaders.is_empty());
+        for name in &leaders {
+            if !places.iter().any(|(known, _)| known == name) {
+                places.push((name, Places::default()));
+            }
+            let own = places.iter_mut().filter(|(known, _)| known == name);
+            let is_shared = leaders.len() > 1;
+            own.for_each(|(_, own)| own.push(&view.workload.name, is_shared));
+        }
+    }
+    places.sort_by_key(|(_, places)| std::cmp::Reverse(places.count()));
+    let of = |index| match index {
+        0 => format!(" of {total} workloads"),
+        _ => String::new(),
+    };
+    // Who shares a place and has none of its own is named and no more, lest the sentence becomes a list of everybody.
+    let (leading, sharing): (Vec<_>, Vec<_>) = places
+        .iter()
+        .enumerate()
+        .partition(|(index, (_, places))| *index == 0 || !places.alone.is_empty());
+    let leading = leading.into_iter().map(|(index, (name, places))| {
+        format!(
+            "{} in {}{} ({})",
+            spoken(name),
+            places.count(),
+            of(index),
+            places.said()
+        )
+    });
+    let mut said: Vec<String> = leading.collect();
+    let sharing: Vec<&str> = sharing.into_iter().map(|(_, (name, _))| *name).collect();
+    if !sharing.is_empty() {
+        said.push(format!("in shared places {}", names(&sharing)));
+    }
+    (total > 0).then(|| Finding::plain("Nearest the floor:", format!("{}.", said.join("; "))))
+}
+
+/// The workloads that a contender leads, alone or beside others.
+#[derive(Debug, Default)]
+struct Places<'a> {
+    alone: Vec<&'a str>,
+    shared: Vec<&'a str>,
+}
+
+impl<'a> Places<'a> {
+    fn push(&mut self, workload: &'a str, is_shared: bool) {
+        let places = if is_shared { &mut self.shared } else { &mut self.alone };
+        places.push(workload);
+    }
+
+    fn count(&self) -> usize {
+        self.alone.len() + self.shared.len()
+    }
+
+    fn said(&self) -> String {
+        let shared = format!("shared: {}", self.shared.join(", "));
+        let parts = [(self.alone.join(", "), &self.alone), (shared, &self.shared)];
+        let parts = parts
+            .into_iter()
+            .filter(|(_, places)| !places.is_empty())
+            .map(|(said, _)| said);
+        parts.collect::<Vec<String>>().join(", ")
+    }
+}
+
+/// Between what ratios Squall lies, and where.
+fn place_of_subject(views: &[View<'_>]) -> Option<Finding> {
+    let views = views
+        .iter()
+        .filter(|view| view.workload.kind != Kind::Idle && view.baseline != Some(SUBJECT));
+    let ratios = views.filter_map(|view| {
+        let comparison = view.to_baseline(SUBJECT)?;
+        Some((comparison.ratio.median, view.workload.name.as_str()))
+    });
+    let mut ratios: Vec<(f64, &str)> = ratios.collect();
+    ratios.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let ((least, best), (most, worst)) = (ratios.first()?, ratios.last()?);
+    let [least, most] = [least, most].map(|ratio| number::ratio(*ratio));
+    let said = match ratios.len() {
+        1 => format!("takes {least} what the floor takes ({best})."),
+        _ => format!("takes between {least} ({best}) and {most} ({worst}) what the floor takes."),
+    };
+    Some(Finding::plain(spoken(SUBJECT), said))
+}
+
+/// Where Squall on io_uring and Squall on epoll win; nothing unless both ran.
+fn drivers(views: &[View<'_>]) -> Vec<Finding> {
+    let (mut less, mut more, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+    for view in views {
+        let Some(comparison) = drivers_in(view) else { continue };
+        let kind = view.workload.kind;
+        let ratio = number::ratio(comparison.ratio.median);
+        let said = format!(
+            "{} ({ratio} the {})",
+            view.workload.name,
+            kind.main_figure().phrase(kind)
+        );
+        match comparison {
+            Comparison { tells_apart: false, .. } => undecided.push(said),
+            Comparison { ratio, .. } if ratio.median < 1.0 => less.push(said),
+            Comparison { .. } => more.push(said),
+        }
+    }
+    let sentences = [
+        (
+            "io_uring wins against epoll,",
+            "Squall on both, ranges apart, on ",
+            less,
+        ),
+        ("io_uring loses to epoll,", "ranges apart, on ", more),
+        (
+            "No difference shown",
+            "between the two, as their ranges overlap, on ",
+            undecided,
+        ),
+    ];
+    let said = sentences.into_iter().filter(|(_, _, places)| !places.is_empty());
+    said.map(|(lead, start, places)| Finding::plain(lead, format!("{start}{}.", places.join(", "))))
+        .collect()
+}
+
+fn drivers_in(view: &View<'_>) -> Option<Comparison> {
+    view.compare(SUBJECT, RIVAL, view.workload.kind.main_figure())
+}
+
+/// The highest rates that were kept up with.
+fn sustained(view: &View<'_>) -> Option<Finding> {
+    let rates = view.contenders().map(|name| {
+        let rate = view.sustained_rate(name);
+        (name, rate.unwrap_or_default())
+    });
+    let mut rates: Vec<(&str, f64)> = rates.collect();
+    rates.sort_by(|left, right| right.1.total_cmp(&left.1));
+    let said = rates.iter().map(|(name, rate)| match rate {
+        rate if *rate > 0.0 => format!("{name} {}", number::grouped(*rate, 0)),
+        _ => format!("{name} none"),
+    });
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| {
+        Finding::plain(
+            "Highest rate kept up with, in requests/s:",
+            format!("{}.", said.join(", ")),
+        )
+    })
+}
+
+/// Names as a sentence lists them.
+fn names(names: &[&str]) -> String {
+    let spoken: Vec<String> = names.iter().map(|name| spoken(name)).collect();
+    match spoken.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{record, sample};
+
+    fn texts(record: &Record) -> String {
+        let said = of_record(record)
+            .into_iter()
+            .map(|finding| format!("{} {}", finding.lead, finding.text));
+        said.collect::<Vec<String>>().join("\n")
+    }
+
+    /// Adds a contender with one window a round.
+    fn add(record: &mut Record, name: &str, cpu: [f64; 2]) {
+        let mut participant = record.contenders.first().cloned().unwrap();
+        participant.name = name.to_owned();
+        record.contenders.push(participant);
+        record
+            .samples
+            .extend([sample(name, 1, cpu[0]), sample(name, 2, cpu[1])]);
+    }
+
+    #[test]
+    fn leader_is_named_with_those_it_cannot_be_told_apart_from() {
+        let mut record = record();
+        add(&mut record, "hyper", [6.0, 7.0]);
+        add(&mut record, "axum", [50.0, 51.0]);
+        let said = texts(&record);
+        assert!(
+            said.contains(
+                "Nearest the floor: hyper in 1 of 1 workloads (shared: plaintext-64); in shared places Squall on io_uring."
+            ),
+            "{said}"
+        );
+        assert!(
+            said.contains("Squall on io_uring takes 1.19× what the floor takes"),
+            "{said}"
+        );
+        let workload = record.workloads.first().unwrap();
+        let said = of_workload(&View::of(&record, workload));
+        let said = &said.first().unwrap().text;
+        assert!(said.contains("Not told apart from it: Squall on io_uring."), "{said}");
+    }
+
+    #[test]
+    fn drivers_win_only_when_their_ranges_are_apart() {
+        for (epoll, start) in [
+            (
+                [5.5, 8.5],
+                "No difference shown between the two, as their ranges overlap, on plaintext-64 (0.98× the CPU per request).",
+            ),
+            (
+                [15.0, 18.0],
+                "io_uring wins against epoll, Squall on both, ranges apart, on plaintext-64 (0.42× the CPU per request).",
+            ),
+            (
+                [2.0, 3.0],
+                "io_uring loses to epoll, ranges apart, on plaintext-64 (2.75× the CPU per request).",
+            ),
+        ] {
+            let mut record = record();
+            add(&mut record, RIVAL, epoll);
+            let said = texts(&record);
+            assert!(said.contains(start), "{said}");
+        }
+        assert!(!texts(&record()).contains("epoll"), "epoll did not run");
+    }
+}

@@ -1,0 +1,127 @@
+//! How figures are written: the digits they deserve, thousands apart, units that fit.
+
+use crate::record::Figure;
+use crate::statistics::Spread;
+
+/// Digits after the point for a column whose smallest figure is this one: three that mean something, and none for nothing.
+pub(super) fn decimals(smallest: f64) -> usize {
+    match smallest {
+        smallest if smallest < 10.0 => 2,
+        smallest if smallest < 100.0 => 1,
+        _ => 0,
+    }
+}
+
+/// Digits after the point for a figure in a column whose smallest one is `smallest`; what is counted in thousands has none.
+pub(super) fn decimals_of(figure: Figure, smallest: f64) -> usize {
+    match figure {
+        Figure::Throughput | Figure::ServerBusy | Figure::Lost | Figure::IdleCpu => 0,
+        _ => decimals(smallest),
+    }
+}
+
+/// Writes a number with `decimals` digits after the point and a comma between thousands.
+pub(super) fn grouped(number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$}");
+    let whole_length = text.find('.').unwrap_or(text.len());
+    let mut grouped = String::with_capacity(text.len() + whole_length / 3);
+    for (index, digit) in text.chars().enumerate() {
+        let follows_digit = grouped.ends_with(|last: char| last.is_ascii_digit());
+        if index < whole_length && follows_digit && (whole_length - index) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The least and the greatest, such as `5.26–5.32`.
+pub(super) fn range(spread: Spread, decimals: usize) -> String {
+    format!("{}–{}", grouped(spread.min, decimals), grouped(spread.max, decimals))
+}
+
+/// A quotient, such as `1.05×`.
+pub(super) fn ratio(ratio: f64) -> String {
+    format!("{ratio:.*}×", if ratio < 10.0 { 2 } else { 1 })
+}
+
+/// A quotient's least and greatest, such as `1.03–1.09×`.
+pub(super) fn ratio_range(spread: Spread) -> String {
+    format!("{}–{}", ratio(spread.min).trim_end_matches('×'), ratio(spread.max))
+}
+
+/// A time in the unit that makes it short, such as `50 µs`, `2.5 ms` or `1 s`.
+pub(super) fn microseconds(us: f64) -> String {
+    let (number, unit) = match us {
+        us if us < 1e3 => (us, "µs"),
+        us if us < 1e6 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    format!("{} {unit}", short(number))
+}
+
+/// A rate in thousands or millions where it has them, such as `500`, `165k` or `1.2M`.
+pub(super) fn rate(per_second: f64) -> String {
+    match per_second {
+        rate if rate < 1e3 => short(rate),
+        rate if rate < 1e6 => format!("{}k", short(rate / 1e3)),
+        rate => format!("{}M", short(rate / 1e6)),
+    }
+}
+
+/// At most three digits that mean something, without zeros at the end.
+fn short(number: f64) -> String {
+    let decimals = match number {
+        number if number < 1.0 => 3,
+        number => decimals(number),
+    };
+    let text = format!("{number:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_apart() {
+        for (number, decimals, text) in [
+            (0.0, 0, "0"),
+            (999.4, 0, "999"),
+            (999.5, 0, "1,000"),
+            (1_871_435.0, 0, "1,871,435"),
+            (12_345.678, 2, "12,345.68"),
+            (-1234.5, 1, "-1,234.5"),
+        ] {
+            assert_eq!(grouped(number, decimals), text);
+        }
+    }
+
+    #[test]
+    fn times_and_rates_are_short() {
+        for (us, text) in [
+            (0.25, "0.25 µs"),
+            (50.0, "50 µs"),
+            (2500.0, "2.5 ms"),
+            (1e6, "1 s"),
+            (123_456.0, "123 ms"),
+        ] {
+            assert_eq!(microseconds(us), text);
+        }
+        for (per_second, text) in [(0.0, "0"), (500.0, "500"), (165e3, "165k"), (1.25e6, "1.25M")] {
+            assert_eq!(rate(per_second), text);
+        }
+    }
+
+    #[test]
+    fn ratios_keep_three_digits() {
+        assert_eq!(ratio(1.0534), "1.05×");
+        assert_eq!(ratio(14.289), "14.3×");
+        let spread = Spread::of([1.027, 1.053, 1.087]).unwrap();
+        assert_eq!(ratio_range(spread), "1.03–1.09×");
+        assert_eq!(range(spread, 3), "1.027–1.087");
+    }
+}

@@ -1,0 +1,66 @@
+//! A report as one HTML file that needs nothing else: style and charts are inside, and there is no script.
+
+use anyhow::{Context, Result};
+use askama::Template;
+
+use super::document::Document;
+
+/// The page. The template escapes every text; only charts, which escaped their own, go in as they are.
+#[derive(Debug, Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    document: &'a Document,
+}
+
+/// Writes the report.
+pub(super) fn write(document: &Document) -> Result<String> {
+    Page { document }.render().context("cannot write the page")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{record, sample};
+
+    /// Every text of a record is markup here; none of it may arrive as such.
+    #[test]
+    fn page_takes_no_markup_from_the_record() {
+        const EVIL: &str = "<script>alert('\"')</script>";
+        let mut record = record();
+        record.title = EVIL.to_owned();
+        record.remarks = vec![EVIL.to_owned()];
+        record.command = EVIL.to_owned();
+        record.date = EVIL.to_owned();
+        record.machine.cpu = EVIL.to_owned();
+        record.machine.mitigations = vec![EVIL.to_owned()];
+        let mut contender = record.contenders.first().cloned().unwrap();
+        contender.name = EVIL.to_owned();
+        contender.note = EVIL.to_owned();
+        contender.version = EVIL.to_owned();
+        contender.command = vec![EVIL.to_owned()];
+        record.contenders.push(contender);
+        record.samples.push(sample(EVIL, 1, 7.0));
+        let workload = record.workloads.first_mut().unwrap();
+        workload.title = EVIL.to_owned();
+        workload.parameters = [(EVIL.to_owned(), EVIL.to_owned())].into();
+        workload.command = Some(EVIL.to_owned());
+        record.skipped.push(crate::record::Absentee {
+            name: "absent".to_owned(),
+            workload: None,
+            reason: EVIL.to_owned(),
+            hint: Some(EVIL.to_owned()),
+        });
+        record.check().unwrap();
+        let page = write(&Document::of(&record)).unwrap();
+        assert!(!page.contains("<script"), "{page}");
+        assert!(page.matches("&#60;script&#62;").count() > 15, "{page}");
+    }
+
+    #[test]
+    fn page_needs_nothing_else() {
+        let page = write(&Document::of(&record())).unwrap();
+        for forbidden in ["<link", "<script", "src=", "@import", "url(", "href=\"http"] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who is drawn how: a class for each contender, which stays the same in every chart and table of a report.
+
+use crate::record::{Record, Role};
+
+/// The contender that is Squall on io_uring, its default.
+pub(super) const SUBJECT: &str = "squall";
+
+/// The contender that is the same binary on epoll.
+pub(super) const RIVAL: &str = "squall-epoll";
+
+/// Colours that the style sheet has for peers; further ones share them.
+const PEER_COLOURS: usize = 9;
+
+/// The classes of a contender: what it is, and for a peer which colour is its own.
+pub(super) fn class(record: &Record, name: &str) -> String {
+    match (name, Role::of(name)) {
+        (SUBJECT, _) => "subject".to_owned(),
+        (RIVAL, _) => "rival".to_owned(),
+        (_, Role::Subject) => "variant".to_owned(),
+        (_, Role::Floor) => "floor".to_owned(),
+        (_, Role::Peer) => {
+            let mut peers = record
+                .contenders
+                .iter()
+                .filter(|contender| Role::of(&contender.name) == Role::Peer);
+            let index = peers.position(|contender| contender.name == name).unwrap_or_default();
+            format!("peer peer-{}", index % PEER_COLOURS)
+        }
+    }
+}
+
+/// The order to draw in, so that what matters lies on top: peers, floors, then Squall, its default last.
+pub(super) fn layer(name: &str) -> usize {
+    match (name, Role::of(name)) {
+        (SUBJECT, _) => 4,
+        (RIVAL, _) => 3,
+        (_, Role::Subject) => 2,
+        (_, Role::Floor) => 1,
+        (_, Role::Peer) => 0,
+    }
+}
+
+/// Squall in its two settings, as sentences name them; anybody else by name.
+pub(super) fn spoken(name: &str) -> String {
+    match name {
+        SUBJECT => "Squall on io_uring".to_owned(),
+        RIVAL => "Squall on epoll".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+
+    #[test]
+    fn classes_follow_roles_and_peers_keep_their_colour() {
+        let mut record = record();
+        let template = record.contenders.remove(0);
+        record.contenders = ["squall", "hyper", "floor-epoll", "axum"]
+            .map(|name| crate::record::Participant {
+                name: name.to_owned(),
+                ..template.clone()
+            })
+            .into();
+        let classes = ["squall", "squall-epoll", "squall-spin", "floor-epoll", "hyper", "axum"];
+        assert_eq!(
+            classes.map(|name| class(&record, name)),
+            ["subject", "rival", "variant", "floor", "peer peer-0", "peer peer-1"]
+        );
+    }
+}

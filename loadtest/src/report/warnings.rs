@@ -1,0 +1,161 @@
+//! What a reader should know before believing a record: what its maker remarked, what went wrong, how noisy it was.
+
+use super::findings::Finding;
+use super::number;
+use crate::record::{Record, View};
+
+/// The share of a core that others may take before a run is called noisy.
+const NOISE_MAX: f64 = 0.1;
+
+/// What the maker of the record remarked, and that one round is few.
+pub(super) fn remarks(record: &Record) -> Vec<Finding> {
+    let remarks = record
+        .remarks
+        .iter()
+        .map(|remark| Finding::warning("Note:", sentence(remark)));
+    let one_round = (record.rounds == 1).then(|| {
+        let text = "Nothing tells how far a second one would lie, so no two servers are told apart.";
+        Finding::warning("One round:", text.to_owned())
+    });
+    remarks.chain(one_round).collect()
+}
+
+/// A remark as a sentence of its own.
+fn sentence(remark: &str) -> String {
+    let mut letters = remark.trim().chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let sentence: String = first.chain(letters).collect();
+    match sentence.ends_with(['.', '!', '?']) {
+        true => sentence,
+        false => sentence + ".",
+    }
+}
+
+/// Wrong answers, deliveries that never came, connections that were closed.
+pub(super) fn failures(views: &[View<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for view in views {
+        for name in view.contenders() {
+            findings.extend(failures_of(view, name));
+        }
+    }
+    findings
+}
+
+fn failures_of(view: &View<'_>, name: &str) -> impl Iterator<Item = Finding> {
+    let windows = || view.windows().iter().filter(|sample| sample.contender == name);
+    let fan_out = || windows().filter_map(|sample| sample.fan_out);
+    let held = windows().filter_map(|sample| sample.connections);
+    let amounts: [(u64, &str); 4] = [
+        (
+            windows().map(|sample| sample.errors).sum(),
+            "requests got a wrong answer or none",
+        ),
+        (fan_out().map(|fan_out| fan_out.lost).sum(), "deliveries never came"),
+        (
+            fan_out().map(|fan_out| fan_out.disordered).sum(),
+            "deliveries came twice or out of order",
+        ),
+        (
+            held.map(|held| held.held.saturating_sub(held.still_open)).sum(),
+            "idle connections were closed",
+        ),
+    ];
+    let lead = format!("{name} under {}:", view.workload.name);
+    amounts
+        .into_iter()
+        .filter(|(amount, _)| *amount > 0)
+        .map(move |(amount, what)| Finding::warning(&lead, format!("{} {what}.", number::grouped(amount as f64, 0))))
+}
+
+/// What else used the two cores.
+pub(super) fn noise(record: &Record) -> Option<Finding> {
+    let noises = || record.samples.iter().filter_map(|sample| sample.noise);
+    noises().next()?;
+    let [server, load, stolen] = [
+        noises().map(|noise| noise.others_on_server_core).fold(0.0, f64::max),
+        noises().map(|noise| noise.others_on_load_core).fold(0.0, f64::max),
+        noises().map(|noise| noise.stolen).fold(0.0, f64::max),
+    ];
+    let text = format!(
+        "in the worst window others took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's, the hypervisor {:.1}\u{a0}%.",
+        server * 100.0,
+        load * 100.0,
+        stolen * 100.0
+    );
+    let is_noisy = server.max(load).max(stolen) > NOISE_MAX;
+    Some(match is_noisy {
+        true => Finding::warning("Noise:", format!("{text} That is too much for a run worth keeping.")),
+        false => Finding::plain("Noise:", text),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::record;
+    use crate::record::{Connections, FanOut, Noise};
+
+    #[test]
+    fn what_went_wrong_is_a_warning() {
+        let mut record = record();
+        let sample = record.samples.first_mut().unwrap();
+        sample.errors = 1200;
+        sample.fan_out = Some(FanOut {
+            subscribers: 1,
+            published: 10,
+            delivered: 7,
+            lost: 3,
+            disordered: 2,
+        });
+        sample.connections = Some(Connections {
+            held: 10,
+            still_open: 9,
+            empty_resident_kib: 1,
+            proportional_kib_each: 1.0,
+            private_kib_each: 1.0,
+            resident_kib_each: 1.0,
+        });
+        let workload = record.workloads.first().unwrap();
+        let failures = failures(&[View::of(&record, workload)]);
+        assert!(
+            failures
+                .iter()
+                .all(|finding| finding.is_warning && finding.lead == "floor-epoll under plaintext-64:")
+        );
+        let texts: Vec<&str> = failures.iter().map(|finding| finding.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "1,200 requests got a wrong answer or none.",
+                "3 deliveries never came.",
+                "2 deliveries came twice or out of order.",
+                "1 idle connections were closed.",
+            ]
+        );
+    }
+
+    #[test]
+    fn noise_is_a_warning_only_when_there_is_much_of_it() {
+        let mut record = record();
+        assert_eq!(noise(&record), None, "nobody listened");
+        for (share, is_warning) in [(0.02, false), (0.2, true)] {
+            record.samples.first_mut().unwrap().noise = Some(Noise {
+                others_on_server_core: share,
+                others_on_load_core: 0.0,
+                stolen: 0.0,
+            });
+            assert_eq!(noise(&record).unwrap().is_warning, is_warning);
+        }
+    }
+
+    #[test]
+    fn remarks_are_sentences_and_one_round_is_remarked() {
+        let mut record = record();
+        record.remarks = vec!["a quick comparison".to_owned(), "It ended early.".to_owned()];
+        record.rounds = 1;
+        let texts: Vec<String> = remarks(&record).into_iter().map(|finding| finding.text).collect();
+        assert_eq!(texts[..2], ["A quick comparison.", "It ended early."]);
+        assert!(texts[2].starts_with("Nothing tells how far a second one would lie"));
+    }
+}

@@ -1,0 +1,188 @@
+//! How many system calls a server makes: counted by `perf stat`, switched on and off for the length of a window.
+//!
+//! Counting costs the server something for each call, so it has windows of its own and the other figures are never taken in them.
+//! Not every machine allows it; [`check`] says what is missing before anything is measured.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+use crate::child::{Child, Ending};
+use crate::interrupt::Interrupt;
+
+/// The kernel's own event, which fires at every entry.
+const EVENT: &str = "raw_syscalls:sys_enter";
+
+/// How long perf may take for anything it is told.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often an answer is looked for.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Fails, with the way to get it, if system calls cannot be counted here.
+pub(crate) fn check() -> Result<()> {
+    let mut counter = Counter::attach(&[rustix::process::getpid()])?;
+    counter.enable()?;
+    counter.disable()?;
+    counter.finish()?;
+    Ok(())
+}
+
+/// perf, attached to processes and not counting yet.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    perf: Child,
+    control: File,
+    acknowledged: File,
+    _pipes: TempDir,
+}
+
+impl Counter {
+    /// Attaches to `pids` and to every thread they start from now on.
+    pub(crate) fn attach(pids: &[Pid]) -> Result<Self> {
+        let pipes = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let (control, acknowledged) = (pipes.path().join("control"), pipes.path().join("acknowledged"));
+        let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_pid().to_string()).collect();
+        let mut command = Command::new("perf");
+        command.args(["stat", "--field-separator=,", "--delay=-1", "--event", EVENT]);
+        command.arg(format!(
+            "--control=fifo:{},{}",
+            control.display(),
+            acknowledged.display()
+        ));
+        command.args(["--pid", &pids.join(",")]);
+        // Figures without a locale's separators.
+        command.env("LC_ALL", "C");
+        let [control, acknowledged] = [open_pipe(&control)?, open_pipe(&acknowledged)?];
+        let perf = Child::spawn(command).context("install perf (Debian: linux-perf, Ubuntu: linux-tools-generic)")?;
+        let mut counter = Self {
+            perf,
+            control,
+            acknowledged,
+            _pipes: pipes,
+        };
+        // It acknowledges nothing before it is attached.
+        counter.tell("disable")?;
+        Ok(counter)
+    }
+
+    /// Counts from now on.
+    pub(crate) fn enable(&mut self) -> Result<()> {
+        self.tell("enable")
+    }
+
+    /// Counts no longer.
+    pub(crate) fn disable(&mut self) -> Result<()> {
+        self.tell("disable")
+    }
+
+    /// Ends it and returns how many system calls it saw.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        rustix::process::kill_process(self.perf.pid(), Signal::INT)?;
+        match self.perf.wait(PATIENCE, &Interrupt::default())? {
+            Ending::Exited(_) => count_in(&self.perf.output()?),
+            Ending::TimedOut | Ending::Interrupted => bail!("perf does not end"),
+        }
+    }
+
+    /// Gives an order and waits until it is carried out.
+    fn tell(&mut self, order: &str) -> Result<()> {
+        writeln!(self.control, "{order}")?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut answer = Vec::new();
+        // "ack\n", in later versions followed by a zero.
+        while !answer.contains(&b'\n') {
+            ensure!(Instant::now() < deadline, "perf does not answer");
+            let mut buffer = [0; 16];
+            match self.acknowledged.read(&mut buffer) {
+                Ok(count) => answer.extend(buffer.iter().take(count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if self.perf.has_ended()? {
+                        return Err(anyhow!("perf: {}", self.perf.complaint()));
+                    }
+                    thread::sleep(POLL_INTERVAL);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a named pipe and opens it in both directions, which neither waits for the other side nor ends when it goes.
+fn open_pipe(path: &Path) -> Result<File> {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("cannot make a pipe")?;
+    let flags = OFlags::NONBLOCK.bits();
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.cast_signed())
+        .open(path)?;
+    Ok(file)
+}
+
+/// The count in what perf prints: `123,,raw_syscalls:sys_enter,…`.
+fn count_in(output: &str) -> Result<u64> {
+    let line = output.lines().find(|line| line.contains(EVENT));
+    let line = line.with_context(|| format!("perf printed no count: {}", output.trim()))?;
+    let count = line.split(',').next().unwrap_or_default();
+    count.parse().with_context(|| format!("perf counted `{count}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn count_is_found_among_other_lines() {
+        let output = "Events enabled\n1234,,raw_syscalls:sys_enter,900,100.00,,\n\n";
+        assert_eq!(count_in(output).unwrap(), 1234);
+        for (output, mistake) in [
+            ("", "no count"),
+            ("<not counted>,,raw_syscalls:sys_enter,0,,,\n", "<not counted>"),
+        ] {
+            let error = format!("{:#}", count_in(output).unwrap_err());
+            assert!(error.contains(mistake), "{error}");
+        }
+    }
+
+    /// Where perf is not allowed there is nothing to test but that it says so.
+    #[test]
+    fn only_calls_between_enable_and_disable_are_counted() {
+        if let Err(reason) = check() {
+            eprintln!("not tested: {reason:#}");
+            return;
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do :; done"]);
+        let idle = Child::spawn(command).unwrap();
+        let mut counter = Counter::attach(&[idle.pid()]).unwrap();
+        counter.enable().unwrap();
+        counter.disable().unwrap();
+        assert!(counter.finish().unwrap() < 1000, "the loop makes no calls of its own");
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do : </dev/null; done"]);
+        let busy = Child::spawn(command).unwrap();
+        let mut counter = Counter::attach(&[busy.pid()]).unwrap();
+        let used = |pid| crate::proc::RunTime::read(pid).unwrap().running;
+        counter.enable().unwrap();
+        let before = used(busy.pid());
+        while used(busy.pid()) < before + Duration::from_millis(20) {
+            thread::yield_now();
+        }
+        counter.disable().unwrap();
+        assert!(
+            counter.finish().unwrap() > 1000,
+            "three calls for every turn of the loop"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! A workload as the load generator's plans: one, or one for each rate of a sweep.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan};
+use crate::load::target::{Scheme, Target};
+
+use super::{Load, Workload};
+
+/// Open loop: requests in flight on one connection. More than one would be pipelining, which browsers and proxies do not do.
+const OPEN_LOOP_PIPELINE: usize = 1;
+
+/// How long a request may go unanswered. A server past its capacity in an open loop answers late, and that is no failure.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a window is, and what comes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timing {
+    pub(crate) warmup: Duration,
+    pub(crate) window: Duration,
+}
+
+impl Timing {
+    /// A timing for questions whose answer does not depend on it.
+    pub(crate) const NOMINAL: Self = Self {
+        warmup: Duration::ZERO,
+        window: Duration::from_secs(1),
+    };
+}
+
+impl Workload {
+    /// What the generator, pinned to `core`, is to do with the server at `address`, and the offered rate if there is one.
+    pub(crate) fn plans(&self, address: SocketAddr, core: usize, timing: Timing) -> Vec<(Option<f64>, Plan)> {
+        let plan = |scheme, kind, timing: Timing| Plan {
+            connections: self.subscribers_or_connections(),
+            warmup: timing.warmup,
+            duration: timing.window,
+            timeout: ANSWER_TIMEOUT,
+            cores: vec![core],
+            expect: Expectation {
+                status: self.expect.as_ref().map_or(200, |expect| expect.status),
+                body: self.expect.as_ref().map(|expect| expect.body.clone().into_bytes()),
+            },
+            ..Plan::new(Target::at(scheme, address, self.path()), kind)
+        };
+        let http = |kind| plan(Scheme::Http, kind, timing);
+        let open = |rate| {
+            let kind = Kind::OpenLoop {
+                rate,
+                pipeline: OPEN_LOOP_PIPELINE,
+            };
+            (Some(rate), http(kind))
+        };
+        match &self.load {
+            Load::Capacity { .. } | Load::Latency { .. } => vec![(None, http(Kind::ClosedLoop { pipeline: 1 }))],
+            Load::Pipelined { pipeline, .. } => vec![(None, http(Kind::ClosedLoop { pipeline: *pipeline }))],
+            Load::Rate {
+                requests_per_second, ..
+            } => vec![open(*requests_per_second)],
+            Load::Sweep { rates, .. } => rates.iter().copied().map(open).collect(),
+            Load::Churn { .. } => vec![(None, http(Kind::Churn))],
+            Load::Idle { .. } => {
+                // There is nothing to warm up: each connection says one thing.
+                let silent = Timing {
+                    warmup: Duration::ZERO,
+                    ..timing
+                };
+                vec![(None, plan(Scheme::Http, Kind::Hold, silent))]
+            }
+            Load::Echo { message_bytes, .. } => {
+                let echo = Echo {
+                    message_bytes: *message_bytes,
+                    pipeline: 1,
+                    rate: None,
+                };
+                vec![(None, plan(Scheme::WebSocket, Kind::Echo(echo), timing))]
+            }
+            Load::FanOut {
+                publish_path,
+                messages_per_second,
+                burst,
+                message_bytes,
+                ..
+            } => {
+                let fan_out = FanOut {
+                    publish: Target::at(Scheme::WebSocket, address, publish_path),
+                    message_bytes: *message_bytes,
+                    rate: Some(*messages_per_second),
+                    burst: *burst,
+                    stalled: 0,
+                };
+                vec![(None, plan(Scheme::WebSocket, Kind::FanOut(fan_out), timing))]
+            }
+        }
+    }
+
+    /// Connections as a plan counts them, which leaves a publisher out.
+    pub(super) fn subscribers_or_connections(&self) -> usize {
+        match self.load {
+            Load::FanOut { subscribers, .. } => subscribers,
+            _ => self.connections(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Forms read whole and refused, and the plans and records they become.
+
+use std::time::Duration;
+
+use super::*;
+use crate::load::plan;
+
+const FORM: &str = r#"
+    title = "Plain"
+    quick_rounds_max = 1
+    [load]
+    kind = "capacity"
+    path = "/plaintext"
+    connections = 64
+    [expect]
+    status = 200
+    content_type = "text/plain"
+    body = "Hello"
+"#;
+
+const FAN_OUT: &str = r#"
+    title = "Fan"
+    [load]
+    kind = "fan-out"
+    subscribe_path = "/ws/sub"
+    publish_path = "/ws/pub"
+    subscribers = 100
+    messages_per_second = 50
+    burst = 10
+    message_bytes = 64
+"#;
+
+/// A workload of `kind` with these further lines in its load.
+pub(crate) fn workload(kind: &str, lines: &str) -> Workload {
+    let form = FORM
+        .replace("connections = 64", lines)
+        .replace("capacity", kind)
+        .replace("title = \"Plain\"", &format!("title = 'of {kind}'"));
+    Workload::parse(kind, &form).unwrap()
+}
+
+#[test]
+fn form_is_read_whole() {
+    let workload = Workload::parse("plain-64", FORM).unwrap();
+    assert_eq!((workload.name.as_str(), workload.title.as_str()), ("plain-64", "Plain"));
+    assert_eq!((workload.kind(), workload.connections()), (Kind::Capacity, 64));
+    assert_eq!(workload.service(), Service::Http);
+    assert_eq!([workload.rounds(5, false), workload.rounds(5, true)], [5, 1]);
+    assert_eq!(workload.expect.unwrap().content_type, "text/plain");
+    let fan_out = Workload::parse("fan", FAN_OUT).unwrap();
+    assert_eq!((fan_out.kind(), fan_out.connections()), (Kind::FanOut, 101));
+    assert_eq!(fan_out.service(), Service::WebsocketFanOut);
+    assert_eq!(fan_out.rounds(5, true), 5);
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (form, from, to, mistake) in [
+        (
+            FORM,
+            "connections = 64",
+            "connections = 0",
+            "connections must be between",
+        ),
+        (FORM, "connections = 64", "conections = 64", "conections"),
+        (FORM, "connections = 64", "connections = 64\npipeline = 2", "pipeline"),
+        (FORM, "\"/plaintext\"", "\"plaintext\"", "does not start with a slash"),
+        (FORM, "capacity", "speed", "speed"),
+        (FORM, "title =", "tilte =", "tilte"),
+        (FORM, "[expect]", "[[expect]]", "expect"),
+        (FORM, "body = ", "boddy = ", "boddy"),
+        (FORM, "capacity\"", "pipelined\"\npipeline = 100000", "in flight"),
+        (
+            FORM,
+            "capacity\"",
+            "rate\"\nrequests_per_second = 0",
+            "the rate must be",
+        ),
+        (FORM, "capacity\"", "sweep\"\nrates = []", "between 1 and 20 rates"),
+        (FORM, "capacity\"", "sweep\"\nrates = [2, 1]", "do not ascend"),
+        (FAN_OUT, "\"/ws/pub\"", "\"pub\"", "path `pub` does not"),
+        (FAN_OUT, "burst = 10", "burst = 0", "in flight"),
+    ] {
+        let error = Workload::parse("plain", &form.replace(from, to)).unwrap_err();
+        assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
+    }
+    let (before_expect, expect) = FORM.split_once("[expect]").unwrap();
+    let error = Workload::parse("plain", before_expect).unwrap_err();
+    assert!(error.to_string().contains("[expect] is missing"), "{error}");
+    let error = Workload::parse("fan", &format!("{FAN_OUT}[expect]{expect}")).unwrap_err();
+    assert!(error.to_string().contains("no meaning for a WebSocket"), "{error}");
+}
+
+#[test]
+fn plans_ask_for_what_the_form_says() {
+    let address = "127.0.0.1:8888".parse().unwrap();
+    let timing = Timing {
+        warmup: Duration::from_secs(1),
+        window: Duration::from_secs(4),
+    };
+    let only = |workload: &Workload| workload.plans(address, 3, timing).remove(0);
+    let (rate, plan) = only(&workload("pipelined", "connections = 8\npipeline = 16"));
+    assert_eq!((rate, plan.kind), (None, plan::Kind::ClosedLoop { pipeline: 16 }));
+    assert_eq!(plan.target.to_string(), "http://127.0.0.1:8888/plaintext");
+    assert_eq!((plan.connections, plan.cores), (8, vec![3]));
+    assert_eq!((plan.warmup, plan.duration), (timing.warmup, timing.window));
+    assert_eq!(plan.expect.body.as_deref(), Some(b"Hello".as_slice()));
+    assert_eq!(only(&workload("latency", "")).1.connections, 1);
+    let (_, hold) = only(&workload("idle", "connections = 8"));
+    assert_eq!((hold.kind, hold.warmup), (plan::Kind::Hold, Duration::ZERO));
+    let (_, fan_out) = only(&Workload::parse("fan", FAN_OUT).unwrap());
+    assert_eq!(fan_out.connections, 100);
+    assert!(matches!(fan_out.kind, plan::Kind::FanOut(fan_out) if fan_out.burst == 10));
+}
+
+#[test]
+fn sweep_is_one_plan_for_each_rate() {
+    let sweep = workload("sweep", "connections = 8\nrates = [1000, 2000.5]");
+    assert_eq!(sweep.window_count(), 2);
+    let plans = sweep.plans("127.0.0.1:8888".parse().unwrap(), 0, Timing::NOMINAL);
+    let rates: Vec<Option<f64>> = plans.iter().map(|(rate, _)| *rate).collect();
+    assert_eq!(rates, [Some(1000.0), Some(2000.5)]);
+    let last = plans.last().map(|(_, plan)| plan.kind.clone());
+    assert_eq!(
+        last,
+        Some(plan::Kind::OpenLoop {
+            rate: 2000.5,
+            pipeline: 1
+        })
+    );
+}
+
+#[test]
+fn record_tells_the_parameters_in_words() {
+    let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded(0, Timing::NOMINAL);
+    assert_eq!((recorded.name.as_str(), recorded.title.as_str()), ("sweep", "of sweep"));
+    assert_eq!(recorded.kind, Kind::Sweep);
+    assert_eq!(recorded.parameters["requests_per_second"], "1000, 2000");
+    assert_eq!(recorded.parameters["connections"], "8");
+    let recorded = Workload::parse("fan", FAN_OUT).unwrap().recorded(0, Timing::NOMINAL);
+    assert_eq!(recorded.parameters["publish_path"], "/ws/pub");
+}

@@ -1,0 +1,185 @@
+//! What is counted is what happened: requests, failures by kind, connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use socket2::SockRef;
+
+use crate::support::{Peer, RIGHT, count, endless, finish, measure, responder, server, start, url};
+
+#[test]
+fn request_is_sent_as_asked() {
+    let (seen, requests) = mpsc::channel();
+    let address = responder(move |request| {
+        seen.send(request.to_owned()).ok();
+        "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".to_owned()
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "a=b").unwrap();
+    let arguments = format!(
+        "-X POST -H Accept:x/y -H X-Two:2 --body-file {} --expect-status 201 -c 1 -d 50ms -w 0",
+        file.path().display()
+    );
+    let (code, result) = measure(&url(address), &arguments);
+    let expected =
+        format!("POST /hello HTTP/1.1\r\nHost: {address}\r\naccept: x/y\r\nx-two: 2\r\nContent-Length: 3\r\n\r\na=b");
+    assert_eq!(code, Some(0), "{result}");
+    assert!(requests.iter().take(2).all(|request| request == expected));
+}
+
+#[test]
+fn every_request_served_is_counted_once() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHe\r\n3\r\nllo\r\n0\r\n\r\n";
+    let old = "HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nHello";
+    for (answer, arguments) in [
+        (RIGHT, "-c 8"),
+        (RIGHT, "-c 8 --pipeline 16 --threads 2"),
+        (RIGHT, "-c 8 --rate 2000 --threads 2"),
+        (RIGHT, "-c 2 --rate 1000000 --pipeline 8"),
+        (RIGHT, "-c 8 --churn"),
+        (RIGHT, "-c 8 --hold"),
+        (chunked, "-c 4 --pipeline 3"),
+        (old, "-c 4"),
+    ] {
+        let served = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&served);
+        let address = responder(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            answer.to_owned()
+        });
+        let arguments = format!("-d 300ms -w 100ms --expect-body Hello {arguments}");
+        let (code, result) = measure(&url(address), &arguments);
+        let counters = ["/warmup_requests", "/requests", "/late_requests"];
+        let answered: u64 = counters.map(|path| count(&result, path)).iter().sum();
+        // The one that was checked before the load is in no figure.
+        assert_eq!(answered + 1, served.load(Ordering::Relaxed), "{arguments} {result}");
+        assert_eq!(
+            (code, count(&result, "/unanswered")),
+            (Some(0), 0),
+            "{arguments} {result}"
+        );
+        if arguments.contains("--hold") {
+            assert_eq!((count(&result, "/still_open"), answered), (8, 8));
+        }
+    }
+}
+
+#[test]
+fn answer_that_only_the_close_ends_is_counted_and_a_new_connection_opened() {
+    let address = server(|mut peer| {
+        if peer.request().is_some() {
+            peer.say("HTTP/1.1 200 OK\r\n\r\nHello");
+        }
+    });
+    let (code, result) = measure(&url(address), "-c 2 -d 200ms -w 0 --expect-body Hello");
+    assert_eq!(code, Some(0), "{result}");
+    let [answers, connections] = ["/requests", "/connections_opened"].map(|path| count(&result, path));
+    assert!(answers > 2 && connections > 2, "{result}");
+}
+
+/// Loads a server that is right until the load begins and then takes up `habit`; all that goes wrong must be of one kind.
+fn assert_counted_as(kind: &str, habit: impl Fn(Peer) + Send + Sync + 'static) {
+    let address = server(move |mut peer| {
+        if peer.number > 0 {
+            return habit(peer);
+        }
+        while peer.request().is_some() {
+            peer.say(RIGHT);
+        }
+    });
+    let arguments = "-c 2 -p 2 -d 600ms -w 0 --timeout 200ms --expect-body Hello";
+    let (code, result) = measure(&url(address), arguments);
+    let errors = result["errors"].as_object().unwrap();
+    for (name, number) in errors {
+        assert_eq!(number.as_u64() > Some(0), name == kind, "{kind}: {result}");
+    }
+    assert_eq!(code, Some(1), "{kind}");
+}
+
+#[test]
+fn answer_that_goes_wrong_during_the_load_is_counted_by_kind() {
+    for (kind, status, fields, body) in [
+        ("wrong_status", "503 Busy", "Content-Length: 5", "Hello"),
+        ("wrong_body", "200 OK", "Content-Length: 5", "HellO"),
+        ("wrong_body", "200 OK", "Content-Length: 6", "Hello!"),
+        ("malformed", "200 OK", "Content-Length: five", "Hello"),
+        ("malformed", "200 OK", "Content-Length: 5", "HelloHello"),
+        (
+            "closed_early",
+            "200 OK",
+            "Content-Length: 5\r\nConnection: close",
+            "Hello",
+        ),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\n{fields}\r\n\r\n{body}");
+        assert_counted_as(kind, move |mut peer| {
+            while peer.request().is_some() {
+                peer.say(&answer);
+            }
+        });
+    }
+}
+
+#[test]
+fn connection_that_goes_wrong_during_the_load_is_counted_by_kind() {
+    // Both requests are read before the connection goes, because closing with unread bytes resets it.
+    assert_counted_as("closed_early", |mut peer| drop((peer.request(), peer.request(), peer)));
+    assert_counted_as("reset", |mut peer| {
+        peer.request();
+        SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    });
+    assert_counted_as("timeout", |mut peer| while peer.request().is_some() {});
+    assert_counted_as("timeout", endless);
+}
+
+#[test]
+fn more_than_one_answer_on_a_connection_to_be_closed_is_noticed() {
+    let address = server(|mut peer| {
+        if peer.request().is_some() {
+            peer.say(&RIGHT.repeat(if peer.number == 0 { 1 } else { 2 }));
+        }
+    });
+    let (code, result) = measure(&url(address), "--churn -c 2 -d 300ms -w 0");
+    assert_eq!(code, Some(1), "{result}");
+    assert!(count(&result, "/errors/malformed") > 0, "{result}");
+}
+
+#[test]
+fn connections_lost_while_held_are_counted() {
+    let address: SocketAddr = server(|mut peer| {
+        while peer.request().is_some() {
+            peer.say(RIGHT);
+            if matches!(peer.number, 2 | 4) {
+                // Its habit: it tires of silence long after all five are open, and long before the hold is over.
+                thread::sleep(Duration::from_millis(700));
+                return;
+            }
+        }
+    });
+    let (code, result) = measure(&url(address), "-c 5 --hold -d 2s -w 0");
+    assert_eq!((code, count(&result, "/still_open")), (Some(1), 3), "{result}");
+}
+
+#[test]
+fn interrupt_prints_what_was_measured_so_far() {
+    let (served, counter) = mpsc::channel();
+    let address = responder(move |_| {
+        served.send(()).ok();
+        RIGHT.to_owned()
+    });
+    let child = start(&url(address), "-c 2 -d 1000s -w 0");
+    assert_eq!(counter.iter().take(100).count(), 100);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = finish(child);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{printed}");
+    assert!(
+        printed.contains("interrupted:") && printed.contains("latency p50"),
+        "{printed}"
+    );
+}

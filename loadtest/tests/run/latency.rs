@@ -1,0 +1,98 @@
+//! Latency is what the server took, from the moment a request was due: nothing is left out, and nothing is invented.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{RIGHT, count, figure, measure, responder, url};
+
+/// A server that answers at once, but for one request, which takes 300 ms.
+fn stalling_server() -> SocketAddr {
+    let served = AtomicU64::new(0);
+    responder(move |_| {
+        if served.fetch_add(1, Ordering::Relaxed) == 50 {
+            thread::sleep(Duration::from_millis(300));
+        }
+        RIGHT.to_owned()
+    })
+}
+
+#[test]
+fn open_loop_sees_the_stall_that_a_closed_loop_hides() {
+    let [closed, open] = ["", "--rate 200"].map(|rate| {
+        let arguments = format!("-c 1 -d 1s -w 0 {rate}");
+        measure(&url(stalling_server()), &arguments).1
+    });
+    // Sixty of 200 requests were due during the stall; the closed loop sent one into all of it.
+    assert_eq!(count(&open, "/latency/count"), 200, "{open}");
+    assert!(figure(&open, "/latency/p99_us") > 250_000.0, "{open}");
+    assert!(figure(&open, "/latency/p90_us") > 100_000.0, "{open}");
+    assert!(figure(&closed, "/latency/p99_us") < 100_000.0, "{closed}");
+    assert!(figure(&closed, "/latency/max_us") >= 299_000.0, "{closed}");
+}
+
+#[test]
+fn requests_that_found_no_connection_count_with_their_age() {
+    // One connection can have 50 answers a second; 500 are due.
+    let address = responder(|_| {
+        thread::sleep(Duration::from_millis(20));
+        RIGHT.to_owned()
+    });
+    // The timeout counts from when a request is sent: waiting for a connection breaks no connection.
+    let (code, result) = measure(&url(address), "-c 1 --rate 500 -d 1s -w 0 --timeout 300ms");
+    assert_eq!((code, count(&result, "/latency/count")), (Some(0), 500), "{result}");
+    let [answered, late, unsent] = ["/requests", "/late_requests", "/unsent"].map(|path| count(&result, path));
+    assert_eq!(answered + late + unsent, 500, "{result}");
+    // However slow the machine: no more than 50 can have been answered.
+    assert!(
+        unsent >= 449 && figure(&result, "/latency/p50_us") > 400_000.0,
+        "{result}"
+    );
+}
+
+#[test]
+fn latency_is_never_less_than_what_the_server_held() {
+    let (held, holds) = mpsc::channel();
+    let address = responder(move |_| {
+        let start = Instant::now();
+        thread::sleep(Duration::from_millis(20));
+        held.send(start.elapsed()).ok();
+        RIGHT.to_owned()
+    });
+    let (code, result) = measure(&url(address), "-c 16 --rate 100 -d 1s -w 0");
+    assert_eq!((code, count(&result, "/latency/count")), (Some(0), 100), "{result}");
+    // The histogram keeps three digits; the first answer was checked before the load.
+    assert!(figure(&result, "/latency/min_us") >= 20_000.0 * 0.999, "{result}");
+    let longest = holds.try_iter().skip(1).max().unwrap();
+    assert!(
+        figure(&result, "/latency/max_us") >= longest.as_secs_f64() * 1e6 * 0.999,
+        "{result}"
+    );
+}
+
+#[test]
+#[ignore = "needs a quiet machine: cargo test --release -p squall-loadtest --test run -- --ignored --nocapture"]
+fn open_loop_agrees_with_a_fixed_delay_within_five_per_cent() {
+    let (held, holds) = mpsc::channel();
+    let address = responder(move |_| {
+        let start = Instant::now();
+        thread::sleep(Duration::from_millis(20));
+        held.send(start.elapsed().as_secs_f64() * 1e6).ok();
+        RIGHT.to_owned()
+    });
+    let (_, result) = measure(&url(address), "-c 32 --rate 200 -d 10s");
+    // What the server really held: a machine wakes a sleeper a little late.
+    let mut holds: Vec<f64> = holds.try_iter().collect();
+    holds.sort_by(f64::total_cmp);
+    for (name, percentile) in [("p50", 50), ("p90", 90), ("p99", 99)] {
+        let (measured, held) = (
+            figure(&result, &format!("/latency/{name}_us")),
+            holds[holds.len() * percentile / 100],
+        );
+        let ratio = measured / 20_000.0;
+        println!("{name}: measured {measured:.0} µs, held {held:.0} µs, delay 20000 µs; measured ÷ delay {ratio:.4}");
+        assert!((ratio - 1.0).abs() < 0.05, "{result}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Small servers with one habit each, and the generator run against them as a user runs it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// After this, a run has hung. No test takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
+
+/// The server's side of a connection.
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    /// Its number among those accepted, from 0.
+    pub(crate) number: usize,
+    received: Vec<u8>,
+}
+
+impl Peer {
+    /// The next whole request; `None` once the client has gone.
+    pub(crate) fn request(&mut self) -> Option<String> {
+        loop {
+            let text = String::from_utf8_lossy(&self.received).into_owned();
+            if let Some(head) = text.find("\r\n\r\n").map(|end| end + 4) {
+                let length = text[..head]
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Content-Length: "));
+                let end = head + length.map_or(0, |length| length.parse::<usize>().unwrap());
+                if text.len() >= end {
+                    self.received.drain(..end);
+                    return Some(text[..end].to_owned());
+                }
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.received.extend(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Sends `text`, unless the client has gone.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).ok();
+    }
+}
+
+/// Answers without an end, as fast as it can.
+pub(crate) fn endless(mut peer: Peer) {
+    peer.request();
+    peer.say("HTTP/1.1 200 OK\r\n\r\n");
+    while peer.stream.write_all(&[b'a'; 65536]).is_ok() {}
+}
+
+/// Starts a server that treats each connection, on a thread of its own, as `habit` says.
+pub(crate) fn server(habit: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let habit = Arc::new(habit);
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let habit = Arc::clone(&habit);
+            let stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            thread::spawn(move || {
+                habit(Peer {
+                    stream,
+                    number,
+                    received: Vec::new(),
+                });
+            });
+        }
+    });
+    address
+}
+
+/// Starts a server that answers every request with what `answer` makes of it, and closes when asked to.
+pub(crate) fn responder(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
+    server(move |mut peer| {
+        while let Some(request) = peer.request() {
+            peer.say(&answer(&request));
+            if request.contains("Connection: close") {
+                return;
+            }
+        }
+    })
+}
+
+/// The URL that is asked for at a server.
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("http://{address}/hello")
+}
+
+/// Starts `run` with `arguments`, which are separated by spaces, and keeps its output.
+pub(crate) fn start(url: &str, arguments: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
+        .args(["run", url])
+        .args(arguments.split_ascii_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for a run to end, and fails if it hangs.
+pub(crate) fn finish(child: Child) -> Output {
+    let pid = rustix::process::Pid::from_child(&child);
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(child.wait_with_output().unwrap()));
+    receive.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        panic!("the run hangs");
+    })
+}
+
+/// Runs to the end. Returns the exit code, what was printed, and what was said about it.
+pub(crate) fn run(url: &str, arguments: &str) -> (Option<i32>, String, String) {
+    let output = finish(start(url, arguments));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs to the end with `--json`. Returns the exit code and the result.
+pub(crate) fn measure(url: &str, arguments: &str) -> (Option<i32>, Value) {
+    let (code, result, said) = run(url, &format!("--json {arguments}"));
+    let parsed = serde_json::from_str(&result);
+    (
+        code,
+        parsed.unwrap_or_else(|_| panic!("no JSON on standard output, but `{result}` and `{said}`")),
+    )
+}
+
+/// A whole number in a result.
+pub(crate) fn count(result: &Value, path: &str) -> u64 {
+    let found = result.pointer(path).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no {path} in {result}"))
+}
+
+/// A figure in a result.
+pub(crate) fn figure(result: &Value, path: &str) -> f64 {
+    let found = result.pointer(path).and_then(Value::as_f64);
+    found.unwrap_or_else(|| panic!("no {path} in {result}"))
+}

@@ -1,0 +1,188 @@
+//! WebSocket fan-out: deliveries are counted exactly, and what a server loses, repeats, swaps or changes is found.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::command::{Ended, Running, run, start};
+use crate::server::{Delivery, Topic};
+
+const SUBSCRIBERS: u64 = 3;
+
+/// Publishes to three subscribers for a moment.
+fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
+    start_fan_out(topic, arguments).end()
+}
+
+fn start_fan_out(topic: &Topic, arguments: &[&str]) -> Running {
+    let (subscribe, publish) = (
+        format!("ws://{}/ws/sub", topic.address),
+        format!("ws://{}/ws/pub", topic.address),
+    );
+    let mut all = vec![subscribe.as_str(), "--publish", publish.as_str(), "-c", "3", "--json"];
+    for [flag, value] in [["--duration", "300ms"], ["--warmup", "0"], ["--timeout", "2s"]] {
+        if !arguments.contains(&flag) {
+            all.extend([flag, value]);
+        }
+    }
+    all.extend(arguments);
+    start(&all)
+}
+
+/// Deliveries that came for the first time, wherever they are counted.
+fn delivered(outcome: &Value) -> u64 {
+    let counts = ["requests", "warmup_requests", "late_requests"];
+    counts.iter().map(|name| outcome[name].as_u64().unwrap()).sum()
+}
+
+fn figure(outcome: &Value, name: &str) -> u64 {
+    outcome["fan_out"][name].as_u64().unwrap()
+}
+
+#[test]
+fn every_delivery_is_counted_once() {
+    for arguments in [
+        &["--rate", "200"][..],
+        &["--rate", "200", "--burst", "10", "--message-bytes", "16"],
+        &["--burst", "4"],
+        &["--rate", "200", "--warmup", "100ms", "--threads", "2"],
+        &["--threads", "3"],
+        &["--rate", "100", "--stalled", "2"],
+    ] {
+        let topic = Topic::start(|_, _| Delivery::Once);
+        let ended = fan_out(&topic, arguments);
+        assert!(ended.status.success(), "{arguments:?}: {ended:?}");
+        let outcome = ended.outcome();
+        assert_eq!(figure(&outcome, "published"), topic.published(), "{arguments:?}");
+        assert_eq!(delivered(&outcome), SUBSCRIBERS * topic.published(), "{arguments:?}");
+        assert_eq!(figure(&outcome, "lost"), 0, "{arguments:?}");
+        assert!(
+            outcome["latency"]["count"].as_u64() > Some(0),
+            "{arguments:?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn rate_and_bursts_are_kept() {
+    for (rate, burst, published) in [("100", "1", 30), ("100", "10", 30), ("100", "20", 40)] {
+        let topic = Topic::start(|_, _| Delivery::Once);
+        let outcome = fan_out(&topic, &["--rate", rate, "--burst", burst]).outcome();
+        assert_eq!(figure(&outcome, "published"), published, "{rate}/s by {burst}");
+        assert_eq!(outcome["elapsed_seconds"], 0.3, "{rate}/s by {burst}");
+        assert!(outcome["fan_out"]["publisher_lag"].is_object(), "{outcome}");
+    }
+}
+
+#[test]
+fn what_a_server_does_wrong_is_counted() {
+    for (fate, lost, duplicated, out_of_order) in [
+        (Delivery::Never, 1, 0, 0),
+        (Delivery::Twice, 0, 1, 0),
+        (Delivery::AfterNext, 0, 0, 1),
+    ] {
+        let topic = Topic::start(move |index, number| {
+            if (index, number) == (1, 5) {
+                fate
+            } else {
+                Delivery::Once
+            }
+        });
+        let ended = fan_out(&topic, &["--rate", "100"]);
+        ended.assert_failed_because(&format!(
+            "{lost} lost, {duplicated} duplicated, {out_of_order} out of order"
+        ));
+        let outcome = ended.outcome();
+        let counted = ["lost", "duplicated", "out_of_order"].map(|name| figure(&outcome, name));
+        assert_eq!(counted, [lost, duplicated, out_of_order], "{fate:?}");
+        assert_eq!(delivered(&outcome) + lost, SUBSCRIBERS * topic.published(), "{fate:?}");
+    }
+}
+
+#[test]
+fn last_messages_are_waited_for_but_not_for_ever() {
+    let topic = Topic::start(|index, number| {
+        if index == 2 && number > 27 {
+            Delivery::Never
+        } else {
+            Delivery::Once
+        }
+    });
+    let ended = fan_out(&topic, &["--rate", "100", "--timeout", "300ms"]);
+    ended.assert_failed_because("3 lost, 0 duplicated");
+    assert_eq!(figure(&ended.outcome(), "published"), 30);
+}
+
+#[test]
+fn loss_ends_a_closed_loop() {
+    let topic = Topic::start(|index, number| {
+        if index == 0 && number == 4 {
+            Delivery::Never
+        } else {
+            Delivery::Once
+        }
+    });
+    let ended = fan_out(&topic, &["--duration", "20s", "--timeout", "300ms"]);
+    ended.assert_failed_because("1 lost, 0 duplicated");
+    assert_eq!(figure(&ended.outcome(), "published"), 4);
+}
+
+#[test]
+fn subscriber_that_is_cut_off_is_a_failure_and_the_others_go_on() {
+    let topic = Topic::start(|index, number| {
+        if index == 0 && number >= 4 {
+            Delivery::Close
+        } else {
+            Delivery::Once
+        }
+    });
+    let ended = fan_out(&topic, &["--rate", "100"]);
+    ended.assert_failed_because("1 closed early");
+    let outcome = ended.outcome();
+    let published = figure(&outcome, "published");
+    assert_eq!((published, figure(&outcome, "lost")), (30, 27));
+    assert_eq!(delivered(&outcome), 2 * published + 3);
+}
+
+#[test]
+fn changed_message_is_a_failure() {
+    let topic = Topic::start(|index, number| {
+        if (index, number) == (1, 5) {
+            Delivery::Changed
+        } else {
+            Delivery::Once
+        }
+    });
+    fan_out(&topic, &["--rate", "100"]).assert_failed_because("1 wrong body");
+}
+
+#[test]
+fn topic_that_reaches_nobody_is_named_before_the_load() {
+    let topic = Topic::start(|_, _| Delivery::Once);
+    let (subscribe, publish) = (
+        format!("ws://{}/ws/elsewhere", topic.address),
+        format!("ws://{}/ws/pub", topic.address),
+    );
+    let ended = run(&[&subscribe, "--publish", &publish, "-c", "2", "--timeout", "1s"]);
+    ended.assert_failed_because("does not reach subscriber 1 of 1");
+    assert_eq!(topic.published(), 0);
+}
+
+#[test]
+fn interrupted_run_tells_what_was_measured_until_then() {
+    for pace in [&["--rate", "100"][..], &["--burst", "2"]] {
+        let topic = Topic::start(|_, _| Delivery::Once);
+        let mut running = start_fan_out(&topic, &[pace, &["--duration", "60m"]].concat());
+        while topic.published() < 10 && running.goes_on() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        running.interrupt();
+        let ended = running.end();
+        assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+        let outcome = ended.outcome();
+        assert_eq!(outcome["interrupted"], true);
+        assert_eq!(figure(&outcome, "lost"), 0, "{outcome}");
+        assert_eq!(delivered(&outcome), SUBSCRIBERS * topic.published(), "{outcome}");
+    }
+}

@@ -1,0 +1,86 @@
+//! Servers that do not open a WebSocket, in every way there is.
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use crate::command::run;
+use crate::server::{answering, read_head, serve_streams};
+
+/// What is said about a server, both as an echo and as a topic.
+fn assert_refused(address: SocketAddr, reason: &str) {
+    assert_refused_after(address, "10s", reason);
+}
+
+fn assert_refused_after(address: SocketAddr, timeout: &str, reason: &str) {
+    let echo = format!("ws://{address}/ws/echo");
+    run(&[&echo, "--timeout", timeout]).assert_failed_because(reason);
+    let (subscribe, publish) = (format!("ws://{address}/ws/sub"), format!("ws://{address}/ws/pub"));
+    run(&[&subscribe, "--publish", &publish, "--timeout", timeout]).assert_failed_because(reason);
+}
+
+#[test]
+fn answer_other_than_101_is_named() {
+    let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    assert_refused(answering(answer), "answered 404 Not Found, not 101 Switching Protocols");
+}
+
+#[test]
+fn wrong_accept_key_is_named() {
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    assert_refused(
+        answering(answer),
+        "Sec-WebSocket-Accept is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`, but",
+    );
+}
+
+#[test]
+fn garbage_is_named() {
+    assert_refused(answering("SSH-2.0-OpenSSH_9.2\r\n\r\n"), "is not HTTP");
+}
+
+#[test]
+fn server_that_closes_at_once_is_named() {
+    assert_refused(answering(""), "closed the connection during the handshake");
+}
+
+#[test]
+fn server_that_never_answers_is_given_up() {
+    let address = serve_streams(|mut stream| {
+        read_head(&mut stream);
+        thread::park();
+    });
+    assert_refused_after(address, "200ms", "did not answer in time");
+}
+
+#[test]
+fn refused_port_is_named() {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_refused(address, "refused");
+}
+
+#[test]
+fn flags_that_contradict_the_url_are_named() {
+    for (arguments, reason) in [
+        (
+            &["http://127.0.0.1:1/ws/sub", "--publish", "ws://127.0.0.1:1/ws/pub"][..],
+            "must start with ws://",
+        ),
+        (
+            &["ws://127.0.0.1:1/ws/sub", "--publish", "http://127.0.0.1:1/ws/pub"],
+            "must start with ws://",
+        ),
+        (
+            &[
+                "ws://127.0.0.1:1/",
+                "--publish",
+                "ws://127.0.0.1:1/",
+                "--message-bytes",
+                "15",
+            ],
+            "16 bytes or more, not 15",
+        ),
+    ] {
+        run(arguments).assert_failed_because(reason);
+    }
+}

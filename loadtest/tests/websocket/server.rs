@@ -1,0 +1,185 @@
+//! Small WebSocket servers on ports of their own, a thread per connection, which do as they are told: also what is wrong.
+//!
+//! They speak through tungstenite, which shares no code with the judge's client.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use tungstenite::handshake::server::{Request, Response};
+use tungstenite::{Message, WebSocket, accept_hdr};
+
+/// Starts a server that hands each connection to `serve`; says where it listens. It lives as long as the test.
+pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// Starts a server that answers every request with `answer`, whatever it asks, and closes.
+pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
+    let answer = answer.into();
+    serve_streams(move |mut stream| {
+        read_head(&mut stream);
+        stream.write_all(&answer).ok();
+    })
+}
+
+/// Reads up to the end of a request's head.
+pub(crate) fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// Shakes hands; gives the request's path as well.
+pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
+    stream.set_nodelay(true).unwrap();
+    let mut path = String::new();
+    #[expect(clippy::result_large_err, reason = "tungstenite's signature")]
+    let note_path = |request: &Request, response: Response| {
+        path = request.uri().path().to_owned();
+        Ok(response)
+    };
+    let socket = accept_hdr(stream, note_path).ok()?;
+    Some((socket, path))
+}
+
+/// Starts an echo that sends what `answer` makes of each message, given its number on its connection, counted from 1; it closes the
+/// connection where `answer` makes nothing of it.
+pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
+    serve_streams(move |stream| {
+        let Some((mut socket, _)) = accept(stream) else { return };
+        let mut number = 0;
+        while let Ok(message) = socket.read() {
+            if !(message.is_binary() || message.is_text()) {
+                continue;
+            }
+            number += 1;
+            let Some(answers) = answer(number, message) else { return };
+            for answer in answers {
+                if socket.send(answer).is_err() {
+                    return;
+                }
+            }
+        }
+    })
+}
+
+/// What becomes of one message on its way to one subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Once,
+    Never,
+    Twice,
+    /// Behind the next one.
+    AfterNext,
+    /// With its last byte changed.
+    Changed,
+    /// The subscriber's connection is closed instead.
+    Close,
+}
+
+/// A topic at `/ws/sub` and `/ws/pub`.
+pub(crate) struct Topic {
+    pub(crate) address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    /// Subscribers in the order they came, each with what is held back for it.
+    subscribers: Mutex<Vec<(TcpStream, Vec<u8>)>>,
+    /// Messages published, greetings left out.
+    published: AtomicU64,
+    fate: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
+}
+
+impl Topic {
+    /// Starts a topic where `fate` decides what becomes of each message, given the subscriber's index and the message's number.
+    pub(crate) fn start(fate: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
+        let state = Arc::new(State {
+            subscribers: Mutex::new(Vec::new()),
+            published: AtomicU64::new(0),
+            fate: Box::new(fate),
+        });
+        let served = Arc::clone(&state);
+        let address = serve_streams(move |stream| served.converse(stream));
+        Self { address, state }
+    }
+
+    /// Messages published so far, greetings left out.
+    pub(crate) fn published(&self) -> u64 {
+        self.state.published.load(Ordering::SeqCst)
+    }
+}
+
+impl State {
+    fn converse(&self, stream: TcpStream) {
+        let Some((mut socket, path)) = accept(stream) else {
+            return;
+        };
+        if path == "/ws/sub" {
+            let writer = socket.get_ref().try_clone().unwrap();
+            self.subscribers.lock().unwrap().push((writer, Vec::new()));
+        }
+        while let Ok(message) = socket.read() {
+            if path == "/ws/pub" && message.is_binary() {
+                self.publish(&message.into_data());
+            }
+        }
+    }
+
+    fn publish(&self, payload: &[u8]) {
+        let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
+        if number > 0 {
+            self.published.fetch_add(1, Ordering::SeqCst);
+        }
+        for (index, (stream, held)) in self.subscribers.lock().unwrap().iter_mut().enumerate() {
+            let fate = if number == 0 {
+                Delivery::Once
+            } else {
+                (self.fate)(index, number)
+            };
+            let frame = frame(payload);
+            let mut out = match fate {
+                Delivery::Once => frame,
+                Delivery::Never => Vec::new(),
+                Delivery::Twice => [frame.clone(), frame].concat(),
+                Delivery::AfterNext => {
+                    *held = frame;
+                    continue;
+                }
+                Delivery::Changed => {
+                    let mut frame = frame;
+                    *frame.last_mut().unwrap() ^= 1;
+                    frame
+                }
+                Delivery::Close => {
+                    stream.shutdown(std::net::Shutdown::Both).ok();
+                    continue;
+                }
+            };
+            out.append(held);
+            // A subscriber that has gone is none of the others' business.
+            stream.write_all(&out).ok();
+        }
+    }
+}
+
+/// A final binary frame of up to 125 bytes, as a server sends it.
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).ok().filter(|length| *length <= 125);
+    [&[0x82, length.expect("messages are short here")], payload].concat()
+}
