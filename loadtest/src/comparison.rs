@@ -126,7 +126,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// One turn on a fresh server: the timed windows, and in the first round one in which system calls are counted.
-    fn take(&self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
+    fn take(&mut self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
         let Settings {
             cores,
             timing,
@@ -160,12 +160,16 @@ impl<'a> Comparison<'a> {
             }
         }
         if counts_system_calls && turn.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep) {
-            let counted = self.count_system_calls(&subject, &server, workload);
-            let Some(calls) = counted.context("system calls were not counted")? else {
-                return Ok(Ending::Interrupted);
-            };
-            for sample in &mut samples {
-                sample.system_calls_per_request = Some(calls);
+            match self.count_system_calls(&subject, &server, workload) {
+                Ok(Some(calls)) => samples
+                    .iter_mut()
+                    .for_each(|sample| sample.system_calls_per_request = Some(calls)),
+                Ok(None) => return Ok(Ending::Interrupted),
+                // What was timed before is as good without them.
+                Err(error) => self.remark(format!(
+                    "system calls of {} under {} were not counted: {error:#}",
+                    contender.name, workload.name
+                )),
             }
         }
         server.check_running()?;
