@@ -146,15 +146,35 @@ fn subscriber_that_is_cut_off_is_a_failure_and_the_others_go_on() {
 }
 
 #[test]
-fn changed_message_is_a_failure() {
-    let topic = Topic::start(|index, number| {
-        if (index, number) == (1, 5) {
-            Delivery::Changed
+fn message_that_is_changed_or_forbidden_is_a_failure() {
+    for (fate, reason) in [
+        (Delivery::Changed, "1 connections failed: 1 wrong body"),
+        (Delivery::Forbidden, "1 connections failed: 1 malformed"),
+    ] {
+        let topic = Topic::start(move |index, number| {
+            if (index, number) == (1, 5) {
+                fate
+            } else {
+                Delivery::Once
+            }
+        });
+        fan_out(&topic, &["--rate", "100"]).assert_failed_because(reason);
+    }
+}
+
+#[test]
+fn publisher_that_is_cut_off_ends_the_run() {
+    let topic = Topic::start(|_, number| {
+        if number == 5 {
+            Delivery::ClosePublisher
         } else {
             Delivery::Once
         }
     });
-    fan_out(&topic, &["--rate", "100"]).assert_failed_because("1 wrong body");
+    let ended = fan_out(&topic, &["--rate", "100", "--duration", "60m"]);
+    // Closed early or reset, by whether it was just writing.
+    ended.assert_failed_because("1 connections failed");
+    assert_eq!(topic.published(), 5);
 }
 
 #[test]

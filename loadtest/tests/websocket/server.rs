@@ -88,8 +88,12 @@ pub(crate) enum Delivery {
     AfterNext,
     /// With its last byte changed.
     Changed,
+    /// In a frame that the standard forbids.
+    Forbidden,
     /// The subscriber's connection is closed instead.
     Close,
+    /// The publisher's connection is closed once this subscriber has the message.
+    ClosePublisher,
 }
 
 /// A topic at `/ws/sub` and `/ws/pub`.
@@ -135,13 +139,15 @@ impl State {
             self.subscribers.lock().unwrap().push((writer, Vec::new()));
         }
         while let Ok(message) = socket.read() {
-            if path == "/ws/pub" && message.is_binary() {
-                self.publish(&message.into_data());
+            if path == "/ws/pub" && message.is_binary() && !self.publish(&message.into_data()) {
+                return;
             }
         }
     }
 
-    fn publish(&self, payload: &[u8]) {
+    /// Delivers a message; says whether the publisher may go on.
+    fn publish(&self, payload: &[u8]) -> bool {
+        let mut may_go_on = true;
         let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
         if number > 0 {
             self.published.fetch_add(1, Ordering::SeqCst);
@@ -166,6 +172,15 @@ impl State {
                     *frame.last_mut().unwrap() ^= 1;
                     frame
                 }
+                Delivery::Forbidden => {
+                    let mut frame = frame;
+                    frame[0] |= 0x40;
+                    frame
+                }
+                Delivery::ClosePublisher => {
+                    may_go_on = false;
+                    frame
+                }
                 Delivery::Close => {
                     stream.shutdown(std::net::Shutdown::Both).ok();
                     continue;
@@ -175,6 +190,7 @@ impl State {
             // A subscriber that has gone is none of the others' business.
             stream.write_all(&out).ok();
         }
+        may_go_on
     }
 }
 
