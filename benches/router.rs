@@ -81,7 +81,7 @@ fn dispatch(criterion: &mut Criterion) {
         let mut serve = || {
             let mut head = exchange.head_mut().rewrite();
             head.bytes(target.as_bytes())
-                .target(TargetForm::Origin, 0..target.len(), target)
+                .target(TargetForm::Origin, target)
                 .path(0..target.len(), None);
             channel.begin(BodyLength::Empty);
             let ready = pin!(app.respond(&mut exchange)).poll(&mut Task::from_waker(Waker::noop()));

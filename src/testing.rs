@@ -238,7 +238,7 @@ impl TestRequest<'_> {
             .bytes(&bytes)
             .method(self.method.clone())
             .version(Version::Http11)
-            .target(form, 0..target_end, &self.target)
+            .target(form, &self.target)
             .authority(authority)
             .path(path, query);
         for (name, value) in fields {

@@ -29,7 +29,7 @@ impl RequestHandler for Hello {
 fn serve(app: &App, exchange: &mut Exchange, target: &str, content: &[u8]) -> StatusCode {
     let mut head = exchange.head_mut().rewrite();
     head.bytes(target.as_bytes())
-        .target(TargetForm::Origin, 0..target.len(), target)
+        .target(TargetForm::Origin, target)
         .path(0..target.len(), None);
     exchange.channel().begin(BodyLength::Empty);
     let mut task = Task::from_waker(Waker::noop());

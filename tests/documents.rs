@@ -106,6 +106,30 @@ fn every_file_that_is_named_is_there() {
     }
 }
 
+/// What a newcomer copies from a command line is there: the example it runs, the file it reads.
+#[test]
+fn every_command_names_what_there_is() {
+    let commands = blocks(&read("README.md"), "sh").concat();
+    let words: Vec<&str> = commands.split_ascii_whitespace().collect();
+    let examples = words
+        .windows(2)
+        .filter(|pair| pair[0] == "--example")
+        .map(|pair| pair[1]);
+    let built = words
+        .iter()
+        .filter_map(|word| word.strip_prefix("target/release/examples/"));
+    for example in examples.chain(built) {
+        assert!(
+            exists(&format!("examples/{example}.rs")),
+            "there is no example {example}"
+        );
+    }
+    let files = words.iter().map(|word| word.rsplit('=').next().unwrap_or(word));
+    for file in files.filter(|word| word.contains('/') && word.ends_with(".json")) {
+        assert!(exists(file), "a command reads {file}, which is not there");
+    }
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }

@@ -44,6 +44,7 @@ impl Running {
         let server = Server::new(application).listen("127.0.0.1:0").shards(1);
         let server = server
             .configure(|config| config.stop_on_signals = false)
+            .configure(support::server::use_driver_under_test)
             .configure(change);
         Self::run(server.bind().unwrap())
     }
@@ -313,6 +314,7 @@ fn a_unix_socket_is_served_and_guarded() {
             .listen(tcp)
             .listen(&unix)
             .shards(1)
+            .configure(support::server::use_driver_under_test)
             .configure(|config| config.stop_on_signals = false)
             .bind()
     };
@@ -338,11 +340,63 @@ fn a_unix_socket_is_served_and_guarded() {
 fn a_port_is_shared_only_on_purpose() {
     let bind = |address: &str, share| {
         let server = Server::new(|| Application::new().get("/", async |_: &mut Context| "ok")).listen(address);
-        server.shards(1).configure(|config| config.share_port = share).bind()
+        let server = server.shards(1).configure(support::server::use_driver_under_test);
+        server.configure(|config| config.share_port = share).bind()
     };
     let first = bind("127.0.0.1:0", true).unwrap();
     let address = first.addresses().next().unwrap().to_string();
     let refused = bind(&address, false).unwrap_err().to_string();
     assert!(refused.contains("it is in use"), "{refused}");
     bind(&address, true).unwrap();
+}
+
+/// Row H17: while a handler keeps its shard from everybody else, the log names its route.
+#[test]
+fn a_handler_that_blocks_its_shard_is_named_while_it_does() {
+    /// Lets go of the handler once the report is there.
+    struct Watch(Sender<String>);
+    impl tracing::Subscriber for Watch {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() == tracing::Level::WARN
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            struct Work(Option<String>);
+            impl tracing::field::Visit for Work {
+                fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                    if field.name() == "work" {
+                        self.0 = Some(format!("{value:?}"));
+                    }
+                }
+            }
+            let mut work = Work(None);
+            event.record(&mut work);
+            // Not what another test of this process does: printing the backtrace of a panic takes its time, too.
+            if let Some(work) = work.0.filter(|work| work.contains("/slow/")) {
+                self.0.send(work).unwrap_or_default();
+            }
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+    let (said, reports) = channel();
+    tracing::subscriber::set_global_default(Watch(said)).unwrap();
+    #[expect(clippy::disallowed_types, reason = "hands the one receiver to the one shard")]
+    let reports = std::sync::Mutex::new(Some(reports));
+    let server = Running::start(move || {
+        let reports = reports.lock().unwrap().take().unwrap();
+        Application::new()
+            .get("/", async |_: &mut Context| "ok")
+            .get("/slow/{what}", async move |cx: &mut Context| {
+                squall::shards::yield_now().await;
+                cx.write(reports.recv().unwrap());
+                Ok::<_, Error>(())
+            })
+    });
+    assert_eq!(server.get("/"), b"ok");
+    assert_eq!(server.get("/slow/handler"), b"the route /slow/{what}");
 }

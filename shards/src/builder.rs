@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::blocking::BlockingLimits;
-use crate::driver::Driver;
+use crate::driver::{Choice, Driver};
 use crate::error::LaunchError;
 use crate::inbox::Inbox;
 use crate::launch::Shards;
 use crate::placement;
-use crate::preflight;
 use crate::ring::RingConfig;
 use crate::shard::ShardId;
 
@@ -48,13 +47,7 @@ impl Builder {
             thread_name: "shard".to_owned(),
             stop_on_signals: false,
             blocking_threads_max: 16,
-            ring: RingConfig {
-                submission_entries: 1024,
-                receive_buffers: 1024,
-                receive_buffer_bytes: 4096,
-                receive_buffers_per_stream_max: 16,
-                spin: Duration::ZERO,
-            },
+            ring: RingConfig::default(),
         }
     }
 
@@ -65,7 +58,7 @@ impl Builder {
         self
     }
 
-    /// What drives the sockets; [`Driver::Auto`] by default.
+    /// What drives the sockets; [`Driver::Auto`] by default. [`Shards::driver`] says what it has come to.
     #[must_use]
     pub fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
@@ -93,7 +86,7 @@ impl Builder {
         self
     }
 
-    /// Entries of each shard's submission queue, a power of two, 1024 by default; the completion queue has four times as many.
+    /// io_uring: entries of each shard's submission queue, a power of two, 1024 by default; the completion queue has four times as many.
     /// More are submitted early, fewer cost memory in the kernel: 64 bytes each.
     #[must_use]
     pub fn submission_entries(mut self, entries: u32) -> Self {
@@ -103,7 +96,7 @@ impl Builder {
 
     /// How many buffers each shard receives into, a power of two, 1024 by default, and the bytes of each, 4096 by default: a whole
     /// request of nearly every client. A buffer is held for one turn; when there are too few, connections receive into memory
-    /// of their own.
+    /// of their own. With epoll only the bytes matter.
     #[must_use]
     pub fn receive_buffers(mut self, count: u16, bytes: u32) -> Self {
         self.ring.receive_buffers = count;
@@ -111,7 +104,7 @@ impl Builder {
         self
     }
 
-    /// How many received buffers one connection may hold unread, 16 by default, before it is not received from any more. What the
+    /// io_uring: how many received buffers one connection may hold unread, 16 by default, before it is not received from any more. What the
     /// kernel has taken for it before it hears of that, at most a quarter of all buffers, comes on top.
     #[must_use]
     pub fn receive_buffers_per_stream_max(mut self, count: u16) -> Self {
@@ -119,7 +112,7 @@ impl Builder {
         self
     }
 
-    /// How long a shard watches its ring before it sleeps; not at all by default. 50 µs more than halve the latency of a lightly
+    /// How long a shard watches its sockets before it sleeps; not at all by default. 50 µs more than halve the latency of a lightly
     /// loaded server on a virtual machine, and use the core meanwhile.
     #[must_use]
     pub fn spin(mut self, duration: Duration) -> Self {
@@ -134,16 +127,12 @@ impl Builder {
     /// A setting is out of its bounds, or the machine lacks something; one sentence says what and how to mend it.
     pub fn build(self) -> Result<Shards, LaunchError> {
         self.check()?;
-        if self.driver == Driver::Epoll {
-            let sentence = "the epoll driver is not part of this version; leave --driver at auto or io_uring";
-            return Err(LaunchError::Settings(sentence.to_owned()));
-        }
         let available = placement::available();
         let count = self
             .shards
             .and_then(NonZeroUsize::new)
             .unwrap_or_else(|| available.default_shards());
-        preflight::check(&self.ring.needs(count)).map_err(LaunchError::Preflight)?;
+        let choice = Choice::make(self.driver, &self.ring.needs(count)).map_err(LaunchError::Preflight)?;
         let placement = available.place(count);
         let inboxes: Result<Arc<[_]>, _> = (0..count.get())
             .map(|index| Inbox::new(ShardId::new(index)).map(Arc::new))
@@ -160,7 +149,7 @@ impl Builder {
         Ok(Shards::new(
             inboxes,
             placement,
-            self.ring,
+            (choice, self.ring),
             self.thread_name,
             (self.stop_on_signals, limits),
         ))

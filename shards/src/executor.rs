@@ -1,14 +1,19 @@
-//! glommio, and all that is left to it: a task queue polled in turn on one thread. The only file that names it.
+//! What runs a shard's root future, the turn, on its thread: glommio beside the ring, tokio's current-thread runtime beside epoll.
+//! The only file that names glommio.
 //!
 //! glommio must never park, because its sleep would not see our ring's completions, and because its `run` can park although
 //! tasks are runnable when its preemption timer fires at the wrong moment. So the preemption timer is set beyond any uptime,
-//! nothing is put on its latency ring, and the driver's future is always runnable: it yields, it never waits.
+//! nothing is put on its latency ring, and the turn sleeps in our ring, never in glommio.
+//!
+//! tokio is to park: its sleep is where epoll's events come from.
 
 use std::future::Future;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, TaskQueueHandle};
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use tokio::runtime::{EnterGuard, Runtime};
 
 use crate::task::TaskPanicked;
 
@@ -19,19 +24,20 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 const GLOMMIO_RING_DEPTH: usize = 8;
 
 /// An executor for the calling thread.
-pub(crate) struct Executor {
-    inner: LocalExecutor,
+pub(crate) enum Executor {
+    Glommio(LocalExecutor),
+    Tokio(Runtime),
 }
 
 impl Executor {
-    /// Makes the executor of the calling thread. The caller pins the thread afterwards, so that glommio's helper thread is not
-    /// pinned with it.
+    /// Makes glommio's executor of the calling thread. The caller pins the thread afterwards, so that glommio's helper thread is
+    /// not pinned with it.
     ///
     /// # Errors
     ///
     /// glommio's sentence on why it could not start: too little lockable memory, no descriptors. Where it panics instead, as it
     /// does when a ring is refused, the panic's message.
-    pub(crate) fn new(name: &str) -> Result<Self, String> {
+    pub(crate) fn beside_ring(name: &str) -> Result<Self, String> {
         let builder = LocalExecutorBuilder::new(Placement::Unbound)
             .name(name)
             .io_memory(0)
@@ -39,7 +45,7 @@ impl Executor {
             .preempt_timer(NEVER)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1));
         let reason = match catch_unwind(AssertUnwindSafe(|| builder.make())) {
-            Ok(Ok(inner)) => return Ok(Self { inner }),
+            Ok(Ok(executor)) => return Ok(Self::Glommio(executor)),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => TaskPanicked::from_payload(&*panic).to_string(),
         };
@@ -49,20 +55,30 @@ impl Executor {
         ))
     }
 
-    /// Runs a future, and every task it spawns, until the future is done.
-    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.inner.run(future)
+    /// Makes tokio's executor of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// No descriptors are left for its epoll.
+    pub(crate) fn beside_epoll() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        Ok(Self::Tokio(runtime))
     }
-}
 
-/// Adds a task to the end of the calling thread's queue.
-///
-/// Not with glommio's `spawn_local`, which polls the task inside the call: a chain of tasks that spawn one another would use up
-/// the stack, and a task would find whatever its spawner has borrowed.
-pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
-    let spawned = glommio::spawn_local_into(future, TaskQueueHandle::default());
-    debug_assert!(spawned.is_ok(), "an executor has its first queue as long as it runs");
-    if let Ok(task) = spawned {
-        drop(task.detach());
+    /// Lets sockets be registered with the executor before it runs.
+    pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
+        match self {
+            Self::Glommio(_) => None,
+            Self::Tokio(runtime) => Some(runtime.enter()),
+        }
+    }
+
+    /// Runs a future until it is done.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        match self {
+            Self::Glommio(executor) => executor.run(future),
+            // Without tokio's budget for one poll: this one polls all tasks of the shard, and the turn sees to fairness.
+            Self::Tokio(runtime) => runtime.block_on(tokio::task::unconstrained(future)),
+        }
     }
 }

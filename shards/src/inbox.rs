@@ -3,7 +3,7 @@
 //! Everything here is `Send + Sync`; it is the only part of a shard that is. The doorbell is an eventfd that the shard's driver
 //! reads, written only when the [`Bell`] says that the shard sleeps: at most one system call for each of its sleeps.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
@@ -106,8 +106,9 @@ impl Inbox {
         &self.bell
     }
 
-    pub(crate) fn doorbell(&self) -> RawFd {
-        self.doorbell.as_raw_fd()
+    /// The eventfd that ends the shard's sleep.
+    pub(crate) fn doorbell(&self) -> BorrowedFd<'_> {
+        self.doorbell.as_fd()
     }
 
     /// Asks the shard to stop; a later, milder request changes nothing.

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::io;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -15,17 +16,21 @@ use std::thread;
 use std::time::Duration;
 
 use crate::blocking::{BlockingLimits, BlockingPool};
+use crate::driver::{Choice, Driver, Reactor};
+use crate::epoll::{Epoll, EpollConfig};
 use crate::error::{BoxError, LaunchError};
 use crate::executor::Executor;
 use crate::inbox::Inbox;
 use crate::invoke::{Invocation, Invocations, Remote};
 use crate::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
 use crate::placement::Placement;
-use crate::preflight::explain_ring_refusal;
-use crate::ring::{Ring, RingConfig, drive};
+use crate::preflight::{PreflightError, explain_ring_refusal};
+use crate::ring::{Ring, RingConfig};
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::signal::{Stop, StopSignals};
+use crate::stall::Watchdog;
 use crate::task::{TaskPanicked, spawn_detached};
+use crate::turn::drive;
 
 /// How long the end of `run` waits for blocking work that is still being done.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
@@ -38,6 +43,7 @@ const SHARD_DIED: i32 = 101;
 pub struct Shards {
     inboxes: Arc<[Arc<Inbox>]>,
     placement: Placement,
+    choice: Choice,
     ring: RingConfig,
     thread_name: String,
     stop_on_signals: bool,
@@ -49,16 +55,18 @@ impl Shards {
     pub(crate) fn new(
         inboxes: Arc<[Arc<Inbox>]>,
         placement: Placement,
-        ring: RingConfig,
+        driver: (Choice, RingConfig),
         thread_name: String,
         habits: (bool, BlockingLimits),
     ) -> Self {
+        let (choice, ring) = driver;
         let (stop_on_signals, limits) = habits;
         let pool = BlockingPool::new(limits, placement.blocking.clone());
         let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
         Self {
             inboxes,
             placement,
+            choice,
             ring,
             thread_name,
             stop_on_signals,
@@ -71,6 +79,22 @@ impl Shards {
     #[must_use]
     pub fn count(&self) -> usize {
         self.inboxes.len()
+    }
+
+    /// What drives the sockets: never [`Driver::Auto`].
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.choice.driver()
+    }
+
+    /// Why [`Driver::Auto`] has come to epoll, in a sentence with the fix; `None` when it was not asked to choose, or has come to
+    /// io_uring. Whoever runs the shards should say it to the operator.
+    #[must_use]
+    pub fn io_uring_refusal(&self) -> Option<&PreflightError> {
+        match &self.choice {
+            Choice::Epoll(refusal) => refusal.as_ref(),
+            Choice::IoUring => None,
+        }
     }
 
     /// The CPU each shard will be pinned to, in the order of the shards.
@@ -122,6 +146,7 @@ impl Shards {
         let (reports, reported) = channel();
         let mut threads = Vec::with_capacity(self.count());
         let mut words = Vec::with_capacity(self.count());
+        let watchdog = Watchdog::new(self.count());
         for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
             let (word, start) = channel();
             words.push(word);
@@ -130,10 +155,12 @@ impl Shards {
                 inbox: Arc::clone(inbox),
                 count: self.count(),
                 cpu,
+                driver: self.driver(),
                 ring: self.ring.clone(),
                 name: format!("{}-{}", self.thread_name, inbox.shard().index()),
                 invocations: self.invocations.clone(),
                 pool: self.pool.clone(),
+                watchdog: Arc::clone(&watchdog),
                 stopper: self.stopper(),
                 reports: reports.clone(),
                 start,
@@ -141,12 +168,15 @@ impl Shards {
             threads.push(birth.spawn(move |shard| main(shard))?);
         }
         drop(reports);
+        // Started from here, so that it may run on any core.
+        let watching = watchdog.start();
         let started = await_reports(&reported, threads.len());
         for word in words {
             // A thread that has failed does not listen any more.
             word.send(started.is_ok()).unwrap_or_default();
         }
         let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
+        drop(watching);
         drop(signals);
         let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
         if unfinished > 0 {
@@ -181,10 +211,12 @@ struct Birth {
     inbox: Arc<Inbox>,
     count: usize,
     cpu: usize,
+    driver: Driver,
     ring: RingConfig,
     name: String,
     invocations: Mesh<Invocation>,
     pool: BlockingPool,
+    watchdog: Arc<Watchdog>,
     stopper: Stopper,
     reports: Sender<Result<(), LaunchError>>,
     start: Receiver<bool>,
@@ -228,7 +260,7 @@ impl Birth {
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let shard = self.inbox.shard();
-        let (executor, ring) = match self.set_up() {
+        let (executor, reactor) = match self.set_up() {
             Ok(ready) => ready,
             Err(reason) => {
                 drop(self.reports.send(Err(LaunchError::Start { shard, reason })));
@@ -241,14 +273,14 @@ impl Birth {
         }
         let Self {
             inbox,
-            count,
             invocations,
             pool,
+            watchdog,
             stopper,
             ..
         } = self;
         let sender = invocations.sender_of(shard);
-        let context = ShardContext::install(count, inbox, Rc::clone(&ring), pool, Invocations::new(sender));
+        let context = ShardContext::install(inbox, reactor, pool, Invocations::new(sender), watchdog);
         let mail = Rc::clone(&context);
         let outcome = executor.run(async move {
             Invocations::start(&invocations);
@@ -258,7 +290,7 @@ impl Birth {
             spawn_detached(async move {
                 finished.set(main(Shard::current()).await);
             });
-            drive(&context, &ring, &|| Outcome::is_set(&outcome)).await;
+            drive(&context, &|| Outcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
         });
         mail.end_mail();
@@ -268,19 +300,41 @@ impl Birth {
         })
     }
 
-    /// Makes the executor and the ring of this thread, and pins it.
-    fn set_up(&self) -> Result<(Executor, Rc<Ring>), String> {
-        let executor = Executor::new(&self.name)?;
-        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
-            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "the thread could not be pinned; it floats");
+    /// Makes the executor and the reactor of this thread, and pins it.
+    fn set_up(&self) -> Result<(Executor, Reactor), String> {
+        if self.driver == Driver::Epoll {
+            self.pin();
+            return self
+                .set_up_epoll()
+                .map_err(|error| format!("its epoll was refused ({error}); raise `ulimit -n`"));
         }
+        let executor = Executor::beside_ring(&self.name)?;
+        self.pin();
         let ring = Ring::new(self.ring.clone(), &self.inbox).map_err(|error| {
             let needs = self
                 .ring
                 .needs(NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
             explain_ring_refusal(&error, &needs).to_string()
         })?;
-        Ok((executor, ring))
+        Ok((executor, Reactor::Ring(ring)))
+    }
+
+    fn set_up_epoll(&self) -> io::Result<(Executor, Reactor)> {
+        let executor = Executor::beside_epoll()?;
+        let entered = executor.enter();
+        let config = EpollConfig {
+            receive_buffer_bytes: self.ring.receive_buffer_bytes as usize,
+            spin: self.ring.spin,
+        };
+        let epoll = Epoll::new(config, &self.inbox)?;
+        drop(entered);
+        Ok((executor, Reactor::Epoll(epoll)))
+    }
+
+    fn pin(&self) {
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
+            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "the thread could not be pinned; it floats");
+        }
     }
 }
 

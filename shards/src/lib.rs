@@ -33,13 +33,15 @@
 //! ```
 //!
 //! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
-//! missing where it is. glommio runs the executors and is not seen from outside.
+//! missing where it is, and [`doctor`] everything at once. glommio runs the executors and is not seen from outside.
 
 mod bell;
 mod blocking;
 mod builder;
 pub mod clock;
+pub mod doctor;
 mod driver;
+mod epoll;
 mod error;
 mod executor;
 mod gate;
@@ -50,9 +52,11 @@ mod launch;
 mod mesh;
 mod net;
 pub mod placement;
+mod pool;
 pub mod preflight;
 #[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
 mod ring;
+mod send_buffer;
 mod shard;
 mod signal;
 mod stall;
@@ -63,11 +67,12 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod timer;
+mod turn;
 mod waiters;
 
 pub use blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
 pub use builder::Builder;
-pub use driver::{Driver, UnknownDriver};
+pub use driver::{Driver, Received, UnknownDriver};
 pub use error::{BoxError, LaunchError};
 pub use gate::{Closing, Gate, GateClosed, GateGuard};
 pub use inherited::{InheritedError, InheritedListener, inherited_listeners};
@@ -75,7 +80,7 @@ pub use invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
 pub use launch::{Shards, Stopper};
 pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
 pub use net::{BindError, Listener, Listeners, PeerAddress, Stream};
-pub use ring::{Received, SEND_PARTS_MAX, SendBuffer};
+pub use send_buffer::{SEND_PARTS_MAX, SendBuffer};
 pub use shard::{Shard, ShardId};
 pub use signal::Stop;
 pub use statistics::Statistics;

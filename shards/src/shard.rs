@@ -6,6 +6,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::inbox::Inbox;
 use crate::invoke::Invocations;
 use crate::mesh::Mailboxes;
 use crate::signal::Stop;
-use crate::stall::Stalls;
+use crate::stall::{Pulse, Watchdog};
 use crate::task::Tasks;
 use crate::timer::Timers;
 
@@ -126,14 +127,24 @@ impl Shard {
         .await
     }
 
+    /// Gives names to what the tasks of this shard work on, such as the routes of a server, so that the report of a stall can say
+    /// which it was. Store the index of the name in the answer before the work begins. The first names stay.
+    #[must_use]
+    pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
+        self.context.pulse.name_work(names)
+    }
+
     /// How many tasks are alive on this shard, and what its driver counts.
     #[must_use]
     pub fn statistics(&self) -> crate::Statistics {
         let mut statistics = self.context.reactor.statistics();
         statistics.tasks = self.context.tasks.len();
+        statistics.polls = self.context.tasks.polls();
+        statistics.turns = self.context.turns.get();
+        statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
-        statistics.stalls = self.context.stalls.count();
-        statistics.longest_stall = self.context.stalls.longest();
+        statistics.stalls = self.context.pulse.stalls();
+        statistics.longest_stall = self.context.pulse.longest();
         statistics
     }
 }
@@ -183,7 +194,10 @@ pub(crate) struct ShardContext {
     mailboxes: Mailboxes,
     pool: BlockingPool,
     invocations: Invocations,
-    stalls: Stalls,
+    pulse: Arc<Pulse>,
+    watchdog: Arc<Watchdog>,
+    turns: Cell<u64>,
+    sleeps: Cell<u64>,
     now: Cell<Instant>,
     stop_seen: Cell<Option<Stop>>,
     /// One waker for each [`Shard::stopping`] that has been polled and is alive.
@@ -193,15 +207,16 @@ pub(crate) struct ShardContext {
 impl ShardContext {
     /// Makes the calling thread a shard's, for the rest of its life.
     pub(crate) fn install(
-        count: usize,
         inbox: Arc<Inbox>,
         reactor: Reactor,
         pool: BlockingPool,
         invocations: Invocations,
+        watchdog: Arc<Watchdog>,
     ) -> Rc<Self> {
+        let shard = inbox.shard();
         let now = crate::clock::now();
         let context = Rc::new(Self {
-            count,
+            count: watchdog.shards(),
             inbox,
             tasks: Tasks::default(),
             reactor,
@@ -209,7 +224,10 @@ impl ShardContext {
             mailboxes: Mailboxes::default(),
             pool,
             invocations,
-            stalls: Stalls::default(),
+            pulse: watchdog.pulse(shard),
+            watchdog,
+            turns: Cell::new(0),
+            sleeps: Cell::new(0),
             now: Cell::new(now),
             stop_seen: Cell::new(None),
             stop_waiters: RefCell::default(),
@@ -258,12 +276,24 @@ impl ShardContext {
         &self.invocations
     }
 
-    pub(crate) fn stalls(&self) -> &Stalls {
-        &self.stalls
+    /// Tells the watchdog that tasks begin to run.
+    pub(crate) fn begin_work(&self) {
+        self.pulse.begin(&self.watchdog);
+    }
+
+    /// Tells the watchdog that they have run.
+    pub(crate) fn end_work(&self) {
+        self.pulse.end();
     }
 
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// Counts a turn.
+    pub(crate) fn count_turn(&self, sleeps: bool) {
+        self.turns.set(self.turns.get().wrapping_add(1));
+        self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }
 
     /// Reads the clock: once a turn.

@@ -1,67 +1,283 @@
-//! Notices when the tasks of one turn have kept the shard from its sockets for too long: a handler that computes, or that blocks.
+//! Notices a shard that has been kept from its sockets for too long, by a handler that computes or blocks, while it still is.
 //!
-//! Everybody else on the shard has waited meanwhile, so it is counted and said, after the fact and at most once a second. Seastar's
-//! reactor reports the same at the same threshold.
+//! Everybody else on the shard waits meanwhile, so it is counted and said, at most once a second, with the work that does it if that
+//! has a name. Seastar's reactor reports the same at the same threshold.
+//!
+//! A thread of its own looks: a shard only adds one to a number when its tasks begin to run and one when they are done, and reads
+//! no clock for it. Odd and unchanged for too long is a stall. When all shards have slept for a while so does the watchdog; the
+//! first to wake wakes it. It may miss that by a turn, so a stall in the very first turn after a rest is found a turn late.
 
-use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crate::shard::ShardId;
 
-/// A turn longer than this is a stall: a quarter of what a person notices, and a thousand times what a turn should take.
+/// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
+/// times what a turn should take.
 const STALL_MIN: Duration = Duration::from_millis(25);
 
-/// How often a stall is logged at the most; all are counted.
+/// How often the watchdog looks: half of that, so that a stall is said within 40 ms of its beginning.
+const LOOK_INTERVAL: Duration = Duration::from_micros(12_500);
+
+/// After so many looks at which nothing had moved the watchdog rests: an idle server uses no CPU time.
+const QUIET_LOOKS_MAX: u32 = 16;
+
+/// How often a shard's stalls are logged at the most; all are counted.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One shard's stalls.
+/// What a shard shows of itself to the watchdog.
 #[derive(Debug, Default)]
-pub(crate) struct Stalls {
-    count: Cell<u64>,
-    longest: Cell<Duration>,
-    reported: Cell<Option<Instant>>,
+pub(crate) struct Pulse {
+    /// Odd while tasks run. Written by the shard only.
+    beat: AtomicU64,
+    /// What the tasks work on: an index into `names`. Written by the shard only.
+    work: Arc<AtomicUsize>,
+    names: OnceLock<Arc<[String]>>,
+    stalls: AtomicU64,
+    longest_nanoseconds: AtomicU64,
 }
 
-impl Stalls {
-    /// Notes that the tasks of a turn ran from `began` to `ended`; says so if that was too long.
-    pub(crate) fn note(&self, shard: ShardId, began: Instant, ended: Instant) {
-        let took = ended.saturating_duration_since(began);
-        if took < STALL_MIN {
-            return;
-        }
-        self.count.set(self.count.get() + 1);
-        self.longest.set(self.longest.get().max(took));
-        let is_due = |reported: Instant| ended.saturating_duration_since(reported) >= REPORT_INTERVAL;
-        if self.reported.get().is_none_or(is_due) {
-            self.reported.set(Some(ended));
-            let stalls = self.count.get();
-            tracing::warn!(%shard, ?took, stalls, "tasks kept a shard from its connections; move blocking work to spawn_blocking");
+impl Pulse {
+    /// Tasks begin to run.
+    pub(crate) fn begin(&self, watchdog: &Watchdog) {
+        self.beat();
+        if watchdog.rests.load(Ordering::Relaxed) {
+            watchdog.wake();
         }
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        self.count.get()
+    /// Tasks have run.
+    pub(crate) fn end(&self) {
+        self.beat();
+    }
+
+    fn beat(&self) {
+        // No read-modify-write: nobody else writes.
+        self.beat
+            .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Gives names to what tasks work on, once, and hands out the place to say it in: an index into the names.
+    pub(crate) fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
+        self.names.get_or_init(|| names);
+        Arc::clone(&self.work)
+    }
+
+    pub(crate) fn stalls(&self) -> u64 {
+        self.stalls.load(Ordering::Relaxed)
     }
 
     pub(crate) fn longest(&self) -> Duration {
-        self.longest.get()
+        Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed))
+    }
+
+    fn work(&self) -> Option<&str> {
+        let names = self.names.get()?;
+        names.get(self.work.load(Ordering::Relaxed)).map(String::as_str)
+    }
+}
+
+/// The thread that looks after all shards of a process, as they see it.
+#[derive(Debug, Default)]
+pub(crate) struct Watchdog {
+    pulses: Box<[Arc<Pulse>]>,
+    rests: AtomicBool,
+    ended: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+/// Ends the watchdog when it is dropped.
+#[derive(Debug)]
+pub(crate) struct WatchdogThread {
+    watchdog: Arc<Watchdog>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    pub(crate) fn new(shards: usize) -> Arc<Self> {
+        Arc::new(Self {
+            pulses: (0..shards).map(|_| Arc::default()).collect(),
+            ..Self::default()
+        })
+    }
+
+    /// How many shards it looks after.
+    pub(crate) fn shards(&self) -> usize {
+        self.pulses.len()
+    }
+
+    /// The pulse of a shard.
+    pub(crate) fn pulse(&self, shard: ShardId) -> Arc<Pulse> {
+        self.pulses.get(shard.index()).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Starts to look. Without a thread, which is logged, shards run unobserved.
+    pub(crate) fn start(self: &Arc<Self>) -> WatchdogThread {
+        let watchdog = Arc::clone(self);
+        let thread = thread::Builder::new()
+            .name("squall-watchdog".to_owned())
+            .spawn(move || watchdog.look_until_ended())
+            .inspect_err(|error| tracing::warn!(%error, "there is no thread to look out for stalls"))
+            .ok();
+        if let Some(thread) = &thread {
+            self.thread.get_or_init(|| thread.thread().clone());
+        }
+        WatchdogThread {
+            watchdog: Arc::clone(self),
+            thread,
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        if self.rests.swap(false, Ordering::AcqRel)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    fn look_until_ended(&self) {
+        let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
+        let mut quiet_looks = 0;
+        while !self.ended.load(Ordering::Acquire) {
+            let now = crate::clock::now();
+            let mut has_moved = false;
+            for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
+                has_moved |= seen.look(pulse, now);
+            }
+            quiet_looks = if has_moved { 0 } else { quiet_looks + 1 };
+            if quiet_looks < QUIET_LOOKS_MAX {
+                thread::park_timeout(LOOK_INTERVAL);
+                continue;
+            }
+            quiet_looks = 0;
+            self.rests.store(true, Ordering::Release);
+            while self.rests.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
+                thread::park();
+            }
+        }
+    }
+}
+
+impl Drop for WatchdogThread {
+    fn drop(&mut self) {
+        self.watchdog.ended.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            thread.join().unwrap_or_default();
+        }
+    }
+}
+
+/// What the watchdog knows of one shard.
+struct Seen {
+    shard: ShardId,
+    beat: u64,
+    /// When this beat was first seen.
+    since: Option<Instant>,
+    /// This beat's stall has been counted.
+    is_counted: bool,
+    reported: Option<Instant>,
+}
+
+impl Seen {
+    fn new(shard: ShardId) -> Self {
+        Self {
+            shard,
+            beat: 0,
+            since: None,
+            is_counted: false,
+            reported: None,
+        }
+    }
+
+    /// Looks at a shard's pulse; true unless the shard has slept since the last look.
+    fn look(&mut self, pulse: &Pulse, now: Instant) -> bool {
+        let beat = pulse.beat.load(Ordering::Relaxed);
+        let runs = beat % 2 == 1;
+        if beat != self.beat {
+            self.beat = beat;
+            self.since = Some(now);
+            self.is_counted = false;
+            return true;
+        }
+        let took = self
+            .since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        if runs && took >= STALL_MIN {
+            self.stalls(pulse, took, now);
+        }
+        runs
+    }
+
+    fn stalls(&mut self, pulse: &Pulse, took: Duration, now: Instant) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        pulse.longest_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
+        if std::mem::replace(&mut self.is_counted, true) {
+            return;
+        }
+        let stalls = pulse.stalls.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_due = |reported| now.saturating_duration_since(reported) >= REPORT_INTERVAL;
+        if self.reported.is_none_or(is_due) {
+            self.reported = Some(now);
+            let shard = self.shard;
+            let work = Work(pulse.work());
+            tracing::warn!(
+                %shard, %work, ?took, stalls,
+                "tasks keep a shard from its connections; move blocking work to spawn_blocking, or yield in between"
+            );
+        }
+    }
+}
+
+/// What a shard works on, as a log line says it.
+struct Work<'a>(Option<&'a str>);
+
+impl fmt::Display for Work<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.unwrap_or("not named"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{STALL_MIN, Stalls};
+    use super::{Pulse, STALL_MIN, Seen, Watchdog};
     use crate::shard::ShardId;
     use std::time::Duration;
 
     #[test]
-    fn only_long_turns_are_stalls_and_the_longest_is_kept() {
-        let (stalls, start) = (Stalls::default(), crate::clock::now());
-        stalls.note(ShardId::FIRST, start, start + STALL_MIN - Duration::from_nanos(1));
-        assert_eq!((stalls.count(), stalls.longest()), (0, Duration::ZERO));
-        for milliseconds in [30, 5000, 40] {
-            stalls.note(ShardId::FIRST, start, start + Duration::from_millis(milliseconds));
+    fn one_long_run_is_one_stall_and_its_length_is_kept() {
+        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let mut seen = Seen::new(ShardId::FIRST);
+        let mut look = |milliseconds| seen.look(&pulse, start + Duration::from_millis(milliseconds));
+        assert!(!look(0), "it has not begun");
+        pulse.begin(&watchdog);
+        assert!(look(10));
+        assert!(look(10 + 24) && pulse.stalls() == 0, "not yet");
+        for milliseconds in [10 + 25, 60, 2000] {
+            assert!(look(milliseconds));
+            assert_eq!(pulse.stalls(), 1);
+            assert_eq!(pulse.longest(), Duration::from_millis(milliseconds - 10));
         }
-        assert_eq!((stalls.count(), stalls.longest()), (3, Duration::from_secs(5)));
+        pulse.end();
+        assert!(look(2010));
+        assert!(!look(9000), "it sleeps");
+        assert_eq!((pulse.stalls(), pulse.longest()), (1, Duration::from_millis(1990)));
+    }
+
+    #[test]
+    fn short_runs_are_no_stall_however_many_there_are() {
+        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let mut seen = Seen::new(ShardId::FIRST);
+        for turn in 0..100 {
+            pulse.begin(&watchdog);
+            assert!(seen.look(&pulse, start + turn * STALL_MIN));
+            pulse.end();
+        }
+        assert_eq!(pulse.stalls(), 0);
     }
 }

@@ -1,8 +1,8 @@
-//! The system calls that have no home elsewhere, and the one among them that no safe crate offers.
+//! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
 //! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, which neither socket2 nor rustix has; everything else below goes through
-//! rustix and is safe.
+//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, which neither socket2 nor rustix has, and tokio has to be promised that a descriptor
+//! it watches stays open; everything else below goes through rustix and is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
 
@@ -13,6 +13,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 pub(crate) use rustix::process::{Resource, Rlimit};
+use tokio::io::unix::AsyncFd;
 
 /// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
 pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
@@ -204,6 +205,43 @@ fn steering_program(cpus: &[usize]) -> io::Result<Vec<Instruction>> {
 
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+/// Has tokio's runtime, which the caller is in, watch a descriptor for being readable and writable.
+///
+/// # Errors
+///
+/// The kernel does not watch it: no memory, or a file that is always ready. The descriptor is given back.
+///
+/// # Panics
+///
+/// Called outside a runtime.
+pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, Errno)> {
+    // SAFETY: an `OwnedFd` is open as long as it lives, always answers with the same descriptor, and closes it only when the
+    // `AsyncFd` that owns it from here on is dropped.
+    let watched = unsafe { AsyncFd::register(descriptor) };
+    watched.map_err(|refused| {
+        let (descriptor, error) = refused.into_parts();
+        (descriptor, Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    })
+}
+
+/// Errors of accept(2) that concern one connection or one call, not the listener.
+pub(crate) fn is_passing_accept_error(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::ECONNABORTED
+            | libc::EINTR
+            | libc::EAGAIN
+            | libc::ECANCELED
+            | libc::EPROTO
+            | libc::EPERM
+            | libc::ENETDOWN
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+            | libc::ENETUNREACH
+            | libc::ETIMEDOUT
+    )
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use socket2::{Domain, SockRef, Socket, Type};
-use squall_shards::{Listeners, Stream, spawn_detached};
+use squall_shards::{Driver, Listeners, Stream, spawn_detached};
 
 use common::{Running, SocketPath, builder, open_descriptors, or_stopped, poll_once, serve, time_limit};
 
@@ -243,7 +243,9 @@ fn nothing_is_left_of_a_hundred_thousand_connections() {
                 && now.tasks == before.tasks
                 && now.receive_buffers_available == before.receive_buffers_available
         });
-        assert_eq!(after.receive_buffers_available, 64, "all of them");
+        if after.driver == Driver::IoUring {
+            assert_eq!(after.receive_buffers_available, 64, "all of them");
+        }
         assert_eq!(after.completions_stale, 0);
         assert_eq!(after.listeners, 2);
         accepted += after.accepted - before.accepted;

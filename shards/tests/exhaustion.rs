@@ -26,11 +26,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
-use squall_shards::{Builder, Listener, Listeners, Received, Shard, Stream, sleep, spawn_detached};
+use squall_shards::{Builder, Driver, Listener, Listeners, Received, Shard, Stream, sleep, spawn_detached};
 
 use common::{
     PATIENCE, Running, builder, child, child_role, cpu_time, echo, eventually, eventually_here, in_child, or_stopped,
-    pattern, poll_once, serve, time_limit,
+    pattern, poll_once, serve, skips_without_ring, time_limit,
 };
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -250,6 +250,9 @@ fn without_descriptors_clients_wait_for_those_that_leave() {
 /// Eight buffers of 256 bytes for two hundred clients who all send at once: a receive that finds none is tried again.
 #[test]
 fn with_hardly_any_receive_buffers_everybody_is_served() {
+    if skips_without_ring("with_hardly_any_receive_buffers_everybody_is_served") {
+        return;
+    }
     const THREADS: usize = 4;
     let _limit = time_limit();
     let (running, address) = server(builder(1).receive_buffers(8, 256), echo);
@@ -282,6 +285,9 @@ fn with_hardly_any_receive_buffers_everybody_is_served() {
 /// A task that keeps what it has received takes no buffer from anybody else for long: the others receive into their own memory.
 #[test]
 fn a_hoarder_of_receive_buffers_does_not_stall_others() {
+    if skips_without_ring("a_hoarder_of_receive_buffers_does_not_stall_others") {
+        return;
+    }
     thread_local! {
         static HOARD: RefCell<Vec<Received>> = const { RefCell::new(Vec::new()) };
     }
@@ -334,6 +340,9 @@ fn a_hoarder_of_receive_buffers_does_not_stall_others() {
 /// out, into the connection's own comes out in the order in which it came in.
 #[test]
 fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
+    if skips_without_ring("bytes_stay_in_order_when_the_buffers_run_out_in_between") {
+        return;
+    }
     async fn read_late(stream: Stream) {
         assert!(poll_once(&mut pin!(stream.receive())).await.is_none());
         let plain = || Shard::current().statistics().receives_plain;
@@ -367,6 +376,9 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
 /// A connection whose task does not read holds a bounded number of buffers, and loses nothing for it.
 #[test]
 fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
+    if skips_without_ring("a_connection_that_is_not_read_holds_a_bounded_number_of_buffers") {
+        return;
+    }
     const QUOTA: u16 = 8;
     const BYTES: usize = 1 << 20;
     const BUFFERS: u16 = 256;
@@ -420,6 +432,9 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
 /// Row H05: far more completions at once than the queue holds; the kernel keeps the rest, and we ask for them.
 #[test]
 fn a_completion_queue_that_overflows_loses_nothing() {
+    if skips_without_ring("a_completion_queue_that_overflows_loses_nothing") {
+        return;
+    }
     let _limit = time_limit();
     let (running, address) = server(builder(1).submission_entries(8), echo);
     let mut clients: Vec<_> = (0..10).map(|_| connect(address)).collect();
@@ -506,7 +521,12 @@ fn a_storm_of_signals_disturbs_nobody() {
     let interrupted = running.statistics(0).ring_enters - before.ring_enters;
     calm.store(true, Ordering::Relaxed);
     let signals: u64 = storm.join().unwrap();
-    assert!(signals >= 100 && interrupted >= 20, "{interrupted} of {signals}");
+    // Under epoll tokio takes the interruption and goes on waiting by itself.
+    let is_ring = before.driver == Driver::IoUring;
+    assert!(
+        signals >= 100 && (interrupted >= 20 || !is_ring),
+        "{interrupted} of {signals}"
+    );
     assert_eq!(signalled.load(Ordering::Relaxed), 1, "the handler was there");
     drop(clients);
     running.eventually(0, "all are gone", |now| now.streams == 0);

@@ -28,7 +28,10 @@ use std::thread;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-use squall_shards::{LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now};
+use squall_shards::preflight::PreflightError;
+use squall_shards::{
+    Driver, LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now,
+};
 
 use common::{Running, builder, child, child_role, in_child, printed, time_limit};
 
@@ -392,10 +395,16 @@ fn forbid(system_call: i64) {
 fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
     let test = "what_the_machine_lacks_is_said_in_one_sentence_and_a_status";
     let Some(role) = child_role() else {
+        let forbidden = &["a seccomp filter forbids io_uring", "--security-opt"][..];
+        // Where the whole suite runs under such a filter, that is the first thing a ring lacks, whatever the limits.
+        let memlock = match builder(1).driver(Driver::IoUring).build() {
+            Err(LaunchError::Preflight(PreflightError::SeccompForbids)) => forbidden,
+            _ => &["only 64 KiB of memory may be locked", "ulimit -l"],
+        };
         for (role, parts) in [
-            ("seccomp", &["a seccomp filter forbids io_uring", "--security-opt"][..]),
+            ("seccomp", forbidden),
             ("nofile", &["only 24 files may be open", "ulimit -n"]),
-            ("memlock", &["only 64 KiB of memory may be locked", "ulimit -l"]),
+            ("memlock", memlock),
         ] {
             let output = child(test, role).output().unwrap();
             assert_eq!(output.status.code(), Some(1), "{role}: {}", printed(&output));
@@ -417,8 +426,28 @@ fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
         other => panic!("no such role: {other}"),
     }
     // As a server's own main function would.
-    if let Err(error) = builder(1).build().and_then(|shards| shards.run(|_| async { Ok(()) })) {
+    let shards = builder(1).driver(Driver::IoUring).build();
+    if let Err(error) = shards.and_then(|shards| shards.run(|_| async { Ok(()) })) {
         eprintln!("{error}");
         std::process::exit(1);
     }
+}
+
+#[test]
+fn left_to_choose_shards_use_epoll_where_io_uring_is_forbidden_and_say_why() {
+    let test = "left_to_choose_shards_use_epoll_where_io_uring_is_forbidden_and_say_why";
+    if child_role().is_none() {
+        return in_child(test, "seccomp");
+    }
+    let whole = builder(2).driver(Driver::Epoll).build().unwrap();
+    assert_eq!(whole.driver(), Driver::Epoll);
+    assert_eq!(whole.io_uring_refusal(), None, "it was asked for");
+    forbid(libc::SYS_io_uring_setup);
+    let shards = builder(2).driver(Driver::Auto).build().unwrap();
+    assert_eq!(shards.driver(), Driver::Epoll);
+    let refusal = shards.io_uring_refusal().unwrap().to_string();
+    assert!(refusal.contains("a seccomp filter forbids io_uring"), "{refusal}");
+    let running = Running::idle(shards);
+    assert_eq!(running.statistics(1).driver, Driver::Epoll);
+    running.stop().unwrap();
 }

@@ -348,15 +348,15 @@ fn an_idle_shard_does_nothing_at_all() {
     let looks = |shard: usize| {
         let first = running.statistics(shard);
         let second = running.statistics(shard);
-        second.ring_enters - first.ring_enters
+        second.turns - first.turns
     };
     for shard in 0..2 {
         let one_look = looks(shard).max(1);
         let before = (running.statistics(shard), cpu_time(std::process::id()));
         thread::sleep(Duration::from_millis(500));
         let after = (running.statistics(shard), cpu_time(std::process::id()));
-        let enters = after.0.ring_enters - before.0.ring_enters;
-        assert!(enters <= one_look + 1, "{enters} enters, one look takes {one_look}");
+        let turns = after.0.turns - before.0.turns;
+        assert!(turns <= one_look + 1, "{turns} turns, one look takes {one_look}");
         assert!(
             after.1 - before.1 <= Duration::from_millis(20),
             "{:?}",

@@ -14,6 +14,7 @@ use super::middleware::{Chain, Middleware};
 use super::respond::IntoResponse;
 use super::router::Router;
 use super::routes::{Routes, routing_methods};
+use super::work::WorkNote;
 use crate::error::{Error, Result};
 
 /// How much content a request may carry unless its handler says otherwise. Tornado takes 100 MiB into memory; 1 MiB is what nginx
@@ -165,6 +166,7 @@ impl Application {
             body_bytes_max: Cell::new(self.body_bytes_max),
             automatic_options: self.automatic_options,
             panic_count: Cell::new(0),
+            work: WorkNote::default(),
         }))
     }
 }

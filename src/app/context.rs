@@ -38,8 +38,8 @@ pub struct Context {
     pub(super) params: Vec<Span>,
     pub(super) body: RequestBody,
     pub(super) response: ResponseState,
-    /// The endpoint that was called and may want `on_finish`.
-    pub(super) served: bool,
+    /// Whether the endpoint that was called has an `on_finish`.
+    pub(super) wants_on_finish: bool,
     attached: Vec<(TypeId, Box<dyn Any>)>,
 }
 
@@ -54,7 +54,7 @@ impl Context {
             params: Vec::new(),
             body: RequestBody::new(app.body_bytes_max()),
             response: ResponseState::default(),
-            served: false,
+            wants_on_finish: false,
             attached: Vec::new(),
         }
     }
@@ -67,10 +67,14 @@ impl Context {
         self.route = None;
         self.params.clear();
         self.body.reset(self.app.body_bytes_max());
-        self.app.discard(self.response.stream.take());
+        if let Some(stream) = self.response.stream.take() {
+            self.app.discard(stream);
+        }
         self.response.reset();
-        self.served = false;
-        self.app.discard(self.attached.drain(..));
+        self.wants_on_finish = false;
+        if !self.attached.is_empty() {
+            self.app.discard(self.attached.drain(..));
+        }
         self.channel.reset();
     }
 

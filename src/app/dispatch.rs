@@ -19,6 +19,7 @@ use super::middleware::{Chain, Next};
 use super::panic::{Caught, caught};
 use super::pattern::Pattern;
 use super::router::Router;
+use super::work::WorkNote;
 use super::write::has_no_content;
 use crate::error::{Error, HttpError, Result};
 use crate::message::{BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
@@ -38,6 +39,7 @@ pub struct App {
     pub(super) body_bytes_max: Cell<u64>,
     pub(super) automatic_options: bool,
     pub(super) panic_count: Cell<u64>,
+    pub(super) work: WorkNote,
 }
 
 /// Writes the page of an error.
@@ -65,6 +67,7 @@ impl App {
     pub async fn respond(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
         let (target, chain) = self.target(cx);
+        self.begin_work(cx.route);
         let app = self;
         Next { app, chain, target }.run(cx).await;
         cx.response.complete();
@@ -77,13 +80,12 @@ impl App {
     /// Dropping it drops the handler where it stands.
     pub async fn finished(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
-        if !core::mem::take(&mut cx.served) {
+        if !core::mem::take(&mut cx.wants_on_finish) {
             return;
         }
         let route = cx.route.and_then(|index| self.router.route(index));
         if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
-            && endpoint.has_on_finish()
-            && let Err(error) = Caught::new(self, || endpoint.on_finish(cx)).await
+            && let Err(error) = Caught::new(self, endpoint.on_finish(cx)).await
         {
             tracing::error!("{error}, in on_finish");
         }

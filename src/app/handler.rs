@@ -130,7 +130,8 @@ impl Future for NothingToFinish {
     }
 }
 
-/// A future of a handler or of middleware whose type is erased.
+/// A future of a handler or of middleware whose type is erased. To make one runs none of their code, which waits for the first
+/// poll: there a panic is caught.
 pub(super) type Erased<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A handler whose type is erased.
@@ -225,7 +226,7 @@ impl<H: RequestHandler> Endpoint for Handler<H> {
     }
 
     fn on_finish<'a>(&'a self, cx: &'a mut Context) -> Erased<'a, ()> {
-        Box::pin(self.handler.on_finish(cx))
+        Box::pin(async move { self.handler.on_finish(cx).await })
     }
 }
 

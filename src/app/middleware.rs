@@ -75,11 +75,11 @@ impl Next<'_> {
         let result = match (chain.split_first(), target) {
             (Some((outer, chain)), target) => {
                 let next = Next { app, chain, target };
-                Caught::new(app, || outer.handle(cx, next)).await.flatten()
+                Caught::new(app, outer.handle(cx, next)).await.flatten()
             }
             (None, Target::Endpoint(endpoint)) => {
-                cx.served = true;
-                Caught::new(app, || endpoint.call(cx)).await.flatten()
+                cx.wants_on_finish = endpoint.has_on_finish();
+                Caught::new(app, endpoint.call(cx)).await.flatten()
             }
             (None, Target::Answer(answer)) => answer.write(cx),
         };
@@ -108,6 +108,6 @@ pub(super) trait ErasedMiddleware {
 
 impl<M: Middleware> ErasedMiddleware for M {
     fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> Erased<'a> {
-        Box::pin(Middleware::handle(self, cx, next))
+        Box::pin(async move { Middleware::handle(self, cx, next).await })
     }
 }

@@ -1,6 +1,6 @@
 //! Panics of the application's code end its request and nothing else.
 //!
-//! [`Caught`] runs a future of the application and turns a panic, while it is made, polled or dropped, into an error. The shard's
+//! [`Caught`] runs a future of the application and turns a panic, while it is polled or dropped, into an error. The shard's
 //! state is the application's own: a `RefCell` borrowed when the panic came is released by the unwinding, and what was half changed
 //! stays so, as after an early return.
 
@@ -17,17 +17,14 @@ use crate::error::{Error, Result};
 pub(super) struct Caught<'a, T> {
     app: &'a App,
     future: Option<Erased<'a, T>>,
-    /// The panic that came while the future was made.
-    failed: Option<Error>,
 }
 
 impl<'a, T> Caught<'a, T> {
-    pub(super) fn new(app: &'a App, make: impl FnOnce() -> Erased<'a, T>) -> Self {
-        let (future, failed) = match caught(app, make) {
-            Ok(future) => (Some(future), None),
-            Err(error) => (None, Some(error)),
-        };
-        Self { app, future, failed }
+    pub(super) fn new(app: &'a App, future: Erased<'a, T>) -> Self {
+        Self {
+            app,
+            future: Some(future),
+        }
     }
 }
 
@@ -35,29 +32,33 @@ impl<T> Future for Caught<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
-        let this = &mut *self;
-        if let Some(error) = this.failed.take() {
-            return Poll::Ready(Err(error));
+        let Self { app, future } = &mut *self;
+        // A future that ends is dropped under the guard it was polled under.
+        let polled = caught(app, || {
+            // There is none only after the end, when nobody polls.
+            let Some(running) = future else { return Poll::Pending };
+            let polled = running.as_mut().poll(task);
+            if polled.is_ready() {
+                *future = None;
+            }
+            polled
+        });
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(error) => {
+                app.discard(future.take());
+                Poll::Ready(Err(error))
+            }
         }
-        // There is none only after the end, when nobody polls.
-        let Some(future) = &mut this.future else {
-            return Poll::Pending;
-        };
-        let result = match caught(this.app, || future.as_mut().poll(task)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(value)) => Ok(value),
-            Err(error) => Err(error),
-        };
-        let finished = this.future.take();
-        let dropped = caught(this.app, || drop(finished));
-        Poll::Ready(result.and_then(|value| dropped.map(|()| value)))
     }
 }
 
 impl<T> Drop for Caught<'_, T> {
     /// A request whose connection broke is dropped half-way, and so are the values of its handler.
     fn drop(&mut self) {
-        self.app.discard(self.future.take());
+        if let Some(future) = self.future.take() {
+            self.app.discard(future);
+        }
     }
 }
 

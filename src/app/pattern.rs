@@ -107,6 +107,14 @@ impl Pattern {
         self.parameters().position(|parameter| parameter.name == name)
     }
 
+    /// The one path that matches a pattern without parameters.
+    pub(super) fn literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [Piece::Literal(path)] => Some(path),
+            _ => None,
+        }
+    }
+
     /// The pattern in `matchit`'s grammar, with names and types left out: patterns of one shape match the same paths, but for
     /// their types.
     pub(super) fn shape(&self) -> String {

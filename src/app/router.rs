@@ -1,7 +1,8 @@
 //! The compiled routes: which route answers a path, and which endpoint of it a method.
 //!
-//! Each host group and the routes for every host are one `matchit` tree. A tree knows shapes only; the routes of one shape stand
-//! in its leaf in the order they are tried, those with more typed parameters first. Invariant: of two routes in a leaf, none
+//! Each host group and the routes for every host are one tree. A tree knows shapes only: those without parameters are compared
+//! whole and win, as the more special ones; the others are a `matchit` tree. The routes of one shape stand in its leaf in the
+//! order they are tried, those with more typed parameters first. Invariant: of two routes in a leaf, none
 //! hides the other wholly, and every route's endpoints serve different methods. [`Router::build`] refuses anything else.
 
 use core::fmt;
@@ -11,6 +12,7 @@ use std::rc::Rc;
 use super::decode::decode_path;
 use super::handler::Endpoint;
 use super::host::{HostPattern, host_name};
+use super::literal::LiteralPaths;
 use super::middleware::Chain;
 use super::pattern::Pattern;
 use crate::message::{HeaderValue, Method, RequestHead};
@@ -47,6 +49,7 @@ pub(super) struct Span {
 /// The routes of one host group.
 #[derive(Default)]
 struct Tree {
+    leaves_by_path: LiteralPaths,
     leaves_by_shape: matchit::Router<usize>,
     leaves: Vec<Leaf>,
 }
@@ -120,6 +123,16 @@ impl Router {
         self.routes.get(index)
     }
 
+    /// How many routes there are.
+    pub(super) fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// The patterns of all routes, in the order of their indices.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(|route| route.pattern.text())
+    }
+
     /// The pattern of a named route.
     pub(super) fn named(&self, name: &str) -> Option<&Pattern> {
         let index = self.names.get(name)?;
@@ -182,7 +195,15 @@ impl Tree {
             leaf.routes.insert(place, index);
             return Ok(());
         }
-        match self.leaves_by_shape.insert(shape.clone(), self.leaves.len()) {
+        let leaf = self.leaves.len();
+        let inserted = match route.pattern.literal() {
+            Some(path) => {
+                self.leaves_by_path.insert(path, leaf);
+                Ok(())
+            }
+            None => self.leaves_by_shape.insert(shape.clone(), leaf),
+        };
+        match inserted {
             Ok(()) => {
                 self.leaves.push(Leaf {
                     shape,
@@ -209,12 +230,13 @@ impl Tree {
     }
 
     fn find(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
-        let matched = self.leaves_by_shape.at(path).ok()?;
-        let leaf = self.leaves.get(*matched.value)?;
         params.clear();
-        if !matched.params.is_empty() {
-            params.extend(matched.params.iter().map(|(_, value)| Span::within(path, value)));
+        if let Some(leaf) = self.leaves_by_path.find(path) {
+            return self.leaves.get(leaf)?.routes.first().copied();
         }
+        let matched = self.leaves_by_shape.at(path).ok()?;
+        params.extend(matched.params.iter().map(|(_, value)| Span::within(path, value)));
+        let leaf = self.leaves.get(*matched.value)?;
         leaf.routes.iter().copied().find(|&index| {
             let pattern = routes.get(index).map(|route| &route.pattern);
             pattern.is_some_and(|pattern| accepts(pattern, path, params))

@@ -217,12 +217,10 @@ impl ChunkedReader {
 /// A trailer whose value is a request-line is refused although its syntax is right: it is what a smuggled request looks
 /// like to the one reader in a chain that found the end of the body two bytes later, and no honest trailer looks so.
 fn trailer_field<'b>(line: &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
-    let field = FieldLine::parse(line)?;
-    if field.name.len() > limits.header_name_bytes_max {
+    let FieldLine { name, value } = FieldLine::parse(line)?;
+    if name.len() > limits.header_name_bytes_max {
         return Err(ParseError::FieldNameTooLong);
     }
-    let name = line.get(field.name).unwrap_or_default();
-    let value = line.get(field.value).unwrap_or_default();
     if RequestLine::parse(value).is_ok() {
         return Err(ParseError::TrailerRequestLine);
     }

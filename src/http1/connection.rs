@@ -9,10 +9,11 @@ use super::deadline::Deadline;
 use super::encode::Content;
 use super::error::{Expired, ParseError};
 use super::framing::Framing;
-use super::head::{HeadReader, Request};
+use super::head::HeadReader;
 use super::limits::Limits;
+use super::request::Exchange;
 use super::state::{Receiving, Sending, State, Step};
-use crate::message::{RequestHead, Version};
+use crate::message::RequestHead;
 
 /// A server's end of an HTTP/1 connection, without a socket and without a buffer.
 ///
@@ -43,20 +44,6 @@ pub struct Connection {
     /// No exchange after this one.
     pub(super) is_closing: bool,
     pub(super) state: State,
-}
-
-/// What the connection remembers of the request at hand.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Exchange {
-    /// `None` where no head could be read.
-    pub(super) version: Option<Version>,
-    pub(super) is_head: bool,
-    pub(super) persists: bool,
-    pub(super) offers_upgrade: bool,
-    /// The peer asked to be told to go on, and has not been told.
-    pub(super) awaits_continue: bool,
-    /// Content has come, so the peer no longer waits to be told.
-    pub(super) has_content: bool,
 }
 
 /// What [`Connection::receive`] found in the input.
@@ -308,15 +295,15 @@ impl Connection {
         head: &mut RequestHead,
         now: Instant,
     ) -> Result<Event<'b>, ParseError> {
-        let Some(request) = self.head.receive(input, head, &self.limits)? else {
+        let framing = self.head.receive(input, head, &mut self.exchange, &self.limits)?;
+        let Some(framing) = framing else {
             if self.head.has_begun() {
                 self.deadline.head_begun(now);
             }
             return Ok(Event::NeedData);
         };
         self.deadline.head_ended();
-        self.content = ContentReader::new(request.framing);
-        self.exchange = Exchange::new(request);
+        self.content = ContentReader::new(framing);
         self.advance(Step::RequestHead);
         Ok(Event::Request)
     }
@@ -395,27 +382,5 @@ impl Connection {
         self.deadline.clear();
         self.exchange.persists = false;
         self.advance(Step::Close);
-    }
-}
-
-impl Exchange {
-    const NONE: Self = Self {
-        version: None,
-        is_head: false,
-        persists: true,
-        offers_upgrade: false,
-        awaits_continue: false,
-        has_content: false,
-    };
-
-    fn new(request: Request) -> Self {
-        Self {
-            version: Some(request.version),
-            is_head: request.is_head,
-            persists: request.persists,
-            offers_upgrade: request.offers_upgrade,
-            awaits_continue: request.expects_continue,
-            has_content: false,
-        }
     }
 }

@@ -162,28 +162,29 @@ impl Wishes {
             FramingLine::None => {}
             FramingLine::ContentLength(length) => {
                 out.extend_from_slice(b"Content-Length: ");
-                write_decimal(length, out);
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
                 out.extend_from_slice(b"\r\n");
             }
             FramingLine::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
         // Whoever sends Upgrade says so in Connection, lest a proxy pass it on (RFC 9110 §7.8).
-        out.extend_from_slice(match (persistence, self.upgrade) {
-            (Persistence::Implied, false) => b"",
-            (Persistence::Implied, true) => b"Connection: upgrade\r\n",
-            (Persistence::Close, false) => b"Connection: close\r\n",
-            (Persistence::Close, true) => b"Connection: close, upgrade\r\n",
-            (Persistence::KeepAlive, false) => b"Connection: keep-alive\r\n",
-            (Persistence::KeepAlive, true) => b"Connection: keep-alive, upgrade\r\n",
-        });
-        if let Some(date) = date
-            && !self.has_date
-        {
-            out.extend_from_slice(b"Date: ");
-            out.extend_from_slice(date.as_bytes());
-            out.extend_from_slice(b"\r\n");
+        // Whoever sends Upgrade says so in Connection, lest a proxy pass it on (RFC 9110 §7.8).
+        match (persistence, self.upgrade) {
+            (Persistence::Implied, false) => {}
+            (Persistence::Implied, true) => out.extend_from_slice(b"Connection: upgrade\r\n"),
+            (Persistence::Close, false) => out.extend_from_slice(b"Connection: close\r\n"),
+            (Persistence::Close, true) => out.extend_from_slice(b"Connection: close, upgrade\r\n"),
+            (Persistence::KeepAlive, false) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (Persistence::KeepAlive, true) => out.extend_from_slice(b"Connection: keep-alive, upgrade\r\n"),
         }
-        out.extend_from_slice(b"\r\n");
+        match date {
+            Some(date) if !self.has_date => {
+                out.extend_from_slice(b"Date: ");
+                out.extend_from_slice(date.as_bytes());
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+            _ => out.extend_from_slice(b"\r\n"),
+        }
     }
 }
 
@@ -225,20 +226,6 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     out.extend_from_slice(b" ");
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
-}
-
-fn write_decimal(mut number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        start -= 1;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 /// A head of five or six fields; one reservation instead of several while a buffer is young.

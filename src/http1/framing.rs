@@ -4,8 +4,6 @@
 //! Invariant: a request whose length two readers could see differently is refused, never repaired. The application sees
 //! the fields afterwards, but none of them can change what was decided here.
 
-use core::ops::Range;
-
 use super::error::ParseError;
 use super::grammar;
 use crate::message::{Method, Version};
@@ -25,7 +23,7 @@ pub(super) enum Framing {
 /// Gathers, line by line, the fields that concern the connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionFields<'b> {
-    host: Option<(Range<usize>, &'b [u8])>,
+    host: Option<&'b [u8]>,
     content_length: Option<&'b [u8]>,
     transfer_encoding: Option<&'b [u8]>,
     expectation: Expectation,
@@ -44,14 +42,12 @@ enum Expectation {
 }
 
 impl<'b> ConnectionFields<'b> {
-    /// Looks at one field line; `place` is where in the head `value` lies. Length and first letter of the name sort out
-    /// nearly all lines. Names differ in `_` and `-` as in any other byte, so that `Content_Length` is nobody's alias.
+    /// Looks at one field line. Length and first letter of the name sort out nearly all lines. Names differ in `_` and
+    /// `-` as in any other byte, so that `Content_Length` is nobody's alias.
     #[inline]
-    pub(super) fn observe(&mut self, name: &[u8], value: &'b [u8], place: &Range<usize>) -> Result<(), ParseError> {
+    pub(super) fn observe(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), ParseError> {
         match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
-            (4, b'h') if is(name, b"Host") => {
-                set_once(&mut self.host, (place.clone(), value), ParseError::HostRepeated)
-            }
+            (4, b'h') if is(name, b"Host") => set_once(&mut self.host, value, ParseError::HostRepeated),
             (6, b'e') if is(name, b"Expect") => {
                 self.expect(value);
                 Ok(())
@@ -104,7 +100,7 @@ impl<'b> ConnectionFields<'b> {
         };
     }
 
-    /// Where `Host` is, checked against the version and the authority of an absolute-form target (RFC 9112 §3.2,
+    /// The value of `Host`, checked against the version and the authority of an absolute-form target (RFC 9112 §3.2,
     /// §3.2.2).
     ///
     /// Deviation: the RFC has a server prefer the target's authority over a different `Host`; whoever stands in front
@@ -113,8 +109,8 @@ impl<'b> ConnectionFields<'b> {
         &self,
         version: Version,
         target_authority: Option<&[u8]>,
-    ) -> Result<Option<Range<usize>>, ParseError> {
-        let Some((place, host)) = &self.host else {
+    ) -> Result<Option<&'b [u8]>, ParseError> {
+        let Some(host) = self.host else {
             return match version {
                 Version::Http10 => Ok(None),
                 Version::Http11 => Err(ParseError::HostMissing),
@@ -126,7 +122,7 @@ impl<'b> ConnectionFields<'b> {
         if target_authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
             return Err(ParseError::HostMismatch);
         }
-        Ok(Some(place.clone()))
+        Ok(Some(host))
     }
 
     /// The one decision about the length of a request's content (RFC 9112 §6.3).

@@ -2,29 +2,29 @@
 //! 9110 or 9112 above each. Everything here is a pure function of its bytes, and refuses rather than repairs.
 
 use core::net::Ipv6Addr;
-use core::ops::Range;
 
 use memchr::memchr;
 
+use super::byte_set::ByteSet;
 use super::error::ParseError;
 use crate::message::Version;
 
-/// The parts of a request-line, as places in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RequestLine {
-    pub(super) method: Range<usize>,
-    pub(super) target: Range<usize>,
+/// The parts of a request-line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RequestLine<'b> {
+    pub(super) method: &'b [u8],
+    pub(super) target: &'b str,
     pub(super) version: Version,
 }
 
-/// The parts of a field line, as places in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FieldLine {
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
+/// The parts of a field line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FieldLine<'b> {
+    pub(super) name: &'b [u8],
+    pub(super) value: &'b [u8],
 }
 
-impl RequestLine {
+impl<'b> RequestLine<'b> {
     /// ```text
     /// request-line   = method SP request-target SP HTTP-version          ; RFC 9112 §3
     /// method         = token
@@ -32,7 +32,7 @@ impl RequestLine {
     ///
     /// Deviation: §3 lets a recipient split on any whitespace; two readings of one line are how requests are smuggled,
     /// so only single spaces part it.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, ParseError> {
+    pub(super) fn parse(line: &'b [u8]) -> Result<Self, ParseError> {
         let (method, rest) = split_at_space(line).ok_or(ParseError::RequestLine)?;
         if !is_token(method) {
             return Err(ParseError::Method);
@@ -41,19 +41,18 @@ impl RequestLine {
         if target.is_empty() {
             return Err(ParseError::RequestLine);
         }
-        if !is_target(target) {
+        if !TARGET_BYTES.contains_all(target) {
             return Err(ParseError::Target);
         }
-        let target_start = method.len() + 1;
         Ok(Self {
-            method: 0..method.len(),
-            target: target_start..target_start + target.len(),
+            method,
+            target: str::from_utf8(target).map_err(|_| ParseError::Target)?,
             version: http_version(version)?,
         })
     }
 }
 
-impl FieldLine {
+impl<'b> FieldLine<'b> {
     /// ```text
     /// field-line   = field-name ":" OWS field-value OWS                  ; RFC 9112 §5
     /// field-name   = token
@@ -63,25 +62,20 @@ impl FieldLine {
     ///
     /// A line that begins with a blank is obs-fold, which RFC 9112 §5.2 lets a server refuse; so is a blank before the
     /// colon (§5.1).
-    pub(super) fn parse(line: &[u8]) -> Result<Self, ParseError> {
+    pub(super) fn parse(line: &'b [u8]) -> Result<Self, ParseError> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(ParseError::FoldedField);
         }
-        let colon = memchr(b':', line).ok_or(ParseError::FieldLine)?;
-        let (name, value) = line.split_at_checked(colon).ok_or(ParseError::FieldLine)?;
+        let (name, value) = split_at_byte(line, b':').ok_or(ParseError::FieldLine)?;
         if !is_token(name) {
             return Err(ParseError::FieldName);
         }
         if !value.iter().all(|&byte| is_field_byte(byte)) {
             return Err(ParseError::FieldValue);
         }
-        let value = value.get(1..).unwrap_or_default();
-        let leading = value.iter().take_while(|byte| is_blank(**byte)).count();
-        let trailing = value.iter().rev().take_while(|byte| is_blank(**byte)).count();
-        let start = colon + 1 + leading;
         Ok(Self {
-            name: 0..colon,
-            value: start..start.max(line.len() - trailing),
+            name,
+            value: trim_blanks(value),
         })
     }
 }
@@ -90,41 +84,27 @@ impl FieldLine {
 /// token  = 1*tchar                                                       ; RFC 9110 §5.6.2
 /// ```
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|&byte| is_tchar(byte))
+    !bytes.is_empty() && TOKEN_BYTES.contains_all(bytes)
 }
 
 /// ```text
 /// tchar  = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." /
 ///          "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA                   ; RFC 9110 §5.6.2
 /// ```
-#[inline]
-pub(super) fn is_tchar(byte: u8) -> bool {
-    let is_mark = matches!(
-        byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-    );
-    is_mark || byte.is_ascii_alphanumeric()
-}
+pub(super) static TOKEN_BYTES: ByteSet =
+    ByteSet::of(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 /// A byte that may stand in a field value: HTAB, SP, VCHAR or obs-text, which is kept as it is (RFC 9110 §5.5).
 pub(super) fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// OWS is SP and HTAB, never more: a server that trims 0x0b or 0xa0 sees another value than its neighbours do.
-pub(super) fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
+/// What may stand in a request-target: visible ASCII but `#`. RFC 3986 allows fewer bytes still; browsers send `|`, `"` and
+/// braces unescaped, and none of them can be mistaken for the end of the target. A fragment is never sent (RFC 9110 §7.1).
+pub(super) static TARGET_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#");
 
-/// Whether all of a request-target is visible ASCII without `#`. RFC 3986 allows fewer bytes still; browsers send `|`,
-/// `"` and braces unescaped, and none of them can be mistaken for the end of the target. A fragment is never sent (RFC
-/// 9110 §7.1).
-pub(super) fn is_target(target: &[u8]) -> bool {
-    // Folds over every byte rather than stopping at the first bad one, so that it becomes vector code.
-    target
-        .iter()
-        .fold(true, |good, &byte| good & byte.is_ascii_graphic() & (byte != b'#'))
-}
+/// What may stand in a request-target before its query.
+pub(super) static PATH_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#?");
 
 /// ```text
 /// HTTP-version  = HTTP-name "/" DIGIT "." DIGIT                          ; RFC 9112 §2.3
@@ -192,13 +172,9 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     }
     let mut rest = bytes;
     loop {
-        let Some(end) = rest.iter().position(|&byte| !stands_for_itself(byte)) else {
-            return true;
-        };
-        match rest.get(end..) {
-            Some([b'%', high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
-            Some(port) => return is_port(port),
-            None => return false,
+        match REG_NAME_BYTES.split(rest).1 {
+            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = after,
+            port => return is_port(port),
         }
     }
 }
@@ -214,24 +190,9 @@ fn is_ip_literal(literal: &[u8]) -> bool {
     is_address && is_port(port.get(1..).unwrap_or_default())
 }
 
-/// Whether a byte of a reg-name stands for itself; a table, because every request has a `Host`.
-fn stands_for_itself(byte: u8) -> bool {
-    *REG_NAME_BYTES.get(usize::from(byte)).unwrap_or(&false)
-}
-
-#[expect(
-    clippy::indexing_slicing,
-    reason = "any byte is below 256, and this runs in the compiler"
-)]
-static REG_NAME_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut rest: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=";
-    while let [byte, more @ ..] = rest {
-        table[*byte as usize] = true;
-        rest = more;
-    }
-    table
-};
+/// The bytes of a reg-name that stand for themselves.
+static REG_NAME_BYTES: ByteSet =
+    ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=");
 
 fn is_port(port: &[u8]) -> bool {
     match port {
@@ -246,7 +207,8 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim_blanks)
 }
 
-/// Without the OWS around it.
+/// Without the OWS around it, which is SP and HTAB and never more: a server that trims 0x0b or 0xa0 sees another value than
+/// its neighbours do.
 pub(super) fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -255,8 +217,12 @@ pub(super) fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
 }
 
 fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let space = memchr(b' ', bytes)?;
-    let (before, after) = bytes.split_at_checked(space)?;
+    split_at_byte(bytes, b' ')
+}
+
+/// What stands before the first `separator`, and what behind it.
+fn split_at_byte(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, after) = bytes.split_at_checked(memchr(separator, bytes)?)?;
     Some((before, after.get(1..)?))
 }
 
@@ -350,15 +316,20 @@ mod tests {
     fn blanks_are_space_and_tab_only() {
         let line = FieldLine::parse(b"X: \t \x0b").map(|line| line.value);
         assert_eq!(line, Err(ParseError::FieldValue), "vertical tab is a control character");
-        for (line, value) in [
-            (&b"X:"[..], 2..2),
-            (b"X: \t ", 5..5),
-            (b"X:a", 2..3),
-            (b"X: \xa0a\t ", 3..5),
-            (b"X:\ta b ", 3..6),
-        ] {
-            let parsed = FieldLine::parse(line).unwrap();
-            assert_eq!((parsed.name, parsed.value), (0..1, value), "{}", line.escape_ascii());
+        let values: [(&[u8], &[u8]); 5] = [
+            (b"X:", b""),
+            (b"X: \t ", b""),
+            (b"X:a", b"a"),
+            (b"X: \xa0a\t ", b"\xa0a"),
+            (b"X:\ta b ", b"a b"),
+        ];
+        for (line, value) in values {
+            assert_eq!(
+                FieldLine::parse(line),
+                Ok(FieldLine { name: b"X", value }),
+                "{}",
+                line.escape_ascii()
+            );
         }
     }
 }

@@ -10,26 +10,14 @@
 //! httparse takes LF for CRLF; [`are_lines_sound`] is the guard.
 
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 use super::error::ParseError;
-use super::framing::{ConnectionFields, Framing};
+use super::framing::Framing;
 use super::grammar::{self, FieldLine, RequestLine};
 use super::limits::Limits;
 use super::line::{Ending, LineScan};
-use super::target::Target;
-use crate::message::{Method, RequestHead, Version};
-
-/// What the connection needs to know of a request; the rest is the application's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) version: Version,
-    pub(super) is_head: bool,
-    pub(super) framing: Framing,
-    pub(super) persists: bool,
-    pub(super) expects_continue: bool,
-    pub(super) offers_upgrade: bool,
-}
+use super::request::{Draft, Exchange, METHOD_BYTES_MAX, offset_in};
+use crate::message::{RequestHead, Version};
 
 /// Reads one head, which stays in the caller's buffer until it is whole.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,38 +39,39 @@ impl HeadReader {
         self.line_start > 0 || !self.line.is_fresh()
     }
 
-    /// Reads a head, if all of it is there, into `head` and advances `input` past it.
+    /// Reads a head, if all of it is there, into `head` and `exchange`, and advances `input` past it.
     pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         head: &mut RequestHead,
+        exchange: &mut Exchange,
         limits: &Limits,
-    ) -> Result<Option<Request>, ParseError> {
+    ) -> Result<Option<Framing>, ParseError> {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
+                Some(&byte) if grammar::TOKEN_BYTES.contains(byte) => {
+                    if let Some(framing) = read_whole(input, head, exchange, limits)? {
+                        *self = Self::default();
+                        return Ok(Some(framing));
+                    }
+                }
                 None => return Ok(None),
                 // Half of an empty line that may be skipped; the time for a head does not run yet.
                 Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
                 Some(b'\n') => return Err(ParseError::BareLineFeed),
                 // Refused at once, not when the line ends: a TLS handshake has no line to end.
-                Some(&byte) if !grammar::is_tchar(byte) => return Err(ParseError::RequestLine),
-                Some(_) => {}
-            }
-            if let Some((head_bytes, request)) = read_whole(input, head, limits)? {
-                *input = input.get(head_bytes..).unwrap_or_default();
-                *self = Self::default();
-                return Ok(Some(request));
+                Some(_) => return Err(ParseError::RequestLine),
             }
         }
         let Some(head_bytes) = self.find_end(input, limits)? else {
             return Ok(None);
         };
         let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
-        let request = read_lines(bytes, head)?;
+        let framing = read_lines(bytes, head, exchange)?;
         *input = rest;
         *self = Self::default();
-        Ok(Some(request))
+        Ok(Some(framing))
     }
 
     /// Skips one empty line before a request-line, as RFC 9112 §2.2 asks for the sake of clients that end content with
@@ -153,9 +142,14 @@ fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
     line.len() > method_end + " ".len() + limits.target_bytes_max + " HTTP/1.1".len()
 }
 
-/// Reads a head that is all there and within every limit, with httparse. `None` leaves it to the line reader to say
-/// what it is.
-fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<Option<(usize, Request)>, ParseError> {
+/// Reads a head that is all there and within every limit, with httparse, and advances `input` past it. `None` leaves it to
+/// the line reader to say what it is.
+fn read_whole(
+    input: &mut &[u8],
+    head: &mut RequestHead,
+    exchange: &mut Exchange,
+    limits: &Limits,
+) -> Result<Option<Framing>, ParseError> {
     let view = input.get(..limits.header_bytes_max).unwrap_or(input);
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_AT_ONCE];
     let mut parsed = httparse::Request::new(&mut []);
@@ -165,134 +159,52 @@ fn read_whole(input: &[u8], head: &mut RequestHead, limits: &Limits) -> Result<O
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Ok(None);
     };
-    let bytes = view.get(..head_bytes).unwrap_or_default();
-    let target_text = target;
-    let target = place(bytes, target_text.as_bytes());
-    let is_bounded = target_text.len() <= limits.target_bytes_max && parsed.headers.len() <= limits.header_count_max;
+    let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
+    let is_bounded = method.len() <= METHOD_BYTES_MAX
+        && target.len() <= limits.target_bytes_max
+        && parsed.headers.len() <= limits.header_count_max;
     if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
         return Ok(None);
     }
     let line = RequestLine {
-        method: 0..method.len(),
+        method: method.as_bytes(),
         target,
         version: if minor == 0 { Version::Http10 } else { Version::Http11 },
     };
-    let fields = parsed.headers.iter().map(|field| {
-        Ok(FieldLine {
-            name: place(bytes, field.name.as_bytes()),
-            value: place(bytes, field.value),
-        })
-    });
-    fill(bytes, (line, target_text), fields, head).map(|request| Some((head_bytes, request)))
+    let mut draft = Draft::new(bytes, head);
+    draft.request_line(line)?;
+    for field in parsed.headers.iter() {
+        draft.field(field.name.as_bytes(), field.value)?;
+    }
+    let framing = draft.end(exchange)?;
+    *input = rest;
+    Ok(Some(framing))
 }
 
 /// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
 /// for a CR in front of the LF that stands before each name and, for the last line and the empty one, at the end.
 fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
     let is_sound = |field: &httparse::Header<'_>| {
-        let line_end = place(bytes, field.name.as_bytes()).start.wrapping_sub(2);
+        let line_end = offset_in(bytes, field.name.as_bytes()).wrapping_sub(2);
         bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.header_name_bytes_max
     };
     bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
 }
 
 /// Reads a head every line of which has been judged.
-fn read_lines(bytes: &[u8], head: &mut RequestHead) -> Result<Request, ParseError> {
-    let mut lines = Lines { bytes, start: 0 };
-    let first = lines.next().unwrap_or_default();
-    let line = RequestLine::parse(bytes.get(first).unwrap_or_default())?;
-    let fields = lines.take_while(|line| !line.is_empty()).map(|line| {
-        let field = FieldLine::parse(bytes.get(line.clone()).unwrap_or_default())?;
-        Ok(FieldLine {
-            name: line.start + field.name.start..line.start + field.name.end,
-            value: line.start + field.value.start..line.start + field.value.end,
-        })
-    });
-    let target = bytes.get(line.target.clone()).unwrap_or_default();
-    let target = str::from_utf8(target).map_err(|_| ParseError::Target)?;
-    fill(bytes, (line, target), fields, head)
-}
-
-/// Fills the head, and decides what the request means for the connection.
-fn fill(
-    bytes: &[u8],
-    (line, target_text): (RequestLine, &str),
-    fields: impl Iterator<Item = Result<FieldLine, ParseError>>,
-    head: &mut RequestHead,
-) -> Result<Request, ParseError> {
-    let at = |place: Range<usize>| bytes.get(place).unwrap_or_default();
-    let target = target_text.as_bytes();
-    if !grammar::is_target(target) {
-        return Err(ParseError::Target);
+fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> Result<Framing, ParseError> {
+    let mut lines = bytes
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut draft = Draft::new(bytes, head);
+    draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let FieldLine { name, value } = FieldLine::parse(line)?;
+        draft.field(name, value)?;
     }
-    if line.method.len() > METHOD_BYTES_MAX {
-        return Err(ParseError::MethodTooLong);
-    }
-    let method = Method::from_bytes(at(line.method)).map_err(|_| ParseError::Method)?;
-    let version = line.version;
-    let Target {
-        form,
-        authority,
-        path,
-        query,
-    } = Target::parse(&method, target)?;
-
-    let mut builder = head.rewrite();
-    builder.bytes(bytes);
-    let mut connection = ConnectionFields::default();
-    for field in fields {
-        let FieldLine { name, value } = field?;
-        connection.observe(at(name.clone()), at(value.clone()), &value)?;
-        builder.field(name, value);
-    }
-
-    let host = connection.host(version, authority.clone().and_then(|place| target.get(place)))?;
-    let in_head = |place: Range<usize>| line.target.start + place.start..line.target.start + place.end;
-    let request = Request {
-        version,
-        is_head: method == Method::HEAD,
-        framing: connection.framing(version)?,
-        persists: connection.persists(version, &method),
-        expects_continue: connection.expects_continue(version)?,
-        offers_upgrade: connection.offers_upgrade(version),
-    };
-    builder
-        .method(method)
-        .version(version)
-        .target(form, line.target.clone(), target_text)
-        .path(in_head(path), query.map(in_head));
-    if let Some(authority) = authority.map(in_head).or(host) {
-        builder.authority(authority);
-    }
-    Ok(request)
-}
-
-/// The lines of a head, as places without their CRLF.
-struct Lines<'b> {
-    bytes: &'b [u8],
-    start: usize,
-}
-
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
-
-    fn next(&mut self) -> Option<Range<usize>> {
-        let length = memchr::memchr(b'\n', self.bytes.get(self.start..)?)?;
-        let line = self.start..(self.start + length).saturating_sub(1);
-        self.start += length + 1;
-        Some(line)
-    }
-}
-
-/// Where `part`, a slice of `whole`, lies in it.
-fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
-    let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
-    start..start.wrapping_add(part.len())
+    draft.end(exchange)
 }
 
 /// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request
 /// with more than this goes through the line reader.
 const FIELDS_AT_ONCE: usize = 64;
-
-/// The longest registered method, UPDATEREDIRECTREF, has 17 bytes. Beyond 15 the `http` crate allocates.
-const METHOD_BYTES_MAX: usize = 32;

@@ -41,10 +41,11 @@
 //!
 //! # Where to read what
 //!
-//! `state` is the table of states, `limits` every number. A head goes through `line`, `head` and `target`,
-//! its meaning through `framing`, content through `content` and `chunked`, a response through `send` and
+//! `state` is the table of states, `limits` every number. A head goes through `line` and `head`, its meaning
+//! through `request`, `target` and `framing`, content through `content` and `chunked`, a response through `send` and
 //! `encode`; `deadline` keeps the time.
 
+mod byte_set;
 mod chunked;
 mod connection;
 mod content;
@@ -56,6 +57,7 @@ mod grammar;
 mod head;
 mod limits;
 mod line;
+mod request;
 mod send;
 mod state;
 mod target;

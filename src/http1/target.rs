@@ -18,7 +18,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Takes apart a target whose bytes [`grammar::is_target`] has checked.
+    /// Takes a target apart, and refuses bytes that no target may hold.
     ///
     /// ```text
     /// request-target = origin-form / absolute-form / authority-form / asterisk-form
@@ -37,7 +37,7 @@ impl Target {
         }
         match target {
             [b'/', ..] => {
-                let (path, query) = path_and_query(target, 0);
+                let (path, query) = path_and_query(target, 0)?;
                 Ok(Self {
                     form: TargetForm::Origin,
                     authority: None,
@@ -82,7 +82,7 @@ fn absolute(target: &[u8]) -> Result<Target, ParseError> {
     if host.is_empty() || host.starts_with(b":") || !grammar::is_host(host) {
         return Err(ParseError::Target);
     }
-    let (mut path, query) = path_and_query(target, authority.end);
+    let (mut path, query) = path_and_query(target, authority.end)?;
     if path.is_empty() {
         // The empty path of an http URI means `/` (RFC 9110 §4.2.3): the last slash of `://` stands in for it.
         path = scheme_bytes - 1..scheme_bytes;
@@ -95,14 +95,18 @@ fn absolute(target: &[u8]) -> Result<Target, ParseError> {
     })
 }
 
-fn path_and_query(target: &[u8], path_start: usize) -> (Range<usize>, Option<Range<usize>>) {
+/// The path is what comes before the first `?`, the query what comes behind it; either may be empty.
+fn path_and_query(target: &[u8], path_start: usize) -> Result<(Range<usize>, Option<Range<usize>>), ParseError> {
     let rest = target.get(path_start..).unwrap_or_default();
-    match rest.iter().position(|&byte| byte == b'?') {
-        Some(mark) => {
-            let mark = path_start + mark;
-            (path_start..mark, Some(mark + 1..target.len()))
+    let (path, rest) = grammar::PATH_BYTES.split(rest);
+    let path = path_start..path_start + path.len();
+    match rest {
+        [] => Ok((path, None)),
+        [b'?', query @ ..] if grammar::TARGET_BYTES.contains_all(query) => {
+            let query_start = path.end + 1;
+            Ok((path, Some(query_start..query_start + query.len())))
         }
-        None => (path_start..target.len(), None),
+        _ => Err(ParseError::Target),
     }
 }
 

@@ -53,10 +53,10 @@ pub struct RequestHead {
     method: Method,
     version: Version,
     form: TargetForm,
-    target: Span,
     authority: Span,
+    /// In the target's text.
     path: Span,
-    /// Without the `?`; `None` where the target had no `?` at all.
+    /// In the target's text, without the `?`; `None` where it has no `?` at all.
     query: Option<Span>,
     fields: Vec<FieldSpan>,
 }
@@ -76,7 +76,6 @@ impl RequestHead {
         self.method = Method::GET;
         self.version = Version::Http11;
         self.form = TargetForm::Origin;
-        self.target = Span::default();
         self.authority = Span::default();
         self.path = Span::default();
         self.query = None;
@@ -142,10 +141,8 @@ impl RequestHead {
         }
     }
 
-    /// A part of the request-target; spans count from the head's first byte.
     fn in_target(&self, span: Span) -> &str {
-        let start = self.target.start;
-        let place = span.start.wrapping_sub(start) as usize..span.end.wrapping_sub(start) as usize;
+        let place = span.start as usize..span.end as usize;
         self.target_text.get(place).unwrap_or_default()
     }
 
@@ -216,14 +213,20 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Fills a [`RequestHead`]: first the whole head's bytes in one copy, then spans into it. Offsets that lie outside the bytes
-/// read as empty rather than panic.
+/// Fills a [`RequestHead`]: first the whole head's bytes in one copy, then spans into it and into its target. Offsets that
+/// lie outside read as empty rather than panic.
 #[derive(Debug)]
 pub struct RequestHeadBuilder<'a> {
     head: &'a mut RequestHead,
 }
 
 impl RequestHeadBuilder<'_> {
+    /// The head as far as it has been filled.
+    #[must_use]
+    pub fn so_far(&self) -> &RequestHead {
+        self.head
+    }
+
     /// Copies the head as received; all later offsets are counted from its first byte.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.head.bytes.extend_from_slice(bytes);
@@ -242,10 +245,9 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the request-target: its form, where it lies, and once more as text. The caller has checked that it is visible ASCII.
-    pub fn target(&mut self, form: TargetForm, target: core::ops::Range<usize>, text: &str) -> &mut Self {
+    /// Sets the request-target: its form and its text, which the caller has checked to be visible ASCII.
+    pub fn target(&mut self, form: TargetForm, text: &str) -> &mut Self {
         self.head.form = form;
-        self.head.target = span(target);
         self.head.target_text.push_str(text);
         self
     }
@@ -256,7 +258,7 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the path and the query (without its `?`), which lie in the target set before.
+    /// Sets the path and the query (without its `?`); both count from the target's first byte.
     pub fn path(&mut self, path: core::ops::Range<usize>, query: Option<core::ops::Range<usize>>) -> &mut Self {
         self.head.path = span(path);
         self.head.query = query.map(span);

@@ -1,17 +1,17 @@
 //! The answer to one request: the application runs, and meanwhile content it asks for comes in and what it flushes goes out.
 //!
-//! Handler and connection are one task. [`Connection::run`] polls the handler, then moves bytes for it, and again until neither can go
-//! on; only then does the task wait. A handler that answers at once is polled exactly once. What it has answered is written by
+//! Handler and connection are one task. [`Connection::answer`] polls the handler, then moves bytes for it, and again until neither can
+//! go on; only then does the task wait. A handler that answers at once is polled exactly once. What it has answered is written by
 //! [`Connection::respond`].
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use super::progress::Progress;
-use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
+use crate::app::{BodyError, BodyLength, Channel, Exchange};
 use crate::http1::Event;
 use crate::message::RequestHead;
 
@@ -32,10 +32,43 @@ impl Connection {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);
-        self.run(&app, exchange, &channel).await?;
+        {
+            let mut handler = pin!(app.respond(exchange));
+            let mut flushing = None;
+            let mut waiting = None;
+            poll_fn(|cx| {
+                if let Some(work) = waiting {
+                    app.resume_work(work);
+                }
+                let polled = self.poll_answer(handler.as_mut(), &channel, &mut flushing, cx);
+                waiting = Some(app.work());
+                polled
+            })
+            .await?;
+        }
         self.respond(&app, exchange, &channel).await?;
         app.finished(exchange).await;
         Ok(())
+    }
+
+    /// Runs the handler, moving bytes for it meanwhile. Ready at its end.
+    fn poll_answer(
+        &mut self,
+        mut handler: Pin<&mut impl Future<Output = ()>>,
+        channel: &Channel,
+        flushing: &mut Option<Box<Flushing>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Flow> {
+        loop {
+            if handler.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.move_bytes(channel, flushing, cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(ending)) => return Poll::Ready(Err(ending)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
     }
 
     /// How much content the request at hand announces.
@@ -47,25 +80,6 @@ impl Connection {
                 .content_remaining()
                 .map_or(BodyLength::Unknown, BodyLength::Known)
         }
-    }
-
-    /// Runs the handler to its end, moving bytes for it meanwhile.
-    async fn run(&mut self, app: &App, exchange: &mut Exchange, channel: &Channel) -> Flow {
-        let mut respond = pin!(app.respond(exchange));
-        let mut flushing = None;
-        poll_fn(|cx| {
-            loop {
-                if respond.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Ok(()));
-                }
-                match self.move_bytes(channel, &mut flushing, cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(ending)) => return Poll::Ready(Err(ending)),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
-        .await
     }
 
     /// Does what the handler waits for. Ready when the handler is worth polling again.

@@ -231,7 +231,14 @@ impl BoundServer {
         } = self;
         let count = shards.count();
         let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-        let greeting = format!("listening on {} ({count} shards, io_uring)", greeting.join(", "));
+        let greeting = format!(
+            "listening on {} ({count} shards, {})",
+            greeting.join(", "),
+            shards.driver()
+        );
+        if let Some(refusal) = shards.io_uring_refusal() {
+            eprintln!("warning: sockets go through epoll, because {refusal}");
+        }
         shards.run(move |shard| {
             let (factory, config, listeners) = (Arc::clone(&factory), config.clone(), listeners.clone());
             let greeting = (shard.id() == ShardId::FIRST).then(|| greeting.clone());
@@ -272,6 +279,7 @@ async fn serve(
     }
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
+    app.note_work_in(shard.name_work(app.work_names()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone()));
     let accepting: Vec<_> = listeners
         .iter()

@@ -43,7 +43,7 @@ where
         .head_mut()
         .rewrite()
         .bytes(b"/")
-        .target(TargetForm::Origin, 0..1, "/")
+        .target(TargetForm::Origin, "/")
         .path(0..1, None);
     (app, exchange)
 }

@@ -270,7 +270,7 @@ fn a_panic_while_a_request_is_dropped_stays_inside() {
         .head_mut()
         .rewrite()
         .bytes(b"/")
-        .target(TargetForm::Origin, 0..1, "/")
+        .target(TargetForm::Origin, "/")
         .path(0..1, None);
     {
         let mut response = core::pin::pin!(app.respond(&mut exchange));

@@ -247,7 +247,7 @@ fn on_finish_runs_once_after_the_response_and_only_for_its_handler() {
         let mut head = exchange.head_mut().rewrite();
         head.bytes(target.as_bytes())
             .method(method.clone())
-            .target(TargetForm::Origin, 0..target.len(), target)
+            .target(TargetForm::Origin, target)
             .path(0..path_end, query);
         Channel::begin(&exchange.channel(), BodyLength::Empty);
         ready(app.respond(&mut exchange));

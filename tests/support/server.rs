@@ -54,14 +54,23 @@ impl Server {
     ///
     /// As [`Server::start`].
     pub(crate) fn start_with_shards(example: &str, shards: usize, flags: &[&str]) -> Self {
-        let mut child = command(example)
+        Self::start_by(command(example), shards, flags)
+    }
+
+    /// Starts an example through a command of the test's own, as one that confines it first.
+    ///
+    /// # Panics
+    ///
+    /// As [`Server::start`].
+    pub(crate) fn start_by(mut command: Command, shards: usize, flags: &[&str]) -> Self {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--shards", &shards.to_string()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start the example {example}: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let log = Arc::new(Log::default());
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
@@ -70,10 +79,7 @@ impl Server {
         let Some(address) = log.address() else {
             drop(child.kill());
             drop(child.wait());
-            panic!(
-                "the example {example} {flags:?} never listened; it said:\n{}",
-                log.text()
-            );
+            panic!("{command:?} never listened; it said:\n{}", log.text());
         };
         Self {
             id: child.id(),
@@ -110,8 +116,13 @@ impl Server {
 
     /// Sends SIGTERM: the polite request to end.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.id.to_string()])
+            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id.to_string()])
             .status()
             .expect("a shell to send the signal with");
         assert!(status.success(), "kill failed: {status}");
@@ -130,6 +141,13 @@ impl Server {
         );
         self.has_been_awaited.store(true, Ordering::Relaxed);
         lock(&self.child).wait().expect("the server is our child")
+    }
+
+    /// The state of the process as the kernel calls it: `T` while it is stopped by a signal.
+    pub(crate) fn state(&self) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
+        let (_name, rest) = stat.rsplit_once(") ")?;
+        rest.chars().next()
     }
 
     /// What the server has written to standard error so far.
@@ -173,15 +191,9 @@ impl Drop for Server {
 ///
 /// When the example has not been built.
 pub(crate) fn command(example: &str) -> Command {
-    let path = path_of(example);
-    assert!(
-        path.is_file(),
-        "{} is missing: `cargo test` builds the examples, `cargo test --test …` alone does not; run `cargo build --examples`",
-        path.display()
-    );
-    let mut command = Command::new(path);
+    let mut command = Command::new(path_of(example));
     command.env("NO_COLOR", "1");
-    if let Ok(driver) = std::env::var("SQUALL_TEST_DRIVER") {
+    if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
     }
     command
@@ -230,12 +242,21 @@ fn read_in_background(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>>
 }
 
 /// Where cargo put an example: beside the `deps` folder this test runs from.
-fn path_of(example: &str) -> PathBuf {
+///
+/// # Panics
+///
+/// When the example has not been built.
+pub(crate) fn path_of(example: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("the path of this test");
     path.pop();
     path.pop();
     path.push("examples");
     path.push(format!("{example}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo test` builds the examples, `cargo test --test …` alone does not; run `cargo build --examples`",
+        path.display()
+    );
     path
 }
 
@@ -306,4 +327,16 @@ fn announced_address(line: &str) -> Option<SocketAddr> {
 /// Locks even after a test has panicked with the lock held: what it guards stays true.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The driver that all tests of this run are about, from `SQUALL_TEST_DRIVER`; without it the one a server takes by itself.
+pub(crate) fn driver_under_test() -> Option<String> {
+    std::env::var("SQUALL_TEST_DRIVER").ok()
+}
+
+/// Sets it for a server of this process.
+pub(crate) fn use_driver_under_test(config: &mut squall::ServerConfig) {
+    if let Some(driver) = driver_under_test() {
+        config.driver = driver.parse().unwrap();
+    }
 }

@@ -25,3 +25,4 @@ mod rfc9112_request_line;
 mod slow_peer;
 mod smuggling;
 mod split;
+mod stopped;

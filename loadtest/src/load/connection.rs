@@ -19,6 +19,9 @@ use super::pacing::Pacing;
 /// Connections made from one loopback address. An address has about 28,000 ports to give, and the search for a free one gets longer.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
+/// Reads that fill the buffer in one turn: a megabyte, after which others have theirs.
+const READS_MAX: usize = 16;
+
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -36,6 +39,8 @@ pub(crate) enum Next {
     Nothing,
     /// The server closed it in good order: open it again at once.
     Reopen,
+    /// There is more to read than one turn takes; nothing will say so again.
+    Resume,
 }
 
 #[derive(Debug)]
@@ -77,9 +82,12 @@ impl<C: Conversation> Connection<C> {
         self.conversation = C::begin(self.index, &mut desk.shared);
         self.key = key;
         self.since = desk.clock.now();
-        match begin_to_connect(self.index, desk.address) {
+        let begun = begin_to_connect(self.index, desk.address).and_then(|socket| {
+            desk.watch(&socket, key)?;
+            Ok(socket)
+        });
+        match begun {
             Ok(socket) => {
-                desk.watch(&socket, key)?;
                 self.socket = Some(socket);
                 self.state = State::Connecting;
                 Ok(())
@@ -219,11 +227,12 @@ impl<C: Conversation> Connection<C> {
         }
     }
 
-    /// Reads until the socket is empty. A read that does not fill the buffer emptied it, unless the peer has also closed.
+    /// Reads until the socket is empty, or the turn is over. A read that does not fill the buffer emptied it, unless the peer has also
+    /// closed.
     #[inline]
     fn receive(&mut self, ready: EventFlags, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
         let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-        loop {
+        for _ in 0..READS_MAX {
             let Some(socket) = &self.socket else {
                 return Ok(Next::Nothing);
             };
@@ -258,6 +267,7 @@ impl<C: Conversation> Connection<C> {
                 return Ok(Next::Nothing);
             }
         }
+        Ok(Next::Resume)
     }
 
     /// Gives the conversation the first `received` bytes of the input buffer.

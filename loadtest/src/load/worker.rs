@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
-use rustix::event::epoll::{self, Event, EventFlags};
+use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
 use super::clock::Nanos;
@@ -66,6 +66,8 @@ pub(crate) struct Worker<'run, C: Conversation> {
     desk: Desk<C::Shared>,
     /// Connections that had room when they were put there.
     with_room: VecDeque<usize>,
+    /// Keys of connections with more to read than one turn took; their turns come back without an event.
+    unfinished: Vec<u64>,
     schedule: Option<Schedule>,
     timeout: Nanos,
     events: Vec<Event>,
@@ -88,6 +90,7 @@ impl<'run, C: Conversation> Worker<'run, C> {
             connections: indices.map(|index| Connection::new(index, &mut desk)).collect(),
             desk,
             with_room: VecDeque::new(),
+            unfinished: Vec::new(),
             schedule: None,
             timeout: super::clock::nanos(timeout),
             events: Vec::with_capacity(EVENTS_MAX),
@@ -226,7 +229,8 @@ impl<'run, C: Conversation> Worker<'run, C> {
     /// Whole milliseconds, which are all that epoll_wait(2) knows, would make every request under a schedule half of one late;
     /// epoll_pwait2(2), since Linux 5.11 and with rustix's feature of that name, knows nanoseconds.
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
-        let timeout = due.map(|due| {
+        let resumed = (!self.unfinished.is_empty()).then_some(0);
+        let timeout = resumed.or(due).map(|due| {
             let left = due.saturating_sub(self.desk.clock.now()).saturating_sub(SPIN);
             Timespec::try_from(Duration::from_nanos(left)).unwrap_or_default()
         });
@@ -235,7 +239,15 @@ impl<'run, C: Conversation> Worker<'run, C> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for events"),
         }
-        Ok(self.events.iter().any(|event| event.data.u64() == BELL))
+        let rung = self.events.iter().any(|event| event.data.u64() == BELL);
+        // One that also had an event has had two turns.
+        self.unfinished.sort_unstable();
+        self.unfinished.dedup();
+        self.events.extend(self.unfinished.drain(..).map(|key| Event {
+            flags: EventFlags::IN | EventFlags::RDHUP,
+            data: EventData::new_u64(key),
+        }));
+        Ok(rung)
     }
 
     /// The connection that event number `event` is for, unless it is the bell's or comes too late.
@@ -254,6 +266,9 @@ impl<'run, C: Conversation> Worker<'run, C> {
             return;
         };
         let next = connection.turn(ready, &mut self.desk);
+        if next == Next::Resume {
+            self.unfinished.push(connection.key());
+        }
         // A connection that is held is held, or lost.
         if next == Next::Reopen && self.desk.is_sending && self.desk.pacing != Pacing::Hold {
             // Counted; opened again at the next tick.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::SockRef;
 
-use crate::support::{Peer, RIGHT, count, finish, measure, responder, server, start, url};
+use crate::support::{Peer, RIGHT, count, endless, finish, measure, responder, server, start, url};
 
 #[test]
 fn request_is_sent_as_asked() {
@@ -134,6 +134,7 @@ fn connection_that_goes_wrong_during_the_load_is_counted_by_kind() {
         SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
     });
     assert_counted_as("timeout", |mut peer| while peer.request().is_some() {});
+    assert_counted_as("timeout", endless);
 }
 
 #[test]

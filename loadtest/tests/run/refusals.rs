@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{RIGHT, responder, run, server, url};
+use crate::support::{RIGHT, endless, responder, run, server, url};
 
 #[test]
 fn first_answer_that_is_wrong_ends_the_run_with_the_reason() {
@@ -33,6 +33,7 @@ fn first_answer_that_is_wrong_ends_the_run_with_the_reason() {
         (server(drop), "before it answered"),
         (keeps_silent, "in time (see --timeout)"),
         (stops_in_the_middle, "in time (see --timeout)"),
+        (server(endless), "in time (see --timeout)"),
     ] {
         let (code, printed, said) = run(&url(address), "--timeout 500ms --expect-body Hello");
         assert!(code == Some(1) && said.contains(mistake), "{mistake}: {code:?} {said}");

@@ -52,6 +52,13 @@ impl Peer {
     }
 }
 
+/// Answers without an end, as fast as it can.
+pub(crate) fn endless(mut peer: Peer) {
+    peer.request();
+    peer.say("HTTP/1.1 200 OK\r\n\r\n");
+    while peer.stream.write_all(&[b'a'; 65536]).is_ok() {}
+}
+
 /// Starts a server that treats each connection, on a thread of its own, as `habit` says.
 pub(crate) fn server(habit: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -141,9 +141,8 @@ impl Listener {
                 .unwrap_or_default();
             self.shed.set(self.shed.get() + 1);
         }
-        // The ring does the waiting, so the listener has to be blocking again.
-        let blocking = rustix::io::ioctl_fionbio(self.socket.as_fd(), false);
-        debug_assert!(blocking.is_ok(), "a socket we own takes a flag: {blocking:?}");
+        let restored = rustix::io::ioctl_fionbio(self.socket.as_fd(), !self.socket.is_blocking());
+        debug_assert!(restored.is_ok(), "a socket we own takes a flag: {restored:?}");
         shedding.reserve = reserve();
     }
 
@@ -168,7 +167,7 @@ impl Listener {
     }
 
     fn stream(&self, socket: OwnedFd) -> Stream {
-        Stream::new(StreamSocket::new(self.socket.ring(), socket))
+        Stream::new(StreamSocket::new(&self.socket.reactor(), socket))
     }
 }
 

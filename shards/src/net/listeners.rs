@@ -198,7 +198,8 @@ impl fmt::Display for LocalAddress {
     }
 }
 
-fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
+/// Makes a TCP socket bound as a shard's listener is, not listening yet.
+pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.cloexec(),

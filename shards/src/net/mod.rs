@@ -5,5 +5,6 @@ mod listeners;
 mod stream;
 
 pub use listener::Listener;
+pub(crate) use listeners::tcp_socket;
 pub use listeners::{BindError, Listeners};
 pub use stream::{PeerAddress, Stream};

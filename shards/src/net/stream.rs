@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
-use crate::driver::StreamSocket;
-use crate::ring::{Received, SendBuffer};
+use crate::driver::{Received, StreamSocket};
+use crate::send_buffer::SendBuffer;
 use crate::shard::Shard;
 
 /// A TCP or Unix stream of the shard that accepted it. It never leaves that shard. Dropping it cancels what is in flight and closes
@@ -100,12 +100,12 @@ impl Stream {
     /// A buffer to build output in, out of those the shard has sent before.
     #[must_use]
     pub fn take_buffer(&self) -> Vec<u8> {
-        self.socket.ring().take_buffer()
+        self.socket.pool().take()
     }
 
     /// Gives a buffer back that was not sent after all.
     pub fn return_buffer(&self, buffer: Vec<u8>) {
-        self.socket.ring().recycle(buffer);
+        self.socket.pool().give_back(buffer);
     }
 
     /// How many bytes the kernel has taken since the stream began, to judge a peer's progress by.

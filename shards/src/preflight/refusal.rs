@@ -13,6 +13,7 @@ use std::io;
 use libc::{EACCES, EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM};
 use rustix::process::getrlimit;
 
+use super::features::SETUP_FLAGS;
 use super::{KERNEL_NEEDED, MEMLOCK_BYTES_MIN, Needs};
 use crate::sys::Resource;
 
@@ -72,6 +73,10 @@ pub enum PreflightError {
     },
 }
 
+/// How the limit on open files is raised; the doctor says it too where the limit is only tight.
+pub(crate) const RAISE_NOFILE: &str =
+    "raise the limit with `ulimit -n`, LimitNOFILE= of the systemd unit, or `docker run --ulimit nofile=`";
+
 impl fmt::Display for PreflightError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,8 +97,9 @@ impl fmt::Display for PreflightError {
                  run `sysctl kernel.io_uring_disabled=0`"
             ),
             Self::SeccompForbids => formatter.write_str(
-                "a seccomp filter forbids io_uring, as the default profiles of Docker and containerd do; use a profile that \
-                 allows io_uring_setup, io_uring_enter and io_uring_register, or `--security-opt seccomp=unconfined`",
+                "a seccomp filter forbids io_uring, as the default profiles of Docker and containerd do; run with \
+                 `--security-opt seccomp=docs/seccomp.json`, the profile in Squall's repository, or with one of your own that \
+                 allows io_uring_setup, io_uring_enter and io_uring_register",
             ),
             Self::SandboxForbids => formatter.write_str(
                 "io_uring is forbidden here, though neither a seccomp filter nor kernel.io_uring_disabled forbids it; \
@@ -121,8 +127,7 @@ impl fmt::Display for PreflightError {
             ),
             Self::NofileTooLow { limit, needed } => write!(
                 formatter,
-                "only {limit} files may be open and the shards need {needed} before the first connection; raise the limit \
-                 with `ulimit -n`, LimitNOFILE= of the systemd unit, or `docker run --ulimit nofile=`"
+                "only {limit} files may be open and the shards need {needed} before the first connection; {RAISE_NOFILE}"
             ),
             Self::RingRefused { error } => {
                 write!(formatter, "the kernel refused an io_uring ({error}); look for the reason in its log with `dmesg`")
@@ -135,22 +140,22 @@ impl Error for PreflightError {}
 
 /// What decides how a refused ring is to be explained.
 #[derive(Debug, Clone)]
-pub(super) struct Circumstances {
-    pub(super) release: String,
-    /// `kernel.io_uring_disabled`, which exists since Linux 6.6.
-    io_uring_disabled: u8,
-    seccomp_filter: bool,
-    effective_capabilities: u64,
+pub(crate) struct Circumstances {
+    pub(crate) release: String,
+    /// `kernel.io_uring_disabled`, which exists since Linux 6.6; 0 where it does not.
+    pub(crate) io_uring_disabled: u8,
+    pub(crate) seccomp_filter: bool,
+    pub(crate) effective_capabilities: u64,
     /// The soft limits; `None` is no limit.
-    pub(super) memlock: Option<u64>,
-    pub(super) nofile: Option<u64>,
+    pub(crate) memlock: Option<u64>,
+    pub(crate) nofile: Option<u64>,
 }
 
 const CAP_IPC_LOCK: u64 = 1 << 14;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
 impl Circumstances {
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
         // Filters and capabilities belong to a thread, and the rings are made on this one.
         let status = file("/proc/thread-self/status");
@@ -169,8 +174,13 @@ impl Circumstances {
     }
 
     /// Returns the limit on locked memory, unless the process is exempt from it.
-    pub(super) fn memlock_that_counts(&self) -> Option<u64> {
+    fn memlock_that_counts(&self) -> Option<u64> {
         self.memlock.filter(|_| !self.has(CAP_IPC_LOCK))
+    }
+
+    /// Returns the limit on locked memory if it counts and the rings need more by estimate.
+    pub(crate) fn memlock_too_low_for(&self, needs: &Needs) -> Option<u64> {
+        self.memlock_that_counts().filter(|limit| *limit < needs.locked_bytes())
     }
 }
 
@@ -185,7 +195,7 @@ fn effective_capabilities(status: &str) -> u64 {
 }
 
 /// Tells from the kernel's error and the circumstances what stands in the way of a ring.
-pub(super) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &Needs) -> PreflightError {
+pub(crate) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &Needs) -> PreflightError {
     let release = || circumstances.release.clone();
     match error.raw_os_error() {
         Some(EPERM | EACCES) => match circumstances.io_uring_disabled {
@@ -197,7 +207,7 @@ pub(super) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &
         Some(ENOSYS) => PreflightError::NotCompiledIn { release: release() },
         Some(EINVAL) => PreflightError::KernelTooOld {
             release: release(),
-            missing: "SINGLE_ISSUER and DEFER_TASKRUN",
+            missing: SETUP_FLAGS,
         },
         Some(ENOMEM) => match circumstances.memlock_that_counts() {
             Some(limit_bytes) => PreflightError::RingsTooLarge {
@@ -283,7 +293,7 @@ mod tests {
                 &free,
                 PreflightError::KernelTooOld {
                     release: release(),
-                    missing: "SINGLE_ISSUER and DEFER_TASKRUN",
+                    missing: SETUP_FLAGS,
                 },
             ),
             (
@@ -336,9 +346,9 @@ mod tests {
             (
                 PreflightError::KernelTooOld {
                     release: release(),
-                    missing: "MSG_RING",
+                    missing: "multishot receive",
                 },
-                &["Linux 5.15.0", "MSG_RING", "Linux 6.1 or later"][..],
+                &["Linux 5.15.0", "multishot receive", "Linux 6.1 or later"][..],
             ),
             (
                 PreflightError::NotCompiledIn { release: release() },

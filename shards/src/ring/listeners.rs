@@ -11,6 +11,7 @@ use io_uring::{cqueue, opcode, types};
 use super::operation::{Operation, SlotKey, Token};
 use super::streams::{remember, wake};
 use super::{Ring, SharedRing, count};
+use crate::sys::is_passing_accept_error;
 
 /// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's backlog.
 const ACCEPTED_MAX: usize = 1024;
@@ -188,7 +189,7 @@ impl Ring {
                     Accept::Exhausted
                 }
                 // A client that hung up in the backlog, an interruption, a cancellation: nothing is wrong with the listener.
-                errno if errno <= 0 || is_passing(errno) => Accept::Idle,
+                errno if errno <= 0 || is_passing_accept_error(errno) => Accept::Idle,
                 errno => {
                     listener.error = Some(errno);
                     Accept::Idle
@@ -218,22 +219,4 @@ impl Ring {
             waker.wake();
         }
     }
-}
-
-/// Errors of accept(2) that concern one connection or one call, not the listener.
-fn is_passing(errno: i32) -> bool {
-    matches!(
-        errno,
-        libc::ECONNABORTED
-            | libc::EINTR
-            | libc::EAGAIN
-            | libc::ECANCELED
-            | libc::EPROTO
-            | libc::EPERM
-            | libc::ENETDOWN
-            | libc::EHOSTDOWN
-            | libc::EHOSTUNREACH
-            | libc::ENETUNREACH
-            | libc::ETIMEDOUT
-    )
 }

@@ -1,4 +1,5 @@
-//! The io_uring driver: a shard's own ring, through which all of its sockets go and in which it sleeps.
+//! The io_uring driver: a shard's own ring, through which all of its sockets go and in which it sleeps. glommio runs the thread's
+//! executor beside it.
 //!
 //! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its part of the work
 //! inside our `io_uring_enter`, not between our instructions. `TASKRUN_FLAG` tells us whether there is such work, because an
@@ -27,6 +28,7 @@ mod setup;
 mod slots;
 mod streams;
 mod timer;
+mod trial;
 mod turn;
 
 use std::cell::{Cell, RefCell};
@@ -42,17 +44,13 @@ use slots::Slots;
 use streams::Stream;
 use timer::Timer;
 
-pub(crate) use listeners::ListenerSocket;
-pub use received::Received;
-pub use send::{SEND_PARTS_MAX, SendBuffer};
-pub(crate) use setup::RingConfig;
-pub(crate) use streams::StreamSocket;
-pub(crate) use turn::drive;
+use crate::pool::BufferPool;
 
-/// How many sent buffers a shard keeps for its next responses.
-const POOL_BUFFERS_MAX: usize = 512;
-/// A buffer that has grown beyond this is freed rather than kept: 64 KiB is the most a response buffers before it is sent.
-const POOL_BUFFER_BYTES_MAX: usize = 64 * 1024;
+pub(crate) use listeners::ListenerSocket;
+pub(crate) use received::Received;
+pub(crate) use setup::{RingConfig, ring_builder};
+pub(crate) use streams::StreamSocket;
+pub(crate) use trial::try_multishot;
 
 /// One shard's ring and everything that lives in it.
 pub(crate) struct Ring {
@@ -67,7 +65,7 @@ pub(crate) struct Ring {
     /// Requests that did not fit the submission queue; sent before any other.
     backlog: RefCell<VecDeque<squeue::Entry>>,
     completions: RefCell<Vec<cqueue::Entry>>,
-    pool: RefCell<Vec<Vec<u8>>>,
+    pool: BufferPool,
     timer: Timer,
     doorbell: Doorbell,
     config: RingConfig,
@@ -134,18 +132,9 @@ impl Ring {
         }
     }
 
-    /// A buffer to build output in: one that was sent before, or a new one.
-    pub(crate) fn take_buffer(&self) -> Vec<u8> {
-        self.pool.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Keeps a buffer for [`take_buffer`](Self::take_buffer), within the pool's bounds.
-    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
-        let mut pool = self.pool.borrow_mut();
-        if buffer.capacity() > 0 && buffer.capacity() <= POOL_BUFFER_BYTES_MAX && pool.len() < POOL_BUFFERS_MAX {
-            buffer.clear();
-            pool.push(buffer);
-        }
+    /// The spare output buffers of the shard.
+    pub(crate) fn pool(&self) -> &BufferPool {
+        &self.pool
     }
 
     /// What this ring has counted and holds.
@@ -153,10 +142,6 @@ impl Ring {
         let buffers = self.buffers.borrow();
         let counters = &self.counters;
         crate::Statistics {
-            tasks: 0,
-            timers: 0,
-            stalls: 0,
-            longest_stall: std::time::Duration::ZERO,
             streams: self.streams.borrow().len(),
             listeners: self.listeners.borrow().len(),
             receive_buffers_available: buffers.available(),
@@ -169,6 +154,7 @@ impl Ring {
             receives_over_quota: counters.quota_cancels.get(),
             completions_stale: counters.stale.get(),
             completion_overflows: counters.overflows.get(),
+            ..crate::Statistics::default()
         }
     }
 }

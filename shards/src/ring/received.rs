@@ -1,16 +1,12 @@
-//! Bytes that have arrived on a stream, as the protocol is handed them: a view into the buffer the kernel received into.
+//! Bytes that have arrived through the ring: a view into the buffer the kernel received into.
 
-use std::fmt;
 use std::ops::Deref;
 
 use super::SharedRing;
 use super::buffers::BufferId;
 
-/// Received bytes. They are read in place; dropping them gives the buffer back to the kernel.
-///
-/// Hold it for as short as possible, at most until the end of the turn: copy out what must be kept. A shard has a bounded number of
-/// such buffers for all of its connections.
-pub struct Received(Source);
+/// Received bytes.
+pub(crate) struct Received(Source);
 
 enum Source {
     /// A buffer of the shard's ring. Held, so not published, until this is dropped.
@@ -52,11 +48,5 @@ impl Drop for Received {
         if let Source::Provided { ring, buffer, .. } = &self.0 {
             ring.buffers.borrow_mut().give_back(*buffer);
         }
-    }
-}
-
-impl fmt::Debug for Received {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Received({} bytes)", self.len())
     }
 }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::slots::Slots;
 use super::timer::Timer;
 use super::{Counters, Doorbell, Ring};
 use crate::inbox::Inbox;
+use crate::pool::BufferPool;
 use crate::preflight::Needs;
 
 /// Sizes and habits of a ring; checked by the builder.
@@ -29,6 +31,27 @@ pub(crate) struct RingConfig {
     pub(crate) receive_buffers_per_stream_max: u16,
     /// How long the ring is watched before the thread sleeps in it.
     pub(crate) spin: Duration,
+}
+
+/// The sizes that suit a server; the builder's documentation says why.
+impl Default for RingConfig {
+    fn default() -> Self {
+        Self {
+            submission_entries: 1024,
+            receive_buffers: 1024,
+            receive_buffer_bytes: 4096,
+            receive_buffers_per_stream_max: 16,
+            spin: Duration::ZERO,
+        }
+    }
+}
+
+/// Starts a ring with the flags of the driver: only one thread enters it, and the kernel's share of the work is done inside that
+/// thread's calls, whenever a flag says that there is some. The doctor and the preflight make theirs with it too.
+pub(crate) fn ring_builder() -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
+    builder
 }
 
 impl RingConfig {
@@ -63,15 +86,12 @@ impl Ring {
     ///
     /// The kernel's error; the builder turns it into a sentence with the fix.
     pub(crate) fn new(config: RingConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
-        let ring = IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
+        let ring = ring_builder()
             .setup_cqsize(config.completion_entries())
             .build(config.submission_entries)?;
         let (buffers, memory) = Buffers::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
         let doorbell = Doorbell {
-            descriptor: inbox.doorbell(),
+            descriptor: inbox.doorbell().as_raw_fd(),
             counter: Box::new(Cell::new(0)),
             armed: Cell::new(false),
         };
@@ -84,7 +104,7 @@ impl Ring {
             parked: RefCell::new(VecDeque::new()),
             backlog: RefCell::new(VecDeque::new()),
             completions: RefCell::new(Vec::new()),
-            pool: RefCell::new(Vec::new()),
+            pool: BufferPool::default(),
             timer: Timer::new(),
             doorbell,
             config,

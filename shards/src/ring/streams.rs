@@ -12,8 +12,9 @@ use io_uring::{cqueue, opcode, types};
 
 use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
-use super::send::{InFlight, Request, SendBuffer};
+use super::send::{InFlight, Request};
 use super::{Received, Ring, SharedRing, count};
+use crate::send_buffer::SendBuffer;
 
 /// One connected socket.
 pub(super) struct Stream {
@@ -409,7 +410,7 @@ impl Ring {
         }
         drop(streams);
         if let Some(buffer) = buffer {
-            self.recycle(buffer);
+            self.pool.give_back(buffer);
         }
         wake(waker);
     }

@@ -40,7 +40,7 @@ impl Timer {
 
 impl Ring {
     /// Makes sure that the shard is awake at `deadline`, if not before.
-    pub(super) fn arm_timer(&self, deadline: Instant) {
+    pub(crate) fn arm_timer(&self, deadline: Instant) {
         let timer = &self.timer;
         if timer.armed.get().is_some_and(|armed| armed <= deadline) {
             return;

@@ -1,72 +1,44 @@
-//! The turn: the loop a shard spends its life in.
-//!
-//! Run every woken task → take in mail → publish buffers, arm the timer → one `io_uring_enter` that submits everything the tasks
-//! asked for and, when nothing is runnable, sleeps until at least one completion → hand the completions to their slots. All
-//! sleeping happens here, in our ring, without a time limit: what must wake the shard (a peer, a deadline, another thread) is a
-//! completion.
-
-use std::rc::Rc;
-use std::time::Duration;
+//! The ring's part of a turn: publish buffers → one `io_uring_enter` that submits everything the tasks asked for and, when nothing
+//! is runnable, sleeps until at least one completion → hand the completions to their slots.
 
 use io_uring::{cqueue, opcode, types};
 
 use super::operation::{Operation, SlotKey, Token};
 use super::{Ring, count};
 use crate::shard::ShardContext;
-use crate::task::yield_now;
 
-/// How often all runnable tasks are polled before the ring is looked at again: tasks that keep waking one another must not keep
-/// the shard from its sockets.
-const TASK_PASSES_MAX: usize = 8;
-
-/// How long the end of a shard waits for its sockets to be closed by the kernel.
-const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
-
-/// Drives a shard until `finished` says that its main task is done, then until its sockets are closed.
-pub(crate) async fn drive(shard: &Rc<ShardContext>, ring: &Ring, finished: &dyn Fn() -> bool) {
-    let mut closing_until = None;
-    loop {
-        let mut passes = 0;
-        while shard.tasks().runnable() > 0 && passes < TASK_PASSES_MAX {
-            yield_now().await;
-            passes += 1;
-        }
-        if passes > 0 {
-            shard.stalls().note(shard.id(), shard.now(), crate::clock::now());
-        }
-        if shard.inbox().bell().take_mail() {
-            shard.deliver_mail();
-        }
-        if finished() {
-            let Some(until) = closing_until else {
-                closing_until = Some(shard.now() + CLOSING_TIME_MAX);
-                shard.tasks().end();
-                yield_now().await;
-                continue;
-            };
-            if (shard.tasks().len() == 0 && ring.is_quiet()) || shard.now() >= until {
-                return;
-            }
-            ring.arm_timer(until);
-        }
-        ring.settle_buffers();
-        if let Some(deadline) = shard.timers().next_deadline() {
-            ring.arm_timer(deadline);
-        }
-        if shard.tasks().runnable() > 0 || shard.timers().more_due() {
-            ring.enter(0);
-        } else {
-            ring.sleep(shard);
-        }
-        let now = shard.refresh_now();
-        ring.dispatch();
-        shard.timers().expire(now);
-    }
-}
+/// How often the ring is looked at before deadlines are judged by; each look makes the kernel finish some twenty pieces of work.
+const CATCH_UP_ENTERS_MAX: usize = 1024;
 
 impl Ring {
+    /// One turn; blocks the thread in the ring if the shard may sleep.
+    pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+        self.settle_buffers();
+        if may_sleep {
+            self.sleep(shard);
+        } else {
+            self.enter(0);
+        }
+        let now = shard.refresh_now();
+        self.dispatch();
+        if shard.timers().is_due(now) {
+            self.catch_up();
+        }
+    }
+
+    /// Takes in whatever has happened so far, before deadlines are judged by: a peer whose bytes are here has not been slow,
+    /// even if this process was stopped for longer than the deadline and the kernel tells of the time first (row H16).
+    fn catch_up(&self) {
+        for _ in 0..CATCH_UP_ENTERS_MAX {
+            if !self.has_completions() {
+                return;
+            }
+            self.dispatch();
+        }
+    }
+
     /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
-    fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&self) -> bool {
         self.streams.borrow().len() == 0 && self.listeners.borrow().len() == 0
     }
 

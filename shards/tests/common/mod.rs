@@ -25,16 +25,31 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use squall_shards::{
-    BoxError, Builder, LaunchError, Listener, Remote, Shard, ShardId, Shards, Statistics, Stop, Stopper, Stream,
-    spawn_detached,
+    BoxError, Builder, Driver, LaunchError, Listener, Remote, Shard, ShardId, Shards, Statistics, Stop, Stopper,
+    Stream, spawn_detached,
 };
 
 /// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The driver all tests of this process run on: `SQUALL_TEST_DRIVER`, or the best there is.
+fn driver() -> Driver {
+    std::env::var("SQUALL_TEST_DRIVER").map_or(Driver::Auto, |name| name.parse().unwrap())
+}
+
+/// Whether a test about the ring has no ring to test; says so.
+pub(crate) fn skips_without_ring(test: &str) -> bool {
+    let skips = builder(1).build().unwrap().driver() != Driver::IoUring;
+    if skips {
+        eprintln!("skipped: {test} is about io_uring, and these shards run on epoll");
+    }
+    skips
+}
+
 /// Small rings, so that many tests fit beside each other.
 pub(crate) fn builder(shards: usize) -> Builder {
     Builder::new()
+        .driver(driver())
         .shards(shards)
         .submission_entries(128)
         .receive_buffers(64, 4096)

@@ -85,6 +85,10 @@ impl Incoming {
 impl Incoming {
     /// Forgets the request, keeping memory up to the bound; gives back what must not be dropped while this is borrowed.
     pub(super) fn reset(&mut self) -> Option<Waker> {
+        // A request without content, as most are, leaves nothing behind.
+        if self.length == BodyLength::Empty {
+            return self.waker.take();
+        }
         self.length = BodyLength::Empty;
         self.demand = Demand::Nothing;
         self.is_coming = false;

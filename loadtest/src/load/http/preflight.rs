@@ -128,6 +128,7 @@ impl Exchange<'_> {
 
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
         loop {
+            self.left()?;
             match self.stream.read(buffer) {
                 Ok(received) => {
                     let room = SHOWN_BYTES_MAX.saturating_sub(self.beginning.len());
@@ -141,7 +142,6 @@ impl Exchange<'_> {
                     ) =>
                 {
                     self.interrupt.check()?;
-                    self.left()?;
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     bail!("the server reset the connection before it answered")

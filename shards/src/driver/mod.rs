@@ -1,20 +1,29 @@
-//! The seam between a shard and what moves its bytes.
+//! The seam between a shard and what moves its bytes: io_uring or epoll, decided once, at start.
 //!
-//! Everything above it ([`net`](crate::net), [`task`](crate::task), [`turn`](crate::ring)) speaks of a `Reactor` and its sockets; which
-//! one stands behind is decided once, at start. Today there is one, io_uring. The epoll driver (tokio's current-thread runtime)
-//! and the simulated one take their place here: each offers a reactor with `take_buffer`, `recycle` and `statistics`, a
-//! listener with `poll_accept`, and a stream with `poll_receive`, `poll_sent`, `start_send`.
+//! Everything above it ([`net`](crate::net), [`turn`](crate::turn)) speaks of a [`Reactor`] and its sockets and never of what stands behind
+//! them. Each of these is one of two, told apart by a branch that always goes the same way in one process. A simulated driver
+//! would be a third.
+
+mod choose;
+mod listener;
+mod reactor;
+mod received;
+mod stream;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use crate::ring::{ListenerSocket, SharedRing as Reactor, StreamSocket};
+pub(crate) use choose::Choice;
+pub(crate) use listener::ListenerSocket;
+pub(crate) use reactor::Reactor;
+pub use received::Received;
+pub(crate) use stream::StreamSocket;
 
 /// How sockets are driven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Driver {
-    /// The best one the kernel allows.
+    /// io_uring where the kernel and the sandbox allow it, else epoll.
     #[default]
     Auto,
     /// One io_uring a shard.

@@ -1,0 +1,135 @@
+//! Runs a program under a seccomp profile in Docker's format, without a container: to see whether it can live with it.
+//!
+//! ```text
+//! cargo build --release --example under_seccomp_profile --example hello
+//! target/release/examples/under_seccomp_profile docs/seccomp.json target/release/examples/hello
+//! ```
+//!
+//! It understands what `docs/seccomp.json` uses (an allow-list, conditions on arguments, calls refused with another error) and
+//! refuses a profile that says more than that, rather than enforce a part of it. It needs no privilege.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use seccompiler::{apply_filter, compile_from_json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What a call answers that the profile does not list: "operation not permitted".
+const EPERM: u32 = 1;
+
+/// A profile: what it does not list is refused.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Profile {
+    default_action: String,
+    #[serde(rename = "architectures")]
+    _architectures: Vec<String>,
+    syscalls: Vec<Rule>,
+}
+
+/// What happens to some calls, if all conditions hold.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    names: Vec<String>,
+    action: String,
+    #[serde(default)]
+    args: Vec<Condition>,
+    errno_ret: Option<u32>,
+    #[serde(rename = "comment")]
+    _comment: Option<String>,
+}
+
+/// What an argument must be.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Condition {
+    index: u8,
+    value: u64,
+    #[serde(default)]
+    value_two: u64,
+    op: String,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args_os().skip(1);
+    let usage = "say which profile, which program, and the program's arguments after it";
+    let (path, program) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
+    let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let profile: Profile = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    profile.enforce()?;
+    // Comes back only if it could not.
+    let error = Command::new(&program).args(arguments).exec();
+    Err(format!("{} could not be started: {error}", program.display()).into())
+}
+
+impl Profile {
+    /// Puts this thread, and the program it becomes, under the profile.
+    fn enforce(&self) -> Result<(), Box<dyn Error>> {
+        if self.default_action != "SCMP_ACT_ERRNO" {
+            return Err(format!("the default action is {}, not SCMP_ACT_ERRNO", self.default_action).into());
+        }
+        let mut listed = Vec::new();
+        let mut filters = Vec::new();
+        for rule in &self.syscalls {
+            let calls = rule.calls()?;
+            match (rule.action.as_str(), rule.errno_ret) {
+                ("SCMP_ACT_ALLOW", None) => {}
+                ("SCMP_ACT_ERRNO", errno) => {
+                    let refuse = json!({ "errno": errno.unwrap_or(EPERM) });
+                    filters.push(filter(&json!("allow"), &refuse, &calls));
+                }
+                (action, _) => return Err(format!("the action {action} is not understood here").into()),
+            }
+            listed.extend(calls);
+        }
+        // The kernel asks every filter and does the most severe that any of them says, so each may let pass what another refuses.
+        filters.push(filter(&json!({ "errno": EPERM }), &json!("allow"), &listed));
+        for filter in filters {
+            let compiled = compile_from_json(filter.as_bytes(), env::consts::ARCH.try_into()?)?;
+            compiled.values().try_for_each(|program| apply_filter(program))?;
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    /// Writes the rule as the compiler reads it, once for each call that this processor's kernel has.
+    fn calls(&self) -> Result<Vec<Value>, Box<dyn Error>> {
+        let conditions: Vec<Value> = self.args.iter().map(Condition::words).collect::<Result<_, _>>()?;
+        let names = self.names.iter().filter(|name| exists(name));
+        let call = |name| match conditions.is_empty() {
+            true => json!({ "syscall": name }),
+            false => json!({ "syscall": name, "args": conditions }),
+        };
+        Ok(names.map(call).collect())
+    }
+}
+
+impl Condition {
+    fn words(&self) -> Result<Value, Box<dyn Error>> {
+        let (operator, value) = match self.op.as_str() {
+            "SCMP_CMP_EQ" => (json!("eq"), self.value),
+            "SCMP_CMP_NE" => (json!("ne"), self.value),
+            "SCMP_CMP_MASKED_EQ" => (json!({ "masked_eq": self.value }), self.value_two),
+            other => return Err(format!("the comparison {other} is not understood here").into()),
+        };
+        Ok(json!({ "index": self.index, "type": "qword", "op": operator, "val": value }))
+    }
+}
+
+/// Whether the compiler knows the call on this processor. A container's runtime passes over those it does not know, too.
+fn exists(name: &str) -> bool {
+    let filter = filter(&json!("allow"), &json!("log"), &[json!({ "syscall": name })]);
+    env::consts::ARCH
+        .try_into()
+        .is_ok_and(|architecture| compile_from_json(filter.as_bytes(), architecture).is_ok())
+}
+
+fn filter(otherwise: &Value, listed: &Value, calls: &[Value]) -> String {
+    json!({ "profile": { "mismatch_action": otherwise, "match_action": listed, "filter": calls } }).to_string()
+}

@@ -1,0 +1,95 @@
+//! What is to be said of the limits on locked memory and open files.
+
+use super::finding::{Area, Finding, NeededBy};
+use crate::preflight::refusal::{Circumstances, RAISE_NOFILE};
+use crate::preflight::{Amount, Needs, PreflightError, connections_max, judge_memlock};
+
+/// Words both limits as they stand after the soft ones were raised.
+pub(super) fn findings(circumstances: &Circumstances, needs: &Needs) -> [Finding; 2] {
+    [
+        locked_memory(circumstances, needs),
+        open_files(circumstances.nofile, needs),
+    ]
+}
+
+fn locked_memory(circumstances: &Circumstances, needs: &Needs) -> Finding {
+    let limit = circumstances.memlock;
+    let needed_bytes = needs.locked_bytes();
+    let detail = format!(
+        "{} KiB may be locked, {} need about {}",
+        Amount(limit.map(|bytes| bytes / 1024)),
+        shards(needs),
+        needed_bytes / 1024
+    );
+    let finding = Finding::new(Area::Limits, NeededBy::IoUring, "locked memory", detail);
+    if let Some(too_low) = judge_memlock(limit) {
+        return finding.missing(too_low);
+    }
+    match circumstances.memlock_too_low_for(needs) {
+        Some(limit_bytes) => finding.limited(PreflightError::RingsTooLarge {
+            limit_bytes,
+            needed_bytes,
+        }),
+        None => finding,
+    }
+}
+
+fn open_files(limit: Option<u64>, needs: &Needs) -> Finding {
+    let about = |detail| Finding::new(Area::Limits, NeededBy::EveryDriver, "open files", detail);
+    let allowed = Amount(limit);
+    match connections_max(limit, needs) {
+        Err(too_low) => about(format!("{allowed}, {} need {}", shards(needs), needs.descriptors())).missing(too_low),
+        Ok(_) if limit.is_none() => about(allowed.to_string()),
+        Ok(connections) => {
+            let finding = about(format!("{allowed}, room for {connections} connections"));
+            if connections < needs.connections {
+                finding.limited(RAISE_NOFILE)
+            } else {
+                finding
+            }
+        }
+    }
+}
+
+fn shards(needs: &Needs) -> String {
+    match needs.shards.get() {
+        1 => "1 shard".to_owned(),
+        count => format!("{count} shards"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::super::finding::Standing::{self, Found, Limited, Missing};
+    use super::*;
+    use crate::ring::RingConfig;
+
+    #[test]
+    fn limits_are_enough_tight_or_too_low() {
+        let needs = RingConfig::default().needs(NonZeroUsize::new(2).unwrap());
+        let locked_bytes = needs.locked_bytes();
+        let (wanted, least) = (needs.connections + needs.descriptors(), needs.descriptors());
+        let cases: [(Option<u64>, Standing, Option<u64>, Standing); 4] = [
+            (None, Found, None, Found),
+            (Some(locked_bytes), Found, Some(wanted), Found),
+            (Some(locked_bytes - 1), Limited, Some(wanted - 1), Limited),
+            (Some(1024), Missing, Some(least), Missing),
+        ];
+        for (memlock, locked, nofile, open) in cases {
+            let circumstances = Circumstances {
+                memlock,
+                nofile,
+                effective_capabilities: 0,
+                ..Circumstances::read()
+            };
+            let [locked_memory, open_files] = findings(&circumstances, &needs);
+            assert_eq!(locked_memory.standing, locked, "{locked_memory:?}");
+            assert_eq!(open_files.standing, open, "{open_files:?}");
+            for finding in [locked_memory, open_files] {
+                assert_eq!(finding.fix.is_some(), finding.standing != Found, "{finding:?}");
+            }
+        }
+    }
+}

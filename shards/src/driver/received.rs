@@ -1,0 +1,46 @@
+//! Bytes that have arrived on a stream, as the protocol is handed them.
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::{epoll, ring};
+
+/// Received bytes. They are read in place; dropping them gives the buffer back to the kernel.
+///
+/// Hold it for as short as possible, at most until the end of the turn: copy out what must be kept. A shard has a bounded number of
+/// such buffers for all of its connections.
+pub struct Received(Source);
+
+enum Source {
+    Ring(ring::Received),
+    Epoll(epoll::Received),
+}
+
+impl From<ring::Received> for Received {
+    fn from(received: ring::Received) -> Self {
+        Self(Source::Ring(received))
+    }
+}
+
+impl From<epoll::Received> for Received {
+    fn from(received: epoll::Received) -> Self {
+        Self(Source::Epoll(received))
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Source::Ring(received) => received,
+            Source::Epoll(received) => received,
+        }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Received({} bytes)", self.len())
+    }
+}

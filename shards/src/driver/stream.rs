@@ -1,0 +1,74 @@
+//! A connected socket, of either driver.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
+
+use super::{Reactor, Received};
+use crate::pool::BufferPool;
+use crate::send_buffer::SendBuffer;
+use crate::{epoll, ring};
+
+/// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
+pub(crate) enum StreamSocket {
+    Ring(ring::StreamSocket),
+    Epoll(epoll::StreamSocket),
+}
+
+impl StreamSocket {
+    /// Puts a connected socket into the reactor.
+    pub(crate) fn new(reactor: &Reactor, socket: OwnedFd) -> Self {
+        match reactor {
+            Reactor::Ring(ring) => Self::Ring(ring::StreamSocket::new(ring, socket)),
+            Reactor::Epoll(epoll) => Self::Epoll(epoll::StreamSocket::new(epoll, socket)),
+        }
+    }
+
+    /// Takes the next received bytes; `None` when the peer has sent its last.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
+        match self {
+            Self::Ring(stream) => stream.poll_receive(cx).map_ok(|received| received.map(Received::from)),
+            Self::Epoll(stream) => stream.poll_receive(cx).map_ok(|received| received.map(Received::from)),
+        }
+    }
+
+    /// Waits until no send is in flight.
+    pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Ring(stream) => stream.poll_sent(cx),
+            Self::Epoll(stream) => stream.poll_sent(cx),
+        }
+    }
+
+    /// Starts a send; it goes out whether or not anybody waits. The caller has waited for [`poll_sent`](Self::poll_sent).
+    pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
+        match self {
+            Self::Ring(stream) => stream.start_send(buffer),
+            Self::Epoll(stream) => stream.start_send(buffer),
+        }
+    }
+
+    /// How many bytes the kernel has taken in all.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        match self {
+            Self::Ring(stream) => stream.sent_bytes(),
+            Self::Epoll(stream) => stream.sent_bytes(),
+        }
+    }
+
+    /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.
+    pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        match self {
+            Self::Ring(stream) => stream.with_descriptor(call),
+            Self::Epoll(stream) => stream.with_descriptor(call),
+        }
+    }
+
+    /// The spare output buffers of the shard.
+    pub(crate) fn pool(&self) -> &BufferPool {
+        match self {
+            Self::Ring(stream) => stream.ring().pool(),
+            Self::Epoll(stream) => stream.epoll().pool(),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Connected sockets: recv(2) when there is something, send(2) at once, and a task of its own for what the kernel does not take.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::unix::AsyncFd;
+
+use super::send::Outgoing;
+use super::{Epoll, Received};
+use crate::send_buffer::SendBuffer;
+use crate::sys::watch;
+use crate::task::spawn_detached;
+
+/// A handle to a connected socket. Dropping it ends what is being sent and closes the socket.
+pub(crate) struct StreamSocket {
+    stream: Rc<Stream>,
+}
+
+struct Stream {
+    epoll: Rc<Epoll>,
+    /// The socket, or why it could not be watched.
+    socket: Result<AsyncFd<OwnedFd>, Errno>,
+    /// The error that ended receiving; the kernel says it once.
+    receive_error: Cell<Option<Errno>>,
+    /// What the kernel did not take at once; its task has it until all is gone.
+    outgoing: RefCell<Option<Outgoing>>,
+    /// Who waits for that.
+    sent_waker: Cell<Option<Waker>>,
+    /// The task that finishes it.
+    sender_waker: Cell<Option<Waker>>,
+    send_error: Cell<Option<Errno>>,
+    sent_bytes: Cell<u64>,
+    /// The handle is gone.
+    closing: Cell<bool>,
+}
+
+impl StreamSocket {
+    /// Has a connected socket watched.
+    pub(crate) fn new(epoll: &Rc<Epoll>, socket: OwnedFd) -> Self {
+        epoll.streams.set(epoll.streams.get() + 1);
+        let stream = Stream {
+            epoll: Rc::clone(epoll),
+            socket: watch(socket).map_err(|(_, error)| error),
+            receive_error: Cell::new(None),
+            outgoing: RefCell::new(None),
+            sent_waker: Cell::new(None),
+            sender_waker: Cell::new(None),
+            send_error: Cell::new(None),
+            sent_bytes: Cell::new(0),
+            closing: Cell::new(false),
+        };
+        Self {
+            stream: Rc::new(stream),
+        }
+    }
+
+    /// Takes the next received bytes; `None` when the peer has sent its last.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
+        let Stream { epoll, socket, .. } = &*self.stream;
+        let socket = socket.as_ref().map_err(|&error| error)?;
+        if let Some(error) = self.stream.receive_error.get() {
+            return Poll::Ready(Err(error.into()));
+        }
+        loop {
+            let Poll::Ready(ready) = socket.poll_read_ready(cx) else {
+                return Poll::Pending;
+            };
+            let mut ready = ready?;
+            let mut bytes = epoll.receive_pool.take();
+            bytes.reserve_exact(epoll.config.receive_buffer_bytes);
+            match recv(socket, spare_capacity(&mut bytes), RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => return Poll::Ready(Ok(None)),
+                Ok(_) => {
+                    // The socket is empty when it did not fill the buffer: what comes next is a new event.
+                    if bytes.len() < bytes.capacity() {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok(Some(Received::new(epoll, bytes))));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(error) => {
+                    self.stream.receive_error.set(Some(error));
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+            epoll.receive_pool.give_back(bytes);
+        }
+    }
+
+    /// Waits until nothing is left of the last send.
+    pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.stream.send_error.get() {
+            return Poll::Ready(Err(error.into()));
+        }
+        if self.stream.outgoing.borrow().is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.sent_waker.set(Some(cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Sends as much as the kernel takes now; a task of its own sends the rest. The caller has waited for
+    /// [`poll_sent`](Self::poll_sent).
+    pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
+        let stream = &self.stream;
+        if let Some(error) = stream.send_error.get() {
+            return Err(error.into());
+        }
+        debug_assert!(
+            stream.outgoing.borrow().is_none(),
+            "one send at a time keeps the bytes in order"
+        );
+        *stream.outgoing.borrow_mut() = Some(Outgoing::new(buffer));
+        if !stream.write() {
+            let stream = Rc::clone(stream);
+            spawn_detached(async move { poll_fn(|cx| stream.poll_rest(cx)).await });
+        }
+        Ok(())
+    }
+
+    /// How many bytes the kernel has taken in all.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        let outgoing = self.stream.outgoing.borrow();
+        self.stream.sent_bytes.get() + outgoing.as_ref().map_or(0, Outgoing::sent)
+    }
+
+    /// The descriptor, for calls that neither read nor write.
+    pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        let socket = self.stream.socket.as_ref().map_err(|&error| error)?;
+        Ok(call(socket.as_fd()))
+    }
+
+    pub(crate) fn epoll(&self) -> &Rc<Epoll> {
+        &self.stream.epoll
+    }
+}
+
+impl Drop for StreamSocket {
+    fn drop(&mut self) {
+        self.stream.closing.set(true);
+        self.stream.sent_waker.set(None);
+        if let Some(sender) = self.stream.sender_waker.take() {
+            sender.wake();
+        }
+    }
+}
+
+impl Stream {
+    /// Writes what is to be sent. False when some of it is left.
+    fn write(&self) -> bool {
+        let mut outgoing = self.outgoing.borrow_mut();
+        let Some(rest) = &mut *outgoing else { return true };
+        let written = match &self.socket {
+            Ok(socket) => rest.write(socket.as_fd()),
+            Err(error) => Err((*error).into()),
+        };
+        match written {
+            Ok(false) => return false,
+            Ok(true) => {}
+            Err(error) => self.send_error.set(Some(errno(&error))),
+        }
+        if let Some(sent) = outgoing.take() {
+            self.sent_bytes.set(self.sent_bytes.get() + sent.sent());
+            if let Some(buffer) = sent.into_owned() {
+                self.epoll.pool.give_back(buffer);
+            }
+        }
+        true
+    }
+
+    /// Writes whenever there is room, until all is gone or the handle is.
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Ok(socket) = &self.socket else {
+            return Poll::Ready(());
+        };
+        while !self.closing.get() {
+            let mut ready = match socket.poll_write_ready(cx) {
+                Poll::Ready(Ok(ready)) => ready,
+                Poll::Ready(Err(error)) => {
+                    self.send_error.set(Some(errno(&error)));
+                    break;
+                }
+                Poll::Pending => {
+                    self.sender_waker.set(Some(cx.waker().clone()));
+                    return Poll::Pending;
+                }
+            };
+            if self.write() {
+                break;
+            }
+            ready.clear_ready();
+        }
+        if let Some(waiting) = self.sent_waker.take() {
+            waiting.wake();
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.epoll.streams.set(self.epoll.streams.get() - 1);
+        // Closed first, so that whoever waits for a descriptor finds one.
+        self.socket = Err(Errno::NOTCONN);
+        self.epoll.descriptor_freed();
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}

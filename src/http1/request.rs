@@ -1,0 +1,118 @@
+//! From the parts of a head, however they were found, to a request: the application gets its head, the connection learns
+//! what the request means for it (RFC 9112 §3, §6, §9).
+//!
+//! Invariant: every part lies in the bytes the draft was begun with, so that a place in them can stand for it.
+
+use core::ops::Range;
+
+use super::error::ParseError;
+use super::framing::{ConnectionFields, Framing};
+use super::grammar::RequestLine;
+use super::target::Target;
+use crate::message::{Method, RequestHead, RequestHeadBuilder, Version};
+
+/// What the connection remembers of a request; the rest is the application's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exchange {
+    /// `None` where no head could be read.
+    pub(super) version: Option<Version>,
+    pub(super) is_head: bool,
+    pub(super) persists: bool,
+    pub(super) offers_upgrade: bool,
+    /// The peer asked to be told to go on, and has not been told.
+    pub(super) awaits_continue: bool,
+    /// Content has come, so the peer no longer waits to be told.
+    pub(super) has_content: bool,
+}
+
+impl Exchange {
+    /// Before there is a request.
+    pub(super) const NONE: Self = Self {
+        version: None,
+        is_head: false,
+        persists: true,
+        offers_upgrade: false,
+        awaits_continue: false,
+        has_content: false,
+    };
+}
+
+/// A request as far as its head has been read.
+pub(super) struct Draft<'b, 'h> {
+    bytes: &'b [u8],
+    head: RequestHeadBuilder<'h>,
+    /// Of the request-target, where it names one.
+    authority: Option<&'b [u8]>,
+    fields: ConnectionFields<'b>,
+}
+
+impl<'b, 'h> Draft<'b, 'h> {
+    /// Begins with all of a head's bytes.
+    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
+        let mut head = head.rewrite();
+        head.bytes(bytes);
+        Self {
+            bytes,
+            head,
+            authority: None,
+            fields: ConnectionFields::default(),
+        }
+    }
+
+    /// Adds the request-line.
+    pub(super) fn request_line(&mut self, line: RequestLine<'b>) -> Result<(), ParseError> {
+        if line.method.len() > METHOD_BYTES_MAX {
+            return Err(ParseError::MethodTooLong);
+        }
+        let method = Method::from_bytes(line.method).map_err(|_| ParseError::Method)?;
+        let target = Target::parse(&method, line.target.as_bytes())?;
+        self.authority = target.authority.and_then(|place| line.target.as_bytes().get(place));
+        self.head
+            .method(method)
+            .version(line.version)
+            .target(target.form, line.target)
+            .path(target.path, target.query);
+        Ok(())
+    }
+
+    /// Adds a field line.
+    pub(super) fn field(&mut self, name: &'b [u8], value: &'b [u8]) -> Result<(), ParseError> {
+        self.fields.observe(name, value)?;
+        self.head.field(place(self.bytes, name), place(self.bytes, value));
+        Ok(())
+    }
+
+    /// Ends the head, and decides what the request means for the connection. It is written to where the connection keeps
+    /// it: so many small values handed up through results cost more than all of these decisions.
+    pub(super) fn end(mut self, exchange: &mut Exchange) -> Result<Framing, ParseError> {
+        let Self { fields, head, .. } = &self;
+        let (method, version) = (head.so_far().method(), head.so_far().version());
+        let host = fields.host(version, self.authority)?;
+        let framing = fields.framing(version)?;
+        *exchange = Exchange {
+            version: Some(version),
+            is_head: *method == Method::HEAD,
+            persists: fields.persists(version, method),
+            offers_upgrade: fields.offers_upgrade(version),
+            awaits_continue: fields.expects_continue(version)?,
+            has_content: false,
+        };
+        if let Some(authority) = self.authority.or(host) {
+            self.head.authority(place(self.bytes, authority));
+        }
+        Ok(framing)
+    }
+}
+
+/// Where `part`, a slice of `whole`, begins in it.
+pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
+}
+
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = offset_in(whole, part);
+    start..start.wrapping_add(part.len())
+}
+
+/// The longest registered method, UPDATEREDIRECTREF, has 17 bytes. Beyond 15 the `http` crate allocates.
+pub(super) const METHOD_BYTES_MAX: usize = 32;

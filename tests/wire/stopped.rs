@@ -1,0 +1,70 @@
+//! Rows H12 and H16: a server that was stopped for longer than its timeouts, with clients that went on sending, reads what is there
+//! before it judges who was slow, and takes in everybody who came meanwhile.
+
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// The timeouts of the server: long beside what a test does before it stops the server.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How many clients come while the server is stopped. They wait in the backlog, which is as long as the kernel allows.
+const LATECOMERS: usize = 400;
+
+/// Stops a process and waits until it is.
+fn stop(server: &Server) {
+    server.signal("STOP");
+    while server.state() != Some('T') {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn h16_reads_what_came_while_it_was_stopped_before_it_times_anybody_out() {
+    let seconds = TIMEOUT.as_secs().to_string();
+    let flags = [
+        "--header-timeout",
+        &seconds,
+        "--idle-timeout",
+        &seconds,
+        "--body-timeout",
+        &seconds,
+    ];
+    let server = Server::start("conformance", &flags);
+
+    let mut in_head = server.connect();
+    in_head.send(b"GET / HTTP/1.1\r\nHo").unwrap();
+    let mut in_body = server.connect();
+    in_body.send(&post(b"Content-Length: 6\r\n", b"abc")).unwrap();
+    let mut idle = server.connect();
+    idle.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+    let mut silent = server.connect();
+    silent.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+
+    stop(&server);
+    in_head.send(b"st: a\r\n\r\n").unwrap();
+    in_body.send(b"def").unwrap();
+    idle.send(&get("/q?x=again")).unwrap();
+    // Not a wait for anything: the time that passes is what is tested.
+    assert_eq!(silent.listen_for(TIMEOUT + Duration::from_millis(500)).unwrap(), None);
+    server.signal("CONT");
+
+    in_head.response("GET").unwrap().expect(200, b"ok").unwrap();
+    in_body.response("POST").unwrap().expect(200, b"abcdef").unwrap();
+    idle.response("GET").unwrap().expect(200, b"again").unwrap();
+    silent.expect_closed().unwrap();
+}
+
+#[test]
+fn h12_takes_in_everybody_who_came_while_it_was_stopped() {
+    let server = Server::start("conformance", &[]);
+    stop(&server);
+    let mut latecomers: Vec<_> = (0..LATECOMERS).map(|_| server.connect()).collect();
+    for latecomer in &mut latecomers {
+        latecomer.send(&get("/")).unwrap();
+    }
+    server.signal("CONT");
+    for latecomer in &mut latecomers {
+        latecomer.response("GET").unwrap().expect(200, b"ok").unwrap();
+    }
+}
