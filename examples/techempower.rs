@@ -14,10 +14,8 @@ struct Message {
     message: &'static str,
 }
 
-async fn plaintext(cx: &mut Context) -> Result {
-    cx.set_header(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"))?;
-    cx.write("Hello, World!");
-    Ok(())
+async fn plaintext(_cx: &mut Context) -> &'static str {
+    "Hello, World!"
 }
 
 async fn json(_cx: &mut Context) -> Json<Message> {

@@ -191,7 +191,7 @@ impl TestRequest<'_> {
             } => {
                 if let Some(head) = head {
                     response.status = head.status;
-                    response.headers = head.headers.clone();
+                    response.headers = head.fields();
                 }
                 response.content.extend_from_slice(body);
                 response.trailers = trailers.clone();
@@ -328,7 +328,7 @@ impl TestResponse {
         while let Some(flush) = channel.take_flush() {
             if let Some(head) = flush.head {
                 self.status = head.status;
-                self.headers = head.headers;
+                self.headers = head.fields();
             }
             self.content.extend_from_slice(&flush.data);
             self.flushes.push(flush.data.clone());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::message::HeaderValue;
+use crate::message::MediaType;
 
 /// Text or bytes to write into a response.
 #[diagnostic::on_unimplemented(
@@ -19,36 +19,6 @@ pub trait Content {
     /// The `Content-Type` of a response that starts with this content and was given none: UTF-8 text is plain text, bytes are
     /// `application/octet-stream`. Neither is a type a browser runs scripts in.
     fn media_type(&self) -> MediaType;
-}
-
-/// The media types Squall gives content by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MediaType {
-    /// `text/plain; charset=utf-8`
-    Text,
-    /// `text/html; charset=utf-8`
-    Html,
-    /// `application/json`
-    Json,
-    /// `application/octet-stream`
-    Bytes,
-}
-
-impl MediaType {
-    /// As the value of `Content-Type`. It is static, so it takes no memory, and it was checked when this was compiled.
-    #[must_use]
-    pub fn header_value(self) -> HeaderValue {
-        static TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-        static HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-        static JSON: HeaderValue = HeaderValue::from_static("application/json");
-        static BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
-        match self {
-            Self::Text => TEXT.clone(),
-            Self::Html => HTML.clone(),
-            Self::Json => JSON.clone(),
-            Self::Bytes => BYTES.clone(),
-        }
-    }
 }
 
 /// Implements [`Content`] for a type of text or of bytes.

@@ -3,10 +3,9 @@
 //!
 //! Nothing of the request stands in it, and the message is escaped; `nosniff` keeps a browser from seeing HTML where there is none.
 
-use super::content::MediaType;
 use super::context::Context;
 use crate::error::Error;
-use crate::message::{HeaderValue, header};
+use crate::message::{HeaderValue, MediaType, header};
 
 /// Writes the page of an error.
 pub(super) fn write(cx: &mut Context, error: &Error) {

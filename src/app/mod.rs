@@ -30,7 +30,7 @@ mod write;
 
 pub use application::{Application, BuildError};
 pub use channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
-pub use content::{Content, MediaType};
+pub use content::Content;
 pub use context::Context;
 pub use dispatch::App;
 pub use exchange::{Exchange, Outcome};

@@ -6,10 +6,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::content::MediaType;
 use super::context::Context;
 use crate::error::{Error, HttpError, IntoStatus, Result};
-use crate::message::{Body, HeaderName, HeaderValue, Headers, StatusCode};
+use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCode};
 
 /// A value that can be a response.
 ///

@@ -13,10 +13,12 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::channel::{Flush, KEPT_BYTES_MAX};
-use super::content::{Content, MediaType};
+use super::content::Content;
 use super::context::Context;
 use crate::error::{Error, IntoStatus, Result};
-use crate::message::{Body, BodyStream, HeaderName, HeaderValue, Headers, Method, ResponseHead, StatusCode, header};
+use crate::message::{
+    Body, BodyStream, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
+};
 
 /// The response as far as it has been made.
 #[derive(Default)]
@@ -290,7 +292,7 @@ impl ResponseState {
             && !self.head_sent
             && !self.head.headers.contains(&header::CONTENT_TYPE)
         {
-            self.head.headers.add(header::CONTENT_TYPE, media_type.header_value());
+            self.head.content_type = Some(media_type);
         }
     }
 

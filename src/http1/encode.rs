@@ -77,6 +77,11 @@ pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<Wis
             write_field(name, value, out);
         }
     }
+    if let Some(media_type) = head.content_type {
+        out.extend_from_slice(b"content-type: ");
+        out.extend_from_slice(media_type.as_str().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
     Ok(wishes)
 }
 
@@ -167,7 +172,6 @@ impl Wishes {
             }
             FramingLine::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
-        // Whoever sends Upgrade says so in Connection, lest a proxy pass it on (RFC 9110 §7.8).
         // Whoever sends Upgrade says so in Connection, lest a proxy pass it on (RFC 9110 §7.8).
         match (persistence, self.upgrade) {
             (Persistence::Implied, false) => {}

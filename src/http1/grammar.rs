@@ -197,7 +197,13 @@ static REG_NAME_BYTES: ByteSet =
 fn is_port(port: &[u8]) -> bool {
     match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => decimal(digits).is_some_and(|port| port <= u64::from(u16::MAX)),
+        [b':', digits @ ..] => {
+            let port = digits.iter().try_fold(0_u32, |port, &digit| {
+                let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+                Some(port * 10 + digit).filter(|&port| port <= u32::from(u16::MAX))
+            });
+            port.is_some()
+        }
         _ => false,
     }
 }

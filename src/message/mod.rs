@@ -8,6 +8,7 @@
 mod body;
 mod date;
 mod headers;
+mod media_type;
 mod request;
 mod response;
 
@@ -15,5 +16,6 @@ pub use body::{Body, BodyStream, BoxError};
 pub use date::HttpDate;
 pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+pub use media_type::MediaType;
 pub use request::{Fields, RequestHead, RequestHeadBuilder, TargetForm, Version};
 pub use response::ResponseHead;

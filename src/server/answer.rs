@@ -41,7 +41,9 @@ impl Connection {
                     app.resume_work(work);
                 }
                 let polled = self.poll_answer(handler.as_mut(), &channel, &mut flushing, cx);
-                waiting = Some(app.work());
+                if polled.is_pending() {
+                    waiting = Some(app.work());
+                }
                 polled
             })
             .await?;

@@ -26,6 +26,14 @@ impl Reactor {
         }
     }
 
+    /// Takes in whatever has happened so far, before deadlines are judged by.
+    pub(crate) async fn catch_up(&self, shard: &ShardContext) {
+        match self {
+            Self::Ring(ring) => ring.catch_up(),
+            Self::Epoll(epoll) => epoll.catch_up(shard).await,
+        }
+    }
+
     /// Makes sure that the shard is awake at `deadline`, if not before.
     pub(crate) fn wake_at(&self, deadline: Instant) {
         match self {

@@ -21,8 +21,17 @@ impl Epoll {
         } else {
             tokio::task::yield_now().await;
         }
-        if shard.timers().is_due(shard.refresh_now()) {
-            catch_up(shard).await;
+        shard.refresh_now();
+    }
+
+    /// Takes in whatever has happened so far.
+    pub(crate) async fn catch_up(&self, shard: &ShardContext) {
+        for _ in 0..CATCH_UP_LOOKS_MAX {
+            let runnable = shard.tasks().runnable();
+            tokio::task::yield_now().await;
+            if shard.tasks().runnable() == runnable {
+                return;
+            }
         }
     }
 
@@ -104,17 +113,5 @@ impl Epoll {
         };
         let set = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once);
         debug_assert!(set.is_ok(), "a timer of ours takes any time: {set:?}");
-    }
-}
-
-/// Takes in whatever has happened so far, before deadlines are judged by: a peer whose bytes are here has not been slow, even if
-/// this process was stopped for longer than the deadline (row H16).
-async fn catch_up(shard: &ShardContext) {
-    for _ in 0..CATCH_UP_LOOKS_MAX {
-        let runnable = shard.tasks().runnable();
-        tokio::task::yield_now().await;
-        if shard.tasks().runnable() == runnable {
-            return;
-        }
     }
 }

@@ -19,16 +19,12 @@ impl Ring {
         } else {
             self.enter(0);
         }
-        let now = shard.refresh_now();
+        shard.refresh_now();
         self.dispatch();
-        if shard.timers().is_due(now) {
-            self.catch_up();
-        }
     }
 
-    /// Takes in whatever has happened so far, before deadlines are judged by: a peer whose bytes are here has not been slow,
-    /// even if this process was stopped for longer than the deadline and the kernel tells of the time first (row H16).
-    fn catch_up(&self) {
+    /// Takes in whatever has happened so far.
+    pub(crate) fn catch_up(&self) {
         for _ in 0..CATCH_UP_ENTERS_MAX {
             if !self.has_completions() {
                 return;

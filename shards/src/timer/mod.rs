@@ -49,11 +49,6 @@ impl Timers {
         }
     }
 
-    /// Whether somebody's time has come.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.next_deadline().is_some_and(|deadline| deadline <= now)
-    }
-
     /// How many deadlines and sleeps are alive.
     pub(crate) fn len(&self) -> usize {
         self.wheel.borrow().len() + self.sleeps.borrow().len()

@@ -53,8 +53,8 @@ impl Buffers {
         assert!(buffer < BUFFERS && bytes <= BUFFER_BYTES);
         // SAFETY: the assertion keeps the place inside the memory, which lives for ever.
         let start = unsafe { self.memory.add(usize::from(buffer) * BUFFER_BYTES) };
-        // SAFETY: all of it was zeroed once, so it is initialized, and the kernel writes nothing into a buffer it has handed out;
-        // the borrow of `self` ends before `give_back`, which borrows mutably, can lend the buffer again.
+        // SAFETY: all of it was zeroed once, so it is initialized, and the kernel writes nothing into a buffer it has handed
+        // out. And `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
         unsafe { std::slice::from_raw_parts(start, bytes) }
     }
 
