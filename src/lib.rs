@@ -18,8 +18,8 @@
 //! }
 //! ```
 //!
-//! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] (the protocol, without
-//! sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
+//! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] and [`websocket`] (the
+//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
 //! [`squall_shards`]. Without the default feature `serve` the first three are built alone.
 
 pub mod app;
@@ -30,6 +30,7 @@ pub mod message;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod websocket;
 
 pub use app::{
     Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,

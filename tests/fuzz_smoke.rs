@@ -9,6 +9,9 @@ use std::path::Path;
 #[path = "../fuzz/http1.rs"]
 mod http1;
 
+#[path = "../fuzz/websocket.rs"]
+mod websocket;
+
 const MUTATIONS: usize = 10_000;
 
 #[test]
@@ -24,6 +27,21 @@ fn chunked() {
 #[test]
 fn connection() {
     smoke("connection", http1::connection);
+}
+
+#[test]
+fn websocket_frames() {
+    smoke("websocket_frames", websocket::frames);
+}
+
+#[test]
+fn websocket_deflate() {
+    smoke("websocket_deflate", websocket::deflate);
+}
+
+#[test]
+fn websocket_utf8() {
+    smoke("websocket_utf8", websocket::utf8);
 }
 
 fn smoke(target: &str, run: fn(&[u8])) {

@@ -1,0 +1,188 @@
+//! The opening handshake as a client sees it (RFC 6455 §4.1): the fields of its request, and the check of the answer.
+
+use core::fmt;
+
+use data_encoding::BASE64;
+use http::{HeaderValue, StatusCode, header};
+use tungstenite::handshake::derive_accept_key;
+
+use super::deflate::Deflaters;
+use super::extensions;
+use super::handshake::version;
+use super::negotiate::{Deflate, DeflateConfig};
+use crate::message::{Headers, ResponseHead};
+
+/// A request for a WebSocket, from making it to reading its answer.
+#[derive(Debug, Clone)]
+pub struct ClientHandshake {
+    key: String,
+    subprotocols: Vec<String>,
+    deflate: Option<DeflateConfig>,
+}
+
+/// What was agreed upon.
+#[derive(Debug)]
+pub struct Agreement {
+    /// The subprotocol the server chose.
+    pub subprotocol: Option<String>,
+    /// For [`Connection::client`](super::Connection::client).
+    pub deflate: Option<Deflate>,
+}
+
+impl ClientHandshake {
+    /// Makes a request with a nonce of sixteen random bytes, drawn anew for each connection.
+    #[must_use]
+    pub fn new(nonce: [u8; 16]) -> Self {
+        Self {
+            key: BASE64.encode(&nonce),
+            subprotocols: Vec::new(),
+            deflate: None,
+        }
+    }
+
+    /// Offers a subprotocol, after those offered before.
+    #[must_use]
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.subprotocols.push(name.into());
+        self
+    }
+
+    /// Offers permessage-deflate.
+    #[must_use]
+    pub fn deflate(mut self, config: DeflateConfig) -> Self {
+        self.deflate = Some(config);
+        self
+    }
+
+    /// The fields of the request, beside `Host` and what the application adds. The request is `GET`, HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientHandshakeError::Subprotocol`] if the name of a subprotocol offered is not a token.
+    pub fn fields(&self) -> Result<Headers, ClientHandshakeError> {
+        let mut headers = Headers::new();
+        headers.set(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.set(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        if let Ok(key) = HeaderValue::from_str(&self.key) {
+            headers.set(header::SEC_WEBSOCKET_KEY, key);
+        }
+        let (name, value) = version();
+        headers.set(name, value);
+        if !self.subprotocols.is_empty() {
+            if !self.subprotocols.iter().all(|name| extensions::is_token(name)) {
+                return Err(ClientHandshakeError::Subprotocol);
+            }
+            let list = HeaderValue::from_str(&self.subprotocols.join(", "));
+            let list = list.map_err(|_| ClientHandshakeError::Subprotocol)?;
+            headers.set(header::SEC_WEBSOCKET_PROTOCOL, list);
+        }
+        if let Some(Ok(offer)) = self
+            .deflate
+            .as_ref()
+            .map(|config| HeaderValue::from_str(&config.offer()))
+        {
+            headers.set(header::SEC_WEBSOCKET_EXTENSIONS, offer);
+        }
+        Ok(headers)
+    }
+
+    /// Checks the answer (RFC 6455 §4.1, the list after "Once the client's opening handshake has been sent").
+    ///
+    /// # Errors
+    ///
+    /// What about it breaks the RFC or is not what was asked for; the client closes the transport.
+    pub fn check(&self, response: &ResponseHead, deflaters: &Deflaters) -> Result<Agreement, ClientHandshakeError> {
+        let headers = &response.headers;
+        if response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ClientHandshakeError::Status(response.status));
+        }
+        let upgrade = headers.get(&header::UPGRADE).map(HeaderValue::as_bytes);
+        if !upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket")) {
+            return Err(ClientHandshakeError::Upgrade);
+        }
+        let mut connection = lines(headers, &header::CONNECTION).flat_map(|value| value.split(|&byte| byte == b','));
+        if !connection.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade")) {
+            return Err(ClientHandshakeError::Connection);
+        }
+        let mut accept = lines(headers, &header::SEC_WEBSOCKET_ACCEPT);
+        if accept.next() != Some(derive_accept_key(self.key.as_bytes()).as_bytes()) || accept.next().is_some() {
+            return Err(ClientHandshakeError::Accept);
+        }
+        Ok(Agreement {
+            subprotocol: self.check_subprotocol(headers)?,
+            deflate: self.check_extensions(headers, deflaters)?,
+        })
+    }
+
+    fn check_subprotocol(&self, headers: &Headers) -> Result<Option<String>, ClientHandshakeError> {
+        let mut values = lines(headers, &header::SEC_WEBSOCKET_PROTOCOL);
+        let Some(chosen) = values.next() else {
+            return Ok(None);
+        };
+        let offered = self.subprotocols.iter().find(|offered| offered.as_bytes() == chosen);
+        match (offered, values.next()) {
+            (Some(offered), None) => Ok(Some(offered.clone())),
+            _ => Err(ClientHandshakeError::Subprotocol),
+        }
+    }
+
+    fn check_extensions(
+        &self,
+        headers: &Headers,
+        deflaters: &Deflaters,
+    ) -> Result<Option<Deflate>, ClientHandshakeError> {
+        let mut agreed = Vec::new();
+        for value in lines(headers, &header::SEC_WEBSOCKET_EXTENSIONS) {
+            extensions::parse(value, &mut agreed).map_err(|_| ClientHandshakeError::Extensions)?;
+        }
+        match (agreed.as_slice(), &self.deflate) {
+            ([], _) => Ok(None),
+            ([answer], Some(config)) => match config.confirm(answer, deflaters) {
+                Ok(deflate) => Ok(Some(deflate)),
+                Err(_) => Err(ClientHandshakeError::Extensions),
+            },
+            _ => Err(ClientHandshakeError::Extensions),
+        }
+    }
+}
+
+/// Why a client does not take an answer for a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientHandshakeError {
+    /// The status is not 101.
+    Status(StatusCode),
+    /// `Upgrade` is not websocket.
+    Upgrade,
+    /// `Connection` does not name upgrade.
+    Connection,
+    /// `Sec-WebSocket-Accept` does not belong to the key.
+    Accept,
+    /// A subprotocol that is not a token, or was not offered.
+    Subprotocol,
+    /// An extension, or a parameter of one, that was not offered or cannot be met.
+    Extensions,
+}
+
+impl fmt::Display for ClientHandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "the server answered {status} instead of 101"),
+            Self::Upgrade => formatter.write_str("the server does not upgrade to websocket"),
+            Self::Connection => formatter.write_str("the server's Connection does not name upgrade"),
+            Self::Accept => formatter.write_str("Sec-WebSocket-Accept does not belong to the key sent"),
+            Self::Subprotocol => formatter.write_str("a subprotocol is not a token, or was not offered"),
+            Self::Extensions => formatter.write_str("an extension was not offered like that"),
+        }
+    }
+}
+
+impl core::error::Error for ClientHandshakeError {}
+
+/// Every value of a field.
+fn lines<'h>(headers: &'h Headers, name: &'h header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers
+        .iter()
+        .filter(move |(found, _)| *found == name)
+        .map(|(_, value)| value.as_bytes())
+}

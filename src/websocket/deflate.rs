@@ -1,0 +1,244 @@
+//! Deflating and inflating (RFC 7692 §7.2, RFC 1951) with states that belong to the shard and are lent for one message
+//! at a time, so that a connection holds none.
+//!
+//! Invariant: inflating stops within one piece of [`PIECE_BYTES`] of the limit, and never costs more than in proportion
+//! to what came in and what came out.
+
+use core::fmt;
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::context::{Budget, Context};
+use super::encoding::WindowBits;
+use super::error::ProtocolError;
+
+/// How much is deflated or inflated between two looks at the limit. 16 KiB.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// What ends every flush, and what a sender leaves out (RFC 7692 §7.2.1).
+const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// That tail, and an empty final block: only a message that stops between two blocks ends exactly there.
+const END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
+
+/// Most final blocks within a message. Each makes the inflater begin anew, which costs as much as some kilobytes, and a
+/// sender that compresses a message in one go needs one.
+const FINAL_BLOCKS_MAX: usize = 16;
+
+/// The compressors of a shard, and the memory that connections may keep for context takeover.
+pub struct Deflaters {
+    level: Compression,
+    /// One for each size of window, made when it is first needed; about 300 KiB each.
+    compressors: [Option<Compress>; (WindowBits::MAX.bits() - WindowBits::MIN.bits() + 1) as usize],
+    /// With the largest window, it reads what was written for any. About 40 KiB.
+    inflater: Option<Decompress>,
+    /// What one call of either puts out.
+    piece: Vec<u8>,
+    /// The last message that was compressed.
+    compressed: Vec<u8>,
+    budget: Budget,
+}
+
+impl Deflaters {
+    /// Makes the compressors of a shard; nothing is allocated before the first compressed message.
+    ///
+    /// `level` is zlib's, 1 (fast) to 9 (small); what is above counts as 9. `context_bytes_max` is how much all
+    /// connections of the shard may keep between messages, at most 32 KiB each way; where it is used up, connections
+    /// negotiate no context takeover.
+    #[must_use]
+    pub fn new(level: u32, context_bytes_max: usize) -> Self {
+        Self {
+            level: Compression::new(level.min(9)),
+            compressors: Default::default(),
+            inflater: None,
+            piece: Vec::new(),
+            compressed: Vec::new(),
+            budget: Budget::new(context_bytes_max),
+        }
+    }
+
+    /// How many bytes of the budget for context takeover are not promised to any connection.
+    #[must_use]
+    pub fn context_bytes_left(&self) -> usize {
+        self.budget.bytes_left()
+    }
+
+    pub(super) fn lend_context(&self, window: WindowBits) -> Option<Context> {
+        self.budget.lend(window)
+    }
+
+    /// Deflates a message, looking back at `context` if there is one; `None` if that makes it no smaller, and then the
+    /// context stays as it was.
+    pub(super) fn compress(
+        &mut self,
+        payload: &[u8],
+        window: WindowBits,
+        context: Option<&mut Context>,
+    ) -> Option<&[u8]> {
+        let place = usize::from(window.bits() - WindowBits::MIN.bits());
+        let compressor = self.compressors.get_mut(place)?.get_or_insert_with(|| {
+            // Raw deflate, without the header of zlib.
+            Compress::new_with_window_bits(self.level, false, window.bits())
+        });
+        compressor.reset();
+        if let Some(context) = &context
+            && !context.as_bytes().is_empty()
+        {
+            compressor.set_dictionary(context.as_bytes()).ok()?;
+        }
+        self.piece.resize(PIECE_BYTES, 0);
+        shrink(&mut self.compressed);
+        let mut rest = payload;
+        loop {
+            let (before_in, before_out) = (compressor.total_in(), compressor.total_out());
+            compressor.compress(rest, &mut self.piece, FlushCompress::Sync).ok()?;
+            let taken = moved(before_in, compressor.total_in());
+            let made = moved(before_out, compressor.total_out());
+            rest = rest.get(taken..).unwrap_or_default();
+            self.compressed
+                .extend_from_slice(self.piece.get(..made).unwrap_or_default());
+            // A piece that is not full says that everything is flushed.
+            if made < PIECE_BYTES {
+                break;
+            }
+            if self.compressed.len() >= payload.len() + FLUSH_TAIL.len() {
+                return None;
+            }
+        }
+        let compressed = self.compressed.strip_suffix(&FLUSH_TAIL)?;
+        if !rest.is_empty() || compressed.len() >= payload.len() {
+            return None;
+        }
+        if let Some(context) = context {
+            context.extend(payload);
+        }
+        Some(compressed)
+    }
+
+    /// Inflates a message, looking back at `context` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::MessageTooBig`] as soon as more than `bytes_max` have come out,
+    /// [`ProtocolError::InvalidDeflate`] for anything that is not a whole deflated message.
+    pub(super) fn inflate(
+        &mut self,
+        payload: &[u8],
+        context: Option<&mut Context>,
+        bytes_max: usize,
+    ) -> Result<Vec<u8>, ProtocolError> {
+        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
+        self.piece.resize(PIECE_BYTES, 0);
+        let window = context.as_ref().map_or(&[][..], |context| context.as_bytes());
+        begin(inflater, window, &[])?;
+        let mut inflation = Inflation {
+            inflater,
+            piece: &mut self.piece,
+            inflated: Vec::new(),
+            bytes_max,
+        };
+        let mut rest = payload;
+        let mut final_blocks = 0;
+        // After a final block the message may be over, or go on with a stream that starts anew.
+        while inflation.run(&mut rest)? {
+            if rest.is_empty() {
+                return Ok(inflation.finish(context));
+            }
+            final_blocks += 1;
+            if final_blocks > FINAL_BLOCKS_MAX {
+                return Err(ProtocolError::InvalidDeflate);
+            }
+            begin(inflation.inflater, window, &inflation.inflated)?;
+        }
+        let mut end = &END[..];
+        if !inflation.run(&mut end)? || !end.is_empty() {
+            return Err(ProtocolError::InvalidDeflate);
+        }
+        Ok(inflation.finish(context))
+    }
+}
+
+impl fmt::Debug for Deflaters {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Deflaters")
+            .field("level", &self.level)
+            .field("context_bytes_left", &self.budget.bytes_left())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One message on its way through the inflater.
+struct Inflation<'d> {
+    inflater: &'d mut Decompress,
+    piece: &'d mut [u8],
+    inflated: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl Inflation<'_> {
+    /// Inflates all of `input`, or what comes before the end of a stream in it; says whether there was one.
+    fn run(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
+        loop {
+            let (before_in, before_out) = (self.inflater.total_in(), self.inflater.total_out());
+            let status = self
+                .inflater
+                .decompress(input, self.piece, FlushDecompress::None)
+                .map_err(|_| ProtocolError::InvalidDeflate)?;
+            let taken = moved(before_in, self.inflater.total_in());
+            let made = moved(before_out, self.inflater.total_out());
+            *input = input.get(taken..).unwrap_or_default();
+            if self.inflated.len() + made > self.bytes_max {
+                return Err(ProtocolError::MessageTooBig);
+            }
+            self.inflated
+                .extend_from_slice(self.piece.get(..made).unwrap_or_default());
+            if status == Status::StreamEnd {
+                return Ok(true);
+            }
+            // A piece that is not full says that there is nothing more to come from what went in.
+            if made < self.piece.len() && input.is_empty() {
+                return Ok(false);
+            }
+            if taken == 0 && made == 0 {
+                return Err(ProtocolError::InvalidDeflate);
+            }
+        }
+    }
+
+    fn finish(self, context: Option<&mut Context>) -> Vec<u8> {
+        if let Some(context) = context {
+            context.extend(&self.inflated);
+        }
+        self.inflated
+    }
+}
+
+/// Makes the inflater look back at the last bytes of `before` and `after`, which follow each other.
+fn begin(inflater: &mut Decompress, before: &[u8], after: &[u8]) -> Result<(), ProtocolError> {
+    inflater.reset(false);
+    let window_bytes = WindowBits::MAX.bytes();
+    let after = after
+        .get(after.len().saturating_sub(window_bytes)..)
+        .unwrap_or_default();
+    let kept = window_bytes - after.len();
+    let before = before.get(before.len().saturating_sub(kept)..).unwrap_or_default();
+    for part in [before, after] {
+        if !part.is_empty() {
+            inflater
+                .set_dictionary(part)
+                .map_err(|_| ProtocolError::InvalidDeflate)?;
+        }
+    }
+    Ok(())
+}
+
+/// Empties a buffer that is used again and again, and gives back what one large message made it.
+fn shrink(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(4 * PIECE_BYTES);
+}
+
+fn moved(before: u64, after: u64) -> usize {
+    usize::try_from(after - before).unwrap_or_default()
+}

@@ -1,0 +1,89 @@
+//! In which form a message travels to a peer: plain, or deflated with a window of a certain size. Peers that share an
+//! encoding can be sent the very same bytes, so one frame is made for all of them.
+
+use bytes::Bytes;
+
+use super::deflate::Deflaters;
+use super::frame::{HEADER_BYTES_MAX, Header};
+use super::message::Payload;
+
+/// The base-2 logarithm of the size of an LZ77 window: 9 to 15 (RFC 7692 §7.1.2). The 8 that the RFC allows as well is
+/// more than zlib can do without a header of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WindowBits(u8);
+
+/// What a peer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Encoding {
+    /// Uncompressed messages only.
+    Plain,
+    /// Messages deflated within such a window, too.
+    Deflated {
+        /// The largest window the peer can look back through.
+        window: WindowBits,
+        /// A message with less payload in bytes than this is sent plain.
+        compress_bytes_min: usize,
+    },
+}
+
+impl WindowBits {
+    /// The smallest window: 512 bytes.
+    pub const MIN: Self = Self(9);
+    /// The largest window: 32 KiB.
+    pub const MAX: Self = Self(15);
+
+    /// A window of that size, 9 to 15.
+    #[must_use]
+    pub const fn new(bits: u8) -> Option<Self> {
+        match bits {
+            9..=15 => Some(Self(bits)),
+            _ => None,
+        }
+    }
+
+    /// The logarithm: 9 to 15.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The size in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        1 << self.0
+    }
+}
+
+/// Makes one frame, unmasked as a server sends it, that every peer of this encoding can be sent: compressed, if it pays,
+/// without looking back at any message before. What [`Connection::share`](super::Connection::share) says of a connection
+/// decides which encoding it may be sent.
+#[must_use]
+pub fn encode(payload: Payload<'_>, encoding: Encoding, deflaters: &mut Deflaters) -> Bytes {
+    let bytes = payload.as_bytes();
+    let mut frame = Vec::new();
+    if let Encoding::Deflated {
+        window,
+        compress_bytes_min,
+    } = encoding
+        && bytes.len() >= compress_bytes_min
+        && let Some(compressed) = deflaters.compress(bytes, window, None)
+    {
+        write(payload, true, compressed, &mut frame);
+    } else {
+        write(payload, false, bytes, &mut frame);
+    }
+    Bytes::from(frame)
+}
+
+fn write(payload: Payload<'_>, is_compressed: bool, bytes: &[u8], frame: &mut Vec<u8>) {
+    let header = Header {
+        opcode: payload.opcode(),
+        is_final: true,
+        is_compressed,
+        mask: None,
+        payload_bytes: bytes.len() as u64,
+    };
+    frame.reserve_exact(HEADER_BYTES_MAX + bytes.len());
+    header.write(frame);
+    frame.extend_from_slice(bytes);
+}

@@ -1,0 +1,134 @@
+//! What can go wrong after the handshake, by whose fault: [`ProtocolError`] is the peer's, [`SendError`] the
+//! application's, [`Expired`] a peer that took too long.
+
+use core::fmt;
+
+use super::close::CloseCode;
+
+/// Why the connection failed (RFC 6455 §7.1.7). After any of these nothing more is received; what
+/// [`send_owed`](super::Connection::send_owed) then writes ends with a close frame that tells the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A reserved bit is set that no extension gave a meaning, or not in this frame.
+    ReservedBit,
+    /// The opcode is one of 3–7 and B–F.
+    ReservedOpcode,
+    /// The length is not written in the fewest bytes, or is 2⁶³ or more.
+    PayloadLength,
+    /// A client's frame is not masked.
+    MaskMissing,
+    /// A server's frame is masked.
+    MaskForbidden,
+    /// A control frame is fragmented.
+    ControlFragmented,
+    /// A control frame has more than 125 bytes of payload.
+    ControlTooLong,
+    /// A continuation came where no message has begun.
+    ContinuationUnexpected,
+    /// A message began before the one before it had ended.
+    ContinuationExpected,
+    /// A close frame's payload is a single byte.
+    CloseTruncated,
+    /// A close frame's code may not stand there.
+    CloseCode,
+    /// A text, or the reason of a close frame, is not UTF-8.
+    InvalidUtf8,
+    /// A compressed message does not inflate.
+    InvalidDeflate,
+    /// A message is larger than [`Limits::message_bytes_max`](super::Limits::message_bytes_max).
+    MessageTooBig,
+    /// A message has more frames than [`Limits::fragments_max`](super::Limits::fragments_max).
+    TooManyFragments,
+    /// More pings came than [`Limits::pings_unread_max`](super::Limits::pings_unread_max) while no pong could be sent.
+    TooManyPings,
+    /// The transport ended without a close frame; what is told to the application as 1006, and cannot be told to the
+    /// peer.
+    Truncated,
+}
+
+impl ProtocolError {
+    /// The code that tells the peer.
+    #[must_use]
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            Self::ReservedBit
+            | Self::ReservedOpcode
+            | Self::PayloadLength
+            | Self::MaskMissing
+            | Self::MaskForbidden
+            | Self::ControlFragmented
+            | Self::ControlTooLong
+            | Self::ContinuationUnexpected
+            | Self::ContinuationExpected
+            | Self::CloseTruncated
+            | Self::CloseCode
+            | Self::Truncated => CloseCode::PROTOCOL_ERROR,
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
+            Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
+            Self::TooManyFragments | Self::TooManyPings => CloseCode::POLICY_VIOLATION,
+        }
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::ReservedBit => "a reserved bit is set",
+            Self::ReservedOpcode => "the opcode is reserved",
+            Self::PayloadLength => "the payload length is not minimal",
+            Self::MaskMissing => "a client's frame is not masked",
+            Self::MaskForbidden => "a server's frame is masked",
+            Self::ControlFragmented => "a control frame is fragmented",
+            Self::ControlTooLong => "a control frame is longer than 125 bytes",
+            Self::ContinuationUnexpected => "nothing to continue",
+            Self::ContinuationExpected => "the message before has not ended",
+            Self::CloseTruncated => "half a close code",
+            Self::CloseCode => "the close code may not be sent",
+            Self::InvalidUtf8 => "the text is not UTF-8",
+            Self::InvalidDeflate => "the message does not inflate",
+            Self::MessageTooBig => "the message is too big",
+            Self::TooManyFragments => "the message has too many fragments",
+            Self::TooManyPings => "too many pings",
+            Self::Truncated => "the transport ended without a close frame",
+        })
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+/// What the application did wrong in sending. Nothing of the refused call has been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection is closed, or a close frame is on its way (Tornado's `WebSocketClosedError`).
+    Closed,
+    /// The payload of a ping is longer than 125 bytes.
+    ControlTooLong,
+    /// The reason of a close frame is longer than 123 bytes.
+    ReasonTooLong,
+    /// A client masks every frame with a key of its own, so it can share none.
+    MaskRequired,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Closed => "the WebSocket is closed",
+            Self::ControlTooLong => "the payload of a ping has at most 125 bytes",
+            Self::ReasonTooLong => "the reason for closing has at most 123 bytes",
+            Self::MaskRequired => "a client cannot send a frame that was made for many",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// What the peer did not do in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Expired {
+    /// It gave no sign of life after a ping. A close frame with 1011 is owed, in case it hears after all.
+    Pong,
+    /// It did not answer a close frame, or did not close the transport; cut it.
+    Close,
+}

@@ -1,0 +1,139 @@
+//! The header of a frame (RFC 6455 §5.2), coded by tungstenite; here stand the rules about which headers may come.
+//!
+//! Invariant: a [`Header`] that [`Header::parse`] returns obeys every rule that can be told from one header alone.
+
+use std::io::Cursor;
+
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::error::ProtocolError;
+
+/// Longest payload of a control frame in bytes (RFC 6455 §5.5).
+pub(super) const CONTROL_BYTES_MAX: usize = 125;
+
+/// Longest header in bytes: two, eight of length, four of mask.
+pub(super) const HEADER_BYTES_MAX: usize = 14;
+
+/// A frame's meaning (RFC 6455 §11.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opcode {
+    Continuation,
+    Text,
+    Binary,
+    Close,
+    Ping,
+    Pong,
+}
+
+/// The header of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) opcode: Opcode,
+    pub(super) is_final: bool,
+    /// RSV1: the first frame of a compressed message (RFC 7692 §6).
+    pub(super) is_compressed: bool,
+    pub(super) mask: Option<[u8; 4]>,
+    pub(super) payload_bytes: u64,
+}
+
+/// What a header must be like on this connection, in this direction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Clients mask, servers do not (RFC 6455 §5.1).
+    pub(super) is_masked: bool,
+    /// Whether permessage-deflate was negotiated.
+    pub(super) may_compress: bool,
+}
+
+impl Opcode {
+    pub(super) fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+impl Header {
+    /// Reads the header at the front of `input` and says how long it is; `None` while it is not all there.
+    pub(super) fn parse(input: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let mut cursor = Cursor::new(input);
+        // The only error a slice can give: an opcode that has no meaning.
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| ProtocolError::ReservedOpcode)?;
+        let Some((coded, payload_bytes)) = parsed else {
+            return Ok(None);
+        };
+        let header_bytes = usize::try_from(cursor.position()).unwrap_or(HEADER_BYTES_MAX);
+        let header = Self {
+            opcode: decode_opcode(coded.opcode)?,
+            is_final: coded.is_final,
+            is_compressed: coded.rsv1,
+            mask: coded.mask,
+            payload_bytes,
+        };
+        if coded.rsv2 || coded.rsv3 {
+            return Err(ProtocolError::ReservedBit);
+        }
+        if header_bytes != coded.len(payload_bytes) || payload_bytes >> 63 != 0 {
+            return Err(ProtocolError::PayloadLength);
+        }
+        header.check(rules)?;
+        Ok(Some((header, header_bytes)))
+    }
+
+    /// Appends the header.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        let coded = FrameHeader {
+            is_final: self.is_final,
+            rsv1: self.is_compressed,
+            rsv2: false,
+            rsv3: false,
+            opcode: encode_opcode(self.opcode),
+            mask: self.mask,
+        };
+        let written = coded.format(self.payload_bytes, out);
+        debug_assert!(written.is_ok(), "a Vec takes whatever is written to it");
+    }
+
+    fn check(self, rules: Rules) -> Result<(), ProtocolError> {
+        let is_first = matches!(self.opcode, Opcode::Text | Opcode::Binary);
+        if self.is_compressed && !(rules.may_compress && is_first) {
+            return Err(ProtocolError::ReservedBit);
+        }
+        match (self.mask, rules.is_masked) {
+            (None, true) => return Err(ProtocolError::MaskMissing),
+            (Some(_), false) => return Err(ProtocolError::MaskForbidden),
+            _ => {}
+        }
+        if self.opcode.is_control() {
+            if !self.is_final {
+                return Err(ProtocolError::ControlFragmented);
+            }
+            if self.payload_bytes > CONTROL_BYTES_MAX as u64 {
+                return Err(ProtocolError::ControlTooLong);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decode_opcode(opcode: OpCode) -> Result<Opcode, ProtocolError> {
+    match opcode {
+        OpCode::Data(Data::Continue) => Ok(Opcode::Continuation),
+        OpCode::Data(Data::Text) => Ok(Opcode::Text),
+        OpCode::Data(Data::Binary) => Ok(Opcode::Binary),
+        OpCode::Control(Control::Close) => Ok(Opcode::Close),
+        OpCode::Control(Control::Ping) => Ok(Opcode::Ping),
+        OpCode::Control(Control::Pong) => Ok(Opcode::Pong),
+        OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => Err(ProtocolError::ReservedOpcode),
+    }
+}
+
+fn encode_opcode(opcode: Opcode) -> OpCode {
+    match opcode {
+        Opcode::Continuation => OpCode::Data(Data::Continue),
+        Opcode::Text => OpCode::Data(Data::Text),
+        Opcode::Binary => OpCode::Data(Data::Binary),
+        Opcode::Close => OpCode::Control(Control::Close),
+        Opcode::Ping => OpCode::Control(Control::Ping),
+        Opcode::Pong => OpCode::Control(Control::Pong),
+    }
+}

@@ -1,0 +1,269 @@
+//! The opening handshake as a server sees it (RFC 6455 §4.2): everything the request must have, and the answer.
+
+use core::fmt;
+
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tungstenite::handshake::derive_accept_key;
+
+use super::deflate::Deflaters;
+use super::extensions::{self, Extension};
+use super::negotiate::{Deflate, DeflateConfig};
+use crate::message::{RequestHead, ResponseHead, Version};
+
+/// The one version of the protocol there is.
+const VERSION: HeaderValue = HeaderValue::from_static("13");
+
+/// A request that may become a WebSocket.
+#[derive(Debug)]
+pub struct ServerHandshake<'h> {
+    accept: String,
+    subprotocols: Vec<&'h str>,
+    extensions: Vec<Extension<'h>>,
+}
+
+impl<'h> ServerHandshake<'h> {
+    /// Checks every requirement of RFC 6455 §4.2.1 but the origin, which is the application's matter;
+    /// [`is_same_origin`] is the usual answer to it.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or wrong; [`HandshakeError::response`] tells the client.
+    pub fn new(head: &'h RequestHead) -> Result<Self, HandshakeError> {
+        if *head.method() != Method::GET {
+            return Err(HandshakeError::Method);
+        }
+        if head.version() != Version::Http11 {
+            return Err(HandshakeError::HttpVersion);
+        }
+        let fields = head.fields();
+        if !fields.has_token("upgrade", "websocket") {
+            return Err(HandshakeError::Upgrade);
+        }
+        if !fields.has_token("connection", "upgrade") {
+            return Err(HandshakeError::Connection);
+        }
+        if head.authority().is_empty() {
+            return Err(HandshakeError::Host);
+        }
+        if fields.get("transfer-encoding").is_some()
+            || fields.get("content-length").is_some_and(|length| length != b"0")
+        {
+            return Err(HandshakeError::Content);
+        }
+        if only(head, "sec-websocket-version") != Some(b"13") {
+            return Err(HandshakeError::Version);
+        }
+        let key = only(head, "sec-websocket-key").filter(|key| is_key(key));
+        let accept = derive_accept_key(key.ok_or(HandshakeError::Key)?);
+        let mut extensions = Vec::new();
+        for value in fields.get_all("sec-websocket-extensions") {
+            extensions::parse(value, &mut extensions).map_err(|_| HandshakeError::Extensions)?;
+        }
+        Ok(Self {
+            accept,
+            subprotocols: subprotocols(head)?,
+            extensions,
+        })
+    }
+
+    /// The subprotocols the client offers, best first (RFC 6455 §1.9).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> {
+        self.subprotocols.iter().copied()
+    }
+
+    /// Makes `response` the 101 that opens the connection, keeping the fields it has. `subprotocol` is the one chosen;
+    /// `deflate` says how to compress, if at all. What is returned goes into [`Connection::server`](super::Connection::server).
+    ///
+    /// # Errors
+    ///
+    /// [`SubprotocolNotOffered`], for which a client must fail the connection; nothing was changed.
+    pub fn respond(
+        &self,
+        subprotocol: Option<&str>,
+        deflate: Option<&DeflateConfig>,
+        deflaters: &Deflaters,
+        response: &mut ResponseHead,
+    ) -> Result<Option<Deflate>, SubprotocolNotOffered> {
+        let headers = &mut response.headers;
+        if let Some(chosen) = subprotocol {
+            let is_offered = self.subprotocols.contains(&chosen);
+            let value = HeaderValue::from_str(chosen).ok().filter(|_| is_offered);
+            headers.set(header::SEC_WEBSOCKET_PROTOCOL, value.ok_or(SubprotocolNotOffered)?);
+        }
+        let agreed = deflate.and_then(|config| config.accept(&self.extensions, deflaters));
+        let deflate = agreed.and_then(|(answer, deflate)| {
+            headers.set(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&answer).ok()?);
+            Some(deflate)
+        });
+        if let Ok(accept) = HeaderValue::from_str(&self.accept) {
+            headers.set(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        headers.set(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.set(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.status = StatusCode::SWITCHING_PROTOCOLS;
+        Ok(deflate)
+    }
+}
+
+/// Whether the page that opens this WebSocket comes from the host it is opened to (Tornado's `check_origin`): the host
+/// and port of `Origin` are those of `Host`, whatever the case, with the default ports of http and https understood.
+/// Where `scheme` is known (`http` or `https`), it must be the same too. A request without `Origin`, which no browser
+/// sends, passes; `null` does not.
+#[must_use]
+pub fn is_same_origin(head: &RequestHead, scheme: Option<&str>) -> bool {
+    if head.fields().get("origin").is_none() {
+        return true;
+    }
+    let origin = only(head, "origin").and_then(|origin| str::from_utf8(origin).ok());
+    let Some((origin_scheme, rest)) = origin.and_then(|origin| origin.split_once("://")) else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let default_port = match origin_scheme.to_ascii_lowercase().as_str() {
+        "http" => "80",
+        "https" => "443",
+        _ => return false,
+    };
+    let (host, port) = host_and_port(authority, default_port);
+    let (own_host, own_port) = host_and_port(head.authority(), default_port);
+    !host.is_empty()
+        && host.eq_ignore_ascii_case(own_host)
+        && port == own_port
+        && scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(origin_scheme))
+}
+
+/// What is wrong with a request for a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The method is not GET.
+    Method,
+    /// The request is not HTTP/1.1.
+    HttpVersion,
+    /// `Upgrade` does not name websocket.
+    Upgrade,
+    /// `Connection` does not name upgrade.
+    Connection,
+    /// There is no host.
+    Host,
+    /// The request has content.
+    Content,
+    /// `Sec-WebSocket-Version` is not one 13.
+    Version,
+    /// `Sec-WebSocket-Key` is not one base64 of sixteen bytes.
+    Key,
+    /// `Sec-WebSocket-Protocol` is not a list of tokens.
+    Subprotocols,
+    /// `Sec-WebSocket-Extensions` is malformed.
+    Extensions,
+}
+
+impl HandshakeError {
+    /// The status that tells the client.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::HttpVersion
+            | Self::Upgrade
+            | Self::Connection
+            | Self::Host
+            | Self::Content
+            | Self::Key
+            | Self::Subprotocols
+            | Self::Extensions => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The response that tells the client, with the fields its status asks for: `Allow`, or the version spoken here
+    /// (RFC 6455 §4.4) and the protocol to upgrade to (RFC 9110 §15.5.22).
+    #[must_use]
+    pub fn response(self) -> ResponseHead {
+        let mut response = ResponseHead::new(self.status());
+        match self {
+            Self::Method => response.headers.set(header::ALLOW, HeaderValue::from_static("GET")),
+            Self::Version => {
+                response.headers.set(header::SEC_WEBSOCKET_VERSION, VERSION);
+                response
+                    .headers
+                    .set(header::UPGRADE, HeaderValue::from_static("websocket"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Method => "a WebSocket is opened with GET",
+            Self::HttpVersion => "a WebSocket is opened with HTTP/1.1",
+            Self::Upgrade => "Can \"Upgrade\" only to \"WebSocket\"",
+            Self::Connection => "\"Connection\" must be \"Upgrade\"",
+            Self::Host => "the request has no Host",
+            Self::Content => "a request for a WebSocket has no content",
+            Self::Version => "Sec-WebSocket-Version must be 13",
+            Self::Key => "Sec-WebSocket-Key must be sixteen bytes in base64",
+            Self::Subprotocols => "Sec-WebSocket-Protocol must be a list of tokens",
+            Self::Extensions => "Sec-WebSocket-Extensions is malformed",
+        })
+    }
+}
+
+impl core::error::Error for HandshakeError {}
+
+/// The application chose a subprotocol that the client did not offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubprotocolNotOffered;
+
+impl fmt::Display for SubprotocolNotOffered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the chosen subprotocol was not offered by the client")
+    }
+}
+
+impl core::error::Error for SubprotocolNotOffered {}
+
+/// The names of the fields of a client's request, for whoever builds one.
+pub(super) const fn version() -> (HeaderName, HeaderValue) {
+    (header::SEC_WEBSOCKET_VERSION, VERSION)
+}
+
+/// The value of a field that comes once.
+fn only<'h>(head: &'h RequestHead, name: &str) -> Option<&'h [u8]> {
+    let mut values = head.fields().get_all(name);
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether this is base64 of sixteen bytes (RFC 6455 §4.1).
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24 && data_encoding::BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+fn subprotocols(head: &RequestHead) -> Result<Vec<&str>, HandshakeError> {
+    let mut offered = Vec::new();
+    for value in head.fields().get_all("sec-websocket-protocol") {
+        let value = str::from_utf8(value).map_err(|_| HandshakeError::Subprotocols)?;
+        for element in value.split(',') {
+            let element = element.trim_matches([' ', '\t']);
+            // Empty elements count for nothing (RFC 9110 §5.6.1).
+            if !element.is_empty() && !extensions::is_token(element) {
+                return Err(HandshakeError::Subprotocols);
+            }
+            if !element.is_empty() {
+                offered.push(element);
+            }
+        }
+    }
+    Ok(offered)
+}
+
+/// Parts an authority; a colon inside an address in brackets parts nothing.
+fn host_and_port<'a>(authority: &'a str, default_port: &'a str) -> (&'a str, &'a str) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, if port.is_empty() { default_port } else { port }),
+        _ => (authority, default_port),
+    }
+}

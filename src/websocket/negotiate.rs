@@ -1,0 +1,230 @@
+//! What two ends agree about permessage-deflate (RFC 7692 §5, §7.1): the offers a server takes and declines, the offer
+//! a client makes, and the answer it can live with.
+//!
+//! An offer that breaks the RFC or asks for what we cannot do is declined, and the next one is looked at; the
+//! connection is then not compressed, which every client must be able to bear. An answer that breaks it fails the
+//! connection.
+
+use core::fmt::Write;
+
+use super::context::Context;
+use super::deflate::Deflaters;
+use super::encoding::{Encoding, WindowBits};
+use super::extensions::Extension;
+
+/// The name of the extension, as registered.
+const NAME: &str = "permessage-deflate";
+
+/// How one end wants to use permessage-deflate, in the RFC's words: *server* and *client* say who compresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeflateConfig {
+    /// Whether the server's messages may look back at those before. Off: small messages that are alike compress several
+    /// times worse, and an idle connection costs nothing.
+    pub server_context_takeover: bool,
+    /// Whether the client's messages may. Off, likewise.
+    pub client_context_takeover: bool,
+    /// The largest window of the server's compressor. 15: within a message it costs a connection nothing.
+    pub server_window_max: WindowBits,
+    /// The largest window of the client's compressor, where the client lets itself be told. 15.
+    pub client_window_max: WindowBits,
+    /// A message with less payload in bytes is sent plain. 64: below that, what deflate saves is not worth its time.
+    pub compress_bytes_min: usize,
+}
+
+/// permessage-deflate as it was agreed upon, for one connection.
+#[derive(Debug)]
+pub struct Deflate {
+    pub(super) encoding: Encoding,
+    contexts: Option<Box<Contexts>>,
+}
+
+#[derive(Debug)]
+struct Contexts {
+    sending: Option<Context>,
+    receiving: Option<Context>,
+}
+
+/// The answer does not fit the offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unacceptable;
+
+impl Default for DeflateConfig {
+    fn default() -> Self {
+        Self {
+            server_context_takeover: false,
+            client_context_takeover: false,
+            server_window_max: WindowBits::MAX,
+            client_window_max: WindowBits::MAX,
+            compress_bytes_min: 64,
+        }
+    }
+}
+
+impl Deflate {
+    fn new(encoding: Encoding, sending: Option<Context>, receiving: Option<Context>) -> Self {
+        let is_needed = sending.is_some() || receiving.is_some();
+        let contexts = is_needed.then(|| Box::new(Contexts { sending, receiving }));
+        Self { encoding, contexts }
+    }
+
+    pub(super) fn sending(&mut self) -> Option<&mut Context> {
+        self.contexts.as_mut()?.sending.as_mut()
+    }
+
+    pub(super) fn receiving(&mut self) -> Option<&mut Context> {
+        self.contexts.as_mut()?.receiving.as_mut()
+    }
+}
+
+impl DeflateConfig {
+    /// Takes the first offer that can be taken, and says what to answer.
+    pub(super) fn accept(&self, offers: &[Extension<'_>], deflaters: &Deflaters) -> Option<(String, Deflate)> {
+        offers.iter().find_map(|offer| self.accept_one(offer, deflaters))
+    }
+
+    /// What a client offers.
+    pub(super) fn offer(&self) -> String {
+        let mut offer = NAME.to_owned();
+        if !self.server_context_takeover {
+            offer.push_str("; server_no_context_takeover");
+        }
+        if !self.client_context_takeover {
+            offer.push_str("; client_no_context_takeover");
+        }
+        if self.server_window_max < WindowBits::MAX {
+            push_bits(&mut offer, "server_max_window_bits", self.server_window_max.bits());
+        }
+        if self.client_window_max < WindowBits::MAX {
+            push_bits(&mut offer, "client_max_window_bits", self.client_window_max.bits());
+        } else {
+            offer.push_str("; client_max_window_bits");
+        }
+        offer
+    }
+
+    /// What a client makes of the server's answer to [`offer`](Self::offer).
+    pub(super) fn confirm(&self, answer: &Extension<'_>, deflaters: &Deflaters) -> Result<Deflate, Unacceptable> {
+        let parameters = Parameters::parse(answer).ok_or(Unacceptable)?;
+        let server_window = match parameters.server_bits {
+            Some(bits) if bits <= self.server_window_max.bits() => WindowBits::new(bits).unwrap_or(WindowBits::MIN),
+            None if self.server_window_max == WindowBits::MAX => WindowBits::MAX,
+            _ => return Err(Unacceptable),
+        };
+        let client_bits = match parameters.client_bits {
+            None => self.client_window_max.bits(),
+            Some(Some(bits)) if bits <= self.client_window_max.bits() => bits,
+            Some(_) => return Err(Unacceptable),
+        };
+        if !self.server_context_takeover && !parameters.server_no_context_takeover {
+            return Err(Unacceptable);
+        }
+        let receiving = if parameters.server_no_context_takeover {
+            None
+        } else {
+            Some(deflaters.lend_context(server_window).ok_or(Unacceptable)?)
+        };
+        // A window of 8 bits, which no compressor of ours has, leaves the client to send everything plain.
+        let Some(window) = WindowBits::new(client_bits) else {
+            return Ok(Deflate::new(Encoding::Plain, None, receiving));
+        };
+        let takes_over = self.client_context_takeover && !parameters.client_no_context_takeover;
+        let sending = takes_over.then(|| deflaters.lend_context(window)).flatten();
+        Ok(Deflate::new(self.encoding(window), sending, receiving))
+    }
+
+    fn accept_one(&self, offer: &Extension<'_>, deflaters: &Deflaters) -> Option<(String, Deflate)> {
+        let parameters = Parameters::parse(offer)?;
+        let offered_bits = parameters.server_bits.unwrap_or(WindowBits::MAX.bits());
+        let window = WindowBits::new(offered_bits)?.min(self.server_window_max);
+        let takes_over = self.server_context_takeover && !parameters.server_no_context_takeover;
+        let sending = takes_over.then(|| deflaters.lend_context(window)).flatten();
+
+        // What the client says its window will be at most, told or not.
+        let client_bits = match parameters.client_bits {
+            None => WindowBits::MAX.bits(),
+            Some(hint) => hint
+                .unwrap_or(WindowBits::MAX.bits())
+                .min(self.client_window_max.bits()),
+        };
+        let client_window = WindowBits::new(client_bits).unwrap_or(WindowBits::MIN);
+        let takes_over = self.client_context_takeover && !parameters.client_no_context_takeover;
+        let receiving = takes_over.then(|| deflaters.lend_context(client_window)).flatten();
+
+        let mut answer = NAME.to_owned();
+        if sending.is_none() {
+            answer.push_str("; server_no_context_takeover");
+        }
+        if receiving.is_none() {
+            answer.push_str("; client_no_context_takeover");
+        }
+        if parameters.server_bits.is_some() || window < WindowBits::MAX {
+            push_bits(&mut answer, "server_max_window_bits", window.bits());
+        }
+        let is_hinted = parameters.client_bits.flatten().is_some();
+        if is_hinted || client_bits < WindowBits::MAX.bits() {
+            push_bits(&mut answer, "client_max_window_bits", client_bits);
+        }
+        Some((answer, Deflate::new(self.encoding(window), sending, receiving)))
+    }
+
+    fn encoding(&self, window: WindowBits) -> Encoding {
+        Encoding::Deflated {
+            window,
+            compress_bytes_min: self.compress_bytes_min,
+        }
+    }
+}
+
+/// The parameters of an offer or an answer (RFC 7692 §7.1).
+#[derive(Debug, Default)]
+struct Parameters {
+    server_no_context_takeover: bool,
+    client_no_context_takeover: bool,
+    server_bits: Option<u8>,
+    /// Only an offer may leave out the value.
+    client_bits: Option<Option<u8>>,
+}
+
+impl Parameters {
+    /// Reads them; `None` for another extension, an unknown parameter, one that comes twice, or a value that may not be
+    /// there or must be.
+    fn parse(extension: &Extension<'_>) -> Option<Self> {
+        if !extension.name.eq_ignore_ascii_case(NAME) {
+            return None;
+        }
+        let mut parameters = Self::default();
+        for parameter in &extension.parameters {
+            let is_new = match (parameter.name, parameter.value.as_deref()) {
+                ("server_no_context_takeover", None) => set(&mut parameters.server_no_context_takeover),
+                ("client_no_context_takeover", None) => set(&mut parameters.client_no_context_takeover),
+                ("server_max_window_bits", Some(value)) => parameters.server_bits.replace(bits(value)?).is_none(),
+                ("client_max_window_bits", None) => parameters.client_bits.replace(None).is_none(),
+                ("client_max_window_bits", Some(value)) => parameters.client_bits.replace(Some(bits(value)?)).is_none(),
+                _ => false,
+            };
+            if !is_new {
+                return None;
+            }
+        }
+        Some(parameters)
+    }
+}
+
+/// Sets a flag; says whether it was not set before.
+fn set(flag: &mut bool) -> bool {
+    !core::mem::replace(flag, true)
+}
+
+/// A number from 8 to 15, without leading zeros.
+fn bits(value: &str) -> Option<u8> {
+    match value.as_bytes() {
+        [digit @ b'8'..=b'9'] => Some(digit - b'0'),
+        [b'1', digit @ b'0'..=b'5'] => Some(10 + digit - b'0'),
+        _ => None,
+    }
+}
+
+fn push_bits(text: &mut String, name: &str, bits: u8) {
+    let written = write!(text, "; {name}={bits}");
+    debug_assert!(written.is_ok(), "a String takes whatever is written to it");
+}

@@ -1,0 +1,359 @@
+//! Autobahn's sections 12 and 13, RFC 7692's examples, and rows D06 and D07.
+
+use super::super::context::Context;
+use super::super::{
+    Deflate, DeflateConfig, Deflaters, Encoding, Limits, Payload, ProtocolError as Error, WindowBits, encode,
+};
+use super::handshakes::{offer, offer_to};
+use super::pair::Pair;
+use super::transcript::{Seen, run_with};
+use super::{BINARY, Bench, CONTINUATION, FIN, PING, RSV1, TEXT, deflaters, masked, plain};
+
+fn no_takeover() -> Option<Deflate> {
+    offer("permessage-deflate").map(|(_, deflate)| deflate)
+}
+
+fn takeover() -> DeflateConfig {
+    DeflateConfig {
+        server_context_takeover: true,
+        client_context_takeover: true,
+        compress_bytes_min: 0,
+        ..DeflateConfig::default()
+    }
+}
+
+/// With takeover both ways, in a server that keeps `deflaters` for it.
+fn with_takeover() -> Option<Deflate> {
+    offer_to(&takeover(), "permessage-deflate", &deflaters()).map(|(_, deflate)| deflate)
+}
+
+/// RFC 7692 §7.2.3.1, 7.2.3.3 to 7.2.3.5: ways to write "Hello".
+#[test]
+fn the_examples_of_the_rfc_inflate() {
+    let ways: [&[u8]; 5] = [
+        b"\xf2\x48\xcd\xc9\xc9\x07\x00",
+        b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+        b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+        // A final block with nothing behind it.
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00",
+    ];
+    let hello = Seen::Text("Hello".to_owned());
+    for payload in ways {
+        let whole = masked(FIN | RSV1 | TEXT, payload);
+        assert_eq!(
+            run_with(&whole, &Limits::default(), no_takeover).events,
+            std::slice::from_ref(&hello)
+        );
+        let (first, last) = payload.split_at(3);
+        let fragments = [
+            masked(RSV1 | TEXT, first),
+            masked(FIN | PING, b""),
+            masked(FIN | CONTINUATION, last),
+        ]
+        .concat();
+        let outcome = run_with(&fragments, &Limits::default(), no_takeover);
+        assert_eq!(outcome.events, [Seen::Ping(Vec::new()), hello.clone()]);
+    }
+}
+
+/// RFC 7692 §7.2.3.2: the second message looks back at the first.
+#[test]
+fn the_example_of_context_takeover_inflates() {
+    let (first, second) = (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"\xf2\x00\x11\x00\x00");
+    let bytes = [
+        masked(FIN | RSV1 | TEXT, first),
+        masked(FIN | TEXT, b"plain messages are not in the window"),
+        masked(FIN | RSV1 | TEXT, second),
+        masked(FIN | RSV1 | TEXT, second),
+    ]
+    .concat();
+    let hello = Seen::Text("Hello".to_owned());
+    let outcome = run_with(&bytes, &Limits::default(), with_takeover);
+    assert_eq!(outcome.events[0], hello);
+    assert_eq!(outcome.events[2..], [hello.clone(), hello]);
+
+    let outcome = run_with(&bytes, &Limits::default(), no_takeover);
+    assert_eq!(
+        outcome.error,
+        Some(Error::InvalidDeflate),
+        "without takeover there is nothing to look back at"
+    );
+}
+
+#[test]
+fn an_empty_message_may_be_compressed() {
+    for payload in [&b"\x00"[..], b"\x02\x00", b"\x03\x00"] {
+        let outcome = run_with(&masked(FIN | RSV1 | TEXT, payload), &Limits::default(), no_takeover);
+        assert_eq!(
+            (outcome.events, outcome.error),
+            (vec![Seen::Text(String::new())], None),
+            "{payload:?}"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_inflate_closes_with_1007() {
+    let cases: [&[u8]; 8] = [
+        b"\xff\xff\xff",
+        b"\x07",
+        // Stops within a block.
+        b"\xf2\x48\xcd",
+        b"",
+        b"\x00\x05\x00\xfa\xff\x48\x65",
+        // Looks back beyond its beginning.
+        b"\xf2\x00\x11\x00\x00",
+        b"\xf2\x48\xcd\xc9\xc9\x07",
+        // A tail that should have been left out, once more than it may stay.
+        b"\xf3\x48\xcd\xc9\xc9\x07\x00\xff",
+    ];
+    for payload in cases {
+        let outcome = run_with(&masked(FIN | RSV1 | BINARY, payload), &Limits::default(), no_takeover);
+        assert_eq!(
+            (outcome.error, outcome.events.len()),
+            (Some(Error::InvalidDeflate), 0),
+            "{payload:02x?}"
+        );
+        assert_eq!(outcome.sent[2..4], [0x03, 0xef]);
+    }
+    let outcome = run_with(
+        &masked(FIN | RSV1 | TEXT, b"\x00\x01\x00\xfe\xff\xff\x00"),
+        &Limits::default(),
+        no_takeover,
+    );
+    assert_eq!(outcome.error, Some(Error::InvalidUtf8), "text is text after inflating");
+}
+
+/// D06: a bomb, whole and in fragments, stops at the limit.
+#[test]
+fn inflating_stops_at_the_limit() {
+    let limits = Limits {
+        message_bytes_max: 100_000,
+        ..Limits::default()
+    };
+    for (length, is_allowed) in [(99_999, true), (100_000, true), (100_001, false), (30_000_000, false)] {
+        let zeros = vec![0; length];
+        let bomb = deflaters().compress(&zeros, WindowBits::MAX, None).unwrap().to_vec();
+        let (first, last) = bomb.split_at(bomb.len() / 2);
+        for frames in [
+            masked(FIN | RSV1 | BINARY, &bomb),
+            [masked(RSV1 | BINARY, first), masked(FIN | CONTINUATION, last)].concat(),
+        ] {
+            let mut bench = Bench::server_with(limits.clone());
+            bench.connection.deflate = no_takeover();
+            let mut input = frames.as_slice();
+            let mut result = None;
+            let info = allocation_counter::measure(|| result = Some(bench.receive(&mut input)));
+            let result = result.unwrap();
+            assert_eq!(result.is_ok(), is_allowed, "{length}");
+            if !is_allowed {
+                assert_eq!(result, Err(Error::MessageTooBig), "{length}");
+                assert!(info.bytes_max < 500_000, "{length}: {} bytes", info.bytes_max);
+            }
+        }
+    }
+}
+
+/// Each final block makes the inflater begin anew; a megabyte of them would be half a million beginnings.
+#[test]
+fn final_blocks_are_counted() {
+    let blocks = |count: usize| masked(FIN | RSV1 | BINARY, &b"\x03\x00".repeat(count));
+    let limits = Limits::default();
+    assert_eq!(run_with(&blocks(16), &limits, no_takeover).error, None);
+    assert_eq!(
+        run_with(&blocks(500), &limits, no_takeover).error,
+        Some(Error::InvalidDeflate)
+    );
+}
+
+/// D07: RSV1 where it may not be, with the extension negotiated.
+#[test]
+fn only_the_first_frame_says_that_a_message_is_compressed() {
+    let cases = [
+        masked(FIN | RSV1 | PING, b""),
+        masked(FIN | RSV1 | 8, b""),
+        [masked(RSV1 | TEXT, b"\xf2\x48"), masked(FIN | RSV1 | CONTINUATION, b"")].concat(),
+    ];
+    for bytes in cases {
+        assert_eq!(
+            run_with(&bytes, &Limits::default(), no_takeover).error,
+            Some(Error::ReservedBit)
+        );
+    }
+}
+
+/// What a fast random source gives: does not compress.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// Like a feed: every message much like those before.
+fn tick(number: usize) -> String {
+    format!(
+        r#"{{"symbol":"SQL{}","price":{},"volume":{},"venue":"XSTO"}}"#,
+        number % 50,
+        number * 37 % 9973,
+        number
+    )
+}
+
+/// 12.x and 13.x: every negotiated setting, sizes up to 128 KiB, both directions.
+#[test]
+fn every_setting_carries_every_message() {
+    let windows = [WindowBits::MIN, WindowBits::new(11).unwrap(), WindowBits::MAX];
+    for server_window_max in windows {
+        for client_window_max in windows {
+            for takeovers in 0..4 {
+                let config = DeflateConfig {
+                    server_context_takeover: takeovers & 1 != 0,
+                    client_context_takeover: takeovers & 2 != 0,
+                    server_window_max,
+                    client_window_max,
+                    compress_bytes_min: 1,
+                };
+                let mut pair = Pair::new(Some(&config));
+                let mut sent = Vec::new();
+                for number in 0..40 {
+                    let message = tick(number).repeat(1 << (number % 7));
+                    pair.server.send(Payload::Text(&message)).unwrap();
+                    pair.client.send(Payload::Text(&message)).unwrap();
+                    sent.push(Seen::Text(message));
+                }
+                for size in [0, 16, 1024, 131_072] {
+                    let bytes = noise(size);
+                    pair.server.send(Payload::Binary(&bytes)).unwrap();
+                    pair.client.send(Payload::Binary(&bytes)).unwrap();
+                    sent.push(Seen::Binary(bytes));
+                }
+                let plain_bytes: usize = (0..40).map(|number| tick(number).len() << (number % 7)).sum();
+                assert!(pair.server.wire.len() < plain_bytes / 2 + 150_000, "{config:?}");
+                pair.settle();
+                assert!(pair.client.events == sent, "{config:?} {:?}", pair.client.error);
+                assert!(pair.server.events == sent, "{config:?} {:?}", pair.server.error);
+            }
+        }
+    }
+}
+
+#[test]
+fn takeover_makes_messages_that_are_alike_much_smaller() {
+    let mut wire_bytes = [0; 2];
+    for (bytes, config) in wire_bytes.iter_mut().zip([takeover(), DeflateConfig::default()]) {
+        let mut pair = Pair::new(Some(&config));
+        for number in 0..200 {
+            pair.server.send(Payload::Text(&tick(number))).unwrap();
+        }
+        *bytes = pair.server.wire.len();
+        pair.settle();
+        assert_eq!(pair.client.events.len(), 200);
+    }
+    let [with, without] = wire_bytes;
+    assert!(with * 2 < without, "{with} and {without} bytes");
+}
+
+/// A frame made for many goes between messages of the connection's own, with takeover too.
+#[test]
+fn shared_frames_can_be_read_by_everyone() {
+    for config in [Some(takeover()), Some(DeflateConfig::default()), None] {
+        let mut pair = Pair::new(config.as_ref());
+        let mut sent = Vec::new();
+        for number in 0..30 {
+            let message = tick(number).repeat(3);
+            if number % 3 == 1 {
+                let encoding = pair.server.connection.share().unwrap();
+                assert_eq!(matches!(encoding, Encoding::Deflated { .. }), config.is_some());
+                let frame = encode(Payload::Text(&message), encoding, &mut pair.server.deflaters);
+                assert_eq!(
+                    frame[0],
+                    if config.is_some() {
+                        FIN | RSV1 | TEXT
+                    } else {
+                        FIN | TEXT
+                    }
+                );
+                pair.server.wire.extend_from_slice(&frame);
+            } else {
+                pair.server.send(Payload::Text(&message)).unwrap();
+            }
+            sent.push(Seen::Text(message));
+        }
+        assert!(pair.client.connection.share().is_err());
+        pair.settle();
+        assert_eq!(pair.client.events, sent);
+    }
+}
+
+#[test]
+fn what_would_not_get_smaller_is_sent_plain() {
+    let mut deflaters = deflaters();
+    let encoding = no_takeover().unwrap().encoding;
+    let mut frame = |payload: &[u8]| encode(Payload::Binary(payload), encoding, &mut deflaters);
+    let random = noise(1000);
+    assert_eq!(frame(&random), plain(FIN | BINARY, &random));
+    assert_eq!(
+        frame(&[0; 63]),
+        plain(FIN | BINARY, &[0; 63]),
+        "too little to be worth it"
+    );
+    assert_eq!(frame(&[0; 64])[0], FIN | RSV1 | BINARY);
+    // As long as what one call puts out, and a little more or less.
+    for length in 16_300..16_450 {
+        let payload = noise(length);
+        assert_eq!(frame(&payload), plain(FIN | BINARY, &payload));
+    }
+}
+
+/// Memory is near nothing without takeover, and within the budget with it.
+#[test]
+fn windows_come_out_of_one_budget() {
+    let deflaters = Deflaters::new(6, 3 * 32 * 1024);
+    let first = offer_to(&takeover(), "permessage-deflate", &deflaters).unwrap();
+    assert_eq!(first.0, "permessage-deflate");
+    let second = offer_to(&takeover(), "permessage-deflate", &deflaters).unwrap();
+    assert_eq!(second.0, "permessage-deflate; client_no_context_takeover");
+    let third = offer_to(&takeover(), "permessage-deflate", &deflaters).unwrap();
+    assert_eq!(
+        third.0,
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    );
+    assert_eq!(deflaters.context_bytes_left(), 0);
+    drop((first, third));
+    assert_eq!(deflaters.context_bytes_left(), 2 * 32 * 1024);
+    let small = offer_to(
+        &takeover(),
+        "permessage-deflate; server_max_window_bits=9; client_max_window_bits=10",
+        &deflaters,
+    );
+    assert_eq!(deflaters.context_bytes_left(), 2 * 32 * 1024 - 512 - 1024);
+    drop((second, small));
+    assert_eq!(deflaters.context_bytes_left(), 3 * 32 * 1024);
+}
+
+/// No byte is referred to that lies further back than was agreed: zlib itself checks that, with a window of that size.
+#[test]
+fn the_window_agreed_upon_is_kept() {
+    let text: String = (0..3000).map(|number| tick(number % 300)).collect();
+    for bits in 9..=15 {
+        let window = WindowBits::new(bits).unwrap();
+        let mut deflaters = deflaters();
+        let mut context: Option<Context> = deflaters.lend_context(window);
+        let mut inflater = flate2::Decompress::new_with_window_bits(false, bits);
+        for message in text.as_bytes().chunks(5000) {
+            let compressed = deflaters.compress(message, window, context.as_mut()).unwrap();
+            let mut output = Vec::with_capacity(message.len() + 1);
+            let input = [compressed, b"\x00\x00\xff\xff"].concat();
+            inflater
+                .decompress_vec(&input, &mut output, flate2::FlushDecompress::Sync)
+                .unwrap();
+            assert!(output == message, "{bits}");
+        }
+    }
+}

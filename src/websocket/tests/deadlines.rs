@@ -1,0 +1,101 @@
+//! Who is too slow, by a clock that only these tests move.
+
+use core::time::Duration;
+
+use super::super::{CloseCode, Event, Expired, Limits};
+use super::{Bench, CLOSE, FIN, PING, PONG, TEXT, closing, masked, plain};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Bench {
+    /// How long from now until the deadline.
+    fn patience(&self) -> Option<Duration> {
+        self.connection.poll_deadline().map(|at| at.duration_since(self.now))
+    }
+
+    /// Moves the clock to the deadline and says what expired; nothing had, a moment before.
+    fn expire(&mut self) -> Option<Expired> {
+        let at = self.connection.poll_deadline().unwrap();
+        assert_eq!(self.connection.handle_deadline(at - Duration::from_nanos(1)), None);
+        assert!(!self.connection.is_owing());
+        self.now = at;
+        self.connection.handle_deadline(at)
+    }
+}
+
+/// D14: nobody there.
+#[test]
+fn a_quiet_peer_is_pinged_and_a_silent_one_given_up() {
+    let mut bench = Bench::server();
+    assert_eq!(bench.patience(), Some(25 * SECOND));
+    assert_eq!(bench.expire(), None);
+    assert_eq!(bench.sent(), plain(FIN | PING, b""));
+    assert_eq!(bench.patience(), Some(10 * SECOND));
+    assert_eq!(bench.expire(), Some(Expired::Pong));
+    assert_eq!(bench.sent(), plain(FIN | CLOSE, &closing(1011, b"ping timed out")));
+    assert!(bench.connection.is_over() && !bench.connection.is_open());
+    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.receive_all(b""), Ok(Event::Closed));
+    assert_eq!(bench.connection.receive_eof(), Ok(()));
+}
+
+#[test]
+fn any_byte_is_a_sign_of_life() {
+    for sign in [masked(FIN | PONG, b""), masked(FIN | TEXT, b"x"), vec![FIN | TEXT]] {
+        let mut bench = Bench::server();
+        bench.expire();
+        bench.sent();
+        bench.now += 9 * SECOND;
+        bench.receive(&mut sign.as_slice()).unwrap();
+        assert_eq!(bench.patience(), Some(25 * SECOND));
+        assert_eq!(bench.expire(), None, "and the next ping is due");
+        assert_eq!(bench.sent(), plain(FIN | PING, b""));
+    }
+    let mut bench = Bench::server();
+    bench.now += 5 * SECOND;
+    bench.receive(&mut &b""[..]).unwrap();
+    assert_eq!(bench.patience(), Some(20 * SECOND), "nothing is no byte");
+}
+
+#[test]
+fn pings_can_be_switched_off() {
+    let bench = Bench::server_with(Limits {
+        ping_interval: None,
+        ..Limits::default()
+    });
+    assert_eq!(bench.patience(), None);
+    let bench = Bench::server_with(Limits {
+        ping_interval: Some(Duration::MAX),
+        ..Limits::default()
+    });
+    assert_eq!(bench.patience(), None, "longer than the clock can show");
+}
+
+/// D11: a peer that does not answer, or goes on sending, has five seconds all the same.
+#[test]
+fn a_close_frame_is_to_be_answered_in_time() {
+    let mut bench = Bench::server();
+    bench.now += SECOND;
+    bench
+        .connection
+        .close(CloseCode::NORMAL, "", bench.now, &mut bench.out)
+        .unwrap();
+    assert_eq!(bench.sent(), plain(FIN | CLOSE, &closing(1000, b"")));
+    bench.now += 3 * SECOND;
+    assert_eq!(bench.receive_all(&masked(FIN | TEXT, b"more")), Ok(Event::NeedData));
+    assert_eq!(bench.patience(), Some(2 * SECOND));
+    assert_eq!(bench.expire(), Some(Expired::Close));
+    assert!(bench.connection.is_over());
+    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.sent(), b"");
+}
+
+#[test]
+fn a_server_need_not_wait_once_both_have_closed() {
+    let mut bench = Bench::server();
+    bench.receive_all(&masked(FIN | CLOSE, b"")).unwrap();
+    assert_eq!(bench.patience(), None);
+    let mut bench = Bench::server();
+    bench.receive_all(&masked(FIN | 3, b"")).unwrap_err();
+    assert_eq!(bench.patience(), None);
+}

@@ -1,0 +1,143 @@
+//! Autobahn's sections 9 and 10, and rows D01, D03 and D04: large messages, many fragments, and where they end.
+
+use super::super::{Event, Limits, ProtocolError as Error};
+use super::transcript::{Seen, run_pieces, run_with};
+use super::{BINARY, Bench, CONTINUATION, FIN, KEY, TEXT, masked, plain};
+
+fn small() -> Limits {
+    Limits {
+        message_bytes_max: 200,
+        fragments_max: 4,
+        ..Limits::default()
+    }
+}
+
+/// 9.1, 9.2, 9.7, 9.8: up to the limit, in pieces as a socket would give them.
+#[test]
+fn large_messages_are_echoed() {
+    let limits = Limits::default();
+    for first in [TEXT, BINARY] {
+        for length in [64 << 10, 256 << 10, 1 << 20] {
+            let payload = vec![b'*'; length];
+            let frame = masked(FIN | first, &payload);
+            for piece in [64, 1000, 16384] {
+                let outcome = run_pieces(frame.chunks(piece), &limits, None);
+                assert!(outcome.sent == plain(FIN | first, &payload), "{length} in {piece}");
+            }
+        }
+    }
+}
+
+/// 9.3, 9.4, 10.1: fragments of every size within the number allowed.
+#[test]
+fn fragmented_messages_are_put_together() {
+    let payload = vec![b'*'; 65536];
+    for size in [64, 256, 1300, 4096, 65536] {
+        let mut bytes = Vec::new();
+        for (number, piece) in payload.chunks(size).enumerate() {
+            let fin = if (number + 1) * size >= payload.len() { FIN } else { 0 };
+            bytes.extend(masked(fin | if number == 0 { TEXT } else { CONTINUATION }, piece));
+        }
+        let outcome = run_pieces(bytes.chunks(1000), &Limits::default(), None);
+        assert!(outcome.sent == plain(FIN | TEXT, &payload), "{size}");
+    }
+}
+
+/// Limit − 1, limit, limit + 1, whole and in fragments.
+#[test]
+fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
+    for length in [199, 200, 201, 300] {
+        let payload = vec![b'x'; length];
+        let whole = masked(FIN | BINARY, &payload);
+        let (first, last) = payload.split_at(120);
+        let fragments = [masked(BINARY, first), masked(FIN | CONTINUATION, last)].concat();
+        let empty_end = [masked(BINARY, &payload), masked(FIN | CONTINUATION, b"")].concat();
+        for bytes in [whole, fragments, empty_end] {
+            let outcome = run_with(&bytes, &small(), || None);
+            if length <= 200 {
+                assert_eq!(outcome.events, [Seen::Binary(payload.clone())], "{length}");
+            } else {
+                assert_eq!(outcome.error, Some(Error::MessageTooBig), "{length}");
+                assert_eq!(outcome.sent[2..4], [0x03, 0xf1], "1009");
+            }
+        }
+    }
+}
+
+/// D01: a header alone, and nothing behind it.
+#[test]
+fn a_declared_length_is_refused_by_the_header_and_allocates_nothing() {
+    for (length, error) in [
+        (1_u64 << 63 | 1, Error::PayloadLength),
+        (1 << 62, Error::MessageTooBig),
+        (1 << 30, Error::MessageTooBig),
+        ((1 << 20) + 1, Error::MessageTooBig),
+    ] {
+        let mut bench = Bench::server();
+        let header = [&[FIN | BINARY, 0xff][..], &length.to_be_bytes(), &KEY].concat();
+        let info = allocation_counter::measure(|| {
+            assert_eq!(bench.receive_all(&header), Err(error));
+        });
+        assert!(info.bytes_max < 200, "{length}: {} bytes", info.bytes_max);
+    }
+    let mut bench = Bench::server();
+    let header = [&[FIN | BINARY, 0xff][..], &(1_u64 << 20).to_be_bytes(), &KEY].concat();
+    let info = allocation_counter::measure(|| {
+        assert_eq!(bench.receive_all(&header), Ok(Event::NeedData));
+    });
+    assert!(
+        info.bytes_max < 200,
+        "a length within the limit: {} bytes",
+        info.bytes_max
+    );
+}
+
+/// D03: fragments of one byte, and of none.
+#[test]
+fn fragments_are_counted_empty_ones_too() {
+    for piece in [&b""[..], b"x"] {
+        for count in [4, 5] {
+            let mut bytes = masked(TEXT, piece);
+            for _ in 2..count {
+                bytes.extend(masked(CONTINUATION, piece));
+            }
+            bytes.extend(masked(FIN | CONTINUATION, piece));
+            let outcome = run_with(&bytes, &small(), || None);
+            if count == 4 {
+                assert_eq!(outcome.events, [Seen::Text("x".repeat(piece.len() * 4))]);
+            } else {
+                assert_eq!((outcome.error, outcome.events), (Some(Error::TooManyFragments), vec![]));
+                assert_eq!(outcome.sent[2..4], [0x03, 0xf0], "1008");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_memory_is_kept_between_messages() {
+    let mut bench = Bench::server();
+    let frames = [
+        masked(TEXT, &[b'x'; 70_000]),
+        masked(FIN | 9, b"ping"),
+        masked(FIN | CONTINUATION, b"end"),
+    ]
+    .concat();
+    let info = allocation_counter::measure(|| {
+        let mut input = frames.as_slice();
+        while bench.receive(&mut input) != Ok(Event::NeedData) {}
+        drop(bench.sent());
+    });
+    assert_eq!(info.count_current, 0, "{} bytes are kept", info.bytes_current);
+}
+
+/// A small message costs one allocation, its payload.
+#[test]
+fn a_small_message_is_allocated_once() {
+    let mut bench = Bench::server();
+    let frame = masked(FIN | TEXT, &[b'x'; 64]);
+    let info = allocation_counter::measure(|| {
+        let event = bench.receive_all(&frame).unwrap();
+        assert!(matches!(event, Event::Message(_)));
+    });
+    assert_eq!((info.count_total, info.bytes_total), (1, 64));
+}
