@@ -9,6 +9,9 @@ use std::path::Path;
 #[path = "../fuzz/http1.rs"]
 mod http1;
 
+#[path = "../fuzz/pubsub.rs"]
+mod pubsub;
+
 const MUTATIONS: usize = 10_000;
 
 #[test]
@@ -24,6 +27,11 @@ fn chunked() {
 #[test]
 fn connection() {
     smoke("connection", http1::connection);
+}
+
+#[test]
+fn topics() {
+    smoke("topics", pubsub::topics);
 }
 
 fn smoke(target: &str, run: fn(&[u8])) {
