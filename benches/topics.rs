@@ -12,7 +12,9 @@ use core::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use squall::Bytes;
-use squall::pubsub::{Limits, Pattern, Publication, SubscriberId, Topic, TopicRules, Topics};
+use squall::pubsub::{
+    Limits, Pattern, Publication, SlowConsumer, SubscriberId, Topic, TopicOptions, TopicRules, Topics,
+};
 
 const SUBSCRIBERS: u32 = 10_000;
 const TOPICS: usize = 100_000;
@@ -68,6 +70,44 @@ fn fan_out(criterion: &mut Criterion) {
         assert_eq!(deliver(), deliveries);
         group.throughput(Throughput::Elements(deliveries));
         group.bench_function(BenchmarkId::from_parameter(burst), |bencher| bencher.iter(&mut deliver));
+    }
+    group.finish();
+}
+
+/// One message to 500 subscribers of whom none reads, per refused, displacing or conflating delivery.
+fn stalled(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stalled_500");
+    for (name, slow_consumer) in [
+        ("drop_oldest", SlowConsumer::DropOldest),
+        ("drop_newest", SlowConsumer::DropNewest),
+        ("conflate", SlowConsumer::Conflate),
+    ] {
+        let options = TopicOptions {
+            slow_consumer,
+            tells_missed: true,
+            ..TopicOptions::default()
+        };
+        let rules = TopicRules::new(options).expect("the options agree");
+        let mut topics = Topics::new(Limits::default(), rules);
+        for _ in 0..500 {
+            subscriber(&mut topics, ["t".to_owned()]);
+        }
+        let values: Vec<_> = (0..1000_u32)
+            .map(|key| publication("t").with_key(key.to_be_bytes().to_vec()))
+            .collect();
+        let mut next = values.iter().cycle();
+        for publication in next.by_ref().take(5000) {
+            topics.publish(publication);
+        }
+        let deliveries = topics.statistics().deliveries;
+        assert!(
+            deliveries.missed() + deliveries.conflated > 500 * 1000,
+            "{deliveries:?}"
+        );
+        group.throughput(Throughput::Elements(500));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| next.next().map(|publication| topics.publish(black_box(publication))));
+        });
     }
     group.finish();
 }
@@ -156,5 +196,5 @@ fn churn(criterion: &mut Criterion) {
     assert_eq!(topics.statistics().subscribers, count);
 }
 
-criterion_group!(benches, fan_out, exact, wildcard, churn);
+criterion_group!(benches, fan_out, stalled, exact, wildcard, churn);
 criterion_main!(benches);

@@ -130,8 +130,8 @@ impl Topics {
     /// [`next_announced`](Self::next_announced). Never waits: who does not keep up is dealt with as the topic's
     /// [`SlowConsumer`](super::SlowConsumer) says, and the receipt says how often.
     ///
-    /// Costs a look-up and a walk among the wildcards, and then a few nanoseconds for each subscriber; nothing is allocated for a
-    /// subscriber that has nothing waiting.
+    /// Costs a look-up and a walk among the wildcards, and then some ten nanoseconds for each subscriber (`benches/topics.rs`); nothing
+    /// is allocated for a subscriber that has nothing waiting.
     pub fn publish(&mut self, publication: &Publication) -> Receipt {
         self.statistics.published += 1;
         let mut receipt = Receipt::default();
