@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::item::{ByKey, Item};
+use super::item::{ByKey, Item, MadeHash};
 use super::limits::{MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
 use super::outbox::{Missed, Next, Resync, Room, Taken};
 use super::position::Position;
@@ -38,7 +38,7 @@ pub(super) struct Backlog {
     bytes: usize,
     droppable_bytes: usize,
     is_lagging: bool,
-    latest: HashMap<ByKey, u64>,
+    latest: HashMap<ByKey, u64, MadeHash>,
     control: VecDeque<Bytes>,
     control_bytes: usize,
     resyncs: Vec<Pending>,
@@ -281,7 +281,7 @@ impl Backlog {
     fn end_lag(&mut self) {
         self.is_lagging = false;
         if self.latest.capacity() > 0 {
-            self.latest = HashMap::new();
+            self.latest = HashMap::default();
         }
     }
 

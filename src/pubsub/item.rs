@@ -3,7 +3,7 @@
 //! The count of who shares it is the shard's own, so that ten thousand deliveries change ten thousand plain numbers and no atomic one; the
 //! message's own count is changed when it is taken, once for each send.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::rc::Rc;
 
 use super::limits::MESSAGE_OVERHEAD_BYTES;
@@ -16,11 +16,21 @@ pub(super) struct Item {
     pub(super) publication: Publication,
     pub(super) slow_consumer: SlowConsumer,
     pub(super) tells_missed: bool,
+    /// Of topic and key, if values of the topic are conflated: made once and used by every queue that conflates it.
+    key_hash: u64,
 }
 
 impl Item {
-    pub(super) fn new(publication: Publication, options: &TopicOptions) -> Rc<Self> {
+    /// Makes the record of a publication. `hashes` is the table's own, so that no peer can choose keys that collide.
+    pub(super) fn new(publication: Publication, options: &TopicOptions, hashes: &RandomState) -> Rc<Self> {
+        let is_conflated = options.slow_consumer == SlowConsumer::Conflate;
+        let key_hash = if is_conflated {
+            hashes.hash_one((&publication.topic, &publication.key))
+        } else {
+            0
+        };
         Rc::new(Self {
+            key_hash,
             publication,
             slow_consumer: options.slow_consumer,
             tells_missed: options.tells_missed || options.slow_consumer == SlowConsumer::Resync,
@@ -58,7 +68,30 @@ impl Eq for ByKey {}
 
 impl Hash for ByKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.publication.topic.hash(state);
-        self.0.publication.key.hash(state);
+        state.write_u64(self.0.key_hash);
+    }
+}
+
+/// Takes a key's hash as it was made.
+pub(super) type MadeHash = BuildHasherDefault<MadeHasher>;
+
+/// The hasher of [`MadeHash`].
+#[derive(Debug, Default)]
+pub(super) struct MadeHasher(u64);
+
+impl Hasher for MadeHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // Only numbers are given to it; bytes are folded in all the same, so that it is a hasher for anything.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

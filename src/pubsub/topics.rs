@@ -4,6 +4,7 @@
 //! already encoded. It knows subscribers by an id it gives out, and neither sockets nor the time.
 
 use std::fmt;
+use std::hash::RandomState;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub struct Topics {
     statistics: Statistics,
     /// The slots a publication matches: kept for its memory.
     matched: Vec<u32>,
+    key_hashes: RandomState,
 }
 
 impl Topics {
@@ -44,6 +46,7 @@ impl Topics {
             count_changes: Changes::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
+            key_hashes: RandomState::new(),
         }
     }
 
@@ -140,7 +143,7 @@ impl Topics {
         if self.matched.is_empty() {
             return receipt;
         }
-        let item = Item::new(publication.clone(), self.rules.of(&publication.topic));
+        let item = Item::new(publication.clone(), self.rules.of(&publication.topic), &self.key_hashes);
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
@@ -166,7 +169,7 @@ impl Topics {
         };
         let options = *self.rules.of(topic);
         for publication in publications {
-            let item: Rc<Item> = Item::new(publication.clone(), &options);
+            let item: Rc<Item> = Item::new(publication.clone(), &options, &self.key_hashes);
             self.subscribers.begin_publication();
             self.subscribers.deliver(subscriber.index, &item, &mut receipt);
         }
