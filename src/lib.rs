@@ -26,6 +26,7 @@ pub mod app;
 mod error;
 pub mod http1;
 pub mod message;
+pub mod pubsub;
 #[cfg(feature = "serve")]
 mod server;
 #[cfg(feature = "testing")]

@@ -12,6 +12,9 @@ mod http1;
 #[path = "../fuzz/websocket.rs"]
 mod websocket;
 
+#[path = "../fuzz/pubsub.rs"]
+mod pubsub;
+
 const MUTATIONS: usize = 10_000;
 
 #[test]
@@ -42,6 +45,11 @@ fn websocket_deflate() {
 #[test]
 fn websocket_utf8() {
     smoke("websocket_utf8", websocket::utf8);
+}
+
+#[test]
+fn topics() {
+    smoke("topics", pubsub::topics);
 }
 
 fn smoke(target: &str, run: fn(&[u8])) {

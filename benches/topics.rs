@@ -1,0 +1,200 @@
+//! What publishing costs on one shard, without sockets: to ten thousand subscribers, and finding a topic among many.
+//!
+//! A delivery is timed with all that a server does for it but the sending: publish, announce, take. Each answer is checked before it is
+//! timed.
+
+#![allow(
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has nothing to measure"
+)]
+
+use core::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use squall::Bytes;
+use squall::pubsub::{
+    Limits, Pattern, Publication, SlowConsumer, SubscriberId, Topic, TopicOptions, TopicRules, Topics,
+};
+
+const SUBSCRIBERS: u32 = 10_000;
+const TOPICS: usize = 100_000;
+
+fn topics() -> Topics {
+    Topics::new(Limits::default(), TopicRules::default())
+}
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).expect("it is a pattern")
+}
+
+fn subscriber(topics: &mut Topics, patterns: impl IntoIterator<Item = String>) -> SubscriberId {
+    let id = topics.join().expect("there is room");
+    for text in patterns {
+        topics.subscribe(id, &pattern(&text)).expect("there is room");
+    }
+    id
+}
+
+fn publication(name: &str) -> Publication {
+    Publication::new(Topic::new(name).expect("it is a topic"), vec![b'x'; 64])
+}
+
+/// Takes from all that were announced; gives the number of messages.
+fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
+    let mut count = 0;
+    while let Some(id) = topics.next_announced() {
+        count += topics.take(id, messages, usize::MAX).messages as u64;
+        black_box(&messages);
+        messages.clear();
+    }
+    count
+}
+
+/// Bursts of 1, 10 and 40 messages to ten thousand subscribers, per delivery.
+fn fan_out(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fan_out_10000");
+    for burst in [1_u64, 10, 40] {
+        let mut topics = topics();
+        for _ in 0..SUBSCRIBERS {
+            subscriber(&mut topics, ["t".to_owned()]);
+        }
+        let publication = publication("t");
+        let mut messages = Vec::new();
+        let mut deliver = || {
+            for _ in 0..burst {
+                black_box(topics.publish(&publication));
+            }
+            drain(&mut topics, &mut messages)
+        };
+        let deliveries = burst * u64::from(SUBSCRIBERS);
+        assert_eq!(deliver(), deliveries);
+        group.throughput(Throughput::Elements(deliveries));
+        group.bench_function(BenchmarkId::from_parameter(burst), |bencher| bencher.iter(&mut deliver));
+    }
+    group.finish();
+}
+
+/// One message to 500 subscribers of whom none reads, per refused, displacing or conflating delivery.
+fn stalled(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stalled_500");
+    for (name, slow_consumer) in [
+        ("drop_oldest", SlowConsumer::DropOldest),
+        ("drop_newest", SlowConsumer::DropNewest),
+        ("conflate", SlowConsumer::Conflate),
+    ] {
+        let options = TopicOptions {
+            slow_consumer,
+            tells_missed: true,
+            ..TopicOptions::default()
+        };
+        let rules = TopicRules::new(options).expect("the options agree");
+        let mut topics = Topics::new(Limits::default(), rules);
+        for _ in 0..500 {
+            subscriber(&mut topics, ["t".to_owned()]);
+        }
+        let values: Vec<_> = (0..1000_u32)
+            .map(|key| publication("t").with_key(key.to_be_bytes().to_vec()))
+            .collect();
+        let mut next = values.iter().cycle();
+        for publication in next.by_ref().take(5000) {
+            topics.publish(publication);
+        }
+        let deliveries = topics.statistics().deliveries;
+        assert!(
+            deliveries.missed() + deliveries.conflated > 500 * 1000,
+            "{deliveries:?}"
+        );
+        group.throughput(Throughput::Elements(500));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| next.next().map(|publication| topics.publish(black_box(publication))));
+        });
+    }
+    group.finish();
+}
+
+/// One message to the one subscriber of its topic, with a hundred thousand topics beside it.
+fn exact(criterion: &mut Criterion) {
+    let mut topics = topics();
+    for thousand in 0..TOPICS / 100 {
+        subscriber(
+            &mut topics,
+            (0..100).map(|number| format!("market/{thousand}/{number}")),
+        );
+    }
+    let publications: Vec<_> = (0..TOPICS / 100)
+        .map(|thousand| publication(&format!("market/{thousand}/{}", thousand * 7 % 100)))
+        .collect();
+    assert_eq!(topics.statistics().topics, TOPICS);
+    let mut messages = Vec::new();
+    let mut next = publications.iter().cycle();
+    criterion.bench_function("exact_among_100000", |bencher| {
+        bencher.iter(|| {
+            let receipt = next.next().map(|publication| topics.publish(publication));
+            assert_eq!(receipt.map(|receipt| receipt.matched), Some(1));
+            drain(&mut topics, &mut messages)
+        });
+    });
+    let nobody = publication("market/nobody/0");
+    assert_eq!(topics.publish(&nobody).matched, 0);
+    criterion.bench_function("nobody_among_100000", |bencher| {
+        bencher.iter(|| topics.publish(black_box(&nobody)))
+    });
+}
+
+/// A topic that four patterns among a thousand wildcards fit, of two subscribers.
+fn wildcard(criterion: &mut Criterion) {
+    let mut topics = topics();
+    for number in 0..1000 {
+        let shapes = [
+            format!("market/{number}/*"),
+            format!("*/{number}/bid"),
+            format!("market/{number}/**"),
+        ];
+        subscriber(&mut topics, shapes.into_iter().skip(number % 3).take(1));
+    }
+    subscriber(
+        &mut topics,
+        [
+            "market/500/*".to_owned(),
+            "*/500/bid".to_owned(),
+            "market/**".to_owned(),
+        ],
+    );
+    let publication = publication("market/500/bid");
+    let mut messages = Vec::new();
+    let mut deliver = || {
+        let receipt = topics.publish(&publication);
+        drain(&mut topics, &mut messages);
+        receipt.matched
+    };
+    assert_eq!(deliver(), 2);
+    criterion.bench_function("wildcards_4_of_1000", |bencher| bencher.iter(&mut deliver));
+}
+
+/// Joining with eight topics and leaving, in a table of a hundred thousand topics.
+fn churn(criterion: &mut Criterion) {
+    let mut topics = topics();
+    for thousand in 0..TOPICS / 100 {
+        subscriber(
+            &mut topics,
+            (0..100).map(|number| format!("market/{thousand}/{number}")),
+        );
+    }
+    let patterns: Vec<_> = (0..8)
+        .map(|number| pattern(&format!("market/{}/7", number * 100)))
+        .collect();
+    let count = topics.statistics().subscribers;
+    criterion.bench_function("join_8_and_leave", |bencher| {
+        bencher.iter(|| {
+            let id = topics.join().expect("there is room");
+            for pattern in &patterns {
+                assert_eq!(topics.subscribe(id, pattern), Ok(true));
+            }
+            topics.leave(id);
+        });
+    });
+    assert_eq!(topics.statistics().subscribers, count);
+}
+
+criterion_group!(benches, fan_out, stalled, exact, wildcard, churn);
+criterion_main!(benches);

@@ -1,0 +1,182 @@
+//! The histories of the topics that have this shard for their home: it numbers their messages and keeps them, within a ceiling.
+//!
+//! A topic without a message for [`idle_timeout`](LogLimits::idle_timeout) is forgotten, count and all; should it come back it begins a new
+//! epoch, and a position of the old one is answered with a gap. Epochs begin at a number the caller chooses and never repeat, so if that
+//! number is the time of the start, positions given out by an earlier process are recognised as old ones too.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::log::{Gap, GapReason, Log, Resumed};
+use super::position::Position;
+use super::publication::Publication;
+use super::rules::TopicRules;
+use super::topic::Topic;
+
+/// How many topics one [`expire`](Logs::expire) looks at: well below a millisecond's work.
+pub const EXPIRE_TOPICS_MAX: usize = 256;
+
+/// Bounds on all histories of one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLimits {
+    /// Most topics; a message of one more is refused. 65,536: with nothing kept, some 20 MiB.
+    pub topics_max: usize,
+    /// Most bytes, counted as [`Log::bytes`] does; a topic for whose message there is no room forgets what it has kept. 256 MiB.
+    pub bytes_max: usize,
+    /// How long a topic without messages keeps its count. One hour: longer than the default age of a message by far.
+    pub idle_timeout: Duration,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            topics_max: 1 << 16,
+            bytes_max: 256 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The histories of one shard.
+#[derive(Debug)]
+pub struct Logs {
+    limits: LogLimits,
+    topics: HashMap<Topic, Entry>,
+    /// Every topic once, in the order in which [`expire`](Self::expire) looks at them.
+    rounds: VecDeque<Topic>,
+    bytes: usize,
+    epoch: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    log: Log,
+    /// When the last message came.
+    at: Instant,
+}
+
+impl Logs {
+    /// Makes an empty table whose first topic has this epoch.
+    #[must_use]
+    pub fn new(limits: LogLimits, first_epoch: u64) -> Self {
+        Self {
+            limits,
+            topics: HashMap::new(),
+            rounds: VecDeque::new(),
+            bytes: 0,
+            epoch: first_epoch,
+        }
+    }
+
+    /// Gives a message its position and keeps it, if the rules give its topic a history. Do so on the topic's home shard before it is
+    /// published anywhere.
+    ///
+    /// # Errors
+    ///
+    /// There are [`topics_max`](LogLimits::topics_max) topics. The message has no position then, and must not be published.
+    pub fn append(
+        &mut self,
+        publication: &mut Publication,
+        rules: &TopicRules,
+        now: Instant,
+    ) -> Result<(), TooManyLogs> {
+        let Some(history) = rules.of(&publication.topic).history else {
+            return Ok(());
+        };
+        if !self.topics.contains_key(&publication.topic) {
+            if self.topics.len() >= self.limits.topics_max {
+                return Err(TooManyLogs);
+            }
+            let log = Log::new(publication.topic.clone(), self.epoch, history);
+            self.epoch += 1;
+            self.topics.insert(publication.topic.clone(), Entry { log, at: now });
+            self.rounds.push_back(publication.topic.clone());
+        }
+        if let Some(entry) = self.topics.get_mut(&publication.topic) {
+            entry.at = now;
+            let before = entry.log.bytes();
+            let position = entry
+                .log
+                .append(publication.message.clone(), publication.key.clone(), now);
+            publication.position = Some(position);
+            self.bytes -= before;
+            if self.bytes + entry.log.bytes() > self.limits.bytes_max {
+                entry.log.clear();
+            }
+            self.bytes += entry.log.bytes();
+        }
+        Ok(())
+    }
+
+    /// The messages of a topic behind a position, of at most `bytes_max` bytes but one at least, or why they cannot be given.
+    pub fn resume(&mut self, topic: &Topic, after: Position, bytes_max: usize, now: Instant) -> Resumed {
+        let Some(entry) = self.topics.get_mut(topic) else {
+            let last = Position {
+                epoch: self.epoch,
+                sequence: 0,
+            };
+            return Resumed::Gap(Gap {
+                reason: GapReason::OtherEpoch,
+                last,
+            });
+        };
+        let before = entry.log.bytes();
+        let resumed = entry.log.resume(after, bytes_max, now);
+        self.bytes = self.bytes + entry.log.bytes() - before;
+        resumed
+    }
+
+    /// A topic's last position, for a subscriber to resume from later; `None` if it has none yet.
+    #[must_use]
+    pub fn last(&self, topic: &Topic) -> Option<Position> {
+        self.topics.get(topic).map(|entry| entry.log.last())
+    }
+
+    /// Forgets messages that are too old and topics that are idle, among the [`EXPIRE_TOPICS_MAX`] topics not looked at for longest. Call
+    /// it every second or so.
+    pub fn expire(&mut self, now: Instant) {
+        for _ in 0..self.rounds.len().min(EXPIRE_TOPICS_MAX) {
+            let Some(topic) = self.rounds.pop_front() else {
+                return;
+            };
+            let Some(entry) = self.topics.get_mut(&topic) else {
+                continue;
+            };
+            let before = entry.log.bytes();
+            entry.log.expire(now);
+            self.bytes = self.bytes + entry.log.bytes() - before;
+            let is_idle =
+                entry.log.messages() == 0 && now.saturating_duration_since(entry.at) >= self.limits.idle_timeout;
+            if is_idle {
+                self.topics.remove(&topic);
+            } else {
+                self.rounds.push_back(topic);
+            }
+        }
+    }
+
+    /// How many topics have a count.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// What is kept of all topics, counted as [`Log::bytes`] does.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// A shard keeps as many histories as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyLogs;
+
+impl fmt::Display for TooManyLogs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the shard keeps the histories of as many topics as it may")
+    }
+}
+
+impl core::error::Error for TooManyLogs {}

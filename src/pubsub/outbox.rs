@@ -1,0 +1,201 @@
+//! What waits for one subscriber: nothing, one message, or a backlog.
+//!
+//! Most subscribers have nothing waiting most of the time, and then one message until the end of the turn. Neither needs memory beyond these
+//! two words; a backlog, with its queue and its policies, is made with the second message and given back when all is taken.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::backlog::Backlog;
+use super::item::Item;
+use super::position::Position;
+use super::receipt::Receipt;
+use super::topic::Topic;
+
+/// What came out of an outbox, and what to do then.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// How many publications were handed out.
+    pub messages: usize,
+    /// How many bytes were handed out, control messages included.
+    pub bytes: usize,
+    /// What comes after them.
+    pub next: Next,
+}
+
+/// What stands behind the messages that were taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Next {
+    /// Nothing: the subscriber is announced again when there is something.
+    #[default]
+    Nothing,
+    /// More messages: take again when these are sent. The subscriber is not announced for them.
+    More,
+    /// A gap, to be told to the subscriber at this place; then take again.
+    Missed(Missed),
+    /// The subscriber has caught up enough to be given a topic's history: fetch it, hand it to [`Topics::replay`](super::Topics::replay),
+    /// and take again.
+    Resync(Resync),
+    /// The subscriber is to be closed with this code. Nothing is queued for it any more.
+    Close(u16),
+}
+
+/// A gap in what a subscriber gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// The topic whose messages are missing; `None` if several topics' are.
+    pub topic: Option<Topic>,
+    /// How many are missing.
+    pub count: u64,
+}
+
+/// A topic a subscriber catches up on from its history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resync {
+    /// The topic.
+    pub topic: Topic,
+    /// The last message the subscriber has.
+    pub after: Position,
+}
+
+/// How much a queue may hold at this moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) high: usize,
+    pub(super) low: usize,
+    /// How many bytes more may wait on the shard.
+    pub(super) left: usize,
+}
+
+/// What waits for one subscriber.
+#[derive(Debug, Default)]
+pub(super) enum Outbox {
+    #[default]
+    Empty,
+    One(Rc<Item>),
+    Backlog(Box<Backlog>),
+}
+
+impl Outbox {
+    /// What waits, weighed.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(item) => item.weight(),
+            Self::Backlog(backlog) => backlog.bytes(),
+        }
+    }
+
+    /// How many messages wait.
+    pub(super) fn messages(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(_) => 1,
+            Self::Backlog(backlog) => backlog.messages(),
+        }
+    }
+
+    /// Whether [`take`](Self::take) would give something.
+    pub(super) fn has_next(&self) -> bool {
+        match self {
+            Self::Empty => false,
+            Self::One(_) => true,
+            Self::Backlog(backlog) => backlog.has_next(),
+        }
+    }
+
+    /// Queues a message as its policy says, and counts what became of it.
+    pub(super) fn push(&mut self, item: &Rc<Item>, room: Room, receipt: &mut Receipt) {
+        match self {
+            Self::Empty if item.weight() <= room.left => {
+                receipt.queued += 1;
+                *self = Self::One(Rc::clone(item));
+            }
+            _ => {
+                self.backlog().push(item, room, receipt);
+                self.settle();
+            }
+        }
+    }
+
+    /// Adds a control message; says whether there was room.
+    pub(super) fn push_control(&mut self, message: Bytes, bytes_max: usize) -> bool {
+        let has_room = self.backlog().push_control(message, bytes_max);
+        self.settle();
+        has_room
+    }
+
+    /// Has a topic's messages come from its history; says whether one more such topic may be.
+    pub(super) fn resync(&mut self, topic: Topic, after: Position) -> bool {
+        let backlog = self.backlog();
+        let can_resync = backlog.can_resync();
+        if can_resync {
+            backlog.resync(topic, after);
+        }
+        self.settle();
+        can_resync
+    }
+
+    /// Has a topic's messages come from its publishers again; says whether they did not.
+    pub(super) fn end_resync(&mut self, topic: &Topic) -> bool {
+        let Self::Backlog(backlog) = self else {
+            return false;
+        };
+        let was_resyncing = backlog.end_resync(topic);
+        self.settle();
+        was_resyncing
+    }
+
+    /// Forgets what was to come from histories.
+    pub(super) fn end_all_resyncs(&mut self) {
+        if let Self::Backlog(backlog) = self {
+            backlog.end_all_resyncs();
+            self.settle();
+        }
+    }
+
+    /// Hands out what is at the front.
+    pub(super) fn take(&mut self, messages: &mut Vec<Bytes>, bytes_max: usize, low: usize) -> Taken {
+        match self {
+            Self::Empty => Taken::default(),
+            Self::One(item) => {
+                let message = item.publication.message.clone();
+                let taken = Taken {
+                    messages: 1,
+                    bytes: message.len(),
+                    next: Next::Nothing,
+                };
+                messages.push(message);
+                *self = Self::Empty;
+                taken
+            }
+            Self::Backlog(backlog) => {
+                let taken = backlog.take(messages, bytes_max, low);
+                self.settle();
+                taken
+            }
+        }
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        if !matches!(self, Self::Backlog(_)) {
+            let mut backlog = Box::<Backlog>::default();
+            if let Self::One(item) = std::mem::take(self) {
+                backlog.append(item);
+            }
+            *self = Self::Backlog(backlog);
+        }
+        match self {
+            Self::Backlog(backlog) => backlog,
+            Self::Empty | Self::One(_) => unreachable!("it has just been made a backlog"),
+        }
+    }
+
+    /// Gives the backlog's memory back once it holds nothing.
+    fn settle(&mut self) {
+        if matches!(self, Self::Backlog(backlog) if backlog.is_idle()) {
+            *self = Self::Empty;
+        }
+    }
+}

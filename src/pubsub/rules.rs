@@ -1,0 +1,145 @@
+//! What is said about topics before there are any: what becomes of slow subscribers, whether there is a history, whether subscribers are
+//! counted. The first rule whose pattern fits a topic holds for it; one value serves every shard.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::topic::{Pattern, Topic};
+
+/// Most rules. 64: a topic is tried against them one after the other, at about ten nanoseconds each.
+pub const RULES_MAX: usize = 64;
+
+/// What becomes of a topic's messages when a subscriber does not keep up, that is when
+/// [`queue_bytes_high`](super::Limits::queue_bytes_high) bytes wait for it. No policy ever holds up a publisher.
+///
+/// Whatever the policy of the message that finds no room, messages that may be dropped make room first: those of `Conflate` topics are
+/// conflated, then those of `DropOldest` and `Conflate` topics go, oldest first, until
+/// [`queue_bytes_low`](super::Limits::queue_bytes_low) is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SlowConsumer {
+    /// The oldest waiting messages go, down to the lower mark. For feeds where the present matters most.
+    #[default]
+    DropOldest,
+    /// New messages are not taken until the queue has sunk to the lower mark. For logs that are read from the start.
+    DropNewest,
+    /// Of the waiting messages with the same topic and key only the latest stays, **in the place of the first**: so every key gets its turn
+    /// even when all of them change faster than the subscriber reads, while a value that moved to the end with each change could wait for
+    /// ever. The price is that keys may overtake one another, for which reason such a topic has no history. A subscriber that keeps up
+    /// gets every message.
+    Conflate,
+    /// The subscriber is closed with this code, and what waits for it is given up. For feeds that must not have holes.
+    Close(u16),
+    /// New messages are not queued; they come from the topic's history once the queue has sunk to the lower mark. Needs one. What the
+    /// history no longer has is a [`Gap`](super::Gap); what the shard's ceiling refuses is always told.
+    Resync,
+}
+
+/// How much of a topic's past is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryLimits {
+    /// Most messages.
+    pub messages_max: usize,
+    /// Most bytes, with [`LOG_OVERHEAD_BYTES`](super::LOG_OVERHEAD_BYTES) for each message.
+    pub bytes_max: usize,
+    /// How old a message gets.
+    pub age_max: Duration,
+}
+
+impl Default for HistoryLimits {
+    /// A hundred messages, 256 KiB, five minutes: enough for a page to be loaded again or a train to leave a tunnel.
+    fn default() -> Self {
+        Self {
+            messages_max: 100,
+            bytes_max: 256 * 1024,
+            age_max: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What holds for a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TopicOptions {
+    /// What becomes of its messages when a subscriber does not keep up.
+    pub slow_consumer: SlowConsumer,
+    /// Whether a subscriber is told, at the place where it happened, how many messages it missed.
+    pub tells_missed: bool,
+    /// How much of its past is kept, so that a subscriber can resume; `None` keeps none and numbers nothing.
+    pub history: Option<HistoryLimits>,
+    /// Whether its subscribers are counted across shards.
+    pub counts_subscribers: bool,
+}
+
+/// Rules in the order they are tried, and options for topics none of them fits.
+#[derive(Debug, Clone, Default)]
+pub struct TopicRules {
+    rules: Vec<(Pattern, TopicOptions)>,
+    otherwise: TopicOptions,
+}
+
+impl TopicRules {
+    /// Makes rules that say the same of every topic.
+    ///
+    /// # Errors
+    ///
+    /// The options contradict each other.
+    pub fn new(otherwise: TopicOptions) -> Result<Self, InvalidRule> {
+        check(&otherwise)?;
+        Ok(Self {
+            rules: Vec::new(),
+            otherwise,
+        })
+    }
+
+    /// Adds a rule, which is tried after those there are.
+    ///
+    /// # Errors
+    ///
+    /// The options contradict each other, or there are [`RULES_MAX`] rules.
+    pub fn with(mut self, pattern: Pattern, options: TopicOptions) -> Result<Self, InvalidRule> {
+        check(&options)?;
+        if self.rules.len() >= RULES_MAX {
+            return Err(InvalidRule::TooMany);
+        }
+        self.rules.push((pattern, options));
+        Ok(self)
+    }
+
+    /// What holds for a topic.
+    #[must_use]
+    pub fn of(&self, topic: &Topic) -> &TopicOptions {
+        let found = self.rules.iter().find(|(pattern, _)| pattern.matches(topic));
+        found.map_or(&self.otherwise, |(_, options)| options)
+    }
+}
+
+fn check(options: &TopicOptions) -> Result<(), InvalidRule> {
+    match (options.slow_consumer, &options.history) {
+        (SlowConsumer::Resync, None) => Err(InvalidRule::ResyncWithoutHistory),
+        (SlowConsumer::Conflate, Some(_)) => Err(InvalidRule::ConflateWithHistory),
+        _ => Ok(()),
+    }
+}
+
+/// Why a rule was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidRule {
+    /// There would be more than [`RULES_MAX`].
+    TooMany,
+    /// There is nothing to resync from.
+    ResyncWithoutHistory,
+    /// Keys overtake one another when conflated, so no position would say what a subscriber has.
+    ConflateWithHistory,
+}
+
+impl fmt::Display for InvalidRule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany => write!(formatter, "there are at most {RULES_MAX} rules for topics"),
+            Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
+            Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
+        }
+    }
+}
+
+impl core::error::Error for InvalidRule {}

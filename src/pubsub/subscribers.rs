@@ -1,0 +1,218 @@
+//! The subscribers of one shard: what waits for each, what waits for all, and whose turn it is to be sent something.
+//!
+//! A subscriber with something new is announced once, however much comes for it before the announcement is taken; then whoever took it
+//! drains it, so that a turn's messages leave in one vectored send. A subscriber that something is left for is not announced again.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use super::item::Item;
+use super::limits::Limits;
+use super::outbox::{Outbox, Room, Taken};
+use super::position::Position;
+use super::receipt::Receipt;
+use super::topic::Topic;
+
+/// A subscriber of one shard, for as long as it is joined: eight bytes that no later subscriber shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriberId {
+    pub(super) index: u32,
+    /// Tells it from those that had the index before. Unique until four thousand million have joined.
+    serial: u32,
+}
+
+/// The subscribers of one shard and their outboxes.
+#[derive(Debug)]
+pub(super) struct Subscribers {
+    table: Slab<Subscriber>,
+    limits: Limits,
+    /// What waits in all outboxes, weighed.
+    bytes: usize,
+    announced: VecDeque<SubscriberId>,
+    serial: u32,
+    /// The number of the publication being delivered.
+    publication: u64,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    outbox: Outbox,
+    /// The last publication it was given.
+    publication: u64,
+    serial: u32,
+    is_announced: bool,
+}
+
+impl Subscribers {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            table: Slab::new(),
+            limits,
+            bytes: 0,
+            announced: VecDeque::new(),
+            serial: 0,
+            publication: 0,
+        }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn join(&mut self) -> Option<SubscriberId> {
+        let entry = self.table.vacant_entry();
+        let index = u32::try_from(entry.key())
+            .ok()
+            .filter(|index| *index < self.limits.subscribers_max)?;
+        self.serial = self.serial.wrapping_add(1);
+        entry.insert(Subscriber {
+            outbox: Outbox::Empty,
+            publication: 0,
+            serial: self.serial,
+            is_announced: false,
+        });
+        Some(SubscriberId {
+            index,
+            serial: self.serial,
+        })
+    }
+
+    pub(super) fn contains(&self, id: SubscriberId) -> bool {
+        self.table
+            .get(id.index as usize)
+            .is_some_and(|found| found.serial == id.serial)
+    }
+
+    fn find(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
+        self.table
+            .get_mut(id.index as usize)
+            .filter(|found| found.serial == id.serial)
+    }
+
+    /// Removes a subscriber; says how many messages were waiting for it, or `None` if it is not there.
+    pub(super) fn leave(&mut self, id: SubscriberId) -> Option<usize> {
+        let outbox = std::mem::take(&mut self.find(id)?.outbox);
+        self.bytes -= outbox.bytes();
+        self.table.remove(id.index as usize);
+        if self.table.is_empty() {
+            self.table = Slab::new();
+        }
+        Some(outbox.messages())
+    }
+
+    /// Begins a publication: each subscriber is given it once.
+    pub(super) fn begin_publication(&mut self) {
+        self.publication += 1;
+    }
+
+    /// Gives a subscriber the publication that has begun, unless it has been given it.
+    #[inline]
+    pub(super) fn deliver(&mut self, index: u32, item: &Rc<Item>, receipt: &mut Receipt) {
+        let room = self.room();
+        let Some(subscriber) = self.table.get_mut(index as usize) else {
+            return;
+        };
+        if subscriber.publication == self.publication {
+            return;
+        }
+        subscriber.publication = self.publication;
+        receipt.matched += 1;
+        let before = subscriber.outbox.bytes();
+        let closed_before = receipt.closed;
+        let was_waiting = subscriber.outbox.has_next();
+        subscriber.outbox.push(item, room, receipt);
+        self.bytes = self.bytes + subscriber.outbox.bytes() - before;
+        let has_news = !was_waiting && subscriber.outbox.has_next() || receipt.closed != closed_before;
+        if has_news && !subscriber.is_announced {
+            subscriber.is_announced = true;
+            self.announced.push_back(SubscriberId {
+                index,
+                serial: subscriber.serial,
+            });
+        }
+    }
+
+    /// What an outbox may hold now: less when the shard as a whole is near its ceiling.
+    fn room(&self) -> Room {
+        let is_pressed = self.bytes > self.limits.shard_bytes_max / 4 * 3;
+        let low = self.limits.queue_bytes_low.min(self.limits.queue_bytes_high);
+        Room {
+            high: if is_pressed { low } else { self.limits.queue_bytes_high },
+            low,
+            left: self.limits.shard_bytes_max.saturating_sub(self.bytes),
+        }
+    }
+
+    /// Changes a subscriber's outbox and announces it if there is something new in it.
+    fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox) -> T) -> Option<T> {
+        let subscriber = self.find(id)?;
+        let was_waiting = subscriber.outbox.has_next();
+        let before = subscriber.outbox.bytes();
+        let changed = change(&mut subscriber.outbox);
+        let after = subscriber.outbox.bytes();
+        let is_news = !was_waiting && subscriber.outbox.has_next() && !subscriber.is_announced;
+        subscriber.is_announced |= is_news;
+        self.bytes = self.bytes + after - before;
+        if is_news {
+            self.announced.push_back(id);
+        }
+        Some(changed)
+    }
+
+    pub(super) fn push_control(&mut self, id: SubscriberId, message: Bytes) -> bool {
+        let bytes_max = self.limits.control_bytes_max;
+        self.change(id, |outbox| outbox.push_control(message, bytes_max)) == Some(true)
+    }
+
+    pub(super) fn resync(&mut self, id: SubscriberId, topic: Topic, after: Position) -> bool {
+        self.change(id, |outbox| outbox.resync(topic, after)) == Some(true)
+    }
+
+    pub(super) fn end_resync(&mut self, id: SubscriberId, topic: &Topic) -> bool {
+        self.change(id, |outbox| outbox.end_resync(topic)) == Some(true)
+    }
+
+    pub(super) fn end_all_resyncs(&mut self, id: SubscriberId) {
+        self.change(id, Outbox::end_all_resyncs);
+    }
+
+    pub(super) fn next_announced(&mut self) -> Option<SubscriberId> {
+        while let Some(id) = self.announced.pop_front() {
+            if let Some(subscriber) = self.find(id) {
+                subscriber.is_announced = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    pub(super) fn take(&mut self, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
+        let low = self.room().low;
+        let Some(subscriber) = self.find(id) else {
+            return Taken::default();
+        };
+        let before = subscriber.outbox.bytes();
+        let taken = subscriber.outbox.take(messages, bytes_max, low);
+        self.bytes = self.bytes + self.waiting_bytes(id) - before;
+        taken
+    }
+
+    pub(super) fn waiting_bytes(&self, id: SubscriberId) -> usize {
+        let found = self
+            .table
+            .get(id.index as usize)
+            .filter(|found| found.serial == id.serial);
+        found.map_or(0, |subscriber| subscriber.outbox.bytes())
+    }
+}

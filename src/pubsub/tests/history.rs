@@ -1,0 +1,225 @@
+//! Histories: what is kept, and what who was away is given or told.
+
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::super::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, LogLimits, Logs, Position, Resumed, TooManyLogs};
+use super::{HistoryLimits, Publication, TopicOptions, TopicRules, message, topic};
+
+/// Some moment to count from.
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
+pub(super) fn moment() -> Instant {
+    Instant::now()
+}
+
+fn rules(history: HistoryLimits) -> TopicRules {
+    TopicRules::new(TopicOptions {
+        history: Some(history),
+        ..TopicOptions::default()
+    })
+    .unwrap()
+}
+
+fn position(epoch: u64, sequence: u64) -> Position {
+    Position { epoch, sequence }
+}
+
+/// What kept messages are: number, time and size.
+struct Model {
+    limits: HistoryLimits,
+    all: Vec<(u64, Instant, usize)>,
+    /// The oldest that is kept; what was forgotten once stays so.
+    oldest: usize,
+}
+
+impl Model {
+    fn forget(&mut self, now: Instant) {
+        let is_kept = |kept: &[(u64, Instant, usize)]| {
+            let bytes: usize = kept.iter().map(|(_, _, size)| size + LOG_OVERHEAD_BYTES).sum();
+            let is_young = kept
+                .iter()
+                .all(|(_, at, _)| now.duration_since(*at) < self.limits.age_max);
+            kept.len() <= self.limits.messages_max && bytes <= self.limits.bytes_max && is_young
+        };
+        while !is_kept(&self.all[self.oldest..]) {
+            self.oldest += 1;
+        }
+    }
+
+    /// The numbers behind a position as far as they fit, and whether those are all; or how many are gone.
+    fn resume(&self, after: u64, bytes_max: usize) -> Result<(Vec<u64>, bool), GapReason> {
+        let last = self.all.len() as u64;
+        if after > last {
+            return Err(GapReason::NotYet);
+        }
+        if after < self.oldest as u64 {
+            return Err(GapReason::Expired {
+                messages: self.oldest as u64 - after,
+            });
+        }
+        let mut given: Vec<u64> = Vec::new();
+        let mut bytes = 0;
+        for (number, _, size) in self.all.iter().filter(|(number, _, _)| *number > after) {
+            bytes += size;
+            if bytes > bytes_max && !given.is_empty() {
+                return Ok((given, false));
+            }
+            given.push(*number);
+        }
+        Ok((given, true))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(usize),
+    Wait(u64),
+    Resume(u64, usize),
+}
+
+proptest! {
+    #[test]
+    fn a_log_agrees_with_its_model(
+        steps in vec(prop_oneof![
+            4 => (0..300_usize).prop_map(Step::Append),
+            2 => (0..4_u64).prop_map(Step::Wait),
+            4 => (0..60_u64, 0..2000_usize).prop_map(|(after, bytes)| Step::Resume(after, bytes)),
+        ], 1..150),
+    ) {
+        let limits = HistoryLimits { messages_max: 12, bytes_max: 2500, age_max: Duration::from_secs(10) };
+        let mut now = moment();
+        let mut log = Log::new(topic("t"), 3, limits);
+        let mut model = Model { limits, all: Vec::new(), oldest: 0 };
+        for step in steps {
+            match step {
+                Step::Append(size) => {
+                    let number = model.all.len() as u64 + 1;
+                    model.all.push((number, now, size));
+                    let given = log.append(vec![b'x'; size].into(), None, now);
+                    prop_assert_eq!(given, position(3, number));
+                    model.forget(now);
+                }
+                Step::Wait(seconds) => now += Duration::from_secs(seconds),
+                Step::Resume(after, bytes_max) => {
+                    model.forget(now);
+                    let expected = model.resume(after, bytes_max);
+                    match log.resume(position(3, after), bytes_max, now) {
+                        Resumed::Messages { publications, is_end } => {
+                            let numbers = publications.iter().map(|given| given.position.unwrap().sequence).collect();
+                            prop_assert_eq!(Ok((numbers, is_end)), expected);
+                            let sizes = publications.iter().map(|given| given.message.len());
+                            let skipped = usize::try_from(after).unwrap();
+                            prop_assert!(sizes.eq(model.all[skipped..].iter().take(publications.len()).map(|(_, _, size)| *size)));
+                        }
+                        Resumed::Gap(gap) => {
+                            prop_assert_eq!(Err(gap.reason), expected);
+                            prop_assert_eq!(gap.last, log.last());
+                        }
+                    }
+                    prop_assert_eq!(log.messages(), model.all.len() - model.oldest);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_position_of_another_count_is_a_gap() {
+    let mut log = Log::new(topic("t"), 5, HistoryLimits::default());
+    log.append("1".into(), None, moment());
+    for epoch in [4, 6] {
+        let gap = Gap {
+            reason: GapReason::OtherEpoch,
+            last: position(5, 1),
+        };
+        assert_eq!(log.resume(position(epoch, 1), 100, moment()), Resumed::Gap(gap));
+    }
+}
+
+#[test]
+fn a_history_gives_messages_back_as_they_were_published() {
+    let now = moment();
+    let mut logs = Logs::new(LogLimits::default(), 1);
+    let mut publication = message("t", "1").with_key("k");
+    logs.append(&mut publication, &rules(HistoryLimits::default()), now)
+        .unwrap();
+    assert_eq!(publication.position, Some(position(1, 1)));
+    let resumed = logs.resume(&topic("t"), position(1, 0), 100, now);
+    let expected = Resumed::Messages {
+        publications: vec![publication],
+        is_end: true,
+    };
+    assert_eq!(resumed, expected);
+}
+
+#[test]
+fn topics_without_a_history_have_no_positions() {
+    let mut logs = Logs::new(LogLimits::default(), 1);
+    let mut publication = message("t", "1");
+    logs.append(&mut publication, &TopicRules::default(), moment()).unwrap();
+    assert_eq!(
+        (publication.position, logs.topics(), logs.last(&topic("t"))),
+        (None, 0, None)
+    );
+}
+
+#[test]
+fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
+    let mut now = moment();
+    let mut logs = Logs::new(LogLimits::default(), 10);
+    let rules = rules(HistoryLimits::default());
+    let append = |logs: &mut Logs, name: &str, now| -> Position {
+        let mut publication: Publication = message(name, "x");
+        logs.append(&mut publication, &rules, now).unwrap();
+        publication.position.unwrap()
+    };
+    assert_eq!(append(&mut logs, "a", now), position(10, 1));
+    assert_eq!(append(&mut logs, "b", now), position(11, 1));
+    now += Duration::from_secs(3599);
+    assert_eq!(append(&mut logs, "a", now), position(10, 2));
+    now += Duration::from_secs(1);
+    logs.expire(now);
+    assert_eq!((logs.topics(), logs.last(&topic("b"))), (1, None));
+    assert_eq!(append(&mut logs, "b", now), position(12, 1));
+    let Resumed::Gap(gap) = logs.resume(&topic("b"), position(11, 1), 100, now) else {
+        panic!("the old count is gone");
+    };
+    assert_eq!(gap.reason, GapReason::OtherEpoch);
+    now += Duration::from_secs(7200);
+    logs.expire(now);
+    assert_eq!((logs.topics(), logs.bytes()), (0, 0));
+}
+
+#[test]
+fn all_histories_together_are_bounded() {
+    let now = moment();
+    let limits = LogLimits {
+        topics_max: 2,
+        bytes_max: 3 * (LOG_OVERHEAD_BYTES + 1),
+        ..LogLimits::default()
+    };
+    let mut logs = Logs::new(limits, 1);
+    let rules = rules(HistoryLimits::default());
+    for name in ["a", "b", "a", "a"] {
+        logs.append(&mut message(name, "x"), &rules, now).unwrap();
+    }
+    assert_eq!(logs.append(&mut message("c", "x"), &rules, now), Err(TooManyLogs));
+    assert_eq!(
+        logs.bytes(),
+        LOG_OVERHEAD_BYTES + 1,
+        "the topic that found no room forgot what it had"
+    );
+    let Resumed::Gap(gap) = logs.resume(&topic("a"), position(1, 2), 100, now) else {
+        panic!("it is gone");
+    };
+    assert_eq!(
+        (gap.reason, gap.last),
+        (GapReason::Expired { messages: 1 }, position(1, 3))
+    );
+    assert!(matches!(
+        logs.resume(&topic("b"), position(2, 0), 100, now),
+        Resumed::Messages { .. }
+    ));
+}

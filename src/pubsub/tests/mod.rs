@@ -1,0 +1,76 @@
+//! Tests of the table as a whole: [`side_by_side`] holds it to a model that is too simple to be wrong, which the fuzz target uses too.
+
+mod deliveries;
+mod history;
+mod names;
+mod policies;
+mod side_by_side;
+mod slow;
+mod table;
+
+use bytes::Bytes;
+
+use super as api;
+use super::{
+    HistoryLimits, Limits, Next, Pattern, Publication, SlowConsumer, SubscriberId, Topic, TopicOptions, TopicRules,
+    Topics,
+};
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+fn pattern(text: &str) -> Pattern {
+    Pattern::new(text).unwrap()
+}
+
+fn message(name: &str, content: impl Into<Bytes>) -> Publication {
+    Publication::new(topic(name), content.into())
+}
+
+/// A table whose topics all have these options.
+fn table(limits: Limits, options: TopicOptions) -> Topics {
+    Topics::new(limits, TopicRules::new(options).unwrap())
+}
+
+/// A subscriber to these patterns.
+fn subscriber(topics: &mut Topics, patterns: &[&str]) -> SubscriberId {
+    let id = topics.join().unwrap();
+    for text in patterns {
+        topics.subscribe(id, &pattern(text)).unwrap();
+    }
+    id
+}
+
+/// All that waits for a subscriber as text, a gap as `-count`, in order.
+fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
+    let mut seen = Vec::new();
+    loop {
+        let mut messages = Vec::new();
+        let taken = topics.take(id, &mut messages, usize::MAX);
+        seen.extend(
+            messages
+                .iter()
+                .map(|message| String::from_utf8(message.to_vec()).unwrap()),
+        );
+        match taken.next {
+            Next::Nothing => return seen,
+            Next::More => {}
+            Next::Missed(missed) => seen.push(format!("-{}", missed.count)),
+            Next::Resync(resync) => seen.push(format!("resync {}", resync.after)),
+            Next::Close(code) => {
+                seen.push(format!("close {code}"));
+                return seen;
+            }
+        }
+    }
+}
+
+fn options(slow_consumer: SlowConsumer) -> TopicOptions {
+    TopicOptions {
+        slow_consumer,
+        tells_missed: true,
+        history: (slow_consumer == SlowConsumer::Resync).then(HistoryLimits::default),
+        counts_subscribers: false,
+    }
+}

@@ -1,0 +1,204 @@
+//! The table and a model of it that does everything the slow way, given the same commands and compared after each.
+//!
+//! A command is a line: a verb, the number of a subscriber in one digit, and a name. `+` subscribes, `-` unsubscribes, `0` unsubscribes from
+//! everything, `x` leaves, `!` publishes, `<` takes, `.` ends the turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::api::{Limits, Next, Pattern, Publication, SubscribeError, SubscriberId, Topic, TopicRules, Topics};
+
+const SUBSCRIPTIONS_MAX: usize = 6;
+const TOPICS_MAX: usize = 10;
+
+/// Both, and which subscriber of one is which of the other.
+pub(crate) struct SideBySide {
+    topics: Topics,
+    model: BTreeMap<u8, Modelled>,
+    published: u64,
+}
+
+struct Modelled {
+    id: SubscriberId,
+    patterns: BTreeSet<String>,
+    waiting: Vec<String>,
+}
+
+impl SideBySide {
+    pub(crate) fn new() -> Self {
+        let limits = Limits {
+            subscriptions_max: SUBSCRIPTIONS_MAX,
+            topics_max: TOPICS_MAX,
+            ..Limits::default()
+        };
+        Self {
+            topics: Topics::new(limits, TopicRules::default()),
+            model: BTreeMap::new(),
+            published: 0,
+        }
+    }
+
+    /// Does what a line says; one that says nothing is skipped.
+    pub(crate) fn command(&mut self, line: &str) {
+        let mut parts = line.chars();
+        let (Some(verb), Some(who)) = (parts.next(), parts.next()) else {
+            return;
+        };
+        let name = parts.as_str().trim_start_matches(' ');
+        let who = if who.is_ascii_digit() { who as u8 } else { b'0' };
+        match verb {
+            '+' => self.subscribe(who, name),
+            '-' => self.unsubscribe(who, name),
+            '0' => self.unsubscribe_all(who),
+            'x' => self.leave(who),
+            '!' => self.publish(name),
+            '<' => self.take(who),
+            '.' => self.end_turn(),
+            _ => {}
+        }
+        self.compare();
+    }
+
+    /// Has everybody leave, and checks that nothing is left.
+    pub(crate) fn finish(mut self) {
+        for who in b'0'..=b'9' {
+            self.leave(who);
+            self.compare();
+        }
+        let statistics = self.topics.statistics();
+        assert_eq!(
+            (statistics.subscribers, statistics.topics, statistics.waiting_bytes),
+            (0, 0, 0)
+        );
+        let sent = statistics.taken + statistics.given_up;
+        assert_eq!(statistics.deliveries.queued, sent, "{statistics:?}");
+        assert_eq!(self.topics.next_announced(), None);
+    }
+
+    fn subscribe(&mut self, who: u8, text: &str) {
+        let Ok(pattern) = Pattern::new(text) else {
+            return;
+        };
+        let all = self.all_patterns();
+        let topics = &mut self.topics;
+        let modelled = self.model.entry(who).or_insert_with(|| Modelled {
+            id: topics.join().expect("there is room for ten"),
+            patterns: BTreeSet::new(),
+            waiting: Vec::new(),
+        });
+        let expected = if modelled.patterns.contains(text) {
+            Ok(false)
+        } else if modelled.patterns.len() == SUBSCRIPTIONS_MAX {
+            Err(SubscribeError::TooManySubscriptions)
+        } else if !all.contains(text) && all.len() == TOPICS_MAX {
+            Err(SubscribeError::TooManyTopics)
+        } else {
+            modelled.patterns.insert(text.to_owned());
+            Ok(true)
+        };
+        assert_eq!(self.topics.subscribe(modelled.id, &pattern), expected, "{text}");
+    }
+
+    fn unsubscribe(&mut self, who: u8, text: &str) {
+        let (Ok(pattern), Some(modelled)) = (Pattern::new(text), self.model.get_mut(&who)) else {
+            return;
+        };
+        let was_there = modelled.patterns.remove(text);
+        assert_eq!(self.topics.unsubscribe(modelled.id, &pattern), was_there, "{text}");
+    }
+
+    fn unsubscribe_all(&mut self, who: u8) {
+        if let Some(modelled) = self.model.get_mut(&who) {
+            modelled.patterns.clear();
+            self.topics.unsubscribe_all(modelled.id);
+        }
+    }
+
+    fn leave(&mut self, who: u8) {
+        if let Some(modelled) = self.model.remove(&who) {
+            self.topics.leave(modelled.id);
+            let late = self
+                .topics
+                .subscribe(modelled.id, &Pattern::new("late").expect("it is a topic"));
+            assert_eq!(late, Err(SubscribeError::Left));
+        }
+    }
+
+    fn publish(&mut self, name: &str) {
+        let Ok(topic) = Topic::new(name) else {
+            return;
+        };
+        self.published += 1;
+        let content = self.published.to_string();
+        let receipt = self.topics.publish(&Publication::new(topic, content.clone()));
+        let mut count = 0;
+        for modelled in self.model.values_mut() {
+            if modelled.patterns.iter().any(|pattern| fits(pattern, name)) {
+                count += 1;
+                modelled.waiting.push(content.clone());
+            }
+        }
+        assert_eq!(
+            (receipt.matched, receipt.queued, receipt.missed()),
+            (count, count, 0),
+            "{name}"
+        );
+    }
+
+    fn take(&mut self, who: u8) {
+        if let Some(modelled) = self.model.get_mut(&who) {
+            let mut messages = Vec::new();
+            let taken = self.topics.take(modelled.id, &mut messages, usize::MAX);
+            assert_eq!(messages, modelled.waiting);
+            assert_eq!(taken.next, Next::Nothing);
+            modelled.waiting.clear();
+        }
+    }
+
+    /// Takes from all that are announced, who must be those that something waits for, and each once.
+    fn end_turn(&mut self) {
+        let mut announced = BTreeSet::new();
+        while let Some(id) = self.topics.next_announced() {
+            let who = self
+                .model
+                .iter()
+                .find(|(_, modelled)| modelled.id == id)
+                .map(|(who, _)| *who);
+            let who = who.expect("only who is there is announced");
+            assert!(announced.insert(who), "{who} is announced twice");
+            self.take(who);
+        }
+        assert!(self.model.values().all(|modelled| modelled.waiting.is_empty()));
+    }
+
+    fn all_patterns(&self) -> BTreeSet<String> {
+        self.model
+            .values()
+            .flat_map(|modelled| modelled.patterns.iter().cloned())
+            .collect()
+    }
+
+    fn compare(&self) {
+        let all = self.all_patterns();
+        assert_eq!(self.topics.statistics().topics, all.len());
+        assert_eq!(self.topics.statistics().subscribers, self.model.len());
+        for text in &all {
+            let count = self
+                .model
+                .values()
+                .filter(|modelled| modelled.patterns.contains(text))
+                .count();
+            let pattern = Pattern::new(text).expect("it was subscribed to");
+            assert_eq!(self.topics.subscriber_count(&pattern), count, "{text}");
+        }
+    }
+}
+
+/// Whether a pattern fits a topic, told by trying to write the topic as the pattern says.
+fn fits(pattern: &str, topic: &str) -> bool {
+    match (pattern.split_once('/'), topic.split_once('/')) {
+        (None, None) => pattern == topic || pattern == "*" || pattern == "**",
+        (None, Some(_)) => pattern == "**",
+        (Some(_), None) => false,
+        (Some((first, pattern)), Some((name, topic))) => (first == "*" || first == name) && fits(pattern, topic),
+    }
+}

@@ -1,0 +1,290 @@
+//! The table of one shard: who subscribes to what, what waits for whom, and publishing into it.
+//!
+//! It belongs to its shard alone. A publication from another shard is published into it like one of its own; what is taken from it is
+//! already encoded. It knows subscribers by an id it gives out, and neither sockets nor the time.
+
+use std::fmt;
+use std::hash::RandomState;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::counts::{Changes, CountChange};
+use super::item::Item;
+use super::limits::Limits;
+use super::log::Resumed;
+use super::outbox::Taken;
+use super::position::Position;
+use super::publication::Publication;
+use super::receipt::Receipt;
+use super::rules::TopicRules;
+use super::subscribers::{SubscriberId, Subscribers};
+use super::subscriptions::Subscriptions;
+use super::topic::{Pattern, Topic};
+
+/// The subscribers and subscriptions of one shard.
+#[derive(Debug)]
+pub struct Topics {
+    rules: TopicRules,
+    subscribers: Subscribers,
+    subscriptions: Subscriptions,
+    count_changes: Changes,
+    statistics: Statistics,
+    /// The slots a publication matches: kept for its memory.
+    matched: Vec<u32>,
+    key_hashes: RandomState,
+}
+
+impl Topics {
+    /// Makes an empty table.
+    #[must_use]
+    pub fn new(limits: Limits, rules: TopicRules) -> Self {
+        Self {
+            rules,
+            subscribers: Subscribers::new(limits),
+            subscriptions: Subscriptions::default(),
+            count_changes: Changes::default(),
+            statistics: Statistics::default(),
+            matched: Vec::new(),
+            key_hashes: RandomState::new(),
+        }
+    }
+
+    /// Adds a subscriber, subscribed to nothing.
+    ///
+    /// # Errors
+    ///
+    /// There are [`subscribers_max`](Limits::subscribers_max).
+    pub fn join(&mut self) -> Result<SubscriberId, SubscribeError> {
+        self.subscribers.join().ok_or(SubscribeError::TooManySubscribers)
+    }
+
+    /// Removes a subscriber with its subscriptions and all that waits for it, in time proportional to the number of its subscriptions.
+    pub fn leave(&mut self, subscriber: SubscriberId) {
+        self.unsubscribe_all(subscriber);
+        if let Some(messages) = self.subscribers.leave(subscriber) {
+            self.statistics.given_up += messages as u64;
+        }
+    }
+
+    /// Subscribes; says whether the subscriber was not subscribed to this pattern before.
+    ///
+    /// # Errors
+    ///
+    /// The subscriber has left, it has [`subscriptions_max`](Limits::subscriptions_max) subscriptions, or the shard has
+    /// [`topics_max`](Limits::topics_max) topics. Nothing has changed then.
+    pub fn subscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError> {
+        if !self.subscribers.contains(subscriber) {
+            return Err(SubscribeError::Left);
+        }
+        if self.subscriptions.is_subscribed(subscriber.index, pattern) {
+            return Ok(false);
+        }
+        let limits = self.subscribers.limits();
+        if self.subscriptions.subscribed(subscriber.index) >= limits.subscriptions_max {
+            return Err(SubscribeError::TooManySubscriptions);
+        }
+        if self.subscriptions.is_new(pattern) && self.subscriptions.patterns() >= limits.topics_max {
+            return Err(SubscribeError::TooManyTopics);
+        }
+        self.subscriptions.add(subscriber.index, pattern);
+        self.count(pattern, 1);
+        Ok(true)
+    }
+
+    /// Has a subscriber's messages of a topic come from its history, from behind a position on, and live from there: what a client that
+    /// resumes asks for. Subscribe first; the position is asked for by [`take`](Self::take). Says whether it will be: not if the
+    /// subscriber has left, is being closed, or catches up on too many topics already.
+    pub fn resume(&mut self, subscriber: SubscriberId, topic: Topic, after: Position) -> bool {
+        self.subscribers.resync(subscriber, topic, after)
+    }
+
+    /// Unsubscribes; says whether the subscriber was subscribed. Messages that wait for it still come.
+    pub fn unsubscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> bool {
+        let was_there = self.subscribers.contains(subscriber) && self.subscriptions.remove(subscriber.index, pattern);
+        if was_there {
+            self.count(pattern, -1);
+            if let Pattern::Topic(topic) = pattern {
+                self.subscribers.end_resync(subscriber, topic);
+            }
+        }
+        was_there
+    }
+
+    /// Ends all of a subscriber's subscriptions, in time proportional to their number.
+    pub fn unsubscribe_all(&mut self, subscriber: SubscriberId) {
+        if self.subscribers.contains(subscriber) {
+            while let Some(pattern) = self.subscriptions.remove_last(subscriber.index) {
+                self.count(&pattern, -1);
+            }
+            self.subscribers.end_all_resyncs(subscriber);
+        }
+    }
+
+    fn count(&mut self, pattern: &Pattern, change: i64) {
+        if let Pattern::Topic(topic) = pattern
+            && self.rules.of(topic).counts_subscribers
+        {
+            self.count_changes.add(topic, change);
+        }
+    }
+
+    /// Queues a message for every subscriber of its topic on this shard, once for each; those for whom it is the first are announced by
+    /// [`next_announced`](Self::next_announced). Never waits: who does not keep up is dealt with as the topic's
+    /// [`SlowConsumer`](super::SlowConsumer) says, and the receipt says how often.
+    ///
+    /// Costs a look-up and a walk among the wildcards, and then some ten nanoseconds for each subscriber (`benches/topics.rs`); nothing
+    /// is allocated for a subscriber that has nothing waiting.
+    pub fn publish(&mut self, publication: &Publication) -> Receipt {
+        self.statistics.published += 1;
+        let mut receipt = Receipt::default();
+        self.matched.clear();
+        self.subscriptions.matches(&publication.topic, &mut self.matched);
+        if self.matched.is_empty() {
+            return receipt;
+        }
+        let item = Item::new(publication.clone(), self.rules.of(&publication.topic), &self.key_hashes);
+        self.subscribers.begin_publication();
+        for slot in &self.matched {
+            for member in self.subscriptions.members(*slot) {
+                self.subscribers.deliver(member.subscriber, &item, &mut receipt);
+            }
+        }
+        self.statistics.deliveries += receipt;
+        receipt
+    }
+
+    /// Gives one subscriber what a topic's history had to say to a [`Resync`](super::Resync), and live messages from there on. Call it
+    /// between the publications that came before the answer and those that came after, as a queue from the topic's home keeps them.
+    ///
+    /// After an answer that is not the end of the history the rest is asked for when this has been taken. After a gap only live messages
+    /// come; telling the subscriber is up to the caller. An answer nobody waits for any more is dropped.
+    pub fn replay(&mut self, subscriber: SubscriberId, topic: &Topic, resumed: &Resumed) -> Receipt {
+        let mut receipt = Receipt::default();
+        if !self.subscribers.end_resync(subscriber, topic) {
+            return receipt;
+        }
+        let Resumed::Messages { publications, is_end } = resumed else {
+            return receipt;
+        };
+        let options = *self.rules.of(topic);
+        for publication in publications {
+            let item: Rc<Item> = Item::new(publication.clone(), &options, &self.key_hashes);
+            self.subscribers.begin_publication();
+            self.subscribers.deliver(subscriber.index, &item, &mut receipt);
+        }
+        let last = publications.last().and_then(|publication| publication.position);
+        if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
+            self.subscribers.resync(subscriber, topic.clone(), last);
+        }
+        self.statistics.deliveries += receipt;
+        receipt
+    }
+
+    /// Queues a control message, such as a pong, ahead of all messages and on a reserve of its own; says whether there was room in it.
+    pub fn send_control(&mut self, subscriber: SubscriberId, message: Bytes) -> bool {
+        self.subscribers.push_control(subscriber, message)
+    }
+
+    /// The next subscriber that something new waits for, each once however much came: ask at the end of a turn until there is none. It is
+    /// not announced again before all was taken, save that its topic's policy closes it.
+    pub fn next_announced(&mut self) -> Option<SubscriberId> {
+        self.subscribers.next_announced()
+    }
+
+    /// Adds what waits for a subscriber to `messages`, in order: control messages, then publications of at most `bytes_max` bytes (one at
+    /// least, and only until `messages` has [`TAKE_MESSAGES_MAX`](super::TAKE_MESSAGES_MAX)), to be sent at once. Says what comes behind
+    /// them.
+    pub fn take(&mut self, subscriber: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
+        let taken = self.subscribers.take(subscriber, messages, bytes_max);
+        self.statistics.taken += taken.messages as u64;
+        taken
+    }
+
+    /// What waits for a subscriber, weighed; 0 for one that has left.
+    #[must_use]
+    pub fn waiting_bytes(&self, subscriber: SubscriberId) -> usize {
+        self.subscribers.waiting_bytes(subscriber)
+    }
+
+    /// How many on this shard are subscribed to exactly this pattern.
+    #[must_use]
+    pub fn subscriber_count(&self, pattern: &Pattern) -> usize {
+        self.subscriptions.count(pattern)
+    }
+
+    /// Takes how the numbers of subscribers have changed, for topics whose rules have them counted.
+    pub fn take_count_changes(&mut self) -> impl Iterator<Item = CountChange> + use<> {
+        self.count_changes.take()
+    }
+
+    /// What holds for topics.
+    #[must_use]
+    pub fn rules(&self) -> &TopicRules {
+        &self.rules
+    }
+
+    #[cfg(test)]
+    pub(super) fn spare(&self) -> usize {
+        self.subscriptions.spare()
+    }
+
+    /// What has become of everything so far, and what there is now.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            subscribers: self.subscribers.len(),
+            topics: self.subscriptions.patterns(),
+            waiting_bytes: self.subscribers.bytes(),
+            ..self.statistics
+        }
+    }
+}
+
+/// Numbers of one shard's table: the first four since it was made, the rest now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statistics {
+    /// Publications, also those nobody was subscribed to.
+    pub published: u64,
+    /// All receipts, of replays too.
+    pub deliveries: Receipt,
+    /// Publications handed out to subscribers.
+    pub taken: u64,
+    /// Publications that waited for subscribers when they left.
+    pub given_up: u64,
+    /// Subscribers.
+    pub subscribers: usize,
+    /// Topics and patterns somebody is subscribed to.
+    pub topics: usize,
+    /// What waits for all subscribers, weighed.
+    pub waiting_bytes: usize,
+}
+
+/// Why somebody could not subscribe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The shard has [`subscribers_max`](Limits::subscribers_max) subscribers.
+    TooManySubscribers,
+    /// The subscriber has [`subscriptions_max`](Limits::subscriptions_max) subscriptions.
+    TooManySubscriptions,
+    /// The shard has [`topics_max`](Limits::topics_max) topics.
+    TooManyTopics,
+    /// The subscriber has left.
+    Left,
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::TooManySubscribers => "the shard has as many subscribers as it may have",
+            Self::TooManySubscriptions => {
+                "the subscriber has as many subscriptions as it may have; a wildcard may serve"
+            }
+            Self::TooManyTopics => "the shard has as many topics as it may have",
+            Self::Left => "the subscriber has left",
+        })
+    }
+}
+
+impl core::error::Error for SubscribeError {}
