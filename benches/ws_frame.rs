@@ -7,7 +7,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use squall::websocket::{Connection, Deflaters, Encoding, Event, Limits, Message, Payload, encode};
+use squall::message::{RequestHead, ResponseHead, TargetForm};
+use squall::websocket::{
+    ClientHandshake, Connection, Deflate, DeflateConfig, Deflaters, Encoding, Event, Limits, Message, Payload,
+    ServerHandshake, encode,
+};
 
 const SIZES: [(&str, usize); 2] = [("64 B", 64), ("64 KiB", 64 * 1024)];
 
@@ -63,6 +67,81 @@ fn encode_once(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A feed's message of 1 KiB, compressed: for many, for one peer, and for one with the messages before it in view; and
+/// read again by that peer.
+fn deflate(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ws_deflate_1_KiB");
+    let text: String = (0..20)
+        .map(|number| format!(r#"{{"symbol":"SQL{number}","price":{}}},"#, number * 37 % 997))
+        .chain([" ".repeat(340)])
+        .collect();
+    let now = start();
+    for (name, takes_over) in [("without takeover", false), ("with takeover", true)] {
+        let mut deflaters = Deflaters::new(6, 1 << 20);
+        let limits = Rc::new(Limits::default());
+        let [server, client] = negotiate(takes_over, &deflaters);
+        let mut server = Connection::server(Rc::clone(&limits), server, now);
+        let mut client = Connection::client(limits, client, Box::new(|| [0; 4]), now);
+        let mut out = Vec::new();
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        group.bench_function(format!("send and receive {name}"), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let sent = server.send(black_box(text.as_str()), &mut deflaters, &mut out);
+                assert_eq!((sent, out.len() < text.len()), (Ok(()), true));
+                let event = client.receive(&mut out.as_slice(), &mut deflaters, now);
+                assert!(matches!(event, Ok(Event::Message(_))));
+            });
+        });
+        if let Ok(encoding) = server.share() {
+            group.bench_function(format!("encode {name}"), |bencher| {
+                bencher.iter(|| encode(Payload::Text(black_box(&text)), encoding, &mut deflaters));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// permessage-deflate as both ends have it after a handshake.
+fn negotiate(takes_over: bool, deflaters: &Deflaters) -> [Option<Deflate>; 2] {
+    let config = DeflateConfig {
+        server_context_takeover: takes_over,
+        client_context_takeover: takes_over,
+        ..DeflateConfig::default()
+    };
+    let client = ClientHandshake::new([7; 16]).deflate(config.clone());
+    let mut text = String::from("/a");
+    let mut places = Vec::new();
+    for (name, value) in client.fields().unwrap_or_default().iter() {
+        let start = text.len();
+        text.push_str(name.as_str());
+        text.push_str(value.to_str().unwrap_or_default());
+        places.push((
+            start..start + name.as_str().len(),
+            start + name.as_str().len()..text.len(),
+        ));
+    }
+    let mut head = RequestHead::new();
+    let mut builder = head.rewrite();
+    builder
+        .bytes(text.as_bytes())
+        .target(TargetForm::Origin, 0..1, "/")
+        .path(0..1, None)
+        .authority(1..2);
+    for (name, value) in places {
+        builder.field(name, value);
+    }
+    let mut response = ResponseHead::default();
+    let server = ServerHandshake::new(&head)
+        .ok()
+        .and_then(|handshake| handshake.respond(None, Some(&config), deflaters, &mut response).ok()?);
+    let client = client
+        .check(&response, deflaters)
+        .ok()
+        .and_then(|agreement| agreement.deflate);
+    [server, client]
+}
+
 /// A client's frame; the payload is `x`s once it is unmasked.
 fn masked_text(size: usize) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -90,6 +169,6 @@ fn start() -> Instant {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1));
-    targets = receive, send, encode_once
+    targets = receive, send, encode_once, deflate
 }
 criterion_main!(benches);

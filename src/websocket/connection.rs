@@ -73,7 +73,7 @@ pub(super) enum Receiving {
 /// What [`Connection::receive`] found in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing more can be said without more bytes. What is left of the input, at most 138 bytes, must be presented
+    /// Nothing more can be said without more bytes. What is left of the input, at most 130 bytes, must be presented
     /// again, in front of them.
     NeedData,
     /// A whole message.

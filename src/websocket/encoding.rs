@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::deflate::Deflaters;
-use super::frame::{HEADER_BYTES_MAX, Header};
+use super::frame::Header;
 use super::message::Payload;
 
 /// The base-2 logarithm of the size of an LZ77 window: 9 to 15 (RFC 7692 §7.1.2). The 8 that the RFC allows as well is
@@ -83,7 +83,8 @@ fn write(payload: Payload<'_>, is_compressed: bool, bytes: &[u8], frame: &mut Ve
         mask: None,
         payload_bytes: bytes.len() as u64,
     };
-    frame.reserve_exact(HEADER_BYTES_MAX + bytes.len());
+    // Exactly, so that sharing the frame allocates nothing more.
+    frame.reserve_exact(header.header_bytes() + bytes.len());
     header.write(frame);
     frame.extend_from_slice(bytes);
 }

@@ -12,9 +12,6 @@ use super::error::ProtocolError;
 /// Longest payload of a control frame in bytes (RFC 6455 §5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
-/// Longest header in bytes: two, eight of length, four of mask.
-pub(super) const HEADER_BYTES_MAX: usize = 14;
-
 /// A frame's meaning (RFC 6455 §11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {
@@ -61,7 +58,7 @@ impl Header {
         let Some((coded, payload_bytes)) = parsed else {
             return Ok(None);
         };
-        let header_bytes = usize::try_from(cursor.position()).unwrap_or(HEADER_BYTES_MAX);
+        let header_bytes = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
         let header = Self {
             opcode: decode_opcode(coded.opcode)?,
             is_final: coded.is_final,
@@ -79,18 +76,26 @@ impl Header {
         Ok(Some((header, header_bytes)))
     }
 
+    /// How many bytes the header takes.
+    pub(super) fn header_bytes(self) -> usize {
+        self.coded().len(self.payload_bytes)
+    }
+
     /// Appends the header.
     pub(super) fn write(self, out: &mut Vec<u8>) {
-        let coded = FrameHeader {
+        let written = self.coded().format(self.payload_bytes, out);
+        debug_assert!(written.is_ok(), "a Vec takes whatever is written to it");
+    }
+
+    fn coded(self) -> FrameHeader {
+        FrameHeader {
             is_final: self.is_final,
             rsv1: self.is_compressed,
             rsv2: false,
             rsv3: false,
             opcode: encode_opcode(self.opcode),
             mask: self.mask,
-        };
-        let written = coded.format(self.payload_bytes, out);
-        debug_assert!(written.is_ok(), "a Vec takes whatever is written to it");
+        }
     }
 
     fn check(self, rules: Rules) -> Result<(), ProtocolError> {

@@ -200,8 +200,8 @@ impl fmt::Display for HandshakeError {
         formatter.write_str(match self {
             Self::Method => "a WebSocket is opened with GET",
             Self::HttpVersion => "a WebSocket is opened with HTTP/1.1",
-            Self::Upgrade => "Can \"Upgrade\" only to \"WebSocket\"",
-            Self::Connection => "\"Connection\" must be \"Upgrade\"",
+            Self::Upgrade => "Upgrade does not name websocket",
+            Self::Connection => "Connection does not name upgrade",
             Self::Host => "the request has no Host",
             Self::Content => "a request for a WebSocket has no content",
             Self::Version => "Sec-WebSocket-Version must be 13",
@@ -226,7 +226,7 @@ impl fmt::Display for SubprotocolNotOffered {
 
 impl core::error::Error for SubprotocolNotOffered {}
 
-/// The names of the fields of a client's request, for whoever builds one.
+/// The field with which a client asks for this version.
 pub(super) const fn version() -> (HeaderName, HeaderValue) {
     (header::SEC_WEBSOCKET_VERSION, VERSION)
 }

@@ -10,7 +10,7 @@ use super::connection::{Connection, Role};
 use super::deflate::Deflaters;
 use super::encoding::Encoding;
 use super::error::SendError;
-use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
+use super::frame::{CONTROL_BYTES_MAX, Header, Opcode};
 use super::mask;
 use super::message::Payload;
 use super::negotiate::Deflate;
@@ -133,7 +133,7 @@ impl Connection {
             mask,
             payload_bytes: payload.len() as u64,
         };
-        out.reserve(HEADER_BYTES_MAX + payload.len());
+        out.reserve(header.header_bytes() + payload.len());
         header.write(out);
         let start = out.len();
         out.extend_from_slice(payload);
