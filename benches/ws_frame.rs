@@ -125,7 +125,7 @@ fn negotiate(takes_over: bool, deflaters: &Deflaters) -> [Option<Deflate>; 2] {
     let mut builder = head.rewrite();
     builder
         .bytes(text.as_bytes())
-        .target(TargetForm::Origin, 0..1, "/")
+        .target(TargetForm::Origin, "/")
         .path(0..1, None)
         .authority(1..2);
     for (name, value) in places {

@@ -202,7 +202,7 @@ fn negotiated(deflaters: &Deflaters) -> Option<Deflate> {
     builder
         .bytes(text.as_bytes())
         .method(Method::GET)
-        .target(TargetForm::Origin, 0..1, "/")
+        .target(TargetForm::Origin, "/")
         .path(0..1, None)
         .authority(1..2);
     for (name, value) in places {

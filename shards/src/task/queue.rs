@@ -1,8 +1,7 @@
 //! The tasks of one shard, and the queue of those that are to be polled.
 //!
-//! A queue of our own, under either driver: the turn polls it directly, so that a wake is one push and a poll is one pop. In
-//! glommio's queue the same cost a sixth of all user time of a plaintext request, and a comparison of two drivers must not be
-//! one of two schedulers.
+//! A queue of our own, under either driver: the turn polls it directly, so that a wake is one push and a poll is one pop, and a
+//! comparison of two drivers is not one of two schedulers.
 //!
 //! Invariant: the key of every task whose waker says `scheduled` stands in the queue. A key can outlive its task, and then
 //! wakes its successor for nothing, at worst.

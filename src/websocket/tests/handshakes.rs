@@ -28,7 +28,6 @@ pub(super) fn request(method: &str, version: &str, fields: &[(&str, &str)]) -> R
         text.push_str(&format!("{name}: {value}\r\n"));
         spans.push((start..start + name.len(), start + name.len() + 2..text.len() - 2));
     }
-    let target = method.len() + 1;
     let mut head = RequestHead::new();
     let mut builder = head.rewrite();
     builder
@@ -39,8 +38,8 @@ pub(super) fn request(method: &str, version: &str, fields: &[(&str, &str)]) -> R
         } else {
             Version::Http11
         })
-        .target(TargetForm::Origin, target..target + 1, "/")
-        .path(target..target + 1, None)
+        .target(TargetForm::Origin, "/")
+        .path(0..1, None)
         .authority(host);
     for (name, value) in spans {
         builder.field(name, value);
