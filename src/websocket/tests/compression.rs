@@ -95,7 +95,7 @@ fn an_empty_message_may_be_compressed() {
 
 #[test]
 fn what_does_not_inflate_closes_with_1007() {
-    let cases: [&[u8]; 8] = [
+    let cases: [&[u8]; 9] = [
         b"\xff\xff\xff",
         b"\x07",
         // Stops within a block.
@@ -105,6 +105,8 @@ fn what_does_not_inflate_closes_with_1007() {
         // Looks back beyond its beginning.
         b"\xf2\x00\x11\x00\x00",
         b"\xf2\x48\xcd\xc9\xc9\x07",
+        // A final block that takes the tail for its data.
+        b"\x01\x04\x00\xfb\xff",
         // A tail that should have been left out, once more than it may stay.
         b"\xf3\x48\xcd\xc9\xc9\x07\x00\xff",
     ];

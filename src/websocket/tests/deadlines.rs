@@ -99,3 +99,11 @@ fn a_server_need_not_wait_once_both_have_closed() {
     bench.receive_all(&masked(FIN | 3, b"")).unwrap_err();
     assert_eq!(bench.patience(), None);
 }
+
+#[test]
+fn a_ping_that_was_not_sent_in_time_is_not_sent_at_all() {
+    let mut bench = Bench::server();
+    assert_eq!(bench.expire(), None);
+    bench.receive_all(&masked(FIN | CLOSE, &closing(1000, b""))).unwrap();
+    assert_eq!(bench.sent(), plain(FIN | CLOSE, &closing(1000, b"")));
+}
