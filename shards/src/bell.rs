@@ -4,11 +4,11 @@
 //! Invariant: after [`Bell::notify`] has returned, either the shard sees mail before it next sleeps, or `notify` answered `true`
 //! and the caller rings the doorbell that ends the sleep. Both sides write their own flag, pass a sequentially consistent fence
 //! and then read the other's flag (Dekker's pattern), so at least one of them sees the other. `tests::` runs it under loom:
-//! `RUSTFLAGS="--cfg loom" cargo test -p squall-shards --lib --release loom`.
+//! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom`.
 
-#[cfg(loom)]
+#[cfg(squall_loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(squall_loom))]
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 /// Two flags: whether mail waits, and whether the shard sleeps.
@@ -66,7 +66,7 @@ impl Bell {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(squall_loom)))]
 mod tests {
     use super::Bell;
 
@@ -93,7 +93,7 @@ mod tests {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, squall_loom))]
 mod tests {
     use super::Bell;
     use loom::sync::Arc;

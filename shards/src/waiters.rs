@@ -3,11 +3,11 @@
 //! Invariant: whoever finds a queue full registers and then looks at it once more; whoever has taken something out looks for
 //! registered ones afterwards. Both write, pass a sequentially consistent fence and then read what the other has written
 //! (Dekker's pattern, as in [`bell`](crate::bell)), so a waiter finds the room itself or is woken. `tests::` runs it under loom:
-//! `RUSTFLAGS="--cfg loom" cargo test -p squall-shards --lib --release loom`.
+//! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom`.
 
-#[cfg(loom)]
+#[cfg(squall_loom)]
 use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(loom))]
+#[cfg(not(squall_loom))]
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::Waker;
 
@@ -73,7 +73,7 @@ mod tests {
         }
     }
 
-    #[cfg(not(loom))]
+    #[cfg(not(squall_loom))]
     #[test]
     fn all_who_have_registered_are_woken_once_and_one_too_many_is_told() {
         let woken = Arc::new(Woken::default());
@@ -90,7 +90,7 @@ mod tests {
     }
 
     /// Two senders find no room; the receiver makes some. Neither sender may wait and not be woken.
-    #[cfg(loom)]
+    #[cfg(squall_loom)]
     #[test]
     fn loom_nobody_waits_for_room_that_is_there() {
         loom::model(|| {
