@@ -92,7 +92,7 @@ struct Reading {
     at: Instant,
     server: ProcessTime,
     server_runs: RunTime,
-    load: ProcessTime,
+    load: RunTime,
     server_core: CoreTime,
     load_core: CoreTime,
 }
@@ -104,7 +104,7 @@ impl Reading {
             at: Instant::now(),
             server: proc::sum(pids, ProcessTime::read)?,
             server_runs: proc::sum(pids, RunTime::read)?,
-            load: ProcessTime::read(rustix::process::getpid())?,
+            load: RunTime::read(rustix::process::getpid())?,
             server_core: CoreTime::read(cores.server)?,
             load_core: CoreTime::read(cores.load)?,
         })
@@ -195,7 +195,7 @@ impl Usage {
             server: closed.server.since(opened.server).refined_by(server_runs.running),
             server_runs,
             memory,
-            load: closed.load.since(opened.load).total(),
+            load: closed.load.since(opened.load).running,
             server_core: closed.server_core.since(opened.server_core),
             load_core: closed.load_core.since(opened.load_core),
         }
@@ -208,7 +208,10 @@ impl Usage {
 }
 
 fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample {
-    let others = |core: CoreTime, own: Duration| usage.share(core.busy.saturating_sub(own));
+    let others = |core: CoreTime, own: Duration| {
+        let accounted = core.idle + core.stolen + own;
+        usage.share(usage.elapsed.saturating_sub(accounted))
+    };
     let sample = Sample {
         errors: outcome.errors.total(),
         load_busy: Some(usage.share(usage.load)),

@@ -119,8 +119,9 @@ impl Add for ProcessTime {
 /// What one core has done since the machine started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CoreTime {
-    /// Time spent working, for any process or for the kernel.
-    pub(crate) busy: Duration,
+    /// Time with nothing to do. The kernel measures it, whereas it samples the time a core is busy at its ticks, and so mistakes
+    /// much of what runs for a moment hundreds of times a second.
+    pub(crate) idle: Duration,
     /// Time the hypervisor gave to another machine although this one had work.
     pub(crate) stolen: Duration,
 }
@@ -139,19 +140,19 @@ impl CoreTime {
             .split_ascii_whitespace()
             .map(str::parse)
             .collect::<Result<_, _>>()?;
-        // proc_stat(5); guest time is part of user time already.
-        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks.as_slice() else {
+        // proc_stat(5)
+        let [_user, _nice, _system, idle, iowait, _irq, _softirq, steal, ..] = ticks.as_slice() else {
             anyhow::bail!("/proc/stat is too short");
         };
         Ok(Self {
-            busy: duration_of(user + nice + system + irq + softirq, ticks_per_second),
+            idle: duration_of(idle + iowait, ticks_per_second),
             stolen: duration_of(*steal, ticks_per_second),
         })
     }
 
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
-            busy: self.busy.saturating_sub(earlier.busy),
+            idle: self.idle.saturating_sub(earlier.idle),
             stolen: self.stolen.saturating_sub(earlier.stolen),
         }
     }
@@ -320,7 +321,7 @@ mod tests {
     fn core_time_is_taken_from_the_right_line() {
         let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu1 100 20 300 9000 50 4 16 7 0 0\ncpu10 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
         let time = CoreTime::parse(text, 1, 100).unwrap();
-        assert_eq!(time.busy, Duration::from_millis(4400));
+        assert_eq!(time.idle, Duration::from_millis(90_500));
         assert_eq!(time.stolen, Duration::from_millis(70));
         assert!(CoreTime::parse(text, 0, 100).is_err());
     }

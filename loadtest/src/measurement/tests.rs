@@ -5,8 +5,8 @@ use crate::load::outcome::Errors;
 
 /// A second in which the server used 50 ms in user mode and 450 ms in the kernel.
 fn usage() -> Usage {
-    let core = |busy| CoreTime {
-        busy: Duration::from_millis(busy),
+    let core = |idle| CoreTime {
+        idle: Duration::from_millis(idle),
         stolen: Duration::from_millis(20),
     };
     Usage {
@@ -21,8 +21,8 @@ fn usage() -> Usage {
         },
         memory: memory(2200),
         load: Duration::from_millis(500),
-        server_core: core(900),
-        load_core: core(600),
+        server_core: core(80),
+        load_core: core(380),
     }
 }
 
