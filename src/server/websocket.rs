@@ -231,7 +231,7 @@ impl Socket {
     }
 
     /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
-    fn watch_time(&mut self, cx: &mut Context<'_>) -> bool {
+    fn watch_time(&mut self, cx: &Context<'_>) -> bool {
         let now = self.server.shard.now();
         match self.phase {
             Phase::Gone => return false,
