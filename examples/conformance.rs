@@ -5,6 +5,8 @@
 //! curl -i --data-binary abc http://127.0.0.1:8080/echo
 //! ```
 
+mod sockets;
+
 use std::fmt::Write as _;
 
 use squall::prelude::*;
@@ -80,7 +82,7 @@ async fn big(cx: &mut Context) -> Result {
 }
 
 fn application() -> Application {
-    Application::new()
+    let application = Application::new()
         .automatic_options(false)
         .get("/", root)
         .post("/echo", echo)
@@ -91,7 +93,8 @@ fn application() -> Application {
         .get("/status/204", no_content)
         .get("/status/304", not_modified)
         .get("/stream", stream)
-        .get("/big", big)
+        .get("/big", big);
+    sockets::add_to(application)
 }
 
 fn main() -> Result {

@@ -6,6 +6,8 @@
 //! curl -i http://127.0.0.1:8080/json
 //! ```
 
+mod sockets;
+
 use serde::Serialize;
 use squall::prelude::*;
 
@@ -24,6 +26,10 @@ async fn json(_cx: &mut Context) -> Json<Message> {
     })
 }
 
+fn application() -> Application {
+    sockets::add_to(Application::new().get("/plaintext", plaintext).get("/json", json))
+}
+
 fn main() -> Result {
-    Server::from_args(|| Application::new().get("/plaintext", plaintext).get("/json", json)).run()
+    Server::from_args(application).run()
 }

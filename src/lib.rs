@@ -35,12 +35,12 @@ pub mod websocket;
 
 pub use app::{
     Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
-    TrustedProxies,
+    TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
-pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Server, ServerConfig};
+pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig};
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
 
@@ -48,11 +48,13 @@ pub use squall_shards as shards;
 pub mod prelude {
     pub use crate::app::{
         Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
+        WebSocket, WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;
+    pub use crate::websocket::Message;
     pub use bytes::Bytes;
 }
 

@@ -14,6 +14,7 @@ use super::middleware::{Chain, Middleware};
 use super::respond::IntoResponse;
 use super::router::Router;
 use super::routes::{Routes, routing_methods};
+use super::websocket::Sockets;
 use super::work::WorkNote;
 use crate::error::{Error, Result};
 
@@ -167,6 +168,7 @@ impl Application {
             automatic_options: self.automatic_options,
             panic_count: Cell::new(0),
             work: WorkNote::default(),
+            sockets: Sockets::default(),
         }))
     }
 }

@@ -70,6 +70,9 @@ impl Context {
         if let Some(stream) = self.response.stream.take() {
             self.app.discard(stream);
         }
+        if let Some(upgrade) = self.response.upgrade.take() {
+            self.app.discard(upgrade);
+        }
         self.response.reset();
         self.wants_on_finish = false;
         if !self.attached.is_empty() {

@@ -19,6 +19,7 @@ use super::middleware::{Chain, Next};
 use super::panic::{Caught, caught};
 use super::pattern::Pattern;
 use super::router::Router;
+use super::websocket::Sockets;
 use super::work::WorkNote;
 use super::write::has_no_content;
 use crate::error::{Error, HttpError, Result};
@@ -40,6 +41,7 @@ pub struct App {
     pub(super) automatic_options: bool,
     pub(super) panic_count: Cell<u64>,
     pub(super) work: WorkNote,
+    pub(super) sockets: Sockets,
 }
 
 /// Writes the page of an error.
@@ -234,7 +236,7 @@ impl fmt::Debug for App {
 /// Forgets what was written, and starts the response of an error: its status and its fields, besides those that stay and do not
 /// describe content. A 405 has its route's `Allow`, even if a handler made it (RFC 9110 §15.5.6).
 fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
-    cx.app.discard(cx.response.stream.take());
+    cx.app.discard((cx.response.stream.take(), cx.response.upgrade.take()));
     let response = &mut cx.response;
     response.clear();
     response.head.status = error.status();

@@ -11,6 +11,7 @@ use super::channel::Channel;
 use super::context::Context;
 use super::dispatch::App;
 use super::forwarded::Peer;
+use super::websocket::Upgrade;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};
 
 /// One request and its response.
@@ -82,6 +83,11 @@ impl Exchange {
             stream,
             trailers: &response.trailers,
         }
+    }
+
+    /// What is to become of the connection after the 101 that was sent.
+    pub fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
+        self.context.response.upgrade.take()
     }
 
     /// Forgets the request and its response; keeps memory up to named bounds.

@@ -25,6 +25,7 @@ mod request;
 mod respond;
 mod router;
 mod routes;
+mod websocket;
 mod work;
 mod write;
 
@@ -39,4 +40,8 @@ pub use handler::RequestHandler;
 pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
+pub use websocket::{
+    Heard, Hub, Link, OUTGOING_BYTES_MAX, Publishing, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
+    WebSocketOptions,
+};
 pub use work::Work;

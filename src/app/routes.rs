@@ -10,6 +10,8 @@ use super::middleware::{Chain, Middleware};
 use super::pattern::Pattern;
 use super::respond::IntoResponse;
 use super::router::Route;
+use super::websocket::{Opening, WebSocketHandler, WebSocketOptions};
+use crate::error::Result;
 use crate::message::{HeaderValue, Method};
 
 /// A group of routes, to be nested under a prefix or bound to a host.
@@ -115,6 +117,32 @@ macro_rules! routing_methods {
             $self
         }
 
+        /// Adds a WebSocket: requests that match and open one get a handler each, made by `factory`, which sees the request and may
+        /// refuse it with any error. A GET that does not open a WebSocket is answered with what it lacks: 400, or 426 where it asks
+        /// for another version of the protocol.
+        pub fn websocket<F, H>($self, pattern: &str, factory: F) -> Self
+        where
+            F: AsyncFn(&mut $crate::app::Context) -> $crate::error::Result<H> + 'static,
+            H: $crate::app::WebSocketHandler,
+        {
+            $self.websocket_with(pattern, $crate::app::WebSocketOptions::default(), factory)
+        }
+
+        /// Adds a WebSocket with options of its own: limits, compression.
+        pub fn websocket_with<F, H>(
+            mut $self,
+            pattern: &str,
+            options: $crate::app::WebSocketOptions,
+            factory: F,
+        ) -> Self
+        where
+            F: AsyncFn(&mut $crate::app::Context) -> $crate::error::Result<H> + 'static,
+            H: $crate::app::WebSocketHandler,
+        {
+            $routes.add_websocket(pattern, options, factory);
+            $self
+        }
+
         /// Names the route added last, for `reverse_url`.
         pub fn named(mut $self, name: &str) -> Self {
             $routes.name_last(name);
@@ -169,6 +197,15 @@ impl Routes {
     {
         let endpoint: Rc<dyn Endpoint> = Rc::new(Function::new(function));
         self.add(pattern, core::iter::once((method, endpoint)));
+    }
+
+    pub(super) fn add_websocket<F, H>(&mut self, pattern: &str, options: WebSocketOptions, factory: F)
+    where
+        F: AsyncFn(&mut Context) -> Result<H> + 'static,
+        H: WebSocketHandler,
+    {
+        let endpoint: Rc<dyn Endpoint> = Rc::new(Opening::new(factory, options));
+        self.add(pattern, core::iter::once((Method::GET, endpoint)));
     }
 
     pub(super) fn name_last(&mut self, name: &str) {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::channel::{Flush, KEPT_BYTES_MAX};
 use super::content::Content;
 use super::context::Context;
+use super::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
 use crate::message::{
     Body, BodyStream, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
@@ -29,6 +30,8 @@ pub(super) struct ResponseState {
     /// Content handed over in one piece, kept as it is: then `written` is empty.
     whole: Bytes,
     pub(super) stream: Option<BodyStream>,
+    /// What the connection becomes if this is a 101.
+    pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) trailers: Headers,
     /// The type of what was written first, for a response that was given none.
     media_type: Option<MediaType>,
@@ -256,6 +259,7 @@ impl ResponseState {
         self.written.clear();
         self.whole = Bytes::new();
         self.stream = None;
+        self.upgrade = None;
         self.trailers.clear();
         self.media_type = None;
         self.finished = false;
@@ -303,7 +307,7 @@ impl ResponseState {
             Err(Error::new(fault))
         } else if self.head_sent {
             Ok(())
-        } else if status.is_informational() {
+        } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || self.upgrade.is_none()) {
             Err(Error::new(format!("{status} is not the status of a final response")))
         } else if has_no_content(status) && self.has_content() {
             Err(Error::new(format!("a {status} response was given content")))

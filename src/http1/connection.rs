@@ -248,6 +248,12 @@ impl Connection {
         matches!(self.state.sending, Sending::Head | Sending::Content)
     }
 
+    /// Whether the connection speaks another protocol, since `101`.
+    #[must_use]
+    pub fn is_upgraded(&self) -> bool {
+        self.state.receiving == Receiving::Upgraded
+    }
+
     /// Whether the head of the final response has been sent, so that an error can only be shown by closing.
     #[must_use]
     pub fn is_head_sent(&self) -> bool {

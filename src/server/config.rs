@@ -11,6 +11,7 @@ use squall_shards::Driver;
 use super::progress::WriteLimits;
 use crate::app::TrustedProxies;
 use crate::http1;
+use crate::websocket;
 
 /// The settings of a server. Limits are per connection unless they say otherwise.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct ServerConfig {
     pub share_port: bool,
     /// Bounds on requests.
     pub http1: http1::Limits,
+    /// Bounds on WebSockets whose routes have none of their own.
+    pub websocket: websocket::Limits,
     /// Largest content of a request in bytes, unless its handler says otherwise; beyond it 413. `None` leaves it to the application
     /// ([`Application::body_bytes_max`](crate::Application::body_bytes_max)), whose default is 1 MiB: nginx's.
     pub body_bytes_max: Option<u64>,
@@ -68,6 +71,7 @@ impl Default for ServerConfig {
             steer_by_cpu: false,
             share_port: false,
             http1: http1::Limits::default(),
+            websocket: websocket::Limits::default(),
             body_bytes_max: None,
             write_stall_timeout: Duration::from_secs(30),
             write_bytes_per_second_min: 240,

@@ -16,6 +16,7 @@ use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_no
 use super::input::Input;
 use super::progress::Progress;
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
+use super::upgrade;
 use crate::app::{Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, Next, ParseError, SendError};
 use crate::message::{ResponseHead, StatusCode};
@@ -24,7 +25,7 @@ use crate::message::{ResponseHead, StatusCode};
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// After a send of more than this, the connection waits for the peer to take it before it waits for the next request.
-const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
+pub(super) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
 
 /// How much is read ahead of a request that is still being answered, to notice that the peer has gone.
 const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
@@ -40,13 +41,13 @@ pub(super) struct Connection {
     pub(super) input: Input,
     pub(super) output: Vec<u8>,
     pub(super) deadline: Deadline,
-    /// Blank, between two requests that came together.
-    exchange: Option<Box<Exchange>>,
+    /// Blank, between two requests that came together; after a 101, the one it answers.
+    pub(super) exchange: Option<Box<Exchange>>,
     peer: Option<Peer>,
     /// The peer has sent its last byte.
     pub(super) input_ended: bool,
-    registration: Registration,
-    _guard: GateGuard,
+    pub(super) registration: Registration,
+    pub(super) guard: GateGuard,
 }
 
 /// Why a connection ends.
@@ -54,6 +55,8 @@ pub(super) struct Connection {
 pub(super) enum Ending {
     /// All was said: flush, half-close, and read until the peer has read it.
     Linger,
+    /// A 101 was written: what the exchange says about it comes next.
+    Switch,
     /// The peer must not take what it got for the whole, or is not worth waiting for.
     Cut,
 }
@@ -93,12 +96,13 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
         peer: None,
         input_ended: false,
         registration,
-        _guard: guard,
+        guard,
     };
     async move {
-        let connection = &mut connection;
-        if connection.serve_requests().await == Ending::Linger {
-            connection.linger().await;
+        match connection.serve_requests().await {
+            Ending::Linger => connection.linger().await,
+            Ending::Switch => upgrade::start(connection),
+            Ending::Cut => {}
         }
     }
 }
@@ -112,14 +116,16 @@ impl Connection {
                 Err(ending) => return ending,
             };
             let answered = self.answer(&mut exchange).await;
-            exchange.reset();
-            self.exchange = Some(exchange);
-            if let Err(ending) = answered {
-                return ending;
+            let next = answered.map(|()| self.machine.next_exchange(self.server.shard.now()));
+            if next != Ok(Next::Upgraded) {
+                exchange.reset();
             }
-            match self.machine.next_exchange(self.server.shard.now()) {
-                Next::KeepAlive | Next::Drain => {}
-                Next::Close | Next::Upgraded => return Ending::Linger,
+            self.exchange = Some(exchange);
+            match next {
+                Ok(Next::KeepAlive | Next::Drain) => {}
+                Ok(Next::Close) => return Ending::Linger,
+                Ok(Next::Upgraded) => return Ending::Switch,
+                Err(ending) => return ending,
             }
             streak += 1;
             if self.output.len() >= OUTPUT_BYTES_MAX || streak >= REQUESTS_AT_ONCE_MAX {

@@ -1,10 +1,12 @@
 //! The server: bind → start shards → serve → drain, in that order on this page. The only module that names `squall_shards`.
 //!
 //! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
-//! each, and [`respond`] writes its response. [`shard`] is what a shard's connections share.
+//! each, and [`respond`] writes its response. After a 101, [`upgrade`] hands it to [`websocket`], and [`broadcast`] carries what is published
+//! to sockets on every shard. [`shard`] is what a shard's connections share.
 
 mod accept;
 mod answer;
+mod broadcast;
 mod config;
 mod connection;
 mod input;
@@ -12,20 +14,24 @@ mod options;
 mod progress;
 mod respond;
 mod shard;
+mod upgrade;
+mod websocket;
 
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Remote, Shard, ShardId, Shards, Stop, Stopper,
+    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Remote, Shard, ShardId, Shards, Stop, Stopper,
     inherited_listeners, sleep, spawn_local,
 };
 
+pub use broadcast::Publisher;
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 
-use crate::app::Application;
+use crate::app::{Application, Hub};
 use crate::error::{Error, Result};
+use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, Parcel, ShardHub};
 use shard::ShardServer;
 
 /// Makes one application for each shard, on that shard.
@@ -140,6 +146,7 @@ impl Server {
         Ok(BoundServer {
             factory: self.factory,
             config: self.config,
+            mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
         })
@@ -197,6 +204,7 @@ pub struct BoundServer {
     config: ServerConfig,
     shards: Shards,
     listeners: Vec<Listeners>,
+    mesh: Mesh<Parcel>,
 }
 
 impl BoundServer {
@@ -217,6 +225,12 @@ impl BoundServer {
         self.shards.remote()
     }
 
+    /// Something to publish to topics with, from any thread outside the shards.
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(&self.mesh)
+    }
+
     /// Serves until it is stopped.
     ///
     /// # Errors
@@ -228,6 +242,7 @@ impl BoundServer {
             config,
             shards,
             listeners,
+            mesh,
         } = self;
         let count = shards.count();
         let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
@@ -240,13 +255,14 @@ impl BoundServer {
             eprintln!("warning: sockets go through epoll, because {refusal}");
         }
         shards.run(move |shard| {
-            let (factory, config, listeners) = (Arc::clone(&factory), config.clone(), listeners.clone());
-            let greeting = (shard.id() == ShardId::FIRST).then(|| greeting.clone());
-            async move {
-                serve(shard, &factory, config, &listeners, greeting)
-                    .await
-                    .map_err(|error| error.to_string().into())
-            }
+            let part = Part {
+                factory: Arc::clone(&factory),
+                config: config.clone(),
+                listeners: listeners.clone(),
+                mesh: mesh.clone(),
+                greeting: (shard.id() == ShardId::FIRST).then(|| greeting.clone()),
+            };
+            async move { serve(shard, part).await.map_err(|error| error.to_string().into()) }
         })?;
         Ok(())
     }
@@ -261,14 +277,25 @@ impl fmt::Debug for BoundServer {
     }
 }
 
-/// One shard's whole life as a server.
-async fn serve(
-    shard: Shard,
-    factory: &Factory,
+/// What a shard is given to become a server.
+struct Part {
+    factory: Factory,
     config: ServerConfig,
-    listeners: &[Listeners],
+    listeners: Vec<Listeners>,
+    mesh: Mesh<Parcel>,
+    /// What the first shard says once it listens.
     greeting: Option<String>,
-) -> Result {
+}
+
+/// One shard's whole life as a server.
+async fn serve(shard: Shard, part: Part) -> Result {
+    let Part {
+        factory,
+        config,
+        listeners,
+        mesh,
+        greeting,
+    } = part;
     let mut application = factory();
     if let Some(proxies) = &config.trusted_proxies {
         application = application.trusted_proxies(proxies.clone());
@@ -277,10 +304,13 @@ async fn serve(
     if let Some(bytes_max) = config.body_bytes_max {
         app.set_body_bytes_max(bytes_max);
     }
+    let hub = ShardHub::new(&shard, &mesh);
+    app.set_hub(Rc::clone(&hub) as Rc<dyn Hub>);
+    app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
     app.note_work_in(shard.name_work(app.work_names()));
-    let server = Rc::new(ShardServer::new(app, config, shard.clone()));
+    let server = Rc::new(ShardServer::new(app, config, shard.clone(), hub));
     let accepting: Vec<_> = listeners
         .iter()
         .filter_map(Listeners::open)

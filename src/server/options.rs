@@ -12,6 +12,7 @@ use squall_shards::Driver;
 use super::config::{ListenAddress, ServerConfig};
 use crate::app::TrustedProxies;
 use crate::http1::Limits;
+use crate::websocket;
 
 /// Where an application listens if nobody says otherwise: Tornado's port.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8888";
@@ -78,6 +79,9 @@ struct RequestOptions {
     /// Largest content; beyond it 413 [default: what the application says, else 1048576]
     #[arg(long, value_name = "BYTES")]
     max_body_bytes: Option<u64>,
+    /// Largest message of a WebSocket; beyond it the socket is closed with 1009
+    #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
+    max_message_bytes: usize,
     /// Largest head; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
@@ -158,6 +162,10 @@ impl Options {
             steer_by_cpu: server.steer_by_cpu,
             share_port: server.share_port,
             http1: limits(&request, &pace),
+            websocket: websocket::Limits {
+                message_bytes_max: request.max_message_bytes,
+                ..websocket::Limits::default()
+            },
             body_bytes_max: request.max_body_bytes,
             write_stall_timeout: pace.write_timeout.0,
             write_bytes_per_second_min: pace.min_write_rate,

@@ -42,6 +42,9 @@ impl Connection {
             tracing::error!(%error, "the response cannot be sent");
             return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
         }
+        if self.machine.is_upgraded() {
+            return Ok(());
+        }
         let stream = match stream {
             // What answers HEAD says how GET would be answered, and is not drawn.
             Some(stream) if is_head => {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
+use super::broadcast::ShardHub;
 use super::config::ServerConfig;
 use super::progress::WriteLimits;
 use crate::app::{App, Exchange};
@@ -30,6 +31,7 @@ pub(super) struct ShardServer {
     pub(super) http1: Rc<http1::Limits>,
     pub(super) write: WriteLimits,
     pub(super) shard: Shard,
+    pub(super) hub: Rc<ShardHub>,
     /// Counts connections; closed and waited for by a graceful stop.
     pub(super) gate: Gate,
     #[expect(
@@ -46,7 +48,7 @@ pub(super) struct ShardServer {
 }
 
 impl ShardServer {
-    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard) -> Self {
+    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard, hub: Rc<ShardHub>) -> Self {
         let now = clock::now();
         Self {
             app,
@@ -54,6 +56,7 @@ impl ShardServer {
             write: config.write_limits(),
             config,
             shard,
+            hub,
             gate: Gate::new(),
             exchanges: RefCell::new(Vec::new()),
             date: Cell::new((HttpDate::from(clock::wall()), now)),
@@ -147,6 +150,11 @@ pub(super) struct Registration {
 }
 
 impl Registration {
+    /// Where it stands among them, from 0: what a graceful stop makes its batches by.
+    pub(super) fn place(&self) -> usize {
+        self.place
+    }
+
     /// Notes which task waits; nothing to do when it is the one noted already.
     pub(super) fn note(&self, cx: &Context<'_>) {
         if let Some(waker) = self.server.waiting.borrow_mut().get_mut(self.place) {

@@ -180,6 +180,13 @@ impl Connection {
         }
     }
 
+    /// Says that nothing was read for a while by this end's own choice: the peer's silence counts from `now` on.
+    pub fn resume(&mut self, now: Instant) {
+        if self.is_open {
+            self.deadline.heard(now);
+        }
+    }
+
     /// Whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -1,0 +1,60 @@
+//! The three WebSockets that wire tests and the load generator use: `/ws/echo`, `/ws/sub` and `/ws/pub`. Any origin may open them.
+
+use squall::prelude::*;
+use squall::websocket::DeflateConfig;
+
+/// What `/ws/pub` publishes to and `/ws/sub` hears.
+const TOPIC: &str = "t";
+
+/// Sends back every message.
+struct Echo;
+
+/// Hears all that is published, and says nothing.
+struct Subscriber;
+
+/// Publishes every message.
+struct Feed;
+
+impl WebSocketHandler for Echo {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.send(message).await
+    }
+}
+
+impl WebSocketHandler for Subscriber {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.subscribe(TOPIC)?;
+        Ok(())
+    }
+
+    async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
+        Ok(())
+    }
+}
+
+impl WebSocketHandler for Feed {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.publish(TOPIC, message).await
+    }
+}
+
+/// Adds the three to an application.
+pub(crate) fn add_to(application: Application) -> Application {
+    let echo = WebSocketOptions::default().deflate(DeflateConfig::default());
+    application
+        .websocket_with("/ws/echo", echo, async |_: &mut Context| Ok(Echo))
+        .websocket("/ws/sub", async |_: &mut Context| Ok(Subscriber))
+        .websocket("/ws/pub", async |_: &mut Context| Ok(Feed))
+}

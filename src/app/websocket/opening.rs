@@ -1,0 +1,129 @@
+//! The opening handshake on its way through routes and middleware (RFC 6455 §4.2), and what it leaves to the driver.
+
+use core::fmt;
+use core::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::handler::WebSocketHandler;
+use super::link::Link;
+use super::options::WebSocketOptions;
+use super::session::{Session, run};
+use crate::app::handler::{Endpoint, Erased};
+use crate::app::{App, Context, Work};
+use crate::error::{Error, HttpError, Result};
+use crate::message::StatusCode;
+use crate::websocket::{Connection, Deflate, HandshakeError, Limits, ServerHandshake};
+
+/// A WebSocket's route: checks the request, has a handler made for it, and answers 101.
+pub(in crate::app) struct Opening<F, H> {
+    factory: F,
+    options: WebSocketOptions,
+    limits: Option<Rc<Limits>>,
+    handler: PhantomData<fn() -> H>,
+}
+
+/// A connection that is to become a WebSocket once its 101 has been written.
+pub struct Upgrade {
+    limits: Rc<Limits>,
+    deflate: Option<Deflate>,
+    work: Work,
+    start: Start,
+}
+
+/// Makes the future of a handler whose type is forgotten.
+type Start = Box<dyn FnOnce(Rc<Link>) -> Erased<'static, ()>>;
+
+impl Upgrade {
+    /// Opens the WebSocket: its link, to move bytes through, and its handler, to be polled.
+    #[must_use]
+    pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<Link>, Session) {
+        let link = Link::new(app, Connection::server(self.limits, self.deflate, now));
+        let future = (self.start)(Rc::clone(&link));
+        let session = Session::new(&link, self.work, future);
+        (link, session)
+    }
+}
+
+impl<F, H> Opening<F, H> {
+    pub(in crate::app) fn new(factory: F, options: WebSocketOptions) -> Self {
+        Self {
+            factory,
+            limits: options.limits.clone().map(Rc::new),
+            options,
+            handler: PhantomData,
+        }
+    }
+
+    /// Answers 101 for a handler, if it agrees.
+    fn accept(&self, cx: &mut Context, handler: H) -> Result
+    where
+        H: WebSocketHandler,
+    {
+        if !handler.check_origin(cx) {
+            let refusal = HttpError::new(StatusCode::FORBIDDEN);
+            return Err(refusal.with_message("this origin may not open a WebSocket here").into());
+        }
+        let sockets = &cx.app.sockets;
+        let handshake = ServerHandshake::new(&cx.head).map_err(refuse)?;
+        let offered: Vec<&str> = handshake.subprotocols().collect();
+        let subprotocol = handler.select_subprotocol(&offered);
+        let deflate = handshake.respond(
+            subprotocol,
+            self.options.deflate.as_ref(),
+            &sockets.deflaters.borrow(),
+            &mut cx.response.head,
+        )?;
+        let limits = self.limits.as_ref().map(Rc::clone);
+        cx.response.upgrade = Some(Box::new(Upgrade {
+            limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
+            deflate,
+            work: cx.app.work(),
+            start: Box::new(move |link| Box::pin(run(handler, link))),
+        }));
+        Ok(())
+    }
+}
+
+impl<F, H> Endpoint for Opening<F, H>
+where
+    F: AsyncFn(&mut Context) -> Result<H>,
+    H: WebSocketHandler,
+{
+    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+        Box::pin(async move {
+            // Looked at before the factory runs, which may do much for a request that is no handshake.
+            ServerHandshake::new(&cx.head).map_err(refuse)?;
+            let handler = (self.factory)(&mut *cx).await?;
+            self.accept(cx, handler)
+        })
+    }
+
+    fn has_on_finish(&self) -> bool {
+        false
+    }
+
+    fn on_finish<'a>(&'a self, _: &'a mut Context) -> Erased<'a, ()> {
+        Box::pin(core::future::ready(()))
+    }
+}
+
+/// The error page for a request that opens no WebSocket, with the fields its status asks for.
+fn refuse(error: HandshakeError) -> Error {
+    let response = error.response();
+    let mut refusal = HttpError::new(response.status).with_message(error.to_string());
+    for (name, value) in response.headers.iter() {
+        refusal = refusal.with_header(name.clone(), value.clone());
+    }
+    refusal.into()
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Upgrade")
+            .field("limits", &self.limits)
+            .field("deflate", &self.deflate)
+            .finish_non_exhaustive()
+    }
+}

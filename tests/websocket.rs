@@ -1,0 +1,267 @@
+//! WebSocket handlers that no example has, on a server in this process, met with tungstenite's client: handlers that are slow, that fail, that
+//! refuse, that write more than a peer reads, and publishers outside the shards.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod support;
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use squall::prelude::*;
+use squall::shards::{Stop, Stopper};
+use squall::{Publisher, TrySendError};
+use tungstenite::handshake::client::generate_key;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message as Frame, WebSocket as Client};
+
+/// How long the server may stay silent before a test fails.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// A server on a free port; stopped and joined when it goes.
+struct Running {
+    address: SocketAddr,
+    stopper: Stopper,
+    publisher: Publisher,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(shards: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        let server = Server::new(application)
+            .listen("127.0.0.1:0")
+            .shards(shards)
+            .configure(|config| config.stop_on_signals = false)
+            .configure(support::server::use_driver_under_test)
+            .bind()
+            .unwrap();
+        let address = server.addresses().next().unwrap();
+        Self {
+            address,
+            stopper: server.stopper(),
+            publisher: server.publisher(),
+            thread: Some(std::thread::spawn(move || server.run().unwrap())),
+        }
+    }
+
+    /// Opens a WebSocket with some fields more; the status and the answer's fields if it is refused.
+    fn open(&self, path: &str, fields: &[(&'static str, &str)]) -> Result<Client<TcpStream>, http::Response<()>> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+        let mut request = http::Request::get(format!("ws://{}{path}", self.address))
+            .header("Host", self.address.to_string())
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key());
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        match tungstenite::client(request.body(()).unwrap(), stream) {
+            Ok((client, _)) => Ok(client),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.map(|_| ())),
+            Err(error) => panic!("no handshake: {error}"),
+        }
+    }
+
+    fn connect(&self, path: &str) -> Client<TcpStream> {
+        self.open(path, &[]).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop(Stop::Now);
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// The next message. A signal to this process, as the server's own threads get, may interrupt the wait for it.
+fn read(client: &mut Client<TcpStream>) -> Frame {
+    loop {
+        match client.read() {
+            Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            message => return message.unwrap(),
+        }
+    }
+}
+
+/// The code of the close frame that comes next.
+fn close_code(client: &mut Client<TcpStream>) -> CloseCode {
+    match read(client) {
+        Frame::Close(Some(frame)) => frame.code,
+        other => panic!("not a close frame with a code: {other:?}"),
+    }
+}
+
+/// Does as it is told, and says how it ended.
+struct Obedient {
+    name: String,
+    ended: Sender<(Option<u16>, String)>,
+}
+
+impl WebSocketHandler for Obedient {
+    fn select_subprotocol<'o>(&self, offered: &[&'o str]) -> Option<&'o str> {
+        offered.iter().copied().find(|name| *name == "squall.2")
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        match message.as_str().unwrap() {
+            "fail" => Err(Error::new("told to fail")),
+            "panic" => panic!("told to panic"),
+            "close" => ws.close(4000, "told to close"),
+            "wrong code" => ws.close(1005, ""),
+            "subscribe" => {
+                ws.subscribe("rooms/*")?;
+                ws.send("subscribed").await
+            }
+            "fill" => {
+                let piece = vec![7; 8 * 1024];
+                while ws.try_send(piece.clone()) == Ok(()) {}
+                assert_eq!(ws.try_send("one more"), Err(TrySendError::Full));
+                // Waits until the peer has taken enough.
+                ws.send("there is room again").await
+            }
+            _ => ws.send(self.name.as_str()).await,
+        }
+    }
+
+    async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, reason: &str) {
+        self.ended.send((code, reason.to_owned())).unwrap_or_default();
+    }
+}
+
+fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
+    let (ended, ends) = channel();
+    let server = Running::start(shards, move || {
+        let ended = ended.clone();
+        Application::new()
+            .websocket("/ws/{name}", async move |cx: &mut Context| {
+                let name: String = cx.param("name")?;
+                if name == "nobody" {
+                    return Err(HttpError::new(404).into());
+                }
+                cx.set_header("X-Name", name.as_str())?;
+                let ended = ended.clone();
+                Ok(Obedient { name, ended })
+            })
+            .post("/publish", async |cx: &mut Context| {
+                let text = String::from_utf8(cx.body().await?.to_vec())?;
+                cx.publish("rooms/1", text).await
+            })
+    });
+    (server, ends)
+}
+
+#[test]
+fn the_factory_sees_the_request_and_may_refuse_it() {
+    let (server, _ends) = obedient(1);
+    assert_eq!(server.open("/ws/nobody", &[]).unwrap_err().status(), 404);
+    let mut client = server.connect("/ws/ada");
+    client.send(Frame::from("who?")).unwrap();
+    assert_eq!(read(&mut client), Frame::from("ada"));
+}
+
+#[test]
+fn a_page_of_another_origin_is_refused_with_403_and_one_of_the_same_is_not() {
+    let (server, _ends) = obedient(1);
+    let refused = server.open("/ws/a", &[("Origin", "http://elsewhere.example")]);
+    assert_eq!(refused.unwrap_err().status(), 403);
+    let own = format!("http://{}", server.address);
+    assert!(server.open("/ws/a", &[("Origin", &own)]).is_ok());
+}
+
+/// tungstenite refuses an answer that names a subprotocol which was not offered, or none where one was.
+#[test]
+fn the_handler_chooses_among_the_subprotocols_offered() {
+    let (server, _ends) = obedient(1);
+    assert!(
+        server
+            .open("/ws/a", &[("Sec-WebSocket-Protocol", "squall.1, squall.2")])
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_handler_that_fails_or_panics_closes_its_socket_with_1011_and_no_other() {
+    let (server, ends) = obedient(1);
+    let mut other = server.connect("/ws/other");
+    for (word, told) in [("fail", true), ("panic", false), ("wrong code", true)] {
+        let mut client = server.connect("/ws/a");
+        client.send(Frame::from(word)).unwrap();
+        assert_eq!(close_code(&mut client), CloseCode::Error, "{word}");
+        if told {
+            assert_eq!(
+                ends.recv_timeout(SILENCE_MAX).unwrap(),
+                (Some(1011), String::new()),
+                "{word}"
+            );
+        }
+        other.send(Frame::from("still there?")).unwrap();
+        assert_eq!(read(&mut other), Frame::from("other"));
+    }
+}
+
+#[test]
+fn on_close_is_told_the_code_and_the_reason_of_the_peer_or_none_if_it_just_went() {
+    let (server, ends) = obedient(1);
+    let mut client = server.connect("/ws/a");
+    client.send(Frame::from("close")).unwrap();
+    assert_eq!(close_code(&mut client), CloseCode::Library(4000));
+    // Writes the answer.
+    client.read().unwrap_err();
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(4000));
+    drop(server.connect("/ws/a"));
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap(), (None, String::new()));
+}
+
+#[test]
+fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
+    let (server, _ends) = obedient(1);
+    let mut slow = server.connect("/ws/slow");
+    let mut other = server.connect("/ws/other");
+    slow.send(Frame::from("fill")).unwrap();
+    other.send(Frame::from("are you served?")).unwrap();
+    assert_eq!(read(&mut other), Frame::from("other"));
+    let pieces = std::iter::from_fn(|| Some(read(&mut slow))).take_while(Frame::is_binary);
+    assert_eq!(pieces.count(), squall::app::OUTGOING_BYTES_MAX.div_ceil(8 * 1024 + 4));
+}
+
+#[test]
+fn what_handlers_and_other_threads_publish_reaches_every_shard() {
+    let (server, _ends) = obedient(2);
+    let mut subscribers: Vec<_> = (0..8).map(|_| server.connect("/ws/s")).collect();
+    for subscriber in &mut subscribers {
+        subscriber.send(Frame::from("subscribe")).unwrap();
+        assert_eq!(read(subscriber), Frame::from("subscribed"));
+    }
+    let mut connection = support::client::Connection::open(server.address);
+    let request = b"POST /publish HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nHello";
+    connection
+        .exchange(request, "POST")
+        .unwrap()
+        .expect_status(200)
+        .unwrap();
+    for subscriber in &mut subscribers {
+        assert_eq!(read(subscriber), Frame::from("Hello"));
+    }
+    for number in 0..100_u8 {
+        server.publisher.try_publish("rooms/2", vec![number]).unwrap();
+    }
+    for subscriber in &mut subscribers {
+        for number in 0..100_u8 {
+            assert_eq!(read(subscriber), Frame::binary(vec![number]));
+        }
+    }
+}
