@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use tokio::runtime::{EnterGuard, Runtime};
+use tokio::task::LocalSet;
 
 use crate::task::TaskPanicked;
 
@@ -26,7 +27,8 @@ const GLOMMIO_RING_DEPTH: usize = 8;
 /// An executor for the calling thread.
 pub(crate) enum Executor {
     Glommio(LocalExecutor),
-    Tokio(Runtime),
+    /// With a `LocalSet`, so that libraries made for tokio can spawn tasks of their own from a handler.
+    Tokio(Runtime, LocalSet),
 }
 
 impl Executor {
@@ -62,14 +64,14 @@ impl Executor {
     /// No descriptors are left for its epoll.
     pub(crate) fn beside_epoll() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        Ok(Self::Tokio(runtime))
+        Ok(Self::Tokio(runtime, LocalSet::new()))
     }
 
     /// Lets sockets be registered with the executor before it runs.
     pub(crate) fn enter(&self) -> Option<EnterGuard<'_>> {
         match self {
             Self::Glommio(_) => None,
-            Self::Tokio(runtime) => Some(runtime.enter()),
+            Self::Tokio(runtime, _) => Some(runtime.enter()),
         }
     }
 
@@ -78,7 +80,7 @@ impl Executor {
         match self {
             Self::Glommio(executor) => executor.run(future),
             // Without tokio's budget for one poll: this one polls all tasks of the shard, and the turn sees to fairness.
-            Self::Tokio(runtime) => runtime.block_on(tokio::task::unconstrained(future)),
+            Self::Tokio(runtime, tasks) => tasks.block_on(runtime, tokio::task::unconstrained(future)),
         }
     }
 }
