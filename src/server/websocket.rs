@@ -12,14 +12,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use squall_shards::{Deadline, GateGuard, SendBuffer, Stream};
 
 use super::connection::{Connection, UNWATCHED_BYTES_MAX};
 use super::input::Input;
 use super::progress::Progress;
 use super::shard::{Registration, ShardServer};
-use crate::app::{Heard, Link, Session};
+use crate::app::{Batch, Heard, Link, Session};
 use crate::websocket::{CloseCode, Expired};
 
 /// How many events one socket is handed before others get their turn.
@@ -216,7 +215,11 @@ impl Socket {
             let buffer = if self.link.has_output() {
                 Some(self.link.take_output().into())
             } else {
-                deliveries(self.link.take_deliveries(self.server.shard.now()))
+                let deliveries = self.link.take_deliveries(self.server.shard.now());
+                deliveries.map(|batch| match batch {
+                    Batch::Whole(frames) => SendBuffer::from(frames),
+                    Batch::Pieces(frames) => SendBuffer::from(frames),
+                })
             };
             let Some(buffer) = buffer else { continue };
             self.is_watched = buffer.len() > UNWATCHED_BYTES_MAX;
@@ -308,15 +311,6 @@ impl Socket {
         self.input.clear(&self.stream);
         self.progress = None;
         self.phase = Phase::Gone;
-    }
-}
-
-/// What is sent for several frames: one as it is, more in one vectored send.
-fn deliveries(mut frames: Vec<Bytes>) -> Option<SendBuffer> {
-    match frames.len() {
-        0 => None,
-        1 => frames.pop().map(SendBuffer::from),
-        _ => Some(SendBuffer::from(frames)),
     }
 }
 

@@ -10,6 +10,7 @@
 //! One task drives both: it feeds a [`Link`] what arrives while the handler waits for an event, and polls the [`Session`]. A handler that is
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
 
+mod batch;
 mod deliveries;
 mod handler;
 mod link;
@@ -18,6 +19,7 @@ mod options;
 mod session;
 mod socket;
 
+pub use batch::Batch;
 pub use handler::WebSocketHandler;
 pub use link::{Heard, Link, OUTGOING_BYTES_MAX};
 pub(super) use opening::Opening;

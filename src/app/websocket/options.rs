@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use std::rc::Rc;
 
+use super::batch::Joined;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
@@ -43,6 +44,10 @@ impl WebSocketOptions {
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: RefCell<Deflaters>,
     pub(super) limits: RefCell<Rc<Limits>>,
+    /// The last frames sent together to sockets that read plain messages only.
+    pub(super) joined: RefCell<Joined>,
+    /// The same for those that read deflated ones.
+    pub(super) joined_deflated: RefCell<Joined>,
 }
 
 impl Default for Sockets {
@@ -50,6 +55,8 @@ impl Default for Sockets {
         Self {
             deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, CONTEXT_BYTES_MAX)),
             limits: RefCell::default(),
+            joined: RefCell::default(),
+            joined_deflated: RefCell::default(),
         }
     }
 }
