@@ -119,7 +119,7 @@ impl Backlog {
         } else {
             self.turn_away(item, receipt);
         }
-        if self.bytes <= room.low {
+        if self.is_lagging && self.bytes <= room.low {
             self.end_lag();
         }
     }
@@ -378,7 +378,7 @@ impl Backlog {
             return taken;
         }
         let notice = self.take_messages(most, &mut taken, hand_out);
-        if self.bytes <= low {
+        if self.is_lagging && self.bytes <= low {
             self.end_lag();
         }
         taken.next = if let Some(notice) = notice {
