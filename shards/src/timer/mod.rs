@@ -4,6 +4,7 @@
 //! [`Timers::next_deadline`] when it must be awake and calls [`Timers::expire`] once a turn.
 
 pub(crate) mod sleeps;
+mod timeout;
 pub(crate) mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use sleeps::{SleepKey, Sleeps};
 use wheel::Wheel;
+
+pub use timeout::timeout_at;
 
 use crate::shard::{Shard, ShardContext};
 
