@@ -31,6 +31,8 @@ pub mod pubsub;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "serve")]
+mod transport;
 pub mod websocket;
 
 pub use app::{

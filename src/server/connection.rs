@@ -13,13 +13,13 @@ use std::task::{Context, Poll};
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_now};
 
-use super::input::Input;
-use super::progress::Progress;
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
 use crate::app::{Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, Next, ParseError, SendError};
 use crate::message::{ResponseHead, StatusCode};
+use crate::transport::input::Input;
+use crate::transport::progress::Progress;
 
 /// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use squall_shards::{Deadline, GateGuard, Stream};
 
 use super::connection::{Connection, UNWATCHED_BYTES_MAX};
-use super::input::Input;
-use super::progress::Progress;
 use super::shard::{Registration, ShardServer};
 use crate::app::{Heard, Link, Session};
+use crate::transport::input::Input;
+use crate::transport::progress::Progress;
 use crate::websocket::{CloseCode, Expired};
 
 /// How many events one socket is handed before others get their turn.

@@ -1,0 +1,6 @@
+//! What a server and a client move bytes with: between a stream of the shard and the machines of the floors below.
+//!
+//! [`input`] is what has arrived, [`progress`] judges how fast a peer takes what it is sent.
+
+pub(crate) mod input;
+pub(crate) mod progress;
