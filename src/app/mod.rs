@@ -41,7 +41,7 @@ pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
 pub use websocket::{
-    Heard, Hub, Link, OUTGOING_BYTES_MAX, Publishing, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
-    WebSocketOptions,
+    Duplex, End, Heard, Hub, Link, OUTGOING_BYTES_MAX, Publishing, Session, TrySendError, Upgrade, WebSocket,
+    WebSocketHandler, WebSocketOptions,
 };
 pub use work::Work;

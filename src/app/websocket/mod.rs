@@ -10,8 +10,11 @@
 //! One task drives both: it feeds a [`Link`] what arrives while the handler waits for an event, and polls the [`Session`]. A handler that is
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
 //!
+//! A [`Link`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
+//!
 //! [`Hub`] is what a handler needs of the server beyond its socket: the time, and topics on every shard.
 
+mod duplex;
 mod handler;
 mod hub;
 mod link;
@@ -20,9 +23,10 @@ mod options;
 mod session;
 mod socket;
 
+pub use duplex::{Duplex, End, Heard, OUTGOING_BYTES_MAX};
 pub use handler::WebSocketHandler;
 pub use hub::{Hub, Publishing};
-pub use link::{Heard, Link, OUTGOING_BYTES_MAX};
+pub use link::Link;
 pub(super) use opening::Opening;
 pub use opening::Upgrade;
 pub(super) use options::Sockets;
