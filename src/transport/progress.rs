@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+/// After a send of more than this, the connection waits for the peer to take it before it goes on.
+pub(crate) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
+
 /// Bounds on how slowly a response may be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WriteLimits {
