@@ -23,6 +23,8 @@
 //! [`squall_shards`]. Without the default feature `serve` the first three are built alone.
 
 pub mod app;
+#[cfg(feature = "serve")]
+pub mod client;
 mod error;
 pub mod http1;
 pub mod message;
@@ -40,6 +42,8 @@ pub use app::{
     TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "serve")]
+pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig};

@@ -21,7 +21,7 @@ const FILE_LINES_MAX: usize = 600;
 const FOLDERS: [&str; 7] = ["src", "shards", "loadtest", "examples", "benches", "tests", "fuzz"];
 
 /// Who may import whom, by the first name after `crate::` in `src/`: each folder or file, and what lies below it.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     ("message", &[]),
     ("error", &["message"]),
     ("http1", &["message", "error"]),
@@ -34,13 +34,17 @@ const FLOORS: [(&str, &[&str]); 9] = [
         &["message", "error", "http1", "websocket", "pubsub", "app"],
     ),
     (
+        "client",
+        &["message", "error", "http1", "websocket", "pubsub", "app", "transport"],
+    ),
+    (
         "server",
         &["message", "error", "http1", "websocket", "pubsub", "app", "transport"],
     ),
 ];
 
 /// Who may name `squall_shards`.
-const SHARDS: [&str; 2] = ["transport", "server"];
+const SHARDS: [&str; 3] = ["transport", "client", "server"];
 
 /// A source file, and the same file with everything but its code, or everything but its comments, blanked out.
 struct Source {

@@ -24,7 +24,8 @@ pub const RESPONSE_FIELDS_MAX: usize = 100;
 /// Writes the head of a GET request. `Host` is among the fields.
 pub fn write_get(target: &PathAndQuery, fields: &Headers, out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
-    out.extend_from_slice(target.as_str().as_bytes());
+    // Displayed, a path that is not there is `/`.
+    out.extend_from_slice(target.to_string().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in fields.iter() {
         write_field(name, value, out);
