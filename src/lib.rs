@@ -19,8 +19,8 @@
 //! ```
 //!
 //! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] and [`websocket`] (the
-//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
-//! [`squall_shards`]. Without the default feature `serve` the first three are built alone.
+//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server and the [`client`], which drive bytes through them on
+//! the shards of [`squall_shards`]. Without the default feature `serve` the first three are built alone.
 
 pub mod app;
 #[cfg(feature = "serve")]

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use squall::prelude::*;
-//! use squall::client::ClientOptions;
+//! use squall::ClientOptions;
 //! use squall::shards::{Builder, Stop};
 //! use squall::websocket::DeflateConfig;
 //!
@@ -21,7 +21,7 @@
 //!     .bind()?;
 //! let address = server.addresses().next().or_status(500)?;
 //! let stopper = server.stopper();
-//! let serving = std::thread::spawn(move || server.run());
+//! let serving = std::thread::spawn(move || server.run().unwrap());
 //!
 //! // A client lives on a shard: in a handler, or on shards started for it.
 //! Builder::new().shards(1).stop_on_signals(false).build()?.run(move |_| async move {
@@ -39,7 +39,7 @@
 //! })?;
 //!
 //! stopper.stop(Stop::Graceful);
-//! # serving.join().or_status(500)??;
+//! # serving.join().unwrap();
 //! # Ok(())
 //! # }
 //! ```

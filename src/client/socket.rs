@@ -12,7 +12,6 @@ use squall_shards::{Shard, spawn_detached};
 use super::inbox::{Inbox, feed};
 use super::options::ClientOptions;
 use crate::app::{Duplex, End, TrySendError};
-use crate::error::{Error, Result};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 use crate::websocket::{CloseCode, Message, SendError};
@@ -127,8 +126,8 @@ impl WebSocketClient {
     /// # Cancel safety
     ///
     /// Dropped while it waits, the connection closes all the same.
-    pub async fn close(&self, code: u16, reason: &str) -> Result<End> {
-        let code = CloseCode::new(code).ok_or_else(|| Error::new(format!("{code} may not stand in a close frame")))?;
+    pub async fn close(&self, code: u16, reason: &str) -> Result<End, SendError> {
+        let code = CloseCode::new(code).ok_or(SendError::CloseCode)?;
         self.shared.close(code, reason)?;
         let end = poll_fn(|cx| self.shared.inbox.poll_end(cx).map(End::clone));
         Ok(end.await)
