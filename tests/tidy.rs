@@ -132,8 +132,8 @@ fn every_rule_finds_what_it_is_there_for() {
         (floors, "src/app/a.rs", "use squall_shards::B;", Some(1)),
         (
             floors,
-            "src/server/a.rs",
-            "use crate::app::B; use squall_shards::C;",
+            "src/client/a.rs",
+            "use crate::{app::B, transport::C}; use squall_shards::D;",
             None,
         ),
         (floors, "src/http1/a/b.rs", "use super::super::super::app::C;", Some(1)),

@@ -148,9 +148,7 @@ fn an_address_nobody_listens_on_refuses() {
         let refused = Stream::connect_host("127.0.0.1", address.port(), patiently()).await;
         let refused = refused.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        let sentence = format!(
-            "cannot connect to {address} ({address}): nobody listens there; start the server or check the port"
-        );
+        let sentence = format!("cannot connect to {address}: nobody listens there; start the server or check the port");
         assert_eq!(refused.to_string(), sentence);
     });
     assert_eq!(running.statistics(0).streams, 0);

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::url::shown;
-use crate::http1::client::ResponseError;
+use crate::http1::ResponseError;
 use crate::message::{HeaderName, HeaderValue, ResponseHead, StatusCode, header};
 use crate::websocket::ClientHandshakeError;
 

@@ -14,7 +14,7 @@ use super::random;
 use super::socket::WebSocketClient;
 use super::url::Url;
 use crate::app::Duplex;
-use crate::http1::client::{ResponseError, ResponseReader, write_get};
+use crate::http1::{ResponseError, ResponseReader, write_get};
 use crate::message::{HeaderName, Headers, ResponseHead};
 use crate::transport::input::Input;
 use crate::transport::websocket::Connected;
@@ -41,8 +41,7 @@ const OWN_FIELDS: [HeaderName; 8] = [
 pub(super) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocketClient, ConnectFailure> {
     let handshake = handshake(options)?;
     let fields = fields(url, options, &handshake)?;
-    let now = clock::now();
-    let deadline = now.checked_add(options.connect_timeout).unwrap_or(now);
+    let deadline = clock::after(options.connect_timeout);
     let stream = Stream::connect_host(&url.host, url.port, deadline)
         .await
         .map_err(ConnectFailure::Connect)?;

@@ -41,7 +41,7 @@
 //!
 //! # The other end
 //!
-//! [`client`] writes the head of a request and reads that of its response, which is all a WebSocket's client needs of HTTP.
+//! `client` writes the head of a request and reads that of its response, which is all a WebSocket's client needs of HTTP.
 //!
 //! # Where to read what
 //!
@@ -51,7 +51,7 @@
 
 mod byte_set;
 mod chunked;
-pub mod client;
+mod client;
 mod connection;
 mod content;
 mod deadline;
@@ -69,6 +69,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};
 pub use connection::{Connection, Event, Next};
 pub use encode::BodyLength;
 pub use error::{Expired, ParseError, SendError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, SEC_WEBSOCKET_KEY};
 use squall::client::{ClientOptions, ConnectError, ConnectFailure};
 use squall::connect;
-use squall::http1::client::ResponseError;
+use squall::http1::ResponseError;
 use squall::prelude::*;
 use squall::shards::{Shard, clock, sleep, timeout_at};
 use squall::websocket::{ClientHandshakeError, DeflateConfig};

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};
-use super::super::{Connection, Event, Limits};
+use super::super::{
+    Connection, Event, Limits, RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get,
+};
 use super::epoch;
 use crate::message::{HeaderName, HeaderValue, Headers, RequestHead, ResponseHead, StatusCode};
 
@@ -177,6 +178,31 @@ proptest! {
         lines in prop::collection::vec("(HTTP/1\\.[01] [1-5]0[0-9] ?[ -~]{0,5}|[a-zA-Z: ]{0,8})(\r\n|\r\n|\n|\r)", 0..8),
     ) {
         run(lines.concat().as_bytes()).ok();
+    }
+}
+
+/// A second reader, which takes more than we do, reads what we take in the same way.
+#[test]
+fn httparse_agrees() {
+    for bytes in [
+        &b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nA:  b\t c \r\nD:\r\n\r\nrest"[..],
+        b"HTTP/1.0 404 \r\n\r\n",
+        b"HTTP/1.1 503\r\nRetry-After: 1\r\n\r\n",
+    ] {
+        let (head, behind) = run(bytes).unwrap().unwrap();
+        let mut fields = [httparse::EMPTY_HEADER; 8];
+        let mut theirs = httparse::Response::new(&mut fields);
+        let read = theirs.parse(bytes).unwrap().unwrap();
+        assert_eq!((theirs.code, bytes.len() - read), (Some(head.status.as_u16()), behind));
+        let theirs = theirs.headers.iter();
+        let theirs: Vec<_> = theirs
+            .map(|field| (field.name.to_ascii_lowercase(), field.value))
+            .collect();
+        let ours: Vec<_> = lines(&head)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        assert_eq!(ours, theirs);
     }
 }
 
