@@ -4,9 +4,10 @@ use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use squall::ClientOptions;
 use squall::connect;
 use squall::prelude::*;
-use squall::shards::{Shard, Stop, clock, sleep};
+use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
 
 use crate::harness::{PATIENCE, Peer, Running, accept, on_shard, patience, read_to_end};
 
@@ -231,4 +232,73 @@ fn a_client_may_be_left_to_its_shard() {
         }
     });
     ends.recv_timeout(PATIENCE).unwrap();
+}
+
+/// It keeps the connection, and takes nothing of what it is sent.
+#[test]
+fn a_server_that_takes_nothing_is_given_up() {
+    let (gone, is_gone) = channel::<()>();
+    let server = Peer::answering(move |request, stream| {
+        stream.write_all(accept(request, "").as_bytes()).unwrap();
+        is_gone.recv().unwrap_or_default();
+    });
+    let url = server.url();
+    on_shard(move || {
+        let (url, gone) = (url.clone(), gone.clone());
+        async move {
+            let mut options = ClientOptions::default();
+            options.write_stall_timeout = Duration::from_millis(200);
+            let client = options.connect(&url).await.unwrap();
+            while client.send(vec![0; 512 * 1024]).await.is_ok() {}
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, None);
+            drop(gone);
+        }
+    });
+}
+
+const CLIENTS: usize = 2_000;
+
+/// Clients that end in every state there is: afterwards nothing is left of any, at either end.
+#[test]
+fn nothing_is_left_of_two_thousand_clients() {
+    let (server, ends) = diary();
+    let url = server.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            // The test's own time limit is set once it waits.
+            yield_now().await;
+            let before = Shard::current().statistics();
+            for number in 0..CLIENTS {
+                if number % 5 == 0 {
+                    let soon = clock::now() + Duration::from_micros(number as u64 % 500);
+                    drop(timeout_at(soon, connect(&url)).await);
+                    continue;
+                }
+                let client = connect(&url).await.unwrap();
+                match number % 5 {
+                    1 => drop(client.close(1000, "").await),
+                    2 => drop(client.next().await),
+                    3 => client.send(vec![7; 100_000]).await.unwrap(),
+                    _ => {}
+                }
+            }
+            all_closed().await;
+            let after = Shard::current().statistics();
+            assert_eq!((after.tasks, after.timers), (before.tasks, before.timers));
+            assert_eq!(after.receive_buffers_available, before.receive_buffers_available);
+            assert_eq!(after.completions_stale, 0);
+        }
+    });
+    // The handlers of all those that were opened have ended, each as its client did.
+    let (mut closed, mut gone_away) = (0, 0);
+    while closed < CLIENTS / 5 || gone_away < CLIENTS / 5 * 3 {
+        match ends.recv_timeout(PATIENCE).unwrap() {
+            Some(1000) => closed += 1,
+            Some(1001) => gone_away += 1,
+            // Dropped between the server's answer and its arrival.
+            code => assert_eq!(code, None),
+        }
+    }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use squall::client::ClientOptions;
 use squall::prelude::*;
-use squall::shards::{clock, sleep, spawn_local, timeout_at};
+use squall::shards::{clock, sleep, spawn_detached, spawn_local, timeout_at};
 use squall::websocket::DeflateConfig;
-use squall::{TrySendError, connect};
+use squall::{TrySendError, WebSocketClient, connect};
 
 use crate::harness::{Relay, Running, noise, offering, on_shard};
 
@@ -285,4 +285,74 @@ async fn much_both_ways(url: String, signals: Arc<Signals>) {
         assert!(client.next().await.as_ref() == Some(&expected), "{piece}");
     }
     assert_eq!(client.close(1000, "").await.unwrap().code, Some(1000));
+}
+
+/// Passes everything on to another server, whose answers it passes back: a client in a handler.
+struct Between {
+    upstream: WebSocketClient,
+}
+
+impl WebSocketHandler for Between {
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        let (ws, upstream) = (ws.clone(), self.upstream.clone());
+        spawn_detached(async move {
+            while let Some(message) = upstream.next().await {
+                ws.send(message).await.unwrap_or_default();
+            }
+            let code = upstream.end().and_then(|end| end.code).unwrap_or(1001);
+            ws.close(code, "as it was").unwrap_or_default();
+        });
+        Ok(())
+    }
+
+    async fn on_message(&mut self, _: &WebSocket, message: Message) -> Result {
+        Ok(self.upstream.send(message).await?)
+    }
+}
+
+#[test]
+fn a_handler_may_be_a_client_of_another_server() {
+    let upstream = Running::start(|| Application::new().websocket("/", async |_: &mut Context| Ok(Obedient)));
+    let url = upstream.url("/");
+    let between = Running::start(move || {
+        let url = url.clone();
+        Application::new().websocket("/", async move |_: &mut Context| {
+            let upstream = connect(&url).await?;
+            Ok(Between { upstream })
+        })
+    });
+    let url = between.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            client.send("there and back").await.unwrap();
+            assert_eq!(client.next().await, Some("there and back".into()));
+            client.send("close").await.unwrap();
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, Some(4000));
+        }
+    });
+    drop(upstream);
+    // Its failure to reach the other server is the handler's own, and not the client's.
+    let url = between.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let refused = connect(&url).await.unwrap_err();
+            assert_eq!(refused.status(), Some(StatusCode::INTERNAL_SERVER_ERROR));
+        }
+    });
+}
+
+/// Sends everything back, until it is to close.
+struct Obedient;
+
+impl WebSocketHandler for Obedient {
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        match message.as_str() {
+            Some("close") => ws.close(4000, "as told"),
+            _ => ws.send(message).await,
+        }
+    }
 }
