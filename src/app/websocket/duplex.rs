@@ -19,7 +19,7 @@ pub const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 
 /// One WebSocket between its user and its driver.
 pub struct Duplex {
-    pub(super) machine: RefCell<Connection>,
+    machine: RefCell<Connection>,
     /// The shard's.
     deflaters: Rc<RefCell<Deflaters>>,
     output: RefCell<Vec<u8>>,
