@@ -38,8 +38,8 @@ mod transport;
 pub mod websocket;
 
 pub use app::{
-    Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
-    TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
+    Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
+    Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
@@ -53,11 +53,12 @@ pub use squall_shards as shards;
 /// What an application uses in nearly every file: `use squall::prelude::*;`
 pub mod prelude {
     pub use crate::app::{
-        Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
-        WebSocket, WebSocketHandler, WebSocketOptions,
+        Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
+        Response, Routes, WebSocket, WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};
+    pub use crate::pubsub::{Envelope, HistoryLimits, Position, SlowConsumer, Start, TopicOptions};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;
     pub use crate::websocket::Message;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use squall_shards::{GateGuard, SendBuffer};
 
 use super::connection::Connection;
@@ -87,7 +88,7 @@ impl Owner for Handling {
     }
 
     fn take_deliveries(&self) -> Option<SendBuffer> {
-        self.server.hub.take(&self.link)
+        deliveries(self.link.take_deliveries(self.now()))
     }
 
     /// The graceful stop, batch by batch, if there is one and this socket has not been told.
@@ -98,6 +99,15 @@ impl Owner for Handling {
     }
 
     fn leave(&self) {
-        self.server.hub.leave(&self.link);
+        self.link.leave();
+    }
+}
+
+/// What is sent for several frames: one as it is, more in one vectored send.
+fn deliveries(mut frames: Vec<Bytes>) -> Option<SendBuffer> {
+    match frames.len() {
+        0 => None,
+        1 => frames.pop().map(SendBuffer::from),
+        _ => Some(SendBuffer::from(frames)),
     }
 }

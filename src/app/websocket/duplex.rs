@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::socket::TrySendError;
-use crate::websocket::{CloseCode, Connection, Deflaters, Event, Expired, Message, SendError};
+use crate::websocket::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, SendError};
 
 /// How much output may wait for the peer before a sender waits. 64 KiB: four times what Linux gives a socket's send buffer to begin with. One
 /// message more is let in whatever its size.
@@ -211,6 +211,11 @@ impl Duplex {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.machine.borrow().is_open()
+    }
+
+    /// What frames made for many this peer can be sent; `None` once either end has begun to close.
+    pub(super) fn shared_encoding(&self) -> Option<Encoding> {
+        self.machine.borrow_mut().share().ok()
     }
 
     /// Whether this end closes the transport once the connection is over: a server does, a client waits for it (RFC 6455 §7.1.1).

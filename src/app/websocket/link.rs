@@ -29,18 +29,17 @@ impl Link {
     }
 
     /// Who this socket is among the subscribers of its shard, once it is one.
-    #[must_use]
-    pub fn subscriber(&self) -> Option<SubscriberId> {
+    pub(super) fn subscriber(&self) -> Option<SubscriberId> {
         self.subscriber.get()
     }
 
     /// Says who it is; `None` once it has left.
-    pub fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
+    pub(super) fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
         self.subscriber.set(subscriber);
     }
 
     /// Says whether publications wait for this socket, and wakes its driver if they do.
-    pub fn set_deliveries(&self, wait: bool) {
+    pub(super) fn set_deliveries(&self, wait: bool) {
         self.has_deliveries.set(wait);
         if wait {
             self.duplex.wake();

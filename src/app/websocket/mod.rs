@@ -11,12 +11,10 @@
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
 //!
 //! A [`Link`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
-//!
-//! [`Hub`] is what a handler needs of the server beyond its socket: the time, and topics on every shard.
 
+mod deliveries;
 mod duplex;
 mod handler;
-mod hub;
 mod link;
 mod opening;
 mod options;
@@ -25,7 +23,6 @@ mod socket;
 
 pub use duplex::{Duplex, End, Heard, OUTGOING_BYTES_MAX};
 pub use handler::WebSocketHandler;
-pub use hub::{Hub, Publishing};
 pub use link::Link;
 pub(super) use opening::Opening;
 pub use opening::Upgrade;
