@@ -17,8 +17,8 @@ pub struct ClientOptions {
     pub subprotocols: Vec<String>,
     /// Fields of the request, beside those of the handshake. `Host` may be among them, in the place of the address's.
     pub headers: Headers,
-    /// How to compress, if the server can (permessage-deflate, RFC 7692). `None` offers it not, which is the default: most messages of live feeds
-    /// are too small to gain.
+    /// How to compress, if the server can (permessage-deflate, RFC 7692). `None`, the default, never: most messages of live feeds are too small to
+    /// gain.
     pub deflate: Option<DeflateConfig>,
     /// Bounds on what comes in, and the intervals of keep-alive pings. The server's defaults.
     pub limits: Limits,
@@ -75,6 +75,13 @@ impl ClientOptions {
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how long the server may take nothing of what it is sent.
+    #[must_use]
+    pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.write_stall_timeout = timeout;
         self
     }
 

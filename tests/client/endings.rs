@@ -246,8 +246,7 @@ fn a_server_that_takes_nothing_is_given_up() {
     on_shard(move || {
         let (url, gone) = (url.clone(), gone.clone());
         async move {
-            let mut options = ClientOptions::default();
-            options.write_stall_timeout = Duration::from_millis(200);
+            let options = ClientOptions::default().write_stall_timeout(Duration::from_millis(200));
             let client = options.connect(&url).await.unwrap();
             while client.send(vec![0; 512 * 1024]).await.is_ok() {}
             assert_eq!(client.next().await, None);
