@@ -1,12 +1,15 @@
 //! Addresses of WebSockets (RFC 6455 §3): `ws://host:port/path?query`.
 
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
 use super::error::ConnectFailure;
 
 /// The port of `ws` where none is named.
 const PORT: u16 = 80;
+
+/// What is said of anything that is no address at all.
+const FORM: &str = "it is not an address of the form ws://host:port/path";
 
 /// Where a WebSocket is.
 #[derive(Debug)]
@@ -21,12 +24,10 @@ pub(super) struct Url {
 
 impl Url {
     pub(super) fn parse(text: &str) -> Result<Self, ConnectFailure> {
-        let uri: Uri = text
-            .parse()
-            .map_err(|_| ConnectFailure::Url("it is not an address of the form ws://host:port/path"))?;
+        let uri: Uri = text.parse().map_err(|_| ConnectFailure::Url(FORM))?;
         match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss") => return Err(ConnectFailure::Tls),
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => return Err(ConnectFailure::Tls),
             Some(_) => return Err(ConnectFailure::Url("its scheme is not ws; write ws://host:port/path")),
             None => return Err(ConnectFailure::Url("it has no scheme; write ws://host:port/path")),
         }
@@ -43,21 +44,30 @@ impl Url {
                 "it has a user in it; send an Authorization field instead",
             ));
         }
-        let host = authority.host();
-        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let port = port(authority).ok_or(ConnectFailure::Url("its port is not a number up to 65535"))?;
         // Displayed, a path that is not there is `/`, as it is to be sent.
         let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         if !target.is_ascii() {
             return Err(ConnectFailure::Url("its path is not ASCII; write other bytes as %XX"));
         }
-        let invalid = |_| ConnectFailure::Url("it is not an address of the form ws://host:port/path");
+        let host = authority.host();
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         Ok(Self {
             host: address.unwrap_or(host).to_owned(),
-            port: authority.port_u16().unwrap_or(PORT),
-            authority: HeaderValue::from_str(authority.as_str())
-                .map_err(|_| ConnectFailure::Url("its host is not ASCII; write it in punycode"))?,
-            target: target.parse().map_err(invalid)?,
+            port,
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| ConnectFailure::Url(FORM))?,
+            target: target.parse().map_err(|_| ConnectFailure::Url(FORM))?,
         })
+    }
+}
+
+/// The port of an authority without a user. Digits only: `str::parse` would take a sign.
+fn port(authority: &Authority) -> Option<u16> {
+    let behind_host = authority.as_str().strip_prefix(authority.host())?;
+    match behind_host.strip_prefix(':').unwrap_or_default() {
+        "" => Some(PORT),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
     }
 }
 
@@ -65,10 +75,12 @@ impl Url {
 pub(super) fn shown(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let (text, _) = text.split_at(end);
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => text.to_owned(),
-    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }
 
 #[cfg(test)]
@@ -113,10 +125,14 @@ mod tests {
             ("ws:///path", "form"),
             ("ws://a/b#c", "fragment"),
             ("ws://u:p@a/", "Authorization"),
+            ("ws://a@a/", "Authorization"),
             ("ws://a/b c", "form"),
             ("ws://a/b\r\nX: y", "form"),
-            ("ws://a:b/", "form"),
-            ("ws://a:65536/", "form"),
+            ("ws://a:b/", "port"),
+            ("ws://a:65536/", "port"),
+            ("ws://a:+1/", "port"),
+            ("ws://:80/", "host"),
+            ("WSS://a/", "TLS"),
             ("ws://a/\u{e9}", "%XX"),
         ] {
             let error = parse(text).unwrap_err();
@@ -128,6 +144,7 @@ mod tests {
     fn errors_do_not_show_what_may_be_secret() {
         assert_eq!(shown("ws://a/b?token=c"), "ws://a/b");
         assert_eq!(shown("ws://user:password@a/b"), "ws://a/b");
+        assert_eq!(shown("ws://a/b@c"), "ws://a/b@c");
         assert_eq!(shown("nonsense"), "nonsense");
     }
 }
