@@ -73,6 +73,20 @@ impl Backlog {
         self.bytes
     }
 
+    /// How many entries its queue has memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    /// Makes an idle backlog as good as new; its queue keeps its memory.
+    pub(super) fn reset(&mut self) {
+        let queue = mem::take(&mut self.queue);
+        *self = Self {
+            queue,
+            ..Self::default()
+        };
+    }
+
     /// Whether nothing waits and nothing is remembered.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.resyncs.is_empty() && self.close.is_none()

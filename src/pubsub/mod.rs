@@ -42,6 +42,7 @@ mod presence;
 mod publication;
 mod receipt;
 mod rules;
+mod shelf;
 mod subscribers;
 mod subscriptions;
 #[cfg(test)]

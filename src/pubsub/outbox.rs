@@ -1,7 +1,7 @@
 //! What waits for one subscriber: nothing, one message, or a backlog.
 //!
 //! Most subscribers have nothing waiting most of the time, and then one message until the end of the turn. Neither needs memory beyond these
-//! two words; a backlog, with its queue and its policies, is made with the second message and given back when all is taken.
+//! two words; a backlog, with its queue and its policies, is taken from the shard's shelf with the second message and put back when all is taken.
 
 use std::rc::Rc;
 
@@ -12,6 +12,7 @@ use super::notice::Notice;
 use super::position::{Position, Start};
 use super::publication::Publication;
 use super::receipt::Receipt;
+use super::shelf::Shelf;
 use super::topic::Topic;
 
 /// What came out of an outbox, and what to do then.
@@ -118,62 +119,68 @@ impl Outbox {
     }
 
     /// Queues a message as its policy says, and counts what became of it.
-    pub(super) fn push(&mut self, item: &Rc<Item>, room: Room, receipt: &mut Receipt) {
+    pub(super) fn push(&mut self, item: &Rc<Item>, room: Room, shelf: &mut Shelf, receipt: &mut Receipt) {
         match self {
             Self::Empty if item.weight() <= room.left => {
                 receipt.queued += 1;
                 *self = Self::One(Rc::clone(item));
             }
             _ => {
-                self.backlog().push(item, room, receipt);
-                self.settle();
+                self.backlog(shelf).push(item, room, receipt);
+                self.settle(shelf);
             }
         }
     }
 
     /// Has a topic's messages come from its history; says whether one more such topic may be.
-    pub(super) fn resync(&mut self, topic: Topic, start: Start) -> bool {
-        let backlog = self.backlog();
+    pub(super) fn resync(&mut self, topic: Topic, start: Start, shelf: &mut Shelf) -> bool {
+        let backlog = self.backlog(shelf);
         let can_resync = backlog.can_resync();
         if can_resync {
             backlog.resync(topic, start);
         }
-        self.settle();
+        self.settle(shelf);
         can_resync
     }
 
     /// Has a topic's messages come from its publishers again; says whether they did not.
-    pub(super) fn end_resync(&mut self, topic: &Topic) -> bool {
+    pub(super) fn end_resync(&mut self, topic: &Topic, shelf: &mut Shelf) -> bool {
         let Self::Backlog(backlog) = self else {
             return false;
         };
         let was_resyncing = backlog.end_resync(topic);
-        self.settle();
+        self.settle(shelf);
         was_resyncing
     }
 
     /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
-    pub(super) fn fall_back(&mut self, unsent: &Unsent, receipt: &mut Receipt) {
-        self.backlog().fall_back(unsent, receipt);
-        self.settle();
+    pub(super) fn fall_back(&mut self, unsent: &Unsent, shelf: &mut Shelf, receipt: &mut Receipt) {
+        self.backlog(shelf).fall_back(unsent, receipt);
+        self.settle(shelf);
     }
 
     /// Has the subscriber told that a history could not give what was asked of it.
-    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap) {
-        self.backlog().add_gap(topic, gap);
-        self.settle();
+    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap, shelf: &mut Shelf) {
+        self.backlog(shelf).add_gap(topic, gap);
+        self.settle(shelf);
     }
 
     /// Forgets what was to come from histories.
-    pub(super) fn end_all_resyncs(&mut self) {
+    pub(super) fn end_all_resyncs(&mut self, shelf: &mut Shelf) {
         if let Self::Backlog(backlog) = self {
             backlog.end_all_resyncs();
-            self.settle();
+            self.settle(shelf);
         }
     }
 
     /// Hands out what is at the front.
-    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
+    pub(super) fn take(
+        &mut self,
+        most: Most,
+        low: usize,
+        shelf: &mut Shelf,
+        hand_out: &mut dyn FnMut(&Publication),
+    ) -> Taken {
         match self {
             Self::Empty => Taken::default(),
             Self::One(_) if most.messages == 0 => Taken {
@@ -192,15 +199,15 @@ impl Outbox {
             }
             Self::Backlog(backlog) => {
                 let taken = backlog.take(most, low, hand_out);
-                self.settle();
+                self.settle(shelf);
                 taken
             }
         }
     }
 
-    fn backlog(&mut self) -> &mut Backlog {
+    fn backlog(&mut self, shelf: &mut Shelf) -> &mut Backlog {
         if !matches!(self, Self::Backlog(_)) {
-            let mut backlog = Box::<Backlog>::default();
+            let mut backlog = shelf.take();
             if let Self::One(item) = std::mem::take(self) {
                 backlog.append(item);
             }
@@ -212,10 +219,12 @@ impl Outbox {
         }
     }
 
-    /// Gives the backlog's memory back once it holds nothing.
-    fn settle(&mut self) {
-        if matches!(self, Self::Backlog(backlog) if backlog.is_idle()) {
-            *self = Self::Empty;
+    /// Gives the backlog back once it holds nothing.
+    fn settle(&mut self, shelf: &mut Shelf) {
+        if matches!(self, Self::Backlog(backlog) if backlog.is_idle())
+            && let Self::Backlog(backlog) = std::mem::take(self)
+        {
+            shelf.put(backlog);
         }
     }
 }

@@ -15,6 +15,7 @@ use super::outbox::{Most, Outbox, Room, Taken, Unsent};
 use super::position::Start;
 use super::publication::Publication;
 use super::receipt::Receipt;
+use super::shelf::Shelf;
 use super::topic::Topic;
 
 /// A subscriber of one shard, for as long as it is joined: eight bytes that no later subscriber shares.
@@ -38,6 +39,7 @@ impl SubscriberId {
 pub(super) struct Subscribers {
     table: Slab<Subscriber>,
     limits: Limits,
+    shelf: Shelf,
     /// What waits in all outboxes, weighed.
     bytes: usize,
     announced: VecDeque<SubscriberId>,
@@ -60,6 +62,7 @@ impl Subscribers {
         Self {
             table: Slab::new(),
             limits,
+            shelf: Shelf::default(),
             bytes: 0,
             announced: VecDeque::new(),
             serial: 0,
@@ -103,15 +106,9 @@ impl Subscribers {
             .is_some_and(|found| found.serial == id.serial)
     }
 
-    fn find(&mut self, id: SubscriberId) -> Option<&mut Subscriber> {
-        self.table
-            .get_mut(id.index as usize)
-            .filter(|found| found.serial == id.serial)
-    }
-
     /// Removes a subscriber; says how many messages were waiting for it, or `None` if it is not there.
     pub(super) fn leave(&mut self, id: SubscriberId) -> Option<usize> {
-        let outbox = std::mem::take(&mut self.find(id)?.outbox);
+        let outbox = std::mem::take(&mut find(&mut self.table, id)?.outbox);
         self.bytes -= outbox.bytes();
         self.table.remove(id.index as usize);
         if self.table.is_empty() {
@@ -129,20 +126,27 @@ impl Subscribers {
     #[inline]
     pub(super) fn deliver(&mut self, index: u32, item: &Rc<Item>, receipt: &mut Receipt) {
         let room = self.room();
-        self.change_once(index, receipt, |outbox, receipt| {
+        self.change_once(index, receipt, |outbox, shelf, receipt| {
             receipt.matched += 1;
-            outbox.push(item, room, receipt);
+            outbox.push(item, room, shelf, receipt);
         });
     }
 
     /// Has a subscriber get messages that have not come from their topic's history, unless this publication's turn has come to it before.
     pub(super) fn fall_back(&mut self, index: u32, unsent: &Unsent, receipt: &mut Receipt) {
-        self.change_once(index, receipt, |outbox, receipt| outbox.fall_back(unsent, receipt));
+        self.change_once(index, receipt, |outbox, shelf, receipt| {
+            outbox.fall_back(unsent, shelf, receipt);
+        });
     }
 
     /// Changes a subscriber's outbox once for the publication that has begun.
     #[inline]
-    fn change_once(&mut self, index: u32, receipt: &mut Receipt, change: impl FnOnce(&mut Outbox, &mut Receipt)) {
+    fn change_once(
+        &mut self,
+        index: u32,
+        receipt: &mut Receipt,
+        change: impl FnOnce(&mut Outbox, &mut Shelf, &mut Receipt),
+    ) {
         let Some(subscriber) = self.table.get_mut(index as usize) else {
             return;
         };
@@ -153,7 +157,7 @@ impl Subscribers {
         let before = subscriber.outbox.bytes();
         let closed_before = receipt.closed;
         let was_waiting = subscriber.outbox.has_next();
-        change(&mut subscriber.outbox, receipt);
+        change(&mut subscriber.outbox, &mut self.shelf, receipt);
         self.bytes = self.bytes + subscriber.outbox.bytes() - before;
         let has_news = !was_waiting && subscriber.outbox.has_next() || receipt.closed != closed_before;
         if has_news && !subscriber.is_announced {
@@ -177,11 +181,11 @@ impl Subscribers {
     }
 
     /// Changes a subscriber's outbox and announces it if there is something new in it.
-    fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox) -> T) -> Option<T> {
-        let subscriber = self.find(id)?;
+    fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox, &mut Shelf) -> T) -> Option<T> {
+        let subscriber = find(&mut self.table, id)?;
         let was_waiting = subscriber.outbox.has_next();
         let before = subscriber.outbox.bytes();
-        let changed = change(&mut subscriber.outbox);
+        let changed = change(&mut subscriber.outbox, &mut self.shelf);
         let after = subscriber.outbox.bytes();
         let is_news = !was_waiting && subscriber.outbox.has_next() && !subscriber.is_announced;
         subscriber.is_announced |= is_news;
@@ -193,15 +197,15 @@ impl Subscribers {
     }
 
     pub(super) fn resync(&mut self, id: SubscriberId, topic: Topic, start: Start) -> bool {
-        self.change(id, |outbox| outbox.resync(topic, start)) == Some(true)
+        self.change(id, |outbox, shelf| outbox.resync(topic, start, shelf)) == Some(true)
     }
 
     pub(super) fn add_gap(&mut self, id: SubscriberId, topic: Topic, gap: Gap) {
-        self.change(id, |outbox| outbox.add_gap(topic, gap));
+        self.change(id, |outbox, shelf| outbox.add_gap(topic, gap, shelf));
     }
 
     pub(super) fn end_resync(&mut self, id: SubscriberId, topic: &Topic) -> bool {
-        self.change(id, |outbox| outbox.end_resync(topic)) == Some(true)
+        self.change(id, |outbox, shelf| outbox.end_resync(topic, shelf)) == Some(true)
     }
 
     pub(super) fn end_all_resyncs(&mut self, id: SubscriberId) {
@@ -210,7 +214,7 @@ impl Subscribers {
 
     pub(super) fn next_announced(&mut self) -> Option<SubscriberId> {
         while let Some(id) = self.announced.pop_front() {
-            if let Some(subscriber) = self.find(id) {
+            if let Some(subscriber) = find(&mut self.table, id) {
                 subscriber.is_announced = false;
                 return Some(id);
             }
@@ -220,11 +224,11 @@ impl Subscribers {
 
     pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
         let low = self.room().low;
-        let Some(subscriber) = self.find(id) else {
+        let Some(subscriber) = find(&mut self.table, id) else {
             return Taken::default();
         };
         let before = subscriber.outbox.bytes();
-        let taken = subscriber.outbox.take(most, low, hand_out);
+        let taken = subscriber.outbox.take(most, low, &mut self.shelf, hand_out);
         self.bytes = self.bytes + self.waiting_bytes(id) - before;
         taken
     }
@@ -236,4 +240,10 @@ impl Subscribers {
             .filter(|found| found.serial == id.serial);
         found.map_or(0, |subscriber| subscriber.outbox.bytes())
     }
+}
+
+fn find(table: &mut Slab<Subscriber>, id: SubscriberId) -> Option<&mut Subscriber> {
+    table
+        .get_mut(id.index as usize)
+        .filter(|found| found.serial == id.serial)
 }

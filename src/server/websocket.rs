@@ -4,12 +4,11 @@ use std::rc::Rc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use squall_shards::{GateGuard, SendBuffer};
 
 use super::connection::Connection;
 use super::shard::{Registration, ShardServer};
-use crate::app::{Duplex, Link, Session};
+use crate::app::{Batch, Duplex, Link, Session};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 
@@ -88,7 +87,11 @@ impl Owner for Handling {
     }
 
     fn take_deliveries(&self) -> Option<SendBuffer> {
-        deliveries(self.link.take_deliveries(self.now()))
+        let deliveries = self.link.take_deliveries(self.now());
+        deliveries.map(|batch| match batch {
+            Batch::Whole(frames) => SendBuffer::from(frames),
+            Batch::Pieces(frames) => SendBuffer::from(frames),
+        })
     }
 
     /// The graceful stop, batch by batch, if there is one and this socket has not been told.
@@ -100,14 +103,5 @@ impl Owner for Handling {
 
     fn leave(&self) {
         self.link.leave();
-    }
-}
-
-/// What is sent for several frames: one as it is, more in one vectored send.
-fn deliveries(mut frames: Vec<Bytes>) -> Option<SendBuffer> {
-    match frames.len() {
-        0 => None,
-        1 => frames.pop().map(SendBuffer::from),
-        _ => Some(SendBuffer::from(frames)),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::batch::Batch;
 use super::link::Link;
 use crate::app::topics::{Delivery, Recipient, Rest, notice_text};
 use crate::error::Result;
@@ -25,30 +26,29 @@ impl Recipient for Link {
 }
 
 impl Link {
-    /// Takes the frames that wait, to be sent at once; none if there are none, or the socket is closing.
-    pub fn take_deliveries(&self, now: Instant) -> Vec<Bytes> {
+    /// Takes the frames that wait, to be sent at once; `None` if there are none, or the socket is closing.
+    pub fn take_deliveries(&self, now: Instant) -> Option<Batch> {
         self.set_deliveries(false);
-        let mut frames = Vec::new();
-        let (Some(subscriber), Ok(hub)) = (self.subscriber(), self.app.hub()) else {
-            return frames;
-        };
-        let Some(encoding) = self.shared_encoding() else {
-            return frames;
-        };
+        let (subscriber, hub) = (self.subscriber()?, self.app.hub().ok()?);
+        let encoding = self.shared_encoding()?;
         let level = match encoding {
             Encoding::Plain => 0,
             Encoding::Deflated { window, .. } => window.bits(),
         };
-        let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| {
-            frames.push(match delivery {
-                Delivery::Message(publication) => publication.form(level).clone(),
-                Delivery::Notice(notice) => {
-                    let text = notice_text(notice);
-                    let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
-                    encode(Payload::Text(&text), Encoding::Plain, deflaters)
-                }
-            });
+        let mut joined = match encoding {
+            Encoding::Plain => self.app.sockets.joined.borrow_mut(),
+            Encoding::Deflated { .. } => self.app.sockets.joined_deflated.borrow_mut(),
+        };
+        let mut batch = joined.gather();
+        let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
+            Delivery::Message(publication) => batch.push(publication.form(level)),
+            Delivery::Notice(notice) => {
+                let text = notice_text(notice);
+                let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
+                batch.push(&encode(Payload::Text(&text), Encoding::Plain, deflaters));
+            }
         });
+        let batch = batch.finish();
         match rest {
             Rest::Nothing => {}
             Rest::More => self.set_deliveries(true),
@@ -57,7 +57,7 @@ impl Link {
                 self.close(code, "too slow", now).unwrap_or_default();
             }
         }
-        frames
+        (batch != Batch::Whole(Bytes::new())).then_some(batch)
     }
 
     /// Says that the socket has ended: nothing is for it any more.

@@ -12,6 +12,7 @@
 //!
 //! A [`Link`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
 
+mod batch;
 mod deliveries;
 mod duplex;
 mod handler;
@@ -21,6 +22,7 @@ mod options;
 mod session;
 mod socket;
 
+pub use batch::Batch;
 pub use duplex::{Duplex, End, Heard, OUTGOING_BYTES_MAX};
 pub use handler::WebSocketHandler;
 pub use link::Link;

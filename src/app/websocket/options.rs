@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use std::rc::Rc;
 
+use super::batch::Joined;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
@@ -38,6 +39,10 @@ impl WebSocketOptions {
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(super) limits: RefCell<Rc<Limits>>,
+    /// The last frames sent together to sockets that read plain messages only.
+    pub(super) joined: RefCell<Joined>,
+    /// The same for those that read deflated ones.
+    pub(super) joined_deflated: RefCell<Joined>,
 }
 
 impl App {
