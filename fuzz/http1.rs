@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use squall::http1::{BodyLength, Connection, Event, Limits, Next, ParseError};
+use squall::http1::{BodyLength, Connection, Event, Limits, Next, ParseError, ResponseError, ResponseReader};
 use squall::message::{HeaderValue, HttpDate, RequestHead, ResponseHead, StatusCode, Version, header};
 
 /// The slow reader of the machine's own tests.
@@ -51,6 +51,47 @@ pub(crate) fn connection(data: &[u8]) {
         session.operate(operation, &mut arriving);
         session.check();
     }
+}
+
+/// A response, as a client reads it: however it is cut up it means the same, and a head that is accepted says the same when it is written down
+/// and read again.
+pub(crate) fn response(data: &[u8]) {
+    let whole = response_in([data]);
+    assert_eq!(response_in(data.chunks(1)), whole, "{}", data.escape_ascii());
+    for cut in [data.len() / 3, data.len() / 2] {
+        let (first, second) = data.split_at(cut);
+        assert_eq!(response_in([first, second]), whole, "{}", data.escape_ascii());
+    }
+    if let Ok(Some(head)) = whole {
+        let mut written = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+        for (name, value) in head.headers.iter() {
+            written.extend_from_slice(name.as_str().as_bytes());
+            written.push(b':');
+            written.extend_from_slice(value.as_bytes());
+            written.extend_from_slice(b"\r\n");
+        }
+        written.extend_from_slice(b"\r\n");
+        assert_eq!(
+            response_in([written.as_slice()]),
+            Ok(Some(head)),
+            "{}",
+            written.escape_ascii()
+        );
+    }
+}
+
+fn response_in<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<ResponseHead>, ResponseError> {
+    let mut reader = ResponseReader::default();
+    let mut unread = Vec::new();
+    for piece in pieces {
+        unread.extend_from_slice(piece);
+        let mut input = unread.as_slice();
+        if let Some(head) = reader.receive(&mut input)? {
+            return Ok(Some(head));
+        }
+        unread = input.to_vec();
+    }
+    Ok(None)
 }
 
 /// Everything that came of some bytes.

@@ -19,10 +19,12 @@
 //! ```
 //!
 //! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] and [`websocket`] (the
-//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server, which drives bytes through them on the shards of
-//! [`squall_shards`]. Without the default feature `serve` the first three are built alone.
+//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server and the [`client`], which drive bytes through them on
+//! the shards of [`squall_shards`]. Without the default feature `serve` the first three are built alone.
 
 pub mod app;
+#[cfg(feature = "serve")]
+pub mod client;
 mod error;
 pub mod http1;
 pub mod message;
@@ -31,6 +33,8 @@ pub mod pubsub;
 mod server;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "serve")]
+mod transport;
 pub mod websocket;
 
 pub use app::{
@@ -38,6 +42,8 @@ pub use app::{
     Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "serve")]
+pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig};

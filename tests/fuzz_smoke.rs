@@ -33,6 +33,11 @@ fn connection() {
 }
 
 #[test]
+fn response() {
+    smoke("response", http1::response);
+}
+
+#[test]
 fn websocket_frames() {
     smoke("websocket_frames", websocket::frames);
 }

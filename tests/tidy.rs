@@ -21,7 +21,7 @@ const FILE_LINES_MAX: usize = 600;
 const FOLDERS: [&str; 7] = ["src", "shards", "loadtest", "examples", "benches", "tests", "fuzz"];
 
 /// Who may import whom, by the first name after `crate::` in `src/`: each folder or file, and what lies below it.
-const FLOORS: [(&str, &[&str]); 8] = [
+const FLOORS: [(&str, &[&str]); 10] = [
     ("message", &[]),
     ("error", &["message"]),
     ("http1", &["message", "error"]),
@@ -29,8 +29,22 @@ const FLOORS: [(&str, &[&str]); 8] = [
     ("pubsub", &["message", "error"]),
     ("app", &["message", "error", "http1", "websocket", "pubsub"]),
     ("testing", &["message", "error", "http1", "app"]),
-    ("server", &["message", "error", "http1", "websocket", "pubsub", "app"]),
+    (
+        "transport",
+        &["message", "error", "http1", "websocket", "pubsub", "app"],
+    ),
+    (
+        "client",
+        &["message", "error", "http1", "websocket", "pubsub", "app", "transport"],
+    ),
+    (
+        "server",
+        &["message", "error", "http1", "websocket", "pubsub", "app", "transport"],
+    ),
 ];
+
+/// Who may name `squall_shards`.
+const SHARDS: [&str; 3] = ["transport", "client", "server"];
 
 /// A source file, and the same file with everything but its code, or everything but its comments, blanked out.
 struct Source {
@@ -118,8 +132,8 @@ fn every_rule_finds_what_it_is_there_for() {
         (floors, "src/app/a.rs", "use squall_shards::B;", Some(1)),
         (
             floors,
-            "src/server/a.rs",
-            "use crate::app::B; use squall_shards::C;",
+            "src/client/a.rs",
+            "use crate::{app::B, transport::C}; use squall_shards::D;",
             None,
         ),
         (floors, "src/http1/a/b.rs", "use super::super::super::app::C;", Some(1)),
@@ -262,8 +276,8 @@ fn floors(source: &Source) -> Vec<Finding> {
                 "a path that climbs out of its folder; write `crate::`".to_owned(),
             ));
         }
-        if own != "server" && has_word(line, "squall_shards") {
-            found.push((number, "only src/server/ names squall_shards".to_owned()));
+        if !SHARDS.contains(&own) && has_word(line, "squall_shards") {
+            found.push((number, format!("only {SHARDS:?} name squall_shards")));
         }
     }
     found

@@ -12,7 +12,7 @@ pub struct Statistics {
     pub tasks: usize,
     /// Deadlines and sleeps alive.
     pub timers: usize,
-    /// Sockets open, those that are still closing included.
+    /// Sockets open, those that are still connecting or closing included.
     pub streams: usize,
     /// Listeners open.
     pub listeners: usize,

@@ -45,7 +45,7 @@ pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
 pub use topics::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode, notice_text};
 pub use websocket::{
-    Batch, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
+    Batch, Duplex, End, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
     WebSocketOptions,
 };
 pub use work::Work;

@@ -112,7 +112,7 @@ pub(super) static PATH_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#?"
 /// ```
 ///
 /// A higher minor version of HTTP/1 is read as 1.1, the highest there is, as RFC 9110 §2.5 asks.
-fn http_version(version: &[u8]) -> Result<Version, ParseError> {
+pub(super) fn http_version(version: &[u8]) -> Result<Version, ParseError> {
     match version {
         b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),

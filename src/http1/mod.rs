@@ -39,6 +39,10 @@
 //! deviation from what RFC 9112 would let a lenient server do is noted where it is made, in `grammar`, `target` and
 //! `framing`.
 //!
+//! # The other end
+//!
+//! `client` writes the head of a request and reads that of its response, which is all a WebSocket's client needs of HTTP.
+//!
 //! # Where to read what
 //!
 //! `state` is the table of states, `limits` every number. A head goes through `line` and `head`, its meaning
@@ -47,6 +51,7 @@
 
 mod byte_set;
 mod chunked;
+mod client;
 mod connection;
 mod content;
 mod deadline;
@@ -64,6 +69,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};
 pub use connection::{Connection, Event, Next};
 pub use encode::BodyLength;
 pub use error::{Expired, ParseError, SendError};

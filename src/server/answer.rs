@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
-use super::progress::Progress;
 use crate::app::{BodyError, BodyLength, Channel, Exchange};
 use crate::http1::Event;
 use crate::message::RequestHead;
+use crate::transport::progress::Progress;
 
 /// A flush that the handler waits for. In a box, so that connections whose handlers never flush have no room for one.
 struct Flushing {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use squall_shards::Driver;
 
-use super::progress::WriteLimits;
 use crate::app::TrustedProxies;
 use crate::http1;
 use crate::pubsub::{self, TopicRules};
+use crate::transport::progress::WriteLimits;
 use crate::websocket;
 
 /// The settings of a server. Limits are per connection unless they say otherwise.

@@ -13,19 +13,16 @@ use std::task::{Context, Poll};
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_now};
 
-use super::input::Input;
-use super::progress::Progress;
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
 use crate::app::{Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, Next, ParseError, SendError};
 use crate::message::{ResponseHead, StatusCode};
+use crate::transport::input::Input;
+use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
 /// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
-
-/// After a send of more than this, the connection waits for the peer to take it before it waits for the next request.
-pub(super) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
 
 /// How much is read ahead of a request that is still being answered, to notice that the peer has gone.
 const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;

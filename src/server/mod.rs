@@ -1,4 +1,4 @@
-//! The server: bind → start shards → serve → drain, in that order on this page. The only module that names `squall_shards`.
+//! The server: bind → start shards → serve → drain, in that order on this page.
 //!
 //! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
 //! each, and [`respond`] writes its response. After a 101, [`upgrade`] hands it to [`websocket`], and [`broadcast`] carries what is published
@@ -9,9 +9,7 @@ mod answer;
 mod broadcast;
 mod config;
 mod connection;
-mod input;
 mod options;
-mod progress;
 mod respond;
 mod shard;
 mod upgrade;

@@ -11,10 +11,10 @@ use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
 use super::config::ServerConfig;
-use super::progress::WriteLimits;
 use crate::app::{App, Exchange};
 use crate::http1;
 use crate::message::HttpDate;
+use crate::transport::progress::WriteLimits;
 
 /// How many exchanges a shard keeps for the next requests; as many requests as are ever in flight at once on a busy shard.
 const EXCHANGES_KEPT_MAX: usize = 256;

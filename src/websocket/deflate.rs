@@ -25,6 +25,12 @@ const END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 /// sender that compresses a message in one go needs one.
 const FINAL_BLOCKS_MAX: usize = 16;
 
+/// How hard a shard's messages are compressed. 1, zlib's fastest: the messages of live feeds are small, and gain little from more.
+const LEVEL_DEFAULT: u32 = 1;
+
+/// How much all connections of a shard may keep for context takeover. 64 MiB: a thousand connections with the largest windows both ways.
+const CONTEXT_BYTES_MAX_DEFAULT: usize = 64 * 1024 * 1024;
+
 /// The compressors of a shard, and the memory that connections may keep for context takeover.
 pub struct Deflaters {
     level: Compression,
@@ -155,6 +161,13 @@ impl Deflaters {
             return Err(ProtocolError::InvalidDeflate);
         }
         Ok(inflation.finish(context))
+    }
+}
+
+impl Default for Deflaters {
+    /// Level 1, and 64 MiB for context takeover.
+    fn default() -> Self {
+        Self::new(LEVEL_DEFAULT, CONTEXT_BYTES_MAX_DEFAULT)
     }
 }
 

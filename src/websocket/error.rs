@@ -105,6 +105,8 @@ pub enum SendError {
     Closed,
     /// The payload of a ping is longer than 125 bytes.
     ControlTooLong,
+    /// The code may not stand in a close frame (1004–1006, 1015 and what nobody has given a meaning).
+    CloseCode,
     /// The reason of a close frame is longer than 123 bytes.
     ReasonTooLong,
     /// A client masks every frame with a key of its own, so it can share none.
@@ -116,6 +118,7 @@ impl fmt::Display for SendError {
         formatter.write_str(match self {
             Self::Closed => "the WebSocket is closed",
             Self::ControlTooLong => "the payload of a ping has at most 125 bytes",
+            Self::CloseCode => "the code may not stand in a close frame; 1000 and 3000 to 4999 may",
             Self::ReasonTooLong => "the reason for closing has at most 123 bytes",
             Self::MaskRequired => "a client cannot send a frame that was made for many",
         })

@@ -5,6 +5,7 @@
 //! would be a third.
 
 mod choose;
+mod connect;
 mod listener;
 mod reactor;
 mod received;
@@ -14,6 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub(crate) use choose::Choice;
+pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
 pub(crate) use reactor::Reactor;
 pub use received::Received;

@@ -5,8 +5,9 @@
 //! in `epoll_wait`, wakes whoever waits for what became ready, and the shard's root future, the turn, goes on.
 //!
 //! The file order of a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`] (what
-//! the task is handed). [`send`] is what is being sent, [`listener`] where sockets come from.
+//! the task is handed). [`send`] is what is being sent, [`listener`] and [`connect`] where sockets come from.
 
+mod connect;
 mod listener;
 mod received;
 mod send;
@@ -29,6 +30,7 @@ use crate::pool::BufferPool;
 use crate::statistics::Statistics;
 use crate::sys::watch;
 
+pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
 pub(crate) use received::Received;
 pub(crate) use stream::StreamSocket;

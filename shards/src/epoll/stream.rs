@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
 
 use super::send::Outgoing;
@@ -58,6 +59,25 @@ impl StreamSocket {
         };
         Self {
             stream: Rc::new(stream),
+        }
+    }
+
+    /// Waits until connect(2), which has begun, is done.
+    pub(super) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let socket = self.stream.socket.as_ref().map_err(|&error| error)?;
+        loop {
+            let Poll::Ready(ready) = socket.poll_write_ready(cx) else {
+                return Poll::Pending;
+            };
+            let mut ready = ready?;
+            let connected = SockRef::from(socket);
+            if let Some(error) = connected.take_error()? {
+                return Poll::Ready(Err(error));
+            }
+            if connected.peer_addr().is_ok() {
+                return Poll::Ready(Ok(()));
+            }
+            ready.clear_ready();
         }
     }
 

@@ -1,9 +1,11 @@
-//! Sockets of a shard: listeners that are bound before the shards start and opened by them, and streams of bytes.
+//! Sockets of a shard: listeners that are bound before the shards start and opened by them, outgoing connections, and streams of bytes.
 
+mod connect;
 mod listener;
 mod listeners;
 mod stream;
 
+pub use connect::{ADDRESSES_MAX, ConnectError};
 pub use listener::Listener;
 pub(crate) use listeners::tcp_socket;
 pub use listeners::{BindError, Listeners};

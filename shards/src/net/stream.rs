@@ -13,10 +13,10 @@ use crate::driver::{Received, StreamSocket};
 use crate::send_buffer::SendBuffer;
 use crate::shard::Shard;
 
-/// A TCP or Unix stream of the shard that accepted it. It never leaves that shard. Dropping it cancels what is in flight and closes
+/// A TCP or Unix stream of the shard that accepted or opened it. It never leaves that shard. Dropping it cancels what is in flight and closes
 /// it: await [`flush`](Self::flush) first if the last bytes matter.
 pub struct Stream {
-    socket: StreamSocket,
+    pub(super) socket: StreamSocket,
 }
 
 impl Stream {

@@ -76,6 +76,7 @@ fn operations(ring: &IoUring) -> impl Iterator<Item = Feature> {
         ("operation TIMEOUT", "5.4", opcode::Timeout::CODE),
         ("operation TIMEOUT_REMOVE", "5.5", opcode::TimeoutUpdate::CODE),
         ("operation ACCEPT", "5.5", opcode::AcceptMulti::CODE),
+        ("operation CONNECT", "5.5", opcode::Connect::CODE),
         ("operation ASYNC_CANCEL", "5.5", opcode::AsyncCancel::CODE),
         ("operation READ", "5.6", opcode::Read::CODE),
         ("operation RECV", "5.6", opcode::RecvMulti::CODE),

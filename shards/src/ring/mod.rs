@@ -14,11 +14,12 @@
 //!
 //! The file order of a byte's way: [`turn`] (completions out of the ring) → [`operation`] (whose?) → [`streams`] (into the slot,
 //! wake the task) → [`received`] (what the task is handed). [`buffers`] is the pool the kernel receives into, [`send`] what it
-//! sends from, [`listeners`] where sockets come from.
+//! sends from, [`listeners`] and [`connect`] where sockets come from.
 //!
 //! This folder is one of the two places where the workspace allows `unsafe`: memory shared with the kernel.
 
 mod buffers;
+mod connect;
 mod listeners;
 mod memory;
 mod operation;
@@ -38,6 +39,7 @@ use std::rc::Rc;
 use io_uring::{IoUring, cqueue, squeue};
 
 use buffers::{BufferMemory, Buffers};
+use connect::Attempt;
 use listeners::Listener;
 use operation::SlotKey;
 use slots::Slots;
@@ -46,6 +48,7 @@ use timer::Timer;
 
 use crate::pool::BufferPool;
 
+pub(crate) use connect::Connecting;
 pub(crate) use listeners::ListenerSocket;
 pub(crate) use received::Received;
 pub(crate) use setup::{RingConfig, ring_builder};
@@ -60,6 +63,8 @@ pub(crate) struct Ring {
     memory: BufferMemory,
     streams: RefCell<Slots<Stream>>,
     listeners: RefCell<Slots<Listener>>,
+    /// Sockets that are to become streams.
+    attempts: RefCell<Slots<Attempt>>,
     /// Streams whose receive ended for want of a buffer, first come first served.
     parked: RefCell<VecDeque<SlotKey>>,
     /// Requests that did not fit the submission queue; sent before any other.
@@ -137,12 +142,17 @@ impl Ring {
         &self.pool
     }
 
+    /// How many sockets there are beside the listeners.
+    fn open_sockets(&self) -> usize {
+        self.streams.borrow().len() + self.attempts.borrow().len()
+    }
+
     /// What this ring has counted and holds.
     pub(crate) fn statistics(&self) -> crate::Statistics {
         let buffers = self.buffers.borrow();
         let counters = &self.counters;
         crate::Statistics {
-            streams: self.streams.borrow().len(),
+            streams: self.open_sockets(),
             listeners: self.listeners.borrow().len(),
             receive_buffers_available: buffers.available(),
             ring_enters: counters.enters.get(),

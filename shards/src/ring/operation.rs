@@ -14,6 +14,8 @@ pub(super) enum Operation {
     ReceivePlain,
     /// One send of the slot's buffer in flight.
     Send,
+    /// Connecting of the slot's socket.
+    Connect,
     /// Closing of the slot's descriptor.
     Close,
     /// The read of the doorbell.
@@ -73,6 +75,7 @@ impl Token {
             Operation::Doorbell => 6,
             Operation::Timer => 7,
             Operation::Ignored => 8,
+            Operation::Connect => 9,
         };
         (operation << 56) | ((self.slot.generation as u64) << 32) | self.slot.index as u64
     }
@@ -89,6 +92,7 @@ impl Token {
             6 => Operation::Doorbell,
             7 => Operation::Timer,
             8 => Operation::Ignored,
+            9 => Operation::Connect,
             _ => return None,
         };
         let slot = SlotKey::new(user_data as u32, (user_data >> 32) as u32);
@@ -107,6 +111,7 @@ mod tests {
             Operation::Receive,
             Operation::ReceivePlain,
             Operation::Send,
+            Operation::Connect,
             Operation::Close,
             Operation::Doorbell,
             Operation::Timer,

@@ -101,6 +101,7 @@ impl Ring {
             memory,
             streams: RefCell::new(Slots::new()),
             listeners: RefCell::new(Slots::new()),
+            attempts: RefCell::new(Slots::new()),
             parked: RefCell::new(VecDeque::new()),
             backlog: RefCell::new(VecDeque::new()),
             completions: RefCell::new(Vec::new()),
@@ -153,6 +154,9 @@ impl Ring {
     fn keep_memory(&mut self) {
         for (_, stream) in self.streams.get_mut().iter_mut() {
             std::mem::forget(stream.take_kernel_memory());
+        }
+        for (_, attempt) in self.attempts.get_mut().iter_mut() {
+            std::mem::forget(attempt.take_kernel_memory());
         }
         self.buffers.get_mut().keep_entries();
         self.memory.keep();

@@ -217,7 +217,7 @@ impl Ring {
         stream.pending += 1;
     }
 
-    fn push_cancel(&self, operation: Operation, key: SlotKey) {
+    pub(super) fn push_cancel(&self, operation: Operation, key: SlotKey) {
         let ignored = Token::new(Operation::Ignored, SlotKey::NONE).to_user_data();
         let target = Token::new(operation, key).to_user_data();
         self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));

@@ -35,7 +35,7 @@ impl Ring {
 
     /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.streams.borrow().len() == 0 && self.listeners.borrow().len() == 0
+        self.open_sockets() == 0 && self.listeners.borrow().len() == 0
     }
 
     /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
@@ -143,6 +143,7 @@ impl Ring {
             Operation::Send => self.sent(token.slot, result),
             Operation::Accept => self.accepted(token.slot, result, flags),
             Operation::Close => self.closed(token.slot),
+            Operation::Connect => self.connected(token.slot, result),
             Operation::ReceivePlain => self.received_plain(token.slot, result),
             Operation::Doorbell => self.doorbell.armed.set(false),
             Operation::Timer => self.timer.fired(),

@@ -4,6 +4,7 @@
 //! [`Timers::next_deadline`] when it must be awake and calls [`Timers::expire`] once a turn.
 
 pub(crate) mod sleeps;
+mod timeout;
 pub(crate) mod wheel;
 
 use std::cell::{Cell, RefCell};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use sleeps::{SleepKey, Sleeps};
 use wheel::Wheel;
+
+pub use timeout::timeout_at;
 
 use crate::shard::{Shard, ShardContext};
 
@@ -81,12 +84,8 @@ impl Timers {
 ///
 /// Polled on a thread that is not a shard's.
 pub fn sleep(duration: Duration) -> Sleep {
-    let now = crate::clock::now();
-    sleep_until(now.checked_add(duration).unwrap_or_else(|| now + CENTURY))
+    sleep_until(crate::clock::after(duration))
 }
-
-/// As good as for ever.
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Waits until a moment; ready at once if it has passed.
 ///

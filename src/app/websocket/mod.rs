@@ -9,9 +9,12 @@
 //!
 //! One task drives both: it feeds a [`Link`] what arrives while the handler waits for an event, and polls the [`Session`]. A handler that is
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
+//!
+//! A [`Link`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
 
 mod batch;
 mod deliveries;
+mod duplex;
 mod handler;
 mod link;
 mod opening;
@@ -20,8 +23,9 @@ mod session;
 mod socket;
 
 pub use batch::Batch;
+pub use duplex::{Duplex, End, Heard, OUTGOING_BYTES_MAX};
 pub use handler::WebSocketHandler;
-pub use link::{Heard, Link, OUTGOING_BYTES_MAX};
+pub use link::Link;
 pub(super) use opening::Opening;
 pub use opening::Upgrade;
 pub(super) use options::Sockets;

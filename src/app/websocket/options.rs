@@ -8,12 +8,6 @@ use super::batch::Joined;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
-/// How hard messages are compressed. 1, zlib's fastest: the messages of live feeds are small, and gain little from more.
-const DEFLATE_LEVEL: u32 = 1;
-
-/// How much all connections of a shard may keep for context takeover. 64 MiB: a thousand connections with the largest windows both ways.
-const CONTEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
-
 /// What holds for the WebSockets of one route.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -41,24 +35,14 @@ impl WebSocketOptions {
 }
 
 /// What all WebSockets of a shard share.
+#[derive(Default)]
 pub(in crate::app) struct Sockets {
-    pub(super) deflaters: RefCell<Deflaters>,
+    pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(super) limits: RefCell<Rc<Limits>>,
     /// The last frames sent together to sockets that read plain messages only.
     pub(super) joined: RefCell<Joined>,
     /// The same for those that read deflated ones.
     pub(super) joined_deflated: RefCell<Joined>,
-}
-
-impl Default for Sockets {
-    fn default() -> Self {
-        Self {
-            deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, CONTEXT_BYTES_MAX)),
-            limits: RefCell::default(),
-            joined: RefCell::default(),
-            joined_deflated: RefCell::default(),
-        }
-    }
 }
 
 impl App {

@@ -5,8 +5,9 @@ use core::task::{Context as Task, Poll};
 use std::future::poll_fn;
 use std::rc::Rc;
 
+use super::duplex::{End, News};
 use super::handler::WebSocketHandler;
-use super::link::{End, Link, News};
+use super::link::Link;
 use super::socket::WebSocket;
 use crate::app::handler::Erased;
 use crate::app::panic::caught;

@@ -34,7 +34,9 @@ impl WebSocket {
     /// Dropped before it is ready, nothing of the message is sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result {
         let message = message.into();
-        poll_fn(|task| self.link.poll_send(&message, task)).await
+        poll_fn(|task| self.link.poll_send(&message, task))
+            .await
+            .map_err(into_error)
     }
 
     /// Sends a message if there is room for it now.

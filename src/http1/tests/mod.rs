@@ -2,6 +2,7 @@
 //! is a second, slow reader that shares nothing with it.
 
 mod accepted;
+mod client;
 mod deadlines;
 mod exchanges;
 mod limits;

@@ -8,7 +8,7 @@ use squall_shards::{Received, Stream};
 
 /// Received bytes that wait to be read.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(crate) struct Input {
     source: Source,
     /// How much of the source has been read.
     offset: usize,
@@ -26,7 +26,7 @@ enum Source {
 
 impl Input {
     /// The bytes to be read next.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         let all: &[u8] = match &self.source {
             Source::Nothing => &[],
             Source::Received(received) => received,
@@ -35,12 +35,12 @@ impl Input {
         all.get(self.offset..).unwrap_or_default()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 
     /// Drops what was read, and gives back the buffer once all of it was.
-    pub(super) fn consume(&mut self, count: usize, stream: &Stream) {
+    pub(crate) fn consume(&mut self, count: usize, stream: &Stream) {
         self.offset += count;
         if self.is_empty() {
             self.clear(stream);
@@ -48,7 +48,7 @@ impl Input {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self, stream: &Stream) {
+    pub(crate) fn clear(&mut self, stream: &Stream) {
         self.offset = 0;
         if let Source::Kept(kept) = std::mem::take(&mut self.source) {
             stream.return_buffer(kept);
@@ -56,7 +56,7 @@ impl Input {
     }
 
     /// Adds what has come. It is read in place unless something is left from before.
-    pub(super) fn push(&mut self, received: Received, stream: &Stream) {
+    pub(crate) fn push(&mut self, received: Received, stream: &Stream) {
         match &mut self.source {
             Source::Nothing => self.source = Source::Received(received),
             Source::Received(_) => {
@@ -72,7 +72,7 @@ impl Input {
     }
 
     /// Copies what is left out of the kernel's buffer and gives the buffer back.
-    pub(super) fn stash(&mut self, stream: &Stream) {
+    pub(crate) fn stash(&mut self, stream: &Stream) {
         if let Source::Received(received) = &self.source {
             let mut kept = stream.take_buffer();
             kept.extend_from_slice(received.get(self.offset..).unwrap_or_default());

@@ -3,17 +3,20 @@
 
 use std::time::{Duration, Instant};
 
+/// After a send of more than this, the connection waits for the peer to take it before it goes on.
+pub(crate) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
+
 /// Bounds on how slowly a response may be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct WriteLimits {
-    pub(super) stall_timeout: Duration,
-    pub(super) bytes_per_second_min: u64,
-    pub(super) rate_grace: Duration,
+pub(crate) struct WriteLimits {
+    pub(crate) stall_timeout: Duration,
+    pub(crate) bytes_per_second_min: u64,
+    pub(crate) rate_grace: Duration,
 }
 
 /// How a peer has been taking bytes since a wait for it began.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     began: Instant,
     sent_at_begin: u64,
     moved: Instant,
@@ -22,7 +25,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Begins to watch; `sent` is the stream's count of bytes taken so far.
-    pub(super) fn new(now: Instant, sent: u64) -> Self {
+    pub(crate) fn new(now: Instant, sent: u64) -> Self {
         Self {
             began: now,
             sent_at_begin: sent,
@@ -32,7 +35,7 @@ impl Progress {
     }
 
     /// Notes how far the peer has come; `false` if it is too slow.
-    pub(super) fn note(&mut self, now: Instant, sent: u64, limits: &WriteLimits) -> bool {
+    pub(crate) fn note(&mut self, now: Instant, sent: u64, limits: &WriteLimits) -> bool {
         if sent > self.sent {
             self.sent = sent;
             self.moved = now;
@@ -45,7 +48,7 @@ impl Progress {
     }
 
     /// When to look again.
-    pub(super) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
+    pub(crate) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
         let stall = self.moved + limits.stall_timeout;
         let rate = (self.began + limits.rate_grace).max(now + Duration::from_secs(1));
         stall.min(rate)

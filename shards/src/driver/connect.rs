@@ -1,0 +1,34 @@
+//! An outgoing connection on its way, of either driver.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+
+use socket2::SockAddr;
+
+use super::{Reactor, StreamSocket};
+use crate::{epoll, ring};
+
+/// A handle to a connection on its way. Dropping it gives the connection up and closes the socket.
+pub(crate) enum Connecting {
+    Ring(ring::Connecting),
+    Epoll(epoll::Connecting),
+}
+
+impl Connecting {
+    /// Has a socket connected, which is in blocking mode.
+    pub(crate) fn new(reactor: &Reactor, socket: OwnedFd, address: SockAddr) -> io::Result<Self> {
+        match reactor {
+            Reactor::Ring(ring) => Ok(Self::Ring(ring::Connecting::new(ring, socket, address))),
+            Reactor::Epoll(epoll) => epoll::Connecting::new(epoll, socket, &address).map(Self::Epoll),
+        }
+    }
+
+    /// Waits for the connection; not to be polled after it was ready.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<StreamSocket>> {
+        match self {
+            Self::Ring(connecting) => connecting.poll(cx).map_ok(StreamSocket::Ring),
+            Self::Epoll(connecting) => connecting.poll(cx).map_ok(StreamSocket::Epoll),
+        }
+    }
+}

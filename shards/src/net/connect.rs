@@ -1,0 +1,171 @@
+//! Outgoing TCP connections: to an address, or to the addresses of a name, one after the other.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Instant;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::stream::Stream;
+use crate::driver::Connecting;
+use crate::shard::Shard;
+use crate::task::spawn_blocking;
+use crate::timer::timeout_at;
+
+/// How many addresses of one name are tried. 8: more than any name in use has of each family that could answer in time.
+pub const ADDRESSES_MAX: usize = 8;
+
+impl Stream {
+    /// Connects to an address. Like an accepted one, the stream sends at once what it is given (`TCP_NODELAY`) and never leaves its
+    /// shard.
+    ///
+    /// Cancel safety: dropped while it waits, the attempt is given up and its socket closed.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, nobody can get there, or no descriptor or local port is left. How long a peer that does not answer is
+    /// waited for is the kernel's choice, about two minutes: see [`timeout_at`](crate::timeout_at).
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let shard = Shard::current().into_context();
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.cloexec(),
+            Some(Protocol::TCP),
+        )?;
+        socket.set_tcp_nodelay(true)?;
+        let mut connecting = Connecting::new(shard.reactor(), socket.into(), address.into())?;
+        let socket = std::future::poll_fn(|cx| connecting.poll(cx)).await?;
+        Ok(Self::new(socket))
+    }
+
+    /// Connects to a host, by its name or its address. The first [`ADDRESSES_MAX`] addresses of a name are tried in the system's
+    /// order; each may take an equal share of the time that is left. Names are looked up by the system's resolver, on the pool for
+    /// blocking work.
+    ///
+    /// Cancel safety: as [`connect`](Self::connect); a lookup that has begun ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// The name has no address, none of its addresses could be connected to before the deadline (the error is that of the last), or
+    /// the pool for blocking work is full.
+    ///
+    /// # Panics
+    ///
+    /// Called on a thread that is not a shard's.
+    pub async fn connect_host(host: &str, port: u16, deadline: Instant) -> Result<Self, ConnectError> {
+        let failed = |error| ConnectError::new(format_args!("{host}:{port}"), error);
+        let addresses = timeout_at(deadline, resolve(host, port)).await;
+        let addresses = addresses.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+        let addresses = addresses.map_err(failed)?;
+        let mut last = failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            let now = crate::clock::now();
+            let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+            let connected = timeout_at(now + share, Self::connect(*address)).await;
+            match connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if host.parse::<IpAddr>().is_ok() => last = ConnectError::new(address, error),
+                Err(error) => last = ConnectError::new(format_args!("{host}:{port} ({address})"), error),
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The addresses of a host, as many as are tried.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let host = host.to_owned();
+    let addresses = spawn_blocking(move || {
+        let addresses = (host.as_str(), port).to_socket_addrs()?;
+        Ok(addresses.take(ADDRESSES_MAX).collect())
+    });
+    addresses.await.map_err(io::Error::other)?
+}
+
+/// A host could not be connected to.
+#[derive(Debug)]
+pub struct ConnectError {
+    to: String,
+    source: io::Error,
+}
+
+impl ConnectError {
+    fn new(to: impl fmt::Display, source: io::Error) -> Self {
+        Self {
+            to: to.to_string(),
+            source,
+        }
+    }
+
+    /// What the kernel, or the resolver, said.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match (self.source.kind(), self.source.raw_os_error()) {
+            (io::ErrorKind::ConnectionRefused, _) => "nobody listens there; start the server or check the port",
+            (io::ErrorKind::TimedOut, _) => "it did not answer in time; check the address, or allow more time",
+            (io::ErrorKind::AddrNotAvailable, _) => {
+                "no local port is left; close connections or widen ip_local_port_range"
+            }
+            (_, Some(libc::EMFILE | libc::ENFILE)) => {
+                "no descriptor is left; raise the limit of open files (ulimit -n)"
+            }
+            _ => return write!(formatter, "cannot connect to {}: {}", self.to, self.source),
+        };
+        write!(formatter, "cannot connect to {}: {advice}", self.to)
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use socket2::SockRef;
+
+    use super::Stream;
+    use crate::builder::Builder;
+    use crate::driver::Driver;
+
+    #[test]
+    fn a_stream_of_our_own_sends_at_once_what_it_is_given() {
+        for driver in [Driver::Auto, Driver::Epoll] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let address = listener.local_addr().unwrap();
+            let shards = Builder::new()
+                .shards(1)
+                .driver(driver)
+                .stop_on_signals(false)
+                .build()
+                .unwrap();
+            shards
+                .run(move |_| async move {
+                    let stream = Stream::connect(address).await?;
+                    let is_nodelay = stream
+                        .socket
+                        .with_descriptor(|descriptor| SockRef::from(&descriptor).tcp_nodelay())??;
+                    assert!(is_nodelay);
+                    Ok(())
+                })
+                .unwrap();
+        }
+    }
+}

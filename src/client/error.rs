@@ -1,0 +1,116 @@
+//! Why a WebSocket could not be opened: what was wrong, where, and what to do.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::url::shown;
+use crate::http1::ResponseError;
+use crate::message::{HeaderName, HeaderValue, ResponseHead, StatusCode, header};
+use crate::websocket::ClientHandshakeError;
+
+/// A WebSocket could not be opened.
+#[derive(Debug)]
+pub struct ConnectError {
+    url: String,
+    failure: Box<ConnectFailure>,
+}
+
+/// What went wrong.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The address is not one of a WebSocket.
+    Url(&'static str),
+    /// The address is `wss://`.
+    Tls,
+    /// A field was set that belongs to the handshake.
+    Field(HeaderName),
+    /// The kernel has no random numbers for a nonce.
+    Random(io::Error),
+    /// There is no way to the host, or nobody listens there.
+    Connect(squall_shards::ConnectError),
+    /// The connection broke during the handshake.
+    Broken(io::Error),
+    /// The server did not answer within the connect timeout.
+    Silent(Duration),
+    /// What the server answered is no response of HTTP/1.1.
+    Response(ResponseError),
+    /// The server answered with another status than 101. Redirects are not followed.
+    Refused(ResponseHead),
+    /// The server answered 101, and not as the handshake asks for.
+    Handshake(ClientHandshakeError),
+}
+
+impl ConnectError {
+    pub(super) fn new(url: &str, failure: ConnectFailure) -> Self {
+        Self {
+            url: shown(url),
+            failure: Box::new(failure),
+        }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn failure(&self) -> &ConnectFailure {
+        &self.failure
+    }
+
+    /// The status of the server's answer, if it was not 101.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        match &*self.failure {
+            ConnectFailure::Refused(head) => Some(head.status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "cannot open a WebSocket at {}: {}", self.url, self.failure)
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(what) => formatter.write_str(what),
+            Self::Tls => formatter.write_str("there is no TLS (wss) yet; connect by ws:// to a proxy that speaks it"),
+            Self::Field(name) => write!(formatter, "the field {name} belongs to the handshake; do not set it"),
+            Self::Random(error) => write!(formatter, "the kernel gives no random numbers: {error}"),
+            Self::Connect(error) => error.fmt(formatter),
+            Self::Broken(error) => write!(formatter, "the connection broke during the handshake: {error}"),
+            Self::Silent(timeout) => write!(
+                formatter,
+                "no answer to the handshake within {timeout:?}; see whether a WebSocket is there, or raise connect_timeout"
+            ),
+            Self::Response(error) => error.fmt(formatter),
+            Self::Refused(head) => refusal(head, formatter),
+            Self::Handshake(error) => error.fmt(formatter),
+        }
+    }
+}
+
+fn refusal(head: &ResponseHead, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(formatter, "the server answered {} instead of 101", head.status)?;
+    let location = head.headers.get(&header::LOCATION).map(HeaderValue::to_str);
+    match location {
+        Some(Ok(location)) if head.status.is_redirection() => {
+            write!(
+                formatter,
+                "; redirects are not followed, this one leads to {}",
+                shown(location)
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<ResponseError> for ConnectFailure {
+    fn from(error: ResponseError) -> Self {
+        Self::Response(error)
+    }
+}

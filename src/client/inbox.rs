@@ -1,0 +1,104 @@
+//! What was received and not read yet: one message, then the end.
+//!
+//! Why one: as long as it is not taken nothing more is read from the socket, so a client that is slow holds its server up and no memory; as
+//! soon as it is, the next may come in while the client is at work.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::app::{Duplex, End};
+use crate::websocket::Message;
+
+/// Between the driver's task, which fills it, and the tasks that read.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    message: RefCell<Option<Message>>,
+    end: OnceCell<End>,
+    /// This end has begun to close: the end is awaited, whether or not the message is taken.
+    is_closing: Cell<bool>,
+    readers: RefCell<Vec<Waker>>,
+    /// The driver's task, while it waits for the message to be taken.
+    feeder: RefCell<Option<Waker>>,
+}
+
+impl Inbox {
+    /// The next message, or `None` at the end.
+    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
+        let message = self.message.take();
+        if message.is_some() {
+            self.wake_feeder();
+            return Poll::Ready(message);
+        }
+        self.poll_end(cx).map(|_| None)
+    }
+
+    /// How the connection ended.
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<&End> {
+        if let Some(end) = self.end.get() {
+            return Poll::Ready(end);
+        }
+        let mut readers = self.readers.borrow_mut();
+        if !readers.iter().any(|known| known.will_wake(cx.waker())) {
+            readers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// How the connection ended, if it has.
+    pub(super) fn end(&self) -> Option<&End> {
+        self.end.get()
+    }
+
+    /// Says that this end has begun to close.
+    pub(super) fn close(&self) {
+        self.is_closing.set(true);
+        self.wake_feeder();
+    }
+
+    /// Says that there is nothing more to come. The first end stays.
+    pub(super) fn finish(&self, end: End) {
+        self.end.get_or_init(|| end);
+        self.wake_readers();
+    }
+
+    fn put(&self, message: Message) {
+        let before = self.message.replace(Some(message));
+        drop(before);
+        self.wake_readers();
+    }
+
+    /// Ready when the message has been taken.
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_closing.get() || self.message.borrow().is_none() {
+            return Poll::Ready(());
+        }
+        let before = self.feeder.replace(Some(cx.waker().clone()));
+        drop(before);
+        Poll::Pending
+    }
+
+    fn wake_readers(&self) {
+        let readers = self.readers.take();
+        readers.into_iter().for_each(Waker::wake);
+    }
+
+    fn wake_feeder(&self) {
+        let feeder = self.feeder.take();
+        if let Some(feeder) = feeder {
+            feeder.wake();
+        }
+    }
+}
+
+/// Puts what is received into the inbox, to the end. Runs in the driver's task.
+pub(super) async fn feed(duplex: Rc<Duplex>, inbox: Rc<Inbox>) {
+    let end = loop {
+        std::future::poll_fn(|cx| inbox.poll_room(cx)).await;
+        match duplex.next_message().await {
+            Ok(message) => inbox.put(message),
+            Err(end) => break end,
+        }
+    };
+    inbox.finish(*end);
+}

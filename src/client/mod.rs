@@ -1,0 +1,79 @@
+//! The WebSocket client: for feeds from one server to another, for tools and for tests.
+//!
+//! ```
+//! use squall::prelude::*;
+//! use squall::ClientOptions;
+//! use squall::shards::{Builder, Stop};
+//! use squall::websocket::DeflateConfig;
+//!
+//! struct Echo;
+//!
+//! impl WebSocketHandler for Echo {
+//!     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+//!         ws.send(message).await
+//!     }
+//! }
+//!
+//! # fn main() -> Result {
+//! let server = Server::new(|| Application::new().websocket("/echo", async |_: &mut Context| Ok(Echo)))
+//!     .listen("127.0.0.1:0")
+//!     .shards(1)
+//!     .bind()?;
+//! let address = server.addresses().next().or_status(500)?;
+//! let stopper = server.stopper();
+//! let serving = std::thread::spawn(move || server.run().unwrap());
+//!
+//! // A client lives on a shard: in a handler, or on shards started for it.
+//! Builder::new().shards(1).stop_on_signals(false).build()?.run(move |_| async move {
+//!     let client = squall::connect(&format!("ws://{address}/echo")).await?;
+//!     client.send("Hello").await?;
+//!     assert_eq!(client.next().await, Some(Message::from("Hello")));
+//!     client.close(1000, "done").await?;
+//!
+//!     let options = ClientOptions::default().deflate(DeflateConfig::default()).subprotocol("chat.2");
+//!     let client = options.connect(&format!("ws://{address}/echo")).await?;
+//!     assert_eq!(client.subprotocol(), None); // this server chooses none
+//!     client.send("Hello ".repeat(1000)).await?;
+//!     assert_eq!(client.next().await, Some(Message::from("Hello ".repeat(1000))));
+//!     Ok(())
+//! })?;
+//!
+//! stopper.stop(Stop::Graceful);
+//! # serving.join().unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of a connection, file by file: `options` and `url` say what is wanted, `opening` connects and shakes hands, with a nonce from
+//! `random`; then a task of its own drives the socket, as it does a server's (`src/transport/websocket.rs`), and puts what is received into an
+//! `inbox`, where the [`WebSocketClient`] in `socket` finds it.
+
+mod error;
+mod inbox;
+mod opening;
+mod options;
+mod random;
+mod socket;
+mod url;
+
+pub use crate::app::End;
+pub use error::{ConnectError, ConnectFailure};
+pub use options::ClientOptions;
+pub use socket::WebSocketClient;
+
+/// Opens a WebSocket: `ws://host:port/path?query`, on the calling shard. [`ClientOptions`] says more than the address.
+///
+/// # Errors
+///
+/// See [`ConnectFailure`].
+///
+/// # Cancel safety
+///
+/// Dropped while it waits, the attempt is given up and its socket closed.
+///
+/// # Panics
+///
+/// Called on a thread that is not a shard's.
+pub async fn connect(url: &str) -> Result<WebSocketClient, ConnectError> {
+    ClientOptions::default().connect(url).await
+}

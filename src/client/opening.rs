@@ -1,0 +1,127 @@
+//! Opening a WebSocket as a client (RFC 6455 §4.1): connect, ask, check the answer, start the task that drives the socket.
+//!
+//! Invariant: what comes behind the answer is kept, for the server may speak first.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::header;
+use squall_shards::{Deadline, Stream, clock, timeout_at};
+
+use super::error::ConnectFailure;
+use super::options::ClientOptions;
+use super::random;
+use super::socket::WebSocketClient;
+use super::url::Url;
+use crate::app::Duplex;
+use crate::http1::{ResponseError, ResponseReader, write_get};
+use crate::message::{HeaderName, Headers, ResponseHead};
+use crate::transport::input::Input;
+use crate::transport::websocket::Connected;
+use crate::websocket::{ClientHandshake, ClientHandshakeError, Connection, Deflaters};
+
+thread_local! {
+    /// The compressors of the shard's clients.
+    static DEFLATERS: Rc<RefCell<Deflaters>> = Rc::default();
+}
+
+/// Fields that the handshake sets, or that would announce content; no others may be set by the application.
+const OWN_FIELDS: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::SEC_WEBSOCKET_KEY,
+    header::SEC_WEBSOCKET_VERSION,
+    header::SEC_WEBSOCKET_PROTOCOL,
+    header::SEC_WEBSOCKET_EXTENSIONS,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+];
+
+/// Opens a WebSocket.
+pub(super) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocketClient, ConnectFailure> {
+    let handshake = handshake(options)?;
+    let fields = fields(url, options, &handshake)?;
+    let deadline = clock::after(options.connect_timeout);
+    let stream = Stream::connect_host(&url.host, url.port, deadline)
+        .await
+        .map_err(ConnectFailure::Connect)?;
+    let mut request = stream.take_buffer();
+    write_get(&url.target, &fields, &mut request);
+    let answer = timeout_at(deadline, exchange(stream, request)).await;
+    let (head, connected) = answer.unwrap_or(Err(ConnectFailure::Silent(options.connect_timeout)))?;
+
+    let deflaters = DEFLATERS.with(Rc::clone);
+    let agreement = handshake.check(&head, &deflaters.borrow());
+    let agreement = agreement.map_err(|error| match error {
+        ClientHandshakeError::Status(_) => ConnectFailure::Refused(head),
+        error => ConnectFailure::Handshake(error),
+    })?;
+    let mask_keys = Box::new(random::mask_key);
+    let limits = Rc::new(options.limits.clone());
+    let machine = Connection::client(limits, agreement.deflate, mask_keys, clock::now());
+    let duplex = Duplex::new(machine, &deflaters);
+    Ok(WebSocketClient::start(
+        connected,
+        duplex,
+        agreement.subprotocol,
+        options,
+    ))
+}
+
+fn handshake(options: &ClientOptions) -> Result<ClientHandshake, ConnectFailure> {
+    let nonce = random::draw().map_err(ConnectFailure::Random)?;
+    let mut handshake = ClientHandshake::new(nonce);
+    for name in &options.subprotocols {
+        handshake = handshake.subprotocol(name);
+    }
+    if let Some(config) = &options.deflate {
+        handshake = handshake.deflate(config.clone());
+    }
+    Ok(handshake)
+}
+
+/// The fields of the request: the address's, the application's and the handshake's.
+fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Result<Headers, ConnectFailure> {
+    let mut fields = Headers::new();
+    fields.set(header::HOST, url.authority.clone());
+    for (name, value) in options.headers.iter() {
+        if OWN_FIELDS.contains(name) {
+            return Err(ConnectFailure::Field(name.clone()));
+        }
+        match *name == header::HOST {
+            true => fields.set(name.clone(), value.clone()),
+            false => fields.add(name.clone(), value.clone()),
+        }
+    }
+    let own = handshake.fields().map_err(ConnectFailure::Handshake)?;
+    for (name, value) in own.iter() {
+        fields.set(name.clone(), value.clone());
+    }
+    Ok(fields)
+}
+
+/// Sends the request and reads the head of the answer.
+async fn exchange(stream: Stream, request: Vec<u8>) -> Result<(ResponseHead, Connected), ConnectFailure> {
+    stream.send(request).await.map_err(ConnectFailure::Broken)?;
+    let mut reader = ResponseReader::default();
+    let mut input = Input::default();
+    while let Some(received) = stream.receive().await.map_err(ConnectFailure::Broken)? {
+        input.push(received, &stream);
+        let mut rest = input.bytes();
+        let presented = rest.len();
+        let head = reader.receive(&mut rest)?;
+        let consumed = presented - rest.len();
+        input.consume(consumed, &stream);
+        input.stash(&stream);
+        if let Some(head) = head {
+            let connected = Connected {
+                stream,
+                input,
+                input_ended: false,
+                deadline: Deadline::new(),
+            };
+            return Ok((head, connected));
+        }
+    }
+    Err(ResponseError::Truncated.into())
+}

@@ -1,0 +1,233 @@
+//! A client's WebSocket: the handle its application speaks through, and what the driver moves bytes for.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use squall_shards::{Shard, spawn_detached};
+
+use super::inbox::{Inbox, feed};
+use super::options::ClientOptions;
+use crate::app::{Duplex, End, TrySendError};
+use crate::transport::progress::WriteLimits;
+use crate::transport::websocket::{Connected, Owner, drive};
+use crate::websocket::{CloseCode, Message, SendError};
+
+/// How long what is sent may take before its rate is judged, by a minimum of nothing.
+const RATE_GRACE: Duration = Duration::from_secs(60);
+
+/// An open WebSocket, as its client sees it. It stays on its shard; a clone is the same connection, so that one task may send while another
+/// receives.
+///
+/// A task of its own answers pings and keeps the connection alive, as long as messages are read: one that has come waits for
+/// [`next`](Self::next), and until it is taken nothing more is read, so that TCP holds the server back.
+///
+/// When the last clone is dropped the server is told 1001, and the connection ends by itself.
+#[derive(Clone)]
+pub struct WebSocketClient {
+    shared: Rc<Shared>,
+}
+
+/// What the clones share.
+struct Shared {
+    duplex: Rc<Duplex>,
+    inbox: Rc<Inbox>,
+    subprotocol: Option<String>,
+    shard: Shard,
+}
+
+impl WebSocketClient {
+    /// Starts the task that drives a WebSocket whose handshake is done.
+    pub(super) fn start(
+        connected: Connected,
+        duplex: Duplex,
+        subprotocol: Option<String>,
+        options: &ClientOptions,
+    ) -> Self {
+        let (duplex, inbox) = (Rc::new(duplex), Rc::new(Inbox::default()));
+        let shard = Shard::current();
+        let receiving = Receiving {
+            duplex: Rc::clone(&duplex),
+            inbox: Rc::clone(&inbox),
+            feeding: Some(Box::pin(feed(Rc::clone(&duplex), Rc::clone(&inbox)))),
+            shard: shard.clone(),
+            write_limits: WriteLimits {
+                stall_timeout: options.write_stall_timeout,
+                bytes_per_second_min: 0,
+                rate_grace: RATE_GRACE,
+            },
+            close_timeout: options.limits.close_timeout,
+        };
+        spawn_detached(drive(connected, receiving));
+        Self {
+            shared: Rc::new(Shared {
+                duplex,
+                inbox,
+                subprotocol,
+                shard,
+            }),
+        }
+    }
+
+    /// Sends a message, compressed if that was agreed upon and makes it smaller. Waits while more than
+    /// [`OUTGOING_BYTES_MAX`](crate::app::OUTGOING_BYTES_MAX) wait for the server to take them; when it is ready the message is queued, not received.
+    ///
+    /// # Errors
+    ///
+    /// The connection is closed, or is being closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing of the message is sent.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = message.into();
+        poll_fn(|cx| self.shared.duplex.poll_send(&message, cx)).await
+    }
+
+    /// Sends a message if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the connection is closed.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.shared.duplex.try_send(&message.into())
+    }
+
+    /// Waits for the next message; `None` once the connection has ended, of which [`end`](Self::end) knows more. Where several tasks wait,
+    /// each message goes to one of them.
+    ///
+    /// # Cancel safety
+    ///
+    /// No message is lost.
+    pub async fn next(&self) -> Option<Message> {
+        poll_fn(|cx| self.shared.inbox.poll_next(cx)).await
+    }
+
+    /// Sends a ping with up to 125 bytes of payload. Keep-alive pings are sent without being asked for.
+    ///
+    /// # Errors
+    ///
+    /// The payload is too long, or the connection is closed.
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.shared.duplex.ping(payload)
+    }
+
+    /// Closes with a code (RFC 6455 §7.4) and a reason of up to 123 bytes, empty for none, and waits until the server has answered, or has had
+    /// its time ([`Limits::close_timeout`](crate::websocket::Limits::close_timeout)). A message that had come before can still be read; those
+    /// that come after are passed over. To close what is closed tells how it ended.
+    ///
+    /// # Errors
+    ///
+    /// The code may not be sent (1004–1006, 1015 and what nobody has given a meaning), or the reason is too long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, the connection closes all the same.
+    pub async fn close(&self, code: u16, reason: &str) -> Result<End, SendError> {
+        let code = CloseCode::new(code).ok_or(SendError::CloseCode)?;
+        self.shared.close(code, reason)?;
+        let end = poll_fn(|cx| self.shared.inbox.poll_end(cx).map(End::clone));
+        Ok(end.await)
+    }
+
+    /// How the connection ended, if it has: a code of `None` means that it broke, or that the server said no more.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.shared.inbox.end()
+    }
+
+    /// Whether messages can be sent: neither end has begun to close.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.shared.duplex.is_open()
+    }
+
+    /// The subprotocol the server chose among those offered.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.subprotocol.as_deref()
+    }
+}
+
+impl Shared {
+    /// Begins to close, unless either end has.
+    fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        match self.duplex.close(code, reason, self.shard.now()) {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => return Err(error),
+        }
+        self.inbox.close();
+        Ok(())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Without a reason it can only be closed already.
+        self.close(CloseCode::GOING_AWAY, "").unwrap_or_default();
+    }
+}
+
+impl fmt::Debug for WebSocketClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("WebSocketClient")
+            .field("is_open", &self.is_open())
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The driver's side: puts what is received into the inbox.
+struct Receiving {
+    duplex: Rc<Duplex>,
+    inbox: Rc<Inbox>,
+    /// `None` once the end is in the inbox.
+    feeding: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    shard: Shard,
+    write_limits: WriteLimits,
+    close_timeout: Duration,
+}
+
+impl Owner for Receiving {
+    fn duplex(&self) -> &Duplex {
+        &self.duplex
+    }
+
+    fn now(&self) -> Instant {
+        self.shard.now()
+    }
+
+    fn write_limits(&self) -> &WriteLimits {
+        &self.write_limits
+    }
+
+    fn linger_timeout(&self) -> Duration {
+        self.close_timeout
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(feeding) = &mut self.feeding else {
+            return false;
+        };
+        let has_ended = feeding.as_mut().poll(cx).is_ready();
+        if has_ended {
+            self.feeding = None;
+        }
+        has_ended
+    }
+
+    fn has_ended(&self) -> bool {
+        self.feeding.is_none()
+    }
+}
+
+impl Drop for Receiving {
+    /// Whoever still waits when the shard ends is told.
+    fn drop(&mut self) {
+        self.inbox.finish(End::default());
+    }
+}

@@ -1,0 +1,150 @@
+//! Addresses of WebSockets (RFC 6455 §3): `ws://host:port/path?query`.
+
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Uri};
+
+use super::error::ConnectFailure;
+
+/// The port of `ws` where none is named.
+const PORT: u16 = 80;
+
+/// What is said of anything that is no address at all.
+const FORM: &str = "it is not an address of the form ws://host:port/path";
+
+/// Where a WebSocket is.
+#[derive(Debug)]
+pub(super) struct Url {
+    /// A name or an address, an IPv6 one without its brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The value of `Host`.
+    pub(super) authority: HeaderValue,
+    pub(super) target: PathAndQuery,
+}
+
+impl Url {
+    pub(super) fn parse(text: &str) -> Result<Self, ConnectFailure> {
+        let uri: Uri = text.parse().map_err(|_| ConnectFailure::Url(FORM))?;
+        match uri.scheme_str() {
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => return Err(ConnectFailure::Tls),
+            Some(_) => return Err(ConnectFailure::Url("its scheme is not ws; write ws://host:port/path")),
+            None => return Err(ConnectFailure::Url("it has no scheme; write ws://host:port/path")),
+        }
+        if text.contains('#') {
+            return Err(ConnectFailure::Url(
+                "it has a fragment, which is never sent; write %23 for a #",
+            ));
+        }
+        let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+            return Err(ConnectFailure::Url("it has no host; write ws://host:port/path"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(ConnectFailure::Url(
+                "it has a user in it; send an Authorization field instead",
+            ));
+        }
+        let port = port(authority).ok_or(ConnectFailure::Url("its port is not a number up to 65535"))?;
+        // Displayed, a path that is not there is `/`, as it is to be sent.
+        let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        if !target.is_ascii() {
+            return Err(ConnectFailure::Url("its path is not ASCII; write other bytes as %XX"));
+        }
+        let host = authority.host();
+        let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        Ok(Self {
+            host: address.unwrap_or(host).to_owned(),
+            port,
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| ConnectFailure::Url(FORM))?,
+            target: target.parse().map_err(|_| ConnectFailure::Url(FORM))?,
+        })
+    }
+}
+
+/// The port of an authority without a user. Digits only: `str::parse` would take a sign.
+fn port(authority: &Authority) -> Option<u16> {
+    let behind_host = authority.as_str().strip_prefix(authority.host())?;
+    match behind_host.strip_prefix(':').unwrap_or_default() {
+        "" => Some(PORT),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+/// An address as errors show it: without a query or a user, which may be secret.
+pub(super) fn shown(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (text, _) = text.split_at(end);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Url, shown};
+
+    fn parse(text: &str) -> Result<(String, u16, String, String), String> {
+        let url = Url::parse(text).map_err(|failure| failure.to_string())?;
+        let authority = url.authority.to_str().unwrap().to_owned();
+        Ok((url.host, url.port, authority, url.target.to_string()))
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_may_have_a_port_a_path_and_a_query() {
+        for (text, host, port, authority, target) in [
+            ("ws://a", "a", 80, "a", "/"),
+            ("ws://a/", "a", 80, "a", "/"),
+            (
+                "WS://A.example:8888/b/c?d=e%20f&g",
+                "A.example",
+                8888,
+                "A.example:8888",
+                "/b/c?d=e%20f&g",
+            ),
+            ("ws://127.0.0.1:1?x", "127.0.0.1", 1, "127.0.0.1:1", "/?x"),
+            ("ws://[::1]:9/x", "::1", 9, "[::1]:9", "/x"),
+            ("ws://[::1]", "::1", 80, "[::1]", "/"),
+        ] {
+            let expected = (host.to_owned(), port, authority.to_owned(), target.to_owned());
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_address_is_said() {
+        for (text, said) in [
+            ("", "form"),
+            ("a", "no scheme"),
+            ("/path", "no scheme"),
+            ("http://a/", "not ws"),
+            ("wss://a/", "TLS"),
+            ("ws:///path", "form"),
+            ("ws://a/b#c", "fragment"),
+            ("ws://u:p@a/", "Authorization"),
+            ("ws://a@a/", "Authorization"),
+            ("ws://a/b c", "form"),
+            ("ws://a/b\r\nX: y", "form"),
+            ("ws://a:b/", "port"),
+            ("ws://a:65536/", "port"),
+            ("ws://a:+1/", "port"),
+            ("ws://:80/", "host"),
+            ("WSS://a/", "TLS"),
+            ("ws://a/\u{e9}", "%XX"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(said), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn errors_do_not_show_what_may_be_secret() {
+        assert_eq!(shown("ws://a/b?token=c"), "ws://a/b");
+        assert_eq!(shown("ws://user:password@a/b"), "ws://a/b");
+        assert_eq!(shown("ws://a/b@c"), "ws://a/b@c");
+        assert_eq!(shown("nonsense"), "nonsense");
+    }
+}

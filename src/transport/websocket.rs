@@ -1,0 +1,349 @@
+//! The driver of one WebSocket, at either end: bytes ↔ [`Duplex`] ↔ whom it belongs to, in one task.
+//!
+//! Each turn runs the [`Owner`], receives while it waits for an event, and sends what has gathered: first what it wrote and the protocol owes,
+//! then what was published to its topics, all of it that waits in one send. At most one send is in flight. An owner that is busy has nothing
+//! received for it, and no deadline of the peer's runs meanwhile.
+//!
+//! When the protocol is over, what is left is sent, a server closes its half, and the peer's is awaited for a while (RFC 6455 §7.1.1).
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use squall_shards::{Deadline, SendBuffer, Stream};
+
+use super::input::Input;
+use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
+use crate::app::{Duplex, Heard};
+use crate::websocket::{CloseCode, Expired};
+
+/// How many events one socket is handed before others get their turn.
+const EVENTS_AT_ONCE_MAX: u32 = 64;
+
+/// Whom a WebSocket belongs to: a handler of a server, or a client.
+pub(crate) trait Owner {
+    /// What the driver moves bytes for.
+    fn duplex(&self) -> &Duplex;
+
+    /// The time of this turn.
+    fn now(&self) -> Instant;
+
+    /// How slowly the peer may take what it is sent.
+    fn write_limits(&self) -> &WriteLimits;
+
+    /// How long the peer is given to close its half when all was said.
+    fn linger_timeout(&self) -> Duration;
+
+    /// Learns which task it is driven by, at the beginning of each turn.
+    fn begin_turn(&self, cx: &Context<'_>) {
+        let _ = cx;
+    }
+
+    /// Runs the owner's future until it waits; true when it has ended just now.
+    fn run(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Whether it has ended.
+    fn has_ended(&self) -> bool;
+
+    /// Whether publications wait for this socket.
+    fn has_deliveries(&self) -> bool {
+        false
+    }
+
+    /// Takes what waits of them, to be sent at once.
+    fn take_deliveries(&self) -> Option<SendBuffer> {
+        None
+    }
+
+    /// When the peer is to be told that this end goes away, if it is.
+    fn going_away(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Says that nothing is delivered any more.
+    fn leave(&self) {}
+}
+
+/// A WebSocket and everything it owns.
+struct Socket<O: Owner> {
+    stream: Stream,
+    owner: O,
+    input: Input,
+    deadline: Deadline,
+    /// How the peer takes what is being sent, while that is waited for.
+    progress: Option<Progress>,
+    phase: Phase,
+    input_ended: bool,
+    /// Bytes were being received when the task last waited.
+    was_receiving: bool,
+    /// Much is in flight, and the peer is to take it in time.
+    is_watched: bool,
+}
+
+/// A connected stream after the handshake.
+pub(crate) struct Connected {
+    pub(crate) stream: Stream,
+    /// What came behind the handshake.
+    pub(crate) input: Input,
+    pub(crate) input_ended: bool,
+    pub(crate) deadline: Deadline,
+}
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Frames go both ways.
+    Open,
+    /// All was sent, and the peer is to close until then.
+    Lingering { until: Instant },
+    /// Nothing goes any way; the handler may still be at work.
+    Gone,
+}
+
+/// Drives a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
+pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
+    let mut socket = Socket {
+        stream: connected.stream,
+        owner,
+        input: connected.input,
+        deadline: connected.deadline,
+        progress: None,
+        phase: Phase::Open,
+        input_ended: connected.input_ended,
+        was_receiving: true,
+        is_watched: false,
+    };
+    poll_fn(move |cx| socket.poll(cx))
+}
+
+impl<O: Owner> Socket<O> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.owner.begin_turn(cx);
+        self.owner.duplex().begin_turn(cx.waker());
+        let polled = self.turn(cx);
+        self.owner.duplex().end_turn();
+        polled
+    }
+
+    /// Does all there is to do now; ready when both the connection and the owner have ended.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut events = 0;
+        loop {
+            let mut moved = self.owner.run(cx);
+            moved |= match self.phase {
+                Phase::Open => self.converse(cx),
+                Phase::Lingering { .. } => self.linger(cx),
+                Phase::Gone => false,
+            };
+            if self.phase == Phase::Gone && self.owner.has_ended() {
+                return Poll::Ready(());
+            }
+            moved = moved || self.watch_time(cx);
+            if !moved {
+                break;
+            }
+            events += 1;
+            if events >= EVENTS_AT_ONCE_MAX {
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        self.was_receiving = self.owner.duplex().wants_input();
+        self.input.stash(&self.stream);
+        if let Some(buffer) = self.owner.duplex().reclaim_buffer() {
+            self.stream.return_buffer(buffer);
+        }
+        Poll::Pending
+    }
+
+    /// Moves bytes; true when the owner, or the connection itself, is worth another look.
+    fn converse(&mut self, cx: &mut Context<'_>) -> bool {
+        let moved = self.receive(cx).and_then(|received| {
+            self.send(cx)?;
+            Ok(received)
+        });
+        let Ok(moved) = moved else {
+            self.lose();
+            return true;
+        };
+        if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
+            match self.stream.poll_sent(cx) {
+                Poll::Ready(Ok(())) => self.begin_lingering(),
+                Poll::Ready(Err(_)) => self.lose(),
+                Poll::Pending => {
+                    self.watch_progress();
+                    return moved;
+                }
+            }
+            return true;
+        }
+        moved
+    }
+
+    /// Receives until there is an event; true when there is.
+    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if !self.owner.duplex().wants_input() {
+            return Ok(false);
+        }
+        let now = self.owner.now();
+        if !self.was_receiving {
+            self.was_receiving = true;
+            self.owner.duplex().resume(now);
+        }
+        loop {
+            let mut rest = self.input.bytes();
+            let presented = rest.len();
+            let heard = self.owner.duplex().receive(&mut rest, now);
+            let consumed = presented - rest.len();
+            self.input.consume(consumed, &self.stream);
+            match heard {
+                Heard::Event => {
+                    // The owner is likely to answer.
+                    self.owner.duplex().lend_buffer(|| self.stream.take_buffer());
+                    return Ok(true);
+                }
+                Heard::Over => {
+                    self.input.clear(&self.stream);
+                    return Ok(true);
+                }
+                Heard::Nothing if self.input_ended => {
+                    self.owner.duplex().receive_eof();
+                    return Ok(true);
+                }
+                Heard::Nothing => {}
+            }
+            match self.stream.poll_receive(cx)? {
+                Poll::Ready(Some(received)) => self.input.push(received, &self.stream),
+                Poll::Ready(None) => self.input_ended = true,
+                Poll::Pending => return Ok(false),
+            }
+        }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let is_waiting = self.owner.duplex().has_output() || self.owner.has_deliveries();
+            if !is_waiting && !self.is_watched {
+                self.progress = None;
+                return Ok(());
+            }
+            if self.stream.poll_sent(cx)?.is_pending() {
+                self.watch_progress();
+                return Ok(());
+            }
+            self.progress = None;
+            self.is_watched = false;
+            let buffer = if self.owner.duplex().has_output() {
+                Some(self.owner.duplex().take_output().into())
+            } else if self.owner.has_deliveries() {
+                self.owner.take_deliveries()
+            } else {
+                None
+            };
+            let Some(buffer) = buffer else { continue };
+            self.is_watched = buffer.len() > UNWATCHED_BYTES_MAX;
+            self.stream.start_send(buffer)?;
+        }
+    }
+
+    fn watch_progress(&mut self) {
+        let (now, sent) = (self.owner.now(), self.stream.sent_bytes());
+        self.progress.get_or_insert_with(|| Progress::new(now, sent));
+    }
+
+    /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
+    fn watch_time(&mut self, cx: &Context<'_>) -> bool {
+        let now = self.owner.now();
+        match self.phase {
+            Phase::Gone => return false,
+            Phase::Lingering { until } if now >= until => {
+                self.phase = Phase::Gone;
+                return true;
+            }
+            Phase::Lingering { until } => self.deadline.set(Some(until)),
+            Phase::Open => {
+                let stop = self.owner.going_away();
+                if stop.is_some_and(|due| now >= due) {
+                    self.owner
+                        .duplex()
+                        .close(CloseCode::GOING_AWAY, "", now)
+                        .unwrap_or_default();
+                    return true;
+                }
+                let peer = self
+                    .owner
+                    .duplex()
+                    .poll_deadline()
+                    .filter(|_| self.owner.duplex().wants_input());
+                if peer.is_some_and(|due| now >= due) {
+                    if self.owner.duplex().handle_deadline(now) == Some(Expired::Close) {
+                        self.lose();
+                    }
+                    return true;
+                }
+                let limits = self.owner.write_limits();
+                let mut taking = None;
+                if let Some(progress) = &mut self.progress {
+                    if !progress.note(now, self.stream.sent_bytes(), limits) {
+                        self.lose();
+                        return true;
+                    }
+                    taking = Some(progress.deadline(now, limits));
+                }
+                self.deadline.set([stop, peer, taking].into_iter().flatten().min());
+            }
+        }
+        self.deadline.poll(cx).is_ready()
+    }
+
+    /// All was sent: a server half-closes, because closing with unread bytes in the socket would reset it, and the peer might lose the close
+    /// frame; a client waits for that.
+    fn begin_lingering(&mut self) {
+        self.input.clear(&self.stream);
+        self.progress = None;
+        self.owner.leave();
+        let closed = match self.owner.duplex().is_server() {
+            true => self.stream.shutdown_write(),
+            false => Ok(()),
+        };
+        self.phase = match closed {
+            Ok(()) if !self.input_ended => Phase::Lingering {
+                until: self.owner.now() + self.owner.linger_timeout(),
+            },
+            _ => Phase::Gone,
+        };
+    }
+
+    /// Reads what nobody wants until the peer has closed its half; true then.
+    fn linger(&mut self, cx: &mut Context<'_>) -> bool {
+        loop {
+            match self.stream.poll_receive(cx) {
+                Poll::Ready(Ok(Some(_))) => {}
+                Poll::Ready(Ok(None) | Err(_)) => {
+                    self.phase = Phase::Gone;
+                    return true;
+                }
+                Poll::Pending => return false,
+            }
+        }
+    }
+
+    /// The connection is broken, or given up.
+    fn lose(&mut self) {
+        self.owner.duplex().receive_eof();
+        self.owner.leave();
+        self.input.clear(&self.stream);
+        self.progress = None;
+        self.phase = Phase::Gone;
+    }
+}
+
+impl<O: Owner> Drop for Socket<O> {
+    /// Whoever keeps the handle finds the socket closed.
+    fn drop(&mut self) {
+        self.owner.duplex().receive_eof();
+        self.owner.leave();
+    }
+}

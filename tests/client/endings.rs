@@ -1,0 +1,303 @@
+//! Beginnings and endings that only one end chooses: what comes with the handshake's answer, a server that stops, a client that is dropped.
+
+use std::io::Write;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use squall::ClientOptions;
+use squall::connect;
+use squall::prelude::*;
+use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
+
+use crate::harness::{PATIENCE, Peer, Running, accept, on_shard, patience, read_to_end};
+
+/// A close frame of a server: a code, no reason.
+const CLOSE_1000: &[u8] = b"\x88\x02\x03\xe8";
+
+/// RFC 6455 §4.1: the server may speak as soon as it has answered, in the same segment.
+#[test]
+fn what_comes_with_the_answer_is_received() {
+    for piece in [1, 7, usize::MAX] {
+        let server = Peer::answering(move |request, stream| {
+            stream.set_nodelay(true).unwrap();
+            let head = accept(request, "X-Padding: y\r\n");
+            let all = [head.as_bytes(), b"\x81\x05Hello", b"\x82\x01\x00", CLOSE_1000].concat();
+            for piece in all.chunks(piece) {
+                stream.write_all(piece).unwrap();
+            }
+            // The answer to the close frame, masked, and nothing else: the client waits for the server to close (§7.1.1).
+            let mut answer = [0; 8];
+            std::io::Read::read_exact(stream, &mut answer).unwrap();
+            assert_eq!(answer[..2], [0x88, 0x82]);
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            assert_eq!(read_to_end(stream), b"");
+        });
+        let url = server.url();
+        on_shard(move || {
+            let url = url.clone();
+            async move {
+                let client = connect(&url).await.unwrap();
+                assert_eq!(client.next().await, Some("Hello".into()));
+                assert_eq!(client.next().await, Some(vec![0].into()));
+                assert_eq!(client.next().await, None);
+                assert_eq!(client.end().unwrap().code, Some(1000));
+                all_closed().await;
+            }
+        });
+    }
+}
+
+/// Waits until this shard has no stream any more.
+async fn all_closed() {
+    let until = patience();
+    while Shard::current().statistics().streams > 0 {
+        assert!(clock::now() < until, "streams are left");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A key of its own for each frame, for no proxy to foresee (RFC 6455 §10.3).
+#[test]
+fn no_two_frames_have_the_same_mask() {
+    let server = Peer::answering(|request, stream| {
+        stream.write_all(accept(request, "").as_bytes()).unwrap();
+        let mut keys = Vec::new();
+        for _ in 0..300 {
+            let mut frame = [0; 6];
+            std::io::Read::read_exact(stream, &mut frame).unwrap();
+            assert_eq!(frame[..2], [0x82, 0x80]);
+            keys.push(frame[2..].to_vec());
+        }
+        keys.sort();
+        keys.dedup();
+        assert!(keys.len() > 297, "{} keys", keys.len());
+    });
+    let url = server.url();
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            for _ in 0..300 {
+                client.send(Bytes::new()).await.unwrap();
+            }
+            assert_eq!(client.next().await, None);
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_breaks_has_an_end_without_a_code() {
+    let server = Peer::answering(|request, stream| {
+        let head = accept(request, "");
+        stream.write_all(&[head.as_bytes(), b"\x81\x05Hel"].concat()).unwrap();
+    });
+    let url = server.url();
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, None);
+            assert!(client.send("x").await.is_err());
+        }
+    });
+}
+
+/// A frame of a server's must not be masked (RFC 6455 §5.1).
+#[test]
+fn a_server_that_breaks_the_protocol_is_told_so() {
+    let server = Peer::answering(|request, stream| {
+        let head = accept(request, "");
+        stream
+            .write_all(&[head.as_bytes(), b"\x81\x80\x01\x02\x03\x04"].concat())
+            .unwrap();
+        let mut close = [0; 8];
+        std::io::Read::read_exact(stream, &mut close).unwrap();
+        let code = u16::from_be_bytes([close[6] ^ close[2], close[7] ^ close[3]]);
+        assert_eq!((close[0], code), (0x88, 1002));
+    });
+    let url = server.url();
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, Some(1002));
+        }
+    });
+}
+
+/// Says when it is opened and how it ended.
+struct Diary(Sender<Option<u16>>);
+
+impl WebSocketHandler for Diary {
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.send("welcome").await
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.send(message).await
+    }
+
+    async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, _: &str) {
+        self.0.send(code).unwrap_or_default();
+    }
+}
+
+fn diary() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
+    let (sender, receiver) = channel();
+    let server = Running::start(move || {
+        let sender = sender.clone();
+        Application::new().websocket("/", async move |_: &mut Context| Ok(Diary(sender.clone())))
+    });
+    (server, receiver)
+}
+
+/// With a message read and with one unread.
+#[test]
+fn a_client_that_is_dropped_goes_away_with_1001() {
+    let (server, ends) = diary();
+    for reads in [true, false] {
+        let url = server.url("/");
+        on_shard(move || {
+            let url = url.clone();
+            async move {
+                let client = connect(&url).await.unwrap();
+                if reads {
+                    assert_eq!(client.next().await, Some("welcome".into()));
+                }
+                let clone = client.clone();
+                drop(client);
+                assert!(clone.is_open());
+                drop(clone);
+                all_closed().await;
+            }
+        });
+        assert_eq!(ends.recv_timeout(PATIENCE).unwrap(), Some(1001));
+    }
+}
+
+/// Messages wait for who does not read them; closing does not.
+#[test]
+fn closing_does_not_wait_for_messages_to_be_read() {
+    let (server, ends) = diary();
+    let url = server.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            for _ in 0..10 {
+                client.send("back, please").await.unwrap();
+            }
+            assert_eq!(client.close(4007, "").await.unwrap().code, Some(4007));
+            let mut left = 0;
+            while client.next().await.is_some() {
+                left += 1;
+            }
+            assert!(left <= 1, "{left} messages");
+        }
+    });
+    assert_eq!(ends.recv_timeout(PATIENCE).unwrap(), Some(4007));
+}
+
+#[test]
+fn a_server_that_stops_says_1001() {
+    let (server, _ends) = diary();
+    let (url, stopper) = (server.url("/"), server.stopper.clone());
+    on_shard(move || {
+        let (url, stopper) = (url.clone(), stopper.clone());
+        async move {
+            let client = connect(&url).await.unwrap();
+            assert_eq!(client.next().await, Some("welcome".into()));
+            stopper.stop(Stop::Graceful);
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, Some(1001));
+        }
+    });
+}
+
+/// The shard ends with the test's future, and the client with it.
+#[test]
+fn a_client_may_be_left_to_its_shard() {
+    let (server, ends) = diary();
+    let url = server.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            let client = connect(&url).await.unwrap();
+            assert_eq!(client.next().await, Some("welcome".into()));
+            squall::shards::spawn_detached(async move {
+                client.next().await;
+            });
+        }
+    });
+    ends.recv_timeout(PATIENCE).unwrap();
+}
+
+/// It keeps the connection, and takes nothing of what it is sent.
+#[test]
+fn a_server_that_takes_nothing_is_given_up() {
+    let (gone, is_gone) = channel::<()>();
+    let server = Peer::answering(move |request, stream| {
+        stream.write_all(accept(request, "").as_bytes()).unwrap();
+        is_gone.recv().unwrap_or_default();
+    });
+    let url = server.url();
+    on_shard(move || {
+        let (url, gone) = (url.clone(), gone.clone());
+        async move {
+            let options = ClientOptions::default().write_stall_timeout(Duration::from_millis(200));
+            let client = options.connect(&url).await.unwrap();
+            while client.send(vec![0; 512 * 1024]).await.is_ok() {}
+            assert_eq!(client.next().await, None);
+            assert_eq!(client.end().unwrap().code, None);
+            drop(gone);
+        }
+    });
+}
+
+const CLIENTS: usize = 2_000;
+
+/// Clients that end in every state there is: afterwards nothing is left of any, at either end.
+#[test]
+fn nothing_is_left_of_two_thousand_clients() {
+    let (server, ends) = diary();
+    let url = server.url("/");
+    on_shard(move || {
+        let url = url.clone();
+        async move {
+            // The test's own time limit is set once it waits.
+            yield_now().await;
+            let before = Shard::current().statistics();
+            for number in 0..CLIENTS {
+                if number % 5 == 0 {
+                    let soon = clock::now() + Duration::from_micros(number as u64 % 500);
+                    drop(timeout_at(soon, connect(&url)).await);
+                    continue;
+                }
+                let client = connect(&url).await.unwrap();
+                match number % 5 {
+                    1 => drop(client.close(1000, "").await),
+                    2 => drop(client.next().await),
+                    3 => client.send(vec![7; 100_000]).await.unwrap(),
+                    _ => {}
+                }
+            }
+            all_closed().await;
+            let after = Shard::current().statistics();
+            assert_eq!((after.tasks, after.timers), (before.tasks, before.timers));
+            assert_eq!(after.receive_buffers_available, before.receive_buffers_available);
+            assert_eq!(after.completions_stale, 0);
+        }
+    });
+    // The handlers of all those that were opened have ended, each as its client did.
+    let (mut closed, mut gone_away) = (0, 0);
+    while closed < CLIENTS / 5 || gone_away < CLIENTS / 5 * 3 {
+        match ends.recv_timeout(PATIENCE).unwrap() {
+            Some(1000) => closed += 1,
+            Some(1001) => gone_away += 1,
+            // Dropped between the server's answer and its arrival.
+            code => assert_eq!(code, None),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The WebSocket client over sockets: with Squall's own server, with tungstenite's, and with servers that do what no server should.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod endings;
+mod harness;
+mod refusals;
+mod squall_server;
+mod tungstenite_server;
