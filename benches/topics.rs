@@ -13,7 +13,8 @@ use core::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use squall::Bytes;
 use squall::pubsub::{
-    Limits, Pattern, Publication, SlowConsumer, SubscriberId, Topic, TopicOptions, TopicRules, Topics,
+    Limits, Most, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicOptions, TopicRules,
+    Topics,
 };
 
 const SUBSCRIBERS: u32 = 10_000;
@@ -43,7 +44,12 @@ fn publication(name: &str) -> Publication {
 fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
     let mut count = 0;
     while let Some(id) = topics.next_announced() {
-        count += topics.take(id, messages, usize::MAX).messages as u64;
+        let most = Most {
+            messages: TAKE_MESSAGES_MAX,
+            bytes: usize::MAX,
+        };
+        let hand_out = |publication: &Publication| messages.push(publication.message.clone());
+        count += topics.take(id, most, hand_out).messages as u64;
         black_box(&messages);
         messages.clear();
     }

@@ -34,8 +34,8 @@ pub mod testing;
 pub mod websocket;
 
 pub use app::{
-    Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
-    TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
+    Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
+    Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
@@ -47,11 +47,12 @@ pub use squall_shards as shards;
 /// What an application uses in nearly every file: `use squall::prelude::*;`
 pub mod prelude {
     pub use crate::app::{
-        Application, Context, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler, Response, Routes,
-        WebSocket, WebSocketHandler, WebSocketOptions,
+        Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
+        Response, Routes, WebSocket, WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};
+    pub use crate::pubsub::{Envelope, HistoryLimits, Position, SlowConsumer, Start, TopicOptions};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;
     pub use crate::websocket::Message;

@@ -229,6 +229,34 @@ impl<M: Send + 'static> MeshSender<M> {
         .await
     }
 
+    /// Waits until there is room in the queue to a shard, for a message that is made only then: another sender may take the room first.
+    /// `false` if there is no such shard, it has ended, or too many tasks wait for room, as for [`send`](Self::send).
+    ///
+    /// Cancel safety: cancel safe.
+    pub async fn has_room(&self, to: ShardId) -> bool {
+        let is_full = || self.links.queue(self.from, to).is_none_or(ArrayQueue::is_full);
+        poll_fn(|cx| {
+            let Some(inbox) = self.links.inbox(to) else {
+                return Poll::Ready(false);
+            };
+            if !is_full() {
+                return Poll::Ready(true);
+            }
+            if !inbox.room().register(cx.waker()) {
+                return Poll::Ready(false);
+            }
+            // Registered; look once more, in case room came, or the shard ended, before anybody could see us.
+            if self.links.inbox(to).is_none() {
+                Poll::Ready(false)
+            } else if is_full() {
+                Poll::Pending
+            } else {
+                Poll::Ready(true)
+            }
+        })
+        .await
+    }
+
     /// Puts a copy of a message into the queue of every shard, the sender's own included. Never waits.
     ///
     /// # Errors

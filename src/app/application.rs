@@ -1,7 +1,7 @@
 //! An application: routes, middleware, state and settings, as the closure given to the server lists them once per shard.
 
 use core::any::{TypeId, type_name};
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::fmt;
 use std::rc::Rc;
 
@@ -169,6 +169,7 @@ impl Application {
             panic_count: Cell::new(0),
             work: WorkNote::default(),
             sockets: Sockets::default(),
+            hub: OnceCell::new(),
         }))
     }
 }

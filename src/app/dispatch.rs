@@ -3,7 +3,7 @@
 //! Invariant: after [`App::respond`] there is a response to send, or the connection is to be cut; nothing else is left to happen.
 
 use core::any::{Any, TypeId};
-use core::cell::Cell;
+use core::cell::{Cell, OnceCell};
 use core::fmt;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
@@ -19,6 +19,7 @@ use super::middleware::{Chain, Next};
 use super::panic::{Caught, caught};
 use super::pattern::Pattern;
 use super::router::Router;
+use super::topics::Hub;
 use super::websocket::Sockets;
 use super::work::WorkNote;
 use super::write::has_no_content;
@@ -42,6 +43,8 @@ pub struct App {
     pub(super) panic_count: Cell<u64>,
     pub(super) work: WorkNote,
     pub(super) sockets: Sockets,
+    /// What the server that runs it does for it.
+    pub(super) hub: OnceCell<Rc<dyn Hub>>,
 }
 
 /// Writes the page of an error.

@@ -13,6 +13,7 @@ mod context;
 mod decode;
 mod dispatch;
 mod error_page;
+mod events;
 mod exchange;
 mod forwarded;
 mod handler;
@@ -25,6 +26,7 @@ mod request;
 mod respond;
 mod router;
 mod routes;
+mod topics;
 mod websocket;
 mod work;
 mod write;
@@ -34,14 +36,15 @@ pub use channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
 pub use content::Content;
 pub use context::Context;
 pub use dispatch::App;
+pub use events::{Event, EventStream};
 pub use exchange::{Exchange, Outcome};
 pub use forwarded::{InvalidProxy, Peer, TrustedProxies};
 pub use handler::RequestHandler;
 pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
+pub use topics::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode, notice_text};
 pub use websocket::{
-    Heard, Hub, Link, OUTGOING_BYTES_MAX, Publishing, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
-    WebSocketOptions,
+    Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use work::Work;

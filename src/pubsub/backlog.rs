@@ -11,12 +11,13 @@ use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::item::{ByKey, Item, MadeHash};
-use super::limits::{MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
-use super::outbox::{Missed, Next, Resync, Room, Taken};
-use super::position::Position;
+use super::limits::MESSAGE_OVERHEAD_BYTES;
+use super::log::Gap;
+use super::notice::{Missed, Notice};
+use super::outbox::{Most, Next, Resync, Room, Taken};
+use super::position::{Position, Start};
+use super::publication::Publication;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
 use super::topic::Topic;
@@ -39,8 +40,6 @@ pub(super) struct Backlog {
     droppable_bytes: usize,
     is_lagging: bool,
     latest: HashMap<ByKey, u64, MadeHash>,
-    control: VecDeque<Bytes>,
-    control_bytes: usize,
     resyncs: Vec<Pending>,
     close: Option<u16>,
 }
@@ -48,8 +47,8 @@ pub(super) struct Backlog {
 #[derive(Debug)]
 enum Entry {
     Message(Rc<Item>),
-    /// Here, messages are missing.
-    Missed(Box<Missed>),
+    /// Something to tell the subscriber here.
+    Notice(Box<Notice>),
 }
 
 /// A topic whose messages will come from its history.
@@ -76,13 +75,13 @@ impl Backlog {
 
     /// Whether nothing waits and nothing is remembered.
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.control.is_empty() && self.resyncs.is_empty() && self.close.is_none()
+        self.queue.is_empty() && self.resyncs.is_empty() && self.close.is_none()
     }
 
     /// Whether [`take`](Self::take) would give something.
     pub(super) fn has_next(&self) -> bool {
         let is_asking = self.resyncs.iter().any(|pending| !pending.is_asked);
-        !self.queue.is_empty() || !self.control.is_empty() || is_asking || self.close.is_some()
+        !self.queue.is_empty() || is_asking || self.close.is_some()
     }
 
     pub(super) fn messages(&self) -> usize {
@@ -151,7 +150,7 @@ impl Backlog {
             // With nothing in the queue it is the shard that has no room, and asking for the message again would find none either.
             (SlowConsumer::Resync, Some(position)) if !self.queue.is_empty() && self.can_resync() => {
                 receipt.deferred += 1;
-                self.resync(item.publication.topic.clone(), position.before());
+                self.resync(item.publication.topic.clone(), Start::After(position.before()));
             }
             _ => {
                 receipt.refused += 1;
@@ -239,7 +238,10 @@ impl Backlog {
         for entry in mem::take(&mut self.queue) {
             match entry {
                 Entry::Message(item) => admit(self, item),
-                Entry::Missed(missed) => self.add_missed(*missed),
+                Entry::Notice(notice) => match *notice {
+                    Notice::Missed(missed) => self.add_missed(missed),
+                    Notice::Gap { .. } => self.add_notice(notice),
+                },
             }
         }
     }
@@ -267,14 +269,46 @@ impl Backlog {
 
     /// Marks a gap at the end of the queue, or widens the one that is there.
     fn add_missed(&mut self, missed: Missed) {
-        if let Some(Entry::Missed(last)) = self.queue.back_mut() {
+        if let Some(Entry::Notice(last)) = self.queue.back_mut()
+            && let Notice::Missed(last) = &mut **last
+        {
             last.count += missed.count;
             if last.topic != missed.topic {
                 last.topic = None;
             }
         } else {
-            self.bytes += MESSAGE_OVERHEAD_BYTES;
-            self.queue.push_back(Entry::Missed(Box::new(missed)));
+            self.add_notice(Box::new(Notice::Missed(missed)));
+        }
+    }
+
+    fn add_notice(&mut self, notice: Box<Notice>) {
+        self.bytes += MESSAGE_OVERHEAD_BYTES;
+        self.queue.push_back(Entry::Notice(notice));
+    }
+
+    /// Has the subscriber told, behind what waits, that a history could not give what was asked of it.
+    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap) {
+        if self.close.is_none() {
+            self.add_notice(Box::new(Notice::Gap { topic, gap }));
+        }
+    }
+
+    /// Has a topic's messages from behind a position on, so many so far, come from its history; counts them.
+    pub(super) fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64, receipt: &mut Receipt) {
+        receipt.matched += messages;
+        if self.is_resyncing(topic) {
+            receipt.deferred += messages;
+        } else if self.can_resync() {
+            receipt.deferred += messages;
+            self.resync(topic.clone(), Start::After(after));
+        } else {
+            receipt.refused += messages;
+            if self.close.is_none() {
+                self.add_missed(Missed {
+                    topic: Some(topic.clone()),
+                    count: messages,
+                });
+            }
         }
     }
 
@@ -285,7 +319,7 @@ impl Backlog {
         }
     }
 
-    /// Drops all that waits but the control messages.
+    /// Drops all that waits.
     fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.resyncs = Vec::new();
@@ -294,25 +328,15 @@ impl Backlog {
         self.end_lag();
     }
 
-    /// Adds a control message; says whether there was room.
-    pub(super) fn push_control(&mut self, message: Bytes, bytes_max: usize) -> bool {
-        let has_room = self.control_bytes + message.len() <= bytes_max && self.control.len() < bytes_max;
-        if has_room {
-            self.control_bytes += message.len();
-            self.control.push_back(message);
-        }
-        has_room
-    }
-
     fn is_resyncing(&self, topic: &Topic) -> bool {
         self.resyncs.iter().any(|pending| pending.resync.topic == *topic)
     }
 
-    /// Has a topic's messages come from its history, from behind a position on.
-    pub(super) fn resync(&mut self, topic: Topic, after: Position) {
+    /// Has a topic's messages come from its history, from a place on.
+    pub(super) fn resync(&mut self, topic: Topic, start: Start) {
         self.end_resync(&topic);
         self.resyncs.push(Pending {
-            resync: Resync { topic, after },
+            resync: Resync { topic, start },
             is_asked: false,
         });
     }
@@ -333,31 +357,24 @@ impl Backlog {
     }
 
     /// Hands out what is at the front; see [`Topics::take`](super::Topics::take).
-    pub(super) fn take(&mut self, messages: &mut Vec<Bytes>, bytes_max: usize, low: usize) -> Taken {
+    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
         let mut taken = Taken::default();
-        while messages.len() < TAKE_MESSAGES_MAX
-            && let Some(control) = self.control.pop_front()
-        {
-            self.control_bytes -= control.len();
-            taken.bytes += control.len();
-            messages.push(control);
-        }
         if let Some(code) = self.close {
             taken.next = Next::Close(code);
             return taken;
         }
-        let missed = self.take_messages(messages, bytes_max, &mut taken);
+        let notice = self.take_messages(most, &mut taken, hand_out);
         if self.bytes <= low {
             self.end_lag();
         }
-        taken.next = if let Some(missed) = missed {
-            Next::Missed(*missed)
+        taken.next = if let Some(notice) = notice {
+            Next::Notice(*notice)
         } else if self.bytes <= low
             && let Some(pending) = self.resyncs.iter_mut().find(|pending| !pending.is_asked)
         {
             pending.is_asked = true;
             Next::Resync(pending.resync.clone())
-        } else if self.queue.is_empty() && self.control.is_empty() {
+        } else if self.queue.is_empty() {
             Next::Nothing
         } else {
             Next::More
@@ -365,21 +382,26 @@ impl Backlog {
         taken
     }
 
-    /// Hands out messages up to a limit, or to a gap, which it returns.
-    fn take_messages(&mut self, messages: &mut Vec<Bytes>, bytes_max: usize, taken: &mut Taken) -> Option<Box<Missed>> {
+    /// Hands out messages up to a limit, or to a notice, which it returns.
+    fn take_messages(
+        &mut self,
+        most: Most,
+        taken: &mut Taken,
+        hand_out: &mut dyn FnMut(&Publication),
+    ) -> Option<Box<Notice>> {
         while let Some(entry) = self.queue.front() {
             if let Entry::Message(item) = entry {
                 let length = item.publication.message.len();
-                let is_full = taken.messages > 0 && taken.bytes.saturating_add(length) > bytes_max;
-                if is_full || messages.len() >= TAKE_MESSAGES_MAX {
+                let is_full = taken.messages > 0 && taken.bytes.saturating_add(length) > most.bytes;
+                if is_full || taken.messages >= most.messages {
                     return None;
                 }
             }
             self.first += 1;
             match self.queue.pop_front()? {
-                Entry::Missed(missed) => {
+                Entry::Notice(notice) => {
                     self.bytes -= MESSAGE_OVERHEAD_BYTES;
-                    return Some(missed);
+                    return Some(notice);
                 }
                 Entry::Message(item) => {
                     self.bytes -= item.weight();
@@ -388,7 +410,7 @@ impl Backlog {
                     }
                     taken.messages += 1;
                     taken.bytes += item.publication.message.len();
-                    messages.push(item.publication.message.clone());
+                    hand_out(&item.publication);
                     if self.is_lagging && item.is_conflated() {
                         self.latest.remove(&ByKey(item));
                     }

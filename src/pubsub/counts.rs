@@ -28,6 +28,10 @@ impl Changes {
         add(&mut self.topics, topic, change);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     pub(super) fn take(&mut self) -> impl Iterator<Item = CountChange> + use<> {
         let topics = std::mem::take(&mut self.topics);
         topics.into_iter().map(|(topic, change)| CountChange { topic, change })

@@ -39,8 +39,7 @@ impl Item {
 
     /// What it weighs in a queue.
     pub(super) fn weight(&self) -> usize {
-        let key = self.publication.key.as_ref().map_or(0, |key| key.len());
-        self.publication.message.len() + key + MESSAGE_OVERHEAD_BYTES
+        self.publication.bytes() + MESSAGE_OVERHEAD_BYTES
     }
 
     pub(super) fn is_conflated(&self) -> bool {

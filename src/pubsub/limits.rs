@@ -4,7 +4,7 @@
 /// what the allocator adds. It is charged so that a queue of empty messages is bounded too.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
-/// Most messages one [`take`](super::Topics::take) hands out: the kernel's `UIO_MAXIOV`, so that all of them fit one vectored send.
+/// Most messages to [`take`](super::Topics::take) at once: the kernel's `UIO_MAXIOV`, so that all of them fit one vectored send.
 pub const TAKE_MESSAGES_MAX: usize = 1024;
 
 /// Bounds on one shard's subscribers, their subscriptions, and what waits for them.
@@ -26,9 +26,6 @@ pub struct Limits {
     /// How much may wait for all subscribers of the shard, counted the same way. From three quarters of it on, each is held to
     /// `queue_bytes_low`; at it, nothing is taken. 256 MiB: a thousand full queues.
     pub shard_bytes_max: usize,
-    /// What a subscriber may have waiting in control messages (pongs, a close), which no policy drops and which go first. 4 KiB: thirty
-    /// of the largest control frames there are.
-    pub control_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -40,7 +37,6 @@ impl Default for Limits {
             queue_bytes_high: 256 * 1024,
             queue_bytes_low: 64 * 1024,
             shard_bytes_max: 256 * 1024 * 1024,
-            control_bytes_max: 4 * 1024,
         }
     }
 }

@@ -5,20 +5,17 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
-
-use super::position::Position;
+use super::limits::MESSAGE_OVERHEAD_BYTES;
+use super::position::{Position, Start};
 use super::publication::Publication;
 use super::rules::HistoryLimits;
-use super::topic::Topic;
 
-/// What a kept message weighs beside its bytes: two pointers with lengths, the time, and what the allocator adds.
-pub const LOG_OVERHEAD_BYTES: usize = 96;
+/// What a kept message weighs beside its bytes: its record, the time, and what the allocator adds.
+pub const LOG_OVERHEAD_BYTES: usize = 192;
 
 /// One topic's last messages.
 #[derive(Debug)]
 pub struct Log {
-    topic: Topic,
     limits: HistoryLimits,
     /// The position of the last message; sequence 0 before the first.
     last: Position,
@@ -28,14 +25,13 @@ pub struct Log {
 
 #[derive(Debug)]
 struct Kept {
-    message: Bytes,
-    key: Option<Bytes>,
+    publication: Publication,
     at: Instant,
 }
 
 impl Kept {
     fn weight(&self) -> usize {
-        self.message.len() + self.key.as_ref().map_or(0, |key| key.len()) + LOG_OVERHEAD_BYTES
+        self.publication.bytes() + LOG_OVERHEAD_BYTES
     }
 }
 
@@ -80,9 +76,8 @@ pub enum GapReason {
 impl Log {
     /// Begins a topic's history.
     #[must_use]
-    pub fn new(topic: Topic, epoch: u64, limits: HistoryLimits) -> Self {
+    pub fn new(epoch: u64, limits: HistoryLimits) -> Self {
         Self {
-            topic,
             limits,
             last: Position { epoch, sequence: 0 },
             kept: VecDeque::new(),
@@ -90,17 +85,24 @@ impl Log {
         }
     }
 
-    /// Numbers a message and keeps it as long as the limits allow.
-    pub fn append(&mut self, message: Bytes, key: Option<Bytes>, now: Instant) -> Position {
+    /// Numbers a message and keeps it as long as the limits allow. `make` makes it, once its position is known.
+    pub fn append(&mut self, make: impl FnOnce(Position) -> Publication, now: Instant) -> Publication {
         self.last.sequence += 1;
-        let kept = Kept { message, key, at: now };
+        let publication = Publication {
+            position: Some(self.last),
+            ..make(self.last)
+        };
+        let kept = Kept {
+            publication: publication.clone(),
+            at: now,
+        };
         self.bytes += kept.weight();
         self.kept.push_back(kept);
         while self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             self.forget_oldest();
         }
         self.expire(now);
-        self.last
+        publication
     }
 
     /// Forgets what is too old.
@@ -131,9 +133,17 @@ impl Log {
         self.kept.front()?.at.checked_add(self.limits.age_max)
     }
 
-    /// The messages behind a position, of at most `bytes_max` bytes but one at least, or why they cannot be given.
-    pub fn resume(&mut self, after: Position, bytes_max: usize, now: Instant) -> Resumed {
+    /// The messages from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be given.
+    pub fn resume(&mut self, start: Start, bytes_max: usize, now: Instant) -> Resumed {
         self.expire(now);
+        let kept = self.kept.len() as u64;
+        let after = match start {
+            Start::After(position) => position,
+            Start::Last(messages) => Position {
+                sequence: self.last.sequence - kept.min(messages as u64),
+                ..self.last
+            },
+        };
         let gap = |reason| {
             Resumed::Gap(Gap {
                 reason,
@@ -146,7 +156,6 @@ impl Log {
         let Some(behind) = self.last.sequence.checked_sub(after.sequence) else {
             return gap(GapReason::NotYet);
         };
-        let kept = self.kept.len() as u64;
         let Some(skipped) = kept.checked_sub(behind) else {
             return gap(GapReason::Expired {
                 messages: behind - kept,
@@ -155,28 +164,17 @@ impl Log {
         let mut publications = Vec::new();
         let mut bytes = 0_usize;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        for (kept, sequence) in self.kept.iter().skip(skipped).zip(after.sequence + 1..) {
-            bytes = bytes.saturating_add(kept.message.len());
+        for Kept { publication, .. } in self.kept.iter().skip(skipped) {
+            bytes = bytes.saturating_add(publication.bytes() + MESSAGE_OVERHEAD_BYTES);
             if bytes > bytes_max && !publications.is_empty() {
                 break;
             }
-            publications.push(Publication {
-                topic: self.topic.clone(),
-                message: kept.message.clone(),
-                key: kept.key.clone(),
-                position: Some(Position { sequence, ..self.last }),
-            });
+            publications.push(publication.clone());
         }
         Resumed::Messages {
             is_end: publications.len() as u64 == behind,
             publications,
         }
-    }
-
-    /// The topic.
-    #[must_use]
-    pub fn topic(&self) -> &Topic {
-        &self.topic
     }
 
     /// The position of the last message; its sequence is 0 if there has been none.

@@ -9,9 +9,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::log::{Gap, GapReason, Log, Resumed};
-use super::position::Position;
+use super::position::{Position, Start};
 use super::publication::Publication;
-use super::rules::TopicRules;
+use super::rules::HistoryLimits;
 use super::topic::Topic;
 
 /// How many topics one [`expire`](Logs::expire) looks at: well below a millisecond's work.
@@ -69,49 +69,51 @@ impl Logs {
         }
     }
 
-    /// Gives a message its position and keeps it, if the rules give its topic a history. Do so on the topic's home shard before it is
-    /// published anywhere.
+    /// Gives a topic's next message its position and keeps it; `make` makes it, once its position is known. Do so on the topic's home
+    /// shard before it is published anywhere.
     ///
     /// # Errors
     ///
-    /// There are [`topics_max`](LogLimits::topics_max) topics. The message has no position then, and must not be published.
+    /// There are [`topics_max`](LogLimits::topics_max) topics; then there is no message.
     pub fn append(
         &mut self,
-        publication: &mut Publication,
-        rules: &TopicRules,
+        topic: &Topic,
+        history: HistoryLimits,
+        make: impl FnOnce(Position) -> Publication,
         now: Instant,
-    ) -> Result<(), TooManyLogs> {
-        let Some(history) = rules.of(&publication.topic).history else {
-            return Ok(());
+    ) -> Result<Publication, TooManyLogs> {
+        let is_full = self.topics.len() >= self.limits.topics_max;
+        let entry = match self.topics.get_mut(topic) {
+            Some(entry) => entry,
+            None if is_full => return Err(TooManyLogs),
+            None => {
+                let log = Log::new(self.epoch, history);
+                self.epoch += 1;
+                self.rounds.push_back(topic.clone());
+                self.topics.entry(topic.clone()).or_insert(Entry { log, at: now })
+            }
         };
-        if !self.topics.contains_key(&publication.topic) {
-            if self.topics.len() >= self.limits.topics_max {
-                return Err(TooManyLogs);
-            }
-            let log = Log::new(publication.topic.clone(), self.epoch, history);
-            self.epoch += 1;
-            self.topics.insert(publication.topic.clone(), Entry { log, at: now });
-            self.rounds.push_back(publication.topic.clone());
+        entry.at = now;
+        let before = entry.log.bytes();
+        let publication = entry.log.append(make, now);
+        self.bytes -= before;
+        if self.bytes + entry.log.bytes() > self.limits.bytes_max {
+            entry.log.clear();
         }
-        if let Some(entry) = self.topics.get_mut(&publication.topic) {
-            entry.at = now;
-            let before = entry.log.bytes();
-            let position = entry
-                .log
-                .append(publication.message.clone(), publication.key.clone(), now);
-            publication.position = Some(position);
-            self.bytes -= before;
-            if self.bytes + entry.log.bytes() > self.limits.bytes_max {
-                entry.log.clear();
-            }
-            self.bytes += entry.log.bytes();
-        }
-        Ok(())
+        self.bytes += entry.log.bytes();
+        Ok(publication)
     }
 
-    /// The messages of a topic behind a position, of at most `bytes_max` bytes but one at least, or why they cannot be given.
-    pub fn resume(&mut self, topic: &Topic, after: Position, bytes_max: usize, now: Instant) -> Resumed {
+    /// The messages of a topic from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be
+    /// given.
+    pub fn resume(&mut self, topic: &Topic, start: Start, bytes_max: usize, now: Instant) -> Resumed {
         let Some(entry) = self.topics.get_mut(topic) else {
+            if matches!(start, Start::Last(_)) {
+                return Resumed::Messages {
+                    publications: Vec::new(),
+                    is_end: true,
+                };
+            }
             let last = Position {
                 epoch: self.epoch,
                 sequence: 0,
@@ -122,7 +124,7 @@ impl Logs {
             });
         };
         let before = entry.log.bytes();
-        let resumed = entry.log.resume(after, bytes_max, now);
+        let resumed = entry.log.resume(start, bytes_max, now);
         self.bytes = self.bytes + entry.log.bytes() - before;
         resumed
     }

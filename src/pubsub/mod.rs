@@ -19,15 +19,15 @@
 //! # What a subscriber may rely on
 //!
 //! Messages of one topic come in the order in which they were published on this shard, each once however many patterns fit; conflated
-//! values alone may overtake one another. Where messages are missing, a [`Missed`] stands in their place, if the topic's rules say so.
+//! values alone may overtake one another. Where messages are missing, a [`Notice`] stands in their place, if the topic's rules say so.
 //! A topic with a history numbers its messages without holes, so a client that comes back with the [`Position`] it had gets either all it
-//! missed or a [`Gap`].
+//! missed or is told of a [`Gap`].
 //!
 //! # Where to read what
 //!
 //! `topic` is names and patterns, `rules` what is said about them, `limits` every number. A publication goes through `topics`, which finds
 //! members in `subscriptions` and `trie`, and `subscribers`, which has the outboxes: `outbox`, and `backlog` with the policies. `log` and
-//! `logs` are the past, `counts` how many there are on all shards.
+//! `logs` are the past, `notice` what is told in the place of messages, `counts` how many there are on all shards, `presence` who.
 
 mod backlog;
 mod counts;
@@ -35,8 +35,10 @@ mod item;
 mod limits;
 mod log;
 mod logs;
+mod notice;
 mod outbox;
 mod position;
+mod presence;
 mod publication;
 mod receipt;
 mod rules;
@@ -52,11 +54,13 @@ pub use counts::{CountChange, SubscriberCounts};
 pub use limits::{Limits, MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs, TooManyLogs};
-pub use outbox::{Missed, Next, Resync, Taken};
-pub use position::{InvalidPosition, Position};
-pub use publication::Publication;
+pub use notice::{Missed, Notice};
+pub use outbox::{Most, Next, Resync, Taken};
+pub use position::{InvalidPosition, Position, Start};
+pub use presence::{PRESENCE_NAME_BYTES_MAX, PRESENCE_NAMES_MAX, Presence};
+pub use publication::{Alternative, Publication};
 pub use receipt::Receipt;
-pub use rules::{HistoryLimits, InvalidRule, RULES_MAX, SlowConsumer, TopicOptions, TopicRules};
+pub use rules::{Envelope, HistoryLimits, InvalidRule, RULES_MAX, SlowConsumer, TopicOptions, TopicRules};
 pub use subscribers::SubscriberId;
 pub use topic::{InvalidTopic, PATTERN_WILDCARDS_MAX, Pattern, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX, Topic, Wildcard};
 pub use topics::{Statistics, SubscribeError, Topics};

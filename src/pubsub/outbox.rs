@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::backlog::Backlog;
 use super::item::Item;
-use super::position::Position;
+use super::log::Gap;
+use super::notice::Notice;
+use super::position::{Position, Start};
+use super::publication::Publication;
 use super::receipt::Receipt;
 use super::topic::Topic;
 
@@ -18,7 +19,7 @@ use super::topic::Topic;
 pub struct Taken {
     /// How many publications were handed out.
     pub messages: usize,
-    /// How many bytes were handed out, control messages included.
+    /// How many bytes were handed out, counted in the form everybody reads.
     pub bytes: usize,
     /// What comes after them.
     pub next: Next,
@@ -32,8 +33,8 @@ pub enum Next {
     Nothing,
     /// More messages: take again when these are sent. The subscriber is not announced for them.
     More,
-    /// A gap, to be told to the subscriber at this place; then take again.
-    Missed(Missed),
+    /// Something to tell the subscriber at this place; then take again.
+    Notice(Notice),
     /// The subscriber has caught up enough to be given a topic's history: fetch it, hand it to [`Topics::replay`](super::Topics::replay),
     /// and take again.
     Resync(Resync),
@@ -41,22 +42,22 @@ pub enum Next {
     Close(u16),
 }
 
-/// A gap in what a subscriber gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
-    /// The topic whose messages are missing; `None` if several topics' are.
-    pub topic: Option<Topic>,
-    /// How many are missing.
-    pub count: u64,
-}
-
 /// A topic a subscriber catches up on from its history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resync {
     /// The topic.
     pub topic: Topic,
-    /// The last message the subscriber has.
-    pub after: Position,
+    /// Where it goes on.
+    pub start: Start,
+}
+
+/// How much one [`Topics::take`](super::Topics::take) hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// Most messages.
+    pub messages: usize,
+    /// Most bytes, counted in the form everybody reads; one message at least is handed out whatever its size.
+    pub bytes: usize,
 }
 
 /// How much a queue may hold at this moment.
@@ -119,19 +120,12 @@ impl Outbox {
         }
     }
 
-    /// Adds a control message; says whether there was room.
-    pub(super) fn push_control(&mut self, message: Bytes, bytes_max: usize) -> bool {
-        let has_room = self.backlog().push_control(message, bytes_max);
-        self.settle();
-        has_room
-    }
-
     /// Has a topic's messages come from its history; says whether one more such topic may be.
-    pub(super) fn resync(&mut self, topic: Topic, after: Position) -> bool {
+    pub(super) fn resync(&mut self, topic: Topic, start: Start) -> bool {
         let backlog = self.backlog();
         let can_resync = backlog.can_resync();
         if can_resync {
-            backlog.resync(topic, after);
+            backlog.resync(topic, start);
         }
         self.settle();
         can_resync
@@ -147,6 +141,18 @@ impl Outbox {
         was_resyncing
     }
 
+    /// Has the messages of a topic from behind a position on, so many so far, come from its history; counts them.
+    pub(super) fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64, receipt: &mut Receipt) {
+        self.backlog().fall_back(topic, after, messages, receipt);
+        self.settle();
+    }
+
+    /// Has the subscriber told that a history could not give what was asked of it.
+    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap) {
+        self.backlog().add_gap(topic, gap);
+        self.settle();
+    }
+
     /// Forgets what was to come from histories.
     pub(super) fn end_all_resyncs(&mut self) {
         if let Self::Backlog(backlog) = self {
@@ -156,22 +162,25 @@ impl Outbox {
     }
 
     /// Hands out what is at the front.
-    pub(super) fn take(&mut self, messages: &mut Vec<Bytes>, bytes_max: usize, low: usize) -> Taken {
+    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
         match self {
             Self::Empty => Taken::default(),
+            Self::One(_) if most.messages == 0 => Taken {
+                next: Next::More,
+                ..Taken::default()
+            },
             Self::One(item) => {
-                let message = item.publication.message.clone();
+                hand_out(&item.publication);
                 let taken = Taken {
                     messages: 1,
-                    bytes: message.len(),
+                    bytes: item.publication.message.len(),
                     next: Next::Nothing,
                 };
-                messages.push(message);
                 *self = Self::Empty;
                 taken
             }
             Self::Backlog(backlog) => {
-                let taken = backlog.take(messages, bytes_max, low);
+                let taken = backlog.take(most, low, hand_out);
                 self.settle();
                 taken
             }

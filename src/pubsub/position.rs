@@ -16,6 +16,15 @@ pub struct Position {
     pub sequence: u64,
 }
 
+/// Where in a topic's history a subscriber begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Behind the last message it has.
+    After(Position),
+    /// With so many of the last messages, or as many as are kept: never a gap.
+    Last(usize),
+}
+
 impl Position {
     /// Longest text of a position in bytes: two numbers of twenty digits and a colon.
     pub const TEXT_BYTES_MAX: usize = 41;

@@ -1,5 +1,5 @@
-//! What is said about topics before there are any: what becomes of slow subscribers, whether there is a history, whether subscribers are
-//! counted. The first rule whose pattern fits a topic holds for it; one value serves every shard.
+//! What is said about topics before there are any: what becomes of slow subscribers, whether there is a history, how messages are wrapped,
+//! whether subscribers are counted. The first rule whose pattern fits a topic holds for it; one value serves every shard.
 
 use core::fmt;
 use core::time::Duration;
@@ -56,6 +56,42 @@ impl Default for HistoryLimits {
     }
 }
 
+impl HistoryLimits {
+    /// Sets how many messages are kept.
+    #[must_use]
+    pub fn messages(mut self, messages_max: usize) -> Self {
+        self.messages_max = messages_max;
+        self
+    }
+
+    /// Sets how many bytes are kept.
+    #[must_use]
+    pub fn bytes(mut self, bytes_max: usize) -> Self {
+        self.bytes_max = bytes_max;
+        self
+    }
+
+    /// Sets how long a message is kept.
+    #[must_use]
+    pub fn age(mut self, age_max: Duration) -> Self {
+        self.age_max = age_max;
+        self
+    }
+}
+
+/// What a topic's messages are wrapped in, so that a client can tell them apart and knows where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Envelope {
+    /// Nothing: a message comes as it was published.
+    #[default]
+    None,
+    /// `{"topic":"a/b","position":"7:42","data":…}` around a message that is JSON; `position` where the topic has a history. To publish
+    /// anything but JSON text is an error.
+    Json,
+    /// The same around a message that is any text, which is `data` as a JSON string.
+    Text,
+}
+
 /// What holds for a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicOptions {
@@ -65,8 +101,63 @@ pub struct TopicOptions {
     pub tells_missed: bool,
     /// How much of its past is kept, so that a subscriber can resume; `None` keeps none and numbers nothing.
     pub history: Option<HistoryLimits>,
+    /// What its messages are wrapped in.
+    pub envelope: Envelope,
+    /// Whether a message is compressed, once for all subscribers that can read that.
+    pub compresses: bool,
     /// Whether its subscribers are counted across shards.
     pub counts_subscribers: bool,
+}
+
+impl TopicOptions {
+    /// Options of a topic nothing is said about: the oldest messages are dropped for who does not keep up, without a word, and nothing is
+    /// kept, wrapped, compressed or counted.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets what becomes of messages when a subscriber does not keep up.
+    #[must_use]
+    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Self {
+        self.slow_consumer = policy;
+        self
+    }
+
+    /// Has subscribers told, at the place where it happened, how many messages they missed: as text, `{"topic":"a/b","missed":3}`.
+    #[must_use]
+    pub fn tell_missed(mut self) -> Self {
+        self.tells_missed = true;
+        self
+    }
+
+    /// Keeps the last messages, numbered, so that a subscriber can resume.
+    #[must_use]
+    pub fn history(mut self, limits: HistoryLimits) -> Self {
+        self.history = Some(limits);
+        self
+    }
+
+    /// Wraps messages.
+    #[must_use]
+    pub fn envelope(mut self, envelope: Envelope) -> Self {
+        self.envelope = envelope;
+        self
+    }
+
+    /// Compresses messages once for all subscribers whose sockets have agreed on permessage-deflate.
+    #[must_use]
+    pub fn compress(mut self) -> Self {
+        self.compresses = true;
+        self
+    }
+
+    /// Counts subscribers across shards.
+    #[must_use]
+    pub fn count_subscribers(mut self) -> Self {
+        self.counts_subscribers = true;
+        self
+    }
 }
 
 /// Rules in the order they are tried, and options for topics none of them fits.

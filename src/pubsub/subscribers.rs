@@ -6,13 +6,14 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use slab::Slab;
 
 use super::item::Item;
 use super::limits::Limits;
-use super::outbox::{Outbox, Room, Taken};
-use super::position::Position;
+use super::log::Gap;
+use super::outbox::{Most, Outbox, Room, Taken};
+use super::position::{Position, Start};
+use super::publication::Publication;
 use super::receipt::Receipt;
 use super::topic::Topic;
 
@@ -22,6 +23,14 @@ pub struct SubscriberId {
     pub(super) index: u32,
     /// Tells it from those that had the index before. Unique until four thousand million have joined.
     serial: u32,
+}
+
+impl SubscriberId {
+    /// Its place among the subscribers of the shard: small, and used again when it has left.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
 }
 
 /// The subscribers of one shard and their outboxes.
@@ -120,6 +129,29 @@ impl Subscribers {
     #[inline]
     pub(super) fn deliver(&mut self, index: u32, item: &Rc<Item>, receipt: &mut Receipt) {
         let room = self.room();
+        self.change_once(index, receipt, |outbox, receipt| {
+            receipt.matched += 1;
+            outbox.push(item, room, receipt);
+        });
+    }
+
+    /// Has a subscriber's messages of a topic come from its history, unless this publication's turn has come to it before.
+    pub(super) fn fall_back(
+        &mut self,
+        index: u32,
+        topic: &Topic,
+        after: Position,
+        messages: u64,
+        receipt: &mut Receipt,
+    ) {
+        self.change_once(index, receipt, |outbox, receipt| {
+            outbox.fall_back(topic, after, messages, receipt);
+        });
+    }
+
+    /// Changes a subscriber's outbox once for the publication that has begun.
+    #[inline]
+    fn change_once(&mut self, index: u32, receipt: &mut Receipt, change: impl FnOnce(&mut Outbox, &mut Receipt)) {
         let Some(subscriber) = self.table.get_mut(index as usize) else {
             return;
         };
@@ -127,11 +159,10 @@ impl Subscribers {
             return;
         }
         subscriber.publication = self.publication;
-        receipt.matched += 1;
         let before = subscriber.outbox.bytes();
         let closed_before = receipt.closed;
         let was_waiting = subscriber.outbox.has_next();
-        subscriber.outbox.push(item, room, receipt);
+        change(&mut subscriber.outbox, receipt);
         self.bytes = self.bytes + subscriber.outbox.bytes() - before;
         let has_news = !was_waiting && subscriber.outbox.has_next() || receipt.closed != closed_before;
         if has_news && !subscriber.is_announced {
@@ -170,13 +201,12 @@ impl Subscribers {
         Some(changed)
     }
 
-    pub(super) fn push_control(&mut self, id: SubscriberId, message: Bytes) -> bool {
-        let bytes_max = self.limits.control_bytes_max;
-        self.change(id, |outbox| outbox.push_control(message, bytes_max)) == Some(true)
+    pub(super) fn resync(&mut self, id: SubscriberId, topic: Topic, start: Start) -> bool {
+        self.change(id, |outbox| outbox.resync(topic, start)) == Some(true)
     }
 
-    pub(super) fn resync(&mut self, id: SubscriberId, topic: Topic, after: Position) -> bool {
-        self.change(id, |outbox| outbox.resync(topic, after)) == Some(true)
+    pub(super) fn add_gap(&mut self, id: SubscriberId, topic: Topic, gap: Gap) {
+        self.change(id, |outbox| outbox.add_gap(topic, gap));
     }
 
     pub(super) fn end_resync(&mut self, id: SubscriberId, topic: &Topic) -> bool {
@@ -197,13 +227,13 @@ impl Subscribers {
         None
     }
 
-    pub(super) fn take(&mut self, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
+    pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
         let low = self.room().low;
         let Some(subscriber) = self.find(id) else {
             return Taken::default();
         };
         let before = subscriber.outbox.bytes();
-        let taken = subscriber.outbox.take(messages, bytes_max, low);
+        let taken = subscriber.outbox.take(most, low, hand_out);
         self.bytes = self.bytes + self.waiting_bytes(id) - before;
         taken
     }

@@ -3,18 +3,18 @@
 //! It belongs to its shard alone. A publication from another shard is published into it like one of its own; what is taken from it is
 //! already encoded. It knows subscribers by an id it gives out, and neither sockets nor the time.
 
+use core::ops::AddAssign;
 use std::fmt;
 use std::hash::RandomState;
 use std::rc::Rc;
-
-use bytes::Bytes;
 
 use super::counts::{Changes, CountChange};
 use super::item::Item;
 use super::limits::Limits;
 use super::log::Resumed;
-use super::outbox::Taken;
-use super::position::Position;
+use super::outbox::{Most, Taken};
+use super::position::{Position, Start};
+use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
 use super::receipt::Receipt;
 use super::rules::TopicRules;
@@ -29,6 +29,7 @@ pub struct Topics {
     subscribers: Subscribers,
     subscriptions: Subscriptions,
     count_changes: Changes,
+    names: Names,
     statistics: Statistics,
     /// The slots a publication matches: kept for its memory.
     matched: Vec<u32>,
@@ -44,6 +45,7 @@ impl Topics {
             subscribers: Subscribers::new(limits),
             subscriptions: Subscriptions::default(),
             count_changes: Changes::default(),
+            names: Names::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
             key_hashes: RandomState::new(),
@@ -92,11 +94,51 @@ impl Topics {
         Ok(true)
     }
 
-    /// Has a subscriber's messages of a topic come from its history, from behind a position on, and live from there: what a client that
-    /// resumes asks for. Subscribe first; the position is asked for by [`take`](Self::take). Says whether it will be: not if the
+    /// Has a subscriber's messages of a topic come from its history, from a place on, and live from there: what a client that
+    /// resumes asks for. Subscribe first; the history is asked for by [`take`](Self::take). Says whether it will be: not if the
     /// subscriber has left, is being closed, or catches up on too many topics already.
-    pub fn resume(&mut self, subscriber: SubscriberId, topic: Topic, after: Position) -> bool {
-        self.subscribers.resync(subscriber, topic, after)
+    pub fn resume(&mut self, subscriber: SubscriberId, topic: Topic, start: Start) -> bool {
+        self.subscribers.resync(subscriber, topic, start)
+    }
+
+    /// Has all subscribers of a topic get its messages from behind a position on from its history: so many have not come to this shard. Who
+    /// is catching up already goes on from where it stands. Those who catch up on too many topics miss the messages, and are told.
+    pub fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64) -> Receipt {
+        let mut receipt = Receipt::default();
+        self.matched.clear();
+        self.subscriptions.matches(topic, &mut self.matched);
+        self.subscribers.begin_publication();
+        for slot in &self.matched {
+            for member in self.subscriptions.members(*slot) {
+                self.subscribers
+                    .fall_back(member.subscriber, topic, after, messages, &mut receipt);
+            }
+        }
+        self.statistics.deliveries += receipt;
+        receipt
+    }
+
+    /// Says by what name a subscriber is present in a topic it is subscribed to, for as long as it is.
+    ///
+    /// # Errors
+    ///
+    /// It is not subscribed to the topic by its name, or the name has more than [`PRESENCE_NAME_BYTES_MAX`] bytes.
+    pub fn set_presence(&mut self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError> {
+        if name.len() > PRESENCE_NAME_BYTES_MAX {
+            return Err(SubscribeError::NameTooLong);
+        }
+        let pattern = Pattern::Topic(topic.clone());
+        if !self.subscribers.contains(subscriber) || !self.subscriptions.is_subscribed(subscriber.index, &pattern) {
+            return Err(SubscribeError::NotSubscribed);
+        }
+        self.names.set(subscriber, topic, name);
+        Ok(())
+    }
+
+    /// Who on this shard is present in a topic.
+    #[must_use]
+    pub fn presence(&self, topic: &Topic) -> Presence {
+        self.names.of(topic)
     }
 
     /// Unsubscribes; says whether the subscriber was subscribed. Messages that wait for it still come.
@@ -105,6 +147,7 @@ impl Topics {
         if was_there {
             self.count(pattern, -1);
             if let Pattern::Topic(topic) = pattern {
+                self.names.remove(subscriber, topic);
                 self.subscribers.end_resync(subscriber, topic);
             }
         }
@@ -117,6 +160,7 @@ impl Topics {
             while let Some(pattern) = self.subscriptions.remove_last(subscriber.index) {
                 self.count(&pattern, -1);
             }
+            self.names.remove_all(subscriber);
             self.subscribers.end_all_resyncs(subscriber);
         }
     }
@@ -157,15 +201,19 @@ impl Topics {
     /// Gives one subscriber what a topic's history had to say to a [`Resync`](super::Resync), and live messages from there on. Call it
     /// between the publications that came before the answer and those that came after, as a queue from the topic's home keeps them.
     ///
-    /// After an answer that is not the end of the history the rest is asked for when this has been taken. After a gap only live messages
-    /// come; telling the subscriber is up to the caller. An answer nobody waits for any more is dropped.
+    /// After an answer that is not the end of the history the rest is asked for when this has been taken. A gap is told to the subscriber
+    /// by a notice, and live messages follow. An answer nobody waits for any more is dropped.
     pub fn replay(&mut self, subscriber: SubscriberId, topic: &Topic, resumed: &Resumed) -> Receipt {
         let mut receipt = Receipt::default();
         if !self.subscribers.end_resync(subscriber, topic) {
             return receipt;
         }
-        let Resumed::Messages { publications, is_end } = resumed else {
-            return receipt;
+        let (publications, is_end) = match resumed {
+            Resumed::Messages { publications, is_end } => (publications, *is_end),
+            Resumed::Gap(gap) => {
+                self.subscribers.add_gap(subscriber, topic.clone(), *gap);
+                return receipt;
+            }
         };
         let options = *self.rules.of(topic);
         for publication in publications {
@@ -175,15 +223,10 @@ impl Topics {
         }
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
-            self.subscribers.resync(subscriber, topic.clone(), last);
+            self.subscribers.resync(subscriber, topic.clone(), Start::After(last));
         }
         self.statistics.deliveries += receipt;
         receipt
-    }
-
-    /// Queues a control message, such as a pong, ahead of all messages and on a reserve of its own; says whether there was room in it.
-    pub fn send_control(&mut self, subscriber: SubscriberId, message: Bytes) -> bool {
-        self.subscribers.push_control(subscriber, message)
     }
 
     /// The next subscriber that something new waits for, each once however much came: ask at the end of a turn until there is none. It is
@@ -192,11 +235,9 @@ impl Topics {
         self.subscribers.next_announced()
     }
 
-    /// Adds what waits for a subscriber to `messages`, in order: control messages, then publications of at most `bytes_max` bytes (one at
-    /// least, and only until `messages` has [`TAKE_MESSAGES_MAX`](super::TAKE_MESSAGES_MAX)), to be sent at once. Says what comes behind
-    /// them.
-    pub fn take(&mut self, subscriber: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
-        let taken = self.subscribers.take(subscriber, messages, bytes_max);
+    /// Hands out what waits for a subscriber, in order and within bounds, to be sent at once. Says what comes behind it.
+    pub fn take(&mut self, subscriber: SubscriberId, most: Most, mut hand_out: impl FnMut(&Publication)) -> Taken {
+        let taken = self.subscribers.take(subscriber, most, &mut hand_out);
         self.statistics.taken += taken.messages as u64;
         taken
     }
@@ -211,6 +252,12 @@ impl Topics {
     #[must_use]
     pub fn subscriber_count(&self, pattern: &Pattern) -> usize {
         self.subscriptions.count(pattern)
+    }
+
+    /// Whether the numbers of subscribers have changed since [`take_count_changes`](Self::take_count_changes).
+    #[must_use]
+    pub fn has_count_changes(&self) -> bool {
+        !self.count_changes.is_empty()
     }
 
     /// Takes how the numbers of subscribers have changed, for topics whose rules have them counted.
@@ -260,6 +307,19 @@ pub struct Statistics {
     pub waiting_bytes: usize,
 }
 
+impl AddAssign for Statistics {
+    /// Adds another shard's numbers.
+    fn add_assign(&mut self, other: Self) {
+        self.published += other.published;
+        self.deliveries += other.deliveries;
+        self.taken += other.taken;
+        self.given_up += other.given_up;
+        self.subscribers += other.subscribers;
+        self.topics += other.topics;
+        self.waiting_bytes += other.waiting_bytes;
+    }
+}
+
 /// Why somebody could not subscribe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -272,6 +332,10 @@ pub enum SubscribeError {
     TooManyTopics,
     /// The subscriber has left.
     Left,
+    /// Who is not subscribed to a topic by its name is not present in it.
+    NotSubscribed,
+    /// The name has more than [`PRESENCE_NAME_BYTES_MAX`] bytes.
+    NameTooLong,
 }
 
 impl fmt::Display for SubscribeError {
@@ -283,6 +347,8 @@ impl fmt::Display for SubscribeError {
             }
             Self::TooManyTopics => "the shard has as many topics as it may have",
             Self::Left => "the subscriber has left",
+            Self::NotSubscribed => "only who is subscribed to a topic by its name can be present in it",
+            Self::NameTooLong => "a name has at most 256 bytes",
         })
     }
 }

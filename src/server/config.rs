@@ -11,6 +11,7 @@ use squall_shards::Driver;
 use super::progress::WriteLimits;
 use crate::app::TrustedProxies;
 use crate::http1;
+use crate::pubsub::{self, TopicRules};
 use crate::websocket;
 
 /// The settings of a server. Limits are per connection unless they say otherwise.
@@ -35,6 +36,12 @@ pub struct ServerConfig {
     pub http1: http1::Limits,
     /// Bounds on WebSockets whose routes have none of their own.
     pub websocket: websocket::Limits,
+    /// What holds for which topics.
+    pub topics: TopicRules,
+    /// Bounds on subscribers, and on what waits for them.
+    pub pubsub: pubsub::Limits,
+    /// Bounds on the histories of topics.
+    pub histories: pubsub::LogLimits,
     /// Largest content of a request in bytes, unless its handler says otherwise; beyond it 413. `None` leaves it to the application
     /// ([`Application::body_bytes_max`](crate::Application::body_bytes_max)), whose default is 1 MiB: nginx's.
     pub body_bytes_max: Option<u64>,
@@ -72,6 +79,9 @@ impl Default for ServerConfig {
             share_port: false,
             http1: http1::Limits::default(),
             websocket: websocket::Limits::default(),
+            topics: TopicRules::default(),
+            pubsub: pubsub::Limits::default(),
+            histories: pubsub::LogLimits::default(),
             body_bytes_max: None,
             write_stall_timeout: Duration::from_secs(30),
             write_bytes_per_second_min: 240,

@@ -29,8 +29,9 @@ use squall_shards::{
 pub use broadcast::Publisher;
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 
-use crate::app::{Application, Hub};
+use crate::app::Application;
 use crate::error::{Error, Result};
+use crate::pubsub::{Pattern, TopicOptions};
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, Parcel, ShardHub};
 use shard::ShardServer;
 
@@ -53,8 +54,8 @@ type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
 pub struct Server {
     factory: Factory,
     config: ServerConfig,
-    /// An address that was not understood; said when the server is run, so that setting up reads in one line.
-    invalid: Option<InvalidListenAddress>,
+    /// The first setting that was not understood; said when the server is run, so that setting up reads in one line.
+    invalid: Option<Error>,
 }
 
 impl Server {
@@ -85,6 +86,29 @@ impl Server {
     pub fn listen(mut self, address: impl AsRef<str>) -> Self {
         match address.as_ref().parse() {
             Ok(address) => self.config.listen.push(address),
+            Err(error) => self.invalid = self.invalid.or_else(|| Some(Error::from(error))),
+        }
+        self
+    }
+
+    /// Says what holds for topics that fit a pattern, and for which no rule was added before: what becomes of slow subscribers, whether there
+    /// is a history, how messages are wrapped. It holds on all shards. Rules that cannot be are an error of [`run`](Self::run).
+    ///
+    /// ```
+    /// use squall::prelude::*;
+    ///
+    /// let server = Server::new(Application::new)
+    ///     .topic("rooms/*", TopicOptions::new().history(HistoryLimits::default()).envelope(Envelope::Json))
+    ///     .topic("prices/**", TopicOptions::new().slow_consumer(SlowConsumer::Conflate));
+    /// ```
+    #[must_use]
+    pub fn topic(mut self, pattern: &str, options: TopicOptions) -> Self {
+        let rules = std::mem::take(&mut self.config.topics);
+        let added = Pattern::new(pattern)
+            .map_err(Error::from)
+            .and_then(|pattern| Ok(rules.with(pattern, options)?));
+        match added {
+            Ok(rules) => self.config.topics = rules,
             Err(error) => self.invalid = self.invalid.or(Some(error)),
         }
         self
@@ -123,7 +147,7 @@ impl Server {
     /// As [`run`](Self::run), as far as binding and the machine go.
     pub fn bind(self) -> Result<BoundServer> {
         if let Some(invalid) = self.invalid {
-            return Err(invalid.into());
+            return Err(invalid);
         }
         let config = &self.config;
         let mut builder = Builder::new()
@@ -228,7 +252,7 @@ impl BoundServer {
     /// Something to publish to topics with, from any thread outside the shards.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(&self.mesh)
+        Publisher::new(&self.mesh, self.config.topics.clone())
     }
 
     /// Serves until it is stopped.
@@ -304,13 +328,12 @@ async fn serve(shard: Shard, part: Part) -> Result {
     if let Some(bytes_max) = config.body_bytes_max {
         app.set_body_bytes_max(bytes_max);
     }
-    let hub = ShardHub::new(&shard, &mesh);
-    app.set_hub(Rc::clone(&hub) as Rc<dyn Hub>);
+    app.set_hub(ShardHub::new(&shard, &mesh, &config));
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
     app.note_work_in(shard.name_work(app.work_names()));
-    let server = Rc::new(ShardServer::new(app, config, shard.clone(), hub));
+    let server = Rc::new(ShardServer::new(app, config, shard.clone()));
     let accepting: Vec<_> = listeners
         .iter()
         .filter_map(Listeners::open)

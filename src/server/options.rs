@@ -12,6 +12,7 @@ use squall_shards::Driver;
 use super::config::{ListenAddress, ServerConfig};
 use crate::app::TrustedProxies;
 use crate::http1::Limits;
+use crate::pubsub::{self, LogLimits, TopicRules};
 use crate::websocket;
 
 /// Where an application listens if nobody says otherwise: Tornado's port.
@@ -34,6 +35,8 @@ struct Options {
     server: ServerOptions,
     #[command(flatten)]
     request: RequestOptions,
+    #[command(flatten)]
+    real_time: RealTimeOptions,
     #[command(flatten)]
     pace: PaceOptions,
     /// What is logged to standard error
@@ -79,9 +82,6 @@ struct RequestOptions {
     /// Largest content; beyond it 413 [default: what the application says, else 1048576]
     #[arg(long, value_name = "BYTES")]
     max_body_bytes: Option<u64>,
-    /// Largest message of a WebSocket; beyond it the socket is closed with 1009
-    #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
-    max_message_bytes: usize,
     /// Largest head; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
@@ -106,6 +106,35 @@ struct RequestOptions {
     /// Unread content that is thrown away to keep a connection; beyond it the connection closes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().drain_bytes_max)]
     max_drain_bytes: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "WebSockets and topics")]
+struct RealTimeOptions {
+    /// Largest message of a WebSocket; beyond it the socket is closed with 1009
+    #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
+    max_message_bytes: usize,
+    /// How long a peer may be silent before it is pinged; 0 turns it off
+    #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_interval.unwrap_or_default()))]
+    ping_interval: Time,
+    /// How long after a ping a peer may stay silent before its socket is closed
+    #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_timeout))]
+    ping_timeout: Time,
+    /// Most topics and patterns one peer may be subscribed to
+    #[arg(long, value_name = "N", default_value_t = pubsub::Limits::default().subscriptions_max)]
+    max_subscriptions: usize,
+    /// How much may wait for one subscriber before its topics' policies act
+    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_high)]
+    max_queue_bytes: usize,
+    /// What policies shorten a subscriber's queue to, and at which it counts as keeping up again
+    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_low)]
+    low_queue_bytes: usize,
+    /// How much may wait for all subscribers of one shard
+    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().shard_bytes_max)]
+    max_shard_queue_bytes: usize,
+    /// How much one shard may keep of the histories of topics
+    #[arg(long, value_name = "BYTES", default_value_t = LogLimits::default().bytes_max)]
+    max_history_bytes: usize,
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +180,7 @@ impl Options {
         let Self {
             server,
             request,
+            real_time,
             pace,
             logging: _,
         } = self;
@@ -163,8 +193,22 @@ impl Options {
             share_port: server.share_port,
             http1: limits(&request, &pace),
             websocket: websocket::Limits {
-                message_bytes_max: request.max_message_bytes,
+                message_bytes_max: real_time.max_message_bytes,
+                ping_interval: Some(real_time.ping_interval.0).filter(|interval| !interval.is_zero()),
+                ping_timeout: real_time.ping_timeout.0,
                 ..websocket::Limits::default()
+            },
+            topics: TopicRules::default(),
+            pubsub: pubsub::Limits {
+                subscriptions_max: real_time.max_subscriptions,
+                queue_bytes_high: real_time.max_queue_bytes,
+                queue_bytes_low: real_time.low_queue_bytes,
+                shard_bytes_max: real_time.max_shard_queue_bytes,
+                ..pubsub::Limits::default()
+            },
+            histories: LogLimits {
+                bytes_max: real_time.max_history_bytes,
+                ..LogLimits::default()
             },
             body_bytes_max: request.max_body_bytes,
             write_stall_timeout: pace.write_timeout.0,

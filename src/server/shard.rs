@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
-use super::broadcast::ShardHub;
 use super::config::ServerConfig;
 use super::progress::WriteLimits;
 use crate::app::{App, Exchange};
@@ -31,7 +30,6 @@ pub(super) struct ShardServer {
     pub(super) http1: Rc<http1::Limits>,
     pub(super) write: WriteLimits,
     pub(super) shard: Shard,
-    pub(super) hub: Rc<ShardHub>,
     /// Counts connections; closed and waited for by a graceful stop.
     pub(super) gate: Gate,
     #[expect(
@@ -48,7 +46,7 @@ pub(super) struct ShardServer {
 }
 
 impl ShardServer {
-    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard, hub: Rc<ShardHub>) -> Self {
+    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard) -> Self {
         let now = clock::now();
         Self {
             app,
@@ -56,7 +54,6 @@ impl ShardServer {
             write: config.write_limits(),
             config,
             shard,
-            hub,
             gate: Gate::new(),
             exchanges: RefCell::new(Vec::new()),
             date: Cell::new((HttpDate::from(clock::wall()), now)),

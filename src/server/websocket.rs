@@ -12,7 +12,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use squall_shards::{Deadline, GateGuard, Stream};
+use bytes::Bytes;
+use squall_shards::{Deadline, GateGuard, SendBuffer, Stream};
 
 use super::connection::{Connection, UNWATCHED_BYTES_MAX};
 use super::input::Input;
@@ -214,10 +215,8 @@ impl Socket {
             self.is_watched = false;
             let buffer = if self.link.has_output() {
                 Some(self.link.take_output().into())
-            } else if self.link.has_deliveries() {
-                self.server.hub.take(&self.link)
             } else {
-                None
+                deliveries(self.link.take_deliveries(self.server.shard.now()))
             };
             let Some(buffer) = buffer else { continue };
             self.is_watched = buffer.len() > UNWATCHED_BYTES_MAX;
@@ -279,7 +278,7 @@ impl Socket {
     fn begin_lingering(&mut self) {
         self.input.clear(&self.stream);
         self.progress = None;
-        self.server.hub.leave(&self.link);
+        self.link.leave();
         self.phase = match self.stream.shutdown_write() {
             Ok(()) if !self.input_ended => Phase::Lingering {
                 until: self.server.shard.now() + self.server.config.linger_timeout,
@@ -305,10 +304,19 @@ impl Socket {
     /// The connection is broken, or given up.
     fn lose(&mut self) {
         self.link.receive_eof();
-        self.server.hub.leave(&self.link);
+        self.link.leave();
         self.input.clear(&self.stream);
         self.progress = None;
         self.phase = Phase::Gone;
+    }
+}
+
+/// What is sent for several frames: one as it is, more in one vectored send.
+fn deliveries(mut frames: Vec<Bytes>) -> Option<SendBuffer> {
+    match frames.len() {
+        0 => None,
+        1 => frames.pop().map(SendBuffer::from),
+        _ => Some(SendBuffer::from(frames)),
     }
 }
 
@@ -316,6 +324,6 @@ impl Drop for Socket {
     /// Whoever keeps the handle finds the socket closed.
     fn drop(&mut self) {
         self.link.receive_eof();
-        self.server.hub.leave(&self.link);
+        self.link.leave();
     }
 }

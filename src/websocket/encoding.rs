@@ -2,10 +2,11 @@
 //! encoding can be sent the very same bytes, so one frame is made for all of them.
 
 use bytes::Bytes;
+use tungstenite::Utf8Bytes;
 
 use super::deflate::Deflaters;
-use super::frame::Header;
-use super::message::Payload;
+use super::frame::{Header, Opcode, Rules};
+use super::message::{Message, Payload};
 
 /// The base-2 logarithm of the size of an LZ77 window: 9 to 15 (RFC 7692 §7.1.2). The 8 that the RFC allows as well is
 /// more than zlib can do without a header of its own.
@@ -41,6 +42,13 @@ impl WindowBits {
         }
     }
 
+    /// The smallest window that holds so many bytes; the largest if none does.
+    #[must_use]
+    fn holding(bytes: usize) -> Self {
+        let fits = |bits: &u8| 1_usize << bits >= bytes;
+        (Self::MIN.0..Self::MAX.0).find(fits).map_or(Self::MAX, Self)
+    }
+
     /// The logarithm: 9 to 15.
     #[must_use]
     pub const fn bits(self) -> u8 {
@@ -73,6 +81,36 @@ pub fn encode(payload: Payload<'_>, encoding: Encoding, deflaters: &mut Deflater
         write(payload, false, bytes, &mut frame);
     }
     Bytes::from(frame)
+}
+
+/// Makes one compressed frame, unmasked as a server sends it, and says which window a peer needs to read it: the smallest that holds
+/// the message, since nothing in it can look back farther. `None` if it would be no smaller than a plain one.
+#[must_use]
+pub fn deflate(payload: Payload<'_>, deflaters: &mut Deflaters) -> Option<(WindowBits, Bytes)> {
+    let bytes = payload.as_bytes();
+    let compressed = deflaters.compress(bytes, WindowBits::MAX, None)?;
+    let mut frame = Vec::new();
+    write(payload, true, compressed, &mut frame);
+    Some((WindowBits::holding(bytes.len()), Bytes::from(frame)))
+}
+
+/// Reads back the message of one plain frame as [`encode`] makes it, without copying it. `None` for any other bytes.
+#[must_use]
+pub fn decode(frame: &Bytes) -> Option<Message> {
+    let rules = Rules {
+        is_masked: false,
+        may_compress: false,
+    };
+    let (header, header_bytes) = Header::parse(frame, rules).ok()??;
+    if !header.is_final || (frame.len() - header_bytes) as u64 != header.payload_bytes {
+        return None;
+    }
+    let payload = frame.slice(header_bytes..);
+    match header.opcode {
+        Opcode::Text => Utf8Bytes::try_from(payload).ok().map(Message::Text),
+        Opcode::Binary => Some(Message::Binary(payload)),
+        Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
+    }
 }
 
 fn write(payload: Payload<'_>, is_compressed: bool, bytes: &[u8], frame: &mut Vec<u8>) {

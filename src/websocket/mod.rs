@@ -73,7 +73,7 @@ pub use client::{Agreement, ClientHandshake, ClientHandshakeError};
 pub use close::{CloseCode, CloseFrame};
 pub use connection::{Connection, Event, MaskKeys};
 pub use deflate::Deflaters;
-pub use encoding::{Encoding, WindowBits, encode};
+pub use encoding::{Encoding, WindowBits, decode, deflate, encode};
 pub use error::{Expired, ProtocolError, SendError};
 pub use handshake::{HandshakeError, ServerHandshake, SubprotocolNotOffered, is_same_origin};
 pub use limits::Limits;

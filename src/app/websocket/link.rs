@@ -13,7 +13,7 @@ use super::socket::TrySendError;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::pubsub::SubscriberId;
-use crate::websocket::{CloseCode, Connection, Event, Expired, Message, SendError};
+use crate::websocket::{CloseCode, Connection, Encoding, Event, Expired, Message, SendError};
 
 /// How much output may wait for the peer before a sender waits. 64 KiB: four times what Linux gives a socket's send buffer to begin with. One
 /// message more is let in whatever its size.
@@ -214,18 +214,22 @@ impl Link {
     }
 
     /// Who this socket is among the subscribers of its shard, once it is one.
-    #[must_use]
-    pub fn subscriber(&self) -> Option<SubscriberId> {
+    pub(super) fn subscriber(&self) -> Option<SubscriberId> {
         self.subscriber.get()
     }
 
     /// Says who it is; `None` once it has left.
-    pub fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
+    pub(super) fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
         self.subscriber.set(subscriber);
     }
 
+    /// What frames made for many this peer can be sent; `None` once either end has begun to close.
+    pub(super) fn shared_encoding(&self) -> Option<Encoding> {
+        self.machine.borrow_mut().share().ok()
+    }
+
     /// Says whether publications wait for this socket, and wakes its driver if they do.
-    pub fn set_deliveries(&self, wait: bool) {
+    pub(super) fn set_deliveries(&self, wait: bool) {
         self.has_deliveries.set(wait);
         if wait {
             self.wake();

@@ -9,11 +9,9 @@
 //!
 //! One task drives both: it feeds a [`Link`] what arrives while the handler waits for an event, and polls the [`Session`]. A handler that is
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
-//!
-//! [`Hub`] is what a handler needs of the server beyond its socket: the time, and topics on every shard.
 
+mod deliveries;
 mod handler;
-mod hub;
 mod link;
 mod opening;
 mod options;
@@ -21,7 +19,6 @@ mod session;
 mod socket;
 
 pub use handler::WebSocketHandler;
-pub use hub::{Hub, Publishing};
 pub use link::{Heard, Link, OUTGOING_BYTES_MAX};
 pub(super) use opening::Opening;
 pub use opening::Upgrade;

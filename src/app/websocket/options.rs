@@ -1,10 +1,9 @@
 //! What can be said of a WebSocket's route, and what all WebSockets of a shard share.
 
-use core::cell::{OnceCell, RefCell};
+use core::cell::RefCell;
 use core::fmt;
 use std::rc::Rc;
 
-use super::hub::Hub;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
@@ -44,7 +43,6 @@ impl WebSocketOptions {
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: RefCell<Deflaters>,
     pub(super) limits: RefCell<Rc<Limits>>,
-    pub(super) hub: OnceCell<Rc<dyn Hub>>,
 }
 
 impl Default for Sockets {
@@ -52,7 +50,6 @@ impl Default for Sockets {
         Self {
             deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, CONTEXT_BYTES_MAX)),
             limits: RefCell::default(),
-            hub: OnceCell::new(),
         }
     }
 }
@@ -61,11 +58,6 @@ impl App {
     /// Sets the bounds of WebSockets whose routes have none of their own.
     pub fn set_websocket_limits(&self, limits: Limits) {
         *self.sockets.limits.borrow_mut() = Rc::new(limits);
-    }
-
-    /// Says where topics are, and the time. The first hub stays.
-    pub fn set_hub(&self, hub: Rc<dyn Hub>) {
-        self.sockets.hub.get_or_init(|| hub);
     }
 }
 

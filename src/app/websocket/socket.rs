@@ -5,8 +5,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::link::Link;
+use crate::app::topics::Draft;
 use crate::error::{Error, Result};
-use crate::pubsub::Pattern;
+use crate::pubsub::{Pattern, Presence, Start, SubscribeError, Topic};
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// An open WebSocket, as its handler sees it. A clone is the same socket: one kept by another task of the shard can send too, and finds
@@ -83,7 +84,21 @@ impl WebSocket {
     /// It is no pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe(&self, pattern: &str) -> Result<bool> {
         let pattern = Pattern::new(pattern)?;
-        Ok(self.link.app.hub()?.subscribe(&self.link, &pattern)?)
+        let subscriber = self.link.join()?;
+        Ok(self.link.app.hub()?.subscribe(subscriber, &pattern)?)
+    }
+
+    /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
+    /// had when it went away, or with the last so many. Where the history cannot give what is behind the position, the client is told so
+    /// as text, `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`), and live messages follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe), or the topic has no history.
+    pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
+        let topic = Topic::new(topic)?;
+        let subscriber = self.link.join()?;
+        self.link.app.hub()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Unsubscribes; says whether the socket was subscribed.
@@ -93,7 +108,35 @@ impl WebSocket {
     /// It is no pattern.
     pub fn unsubscribe(&self, pattern: &str) -> Result<bool> {
         let pattern = Pattern::new(pattern)?;
-        Ok(self.link.app.hub()?.unsubscribe(&self.link, &pattern))
+        let hub = self.link.app.hub()?;
+        let subscriber = self.link.subscriber();
+        Ok(subscriber.is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
+    }
+
+    /// Says by what name the socket is present in a topic it is subscribed to by name, until it unsubscribes or ends;
+    /// [`Context::presence`](crate::Context::presence) lists the names. A second name replaces the first.
+    ///
+    /// # Errors
+    ///
+    /// The socket is not subscribed to the topic, or the name has more than
+    /// [`PRESENCE_NAME_BYTES_MAX`](crate::pubsub::PRESENCE_NAME_BYTES_MAX) bytes.
+    pub fn set_presence(&self, topic: &str, name: &str) -> Result {
+        let topic = Topic::new(topic)?;
+        let subscriber = self.link.subscriber().ok_or(SubscribeError::NotSubscribed)?;
+        Ok(self.link.app.hub()?.set_presence(subscriber, &topic, name)?)
+    }
+
+    /// Who is present in a topic, on every shard, as [`Context::presence`](crate::Context::presence) says it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is changed.
+    pub async fn presence(&self, topic: &str) -> Result<Presence> {
+        self.link.app.hub()?.presence(Topic::new(topic)?).await
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
@@ -106,7 +149,20 @@ impl WebSocket {
     ///
     /// As there.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.link.app.publish(topic, &message.into()).await
+        self.link.app.publish(Draft::new(topic, message)?).await
+    }
+
+    /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
+        self.link.app.publish(Draft::new(topic, message)?.with_key(key)).await
     }
 }
 

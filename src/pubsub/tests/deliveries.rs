@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Limits, SubscriberId, TopicOptions, Topics, message, pattern, table};
+use super::{Limits, SubscriberId, TopicOptions, Topics, message, pattern, table, take};
 
 const SUBSCRIBERS: usize = 400;
 const TOPICS: usize = 32;
@@ -77,7 +77,7 @@ fn a_million_deliveries_are_complete_and_in_order() {
         }
         while let Some(id) = topics.next_announced() {
             messages.clear();
-            topics.take(id, &mut messages, usize::MAX);
+            take(&mut topics, id, &mut messages, usize::MAX);
             let waiting = std::mem::take(&mut expected.get_mut(&id).unwrap().waiting);
             assert!(
                 waiting

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, LogLimits, Logs, Position, Resumed, TooManyLogs};
-use super::{HistoryLimits, Publication, TopicOptions, TopicRules, message, topic};
+use super::super::{
+    Gap, GapReason, LOG_OVERHEAD_BYTES, Log, LogLimits, Logs, MESSAGE_OVERHEAD_BYTES, Position, Resumed, Start,
+    TooManyLogs,
+};
+use super::{HistoryLimits, Publication, message, topic};
 
 /// Some moment to count from.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
@@ -14,16 +17,18 @@ pub(super) fn moment() -> Instant {
     Instant::now()
 }
 
-fn rules(history: HistoryLimits) -> TopicRules {
-    TopicRules::new(TopicOptions {
-        history: Some(history),
-        ..TopicOptions::default()
-    })
-    .unwrap()
-}
-
 fn position(epoch: u64, sequence: u64) -> Position {
     Position { epoch, sequence }
+}
+
+pub(super) fn after(epoch: u64, sequence: u64) -> Start {
+    Start::After(position(epoch, sequence))
+}
+
+/// Numbers and keeps a message of a topic with the default history.
+fn append(logs: &mut Logs, message: Publication, now: Instant) -> Result<Publication, TooManyLogs> {
+    let topic = message.topic.clone();
+    logs.append(&topic, HistoryLimits::default(), |_| message, now)
 }
 
 /// What kept messages are: number, time and size.
@@ -62,7 +67,7 @@ impl Model {
         let mut given: Vec<u64> = Vec::new();
         let mut bytes = 0;
         for (number, _, size) in self.all.iter().filter(|(number, _, _)| *number > after) {
-            bytes += size;
+            bytes += size + MESSAGE_OVERHEAD_BYTES;
             if bytes > bytes_max && !given.is_empty() {
                 return Ok((given, false));
             }
@@ -90,22 +95,22 @@ proptest! {
     ) {
         let limits = HistoryLimits { messages_max: 12, bytes_max: 2500, age_max: Duration::from_secs(10) };
         let mut now = moment();
-        let mut log = Log::new(topic("t"), 3, limits);
+        let mut log = Log::new(3, limits);
         let mut model = Model { limits, all: Vec::new(), oldest: 0 };
         for step in steps {
             match step {
                 Step::Append(size) => {
                     let number = model.all.len() as u64 + 1;
                     model.all.push((number, now, size));
-                    let given = log.append(vec![b'x'; size].into(), None, now);
-                    prop_assert_eq!(given, position(3, number));
+                    let given = log.append(|_| message("t", vec![b'x'; size]), now);
+                    prop_assert_eq!(given.position, Some(position(3, number)));
                     model.forget(now);
                 }
                 Step::Wait(seconds) => now += Duration::from_secs(seconds),
                 Step::Resume(after, bytes_max) => {
                     model.forget(now);
                     let expected = model.resume(after, bytes_max);
-                    match log.resume(position(3, after), bytes_max, now) {
+                    match log.resume(Start::After(position(3, after)), bytes_max, now) {
                         Resumed::Messages { publications, is_end } => {
                             let numbers = publications.iter().map(|given| given.position.unwrap().sequence).collect();
                             prop_assert_eq!(Ok((numbers, is_end)), expected);
@@ -127,14 +132,14 @@ proptest! {
 
 #[test]
 fn a_position_of_another_count_is_a_gap() {
-    let mut log = Log::new(topic("t"), 5, HistoryLimits::default());
-    log.append("1".into(), None, moment());
+    let mut log = Log::new(5, HistoryLimits::default());
+    log.append(|_| message("t", "1"), moment());
     for epoch in [4, 6] {
         let gap = Gap {
             reason: GapReason::OtherEpoch,
             last: position(5, 1),
         };
-        assert_eq!(log.resume(position(epoch, 1), 100, moment()), Resumed::Gap(gap));
+        assert_eq!(log.resume(after(epoch, 1), 100, moment()), Resumed::Gap(gap));
     }
 }
 
@@ -142,11 +147,9 @@ fn a_position_of_another_count_is_a_gap() {
 fn a_history_gives_messages_back_as_they_were_published() {
     let now = moment();
     let mut logs = Logs::new(LogLimits::default(), 1);
-    let mut publication = message("t", "1").with_key("k");
-    logs.append(&mut publication, &rules(HistoryLimits::default()), now)
-        .unwrap();
+    let publication = append(&mut logs, message("t", "1").with_key("k"), now).unwrap();
     assert_eq!(publication.position, Some(position(1, 1)));
-    let resumed = logs.resume(&topic("t"), position(1, 0), 100, now);
+    let resumed = logs.resume(&topic("t"), after(1, 0), 100, now);
     let expected = Resumed::Messages {
         publications: vec![publication],
         is_end: true,
@@ -155,26 +158,33 @@ fn a_history_gives_messages_back_as_they_were_published() {
 }
 
 #[test]
-fn topics_without_a_history_have_no_positions() {
+fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
+    let now = moment();
     let mut logs = Logs::new(LogLimits::default(), 1);
-    let mut publication = message("t", "1");
-    logs.append(&mut publication, &TopicRules::default(), moment()).unwrap();
-    assert_eq!(
-        (publication.position, logs.topics(), logs.last(&topic("t"))),
-        (None, 0, None)
-    );
+    let last = |logs: &mut Logs, messages| match logs.resume(&topic("t"), Start::Last(messages), usize::MAX, now) {
+        Resumed::Messages { publications, is_end } => {
+            assert!(is_end);
+            publications
+                .iter()
+                .map(|given| given.message.clone())
+                .collect::<Vec<_>>()
+        }
+        Resumed::Gap(gap) => panic!("{gap:?}"),
+    };
+    assert_eq!(last(&mut logs, 5), Vec::<&str>::new(), "there has been none yet");
+    for content in ["1", "2", "3"] {
+        append(&mut logs, message("t", content), now).unwrap();
+    }
+    assert_eq!(last(&mut logs, 0), Vec::<&str>::new());
+    assert_eq!(last(&mut logs, 2), ["2", "3"]);
+    assert_eq!(last(&mut logs, 5), ["1", "2", "3"]);
 }
 
 #[test]
 fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
     let mut now = moment();
     let mut logs = Logs::new(LogLimits::default(), 10);
-    let rules = rules(HistoryLimits::default());
-    let append = |logs: &mut Logs, name: &str, now| -> Position {
-        let mut publication: Publication = message(name, "x");
-        logs.append(&mut publication, &rules, now).unwrap();
-        publication.position.unwrap()
-    };
+    let append = |logs: &mut Logs, name: &str, now| append(logs, message(name, "x"), now).unwrap().position.unwrap();
     assert_eq!(append(&mut logs, "a", now), position(10, 1));
     assert_eq!(append(&mut logs, "b", now), position(11, 1));
     now += Duration::from_secs(3599);
@@ -183,7 +193,7 @@ fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
     logs.expire(now);
     assert_eq!((logs.topics(), logs.last(&topic("b"))), (1, None));
     assert_eq!(append(&mut logs, "b", now), position(12, 1));
-    let Resumed::Gap(gap) = logs.resume(&topic("b"), position(11, 1), 100, now) else {
+    let Resumed::Gap(gap) = logs.resume(&topic("b"), after(11, 1), 100, now) else {
         panic!("the old count is gone");
     };
     assert_eq!(gap.reason, GapReason::OtherEpoch);
@@ -201,17 +211,16 @@ fn all_histories_together_are_bounded() {
         ..LogLimits::default()
     };
     let mut logs = Logs::new(limits, 1);
-    let rules = rules(HistoryLimits::default());
     for name in ["a", "b", "a", "a"] {
-        logs.append(&mut message(name, "x"), &rules, now).unwrap();
+        append(&mut logs, message(name, "x"), now).unwrap();
     }
-    assert_eq!(logs.append(&mut message("c", "x"), &rules, now), Err(TooManyLogs));
+    assert_eq!(append(&mut logs, message("c", "x"), now), Err(TooManyLogs));
     assert_eq!(
         logs.bytes(),
         LOG_OVERHEAD_BYTES + 1,
         "the topic that found no room forgot what it had"
     );
-    let Resumed::Gap(gap) = logs.resume(&topic("a"), position(1, 2), 100, now) else {
+    let Resumed::Gap(gap) = logs.resume(&topic("a"), after(1, 2), 100, now) else {
         panic!("it is gone");
     };
     assert_eq!(
@@ -219,7 +228,7 @@ fn all_histories_together_are_bounded() {
         (GapReason::Expired { messages: 1 }, position(1, 3))
     );
     assert!(matches!(
-        logs.resume(&topic("b"), position(2, 0), 100, now),
+        logs.resume(&topic("b"), after(2, 0), 100, now),
         Resumed::Messages { .. }
     ));
 }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super as api;
 use super::{
-    HistoryLimits, Limits, Next, Pattern, Publication, SlowConsumer, SubscriberId, Topic, TopicOptions, TopicRules,
-    Topics,
+    HistoryLimits, Limits, Most, Next, Notice, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX,
+    Taken, Topic, TopicOptions, TopicRules, Topics,
 };
 
 fn topic(name: &str) -> Topic {
@@ -42,12 +42,21 @@ fn subscriber(topics: &mut Topics, patterns: &[&str]) -> SubscriberId {
     id
 }
 
-/// All that waits for a subscriber as text, a gap as `-count`, in order.
+/// Takes once, and adds what was handed out to `messages`.
+fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
+    let most = Most {
+        messages: TAKE_MESSAGES_MAX,
+        bytes: bytes_max,
+    };
+    topics.take(id, most, |publication| messages.push(publication.message.clone()))
+}
+
+/// All that waits for a subscriber as text, missing messages as `-count`, in order.
 fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
     let mut seen = Vec::new();
     loop {
         let mut messages = Vec::new();
-        let taken = topics.take(id, &mut messages, usize::MAX);
+        let taken = take(topics, id, &mut messages, usize::MAX);
         seen.extend(
             messages
                 .iter()
@@ -56,8 +65,9 @@ fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
         match taken.next {
             Next::Nothing => return seen,
             Next::More => {}
-            Next::Missed(missed) => seen.push(format!("-{}", missed.count)),
-            Next::Resync(resync) => seen.push(format!("resync {}", resync.after)),
+            Next::Notice(Notice::Missed(missed)) => seen.push(format!("-{}", missed.count)),
+            Next::Notice(Notice::Gap { topic, gap }) => seen.push(format!("gap {topic} {}", gap.last)),
+            Next::Resync(resync) => seen.push(format!("resync {:?}", resync.start)),
             Next::Close(code) => {
                 seen.push(format!("close {code}"));
                 return seen;
@@ -71,6 +81,6 @@ fn options(slow_consumer: SlowConsumer) -> TopicOptions {
         slow_consumer,
         tells_missed: true,
         history: (slow_consumer == SlowConsumer::Resync).then(HistoryLimits::default),
-        counts_subscribers: false,
+        ..TopicOptions::default()
     }
 }

@@ -8,8 +8,8 @@ use proptest::sample::select;
 
 use super::super::{LogLimits, Logs, MESSAGE_OVERHEAD_BYTES};
 use super::{
-    HistoryLimits, Limits, Next, Pattern, Publication, SlowConsumer, SubscriberId, TopicOptions, TopicRules, Topics,
-    options, pattern, subscriber, topic,
+    HistoryLimits, Limits, Next, Notice, Pattern, Publication, SlowConsumer, SubscriberId, TopicOptions, TopicRules,
+    Topics, options, pattern, subscriber, take, topic,
 };
 
 const HIGH: usize = 2000;
@@ -87,9 +87,12 @@ impl Bench {
         let content = format!("{name} {}{}", numbers.len(), " ".repeat(size));
         numbers.push(key);
         let mut publication = Publication::new(topic(name), content).with_key(vec![key]);
-        self.logs
-            .append(&mut publication, self.topics.rules(), self.now)
-            .unwrap();
+        if let Some(history) = self.topics.rules().of(&publication.topic).history {
+            publication = self
+                .logs
+                .append(&topic(name), history, |_| publication, self.now)
+                .unwrap();
+        }
         let receipt = self.topics.publish(&publication);
         assert_eq!(receipt.matched, receipt.queued + receipt.refused + receipt.deferred);
         // A message let into an empty queue, and markers between messages, may stand above the mark.
@@ -100,7 +103,7 @@ impl Bench {
     /// Takes once; says whether there may be more.
     fn take(&mut self, bytes_max: usize) -> bool {
         let mut messages = Vec::new();
-        let taken = self.topics.take(self.id, &mut messages, bytes_max);
+        let taken = take(&mut self.topics, self.id, &mut messages, bytes_max);
         for message in &messages {
             let text = std::str::from_utf8(message).unwrap();
             let (name, number) = text.trim_end().split_once(' ').unwrap();
@@ -112,9 +115,10 @@ impl Bench {
         match taken.next {
             Next::Nothing => return false,
             Next::More => {}
-            Next::Missed(missed) => self.missed += missed.count,
+            Next::Notice(Notice::Missed(missed)) => self.missed += missed.count,
+            Next::Notice(Notice::Gap { topic, gap }) => panic!("{topic} keeps everything, and says {gap:?}"),
             Next::Resync(resync) => {
-                let resumed = self.logs.resume(&resync.topic, resync.after, 1900, self.now);
+                let resumed = self.logs.resume(&resync.topic, resync.start, 1900, self.now);
                 let receipt = self.topics.replay(self.id, &resync.topic, &resumed);
                 assert_eq!(receipt.refused, 0);
             }
@@ -189,7 +193,7 @@ proptest! {
                 model.push(number, key);
             } else {
                 let mut messages = Vec::new();
-                topics.take(id, &mut messages, 3 * (99 - MESSAGE_OVERHEAD_BYTES));
+                take(&mut topics, id, &mut messages, 3 * (99 - MESSAGE_OVERHEAD_BYTES));
                 let numbers = messages.iter().map(|message| String::from_utf8_lossy(message).trim().parse().unwrap());
                 prop_assert_eq!(numbers.collect::<Vec<usize>>(), model.take(3));
             }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Limits, Next, Pattern, Publication, SubscribeError, SubscriberId, Topic, TopicRules, Topics};
+use super::api::{Limits, Most, Next, Pattern, Publication, SubscribeError, SubscriberId, Topic, TopicRules, Topics};
 
 const SUBSCRIPTIONS_MAX: usize = 6;
 const TOPICS_MAX: usize = 10;
@@ -147,7 +147,13 @@ impl SideBySide {
     fn take(&mut self, who: u8) {
         if let Some(modelled) = self.model.get_mut(&who) {
             let mut messages = Vec::new();
-            let taken = self.topics.take(modelled.id, &mut messages, usize::MAX);
+            let most = Most {
+                messages: usize::MAX,
+                bytes: usize::MAX,
+            };
+            let taken = self.topics.take(modelled.id, most, |publication| {
+                messages.push(publication.message.clone());
+            });
             assert_eq!(messages, modelled.waiting);
             assert_eq!(taken.next, Next::Nothing);
             modelled.waiting.clear();

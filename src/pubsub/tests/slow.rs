@@ -1,9 +1,10 @@
 //! What each policy does to a subscriber that does not keep up, by example. A message here weighs 100 bytes unless it is said otherwise.
 
 use super::super::{InvalidRule, MESSAGE_OVERHEAD_BYTES, RULES_MAX, Receipt};
+use super::history::after;
 use super::{
     HistoryLimits, Limits, Publication, SlowConsumer, SubscriberId, TopicOptions, TopicRules, Topics, drain, message,
-    options, pattern, subscriber, table, topic,
+    options, pattern, subscriber, table, take, topic,
 };
 
 /// Ten messages fill a queue, four are the lower mark.
@@ -63,14 +64,14 @@ fn drop_newest_takes_nothing_until_the_lower_mark() {
     let receipt = publish(&mut topics, "t", 1..=11);
     assert_eq!((receipt.queued, receipt.displaced, receipt.refused), (10, 0, 1));
     let mut messages = Vec::new();
-    topics.take(id, &mut messages, 5 * 36);
+    take(&mut topics, id, &mut messages, 5 * 36);
     assert_eq!(messages.len(), 5);
     assert_eq!(
         publish(&mut topics, "t", [12]).refused,
         1,
         "there is room, but it still lags"
     );
-    topics.take(id, &mut messages, 2 * 36);
+    take(&mut topics, id, &mut messages, 2 * 36);
     assert_eq!(publish(&mut topics, "t", [13]).refused, 0);
     assert_eq!(
         numbers(&mut topics, id),
@@ -112,7 +113,7 @@ fn every_key_gets_its_turn_when_all_change_faster_than_the_subscriber_reads() {
         }
         if round >= 10 {
             let mut messages = Vec::new();
-            topics.take(id, &mut messages, 1);
+            take(&mut topics, id, &mut messages, 1);
             read.extend(
                 messages
                     .iter()
@@ -151,7 +152,7 @@ fn close_gives_up_what_waits_and_says_so_at_once() {
     assert_eq!(publish(&mut topics, "t", 1..=10).closed, 0);
     assert_eq!(topics.next_announced(), Some(id));
     let mut messages = Vec::new();
-    topics.take(id, &mut messages, 1);
+    take(&mut topics, id, &mut messages, 1);
     publish(&mut topics, "t", [11]);
     let receipt = publish(&mut topics, "t", 12..=14);
     assert_eq!((receipt.closed, receipt.displaced, receipt.refused), (1, 10, 3));
@@ -160,8 +161,7 @@ fn close_gives_up_what_waits_and_says_so_at_once() {
         Some(id),
         "it is announced although something was left for it"
     );
-    assert!(topics.send_control(id, "pong".into()));
-    assert_eq!(numbers(&mut topics, id), ["pong", "close 1013"]);
+    assert_eq!(numbers(&mut topics, id), ["close 1013"]);
     assert_eq!(topics.waiting_bytes(id), 0);
 }
 
@@ -202,12 +202,15 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     assert_eq!((sum.queued, sum.deferred, sum.missed()), (10, 3, 0));
     let mut messages = Vec::new();
     assert_eq!(
-        topics.take(id, &mut messages, 36).next,
+        take(&mut topics, id, &mut messages, 36).next,
         super::Next::More,
         "above the lower mark"
     );
     let seen = numbers(&mut topics, id);
-    assert_eq!(seen, [texts(2..=10), vec!["resync 1:10".to_owned()]].concat());
+    assert_eq!(
+        seen,
+        [texts(2..=10), vec![format!("resync {:?}", after(1, 10))]].concat()
+    );
     assert_eq!(numbers(&mut topics, id), Vec::<String>::new());
     assert_eq!(topics.next_announced(), Some(id));
     assert_eq!(topics.next_announced(), None);

@@ -7,7 +7,8 @@ use proptest::sample::select;
 use super::super::{CountChange, SubscribeError, SubscriberCounts};
 use super::side_by_side::SideBySide;
 use super::{
-    Limits, Next, Publication, SubscriberId, TopicOptions, Topics, drain, message, pattern, subscriber, table, topic,
+    Limits, Next, Publication, SubscriberId, TopicOptions, Topics, drain, message, pattern, subscriber, table, take,
+    topic,
 };
 
 /// Names that meet each other: topics, and patterns that fit some of them.
@@ -51,7 +52,7 @@ fn a_turn_announces_each_subscriber_once_and_not_again_until_all_is_taken() {
     turn.sort_unstable();
     assert_eq!(turn, [first, second]);
     let mut messages = Vec::new();
-    assert_eq!(topics.take(first, &mut messages, 1).next, Next::More);
+    assert_eq!(take(&mut topics, first, &mut messages, 1).next, Next::More);
     assert_eq!(drain(&mut topics, second), ["1", "2"]);
     topics.publish(&message("t", "3"));
     assert_eq!(
@@ -72,37 +73,14 @@ fn a_take_is_bounded_in_bytes_and_in_messages() {
         topics.publish(&message("t", "abc"));
     }
     let mut messages = Vec::new();
-    let small = topics.take(id, &mut messages, 10);
+    let small = take(&mut topics, id, &mut messages, 10);
     assert_eq!((small.messages, small.bytes, messages.len()), (3, 9, 3));
-    assert_eq!(topics.take(id, &mut Vec::new(), 0).messages, 1, "one at least");
+    assert_eq!(take(&mut topics, id, &mut Vec::new(), 0).messages, 1, "one at least");
     messages.clear();
     assert_eq!(
-        topics.take(id, &mut messages, usize::MAX).messages,
+        take(&mut topics, id, &mut messages, usize::MAX).messages,
         super::super::TAKE_MESSAGES_MAX
     );
-    assert_eq!(
-        topics.take(id, &mut messages, usize::MAX).messages,
-        0,
-        "the vector is full"
-    );
-}
-
-#[test]
-fn control_messages_go_first_on_a_reserve_of_their_own() {
-    let limits = Limits {
-        control_bytes_max: 8,
-        ..Limits::default()
-    };
-    let mut topics = table(limits, TopicOptions::default());
-    let id = subscriber(&mut topics, &["t"]);
-    topics.publish(&message("t", "1"));
-    assert!(topics.send_control(id, "pong".into()));
-    assert!(topics.send_control(id, "ping".into()));
-    assert!(!topics.send_control(id, "!".into()), "the reserve is used up");
-    assert_eq!(drain(&mut topics, id), ["pong", "ping", "1"]);
-    assert!(topics.send_control(id, "again".into()));
-    topics.leave(id);
-    assert!(!topics.send_control(id, "late".into()));
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! One event of a stream, and how it is written (HTML standard, section "Server-sent events", "Interpreting an event stream").
+
+use core::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// An event: text, and what a page makes of it.
+///
+/// ```
+/// use squall::Event;
+///
+/// let event = Event::new("up 2 %").name("tick").id("42");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "an event does nothing until it is sent"]
+pub struct Event {
+    data: String,
+    name: Option<String>,
+    id: Option<String>,
+    retry: Option<Duration>,
+}
+
+impl Event {
+    /// Makes an event with this text, of any number of lines; a page hears of it by `onmessage`.
+    pub fn new(data: impl Into<String>) -> Self {
+        Self {
+            data: data.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Gives it a name; a page hears of it by `addEventListener(name, …)` then, and not by `onmessage`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Gives it an id, which the browser sends as `Last-Event-ID` when it connects anew.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Tells the browser how long to wait before it connects anew, in whole milliseconds; browsers wait some three seconds if they are not
+    /// told.
+    pub fn retry(mut self, delay: Duration) -> Self {
+        self.retry = Some(delay);
+        self
+    }
+
+    /// Appends the event's lines and the blank one that ends it.
+    ///
+    /// # Errors
+    ///
+    /// A line break in the name or the id, or NUL in the id, which would make another event of this one. Nothing is written then.
+    pub(super) fn write(&self, out: &mut Vec<u8>) -> Result {
+        let breaks = |text: &&String| text.contains(['\r', '\n', '\0']);
+        if self.name.as_ref().filter(breaks).is_some() || self.id.as_ref().filter(breaks).is_some() {
+            return Err(Error::new(
+                "the name and the id of an event are one line each, without NUL",
+            ));
+        }
+        if let Some(name) = &self.name {
+            field(out, "event", name);
+        }
+        if let Some(id) = &self.id {
+            field(out, "id", id);
+        }
+        if let Some(retry) = self.retry {
+            field(out, "retry", &retry.as_millis().to_string());
+        }
+        write_data(&self.data, out);
+        Ok(())
+    }
+}
+
+/// Appends text as the data of an event, and ends the event.
+pub(super) fn write_data(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(end) = rest.find(['\r', '\n']) {
+        let (line, behind) = rest.split_at(end);
+        field(out, "data", line);
+        rest = behind
+            .strip_prefix("\r\n")
+            .unwrap_or_else(|| behind.get(1..).unwrap_or_default());
+    }
+    field(out, "data", rest);
+    out.push(b'\n');
+}
+
+/// Appends one line; `value` has no line break.
+pub(super) fn field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(event: &Event) -> String {
+        let mut out = Vec::new();
+        event.write(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_line_of_the_data_is_a_line_of_the_event() {
+        for (data, expected) in [
+            ("", "data: \n\n"),
+            ("one", "data: one\n\n"),
+            (" kept", "data:  kept\n\n"),
+            (
+                "one\ntwo\r\nthree\rfour",
+                "data: one\ndata: two\ndata: three\ndata: four\n\n",
+            ),
+            ("id: 7\n\ndata: x", "data: id: 7\ndata: \ndata: data: x\n\n"),
+            ("end\n", "data: end\ndata: \n\n"),
+        ] {
+            assert_eq!(written(&Event::new(data)), expected);
+        }
+    }
+
+    #[test]
+    fn name_id_and_retry_come_first() {
+        let event = Event::new("x")
+            .name("tick")
+            .id("7:42")
+            .retry(Duration::from_millis(1500));
+        assert_eq!(written(&event), "event: tick\nid: 7:42\nretry: 1500\ndata: x\n\n");
+    }
+
+    #[test]
+    fn nothing_of_an_event_can_make_another() {
+        for event in [
+            Event::new("x").name("a\ndata: b"),
+            Event::new("x").id("1\r2"),
+            Event::new("x").id("1\0"),
+        ] {
+            let mut out = Vec::new();
+            event.write(&mut out).unwrap_err();
+            assert!(out.is_empty());
+        }
+    }
+}

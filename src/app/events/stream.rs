@@ -1,0 +1,304 @@
+//! The response that is a stream of events: what its handler sends, and what is published to the topics it follows.
+//!
+//! A page that listens takes part in topics as a WebSocket does: it waits in the same table, under the same limits and policies for slow
+//! consumers. What it cannot take waits there and not in the response, which is flushed after each batch.
+
+use core::cell::{Cell, RefCell};
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::{Context as Task, Poll, Waker};
+use core::time::Duration;
+use std::rc::Rc;
+
+use data_encoding::BASE64;
+
+use super::event::{Event, field, write_data};
+use crate::app::Context;
+use crate::app::topics::{Delivery, Hub, Recipient, Rest, notice_text};
+use crate::error::Result;
+use crate::message::{Method, header};
+use crate::pubsub::{Most, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, Topic};
+use crate::websocket::{Message, decode};
+
+/// How long a stream is silent before a comment is sent, unless its handler says otherwise. 15 s: the HTML standard's advice, because proxies
+/// give up silent connections after 30 s and more.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How much is written between two flushes. 64 KiB: what a socket takes without waiting on an unhurried day.
+const BATCH_MAX: Most = Most {
+    messages: TAKE_MESSAGES_MAX,
+    bytes: 64 * 1024,
+};
+
+/// A response of the type `text/event-stream`, made by [`Context::event_stream`].
+///
+/// ```
+/// use squall::prelude::*;
+///
+/// async fn prices(cx: &mut Context) -> Result {
+///     let mut events = cx.event_stream()?;
+///     events.subscribe("prices/*")?;
+///     events.run().await
+/// }
+///
+/// let application = Application::new().get("/prices", prices);
+/// ```
+#[must_use = "a stream ends when it is dropped; `run` keeps it going"]
+pub struct EventStream<'c> {
+    cx: &'c mut Context,
+    hub: Option<Rc<dyn Hub>>,
+    bell: Rc<Bell>,
+    subscriber: Option<SubscriberId>,
+    /// The topic whose positions are the events' ids.
+    resumable: Option<Topic>,
+    heartbeat: Duration,
+}
+
+impl Context {
+    /// Begins a stream of events. Nothing is sent before the first event, or [`EventStream::run`].
+    ///
+    /// # Errors
+    ///
+    /// The head has been sent already.
+    pub fn event_stream(&mut self) -> Result<EventStream<'_>> {
+        self.set_header(header::CONTENT_TYPE, "text/event-stream")?;
+        self.set_header(header::CACHE_CONTROL, "no-store")?;
+        // What nginx is told by, so that it does not hold events back.
+        self.set_header("X-Accel-Buffering", "no")?;
+        Ok(EventStream {
+            hub: self.app.hub().ok().map(Rc::clone),
+            cx: self,
+            bell: Rc::default(),
+            subscriber: None,
+            resumable: None,
+            heartbeat: HEARTBEAT,
+        })
+    }
+}
+
+impl EventStream<'_> {
+    /// The id of the last event the browser had before it connected anew; `None` the first time.
+    #[must_use]
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.cx.header("last-event-id").filter(|id| !id.is_empty())
+    }
+
+    /// Sets after how long a silence a comment is sent, by which both ends and the proxies between them know that the other is there: 15 s
+    /// unless set.
+    pub fn heartbeat(&mut self, interval: Duration) -> &mut Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// Sends an event, and waits until the socket has taken it.
+    ///
+    /// # Errors
+    ///
+    /// The event's name or id has a line break, or the peer has gone: the handler ends with `?`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the event is sent all the same.
+    pub async fn send(&mut self, event: Event) -> Result {
+        let mut text = Vec::new();
+        event.write(&mut text)?;
+        self.cx.write(text);
+        self.cx.flush().await
+    }
+
+    /// Follows a topic, or all that fit a pattern: [`run`](Self::run) sends what is published to it from now on. Text comes as it is, bytes
+    /// in base64 as an event named `binary`, and word of missed messages as one named `notice`. Says whether the stream did not follow
+    /// this pattern before.
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern, one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
+    pub fn subscribe(&mut self, pattern: &str) -> Result<bool> {
+        let pattern = Pattern::new(pattern)?;
+        let subscriber = self.join()?;
+        Ok(self.cx.app.hub()?.subscribe(subscriber, &pattern)?)
+    }
+
+    /// Follows a topic with a history, from a place in it on.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe), or the topic has no history.
+    pub fn subscribe_from(&mut self, topic: &str, start: Start) -> Result<bool> {
+        let topic = Topic::new(topic)?;
+        let subscriber = self.join()?;
+        self.cx.app.hub()?.subscribe_from(subscriber, topic, start)
+    }
+
+    /// Follows a topic with a history, and gives its events their positions for ids: a browser that comes back says by `Last-Event-ID` what
+    /// it had, and is sent what it missed, or a `notice` that this is not to be had any more. A stream has one such topic; the ids of a
+    /// second would be taken for the first's.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe_from`](Self::subscribe_from).
+    pub fn resume(&mut self, topic: &str) -> Result<bool> {
+        let had: Option<Position> = self.last_event_id().and_then(|id| id.parse().ok());
+        self.resumable = Some(Topic::new(topic)?);
+        // Without a position it is sent none of the past, but still asks, so that a topic without a history is an error at once.
+        self.subscribe_from(topic, had.map_or(Start::Last(0), Start::After))
+    }
+
+    /// Sends what is published to the topics followed, until the peer goes, the server stops, or the peer's topics close who is too slow.
+    ///
+    /// # Errors
+    ///
+    /// The peer has gone: the handler ends with `?`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped early, what was taken is sent all the same, and the stream can be run again.
+    pub async fn run(&mut self) -> Result {
+        if *self.cx.method() == Method::HEAD {
+            return Ok(());
+        }
+        let hub = Rc::clone(self.cx.app.hub()?);
+        self.cx.flush().await?;
+        let mut stopping = hub.stopping();
+        let mut closed = pin!(self.cx.closed());
+        loop {
+            let mut pause = hub.sleep(self.heartbeat);
+            let waited = poll_fn(|task| {
+                if stopping.as_mut().poll(task).is_ready() || closed.as_mut().poll(task).is_ready() {
+                    Poll::Ready(Waited::End)
+                } else if self.bell.poll_rung(task).is_ready() {
+                    Poll::Ready(Waited::Deliveries)
+                } else {
+                    pause.as_mut().poll(task).map(|()| Waited::Heartbeat)
+                }
+            });
+            match waited.await {
+                Waited::End => return Ok(()),
+                Waited::Heartbeat => self.cx.write(&b":\n\n"[..]),
+                Waited::Deliveries => {
+                    if self.write_deliveries(&*hub) == Flow::End {
+                        return self.cx.flush().await;
+                    }
+                }
+            }
+            self.cx.flush().await?;
+        }
+    }
+
+    /// Writes what waits, up to a bound.
+    fn write_deliveries(&mut self, hub: &dyn Hub) -> Flow {
+        let Some(subscriber) = self.subscriber else {
+            return Flow::GoOn;
+        };
+        let mut text = Vec::new();
+        let resumable = self.resumable.as_ref();
+        let rest = hub.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
+            Delivery::Message(publication) => write_publication(publication, resumable, &mut text),
+            Delivery::Notice(notice) => {
+                field(&mut text, "event", "notice");
+                write_data(&notice_text(notice), &mut text);
+            }
+        });
+        if !text.is_empty() {
+            self.cx.write(text);
+        }
+        match rest {
+            Rest::Nothing => Flow::GoOn,
+            Rest::More => {
+                self.bell.announce();
+                Flow::GoOn
+            }
+            Rest::Close(_) => Flow::End,
+        }
+    }
+
+    fn join(&mut self) -> Result<SubscriberId> {
+        if let Some(subscriber) = self.subscriber {
+            return Ok(subscriber);
+        }
+        let recipient = Rc::clone(&self.bell);
+        let subscriber = self.cx.app.hub()?.join(recipient)?;
+        self.subscriber = Some(subscriber);
+        Ok(subscriber)
+    }
+}
+
+impl Drop for EventStream<'_> {
+    fn drop(&mut self) {
+        if let (Some(subscriber), Some(hub)) = (self.subscriber, &self.hub) {
+            hub.leave(subscriber);
+        }
+    }
+}
+
+impl fmt::Debug for EventStream<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("EventStream")
+            .field("subscriber", &self.subscriber)
+            .field("heartbeat", &self.heartbeat)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What ended a wait.
+enum Waited {
+    Deliveries,
+    Heartbeat,
+    End,
+}
+
+/// Whether a stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    GoOn,
+    End,
+}
+
+/// Rung when something waits.
+#[derive(Default)]
+struct Bell {
+    is_rung: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Bell {
+    fn poll_rung(&self, task: &Task<'_>) -> Poll<()> {
+        if self.is_rung.replace(false) {
+            return Poll::Ready(());
+        }
+        let before = self.waker.borrow_mut().replace(task.waker().clone());
+        drop(before);
+        Poll::Pending
+    }
+}
+
+impl Recipient for Bell {
+    fn announce(&self) {
+        self.is_rung.set(true);
+        let waker = self.waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Writes a publication as an event, with its position for an id if it is of the topic that can be resumed.
+fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: &mut Vec<u8>) {
+    let Some(message) = decode(&publication.message) else {
+        return;
+    };
+    if let Some(position) = publication.position
+        && resumable == Some(&publication.topic)
+    {
+        field(out, "id", &position.to_string());
+    }
+    match message {
+        Message::Text(text) => write_data(text.as_str(), out),
+        Message::Binary(bytes) => {
+            field(out, "event", "binary");
+            write_data(&BASE64.encode(&bytes), out);
+        }
+    }
+}

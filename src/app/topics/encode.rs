@@ -1,0 +1,207 @@
+//! From a draft to the bytes that all its subscribers share: the envelope, the frame, and the frame again, compressed, if the topic's
+//! rules ask for it. And the words of notices, which are no publisher's.
+
+use core::fmt::{self, Write as _};
+
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use super::draft::Draft;
+use crate::error::{Error, Result};
+use crate::pubsub::{Alternative, Envelope, Gap, GapReason, Missed, Notice, Position, Publication, TopicOptions};
+use crate::websocket::{Deflaters, Encoding, Message, Payload, deflate, encode as frame};
+
+/// A message with less payload in bytes is not compressed: what deflate saves is not worth its time.
+const COMPRESS_BYTES_MIN: usize = 64;
+
+/// Whether a message can be put into its topic's envelope.
+///
+/// # Errors
+///
+/// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text.
+pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
+    let text = match (options.envelope, &draft.message) {
+        (Envelope::None, _) | (Envelope::Text, Message::Text(_)) => return Ok(()),
+        (Envelope::Json, Message::Text(text)) => text.as_str(),
+        (Envelope::Json | Envelope::Text, Message::Binary(_)) => {
+            let topic = &draft.topic;
+            return Err(Error::new(format!(
+                "messages of the topic {topic} are wrapped as text, and a binary one was published; publish text, or take the envelope away"
+            )));
+        }
+    };
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
+        let topic = &draft.topic;
+        Error::new(format!(
+            "messages of the topic {topic} are wrapped as JSON, and one was published that is none ({error})"
+        ))
+    })
+}
+
+/// Makes what is sent: one frame for everybody, and a compressed one for those who read that, if the rules say so and it is smaller.
+#[must_use]
+pub fn encode(
+    draft: &Draft,
+    options: &TopicOptions,
+    position: Option<Position>,
+    deflaters: &mut Deflaters,
+) -> Publication {
+    let wrapped = wrap(draft, options.envelope, position);
+    let payload = wrapped.as_deref().map_or(Payload::from(&draft.message), Payload::Text);
+    let alternative = if options.compresses && payload.as_bytes().len() >= COMPRESS_BYTES_MIN {
+        deflate(payload, deflaters).map(|(window, message)| {
+            Box::new(Alternative {
+                level: window.bits(),
+                message,
+            })
+        })
+    } else {
+        None
+    };
+    Publication {
+        topic: draft.topic.clone(),
+        message: frame(payload, Encoding::Plain, deflaters),
+        alternative,
+        key: draft.key.clone(),
+        position,
+    }
+}
+
+/// What tells a subscriber that it misses something: JSON, as the guide describes it to clients.
+#[must_use]
+pub fn notice_text(notice: &Notice) -> String {
+    let mut text = String::from("{\"topic\":");
+    match notice {
+        Notice::Missed(Missed { topic, count }) => {
+            push_json(&mut text, topic.as_ref().map(|topic| topic.as_str()));
+            push(&mut text, format_args!(",\"missed\":{count}}}"));
+        }
+        Notice::Gap {
+            topic,
+            gap: Gap { reason, last },
+        } => {
+            push_json(&mut text, topic.as_str());
+            let reason = match reason {
+                GapReason::OtherEpoch => "other-epoch",
+                GapReason::Expired { .. } => "expired",
+                GapReason::NotYet => "not-yet",
+            };
+            push(
+                &mut text,
+                format_args!(",\"gap\":\"{reason}\",\"position\":\"{last}\"}}"),
+            );
+        }
+    }
+    text
+}
+
+/// A message in its envelope; `None` if it has none. That the message fits was seen by [`check`].
+fn wrap(draft: &Draft, envelope: Envelope, position: Option<Position>) -> Option<String> {
+    let data = match (envelope, &draft.message) {
+        (Envelope::None, _) | (_, Message::Binary(_)) => return None,
+        (Envelope::Json | Envelope::Text, Message::Text(text)) => text.as_str(),
+    };
+    let mut text = String::with_capacity(data.len() + draft.topic.as_str().len() + Position::TEXT_BYTES_MAX + 64);
+    text.push_str("{\"topic\":");
+    push_json(&mut text, draft.topic.as_str());
+    if let Some(position) = position {
+        push(&mut text, format_args!(",\"position\":\"{position}\""));
+    }
+    text.push_str(",\"data\":");
+    match envelope {
+        Envelope::Text => push_json(&mut text, data),
+        Envelope::None | Envelope::Json => text.push_str(data),
+    }
+    text.push('}');
+    Some(text)
+}
+
+fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
+    let written = text.write_fmt(arguments);
+    debug_assert!(written.is_ok(), "a String takes whatever is written to it");
+}
+
+fn push_json(text: &mut String, value: impl Serialize) {
+    // Strings and their absence have no way to fail.
+    text.push_str(&serde_json::to_string(&value).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pubsub::Topic;
+    use crate::websocket::decode;
+
+    const POSITION: Position = Position { epoch: 7, sequence: 42 };
+
+    fn encoded(message: impl Into<Message>, options: TopicOptions) -> Publication {
+        let draft = Draft::new("a/\"b\"", message).unwrap();
+        check(&draft, &options).unwrap();
+        encode(&draft, &options, Some(POSITION), &mut Deflaters::new(6, 0))
+    }
+
+    fn text(publication: &Publication) -> String {
+        let message = decode(&publication.message).unwrap();
+        message.as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn an_envelope_says_topic_and_position_and_is_json_whatever_the_message() {
+        let json = encoded("{\"x\": [1]}", TopicOptions::new().envelope(Envelope::Json));
+        assert_eq!(
+            text(&json),
+            r#"{"topic":"a/\"b\"","position":"7:42","data":{"x": [1]}}"#
+        );
+        let wrapped = encoded("say \"hi\"\n", TopicOptions::new().envelope(Envelope::Text));
+        let value: serde_json::Value = serde_json::from_str(&text(&wrapped)).unwrap();
+        assert_eq!(value["data"], "say \"hi\"\n");
+        assert_eq!(text(&encoded("bare", TopicOptions::new())), "bare");
+    }
+
+    #[test]
+    fn what_does_not_fit_its_envelope_is_refused_and_named() {
+        let json = TopicOptions::new().envelope(Envelope::Json);
+        for (message, options) in [
+            (Message::from("{\"x\":"), json),
+            (Message::from("1 2"), json),
+            (Message::from(vec![1_u8]), json),
+            (Message::from(vec![1_u8]), TopicOptions::new().envelope(Envelope::Text)),
+        ] {
+            let error = check(&Draft::new("rooms/1", message).unwrap(), &options).unwrap_err();
+            assert!(format!("{error:?}").contains("rooms/1"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_compressed_once_for_all_windows_that_hold_it() {
+        let message = "tick ".repeat(80);
+        let publication = encoded(message.as_str(), TopicOptions::new().compress());
+        let small = publication.form(9);
+        assert!(small.len() < 40, "{}", small.len());
+        assert_eq!(publication.form(8).len(), message.len() + 4);
+        assert_eq!(encoded("tick", TopicOptions::new().compress()).alternative, None);
+        assert_eq!(encoded(message.as_str(), TopicOptions::new()).alternative, None);
+        let long = encoded("x".repeat(600), TopicOptions::new().compress());
+        assert_eq!(long.alternative.unwrap().level, 10);
+    }
+
+    #[test]
+    fn notices_are_json() {
+        let topic = Topic::new("t").unwrap();
+        let missed = |topic| Notice::Missed(Missed { topic, count: 3 });
+        let gap = Notice::Gap {
+            topic: topic.clone(),
+            gap: Gap {
+                reason: GapReason::Expired { messages: 9 },
+                last: POSITION,
+            },
+        };
+        for (notice, expected) in [
+            (missed(Some(topic)), r#"{"topic":"t","missed":3}"#),
+            (missed(None), r#"{"topic":null,"missed":3}"#),
+            (gap, r#"{"topic":"t","gap":"expired","position":"7:42"}"#),
+        ] {
+            assert_eq!(notice_text(&notice), expected);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A WebSocket as a recipient of publications: frames made for many, sent as they are, behind what its own handler sends.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::link::Link;
+use crate::app::topics::{Delivery, Recipient, Rest, notice_text};
+use crate::error::Result;
+use crate::pubsub::{Most, SubscribeError, SubscriberId, TAKE_MESSAGES_MAX};
+use crate::websocket::{CloseCode, Encoding, Payload, encode};
+
+/// How much of what waits for a socket goes into one send: as many frames as one vectored send takes, and 256 KiB, what may wait for it at
+/// most.
+const DELIVERY_MAX: Most = Most {
+    messages: TAKE_MESSAGES_MAX,
+    bytes: 256 * 1024,
+};
+
+impl Recipient for Link {
+    fn announce(&self) {
+        self.set_deliveries(true);
+    }
+}
+
+impl Link {
+    /// Takes the frames that wait, to be sent at once; none if there are none, or the socket is closing.
+    pub fn take_deliveries(&self, now: Instant) -> Vec<Bytes> {
+        self.set_deliveries(false);
+        let mut frames = Vec::new();
+        let (Some(subscriber), Ok(hub)) = (self.subscriber(), self.app.hub()) else {
+            return frames;
+        };
+        let Some(encoding) = self.shared_encoding() else {
+            return frames;
+        };
+        let level = match encoding {
+            Encoding::Plain => 0,
+            Encoding::Deflated { window, .. } => window.bits(),
+        };
+        let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| {
+            frames.push(match delivery {
+                Delivery::Message(publication) => publication.form(level).clone(),
+                Delivery::Notice(notice) => {
+                    let text = notice_text(notice);
+                    let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
+                    encode(Payload::Text(&text), Encoding::Plain, deflaters)
+                }
+            });
+        });
+        match rest {
+            Rest::Nothing => {}
+            Rest::More => self.set_deliveries(true),
+            Rest::Close(code) => {
+                let code = CloseCode::new(code).unwrap_or(CloseCode::POLICY_VIOLATION);
+                self.close(code, "too slow", now).unwrap_or_default();
+            }
+        }
+        frames
+    }
+
+    /// Says that the socket has ended: nothing is for it any more.
+    pub fn leave(&self) {
+        if let (Some(subscriber), Ok(hub)) = (self.subscriber(), self.app.hub()) {
+            self.set_subscriber(None);
+            hub.leave(subscriber);
+        }
+    }
+
+    /// Who this socket is among the subscribers of its shard, from its first subscription on.
+    pub(super) fn join(self: &Rc<Self>) -> Result<SubscriberId> {
+        // A handler may go on after its peer has: such a socket is never delivered to, and never leaves again.
+        if self.is_over() {
+            return Err(SubscribeError::Left.into());
+        }
+        if let Some(subscriber) = self.subscriber() {
+            return Ok(subscriber);
+        }
+        let recipient = Rc::clone(self);
+        let subscriber = self.app.hub()?.join(recipient)?;
+        self.set_subscriber(Some(subscriber));
+        Ok(subscriber)
+    }
+}

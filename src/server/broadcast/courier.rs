@@ -1,0 +1,80 @@
+//! Who is told at the end of a turn that something waits for it, and the task that tells.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use squall_shards::spawn_detached;
+
+use super::ShardHub;
+use crate::app::Recipient;
+use crate::pubsub::SubscriberId;
+
+/// Who stands behind each subscriber of the shard, by its index.
+#[derive(Default)]
+pub(super) struct Recipients {
+    places: Vec<Option<(SubscriberId, Rc<dyn Recipient>)>>,
+}
+
+impl Recipients {
+    pub(super) fn insert(&mut self, subscriber: SubscriberId, recipient: Rc<dyn Recipient>) {
+        let index = subscriber.index();
+        if self.places.len() <= index {
+            self.places.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.places.get_mut(index) {
+            *place = Some((subscriber, recipient));
+        }
+    }
+
+    /// Takes a recipient out, to be dropped when nothing is borrowed.
+    pub(super) fn remove(&mut self, subscriber: SubscriberId) -> Option<Rc<dyn Recipient>> {
+        let place = self.places.get_mut(subscriber.index())?;
+        let removed = place.take_if(|(known, _)| *known == subscriber);
+        while self.places.last().is_some_and(Option::is_none) {
+            self.places.pop();
+        }
+        removed.map(|(_, recipient)| recipient)
+    }
+
+    fn find(&self, subscriber: SubscriberId) -> Option<Rc<dyn Recipient>> {
+        let (known, recipient) = self.places.get(subscriber.index())?.as_ref()?;
+        (*known == subscriber).then(|| Rc::clone(recipient))
+    }
+}
+
+/// Runs the courier until the hub is gone.
+pub(super) fn start(hub: &Rc<ShardHub>) {
+    let hub = Rc::downgrade(hub);
+    spawn_detached(poll_fn(move |task| match hub.upgrade() {
+        Some(hub) => hub.poll_courier(task),
+        None => Poll::Ready(()),
+    }));
+}
+
+impl ShardHub {
+    /// Has the courier come by once this turn's tasks have run.
+    pub(super) fn call_courier(&self) {
+        if !self.is_courier_called.replace(true) {
+            let courier = self.courier.take();
+            if let Some(courier) = courier {
+                courier.wake();
+            }
+        }
+    }
+
+    /// The courier's work at the end of a turn.
+    fn poll_courier(&self, task: &Context<'_>) -> Poll<()> {
+        self.is_courier_called.set(false);
+        loop {
+            let announced = self.topics.borrow_mut().next_announced();
+            let Some(subscriber) = announced else { break };
+            let recipient = self.recipients.borrow().find(subscriber);
+            if let Some(recipient) = recipient {
+                recipient.announce();
+            }
+        }
+        *self.courier.borrow_mut() = Some(task.waker().clone());
+        Poll::Pending
+    }
+}

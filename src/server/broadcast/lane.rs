@@ -1,0 +1,167 @@
+//! What waits for room in the queue to one shard, and the task that sends it then.
+//!
+//! Everything here can be made anew at the moment it is sent, and is: an answer read from a history when there is room for it says what is true
+//! then, so that messages sent behind it follow on it without a hole. That is also what bounds a lane: it holds questions, of which a
+//! subscriber has at most 64, and one number for each topic with a history.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use squall_shards::{ShardId, spawn_detached};
+
+use super::parcel::{Parcel, Question, Unsent};
+use super::{HERE, ShardHub};
+use crate::pubsub::{CountChange, Publication, Topic};
+
+/// What waits for one shard, in order.
+#[derive(Default)]
+pub(super) struct Lane {
+    errands: VecDeque<Errand>,
+    /// Topics of which that shard is sent nothing until it has been told.
+    unsent: HashMap<Topic, Unsent>,
+    is_running: bool,
+}
+
+/// Something to be sent.
+pub(super) enum Errand {
+    /// Which messages of a topic were not sent.
+    Unsent(Topic),
+    /// A question to that shard.
+    Question(Question),
+    /// The answer to a question of that shard.
+    Answer(Question),
+    /// Numbers of subscribers.
+    Counts(Vec<CountChange>),
+}
+
+/// What came of an errand.
+enum Outcome {
+    Sent,
+    NoRoom,
+    NothingToDo,
+}
+
+impl ShardHub {
+    /// Sends a numbered message on to a shard, or notes that it was not.
+    pub(super) fn forward(&self, to: ShardId, publication: &Publication, ticket: Option<&super::Ticket>) {
+        let Some(lane) = self.lanes.get(to.index()) else {
+            return;
+        };
+        if let Some(unsent) = lane.borrow_mut().unsent.get_mut(&publication.topic) {
+            unsent.messages += 1;
+            return;
+        }
+        let parcel = Parcel::Publication(Box::new(publication.clone()), ticket.cloned());
+        if let Some(position) = publication.position
+            && self.sender.try_send(to, parcel).is_err()
+        {
+            let topic = publication.topic.clone();
+            let unsent = Unsent {
+                topic: topic.clone(),
+                after: position.before(),
+                messages: 1,
+            };
+            lane.borrow_mut().unsent.insert(topic.clone(), unsent);
+            self.queue(to, Errand::Unsent(topic));
+        }
+    }
+
+    /// Sends something to a shard, behind what waits for it.
+    pub(super) fn run_errand(&self, to: ShardId, errand: Errand) {
+        let is_first = self
+            .lanes
+            .get(to.index())
+            .is_some_and(|lane| lane.borrow().errands.is_empty());
+        let sent = is_first
+            && self
+                .parcel(to, &errand)
+                .is_some_and(|parcel| self.sender.try_send(to, parcel).is_ok());
+        if !sent {
+            self.queue(to, errand);
+        }
+    }
+
+    /// Whether anything waits for any shard.
+    pub(super) fn has_errands(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.borrow().errands.is_empty())
+    }
+
+    fn queue(&self, to: ShardId, errand: Errand) {
+        let Some(lane) = self.lanes.get(to.index()) else {
+            return;
+        };
+        let mut lane = lane.borrow_mut();
+        lane.errands.push_back(errand);
+        if !lane.is_running {
+            lane.is_running = true;
+            drop(lane);
+            spawn_detached(run(to));
+        }
+    }
+
+    /// What an errand carries at this moment.
+    fn parcel(&self, to: ShardId, errand: &Errand) -> Option<Parcel> {
+        Some(match errand {
+            Errand::Unsent(topic) => {
+                let lane = self.lanes.get(to.index())?.borrow();
+                Parcel::Unsent(Box::new(lane.unsent.get(topic)?.clone()))
+            }
+            Errand::Question(question) => Parcel::Question(Box::new(question.clone())),
+            Errand::Answer(question) => Parcel::Answer(Box::new(self.look_up(question))),
+            Errand::Counts(changes) => Parcel::Counts(changes.clone()),
+        })
+    }
+
+    /// Runs the first errand of a lane.
+    fn run_next(&self, to: ShardId) -> Outcome {
+        let Some(lane) = self.lanes.get(to.index()) else {
+            return Outcome::NothingToDo;
+        };
+        let Some(errand) = lane.borrow_mut().errands.pop_front() else {
+            lane.borrow_mut().is_running = false;
+            self.share_counts();
+            return Outcome::NothingToDo;
+        };
+        let parcel = self.parcel(to, &errand);
+        if parcel.is_some_and(|parcel| self.sender.try_send(to, parcel).is_err()) {
+            lane.borrow_mut().errands.push_front(errand);
+            return Outcome::NoRoom;
+        }
+        if let Errand::Unsent(topic) = &errand {
+            lane.borrow_mut().unsent.remove(topic);
+        }
+        Outcome::Sent
+    }
+
+    /// Forgets what waits for a shard that has ended.
+    fn close_lane(&self, to: ShardId) {
+        if let Some(lane) = self.lanes.get(to.index()) {
+            // Running for ever: nothing is queued for it any more.
+            *lane.borrow_mut() = Lane {
+                is_running: true,
+                ..Lane::default()
+            };
+        }
+    }
+}
+
+/// Sends what waits for a shard, whenever there is room, until nothing does.
+async fn run(to: ShardId) {
+    while let Some(hub) = HERE.with_borrow(std::rc::Weak::upgrade) {
+        match hub.run_next(to) {
+            Outcome::Sent => {}
+            Outcome::NothingToDo => return,
+            Outcome::NoRoom => {
+                let sender = hub.sender.clone();
+                let weak = Rc::downgrade(&hub);
+                drop(hub);
+                if !sender.has_room(to).await {
+                    if let Some(hub) = weak.upgrade() {
+                        hub.close_lane(to);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Topics on every shard: one table of subscribers for each, and one message to each other shard for a publication, whatever the number of
+//! its subscribers there.
+//!
+//! A publication is put into the outboxes of this shard's subscribers and sent on to the others; the frame in it is encoded already and
+//! shared by all. Nobody is woken by the publication itself: at the end of the turn, when all that was published in it is in the outboxes, the
+//! [`courier`] tells each subscriber that something new waits for it, once, and its task takes all of it and sends it with one call.
+//!
+//! A topic with a history has a [`home`]: the shard that numbers its messages, keeps them, and sends them on. The other shards ask it for
+//! what a subscriber of theirs has missed.
+//!
+//! # When a queue between two shards is full
+//!
+//! Queues between shards are bounded, and a shard drains its own between two polls of its tasks, whatever these wait for: no circle of full
+//! queues stands still. A publisher to a topic without a history waits for room. A home never waits: it remembers from which message on a
+//! shard has nothing of a topic, and tells it when there is room; that shard's subscribers then get the rest from the history. So nothing is
+//! lost in silence, and what is remembered is one number for each topic ([`lane`]).
+
+mod courier;
+mod home;
+mod lane;
+mod parcel;
+mod publisher;
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use futures_core::Stream;
+use squall_shards::{Mesh, MeshSender, SendError, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep};
+
+use super::config::ServerConfig;
+use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
+use crate::error::{Error, Result};
+use crate::pubsub::{
+    Logs, Most, Next, Pattern, Presence, Publication, Receipt, Start, Statistics, SubscribeError, SubscriberCounts,
+    SubscriberId, Topic, TopicRules, Topics,
+};
+use crate::websocket::Deflaters;
+use courier::Recipients;
+use lane::Lane;
+pub(super) use parcel::Parcel;
+use parcel::Ticket;
+pub use publisher::Publisher;
+
+/// How many parcels may wait between two shards. 256: 6 KiB a pair for the queue itself, and a shard that is kept from its queue for so long
+/// has other worries.
+pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
+
+/// Up to which size a message from another shard is copied, so that its count of references stays on one core. 4 KiB.
+const UNSHARED_BYTES_MAX: usize = 4096;
+
+/// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
+const DEFLATE_LEVEL: u32 = 6;
+
+thread_local! {
+    /// The hub of this shard, for what other shards ask of it.
+    static HERE: RefCell<Weak<ShardHub>> = const { RefCell::new(Weak::new()) };
+}
+
+/// One shard's topics, and the way to those of the others.
+pub(super) struct ShardHub {
+    shard: Shard,
+    sender: MeshSender<Parcel>,
+    rules: TopicRules,
+    topics: RefCell<Topics>,
+    recipients: RefCell<Recipients>,
+    counts: RefCell<SubscriberCounts>,
+    /// The histories of the topics whose home this shard is.
+    logs: RefCell<Logs>,
+    /// One for each shard, this one's unused.
+    lanes: Vec<RefCell<Lane>>,
+    deflaters: RefCell<Deflaters>,
+    /// The task that tells subscribers.
+    courier: RefCell<Option<Waker>>,
+    is_courier_called: Cell<bool>,
+}
+
+impl ShardHub {
+    /// Makes the hub of the calling shard, and takes in what others send from now on.
+    pub(super) fn new(shard: &Shard, mesh: &Mesh<Parcel>, config: &ServerConfig) -> Rc<Self> {
+        let hub = Rc::new(Self {
+            shard: shard.clone(),
+            sender: mesh.sender(),
+            rules: config.topics.clone(),
+            topics: RefCell::new(Topics::new(config.pubsub.clone(), config.topics.clone())),
+            recipients: RefCell::default(),
+            counts: RefCell::default(),
+            logs: RefCell::new(Logs::new(config.histories.clone(), first_epoch())),
+            lanes: (0..shard.count()).map(|_| RefCell::default()).collect(),
+            deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, 0)),
+            courier: RefCell::default(),
+            is_courier_called: Cell::new(false),
+        });
+        HERE.set(Rc::downgrade(&hub));
+        courier::start(&hub);
+        let weak = Rc::downgrade(&hub);
+        mesh.receive(move |from, parcel| {
+            if let Some(hub) = weak.upgrade() {
+                hub.receive(from, parcel);
+            }
+        });
+        hub
+    }
+
+    /// Does what another shard, or a thread outside of them, has sent.
+    fn receive(&self, from: Source, parcel: Parcel) {
+        match parcel {
+            Parcel::Draft(draft, ticket) => {
+                if let Err(error) = self.spread_numbered(&draft, ticket.as_ref()) {
+                    tracing::error!(topic = draft.topic.as_str(), %error, "a message was not published");
+                }
+            }
+            Parcel::Publication(publication, ticket) => {
+                self.deliver(&publication.unshared(UNSHARED_BYTES_MAX), ticket.as_ref());
+            }
+            Parcel::Unsent(unsent) => {
+                let mut topics = self.topics.borrow_mut();
+                topics.fall_back(&unsent.topic, unsent.after, unsent.messages);
+                drop(topics);
+                self.call_courier();
+            }
+            Parcel::Question(question) => {
+                if let Source::Shard(asker) = from {
+                    self.answer(asker, *question);
+                }
+            }
+            Parcel::Answer(answer) => {
+                let question = &answer.question;
+                let mut topics = self.topics.borrow_mut();
+                topics.replay(question.subscriber, &question.topic, &answer.resumed);
+                drop(topics);
+                self.call_courier();
+            }
+            Parcel::Counts(changes) => {
+                let mut counts = self.counts.borrow_mut();
+                changes.iter().for_each(|change| counts.apply(change));
+            }
+        }
+    }
+
+    /// Publishes to the subscribers of this shard.
+    fn deliver(&self, publication: &Publication, ticket: Option<&Ticket>) {
+        let receipt = self.topics.borrow_mut().publish(publication);
+        if receipt.matched > 0 {
+            self.call_courier();
+        }
+        if let Some(ticket) = ticket {
+            // Nobody may wait for it any more.
+            ticket.unbounded_send(receipt).unwrap_or_default();
+        }
+    }
+
+    /// Every shard but this one.
+    fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let here = self.shard.id();
+        (0..self.shard.count())
+            .map(ShardId::new)
+            .filter(move |shard| *shard != here)
+    }
+
+    /// Publishes on every shard, or has the topic's home do so.
+    fn spread(&self, draft: Draft, ticket: Option<&Ticket>) -> Result<Option<Waiting<Result>>> {
+        let options = self.rules.of(&draft.topic);
+        check(&draft, options)?;
+        let mut refused = Vec::new();
+        if options.history.is_some() {
+            let home = self.home(&draft.topic);
+            if home == self.shard.id() {
+                self.spread_numbered(&draft, ticket)?;
+                return Ok(None);
+            }
+            let parcel = Parcel::Draft(Box::new(draft), ticket.cloned());
+            refused.extend(self.sender.try_send(home, parcel).err());
+        } else {
+            let publication = encode(&draft, options, None, &mut self.deflaters.borrow_mut());
+            for shard in self.others() {
+                let parcel = Parcel::Publication(Box::new(publication.clone()), ticket.cloned());
+                refused.extend(self.sender.try_send(shard, parcel).err());
+            }
+            self.deliver(&publication, ticket);
+        }
+        // Shards that end while the server stops take nothing more.
+        let is_done = refused.is_empty() || self.shard.stop_requested().is_some();
+        Ok((!is_done).then(|| self.send_when_possible(refused)))
+    }
+
+    /// Sends what found no room, once there is some.
+    fn send_when_possible(&self, refused: Vec<SendError<Parcel>>) -> Waiting<Result> {
+        let sender = self.sender.clone();
+        Box::pin(async move {
+            for SendError { to, message } in refused {
+                let sent = sender.send(to, message).await;
+                sent.map_err(|error| Error::new(error.to_string()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Hub for ShardHub {
+    fn now(&self) -> Instant {
+        self.shard.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Waiting<()> {
+        Box::pin(sleep(duration))
+    }
+
+    fn stopping(&self) -> Waiting<()> {
+        let shard = self.shard.clone();
+        Box::pin(async move {
+            shard.stopping(Stop::Graceful).await;
+        })
+    }
+
+    fn join(&self, recipient: Rc<dyn Recipient>) -> Result<SubscriberId, SubscribeError> {
+        let subscriber = self.topics.borrow_mut().join()?;
+        self.recipients.borrow_mut().insert(subscriber, recipient);
+        Ok(subscriber)
+    }
+
+    fn leave(&self, subscriber: SubscriberId) {
+        self.topics.borrow_mut().leave(subscriber);
+        let recipient = self.recipients.borrow_mut().remove(subscriber);
+        drop(recipient);
+        self.share_counts();
+    }
+
+    fn subscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError> {
+        let is_new = self.topics.borrow_mut().subscribe(subscriber, pattern)?;
+        self.share_counts();
+        Ok(is_new)
+    }
+
+    fn subscribe_from(&self, subscriber: SubscriberId, topic: Topic, start: Start) -> Result<bool> {
+        if self.rules.of(&topic).history.is_none() {
+            return Err(Error::new(format!(
+                "the topic {topic} has no history to begin from; give it one with Server::topic and TopicOptions::history"
+            )));
+        }
+        let is_new = self.subscribe(subscriber, &Pattern::Topic(topic.clone()))?;
+        if is_new {
+            if !self.topics.borrow_mut().resume(subscriber, topic, start) {
+                return Err(Error::new(
+                    "the subscriber catches up on as many topics as it may at once",
+                ));
+            }
+            self.call_courier();
+        }
+        Ok(is_new)
+    }
+
+    fn unsubscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> bool {
+        let was_there = self.topics.borrow_mut().unsubscribe(subscriber, pattern);
+        self.share_counts();
+        was_there
+    }
+
+    fn set_presence(&self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError> {
+        self.topics.borrow_mut().set_presence(subscriber, topic, name)
+    }
+
+    fn take(&self, subscriber: SubscriberId, most: Most, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Rest {
+        let mut left = most;
+        while left.messages > 0 && left.bytes > 0 {
+            let mut topics = self.topics.borrow_mut();
+            let taken = topics.take(subscriber, left, |publication| {
+                hand_out(Delivery::Message(publication));
+            });
+            drop(topics);
+            left.messages -= taken.messages;
+            left.bytes = left.bytes.saturating_sub(taken.bytes);
+            match taken.next {
+                Next::Nothing => return Rest::Nothing,
+                Next::More => return Rest::More,
+                Next::Close(code) => return Rest::Close(code),
+                Next::Resync(resync) => self.ask(subscriber, resync),
+                Next::Notice(notice) => {
+                    left.messages = left.messages.saturating_sub(1);
+                    hand_out(Delivery::Notice(&notice));
+                }
+            }
+        }
+        Rest::More
+    }
+
+    fn publish(&self, draft: Draft) -> Result<Option<Waiting<Result>>> {
+        self.spread(draft, None)
+    }
+
+    fn publish_confirmed(&self, draft: Draft) -> Result<Waiting<Result<Receipt>>> {
+        let (ticket, receipts) = parcel::confirmation();
+        let waiting = self.spread(draft, Some(&ticket))?;
+        Ok(Box::pin(async move {
+            drop(ticket);
+            if let Some(waiting) = waiting {
+                waiting.await?;
+            }
+            Ok(sum(receipts).await)
+        }))
+    }
+
+    fn subscriber_count(&self, topic: &Topic) -> Result<u64> {
+        if !self.rules.of(topic).counts_subscribers {
+            return Err(Error::new(format!(
+                "the subscribers of the topic {topic} are not counted; have them counted with Server::topic and \
+                 TopicOptions::count_subscribers"
+            )));
+        }
+        Ok(self.counts.borrow().count(topic.as_str()))
+    }
+
+    fn presence(&self, topic: Topic) -> Waiting<Result<Presence>> {
+        Box::pin(async move {
+            let mut all = Presence::default();
+            for presence in everywhere(move |topics| topics.presence(&topic)).await? {
+                all.merge(presence);
+            }
+            Ok(all)
+        })
+    }
+
+    fn statistics(&self) -> Waiting<Result<Statistics>> {
+        Box::pin(async {
+            let mut all = Statistics::default();
+            for statistics in everywhere(Topics::statistics).await? {
+                all += statistics;
+            }
+            Ok(all)
+        })
+    }
+}
+
+/// What the tables of all shards say. A shard that has none yet, or no more, has nothing to say.
+async fn everywhere<T>(look: impl Fn(&Topics) -> T + Clone + Send + 'static) -> Result<impl Iterator<Item = T>>
+where
+    T: Send + 'static,
+{
+    let answers = invoke_on_all(move || async move {
+        let hub = HERE.with_borrow(Weak::upgrade);
+        hub.map(|hub| look(&hub.topics.borrow()))
+    });
+    Ok(answers.await?.into_iter().flatten())
+}
+
+/// What became of a publication on all shards: known when each has either said so or dropped its ticket.
+async fn sum(mut receipts: parcel::Receipts) -> Receipt {
+    let mut sum = Receipt::default();
+    while let Some(receipt) = poll_fn(|task| Pin::new(&mut receipts).poll_next(task)).await {
+        sum += receipt;
+    }
+    sum
+}
+
+/// The epoch of the first topic a shard keeps a history of: the time in microseconds, so that it is above all epochs of processes before, as
+/// long as they began less than a million topics a second, and a number that JavaScript can hold.
+fn first_epoch() -> u64 {
+    let since = clock::wall().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or_default()
+}

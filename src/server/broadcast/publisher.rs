@@ -1,0 +1,154 @@
+//! Publishing from threads that are no shard's.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use squall_shards::{Mesh, MeshSender, ShardId};
+
+use super::parcel::{Parcel, confirmation};
+use super::sum;
+use crate::app::{Draft, check, encode};
+use crate::error::{Error, Result};
+use crate::pubsub::{Receipt, TopicRules};
+use crate::websocket::{Deflaters, Message};
+
+thread_local! {
+    /// The compressors of a thread that publishes to topics that compress.
+    static DEFLATERS: RefCell<Deflaters> = RefCell::new(Deflaters::new(super::DEFLATE_LEVEL, 0));
+}
+
+/// Publishes to topics from any thread outside the shards, such as one that reads a market feed. Cloning it is cheap; what one clone
+/// publishes, one call after the other, arrives in that order on every shard.
+#[derive(Clone)]
+pub struct Publisher {
+    sender: MeshSender<Parcel>,
+    rules: Arc<TopicRules>,
+}
+
+impl Publisher {
+    pub(in crate::server) fn new(mesh: &Mesh<Parcel>, rules: TopicRules) -> Self {
+        Self {
+            sender: mesh.sender(),
+            rules: Arc::new(rules),
+        }
+    }
+
+    /// Publishes a message, waiting for room in the queues to the shards. Needs no particular runtime.
+    ///
+    /// # Errors
+    ///
+    /// The name is no topic's, the message does not fit its topic's envelope, or a shard has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: dropped while waiting, some shards have the message and some do not.
+    pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
+        self.send(Draft::new(topic, message)?, None).await
+    }
+
+    /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::Context::publish_keyed) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
+        self.send(Draft::new(topic, message)?.with_key(key), None).await
+    }
+
+    /// Publishes a message and says what became of it on all shards, as [`Context::publish_confirmed`](crate::Context::publish_confirmed)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
+        let (ticket, receipts) = confirmation();
+        self.send(Draft::new(topic, message)?, Some(&ticket)).await?;
+        drop(ticket);
+        Ok(sum(receipts).await)
+    }
+
+    /// Publishes as [`publish`](Self::publish) does, holding up the calling thread while it waits. Not for a shard's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_blocking(&self, topic: &str, message: impl Into<Message>) -> Result {
+        pollster::block_on(self.publish(topic, message))
+    }
+
+    /// Publishes as [`publish_keyed`](Self::publish_keyed) does, holding up the calling thread while it waits. Not for a shard's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_keyed_blocking(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
+        pollster::block_on(self.publish_keyed(topic, key, message))
+    }
+
+    /// Publishes a message without waiting.
+    ///
+    /// # Errors
+    ///
+    /// The name is no topic's; the message does not fit its topic's envelope; or some queues are full or their shards have ended: those shards
+    /// have not got the message, and the others have. With a topic that has a history it is one queue, and then nobody has got it.
+    pub fn try_publish(&self, topic: &str, message: impl Into<Message>) -> Result {
+        let parcels = self.parcels(Draft::new(topic, message)?, None)?;
+        let missed: Vec<_> = parcels
+            .filter_map(|(to, parcel)| self.sender.try_send(to, parcel).err())
+            .map(|refused| refused.to.to_string())
+            .collect();
+        if missed.is_empty() {
+            return Ok(());
+        }
+        let missed = missed.join(", ");
+        Err(Error::new(format!(
+            "there is no room in the queue to {missed}; publish waits for it"
+        )))
+    }
+
+    async fn send(&self, draft: Draft, ticket: Option<&super::Ticket>) -> Result {
+        for (to, parcel) in self.parcels(draft, ticket.cloned())? {
+            let sent = self.sender.send(to, parcel).await;
+            sent.map_err(|error| Error::new(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
+    fn parcels(&self, draft: Draft, ticket: Option<super::Ticket>) -> Result<impl Iterator<Item = (ShardId, Parcel)>> {
+        let options = self.rules.of(&draft.topic);
+        check(&draft, options)?;
+        let shards = NonZeroUsize::new(self.sender.shards()).unwrap_or(NonZeroUsize::MIN);
+        let home = options.history.is_some().then(|| draft.topic.home(shards));
+        let publication = match home {
+            Some(_) => None,
+            None => Some(DEFLATERS.with_borrow_mut(|deflaters| encode(&draft, options, None, deflaters))),
+        };
+        let to = home.map_or(0..shards.get(), |home| home..home + 1);
+        Ok(to.map(ShardId::new).map(move |shard| {
+            let ticket = ticket.clone();
+            let parcel = match &publication {
+                Some(publication) => Parcel::Publication(Box::new(publication.clone()), ticket),
+                None => Parcel::Draft(Box::new(draft.clone()), ticket),
+            };
+            (shard, parcel)
+        }))
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Publisher({} shards)", self.sender.shards())
+    }
+}
