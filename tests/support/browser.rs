@@ -124,6 +124,7 @@ impl Browser {
         let session = attached["sessionId"].as_str().expect("a session").to_owned();
         let page = Page { browser: self, session };
         page.call("Page.enable", &json!({}));
+        page.call("Runtime.enable", &json!({}));
         page.call("Emulation.setFocusEmulationEnabled", &json!({"enabled": true}));
         page.load(url);
         page
@@ -160,34 +161,35 @@ impl Pipe {
         message.unwrap_or_else(|error| panic!("the browser does not answer {what_for}: {error}"))
     }
 
-    /// Waits for an event of a page, and forgets those before it.
-    fn wait_for(&mut self, session: &str, method: &str) {
-        let is_it = |message: &Value| message["sessionId"] == session && message["method"] == method;
-        let known = self.events.iter().any(is_it);
-        self.events.clear();
-        while !known && !is_it(&self.receive(method)) {}
+    /// The events of a page that have come, by their name.
+    fn events<'p>(&'p self, session: &'p str, method: &'p str) -> impl Iterator<Item = &'p Value> {
+        let is_it = move |event: &&Value| event["sessionId"] == session && event["method"] == method;
+        self.events.iter().filter(is_it)
     }
 }
 
 impl Page<'_> {
     /// Goes to a URL, or to the same one again, and waits until it is loaded.
     pub(crate) fn load(&self, url: &str) {
-        self.browser.pipe.borrow_mut().events.clear();
+        let of_others = |event: &Value| event["sessionId"] != self.session.as_str();
+        self.browser.pipe.borrow_mut().events.retain(of_others);
         let answer = self.call("Page.navigate", &json!({"url": url}));
         assert!(answer["errorText"].is_null(), "{url}: {answer}");
         let mut pipe = self.browser.pipe.borrow_mut();
-        pipe.wait_for(&self.session, "Page.loadEventFired");
+        while pipe.events(&self.session, "Page.loadEventFired").next().is_none() {
+            let event = pipe.receive("the load");
+            pipe.events.push(event);
+        }
     }
 
-    /// Runs an expression, or several statements, waits for it if it is a promise, and gives its value.
+    /// Runs a script, waits for what it comes to if that is a promise, and gives the value.
     ///
     /// # Panics
     ///
     /// When it throws.
     #[track_caller]
     pub(crate) fn evaluate(&self, expression: &str) -> Value {
-        let parameters =
-            json!({"expression": expression, "awaitPromise": true, "returnByValue": true, "replMode": true});
+        let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let mut answer = self.call("Runtime.evaluate", &parameters);
         let thrown = &answer["exceptionDetails"];
         assert!(
@@ -242,6 +244,15 @@ impl Page<'_> {
             let key = json!({"type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r"});
             self.call("Input.dispatchKeyEvent", &key);
         }
+    }
+
+    /// What scripts of the page have thrown and not caught since it was loaded.
+    pub(crate) fn exceptions(&self) -> Vec<String> {
+        let pipe = self.browser.pipe.borrow();
+        let thrown = pipe.events(&self.session, "Runtime.exceptionThrown");
+        thrown
+            .map(|event| event["params"]["exceptionDetails"].to_string())
+            .collect()
     }
 
     /// What the page looks like, as a PNG.
