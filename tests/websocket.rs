@@ -11,99 +11,13 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
+use squall::TrySendError;
 use squall::prelude::*;
-use squall::shards::{Stop, Stopper};
-use squall::{Publisher, TrySendError};
-use tungstenite::handshake::client::generate_key;
+use support::running::{Running, SILENCE_MAX, close_code, read};
+use tungstenite::Message as Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message as Frame, WebSocket as Client};
-
-/// How long the server may stay silent before a test fails.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
-
-/// A server on a free port; stopped and joined when it goes.
-struct Running {
-    address: SocketAddr,
-    stopper: Stopper,
-    publisher: Publisher,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    fn start(shards: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
-        let server = Server::new(application)
-            .listen("127.0.0.1:0")
-            .shards(shards)
-            .configure(|config| config.stop_on_signals = false)
-            .configure(support::server::use_driver_under_test)
-            .bind()
-            .unwrap();
-        let address = server.addresses().next().unwrap();
-        Self {
-            address,
-            stopper: server.stopper(),
-            publisher: server.publisher(),
-            thread: Some(std::thread::spawn(move || server.run().unwrap())),
-        }
-    }
-
-    /// Opens a WebSocket with some fields more; the status and the answer's fields if it is refused.
-    fn open(&self, path: &str, fields: &[(&'static str, &str)]) -> Result<Client<TcpStream>, http::Response<()>> {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-        let mut request = http::Request::get(format!("ws://{}{path}", self.address))
-            .header("Host", self.address.to_string())
-            .header("Connection", "Upgrade")
-            .header("Upgrade", "websocket")
-            .header("Sec-WebSocket-Version", "13")
-            .header("Sec-WebSocket-Key", generate_key());
-        for (name, value) in fields {
-            request = request.header(*name, *value);
-        }
-        match tungstenite::client(request.body(()).unwrap(), stream) {
-            Ok((client, _)) => Ok(client),
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.map(|_| ())),
-            Err(error) => panic!("no handshake: {error}"),
-        }
-    }
-
-    fn connect(&self, path: &str) -> Client<TcpStream> {
-        self.open(path, &[]).unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stopper.stop(Stop::Now);
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
-}
-
-/// The next message. A signal to this process, as the server's own threads get, may interrupt the wait for it.
-fn read(client: &mut Client<TcpStream>) -> Frame {
-    loop {
-        match client.read() {
-            Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            message => return message.unwrap(),
-        }
-    }
-}
-
-/// The code of the close frame that comes next.
-fn close_code(client: &mut Client<TcpStream>) -> CloseCode {
-    match read(client) {
-        Frame::Close(Some(frame)) => frame.code,
-        other => panic!("not a close frame with a code: {other:?}"),
-    }
-}
 
 /// Does as it is told, and says how it ended.
 struct Obedient {

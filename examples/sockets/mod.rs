@@ -1,5 +1,7 @@
 //! The three WebSockets that wire tests and the load generator use: `/ws/echo`, `/ws/sub` and `/ws/pub`. Any origin may open them.
+//! `/ws/statistics` says what became of everything that was published.
 
+use serde::Serialize;
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
 
@@ -57,11 +59,39 @@ impl WebSocketHandler for Feed {
     }
 }
 
-/// Adds the three to an application.
+/// All shards' numbers together.
+#[derive(Serialize)]
+struct Statistics {
+    subscribers: usize,
+    published: u64,
+    matched: u64,
+    queued: u64,
+    taken: u64,
+    waiting_bytes: usize,
+    conflated: u64,
+    missed: u64,
+}
+
+async fn statistics(cx: &mut Context) -> Result<Json<Statistics>> {
+    let topics = cx.topic_statistics().await?;
+    Ok(Json(Statistics {
+        subscribers: topics.subscribers,
+        published: topics.published,
+        matched: topics.deliveries.matched,
+        queued: topics.deliveries.queued,
+        taken: topics.taken,
+        waiting_bytes: topics.waiting_bytes,
+        conflated: topics.deliveries.conflated,
+        missed: topics.deliveries.missed(),
+    }))
+}
+
+/// Adds all of it to an application.
 pub(crate) fn add_to(application: Application) -> Application {
     let echo = WebSocketOptions::default().deflate(DeflateConfig::default());
     application
         .websocket_with("/ws/echo", echo, async |_: &mut Context| Ok(Echo))
         .websocket("/ws/sub", async |_: &mut Context| Ok(Subscriber))
         .websocket("/ws/pub", async |_: &mut Context| Ok(Feed))
+        .get("/ws/statistics", statistics)
 }

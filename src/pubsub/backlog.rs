@@ -15,8 +15,8 @@ use super::item::{ByKey, Item, MadeHash};
 use super::limits::MESSAGE_OVERHEAD_BYTES;
 use super::log::Gap;
 use super::notice::{Missed, Notice};
-use super::outbox::{Most, Next, Resync, Room, Taken};
-use super::position::{Position, Start};
+use super::outbox::{Most, Next, Resync, Room, Taken, Unsent};
+use super::position::Start;
 use super::publication::Publication;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
@@ -293,20 +293,20 @@ impl Backlog {
         }
     }
 
-    /// Has a topic's messages from behind a position on, so many so far, come from its history; counts them.
-    pub(super) fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64, receipt: &mut Receipt) {
-        receipt.matched += messages;
-        if self.is_resyncing(topic) {
-            receipt.deferred += messages;
+    /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
+    pub(super) fn fall_back(&mut self, unsent: &Unsent, receipt: &mut Receipt) {
+        receipt.matched += unsent.messages;
+        if self.is_resyncing(&unsent.topic) {
+            receipt.deferred += unsent.messages;
         } else if self.can_resync() {
-            receipt.deferred += messages;
-            self.resync(topic.clone(), Start::After(after));
+            receipt.deferred += unsent.messages;
+            self.resync(unsent.topic.clone(), Start::After(unsent.after));
         } else {
-            receipt.refused += messages;
+            receipt.refused += unsent.messages;
             if self.close.is_none() {
                 self.add_missed(Missed {
-                    topic: Some(topic.clone()),
-                    count: messages,
+                    topic: Some(unsent.topic.clone()),
+                    count: unsent.messages,
                 });
             }
         }

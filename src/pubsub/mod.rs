@@ -55,7 +55,7 @@ pub use limits::{Limits, MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs, TooManyLogs};
 pub use notice::{Missed, Notice};
-pub use outbox::{Most, Next, Resync, Taken};
+pub use outbox::{Most, Next, Resync, Taken, Unsent};
 pub use position::{InvalidPosition, Position, Start};
 pub use presence::{PRESENCE_NAME_BYTES_MAX, PRESENCE_NAMES_MAX, Presence};
 pub use publication::{Alternative, Publication};

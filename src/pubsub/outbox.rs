@@ -51,6 +51,17 @@ pub struct Resync {
     pub start: Start,
 }
 
+/// Messages of a topic that have not come to a shard, and are to come from the topic's history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// The topic.
+    pub topic: Topic,
+    /// The last message before them.
+    pub after: Position,
+    /// How many they are.
+    pub messages: u64,
+}
+
 /// How much one [`Topics::take`](super::Topics::take) hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Most {
@@ -141,9 +152,9 @@ impl Outbox {
         was_resyncing
     }
 
-    /// Has the messages of a topic from behind a position on, so many so far, come from its history; counts them.
-    pub(super) fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64, receipt: &mut Receipt) {
-        self.backlog().fall_back(topic, after, messages, receipt);
+    /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
+    pub(super) fn fall_back(&mut self, unsent: &Unsent, receipt: &mut Receipt) {
+        self.backlog().fall_back(unsent, receipt);
         self.settle();
     }
 

@@ -11,8 +11,8 @@ use slab::Slab;
 use super::item::Item;
 use super::limits::Limits;
 use super::log::Gap;
-use super::outbox::{Most, Outbox, Room, Taken};
-use super::position::{Position, Start};
+use super::outbox::{Most, Outbox, Room, Taken, Unsent};
+use super::position::Start;
 use super::publication::Publication;
 use super::receipt::Receipt;
 use super::topic::Topic;
@@ -135,18 +135,9 @@ impl Subscribers {
         });
     }
 
-    /// Has a subscriber's messages of a topic come from its history, unless this publication's turn has come to it before.
-    pub(super) fn fall_back(
-        &mut self,
-        index: u32,
-        topic: &Topic,
-        after: Position,
-        messages: u64,
-        receipt: &mut Receipt,
-    ) {
-        self.change_once(index, receipt, |outbox, receipt| {
-            outbox.fall_back(topic, after, messages, receipt);
-        });
+    /// Has a subscriber get messages that have not come from their topic's history, unless this publication's turn has come to it before.
+    pub(super) fn fall_back(&mut self, index: u32, unsent: &Unsent, receipt: &mut Receipt) {
+        self.change_once(index, receipt, |outbox, receipt| outbox.fall_back(unsent, receipt));
     }
 
     /// Changes a subscriber's outbox once for the publication that has begun.

@@ -12,8 +12,8 @@ use super::counts::{Changes, CountChange};
 use super::item::Item;
 use super::limits::Limits;
 use super::log::Resumed;
-use super::outbox::{Most, Taken};
-use super::position::{Position, Start};
+use super::outbox::{Most, Taken, Unsent};
+use super::position::Start;
 use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
 use super::receipt::Receipt;
@@ -101,17 +101,16 @@ impl Topics {
         self.subscribers.resync(subscriber, topic, start)
     }
 
-    /// Has all subscribers of a topic get its messages from behind a position on from its history: so many have not come to this shard. Who
-    /// is catching up already goes on from where it stands. Those who catch up on too many topics miss the messages, and are told.
-    pub fn fall_back(&mut self, topic: &Topic, after: Position, messages: u64) -> Receipt {
+    /// Has all subscribers of a topic get messages that have not come to this shard, and those behind them, from its history. Who is catching
+    /// up already goes on from where it stands. Those who catch up on too many topics miss the messages, and are told.
+    pub fn fall_back(&mut self, unsent: &Unsent) -> Receipt {
         let mut receipt = Receipt::default();
         self.matched.clear();
-        self.subscriptions.matches(topic, &mut self.matched);
+        self.subscriptions.matches(&unsent.topic, &mut self.matched);
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
-                self.subscribers
-                    .fall_back(member.subscriber, topic, after, messages, &mut receipt);
+                self.subscribers.fall_back(member.subscriber, unsent, &mut receipt);
             }
         }
         self.statistics.deliveries += receipt;

@@ -6,6 +6,7 @@
 //! Invariant: the operations are those the driver submits; one that is added there is added here.
 
 use std::io;
+use std::thread;
 
 use io_uring::{IoUring, Probe, opcode};
 use libc::EINVAL;
@@ -30,13 +31,23 @@ pub(crate) struct Feature {
     pub(crate) found: bool,
 }
 
-/// Makes a ring on the calling thread with the flags of the driver's own, asks it, and drops it. A kernel that does not know the
-/// flags is asked through a ring without them.
+/// Makes a ring with the flags of the driver's own, asks it, and drops it. A kernel that does not know the flags is asked through a ring
+/// without them.
+///
+/// On a thread of its own: the kernel takes a ring apart after it is closed, by work on the thread that made it, which ends whatever system
+/// call the thread waits in by then with EINTR.
 ///
 /// # Errors
 ///
 /// The kernel gave no ring at all, or nothing to try it with; [`refusal`](super::refusal) explains which.
 pub(crate) fn probe() -> io::Result<Vec<Feature>> {
+    let thread = thread::Builder::new().spawn(probe_here)?;
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(io::Error::other("the probe of io_uring panicked")))
+}
+
+fn probe_here() -> io::Result<Vec<Feature>> {
     let (mut ring, flags) = match ring_builder().build(PROBE_ENTRIES) {
         Ok(ring) => (ring, true),
         Err(error) if error.raw_os_error() == Some(EINVAL) => (IoUring::new(PROBE_ENTRIES).map_err(|_| error)?, false),

@@ -47,7 +47,9 @@ pub fn encode(
     deflaters: &mut Deflaters,
 ) -> Publication {
     let wrapped = wrap(draft, options.envelope, position);
-    let payload = wrapped.as_deref().map_or(Payload::from(&draft.message), Payload::Text);
+    let payload = wrapped
+        .as_deref()
+        .map_or_else(|| Payload::from(&draft.message), Payload::Text);
     let alternative = if options.compresses && payload.as_bytes().len() >= COMPRESS_BYTES_MIN {
         deflate(payload, deflaters).map(|(window, message)| {
             Box::new(Alternative {

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use squall_shards::{ShardId, spawn_detached};
 
-use super::parcel::{Parcel, Question, Unsent};
+use super::parcel::{Parcel, Question};
 use super::{HERE, ShardHub};
-use crate::pubsub::{CountChange, Publication, Topic};
+use crate::pubsub::{CountChange, Publication, Topic, Unsent};
 
 /// What waits for one shard, in order.
 #[derive(Default)]

@@ -118,7 +118,7 @@ impl ShardHub {
             }
             Parcel::Unsent(unsent) => {
                 let mut topics = self.topics.borrow_mut();
-                topics.fall_back(&unsent.topic, unsent.after, unsent.messages);
+                topics.fall_back(&unsent);
                 drop(topics);
                 self.call_courier();
             }

@@ -3,7 +3,7 @@
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::app::Draft;
-use crate::pubsub::{CountChange, Position, Publication, Receipt, Resumed, Start, SubscriberId, Topic};
+use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Start, SubscriberId, Topic, Unsent};
 
 /// On its way to another shard; its contents in boxes, so that an empty queue is small.
 #[derive(Debug)]
@@ -32,15 +32,6 @@ pub(super) type Receipts = UnboundedReceiver<Receipt>;
 /// Makes the ticket of one publication.
 pub(super) fn confirmation() -> (Ticket, Receipts) {
     unbounded()
-}
-
-/// Messages of a topic that a shard has not been sent.
-#[derive(Debug, Clone)]
-pub(in crate::server) struct Unsent {
-    pub(super) topic: Topic,
-    /// The last message it has.
-    pub(super) after: Position,
-    pub(super) messages: u64,
 }
 
 /// What a subscriber wants of a history.

@@ -135,7 +135,7 @@ impl Publisher {
             Some(_) => None,
             None => Some(DEFLATERS.with_borrow_mut(|deflaters| encode(&draft, options, None, deflaters))),
         };
-        let to = home.map_or(0..shards.get(), |home| home..home + 1);
+        let to = home.map_or_else(|| 0..shards.get(), |home| home..home + 1);
         Ok(to.map(ShardId::new).map(move |shard| {
             let ticket = ticket.clone();
             let parcel = match &publication {

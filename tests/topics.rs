@@ -1,0 +1,523 @@
+//! Topics over sockets: rules, histories, notices, presence, counts and streams of events, on a server in this process of one or two shards.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod support;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde_json::Value;
+use squall::prelude::*;
+use squall::pubsub::{Receipt, Topic};
+use squall::shards::Shard;
+use support::running::{Running, SILENCE_MAX, close_code, read};
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message as Frame, WebSocket as Client};
+
+/// More connections than are needed to find one on each of two shards.
+const CONNECTIONS_MAX: usize = 200;
+
+/// Does what each message tells it, and answers with what came of it.
+struct Obedient {
+    /// A shard that is told to stand still does, until something comes.
+    go_on: Receiver<()>,
+}
+
+impl WebSocketHandler for Obedient {
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.send(Shard::current().id().index().to_string()).await
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        let text = message.as_str().unwrap().to_owned();
+        let words: Vec<&str> = text.split(' ').collect();
+        match words[..] {
+            ["subscribe", pattern] => drop(ws.subscribe(pattern)?),
+            ["unsubscribe", pattern] => drop(ws.unsubscribe(pattern)?),
+            ["last", count, topic] => drop(ws.subscribe_from(topic, Start::Last(count.parse()?))?),
+            ["after", position, topic] => drop(ws.subscribe_from(topic, Start::After(position.parse()?))?),
+            ["publish", topic, message] => ws.publish(topic, message).await?,
+            ["present", topic, name] => ws.set_presence(topic, name)?,
+            // In one go, so that nothing is sent in between.
+            ["burst", count, bytes, topic] => {
+                for number in 0..count.parse::<usize>()? {
+                    let message = format!("{number}{}", " ".repeat(bytes.parse()?));
+                    ws.publish_keyed(topic, (number % 3).to_string(), message).await?;
+                }
+                return Ok(());
+            }
+            ["stand-still"] => {
+                ws.send("standing").await?;
+                // However short, it ends in a later turn, and by then the words have been sent.
+                squall::shards::sleep(Duration::from_millis(1)).await;
+                self.go_on.recv().unwrap();
+                return Ok(());
+            }
+            _ => panic!("what is {text:?}?"),
+        }
+        ws.send("done").await
+    }
+}
+
+async fn presence(cx: &mut Context) -> Result<String> {
+    let topic: String = cx.param("topic")?;
+    let presence = cx.presence(&topic).await?;
+    Ok(format!("{} {}", presence.count, presence.names.join(" ")))
+}
+
+async fn count(cx: &mut Context) -> Result<String> {
+    let topic: String = cx.param("topic")?;
+    Ok(cx.subscriber_count(&topic)?.to_string())
+}
+
+async fn missed(cx: &mut Context) -> Result<String> {
+    Ok(cx.topic_statistics().await?.deliveries.missed().to_string())
+}
+
+async fn events(cx: &mut Context) -> Result {
+    let topic: String = cx.param("topic")?;
+    let mut events = cx.event_stream()?;
+    events.heartbeat(Duration::from_millis(20));
+    events.send(Event::new("hello\nyou").name("greeting")).await?;
+    match topic.starts_with("kept") {
+        true => events.resume(&topic)?,
+        false => events.subscribe(&topic)?,
+    };
+    events.run().await
+}
+
+/// A server with the rules of every test here, and what lets a shard that stands still go on.
+fn serve(shards: usize) -> (Running, Sender<()>) {
+    let (go, go_on) = unbounded();
+    let application = move || {
+        let go_on = go_on.clone();
+        Application::new()
+            .websocket("/ws", async move |_: &mut Context| {
+                Ok(Obedient { go_on: go_on.clone() })
+            })
+            .get("/presence/{*topic}", presence)
+            .get("/count/{*topic}", count)
+            .get("/missed", missed)
+            .get("/events/{*topic}", events)
+    };
+    let kept = TopicOptions::new().history(HistoryLimits::default().messages(1000).bytes(8 << 20));
+    let server = Server::new(application)
+        .shards(shards)
+        .topic("kept/**", kept.envelope(Envelope::Json))
+        .topic(
+            "short/*",
+            TopicOptions::new().history(HistoryLimits::default().messages(10)),
+        )
+        .topic("resync", kept.slow_consumer(SlowConsumer::Resync))
+        .topic("oldest", TopicOptions::new().tell_missed())
+        .topic(
+            "latest",
+            TopicOptions::new().slow_consumer(SlowConsumer::Conflate).tell_missed(),
+        )
+        .topic("closed", TopicOptions::new().slow_consumer(SlowConsumer::Close(1013)))
+        .topic("rooms/*", TopicOptions::new().count_subscribers())
+        .topic("texts", TopicOptions::new().envelope(Envelope::Text));
+    (Running::serve(server), go)
+}
+
+/// A socket that does as it is told.
+struct Socket {
+    client: Client<TcpStream>,
+    shard: usize,
+}
+
+impl Socket {
+    fn open(server: &Running) -> Self {
+        let mut client = server.connect("/ws");
+        let shard = read(&mut client).to_text().unwrap().parse().unwrap();
+        Self { client, shard }
+    }
+
+    /// One on a certain shard: the kernel spreads connections.
+    fn on(server: &Running, shard: usize) -> Self {
+        let mut sockets = std::iter::repeat_with(|| Self::open(server)).take(CONNECTIONS_MAX);
+        sockets.find(|socket| socket.shard == shard).unwrap()
+    }
+
+    fn say(&mut self, words: &str) {
+        self.client.send(Frame::text(words)).unwrap();
+    }
+
+    fn tell(&mut self, words: &str) {
+        self.say(words);
+        assert_eq!(self.text(), "done", "{words}");
+    }
+
+    fn text(&mut self) -> String {
+        read(&mut self.client).to_text().unwrap().to_owned()
+    }
+
+    fn json(&mut self) -> Value {
+        serde_json::from_str(&self.text()).unwrap()
+    }
+}
+
+fn get(server: &Running, path: &str) -> String {
+    let mut connection = support::client::Connection::open(server.address);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = connection.exchange(request.as_bytes(), "GET").unwrap();
+    response.expect_status(200).unwrap();
+    String::from_utf8(response.body).unwrap()
+}
+
+/// The shard of two that numbers the messages of a topic.
+fn home(topic: &str) -> usize {
+    Topic::new(topic).unwrap().home(NonZeroUsize::new(2).unwrap())
+}
+
+/// Names of topics with a home on shard 0 and on shard 1.
+fn topics_of_both(prefix: &str) -> [String; 2] {
+    [0, 1].map(|shard| {
+        let mut names = (0..).map(|number| format!("{prefix}/{number}"));
+        names.find(|name| home(name) == shard).unwrap()
+    })
+}
+
+fn data(value: &Value) -> u64 {
+    value["data"].as_u64().unwrap()
+}
+
+#[test]
+fn a_topic_with_a_history_gives_positions_and_what_somebody_missed_wherever_its_home_is() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let mut early = Socket::on(&server, 0);
+        early.tell(&format!("subscribe {topic}"));
+        let publish = |early: &mut Socket, number: u64| {
+            server.publisher.publish_blocking(&topic, number.to_string()).unwrap();
+            let message = early.json();
+            assert_eq!((&message["topic"], data(&message)), (&topic.clone().into(), number));
+            message
+        };
+        let mut seen: Vec<Value> = (0..5).map(|number| publish(&mut early, number)).collect();
+        for shard in [0, 1] {
+            let (third, last) = (seen[2]["position"].clone(), seen.last().unwrap()["position"].clone());
+            let third = third.as_str().unwrap();
+            let mut back = Socket::on(&server, shard);
+            back.tell(&format!("after {third} {topic}"));
+            assert!(seen[3..].iter().all(|message| back.json() == *message));
+            let mut new = Socket::on(&server, shard);
+            new.tell(&format!("last 2 {topic}"));
+            assert_eq!([new.json(), new.json()], seen[seen.len() - 2..]);
+            let mut lost = Socket::on(&server, shard);
+            lost.tell(&format!("after 1:1 {topic}"));
+            let gap = lost.json();
+            assert_eq!(
+                (&gap["topic"], &gap["gap"], &gap["position"]),
+                (&topic.clone().into(), &"other-epoch".into(), &last)
+            );
+            let mut ahead = Socket::on(&server, shard);
+            ahead.tell(&format!("after {}:99 {topic}", third.split(':').next().unwrap()));
+            assert_eq!(ahead.json()["gap"], "not-yet");
+            let live = publish(&mut early, seen.len() as u64);
+            for socket in [&mut back, &mut new, &mut lost, &mut ahead] {
+                assert_eq!(socket.json(), live);
+            }
+            seen.push(live);
+        }
+    }
+}
+
+#[test]
+fn a_history_that_is_too_short_says_so() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    let epoch = {
+        let receipt = pollster::block_on(server.publisher.publish_confirmed("short/1", "0")).unwrap();
+        assert_eq!(receipt, Receipt::default());
+        let mut peek = Socket::open(&server);
+        peek.tell("after 1:1 short/1");
+        let gap = peek.json();
+        gap["position"].as_str().unwrap().split(':').next().unwrap().to_owned()
+    };
+    for number in 1..=20 {
+        pollster::block_on(server.publisher.publish_confirmed("short/1", number.to_string())).unwrap();
+    }
+    socket.tell(&format!("after {epoch}:1 short/1"));
+    let gap = socket.json();
+    assert_eq!(gap["gap"], "expired");
+    assert_eq!(gap["position"], format!("{epoch}:21"));
+}
+
+/// A shard that stands still takes nothing from its queue, which holds 256 messages.
+#[test]
+fn a_shard_that_stood_still_gets_what_was_not_sent_to_it_from_the_history() {
+    let (server, go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let home = home(&topic);
+        let mut there = Socket::on(&server, home);
+        let mut elsewhere = Socket::on(&server, 1 - home);
+        there.tell(&format!("subscribe {topic}"));
+        elsewhere.tell(&format!("subscribe {topic}"));
+        // Who connects now may be given to the shard that is to stand still.
+        let mut publisher = Socket::on(&server, home);
+        let mut still = Socket::on(&server, 1 - home);
+        still.say("stand-still");
+        assert_eq!(still.text(), "standing");
+        publisher.say(&format!("burst 900 0 {topic}"));
+        for number in 0..900 {
+            assert_eq!(data(&there.json()), number, "nobody else waits for it");
+        }
+        go.send(()).unwrap();
+        for number in 0..900 {
+            assert_eq!(data(&elsewhere.json()), number);
+        }
+        publisher.tell(&format!("publish {topic} 900"));
+        assert_eq!(data(&elsewhere.json()), 900);
+    }
+}
+
+#[test]
+fn a_subscriber_that_does_not_keep_up_is_told_how_many_messages_it_missed_and_they_are_counted() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe oldest");
+    socket.say("burst 1000 1000 oldest");
+    let (mut seen, mut missed, mut expected) = (0, 0, 0);
+    while expected < 1000 {
+        let text = socket.text();
+        if let Ok(number) = text.trim().parse::<u64>() {
+            assert_eq!(number, expected, "in order, and no hole without a word");
+            seen += 1;
+            expected += 1;
+        } else {
+            let notice: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(notice["topic"], "oldest");
+            missed += notice["missed"].as_u64().unwrap();
+            expected += notice["missed"].as_u64().unwrap();
+        }
+    }
+    assert!(
+        missed > 500,
+        "256 KiB may wait, and a thousand times 1 KiB were published"
+    );
+    assert_eq!(seen + missed, 1000);
+    assert_eq!(get(&server, "/missed"), missed.to_string());
+}
+
+#[test]
+fn a_slow_subscriber_of_a_conflated_topic_gets_the_latest_value_of_every_key() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe latest");
+    socket.say("burst 3000 1000 latest");
+    let mut last = [None; 3];
+    let mut count = 0;
+    while last != [Some(2997), Some(2998), Some(2999)] {
+        let number: u64 = socket.text().trim().parse().unwrap();
+        last[(number % 3) as usize] = Some(number);
+        count += 1;
+    }
+    assert!(count < 1000, "{count} of 3000");
+    assert_eq!(get(&server, "/missed"), "0", "a value that was overtaken is not missed");
+}
+
+#[test]
+fn a_slow_subscriber_of_a_topic_that_closes_is_closed_with_its_code() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe closed");
+    socket.say("burst 1000 1000 closed");
+    let code = loop {
+        match read(&mut socket.client) {
+            Frame::Text(_) => {}
+            Frame::Close(frame) => break frame.unwrap().code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, CloseCode::Again);
+    let mut other = Socket::open(&server);
+    other.say("wrong");
+    assert_eq!(close_code(&mut other.client), CloseCode::Error);
+}
+
+#[test]
+fn a_slow_subscriber_of_a_topic_that_resyncs_gets_everything_in_order() {
+    let (server, _go) = serve(2);
+    for shard in [0, 1] {
+        let mut socket = Socket::on(&server, shard);
+        let mut publisher = Socket::on(&server, home("resync"));
+        socket.tell("subscribe resync");
+        publisher.say("burst 1000 1000 resync");
+        for number in 0..1000 {
+            assert_eq!(socket.text().trim(), number.to_string());
+        }
+    }
+    assert_eq!(get(&server, "/missed"), "0");
+}
+
+#[test]
+fn a_publisher_can_wait_for_what_became_of_its_message_on_all_shards() {
+    let (server, _go) = serve(2);
+    let [kept, _] = topics_of_both("kept");
+    for topic in ["rooms/7", &kept] {
+        let mut sockets: Vec<_> = (0..20).map(|_| Socket::open(&server)).collect();
+        for socket in &mut sockets {
+            socket.tell(&format!("subscribe {topic}"));
+        }
+        let receipt = pollster::block_on(server.publisher.publish_confirmed(topic, "7")).unwrap();
+        assert_eq!((receipt.matched, receipt.queued, receipt.missed()), (20, 20, 0));
+    }
+}
+
+#[test]
+fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
+    let (server, _go) = serve(2);
+    let mut here = Socket::on(&server, 0);
+    let mut there = Socket::on(&server, 1);
+    for (socket, name) in [(&mut here, "ada"), (&mut there, "grace")] {
+        socket.tell("subscribe rooms/1");
+        socket.tell(&format!("present rooms/1 {name}"));
+    }
+    assert_eq!(get(&server, "/presence/rooms/1"), "2 ada grace");
+    here.tell("present rooms/1 bob");
+    assert_eq!(get(&server, "/presence/rooms/1"), "2 bob grace");
+    eventually("both are counted", || get(&server, "/count/rooms/1") == "2");
+    there.client.close(None).unwrap();
+    while there.client.read().is_ok() {}
+    eventually("one has gone", || get(&server, "/presence/rooms/1") == "1 bob");
+    here.tell("unsubscribe rooms/1");
+    assert_eq!(get(&server, "/presence/rooms/1"), "0 ");
+    eventually("nobody is left", || get(&server, "/count/rooms/1") == "0");
+}
+
+/// Asks again until it is so; each answer takes a round trip.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let mut tries = 0;
+    while !is_so() {
+        tries += 1;
+        assert!(tries < 10_000, "{what}");
+    }
+}
+
+/// A stream of events, read by nothing of Squall's.
+struct Events {
+    lines: BufReader<TcpStream>,
+}
+
+impl Events {
+    fn open(server: &Running, path: &str, last_event_id: &str) -> Self {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+        let id = match last_event_id {
+            "" => String::new(),
+            id => format!("Last-Event-ID: {id}\r\n"),
+        };
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n{id}\r\n").unwrap();
+        let mut events = Self {
+            lines: BufReader::new(stream),
+        };
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push_str(&events.line());
+        }
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(
+            head.contains("content-type: text/event-stream\r\n")
+                || head.contains("Content-Type: text/event-stream\r\n"),
+            "{head}"
+        );
+        assert_eq!(events.next(), ["event: greeting", "data: hello", "data: you"]);
+        events
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The lines of the next event; chunk sizes, which end in CR, are passed over, and so are comments.
+    fn next(&mut self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        loop {
+            let line = self.line();
+            match line.strip_suffix('\n').unwrap() {
+                "" if !lines.is_empty() => return lines,
+                "" | ":" => {}
+                chunk if chunk.ends_with('\r') => {}
+                line => lines.push(line.to_owned()),
+            }
+        }
+    }
+
+    /// Reads on to the next comment.
+    fn heartbeat(&mut self) {
+        while self.line() != ":\n" {}
+    }
+}
+
+#[test]
+fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
+    let (server, _go) = serve(2);
+    let [topic, _] = topics_of_both("kept");
+    let path = format!("/events/{topic}");
+    let mut events = Events::open(&server, &path, "");
+    events.heartbeat();
+    let confirmed = |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
+    assert_eq!(confirmed("1").queued, 1);
+    let first = events.next();
+    let id = first[0].strip_prefix("id: ").unwrap().to_owned();
+    assert_eq!(
+        first[1],
+        format!("data: {{\"topic\":\"{topic}\",\"position\":\"{id}\",\"data\":1}}")
+    );
+    drop(events);
+    confirmed("2");
+    let mut events = Events::open(&server, &path, &id);
+    assert!(events.next()[1].ends_with("\"data\":2}"));
+    let mut events = Events::open(&server, &path, "1:1");
+    let notice = events.next();
+    assert_eq!(notice[0], "event: notice");
+    assert!(notice[1].contains("\"gap\":\"other-epoch\""), "{notice:?}");
+    let mut plain = Events::open(&server, "/events/plain", "");
+    plain.heartbeat();
+    server.publisher.try_publish("plain", "one\ntwo").unwrap();
+    server.publisher.try_publish("plain", vec![0_u8, 255]).unwrap();
+    assert_eq!(plain.next(), ["data: one", "data: two"]);
+    assert_eq!(plain.next(), ["event: binary", "data: AP8="]);
+}
+
+#[test]
+fn a_graceful_stop_ends_streams_of_events() {
+    let (server, _go) = serve(1);
+    let mut events = Events::open(&server, "/events/plain", "");
+    events.heartbeat();
+    server.stopper.stop(squall::shards::Stop::Graceful);
+    while events.line() != "0\r\n" {}
+}
+
+#[test]
+fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
+    let (server, _go) = serve(1);
+    assert!(server.publisher.try_publish("kept/1", "no JSON").is_err());
+    assert!(server.publisher.try_publish("texts", vec![1_u8]).is_err());
+    assert!(server.publisher.try_publish("a/*", "x").is_err());
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe texts");
+    server.publisher.try_publish("texts", "say \"hi\"").unwrap();
+    assert_eq!(socket.json()["data"], "say \"hi\"");
+    socket.say("last 3 texts");
+    assert_eq!(close_code(&mut socket.client), CloseCode::Error, "it has no history");
+    let refused = Server::new(Application::new)
+        .topic("a", TopicOptions::new().slow_consumer(SlowConsumer::Resync))
+        .listen("127.0.0.1:0")
+        .bind()
+        .unwrap_err();
+    assert!(refused.to_string().contains("needs a history"), "{refused}");
+}
