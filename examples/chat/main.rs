@@ -5,7 +5,11 @@
 //! cargo run --release --example chat -- --listen 127.0.0.1:8888
 //! ```
 //!
-//! Open <http://127.0.0.1:8888/> in two windows. Each shard serves its own visitors; topics carry what is said to all.
+//! Open <http://127.0.0.1:8888/> in two windows. Each shard serves its own visitors; topics carry what is said to all. To listen only:
+//!
+//! ```text
+//! curl -N http://127.0.0.1:8888/rooms/lobby/events
+//! ```
 
 mod member;
 
@@ -58,6 +62,14 @@ async fn present(cx: &mut Context) -> Result<Json<Vec<String>>> {
     Ok(Json(present.names))
 }
 
+/// What is said, for those who only listen; a browser that comes back says where it was by itself.
+async fn events(cx: &mut Context) -> Result {
+    let room = room(cx)?;
+    let mut events = cx.event_stream()?;
+    events.resume(&said(room))?;
+    events.run().await
+}
+
 async fn socket(cx: &mut Context) -> Result<Member> {
     Member::new(room(cx)?, cx)
 }
@@ -95,6 +107,7 @@ fn application() -> Application {
         .get("/rooms", rooms)
         .get("/rooms/{room}", page)
         .get("/rooms/{room}/people", present)
+        .get("/rooms/{room}/events", events)
         .websocket_with(
             "/rooms/{room}/socket",
             WebSocketOptions::default().limits(limits),

@@ -46,7 +46,7 @@ function drawChart(chart, points, open, now) {
     drawn.push(svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(cents), y2: y(cents) }));
     drawn.push(svg("text", { x: right + 10, y: y(cents) + 4 }, money(cents)));
   }
-  for (const seconds of ticks(0, span / 1000, 4)) {
+  for (const seconds of ticks(0, span / 1000, 6)) {
     const [label, anchor] = seconds ? [`${seconds} s`, "middle"] : ["now", "end"];
     const at = x(now - seconds * 1000);
     if (at > MARGIN.left + 12) drawn.push(svg("text", { x: at, y: height - 4, "text-anchor": anchor }, label));

@@ -186,3 +186,39 @@ fn a_page_that_the_server_closed_comes_back_too() {
     expect_said(&ada, &said);
     assert_eq!(ada.evaluate("document.querySelectorAll('.gap').length"), 0);
 }
+
+/// The browser's own `EventSource` comes back by itself, with the id of the last event it had, and misses nothing.
+#[test]
+fn an_event_source_whose_line_broke_goes_on_behind_the_last_event_it_had() {
+    let Some(browser) = Browser::start() else { return };
+    let server = Server::start_with_shards("chat", SHARDS, &[]);
+    let line = Line::to(server.address());
+    let grace = come_in(&browser, server.address(), "Grace");
+    let listener = browser.open(&format!("http://{}/rooms", line.address()));
+    listener.evaluate(
+        "globalThis.heard = [];
+         globalThis.events = new EventSource('/rooms/lobby/events');
+         events.onmessage = ({ data, lastEventId }) => {
+            const { position, data: { text } } = JSON.parse(data);
+            heard.push(position === lastEventId ? text : `${text} at ${position}, not ${lastEventId}`);
+         };
+         events.addEventListener('notice', ({ data }) => heard.push(data));",
+    );
+    listener.wait_until("events.readyState === EventSource.OPEN");
+    let mut said = Vec::new();
+    for round in 0..2 {
+        for word in ["one", "two", "three"] {
+            let text = format!("{word} of round {round}");
+            say(&grace, &text);
+            said.push(text);
+            if word == "one" {
+                listener.wait_until(&format!("heard.at(-1) === {}", json!(said.last())));
+                line.cut();
+                listener.wait_until("events.readyState === EventSource.CONNECTING");
+            }
+        }
+        line.mend();
+        listener.wait_until(&format!("heard.at(-1) === {}", json!(said.last())));
+    }
+    assert_eq!(listener.evaluate("heard"), json!(said));
+}

@@ -212,7 +212,7 @@ impl Page<'_> {
                 const began = performance.now();
                 const look = () => {{
                     if ({expression}) resolve(true);
-                    else if (performance.now() - began > {CHANGE_MILLISECONDS_MAX}) resolve(document.body.innerText);
+                    else if (performance.now() - began > {CHANGE_MILLISECONDS_MAX}) resolve(document.documentElement.textContent);
                     else setTimeout(look, {LOOK_MILLISECONDS});
                 }};
                 look();
