@@ -51,7 +51,7 @@ function append(item, isOwn) {
 
 function note(className, words) {
   lastSaid = null;
-  append(element("li", className, words), false);
+  append(element("p", className, words), false);
 }
 
 function showMessage({ from, text, at }) {
@@ -60,7 +60,7 @@ function showMessage({ from, text, at }) {
   const time = element("time", "", new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
   time.dateTime = new Date(at).toISOString();
   const by = element("p", "by", element("span", "name", from), time);
-  const said = element("li", "message", avatar(from), by, element("p", "text", text));
+  const said = element("article", "message", avatar(from), by, element("p", "text", text));
   said.style.setProperty("--hue", hue(from));
   said.classList.toggle("own", isOwn);
   said.classList.toggle("again", continues);
