@@ -269,9 +269,17 @@ impl Page<'_> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Asked, it ends its helpers before itself, so that nobody writes into the profile any more; a panic's reason is not hidden by another.
+        let pipe = self.pipe.get_mut();
+        if pipe
+            .input
+            .write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0")
+            .is_ok()
+        {
+            while pipe.output.recv_timeout(ANSWER_TIMEOUT).is_ok() {}
+        }
         drop(self.child.kill());
         drop(self.child.wait());
-        // Its helpers may still be writing; what they leave is below `target`.
         drop(std::fs::remove_dir_all(&self.profile));
     }
 }
