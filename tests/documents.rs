@@ -119,10 +119,8 @@ fn every_command_names_what_there_is() {
         .iter()
         .filter_map(|word| word.strip_prefix("target/release/examples/"));
     for example in examples.chain(built) {
-        assert!(
-            exists(&format!("examples/{example}.rs")),
-            "there is no example {example}"
-        );
+        let is_there = exists(&format!("examples/{example}.rs")) || exists(&format!("examples/{example}/main.rs"));
+        assert!(is_there, "there is no example {example}");
     }
     let files = words.iter().map(|word| word.rsplit('=').next().unwrap_or(word));
     for file in files.filter(|word| word.contains('/') && word.ends_with(".json")) {

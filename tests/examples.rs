@@ -19,7 +19,7 @@ use support::server::{Server, run_to_end};
 use support::show;
 
 /// Every example there is.
-const EXAMPLES: [&str; 3] = ["hello", "techempower", "conformance"];
+const EXAMPLES: [&str; 5] = ["hello", "techempower", "conformance", "chat", "ticker"];
 
 /// The flags that every example takes.
 const FLAGS: [&str; 11] = [
@@ -118,6 +118,34 @@ fn conformance_serves_its_contract() {
         .unwrap()
         .expect_status(404)
         .unwrap();
+}
+
+/// What the pages of the chat and the ticker are made of; `tests/pages` opens them in a browser.
+#[test]
+fn chat_and_ticker_serve_their_pages() {
+    for (example, page) in [("chat", "/rooms/lobby"), ("ticker", "/")] {
+        let server = Server::start(example, &[]);
+        let mut connection = server.connect();
+        for (target, content_type) in [
+            (page, "text/html; charset=utf-8"),
+            ("/page.css", "text/css; charset=utf-8"),
+            ("/page.js", "text/javascript; charset=utf-8"),
+            ("/icon.svg", "image/svg+xml"),
+        ] {
+            let response = connection.exchange(&get(target), "GET").unwrap();
+            response.expect_status(200).unwrap();
+            let named = response.field("content-type").unwrap_or_default();
+            assert_eq!(show(named), content_type, "{example} {target}");
+            assert!(
+                response.field("content-security-policy").is_some(),
+                "{example} {target}"
+            );
+        }
+        for target in ["/rooms/cellar", "/sectors/weather/events"] {
+            let response = connection.exchange(&get(target), "GET").unwrap();
+            response.expect_status(404).unwrap();
+        }
+    }
 }
 
 /// Several shards share the one port that the kernel picked, and all answer.
@@ -222,6 +250,12 @@ fn sigterm_lets_a_request_under_way_finish() {
         ("hello", "/", "Hello, Squall!"),
         ("techempower", "/plaintext", "Hello, World!"),
         ("conformance", "/", "ok"),
+        ("chat", "/rooms/lobby/people", "[]"),
+        (
+            "ticker",
+            "/sectors",
+            r#"["energy","finance","health","industry","materials","technology"]"#,
+        ),
     ] {
         let server = Server::start(example, &[]);
         let request = get(target);

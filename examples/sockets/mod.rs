@@ -8,6 +8,9 @@ use squall::websocket::DeflateConfig;
 /// What `/ws/pub` publishes to and `/ws/sub` hears.
 const TOPIC: &str = "t";
 
+/// The subprotocol that `/ws/echo` speaks with clients that offer it; it is the same without.
+const SUBPROTOCOL: &str = "echo";
+
 /// Sends back every message.
 struct Echo;
 
@@ -20,6 +23,10 @@ struct Feed;
 impl WebSocketHandler for Echo {
     fn check_origin(&self, _: &Context) -> bool {
         true
+    }
+
+    fn select_subprotocol<'o>(&self, offered: &[&'o str]) -> Option<&'o str> {
+        offered.iter().copied().find(|name| *name == SUBPROTOCOL)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod response;
 #[cfg(feature = "serve")]
@@ -25,6 +26,17 @@ pub(crate) fn show(bytes: &[u8]) -> String {
     }
     let head: String = text.chars().take(SHOWN_CHARACTERS_MAX).collect();
     format!("{head}… ({} bytes in all)", bytes.len())
+}
+
+/// Says that a test is skipped and why; where `SQUALL_TEST_CLIENTS` is `all`, as in `.ci/run`, nothing may be skipped.
+///
+/// # Panics
+///
+/// There.
+pub(crate) fn skip(why: &str) {
+    let is_demanded = std::env::var("SQUALL_TEST_CLIENTS").is_ok_and(|value| value == "all");
+    assert!(!is_demanded, "this test may not be skipped: {why}");
+    eprintln!("skipped: {why}");
 }
 
 /// Fails with a sentence unless the claim holds.

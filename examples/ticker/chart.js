@@ -1,0 +1,85 @@
+// Drawings of the ticker: the chart of one symbol, the small courses in the table, the pulse of the feed. Numbers in, SVG out.
+"use strict";
+
+/** What the chart shows, in milliseconds: as much as there is, within these. */
+const CHART_SPAN_MIN = 8_000;
+const CHART_SPAN_MAX = 60_000;
+const MARGIN = { top: 12, right: 64, bottom: 22, left: 4 };
+
+const decimals = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const money = (cents) => decimals.format(cents / 100);
+
+function svg(tag, attributes, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+/** Round numbers that cut a range into about so many parts. */
+function ticks(from, to, parts) {
+  const rough = (to - from) / parts;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * size).find((nice) => nice >= rough));
+  const marks = [];
+  for (let mark = Math.ceil(from / step) * step; mark <= to; mark += step) marks.push(mark);
+  return marks;
+}
+
+/** Draws the last minute of a symbol's prices, `[when, cents]` each, into an element as large as it is. */
+function drawChart(chart, points, open, now) {
+  const { clientWidth: width, clientHeight: height } = chart;
+  const shown = points.filter(([when]) => now - when <= CHART_SPAN_MAX);
+  if (shown.length === 0 || width === 0) return;
+  const span = Math.max(CHART_SPAN_MIN, now - shown[0][0]);
+  const prices = shown.map(([, cents]) => cents);
+  const room = Math.max(4, (Math.max(...prices) - Math.min(...prices)) * 0.15);
+  const [low, high] = [Math.min(...prices) - room, Math.max(...prices) + room];
+  const [right, bottom] = [width - MARGIN.right, height - MARGIN.bottom];
+  const x = (when) => right - ((now - when) / span) * (right - MARGIN.left);
+  const y = (cents) => bottom - ((cents - low) / (high - low)) * (bottom - MARGIN.top);
+
+  const drawn = [];
+  for (const cents of ticks(low, high, height / 60)) {
+    drawn.push(svg("line", { class: "grid", x1: MARGIN.left, x2: right, y1: y(cents), y2: y(cents) }));
+    drawn.push(svg("text", { x: right + 10, y: y(cents) + 4 }, money(cents)));
+  }
+  for (const seconds of ticks(0, span / 1000, 6)) {
+    const [label, anchor] = seconds ? [`${seconds} s`, "middle"] : ["now", "end"];
+    const at = x(now - seconds * 1000);
+    if (at > MARGIN.left + 12) drawn.push(svg("text", { x: at, y: height - 4, "text-anchor": anchor }, label));
+  }
+  if (open > low && open < high) drawn.push(svg("line", { class: "open", x1: MARGIN.left, x2: right, y1: y(open), y2: y(open) }));
+
+  const [, last] = shown.at(-1);
+  // The price holds until it changes, so the course goes on to now.
+  const course = [...shown, [now, last]].map(([when, cents]) => [x(when), y(cents)]);
+  const [begin] = course[0];
+  drawn.push(svg("path", { class: "area", d: `${path(course)}L${right} ${bottom}L${begin.toFixed(1)} ${bottom}Z` }));
+  drawn.push(svg("path", { class: "line", d: path(course) }));
+  drawn.push(svg("circle", { class: "halo", cx: right, cy: y(last), r: 7 }), svg("circle", { class: "dot", cx: right, cy: y(last), r: 3.5 }));
+  chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  chart.replaceChildren(chart.querySelector("title"), ...drawn);
+}
+
+/** A course without axes, for a row of the table: 80 by 24. */
+function courseOf(points) {
+  if (points.length < 2) return "";
+  const prices = points.map(([, cents]) => cents);
+  const [low, high] = [Math.min(...prices), Math.max(...prices)];
+  const span = Math.max(1, high - low);
+  return path(prices.map((cents, at) => [(at / (prices.length - 1)) * 80, 22 - ((cents - low) / span) * 20]));
+}
+
+/** Bars for the last counts, the latest at the right. */
+function drawPulse(pulse, counts) {
+  const most = Math.max(1, ...counts);
+  const bars = counts.map((count, at) => {
+    const height = (count / most) * 16;
+    return svg("rect", { x: at * 4, y: 16 - height, width: 3, height });
+  });
+  pulse.setAttribute("viewBox", `0 0 ${counts.length * 4} 16`);
+  pulse.replaceChildren(...bars);
+}

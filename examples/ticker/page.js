@@ -1,0 +1,238 @@
+// The ticker's page: takes in prices as fast as they come, and shows them as fast as eyes can follow.
+"use strict";
+
+const ROWS = 40;
+const POINTS_MAX = 1200;
+const COURSE_POINTS = 40;
+const PULSE_BARS = 40;
+/** How often what is shown changes, and how often rows change places, in milliseconds. */
+const SHOW_EVERY = 125;
+const ORDER_EVERY = 1000;
+const WAIT_MIN = 500;
+const WAIT_MAX = 10_000;
+
+const find = (id) => document.getElementById(id);
+const whole = new Intl.NumberFormat("en");
+const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 2, signDisplay: "exceptZero" });
+
+/** All that is known of each symbol. */
+let quotes = new Map();
+let selected = null;
+let heard = 0;
+let characters = 0;
+let missed = 0;
+let connection = null;
+let failures = 0;
+let retry = null;
+const counts = Array(PULSE_BARS).fill(0);
+
+/** Takes in what the server sent: a price, or how many were left out. */
+function hear(text) {
+  characters += text.length;
+  const { topic, data, missed: left } = JSON.parse(text);
+  if (left) {
+    missed += left;
+    return;
+  }
+  heard++;
+  let quote = quotes.get(data.symbol);
+  if (!quote) {
+    quote = { symbol: data.symbol, sector: topic.slice("prices/".length), points: [], updates: 0 };
+    quotes.set(data.symbol, quote);
+  }
+  Object.assign(quote, { cents: data.cents, open: data.open, change: Math.round((data.cents / data.open - 1) * 1e4) / 1e4 });
+  quote.updates++;
+  quote.points.push([performance.now(), data.cents]);
+  if (quote.points.length > POINTS_MAX) quote.points.splice(0, POINTS_MAX / 4);
+}
+
+/** Both transports carry the same text, from addresses that differ in their last part. */
+const transports = {
+  socket(path) {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const socket = new WebSocket(`${scheme}://${location.host}${path}/socket`);
+    socket.onclose = fail;
+    return socket;
+  },
+  events(path) {
+    const events = new EventSource(`${path}/events`);
+    events.addEventListener("notice", ({ data }) => events.onmessage?.({ data }));
+    // It would try again by itself, but not after everything; here both transports come back in the same way.
+    events.onerror = () => {
+      events.close();
+      fail.call(events);
+    };
+    return events;
+  },
+};
+
+function disconnect() {
+  clearTimeout(retry);
+  const before = connection;
+  connection = null;
+  if (!before) return;
+  // What it still has to say is of the sector it was opened for.
+  before.onmessage = null;
+  before.close();
+}
+
+function connect() {
+  disconnect();
+  say("waiting", "connecting …");
+  const transport = document.querySelector("[name=transport]:checked").value;
+  connection = transports[transport](`/sectors/${find("sectors").value}`);
+  connection.onopen = () => {
+    failures = 0;
+    say("open", "live");
+  };
+  connection.onmessage = ({ data }) => hear(data);
+}
+
+function fail() {
+  // One that was closed on purpose has a successor already.
+  if (this !== connection) return;
+  say("waiting", "reconnecting …");
+  retry = setTimeout(connect, Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random()));
+}
+
+function say(state, words) {
+  find("status").dataset.state = state;
+  find("status").textContent = words;
+}
+
+/** What the table can be ordered by; the first is the best. */
+const orders = {
+  busiest: (a, b) => b.updates - a.updates,
+  winners: (a, b) => b.change - a.change,
+  losers: (a, b) => a.change - b.change,
+  names: (a, b) => a.symbol.localeCompare(b.symbol),
+};
+
+const rows = Array.from({ length: ROWS }, () => {
+  const line = svg("path", { d: "" });
+  const course = svg("svg", { viewBox: "0 0 80 24", "aria-hidden": "true" });
+  course.append(line);
+  const [row, name, price, change] = ["tr", "button", "span", "span"].map((tag) => document.createElement(tag));
+  name.type = "button";
+  price.className = "value";
+  const cells = [name, "", course, price, change].map((inside) => {
+    const cell = document.createElement("td");
+    cell.append(inside);
+    row.append(cell);
+    return cell;
+  });
+  cells[1].className = "sector";
+  const made = { row, name, sector: cells[1], course, line, price, change, quote: null, cents: null };
+  row.addEventListener("click", () => made.quote && select(made.quote.symbol));
+  return made;
+});
+
+function direction(change) {
+  return change > 0 ? "up" : change < 0 ? "down" : "";
+}
+
+/** Says which symbols stand in the table, and in what order. */
+function order() {
+  const wanted = find("search").value.trim().toUpperCase();
+  const fitting = [...quotes.values()].filter(({ symbol }) => symbol.includes(wanted)).sort(orders[find("order").value]);
+  const shown = fitting.slice(0, ROWS);
+  rows.forEach((row, at) => {
+    if (row.quote !== shown[at]) {
+      row.quote = shown[at] ?? null;
+      row.cents = null;
+      row.price.classList.remove("rises", "falls");
+    }
+  });
+  const inUse = rows.filter(({ quote }) => quote).map(({ row }) => row);
+  if (find("rows").childElementCount !== inUse.length) find("rows").replaceChildren(...inUse);
+  find("shown").textContent = `${shown.length} of ${whole.format(fitting.length)} symbols`;
+  if (!quotes.has(selected) && shown.length) select(shown[0].symbol);
+}
+
+function showRow(row) {
+  const { quote, cents } = row;
+  if (!quote || quote.cents === cents) return;
+  row.name.textContent = quote.symbol;
+  row.sector.textContent = quote.sector;
+  row.price.textContent = money(quote.cents);
+  row.change.textContent = percent.format(quote.change);
+  row.change.className = direction(quote.change);
+  row.line.setAttribute("d", courseOf(quote.points.slice(-COURSE_POINTS)));
+  row.course.setAttribute("class", direction(quote.change));
+  row.row.ariaCurrent = quote.symbol === selected ? "true" : null;
+  if (cents !== null) {
+    const [added, removed] = quote.cents > cents ? ["rises", "falls"] : ["falls", "rises"];
+    row.price.classList.remove(removed, added);
+    // Has the browser see the row without the class, so that the same animation can begin again.
+    void row.price.offsetWidth;
+    row.price.classList.add(added);
+  }
+  row.cents = quote.cents;
+}
+
+function select(symbol) {
+  selected = symbol;
+  rows.forEach(({ row, quote }) => (row.ariaCurrent = quote?.symbol === symbol ? "true" : null));
+  showFocus();
+}
+
+function showFocus() {
+  const quote = quotes.get(selected);
+  if (!quote) return;
+  find("symbol").textContent = quote.symbol;
+  find("sector").textContent = quote.sector;
+  find("price").textContent = money(quote.cents);
+  find("change").textContent = `${percent.format(quote.change)} · opened at ${money(quote.open)}`;
+  find("change").className = find("chart").className.baseVal = direction(quote.change);
+  drawChart(find("chart"), quote.points, quote.open, performance.now());
+}
+
+function showFigures(seconds) {
+  find("rate").textContent = whole.format(Math.round(heard / seconds));
+  find("traffic").textContent = `${whole.format(Math.round(characters / 1000 / seconds))} kB a second`;
+  counts.push(heard);
+  counts.shift();
+  drawPulse(find("pulse"), counts);
+  heard = characters = 0;
+  const all = [...quotes.values()];
+  find("count").textContent = whole.format(all.length);
+  find("up").textContent = whole.format(all.filter(({ change }) => change > 0).length);
+  find("down").textContent = `${whole.format(all.filter(({ change }) => change < 0).length)} down`;
+  find("missed").textContent = whole.format(missed);
+}
+
+let shownAt = 0;
+let orderedAt = performance.now();
+
+function show(now) {
+  requestAnimationFrame(show);
+  if (now - shownAt < SHOW_EVERY) return;
+  shownAt = now;
+  if (now - orderedAt >= ORDER_EVERY) {
+    showFigures((now - orderedAt) / 1000);
+    orderedAt = now;
+    order();
+  }
+  rows.forEach(showRow);
+  showFocus();
+}
+
+async function start() {
+  const sectors = await (await fetch("/sectors")).json();
+  find("sectors").append(...sectors.map((sector) => new Option(sector, sector)));
+  find("sectors").addEventListener("change", () => {
+    quotes = new Map();
+    connect();
+  });
+  find("transports").addEventListener("change", connect);
+  find("order").addEventListener("change", order);
+  find("search").addEventListener("input", order);
+  find("choice").addEventListener("submit", (event) => event.preventDefault());
+  connect();
+  requestAnimationFrame(show);
+  // Browsers keep a page that was left, in case its reader comes back; nobody watches it meanwhile.
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", ({ persisted }) => persisted && connect());
+}
+
+start();

@@ -1,0 +1,86 @@
+//! The line between a page and its server, which can be cut and mended: a relay on a port the kernel picks.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a test process has no shards; its threads share which connections there are"
+)]
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// A relay to one server. Its threads end with the process.
+pub(crate) struct Line {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    is_cut: bool,
+    /// Both ends of every connection there has been since the line was cut last.
+    ends: Vec<TcpStream>,
+}
+
+impl Line {
+    /// Begins to relay.
+    pub(crate) fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let state = Arc::new(Mutex::new(State::default()));
+        let relayed = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // A line that is cut drops who comes.
+                if let Err(error) = relay(client, server, &relayed) {
+                    eprintln!("the line relays nothing: {error}");
+                }
+            }
+        });
+        Self { address, state }
+    }
+
+    /// Where the server is, by this line.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Breaks all connections, and those that are tried from now on.
+    pub(crate) fn cut(&self) {
+        let mut state = lock(&self.state);
+        state.is_cut = true;
+        for end in state.ends.drain(..) {
+            // The ends may have gone by themselves.
+            drop(end.shutdown(Shutdown::Both));
+        }
+    }
+
+    /// Lets connections through again.
+    pub(crate) fn mend(&self) {
+        lock(&self.state).is_cut = false;
+    }
+}
+
+/// Connects a client through, unless the line is cut.
+fn relay(client: TcpStream, server: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
+    let mut state = lock(state);
+    if state.is_cut {
+        return Ok(());
+    }
+    let server = TcpStream::connect(server)?;
+    for (from, to) in [(&client, &server), (&server, &client)] {
+        let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
+        thread::spawn(move || {
+            // However it ends, the other end hears of it.
+            drop(io::copy(&mut from, &mut to));
+            drop(to.shutdown(Shutdown::Write));
+        });
+    }
+    state.ends.extend([client, server]);
+    Ok(())
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

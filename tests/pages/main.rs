@@ -1,0 +1,55 @@
+//! The pages of the examples in a real browser: what their readers see when others write, when prices move, when the line breaks.
+//!
+//! Where there is no Chromium, the tests are skipped with a note.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chat;
+mod line;
+mod ticker;
+
+use support::browser::Page;
+
+/// The shards of an example: one more than is needed for a broadcast to cross.
+const SHARDS: usize = 3;
+
+/// Says in a page what of it lies outside the window, and what it has loaded from elsewhere.
+const LOOK: &str = r#"({
+    tooWide: document.documentElement.scrollWidth > innerWidth,
+    outside: [...document.querySelectorAll("header *, h2, main button, main input, main textarea, main select")]
+        .filter((element) => element.checkVisibility() && !element.closest(".hidden, #people"))
+        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+        .map((element) => element.outerHTML),
+    foreign: performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.startsWith(location.origin)),
+})"#;
+
+/// Looks at a page in windows as wide as a phone and as a desk, and in both colour schemes.
+#[track_caller]
+fn expect_to_look_well(page: &Page<'_>) {
+    for width in [400, 1200] {
+        page.resize(width, 800);
+        let seen = page.evaluate(LOOK);
+        assert_eq!(seen["tooWide"], false, "at {width} pixels: {seen}");
+        assert_eq!(seen["outside"], serde_json::json!([]), "at {width} pixels");
+        assert_eq!(seen["foreign"], serde_json::json!([]));
+    }
+    let mut papers = ["light", "dark"].map(|scheme| {
+        page.prefer(scheme);
+        // A page with nothing on it takes less than 10 kB.
+        let picture = page.picture();
+        assert!(picture.len() > 20_000, "{} bytes", picture.len());
+        page.evaluate("getComputedStyle(document.body).backgroundColor")
+    });
+    papers.sort_by_key(ToString::to_string);
+    assert_ne!(papers[0], papers[1], "a page is not light and dark in the same colour");
+    assert_eq!(page.exceptions(), Vec::<String>::new());
+}
