@@ -10,7 +10,7 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// Most frames of one message, empty ones too; beyond it 1008. 1024: a peer that cuts finer does so to make work
     /// (CVE-2026-42786).
-    pub fragments_max: u16,
+    pub fragments_max: u32,
     /// Most pongs kept for a peer that does not read; beyond it the oldest is dropped, since only the latest ping need
     /// be answered (RFC 6455 §5.5.3). 16: some peers send ten pings and wait for ten pongs.
     pub pongs_queued_max: u8,

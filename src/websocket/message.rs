@@ -126,7 +126,7 @@ impl<'p> From<&'p [u8]> for Payload<'p> {
 pub(super) struct Assembly {
     is_text: bool,
     is_compressed: bool,
-    fragments: u16,
+    fragments: u32,
     utf8: Utf8,
     payload: Vec<u8>,
     /// Of the frame at hand.

@@ -8,6 +8,7 @@
 pub(crate) mod client;
 pub(crate) mod response;
 pub(crate) mod server;
+pub(crate) mod websocket;
 
 /// A value, or a sentence that says what the server did wrong.
 pub(crate) type Outcome<T> = Result<T, String>;
