@@ -30,6 +30,8 @@ pub(crate) struct Client {
     stream: TcpStream,
     received: Vec<u8>,
     consumed: usize,
+    /// Where the socket is read into.
+    piece: Box<[u8]>,
 }
 
 /// The request that opens a WebSocket, with some field lines more.
@@ -123,6 +125,7 @@ impl Client {
             stream,
             received: Vec::new(),
             consumed: 0,
+            piece: vec![0; READ_BYTES].into(),
         }
     }
 
@@ -209,16 +212,13 @@ impl Client {
     fn fill(&mut self) {
         self.received.drain(..self.consumed);
         self.consumed = 0;
-        let length = self.received.len();
-        // A frame that is larger than a read doubles what is read at once, so that it is not moved again and again.
-        self.received.resize(length + READ_BYTES.max(length), 0);
         let count = loop {
-            match self.stream.read(&mut self.received[length..]) {
+            match self.stream.read(&mut self.piece) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => break result.unwrap(),
             }
         };
-        self.received.truncate(length + count);
+        self.received.extend_from_slice(&self.piece[..count]);
         assert!(count > 0, "the server closed after {:?}", super::show(&self.received));
     }
 }
