@@ -1,12 +1,14 @@
 //! What every test that meets Squall as another process shares: the process, the client, the reader of responses.
 //!
-//! Nothing here comes from Squall. The judge has a parser of its own, a strict one, so that a mistake in the server's
+//! Nothing here but [`running`] comes from Squall. The judge has a parser of its own, a strict one, so that a mistake in the server's
 //! code cannot hide behind the same mistake in the test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
 pub(crate) mod client;
 pub(crate) mod response;
+#[cfg(feature = "serve")]
+pub(crate) mod running;
 pub(crate) mod server;
 pub(crate) mod websocket;
 

@@ -1,15 +1,20 @@
 //! A WebSocket client in literal bytes: it writes the handshake and frames by hand and reads the server's frames strictly, so that nothing
 //! of Squall, nor of another library, decides what is right.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 /// How long the server may stay silent before a test fails.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How much the system may keep for a peer with little room. The server's system keeps up to 4 MiB for it as well.
+const ROOM_BYTES: usize = 16 * 1024;
 
 /// The key of RFC 6455 §1.3, and the answer it must get.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -30,8 +35,6 @@ pub(crate) struct Client {
     stream: TcpStream,
     received: Vec<u8>,
     consumed: usize,
-    /// Where the socket is read into.
-    piece: Box<[u8]>,
 }
 
 /// The request that opens a WebSocket, with some field lines more.
@@ -116,16 +119,29 @@ impl Client {
         (client, head)
     }
 
+    /// Opens a WebSocket whose end of the connection holds little that is not read, so that a server notices soon.
+    pub(crate) fn open_with_little_room(address: SocketAddr, path: &str) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(ROOM_BYTES).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut client = Self::over(socket.into());
+        client.send(&handshake(path, ""));
+        client.expect_open();
+        client
+    }
+
     /// Connects, and leaves the handshake to the test.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         Self {
             stream,
             received: Vec::new(),
             consumed: 0,
-            piece: vec![0; READ_BYTES].into(),
         }
     }
 
@@ -187,11 +203,16 @@ impl Client {
     pub(crate) fn expect_end(&mut self) {
         assert_eq!(self.pending(), b"", "not the end of the connection");
         let mut byte = [0];
-        match self.stream.read(&mut byte) {
+        match self.receive(&mut byte) {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => panic!("not the end of the connection: {other:?}, {byte:?}"),
         }
+    }
+
+    /// Ends the connection both ways, whoever else has a handle of it.
+    pub(crate) fn shut(&self) {
+        self.stream.shutdown(Shutdown::Both).unwrap_or_default();
     }
 
     pub(crate) fn half_close(&self) {
@@ -208,17 +229,22 @@ impl Client {
         taken
     }
 
-    /// Receives once. A signal to this process, as the server's own threads get, may interrupt the wait.
     fn fill(&mut self) {
         self.received.drain(..self.consumed);
         self.consumed = 0;
-        let count = loop {
-            match self.stream.read(&mut self.piece) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => break result.unwrap(),
-            }
-        };
-        self.received.extend_from_slice(&self.piece[..count]);
+        let mut piece = [0; READ_BYTES];
+        let count = self.receive(&mut piece).unwrap();
+        self.received.extend_from_slice(&piece[..count]);
         assert!(count > 0, "the server closed after {:?}", super::show(&self.received));
+    }
+
+    /// Receives once. A signal to this process, as a server's own threads get, may interrupt the wait.
+    fn receive(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 }

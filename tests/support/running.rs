@@ -1,0 +1,98 @@
+//! A server in this process, and WebSocket clients of it by tungstenite.
+
+use std::net::{SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use squall::Publisher;
+use squall::prelude::*;
+use squall::shards::{Stop, Stopper};
+use tungstenite::handshake::client::generate_key;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message as Frame, WebSocket as Client};
+
+/// How long the server may stay silent before a test fails.
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// A server on a free port; stopped and joined when it goes.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) stopper: Stopper,
+    pub(crate) publisher: Publisher,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts an application with the default settings.
+    pub(crate) fn start(shards: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        Self::serve(Server::new(application).shards(shards))
+    }
+
+    /// Starts a server that has everything but its address, on the driver under test.
+    pub(crate) fn serve(server: Server) -> Self {
+        let server = server
+            .listen("127.0.0.1:0")
+            .configure(|config| config.stop_on_signals = false)
+            .configure(super::server::use_driver_under_test)
+            .bind()
+            .unwrap();
+        let address = server.addresses().next().unwrap();
+        Self {
+            address,
+            stopper: server.stopper(),
+            publisher: server.publisher(),
+            thread: Some(std::thread::spawn(move || server.run().unwrap())),
+        }
+    }
+
+    /// Opens a WebSocket with some fields more; the status and the answer's fields if it is refused.
+    pub(crate) fn open(
+        &self,
+        path: &str,
+        fields: &[(&'static str, &str)],
+    ) -> Result<Client<TcpStream>, http::Response<()>> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+        let mut request = http::Request::get(format!("ws://{}{path}", self.address))
+            .header("Host", self.address.to_string())
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key());
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        match tungstenite::client(request.body(()).unwrap(), stream) {
+            Ok((client, _)) => Ok(client),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.map(|_| ())),
+            Err(error) => panic!("no handshake: {error}"),
+        }
+    }
+
+    pub(crate) fn connect(&self, path: &str) -> Client<TcpStream> {
+        self.open(path, &[]).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopper.stop(Stop::Now);
+        let ended = self.thread.take().map(JoinHandle::join);
+        if !std::thread::panicking() {
+            ended.unwrap().unwrap();
+        }
+    }
+}
+
+/// The next message.
+pub(crate) fn read(client: &mut Client<TcpStream>) -> Frame {
+    client.read().unwrap()
+}
+
+/// The code of the close frame that comes next.
+pub(crate) fn close_code(client: &mut Client<TcpStream>) -> CloseCode {
+    match read(client) {
+        Frame::Close(Some(frame)) => frame.code,
+        other => panic!("not a close frame with a code: {other:?}"),
+    }
+}
