@@ -33,6 +33,7 @@
 mod support;
 
 mod crowds;
+mod deliveries;
 
 mod frames;
 mod handshakes;
