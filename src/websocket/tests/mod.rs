@@ -10,6 +10,7 @@ mod interop;
 mod limits;
 mod pair;
 mod properties;
+mod races;
 mod text;
 mod transcript;
 
