@@ -220,11 +220,11 @@ impl Client {
     }
 
     fn pending(&self) -> &[u8] {
-        &self.received[self.consumed..]
+        self.received.get(self.consumed..).unwrap_or_default()
     }
 
     fn take(&mut self, length: usize) -> Vec<u8> {
-        let taken = self.pending()[..length].to_vec();
+        let taken = self.pending().get(..length).unwrap_or_default().to_vec();
         self.consumed += length;
         taken
     }
@@ -234,7 +234,7 @@ impl Client {
         self.consumed = 0;
         let mut piece = [0; READ_BYTES];
         let count = self.receive(&mut piece).unwrap();
-        self.received.extend_from_slice(&piece[..count]);
+        self.received.extend_from_slice(piece.get(..count).unwrap_or_default());
         assert!(count > 0, "the server closed after {:?}", super::show(&self.received));
     }
 
