@@ -140,7 +140,7 @@ impl Case {
         let (answer, deflate) = negotiate(&self.field(), config, &deflaters)?;
         self.check_answer(&answer, config)?;
         let mut peer = Peer::new(&answer);
-        let mut echo = Echo::new(Limits::default(), Some(deflate), deflaters);
+        let mut echo = Echo::server(Limits::default(), Some(deflate), deflaters);
         for message in self.messages() {
             for frame in self.frames(&mut peer, &message) {
                 echo.receive(&frame);

@@ -2,7 +2,8 @@
 //! each of its sections, one row for each of its cases, under its number.
 //!
 //! Every case runs through the machine of `squall::websocket` whole, frame by frame, byte by byte and cut in two at every place, where it is
-//! not too long for that; and over the wire, against the `conformance` example as another process.
+//! not too long for that, those of sections 1 to 7 through the machine's client as well; and over the wire, against the `conformance` example as
+//! another process.
 //!
 //! | section | about | cases | file |
 //! |---|---|---|---|

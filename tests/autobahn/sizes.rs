@@ -108,7 +108,7 @@ impl Case {
             fragments_max: 65_536,
             ..Limits::default()
         };
-        let mut echo = Echo::new(limits, None, Deflaters::new(1, 0));
+        let mut echo = Echo::server(limits, None, Deflaters::new(1, 0));
         let payload = self.payload();
         let message = self.sent(&payload);
         for _ in 0..self.messages {
