@@ -11,13 +11,14 @@
 
 mod common;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::pin;
 use std::sync::mpsc::channel;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -595,4 +596,45 @@ fn a_unix_socket_replaces_only_what_nobody_listens_on() {
     let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
     assert!(error.to_string().contains("it is in use"), "{error}");
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
+}
+
+/// However much has come on one stream, its task waits in between, so that the shard's other tasks and the time get their turn: a peer that sends
+/// as fast as it is read would keep the shard to itself otherwise.
+#[test]
+fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
+    const SENT_BYTES: usize = 100_000;
+    // A ring has filled all of its buffers at most before it is told to stop.
+    const BUFFERS: u16 = 64;
+    let _limit = time_limit();
+    let path = SocketPath::new("row");
+    let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let mut client = UnixStream::connect(path.as_path()).unwrap();
+    // All of it is there before the first of it is received.
+    client.write_all(&pattern(SENT_BYTES)).unwrap();
+    let shards = builder(1).receive_buffers(BUFFERS, 1024).build().unwrap();
+    let running = Running::start(shards, move |_| {
+        let listeners = listeners.clone();
+        async move {
+            let stream = listeners.open().unwrap().accept().await?;
+            let (mut received, mut longest, mut in_a_row) = (0, 0, 0);
+            poll_fn(|cx| {
+                while received < SENT_BYTES
+                    && let Poll::Ready(bytes) = stream.poll_receive(cx)
+                {
+                    received += bytes.unwrap().unwrap().len();
+                    in_a_row += 1;
+                }
+                longest = longest.max(std::mem::take(&mut in_a_row));
+                if received < SENT_BYTES {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            })
+            .await;
+            assert!(longest <= usize::from(BUFFERS), "{longest} times in a row");
+            Ok(())
+        }
+    });
+    running.join().unwrap();
 }

@@ -126,7 +126,7 @@ impl<'p> From<&'p [u8]> for Payload<'p> {
 pub(super) struct Assembly {
     is_text: bool,
     is_compressed: bool,
-    fragments: u16,
+    fragments: u32,
     utf8: Utf8,
     payload: Vec<u8>,
     /// Of the frame at hand.
@@ -240,11 +240,11 @@ impl Assembly {
         Ok(())
     }
 
-    /// What does not compress grows a little when it is compressed: five bytes for each block that is stored, and no
-    /// encoder in use stores less than a kilobyte at a time unless the message ends.
+    /// What does not compress grows when it is compressed: by five bytes for each block that is stored, and by an eighth where an encoder
+    /// in a hurry writes fixed codes, of up to nine bits a byte, for all it gets, as zlib-ng does at its first level.
     fn payload_bytes_max(&self, limits: &Limits) -> usize {
         let allowance = if self.is_compressed {
-            limits.message_bytes_max / 128 + 64
+            limits.message_bytes_max / 8 + 64
         } else {
             0
         };

@@ -16,7 +16,8 @@ use super::message::Payload;
 use super::negotiate::Deflate;
 
 impl Connection {
-    /// Writes a message, compressed if that was negotiated and makes it smaller.
+    /// Writes a message, compressed if that was negotiated and makes it smaller. What is owed goes before it: an answer to what came after
+    /// a ping does not overtake the pong.
     ///
     /// # Errors
     ///
@@ -28,6 +29,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.check_open()?;
+        self.send_owed(out);
         let message = message.into();
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         let Some((deflate, window)) = self.deflate.as_mut().and_then(|deflate| match deflate.encoding {

@@ -11,6 +11,7 @@ pub(crate) mod response;
 #[cfg(feature = "serve")]
 pub(crate) mod running;
 pub(crate) mod server;
+pub(crate) mod websocket;
 
 /// A value, or a sentence that says what the server did wrong.
 pub(crate) type Outcome<T> = Result<T, String>;

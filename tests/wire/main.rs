@@ -17,7 +17,6 @@ mod support;
 mod harness;
 mod limits;
 mod resources;
-mod rfc6455_client;
 mod rfc6455_frames;
 mod rfc6455_handshake;
 mod rfc9110_semantics;
@@ -29,3 +28,5 @@ mod slow_peer;
 mod smuggling;
 mod split;
 mod stopped;
+
+use support::websocket as rfc6455_client;

@@ -19,6 +19,10 @@ use crate::send_buffer::SendBuffer;
 use crate::sys::watch;
 use crate::task::spawn_detached;
 
+/// How often one stream is received from before the shard's other tasks and the clock get their turn. 16: as many buffers as the io_uring
+/// driver lets a connection hold by default. A peer that sends as fast as it is read would keep a shard to itself otherwise.
+const RECEIVES_IN_A_ROW_MAX: u16 = 16;
+
 /// A handle to a connected socket. Dropping it ends what is being sent and closes the socket.
 pub(crate) struct StreamSocket {
     stream: Rc<Stream>,
@@ -30,6 +34,8 @@ struct Stream {
     socket: Result<AsyncFd<OwnedFd>, Errno>,
     /// The error that ended receiving; the kernel says it once.
     receive_error: Cell<Option<Errno>>,
+    /// How often it was received from since its task last waited.
+    receives_in_a_row: Cell<u16>,
     /// What the kernel did not take at once; its task has it until all is gone.
     outgoing: RefCell<Option<Outgoing>>,
     /// Who waits for that.
@@ -50,6 +56,7 @@ impl StreamSocket {
             epoll: Rc::clone(epoll),
             socket: watch(socket).map_err(|(_, error)| error),
             receive_error: Cell::new(None),
+            receives_in_a_row: Cell::new(0),
             outgoing: RefCell::new(None),
             sent_waker: Cell::new(None),
             sender_waker: Cell::new(None),
@@ -88,8 +95,15 @@ impl StreamSocket {
         if let Some(error) = self.stream.receive_error.get() {
             return Poll::Ready(Err(error.into()));
         }
+        let receives = &self.stream.receives_in_a_row;
+        if receives.get() == RECEIVES_IN_A_ROW_MAX {
+            receives.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             let Poll::Ready(ready) = socket.poll_read_ready(cx) else {
+                receives.set(0);
                 return Poll::Pending;
             };
             let mut ready = ready?;
@@ -98,6 +112,7 @@ impl StreamSocket {
             match recv(socket, spare_capacity(&mut bytes), RecvFlags::DONTWAIT) {
                 Ok((_, 0)) => return Poll::Ready(Ok(None)),
                 Ok(_) => {
+                    receives.set(receives.get() + 1);
                     // The socket is empty when it did not fill the buffer: what comes next is a new event.
                     if bytes.len() < bytes.capacity() {
                         ready.clear_ready();

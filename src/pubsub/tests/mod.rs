@@ -1,5 +1,6 @@
 //! Tests of the table as a whole: [`side_by_side`] holds it to a model that is too simple to be wrong, which the fuzz target uses too.
 
+mod crowds;
 mod deliveries;
 mod history;
 mod names;

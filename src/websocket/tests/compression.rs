@@ -6,7 +6,7 @@ use super::super::{
 };
 use super::handshakes::{offer, offer_to};
 use super::pair::Pair;
-use super::transcript::{Seen, run_with};
+use super::transcript::{Seen, run_pieces, run_with};
 use super::{BINARY, Bench, CONTINUATION, FIN, PING, RSV1, TEXT, deflaters, masked, plain};
 
 fn no_takeover() -> Option<Deflate> {
@@ -155,6 +155,45 @@ fn inflating_stops_at_the_limit() {
             }
         }
     }
+}
+
+/// RFC 1951 §3.2.6: fixed codes take eight or nine bits for a byte, and some encoders use no other. The limit is on what comes out.
+#[test]
+fn a_message_that_grew_by_being_compressed_may_be_as_large_as_the_limit() {
+    let limits = Limits {
+        message_bytes_max: 100_000,
+        ..Limits::default()
+    };
+    for (length, is_allowed) in [(100_000, true), (100_001, false)] {
+        let message: Vec<u8> = noise(length).into_iter().map(|byte| byte | 0x90).collect();
+        let compressed = in_fixed_codes(&message);
+        assert!(compressed.len() > length / 8 * 9);
+        let bytes = masked(FIN | RSV1 | BINARY, &compressed);
+        let outcome = run_pieces(bytes.chunks(1000), &limits, no_takeover());
+        let error = (!is_allowed).then_some(Error::MessageTooBig);
+        assert_eq!((outcome.error, outcome.events.len()), (error, usize::from(is_allowed)));
+    }
+}
+
+/// A message of bytes from 144 on as one block of fixed codes, all nine bits long, and an empty stored block without its tail.
+fn in_fixed_codes(message: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut place) = (Vec::new(), 0);
+    let mut put = |bit: u16| {
+        if place % 8 == 0 {
+            bytes.push(0);
+        }
+        *bytes.last_mut().unwrap() |= u8::from(bit != 0) << (place % 8);
+        place += 1;
+    };
+    // Not the last block; fixed codes. Codes come with their highest bit first.
+    [0, 1, 0].into_iter().for_each(&mut put);
+    for byte in message {
+        let code = 0b1_1001_0000 + u16::from(*byte) - 144;
+        (0..9).rev().for_each(|bit| put(code >> bit & 1));
+    }
+    // The end of the block, and the head of a stored one.
+    [0; 7 + 3].into_iter().for_each(put);
+    bytes
 }
 
 /// Each final block makes the inflater begin anew; a megabyte of them would be half a million beginnings.

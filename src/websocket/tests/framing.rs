@@ -167,6 +167,22 @@ fn ten_pings_get_ten_pongs_in_order() {
     assert_eq!(bench.sent(), pongs.concat(), "also when they wait for each other");
 }
 
+/// 5.19 over a slow wire: an answer to what came after a ping does not overtake its pong.
+#[test]
+fn a_pong_goes_before_what_is_sent_after_it() {
+    let mut bench = Bench::server();
+    bench.receive_all(&masked(FIN | PING, b"first")).unwrap();
+    let Bench {
+        connection,
+        deflaters,
+        out,
+        ..
+    } = &mut bench;
+    connection.send("second", deflaters, out).unwrap();
+    let expected = [plain(FIN | PONG, b"first"), plain(FIN | TEXT, b"second")].concat();
+    assert_eq!(bench.sent(), expected);
+}
+
 /// D10: a peer that pings and does not read.
 #[test]
 fn unread_pongs_are_bounded_in_number_and_in_patience() {

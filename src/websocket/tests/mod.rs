@@ -1,5 +1,6 @@
-//! Tests of the machine as a whole, in the order of the Autobahn suite's sections. [`transcript`] runs bytes through it in
-//! every way they can be cut up; [`interop`] talks to tungstenite, which shares no more with it than the header.
+//! Tests of the machine as a whole, in the order of the Autobahn suite's sections: what only the inside shows, such as events, errors and memory.
+//! The suite's own cases stand in `tests/autobahn/`, one by one. [`transcript`] runs bytes through the machine in every way they can be cut up;
+//! [`pair`] and [`races`] set two machines back to back; [`interop`] talks to tungstenite, which shares no more with it than the header.
 
 mod closing;
 mod compression;
@@ -10,6 +11,7 @@ mod interop;
 mod limits;
 mod pair;
 mod properties;
+mod races;
 mod text;
 mod transcript;
 

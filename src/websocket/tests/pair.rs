@@ -27,7 +27,7 @@ pub(super) struct End {
 pub(super) struct Pair {
     pub(super) server: End,
     pub(super) client: End,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 impl End {
@@ -50,7 +50,7 @@ impl End {
         self.connection.close(code, "", now, &mut self.wire).unwrap();
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Instant) {
+    pub(super) fn receive(&mut self, bytes: &[u8], now: Instant) {
         self.unread.extend_from_slice(bytes);
         let mut input = self.unread.as_slice();
         loop {
@@ -239,6 +239,81 @@ fn keep_alive_keeps_an_idle_connection_for_ever() {
         assert!(end.events.iter().any(|event| matches!(event, Seen::Ping(_))));
         assert!(end.events.iter().any(|event| matches!(event, Seen::Pong(_))));
     }
+}
+
+/// The wire is cut both ways without a word: each end pings, waits, and gives the other up, at the moments its limits say.
+#[test]
+fn ends_that_cannot_hear_each_other_give_up_by_themselves() {
+    let mut pair = Pair::new(None);
+    let began = pair.now;
+    for (seconds, expired) in [(25, None), (35, Some(Expired::Pong))] {
+        let due = began + Duration::from_secs(seconds);
+        for end in [&mut pair.server, &mut pair.client] {
+            assert_eq!(end.connection.poll_deadline(), Some(due));
+            assert_eq!(end.connection.handle_deadline(due), expired);
+            end.connection.send_owed(&mut end.wire);
+        }
+    }
+    for end in [&mut pair.server, &mut pair.client] {
+        assert!(end.connection.is_over());
+        assert_eq!(end.send(Payload::Text("hello?")), Err(SendError::Closed));
+    }
+    // What each sent into the void, a ping and a close frame, makes no difference if it arrives after all.
+    pair.settle();
+    assert_eq!((pair.server.events, pair.client.events), (vec![], vec![]));
+    assert_eq!((pair.server.error, pair.client.error), (None, None));
+}
+
+/// Each ping is lost but the last byte of life that came before it is not: patience is counted from there.
+#[test]
+fn any_message_puts_off_the_ping_and_a_late_pong_saves_the_connection() {
+    let mut pair = Pair::new(None);
+    for _ in 0..10 {
+        pair.now += Duration::from_secs(24);
+        pair.client.send(Payload::Text("still here")).unwrap();
+        pair.deliver_to_server();
+        let patience = pair.server.connection.poll_deadline().unwrap() - pair.now;
+        assert_eq!(patience, Duration::from_secs(25), "no ping is due");
+    }
+    pair.now = pair.server.connection.poll_deadline().unwrap();
+    assert_eq!(pair.server.connection.handle_deadline(pair.now), None);
+    pair.server.connection.send_owed(&mut pair.server.wire);
+    pair.deliver_to_client();
+    pair.now += Duration::from_secs(10) - Duration::from_nanos(1);
+    pair.deliver_to_server();
+    assert_eq!(
+        pair.server
+            .connection
+            .handle_deadline(pair.now + Duration::from_nanos(1)),
+        None
+    );
+    assert_eq!(pair.server.events.last(), Some(&Seen::Pong(Vec::new())));
+    assert!(pair.server.connection.is_open());
+}
+
+/// A client that half-closes has gone for the server, whatever it still reads: both are told, and no deadline is left.
+#[test]
+fn half_a_transport_is_none() {
+    let mut pair = Pair::new(None);
+    pair.client.send(Payload::Text("last words")).unwrap();
+    pair.deliver_to_server();
+    assert_eq!(pair.server.connection.receive_eof(), Err(ProtocolError::Truncated));
+    assert_eq!(pair.server.events, [Seen::Text("last words".to_owned())]);
+    assert_eq!(pair.server.send(Payload::Text("echo")), Err(SendError::Closed));
+    assert!(!pair.server.connection.is_owing(), "there is nobody to tell");
+    assert_eq!(pair.client.connection.receive_eof(), Err(ProtocolError::Truncated));
+    for end in [pair.server, pair.client] {
+        assert_eq!(end.connection.poll_deadline(), None);
+    }
+
+    // Behind a close frame it is how a connection ends.
+    let mut pair = Pair::new(None);
+    pair.client.close(CloseCode::NORMAL, pair.now);
+    pair.deliver_to_server();
+    assert_eq!(pair.server.connection.receive_eof(), Ok(()));
+    pair.deliver_to_client();
+    assert_eq!(pair.client.events, [closed(1000)]);
+    assert_eq!(pair.client.connection.receive_eof(), Ok(()));
 }
 
 #[test]

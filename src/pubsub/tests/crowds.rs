@@ -1,0 +1,129 @@
+//! Rows D12 and D13: half of a crowd that does not read, and more names than anybody could use. What memory does is measured.
+
+use super::super::{MESSAGE_OVERHEAD_BYTES, Receipt, SubscribeError, TopicRules};
+use super::{Limits, SlowConsumer, Topics, drain, message, options, pattern, subscriber, table};
+
+/// D12: whatever policy drops for them, what waits for those who do not read stays within their queues, those who read get everything, and
+/// each message that somebody misses is counted where it was published and told to who missed it.
+#[test]
+fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything() {
+    const SUBSCRIBERS: usize = 100;
+    const MESSAGES: usize = 5000;
+    let limits = Limits {
+        queue_bytes_high: 16 * 1024,
+        queue_bytes_low: 4 * 1024,
+        ..Limits::default()
+    };
+    for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
+        let mut topics = table(limits.clone(), options(slow_consumer));
+        let [slow, quick] = [0, 1].map(|_| -> Vec<_> {
+            let ids = (0..SUBSCRIBERS / 2).map(|_| subscriber(&mut topics, &["feed"]));
+            ids.collect()
+        });
+        let mut sum = Receipt::default();
+        let info = allocation_counter::measure(|| {
+            for number in 0..MESSAGES {
+                sum += topics.publish(&message("feed", format!("{number:<100}")));
+                for id in &quick {
+                    assert_eq!(drain(&mut topics, *id), [format!("{number:<100}")]);
+                }
+                assert!(topics.statistics().waiting_bytes <= slow.len() * limits.queue_bytes_high);
+            }
+        });
+        // Each message is kept once for all; a place in a queue is a pointer, and a queue has twice the places it needs.
+        let queued_max = limits.queue_bytes_high / (100 + MESSAGE_OVERHEAD_BYTES);
+        let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * limits.queue_bytes_high;
+        let grown = usize::try_from(info.bytes_current).unwrap();
+        assert!(
+            grown <= bound,
+            "{slow_consumer:?}: {grown} bytes, at most {bound} expected"
+        );
+
+        assert_eq!(sum.matched, (SUBSCRIBERS * MESSAGES) as u64);
+        let mut missed = 0;
+        for id in slow {
+            let mut numbers = Vec::new();
+            for told in drain(&mut topics, id) {
+                match told.strip_prefix('-') {
+                    Some(count) => missed += count.parse::<u64>().unwrap(),
+                    None => numbers.push(told.trim_end().parse::<usize>().unwrap()),
+                }
+            }
+            assert!(
+                numbers.is_sorted_by(|first, second| first < second),
+                "in order, none twice"
+            );
+            let expected = if slow_consumer == SlowConsumer::DropOldest {
+                MESSAGES - 1
+            } else {
+                numbers.len() - 1
+            };
+            assert_eq!(numbers.last(), Some(&expected), "{slow_consumer:?}");
+        }
+        assert!(missed > 0);
+        assert_eq!(missed, sum.missed(), "{slow_consumer:?}: every message missed was told");
+        assert_eq!(topics.statistics().waiting_bytes, 0);
+    }
+}
+
+/// D13: one subscriber that wants everything has 128 subscriptions, and is refused the rest without a trace.
+#[test]
+fn one_subscriber_that_joins_a_million_topics_has_a_hundred_and_twenty_eight() {
+    const TOPICS: usize = 1_000_000;
+    let mut topics = Topics::new(Limits::default(), TopicRules::default());
+    let id = topics.join().unwrap();
+    let names = |range: std::ops::Range<usize>| range.map(|number| pattern(&format!("channels/{number}")));
+    for name in names(0..128) {
+        assert_eq!(topics.subscribe(id, &name), Ok(true));
+    }
+    let info = allocation_counter::measure(|| {
+        for name in names(128..TOPICS) {
+            assert_eq!(topics.subscribe(id, &name), Err(SubscribeError::TooManySubscriptions));
+        }
+    });
+    assert_eq!(info.count_current, 0, "{} bytes", info.bytes_current);
+    assert_eq!(topics.statistics().topics, 128);
+    topics.leave(id);
+    assert_eq!(topics.statistics().topics, 0);
+}
+
+/// D13: names that come once and never again leave nothing behind, whether their subscribers unsubscribe or leave.
+#[test]
+fn names_that_come_once_leave_memory_as_it_was() {
+    /// A byte kept for one of sixty would be found.
+    const NAMES: usize = 250_000;
+    /// Subscribers there at a time, each with as many topics as it may have.
+    const CROWD: usize = 20;
+    let mut topics = Topics::new(Limits::default(), TopicRules::default());
+    let mut next = 0;
+    let mut round = |topics: &mut Topics, names: usize| {
+        let end = next + names;
+        while next < end {
+            let ids: Vec<_> = (0..CROWD).map(|_| topics.join().unwrap()).collect();
+            for id in &ids {
+                let patterns: Vec<_> = (next..next + 128)
+                    .map(|number| pattern(&format!("rooms/{number}/*")))
+                    .collect();
+                next += patterns.len();
+                for name in &patterns {
+                    topics.subscribe(*id, name).unwrap();
+                }
+                for name in patterns.iter().step_by(2) {
+                    assert!(topics.unsubscribe(*id, name));
+                }
+            }
+            for id in ids {
+                topics.leave(id);
+            }
+        }
+    };
+    // What tables and queues grow to once is theirs to keep.
+    round(&mut topics, NAMES / 10);
+    let info = allocation_counter::measure(|| round(&mut topics, NAMES));
+    assert!(
+        info.bytes_current.abs() < 4096,
+        "{} bytes more than before",
+        info.bytes_current
+    );
+    assert_eq!((topics.statistics().topics, topics.statistics().subscribers), (0, 0));
+}

@@ -1,0 +1,169 @@
+//! Sections 9 and 10: messages of up to 16 MiB, in up to 65,536 fragments, in writes of as little as 64 bytes, and thousands of small ones.
+//!
+//! The suite times these cases. Here they must hold, whatever time they take.
+
+use squall::websocket::{Deflaters, Limits};
+
+use crate::case::{BINARY, FIN, TEXT, fragments};
+use crate::machine::{self, Echo};
+use crate::support::server::Server;
+use crate::support::websocket::Client;
+use crate::support::{Outcome, ensure, for_each_case};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What a socket gives at a time, where a case does not say it.
+const PIECE_BYTES: usize = 16 * KIB;
+
+/// Some messages that are all alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) number: String,
+    opcode: u8,
+    messages: usize,
+    message_bytes: usize,
+    fragment_bytes: usize,
+    /// How the bytes are cut on their way.
+    piece_bytes: usize,
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let one = |number: String, opcode: u8, message_bytes: usize| Case {
+        number,
+        opcode,
+        messages: 1,
+        message_bytes,
+        fragment_bytes: usize::MAX,
+        piece_bytes: PIECE_BYTES,
+    };
+    for (group, opcode) in [(1, TEXT), (2, BINARY)] {
+        for (size, number) in [64 * KIB, 256 * KIB, MIB, 4 * MIB, 8 * MIB, 16 * MIB]
+            .into_iter()
+            .zip(1..)
+        {
+            cases.push(one(format!("9.{group}.{number}"), opcode, size));
+        }
+    }
+    for (group, opcode) in [(3, TEXT), (4, BINARY)] {
+        for (power, number) in (3..=11).zip(1..) {
+            let case = one(format!("9.{group}.{number}"), opcode, 4 * MIB);
+            let fragment_bytes = 4_usize.pow(power);
+            cases.push(Case { fragment_bytes, ..case });
+        }
+    }
+    for (group, opcode) in [(5, TEXT), (6, BINARY)] {
+        for (piece_bytes, number) in [64, 128, 256, 512, 1024, 2048].into_iter().zip(1..) {
+            let case = one(format!("9.{group}.{number}"), opcode, MIB);
+            cases.push(Case { piece_bytes, ..case });
+        }
+    }
+    for (group, opcode) in [(7, TEXT), (8, BINARY)] {
+        for (size, number) in [0, 16, 64, 256, 1024, 4096].into_iter().zip(1..) {
+            let case = one(format!("9.{group}.{number}"), opcode, size);
+            cases.push(Case { messages: 1000, ..case });
+        }
+    }
+    cases.push(Case {
+        fragment_bytes: 1300,
+        ..one("10.1.1".to_owned(), TEXT, 64 * KIB)
+    });
+    cases
+}
+
+impl Case {
+    fn name(&self) -> String {
+        let Self {
+            number,
+            messages,
+            message_bytes,
+            fragment_bytes,
+            piece_bytes,
+            ..
+        } = self;
+        let fragment_bytes = fragment_bytes.min(message_bytes);
+        format!(
+            "{number} {messages} messages of {message_bytes} bytes, in fragments of {fragment_bytes} bytes and pieces of \
+             {piece_bytes}, come back whole"
+        )
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        let byte = if self.opcode == TEXT { b'*' } else { 0xfe };
+        vec![byte; self.message_bytes]
+    }
+
+    /// One message as the client sends it.
+    fn sent(&self, payload: &[u8]) -> Vec<u8> {
+        if payload.is_empty() {
+            return fragments(self.opcode, [payload]).concat();
+        }
+        fragments(self.opcode, payload.chunks(self.fragment_bytes)).concat()
+    }
+
+    fn check_in_the_machine(&self) -> Outcome<()> {
+        let limits = Limits {
+            message_bytes_max: 16 * MIB,
+            fragments_max: 65_536,
+            ..Limits::default()
+        };
+        let mut echo = Echo::server(limits, None, Deflaters::new(1, 0));
+        let payload = self.payload();
+        let message = self.sent(&payload);
+        for _ in 0..self.messages {
+            for piece in message.chunks(self.piece_bytes) {
+                echo.receive(piece);
+            }
+            let frames = machine::frames(&std::mem::take(&mut echo.sent))?;
+            let [frame] = frames.as_slice() else {
+                return Err(format!("{} frames instead of one", frames.len()));
+            };
+            let is_right = frame.first == FIN | self.opcode && frame.payload == payload;
+            ensure(is_right, || {
+                format!("{} bytes under {:02x}", frame.payload.len(), frame.first)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_over_the_wire(&self, server: &Server) -> Outcome<()> {
+        let mut client = Client::open(server.address(), "/ws/echo");
+        let payload = self.payload();
+        let message = self.sent(&payload);
+        for _ in 0..self.messages {
+            for piece in message.chunks(self.piece_bytes) {
+                client.send(piece);
+            }
+            let frame = client.frame();
+            let is_right = frame.first == FIN | self.opcode && frame.payload == payload;
+            ensure(is_right, || {
+                format!("{} bytes under {:02x}", frame.payload.len(), frame.first)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn the_machine_holds_sections_9_and_10() {
+    for_each_case(cases(), Case::name, Case::check_in_the_machine);
+}
+
+/// A server takes 1024 fragments of a message unless its route says otherwise: finer ones it refuses with 1008, here like everywhere.
+#[test]
+fn the_server_holds_sections_9_and_10() {
+    let server = Server::start("conformance", &["--max-message-bytes", &(16 * MIB).to_string()]);
+    let fragments_max = usize::try_from(Limits::default().fragments_max).unwrap();
+    let is_too_fine = |case: &Case| case.message_bytes.div_ceil(case.fragment_bytes) > fragments_max;
+    let (too_fine, cases): (Vec<Case>, Vec<Case>) = cases().into_iter().partition(is_too_fine);
+    let numbers: Vec<&str> = too_fine.iter().map(|case| case.number.as_str()).collect();
+    assert_eq!(numbers, ["9.3.1", "9.3.2", "9.3.3", "9.4.1", "9.4.2", "9.4.3"]);
+    for_each_case(cases, Case::name, |case| case.check_over_the_wire(&server));
+    for_each_case(too_fine, Case::name, |case| {
+        let mut client = Client::open(server.address(), "/ws/echo");
+        client.send(&case.sent(&case.payload()));
+        let frame = client.frame();
+        ensure(frame.close_code() == Some(1008), || format!("{:02x}", frame.first))
+    });
+}

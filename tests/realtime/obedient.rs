@@ -1,0 +1,56 @@
+//! A handler that does as its peer tells it, and says how it ended.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use squall::ServerConfig;
+use squall::prelude::*;
+use squall::websocket::Limits;
+
+use crate::support::running::Running;
+
+/// The code and the reason `on_close` was told.
+pub(crate) type End = (Option<u16>, String);
+
+struct Obedient {
+    ended: Sender<End>,
+}
+
+impl WebSocketHandler for Obedient {
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        let text = message.as_str().unwrap();
+        let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
+        match verb {
+            "close" => ws.close(what.parse()?, ""),
+            "flood" => loop {
+                ws.send(vec![7; 8 * 1024]).await?;
+            },
+            "join" => {
+                let joined = ws.subscribe(what);
+                ws.send(if joined.is_ok() { "joined" } else { "refused" }).await
+            }
+            "leave" => {
+                let left = ws.unsubscribe(what)?;
+                ws.send(if left { "left" } else { "was not there" }).await
+            }
+            _ => ws.send(message).await,
+        }
+    }
+
+    async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, reason: &str) {
+        self.ended.send((code, reason.to_owned())).unwrap_or_default();
+    }
+}
+
+/// Starts a server of one shard with such handlers at `/`.
+pub(crate) fn serve(limits: Limits, change: impl FnOnce(&mut ServerConfig)) -> (Running, Receiver<End>) {
+    let (ended, ends) = channel();
+    let server = Server::new(move || {
+        let ended = ended.clone();
+        let options = WebSocketOptions::default().limits(limits.clone());
+        Application::new().websocket_with("/", options, async move |_: &mut Context| {
+            let ended = ended.clone();
+            Ok(Obedient { ended })
+        })
+    });
+    (Running::serve(server.shards(1).configure(change)), ends)
+}

@@ -1,0 +1,213 @@
+//! Rows D10, D11 and D14: peers that ask and do not read, that do not close, and that are simply not there any more.
+//!
+//! The servers here have deadlines of a fraction of a second. What is waited for is what they do then; how soon is not judged, but for the
+//! harness's patience with a silent server.
+
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use squall::websocket::{Connection, Deflaters, Event, Limits, ProtocolError};
+
+use crate::obedient::{End, serve};
+use crate::support::running::{Running, SILENCE_MAX};
+use crate::support::server::Server;
+use crate::support::websocket::{Client, close, frame};
+
+/// What every deadline under test is set to.
+const SOON: Duration = Duration::from_millis(150);
+
+/// More than any deadline under test.
+const LATE: Duration = Duration::from_secs(600);
+
+/// How many pings make row D10.
+const PINGS: usize = 100_000;
+
+/// The one end of the one socket of a server, which is stopped to be sure that there is no second.
+#[track_caller]
+fn only_end(server: Running, ends: &Receiver<End>) -> End {
+    let end = ends.recv_timeout(SILENCE_MAX).expect("on_close runs");
+    drop(server);
+    assert_eq!(ends.iter().count(), 0, "on_close runs once");
+    end
+}
+
+/// CVE-2019-9512's kin: a peer that pings without end and never reads is closed with 1008 once its system takes no more pongs.
+#[test]
+fn d10_closes_a_peer_that_pings_and_does_not_read() {
+    let (server, ends) = serve(Limits::default(), |_| {});
+    let mut client = Client::open_with_little_room(server.address, "/");
+    let mut writer = client.writer();
+    let pings = frame(0x89, &[b'p'; 125]).repeat(1000);
+    let sending = std::thread::spawn(move || while writer.write_all(&pings).is_ok() {});
+    // Not one pong is read before the server has had enough.
+    let end = ends.recv_timeout(SILENCE_MAX).expect("the server has had enough");
+    assert_eq!(end, (Some(1008), "too many pings".to_owned()));
+    let mut pongs = 0;
+    let last = loop {
+        let frame = client.frame();
+        if frame.first != 0x8a {
+            break frame;
+        }
+        assert_eq!(frame.payload, [b'p'; 125]);
+        pongs += 1;
+    };
+    assert_eq!(last.close_code(), Some(1008));
+    assert!(pongs > 0, "a ping is answered until then");
+    client.shut();
+    sending.join().unwrap();
+}
+
+/// The same in the machine, where it can be counted: what the pings cost is what sixteen pongs do.
+#[test]
+fn d10_keeps_no_memory_for_pongs_nobody_reads() {
+    let now = moment();
+    let mut connection = Connection::server(Rc::new(Limits::default()), None, now);
+    let mut deflaters = Deflaters::new(1, 0);
+    let pings = frame(0x89, &[b'p'; 125]).repeat(PINGS);
+    let mut input = pings.as_slice();
+    let mut answered = 0;
+    let info = allocation_counter::measure(|| {
+        let error = loop {
+            match connection.receive(&mut input, &mut deflaters, now) {
+                Ok(Event::Ping(_)) => answered += 1,
+                Ok(event) => panic!("{event:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, ProtocolError::TooManyPings);
+    });
+    assert_eq!(answered, 1024);
+    assert!(info.bytes_max < 8 * 1024, "{} bytes", info.bytes_max);
+    let mut out = Vec::new();
+    connection.send_owed(&mut out);
+    assert_eq!(out.len(), 16 * 127 + 2 + 2 + "too many pings".len());
+}
+
+/// RFC 6455 §7.1.1: a peer that does not answer a close frame is cut.
+#[test]
+fn d11_cuts_a_peer_that_does_not_answer_a_close_frame() {
+    let limits = Limits {
+        close_timeout: SOON,
+        ping_interval: None,
+        ..Limits::default()
+    };
+    let (server, ends) = serve(limits, |config| config.linger_timeout = LATE);
+    let mut client = Client::open(server.address, "/");
+    client.send(&frame(0x81, b"close 4000"));
+    client.expect(0x88, &4000_u16.to_be_bytes());
+    client.expect_end();
+    assert_eq!(only_end(server, &ends), (None, String::new()));
+}
+
+/// RFC 6455 §7.1.1: so is one that goes on sending; none of it is answered.
+#[test]
+fn d11_cuts_a_peer_that_goes_on_sending() {
+    let limits = Limits {
+        close_timeout: SOON,
+        ping_interval: None,
+        ..Limits::default()
+    };
+    let (server, ends) = serve(limits, |config| config.linger_timeout = LATE);
+    let mut client = Client::open(server.address, "/");
+    client.send(&frame(0x81, b"close 4000"));
+    let mut writer = client.writer();
+    let block = [frame(0x81, b"echo me"), frame(0x89, b"ping")].concat().repeat(100);
+    let sending = std::thread::spawn(move || while writer.write_all(&block).is_ok() {});
+    client.expect(0x88, &4000_u16.to_be_bytes());
+    client.expect_end();
+    // It ends when the server takes no more.
+    sending.join().unwrap();
+    assert_eq!(only_end(server, &ends), (None, String::new()));
+}
+
+/// RFC 6455 §5.5.1, §7.1.1: after both close frames the server closes the transport; one that keeps its own half open is let go after a while.
+#[test]
+fn d11_lets_go_of_a_peer_that_keeps_its_half_open() {
+    let (server, ends) = serve(Limits::default(), |config| config.linger_timeout = SOON);
+    let mut client = Client::open(server.address, "/");
+    client.send(&close(1000, "bye"));
+    client.expect(0x88, &1000_u16.to_be_bytes());
+    client.expect_end();
+    // Once the server has closed its socket, what still comes is answered with a reset.
+    while client.send_if_open(&[0]) {
+        client.expect_end();
+    }
+    assert_eq!(only_end(server, &ends), (Some(1000), "bye".to_owned()));
+}
+
+/// RFC 6455 §7.4: only codes with a meaning come back; for the others, and for half of one, the answer is 1002.
+#[test]
+fn d11_answers_only_legal_codes() {
+    let server = Server::shared();
+    for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4999] {
+        let mut client = Client::open(server.address(), "/ws/echo");
+        client.send(&close(code, "why not"));
+        client.expect(0x88, &code.to_be_bytes());
+        client.expect_end();
+    }
+    let illegal = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535].map(|code| close(code, ""));
+    for bytes in illegal.into_iter().chain([frame(0x88, b"\x03")]) {
+        let mut client = Client::open(server.address(), "/ws/echo");
+        client.send(&bytes);
+        client.expect_close(1002);
+    }
+}
+
+/// RFC 6455 §5.5.2: a peer that is gone without a word is pinged, then given up; its handler is told once.
+#[test]
+fn d14_gives_up_a_peer_that_answers_no_ping() {
+    let limits = Limits {
+        ping_interval: Some(SOON),
+        ping_timeout: SOON,
+        ..Limits::default()
+    };
+    let (server, ends) = serve(limits, |config| config.linger_timeout = SOON);
+    let mut client = Client::open(server.address, "/");
+    client.expect(0x89, b"");
+    client.expect(0x88, &[&1011_u16.to_be_bytes()[..], b"ping timed out"].concat());
+    client.expect_end();
+    assert_eq!(only_end(server, &ends), (None, String::new()));
+}
+
+/// A peer that answers pings stays, though it says nothing else; one that stops is given up.
+#[test]
+fn d14_keeps_a_peer_that_answers_pings() {
+    let limits = Limits {
+        ping_interval: Some(Duration::from_millis(20)),
+        ping_timeout: LATE,
+        ..Limits::default()
+    };
+    let (server, ends) = serve(limits, |_| {});
+    let mut client = Client::open(server.address, "/");
+    for _ in 0..10 {
+        client.expect(0x89, b"");
+        client.send(&frame(0x8a, b""));
+    }
+    client.send(&frame(0x81, b"still here"));
+    // Another ping may have gone out before the echo.
+    let echo = loop {
+        let frame = client.frame();
+        if frame.first != 0x89 {
+            break frame;
+        }
+    };
+    assert_eq!(echo.payload, b"still here");
+    client.send(&close(1000, ""));
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap(), (Some(1000), String::new()));
+}
+
+/// A peer that vanishes while it is sent to, so that not even a ping gets through, is cut when it takes nothing more.
+#[test]
+fn d14_cuts_a_peer_that_takes_nothing_more() {
+    let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
+    let mut client = Client::open_with_little_room(server.address, "/");
+    client.send(&frame(0x81, b"flood"));
+    assert_eq!(only_end(server, &ends), (None, String::new()));
+}
+
+#[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
+fn moment() -> Instant {
+    Instant::now()
+}
