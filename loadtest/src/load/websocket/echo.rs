@@ -60,6 +60,7 @@ fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
         headers: &plan.request.headers,
         message_bytes_max: echo.message_bytes,
         timeout: plan.timeout,
+        unread_bytes_max: None,
     };
     let mut socket = Socket::open(0, address, &plan.target, &terms)?;
     let mut payloads = Payloads::new(echo.message_bytes);
@@ -137,7 +138,7 @@ impl Conversation for EchoConversation {
 
     fn begin(_index: usize, shared: &mut Shared) -> Self {
         Self {
-            state: State::Opening(Handshake::new()),
+            state: State::Opening(Handshake::new(&shared.headers)),
             pipeline: shared.pipeline,
             in_flight: VecDeque::with_capacity(shared.pipeline),
             asked: 0,
@@ -179,7 +180,8 @@ impl Conversation for EchoConversation {
             State::Opening(handshake) => match handshake.receive(bytes) {
                 Ok(None) => return Ok(Flow::Continue),
                 Ok(Some(surplus)) => {
-                    self.state = State::Open(MessageReader::new(turn.shared.payloads.message_bytes()));
+                    let reader = MessageReader::new(turn.shared.payloads.message_bytes());
+                    self.state = State::Open(reader.inflating(handshake.is_deflated()));
                     self.receive_messages(&surplus, turn)
                 }
                 Err(_) => return Err(Failure::Malformed),

@@ -7,7 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::notice::NOTICE_BYTES_MAX;
 use super::publisher::message_stamp;
 use super::subscriber::Subscriber;
 use crate::interrupt::Interrupt;
@@ -20,6 +22,9 @@ use crate::load::websocket::socket::{Socket, Terms, first_address};
 /// After this long without a greeting it is published again, for servers that subscribe after they have shaken hands.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
 
+/// What the kernel keeps at most of what a stalled subscriber does not read, so that the server soon notices. 64 KiB.
+const UNREAD_BYTES_MAX: usize = 64 * 1024;
+
 /// The connections, while there is no load.
 pub(super) struct Opening<'run> {
     plan: &'run Plan,
@@ -28,7 +33,7 @@ pub(super) struct Opening<'run> {
     address: SocketAddr,
     publisher: Socket,
     subscribers: Vec<Socket>,
-    /// Subscribers that never read.
+    /// Subscribers that will not read for a while.
     stalled: Vec<Socket>,
     payloads: Payloads,
 }
@@ -38,7 +43,9 @@ impl<'run> Opening<'run> {
     pub(super) fn begin(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Result<Self> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
-        let publisher = open(0, publish_address, &fan_out.publish, plan, fan_out)?;
+        let seat = Seat::take(&fan_out.connect_cores, 0)?;
+        let publisher = open(0, publish_address, &fan_out.publish, plan, fan_out, None)?;
+        drop(seat);
         let mut opening = Self {
             plan,
             fan_out,
@@ -49,27 +56,35 @@ impl<'run> Opening<'run> {
             stalled: Vec::with_capacity(fan_out.stalled),
             payloads: Payloads::new(fan_out.message_bytes),
         };
-        let first = opening.subscribe()?;
+        let first = opening.subscribe(None)?;
         opening.subscribers.push(first);
         Ok(opening)
     }
 
     pub(super) fn open_all(&mut self) -> Result<()> {
         while self.subscribers.len() < self.plan.connections {
-            let next = self.subscribe()?;
+            let next = self.subscribe(None)?;
             self.subscribers.push(next);
         }
         while self.stalled.len() < self.fan_out.stalled {
-            let next = self.subscribe()?;
+            let next = self.subscribe(Some(UNREAD_BYTES_MAX))?;
             self.stalled.push(next);
         }
         Ok(())
     }
 
-    fn subscribe(&self) -> Result<Socket> {
+    fn subscribe(&self, unread_bytes_max: Option<usize>) -> Result<Socket> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
-        let subscribed = open(before + 1, self.address, &self.plan.target, self.plan, self.fan_out);
+        let _seat = Seat::take(&self.fan_out.connect_cores, before)?;
+        let subscribed = open(
+            before + 1,
+            self.address,
+            &self.plan.target,
+            self.plan,
+            self.fan_out,
+            unread_bytes_max,
+        );
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
     }
 
@@ -79,8 +94,8 @@ impl<'run> Opening<'run> {
         self.payloads.write(&message_stamp(0, 0), &mut frame);
         self.publisher.send(&frame, self.plan.timeout)?;
         let deadline = Instant::now() + self.plan.timeout;
-        let total = self.subscribers.len();
-        for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
+        let total = self.subscribers.len() + self.stalled.len();
+        for (index, subscriber) in self.subscribers.iter_mut().chain(&mut self.stalled).enumerate() {
             let greeting = loop {
                 self.interrupt.check()?;
                 let received = subscriber.receive(GREETING_INTERVAL.min(self.plan.timeout));
@@ -108,38 +123,81 @@ impl<'run> Opening<'run> {
     }
 }
 
-fn open(index: usize, address: SocketAddr, target: &Target, plan: &Plan, fan_out: &FanOut) -> Result<Socket> {
+fn open(
+    index: usize,
+    address: SocketAddr,
+    target: &Target,
+    plan: &Plan,
+    fan_out: &FanOut,
+    unread_bytes_max: Option<usize>,
+) -> Result<Socket> {
     let terms = Terms {
         headers: &plan.request.headers,
-        message_bytes_max: fan_out.message_bytes,
+        message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
+        unread_bytes_max,
     };
     Socket::open(index, address, target, &terms).with_context(|| target.to_string())
+}
+
+/// The calling thread on one of several cores, from which it connects meanwhile; it is let go again afterwards.
+struct Seat(Option<CpuSet>);
+
+impl Seat {
+    /// Sits down on number `turn` of the cores, which are taken in turn; with none, stays where it is.
+    fn take(cores: &[usize], turn: usize) -> Result<Self> {
+        let Some(core) = turn.checked_rem(cores.len()).and_then(|place| cores.get(place)) else {
+            return Ok(Self(None));
+        };
+        let before = sched_getaffinity(None).context("cannot tell which cores are allowed")?;
+        let mut seat = CpuSet::new();
+        seat.set(*core);
+        sched_setaffinity(None, &seat).with_context(|| format!("cannot connect from core {core}"))?;
+        Ok(Self(Some(before)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // Whoever could sit down may stand up.
+            sched_setaffinity(None, before).ok();
+        }
+    }
 }
 
 /// The same connections, ready to be loaded.
 pub(super) struct Cast {
     pub(super) publisher: (TcpStream, MessageReader),
     /// The subscribers of each thread.
-    pub(super) shares: Vec<Vec<Subscriber>>,
-    #[expect(dead_code, reason = "held open until the run has ended")]
-    stalled: Vec<Socket>,
+    pub(super) shares: Vec<Share>,
+}
+
+/// The subscribers of one thread, and those of them that will not read for a while.
+#[derive(Default)]
+pub(super) struct Share {
+    pub(super) readers: Vec<Subscriber>,
+    pub(super) stalled: Vec<Subscriber>,
 }
 
 impl Cast {
     pub(super) fn from(opening: Opening<'_>) -> Result<Self> {
         let threads = opening.plan.threads;
-        let mut shares: Vec<Vec<Subscriber>> = (0..threads).map(|_| Vec::new()).collect();
-        for (index, socket) in opening.subscribers.into_iter().enumerate() {
+        let places = opening.fan_out.connect_cores.len().max(1);
+        let readers = opening.subscribers.len();
+        let mut shares: Vec<Share> = (0..threads).map(|_| Share::default()).collect();
+        for (index, socket) in opening.subscribers.into_iter().chain(opening.stalled).enumerate() {
             let (stream, reader) = socket.into_parts()?;
-            if let Some(share) = shares.get_mut(index % threads) {
-                share.push(Subscriber::new(stream, reader));
+            let subscriber = Subscriber::new(stream, reader, index % places);
+            match shares.get_mut(index % threads) {
+                Some(share) if index < readers => share.readers.push(subscriber),
+                Some(share) => share.stalled.push(subscriber),
+                None => {}
             }
         }
         Ok(Self {
             publisher: opening.publisher.into_parts()?,
             shares,
-            stalled: opening.stalled,
         })
     }
 }
