@@ -22,8 +22,10 @@ use crate::load::websocket::socket::{Socket, Terms, first_address};
 /// After this long without a greeting it is published again, for servers that subscribe after they have shaken hands.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the kernel keeps at most of what a stalled subscriber does not read, so that the server soon notices. 64 KiB.
-const UNREAD_BYTES_MAX: usize = 64 * 1024;
+/// What the kernel keeps at most of what a stalled subscriber does not read, so that the server soon notices; what the server's own kernel keeps
+/// for it comes on top, some megabytes. 256 KiB: several of loopback's segments, as with fewer the window may stay shut after the reading
+/// goes on, until the next of ever rarer probes.
+const UNREAD_BYTES_MAX: usize = 256 * 1024;
 
 /// The connections, while there is no load.
 pub(super) struct Opening<'run> {

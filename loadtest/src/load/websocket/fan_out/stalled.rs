@@ -8,8 +8,9 @@ use super::subscriber::{Hearing, Subscriber};
 use crate::load::clock::Nanos;
 use crate::load::outcome::Stalled;
 
-/// How long nothing may come to any of them, after the end, before no more is expected. 1 s.
-const SILENCE: Nanos = 1_000_000_000;
+/// How long nothing may come to any of them, after the end, before no more is expected. 5 s: a server whose peer read nothing for a minute
+/// asks rarely whether it does again (RFC 9293, section 3.8.6.1).
+const SILENCE: Nanos = 5_000_000_000;
 
 /// The stalled subscribers of one thread.
 pub(super) struct Bystanders<'run> {
