@@ -64,18 +64,7 @@ impl Workload {
             };
             (Some(rate), http(kind))
         };
-        let fan_out = |burst, stalled| {
-            let (publish_path, rate, message_bytes) = self.publishing().unwrap_or_default();
-            Kind::FanOut(FanOut {
-                publish: Target::at(Scheme::WebSocket, address, publish_path),
-                message_bytes,
-                rate: Some(rate),
-                burst,
-                stalled,
-                statistics: None,
-                connect_cores: vec![cores.server, cores.load],
-            })
-        };
+        let fan_out = |burst, stalled| self.fan_out(address, cores, burst, stalled);
         match &self.load {
             Load::Capacity { .. } | Load::Latency { .. } => vec![(None, http(Kind::ClosedLoop { pipeline: 1 }))],
             Load::Pipelined { pipeline, .. } => vec![(None, http(Kind::ClosedLoop { pipeline: *pipeline }))],
@@ -116,6 +105,19 @@ impl Workload {
                 vec![(None, plan(Scheme::WebSocket, fan_out(1, *stalled), slow))]
             }
         }
+    }
+
+    fn fan_out(&self, address: SocketAddr, cores: Cores, burst: usize, stalled: usize) -> Kind {
+        let (publish_path, rate, message_bytes) = self.publishing().unwrap_or_default();
+        Kind::FanOut(FanOut {
+            publish: Target::at(Scheme::WebSocket, address, publish_path),
+            message_bytes,
+            rate: Some(rate),
+            burst,
+            stalled,
+            statistics: None,
+            connect_cores: vec![cores.server, cores.load],
+        })
     }
 
     /// Where messages are published, how many a second, and how long they are; nothing where none are.

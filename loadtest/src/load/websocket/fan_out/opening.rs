@@ -14,7 +14,6 @@ use super::publisher::message_stamp;
 use super::subscriber::Subscriber;
 use crate::interrupt::Interrupt;
 use crate::load::plan::{FanOut, Plan, STAMP_BYTES};
-use crate::load::target::Target;
 use crate::load::websocket::message::MessageReader;
 use crate::load::websocket::payload::Payloads;
 use crate::load::websocket::socket::{Socket, Terms, first_address};
@@ -46,7 +45,8 @@ impl<'run> Opening<'run> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
         let seat = Seat::take(&fan_out.connect_cores, 0)?;
-        let publisher = open(0, publish_address, &fan_out.publish, plan, fan_out, None)?;
+        let publisher = Socket::open(0, publish_address, &fan_out.publish, &terms(plan, fan_out, None))
+            .with_context(|| fan_out.publish.to_string())?;
         drop(seat);
         let mut opening = Self {
             plan,
@@ -79,14 +79,9 @@ impl<'run> Opening<'run> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
         let _seat = Seat::take(&self.fan_out.connect_cores, before)?;
-        let subscribed = open(
-            before + 1,
-            self.address,
-            &self.plan.target,
-            self.plan,
-            self.fan_out,
-            unread_bytes_max,
-        );
+        let terms = terms(self.plan, self.fan_out, unread_bytes_max);
+        let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &terms);
+        let subscribed = subscribed.with_context(|| self.plan.target.to_string());
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
     }
 
@@ -125,21 +120,14 @@ impl<'run> Opening<'run> {
     }
 }
 
-fn open(
-    index: usize,
-    address: SocketAddr,
-    target: &Target,
-    plan: &Plan,
-    fan_out: &FanOut,
-    unread_bytes_max: Option<usize>,
-) -> Result<Socket> {
-    let terms = Terms {
+/// How the connections of a run are opened; `unread_bytes_max` is for those that will not read for a while.
+fn terms<'run>(plan: &'run Plan, fan_out: &FanOut, unread_bytes_max: Option<usize>) -> Terms<'run> {
+    Terms {
         headers: &plan.request.headers,
         message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
         unread_bytes_max,
-    };
-    Socket::open(index, address, target, &terms).with_context(|| target.to_string())
+    }
 }
 
 /// The calling thread on one of several cores, from which it connects meanwhile; it is let go again afterwards.
