@@ -60,7 +60,6 @@ fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
         headers: &plan.request.headers,
         message_bytes_max: echo.message_bytes,
         timeout: plan.timeout,
-        unread_bytes_max: None,
     };
     let mut socket = Socket::open(0, address, &plan.target, &terms)?;
     let mut payloads = Payloads::new(echo.message_bytes);

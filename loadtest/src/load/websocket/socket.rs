@@ -28,8 +28,6 @@ pub(crate) struct Terms<'plan> {
     pub(crate) message_bytes_max: usize,
     /// How long connecting and shaking hands may take together.
     pub(crate) timeout: Duration,
-    /// What the kernel may keep of what is not read; `None` for its own choice, which grows to megabytes.
-    pub(crate) unread_bytes_max: Option<usize>,
 }
 
 /// An open WebSocket.
@@ -49,7 +47,8 @@ impl Socket {
     /// The connection is refused, or what answers is not the WebSocket that was asked for.
     pub(crate) fn open(index: usize, address: SocketAddr, target: &Target, terms: &Terms<'_>) -> Result<Self> {
         let deadline = Instant::now() + terms.timeout;
-        let mut stream = connect(index, address, terms).with_context(|| format!("cannot connect to {address}"))?;
+        let mut stream =
+            connect(index, address, terms.timeout).with_context(|| format!("cannot connect to {address}"))?;
         let mut handshake = Handshake::new(terms.headers);
         let request = handshake.request(&target.authority, &target.path, terms.headers);
         write(&mut stream, &request, deadline)?;
@@ -146,16 +145,13 @@ pub(crate) fn first_address(target: &Target, patience: Duration) -> Result<Socke
 /// What is said when a deadline passes.
 const LATE: &str = "the server did not answer in time";
 
-fn connect(index: usize, address: SocketAddr, terms: &Terms<'_>) -> io::Result<TcpStream> {
+fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source(index, address) {
         socket.bind(&SocketAddr::new(source, 0).into())?;
     }
     socket.set_tcp_nodelay(true)?;
-    if let Some(bytes) = terms.unread_bytes_max {
-        socket.set_recv_buffer_size(bytes)?;
-    }
-    socket.connect_timeout(&address.into(), terms.timeout)?;
+    socket.connect_timeout(&address.into(), timeout)?;
     Ok(socket.into())
 }
 

@@ -21,11 +21,6 @@ use crate::load::websocket::socket::{Socket, Terms, first_address};
 /// After this long without a greeting it is published again, for servers that subscribe after they have shaken hands.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the kernel keeps at most of what a stalled subscriber does not read, so that the server soon notices; what the server's own kernel keeps
-/// for it comes on top, some megabytes. 256 KiB: several of loopback's segments, as with fewer the window may stay shut after the reading
-/// goes on, until the next of ever rarer probes.
-const UNREAD_BYTES_MAX: usize = 256 * 1024;
-
 /// The connections, while there is no load.
 pub(super) struct Opening<'run> {
     plan: &'run Plan,
@@ -45,7 +40,7 @@ impl<'run> Opening<'run> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
         let seat = Seat::take(&fan_out.connect_cores, 0)?;
-        let publisher = Socket::open(0, publish_address, &fan_out.publish, &terms(plan, fan_out, None))
+        let publisher = Socket::open(0, publish_address, &fan_out.publish, &terms(plan, fan_out))
             .with_context(|| fan_out.publish.to_string())?;
         drop(seat);
         let mut opening = Self {
@@ -58,28 +53,28 @@ impl<'run> Opening<'run> {
             stalled: Vec::with_capacity(fan_out.stalled),
             payloads: Payloads::new(fan_out.message_bytes),
         };
-        let first = opening.subscribe(None)?;
+        let first = opening.subscribe()?;
         opening.subscribers.push(first);
         Ok(opening)
     }
 
     pub(super) fn open_all(&mut self) -> Result<()> {
         while self.subscribers.len() < self.plan.connections {
-            let next = self.subscribe(None)?;
+            let next = self.subscribe()?;
             self.subscribers.push(next);
         }
         while self.stalled.len() < self.fan_out.stalled {
-            let next = self.subscribe(Some(UNREAD_BYTES_MAX))?;
+            let next = self.subscribe()?;
             self.stalled.push(next);
         }
         Ok(())
     }
 
-    fn subscribe(&self, unread_bytes_max: Option<usize>) -> Result<Socket> {
+    fn subscribe(&self) -> Result<Socket> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
         let _seat = Seat::take(&self.fan_out.connect_cores, before)?;
-        let terms = terms(self.plan, self.fan_out, unread_bytes_max);
+        let terms = terms(self.plan, self.fan_out);
         let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &terms);
         let subscribed = subscribed.with_context(|| self.plan.target.to_string());
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
@@ -120,13 +115,12 @@ impl<'run> Opening<'run> {
     }
 }
 
-/// How the connections of a run are opened; `unread_bytes_max` is for those that will not read for a while.
-fn terms<'run>(plan: &'run Plan, fan_out: &FanOut, unread_bytes_max: Option<usize>) -> Terms<'run> {
+/// How the connections of a run are opened.
+fn terms<'run>(plan: &'run Plan, fan_out: &FanOut) -> Terms<'run> {
     Terms {
         headers: &plan.request.headers,
         message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
-        unread_bytes_max,
     }
 }
 
