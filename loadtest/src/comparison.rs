@@ -133,10 +133,11 @@ impl<'a> Comparison<'a> {
             counts_system_calls,
             ..
         } = self.settings;
-        let mut server = Server::start(contender, cores.server, self.interrupt)?;
-        let subject = Subject::new(server.pids()?, cores)?;
+        let mut server = Server::start(contender, cores, self.interrupt)?;
+        let subject = Subject::new(server.pids()?, cores, contender.spans_cores)?;
         let mut samples = Vec::new();
-        for (offered_rate, plan) in workload.plans(server.address, cores.load, timing) {
+        for (offered_rate, plan) in workload.plans(server.address, cores, timing) {
+            let plan = plan.with_statistics(contender.statistics_path.as_deref());
             let sample = subject.sample(workload.kind(), &plan, self.interrupt);
             let sample = match sample {
                 Ok(Some(sample)) => sample,
@@ -167,7 +168,7 @@ impl<'a> Comparison<'a> {
                 break;
             }
         }
-        if counts_system_calls && turn.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep) {
+        if counts_system_calls && turn.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep | Kind::Slow) {
             match self.count_system_calls(&subject, &server, workload) {
                 Ok(Some(calls)) => samples
                     .iter_mut()
@@ -185,7 +186,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn count_system_calls(&self, subject: &Subject, server: &Server, workload: &Workload) -> Result<Option<f64>> {
-        let plans = workload.plans(server.address, self.settings.cores.load, COUNTING);
+        let plans = workload.plans(server.address, self.settings.cores, COUNTING);
         let (_, plan): &(_, Plan) = plans.first().context("there is no plan")?;
         subject.count_system_calls(plan, self.interrupt)
     }

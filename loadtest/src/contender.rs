@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::child::{Child, Ending};
 use crate::interrupt::Interrupt;
+use crate::measurement::Cores;
 use crate::record::Participant;
 
 mod form;
@@ -43,6 +44,10 @@ pub(crate) struct Contender {
     pub(crate) stop: Stop,
     /// Files that a start puts into the scratch folder: their names and contents.
     pub(crate) files: Vec<File>,
+    /// Where it tells what it counts of its topics, if it does.
+    pub(crate) statistics_path: Option<String>,
+    /// Whether it also runs on the core of the load.
+    pub(crate) spans_cores: bool,
     serves: Vec<Service>,
     requires: Vec<Requirement>,
     version: Version,
@@ -152,10 +157,15 @@ impl Contender {
         }
     }
 
-    /// The command that starts the server on `address`, pinned to `core`, with `scratch` as its own folder.
-    pub(crate) fn start_command(&self, address: SocketAddr, core: usize, scratch: &Path) -> Command {
+    /// The command that starts the server on `address`, pinned to the core of servers or, if it spans both, to both, with `scratch` as its own
+    /// folder.
+    pub(crate) fn start_command(&self, address: SocketAddr, cores: Cores, scratch: &Path) -> Command {
         let mut command = Command::new("taskset");
-        command.args(["-c", &core.to_string()]);
+        let pinned = match self.spans_cores {
+            true => format!("{},{}", cores.server, cores.load),
+            false => cores.server.to_string(),
+        };
+        command.args(["-c", &pinned]);
         command.args(self.command.iter().map(|word| fill_in(word, address, scratch)));
         command
             .current_dir(&self.directory)

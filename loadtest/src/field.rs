@@ -67,7 +67,7 @@ impl Field {
     pub(crate) fn verify(&mut self, workloads: &[Workload], cores: Cores, interrupt: &Interrupt) -> Result<()> {
         for contender in std::mem::take(&mut self.contenders) {
             interrupt.check()?;
-            let mut server = match Server::start(&contender, cores.server, interrupt) {
+            let mut server = match Server::start(&contender, cores, interrupt) {
                 Ok(server) => server,
                 Err(error) => {
                     interrupt.check()?;
@@ -77,7 +77,7 @@ impl Field {
             };
             let mut right = 0;
             for workload in workloads.iter().filter(|workload| contender.serves(workload.service())) {
-                let verdict = verification::verify(server.address, workload, cores.load, interrupt);
+                let verdict = verification::verify(server.address, workload, cores, interrupt);
                 match verdict.and_then(|()| server.check_running()) {
                     Ok(()) => right += 1,
                     Err(error) => {

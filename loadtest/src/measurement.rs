@@ -14,7 +14,7 @@ use crate::load::outcome::Deliveries;
 use crate::load::progress::{Phase, Snapshot};
 use crate::load::{self, Outcome, Plan, Progress};
 use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
-use crate::record::{Connections, CpuPerRequest, FanOut, Idleness, Kind, Latency, Noise, Point, Sample};
+use crate::record::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Kind, Latency, Noise, Point, Sample, Slow};
 use crate::syscalls::Counter;
 
 /// Requests that a percentile with three or four nines is not told from fewer of.
@@ -22,7 +22,7 @@ const REQUESTS_FOR_THREE_NINES: u64 = 1000;
 const REQUESTS_FOR_FOUR_NINES: u64 = 10_000;
 
 /// Where the two sides of a measurement run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
     pub(crate) load: usize,
@@ -34,26 +34,39 @@ pub(crate) struct Subject {
     pub(crate) pids: Vec<Pid>,
     pub(crate) cores: Cores,
     pub(crate) empty: Memory,
+    /// Whether it runs on both cores, so that nobody can tell who else does.
+    spans_cores: bool,
 }
 
 impl Subject {
     /// Reads the memory of a server that has started and has nothing to do.
-    pub(crate) fn new(pids: Vec<Pid>, cores: Cores) -> Result<Self> {
+    pub(crate) fn new(pids: Vec<Pid>, cores: Cores, spans_cores: bool) -> Result<Self> {
         let empty = proc::sum(&pids, Memory::read)?;
-        Ok(Self { pids, cores, empty })
+        Ok(Self {
+            pids,
+            cores,
+            empty,
+            spans_cores,
+        })
     }
 
     /// Carries out `plan` and samples the server meanwhile. `None` says that the user interrupted it.
     ///
     /// The sample has no names, round or offered rate yet.
     pub(crate) fn sample(&self, kind: Kind, plan: &Plan, interrupt: &Interrupt) -> Result<Option<Sample>> {
-        let mut window = Window::over(self);
+        let mut window = Window::over(self, kind == Kind::Slow);
         let outcome = load::run(plan, &mut window, interrupt)?;
         if outcome.interrupted || interrupt.is_raised() {
             return Ok(None);
         }
         ensure_answers(&outcome, kind)?;
-        Ok(Some(sample(kind, &outcome, self.empty, &window.usage()?)))
+        let growth = window.growth_kib();
+        let sample = sample(kind, &outcome, self.empty, &window.usage()?);
+        Ok(Some(Sample {
+            noise: sample.noise.filter(|_| !self.spans_cores),
+            slow: slow(&outcome, growth),
+            ..sample
+        }))
     }
 
     /// System calls per request, in a window of its own. `None` says that the user interrupted it.
@@ -117,14 +130,33 @@ struct Window<'a> {
     subject: &'a Subject,
     opened: Option<Result<Reading>>,
     closed: Option<Result<(Reading, Memory)>>,
+    /// The proportional memory at the beginning, and the most that was seen since; `None` unless it is watched.
+    watched: Option<(u64, u64)>,
+    watches_memory: bool,
 }
 
 impl<'a> Window<'a> {
-    fn over(subject: &'a Subject) -> Self {
+    fn over(subject: &'a Subject, watches_memory: bool) -> Self {
         Self {
             subject,
             opened: None,
             closed: None,
+            watched: None,
+            watches_memory,
+        }
+    }
+
+    /// How far the server's memory grew at most since the window began.
+    fn growth_kib(&self) -> Option<u64> {
+        self.watched.map(|(before, most)| most - before)
+    }
+
+    fn watch_memory(&mut self) {
+        // A server that has died is noticed when the window closes.
+        if let Ok(memory) = proc::sum(&self.subject.pids, Memory::read) {
+            let now = memory.proportional_kib;
+            let (before, most) = self.watched.unwrap_or((now, now));
+            self.watched = Some((before, most.max(now)));
         }
     }
 
@@ -146,13 +178,27 @@ impl<'a> Window<'a> {
 impl Progress for Window<'_> {
     fn phase(&mut self, phase: Phase) {
         match phase {
-            Phase::Timing => self.opened = Some(Reading::take(self.subject)),
-            Phase::Finishing => self.closed = Some(self.close()),
+            Phase::Timing => {
+                if self.watches_memory {
+                    self.watch_memory();
+                }
+                self.opened = Some(Reading::take(self.subject));
+            }
+            Phase::Finishing => {
+                self.closed = Some(self.close());
+                if self.watches_memory {
+                    self.watch_memory();
+                }
+            }
             Phase::Checking | Phase::Connecting | Phase::WarmingUp => {}
         }
     }
 
-    fn tick(&mut self, _snapshot: &Snapshot) {}
+    fn tick(&mut self, snapshot: &Snapshot) {
+        if self.watches_memory && snapshot.phase == Phase::Timing {
+            self.watch_memory();
+        }
+    }
 }
 
 /// Switches the counter on when the window begins and off when it ends.
@@ -250,6 +296,7 @@ fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample
             .filter(|_| kind != Kind::Pipelined)
             .map(latency),
         fan_out: outcome.fan_out.as_ref().map(fan_out),
+        hop: outcome.fan_out.as_ref().filter(|_| kind == Kind::Hop).and_then(hop),
         ..sample
     }
 }
@@ -278,6 +325,35 @@ fn fan_out(deliveries: &Deliveries) -> FanOut {
         lost: deliveries.lost,
         disordered: deliveries.duplicated + deliveries.out_of_order,
     }
+}
+
+fn hop(deliveries: &Deliveries) -> Option<Hop> {
+    let [near, far] = deliveries.by_core.as_slice() else {
+        return None;
+    };
+    let (near, far) = (near.latency.as_ref()?, far.latency.as_ref()?);
+    Some(Hop {
+        near_p50_us: near.p50_us,
+        far_p50_us: far.p50_us,
+        near_p99_us: near.p99_us,
+        far_p99_us: far.p99_us,
+    })
+}
+
+/// What stalled subscribers cost, and what became of theirs.
+fn slow(outcome: &Outcome, growth_kib: Option<u64>) -> Option<Slow> {
+    let deliveries = outcome.fan_out.as_ref()?;
+    let stalled = deliveries.stalled?;
+    Some(Slow {
+        stalled: stalled.subscribers,
+        memory_kib_each: growth_kib? as f64 / stalled.subscribers.max(1) as f64,
+        quiet_p99_us: deliveries.quiet_latency.as_ref()?.p99_us,
+        received: stalled.received,
+        told: stalled.told,
+        closed: stalled.closed,
+        unaccounted: stalled.unaccounted,
+        counted_by_server: stalled.counted_by_server,
+    })
 }
 
 fn latency(summary: &LatencySummary) -> Latency {

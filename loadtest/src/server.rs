@@ -12,6 +12,7 @@ use crate::child::Child;
 use crate::client::http1::{Connection, get};
 use crate::contender::{Contender, Stop, fill_in};
 use crate::interrupt::Interrupt;
+use crate::measurement::Cores;
 use crate::proc;
 
 /// How long a server may take from its start to its first answer.
@@ -34,15 +35,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `contender` pinned to `core` and waits until it answers its ready path with 200.
-    pub(crate) fn start(contender: &Contender, core: usize, interrupt: &Interrupt) -> Result<Self> {
+    /// Starts `contender` pinned where it belongs and waits until it answers its ready path with 200.
+    pub(crate) fn start(contender: &Contender, cores: Cores, interrupt: &Interrupt) -> Result<Self> {
         let address = free_address()?;
         let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
         for file in &contender.files {
             let content = fill_in(&file.content, address, scratch.path());
             std::fs::write(scratch.path().join(&file.name), content)?;
         }
-        let child = Child::spawn(contender.start_command(address, core, scratch.path()))
+        let child = Child::spawn(contender.start_command(address, cores, scratch.path()))
             .with_context(|| format!("{} did not start", contender.name))?;
         let mut server = Self {
             child,
@@ -123,12 +124,16 @@ mod tests {
         );
         std::fs::write(folder.join("contender.toml"), form)?;
         let contender = Contender::read_all(&folder)?.remove(0);
-        Server::start(&contender, allowed_core(), interrupt)
+        Server::start(&contender, allowed_cores(), interrupt)
     }
 
-    fn allowed_core() -> usize {
+    fn allowed_cores() -> Cores {
         let is_allowed = |core: &usize| proc::check_core_allowed(*core).is_ok();
-        (0..1024).find(is_allowed).unwrap()
+        let core = (0..1024).find(is_allowed).unwrap();
+        Cores {
+            server: core,
+            load: core,
+        }
     }
 
     #[test]
@@ -154,7 +159,7 @@ mod tests {
                     '{scratch}']\n[ready]\npath = '/'\n[[files]]\nname = 'run'\ncontent = 'echo \"error: $1 {listen}\"'";
         std::fs::write(folder.join("contender.toml"), form).unwrap();
         let contender = Contender::read_all(&folder).unwrap().remove(0);
-        let error = Server::start(&contender, allowed_core(), &Interrupt::default()).unwrap_err();
+        let error = Server::start(&contender, allowed_cores(), &Interrupt::default()).unwrap_err();
         let error = format!("{error:#}");
         let said = error.split_once("error: ").unwrap().1;
         let (scratch, address) = said.split_once(' ').unwrap();

@@ -1,11 +1,13 @@
 //! A workload: one kind of load, and the answer it must get, as its TOML file says it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::contender::Service;
+use crate::measurement::Cores;
 use crate::record::Kind;
 
 mod described;
@@ -18,6 +20,9 @@ const CONNECTIONS_MAX: usize = 100_000;
 
 /// Rates of one sweep; each is a window of its own.
 const RATES_MAX: usize = 20;
+
+/// Windows that one slow workload is long.
+const WINDOWS_MAX: u32 = 100;
 
 /// One kind of load. Its name is the name of its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +78,14 @@ pub(crate) enum Load {
         connections: usize,
         message_bytes: usize,
     },
+    /// WebSockets that echo one message each, counted as idle connections are.
+    WebsocketIdle {
+        path: String,
+        connections: usize,
+        /// Whether permessage-deflate without context takeover is offered, and must be taken.
+        #[serde(default)]
+        deflate: bool,
+    },
     FanOut {
         subscribe_path: String,
         publish_path: String,
@@ -82,6 +95,26 @@ pub(crate) enum Load {
         /// Messages published at once.
         burst: usize,
         message_bytes: usize,
+    },
+    Hop {
+        subscribe_path: String,
+        publish_path: String,
+        /// Half of them connect from the publisher's core, half from the other one.
+        subscribers: usize,
+        messages_per_second: f64,
+        message_bytes: usize,
+    },
+    Slow {
+        subscribe_path: String,
+        publish_path: String,
+        /// Those who go on reading.
+        subscribers: usize,
+        /// Those who do not read while the window is open.
+        stalled: usize,
+        messages_per_second: f64,
+        message_bytes: usize,
+        /// How many windows of the comparison it is long.
+        windows: u32,
     },
 }
 
@@ -127,17 +160,19 @@ impl Workload {
             Load::Rate { .. } => Kind::Rate,
             Load::Sweep { .. } => Kind::Sweep,
             Load::Churn { .. } => Kind::Churn,
-            Load::Idle { .. } => Kind::Idle,
+            Load::Idle { .. } | Load::WebsocketIdle { .. } => Kind::Idle,
             Load::Echo { .. } => Kind::Echo,
             Load::FanOut { .. } => Kind::FanOut,
+            Load::Hop { .. } => Kind::Hop,
+            Load::Slow { .. } => Kind::Slow,
         }
     }
 
     /// What a contender must be able to do to take part.
     pub(crate) fn service(&self) -> Service {
         match self.load {
-            Load::Echo { .. } => Service::WebsocketEcho,
-            Load::FanOut { .. } => Service::WebsocketFanOut,
+            Load::Echo { .. } | Load::WebsocketIdle { .. } => Service::WebsocketEcho,
+            Load::FanOut { .. } | Load::Hop { .. } | Load::Slow { .. } => Service::WebsocketFanOut,
             _ => Service::Http,
         }
     }
@@ -152,9 +187,13 @@ impl Workload {
             | Load::Sweep { connections, .. }
             | Load::Churn { connections, .. }
             | Load::Idle { connections, .. }
-            | Load::Echo { connections, .. } => connections,
+            | Load::Echo { connections, .. }
+            | Load::WebsocketIdle { connections, .. } => connections,
             // The publisher is one more.
-            Load::FanOut { subscribers, .. } => subscribers + 1,
+            Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } => subscribers + 1,
+            Load::Slow {
+                subscribers, stalled, ..
+            } => subscribers + stalled + 1,
         }
     }
 
@@ -166,11 +205,17 @@ impl Workload {
         }
     }
 
-    /// Timed windows of one turn.
-    pub(crate) fn window_count(&self) -> usize {
+    /// How long one turn's windows are, with what comes before them.
+    pub(crate) fn load_length(&self, timing: Timing) -> Duration {
         match &self.load {
-            Load::Sweep { rates, .. } => rates.len(),
-            _ => 1,
+            Load::Sweep { rates, .. } => {
+                (timing.warmup + timing.window) * u32::try_from(rates.len()).unwrap_or(u32::MAX)
+            }
+            Load::Slow { windows, .. } => {
+                let timing = timing.slow(*windows);
+                timing.warmup + timing.window
+            }
+            _ => timing.warmup + timing.window,
         }
     }
 
@@ -184,14 +229,19 @@ impl Workload {
             | Load::Sweep { path, .. }
             | Load::Churn { path, .. }
             | Load::Idle { path, .. }
-            | Load::Echo { path, .. } => path,
-            Load::FanOut { subscribe_path, .. } => subscribe_path,
+            | Load::Echo { path, .. }
+            | Load::WebsocketIdle { path, .. } => path,
+            Load::FanOut { subscribe_path, .. }
+            | Load::Hop { subscribe_path, .. }
+            | Load::Slow { subscribe_path, .. } => subscribe_path,
         }
     }
 
     fn check(&self) -> Result<()> {
         let mut paths = vec![self.path()];
-        if let Load::FanOut { publish_path, .. } = &self.load {
+        if let Load::FanOut { publish_path, .. } | Load::Hop { publish_path, .. } | Load::Slow { publish_path, .. } =
+            &self.load
+        {
             paths.push(publish_path);
         }
         for path in paths {
@@ -208,6 +258,12 @@ impl Workload {
             }
             _ => {}
         }
+        if let Load::Slow { windows, .. } = &self.load {
+            ensure!(
+                (1..=WINDOWS_MAX).contains(windows),
+                "it is between 1 and {WINDOWS_MAX} windows long"
+            );
+        }
         if let Load::Sweep { rates, .. } = &self.load {
             ensure!(
                 (1..=RATES_MAX).contains(&rates.len()),
@@ -217,7 +273,7 @@ impl Workload {
         }
         // The generator has bounds of its own, which a window of any length shows.
         let nowhere = "127.0.0.1:9".parse()?;
-        self.plans(nowhere, 0, Timing::NOMINAL)
+        self.plans(nowhere, Cores::default(), Timing::NOMINAL)
             .iter()
             .try_for_each(|(_, plan)| plan.check())
     }

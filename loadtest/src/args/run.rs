@@ -35,12 +35,21 @@ pub(crate) struct RunArgs {
     /// Fan-out: messages published at once; the rate stays the same
     #[arg(long, default_value_t = 1, requires = "publish")]
     pub(crate) burst: usize,
-    /// Fan-out: further subscribers that never read
+    /// Fan-out: further subscribers, which read nothing in the timed window, and all that waits for them after it
     #[arg(long, default_value_t = 0, requires = "publish")]
     pub(crate) stalled: usize,
+    /// Fan-out: path where the server tells, as JSON, how many messages its subscribers `missed`
+    #[arg(long, value_name = "PATH", requires = "publish")]
+    pub(crate) statistics: Option<String>,
+    /// Fan-out: cores to connect from, in turn and separated by commas, the publisher from the first; latencies are told for each
+    #[arg(long, value_delimiter = ',', requires = "publish")]
+    pub(crate) connect_cores: Vec<usize>,
     /// WebSocket: length of a message, 16 or more for fan-out
     #[arg(long, default_value_t = 64)]
     pub(crate) message_bytes: usize,
+    /// WebSocket: offer permessage-deflate without context takeover, and fail if it is not taken
+    #[arg(long, conflicts_with = "publish")]
+    pub(crate) deflate: bool,
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,

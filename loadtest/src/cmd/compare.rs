@@ -173,7 +173,7 @@ fn recorded(settings: &Settings, workloads: &[Workload], field: Field, findings:
         workloads: workloads
             .iter()
             .filter(|workload| has_samples(workload) || is_named(workload))
-            .map(|workload| workload.recorded(settings.cores.load, settings.timing))
+            .map(|workload| workload.recorded(settings.cores, settings.timing))
             .collect(),
         contenders: field
             .contenders

@@ -11,6 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::load::outcome::Deliveries;
 use crate::load::plan::{Echo, Expectation, FanOut, Kind, Request};
 use crate::load::target::Scheme;
+use crate::load::websocket::deflate;
 use crate::load::{self, Outcome, Plan};
 use crate::proc;
 
@@ -54,7 +55,12 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         cores: args.cores.clone(),
         request: Request {
             method: args.method.clone(),
-            headers: args.headers.clone(),
+            headers: args
+                .headers
+                .iter()
+                .cloned()
+                .chain(args.deflate.then(deflate::offer))
+                .collect(),
             body,
         },
         expect: Expectation {
@@ -73,6 +79,8 @@ fn kind(args: &RunArgs) -> Kind {
             rate: args.rate,
             burst: args.burst,
             stalled: args.stalled,
+            statistics: args.statistics.clone(),
+            connect_cores: args.connect_cores.clone(),
         });
     }
     match args.rate {

@@ -46,10 +46,9 @@ pub(crate) fn interleave(entries: &[Entry]) -> Vec<Turn> {
 
 /// How long one contender's turn under `workload` takes, about.
 pub(crate) fn length(workload: &Workload, timing: Timing) -> Duration {
-    let windows = u32::try_from(workload.window_count()).unwrap_or(u32::MAX);
     // Opening a connection and making a request on it costs both sides some 100 µs.
     let connecting = Duration::from_micros(100) * u32::try_from(workload.connections()).unwrap_or(u32::MAX);
-    OVERHEAD + connecting + (timing.warmup + timing.window) * windows
+    OVERHEAD + connecting + workload.load_length(timing)
 }
 
 /// The most rounds, 1 to `most`, that fit into `budget` when each takes what `round_length` says of it.

@@ -26,6 +26,8 @@ pub(super) struct Form {
     serves: Vec<Service>,
     #[serde(default)]
     requires: Vec<Requirement>,
+    /// Path that answers with a JSON object in which `missed` is how many messages its subscribers missed.
+    statistics: Option<String>,
     build: Option<BuildForm>,
     start: StartForm,
     ready: ReadyForm,
@@ -71,6 +73,11 @@ struct VariantForm {
     name: String,
     note: String,
     arguments: Vec<String>,
+    /// What it serves, if that is less than the main contender does.
+    serves: Option<Vec<Service>>,
+    /// Whether it runs on both cores, beside the load.
+    #[serde(default)]
+    both_cores: bool,
 }
 
 fn http_alone() -> Vec<Service> {
@@ -118,6 +125,8 @@ impl Form {
             ready_path: self.ready.path,
             stop: self.stop.signal,
             files: self.files,
+            statistics_path: self.statistics,
+            spans_cores: false,
             serves: self.serves,
             requires: self.requires,
             version: Version::of(self.version, self.version_command)?,
@@ -129,6 +138,8 @@ impl Form {
             name: variant.name,
             note: variant.note,
             command: with(&self.start.command, variant.arguments),
+            serves: variant.serves.unwrap_or_else(|| main.serves.clone()),
+            spans_cores: variant.both_cores,
             ..main.clone()
         });
         let variants: Vec<Contender> = variants.collect();

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const CORES: Cores = Cores { server: 3, load: 1 };
+
 const FORM: &str = r#"
     name = "quick"
     version = "1.2.3"
@@ -73,7 +75,7 @@ fn variants_are_contenders_with_arguments_of_their_own() {
 #[test]
 fn start_command_names_the_address_the_core_and_the_scratch_folder() {
     let address = "127.0.0.1:8888".parse().unwrap();
-    let pinned = only(FORM).start_command(address, 3, Path::new("/tmp/own"));
+    let pinned = only(FORM).start_command(address, CORES, Path::new("/tmp/own"));
     assert_eq!(
         words(&pinned),
         [
@@ -91,8 +93,8 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
         .find_map(|(name, value)| value.filter(|_| name == "PATH"));
     assert!(path.unwrap().to_string_lossy().contains("/usr/sbin"), "{path:?}");
     let found = only(INSTALLED);
-    let pinned = found.start_command(address, 0, Path::new("/tmp/own"));
-    assert_eq!(words(&pinned), ["taskset", "-c", "0", "sh", "/tmp/own/found.conf"]);
+    let pinned = found.start_command(address, CORES, Path::new("/tmp/own"));
+    assert_eq!(words(&pinned), ["taskset", "-c", "3", "sh", "/tmp/own/found.conf"]);
     let content = fill_in(&found.files[0].content, address, Path::new("/tmp/own"));
     assert_eq!(content, "listen 127.0.0.1:8888; keep /tmp/own;");
 }

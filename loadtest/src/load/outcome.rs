@@ -1,7 +1,7 @@
 //! What came out of a run, as it is printed, written as JSON and compared.
 
 use std::fmt;
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +48,6 @@ pub(crate) struct Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deliveries {
     pub(crate) subscribers: u64,
-    /// Further subscribers, which never read.
-    pub(crate) stalled: u64,
     pub(crate) published: u64,
     /// Deliveries that never came; also counted as unanswered.
     pub(crate) lost: u64,
@@ -57,9 +55,56 @@ pub(crate) struct Deliveries {
     pub(crate) duplicated: u64,
     /// Deliveries that came after one that was published later.
     pub(crate) out_of_order: u64,
+    /// Messages that the server told its subscribers they missed. They are among the lost.
+    pub(crate) told: u64,
+    /// Latency of what was due in the latter half of the warm-up, while everybody read.
+    pub(crate) quiet_latency: Option<LatencySummary>,
+    /// The subscribers that connected from each core, if connections were made from several: the publisher's core first.
+    pub(crate) by_core: Vec<CoreLatency>,
+    /// Further subscribers, which did not read in the window.
+    pub(crate) stalled: Option<Stalled>,
     /// How much later than due the publisher's bursts were written, by the generator's own fault or because the server did not
     /// take them; the latency of their deliveries counts from when they were due. `None` in a closed loop.
     pub(crate) publisher_lag: Option<LatencySummary>,
+}
+
+/// The latency of deliveries to subscribers that connected from one core.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CoreLatency {
+    pub(crate) core: usize,
+    pub(crate) latency: Option<LatencySummary>,
+}
+
+/// What became of subscribers that did not read for a while. None of it is in any other figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stalled {
+    pub(crate) subscribers: u64,
+    /// Messages that reached them, in the end.
+    pub(crate) received: u64,
+    /// Messages that the server told them they missed.
+    pub(crate) told: u64,
+    /// Those whose connection the server ended.
+    pub(crate) closed: u64,
+    /// Messages that neither came nor were told to be missing, to those whose connection was not ended.
+    pub(crate) unaccounted: u64,
+    /// How many missed messages the server itself counted meanwhile, for all its subscribers, if it tells.
+    pub(crate) counted_by_server: Option<u64>,
+}
+
+impl Add for Stalled {
+    type Output = Self;
+
+    /// Adds what another thread saw.
+    fn add(self, other: Self) -> Self {
+        Self {
+            subscribers: self.subscribers + other.subscribers,
+            received: self.received + other.received,
+            told: self.told + other.told,
+            closed: self.closed + other.closed,
+            unaccounted: self.unaccounted + other.unaccounted,
+            counted_by_server: self.counted_by_server,
+        }
+    }
 }
 
 /// Requests that failed, by what went wrong, over the whole run (warm-up included).

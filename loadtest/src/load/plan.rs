@@ -97,8 +97,13 @@ pub(crate) struct FanOut {
     pub(crate) rate: Option<f64>,
     /// Messages published at once; the rate stays the same.
     pub(crate) burst: usize,
-    /// Subscribers, beyond `Plan::connections`, that never read.
+    /// Subscribers, beyond `Plan::connections`, that read nothing in the timed window, and all that waits for them after it.
     pub(crate) stalled: usize,
+    /// Where the server tells, as JSON, how many messages subscribers `missed`; a path at the publisher's server.
+    pub(crate) statistics: Option<String>,
+    /// Cores that connections are made from, in turn, the publisher's from the first: a server that steers connections by the core they
+    /// come from has them on different shards. Empty leaves it to the scheduler.
+    pub(crate) connect_cores: Vec<usize>,
 }
 
 /// What is sent besides the target.
@@ -118,6 +123,16 @@ pub(crate) struct Expectation {
 }
 
 impl Plan {
+    /// The same run, which asks the server at `path` what it counts, if it stalls subscribers.
+    pub(crate) fn with_statistics(mut self, path: Option<&str>) -> Self {
+        if let Kind::FanOut(fan_out) = &mut self.kind
+            && fan_out.stalled > 0
+        {
+            fan_out.statistics = path.map(str::to_owned);
+        }
+        self
+    }
+
     /// A run of `kind` against `target` with everything else as the command line has it by default.
     pub(crate) fn new(target: Target, kind: Kind) -> Self {
         Self {
@@ -254,6 +269,8 @@ mod tests {
             rate: None,
             burst,
             stalled: 0,
+            statistics: None,
+            connect_cores: Vec::new(),
         });
         Plan::new(target, kind)
     }

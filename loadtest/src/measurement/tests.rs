@@ -126,7 +126,10 @@ fn deliveries_and_losses_add_up() {
     let mut outcome = outcome(195);
     outcome.fan_out = Some(Deliveries {
         subscribers: 10,
-        stalled: 0,
+        told: 0,
+        quiet_latency: None,
+        by_core: Vec::new(),
+        stalled: None,
         published: 20,
         lost: 5,
         duplicated: 1,

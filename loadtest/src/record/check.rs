@@ -118,6 +118,10 @@ fn check_figures(sample: &Sample) -> Result<()> {
         ),
         ("private_kib_each", connections.map(|held| held.private_kib_each)),
         ("resident_kib_each", connections.map(|held| held.resident_kib_each)),
+        ("near_p50_us", sample.hop.map(|hop| hop.near_p50_us)),
+        ("far_p50_us", sample.hop.map(|hop| hop.far_p50_us)),
+        ("memory_kib_each", sample.slow.map(|slow| slow.memory_kib_each)),
+        ("quiet_p99_us", sample.slow.map(|slow| slow.quiet_p99_us)),
         ("cpu_us", sample.idleness.map(|idle| idle.cpu_us)),
         ("watch_seconds", sample.idleness.map(|idle| idle.watch_seconds)),
     ];
@@ -146,7 +150,8 @@ fn check_kind(sample: &Sample, workload: &Workload) -> Result<()> {
         "pipelined requests have no latency of their own"
     );
     if let Some(fan_out) = sample.fan_out {
-        ensure!(workload.kind == Kind::FanOut, "only fan-out has deliveries");
+        let is_fan_out = matches!(workload.kind, Kind::FanOut | Kind::Hop | Kind::Slow);
+        ensure!(is_fan_out, "only fan-out has deliveries");
         let due = u128::from(fan_out.subscribers) * u128::from(fan_out.published);
         let accounted = u128::from(fan_out.delivered) + u128::from(fan_out.lost);
         ensure!(

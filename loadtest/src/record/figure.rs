@@ -24,6 +24,14 @@ pub(crate) enum Figure {
     IdleCpu,
     WakeUps,
     Lost,
+    /// Of deliveries to who connected from the publisher's core, and from the other one.
+    NearP50,
+    FarP50,
+    QuietP99,
+    /// Growth for each subscriber that does not read.
+    SlowMemory,
+    Unaccounted,
+    Closed,
 }
 
 impl Figure {
@@ -48,6 +56,12 @@ impl Figure {
             Self::IdleCpu => sample.idleness.map(|idle| idle.cpu_us / idle.watch_seconds),
             Self::WakeUps => sample.idleness.map(|idle| idle.wake_ups as f64 / idle.watch_seconds),
             Self::Lost => sample.fan_out.map(|fan_out| fan_out.lost as f64),
+            Self::NearP50 => sample.hop.map(|hop| hop.near_p50_us),
+            Self::FarP50 => sample.hop.map(|hop| hop.far_p50_us),
+            Self::QuietP99 => sample.slow.map(|slow| slow.quiet_p99_us),
+            Self::SlowMemory => sample.slow.map(|slow| slow.memory_kib_each),
+            Self::Unaccounted => sample.slow.map(|slow| slow.unaccounted as f64),
+            Self::Closed => sample.slow.map(|slow| slow.closed as f64),
         }
     }
 
@@ -71,6 +85,12 @@ impl Figure {
             Self::IdleCpu => "idle CPU µs/s".to_owned(),
             Self::WakeUps => "wake-ups/s".to_owned(),
             Self::Lost => "lost".to_owned(),
+            Self::NearP50 => "p50 µs, same core".to_owned(),
+            Self::FarP50 => "p50 µs, other core".to_owned(),
+            Self::QuietP99 => "p99 µs while all read".to_owned(),
+            Self::SlowMemory => "KiB/stalled subscriber".to_owned(),
+            Self::Unaccounted => "unaccounted for".to_owned(),
+            Self::Closed => "closed".to_owned(),
         }
     }
 
@@ -92,6 +112,12 @@ impl Figure {
             Self::IdleCpu => "CPU while idle".to_owned(),
             Self::WakeUps => "wake-ups while idle".to_owned(),
             Self::Lost => "lost deliveries".to_owned(),
+            Self::NearP50 => "median latency on the same core".to_owned(),
+            Self::FarP50 => "median latency to the other core".to_owned(),
+            Self::QuietP99 => "p99 latency while all read".to_owned(),
+            Self::SlowMemory => "memory per stalled subscriber".to_owned(),
+            Self::Unaccounted => "deliveries unaccounted for".to_owned(),
+            Self::Closed => "closed subscribers".to_owned(),
         }
     }
 }

@@ -20,7 +20,7 @@ mod workload;
 
 pub(crate) use figure::Figure;
 pub(crate) use participant::{Absentee, Participant, Role};
-pub(crate) use sample::{Connections, CpuPerRequest, FanOut, Idleness, Latency, Noise, Point, Sample};
+pub(crate) use sample::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Latency, Noise, Point, Sample, Slow};
 pub(crate) use view::{Comparison, SUSTAINED_SHARE, View};
 pub(crate) use workload::{Kind, Workload};
 

@@ -44,6 +44,10 @@ pub(crate) struct Sample {
     pub(crate) idleness: Option<Idleness>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fan_out: Option<FanOut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hop: Option<Hop>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slow: Option<Slow>,
 }
 
 /// Latencies in µs: from the intended send time in an open loop, from the send otherwise; for fan-out from publishing to delivery.
@@ -121,6 +125,40 @@ pub(crate) struct Idleness {
     pub(crate) cpu_us: f64,
     /// How often one of its threads was put on a core.
     pub(crate) wake_ups: u64,
+}
+
+/// Deliveries to subscribers that connected from the publisher's core, and from the other one. A server of two shards that steers by
+/// core has them on the publisher's shard and on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Hop {
+    pub(crate) near_p50_us: f64,
+    pub(crate) far_p50_us: f64,
+    pub(crate) near_p99_us: f64,
+    pub(crate) far_p99_us: f64,
+}
+
+/// Subscribers that did not read while the window was open, and read all that waited for them after it. The sample's other figures are
+/// those of the subscribers that went on reading.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Slow {
+    pub(crate) stalled: u64,
+    /// The most that the server's memory grew in the window, divided by them.
+    pub(crate) memory_kib_each: f64,
+    /// What everybody's p99 was before the window, while all read.
+    pub(crate) quiet_p99_us: f64,
+    /// Messages that reached the stalled ones in the end.
+    pub(crate) received: u64,
+    /// Messages that the server told them they missed.
+    pub(crate) told: u64,
+    /// Those whose connection the server ended.
+    pub(crate) closed: u64,
+    /// Messages that neither came nor were told to be missing, to those whose connection was not ended.
+    pub(crate) unaccounted: u64,
+    /// How many messages the server counted as missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted_by_server: Option<u64>,
 }
 
 /// Messages published to many. A sample's `requests` are the deliveries.

@@ -45,6 +45,10 @@ pub(crate) enum Kind {
     Echo,
     /// WebSocket messages published to many subscribers.
     FanOut,
+    /// The same now and then, to few subscribers on either core: what the way between cores takes.
+    Hop,
+    /// The same while some of the subscribers do not read.
+    Slow,
 }
 
 impl Kind {
@@ -54,7 +58,7 @@ impl Kind {
             Self::Capacity | Self::Pipelined | Self::Latency | Self::Rate | Self::Sweep => "request",
             Self::Churn | Self::Idle => "connection",
             Self::Echo => "message",
-            Self::FanOut => "delivery",
+            Self::FanOut | Self::Hop | Self::Slow => "delivery",
         }
     }
 
@@ -73,7 +77,8 @@ impl Kind {
         match self {
             Self::Capacity | Self::Pipelined | Self::Churn | Self::Echo | Self::FanOut => Figure::Cpu,
             Self::Latency => Figure::P50,
-            Self::Rate | Self::Sweep => Figure::P99,
+            Self::Hop => Figure::FarP50,
+            Self::Rate | Self::Sweep | Self::Slow => Figure::P99,
             Self::Idle => Figure::ConnectionMemory,
         }
     }

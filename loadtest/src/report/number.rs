@@ -15,7 +15,12 @@ pub(super) fn decimals(smallest: f64) -> usize {
 /// Digits after the point for a figure in a column whose smallest one is `smallest`; what is counted in thousands has none.
 pub(super) fn decimals_of(figure: Figure, smallest: f64) -> usize {
     match figure {
-        Figure::Throughput | Figure::ServerBusy | Figure::Lost | Figure::IdleCpu => 0,
+        Figure::Throughput
+        | Figure::ServerBusy
+        | Figure::Lost
+        | Figure::Unaccounted
+        | Figure::Closed
+        | Figure::IdleCpu => 0,
         _ => decimals(smallest),
     }
 }

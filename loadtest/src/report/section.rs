@@ -48,6 +48,9 @@ impl Section {
                     "p99 latency in µs at each offered rate. A dagger: less than {:.0} % of the rate was answered.",
                     crate::record::SUSTAINED_SHARE * 100.0
                 ),
+                (Kind::Slow, _) => "Latencies are of those who went on reading. A stalled subscriber accounts for every message by having \
+                                    received it in the end, by having been told that it missed it, or by having been closed."
+                    .to_owned(),
                 (_, None) => "No floor ran under this workload, so there are no ratios.".to_owned(),
                 (_, Some(_)) => String::new(),
             },
@@ -82,7 +85,9 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
             ),
         ],
         Kind::Sweep => vec![figures::sweep(view, Figure::P50), figures::sweep(view, Figure::P99)],
-        Kind::Latency | Kind::Rate => vec![figures::latency(view), figures::cpu(view), calls(view)],
+        Kind::Latency | Kind::Rate | Kind::Hop | Kind::Slow => {
+            vec![figures::latency(view), figures::cpu(view), calls(view)]
+        }
         _ => vec![figures::cpu(view), figures::latency(view), calls(view)],
     };
     charts.into_iter().flatten().collect()
@@ -91,8 +96,8 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
 /// The figures in the columns of a workload's table. Who has nothing to show in one of them leaves a dash, and a column of dashes is left out.
 fn columns(kind: Kind) -> &'static [Figure] {
     use Figure::{
-        ConnectionMemory, Cpu, EmptyMemory, IdleCpu, Lost, Max, P50, P90, P99, P999, P9999, ServerBusy, System,
-        SystemCalls, Throughput, User, WakeUps,
+        Closed, ConnectionMemory, Cpu, EmptyMemory, FarP50, IdleCpu, Lost, Max, NearP50, P50, P90, P99, P999, P9999,
+        QuietP99, ServerBusy, SlowMemory, System, SystemCalls, Throughput, Unaccounted, User, WakeUps,
     };
     match kind {
         Kind::Latency | Kind::Rate => &[
@@ -108,6 +113,8 @@ fn columns(kind: Kind) -> &'static [Figure] {
             ServerBusy,
         ],
         Kind::Idle => &[ConnectionMemory, EmptyMemory, IdleCpu, WakeUps],
+        Kind::Hop => &[NearP50, FarP50, P99, Cpu, SystemCalls, Lost],
+        Kind::Slow => &[P99, QuietP99, SlowMemory, Unaccounted, Closed, Lost, Cpu, ServerBusy],
         Kind::FanOut => &[
             Cpu,
             User,
@@ -161,7 +168,7 @@ fn table(view: &View<'_>, figures: &[Figure]) -> Table {
 /// What the column of ratios is called before the name of the baseline.
 fn ratio_heading(kind: Kind) -> &'static str {
     match kind.main_figure() {
-        Figure::P50 => "p50",
+        Figure::P50 | Figure::FarP50 => "p50",
         Figure::P99 => "p99",
         _ => "CPU",
     }

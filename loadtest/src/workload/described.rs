@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use crate::contender::{LISTEN_PLACEHOLDER, Service};
+use crate::measurement::Cores;
 use crate::record;
 use crate::shell;
 
 use super::{Load, Timing, Workload};
 
 impl Workload {
-    /// How a record names it, when its windows were made like this by a generator pinned to `core`.
-    pub(crate) fn recorded(&self, core: usize, timing: Timing) -> record::Workload {
+    /// How a record names it, when its windows were made like this on these cores.
+    pub(crate) fn recorded(&self, cores: Cores, timing: Timing) -> record::Workload {
         let parameters: BTreeMap<String, String> = self
             .parameters()
             .into_iter()
@@ -21,49 +22,57 @@ impl Workload {
             title: self.title.clone(),
             kind: self.kind(),
             parameters,
-            command: Some(shell::typed(&self.command(core, timing))),
+            command: Some(shell::typed(&self.command(cores, timing))),
         }
     }
 
     /// The generator's command that loads a server at `{listen}` in the same way; of a sweep, at its lowest rate.
-    fn command(&self, core: usize, timing: Timing) -> Vec<String> {
+    fn command(&self, cores: Cores, timing: Timing) -> Vec<String> {
+        let timing = match &self.load {
+            Load::Slow { windows, .. } => timing.slow(*windows),
+            _ => timing,
+        };
         let scheme = match self.service() {
             Service::Http => "http",
             Service::WebsocketEcho | Service::WebsocketFanOut => "ws",
         };
         let mut words = ["squall-loadtest", "run"].map(str::to_owned).to_vec();
         words.push(format!("{scheme}://{LISTEN_PLACEHOLDER}{}", self.path()));
-        let mut flag = |name: &str, value: &dyn ToString| words.extend([format!("--{name}"), value.to_string()]);
-        flag("cores", &core);
-        flag("connections", &self.subscribers_or_connections());
-        flag("warmup", &format!("{}s", timing.warmup.as_secs_f64()));
-        flag("duration", &format!("{}s", timing.window.as_secs_f64()));
+        let mut switch = |name: &str, value: Option<&dyn ToString>| {
+            words.push(format!("--{name}"));
+            words.extend(value.map(ToString::to_string));
+        };
+        switch("cores", Some(&cores.load));
+        switch("connections", Some(&self.subscribers_or_connections()));
+        switch("warmup", Some(&format!("{}s", timing.warmup.as_secs_f64())));
+        switch("duration", Some(&format!("{}s", timing.window.as_secs_f64())));
         if let Some(expect) = &self.expect {
-            flag("expect-status", &expect.status);
-            flag("expect-body", &expect.body);
+            switch("expect-status", Some(&expect.status));
+            switch("expect-body", Some(&expect.body));
         }
         match &self.load {
             Load::Capacity { .. } | Load::Latency { .. } => {}
-            Load::Pipelined { pipeline, .. } => flag("pipeline", pipeline),
+            Load::Pipelined { pipeline, .. } => switch("pipeline", Some(pipeline)),
             Load::Rate {
                 requests_per_second, ..
-            } => flag("rate", requests_per_second),
-            Load::Sweep { rates, .. } => flag("rate", &rates.first().copied().unwrap_or_default()),
-            Load::Churn { .. } => words.push("--churn".to_owned()),
-            Load::Idle { .. } => words.push("--hold".to_owned()),
-            Load::Echo { message_bytes, .. } => flag("message-bytes", message_bytes),
-            Load::FanOut {
-                publish_path,
-                messages_per_second,
-                burst,
-                message_bytes,
-                ..
-            } => {
-                flag("publish", &format!("ws://{LISTEN_PLACEHOLDER}{publish_path}"));
-                flag("rate", messages_per_second);
-                flag("burst", burst);
-                flag("message-bytes", message_bytes);
+            } => switch("rate", Some(requests_per_second)),
+            Load::Sweep { rates, .. } => switch("rate", Some(&rates.first().copied().unwrap_or_default())),
+            Load::Churn { .. } => switch("churn", None),
+            Load::Idle { .. } | Load::WebsocketIdle { deflate: false, .. } => switch("hold", None),
+            Load::WebsocketIdle { deflate: true, .. } => {
+                switch("hold", None);
+                switch("deflate", None);
             }
+            Load::Echo { message_bytes, .. } => switch("message-bytes", Some(message_bytes)),
+            Load::FanOut { burst, .. } => switch("burst", Some(burst)),
+            Load::Slow { stalled, .. } => switch("stalled", Some(stalled)),
+            Load::Hop { .. } => {}
+        }
+        if let Some((publish_path, rate, message_bytes)) = self.publishing() {
+            switch("publish", Some(&format!("ws://{LISTEN_PLACEHOLDER}{publish_path}")));
+            switch("rate", Some(&rate));
+            switch("message-bytes", Some(&message_bytes));
+            switch("connect-cores", Some(&format!("{},{}", cores.server, cores.load)));
         }
         words
     }
@@ -74,6 +83,10 @@ impl Workload {
         match &self.load {
             Load::Capacity { .. } | Load::Latency { .. } | Load::Churn { .. } | Load::Idle { .. } => {
                 vec![path(), connections()]
+            }
+            Load::WebsocketIdle { deflate, .. } => {
+                let compression = if *deflate { "permessage-deflate" } else { "none" };
+                vec![path(), connections(), ("compression", compression.to_owned())]
             }
             Load::Pipelined { pipeline, .. } => vec![path(), connections(), ("pipeline", pipeline.to_string())],
             Load::Rate {
@@ -92,22 +105,24 @@ impl Workload {
             Load::Echo { message_bytes, .. } => {
                 vec![path(), connections(), ("message_bytes", message_bytes.to_string())]
             }
-            Load::FanOut {
-                subscribe_path,
-                publish_path,
-                subscribers,
-                messages_per_second,
-                burst,
-                message_bytes,
-            } => vec![
-                ("subscribe_path", subscribe_path.clone()),
-                ("publish_path", publish_path.clone()),
-                ("subscribers", subscribers.to_string()),
-                ("messages_per_second", messages_per_second.to_string()),
-                ("burst", burst.to_string()),
-                ("message_bytes", message_bytes.to_string()),
-            ],
+            Load::FanOut { burst, .. } => self.fan_out_parameters([("burst", burst.to_string())]),
+            Load::Hop { .. } => self.fan_out_parameters([]),
+            Load::Slow { stalled, windows, .. } => {
+                self.fan_out_parameters([("stalled", stalled.to_string()), ("windows", windows.to_string())])
+            }
         }
+    }
+
+    fn fan_out_parameters<const N: usize>(&self, further: [(&'static str, String); N]) -> Vec<(&'static str, String)> {
+        let (publish_path, rate, message_bytes) = self.publishing().unwrap_or_default();
+        let common = [
+            ("subscribe_path", self.path().to_owned()),
+            ("publish_path", publish_path.to_owned()),
+            ("subscribers", self.subscribers_or_connections().to_string()),
+            ("messages_per_second", rate.to_string()),
+            ("message_bytes", message_bytes.to_string()),
+        ];
+        common.into_iter().chain(further).collect()
     }
 }
 
@@ -121,12 +136,14 @@ mod tests {
     use crate::args::{Args, Command};
     use crate::catalogue::Catalogue;
 
+    const CORES: Cores = Cores { server: 2, load: 3 };
+
     /// The command a record shows is one this program takes, with the load the workload asks for.
     #[test]
     fn command_of_every_committed_workload_is_understood() {
         let catalogue = Catalogue::read(Some(Path::new(env!("CARGO_MANIFEST_DIR")))).unwrap();
         for workload in catalogue.workloads(&[]).unwrap() {
-            let words = workload.command(3, Timing::NOMINAL);
+            let words = workload.command(CORES, Timing::NOMINAL);
             let words = words
                 .iter()
                 .map(|word| word.replace(LISTEN_PLACEHOLDER, "127.0.0.1:8888"));
@@ -135,7 +152,7 @@ mod tests {
                 panic!("{args:?}")
             };
             let address = "127.0.0.1:8888".parse().unwrap();
-            let (rate, plan) = workload.plans(address, 3, Timing::NOMINAL).remove(0);
+            let (rate, plan) = workload.plans(address, CORES, Timing::NOMINAL).remove(0);
             assert_eq!(
                 (args.url, args.connections),
                 (plan.target, plan.connections),

@@ -7,6 +7,8 @@ use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan};
 use crate::load::target::{Scheme, Target};
 
 use super::{Load, Workload};
+use crate::load::websocket::deflate;
+use crate::measurement::Cores;
 
 /// Open loop: requests in flight on one connection. More than one would be pipelining, which browsers and proxies do not do.
 const OPEN_LOOP_PIPELINE: usize = 1;
@@ -27,17 +29,27 @@ impl Timing {
         warmup: Duration::ZERO,
         window: Duration::from_secs(1),
     };
+
+    /// That of a window in which subscribers stall: as long as so many, behind a warm-up in whose latter half everybody reads as quietly as they
+    /// will ever do.
+    pub(super) fn slow(self, windows: u32) -> Self {
+        let window = self.window * windows;
+        Self {
+            warmup: self.warmup.max(window / 4),
+            window,
+        }
+    }
 }
 
 impl Workload {
-    /// What the generator, pinned to `core`, is to do with the server at `address`, and the offered rate if there is one.
-    pub(crate) fn plans(&self, address: SocketAddr, core: usize, timing: Timing) -> Vec<(Option<f64>, Plan)> {
+    /// What the generator, pinned to one of the `cores`, is to do with the server at `address`, and the offered rate if there is one.
+    pub(crate) fn plans(&self, address: SocketAddr, cores: Cores, timing: Timing) -> Vec<(Option<f64>, Plan)> {
         let plan = |scheme, kind, timing: Timing| Plan {
             connections: self.subscribers_or_connections(),
             warmup: timing.warmup,
             duration: timing.window,
             timeout: ANSWER_TIMEOUT,
-            cores: vec![core],
+            cores: vec![cores.load],
             expect: Expectation {
                 status: self.expect.as_ref().map_or(200, |expect| expect.status),
                 body: self.expect.as_ref().map(|expect| expect.body.clone().into_bytes()),
@@ -52,6 +64,7 @@ impl Workload {
             };
             (Some(rate), http(kind))
         };
+        let fan_out = |burst, stalled| self.fan_out(address, cores, burst, stalled);
         match &self.load {
             Load::Capacity { .. } | Load::Latency { .. } => vec![(None, http(Kind::ClosedLoop { pipeline: 1 }))],
             Load::Pipelined { pipeline, .. } => vec![(None, http(Kind::ClosedLoop { pipeline: *pipeline }))],
@@ -76,29 +89,68 @@ impl Workload {
                 };
                 vec![(None, plan(Scheme::WebSocket, Kind::Echo(echo), timing))]
             }
+            Load::WebsocketIdle { deflate, .. } => {
+                let silent = Timing {
+                    warmup: Duration::ZERO,
+                    ..timing
+                };
+                let mut hold = plan(Scheme::WebSocket, Kind::Hold, silent);
+                hold.request.headers.extend(deflate.then(deflate::offer));
+                vec![(None, hold)]
+            }
+            Load::FanOut { burst, .. } => vec![(None, plan(Scheme::WebSocket, fan_out(*burst, 0), timing))],
+            Load::Hop { .. } => vec![(None, plan(Scheme::WebSocket, fan_out(1, 0), timing))],
+            Load::Slow { stalled, windows, .. } => {
+                let slow = timing.slow(*windows);
+                vec![(None, plan(Scheme::WebSocket, fan_out(1, *stalled), slow))]
+            }
+        }
+    }
+
+    fn fan_out(&self, address: SocketAddr, cores: Cores, burst: usize, stalled: usize) -> Kind {
+        let (publish_path, rate, message_bytes) = self.publishing().unwrap_or_default();
+        Kind::FanOut(FanOut {
+            publish: Target::at(Scheme::WebSocket, address, publish_path),
+            message_bytes,
+            rate: Some(rate),
+            burst,
+            stalled,
+            statistics: None,
+            connect_cores: vec![cores.server, cores.load],
+        })
+    }
+
+    /// Where messages are published, how many a second, and how long they are; nothing where none are.
+    pub(super) fn publishing(&self) -> Option<(&str, f64, usize)> {
+        match &self.load {
             Load::FanOut {
                 publish_path,
                 messages_per_second,
-                burst,
                 message_bytes,
                 ..
-            } => {
-                let fan_out = FanOut {
-                    publish: Target::at(Scheme::WebSocket, address, publish_path),
-                    message_bytes: *message_bytes,
-                    rate: Some(*messages_per_second),
-                    burst: *burst,
-                    stalled: 0,
-                };
-                vec![(None, plan(Scheme::WebSocket, Kind::FanOut(fan_out), timing))]
             }
+            | Load::Hop {
+                publish_path,
+                messages_per_second,
+                message_bytes,
+                ..
+            }
+            | Load::Slow {
+                publish_path,
+                messages_per_second,
+                message_bytes,
+                ..
+            } => Some((publish_path, *messages_per_second, *message_bytes)),
+            _ => None,
         }
     }
 
     /// Connections as a plan counts them, which leaves a publisher out.
     pub(super) fn subscribers_or_connections(&self) -> usize {
         match self.load {
-            Load::FanOut { subscribers, .. } => subscribers,
+            Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } | Load::Slow { subscribers, .. } => {
+                subscribers
+            }
             _ => self.connections(),
         }
     }

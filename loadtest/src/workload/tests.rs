@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::load::plan;
 
+const CORES: Cores = Cores { server: 2, load: 3 };
+
 const FORM: &str = r#"
     title = "Plain"
     quick_rounds_max = 1
@@ -98,7 +100,7 @@ fn plans_ask_for_what_the_form_says() {
         warmup: Duration::from_secs(1),
         window: Duration::from_secs(4),
     };
-    let only = |workload: &Workload| workload.plans(address, 3, timing).remove(0);
+    let only = |workload: &Workload| workload.plans(address, CORES, timing).remove(0);
     let (rate, plan) = only(&workload("pipelined", "connections = 8\npipeline = 16"));
     assert_eq!((rate, plan.kind), (None, plan::Kind::ClosedLoop { pipeline: 16 }));
     assert_eq!(plan.target.to_string(), "http://127.0.0.1:8888/plaintext");
@@ -116,8 +118,8 @@ fn plans_ask_for_what_the_form_says() {
 #[test]
 fn sweep_is_one_plan_for_each_rate() {
     let sweep = workload("sweep", "connections = 8\nrates = [1000, 2000.5]");
-    assert_eq!(sweep.window_count(), 2);
-    let plans = sweep.plans("127.0.0.1:8888".parse().unwrap(), 0, Timing::NOMINAL);
+    assert_eq!(sweep.load_length(Timing::NOMINAL), Duration::from_secs(2));
+    let plans = sweep.plans("127.0.0.1:8888".parse().unwrap(), CORES, Timing::NOMINAL);
     let rates: Vec<Option<f64>> = plans.iter().map(|(rate, _)| *rate).collect();
     assert_eq!(rates, [Some(1000.0), Some(2000.5)]);
     let last = plans.last().map(|(_, plan)| plan.kind.clone());
@@ -132,11 +134,13 @@ fn sweep_is_one_plan_for_each_rate() {
 
 #[test]
 fn record_tells_the_parameters_in_words() {
-    let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded(0, Timing::NOMINAL);
+    let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded(CORES, Timing::NOMINAL);
     assert_eq!((recorded.name.as_str(), recorded.title.as_str()), ("sweep", "of sweep"));
     assert_eq!(recorded.kind, Kind::Sweep);
     assert_eq!(recorded.parameters["requests_per_second"], "1000, 2000");
     assert_eq!(recorded.parameters["connections"], "8");
-    let recorded = Workload::parse("fan", FAN_OUT).unwrap().recorded(0, Timing::NOMINAL);
+    let recorded = Workload::parse("fan", FAN_OUT)
+        .unwrap()
+        .recorded(CORES, Timing::NOMINAL);
     assert_eq!(recorded.parameters["publish_path"], "/ws/pub");
 }

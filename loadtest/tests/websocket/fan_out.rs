@@ -64,6 +64,72 @@ fn every_delivery_is_counted_once() {
     }
 }
 
+/// The index of the one subscriber that stalls.
+const STALLED: usize = 3;
+
+/// Stalls one subscriber, for which fate decides.
+fn stall(fate: impl Fn(u64) -> Delivery + Send + Sync + 'static) -> Value {
+    let topic = Topic::start(move |index, number| match index {
+        STALLED => fate(number),
+        _ => Delivery::Once,
+    });
+    let ended = fan_out(
+        &topic,
+        &["--rate", "100", "--stalled", "1", "--statistics", "/ws/statistics"],
+    );
+    assert!(ended.status.success(), "the others are served: {ended:?}");
+    let outcome = ended.outcome();
+    assert_eq!(figure(&outcome, "published"), 30);
+    assert_eq!(figure(&outcome, "lost"), 0);
+    assert_eq!(delivered(&outcome), SUBSCRIBERS * 30, "the stalled one is not in it");
+    outcome["fan_out"]["stalled"].clone()
+}
+
+#[test]
+fn stalled_subscriber_accounts_for_every_message() {
+    let counts = ["received", "told", "closed", "unaccounted", "counted_by_server"];
+    let counted = |stalled: Value| counts.map(|name| stalled[name].as_u64().unwrap());
+    let all = stall(|_| Delivery::Once);
+    assert_eq!(all["subscribers"], 1);
+    assert_eq!(counted(all), [30, 0, 0, 0, 0]);
+    let told = stall(|number| match number {
+        10..15 => Delivery::Never,
+        15 => Delivery::AfterNotice(5),
+        _ => Delivery::Once,
+    });
+    assert_eq!(counted(told), [25, 5, 0, 0, 5]);
+    let silent = stall(|number| match number {
+        10..15 => Delivery::Never,
+        _ => Delivery::Once,
+    });
+    assert_eq!(counted(silent), [25, 0, 0, 5, 0]);
+    let closed = stall(|number| match number {
+        10.. => Delivery::Close,
+        _ => Delivery::Once,
+    });
+    assert_eq!(counted(closed), [9, 0, 1, 0, 0]);
+}
+
+#[test]
+fn latencies_are_told_for_each_core_that_is_connected_from() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let core = allowed.unwrap().trim().split([',', '-']).next().unwrap();
+    let topic = Topic::start(|_, _| Delivery::Once);
+    let cores = format!("{core},{core}");
+    let outcome = fan_out(&topic, &["--rate", "100", "--connect-cores", &cores]).outcome();
+    let by_core = outcome["fan_out"]["by_core"].as_array().unwrap();
+    let counts: Vec<u64> = by_core
+        .iter()
+        .map(|core| core["latency"]["count"].as_u64().unwrap())
+        .collect();
+    assert_eq!(
+        counts,
+        [60, 30],
+        "two of the three connected in the first turn: {outcome}"
+    );
+}
+
 #[test]
 fn rate_and_bursts_are_kept() {
     for (rate, burst, published) in [("100", "1", 30), ("100", "10", 30), ("100", "20", 40)] {

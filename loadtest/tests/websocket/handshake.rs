@@ -1,10 +1,13 @@
 //! Servers that do not open a WebSocket, in every way there is.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
+use tungstenite::handshake::derive_accept_key;
+
 use crate::command::run;
-use crate::server::{answering, read_head, serve_streams};
+use crate::server::{answering, echoing, read_head, serve_streams};
 
 /// What is said about a server, both as an echo and as a topic.
 fn assert_refused(address: SocketAddr, reason: &str) {
@@ -32,6 +35,47 @@ fn wrong_accept_key_is_named() {
         answering(answer),
         "Sec-WebSocket-Accept is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`, but",
     );
+}
+
+#[test]
+fn compression_that_is_not_taken_is_named() {
+    let echo = format!("ws://{}/ws/echo", echoing(|_, message| Some(vec![message])));
+    run(&[&echo, "--hold", "--deflate"]).assert_failed_because("does not take permessage-deflate");
+}
+
+#[test]
+fn compressed_echo_is_read() {
+    let address = serve_streams(|mut stream| {
+        let head = read_head(&mut stream);
+        let key = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
+            .unwrap();
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n",
+            derive_accept_key(key.as_bytes())
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+        let mut frame = [0; 2 + 4 + 64];
+        while stream.read_exact(&mut frame).is_ok() {
+            let (mask, payload) = frame[2..].split_at(4);
+            let payload: Vec<u8> = payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask)
+                .collect();
+            // A stored block (RFC 1951, section 3.2.4), and what is left of the empty one behind it.
+            let stored = [&[0xC2, 70, 0, 64, 0, !64, 0xFF], payload.as_slice(), &[0]].concat();
+            if stream.write_all(&stored).is_err() {
+                return;
+            }
+        }
+    });
+    let echo = format!("ws://{address}/ws/echo");
+    let ended = run(&[&echo, "--hold", "--deflate", "-c", "3", "--duration", "100ms", "--json"]);
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(ended.outcome()["still_open"], 3);
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Se
 pub(crate) enum Delivery {
     Once,
     Never,
+    /// Behind a notice that so many before it are missing.
+    AfterNotice(u64),
     Twice,
     /// Behind the next one.
     AfterNext,
@@ -107,6 +109,8 @@ struct State {
     subscribers: Mutex<Vec<(TcpStream, Vec<u8>)>>,
     /// Messages published, greetings left out.
     published: AtomicU64,
+    /// Messages that a notice said were missing.
+    missed: AtomicU64,
     fate: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
 }
 
@@ -116,6 +120,7 @@ impl Topic {
         let state = Arc::new(State {
             subscribers: Mutex::new(Vec::new()),
             published: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             fate: Box::new(fate),
         });
         let served = Arc::clone(&state);
@@ -130,7 +135,15 @@ impl Topic {
 }
 
 impl State {
-    fn converse(&self, stream: TcpStream) {
+    fn converse(&self, mut stream: TcpStream) {
+        let mut beginning = [0; STATISTICS_REQUEST.len()];
+        if stream.peek(&mut beginning).is_ok() && beginning == *STATISTICS_REQUEST {
+            let body = format!("{{\"missed\":{}}}", self.missed.load(Ordering::SeqCst));
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            // The client is free to have gone already.
+            stream.write_all((head + &body).as_bytes()).ok();
+            return;
+        }
         let Some((mut socket, path)) = accept(stream) else {
             return;
         };
@@ -162,6 +175,10 @@ impl State {
             let mut out = match fate {
                 Delivery::Once => frame,
                 Delivery::Never => Vec::new(),
+                Delivery::AfterNotice(missed) => {
+                    self.missed.fetch_add(missed, Ordering::SeqCst);
+                    [notice(missed), frame].concat()
+                }
                 Delivery::Twice => [frame.clone(), frame].concat(),
                 Delivery::AfterNext => {
                     *held = frame;
@@ -192,6 +209,16 @@ impl State {
         }
         may_go_on
     }
+}
+
+/// What `/ws/statistics` is asked with.
+const STATISTICS_REQUEST: &[u8; 19] = b"GET /ws/statistics ";
+
+/// A text frame that tells a subscriber what it missed.
+fn notice(missed: u64) -> Vec<u8> {
+    let mut frame = frame(format!("{{\"topic\":\"t\",\"missed\":{missed}}}").as_bytes());
+    frame[0] = 0x81;
+    frame
 }
 
 /// A final binary frame of up to 125 bytes, as a server sends it.

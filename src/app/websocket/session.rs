@@ -92,13 +92,16 @@ pub(super) async fn run<H: WebSocketHandler>(mut handler: H, link: Rc<Link>) {
 }
 
 /// Hands the handler one event after the other, until the end or its first error.
+///
+/// What a method needs while it runs is in a box that lives as long as its call: most sockets wait for an event most of the time, and one
+/// that waits would otherwise keep room for the largest of the methods.
 async fn converse<H: WebSocketHandler>(handler: &mut H, ws: &WebSocket, link: &Link) -> Result<Box<End>> {
-    handler.open(ws).await?;
+    Box::pin(handler.open(ws)).await?;
     loop {
         match poll_fn(|_| link.poll_news()).await {
-            News::Event(Event::Message(message)) => handler.on_message(ws, message).await?,
-            News::Event(Event::Ping(payload)) => handler.on_ping(ws, payload).await?,
-            News::Event(Event::Pong(payload)) => handler.on_pong(ws, payload).await?,
+            News::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
+            News::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
+            News::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
             News::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}
             News::End(end) => return Ok(end),
         }

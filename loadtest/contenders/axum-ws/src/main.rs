@@ -2,6 +2,9 @@
 //!
 //! A subscriber is sent all messages that wait for it before its socket is flushed, which is the best that axum lets an
 //! application do when messages come in bursts. No extension is offered to the client, because axum has none.
+//!
+//! Each connection reads through 4 KiB, as tungstenite's documentation says for many connections: its default of 128 KiB is allocated for
+//! each, and cleared before every attempt to read, which would be most of the figures.
 
 use std::net::SocketAddr;
 
@@ -16,37 +19,46 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
+/// What a connection reads through.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
 /// Messages a subscriber may lag behind before it misses some.
 const TOPIC_MESSAGES_MAX: usize = 1024;
 
 type Topic = Sender<Message>;
 
 async fn echo(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(async |mut socket| {
-        while let Some(Ok(message)) = socket.recv().await {
-            // Pings are answered and a close is completed below this loop.
-            if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
-                return;
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(async |mut socket| {
+            while let Some(Ok(message)) = socket.recv().await {
+                // Pings are answered and a close is completed below this loop.
+                if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
+                    return;
+                }
             }
-        }
-    })
+        })
 }
 
 async fn publish(State(topic): State<Topic>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(async move |mut socket| {
-        while let Some(Ok(message)) = socket.recv().await {
-            if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                // Nobody listening is not an error.
-                topic.send(message).ok();
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(async move |mut socket| {
+            while let Some(Ok(message)) = socket.recv().await {
+                if matches!(message, Message::Text(_) | Message::Binary(_)) {
+                    // Nobody listening is not an error.
+                    topic.send(message).ok();
+                }
             }
-        }
-    })
+        })
 }
 
 async fn subscribe(State(topic): State<Topic>, upgrade: WebSocketUpgrade) -> Response {
     // Subscribed before the 101 leaves, so that a client which has seen it misses nothing.
     let messages = topic.subscribe();
-    upgrade.on_upgrade(async move |socket| deliver(socket, messages).await)
+    upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .on_upgrade(async move |socket| deliver(socket, messages).await)
 }
 
 async fn deliver(mut socket: WebSocket, mut messages: Receiver<Message>) {

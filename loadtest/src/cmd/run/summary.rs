@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::load::latency::LatencySummary;
-use crate::load::outcome::Deliveries;
+use crate::load::outcome::{Deliveries, Stalled};
 use crate::load::plan::{Echo, Kind};
 use crate::load::{Outcome, Plan};
 
@@ -140,9 +140,18 @@ fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
         ("duplicated", grouped(deliveries.duplicated)),
         ("out of order", grouped(deliveries.out_of_order)),
     ];
-    if deliveries.stalled > 0 {
-        let stalled = format!("{} that never read", count(deliveries.stalled, "further subscriber"));
-        figures.push(("stalled", stalled));
+    if deliveries.told > 0 {
+        figures.push(("told", format!("{} of them, by the server", grouped(deliveries.told))));
+    }
+    for core in &deliveries.by_core {
+        let p50 = core
+            .latency
+            .as_ref()
+            .map_or_else(|| "–".to_owned(), |latency| grouped_figure(latency.p50_us));
+        figures.push(("from core", format!("{}: p50 {p50} µs", core.core)));
+    }
+    if let Some(stalled) = &deliveries.stalled {
+        figures.extend(stalled_figures(stalled, deliveries.quiet_latency.as_ref()));
     }
     if let Some(lag) = &deliveries.publisher_lag {
         let (p50, p99) = (grouped_figure(lag.p50_us), grouped_figure(lag.p99_us));
@@ -150,6 +159,34 @@ fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
             "publisher",
             format!("late by {p50} µs (p50), {p99} µs (p99); in the latencies"),
         ));
+    }
+    figures
+}
+
+/// What became of subscribers that did not read in the window.
+fn stalled_figures(stalled: &Stalled, quiet: Option<&LatencySummary>) -> Vec<(&'static str, String)> {
+    let mut figures = vec![
+        ("stalled", count(stalled.subscribers, "further subscriber")),
+        (
+            "",
+            format!(
+                "{} received in the end, {} told to be missing, {} unaccounted for",
+                grouped(stalled.received),
+                grouped(stalled.told),
+                grouped(stalled.unaccounted)
+            ),
+        ),
+        (
+            "",
+            format!("{} closed by the server", count(stalled.closed, "connection")),
+        ),
+    ];
+    if let Some(counted) = stalled.counted_by_server {
+        figures.push(("", format!("{} missed, as the server counts", grouped(counted))));
+    }
+    if let Some(quiet) = quiet {
+        let p99 = grouped_figure(quiet.p99_us);
+        figures.push(("while all read", format!("latency p99 {p99} µs")));
     }
     figures
 }

@@ -137,7 +137,7 @@ impl Conversation for EchoConversation {
 
     fn begin(_index: usize, shared: &mut Shared) -> Self {
         Self {
-            state: State::Opening(Handshake::new()),
+            state: State::Opening(Handshake::new(&shared.headers)),
             pipeline: shared.pipeline,
             in_flight: VecDeque::with_capacity(shared.pipeline),
             asked: 0,
@@ -179,7 +179,8 @@ impl Conversation for EchoConversation {
             State::Opening(handshake) => match handshake.receive(bytes) {
                 Ok(None) => return Ok(Flow::Continue),
                 Ok(Some(surplus)) => {
-                    self.state = State::Open(MessageReader::new(turn.shared.payloads.message_bytes()));
+                    let reader = MessageReader::new(turn.shared.payloads.message_bytes());
+                    self.state = State::Open(reader.inflating(handshake.is_deflated()));
                     self.receive_messages(&surplus, turn)
                 }
                 Err(_) => return Err(Failure::Malformed),

@@ -9,7 +9,10 @@ use std::fmt;
 const CONTROL_BYTES_MAX: u64 = 125;
 
 const FINAL: u8 = 0x80;
-const RESERVED: u8 = 0x70;
+/// Set on the first frame of a message that permessage-deflate compressed (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
+
+const RESERVED: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
 /// What a frame is (section 11.8).
@@ -46,6 +49,7 @@ impl Opcode {
 pub(crate) struct Header {
     pub(crate) is_final: bool,
     pub(crate) opcode: Opcode,
+    pub(crate) is_compressed: bool,
     pub(crate) header_bytes: usize,
     pub(crate) payload_bytes: u64,
 }
@@ -54,7 +58,7 @@ impl Header {
     /// Reads the header that `bytes` begin with; `None` while it has not ended.
     ///
     /// # Errors
-    /// What a server must not send to a client that asked for no extension.
+    /// What a server must not send, whatever extension was asked for.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Violation> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
@@ -85,13 +89,17 @@ impl Header {
         if !is_minimal {
             return Err(Violation::Length);
         }
-        let is_final = first & FINAL != 0;
+        let (is_final, is_compressed) = (first & FINAL != 0, first & COMPRESSED != 0);
+        if is_compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(Violation::ReservedBits);
+        }
         if opcode.is_control() && (!is_final || payload_bytes > CONTROL_BYTES_MAX) {
             return Err(Violation::Control);
         }
         Ok(Some(Self {
             is_final,
             opcode,
+            is_compressed,
             header_bytes: 2 + length_bytes,
             payload_bytes,
         }))
@@ -145,6 +153,7 @@ pub(crate) enum Violation {
     UnfinishedMessage,
     TooLong { message_bytes_max: usize },
     CloseCode,
+    Deflate,
 }
 
 impl fmt::Display for Violation {
@@ -152,7 +161,7 @@ impl fmt::Display for Violation {
         match self {
             Self::ReservedBits => write!(
                 formatter,
-                "a frame has reserved bits set, though no extension was asked for"
+                "a frame has reserved bits set, though no extension gives them a meaning"
             ),
             Self::Masked => write!(formatter, "a frame from the server is masked"),
             Self::UnknownOpcode(opcode) => write!(formatter, "a frame has the unknown opcode {opcode:#x}"),
@@ -170,6 +179,10 @@ impl fmt::Display for Violation {
                 )
             }
             Self::CloseCode => write!(formatter, "a close frame carries half a close code"),
+            Self::Deflate => write!(
+                formatter,
+                "a compressed message is no end of a DEFLATE stream, or grows too long"
+            ),
         }
     }
 }
@@ -185,6 +198,7 @@ mod tests {
         let header = |is_final, opcode, header_bytes, payload_bytes| Header {
             is_final,
             opcode,
+            is_compressed: false,
             header_bytes,
             payload_bytes,
         };
@@ -211,7 +225,8 @@ mod tests {
     #[test]
     fn what_a_server_must_not_send_is_named() {
         for (bytes, expected) in [
-            (&[0xC1, 0][..], Violation::ReservedBits),
+            (&[0xC0, 0][..], Violation::ReservedBits),
+            (&[0xC9, 0], Violation::ReservedBits),
             (&[0xA2, 0], Violation::ReservedBits),
             (&[0x92, 0], Violation::ReservedBits),
             (&[0x81, 0x80], Violation::Masked),

@@ -1,32 +1,46 @@
 //! The opening handshake (RFC 6455, section 4.1): the request, and a strict reading of its answer.
 //!
-//! No extension and no subprotocol is asked for, so an answer that names one is refused as the standard demands.
+//! No subprotocol is asked for, and no extension but the one that a further field of the request offers; an answer that names another is
+//! refused as the standard demands, and so is one that does not take the offer, which is what the run is about.
 
 use anyhow::{Context, Result, bail, ensure};
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{HeaderName, HeaderValue};
 use httparse::{Header, Status};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
+
+use super::deflate;
 
 /// The longest answer that is waited for.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 const FIELDS_MAX: usize = 64;
 
+const EXTENSIONS: &str = "sec-websocket-extensions";
+
 /// One connection's handshake, from its request to the byte that the first frame begins with.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     key: String,
+    /// Whether permessage-deflate is offered.
+    is_deflated: bool,
     received: Vec<u8>,
 }
 
 impl Handshake {
-    /// A handshake with a key that nobody can guess.
-    pub(crate) fn new() -> Self {
+    /// A handshake with a key that nobody can guess, whose request has these further fields.
+    pub(crate) fn new(fields: &[(HeaderName, HeaderValue)]) -> Self {
         Self {
             key: generate_key(),
+            is_deflated: fields.iter().any(|(name, _)| name == SEC_WEBSOCKET_EXTENSIONS),
             received: Vec::new(),
         }
+    }
+
+    /// Whether messages may come compressed once hands are shaken.
+    pub(crate) fn is_deflated(&self) -> bool {
+        self.is_deflated
     }
 
     /// The request for `target` on `authority` (the `Host` field), with further field lines.
@@ -71,12 +85,16 @@ impl Handshake {
             let reason = response.reason.unwrap_or_default();
             bail!("the handshake was answered {status} {reason}, not 101 Switching Protocols");
         }
-        check_fields(response.headers, &derive_accept_key(self.key.as_bytes()))?;
+        check_fields(
+            response.headers,
+            &derive_accept_key(self.key.as_bytes()),
+            self.is_deflated,
+        )?;
         Ok(Some(self.received.split_off(head_bytes)))
     }
 }
 
-fn check_fields(fields: &[Header<'_>], accept: &str) -> Result<()> {
+fn check_fields(fields: &[Header<'_>], accept: &str, is_deflated: bool) -> Result<()> {
     ensure!(
         has_token(fields, "upgrade", "websocket"),
         "the 101 has no `Upgrade: websocket`"
@@ -92,8 +110,14 @@ fn check_fields(fields: &[Header<'_>], accept: &str) -> Result<()> {
         "the 101's Sec-WebSocket-Accept is `{}`, but this key's is `{accept}`",
         given.escape_ascii()
     );
-    for unasked in ["sec-websocket-extensions", "sec-websocket-protocol"] {
-        if let Some(value) = values(fields, unasked).next() {
+    let mut extensions = values(fields, EXTENSIONS);
+    ensure!(
+        !is_deflated || extensions.next().is_some_and(deflate::is_taken),
+        "the 101 does not take permessage-deflate without context takeover, which was offered"
+    );
+    for unasked in [EXTENSIONS, "sec-websocket-protocol"] {
+        let asked = usize::from(is_deflated && unasked == EXTENSIONS);
+        if let Some(value) = values(fields, unasked).nth(asked) {
             bail!(
                 "the 101 names `{unasked}: {}`, which was not asked for",
                 value.escape_ascii()
@@ -124,6 +148,7 @@ mod tests {
     fn handshake() -> Handshake {
         Handshake {
             key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
+            is_deflated: false,
             received: Vec::new(),
         }
     }
@@ -143,7 +168,7 @@ mod tests {
             "GET /ws?x=1 HTTP/1.1\r\nHost: example.com:81\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\norigin: null\r\n\r\n"
         );
-        assert_ne!(Handshake::new().key, Handshake::new().key);
+        assert_ne!(Handshake::new(&[]).key, Handshake::new(&[]).key);
     }
 
     #[test]
@@ -206,6 +231,28 @@ mod tests {
         ] {
             let error = handshake().receive(answer.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(mistake), "{answer:?}: {error:#}");
+        }
+    }
+
+    #[test]
+    fn offer_of_compression_must_be_taken() {
+        let both = format!("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {ACCEPT}");
+        let offering = || Handshake {
+            is_deflated: Handshake::new(&[deflate::offer()]).is_deflated(),
+            ..handshake()
+        };
+        let taken = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover";
+        let right = answer(&format!("{both}\r\n{taken}"));
+        offering().receive(right.as_bytes()).unwrap().unwrap();
+        for (wrong, mistake) in [
+            (answer(&both), "does not take permessage-deflate"),
+            (
+                answer(&format!("{both}\r\n{taken}\r\n{taken}")),
+                "which was not asked for",
+            ),
+        ] {
+            let error = offering().receive(wrong.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(mistake), "{error:#}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! message is gathered, so that ten thousand subscribers cost no allocation per message.
 //! Invariant: neither buffer grows beyond the longest message that is waited for and one read.
 
+use super::deflate;
 use super::frame::{Header, Opcode, Violation};
 
 /// What a server said.
@@ -21,14 +22,24 @@ pub(crate) enum Message<'bytes> {
     Close(Option<u16>),
 }
 
+/// The beginning of a message.
+#[derive(Debug)]
+struct Fragments {
+    is_text: bool,
+    is_compressed: bool,
+    gathered: Vec<u8>,
+}
+
 /// Turns what is read from one connection into messages.
 #[derive(Debug, Default)]
 pub(crate) struct MessageReader {
     message_bytes_max: usize,
     /// The beginning of a frame whose end has not come yet.
     unfinished: Vec<u8>,
-    /// A message whose last fragment has not come yet: whether it is text, and its payload so far.
-    fragments: Option<(bool, Vec<u8>)>,
+    /// Whether messages may come compressed, each by itself.
+    inflates: bool,
+    /// A message whose last fragment has not come yet.
+    fragments: Option<Fragments>,
     is_closed: bool,
 }
 
@@ -39,6 +50,11 @@ impl MessageReader {
             message_bytes_max,
             ..Self::default()
         }
+    }
+
+    /// The same reader, on a connection where permessage-deflate was agreed upon if `inflates`.
+    pub(crate) fn inflating(self, inflates: bool) -> Self {
+        Self { inflates, ..self }
     }
 
     /// Hands every message that `received` completes to `on_message`, in order.
@@ -106,27 +122,50 @@ impl MessageReader {
             }
             (Opcode::Text | Opcode::Binary, None) => {
                 let is_text = header.opcode == Opcode::Text;
-                if header.is_final {
-                    return on_message(Message::Data { is_text, payload });
+                let is_compressed = header.is_compressed;
+                if is_compressed && !self.inflates {
+                    return Err(Violation::ReservedBits.into());
                 }
-                self.fragments = Some((is_text, payload.to_vec()));
+                if header.is_final {
+                    return self.hand_on(is_text, is_compressed, payload, on_message);
+                }
+                self.fragments = Some(Fragments {
+                    is_text,
+                    is_compressed,
+                    gathered: payload.to_vec(),
+                });
                 Ok(())
             }
             (Opcode::Text | Opcode::Binary, Some(_)) => Err(Violation::UnfinishedMessage.into()),
             (Opcode::Continuation, None) => Err(Violation::StrayContinuation.into()),
-            (Opcode::Continuation, Some((is_text, gathered))) => {
-                gathered.extend_from_slice(payload);
+            (Opcode::Continuation, Some(fragments)) => {
+                fragments.gathered.extend_from_slice(payload);
                 if !header.is_final {
                     return Ok(());
                 }
-                let (is_text, gathered) = (*is_text, std::mem::take(gathered));
-                self.fragments = None;
-                on_message(Message::Data {
-                    is_text,
-                    payload: &gathered,
-                })
+                let Some(whole) = self.fragments.take() else {
+                    return Ok(());
+                };
+                self.hand_on(whole.is_text, whole.is_compressed, &whole.gathered, on_message)
             }
         }
+    }
+
+    fn hand_on<E: From<Violation>>(
+        &self,
+        is_text: bool,
+        is_compressed: bool,
+        payload: &[u8],
+        on_message: &mut impl FnMut(Message<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !is_compressed {
+            return on_message(Message::Data { is_text, payload });
+        }
+        let inflated = deflate::inflate(payload, self.message_bytes_max)?;
+        on_message(Message::Data {
+            is_text,
+            payload: &inflated,
+        })
     }
 
     /// The payload's length, once it is known to fit into what is waited for.
@@ -136,10 +175,11 @@ impl MessageReader {
         };
         let payload_bytes = usize::try_from(header.payload_bytes).map_err(|_| too_long.clone())?;
         let gathered = match &self.fragments {
-            Some((_, gathered)) if header.opcode == Opcode::Continuation => gathered.len(),
+            Some(fragments) if header.opcode == Opcode::Continuation => fragments.gathered.len(),
             _ => 0,
         };
-        let is_too_long = payload_bytes > self.message_bytes_max.saturating_sub(gathered);
+        let overhead = if self.inflates { deflate::OVERHEAD_BYTES_MAX } else { 0 };
+        let is_too_long = payload_bytes > (self.message_bytes_max + overhead).saturating_sub(gathered);
         if is_too_long && !header.opcode.is_control() {
             return Err(too_long);
         }
@@ -262,6 +302,30 @@ mod tests {
             let transcript = [frames(&[(0x82, b"good")]), bad].concat();
             assert_read(&transcript, std::slice::from_ref(&before), Some(&violation));
         }
+    }
+
+    #[test]
+    fn compressed_messages_are_read_where_they_were_agreed_upon() {
+        let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
+        let whole = frames(&[(0xC2, &hello)]);
+        let (begin, end) = hello.split_at(3);
+        let fragmented = frames(&[(0x42, begin), (0x89, b""), (0x80, end)]);
+        for transcript in [whole, fragmented] {
+            let mut heard = Vec::new();
+            let mut reader = MessageReader::new(5).inflating(true);
+            reader
+                .receive(&transcript, |message| {
+                    if let Message::Data { payload, .. } = message {
+                        heard.push(payload.to_vec());
+                    }
+                    Ok::<(), Violation>(())
+                })
+                .unwrap();
+            assert_eq!(heard, [b"Hello"]);
+        }
+        let bomb = frames(&[(0xC2, &hello)]);
+        let refused = MessageReader::new(4).inflating(true).receive(&bomb, |_| Ok(()));
+        assert_eq!(refused, Err(Violation::Deflate));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Echo is a conversation of the engine's (`echo`). Fan-out (`fan_out`) has no requests and answers to pace, so it has threads of
 //! its own. Both speak through the same strict client: handshake, frames, messages.
 
+pub(crate) mod deflate;
 pub(crate) mod echo;
 pub(crate) mod fan_out;
 pub(crate) mod frame;

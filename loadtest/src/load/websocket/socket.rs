@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Type};
 use super::frame::{Opcode, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
-use crate::load::connection::source;
+use crate::load::connection::{AT_ONCE, source};
 use crate::load::target::Target;
 
 /// Bytes asked for by one read.
@@ -49,7 +49,7 @@ impl Socket {
         let deadline = Instant::now() + terms.timeout;
         let mut stream =
             connect(index, address, terms.timeout).with_context(|| format!("cannot connect to {address}"))?;
-        let mut handshake = Handshake::new();
+        let mut handshake = Handshake::new(terms.headers);
         let request = handshake.request(&target.authority, &target.path, terms.headers);
         write(&mut stream, &request, deadline)?;
         let mut buffer = [0; READ_BYTES];
@@ -62,7 +62,7 @@ impl Socket {
             if let Some(surplus) = handshake.receive(received)? {
                 let mut socket = Self {
                     stream,
-                    reader: MessageReader::new(terms.message_bytes_max),
+                    reader: MessageReader::new(terms.message_bytes_max).inflating(handshake.is_deflated()),
                     waiting: VecDeque::new(),
                 };
                 socket.take(&surplus, deadline)?;
@@ -149,6 +149,7 @@ fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<T
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source(index, address) {
         socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.set_linger(AT_ONCE)?;
     }
     socket.set_tcp_nodelay(true)?;
     socket.connect_timeout(&address.into(), timeout)?;

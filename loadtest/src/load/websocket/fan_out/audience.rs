@@ -9,14 +9,17 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::publisher::Publisher;
+use super::stalled::Bystanders;
 use super::subscriber::{Hearing, Subscriber};
 use crate::load::clock::Nanos;
+use crate::load::outcome::Stalled;
 
 /// Subscribers heard in one turn.
 const EVENTS_MAX: usize = 256;
 
-/// What the publisher is called among the epoll keys; every other key is a subscriber's index.
+/// What the publisher is called among the epoll keys; every other key is a subscriber's index, with this bit for one that is stalled.
 const PUBLISHER: u64 = u64::MAX;
+const STALLED: u64 = 1 << 32;
 
 /// The longest sleep, after which the end of the run is looked for.
 const TICK: Nanos = 20_000_000;
@@ -34,6 +37,7 @@ pub(super) struct Audience<'run> {
     epoll: OwnedFd,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
+    bystanders: Bystanders<'run>,
     hearing: Hearing<'run>,
     /// Whether the publisher waits for subscribers of other threads, which cannot wake this one.
     waits_for_others: bool,
@@ -52,12 +56,14 @@ pub(super) struct Audience<'run> {
 pub(super) struct Report<'run> {
     pub(super) hearing: Hearing<'run>,
     pub(super) publisher: Option<Publisher>,
+    pub(super) stalled: Option<Stalled>,
 }
 
 impl<'run> Audience<'run> {
     pub(super) fn new(
         subscribers: Vec<Subscriber>,
         publisher: Option<Publisher>,
+        bystanders: Bystanders<'run>,
         hearing: Hearing<'run>,
         patience: Nanos,
     ) -> Result<Self> {
@@ -65,9 +71,11 @@ impl<'run> Audience<'run> {
         let live = subscribers.len() as u64;
         let waits_for_others = hearing.standing.live() > live;
         let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        for (index, subscriber) in subscribers.iter().enumerate() {
-            if let Some(stream) = subscriber.stream() {
-                epoll::add(&epoll, stream, EventData::new_u64(index as u64), interest)?;
+        for (kind, members) in [(0, subscribers.as_slice()), (STALLED, bystanders.subscribers())] {
+            for (index, subscriber) in members.iter().enumerate() {
+                if let Some(stream) = subscriber.stream() {
+                    epoll::add(&epoll, stream, EventData::new_u64(kind | index as u64), interest)?;
+                }
             }
         }
         if let Some(publisher) = &publisher {
@@ -78,6 +86,7 @@ impl<'run> Audience<'run> {
             epoll,
             subscribers,
             publisher,
+            bystanders,
             hearing,
             waits_for_others,
             patience,
@@ -106,6 +115,7 @@ impl<'run> Audience<'run> {
         }
         self.count_missing();
         Ok(Report {
+            stalled: self.bystanders.report(),
             hearing: self.hearing,
             publisher: self.publisher,
         })
@@ -116,12 +126,13 @@ impl<'run> Audience<'run> {
         let standing = self.hearing.standing;
         let is_silent = self.is_silent(now);
         if let Some(finished_at) = standing.finished_at() {
-            let is_complete = self.settled >= standing.published() * self.live;
+            let is_heard = self.bystanders.are_done(now);
+            let is_complete = is_heard && self.settled >= standing.published() * self.live;
             let waited = now.saturating_sub(finished_at);
             let is_too_late = if standing.is_stopped() {
                 waited > INTERRUPTED_PATIENCE
             } else {
-                is_silent && waited > self.patience
+                is_heard && is_silent && waited > self.patience
             };
             return is_complete || is_too_late || waited > self.patience.saturating_mul(PATIENCE_WITH_PROGRESS);
         }
@@ -172,6 +183,7 @@ impl<'run> Audience<'run> {
 
     fn hear(&mut self, events: &[Event]) {
         let standing = self.hearing.standing;
+        let now = self.hearing.clock.now();
         let (delivered_before, settled_before) = (self.hearing.delivered, self.settled);
         let mut gone = Vec::new();
         for event in events {
@@ -179,6 +191,12 @@ impl<'run> Audience<'run> {
             let peer_closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
             if key == PUBLISHER {
                 self.hear_publisher(flags.contains(EventFlags::IN) || peer_closed);
+                continue;
+            }
+            if key & STALLED != 0 {
+                let is_reading = now < self.hearing.tally.window.start || standing.finished_at().is_some();
+                let index = usize::try_from(key ^ STALLED).unwrap_or(usize::MAX);
+                self.bystanders.hear(index, peer_closed, is_reading);
                 continue;
             }
             let index = usize::try_from(key).unwrap_or(usize::MAX);

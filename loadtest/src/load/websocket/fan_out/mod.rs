@@ -12,9 +12,12 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 mod audience;
 mod continuity;
+mod notice;
 mod opening;
 mod publisher;
+mod stalled;
 mod standing;
+mod statistics;
 mod subscriber;
 
 use super::payload::Payloads;
@@ -22,15 +25,16 @@ use crate::descriptors;
 use crate::interrupt::Interrupt;
 use crate::load::clock::{Clock, Nanos, nanos};
 use crate::load::latency::Latencies;
-use crate::load::outcome::{Deliveries, Outcome};
+use crate::load::outcome::{CoreLatency, Deliveries, Outcome, Stalled};
 use crate::load::plan::{FanOut, Plan};
 use crate::load::progress::{Phase, Progress, Snapshot};
 use crate::load::tally::Tally;
 use audience::{Audience, Report};
-use opening::{Cast, Opening};
+use opening::{Cast, Opening, Share};
 use publisher::Publisher;
+use stalled::Bystanders;
 use standing::Standing;
-use subscriber::{Faults, Hearing, Subscriber};
+use subscriber::{Faults, Hearing};
 
 /// Bytes of one recv(2): a burst for a subscriber, whole.
 const READ_BYTES: usize = 64 * 1024;
@@ -61,7 +65,21 @@ pub(crate) fn run(
     opening.open_all()?;
     opening.greet()?;
     let cast = Cast::from(opening)?;
-    Performance::new(plan, fan_out, interrupt).give(cast, progress)
+    let missed = || -> Result<Option<u64>> {
+        let path = fan_out.statistics.as_deref();
+        path.map(|path| statistics::missed(&fan_out.publish, path, plan.timeout))
+            .transpose()
+    };
+    let missed_before = missed()?;
+    let mut outcome = Performance::new(plan, fan_out, interrupt).give(cast, progress)?;
+    let stalled = outcome
+        .fan_out
+        .as_mut()
+        .and_then(|deliveries| deliveries.stalled.as_mut());
+    if let (Some(stalled), Some(before), Some(after)) = (stalled, missed_before, missed()?) {
+        stalled.counted_by_server = Some(after.saturating_sub(before));
+    }
+    Ok(outcome)
 }
 
 /// The load itself.
@@ -117,30 +135,40 @@ impl<'run> Performance<'run> {
         Ok(self.outcome(reports))
     }
 
-    fn attend(&self, number: usize, share: Vec<Subscriber>, publisher: Option<Publisher>) -> Result<Report<'_>> {
+    fn attend(&self, number: usize, share: Share, publisher: Option<Publisher>) -> Result<Report<'_>> {
         let turn = number.checked_rem(self.plan.cores.len());
         if let Some(core) = turn.and_then(|turn| self.plan.cores.get(turn)) {
             let mut set = CpuSet::new();
             set.set(*core);
             sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
         }
-        let hearing = Hearing {
-            clock: self.clock,
-            standing: &self.standing,
-            payloads: Payloads::new(self.fan_out.message_bytes),
-            buffer: vec![0; READ_BYTES].into_boxed_slice(),
-            tally: Tally {
-                window: self.window.clone(),
-                ..Tally::new()
-            },
-            faults: Faults::default(),
-            delivered: 0,
-        };
-        let attended = Audience::new(share, publisher, hearing, nanos(self.plan.timeout)).and_then(Audience::attend);
+        let hearing = self.hearing(self.window.clone());
+        let bystanders = Bystanders::new(share.stalled, self.hearing(Nanos::MAX..Nanos::MAX));
+        let patience = nanos(self.plan.timeout);
+        let attended =
+            Audience::new(share.readers, publisher, bystanders, hearing, patience).and_then(Audience::attend);
         if attended.is_err() {
             self.standing.finish(self.clock.now());
         }
         attended
+    }
+
+    /// An empty hearing, whose latencies are those of what is due in `window`.
+    fn hearing(&self, window: Range<Nanos>) -> Hearing<'_> {
+        let by_place = self.fan_out.connect_cores.iter().map(|_| Latencies::new());
+        // Where the load has settled: the warm-up's latter half.
+        let quiet = self.start.midpoint(window.start.min(self.window.start))..window.start.min(self.window.start);
+        Hearing {
+            clock: self.clock,
+            standing: &self.standing,
+            payloads: Payloads::new(self.fan_out.message_bytes),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            tally: Tally { window, ..Tally::new() },
+            faults: Faults::default(),
+            delivered: 0,
+            quiet: (quiet, Latencies::new()),
+            by_place: by_place.collect(),
+        }
     }
 
     /// Tells how the run goes until all threads have ended, and passes an interrupt on.
@@ -188,10 +216,19 @@ impl<'run> Performance<'run> {
     fn outcome(&self, reports: Vec<Report<'_>>) -> Outcome {
         let mut tally = Tally::new();
         let mut faults = Faults::default();
-        let mut lag = Latencies::new();
+        let (mut lag, mut quiet) = (Latencies::new(), Latencies::new());
+        let mut by_place: Vec<Latencies> = self.fan_out.connect_cores.iter().map(|_| Latencies::new()).collect();
+        let mut stalled: Option<Stalled> = None;
         for report in &reports {
             tally.add(&report.hearing.tally);
             faults += report.hearing.faults;
+            quiet.add(&report.hearing.quiet.1);
+            for (sum, latencies) in by_place.iter_mut().zip(&report.hearing.by_place) {
+                sum.add(latencies);
+            }
+            stalled = stalled.map_or(report.stalled, |sum| {
+                Some(report.stalled.map_or(sum, |more| sum + more))
+            });
             if let Some(publisher) = &report.publisher {
                 lag.add(&publisher.lag);
             }
@@ -204,14 +241,22 @@ impl<'run> Performance<'run> {
         let elapsed = Duration::from_nanos(end.saturating_sub(self.window.start)).as_secs_f64();
         let connections = self.plan.connections + self.fan_out.stalled + 1;
         tally.connections_opened = connections as u64;
+        let cores = self.fan_out.connect_cores.iter().zip(&by_place);
+        let by_core = cores.map(|(core, latencies)| CoreLatency {
+            core: *core,
+            latency: latencies.summarize(),
+        });
         Outcome {
             fan_out: Some(Deliveries {
                 subscribers: self.plan.connections as u64,
-                stalled: self.fan_out.stalled as u64,
                 published: self.standing.published(),
                 lost: faults.lost,
                 duplicated: faults.duplicated,
                 out_of_order: faults.out_of_order,
+                told: faults.told,
+                quiet_latency: quiet.summarize(),
+                by_core: by_core.collect(),
+                stalled,
                 publisher_lag: self.fan_out.rate.and_then(|_| lag.summarize()),
             }),
             ..tally.into_outcome(elapsed, self.standing.is_stopped())

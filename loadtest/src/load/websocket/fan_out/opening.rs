@@ -7,12 +7,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use super::notice::NOTICE_BYTES_MAX;
 use super::publisher::message_stamp;
 use super::subscriber::Subscriber;
 use crate::interrupt::Interrupt;
 use crate::load::plan::{FanOut, Plan, STAMP_BYTES};
-use crate::load::target::Target;
 use crate::load::websocket::message::MessageReader;
 use crate::load::websocket::payload::Payloads;
 use crate::load::websocket::socket::{Socket, Terms, first_address};
@@ -28,7 +29,7 @@ pub(super) struct Opening<'run> {
     address: SocketAddr,
     publisher: Socket,
     subscribers: Vec<Socket>,
-    /// Subscribers that never read.
+    /// Subscribers that will not read for a while.
     stalled: Vec<Socket>,
     payloads: Payloads,
 }
@@ -38,7 +39,10 @@ impl<'run> Opening<'run> {
     pub(super) fn begin(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Result<Self> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
-        let publisher = open(0, publish_address, &fan_out.publish, plan, fan_out)?;
+        let seat = Seat::take(&fan_out.connect_cores, 0)?;
+        let publisher = Socket::open(0, publish_address, &fan_out.publish, &terms(plan, fan_out))
+            .with_context(|| fan_out.publish.to_string())?;
+        drop(seat);
         let mut opening = Self {
             plan,
             fan_out,
@@ -69,7 +73,10 @@ impl<'run> Opening<'run> {
     fn subscribe(&self) -> Result<Socket> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
-        let subscribed = open(before + 1, self.address, &self.plan.target, self.plan, self.fan_out);
+        let _seat = Seat::take(&self.fan_out.connect_cores, before)?;
+        let terms = terms(self.plan, self.fan_out);
+        let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &terms);
+        let subscribed = subscribed.with_context(|| self.plan.target.to_string());
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
     }
 
@@ -79,8 +86,8 @@ impl<'run> Opening<'run> {
         self.payloads.write(&message_stamp(0, 0), &mut frame);
         self.publisher.send(&frame, self.plan.timeout)?;
         let deadline = Instant::now() + self.plan.timeout;
-        let total = self.subscribers.len();
-        for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
+        let total = self.subscribers.len() + self.stalled.len();
+        for (index, subscriber) in self.subscribers.iter_mut().chain(&mut self.stalled).enumerate() {
             let greeting = loop {
                 self.interrupt.check()?;
                 let received = subscriber.receive(GREETING_INTERVAL.min(self.plan.timeout));
@@ -108,38 +115,73 @@ impl<'run> Opening<'run> {
     }
 }
 
-fn open(index: usize, address: SocketAddr, target: &Target, plan: &Plan, fan_out: &FanOut) -> Result<Socket> {
-    let terms = Terms {
+/// How the connections of a run are opened.
+fn terms<'run>(plan: &'run Plan, fan_out: &FanOut) -> Terms<'run> {
+    Terms {
         headers: &plan.request.headers,
-        message_bytes_max: fan_out.message_bytes,
+        message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
-    };
-    Socket::open(index, address, target, &terms).with_context(|| target.to_string())
+    }
+}
+
+/// The calling thread on one of several cores, from which it connects meanwhile; it is let go again afterwards.
+struct Seat(Option<CpuSet>);
+
+impl Seat {
+    /// Sits down on number `turn` of the cores, which are taken in turn; with none, stays where it is.
+    fn take(cores: &[usize], turn: usize) -> Result<Self> {
+        let Some(core) = turn.checked_rem(cores.len()).and_then(|place| cores.get(place)) else {
+            return Ok(Self(None));
+        };
+        let before = sched_getaffinity(None).context("cannot tell which cores are allowed")?;
+        let mut seat = CpuSet::new();
+        seat.set(*core);
+        sched_setaffinity(None, &seat).with_context(|| format!("cannot connect from core {core}"))?;
+        Ok(Self(Some(before)))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // Whoever could sit down may stand up.
+            sched_setaffinity(None, before).ok();
+        }
+    }
 }
 
 /// The same connections, ready to be loaded.
 pub(super) struct Cast {
     pub(super) publisher: (TcpStream, MessageReader),
     /// The subscribers of each thread.
-    pub(super) shares: Vec<Vec<Subscriber>>,
-    #[expect(dead_code, reason = "held open until the run has ended")]
-    stalled: Vec<Socket>,
+    pub(super) shares: Vec<Share>,
+}
+
+/// The subscribers of one thread, and those of them that will not read for a while.
+#[derive(Default)]
+pub(super) struct Share {
+    pub(super) readers: Vec<Subscriber>,
+    pub(super) stalled: Vec<Subscriber>,
 }
 
 impl Cast {
     pub(super) fn from(opening: Opening<'_>) -> Result<Self> {
         let threads = opening.plan.threads;
-        let mut shares: Vec<Vec<Subscriber>> = (0..threads).map(|_| Vec::new()).collect();
-        for (index, socket) in opening.subscribers.into_iter().enumerate() {
+        let places = opening.fan_out.connect_cores.len().max(1);
+        let readers = opening.subscribers.len();
+        let mut shares: Vec<Share> = (0..threads).map(|_| Share::default()).collect();
+        for (index, socket) in opening.subscribers.into_iter().chain(opening.stalled).enumerate() {
             let (stream, reader) = socket.into_parts()?;
-            if let Some(share) = shares.get_mut(index % threads) {
-                share.push(Subscriber::new(stream, reader));
+            let subscriber = Subscriber::new(stream, reader, index % places);
+            match shares.get_mut(index % threads) {
+                Some(share) if index < readers => share.readers.push(subscriber),
+                Some(share) => share.stalled.push(subscriber),
+                None => {}
             }
         }
         Ok(Self {
             publisher: opening.publisher.into_parts()?,
             shares,
-            stalled: opening.stalled,
         })
     }
 }

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::ops::AddAssign;
+use std::ops::{AddAssign, Range};
 
 use super::continuity::{Arrival, Continuity};
+use super::notice;
 use super::standing::Standing;
 use crate::load::clock::{Clock, Nanos};
+use crate::load::latency::Latencies;
 use crate::load::outcome::Failure;
 use crate::load::plan::STAMP_BYTES;
 use crate::load::tally::Tally;
@@ -21,6 +23,11 @@ pub(super) struct Subscriber {
     stream: Option<TcpStream>,
     reader: MessageReader,
     continuity: Continuity,
+    /// Which of the plan's cores it connected from.
+    place: usize,
+    /// Messages that came for the first time, and those it was told it missed.
+    received: u64,
+    told: u64,
 }
 
 /// What the subscribers of one thread hear with and count in.
@@ -35,6 +42,10 @@ pub(super) struct Hearing<'run> {
     pub(super) faults: Faults,
     /// Deliveries that came for the first time.
     pub(super) delivered: u64,
+    /// The latter half of the warm-up, and the latencies of what was due in it.
+    pub(super) quiet: (Range<Nanos>, Latencies),
+    /// The latencies of those who connected from each core, in the window; empty if nobody asks.
+    pub(super) by_place: Vec<Latencies>,
 }
 
 /// Deliveries that did not come as they should.
@@ -43,14 +54,20 @@ pub(super) struct Faults {
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) out_of_order: u64,
+    /// What subscribers were told they missed.
+    pub(super) told: u64,
 }
 
 impl Subscriber {
-    pub(super) fn new(stream: TcpStream, reader: MessageReader) -> Self {
+    /// A subscriber that connected from the plan's core number `place`.
+    pub(super) fn new(stream: TcpStream, reader: MessageReader, place: usize) -> Self {
         Self {
             stream: Some(stream),
             reader,
             continuity: Continuity::new(),
+            place,
+            received: 0,
+            told: 0,
         }
     }
 
@@ -61,6 +78,16 @@ impl Subscriber {
     /// The highest number that came.
     pub(super) fn highest(&self) -> u64 {
         self.continuity.highest()
+    }
+
+    /// Messages that came for the first time.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Messages it was told it missed.
+    pub(super) fn told(&self) -> u64 {
+        self.told
     }
 
     /// Gives the connection up.
@@ -76,10 +103,10 @@ impl Subscriber {
     ///
     /// The connection has ended or cannot go on.
     pub(super) fn turn(&mut self, peer_closed: bool, hearing: &mut Hearing<'_>) -> Result<(), Failure> {
-        let Some(stream) = self.stream.as_mut() else {
-            return Ok(());
-        };
         loop {
+            let Some(stream) = self.stream.as_mut() else {
+                return Ok(());
+            };
             let count = match stream.read(&mut hearing.buffer) {
                 Ok(0) => return Err(Failure::ClosedEarly),
                 Ok(count) => count,
@@ -90,7 +117,10 @@ impl Subscriber {
                 },
             };
             let now = hearing.clock.now();
-            let pongs = hear(&mut self.reader, &mut self.continuity, count, now, hearing)?;
+            let pongs = self.hear(count, now, hearing)?;
+            let Some(stream) = self.stream.as_mut() else {
+                return Ok(());
+            };
             if !pongs.is_empty() {
                 answer_pings(stream, &pongs).map_err(|_| Failure::Reset)?;
             }
@@ -99,53 +129,69 @@ impl Subscriber {
             }
         }
     }
-}
 
-/// Judges the messages that the first `count` bytes of the buffer complete; gives the pongs to send.
-fn hear(
-    reader: &mut MessageReader,
-    continuity: &mut Continuity,
-    count: usize,
-    now: Nanos,
-    hearing: &mut Hearing<'_>,
-) -> Result<Vec<u8>, Failure> {
-    // Nothing can be heard that has not been published, so this is read after the bytes.
-    let published = hearing.standing.published();
-    let mut pongs = Vec::new();
-    let Hearing {
-        payloads,
-        buffer,
-        tally,
-        faults,
-        delivered,
-        ..
-    } = hearing;
-    tally.received(count, now);
-    let bytes = buffer.get(..count).unwrap_or_default();
-    reader
-        .receive(bytes, |message| match message {
-            Message::Data { is_text: true, .. } => Err(Stop(Failure::WrongBody)),
-            Message::Data { payload, .. } => {
-                let (number, due) = stamp(payloads, payload).ok_or(Stop(Failure::WrongBody))?;
-                if number > published {
-                    return Err(Stop(Failure::WrongBody));
+    /// Judges the messages that the first `count` bytes of the buffer complete; gives the pongs to send.
+    fn hear(&mut self, count: usize, now: Nanos, hearing: &mut Hearing<'_>) -> Result<Vec<u8>, Failure> {
+        // Nothing can be heard that has not been published, so this is read after the bytes.
+        let published = hearing.standing.published();
+        let mut pongs = Vec::new();
+        hearing.tally.received(count, now);
+        let Hearing {
+            payloads,
+            buffer,
+            tally,
+            faults,
+            delivered,
+            quiet: (quiet, quiet_latencies),
+            by_place,
+            ..
+        } = hearing;
+        let Self {
+            reader,
+            continuity,
+            place,
+            received,
+            told,
+            ..
+        } = self;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        reader
+            .receive(bytes, |message| match message {
+                Message::Data { is_text: true, payload } => {
+                    let missed = notice::missed(payload).ok_or(Stop(Failure::WrongBody))?;
+                    *told += missed;
+                    faults.told += missed;
+                    Ok(())
                 }
-                // Number 0 is a greeting from before the run.
-                if number > 0 && faults.take(continuity.take(number)) {
-                    *delivered += 1;
-                    tally.answered(due, now);
+                Message::Data { payload, .. } => {
+                    let (number, due) = stamp(payloads, payload).ok_or(Stop(Failure::WrongBody))?;
+                    if number > published {
+                        return Err(Stop(Failure::WrongBody));
+                    }
+                    // Number 0 is a greeting from before the run.
+                    if number > 0 && faults.take(continuity.take(number)) {
+                        *delivered += 1;
+                        *received += 1;
+                        tally.answered(due, now);
+                        if quiet.contains(&due) {
+                            quiet_latencies.record(now.saturating_sub(due));
+                        }
+                        if let Some(latencies) = by_place.get_mut(*place).filter(|_| tally.window.contains(&due)) {
+                            latencies.record(now.saturating_sub(due));
+                        }
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-            Message::Ping(payload) => {
-                write_masked(Opcode::Pong, payload, [0; 4], &mut pongs);
-                Ok(())
-            }
-            Message::Pong => Ok(()),
-            Message::Close(_) => Err(Stop(Failure::ClosedEarly)),
-        })
-        .map_err(|Stop(failure)| failure)?;
-    Ok(pongs)
+                Message::Ping(payload) => {
+                    write_masked(Opcode::Pong, payload, [0; 4], &mut pongs);
+                    Ok(())
+                }
+                Message::Pong => Ok(()),
+                Message::Close(_) => Err(Stop(Failure::ClosedEarly)),
+            })
+            .map_err(|Stop(failure)| failure)?;
+        Ok(pongs)
+    }
 }
 
 /// The number of a message and when it was due.
@@ -159,6 +205,7 @@ impl AddAssign for Faults {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.out_of_order += other.out_of_order;
+        self.told += other.told;
     }
 }
 

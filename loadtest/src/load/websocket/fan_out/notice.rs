@@ -1,0 +1,30 @@
+//! What a server tells a subscriber it missed: a text message `{"topic":"prices","missed":3}`, in the place of what is missing.
+
+use serde::Deserialize;
+
+/// The longest notice; a topic's name is in it.
+pub(super) const NOTICE_BYTES_MAX: usize = 1024;
+
+#[derive(Debug, Deserialize)]
+struct Notice {
+    missed: u64,
+}
+
+/// How many messages a text message says are missing; `None` if it says nothing of the kind.
+pub(super) fn missed(text: &[u8]) -> Option<u64> {
+    serde_json::from_slice(text).ok().map(|Notice { missed }| missed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notice_is_known_by_its_number() {
+        assert_eq!(missed(br#"{"topic":"t","missed":3}"#), Some(3));
+        assert_eq!(missed(br#"{"topic":null,"missed":4}"#), Some(4));
+        for other in [r#"{"topic":"t"}"#, r#"{"missed":"3"}"#, "missed 3", ""] {
+            assert_eq!(missed(other.as_bytes()), None, "{other}");
+        }
+    }
+}
