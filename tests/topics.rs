@@ -20,6 +20,7 @@ use serde_json::Value;
 use squall::prelude::*;
 use squall::pubsub::{Receipt, Topic};
 use squall::shards::Shard;
+use squall::websocket::DeflateConfig;
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
@@ -69,6 +70,20 @@ impl WebSocketHandler for Obedient {
     }
 }
 
+/// Hears a topic that compresses.
+struct Squeezed;
+
+impl WebSocketHandler for Squeezed {
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.subscribe("squeezed")?;
+        ws.send("open").await
+    }
+
+    async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
+        Ok(())
+    }
+}
+
 async fn presence(cx: &mut Context) -> Result<String> {
     let topic: String = cx.param("topic")?;
     let presence = cx.presence(&topic).await?;
@@ -105,6 +120,11 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
             .websocket("/ws", async move |_: &mut Context| {
                 Ok(Obedient { go_on: go_on.clone() })
             })
+            .websocket_with(
+                "/ws/deflating",
+                WebSocketOptions::default().deflate(DeflateConfig::default()),
+                async |_: &mut Context| Ok(Squeezed),
+            )
             .get("/presence/{*topic}", presence)
             .get("/count/{*topic}", count)
             .get("/missed", missed)
@@ -126,7 +146,8 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
         )
         .topic("closed", TopicOptions::new().slow_consumer(SlowConsumer::Close(1013)))
         .topic("rooms/*", TopicOptions::new().count_subscribers())
-        .topic("texts", TopicOptions::new().envelope(Envelope::Text));
+        .topic("texts", TopicOptions::new().envelope(Envelope::Text))
+        .topic("squeezed", TopicOptions::new().compress());
     (Running::serve(server), go)
 }
 
@@ -500,6 +521,42 @@ fn a_graceful_stop_ends_streams_of_events() {
     events.heartbeat();
     server.stopper.stop(squall::shards::Stop::Graceful);
     while events.line() != "0\r\n" {}
+}
+
+/// RFC 7692 §7.2.3.6: a peer can be sent what looks back no farther than its window, and any message plain.
+#[test]
+fn a_topic_that_compresses_does_so_for_those_who_can_read_it() {
+    use support::websocket::{Client, handshake};
+    let (server, _go) = serve(2);
+    let message = "tick ".repeat(400);
+    let offers = [
+        ("", 0x81),
+        ("Sec-WebSocket-Extensions: permessage-deflate\r\n", 0xc1),
+        (
+            "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=11\r\n",
+            0xc1,
+        ),
+        (
+            "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=10\r\n",
+            0x81,
+        ),
+    ];
+    let mut clients = offers.map(|(offer, first)| {
+        let (mut client, _) = Client::open_with(server.address, &handshake("/ws/deflating", offer), b"");
+        client.expect(0x81, b"open");
+        (client, first)
+    });
+    for _ in 0..3 {
+        server.publisher.publish_blocking("squeezed", message.as_str()).unwrap();
+        for (client, first) in &mut clients {
+            let frame = client.frame();
+            assert_eq!(frame.first, *first);
+            match frame.first {
+                0x81 => assert_eq!(frame.payload, message.as_bytes()),
+                _ => assert!(frame.payload.len() < 60, "{}", frame.payload.len()),
+            }
+        }
+    }
 }
 
 #[test]
