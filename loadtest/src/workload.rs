@@ -32,7 +32,7 @@ pub(crate) struct Workload {
     pub(crate) load: Load,
     /// The answer to an HTTP request; WebSocket workloads know their answers themselves.
     pub(crate) expect: Option<Expectation>,
-    /// Rounds of it in a quick comparison, if that is fewer than of the others; 0 leaves it out.
+    /// Rounds of it in a quick comparison, if that is fewer than of the others; 0 leaves it out, unless it is asked for by name.
     quick_rounds_max: Option<u32>,
 }
 
@@ -197,10 +197,15 @@ impl Workload {
         }
     }
 
-    /// How many of `rounds` it takes part in.
+    /// Whether it is part of a quick comparison that names no workloads.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick_rounds_max != Some(0)
+    }
+
+    /// How many of `rounds` it takes part in, if it takes part.
     pub(crate) fn rounds(&self, rounds: u32, is_quick: bool) -> u32 {
         match self.quick_rounds_max {
-            Some(most) if is_quick => rounds.min(most),
+            Some(most) if is_quick => rounds.min(most.max(1)),
             _ => rounds,
         }
     }

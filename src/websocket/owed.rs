@@ -11,12 +11,18 @@ use super::limits::Limits;
 /// The frames owed, in the order they are to be sent: pongs, ping, close.
 #[derive(Debug, Default)]
 pub(super) struct Owed {
-    /// Payloads. No memory is kept while there is none.
-    pongs: VecDeque<Bytes>,
+    /// No memory is kept while there is nothing, as there is most of the time on most connections.
+    payloads: Option<Box<Payloads>>,
     /// Pings since pongs were last sent.
     pings_unread: u16,
     is_ping_owed: bool,
-    close: Option<Box<[u8]>>,
+}
+
+/// What the pongs and the close frame are to carry.
+#[derive(Debug, Default)]
+pub(super) struct Payloads {
+    pub(super) pongs: VecDeque<Bytes>,
+    pub(super) close: Option<Vec<u8>>,
 }
 
 impl Owed {
@@ -26,10 +32,11 @@ impl Owed {
             return Err(ProtocolError::TooManyPings);
         }
         self.pings_unread += 1;
-        while !self.pongs.is_empty() && self.pongs.len() >= usize::from(limits.pongs_queued_max) {
-            self.pongs.pop_front();
+        let pongs = &mut self.payloads.get_or_insert_default().pongs;
+        while !pongs.is_empty() && pongs.len() >= usize::from(limits.pongs_queued_max) {
+            pongs.pop_front();
         }
-        self.pongs.push_back(payload);
+        pongs.push_back(payload);
         Ok(())
     }
 
@@ -38,25 +45,18 @@ impl Owed {
     }
 
     pub(super) fn close(&mut self, payload: Vec<u8>) {
-        self.close = Some(payload.into_boxed_slice());
+        self.payloads.get_or_insert_default().close = Some(payload);
         self.is_ping_owed = false;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pongs.is_empty() && !self.is_ping_owed && self.close.is_none()
+        self.payloads.is_none() && !self.is_ping_owed
     }
 
-    /// The pongs, which count as sent.
-    pub(super) fn take_pongs(&mut self) -> VecDeque<Bytes> {
+    /// Takes all that is owed, which counts as sent: what the frames carry, and whether a ping goes between them.
+    pub(super) fn take(&mut self) -> (Payloads, bool) {
         self.pings_unread = 0;
-        core::mem::take(&mut self.pongs)
-    }
-
-    pub(super) fn take_ping(&mut self) -> bool {
-        core::mem::take(&mut self.is_ping_owed)
-    }
-
-    pub(super) fn take_close(&mut self) -> Option<Box<[u8]>> {
-        self.close.take()
+        let payloads = self.payloads.take().map(|payloads| *payloads);
+        (payloads.unwrap_or_default(), core::mem::take(&mut self.is_ping_owed))
     }
 }

@@ -108,13 +108,14 @@ impl Connection {
     /// tells what it did wrong. To be called only when the peer takes what it is sent, lest a peer that pings and never
     /// reads fill the buffer; until then what is owed is bounded here.
     pub fn send_owed(&mut self, out: &mut Vec<u8>) {
-        for payload in self.owed.take_pongs() {
+        let (payloads, is_ping_owed) = self.owed.take();
+        for payload in payloads.pongs {
             self.write_frame(Opcode::Pong, false, &payload, out);
         }
-        if self.owed.take_ping() {
+        if is_ping_owed {
             self.write_frame(Opcode::Ping, false, b"", out);
         }
-        if let Some(payload) = self.owed.take_close() {
+        if let Some(payload) = payloads.close {
             self.write_frame(Opcode::Close, false, &payload, out);
         }
     }

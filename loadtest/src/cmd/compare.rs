@@ -49,7 +49,7 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
     let catalogue = Catalogue::read(args.selection.directory.as_deref())?;
     let mut workloads = catalogue.workloads(&args.workloads)?;
     if args.quick && args.workloads.is_empty() {
-        workloads.retain(|workload| workload.rounds(1, true) > 0);
+        workloads.retain(Workload::is_quick);
     }
     for workload in &workloads {
         let connections = u32::try_from(workload.connections())?;

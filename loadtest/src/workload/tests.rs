@@ -48,6 +48,9 @@ fn form_is_read_whole() {
     assert_eq!((workload.kind(), workload.connections()), (Kind::Capacity, 64));
     assert_eq!(workload.service(), Service::Http);
     assert_eq!([workload.rounds(5, false), workload.rounds(5, true)], [5, 1]);
+    let heavy = Workload::parse("plain", &FORM.replace("quick_rounds_max = 1", "quick_rounds_max = 0")).unwrap();
+    assert!(workload.is_quick() && !heavy.is_quick());
+    assert_eq!(heavy.rounds(5, true), 1, "as it was asked for");
     assert_eq!(workload.expect.unwrap().content_type, "text/plain");
     let fan_out = Workload::parse("fan", FAN_OUT).unwrap();
     assert_eq!((fan_out.kind(), fan_out.connections()), (Kind::FanOut, 101));
