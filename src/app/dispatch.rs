@@ -236,9 +236,8 @@ impl fmt::Debug for App {
 /// Forgets what was written, and starts the response of an error: its status and its fields, besides those that stay and do not
 /// describe content. A 405 has its route's `Allow`, even if a handler made it (RFC 9110 §15.5.6).
 fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
-    cx.app.discard((cx.response.stream.take(), cx.response.upgrade.take()));
     let response = &mut cx.response;
-    response.clear();
+    response.clear(&cx.app);
     response.head.status = error.status();
     response.head.headers = headers;
     for describes_content in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
