@@ -5,6 +5,7 @@
 use core::any::{Any, TypeId};
 use core::cell::Cell;
 use core::fmt;
+use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
@@ -75,22 +76,24 @@ impl App {
         cx.response.complete();
     }
 
-    /// Runs the handler's `on_finish`. The driver calls it when the response has been handed to the socket.
+    /// What runs the handler's `on_finish`, if it has one. The driver calls this when the response has been handed to the socket.
     ///
     /// # Cancel safety
     ///
     /// Dropping it drops the handler where it stands.
-    pub async fn finished(&self, exchange: &mut Exchange) {
+    pub fn finished<'a>(&'a self, exchange: &'a mut Exchange) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         let cx = &mut exchange.context;
         if !core::mem::take(&mut cx.wants_on_finish) {
-            return;
+            return None;
         }
-        let route = cx.route.and_then(|index| self.router.route(index));
-        if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
-            && let Err(error) = Caught::new(self, endpoint.on_finish(cx)).await
-        {
-            tracing::error!("{error}, in on_finish");
-        }
+        let route = self.router.route(cx.route?)?;
+        let endpoint = route.endpoint(cx.head.method())?;
+        let on_finish = Caught::new(self, endpoint.on_finish(cx));
+        Some(Box::pin(async move {
+            if let Err(error) = on_finish.await {
+                tracing::error!("{error}, in on_finish");
+            }
+        }))
     }
 
     /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error.
