@@ -200,7 +200,9 @@ impl TestRequest<'_> {
                 }
             }
         }
-        run(app.finished(&mut exchange), || false)?;
+        if let Some(on_finish) = app.finished(&mut exchange) {
+            run(on_finish, || false)?;
+        }
         exchange.reset();
         if self.method == Method::HEAD {
             response.content.clear();

@@ -61,19 +61,11 @@ impl Context {
 
     /// Forgets the request and the response, keeping memory up to the named bounds.
     pub(super) fn reset(&mut self) {
-        self.head.rewrite();
         self.head.shrink(KEPT_HEAD_BYTES_MAX);
-        self.peer = Peer::default();
         self.route = None;
         self.params.clear();
         self.body.reset(self.app.body_bytes_max());
-        if let Some(stream) = self.response.stream.take() {
-            self.app.discard(stream);
-        }
-        if let Some(upgrade) = self.response.upgrade.take() {
-            self.app.discard(upgrade);
-        }
-        self.response.reset();
+        self.response.reset(&self.app);
         self.wants_on_finish = false;
         if !self.attached.is_empty() {
             self.app.discard(self.attached.drain(..));

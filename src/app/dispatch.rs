@@ -5,6 +5,7 @@
 use core::any::{Any, TypeId};
 use core::cell::{Cell, OnceCell};
 use core::fmt;
+use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
@@ -78,22 +79,24 @@ impl App {
         cx.response.complete();
     }
 
-    /// Runs the handler's `on_finish`. The driver calls it when the response has been handed to the socket.
+    /// What runs the handler's `on_finish`, if it has one. The driver calls this when the response has been handed to the socket.
     ///
     /// # Cancel safety
     ///
     /// Dropping it drops the handler where it stands.
-    pub async fn finished(&self, exchange: &mut Exchange) {
+    pub fn finished<'a>(&'a self, exchange: &'a mut Exchange) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         let cx = &mut exchange.context;
         if !core::mem::take(&mut cx.wants_on_finish) {
-            return;
+            return None;
         }
-        let route = cx.route.and_then(|index| self.router.route(index));
-        if let Some(endpoint) = route.and_then(|route| route.endpoint(cx.head.method()))
-            && let Err(error) = Caught::new(self, endpoint.on_finish(cx)).await
-        {
-            tracing::error!("{error}, in on_finish");
-        }
+        let route = self.router.route(cx.route?)?;
+        let endpoint = route.endpoint(cx.head.method())?;
+        let on_finish = Caught::new(self, endpoint.on_finish(cx));
+        Some(Box::pin(async move {
+            if let Err(error) = on_finish.await {
+                tracing::error!("{error}, in on_finish");
+            }
+        }))
     }
 
     /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error.
@@ -239,9 +242,8 @@ impl fmt::Debug for App {
 /// Forgets what was written, and starts the response of an error: its status and its fields, besides those that stay and do not
 /// describe content. A 405 has its route's `Allow`, even if a handler made it (RFC 9110 §15.5.6).
 fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
-    cx.app.discard((cx.response.stream.take(), cx.response.upgrade.take()));
     let response = &mut cx.response;
-    response.clear();
+    response.clear(&cx.app);
     response.head.status = error.status();
     response.head.headers = headers;
     for describes_content in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {

@@ -2,7 +2,7 @@
 //!
 //! The driver fills [`head_mut`](Exchange::head_mut), tells the [`Channel`] what content comes ([`Channel::begin`]), and polls
 //! [`App::respond`](super::App::respond). While that is pending it feeds content the channel wants and sends what the channel
-//! flushes. Then it sends the [`Outcome`], calls [`App::finished`](super::App::finished), and resets the exchange for the next
+//! flushes. Then it sends the [`Outcome`], runs what [`App::finished`](super::App::finished) gives it, and resets the exchange for the next
 //! request: its memory is used again, up to named bounds.
 
 use std::rc::Rc;
@@ -65,7 +65,7 @@ impl Exchange {
         Rc::clone(&self.context.channel)
     }
 
-    /// Says who sent the request. It is forgotten by [`reset`](Self::reset).
+    /// Says who sends the requests from now on.
     pub fn set_peer(&mut self, peer: Peer) {
         self.context.peer = peer;
     }
@@ -90,7 +90,8 @@ impl Exchange {
         self.context.response.upgrade.take()
     }
 
-    /// Forgets the request and its response; keeps memory up to named bounds.
+    /// Forgets the request and its response; keeps memory up to named bounds. What it was told of the peer stays, and so does the
+    /// head, until the next one is written over it.
     pub fn reset(&mut self) {
         self.context.reset();
     }

@@ -71,7 +71,8 @@ impl Next<'_> {
     /// Dropping it drops the handler where it stands.
     pub async fn run(self, cx: &mut Context) {
         let Self { app, chain, target } = self;
-        let headers_outside = cx.response.head.headers.clone();
+        let headers = &cx.response.head.headers;
+        let headers_outside = (!headers.is_empty()).then(|| headers.clone());
         let result = match (chain.split_first(), target) {
             (Some((outer, chain)), target) => {
                 let next = Next { app, chain, target };
@@ -84,7 +85,7 @@ impl Next<'_> {
             (None, Target::Answer(answer)) => answer.write(cx),
         };
         if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
-            app.fail(cx, error, headers_outside);
+            app.fail(cx, error, headers_outside.unwrap_or_default());
         }
     }
 }

@@ -26,6 +26,11 @@ impl<'a, T> Caught<'a, T> {
             future: Some(future),
         }
     }
+
+    #[cold]
+    fn drop_running(&mut self) {
+        self.app.discard(self.future.take());
+    }
 }
 
 impl<T> Future for Caught<'_, T> {
@@ -46,7 +51,7 @@ impl<T> Future for Caught<'_, T> {
         match polled {
             Ok(polled) => polled.map(Ok),
             Err(error) => {
-                app.discard(future.take());
+                self.drop_running();
                 Poll::Ready(Err(error))
             }
         }
@@ -56,8 +61,8 @@ impl<T> Future for Caught<'_, T> {
 impl<T> Drop for Caught<'_, T> {
     /// A request whose connection broke is dropped half-way, and so are the values of its handler.
     fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            self.app.discard(future);
+        if self.future.is_some() {
+            self.drop_running();
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Span {
 /// The routes of one host group.
 #[derive(Default)]
 struct Tree {
-    leaves_by_path: LiteralPaths,
+    routes_by_path: LiteralPaths,
     leaves_by_shape: matchit::Router<usize>,
     leaves: Vec<Leaf>,
 }
@@ -198,7 +198,7 @@ impl Tree {
         let leaf = self.leaves.len();
         let inserted = match route.pattern.literal() {
             Some(path) => {
-                self.leaves_by_path.insert(path, leaf);
+                self.routes_by_path.insert(path, index);
                 Ok(())
             }
             None => self.leaves_by_shape.insert(shape.clone(), leaf),
@@ -231,9 +231,13 @@ impl Tree {
 
     fn find(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
         params.clear();
-        if let Some(leaf) = self.leaves_by_path.find(path) {
-            return self.leaves.get(leaf)?.routes.first().copied();
-        }
+        let literal = self.routes_by_path.find(path);
+        literal.or_else(|| self.find_by_shape(path, routes, params))
+    }
+
+    /// Finds what has parameters. Never inlined: the tree's search is large, and most requests have been found before it.
+    #[inline(never)]
+    fn find_by_shape(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
         let matched = self.leaves_by_shape.at(path).ok()?;
         params.extend(matched.params.iter().map(|(_, value)| Span::within(path, value)));
         let leaf = self.leaves.get(*matched.value)?;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::channel::{Flush, KEPT_BYTES_MAX};
 use super::content::Content;
 use super::context::Context;
+use super::dispatch::App;
 use super::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
 use crate::message::{
@@ -243,8 +244,8 @@ impl Context {
 
 impl ResponseState {
     /// Forgets the response; keeps memory up to the bound.
-    pub(super) fn reset(&mut self) {
-        self.clear();
+    pub(super) fn reset(&mut self, app: &App) {
+        self.clear(app);
         self.head_sent = false;
         self.aborted = false;
         self.error = None;
@@ -254,12 +255,13 @@ impl ResponseState {
     }
 
     /// Forgets what has been made so far, so that an error page can be written instead.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, app: &App) {
         self.head.clear();
         self.written.clear();
         self.whole = Bytes::new();
-        self.stream = None;
-        self.upgrade = None;
+        if self.stream.is_some() || self.upgrade.is_some() {
+            app.discard((self.stream.take(), self.upgrade.take()));
+        }
         self.trailers.clear();
         self.media_type = None;
         self.finished = false;

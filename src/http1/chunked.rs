@@ -12,10 +12,12 @@
 //! it is whole. What follows a malformed byte is never looked at.
 
 use super::content::Piece;
-use super::error::ParseError;
+use super::encode::{is_trailer_allowed, write_field};
+use super::error::{ParseError, SendError};
 use super::grammar::{self, FieldLine, LENGTH_MAX, RequestLine};
 use super::limits::Limits;
 use super::line::{Ending, LineScan};
+use crate::message::Headers;
 
 /// Reads one chunked body.
 #[derive(Debug, Clone, Default)]
@@ -228,7 +230,9 @@ fn trailer_field<'b>(line: &'b [u8], limits: &Limits) -> Result<Piece<'b>, Parse
     Ok(Piece::Trailer { name, value })
 }
 
-/// Writes one chunk. Empty data writes nothing: an empty chunk would end the body.
+/// Writes one chunk. Empty data writes nothing: an empty chunk would end the body. Never inlined, like [`encode_end`]: what calls
+/// them is on the way of every response, and short without them.
+#[inline(never)]
 pub(super) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     if data.is_empty() {
         return;
@@ -249,6 +253,21 @@ pub(super) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(data);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the last chunk and the trailer section behind it (RFC 9112 §7.1.2).
+#[inline(never)]
+pub(super) fn encode_end(trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
+    let fields = || trailers.into_iter().flat_map(Headers::iter);
+    if !fields().all(|(name, _)| is_trailer_allowed(name)) {
+        return Err(SendError::TrailerForbidden);
+    }
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in fields() {
+        write_field(name, value, out);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -120,11 +120,12 @@ impl Connection {
         head: &mut RequestHead,
         now: Instant,
     ) -> Result<Event<'b>, ParseError> {
-        let result = match self.state.receiving {
-            Receiving::Head => self.receive_head(input, head, now),
+        let receiving = self.state.receiving;
+        let result = match receiving {
+            Receiving::Drain if let Some(event) = self.drain(input, now) => return Ok(event),
+            Receiving::Head | Receiving::Drain => self.receive_head(input, head, now),
             Receiving::Content => self.receive_content(input, now),
             Receiving::Complete => return Ok(Event::Blocked),
-            Receiving::Drain => self.drain(input, head, now),
             Receiving::Upgraded => return Ok(Event::Upgraded),
             Receiving::Closed => return Ok(Event::Closed),
         };
@@ -343,12 +344,8 @@ impl Connection {
         }
     }
 
-    fn drain<'b>(
-        &mut self,
-        input: &mut &'b [u8],
-        head: &mut RequestHead,
-        now: Instant,
-    ) -> Result<Event<'b>, ParseError> {
+    /// Throws content away. Says what keeps the next head from being read, if anything does.
+    fn drain<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> Option<Event<'b>> {
         loop {
             let presented = input.len();
             let piece = self.content.receive(input, &self.limits);
@@ -357,19 +354,19 @@ impl Connection {
                 Ok(Piece::End) => break,
                 Ok(_) if drained > self.limits.drain_bytes_max => {
                     self.close();
-                    return Ok(Event::Closed);
+                    return Some(Event::Closed);
                 }
-                Ok(Piece::NeedData) => return Ok(Event::NeedData),
+                Ok(Piece::NeedData) => return Some(Event::NeedData),
                 Ok(Piece::Data(_) | Piece::Trailer { .. }) => {}
                 Err(_) => {
                     self.close();
-                    return Ok(Event::Closed);
+                    return Some(Event::Closed);
                 }
             }
         }
         self.advance(Step::Drained);
         self.begin_exchange(now);
-        self.receive_head(input, head, now)
+        None
     }
 
     fn begin_exchange(&mut self, now: Instant) {

@@ -78,9 +78,7 @@ pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<Wis
         }
     }
     if let Some(media_type) = head.content_type {
-        out.extend_from_slice(b"content-type: ");
-        out.extend_from_slice(media_type.as_str().as_bytes());
-        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(media_type.field_line().as_bytes());
     }
     Ok(wishes)
 }
@@ -181,14 +179,12 @@ impl Wishes {
             (Persistence::KeepAlive, false) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (Persistence::KeepAlive, true) => out.extend_from_slice(b"Connection: keep-alive, upgrade\r\n"),
         }
-        match date {
-            Some(date) if !self.has_date => {
-                out.extend_from_slice(b"Date: ");
-                out.extend_from_slice(date.as_bytes());
-                out.extend_from_slice(b"\r\n\r\n");
-            }
-            _ => out.extend_from_slice(b"\r\n"),
+        if let Some(date) = date
+            && !self.has_date
+        {
+            out.extend_from_slice(date.field_line());
         }
+        out.extend_from_slice(b"\r\n");
     }
 }
 

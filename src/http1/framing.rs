@@ -100,8 +100,13 @@ impl<'b> ConnectionFields<'b> {
         };
     }
 
+    /// Whether `Host` says just this.
+    pub(super) fn names_host(&self, host: &str) -> bool {
+        self.host == Some(host.as_bytes())
+    }
+
     /// The value of `Host`, checked against the version and the authority of an absolute-form target (RFC 9112 §3.2,
-    /// §3.2.2).
+    /// §3.2.2). What `is_known` is a host for certain.
     ///
     /// Deviation: the RFC has a server prefer the target's authority over a different `Host`; whoever stands in front
     /// may have routed by the other one, so a difference is refused.
@@ -109,6 +114,7 @@ impl<'b> ConnectionFields<'b> {
         &self,
         version: Version,
         target_authority: Option<&[u8]>,
+        is_known: bool,
     ) -> Result<Option<&'b [u8]>, ParseError> {
         let Some(host) = self.host else {
             return match version {
@@ -116,7 +122,7 @@ impl<'b> ConnectionFields<'b> {
                 Version::Http11 => Err(ParseError::HostMissing),
             };
         };
-        if !grammar::is_host(host) {
+        if !is_known && !grammar::is_host(host) {
             return Err(ParseError::HostInvalid);
         }
         if target_authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {

@@ -182,6 +182,9 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
 /// ```text
 /// IP-literal  = "[" ( IPv6address / IPvFuture  ) "]"                     ; RFC 3986 §3.2.2
 /// ```
+///
+/// Never inlined, for its size: most hosts are names.
+#[inline(never)]
 fn is_ip_literal(literal: &[u8]) -> bool {
     let Some((address, port)) = memchr(b']', literal).and_then(|end| literal.split_at_checked(end)) else {
         return false;

@@ -87,7 +87,9 @@ impl<'b, 'h> Draft<'b, 'h> {
     pub(super) fn end(mut self, exchange: &mut Exchange) -> Result<Framing, ParseError> {
         let Self { fields, head, .. } = &self;
         let (method, version) = (head.so_far().method(), head.so_far().version());
-        let host = fields.host(version, self.authority)?;
+        // Nearly all requests name one and the same host, which then needs no second check.
+        let is_known = fields.names_host(head.last_authority());
+        let host = fields.host(version, self.authority, is_known)?;
         let framing = fields.framing(version)?;
         *exchange = Exchange {
             version: Some(version),
@@ -97,7 +99,9 @@ impl<'b, 'h> Draft<'b, 'h> {
             awaits_continue: fields.expects_continue(version)?,
             has_content: false,
         };
-        if let Some(authority) = self.authority.or(host) {
+        if is_known && self.authority.is_none() {
+            self.head.keep_authority();
+        } else if let Some(authority) = self.authority.or(host) {
             self.head.authority(place(self.bytes, authority));
         }
         Ok(framing)

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 
-use super::chunked::encode_chunk;
+use super::chunked::{encode_chunk, encode_end};
 use super::connection::Connection;
 use super::encode::{self, BodyLength, Content, Persistence};
 use super::error::SendError;
@@ -55,13 +55,21 @@ impl Connection {
             Sending::Idle => return Err(SendError::NoRequest),
             Sending::Content | Sending::Ended => return Err(SendError::HeadAlreadySent),
         }
+        let is_final = !head.status.is_informational();
+        if !is_final && !self.may_inform(head.status)? {
+            return Ok(());
+        }
         let start = out.len();
-        let result = match head.status {
-            StatusCode::SWITCHING_PROTOCOLS => self.send_switch(head, out),
-            status if status.is_informational() => self.send_interim(head, out),
-            _ => self.send_final(head, length, date, out),
-        };
-        result.inspect_err(|_| out.truncate(start))
+        let written = self.write_head(head, length, is_final.then_some(date), out);
+        let (content, persists) = written.inspect_err(|_| out.truncate(start))?;
+        if is_final {
+            self.response = content;
+            self.exchange.persists = persists;
+            self.advance(Step::ResponseHead);
+        } else {
+            self.informed(head.status);
+        }
+        Ok(())
     }
 
     /// Writes some of the content. Empty data, and content that the status or the method rules out, writes nothing.
@@ -73,15 +81,28 @@ impl Connection {
     pub fn send_data(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_content_may_follow()?;
         match &mut self.response {
-            Content::None => {}
-            Content::Length(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or(SendError::BodyTooLong)?;
-                out.extend_from_slice(data);
+            Content::None => return Ok(()),
+            Content::Chunked => {
+                encode_chunk(data, out);
+                return Ok(());
             }
-            Content::Chunked => encode_chunk(data, out),
-            Content::UntilClose => out.extend_from_slice(data),
+            Content::Length(left) => *left = left.checked_sub(data.len() as u64).ok_or(SendError::BodyTooLong)?,
+            Content::UntilClose => {}
         }
+        out.extend_from_slice(data);
         Ok(())
+    }
+
+    /// Writes the last of the content and ends the response: [`send_data`](Self::send_data) and [`send_end`](Self::send_end) in one.
+    ///
+    /// # Errors
+    ///
+    /// Theirs. Nothing was written, and the connection must be cut.
+    pub fn send_last(&mut self, data: &[u8], trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
+        let start = out.len();
+        self.send_data(data, out)?;
+        let ended = self.send_end(trailers, out);
+        ended.inspect_err(|_| out.truncate(start))
     }
 
     /// Ends the response. Trailers travel in the chunked coding only; elsewhere they are dropped, as RFC 9110 §6.5.1
@@ -97,17 +118,7 @@ impl Connection {
         match self.response {
             Content::None | Content::Length(0) | Content::UntilClose => {}
             Content::Length(_) => return Err(SendError::BodyTooShort),
-            Content::Chunked => {
-                let fields = || trailers.into_iter().flat_map(Headers::iter);
-                if !fields().all(|(name, _)| encode::is_trailer_allowed(name)) {
-                    return Err(SendError::TrailerForbidden);
-                }
-                out.extend_from_slice(b"0\r\n");
-                for (name, value) in fields() {
-                    encode::write_field(name, value, out);
-                }
-                out.extend_from_slice(b"\r\n");
-            }
+            Content::Chunked => encode_end(trailers, out)?,
         }
         self.advance(Step::ResponseEnd);
         Ok(())
@@ -121,55 +132,46 @@ impl Connection {
         }
     }
 
-    fn send_final(
-        &mut self,
-        head: &ResponseHead,
-        length: BodyLength,
-        date: &HttpDate,
-        out: &mut Vec<u8>,
-    ) -> Result<(), SendError> {
-        let version = self.exchange.version.unwrap_or_default();
-        let wishes = encode::write_fields(head, out)?;
-        let framing = wishes.framing(head.status, length, self.exchange.is_head, version)?;
-        let persists = self.can_persist() && !wishes.close && framing.content != Content::UntilClose;
-        let persistence = match (persists, version) {
-            (true, Version::Http11) | (false, Version::Http10) => Persistence::Implied,
-            (false, Version::Http11) => Persistence::Close,
-            (true, Version::Http10) => Persistence::KeepAlive,
-        };
-        wishes.write_end(framing, persistence, Some(date), out);
-        self.response = framing.content;
-        self.exchange.persists = persists;
-        self.advance(Step::ResponseHead);
-        Ok(())
-    }
-
-    fn send_switch(&mut self, head: &ResponseHead, out: &mut Vec<u8>) -> Result<(), SendError> {
+    /// Whether an informational head is to be written. A peer of HTTP/1.0 knows no interim ones.
+    fn may_inform(&self, status: StatusCode) -> Result<bool, SendError> {
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(self.exchange.version == Some(Version::Http11));
+        }
         let is_open = matches!(self.state.receiving, Receiving::Content | Receiving::Complete);
         if !is_open || !self.exchange.offers_upgrade || !self.is_request_complete() {
             return Err(SendError::UpgradeNotAsked);
         }
-        self.write_informational(head, out)?;
-        self.advance(Step::SwitchingProtocols);
-        Ok(())
+        Ok(true)
     }
 
-    fn send_interim(&mut self, head: &ResponseHead, out: &mut Vec<u8>) -> Result<(), SendError> {
-        if self.exchange.version != Some(Version::Http11) {
-            return Ok(());
+    /// An informational head was written.
+    fn informed(&mut self, status: StatusCode) {
+        match status {
+            StatusCode::SWITCHING_PROTOCOLS => self.advance(Step::SwitchingProtocols),
+            StatusCode::CONTINUE => self.exchange.awaits_continue = false,
+            _ => {}
         }
-        self.write_informational(head, out)?;
-        if head.status == StatusCode::CONTINUE {
-            self.exchange.awaits_continue = false;
-        }
-        Ok(())
     }
 
-    fn write_informational(&self, head: &ResponseHead, out: &mut Vec<u8>) -> Result<(), SendError> {
+    /// Writes a head whole; says how its content is delimited and whether the connection persists, of which an interim head says
+    /// nothing.
+    fn write_head(
+        &self,
+        head: &ResponseHead,
+        length: BodyLength,
+        date: Option<&HttpDate>,
+        out: &mut Vec<u8>,
+    ) -> Result<(Content, bool), SendError> {
         let version = self.exchange.version.unwrap_or_default();
         let wishes = encode::write_fields(head, out)?;
-        let framing = wishes.framing(head.status, BodyLength::Known(0), false, version)?;
-        wishes.write_end(framing, Persistence::Implied, None, out);
-        Ok(())
+        let framing = wishes.framing(head.status, length, self.exchange.is_head, version)?;
+        let persists = self.can_persist() && !wishes.close && framing.content != Content::UntilClose;
+        let persistence = match (persists || head.status.is_informational(), version) {
+            (true, Version::Http11) | (false, Version::Http10) => Persistence::Implied,
+            (false, Version::Http11) => Persistence::Close,
+            (true, Version::Http10) => Persistence::KeepAlive,
+        };
+        wishes.write_end(framing, persistence, date, out);
+        Ok((framing.content, persists))
     }
 }

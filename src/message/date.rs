@@ -1,28 +1,32 @@
-//! The value of `Date` (RFC 9110 §5.6.7, §6.6.1), written once a second and copied into every response of that second.
+//! The `Date` line (RFC 9110 §5.6.7, §6.6.1), written once a second and copied into every response of that second.
 
 use core::fmt;
 use std::time::SystemTime;
 
-/// How long an IMF-fixdate is: `Sun, 06 Nov 1994 08:49:37 GMT`.
-const IMF_FIXDATE_BYTES: usize = 29;
+/// How the line looks, and so how long it is.
+const EPOCH: [u8; 37] = *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+/// Where the date lies in it.
+const VALUE: core::ops::Range<usize> = 6..35;
 
 /// A moment as an IMF-fixdate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HttpDate {
-    text: [u8; IMF_FIXDATE_BYTES],
+    line: [u8; EPOCH.len()],
 }
 
 impl HttpDate {
-    /// The date as bytes, ready to be copied into a head.
+    /// The whole field line, ready to be copied into a head.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.text
+    pub const fn field_line(&self) -> &[u8; EPOCH.len()] {
+        &self.line
     }
 
     /// The date as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.text).unwrap_or_default()
+        let value = self.line.get(VALUE).unwrap_or_default();
+        str::from_utf8(value).unwrap_or_default()
     }
 }
 
@@ -34,11 +38,13 @@ impl From<SystemTime> for HttpDate {
         let seconds = since_epoch.as_secs().min(LAST_SECOND);
         let time = SystemTime::UNIX_EPOCH + core::time::Duration::from_secs(seconds);
         let formatted = httpdate::fmt_http_date(time);
-        let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-        if let Some(bytes) = formatted.as_bytes().first_chunk() {
-            text = *bytes;
+        let mut line = EPOCH;
+        if let Some(value) = line.get_mut(VALUE)
+            && formatted.len() == value.len()
+        {
+            value.copy_from_slice(formatted.as_bytes());
         }
-        Self { text }
+        Self { line }
     }
 }
 

@@ -16,14 +16,22 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// As it is written.
+    /// As the value of the field.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
+        let line = self.field_line();
+        let value = line.strip_prefix("content-type: ").unwrap_or(line);
+        value.trim_ascii_end()
+    }
+
+    /// As the whole field line, ready to be copied into a head.
+    #[must_use]
+    pub const fn field_line(self) -> &'static str {
         match self {
-            Self::Text => "text/plain; charset=utf-8",
-            Self::Html => "text/html; charset=utf-8",
-            Self::Json => "application/json",
-            Self::Bytes => "application/octet-stream",
+            Self::Text => "content-type: text/plain; charset=utf-8\r\n",
+            Self::Html => "content-type: text/html; charset=utf-8\r\n",
+            Self::Json => "content-type: application/json\r\n",
+            Self::Bytes => "content-type: application/octet-stream\r\n",
         }
     }
 

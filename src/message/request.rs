@@ -53,7 +53,9 @@ pub struct RequestHead {
     method: Method,
     version: Version,
     form: TargetForm,
-    authority: Span,
+    /// The authority as text; without one, that of an earlier request, as the next one most likely has the same.
+    authority_text: String,
+    has_authority: bool,
     /// In the target's text.
     path: Span,
     /// In the target's text, without the `?`; `None` where it has no `?` at all.
@@ -76,7 +78,7 @@ impl RequestHead {
         self.method = Method::GET;
         self.version = Version::Http11;
         self.form = TargetForm::Origin;
-        self.authority = Span::default();
+        self.has_authority = false;
         self.path = Span::default();
         self.query = None;
         RequestHeadBuilder { head: self }
@@ -110,7 +112,7 @@ impl RequestHead {
     /// (RFC 9112 §3.3).
     #[must_use]
     pub fn authority(&self) -> &str {
-        self.text(self.authority)
+        if self.has_authority { &self.authority_text } else { "" }
     }
 
     /// The path, still percent-encoded, without the query. `*` for the asterisk-form, empty for the authority-form.
@@ -136,6 +138,7 @@ impl RequestHead {
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
             self.target_text = String::new();
+            self.authority_text = String::new();
             self.fields = Vec::new();
             self.rewrite();
         }
@@ -227,6 +230,18 @@ impl RequestHeadBuilder<'_> {
         self.head
     }
 
+    /// The authority of the request before that had one; empty at first.
+    #[must_use]
+    pub fn last_authority(&self) -> &str {
+        &self.head.authority_text
+    }
+
+    /// Sets the authority to that one again.
+    pub fn keep_authority(&mut self) -> &mut Self {
+        self.head.has_authority = true;
+        self
+    }
+
     /// Copies the head as received; all later offsets are counted from its first byte.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.head.bytes.extend_from_slice(bytes);
@@ -252,10 +267,15 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the authority: of the target where it has one, else of the `Host` field.
+    /// Sets the authority: of the target where it has one, else of the `Host` field. The caller has checked that it is one.
     pub fn authority(&mut self, authority: core::ops::Range<usize>) -> &mut Self {
-        self.head.authority = span(authority);
-        self
+        let RequestHead {
+            bytes, authority_text, ..
+        } = &mut *self.head;
+        let authority = bytes.get(authority).unwrap_or_default();
+        authority_text.clear();
+        authority_text.push_str(str::from_utf8(authority).unwrap_or_default());
+        self.keep_authority()
     }
 
     /// Sets the path and the query (without its `?`); both count from the target's first byte.

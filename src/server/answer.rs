@@ -7,15 +7,15 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
-use crate::app::{BodyError, BodyLength, Channel, Exchange};
+use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
 use crate::http1::Event;
 use crate::message::RequestHead;
 use crate::transport::progress::Progress;
 
-/// A flush that the handler waits for. In a box, so that connections whose handlers never flush have no room for one.
+/// A flush that the handler waits for.
 struct Flushing {
     /// The handler's buffer, to be given back.
     buffer: Vec<u8>,
@@ -28,49 +28,41 @@ struct Flushing {
 impl Connection {
     /// Lets the application answer the request in `exchange`, and writes what it answers.
     pub(super) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
-        exchange.set_peer(self.peer());
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);
         {
             let mut handler = pin!(app.respond(exchange));
-            let mut flushing = None;
-            let mut waiting = None;
-            poll_fn(|cx| {
-                if let Some(work) = waiting {
-                    app.resume_work(work);
-                }
-                let polled = self.poll_answer(handler.as_mut(), &channel, &mut flushing, cx);
-                if polled.is_pending() {
-                    waiting = Some(app.work());
-                }
-                polled
-            })
-            .await?;
+            if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_pending() {
+                Box::pin(self.attend(&app, handler, &channel)).await?;
+            }
         }
-        self.respond(&app, exchange, &channel).await?;
-        app.finished(exchange).await;
+        if let Some(rest) = self.respond(&app, exchange, &channel)? {
+            rest.await?;
+        }
+        if let Some(on_finish) = app.finished(exchange) {
+            on_finish.await;
+        }
         Ok(())
     }
 
-    /// Runs the handler, moving bytes for it meanwhile. Ready at its end.
-    fn poll_answer(
-        &mut self,
-        mut handler: Pin<&mut impl Future<Output = ()>>,
-        channel: &Channel,
-        flushing: &mut Option<Box<Flushing>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Flow> {
-        loop {
-            if handler.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(()));
+    /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done. In a box, so that it is
+    /// no part of every connection's memory.
+    async fn attend(&mut self, app: &App, mut handler: Pin<&mut impl Future<Output = ()>>, channel: &Channel) -> Flow {
+        let work = app.work();
+        let mut flushing = None;
+        let mut is_polled = true;
+        poll_fn(|cx| {
+            app.resume_work(work);
+            loop {
+                if !is_polled && handler.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                is_polled = false;
+                ready!(self.move_bytes(channel, &mut flushing, cx))?;
             }
-            match self.move_bytes(channel, flushing, cx) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(ending)) => return Poll::Ready(Err(ending)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        })
+        .await
     }
 
     /// How much content the request at hand announces.
@@ -85,12 +77,7 @@ impl Connection {
     }
 
     /// Does what the handler waits for. Ready when the handler is worth polling again.
-    fn move_bytes(
-        &mut self,
-        channel: &Channel,
-        flushing: &mut Option<Box<Flushing>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Flow> {
+    fn move_bytes(&mut self, channel: &Channel, flushing: &mut Option<Flushing>, cx: &mut Context<'_>) -> Poll<Flow> {
         let mut moved = self.flush(channel, flushing, cx)?;
         if channel.wants_body() {
             moved |= self.feed(channel, cx)?;
@@ -190,17 +177,17 @@ impl Connection {
     }
 
     /// Sends what the handler flushes; true when a flush has been taken by the kernel, so that the handler can go on.
-    fn flush(&mut self, channel: &Channel, flushing: &mut Option<Box<Flushing>>, cx: &mut Context<'_>) -> Flow<bool> {
+    fn flush(&mut self, channel: &Channel, flushing: &mut Option<Flushing>, cx: &mut Context<'_>) -> Flow<bool> {
         if flushing.is_none()
             && let Some(flush) = channel.take_flush()
         {
             self.begin_output();
             self.write_flushed_head(&flush)?;
-            *flushing = Some(Box::new(Flushing {
+            *flushing = Some(Flushing {
                 buffer: flush.data,
                 written: 0,
                 progress: None,
-            }));
+            });
         }
         let Some(flush) = flushing else { return Ok(false) };
         loop {

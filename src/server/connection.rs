@@ -161,7 +161,7 @@ impl Connection {
 
     /// Lets the machine look for a head in the input; `None` if it is not all there.
     fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
-        let mut exchange = self.exchange.take().unwrap_or_else(|| self.server.take_exchange());
+        let mut exchange = self.take_exchange();
         let mut rest = self.input.bytes();
         let presented = rest.len();
         let event = self
@@ -188,6 +188,15 @@ impl Connection {
             Err(None) => Err(Ending::Linger),
             Err(Some(error)) => Err(self.refuse(error)),
         }
+    }
+
+    /// The exchange of the request before, or one of the shard's.
+    fn take_exchange(&mut self) -> Box<Exchange> {
+        self.exchange.take().unwrap_or_else(|| {
+            let mut exchange = self.server.take_exchange();
+            exchange.set_peer(self.peer());
+            exchange
+        })
     }
 
     /// Gives the exchange back to the shard while this connection has no use for one.
@@ -266,8 +275,7 @@ impl Connection {
         let written = self
             .machine
             .send_head(&head, length, &date, &mut self.output)
-            .and_then(|()| self.machine.send_data(body.as_bytes(), &mut self.output))
-            .and_then(|()| self.machine.send_end(None, &mut self.output));
+            .and_then(|()| self.machine.send_last(body.as_bytes(), None, &mut self.output));
         match written {
             Ok(()) => Ending::Linger,
             Err(_) => Ending::Cut,
@@ -341,7 +349,7 @@ impl Connection {
     }
 
     /// Who the peer is; asked of the kernel once.
-    pub(super) fn peer(&mut self) -> Peer {
+    fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| {
             let address = match self.stream.peer_address() {
                 Ok(PeerAddress::Tcp(address)) => Some(address),

@@ -5,16 +5,22 @@
 //! every connection's memory.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, SendError};
-use crate::message::{BodyStream, Method, ResponseHead, StatusCode};
+use crate::message::{BodyStream, Headers, Method, ResponseHead, StatusCode};
 
 impl Connection {
-    /// Writes the outcome of a request.
-    pub(super) async fn respond(&mut self, app: &App, exchange: &mut Exchange, channel: &Channel) -> Flow {
+    /// Writes the outcome of a request as far as that takes no waiting; what does is left, and given back.
+    pub(super) fn respond<'a>(
+        &'a mut self,
+        app: &'a App,
+        exchange: &'a mut Exchange,
+        channel: &Channel,
+    ) -> Flow<Option<Pin<Box<impl Future<Output = Flow>>>>> {
         self.begin_output();
         // A handler may have dropped the future of its last flush; that goes first.
         while let Some(flush) = channel.take_flush() {
@@ -43,7 +49,7 @@ impl Connection {
             return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
         }
         if self.machine.is_upgraded() {
-            return Ok(());
+            return Ok(None);
         }
         let stream = match stream {
             // What answers HEAD says how GET would be answered, and is not drawn.
@@ -53,13 +59,13 @@ impl Connection {
             }
             stream => stream,
         };
-        if stream.is_none() && self.output.len() + body.len() <= OUTPUT_BYTES_MAX {
-            self.machine.send_data(body, &mut self.output).map_err(cut)?;
-        } else {
-            Box::pin(self.write_at_length(app, body, stream)).await?;
+        if stream.is_some() || self.output.len() + body.len() > OUTPUT_BYTES_MAX {
+            return Ok(Some(Box::pin(self.write_rest(app, body, stream, trailers))));
         }
-        let trailers = (!trailers.is_empty()).then_some(trailers);
-        self.machine.send_end(trailers, &mut self.output).map_err(cut)
+        self.machine
+            .send_last(body, Some(trailers), &mut self.output)
+            .map_err(cut)?;
+        Ok(None)
     }
 
     /// Writes a head that was flushed before the response was complete.
@@ -79,14 +85,14 @@ impl Connection {
         self.machine.send_head(head, length, &date, &mut self.output)
     }
 
-    /// Writes content that does not fit one output buffer, or that comes as a stream.
-    async fn write_at_length(&mut self, app: &App, body: &[u8], stream: Option<BodyStream>) -> Flow {
+    /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
+    async fn write_rest(&mut self, app: &App, body: &[u8], stream: Option<BodyStream>, trailers: &Headers) -> Flow {
         self.input.stash(&self.stream);
         self.write_pieces(body).await?;
-        match stream {
-            Some(stream) => self.write_stream(app, stream).await,
-            None => Ok(()),
+        if let Some(stream) = stream {
+            self.write_stream(app, stream).await?;
         }
+        self.machine.send_end(Some(trailers), &mut self.output).map_err(cut)
     }
 
     /// Writes content, sending what has gathered whenever a buffer is full.

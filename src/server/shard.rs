@@ -77,20 +77,22 @@ impl ShardServer {
         }
     }
 
-    /// The value of `Date`: formatted once a second.
+    /// The date of responses: formatted once a second.
     pub(super) fn date(&self) -> HttpDate {
         let now = self.shard.now();
         let (date, valid_until) = self.date.get();
-        if now < valid_until {
-            return date;
-        }
+        if now < valid_until { date } else { self.format_date(now) }
+    }
+
+    #[cold]
+    fn format_date(&self, now: Instant) -> HttpDate {
         let wall = clock::wall();
         let into_second = wall
             .duration_since(std::time::SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .subsec_nanos();
-        let date = HttpDate::from(wall);
         let rest_of_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(into_second.into()));
+        let date = HttpDate::from(wall);
         self.date.set((date, now + rest_of_second));
         date
     }

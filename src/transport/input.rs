@@ -47,7 +47,8 @@ impl Input {
         }
     }
 
-    /// Forgets everything.
+    /// Forgets everything. Never inlined, so that [`consume`](Self::consume) can be.
+    #[inline(never)]
     pub(crate) fn clear(&mut self, stream: &Stream) {
         self.offset = 0;
         if let Source::Kept(kept) = std::mem::take(&mut self.source) {

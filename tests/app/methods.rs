@@ -252,11 +252,14 @@ fn on_finish_runs_once_after_the_response_and_only_for_its_handler() {
         Channel::begin(&exchange.channel(), BodyLength::Empty);
         ready(app.respond(&mut exchange));
         assert_eq!(log.get(), "", "{target}: on_finish ran before the response was sent");
-        ready(app.finished(&mut exchange));
+        if let Some(on_finish) = app.finished(&mut exchange) {
+            ready(on_finish);
+        }
         assert_eq!(log.get(), expected, "{method} {target}");
-        log.set("");
-        ready(app.finished(&mut exchange));
-        assert_eq!(log.get(), "", "{target}: on_finish ran twice");
+        assert!(
+            app.finished(&mut exchange).is_none(),
+            "{target}: on_finish would run twice"
+        );
         exchange.reset();
     }
 }

@@ -367,3 +367,27 @@ fn a_101_nobody_asked_for_is_the_applications_mistake() {
         bench.respond(StatusCode::NOT_IMPLEMENTED, OK);
     }
 }
+
+/// RFC 9112 §3.2: each request names its own host, in a head that is used again as well as in a fresh one.
+#[test]
+fn an_authority_is_never_that_of_the_request_before() {
+    let mut bench = Bench::new();
+    for (request, authority) in [
+        ("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n", "a:80"),
+        ("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n", "a:80"),
+        ("GET / HTTP/1.1\r\nHost: A:80\r\n\r\n", "A:80"),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", ""),
+        ("GET / HTTP/1.1\r\nHost: A:80\r\n\r\n", "A:80"),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
+        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
+        ("GET http://A/ HTTP/1.1\r\nHost: a\r\n\r\n", "A"),
+        ("GET / HTTP/1.1\r\nHost: A\r\n\r\n", "A"),
+    ] {
+        assert_eq!(bench.receive_all(request.as_bytes()), Ok(Event::Request), "{request}");
+        assert_eq!(bench.head.authority(), authority, "{request}");
+        bench.respond(StatusCode::OK, b"");
+        assert_eq!(bench.connection.next_exchange(bench.now), Next::KeepAlive);
+    }
+    let mut input: &[u8] = b"GET / HTTP/1.1\r\nHost: A,\r\n\r\n";
+    assert_eq!(bench.receive(&mut input), Err(ParseError::HostInvalid));
+}

@@ -381,3 +381,26 @@ fn the_date_is_the_callers() {
         .unwrap();
     assert!(bench.sent().contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
 }
+
+/// The last of the content and the end, in one call: the same bytes as in two, and none where either would fail.
+#[test]
+fn the_last_content_ends_the_response() {
+    for (length, sent) in [
+        (BodyLength::Known(3), "one"),
+        (BodyLength::Unknown, "3\r\none\r\n0\r\n\r\n"),
+    ] {
+        let mut bench = Bench::after(GET);
+        bench.send_head(&head(200, &[]), length).unwrap();
+        bench.out.clear();
+        bench.connection.send_last(b"one", None, &mut bench.out).unwrap();
+        assert_eq!(bench.sent(), sent);
+        assert_eq!(bench.send_end(), Err(SendError::AlreadyEnded));
+    }
+    for (announced, error) in [(2, SendError::BodyTooLong), (4, SendError::BodyTooShort)] {
+        let mut bench = Bench::after(GET);
+        bench.send_head(&head(200, &[]), BodyLength::Known(announced)).unwrap();
+        bench.out.clear();
+        assert_eq!(bench.connection.send_last(b"one", None, &mut bench.out), Err(error));
+        assert_eq!(bench.sent(), "");
+    }
+}
