@@ -1,0 +1,67 @@
+//! Row H15: a wall clock that jumps, as on a machine whose time is set, moves `Date` and nothing else: deadlines are of another clock.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::harness::*;
+use crate::support::server::command;
+use crate::support::skip;
+
+/// How long `Date` may take to follow: it is formatted once a second.
+const DATE_LAG: Duration = Duration::from_secs(5);
+
+/// Between two looks at `Date`.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The library that tells a process another time than it is.
+fn faketime() -> Option<PathBuf> {
+    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
+    let paths = folders.map(|folder| PathBuf::from(folder).join("faketime/libfaketime.so.1"));
+    paths.into_iter().find(|path| path.exists())
+}
+
+/// The day that `Date` names.
+fn day(connection: &mut Connection) -> String {
+    let response = connection.exchange(&get("/"), "GET").unwrap();
+    response.expect(200, b"ok").unwrap();
+    let date = String::from_utf8(response.field("date").unwrap().to_vec()).unwrap();
+    date["Mon, ".len().."Mon, 15 Jun 2026".len()].to_owned()
+}
+
+#[test]
+fn h15_a_wall_clock_that_jumps_moves_the_date_and_times_nobody_out() {
+    let Some(library) = faketime() else {
+        skip("the wall clock cannot be set for a test without libfaketime");
+        return;
+    };
+    let setting = std::env::temp_dir().join(format!("squall-faketime-{}", std::process::id()));
+    // A time of its own and not that of the machine, where midnight might come.
+    let set = |day: &str| fs::write(&setting, format!("@2026-06-{day} 12:00:00")).unwrap();
+    set("15");
+    let mut command = command("conformance");
+    command
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &setting)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("DONT_FAKE_MONOTONIC", "1");
+    let server = Server::start_by(command, 1, &[]);
+    let mut in_head = server.connect();
+    in_head.send(b"GET / HTTP/1.1\r\nHo").unwrap();
+    let mut idle = server.connect();
+    assert_eq!(day(&mut idle), "15 Jun 2026");
+    let mut looking = server.connect();
+    for to in ["16", "14", "15"] {
+        set(to);
+        let mut waited = Duration::ZERO;
+        while day(&mut looking) != format!("{to} Jun 2026") {
+            assert!(waited < DATE_LAG, "Date does not follow to June {to}");
+            assert_eq!(looking.listen_for(LOOK).unwrap(), None);
+            waited += LOOK;
+        }
+    }
+    fs::remove_file(&setting).unwrap();
+    in_head.send(b"st: a\r\n\r\n").unwrap();
+    in_head.response("GET").unwrap().expect(200, b"ok").unwrap();
+    assert_eq!(idle.listen_for(LOOK).unwrap(), None);
+}
