@@ -8,7 +8,7 @@ pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
 pub const TAKE_MESSAGES_MAX: usize = 1024;
 
 /// Bounds on one shard's subscribers, their subscriptions, and what waits for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Most subscribers. 262,144: above what one shard's table of sockets holds.
     pub subscribers_max: u32,

