@@ -146,7 +146,7 @@ impl WebSocketHandler for Diary {
 
 fn diary() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
     let (sender, receiver) = channel();
-    let server = Running::start(move || {
+    let server = Running::start(1, move || {
         let sender = sender.clone();
         Application::new().websocket("/", async move |_: &mut Context| Ok(Diary(sender.clone())))
     });

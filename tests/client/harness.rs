@@ -1,4 +1,4 @@
-//! What the tests share: a shard for the client, Squall's server in this process, servers on threads, and a relay that counts.
+//! What the tests share: a shard for the client, servers on threads, and a relay that counts.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,11 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use squall::ClientOptions;
-use squall::prelude::*;
-use squall::shards::{Builder, Stop, Stopper, clock, timeout_at};
+use squall::shards::{Builder, clock, timeout_at};
 use squall::websocket::DeflateConfig;
 
-use crate::support::server::{driver_under_test, use_driver_under_test};
+pub(crate) use crate::support::running::Running;
+use crate::support::server::driver_under_test;
 
 /// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,45 +51,6 @@ pub(crate) fn offering(deflate: Option<DeflateConfig>) -> ClientOptions {
     let mut options = ClientOptions::default();
     options.deflate = deflate;
     options
-}
-
-/// Squall's server on a free port; stopped and joined when it goes.
-pub(crate) struct Running {
-    pub(crate) address: SocketAddr,
-    pub(crate) stopper: Stopper,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    pub(crate) fn start(application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
-        let server = Server::new(application)
-            .listen("127.0.0.1:0")
-            .shards(1)
-            .configure(|config| config.stop_on_signals = false)
-            .configure(use_driver_under_test)
-            .bind()
-            .unwrap();
-        let address = server.addresses().next().unwrap();
-        Self {
-            address,
-            stopper: server.stopper(),
-            thread: Some(thread::spawn(move || server.run().unwrap())),
-        }
-    }
-
-    pub(crate) fn url(&self, path: &str) -> String {
-        format!("ws://{}{path}", self.address)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.stopper.stop(Stop::Now);
-        let ended = self.thread.take().map(JoinHandle::join);
-        if !thread::panicking() {
-            ended.unwrap().unwrap();
-        }
-    }
 }
 
 /// A server of one connection on a thread; joined when it goes, so that what went wrong there fails the test.

@@ -59,7 +59,9 @@ fn another_status_than_101_is_told() {
 
 #[test]
 fn squalls_own_refusals_are_told() {
-    let server = Running::start(|| Application::new().get("/text", async |_: &mut Context| "not a WebSocket"));
+    let server = Running::start(1, || {
+        Application::new().get("/text", async |_: &mut Context| "not a WebSocket")
+    });
     let urls = [(server.url("/nowhere"), 404), (server.url("/text"), 200)];
     on_shard(move || {
         let urls = urls.clone();

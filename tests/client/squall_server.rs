@@ -36,7 +36,7 @@ impl WebSocketHandler for Echo {
 
 fn echo() -> Running {
     let deflate = |config| WebSocketOptions::default().deflate(config);
-    Running::start(move || {
+    Running::start(1, move || {
         let echo = async |_: &mut Context| Ok(Echo);
         Application::new()
             .websocket("/plain", echo)
@@ -157,7 +157,7 @@ impl WebSocketHandler for Mirror {
 
 #[test]
 fn a_request_says_what_it_was_told_to() {
-    let server = Running::start(|| {
+    let server = Running::start(1, || {
         Application::new().websocket("/mirror/{name}", async |cx: &mut Context| {
             let field = |name: &str| cx.header(name).unwrap_or("-").to_owned();
             let query = cx.query().unwrap_or("-");
@@ -247,7 +247,7 @@ impl WebSocketHandler for Sluggish {
 fn more_than_the_other_end_reads_waits_and_arrives() {
     let signals = Arc::new(Signals::default());
     let handlers = Arc::clone(&signals);
-    let server = Running::start(move || {
+    let server = Running::start(1, move || {
         let signals = Arc::clone(&handlers);
         Application::new().websocket("/sluggish", async move |_: &mut Context| {
             let signals = Arc::clone(&signals);
@@ -312,9 +312,11 @@ impl WebSocketHandler for Between {
 
 #[test]
 fn a_handler_may_be_a_client_of_another_server() {
-    let upstream = Running::start(|| Application::new().websocket("/", async |_: &mut Context| Ok(Obedient)));
+    let upstream = Running::start(1, || {
+        Application::new().websocket("/", async |_: &mut Context| Ok(Obedient))
+    });
     let url = upstream.url("/");
-    let between = Running::start(move || {
+    let between = Running::start(1, move || {
         let url = url.clone();
         Application::new().websocket("/", async move |_: &mut Context| {
             let upstream = connect(&url).await?;

@@ -53,7 +53,7 @@ impl Running {
     ) -> Result<Client<TcpStream>, http::Response<()>> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-        let mut request = http::Request::get(format!("ws://{}{path}", self.address))
+        let mut request = http::Request::get(self.url(path))
             .header("Host", self.address.to_string())
             .header("Connection", "Upgrade")
             .header("Upgrade", "websocket")
@@ -67,6 +67,11 @@ impl Running {
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.map(|_| ())),
             Err(error) => panic!("no handshake: {error}"),
         }
+    }
+
+    /// Where a WebSocket client finds a path of it.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.address)
     }
 
     pub(crate) fn connect(&self, path: &str) -> Client<TcpStream> {
