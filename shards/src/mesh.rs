@@ -230,7 +230,8 @@ impl<M: Send + 'static> MeshSender<M> {
     }
 
     /// Waits until there is room in the queue to a shard, for a message that is made only then: another sender may take the room first.
-    /// `false` if there is no such shard, it has ended, or too many tasks wait for room, as for [`send`](Self::send).
+    /// `false` if there is no such shard, or it has ended. Where as many tasks wait for room as may ([`send`](Self::send)), it looks again in
+    /// every turn.
     ///
     /// Cancel safety: cancel safe.
     pub async fn has_room(&self, to: ShardId) -> bool {
@@ -243,7 +244,8 @@ impl<M: Send + 'static> MeshSender<M> {
                 return Poll::Ready(true);
             }
             if !inbox.room().register(cx.waker()) {
-                return Poll::Ready(false);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // Registered; look once more, in case room came, or the shard ended, before anybody could see us.
             if self.links.inbox(to).is_none() {

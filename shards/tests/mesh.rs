@@ -138,6 +138,40 @@ fn a_full_queue_gives_the_message_back_and_a_waiting_send_arrives_once_there_is_
         .unwrap();
 }
 
+/// A task that is told of room makes its message only then, so it must not be turned away for the number of those who wait.
+#[test]
+fn who_waits_for_room_is_told_of_it_however_many_others_wait() {
+    let _limit = time_limit();
+    let shards = builder(1).build().unwrap();
+    let mesh = shards.mesh::<u32>(1);
+    shards
+        .run(move |shard| {
+            let mesh = mesh.clone();
+            async move {
+                let (sender, here) = (mesh.sender(), shard.id());
+                assert!(sender.has_room(here).await);
+                assert!(!sender.has_room(ShardId::new(1)).await, "there is no such shard");
+                sender.try_send(here, 0)?;
+                let mut crowd = Vec::new();
+                let refused = loop {
+                    let mut waiting = Box::pin(sender.send(here, 1));
+                    match poll_once(&mut waiting).await {
+                        None => crowd.push(waiting),
+                        Some(sent) => break sent,
+                    }
+                };
+                assert!(refused.is_err(), "as many wait as may");
+                let mut room = Box::pin(sender.has_room(here));
+                assert!(poll_once(&mut room).await.is_none());
+                drop(crowd);
+                mesh.receive(|_, _| {});
+                assert!(room.await);
+                Ok(())
+            }
+        })
+        .unwrap();
+}
+
 #[test]
 fn a_broadcast_reaches_every_shard_and_names_those_it_missed() {
     let _limit = time_limit();

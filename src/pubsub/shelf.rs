@@ -1,7 +1,8 @@
 //! Backlogs that nobody needs at the moment, kept for whoever needs one next.
 //!
-//! A burst of messages gives every subscriber of a topic a backlog for the length of a turn. Made anew each time, with a queue that grows from
-//! nothing, they cost a fifth of what Squall does for a delivery of such a burst.
+//! A burst of messages gives every subscriber of a topic a backlog for the length of a turn. Made anew each time, each with a queue that grows
+//! from nothing, they are the allocator's busiest customers, and make it give the heap back to the system and take it again with every burst
+//! (`loadtest/record/2026-11-25`).
 
 use super::backlog::Backlog;
 

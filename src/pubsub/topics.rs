@@ -186,8 +186,8 @@ impl Topics {
         self.publish_all(slice::from_ref(publication))
     }
 
-    /// Queues several messages of one topic, in order: as publishing one after the other, but each subscriber's queue is touched once. For a
-    /// burst of 40 that takes half the time of 40 walks over all subscribers.
+    /// Queues several messages of one topic, in order: as publishing one after the other, but each subscriber's queue is touched once
+    /// instead of once for each message, with all other queues in between.
     pub fn publish_all(&mut self, publications: &[Publication]) -> Receipt {
         let mut receipt = Receipt::default();
         let Some(Publication { topic, .. }) = publications.first() else {

@@ -1,8 +1,8 @@
 //! Frames that leave together, joined into one piece of memory that all who are sent the same frames share.
 //!
 //! In a turn, the subscribers of a topic are sent the same frames as a rule. So the last batch is kept with the frames it was joined from, and a
-//! batch of the very same frames is that one again: a comparison of pointers in the place of a copy. One piece of 40 frames costs the kernel
-//! two thirds of what 40 pieces cost, and Squall one count of references instead of 40.
+//! batch of the very same frames is that one again: a comparison of pointers in the place of a copy. One piece costs the kernel less
+//! than 40, and Squall one count of references instead of 40.
 
 use std::mem;
 

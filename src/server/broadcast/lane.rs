@@ -5,7 +5,7 @@
 //! subscriber has at most 64, and one number for each topic with a history.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use squall_shards::{ShardId, spawn_detached};
 
@@ -20,6 +20,8 @@ pub(super) struct Lane {
     /// Topics of which that shard is sent nothing until it has been told.
     unsent: HashMap<Topic, Unsent>,
     is_running: bool,
+    /// The shard has ended: nothing is for it any more.
+    is_closed: bool,
 }
 
 /// Something to be sent.
@@ -47,6 +49,9 @@ impl ShardHub {
         let Some(lane) = self.lanes.get(to.index()) else {
             return;
         };
+        if lane.borrow().is_closed {
+            return;
+        }
         if let Some(unsent) = lane.borrow_mut().unsent.get_mut(&publication.topic) {
             unsent.messages += 1;
             return;
@@ -91,6 +96,9 @@ impl ShardHub {
             return;
         };
         let mut lane = lane.borrow_mut();
+        if lane.is_closed {
+            return;
+        }
         lane.errands.push_back(errand);
         if !lane.is_running {
             lane.is_running = true;
@@ -136,9 +144,8 @@ impl ShardHub {
     /// Forgets what waits for a shard that has ended.
     fn close_lane(&self, to: ShardId) {
         if let Some(lane) = self.lanes.get(to.index()) {
-            // Running for ever: nothing is queued for it any more.
             *lane.borrow_mut() = Lane {
-                is_running: true,
+                is_closed: true,
                 ..Lane::default()
             };
         }
@@ -147,7 +154,7 @@ impl ShardHub {
 
 /// Sends what waits for a shard, whenever there is room, until nothing does.
 async fn run(to: ShardId) {
-    while let Some(hub) = HERE.with_borrow(std::rc::Weak::upgrade) {
+    while let Some(hub) = HERE.with_borrow(Weak::upgrade) {
         match hub.run_next(to) {
             Outcome::Sent => {}
             Outcome::NothingToDo => return,
