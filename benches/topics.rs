@@ -10,11 +10,11 @@
 
 use core::hint::black_box;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use squall::Bytes;
 use squall::pubsub::{
-    Limits, Most, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicOptions, TopicRules,
-    Topics,
+    Limits, Most, Pattern, Publication, Run, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicOptions,
+    TopicRules, Topics,
 };
 
 const SUBSCRIBERS: u32 = 10_000;
@@ -48,7 +48,8 @@ fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
             messages: TAKE_MESSAGES_MAX,
             bytes: usize::MAX,
         };
-        let hand_out = |publication: &Publication| messages.push(publication.message.clone());
+        let hand_out =
+            |run: &Run| messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
         count += topics.take(id, most, hand_out).messages as u64;
         black_box(&messages);
         messages.clear();
@@ -56,26 +57,32 @@ fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
     count
 }
 
-/// Bursts of 1, 10 and 40 messages to ten thousand subscribers, per delivery.
+/// Bursts of 1, 10 and 40 messages to ten thousand subscribers, one by one and at once, per delivery.
 fn fan_out(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("fan_out_10000");
-    for burst in [1_u64, 10, 40] {
+    for (name, burst, at_once) in [
+        ("1", 1_u64, false),
+        ("10", 10, false),
+        ("10_at_once", 10, true),
+        ("40_at_once", 40, true),
+    ] {
         let mut topics = topics();
         for _ in 0..SUBSCRIBERS {
             subscriber(&mut topics, ["t".to_owned()]);
         }
-        let publication = publication("t");
+        let publications: Vec<_> = (0..burst).map(|_| publication("t")).collect();
         let mut messages = Vec::new();
         let mut deliver = || {
-            for _ in 0..burst {
-                black_box(topics.publish(&publication));
+            let together = if at_once { publications.len() } else { 1 };
+            for publications in publications.chunks(together) {
+                black_box(topics.publish_all(publications));
             }
             drain(&mut topics, &mut messages)
         };
         let deliveries = burst * u64::from(SUBSCRIBERS);
         assert_eq!(deliver(), deliveries);
         group.throughput(Throughput::Elements(deliveries));
-        group.bench_function(BenchmarkId::from_parameter(burst), |bencher| bencher.iter(&mut deliver));
+        group.bench_function(name, |bencher| bencher.iter(&mut deliver));
     }
     group.finish();
 }

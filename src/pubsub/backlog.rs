@@ -9,15 +9,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
-use std::rc::Rc;
 
-use super::item::{ByKey, Item, MadeHash};
+use super::burst::Run;
+use super::by_key::{ByKey, MadeHash};
 use super::limits::MESSAGE_OVERHEAD_BYTES;
 use super::log::Gap;
 use super::notice::{Missed, Notice};
 use super::outbox::{Most, Next, Resync, Room, Taken, Unsent};
 use super::position::Start;
-use super::publication::Publication;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
 use super::topic::Topic;
@@ -46,7 +45,8 @@ pub(super) struct Backlog {
 
 #[derive(Debug)]
 enum Entry {
-    Message(Rc<Item>),
+    /// Messages; of a topic whose values are conflated, one.
+    Run(Run),
     /// Something to tell the subscriber here.
     Notice(Box<Notice>),
 }
@@ -99,12 +99,15 @@ impl Backlog {
     }
 
     pub(super) fn messages(&self) -> usize {
-        let is_message = |entry: &&Entry| matches!(entry, Entry::Message(_));
-        self.queue.iter().filter(is_message).count()
+        let messages = |entry: &Entry| match entry {
+            Entry::Run(run) => run.len(),
+            Entry::Notice(_) => 0,
+        };
+        self.queue.iter().map(messages).sum()
     }
 
     /// Queues a message, or does what the policies of those in the way, and then its own, say.
-    pub(super) fn push(&mut self, item: &Rc<Item>, room: Room, receipt: &mut Receipt) {
+    pub(super) fn push(&mut self, message: &Run, room: Room, receipt: &mut Receipt) {
         let room = Room {
             // What this queue may grow to, however its bytes change meanwhile.
             left: room.left.saturating_add(self.bytes),
@@ -112,12 +115,12 @@ impl Backlog {
         };
         if self.close.is_some() {
             receipt.refused += 1;
-        } else if self.is_resyncing(&item.publication.topic) {
+        } else if self.is_resyncing(message.topic()) {
             receipt.deferred += 1;
-        } else if self.admit(item, room, receipt) {
+        } else if self.admit(message, room, receipt) {
             receipt.queued += 1;
         } else {
-            self.turn_away(item, receipt);
+            self.turn_away(message, receipt);
         }
         if self.is_lagging && self.bytes <= room.low {
             self.end_lag();
@@ -125,26 +128,26 @@ impl Backlog {
     }
 
     /// Queues a message if there is room for it, or can be made; says whether it did.
-    fn admit(&mut self, item: &Rc<Item>, room: Room, receipt: &mut Receipt) -> bool {
-        let replaces = item.is_conflated();
-        if replaces && matches!(self.replace(item, room, receipt), Replaced::Done) {
+    fn admit(&mut self, message: &Run, room: Room, receipt: &mut Receipt) -> bool {
+        let replaces = message.is_conflated();
+        if replaces && matches!(self.replace(message, room, receipt), Replaced::Done) {
             return true;
         }
-        if self.is_lagging && item.slow_consumer == SlowConsumer::DropNewest {
+        if self.is_lagging && message.slow_consumer() == SlowConsumer::DropNewest {
             return false;
         }
-        if !self.fits(item.weight(), room) {
-            self.make_room(item.weight(), room, receipt);
-            let is_late = self.bytes > room.low && item.slow_consumer == SlowConsumer::DropNewest;
-            if is_late || !replaces && !self.fits(item.weight(), room) {
+        if !self.fits(message.weight(), room) {
+            self.make_room(message.weight(), room, receipt);
+            let is_late = self.bytes > room.low && message.slow_consumer() == SlowConsumer::DropNewest;
+            if is_late || !replaces && !self.fits(message.weight(), room) {
                 return false;
             }
         }
-        match self.replace(item, room, receipt) {
+        match self.replace(message, room, receipt) {
             Replaced::Done => true,
             Replaced::TooLong => false,
-            Replaced::Absent if self.fits(item.weight(), room) => {
-                self.append(Rc::clone(item));
+            Replaced::Absent if self.fits(message.weight(), room) => {
+                self.append(message.clone());
                 true
             }
             Replaced::Absent => false,
@@ -152,8 +155,12 @@ impl Backlog {
     }
 
     /// Does what the policy of a message for which there is no room says.
-    fn turn_away(&mut self, item: &Rc<Item>, receipt: &mut Receipt) {
-        match (item.slow_consumer, item.publication.position) {
+    fn turn_away(&mut self, message: &Run, receipt: &mut Receipt) {
+        let position = message
+            .publications()
+            .first()
+            .and_then(|publication| publication.position);
+        match (message.slow_consumer(), position) {
             (SlowConsumer::Close(code), _) => {
                 receipt.refused += 1;
                 receipt.displaced += self.messages() as u64;
@@ -164,11 +171,11 @@ impl Backlog {
             // With nothing in the queue it is the shard that has no room, and asking for the message again would find none either.
             (SlowConsumer::Resync, Some(position)) if !self.queue.is_empty() && self.can_resync() => {
                 receipt.deferred += 1;
-                self.resync(item.publication.topic.clone(), Start::After(position.before()));
+                self.resync(message.topic().clone(), Start::After(position.before()));
             }
             _ => {
                 receipt.refused += 1;
-                self.note_missed(item);
+                self.note_missed(message);
             }
         }
     }
@@ -196,33 +203,33 @@ impl Backlog {
             low: 0,
             left: usize::MAX,
         };
-        self.rebuild(|backlog, item| {
-            if !item.is_conflated() || !matches!(backlog.replace(&item, anywhere, receipt), Replaced::Done) {
-                backlog.append(item);
+        self.rebuild(|backlog, run| {
+            if !run.is_conflated() || !matches!(backlog.replace(&run, anywhere, receipt), Replaced::Done) {
+                backlog.append(run);
             }
         });
     }
 
     /// Puts a value in the place of the one its key has, if the subscriber lags.
-    fn replace(&mut self, item: &Rc<Item>, room: Room, receipt: &mut Receipt) -> Replaced {
-        if !self.is_lagging || !item.is_conflated() {
+    fn replace(&mut self, value: &Run, room: Room, receipt: &mut Receipt) -> Replaced {
+        if !self.is_lagging || !value.is_conflated() {
             return Replaced::Absent;
         }
-        let key = ByKey(Rc::clone(item));
+        let key = ByKey(value.clone());
         let Some(number) = self.latest.get(&key).copied() else {
             return Replaced::Absent;
         };
         let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-        let Some(Entry::Message(older)) = self.queue.get_mut(index) else {
+        let Some(Entry::Run(older)) = self.queue.get_mut(index) else {
             return Replaced::Absent;
         };
-        let bytes = self.bytes - older.weight() + item.weight();
-        if item.weight() > older.weight() && (bytes > room.high || bytes > room.left) {
+        let bytes = self.bytes - older.weight() + value.weight();
+        if value.weight() > older.weight() && (bytes > room.high || bytes > room.left) {
             return Replaced::TooLong;
         }
-        self.droppable_bytes = self.droppable_bytes - older.weight() + item.weight();
+        self.droppable_bytes = self.droppable_bytes - older.weight() + value.weight();
         self.bytes = bytes;
-        *older = Rc::clone(item);
+        *older = value.clone();
         // The map must not keep the older value alive by its key.
         self.latest.remove(&key);
         self.latest.insert(key, number);
@@ -233,25 +240,29 @@ impl Backlog {
     /// Drops the oldest of what may be dropped until so many bytes are left.
     fn drop_oldest(&mut self, bytes_max: usize, receipt: &mut Receipt) {
         let mut excess = self.bytes.saturating_sub(bytes_max);
-        self.rebuild(|backlog, item| {
-            if excess == 0 || !item.is_droppable() {
-                backlog.append(item);
-            } else {
-                excess = excess.saturating_sub(item.weight());
+        self.rebuild(|backlog, mut run| {
+            while excess > 0
+                && run.is_droppable()
+                && let Some(oldest) = run.split_first()
+            {
+                excess = excess.saturating_sub(oldest.weight());
                 receipt.displaced += 1;
-                backlog.note_missed(&item);
+                backlog.note_missed(&oldest);
+            }
+            if !run.is_empty() {
+                backlog.append(run);
             }
         });
     }
 
-    /// Empties the queue and hands each message to `admit`, in order.
-    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, Rc<Item>)) {
+    /// Empties the queue and hands all messages to `admit`, in order.
+    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, Run)) {
         self.latest.clear();
         self.bytes = 0;
         self.droppable_bytes = 0;
         for entry in mem::take(&mut self.queue) {
             match entry {
-                Entry::Message(item) => admit(self, item),
+                Entry::Run(run) => admit(self, run),
                 Entry::Notice(notice) => match *notice {
                     Notice::Missed(missed) => self.add_missed(missed),
                     Notice::Gap { .. } => self.add_notice(notice),
@@ -260,22 +271,29 @@ impl Backlog {
         }
     }
 
-    pub(super) fn append(&mut self, item: Rc<Item>) {
-        self.bytes += item.weight();
-        if item.is_droppable() {
-            self.droppable_bytes += item.weight();
-        }
-        if self.is_lagging && item.is_conflated() {
-            let number = self.first + self.queue.len() as u64;
-            self.latest.insert(ByKey(Rc::clone(&item)), number);
-        }
-        self.queue.push_back(Entry::Message(item));
+    /// Whether messages can be queued with no policy having a word to say, if there is room.
+    pub(super) fn is_open_to(&self, run: &Run) -> bool {
+        let acts_on_new = matches!(run.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
+        self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(run.topic())
     }
 
-    fn note_missed(&mut self, item: &Item) {
-        if item.tells_missed {
+    /// Queues messages, whatever waits already.
+    pub(super) fn append(&mut self, run: Run) {
+        self.bytes += run.weight();
+        if run.is_droppable() {
+            self.droppable_bytes += run.weight();
+        }
+        if self.is_lagging && run.is_conflated() {
+            let number = self.first + self.queue.len() as u64;
+            self.latest.insert(ByKey(run.clone()), number);
+        }
+        self.queue.push_back(Entry::Run(run));
+    }
+
+    fn note_missed(&mut self, message: &Run) {
+        if message.tells_missed() {
             self.add_missed(Missed {
-                topic: Some(item.publication.topic.clone()),
+                topic: Some(message.topic().clone()),
                 count: 1,
             });
         }
@@ -371,7 +389,7 @@ impl Backlog {
     }
 
     /// Hands out what is at the front; see [`Topics::take`](super::Topics::take).
-    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
+    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Run)) -> Taken {
         let mut taken = Taken::default();
         if let Some(code) = self.close {
             taken.next = Next::Close(code);
@@ -397,40 +415,33 @@ impl Backlog {
     }
 
     /// Hands out messages up to a limit, or to a notice, which it returns.
-    fn take_messages(
-        &mut self,
-        most: Most,
-        taken: &mut Taken,
-        hand_out: &mut dyn FnMut(&Publication),
-    ) -> Option<Box<Notice>> {
-        while let Some(entry) = self.queue.front() {
-            if let Entry::Message(item) = entry {
-                let length = item.publication.message.len();
-                let is_full = taken.messages > 0 && taken.bytes.saturating_add(length) > most.bytes;
-                if is_full || taken.messages >= most.messages {
-                    return None;
-                }
+    fn take_messages(&mut self, most: Most, taken: &mut Taken, hand_out: &mut dyn FnMut(&Run)) -> Option<Box<Notice>> {
+        while let Some(Entry::Run(run)) = self.queue.front_mut() {
+            let taken = taken.take(run, most)?;
+            if run.is_empty() {
+                self.pop();
             }
-            self.first += 1;
-            match self.queue.pop_front()? {
-                Entry::Notice(notice) => {
-                    self.bytes -= MESSAGE_OVERHEAD_BYTES;
-                    return Some(notice);
-                }
-                Entry::Message(item) => {
-                    self.bytes -= item.weight();
-                    if item.is_droppable() {
-                        self.droppable_bytes -= item.weight();
-                    }
-                    taken.messages += 1;
-                    taken.bytes += item.publication.message.len();
-                    hand_out(&item.publication);
-                    if self.is_lagging && item.is_conflated() {
-                        self.latest.remove(&ByKey(item));
-                    }
-                }
+            self.bytes -= taken.weight();
+            if taken.is_droppable() {
+                self.droppable_bytes -= taken.weight();
+            }
+            hand_out(&taken);
+            if self.is_lagging && taken.is_conflated() {
+                self.latest.remove(&ByKey(taken));
             }
         }
-        None
+        match self.pop()? {
+            Entry::Notice(notice) => {
+                self.bytes -= MESSAGE_OVERHEAD_BYTES;
+                Some(notice)
+            }
+            Entry::Run(_) => unreachable!("what is in front is none, or it would have been taken"),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        self.first += 1;
+        Some(entry)
     }
 }

@@ -5,14 +5,15 @@
 //!       │            │ position
 //!       ▼            ▼
 //!     every shard's Topics ── subscriptions ──▶ members ──▶ an outbox each ── announced ──▶ take ──▶ one vectored send
-//!                              hash table        dense        nothing, one message,
+//!                              hash table        dense        nothing, one burst,
 //!                              and trie          list         or a backlog with a policy
 //! ```
 //!
 //! # Theory of operation
 //!
 //! A message crosses to a shard once and is shared there by all who get it: [`Topics::publish`] makes one record and puts a pointer to it
-//! into each outbox. A subscriber with something new is announced once; the server takes all it has at the end of the turn and sends it
+//! into each outbox. Messages of a topic that are published together make one record too, a burst, and wait as one for as long as there is
+//! room for all of them; policies, notices and receipts deal with single messages all the same. A subscriber with something new is announced once; the server takes all it has at the end of the turn and sends it
 //! with one call. A publisher never waits: a subscriber that does not keep up is dealt with as the topic's [`SlowConsumer`] says, within
 //! limits in bytes for each subscriber and for the shard, and every message it does not get is counted in the [`Receipt`].
 //!
@@ -26,12 +27,13 @@
 //! # Where to read what
 //!
 //! `topic` is names and patterns, `rules` what is said about them, `limits` every number. A publication goes through `topics`, which finds
-//! members in `subscriptions` and `trie`, and `subscribers`, which has the outboxes: `outbox`, and `backlog` with the policies. `log` and
-//! `logs` are the past, `notice` what is told in the place of messages, `counts` how many there are on all shards, `presence` who.
+//! members in `subscriptions` and `trie`, and `subscribers`, which has the outboxes: `outbox`, and `backlog` with the policies; what waits in
+//! them is a `burst`, or a part of one. `log` and `logs` are the past, `notice` what is told in the place of messages, `counts` how many there are on all shards, `presence` who.
 
 mod backlog;
+mod burst;
+mod by_key;
 mod counts;
-mod item;
 mod limits;
 mod log;
 mod logs;
@@ -51,8 +53,9 @@ mod topic;
 mod topics;
 mod trie;
 
+pub use burst::Run;
 pub use counts::{CountChange, SubscriberCounts};
-pub use limits::{Limits, MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
+pub use limits::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs, TooManyLogs};
 pub use notice::{Missed, Notice};

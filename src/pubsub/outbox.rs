@@ -1,16 +1,14 @@
-//! What waits for one subscriber: nothing, one message, or a backlog.
+//! What waits for one subscriber: nothing, one message or burst, or a backlog.
 //!
-//! Most subscribers have nothing waiting most of the time, and then one message until the end of the turn. Neither needs memory beyond these
-//! two words; a backlog, with its queue and its policies, is taken from the shard's shelf with the second message and put back when all is taken.
-
-use std::rc::Rc;
+//! Most subscribers have nothing waiting most of the time, and then what was published to one topic in a turn, until its end. Neither needs
+//! memory beyond these two words; a backlog, with its queue and its policies, is taken from the shard's shelf with what comes next, and put
+//! back when all is taken.
 
 use super::backlog::Backlog;
-use super::item::Item;
+use super::burst::Run;
 use super::log::Gap;
 use super::notice::Notice;
 use super::position::{Position, Start};
-use super::publication::Publication;
 use super::receipt::Receipt;
 use super::shelf::Shelf;
 use super::topic::Topic;
@@ -24,6 +22,23 @@ pub struct Taken {
     pub bytes: usize,
     /// What comes after them.
     pub next: Next,
+}
+
+impl Taken {
+    /// Takes from the front of a run what the limit has left, and of all messages the first whatever its size.
+    pub(super) fn take(&mut self, run: &mut Run, most: Most) -> Option<Run> {
+        let left = Most {
+            messages: most.messages.saturating_sub(self.messages),
+            bytes: most.bytes.saturating_sub(self.bytes),
+        };
+        let taken = match run.split_most(left) {
+            None if self.messages == 0 && left.messages > 0 => run.split_first(),
+            taken => taken,
+        }?;
+        self.messages += taken.len();
+        self.bytes += taken.message_bytes();
+        Some(taken)
+    }
 }
 
 /// What stands behind the messages that were taken.
@@ -86,7 +101,7 @@ pub(super) struct Room {
 pub(super) enum Outbox {
     #[default]
     Empty,
-    One(Rc<Item>),
+    One(Run),
     Backlog(Box<Backlog>),
 }
 
@@ -95,7 +110,7 @@ impl Outbox {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(item) => item.weight(),
+            Self::One(run) => run.weight(),
             Self::Backlog(backlog) => backlog.bytes(),
         }
     }
@@ -104,7 +119,7 @@ impl Outbox {
     pub(super) fn messages(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(_) => 1,
+            Self::One(run) => run.len(),
             Self::Backlog(backlog) => backlog.messages(),
         }
     }
@@ -119,16 +134,32 @@ impl Outbox {
     }
 
     /// Queues a message as its policy says, and counts what became of it.
-    pub(super) fn push(&mut self, item: &Rc<Item>, room: Room, shelf: &mut Shelf, receipt: &mut Receipt) {
+    pub(super) fn push(&mut self, message: Run, room: Room, shelf: &mut Shelf, receipt: &mut Receipt) {
         match self {
-            Self::Empty if item.weight() <= room.left => {
+            Self::Empty if message.weight() <= room.left => {
                 receipt.queued += 1;
-                *self = Self::One(Rc::clone(item));
+                *self = Self::One(message);
             }
             _ => {
-                self.backlog(shelf).push(item, room, receipt);
+                self.backlog(shelf).push(&message, room, receipt);
                 self.settle(shelf);
             }
+        }
+    }
+
+    /// Whether messages can be queued with no policy having a word to say, if there is room.
+    pub(super) fn is_open_to(&self, run: &Run) -> bool {
+        match self {
+            Self::Empty | Self::One(_) => true,
+            Self::Backlog(backlog) => backlog.is_open_to(run),
+        }
+    }
+
+    /// Queues messages, whatever waits already.
+    pub(super) fn append(&mut self, run: Run, shelf: &mut Shelf) {
+        match self {
+            Self::Empty => *self = Self::One(run),
+            Self::One(_) | Self::Backlog(_) => self.backlog(shelf).append(run),
         }
     }
 
@@ -174,27 +205,19 @@ impl Outbox {
     }
 
     /// Hands out what is at the front.
-    pub(super) fn take(
-        &mut self,
-        most: Most,
-        low: usize,
-        shelf: &mut Shelf,
-        hand_out: &mut dyn FnMut(&Publication),
-    ) -> Taken {
+    pub(super) fn take(&mut self, most: Most, low: usize, shelf: &mut Shelf, hand_out: &mut dyn FnMut(&Run)) -> Taken {
         match self {
             Self::Empty => Taken::default(),
-            Self::One(_) if most.messages == 0 => Taken {
-                next: Next::More,
-                ..Taken::default()
-            },
-            Self::One(item) => {
-                hand_out(&item.publication);
-                let taken = Taken {
-                    messages: 1,
-                    bytes: item.publication.message.len(),
-                    next: Next::Nothing,
-                };
-                *self = Self::Empty;
+            Self::One(run) => {
+                let mut taken = Taken::default();
+                if let Some(first) = taken.take(run, most) {
+                    hand_out(&first);
+                }
+                if run.is_empty() {
+                    *self = Self::Empty;
+                } else {
+                    taken.next = Next::More;
+                }
                 taken
             }
             Self::Backlog(backlog) => {
@@ -208,8 +231,8 @@ impl Outbox {
     fn backlog(&mut self, shelf: &mut Shelf) -> &mut Backlog {
         if !matches!(self, Self::Backlog(_)) {
             let mut backlog = shelf.take();
-            if let Self::One(item) = std::mem::take(self) {
-                backlog.append(item);
+            if let Self::One(run) = std::mem::take(self) {
+                backlog.append(run);
             }
             *self = Self::Backlog(backlog);
         }

@@ -1,7 +1,7 @@
 //! Backlogs that nobody needs at the moment, kept for whoever needs one next.
 //!
-//! A burst of messages gives every subscriber of a topic a backlog for the length of a turn. Made anew each time, each with a queue that grows
-//! from nothing, they are the allocator's busiest customers, and make it give the heap back to the system and take it again with every burst
+//! Messages of two topics in one turn give every subscriber of both a backlog for the length of it. Made anew each time, each with a queue
+//! that grows from nothing, they are the allocator's busiest customers, and make it give the heap back to the system and take it again with every burst
 //! (`loadtest/record/2026-11-25`).
 
 use super::backlog::Backlog;
@@ -9,7 +9,7 @@ use super::backlog::Backlog;
 /// Most backlogs kept. 4096: with queues of [`KEPT_ENTRIES_MAX`] entries, 5 MiB.
 const KEPT_MAX: usize = 4096;
 
-/// A backlog whose queue has grown to more entries is not kept. 64: a burst as long as bursts usually are.
+/// A backlog whose queue has grown to more entries is not kept. 64: as many topics as a turn brings news of, and more.
 const KEPT_ENTRIES_MAX: usize = 64;
 
 /// Backlogs that hold nothing.

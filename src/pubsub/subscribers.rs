@@ -4,16 +4,14 @@
 //! drains it, so that a turn's messages leave in one vectored send. A subscriber that something is left for is not announced again.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use slab::Slab;
 
-use super::item::Item;
+use super::burst::Run;
 use super::limits::Limits;
 use super::log::Gap;
 use super::outbox::{Most, Outbox, Room, Taken, Unsent};
 use super::position::Start;
-use super::publication::Publication;
 use super::receipt::Receipt;
 use super::shelf::Shelf;
 use super::topic::Topic;
@@ -123,13 +121,23 @@ impl Subscribers {
     }
 
     /// Gives a subscriber the messages of the publication that has begun, unless it has been given them.
+    ///
+    /// A burst for which there is room is queued as a whole; if there is not, it is for each of its messages to find some.
     #[inline]
-    pub(super) fn deliver(&mut self, index: u32, items: &[Rc<Item>], receipt: &mut Receipt) {
+    pub(super) fn deliver(&mut self, index: u32, runs: &[Run], receipt: &mut Receipt) {
         let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
         self.change_once(index, receipt, |outbox, shelf, receipt| {
-            for item in items {
-                receipt.matched += 1;
-                outbox.push(item, room(&limits, elsewhere + outbox.bytes()), shelf, receipt);
+            for run in runs {
+                let count = run.len() as u64;
+                receipt.matched += count;
+                if has_room(outbox, run, &limits, elsewhere) {
+                    receipt.queued += count;
+                    outbox.append(run.clone(), shelf);
+                } else {
+                    for message in run.singles() {
+                        outbox.push(message, room(&limits, elsewhere + outbox.bytes()), shelf, receipt);
+                    }
+                }
             }
         });
     }
@@ -218,7 +226,7 @@ impl Subscribers {
         None
     }
 
-    pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Publication)) -> Taken {
+    pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Run)) -> Taken {
         let low = room(&self.limits, self.bytes).low;
         let Some(subscriber) = find(&mut self.table, id) else {
             return Taken::default();
@@ -248,6 +256,14 @@ fn room(limits: &Limits, bytes: usize) -> Room {
         low,
         left: limits.shard_bytes_max.saturating_sub(bytes),
     }
+}
+
+/// Whether an outbox is certain to queue all these messages, however near the shard is to its ceiling with the last of them.
+#[inline]
+fn has_room(outbox: &Outbox, run: &Run, limits: &Limits, elsewhere: usize) -> bool {
+    let bytes = outbox.bytes() + run.weight();
+    let room = room(limits, elsewhere + bytes);
+    bytes <= room.high && elsewhere + bytes <= limits.shard_bytes_max && outbox.is_open_to(run)
 }
 
 fn find(table: &mut Slab<Subscriber>, id: SubscriberId) -> Option<&mut Subscriber> {

@@ -6,11 +6,10 @@
 use core::ops::AddAssign;
 use std::fmt;
 use std::hash::RandomState;
-use std::rc::Rc;
 use std::slice;
 
+use super::burst::{Run, bursts};
 use super::counts::{Changes, CountChange};
-use super::item::Item;
 use super::limits::Limits;
 use super::log::Resumed;
 use super::outbox::{Most, Taken, Unsent};
@@ -34,8 +33,8 @@ pub struct Topics {
     statistics: Statistics,
     /// The slots a publication matches: kept for its memory.
     matched: Vec<u32>,
-    /// The records of what is being published: kept for its memory.
-    items: Vec<Rc<Item>>,
+    /// What is being published: kept for its memory.
+    runs: Vec<Run>,
     key_hashes: RandomState,
 }
 
@@ -51,7 +50,7 @@ impl Topics {
             names: Names::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
-            items: Vec::new(),
+            runs: Vec::new(),
             key_hashes: RandomState::new(),
         }
     }
@@ -186,8 +185,8 @@ impl Topics {
         self.publish_all(slice::from_ref(publication))
     }
 
-    /// Queues several messages of one topic, in order: as publishing one after the other, but each subscriber's queue is touched once
-    /// instead of once for each message, with all other queues in between.
+    /// Queues several messages of one topic, in order: as publishing one after the other, but what is there to do for a subscriber is done
+    /// once for all of them, as long as it keeps up.
     pub fn publish_all(&mut self, publications: &[Publication]) -> Receipt {
         let mut receipt = Receipt::default();
         let Some(Publication { topic, .. }) = publications.first() else {
@@ -200,15 +199,14 @@ impl Topics {
             return receipt;
         }
         let options = self.rules.of(topic);
-        let item = |publication: &Publication| Item::new(publication.clone(), options, &self.key_hashes);
-        self.items.extend(publications.iter().map(item));
+        self.runs.extend(bursts(publications, options, &self.key_hashes));
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
-                self.subscribers.deliver(member.subscriber, &self.items, &mut receipt);
+                self.subscribers.deliver(member.subscriber, &self.runs, &mut receipt);
             }
         }
-        self.items.clear();
+        self.runs.clear();
         self.statistics.deliveries += receipt;
         receipt
     }
@@ -231,12 +229,10 @@ impl Topics {
             }
         };
         let options = *self.rules.of(topic);
-        for publication in publications {
-            let item: Rc<Item> = Item::new(publication.clone(), &options, &self.key_hashes);
-            self.subscribers.begin_publication();
-            self.subscribers
-                .deliver(subscriber.index, slice::from_ref(&item), &mut receipt);
-        }
+        self.runs.extend(bursts(publications, &options, &self.key_hashes));
+        self.subscribers.begin_publication();
+        self.subscribers.deliver(subscriber.index, &self.runs, &mut receipt);
+        self.runs.clear();
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
             self.subscribers.resync(subscriber, topic.clone(), Start::After(last));
@@ -252,7 +248,7 @@ impl Topics {
     }
 
     /// Hands out what waits for a subscriber, in order and within bounds, to be sent at once. Says what comes behind it.
-    pub fn take(&mut self, subscriber: SubscriberId, most: Most, mut hand_out: impl FnMut(&Publication)) -> Taken {
+    pub fn take(&mut self, subscriber: SubscriberId, most: Most, mut hand_out: impl FnMut(&Run)) -> Taken {
         let taken = self.subscribers.take(subscriber, most, &mut hand_out);
         self.statistics.taken += taken.messages as u64;
         taken

@@ -194,7 +194,11 @@ impl EventStream<'_> {
         let mut text = Vec::new();
         let resumable = self.resumable.as_ref();
         let rest = hub.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
-            Delivery::Message(publication) => write_publication(publication, resumable, &mut text),
+            Delivery::Messages(run) => {
+                for publication in run.publications() {
+                    write_publication(publication, resumable, &mut text);
+                }
+            }
             Delivery::Notice(notice) => {
                 field(&mut text, "event", "notice");
                 write_data(&notice_text(notice), &mut text);

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::draft::Draft;
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    Most, Notice, Pattern, Presence, Publication, Receipt, Start, Statistics, SubscribeError, SubscriberId, Topic,
+    Most, Notice, Pattern, Presence, Receipt, Run, Start, Statistics, SubscribeError, SubscriberId, Topic,
 };
 
 use crate::app::App;
@@ -26,8 +26,8 @@ pub trait Recipient {
 /// Something handed out to a recipient.
 #[derive(Debug)]
 pub enum Delivery<'d> {
-    /// A message.
-    Message(&'d Publication),
+    /// Messages of one topic, in order.
+    Messages(&'d Run),
     /// What it is told in the place of messages.
     Notice(&'d Notice),
 }

@@ -1,12 +1,15 @@
 //! Frames that leave together, joined into one piece of memory that all who are sent the same frames share.
 //!
-//! In a turn, the subscribers of a topic are sent the same frames as a rule. So the last batch is kept with the frames it was joined from, and a
-//! batch of the very same frames is that one again: a comparison of pointers in the place of a copy. One piece costs the kernel less
+//! In a turn, the subscribers of a topic are sent the same frames as a rule. So the last batch is kept with what it was joined from, and a
+//! batch of the very same messages is that one again: a comparison of pointers in the place of a copy. One piece costs the kernel less
 //! than 40, and Squall one count of references instead of 40.
 
+use std::collections::BTreeMap;
 use std::mem;
 
 use bytes::Bytes;
+
+use crate::pubsub::Run;
 
 /// Up to how many bytes frames are joined; larger batches leave in pieces. 64 KiB: what is copied then is small beside what the kernel does
 /// with it.
@@ -21,140 +24,257 @@ pub enum Batch {
     Pieces(Vec<Bytes>),
 }
 
-/// The last batch that was joined: at most [`JOIN_BYTES_MAX`], and the frames it was made of.
+/// The last batch that was joined for each [level](crate::pubsub::Publication::form) that peers read: there is one of plain frames, and
+/// one for each of seven windows.
 #[derive(Debug, Default)]
-pub(super) struct Joined {
-    frames: Vec<Bytes>,
+pub(super) struct Joined(BTreeMap<u8, Last>);
+
+/// A batch of at most [`JOIN_BYTES_MAX`], and what it was made of.
+#[derive(Debug, Default)]
+struct Last {
+    parts: Vec<Part>,
     whole: Bytes,
+}
+
+/// What a batch is made of.
+#[derive(Debug, Clone)]
+enum Part {
+    Run(Run),
+    /// For one recipient alone.
+    Frame(Bytes),
 }
 
 /// A batch that is being gathered.
 #[derive(Debug)]
 pub(super) struct Gathering<'j> {
-    last: &'j mut Joined,
-    /// So many frames are those of the last batch, and were not even cloned.
+    level: u8,
+    last: &'j mut Last,
+    /// So many parts are those of the last batch, and were not even cloned.
     same: usize,
     /// All of them, once one is another.
-    frames: Vec<Bytes>,
+    parts: Vec<Part>,
+}
+
+impl Part {
+    fn frames(&self, level: u8) -> impl Iterator<Item = &Bytes> {
+        let (publications, frame) = match self {
+            Self::Run(run) => (run.publications(), None),
+            Self::Frame(frame) => (&[][..], Some(frame)),
+        };
+        publications
+            .iter()
+            .map(move |publication| publication.form(level))
+            .chain(frame)
+    }
 }
 
 impl Joined {
-    /// Begins a batch.
-    pub(super) fn gather(&mut self) -> Gathering<'_> {
+    /// Begins a batch for a peer that reads forms up to this level.
+    pub(super) fn gather(&mut self, level: u8) -> Gathering<'_> {
         Gathering {
-            last: self,
+            level,
+            last: self.0.entry(level).or_default(),
             same: 0,
-            frames: Vec::new(),
+            parts: Vec::new(),
         }
     }
 }
 
 impl Gathering<'_> {
-    /// Adds a frame.
-    pub(super) fn push(&mut self, frame: &Bytes) {
-        let is_same = |known: &Bytes| known.as_ptr() == frame.as_ptr() && known.len() == frame.len();
-        if self.frames.is_empty() && self.last.frames.get(self.same).is_some_and(is_same) {
+    /// Adds messages.
+    pub(super) fn push(&mut self, run: &Run) {
+        let is_same = |known: &Part| matches!(known, Part::Run(known) if known.is_same(run));
+        if self.parts.is_empty() && self.last.parts.get(self.same).is_some_and(is_same) {
             self.same += 1;
         } else {
-            self.part();
-            self.frames.push(frame.clone());
+            self.add(Part::Run(run.clone()));
         }
+    }
+
+    /// Adds a frame that no other recipient is sent.
+    pub(super) fn push_frame(&mut self, frame: Bytes) {
+        self.add(Part::Frame(frame));
     }
 
     /// All frames in as few pieces as is worth it.
     pub(super) fn finish(mut self) -> Batch {
-        if self.frames.is_empty() && self.same > 0 && self.same == self.last.frames.len() {
+        if self.parts.is_empty() && self.same == self.last.parts.len() {
+            // Nothing of nothing too.
             return Batch::Whole(self.last.whole.clone());
         }
-        self.part();
-        let bytes = self.frames.iter().map(Bytes::len).sum();
-        if self.frames.len() > 1 && bytes > JOIN_BYTES_MAX {
-            return Batch::Pieces(self.frames);
-        }
-        let whole = match self.frames.as_slice() {
+        self.diverge();
+        let frames: Vec<&Bytes> = self.parts.iter().flat_map(|part| part.frames(self.level)).collect();
+        let bytes = frames.iter().map(|frame| frame.len()).sum();
+        let whole = match frames.as_slice() {
             [] => return Batch::Whole(Bytes::new()),
-            [frame] => frame.clone(),
+            [frame] => Bytes::clone(frame),
+            frames if bytes > JOIN_BYTES_MAX => return Batch::Pieces(frames.iter().copied().cloned().collect()),
             frames => {
                 let mut whole = Vec::with_capacity(bytes);
                 frames.iter().for_each(|frame| whole.extend_from_slice(frame));
                 Bytes::from(whole)
             }
         };
-        self.last.frames = self.frames;
+        self.last.parts = self.parts;
         self.last.whole = whole.clone();
         Batch::Whole(whole)
     }
 
+    fn add(&mut self, part: Part) {
+        self.diverge();
+        self.parts.push(part);
+    }
+
     /// Goes ways of its own from here.
-    fn part(&mut self) {
+    fn diverge(&mut self) {
         let same = mem::take(&mut self.same);
-        self.frames.extend(self.last.frames.iter().take(same).cloned());
+        self.parts.extend(self.last.parts.iter().take(same).cloned());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pubsub::{
+        Alternative, Limits, Most, Pattern, Publication, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicRules, Topics,
+    };
 
-    fn frames(count: u8) -> Vec<Bytes> {
-        (0..count).map(|number| Bytes::from(vec![number; 3])).collect()
+    /// A subscriber of everything, through whom publications become what is taken.
+    struct Subscribed {
+        topics: Topics,
+        id: SubscriberId,
     }
 
-    fn batch(joined: &mut Joined, frames: &[Bytes]) -> Batch {
-        let mut gathering = joined.gather();
-        frames.iter().for_each(|frame| gathering.push(frame));
+    impl Subscribed {
+        fn new() -> Self {
+            let mut topics = Topics::new(Limits::default(), TopicRules::default());
+            let id = topics.join().unwrap();
+            topics.subscribe(id, &Pattern::new("**").unwrap()).unwrap();
+            Self { topics, id }
+        }
+
+        /// What is taken of these messages, published together.
+        fn burst(&mut self, publications: &[Publication]) -> Run {
+            let mut runs = self.bursts(publications);
+            assert_eq!(runs.len(), 1);
+            runs.remove(0)
+        }
+
+        fn bursts(&mut self, publications: &[Publication]) -> Vec<Run> {
+            self.topics.publish_all(publications);
+            let most = Most {
+                messages: TAKE_MESSAGES_MAX,
+                bytes: usize::MAX,
+            };
+            let mut runs = Vec::new();
+            self.topics.take(self.id, most, |run| runs.push(run.clone()));
+            runs
+        }
+    }
+
+    fn publications(count: u8) -> Vec<Publication> {
+        let publication = |number| Publication::new(Topic::new("t").unwrap(), vec![number; 3]);
+        (0..count).map(publication).collect()
+    }
+
+    fn bytes(runs: &[Run], level: u8) -> Vec<u8> {
+        let publications = runs.iter().flat_map(Run::publications);
+        publications
+            .flat_map(|publication| publication.form(level).to_vec())
+            .collect()
+    }
+
+    fn batch(joined: &mut Joined, level: u8, runs: &[Run]) -> Batch {
+        let mut gathering = joined.gather(level);
+        runs.iter().for_each(|run| gathering.push(run));
         gathering.finish()
     }
 
-    fn whole(joined: &mut Joined, frames: &[Bytes]) -> Bytes {
-        match batch(joined, frames) {
+    fn whole(joined: &mut Joined, level: u8, runs: &[Run]) -> Bytes {
+        match batch(joined, level, runs) {
             Batch::Whole(whole) => whole,
             Batch::Pieces(pieces) => panic!("{pieces:?}"),
         }
     }
 
     #[test]
-    fn whoever_is_sent_the_same_frames_shares_their_memory() {
-        let mut joined = Joined::default();
-        let frames = frames(40);
-        let first = whole(&mut joined, &frames);
-        assert_eq!(first, frames.concat());
+    fn whoever_is_sent_the_same_messages_shares_their_memory() {
+        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let runs: Vec<_> = [40, 1, 7].map(|count| subscribed.burst(&publications(count))).into();
+        let first = whole(&mut joined, 0, &runs);
+        assert_eq!(first, bytes(&runs, 0));
         for _ in 0..3 {
-            assert_eq!(whole(&mut joined, &frames).as_ptr(), first.as_ptr());
+            assert_eq!(whole(&mut joined, 0, &runs).as_ptr(), first.as_ptr());
         }
-        let equal: Vec<_> = frames.iter().map(|frame| Bytes::copy_from_slice(frame)).collect();
-        assert_ne!(
-            whole(&mut joined, &equal).as_ptr(),
-            first.as_ptr(),
-            "equal is not the same"
-        );
+        let equal: Vec<_> = [40, 1, 7].map(|count| subscribed.burst(&publications(count))).into();
+        let other = whole(&mut joined, 0, &equal);
+        assert_eq!(other, first);
+        assert_ne!(other.as_ptr(), first.as_ptr(), "equal is not the same");
     }
 
     #[test]
-    fn a_batch_that_is_another_from_some_frame_on_is_whole_too() {
-        let all = frames(5);
+    fn peers_that_read_different_forms_do_not_share() {
+        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let mut publications = publications(5);
+        publications[2].alternative = Some(Box::new(Alternative {
+            level: 10,
+            message: Bytes::from_static(b"z"),
+        }));
+        let runs = [subscribed.burst(&publications)];
+        let mut batches = Vec::new();
+        for level in [0, 9, 10, 15, 0, 10] {
+            let batch = whole(&mut joined, level, &runs);
+            assert_eq!(batch, bytes(&runs, level), "{level}");
+            batches.push(batch);
+        }
+        assert_eq!(batches[0], batches[1]);
+        assert_eq!((batches[0].len(), batches[2].len()), (15, 13));
+        assert_eq!(batches[0].as_ptr(), batches[4].as_ptr());
+        assert_eq!(batches[2].as_ptr(), batches[5].as_ptr());
+    }
+
+    #[test]
+    fn a_batch_that_is_another_from_some_place_on_is_whole_too() {
+        let mut subscribed = Subscribed::new();
+        let all: Vec<_> = (1..=5).map(|count| subscribed.burst(&publications(count))).collect();
         for known in 0..=5 {
             for cut in 0..=5 {
                 let mut joined = Joined::default();
-                whole(&mut joined, &all[..known]);
+                whole(&mut joined, 0, &all[..known]);
                 let mut other = all[..cut].to_vec();
-                other.push(Bytes::from_static(b"other"));
+                other.push(subscribed.burst(&publications(2)));
                 for wanted in [&other[..], &all[..cut], &all[cut..]] {
-                    assert_eq!(whole(&mut joined, wanted), wanted.concat(), "{known} {cut}");
+                    assert_eq!(whole(&mut joined, 0, wanted), bytes(wanted, 0), "{known} {cut}");
                 }
             }
         }
     }
 
     #[test]
+    fn a_frame_for_one_recipient_stands_in_its_place_and_is_no_other_s() {
+        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let runs = [1, 2].map(|count| subscribed.burst(&publications(count)));
+        for told in ["told", "also told"] {
+            whole(&mut joined, 0, &runs);
+            let mut gathering = joined.gather(0);
+            gathering.push(&runs[0]);
+            gathering.push_frame(Bytes::from_static(told.as_bytes()));
+            gathering.push(&runs[1]);
+            let expected = [&bytes(&runs[..1], 0), told.as_bytes(), &bytes(&runs[1..], 0)].concat();
+            assert_eq!(gathering.finish(), Batch::Whole(expected.into()));
+        }
+        assert_eq!(whole(&mut joined, 0, &[]), Bytes::new());
+    }
+
+    #[test]
     fn one_frame_is_not_copied_and_a_large_batch_is_not_joined() {
-        let mut joined = Joined::default();
-        let large = Bytes::from(vec![0; JOIN_BYTES_MAX]);
-        assert_eq!(
-            whole(&mut joined, std::slice::from_ref(&large)).as_ptr(),
-            large.as_ptr()
-        );
-        let two = [large, Bytes::from_static(b"x")];
-        assert_eq!(batch(&mut joined, &two), Batch::Pieces(two.to_vec()));
+        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let topic = Topic::new("t").unwrap();
+        let large = Publication::new(topic.clone(), vec![0; JOIN_BYTES_MAX]);
+        let two = [large.clone(), Publication::new(topic, "x")];
+        let runs = subscribed.bursts(&two);
+        assert_eq!(whole(&mut joined, 0, &runs[..1]).as_ptr(), large.message.as_ptr());
+        let pieces = two.map(|publication| publication.message);
+        assert_eq!(batch(&mut joined, 0, &runs), Batch::Pieces(pieces.to_vec()));
     }
 }

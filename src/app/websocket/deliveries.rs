@@ -35,17 +35,14 @@ impl Link {
             Encoding::Plain => 0,
             Encoding::Deflated { window, .. } => window.bits(),
         };
-        let mut joined = match encoding {
-            Encoding::Plain => self.app.sockets.joined.borrow_mut(),
-            Encoding::Deflated { .. } => self.app.sockets.joined_deflated.borrow_mut(),
-        };
-        let mut batch = joined.gather();
+        let mut joined = self.app.sockets.joined.borrow_mut();
+        let mut batch = joined.gather(level);
         let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
-            Delivery::Message(publication) => batch.push(publication.form(level)),
+            Delivery::Messages(run) => batch.push(run),
             Delivery::Notice(notice) => {
                 let text = notice_text(notice);
                 let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
-                batch.push(&encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
             }
         });
         let batch = batch.finish();

@@ -39,10 +39,8 @@ impl WebSocketOptions {
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(super) limits: RefCell<Rc<Limits>>,
-    /// The last frames sent together to sockets that read plain messages only.
+    /// What was last sent together.
     pub(super) joined: RefCell<Joined>,
-    /// The same for those that read deflated ones.
-    pub(super) joined_deflated: RefCell<Joined>,
 }
 
 impl App {

@@ -1,5 +1,6 @@
 //! Tests of the table as a whole: [`side_by_side`] holds it to a model that is too simple to be wrong, which the fuzz target uses too.
 
+mod bursts;
 mod crowds;
 mod deliveries;
 mod history;
@@ -49,7 +50,9 @@ fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_
         messages: TAKE_MESSAGES_MAX,
         bytes: bytes_max,
     };
-    topics.take(id, most, |publication| messages.push(publication.message.clone()))
+    topics.take(id, most, |run| {
+        messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
+    })
 }
 
 /// All that waits for a subscriber as text, missing messages as `-count`, in order.

@@ -1,7 +1,7 @@
 //! The table and a model of it that does everything the slow way, given the same commands and compared after each.
 //!
 //! A command is a line: a verb, the number of a subscriber in one digit, and a name. `+` subscribes, `-` unsubscribes, `0` unsubscribes from
-//! everything, `x` leaves, `!` publishes, `<` takes, `.` ends the turn.
+//! everything, `x` leaves, `<` takes, `.` ends the turn. `!` publishes, and its digit says how many messages at once beside the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ impl SideBySide {
             '-' => self.unsubscribe(who, name),
             '0' => self.unsubscribe_all(who),
             'x' => self.leave(who),
-            '!' => self.publish(name),
+            '!' => self.publish(u64::from(who - b'0') + 1, name),
             '<' => self.take(who),
             '.' => self.end_turn(),
             _ => {}
@@ -123,18 +123,21 @@ impl SideBySide {
         }
     }
 
-    fn publish(&mut self, name: &str) {
+    fn publish(&mut self, messages: u64, name: &str) {
         let Ok(topic) = Topic::new(name) else {
             return;
         };
-        self.published += 1;
-        let content = self.published.to_string();
-        let receipt = self.topics.publish(&Publication::new(topic, content.clone()));
+        let first = self.published + 1;
+        self.published += messages;
+        let contents: Vec<_> = (first..=self.published).map(|number| number.to_string()).collect();
+        let publication = |content: &String| Publication::new(topic.clone(), content.clone());
+        let publications: Vec<_> = contents.iter().map(publication).collect();
+        let receipt = self.topics.publish_all(&publications);
         let mut count = 0;
         for modelled in self.model.values_mut() {
             if modelled.patterns.iter().any(|pattern| fits(pattern, name)) {
-                count += 1;
-                modelled.waiting.push(content.clone());
+                count += messages;
+                modelled.waiting.extend_from_slice(&contents);
             }
         }
         assert_eq!(
@@ -151,8 +154,8 @@ impl SideBySide {
                 messages: usize::MAX,
                 bytes: usize::MAX,
             };
-            let taken = self.topics.take(modelled.id, most, |publication| {
-                messages.push(publication.message.clone());
+            let taken = self.topics.take(modelled.id, most, |run| {
+                messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
             });
             assert_eq!(messages, modelled.waiting);
             assert_eq!(taken.next, Next::Nothing);

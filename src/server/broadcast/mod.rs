@@ -35,8 +35,8 @@ use super::config::ServerConfig;
 use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    Logs, Most, Next, Pattern, Presence, Publication, Receipt, Start, Statistics, SubscribeError, SubscriberCounts,
-    SubscriberId, Topic, TopicRules, Topics,
+    BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, Receipt, Start, Statistics, SubscribeError,
+    SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
 };
 use crate::websocket::Deflaters;
 use courier::Recipients;
@@ -52,8 +52,8 @@ pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 /// Up to which size a message from another shard is copied, so that its count of references stays on one core. 4 KiB.
 const UNSHARED_BYTES_MAX: usize = 4096;
 
-/// How many publications are gathered before they are put into the table. 256: as many as one queue between shards holds.
-const GATHERED_MAX: usize = 256;
+/// How many publications are gathered before they are put into the table: as many as may wait together.
+const GATHERED_MAX: usize = BURST_MESSAGES_MAX;
 
 /// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
 const DEFLATE_LEVEL: u32 = 6;
@@ -287,9 +287,7 @@ impl Hub for ShardHub {
         let mut left = most;
         while left.messages > 0 && left.bytes > 0 {
             let mut topics = self.topics();
-            let taken = topics.take(subscriber, left, |publication| {
-                hand_out(Delivery::Message(publication));
-            });
+            let taken = topics.take(subscriber, left, |run| hand_out(Delivery::Messages(run)));
             drop(topics);
             left.messages -= taken.messages;
             left.bytes = left.bytes.saturating_sub(taken.bytes);

@@ -1,0 +1,240 @@
+//! Bursts: published together, messages fare exactly as if they had been published one after the other.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, MESSAGE_OVERHEAD_BYTES, Receipt, Run};
+use super::{
+    Bytes, Limits, Most, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Taken, TopicOptions, TopicRules,
+    Topics, message, options, pattern, subscriber, table, take,
+};
+
+/// One topic for each policy.
+const NAMES: [(&str, SlowConsumer); 5] = [
+    ("oldest", SlowConsumer::DropOldest),
+    ("newest", SlowConsumer::DropNewest),
+    ("conflate", SlowConsumer::Conflate),
+    ("resync", SlowConsumer::Resync),
+    ("close", SlowConsumer::Close(4000)),
+];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A burst of messages of one topic, each with a key and a size.
+    Publish(&'static str, Vec<(u8, usize)>),
+    /// So many messages and bytes at most.
+    Take(usize, usize),
+}
+
+fn steps(names: Vec<&'static str>) -> impl Strategy<Value = Vec<Step>> {
+    let burst = vec((0..4_u8, prop_oneof![9 => 0..200_usize, 1 => 0..3000_usize]), 1..12);
+    let step = prop_oneof![
+        3 => (select(names), burst).prop_map(|(name, burst)| Step::Publish(name, burst)),
+        1 => (0..12_usize, 0..1500_usize).prop_map(|(messages, bytes)| Step::Take(messages, bytes)),
+    ];
+    vec(step, 1..120)
+}
+
+/// A table with one subscriber of everything.
+struct One {
+    topics: Topics,
+    id: SubscriberId,
+}
+
+impl One {
+    fn new(limits: Limits) -> Self {
+        let mut rules = TopicRules::default();
+        for (name, slow_consumer) in NAMES {
+            rules = rules.with(pattern(name), options(slow_consumer)).unwrap();
+        }
+        let mut topics = Topics::new(limits, rules);
+        let id = subscriber(&mut topics, &["*", "oldest"]);
+        Self { topics, id }
+    }
+
+    fn take(&mut self, messages: usize, bytes: usize) -> (Vec<Bytes>, Taken) {
+        let mut seen = Vec::new();
+        let taken = self.topics.take(self.id, Most { messages, bytes }, |run| {
+            seen.extend(run.publications().iter().map(|publication| publication.message.clone()));
+        });
+        (seen, taken)
+    }
+}
+
+fn publications(name: &str, burst: &[(u8, usize)], first: usize) -> Vec<Publication> {
+    let publication = |(number, (key, size)): (usize, &(u8, usize))| {
+        let mut publication = message(name, format!("{}{}", first + number, " ".repeat(*size))).with_key(vec![*key]);
+        publication.position = (name == "resync").then_some(super::super::Position {
+            epoch: 1,
+            sequence: (first + number) as u64,
+        });
+        publication
+    };
+    burst.iter().enumerate().map(publication).collect()
+}
+
+/// Does the same with two tables, and looks at all that can be seen of them after each step.
+fn compare(limits: Limits, steps: Vec<Step>) {
+    let [mut together, mut alone] = [0, 1].map(|_| One::new(limits));
+    for (number, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::Publish(name, burst) => {
+                let publications = publications(name, &burst, number * 100 + 1);
+                let mut sum = Receipt::default();
+                for publication in &publications {
+                    sum += alone.topics.publish(publication);
+                }
+                assert_eq!(together.topics.publish_all(&publications), sum);
+            }
+            Step::Take(messages, bytes) => {
+                let (own, other) = (together.take(messages, bytes), alone.take(messages, bytes));
+                assert_eq!(own, other);
+            }
+        }
+        assert_eq!(together.topics.statistics(), alone.topics.statistics());
+        assert_eq!(together.topics.next_announced(), alone.topics.next_announced());
+    }
+    loop {
+        let (own, other) = (together.take(7, 700), alone.take(7, 700));
+        assert_eq!(own, other);
+        if own.0.is_empty() && matches!(own.1.next, super::Next::Nothing | super::Next::Close(_)) {
+            break;
+        }
+    }
+    for mut one in [together, alone] {
+        one.topics.leave(one.id);
+        assert_eq!(one.topics.statistics().waiting_bytes, 0);
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        queue_bytes_high: 2000,
+        queue_bytes_low: 500,
+        ..Limits::default()
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_burst_fares_as_its_messages_would_alone(steps in steps(NAMES.map(|(name, _)| name).to_vec())) {
+        compare(limits(), steps);
+    }
+
+    #[test]
+    fn it_does_so_when_nothing_closes_the_subscriber(steps in steps(vec!["oldest", "newest", "conflate", "resync"])) {
+        compare(limits(), steps);
+    }
+
+    #[test]
+    fn it_does_so_near_the_ceiling_of_the_shard(steps in steps(vec!["oldest", "newest", "conflate"]), ceiling in 500..4000_usize) {
+        compare(Limits { shard_bytes_max: ceiling, ..limits() }, steps);
+    }
+}
+
+/// All that waits, in the entries it waits in.
+fn runs(topics: &mut Topics, id: SubscriberId) -> Vec<Run> {
+    let most = Most {
+        messages: TAKE_MESSAGES_MAX,
+        bytes: usize::MAX,
+    };
+    let mut runs = Vec::new();
+    topics.take(id, most, |run| runs.push(run.clone()));
+    runs
+}
+
+#[test]
+fn a_burst_waits_as_one_and_is_the_same_for_all() {
+    let mut topics = table(Limits::default(), TopicOptions::default());
+    let [first, second] = [0, 1].map(|_| subscriber(&mut topics, &["t"]));
+    let publications: Vec<_> = (0..40).map(|number| message("t", number.to_string())).collect();
+    topics.publish_all(&publications);
+    let (own, other) = (runs(&mut topics, first), runs(&mut topics, second));
+    assert_eq!(own.len(), 1);
+    assert_eq!(own[0].publications(), publications);
+    assert!(own[0].is_same(&other[0]));
+    topics.publish_all(&publications);
+    take(&mut topics, first, &mut Vec::new(), 5);
+    let rest = runs(&mut topics, first);
+    assert_eq!(
+        rest[0].publications(),
+        &publications[5..],
+        "five digits were five messages"
+    );
+    assert!(!rest[0].is_same(&runs(&mut topics, second)[0]));
+}
+
+#[test]
+fn a_burst_is_bounded_in_messages_and_bytes() {
+    let limits = Limits {
+        queue_bytes_high: usize::MAX,
+        ..Limits::default()
+    };
+    let mut topics = table(limits, TopicOptions::default());
+    let id = subscriber(&mut topics, &["t"]);
+    let lengths = |topics: &mut Topics, sizes: &[usize]| -> Vec<usize> {
+        let publications: Vec<_> = sizes.iter().map(|size| message("t", vec![b'x'; *size])).collect();
+        topics.publish_all(&publications);
+        let runs = runs(topics, id);
+        runs.iter().map(|run| run.publications().len()).collect()
+    };
+    assert_eq!(
+        lengths(&mut topics, &[0; BURST_MESSAGES_MAX + 1]),
+        [BURST_MESSAGES_MAX, 1]
+    );
+    let half = BURST_BYTES_MAX / 2;
+    assert_eq!(lengths(&mut topics, &[half, half, 0, 1, half]), [3, 2]);
+    assert_eq!(
+        lengths(&mut topics, &[1, 2 * BURST_BYTES_MAX, 1]),
+        [1, 1, 1],
+        "a large one waits alone"
+    );
+}
+
+/// What a queue holds on to is what it is charged for, but for one burst.
+#[test]
+fn who_keeps_one_message_of_a_burst_keeps_no_more_alive_than_a_burst() {
+    let limits = Limits {
+        queue_bytes_high: 1000,
+        queue_bytes_low: 200,
+        ..Limits::default()
+    };
+    let mut topics = table(limits, options(SlowConsumer::DropOldest));
+    let id = subscriber(&mut topics, &["t"]);
+    let grown = allocation_counter::measure(|| {
+        for _ in 0..1000 {
+            let publications: Vec<_> = (0..160).map(|_| message("t", vec![b'x'; 100])).collect();
+            topics.publish_all(&publications);
+        }
+    });
+    let waiting = topics.waiting_bytes(id);
+    assert!((200..=1000).contains(&waiting), "{waiting}");
+    let each = size_of::<Publication>() + 100 + MESSAGE_OVERHEAD_BYTES;
+    let bound = waiting + 2 * (BURST_BYTES_MAX / 100 + 1) * each + 4096;
+    assert!(
+        usize::try_from(grown.bytes_current).unwrap() < bound,
+        "{grown:?}, at most {bound} expected"
+    );
+}
+
+#[test]
+fn what_a_history_gives_comes_in_bursts_too() {
+    let mut topics = table(Limits::default(), options(SlowConsumer::Resync));
+    let id = subscriber(&mut topics, &["t"]);
+    let start = super::super::Start::Last(usize::MAX);
+    assert!(topics.resume(id, super::topic("t"), start));
+    assert!(matches!(
+        take(&mut topics, id, &mut Vec::new(), 0).next,
+        super::Next::Resync(_)
+    ));
+    let publications = publications("resync", &[(0, 1); 9], 1);
+    let resumed = super::super::Resumed::Messages {
+        publications: publications.clone(),
+        is_end: true,
+    };
+    assert_eq!(topics.replay(id, &super::topic("t"), &resumed).queued, 9);
+    let runs = runs(&mut topics, id);
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].publications(), publications);
+}
