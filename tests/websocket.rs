@@ -11,6 +11,7 @@
 
 mod support;
 
+use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use squall::TrySendError;
@@ -66,6 +67,7 @@ fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
                 if name == "nobody" {
                     return Err(HttpError::new(404).into());
                 }
+                let name = cx.cookie("name").map_or(name, Cow::into_owned);
                 cx.set_header("X-Name", name.as_str())?;
                 let ended = ended.clone();
                 Ok(Obedient { name, ended })
@@ -85,6 +87,9 @@ fn the_factory_sees_the_request_and_may_refuse_it() {
     let mut client = server.connect("/ws/ada");
     client.send(Frame::from("who?")).unwrap();
     assert_eq!(read(&mut client), Frame::from("ada"));
+    let mut client = server.open("/ws/ada", &[("Cookie", "a=1; name=\"grace\"")]).unwrap();
+    client.send(Frame::from("who?")).unwrap();
+    assert_eq!(read(&mut client), Frame::from("grace"));
 }
 
 #[test]

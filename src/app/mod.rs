@@ -10,6 +10,7 @@ mod body;
 mod channel;
 mod content;
 mod context;
+mod cookies;
 mod decode;
 mod dispatch;
 mod error_page;

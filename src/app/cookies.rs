@@ -1,0 +1,104 @@
+//! Reading a request's cookies, as Tornado reads them: what clients send is older than the grammar of RFC 6265.
+
+use std::borrow::Cow;
+
+use super::context::Context;
+
+impl Context {
+    /// The value of a cookie; the last one where several have the name (Tornado's `get_cookie`).
+    ///
+    /// A value in quotes is given without them, its backslashes and octal escapes decoded. A client can send what it likes: a cookie proves nothing.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
+        let all = self.cookies().filter(|(known, _)| *known == name);
+        all.last().map(|(_, value)| value)
+    }
+
+    /// Every cookie of the request, its name and its value, in the order received. What has no name, or one no cookie can have, is left out.
+    pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let fields = self.head.fields().get_all("cookie");
+        fields.filter_map(|value| str::from_utf8(value).ok()).flat_map(cookies)
+    }
+}
+
+/// Reads one `Cookie` field.
+fn cookies(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    field.split(';').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let name = name.trim();
+        is_name(name).then(|| (name, unquote(value.trim())))
+    })
+}
+
+/// Whether a cookie can have this name: a token (RFC 9110 §5.6.2), or one with colons, which Python takes too.
+fn is_name(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_legal)
+}
+
+fn unquote(value: &str) -> Cow<'_, str> {
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match inner {
+        None => Cow::Borrowed(value),
+        Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
+        Some(inner) => Cow::Owned(unescape(inner)),
+    }
+}
+
+/// Decodes `\"`, `\\`, and three octal digits, which are one character up to U+00FF.
+fn unescape(mut text: &str) -> String {
+    let mut value = String::with_capacity(text.len());
+    while let Some((before, escaped)) = text.split_once('\\') {
+        value.push_str(before);
+        let code = escaped
+            .get(..3)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_digit()));
+        if let Some(byte) = code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            value.push(char::from(byte));
+            text = escaped.get(3..).unwrap_or_default();
+        } else {
+            let mut rest = escaped.chars();
+            value.push(rest.next().unwrap_or('\\'));
+            text = rest.as_str();
+        }
+    }
+    value.push_str(text);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(field: &str) -> Vec<(&str, String)> {
+        cookies(field).map(|(name, value)| (name, value.into_owned())).collect()
+    }
+
+    #[test]
+    fn values_are_read_as_tornado_reads_them() {
+        for (field, expected) in [
+            ("foo=bar", "bar"),
+            ("foo=\"bar\"", "bar"),
+            ("foo=a=b", "a=b"),
+            ("foo=\"a;b\"", "\"a"),
+            ("foo=a\\073b", "a\\073b"),
+            ("foo=\"a\\073b\"", "a;b"),
+            ("foo=\"a\\\"b\"", "a\"b"),
+            ("foo=\"\\\\073\\351\\400\\\"", "\\073é400\\"),
+            ("foo=\"", "\""),
+            ("foo=\"\"", ""),
+            ("foo=", ""),
+            ("foo =  a b ", "a b"),
+            ("foo=räume", "räume"),
+        ] {
+            assert_eq!(read(field), [("foo", expected.to_owned())], "{field}");
+        }
+    }
+
+    #[test]
+    fn every_semicolon_parts_cookies_and_what_is_none_is_left_out() {
+        let all = read("a=1;b=2; ;c;=d; /=x;a=3;b c=4;k:y=5;ä=6;;");
+        let expected = [("a", "1"), ("b", "2"), ("a", "3"), ("k:y", "5")];
+        assert_eq!(all, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+}
