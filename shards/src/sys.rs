@@ -1,8 +1,9 @@
 //! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
 //! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, which neither socket2 nor rustix has, and tokio has to be promised that a descriptor
-//! it watches stays open; everything else below goes through rustix and is safe.
+//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, and bounding what waits in the kernel `TCP_NOTSENT_LOWAT`, which neither socket2 nor
+//! rustix has; tokio has to be promised that a descriptor it watches stays open; everything else below goes through rustix and
+//! is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
 
@@ -56,6 +57,33 @@ pub(crate) fn reuseport_steer(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::R
             libc::SO_ATTACH_REUSEPORT_CBPF,
             (&raw const filter).cast(),
             filter_bytes,
+        )
+    };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Has the kernel take no more bytes for a TCP socket while so many wait in it that it has not sent yet
+/// (`TCP_NOTSENT_LOWAT`); it may go beyond by one buffer, 64 KiB at most. Sockets accepted from a listener inherit it.
+///
+/// # Errors
+///
+/// The kernel's refusal: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
+pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<u32>())
+        .map_err(|_| invalid("the bound cannot be described to the kernel"))?;
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. `TCP_NOTSENT_LOWAT` reads one `u32`,
+    // which `bytes` is, of exactly the length given; it lives until the call returns, and the kernel keeps no pointer.
+    let status = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            length,
         )
     };
     if status == 0 {

@@ -45,6 +45,10 @@ pub struct ServerConfig {
     /// Largest content of a request in bytes, unless its handler says otherwise; beyond it 413. `None` leaves it to the application
     /// ([`Application::body_bytes_max`](crate::Application::body_bytes_max)), whose default is 1 MiB: nginx's.
     pub body_bytes_max: Option<u64>,
+    /// How many bytes the kernel takes for a connection beyond what is on its way to the peer. 128 KiB: what a fast peer is sent in one
+    /// turn; the kernel's own bound is 4 MiB for each peer that stops reading, and topics' policies for slow subscribers would act
+    /// on what comes behind those.
+    pub unsent_bytes_max: u32,
     /// How long a peer may take nothing of a response. 30 s: half of nginx's, made up for by the minimum rate.
     pub write_stall_timeout: Duration,
     /// Bytes per second below which a response is given up once [`write_rate_grace`](Self::write_rate_grace) has passed; 0 turns the
@@ -83,6 +87,7 @@ impl Default for ServerConfig {
             pubsub: pubsub::Limits::default(),
             histories: pubsub::LogLimits::default(),
             body_bytes_max: None,
+            unsent_bytes_max: 128 * 1024,
             write_stall_timeout: Duration::from_secs(30),
             write_bytes_per_second_min: 240,
             write_rate_grace: Duration::from_secs(60),

@@ -185,7 +185,7 @@ impl fmt::Debug for Server {
 }
 
 fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listeners: &mut Vec<Listeners>) -> Result {
-    let count = shards.count();
+    let (count, known) = (shards.count(), listeners.len());
     match address {
         ListenAddress::Tcp(address) => {
             let bound = match config.share_port {
@@ -209,6 +209,9 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
                 listeners.push(inherit(listener, count)?);
             }
         }
+    }
+    for bound in listeners.iter().skip(known) {
+        bound.limit_unsent(config.unsent_bytes_max)?;
     }
     Ok(())
 }

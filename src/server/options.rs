@@ -68,6 +68,9 @@ struct ServerOptions {
     /// Most connections of one shard; more wait in the kernel's backlog
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
+    /// Most bytes the kernel takes for a connection beyond what is on its way to the peer
+    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().unsent_bytes_max)]
+    max_unsent_bytes: u32,
     /// How long a graceful stop (SIGTERM, SIGINT) waits before it cuts connections
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().shutdown_timeout))]
     shutdown_timeout: Time,
@@ -218,6 +221,7 @@ impl Options {
             shutdown_timeout: server.shutdown_timeout.0,
             stop_on_signals: true,
             connections_per_shard_max: server.max_connections,
+            unsent_bytes_max: server.max_unsent_bytes,
             trusted_proxies: server.trusted_proxies,
         }
     }
@@ -342,6 +346,7 @@ mod tests {
         assert_eq!(config.linger_timeout, defaults.linger_timeout);
         assert_eq!(config.shutdown_timeout, defaults.shutdown_timeout);
         assert_eq!(config.connections_per_shard_max, defaults.connections_per_shard_max);
+        assert_eq!(config.unsent_bytes_max, defaults.unsent_bytes_max);
         assert_eq!(config.listen.len(), 1);
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -146,12 +146,26 @@ impl Listeners {
         let Some(first) = self.sockets.first() else {
             return Ok(());
         };
-        let socket = first.take();
-        let steered = socket
-            .as_ref()
-            .map_or(Ok(()), |socket| sys::reuseport_steer(socket.as_fd(), cpus));
-        first.store(socket);
-        steered.map_err(failed)
+        with_socket(first, |socket| sys::reuseport_steer(socket, cpus)).map_err(failed)
+    }
+
+    /// Bounds what the kernel takes for each connection accepted from now on and cannot send, in bytes. Without a bound it is up to
+    /// 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, and whatever decides what becomes of what such a peer is sent
+    /// decides that many bytes too late. What is on its way to the peer is not counted, so a fast reader far away is sent to as
+    /// fast as without. Unix sockets have a bound of their own, and keep it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refused.
+    pub fn limit_unsent(&self, bytes_max: u32) -> Result<(), BindError> {
+        if matches!(self.address, LocalAddress::Unix(_)) {
+            return Ok(());
+        }
+        let limit = |socket: BorrowedFd<'_>| sys::set_unsent_max(socket, bytes_max);
+        let mut places = self.sockets.iter();
+        places
+            .try_for_each(|place| with_socket(place, limit))
+            .map_err(|error| BindError::new(&self.address, error))
     }
 
     /// The address bound, with the port that was found for port 0; `None` for a Unix socket.
@@ -196,6 +210,17 @@ impl fmt::Display for LocalAddress {
             Self::Unix(None) => formatter.write_str("an unnamed Unix socket"),
         }
     }
+}
+
+/// Asks something of a socket, if no shard has opened it.
+fn with_socket(
+    place: &AtomicCell<Option<OwnedFd>>,
+    ask: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let socket = place.take();
+    let answer = socket.as_ref().map_or(Ok(()), |socket| ask(socket.as_fd()));
+    place.store(socket);
+    answer
 }
 
 /// Makes a TCP socket bound as a shard's listener is, not listening yet.
@@ -263,5 +288,35 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn a_peer_that_does_not_read_is_sent_no_more_than_the_bound() {
+        let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+        listeners.limit_unsent(64 * 1024).unwrap();
+        // What the peer's own buffer takes counts as sent.
+        let peer = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        peer.set_recv_buffer_size(4096).unwrap();
+        peer.connect(&listeners.tcp_address().unwrap().into()).unwrap();
+        let listener = TcpListener::from(listeners.sockets[0].take().unwrap());
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut bytes = 0;
+        let refusal = loop {
+            match stream.write(&[0; 4096]) {
+                Ok(taken) => bytes += taken,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(refusal, io::ErrorKind::WouldBlock);
+        assert!((64 * 1024..256 * 1024).contains(&bytes), "{bytes}");
     }
 }
