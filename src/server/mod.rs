@@ -211,7 +211,10 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
         }
     }
     for bound in listeners.iter().skip(known) {
-        bound.limit_unsent(config.unsent_bytes_max)?;
+        // Serving without the bound is better than not serving; gVisor, for one, has no such option.
+        if let Err(error) = bound.limit_unsent(config.unsent_bytes_max) {
+            tracing::warn!(%error, "what waits in the kernel for peers that do not read stays unbounded");
+        }
     }
     Ok(())
 }

@@ -156,8 +156,8 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// The kernel refused.
-    pub fn limit_unsent(&self, bytes_max: u32) -> Result<(), BindError> {
+    /// The kernel refused; the error names the address.
+    pub fn limit_unsent(&self, bytes_max: u32) -> io::Result<()> {
         if matches!(self.address, LocalAddress::Unix(_)) {
             return Ok(());
         }
@@ -165,7 +165,7 @@ impl Listeners {
         let mut places = self.sockets.iter();
         places
             .try_for_each(|place| with_socket(place, limit))
-            .map_err(|error| BindError::new(&self.address, error))
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))
     }
 
     /// The address bound, with the port that was found for port 0; `None` for a Unix socket.
