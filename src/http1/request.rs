@@ -48,15 +48,16 @@ pub(super) struct Draft<'b, 'h> {
 
 impl<'b, 'h> Draft<'b, 'h> {
     /// Begins with all of a head's bytes.
-    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
+    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Result<Self, ParseError> {
         let mut head = head.rewrite();
+        head.make_room(bytes.len())?;
         head.bytes(bytes);
-        Self {
+        Ok(Self {
             bytes,
             head,
             authority: None,
             fields: ConnectionFields::default(),
-        }
+        })
     }
 
     /// Adds the request-line.

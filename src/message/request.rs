@@ -5,6 +5,8 @@
 
 use http::Method;
 
+use crate::memory::{self, OutOfMemory};
+
 /// The version of HTTP/1 a request was made in (RFC 9112 §2.3). Higher minor versions are read as 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
@@ -240,6 +242,11 @@ impl RequestHeadBuilder<'_> {
     pub fn keep_authority(&mut self) -> &mut Self {
         self.head.has_authority = true;
         self
+    }
+
+    /// Makes room for a head of so many bytes; nothing is lost but the request if there is none.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        memory::make_room(&mut self.head.bytes, bytes)
     }
 
     /// Copies the head as received; all later offsets are counted from its first byte.

@@ -19,9 +19,12 @@ pub(super) fn start(mut connection: Connection) {
     let upgrade = exchange.take_upgrade();
     exchange.reset();
     connection.server.return_exchange(exchange);
-    connection.input.stash(&connection.stream);
     // The application lets no 101 pass that comes without one.
     let Some(upgrade) = upgrade else { return };
+    if connection.input.stash(&connection.stream).is_err() {
+        connection.server.app.discard(upgrade);
+        return;
+    }
     let (link, session) = upgrade.open(&connection.server.app, connection.server.shard.now());
     let head = std::mem::take(&mut connection.output);
     link.lend_buffer(|| head);

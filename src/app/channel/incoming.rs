@@ -6,9 +6,10 @@
 
 use core::task::{Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::{BodyError, BodyLength, KEPT_BYTES_MAX, store};
+use super::{BodyError, BodyLength, store};
+use crate::memory;
 use crate::message::{HeaderName, HeaderValue, Headers};
 
 /// How far content is read ahead of a handler that reads it in pieces. What one `recv` brings is rarely more than 64 KiB, so a
@@ -20,7 +21,7 @@ const WINDOW_BYTES: usize = 64 * 1024;
 pub(super) struct Incoming {
     length: BodyLength,
     demand: Demand,
-    unread: BytesMut,
+    unread: Vec<u8>,
     received_bytes: u64,
     trailers: Headers,
     /// Whether there is content that has not been pushed yet.
@@ -58,7 +59,10 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
-        self.unread.extend_from_slice(data);
+        if memory::append(&mut self.unread, data).is_err() {
+            self.unread = Vec::new();
+            return self.fail(BodyError::OutOfMemory);
+        }
         self.received_bytes = self.received_bytes.saturating_add(data.len() as u64);
         self.waker.take()
     }
@@ -83,7 +87,7 @@ impl Incoming {
 
 /// The handler's end.
 impl Incoming {
-    /// Forgets the request, keeping memory up to the bound; gives back what must not be dropped while this is borrowed.
+    /// Forgets the request; gives back what must not be dropped while this is borrowed.
     pub(super) fn reset(&mut self) -> Option<Waker> {
         // A request without content, as most are, leaves nothing behind.
         if self.length == BodyLength::Empty {
@@ -94,10 +98,7 @@ impl Incoming {
         self.is_coming = false;
         self.error = None;
         self.trailers.clear();
-        self.unread.clear();
-        if self.received_bytes > KEPT_BYTES_MAX as u64 {
-            self.unread = BytesMut::new();
-        }
+        self.unread = Vec::new();
         self.received_bytes = 0;
         self.waker.take()
     }
@@ -156,12 +157,8 @@ impl Incoming {
         Poll::Pending
     }
 
-    /// Takes what has come; nothing costs nothing.
+    /// Takes what has come.
     fn take_unread(&mut self) -> Bytes {
-        if self.unread.is_empty() {
-            Bytes::new()
-        } else {
-            self.unread.split().freeze()
-        }
+        Bytes::from(core::mem::take(&mut self.unread))
     }
 }
