@@ -89,14 +89,9 @@ impl Deflaters {
         context: Option<&mut Context>,
     ) -> Option<&[u8]> {
         let place = usize::from(window.bits() - WindowBits::MIN.bits());
-        let compressor = match self.compressors.get_mut(place)? {
-            Some(compressor) => compressor,
-            // Raw deflate, without the header of zlib.
-            none if memory::has_headroom(COMPRESSOR_BYTES) => {
-                none.insert(Compress::new_with_window_bits(self.level, false, window.bits()))
-            }
-            _ => return None,
-        };
+        // Put back when it is done: one that stops half-way is dropped, because zlib-rs 0.6.8 forgets what it had not put out when it is
+        // reset, but not the room that took.
+        let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(window))?;
         compressor.reset();
         if let Some(context) = &context
             && !context.as_bytes().is_empty()
@@ -121,6 +116,7 @@ impl Deflaters {
                 return None;
             }
         }
+        self.compressors.get_mut(place)?.replace(compressor);
         let compressed = self.compressed.strip_suffix(&FLUSH_TAIL)?;
         if !rest.is_empty() || compressed.len() >= payload.len() {
             return None;
@@ -129,6 +125,12 @@ impl Deflaters {
             context.extend(payload).ok()?;
         }
         Some(compressed)
+    }
+
+    /// Makes a compressor, if there is memory for it.
+    fn make(&self, window: WindowBits) -> Option<Compress> {
+        // Raw deflate, without the header of zlib.
+        memory::has_headroom(COMPRESSOR_BYTES).then(|| Compress::new_with_window_bits(self.level, false, window.bits()))
     }
 
     /// Inflates a message, looking back at `context` if there is one.

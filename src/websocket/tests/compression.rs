@@ -160,6 +160,19 @@ fn inflating_stops_at_the_limit() {
     }
 }
 
+/// A message that does not compress is given up half-way; the compressor, which may serve any other connection next, is none the worse.
+#[test]
+fn what_does_not_compress_harms_no_message_after_it() {
+    let mut deflaters = Deflaters::default();
+    let noise = noise(16_000);
+    for round in 0..10 {
+        assert!(deflaters.compress(&noise, WindowBits::MAX, None).is_none(), "{round}");
+    }
+    let text = b"text ".repeat(100_000);
+    let compressed = deflaters.compress(&text, WindowBits::MAX, None).unwrap().to_vec();
+    assert!(deflaters.inflate(&compressed, None, text.len()).unwrap() == text);
+}
+
 /// RFC 1951 §3.2.6: fixed codes take eight or nine bits for a byte, and some encoders use no other. The limit is on what comes out.
 #[test]
 fn a_message_that_grew_by_being_compressed_may_be_as_large_as_the_limit() {
