@@ -19,7 +19,7 @@ const TABLE_BYTES_A_CONNECTION: usize = 512;
 
 /// What a client is told when the process has no descriptor or no memory left for it (rows H01 and H14).
 const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 33\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
+    Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
 
 /// Sees that there is memory for connections before they are let in.
 struct Admission {
