@@ -2,23 +2,29 @@
 //! process.
 //!
 //! What grows with what a peer sends, or with what it is sent, asks for its memory here. What a connection or a request takes whatever
-//! its content, its task, its handler's future, a head, an error page, does not ask: it is small, and finds room because whoever is
-//! granted much, and every new connection, must leave [`HEADROOM_BYTES`] free.
+//! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
+//! for long without a look whether [`HEADROOM_BYTES`] are left.
 
 #[cfg(feature = "testing")]
 mod refusal;
 
+use core::cell::Cell;
 use core::hint::black_box;
 use std::io;
 
 #[cfg(feature = "testing")]
 pub use refusal::MemoryRefusal;
 
-/// How much must be left when something large has been granted. 1 MiB: what a thousand small requests take at the same time.
+/// How much must be left. 1 MiB: four times what a shard is granted between two looks, and the rest for what does not ask.
 pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 
-/// What is large: from here on glibc's allocator soon asks the kernel for each piece, and looking for headroom costs little beside it.
-const LARGE_BYTES: usize = 64 * 1024;
+/// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
+const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
+
+thread_local! {
+    /// How much this shard may be granted before the next look.
+    static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
+}
 
 /// There is no memory for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +62,21 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemo
     Ok(())
 }
 
-/// Whether so many bytes, and the headroom, could be had now.
+/// Says that so many bytes have been taken, or few are about to be in ways that cannot be refused.
+///
+/// # Errors
+///
+/// They leave too little: they are to be given back, or not to be taken.
+pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
+    let left = UNSEEN_BYTES_LEFT.get().checked_sub(bytes);
+    if left.is_none() && !has_headroom(0) {
+        return Err(OutOfMemory);
+    }
+    UNSEEN_BYTES_LEFT.set(left.unwrap_or(GRANTED_UNSEEN_BYTES_MAX));
+    Ok(())
+}
+
+/// Whether so many bytes and the headroom could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
     let mut block = Vec::<u8>::new();
     let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(bytes));
@@ -71,15 +91,13 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
     if is_refused() {
         return Err(OutOfMemory);
     }
-    let grown = match buffer.capacity() {
+    let before = buffer.capacity();
+    let grown = match before {
         0 => buffer.try_reserve_exact(bytes),
         _ => buffer.try_reserve(bytes),
     };
     grown.map_err(|_| OutOfMemory)?;
-    if buffer.capacity() >= LARGE_BYTES && !has_headroom(0) {
-        return Err(OutOfMemory);
-    }
-    Ok(())
+    grant(buffer.capacity() - before)
 }
 
 /// Whether a test wants this request refused.
@@ -107,5 +125,44 @@ impl io::Write for Growing<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GRANTED_UNSEEN_BYTES_MAX, OutOfMemory, append, grant, has_headroom, make_room};
+
+    #[test]
+    fn what_nobody_has_is_refused() {
+        let mut buffer = b"kept".to_vec();
+        assert_eq!(make_room(&mut buffer, isize::MAX as usize), Err(OutOfMemory));
+        assert_eq!(make_room(&mut buffer, usize::MAX), Err(OutOfMemory));
+        assert_eq!(buffer, b"kept");
+        assert!(!has_headroom(usize::MAX));
+        assert!(has_headroom(0));
+    }
+
+    #[test]
+    fn the_first_room_is_exact_and_the_buffer_doubles_after_it() {
+        let mut buffer = Vec::new();
+        append(&mut buffer, &[0; 100]).unwrap();
+        assert_eq!(buffer.capacity(), 100);
+        append(&mut buffer, &[0; 1]).unwrap();
+        assert_eq!(buffer.capacity(), 200);
+    }
+
+    #[test]
+    fn memory_is_looked_at_after_so_much() {
+        // On a thread of its own, that has been granted nothing yet.
+        let looks = std::thread::spawn(|| {
+            let looks = |bytes: usize| allocation_counter::measure(|| grant(bytes).unwrap()).count_total;
+            [
+                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(1),
+                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(1),
+            ]
+        });
+        assert_eq!(looks.join().unwrap(), [0, 1, 0, 1]);
     }
 }

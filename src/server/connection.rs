@@ -176,7 +176,7 @@ impl Connection {
 
     /// Lets the machine look for a head in the input; `None` if it is not all there.
     fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
-        let mut exchange = self.take_exchange();
+        let mut exchange = self.take_exchange()?;
         let mut rest = self.input.bytes();
         let presented = rest.len();
         let event = self
@@ -206,12 +206,13 @@ impl Connection {
     }
 
     /// The exchange of the request before, or one of the shard's.
-    fn take_exchange(&mut self) -> Box<Exchange> {
-        self.exchange.take().unwrap_or_else(|| {
-            let mut exchange = self.server.take_exchange();
-            exchange.set_peer(self.peer());
-            exchange
-        })
+    fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
+        if let Some(exchange) = self.exchange.take() {
+            return Ok(exchange);
+        }
+        let mut exchange = self.server.take_exchange()?;
+        exchange.set_peer(self.peer());
+        Ok(exchange)
     }
 
     /// Gives the exchange back to the shard while this connection has no use for one.
