@@ -4,7 +4,7 @@ use squall::prelude::*;
 use squall::websocket::DeflateConfig;
 
 /// How much is written at once.
-const PIECE: [u8; 50_000] = [b'x'; 50_000];
+static PIECE: [u8; 50_000] = [b'x'; 50_000];
 
 /// Sends back every message.
 struct Echo;
