@@ -171,7 +171,8 @@ fn read_whole(
         target,
         version: if minor == 0 { Version::Http10 } else { Version::Http11 },
     };
-    let mut draft = Draft::new(bytes, head)?;
+    head.make_room(bytes.len())?;
+    let mut draft = Draft::new(bytes, head);
     draft.request_line(line)?;
     for field in parsed.headers.iter() {
         draft.field(field.name.as_bytes(), field.value)?;
@@ -196,7 +197,8 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     let mut lines = bytes
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let mut draft = Draft::new(bytes, head)?;
+    head.make_room(bytes.len())?;
+    let mut draft = Draft::new(bytes, head);
     draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
         let FieldLine { name, value } = FieldLine::parse(line)?;

@@ -48,16 +48,15 @@ pub(super) struct Draft<'b, 'h> {
 
 impl<'b, 'h> Draft<'b, 'h> {
     /// Begins with all of a head's bytes.
-    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Result<Self, ParseError> {
+    pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
         let mut head = head.rewrite();
-        head.make_room(bytes.len())?;
         head.bytes(bytes);
-        Ok(Self {
+        Self {
             bytes,
             head,
             authority: None,
             fields: ConnectionFields::default(),
-        })
+        }
     }
 
     /// Adds the request-line.

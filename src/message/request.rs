@@ -86,6 +86,12 @@ impl RequestHead {
         RequestHeadBuilder { head: self }
     }
 
+    /// Forgets what it held and makes room for a head of so many bytes.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        self.bytes.clear();
+        memory::make_room(&mut self.bytes, bytes)
+    }
+
     /// The method, as sent (methods are case-sensitive, RFC 9110 §9.1).
     #[must_use]
     pub fn method(&self) -> &Method {
@@ -242,11 +248,6 @@ impl RequestHeadBuilder<'_> {
     pub fn keep_authority(&mut self) -> &mut Self {
         self.head.has_authority = true;
         self
-    }
-
-    /// Makes room for a head of so many bytes; nothing is lost but the request if there is none.
-    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
-        memory::make_room(&mut self.head.bytes, bytes)
     }
 
     /// Copies the head as received; all later offsets are counted from its first byte.
