@@ -6,10 +6,10 @@
 
 use core::task::{Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::{BodyError, BodyLength, store};
-use crate::memory;
+use super::{BodyError, BodyLength, KEPT_BYTES_MAX, store};
+use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderName, HeaderValue, Headers};
 
 /// How far content is read ahead of a handler that reads it in pieces. What one `recv` brings is rarely more than 64 KiB, so a
@@ -21,7 +21,7 @@ const WINDOW_BYTES: usize = 64 * 1024;
 pub(super) struct Incoming {
     length: BodyLength,
     demand: Demand,
-    unread: Vec<u8>,
+    unread: BytesMut,
     received_bytes: u64,
     trailers: Headers,
     /// Whether there is content that has not been pushed yet.
@@ -59,10 +59,11 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
-        if memory::append(&mut self.unread, data).is_err() {
-            self.unread = Vec::new();
+        if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len()).is_err() {
+            self.unread = BytesMut::new();
             return self.fail(BodyError::OutOfMemory);
         }
+        self.unread.extend_from_slice(data);
         self.received_bytes = self.received_bytes.saturating_add(data.len() as u64);
         self.waker.take()
     }
@@ -87,7 +88,7 @@ impl Incoming {
 
 /// The handler's end.
 impl Incoming {
-    /// Forgets the request; gives back what must not be dropped while this is borrowed.
+    /// Forgets the request, keeping memory up to the bound; gives back what must not be dropped while this is borrowed.
     pub(super) fn reset(&mut self) -> Option<Waker> {
         // A request without content, as most are, leaves nothing behind.
         if self.length == BodyLength::Empty {
@@ -98,7 +99,10 @@ impl Incoming {
         self.is_coming = false;
         self.error = None;
         self.trailers.clear();
-        self.unread = Vec::new();
+        self.unread.clear();
+        if self.received_bytes > KEPT_BYTES_MAX as u64 {
+            self.unread = BytesMut::new();
+        }
         self.received_bytes = 0;
         self.waker.take()
     }
@@ -157,8 +161,28 @@ impl Incoming {
         Poll::Pending
     }
 
-    /// Takes what has come.
+    /// Takes what has come; nothing costs nothing.
     fn take_unread(&mut self) -> Bytes {
-        Bytes::from(core::mem::take(&mut self.unread))
+        if self.unread.is_empty() {
+            Bytes::new()
+        } else {
+            self.unread.split().freeze()
+        }
     }
+}
+
+/// Makes room for so many bytes more. A `BytesMut` has no growth that can be refused, so it becomes the `Vec` it is made of for that long.
+fn make_room(unread: &mut BytesMut, bytes: usize) -> Result<(), OutOfMemory> {
+    let mut buffer = match core::mem::take(unread).freeze().try_into_mut() {
+        Ok(own) => Vec::from(own),
+        // The handler still has what was taken out of the same memory.
+        Err(shared) => {
+            let mut copy = Vec::new();
+            memory::append(&mut copy, &shared)?;
+            copy
+        }
+    };
+    memory::make_room(&mut buffer, bytes)?;
+    *unread = Bytes::from(buffer).into();
+    Ok(())
 }
