@@ -7,7 +7,8 @@
 use core::fmt;
 use std::borrow::Cow;
 
-use crate::message::{BoxError, HeaderName, HeaderValue, Headers, StatusCode};
+use crate::memory::OutOfMemory;
+use crate::message::{BoxError, HeaderName, HeaderValue, Headers, StatusCode, header};
 
 /// The result of a handler, of middleware and of most calls on a [`Context`](crate::Context).
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
@@ -129,6 +130,17 @@ impl<E: core::error::Error + 'static> From<E> for Error {
     /// Keeps an [`HttpError`] as it is; anything else becomes a 500 with the error as its cause.
     fn from(error: E) -> Self {
         Self::new(Box::new(error) as BoxError)
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    /// Answers 503 and closes the connection: whoever comes again, on a new one, may find more memory.
+    fn from(_: OutOfMemory) -> Self {
+        let http = HttpError::new(503)
+            .with_message("no memory is free for this request")
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"));
+        Self::of(Kind::Chosen, http)
     }
 }
 

@@ -27,6 +27,7 @@ pub mod app;
 pub mod client;
 mod error;
 pub mod http1;
+mod memory;
 pub mod message;
 pub mod pubsub;
 #[cfg(feature = "serve")]

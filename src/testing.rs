@@ -40,6 +40,8 @@ use crate::message::{
     BodyStream, HeaderName, HeaderValue, Headers, Method, RequestHead, StatusCode, TargetForm, Version,
 };
 
+pub use crate::memory::MemoryRefusal;
+
 /// How long a handler may wait for something that is not its request before the client gives up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 /// How many sent buffers a shard keeps.
 const BUFFERS_MAX: usize = 512;
-/// A buffer that has grown beyond this is freed rather than kept: 64 KiB is the most a response buffers before it is sent.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// A buffer that has grown beyond this is freed rather than kept: 64 KiB of content are the most a response buffers before it is sent, and
+/// a head and the framing of a chunk stand beside them.
+const BUFFER_BYTES_MAX: usize = 65 * 1024;
 
 /// One shard's spare buffers.
 #[derive(Debug, Default)]

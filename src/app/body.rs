@@ -55,8 +55,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 413 if it is over the limit, 400 if its framing is broken, 408 if it comes too slowly; an error nobody reads if the peer
-    /// has gone.
+    /// 413 if it is over the limit, 400 if its framing is broken, 408 if it comes too slowly, 503 if there is no memory for it; an
+    /// error nobody reads if the peer has gone.
     ///
     /// # Cancel safety
     ///

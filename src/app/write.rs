@@ -7,6 +7,7 @@
 
 use core::fmt::Display;
 use core::future::poll_fn;
+use std::io::ErrorKind;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use super::context::Context;
 use super::dispatch::App;
 use super::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
+use crate::memory::{self, Growing, OutOfMemory};
 use crate::message::{
     Body, BodyStream, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
 };
@@ -40,10 +42,28 @@ pub(super) struct ResponseState {
     finished: bool,
     /// The connection has to be cut: there is no saying any more that something went wrong.
     pub(super) aborted: bool,
-    /// The first misuse that had no caller to tell.
-    fault: Option<&'static str>,
+    /// What went wrong first and had no caller to tell.
+    fault: Option<Fault>,
     /// The error this response was made from.
     pub(super) error: Option<Error>,
+}
+
+/// Why the response cannot be sent as it has been made.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The application did what may not be done, and when.
+    Misuse(&'static str),
+    /// Not all that was written could be kept.
+    OutOfMemory,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Misuse(what) => Self::new(what),
+            Fault::OutOfMemory => OutOfMemory.into(),
+        }
+    }
 }
 
 impl Context {
@@ -121,10 +141,11 @@ impl Context {
     }
 
     /// Appends text or bytes to the content. A response that is given no `Content-Type` gets `text/plain; charset=utf-8` if text
-    /// was written first, `application/octet-stream` if bytes were.
+    /// was written first, `application/octet-stream` if bytes were. Where there is no memory for it, the response becomes 503, or is cut
+    /// if its head has been sent.
     pub fn write(&mut self, content: impl Content) {
         if self.response.begin_content(content.media_type()) {
-            self.response.buffer().extend_from_slice(content.content());
+            self.response.append(content.content());
         }
     }
 
@@ -132,14 +153,17 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500, with nothing written, if the value cannot be serialized.
+    /// 500, with nothing written, if the value cannot be serialized; 503 if there is no memory for it.
     pub fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {
         if self.response.begin_content(MediaType::Json) {
-            let buffer = self.response.buffer();
+            let buffer = self.response.buffer()?;
             let length = buffer.len();
-            if let Err(error) = serde_json::to_writer(&mut *buffer, value) {
+            if let Err(error) = serde_json::to_writer(Growing(buffer), value) {
                 buffer.truncate(length);
-                return Err(error.into());
+                return Err(match error.io_error_kind() {
+                    Some(ErrorKind::OutOfMemory) => OutOfMemory.into(),
+                    _ => error.into(),
+                });
             }
         }
         Ok(())
@@ -165,7 +189,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// An error nobody reads if the peer has gone; 500 if the response cannot be sent as it is.
+    /// An error nobody reads if the peer has gone; 500 if the response cannot be sent as it is, 503 if there is no memory for it.
     ///
     /// # Cancel safety
     ///
@@ -173,6 +197,7 @@ impl Context {
     pub async fn flush(&mut self) -> Result {
         let Self { response, channel, .. } = self;
         response.check_head()?;
+        response.buffer()?;
         response.complete();
         if response.head_sent && response.content().is_empty() {
             return Ok(());
@@ -225,7 +250,7 @@ impl Context {
         match body {
             Body::Empty => {}
             Body::Bytes(bytes) if self.response.content().is_empty() => self.response.whole = bytes,
-            Body::Bytes(bytes) => self.response.buffer().extend_from_slice(&bytes),
+            Body::Bytes(bytes) => self.response.append(&bytes),
             Body::Stream(stream) => self.response.stream = Some(stream),
         }
     }
@@ -306,7 +331,7 @@ impl ResponseState {
     fn check_head(&mut self) -> Result {
         let status = self.head.status;
         if let Some(fault) = self.fault.take() {
-            Err(Error::new(fault))
+            Err(fault.into())
         } else if self.head_sent {
             Ok(())
         } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || self.upgrade.is_none()) {
@@ -323,7 +348,7 @@ impl ResponseState {
     }
 
     fn misuse(&mut self, what: &'static str) {
-        self.fault.get_or_insert(what);
+        self.fault.get_or_insert(Fault::Misuse(what));
     }
 
     /// Whether content may be added now; the first to be added names the type.
@@ -340,14 +365,27 @@ impl ResponseState {
     }
 
     /// The buffer to append to, with everything written so far in it.
-    fn buffer(&mut self) -> &mut Vec<u8> {
+    fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
         if !self.whole.is_empty() {
-            self.written.extend_from_slice(&core::mem::take(&mut self.whole));
+            let whole = core::mem::take(&mut self.whole);
+            match whole.try_into_mut() {
+                Ok(own) => self.written = own.into(),
+                Err(shared) => memory::append(&mut self.written, &shared)?,
+            }
         }
-        &mut self.written
+        Ok(&mut self.written)
     }
 
-    /// Takes what there is to send. The status stays to be looked at.
+    /// Appends to the content, or notes that there is no memory for it.
+    fn append(&mut self, content: &[u8]) {
+        let appended = self.buffer().and_then(|buffer| memory::append(buffer, content));
+        if appended.is_err() {
+            self.written = Vec::new();
+            self.fault.get_or_insert(Fault::OutOfMemory);
+        }
+    }
+
+    /// Takes what there is to send, which [`buffer`](Self::buffer) has made one piece. The status stays to be looked at.
     fn take_flush(&mut self) -> Flush {
         let head = (!self.head_sent).then(|| {
             let status = self.head.status;
@@ -358,14 +396,9 @@ impl ResponseState {
             .as_ref()
             .and_then(|head| head.headers.get(&header::CONTENT_LENGTH))
             .and_then(parse_length);
-        let data = if self.whole.is_empty() {
-            core::mem::take(&mut self.written)
-        } else {
-            Vec::from(core::mem::take(&mut self.whole))
-        };
         Flush {
             head,
-            data,
+            data: core::mem::take(&mut self.written),
             content_length,
         }
     }

@@ -15,6 +15,7 @@ use super::socket::WebSocketClient;
 use super::url::Url;
 use crate::app::Duplex;
 use crate::http1::{ResponseError, ResponseReader, write_get};
+use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, Headers, ResponseHead};
 use crate::transport::input::Input;
 use crate::transport::websocket::Connected;
@@ -106,13 +107,13 @@ async fn exchange(stream: Stream, request: Vec<u8>) -> Result<(ResponseHead, Con
     let mut reader = ResponseReader::default();
     let mut input = Input::default();
     while let Some(received) = stream.receive().await.map_err(ConnectFailure::Broken)? {
-        input.push(received, &stream);
+        input.push(received, &stream).map_err(out_of_memory)?;
         let mut rest = input.bytes();
         let presented = rest.len();
         let head = reader.receive(&mut rest)?;
         let consumed = presented - rest.len();
         input.consume(consumed, &stream);
-        input.stash(&stream);
+        input.stash(&stream).map_err(out_of_memory)?;
         if let Some(head) = head {
             let connected = Connected {
                 stream,
@@ -124,4 +125,8 @@ async fn exchange(stream: Stream, request: Vec<u8>) -> Result<(ResponseHead, Con
         }
     }
     Err(ResponseError::Truncated.into())
+}
+
+fn out_of_memory(error: OutOfMemory) -> ConnectFailure {
+    ConnectFailure::Broken(error.into())
 }

@@ -272,5 +272,8 @@ pub(super) fn encode_end(trailers: Option<&Headers>, out: &mut Vec<u8>) -> Resul
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
+/// What frames one chunk and ends the content behind it: sixteen digits, two line ends, and the last chunk without trailers. 25 bytes.
+pub const CHUNK_FRAMING_BYTES_MAX: usize = SIZE_DIGITS_MAX as usize + 2 * "\r\n".len() + "0\r\n\r\n".len();
+
 /// What 64 bits hold. RFC 9112 §7.1 asks recipients to beware of large sizes; `0000000000000000001` is one too.
 const SIZE_DIGITS_MAX: u8 = 16;

@@ -228,5 +228,5 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// A head of five or six fields; one reservation instead of several while a buffer is young.
-const HEAD_BYTES_USUAL: usize = 256;
+/// A head of five or six fields: one reservation instead of several while a buffer is young, and what a caller makes room for.
+pub const HEAD_BYTES_USUAL: usize = 256;

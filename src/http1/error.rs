@@ -6,6 +6,8 @@ use core::fmt;
 
 use http::StatusCode;
 
+use crate::memory::OutOfMemory;
+
 /// Why a request was refused. Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
 ///
 /// After any of these the connection cannot be used again, because nobody knows where the next request would begin
@@ -81,6 +83,8 @@ pub enum ParseError {
     TrailerRequestLine,
     /// The peer stopped sending in the middle of a request.
     Truncated,
+    /// There is no memory to keep the head in; the peer may have done nothing wrong.
+    OutOfMemory,
 }
 
 impl ParseError {
@@ -99,6 +103,7 @@ impl ParseError {
                 StatusCode::NOT_IMPLEMENTED
             }
             Self::VersionUnsupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::OutOfMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::BareLineFeed
             | Self::RequestLine
             | Self::Method
@@ -123,6 +128,12 @@ impl ParseError {
             | Self::TrailerRequestLine
             | Self::Truncated => StatusCode::BAD_REQUEST,
         }
+    }
+}
+
+impl From<OutOfMemory> for ParseError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
     }
 }
 
@@ -163,6 +174,7 @@ impl fmt::Display for ParseError {
             Self::TooManyTrailers => "the request has too many trailer fields",
             Self::TrailerRequestLine => "the value of a trailer field is a request-line",
             Self::Truncated => "the request ends before it is complete",
+            Self::OutOfMemory => "no memory is free for this request",
         })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! There are two ways through this file, and both take the same heads. A head that arrives whole, as nearly all do,
 //! goes through httparse in one pass of vector code. Whatever that does not take, because it is not all there, is
-//! malformed, over a limit or unusual, is read line by line with [`grammar`]; this way decides which error it is,
+//! malformed, over a limit, large or unusual, is read line by line with [`grammar`]; this way decides which error it is,
 //! remembers how far it has read, and judges each line when its last byte comes. So a head is refused at the same place
 //! however the network cut it up, and a byte is looked at a fixed number of times: once for the line end, once for its
 //! line's syntax, once for its place in the [`RequestHead`].
@@ -160,7 +160,8 @@ fn read_whole(
         return Ok(None);
     };
     let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
-    let is_bounded = method.len() <= METHOD_BYTES_MAX
+    let is_bounded = bytes.len() <= UNASKED_BYTES_MAX
+        && method.len() <= METHOD_BYTES_MAX
         && target.len() <= limits.target_bytes_max
         && parsed.headers.len() <= limits.header_count_max;
     if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
@@ -196,6 +197,7 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     let mut lines = bytes
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    head.make_room(bytes.len())?;
     let mut draft = Draft::new(bytes, head);
     draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
@@ -204,6 +206,9 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     }
     draft.end(exchange)
 }
+
+/// The largest head that does not ask for its memory: what one receive buffer holds. Larger ones go through the line reader, which does.
+const UNASKED_BYTES_MAX: usize = 4096;
 
 /// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request
 /// with more than this goes through the line reader.

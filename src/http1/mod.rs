@@ -69,8 +69,9 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use chunked::CHUNK_FRAMING_BYTES_MAX;
 pub use client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};
 pub use connection::{Connection, Event, Next};
-pub use encode::BodyLength;
+pub use encode::{BodyLength, HEAD_BYTES_USUAL};
 pub use error::{Expired, ParseError, SendError};
 pub use limits::Limits;

@@ -5,6 +5,8 @@
 
 use http::Method;
 
+use crate::memory::{self, OutOfMemory};
+
 /// The version of HTTP/1 a request was made in (RFC 9112 §2.3). Higher minor versions are read as 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
@@ -82,6 +84,12 @@ impl RequestHead {
         self.path = Span::default();
         self.query = None;
         RequestHeadBuilder { head: self }
+    }
+
+    /// Forgets what it held and makes room for a head of so many bytes.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+        self.bytes.clear();
+        memory::make_room(&mut self.bytes, bytes)
     }
 
     /// The method, as sent (methods are case-sensitive, RFC 9110 §9.1).

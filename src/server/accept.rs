@@ -9,10 +9,50 @@ use squall_shards::{Listener, Stop, Stream, spawn_detached};
 
 use super::connection::serve;
 use super::shard::ShardServer;
+use crate::memory;
 
-/// What a client is told when the process has no descriptor left for it (row H01).
+/// How many connections are let in between two looks at the memory: what they all take to begin with is a fraction of the headroom.
+const CONNECTIONS_A_LOOK: usize = 64;
+
+/// What one more connection may make the tables of a shard grow by: they double when they are full, and hold some 250 bytes for each.
+const TABLE_BYTES_A_CONNECTION: usize = 512;
+
+/// What a client is told when the process has no descriptor or no memory left for it (rows H01 and H14).
 const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 33\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
+    Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
+
+/// Sees that there is memory for connections before they are let in.
+struct Admission {
+    /// How many may still come before the next look.
+    left: usize,
+    is_short: bool,
+}
+
+impl Admission {
+    const fn new() -> Self {
+        Self {
+            left: 0,
+            is_short: false,
+        }
+    }
+
+    /// Whether one more may come, where so many are open.
+    fn admits(&mut self, open: usize) -> bool {
+        if self.left == 0 {
+            if !memory::has_headroom(open * TABLE_BYTES_A_CONNECTION) {
+                // Said once, however many are turned away.
+                if !std::mem::replace(&mut self.is_short, true) {
+                    tracing::warn!(open, "there is no memory for more connections; new ones are told 503");
+                }
+                return false;
+            }
+            self.is_short = false;
+            self.left = CONNECTIONS_A_LOOK;
+        }
+        self.left -= 1;
+        true
+    }
+}
 
 /// Accepts until the shard is asked to stop, then serves what waits in the backlog and closes the listener.
 ///
@@ -22,7 +62,12 @@ const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text
 pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::io::Result<()> {
     listener.shed_with(FAREWELL);
     let connections_max = server.config.connections_per_shard_max;
+    let mut admission = Admission::new();
     while let Some(stream) = next(&listener, &server).await? {
+        if !admission.admits(server.gate.count()) {
+            listener.shed(stream);
+            continue;
+        }
         start(stream, &server);
         if server.gate.count() >= connections_max {
             tracing::warn!(
@@ -33,7 +78,9 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
         }
     }
     for stream in listener.drain().await {
-        start(stream, &server);
+        if admission.admits(server.gate.count()) {
+            start(stream, &server);
+        }
     }
     Ok(())
 }

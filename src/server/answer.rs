@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
-use crate::http1::Event;
+use crate::http1::{CHUNK_FRAMING_BYTES_MAX, Event, HEAD_BYTES_USUAL};
 use crate::message::RequestHead;
 use crate::transport::progress::Progress;
 
@@ -86,7 +86,7 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         // Nothing more to do in this turn: the receive buffer goes back before the task waits.
-        self.input.stash(&self.stream);
+        self.input.stash(&self.stream)?;
         if self.watch_peer(channel, cx) {
             return Poll::Ready(Ok(()));
         }
@@ -135,7 +135,7 @@ impl Connection {
     /// Gets more content from the peer; true when there is some, or when there will be none.
     fn fetch(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Flow<bool> {
         if self.machine.expects_continue() {
-            self.begin_output();
+            self.make_room(HEAD_BYTES_USUAL)?;
             self.machine.send_continue(self.server.shard.now(), &mut self.output);
         }
         if !self.output.is_empty() && self.stream.poll_sent(cx).is_ready() {
@@ -144,7 +144,7 @@ impl Connection {
         }
         match self.stream.poll_receive(cx) {
             Poll::Ready(Ok(Some(received))) => {
-                self.input.push(received, &self.stream);
+                self.input.push(received, &self.stream)?;
                 return Ok(true);
             }
             Poll::Ready(Ok(None)) => {
@@ -181,7 +181,7 @@ impl Connection {
         if flushing.is_none()
             && let Some(flush) = channel.take_flush()
         {
-            self.begin_output();
+            self.make_room(HEAD_BYTES_USUAL)?;
             self.write_flushed_head(&flush)?;
             *flushing = Some(Flushing {
                 buffer: flush.data,
@@ -200,7 +200,7 @@ impl Connection {
             if piece.is_empty() && self.output.is_empty() {
                 break;
             }
-            self.begin_output();
+            self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
             self.machine.send_data(piece, &mut self.output).map_err(cut)?;
             flush.written += piece.len();
             let output = std::mem::take(&mut self.output);

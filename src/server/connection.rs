@@ -16,7 +16,8 @@ use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_no
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
 use crate::app::{Exchange, Peer};
-use crate::http1::{self, BodyLength, Event, Next, ParseError, SendError};
+use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
+use crate::memory::{self, OutOfMemory};
 use crate::message::{ResponseHead, StatusCode};
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
@@ -65,6 +66,14 @@ pub(super) enum PeerNews {
     Finished,
     /// It has reset the connection.
     Gone,
+}
+
+impl From<OutOfMemory> for Ending {
+    /// What cannot be kept cannot be answered either.
+    fn from(_: OutOfMemory) -> Self {
+        tracing::warn!("a connection is cut for want of memory");
+        Self::Cut
+    }
 }
 
 /// The way of a function that may find that the connection is at its end.
@@ -127,13 +136,19 @@ impl Connection {
             streak += 1;
             if self.output.len() >= OUTPUT_BYTES_MAX || streak >= REQUESTS_AT_ONCE_MAX {
                 streak = 0;
-                self.input.stash(&self.stream);
-                if let Err(ending) = self.send_output().await {
+                if let Err(ending) = self.give_way().await {
                     return ending;
                 }
-                yield_now().await;
             }
         }
+    }
+
+    /// Sends what was answered so far, and lets other connections have their turn.
+    async fn give_way(&mut self) -> Flow {
+        self.input.stash(&self.stream)?;
+        self.send_output().await?;
+        yield_now().await;
+        Ok(())
     }
 
     /// Waits for the head of a request. What was answered before goes out first.
@@ -147,11 +162,11 @@ impl Connection {
             if self.input_ended {
                 return Err(self.end_of_input());
             }
-            self.input.stash(&self.stream);
+            self.input.stash(&self.stream)?;
             self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
-                Waited::Bytes(received) => self.input.push(received, &self.stream),
+                Waited::Bytes(received) => self.input.push(received, &self.stream)?,
                 Waited::PeerEnded => self.input_ended = true,
                 Waited::Deadline => self.deadline_passed()?,
                 Waited::Draining => return Err(Ending::Linger),
@@ -161,7 +176,7 @@ impl Connection {
 
     /// Lets the machine look for a head in the input; `None` if it is not all there.
     fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
-        let mut exchange = self.take_exchange();
+        let mut exchange = self.take_exchange()?;
         let mut rest = self.input.bytes();
         let presented = rest.len();
         let event = self
@@ -191,12 +206,13 @@ impl Connection {
     }
 
     /// The exchange of the request before, or one of the shard's.
-    fn take_exchange(&mut self) -> Box<Exchange> {
-        self.exchange.take().unwrap_or_else(|| {
-            let mut exchange = self.server.take_exchange();
-            exchange.set_peer(self.peer());
-            exchange
-        })
+    fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
+        if let Some(exchange) = self.exchange.take() {
+            return Ok(exchange);
+        }
+        let mut exchange = self.server.take_exchange()?;
+        exchange.set_peer(self.peer());
+        Ok(exchange)
     }
 
     /// Gives the exchange back to the shard while this connection has no use for one.
@@ -269,7 +285,9 @@ impl Connection {
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        self.begin_output();
+        if let Err(out_of_memory) = self.make_room(HEAD_BYTES_USUAL + body.len()) {
+            return out_of_memory.into();
+        }
         let date = self.server.date();
         let length = BodyLength::Known(body.len() as u64);
         let written = self
@@ -282,11 +300,12 @@ impl Connection {
         }
     }
 
-    /// Makes sure that there is a buffer to write into.
-    pub(super) fn begin_output(&mut self) {
+    /// Makes room in the output for so many bytes more, in a buffer of the shard's if there is none yet.
+    pub(super) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.output.capacity() == 0 {
             self.output = self.stream.take_buffer();
         }
+        memory::make_room(&mut self.output, bytes)
     }
 
     /// Sends what has gathered, once what was sent before has been taken by the kernel. After much, waits for it to be taken as well.
@@ -331,8 +350,12 @@ impl Connection {
         while is_watched && self.input.bytes().len() < READ_AHEAD_BYTES_MAX {
             match self.stream.poll_receive(cx) {
                 Poll::Ready(Ok(Some(received))) => {
-                    self.input.push(received, &self.stream);
-                    self.input.stash(&self.stream);
+                    let kept = self.input.push(received, &self.stream);
+                    if kept.and_then(|()| self.input.stash(&self.stream)).is_err() {
+                        // There is no memory for it: what it begins can never be answered.
+                        self.input_ended = true;
+                        return Poll::Ready(PeerNews::Gone);
+                    }
                 }
                 Poll::Ready(ended) => {
                     self.input_ended = true;

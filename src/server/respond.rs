@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
-use crate::http1::{BodyLength, SendError};
+use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL, SendError};
 use crate::message::{BodyStream, Headers, Method, ResponseHead, StatusCode};
 
 impl Connection {
@@ -21,9 +21,9 @@ impl Connection {
         exchange: &'a mut Exchange,
         channel: &Channel,
     ) -> Flow<Option<Pin<Box<impl Future<Output = Flow>>>>> {
-        self.begin_output();
         // A handler may have dropped the future of its last flush; that goes first.
         while let Some(flush) = channel.take_flush() {
+            self.make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + flush.data.len())?;
             self.write_flushed_head(&flush)?;
             self.machine.send_data(&flush.data, &mut self.output).map_err(cut)?;
             channel.flushed(flush.data, Ok(()));
@@ -38,6 +38,15 @@ impl Connection {
         else {
             return Err(Ending::Cut);
         };
+        // All that can be refused for want of memory is asked for before the head, while there is still an answer to give.
+        let here = body.len().min(OUTPUT_BYTES_MAX);
+        if self
+            .make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + here)
+            .is_err()
+        {
+            tracing::warn!("there is no memory for a response");
+            return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "no memory is free for the response"));
+        }
         let length = match stream {
             None => BodyLength::Known(body.len() as u64),
             Some(_) => BodyLength::Unknown,
@@ -87,7 +96,7 @@ impl Connection {
 
     /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
     async fn write_rest(&mut self, app: &App, body: &[u8], stream: Option<BodyStream>, trailers: &Headers) -> Flow {
-        self.input.stash(&self.stream);
+        self.input.stash(&self.stream)?;
         self.write_pieces(body).await?;
         if let Some(stream) = stream {
             self.write_stream(app, stream).await?;
@@ -100,13 +109,13 @@ impl Connection {
         loop {
             let room = OUTPUT_BYTES_MAX.saturating_sub(self.output.len());
             let (piece, rest) = content.split_at(room.min(content.len()));
+            self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
             self.machine.send_data(piece, &mut self.output).map_err(cut)?;
             if rest.is_empty() {
                 return Ok(());
             }
             content = rest;
             self.send_output().await?;
-            self.begin_output();
         }
     }
 
@@ -136,7 +145,6 @@ impl Connection {
         if self.stream.poll_sent(cx).map_err(|_| Ending::Cut)?.is_ready() && !self.output.is_empty() {
             let output = std::mem::take(&mut self.output);
             self.stream.start_send(output).map_err(|_| Ending::Cut)?;
-            self.begin_output();
         }
         match self.poll_peer(cx) {
             Poll::Ready(PeerNews::Gone) => Err(Ending::Cut),

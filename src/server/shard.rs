@@ -13,11 +13,15 @@ use squall_shards::{Gate, Shard, clock};
 use super::config::ServerConfig;
 use crate::app::{App, Exchange};
 use crate::http1;
+use crate::memory::{self, OutOfMemory};
 use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
 
 /// How many exchanges a shard keeps for the next requests; as many requests as are ever in flight at once on a busy shard.
 const EXCHANGES_KEPT_MAX: usize = 256;
+
+/// What a request takes that cannot be refused it, as its exchange and the future of its handler, rounded up. 4 KiB.
+const REQUEST_BYTES: usize = 4 * 1024;
 
 /// How long connections that are idle when a graceful stop begins are still listened to: requests that crossed the stop on their
 /// way get an answer.
@@ -64,9 +68,19 @@ impl ShardServer {
     }
 
     /// An exchange for the next request: one used before, if there is one.
-    pub(super) fn take_exchange(&self) -> Box<Exchange> {
+    ///
+    /// # Errors
+    ///
+    /// There is none, and no memory for one request more.
+    pub(super) fn take_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
         let kept = self.exchanges.borrow_mut().pop();
-        kept.unwrap_or_else(|| Box::new(Exchange::new(&self.app)))
+        kept.map_or_else(|| self.make_exchange(), Ok)
+    }
+
+    #[cold]
+    fn make_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
+        memory::grant(REQUEST_BYTES)?;
+        Ok(Box::new(Exchange::new(&self.app)))
     }
 
     /// Takes an exchange back, which has been reset.

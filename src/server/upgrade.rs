@@ -10,6 +10,10 @@ use squall_shards::spawn_detached;
 
 use super::connection::Connection;
 use super::websocket::serve;
+use crate::memory;
+
+/// What a WebSocket takes that cannot be refused it, as its task and its handler's, rounded up. 4 KiB.
+const SOCKET_BYTES: usize = 4 * 1024;
 
 /// Starts the task that serves the WebSocket a 101 promised.
 pub(super) fn start(mut connection: Connection) {
@@ -19,9 +23,14 @@ pub(super) fn start(mut connection: Connection) {
     let upgrade = exchange.take_upgrade();
     exchange.reset();
     connection.server.return_exchange(exchange);
-    connection.input.stash(&connection.stream);
     // The application lets no 101 pass that comes without one.
     let Some(upgrade) = upgrade else { return };
+    let kept = connection.input.stash(&connection.stream);
+    if kept.and_then(|()| memory::grant(SOCKET_BYTES)).is_err() {
+        // Cut before the 101 has gone out, so that the client takes it for no more than a broken connection.
+        connection.server.app.discard(upgrade);
+        return;
+    }
     let (link, session) = upgrade.open(&connection.server.app, connection.server.shard.now());
     let head = std::mem::take(&mut connection.output);
     link.lend_buffer(|| head);

@@ -6,6 +6,8 @@
 
 use squall_shards::{Received, Stream};
 
+use crate::memory::{self, OutOfMemory};
+
 /// Received bytes that wait to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
@@ -57,28 +59,43 @@ impl Input {
     }
 
     /// Adds what has come. It is read in place unless something is left from before.
-    pub(crate) fn push(&mut self, received: Received, stream: &Stream) {
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for both. What has come is lost, so the connection is of no use any more.
+    pub(crate) fn push(&mut self, received: Received, stream: &Stream) -> Result<(), OutOfMemory> {
+        self.stash(stream)?;
         match &mut self.source {
-            Source::Nothing => self.source = Source::Received(received),
-            Source::Received(_) => {
-                self.stash(stream);
-                self.push(received, stream);
-            }
             Source::Kept(kept) => {
                 kept.drain(..self.offset.min(kept.len()));
                 self.offset = 0;
-                kept.extend_from_slice(&received);
+                memory::append(kept, &received)
+            }
+            nothing => {
+                *nothing = Source::Received(received);
+                Ok(())
             }
         }
     }
 
     /// Copies what is left out of the kernel's buffer and gives the buffer back.
-    pub(crate) fn stash(&mut self, stream: &Stream) {
-        if let Source::Received(received) = &self.source {
-            let mut kept = stream.take_buffer();
-            kept.extend_from_slice(received.get(self.offset..).unwrap_or_default());
-            self.offset = 0;
-            self.source = Source::Kept(kept);
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for the copy; the buffer is given back all the same.
+    #[inline]
+    pub(crate) fn stash(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
+        match &self.source {
+            Source::Received(_) => self.keep(stream),
+            Source::Nothing | Source::Kept(_) => Ok(()),
         }
+    }
+
+    fn keep(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
+        let mut kept = stream.take_buffer();
+        let copied = memory::append(&mut kept, self.bytes());
+        self.offset = 0;
+        self.source = Source::Kept(kept);
+        copied
     }
 }

@@ -150,7 +150,11 @@ impl<O: Owner> Socket<O> {
             }
         }
         self.was_receiving = self.owner.duplex().wants_input();
-        self.input.stash(&self.stream);
+        if self.input.stash(&self.stream).is_err() {
+            self.lose();
+            // The owner is to hear of it.
+            cx.waker().wake_by_ref();
+        }
         if let Some(buffer) = self.owner.duplex().reclaim_buffer() {
             self.stream.return_buffer(buffer);
         }
@@ -214,7 +218,7 @@ impl<O: Owner> Socket<O> {
                 Heard::Nothing => {}
             }
             match self.stream.poll_receive(cx)? {
-                Poll::Ready(Some(received)) => self.input.push(received, &self.stream),
+                Poll::Ready(Some(received)) => self.input.push(received, &self.stream)?,
                 Poll::Ready(None) => self.input_ended = true,
                 Poll::Pending => return Ok(false),
             }

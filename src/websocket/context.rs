@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::encoding::WindowBits;
+use crate::memory::{self, OutOfMemory};
 
 /// How much memory the windows of a shard may still take.
 #[derive(Debug, Clone)]
@@ -54,13 +55,19 @@ impl Context {
     }
 
     /// Slides the window over what has gone through.
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it; the window stays where it is.
+    pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         let kept = bytes
             .get(bytes.len().saturating_sub(self.window_bytes)..)
             .unwrap_or_default();
         let surplus = (self.bytes.len() + kept.len()).saturating_sub(self.window_bytes);
-        self.bytes.drain(..surplus.min(self.bytes.len()));
+        memory::make_room(&mut self.bytes, kept.len() - surplus)?;
+        self.bytes.drain(..surplus);
         self.bytes.extend_from_slice(kept);
+        Ok(())
     }
 
     /// Forgets what has gone through. Only a sender may: what it sends next refers to nothing before.
@@ -88,7 +95,7 @@ mod tests {
         let all: Vec<u8> = (0..2000_u32).map(|place| u8::try_from(place % 251).unwrap()).collect();
         let mut sent = 0;
         for step in [0, 1, 511, 1, 100, 512, 513, 362] {
-            context.extend(&all[sent..sent + step]);
+            context.extend(&all[sent..sent + step]).unwrap();
             sent += step;
             assert_eq!(context.as_bytes(), &all[sent.saturating_sub(512)..sent], "after {sent}");
         }

@@ -11,6 +11,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::context::{Budget, Context};
 use super::encoding::WindowBits;
 use super::error::ProtocolError;
+use crate::memory;
 
 /// How much is deflated or inflated between two looks at the limit. 16 KiB.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -31,12 +32,18 @@ const LEVEL_DEFAULT: u32 = 1;
 /// How much all connections of a shard may keep for context takeover. 64 MiB: a thousand connections with the largest windows both ways.
 const CONTEXT_BYTES_MAX_DEFAULT: usize = 64 * 1024 * 1024;
 
+/// What a compressor takes, rounded up from about 300 KiB. flate2 asks for it in a way that cannot be refused, so it is looked for before.
+const COMPRESSOR_BYTES: usize = 320 * 1024;
+
+/// What an inflater takes, likewise, from about 40 KiB.
+const INFLATER_BYTES: usize = 48 * 1024;
+
 /// The compressors of a shard, and the memory that connections may keep for context takeover.
 pub struct Deflaters {
     level: Compression,
-    /// One for each size of window, made when it is first needed; about 300 KiB each.
+    /// One for each size of window, made when it is first needed.
     compressors: [Option<Compress>; (WindowBits::MAX.bits() - WindowBits::MIN.bits() + 1) as usize],
-    /// With the largest window, it reads what was written for any. About 40 KiB.
+    /// With the largest window, it reads what was written for any.
     inflater: Option<Decompress>,
     /// What one call of either puts out.
     piece: Vec<u8>,
@@ -73,8 +80,8 @@ impl Deflaters {
         self.budget.lend(window)
     }
 
-    /// Deflates a message, looking back at `context` if there is one; `None` if that makes it no smaller, and then the
-    /// context stays as it was.
+    /// Deflates a message, looking back at `context` if there is one; `None` if that makes it no smaller, or if there is no memory for
+    /// it, and then the context stays as it was.
     pub(super) fn compress(
         &mut self,
         payload: &[u8],
@@ -82,10 +89,9 @@ impl Deflaters {
         context: Option<&mut Context>,
     ) -> Option<&[u8]> {
         let place = usize::from(window.bits() - WindowBits::MIN.bits());
-        let compressor = self.compressors.get_mut(place)?.get_or_insert_with(|| {
-            // Raw deflate, without the header of zlib.
-            Compress::new_with_window_bits(self.level, false, window.bits())
-        });
+        // Put back when it is done: one that stops half-way is dropped, because zlib-rs 0.6.8 forgets what it had not put out when it is
+        // reset, but not the room that took.
+        let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(window))?;
         compressor.reset();
         if let Some(context) = &context
             && !context.as_bytes().is_empty()
@@ -101,8 +107,7 @@ impl Deflaters {
             let taken = moved(before_in, compressor.total_in());
             let made = moved(before_out, compressor.total_out());
             rest = rest.get(taken..).unwrap_or_default();
-            self.compressed
-                .extend_from_slice(self.piece.get(..made).unwrap_or_default());
+            memory::append(&mut self.compressed, self.piece.get(..made).unwrap_or_default()).ok()?;
             // A piece that is not full says that everything is flushed.
             if made < PIECE_BYTES {
                 break;
@@ -111,14 +116,21 @@ impl Deflaters {
                 return None;
             }
         }
+        self.compressors.get_mut(place)?.replace(compressor);
         let compressed = self.compressed.strip_suffix(&FLUSH_TAIL)?;
         if !rest.is_empty() || compressed.len() >= payload.len() {
             return None;
         }
         if let Some(context) = context {
-            context.extend(payload);
+            context.extend(payload).ok()?;
         }
         Some(compressed)
+    }
+
+    /// Makes a compressor, if there is memory for it.
+    fn make(&self, window: WindowBits) -> Option<Compress> {
+        // Raw deflate, without the header of zlib.
+        memory::has_headroom(COMPRESSOR_BYTES).then(|| Compress::new_with_window_bits(self.level, false, window.bits()))
     }
 
     /// Inflates a message, looking back at `context` if there is one.
@@ -126,14 +138,18 @@ impl Deflaters {
     /// # Errors
     ///
     /// [`ProtocolError::MessageTooBig`] as soon as more than `bytes_max` have come out,
-    /// [`ProtocolError::InvalidDeflate`] for anything that is not a whole deflated message.
+    /// [`ProtocolError::InvalidDeflate`] for anything that is not a whole deflated message, [`ProtocolError::OutOfMemory`].
     pub(super) fn inflate(
         &mut self,
         payload: &[u8],
         context: Option<&mut Context>,
         bytes_max: usize,
     ) -> Result<Vec<u8>, ProtocolError> {
-        let inflater = self.inflater.get_or_insert_with(|| Decompress::new(false));
+        let inflater = match &mut self.inflater {
+            Some(inflater) => inflater,
+            none if memory::has_headroom(INFLATER_BYTES) => none.insert(Decompress::new(false)),
+            _ => return Err(ProtocolError::OutOfMemory),
+        };
         self.piece.resize(PIECE_BYTES, 0);
         let window = context.as_ref().map_or(&[][..], |context| context.as_bytes());
         begin(inflater, window, &[])?;
@@ -148,7 +164,7 @@ impl Deflaters {
         // After a final block the message may be over, or go on with a stream that starts anew.
         while inflation.run(&mut rest)? {
             if rest.is_empty() {
-                return Ok(inflation.finish(context));
+                return inflation.finish(context);
             }
             final_blocks += 1;
             if final_blocks > FINAL_BLOCKS_MAX {
@@ -160,7 +176,7 @@ impl Deflaters {
         if !inflation.run(&mut end)? || !end.is_empty() {
             return Err(ProtocolError::InvalidDeflate);
         }
-        Ok(inflation.finish(context))
+        inflation.finish(context)
     }
 }
 
@@ -204,8 +220,7 @@ impl Inflation<'_> {
             if self.inflated.len() + made > self.bytes_max {
                 return Err(ProtocolError::MessageTooBig);
             }
-            self.inflated
-                .extend_from_slice(self.piece.get(..made).unwrap_or_default());
+            memory::append(&mut self.inflated, self.piece.get(..made).unwrap_or_default())?;
             if status == Status::StreamEnd {
                 return Ok(true);
             }
@@ -219,11 +234,11 @@ impl Inflation<'_> {
         }
     }
 
-    fn finish(self, context: Option<&mut Context>) -> Vec<u8> {
+    fn finish(self, context: Option<&mut Context>) -> Result<Vec<u8>, ProtocolError> {
         if let Some(context) = context {
-            context.extend(&self.inflated);
+            context.extend(&self.inflated)?;
         }
-        self.inflated
+        Ok(self.inflated)
     }
 }
 

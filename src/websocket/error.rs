@@ -4,6 +4,7 @@
 use core::fmt;
 
 use super::close::CloseCode;
+use crate::memory::OutOfMemory;
 
 /// Why the connection failed (RFC 6455 §7.1.7). After any of these nothing more is received; what
 /// [`send_owed`](super::Connection::send_owed) then writes ends with a close frame that tells the peer.
@@ -42,6 +43,8 @@ pub enum ProtocolError {
     TooManyFragments,
     /// More pings came than [`Limits::pings_unread_max`](super::Limits::pings_unread_max) while no pong could be sent.
     TooManyPings,
+    /// There is no memory to keep a message in; the peer may have done nothing wrong.
+    OutOfMemory,
     /// The transport ended without a close frame; what is told to the application as 1006, and cannot be told to the
     /// peer.
     Truncated,
@@ -67,7 +70,14 @@ impl ProtocolError {
             Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::INVALID_PAYLOAD,
             Self::MessageTooBig => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyFragments | Self::TooManyPings => CloseCode::POLICY_VIOLATION,
+            Self::OutOfMemory => CloseCode::TRY_AGAIN_LATER,
         }
+    }
+}
+
+impl From<OutOfMemory> for ProtocolError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
     }
 }
 
@@ -90,6 +100,7 @@ impl fmt::Display for ProtocolError {
             Self::MessageTooBig => "the message is too big",
             Self::TooManyFragments => "the message has too many fragments",
             Self::TooManyPings => "too many pings",
+            Self::OutOfMemory => "no memory is free for the message",
             Self::Truncated => "the transport ended without a close frame",
         })
     }
@@ -97,7 +108,7 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// What the application did wrong in sending. Nothing of the refused call has been written.
+/// Why something was not sent, most often what the application did wrong. Nothing of the refused call has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
@@ -111,6 +122,14 @@ pub enum SendError {
     ReasonTooLong,
     /// A client masks every frame with a key of its own, so it can share none.
     MaskRequired,
+    /// There is no memory to keep the frame in until the peer takes it. The connection goes on.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for SendError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 impl fmt::Display for SendError {
@@ -121,6 +140,7 @@ impl fmt::Display for SendError {
             Self::CloseCode => "the code may not stand in a close frame; 1000 and 3000 to 4999 may",
             Self::ReasonTooLong => "the reason for closing has at most 123 bytes",
             Self::MaskRequired => "a client cannot send a frame that was made for many",
+            Self::OutOfMemory => "no memory is free for the message",
         })
     }
 }

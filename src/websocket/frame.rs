@@ -12,6 +12,9 @@ use super::error::ProtocolError;
 /// Longest payload of a control frame in bytes (RFC 6455 §5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
+/// Longest header: two bytes, eight of an extended length, four of a mask.
+pub(super) const HEADER_BYTES_MAX: usize = 2 + 8 + 4;
+
 /// A frame's meaning (RFC 6455 §11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {

@@ -13,6 +13,7 @@ use super::frame::{Header, Opcode};
 use super::limits::Limits;
 use super::mask;
 use super::utf8::Utf8;
+use crate::memory;
 
 /// A message as received. Its payload can be passed on to any number of receivers without a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,11 +171,8 @@ impl Assembly {
         let (piece, rest) = input.split_at_checked(self.frame_remaining).unwrap_or((*input, &[]));
         *input = rest;
         let is_whole = self.is_final && self.payload.is_empty() && piece.len() == self.frame_remaining;
-        if is_whole {
-            self.payload.reserve_exact(piece.len());
-        }
         let start = self.payload.len();
-        self.payload.extend_from_slice(piece);
+        memory::append(&mut self.payload, piece)?;
         let piece = self.payload.get_mut(start..).unwrap_or_default();
         if let Some(key) = self.mask {
             mask::apply(piece, key, self.frame_received);

@@ -53,6 +53,15 @@ impl Owed {
         self.payloads.is_none() && !self.is_ping_owed
     }
 
+    /// How many frames are owed.
+    pub(super) fn frames(&self) -> usize {
+        let payloads = self.payloads.as_ref();
+        let pongs_and_close = payloads.map_or(0, |payloads| {
+            payloads.pongs.len() + usize::from(payloads.close.is_some())
+        });
+        pongs_and_close + usize::from(self.is_ping_owed)
+    }
+
     /// Takes all that is owed, which counts as sent: what the frames carry, and whether a ping goes between them.
     pub(super) fn take(&mut self) -> (Payloads, bool) {
         self.pings_unread = 0;

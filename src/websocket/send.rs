@@ -10,10 +10,14 @@ use super::connection::{Connection, Role};
 use super::deflate::Deflaters;
 use super::encoding::Encoding;
 use super::error::SendError;
-use super::frame::{CONTROL_BYTES_MAX, Header, Opcode};
+use super::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Opcode};
 use super::mask;
 use super::message::Payload;
 use super::negotiate::Deflate;
+use crate::memory;
+
+/// The longest control frame: its header and mask, and its payload.
+const CONTROL_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_BYTES_MAX;
 
 impl Connection {
     /// Writes a message, compressed if that was negotiated and makes it smaller. What is owed goes before it: an answer to what came after
@@ -21,7 +25,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if either end has begun to close.
+    /// [`SendError::Closed`] if either end has begun to close, [`SendError::OutOfMemory`] if there is no memory for the message.
     pub fn send<'p>(
         &mut self,
         message: impl Into<Payload<'p>>,
@@ -30,8 +34,13 @@ impl Connection {
     ) -> Result<(), SendError> {
         self.check_open()?;
         self.send_owed(out);
+        if self.is_owing() {
+            return Err(SendError::OutOfMemory);
+        }
         let message = message.into();
         let (opcode, payload) = (message.opcode(), message.as_bytes());
+        // Before anything is compressed: what has gone into a context must be sent.
+        memory::make_room(out, HEADER_BYTES_MAX + payload.len())?;
         let Some((deflate, window)) = self.deflate.as_mut().and_then(|deflate| match deflate.encoding {
             Encoding::Deflated {
                 window,
@@ -73,12 +82,13 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`], or [`SendError::Closed`] if either end has begun to close.
+    /// [`SendError::ControlTooLong`], [`SendError::Closed`] if either end has begun to close, or [`SendError::OutOfMemory`].
     pub fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_open()?;
         if payload.len() > CONTROL_BYTES_MAX {
             return Err(SendError::ControlTooLong);
         }
+        memory::make_room(out, CONTROL_FRAME_BYTES_MAX)?;
         self.write_frame(Opcode::Ping, false, payload, out);
         Ok(())
     }
@@ -92,8 +102,8 @@ impl Connection {
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant, out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_open()?;
         let payload = close::format(code, reason)?;
+        self.owed.close(payload);
         self.send_owed(out);
-        self.write_frame(Opcode::Close, false, &payload, out);
         self.close_sent(now);
         Ok(())
     }
@@ -106,8 +116,13 @@ impl Connection {
 
     /// Writes what the protocol owes the peer: pongs, a keep-alive ping, and a close frame that answers the peer's or
     /// tells what it did wrong. To be called only when the peer takes what it is sent, lest a peer that pings and never
-    /// reads fill the buffer; until then what is owed is bounded here.
+    /// reads fill the buffer; until then what is owed is bounded here. Where there is no memory to write it behind what is in `out`, all
+    /// of it stays owed, to be written alone.
     pub fn send_owed(&mut self, out: &mut Vec<u8>) {
+        let bytes = self.owed.frames() * CONTROL_FRAME_BYTES_MAX;
+        if !out.is_empty() && memory::make_room(out, bytes).is_err() {
+            return;
+        }
         let (payloads, is_ping_owed) = self.owed.take();
         for payload in payloads.pongs {
             self.write_frame(Opcode::Pong, false, &payload, out);

@@ -18,6 +18,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use super::client::Connection;
 
 /// How long a server may take to say where it listens. Generous: a debug build on a busy machine.
@@ -157,11 +159,24 @@ impl Server {
 
     /// The memory the server holds, in bytes (`VmRSS`).
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// Lets the server have so much more address space than it has now, and no more (`RLIMIT_AS`).
+    pub(crate) fn limit_address_space(&self, more_bytes: u64) {
+        let limit = Some(self.memory("VmSize:") + more_bytes);
+        let limit = Rlimit {
+            current: limit,
+            maximum: limit,
+        };
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        prlimit(id, Resource::As, limit).expect("the limit of a child can be lowered");
+    }
+
+    /// A line of the kernel's account of the server's memory, in bytes.
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).expect("the server runs");
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .expect("a VmRSS line");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("such a line");
         let kibibytes = line.split_ascii_whitespace().nth(1).expect("a number");
         kibibytes.parse::<u64>().expect("a number") * 1024
     }

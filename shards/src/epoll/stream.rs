@@ -108,7 +108,9 @@ impl StreamSocket {
             };
             let mut ready = ready?;
             let mut bytes = epoll.receive_pool.take();
-            bytes.reserve_exact(epoll.config.receive_buffer_bytes);
+            bytes
+                .try_reserve_exact(epoll.config.receive_buffer_bytes)
+                .map_err(|_| Errno::NOMEM)?;
             match recv(socket, spare_capacity(&mut bytes), RecvFlags::DONTWAIT) {
                 Ok((_, 0)) => return Poll::Ready(Ok(None)),
                 Ok(_) => {

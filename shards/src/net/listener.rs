@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -60,13 +60,24 @@ impl Listener {
         }
     }
 
-    /// Turns clients away with `farewell` while the process is out of descriptors, instead of leaving them in the backlog. Has no
-    /// effect on a listener whose queue is shared by all shards.
+    /// Turns clients away with `farewell` while the process is out of descriptors, instead of leaving them in the backlog; in a listener
+    /// whose queue is shared by all shards they are left there. [`shed`](Self::shed) says it too.
     pub fn shed_with(&self, farewell: &'static [u8]) {
         *self.shedding.borrow_mut() = Some(Shedding {
             farewell,
             reserve: reserve(),
         });
+    }
+
+    /// Turns a client away that has been accepted, with the farewell if there is one.
+    pub fn shed(&self, client: Stream) {
+        if let Some(shedding) = &*self.shedding.borrow() {
+            client
+                .socket
+                .with_descriptor(|client| say(client, shedding.farewell))
+                .unwrap_or_default();
+        }
+        self.shed.set(self.shed.get() + 1);
     }
 
     /// How many clients were turned away.
@@ -136,9 +147,7 @@ impl Listener {
             .flatten()
             .map_while(Result::ok);
         for client in waiting.take(SHED_AT_ONCE_MAX) {
-            // It fits an empty send buffer; a client that is gone already is no concern of ours.
-            rustix::net::send(&client, shedding.farewell, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
-                .unwrap_or_default();
+            say(client.as_fd(), shedding.farewell);
             self.shed.set(self.shed.get() + 1);
         }
         let restored = rustix::io::ioctl_fionbio(self.socket.as_fd(), !self.socket.is_blocking());
@@ -178,6 +187,11 @@ impl fmt::Debug for Listener {
             .field("shared", &self.shared)
             .finish_non_exhaustive()
     }
+}
+
+/// Sends a farewell. It fits an empty send buffer; a client that is gone already is no concern of ours.
+fn say(client: BorrowedFd<'_>, farewell: &[u8]) {
+    rustix::net::send(client, farewell, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap_or_default();
 }
 
 /// Any descriptor will do; it is only there to be closed.

@@ -188,10 +188,15 @@ impl Ring {
         stream.pending += 1;
     }
 
-    /// Asks for bytes once, into a buffer of the stream's own.
-    fn arm_plain_receive(&self, key: SlotKey, stream: &mut Stream) {
+    /// Asks for bytes once, into a buffer of the stream's own; false if there is no memory for one.
+    fn arm_plain_receive(&self, key: SlotKey, stream: &mut Stream) -> bool {
+        let buffer_bytes = self.config.receive_buffer_bytes as usize;
+        let mut buffer = Vec::new();
+        if buffer.try_reserve_exact(buffer_bytes).is_err() {
+            return false;
+        }
+        buffer.resize(buffer_bytes, 0);
         count(&self.counters.plain_receives);
-        let mut buffer = vec![0; self.config.receive_buffer_bytes as usize];
         let token = Token::new(Operation::ReceivePlain, key);
         let entry = opcode::Recv::new(
             types::Fd(stream.descriptor),
@@ -202,6 +207,7 @@ impl Ring {
         stream.plain = Some(buffer);
         stream.receive = Receive::Plain;
         stream.pending += 1;
+        true
     }
 
     fn push_send(&self, key: SlotKey, stream: &mut Stream) {
@@ -352,7 +358,8 @@ impl Ring {
     }
 
     /// At the end of a turn: publishes free buffers and gives the parked streams their chance, first come first served. Those
-    /// for which no buffer is left receive into memory of their own, so that nobody waits for somebody else's slow handler.
+    /// for which no buffer is left receive into memory of their own, so that nobody waits for somebody else's slow handler; where there is
+    /// no memory either, they stay parked until a buffer is given back.
     pub(super) fn settle_buffers(&self) {
         let mut buffers = self.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
@@ -376,8 +383,9 @@ impl Ring {
             if chances > 0 {
                 chances -= 1;
                 self.arm_receive(key, stream);
-            } else {
-                self.arm_plain_receive(key, stream);
+            } else if !self.arm_plain_receive(key, stream) {
+                parked.push_front(key);
+                break;
             }
         }
     }

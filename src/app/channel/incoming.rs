@@ -9,6 +9,7 @@ use core::task::{Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::{BodyError, BodyLength, KEPT_BYTES_MAX, store};
+use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderName, HeaderValue, Headers};
 
 /// How far content is read ahead of a handler that reads it in pieces. What one `recv` brings is rarely more than 64 KiB, so a
@@ -58,6 +59,10 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
+        if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len()).is_err() {
+            self.unread = BytesMut::new();
+            return self.fail(BodyError::OutOfMemory);
+        }
         self.unread.extend_from_slice(data);
         self.received_bytes = self.received_bytes.saturating_add(data.len() as u64);
         self.waker.take()
@@ -164,4 +169,20 @@ impl Incoming {
             self.unread.split().freeze()
         }
     }
+}
+
+/// Makes room for so many bytes more. A `BytesMut` has no growth that can be refused, so it becomes the `Vec` it is made of for that long.
+fn make_room(unread: &mut BytesMut, bytes: usize) -> Result<(), OutOfMemory> {
+    let mut buffer = match core::mem::take(unread).freeze().try_into_mut() {
+        Ok(own) => Vec::from(own),
+        // The handler still has what was taken out of the same memory.
+        Err(shared) => {
+            let mut copy = Vec::new();
+            memory::append(&mut copy, &shared)?;
+            copy
+        }
+    };
+    memory::make_room(&mut buffer, bytes)?;
+    *unread = Bytes::from(buffer).into();
+    Ok(())
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, HttpError};
 use crate::http1::ParseError;
+use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, HeaderValue, Headers, ResponseHead};
 
 pub use closed::Closed;
@@ -52,6 +53,8 @@ pub enum BodyError {
     TimedOut,
     /// It is longer than the request may carry: 413.
     TooLarge,
+    /// There is no memory to keep it in: 503.
+    OutOfMemory,
     /// The peer has gone: nobody is left to answer.
     PeerGone,
 }
@@ -92,7 +95,7 @@ impl Channel {
         self.incoming.borrow().wants_more()
     }
 
-    /// Hands over content, decoded.
+    /// Hands over content, decoded. Where there is no memory for it, it has failed with [`BodyError::OutOfMemory`].
     pub fn push_data(&self, data: &[u8]) {
         self.change_incoming(|incoming| incoming.push(data));
     }
@@ -198,6 +201,7 @@ impl BodyError {
     pub(super) fn into_error(self) -> Error {
         let (status, message) = match self {
             Self::PeerGone => return Error::peer_gone(),
+            Self::OutOfMemory => return OutOfMemory.into(),
             Self::Refused(error) => return HttpError::new(error.status()).with_message(error.to_string()).into(),
             Self::TimedOut => (408, "the content came too slowly"),
             Self::TooLarge => (413, "the content is too large"),

@@ -291,7 +291,10 @@ impl Duplex {
         let sent = machine.send(message, &mut deflaters, &mut output);
         drop((machine, output, deflaters));
         self.wake();
-        sent.map_err(|_| TrySendError::Closed)
+        sent.map_err(|error| match error {
+            SendError::OutOfMemory => TrySendError::OutOfMemory,
+            _ => TrySendError::Closed,
+        })
     }
 
     /// Sends a message, or waits for room.
@@ -303,6 +306,7 @@ impl Duplex {
         match self.try_send(message) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(TrySendError::Closed) => Poll::Ready(Err(SendError::Closed)),
+            Err(TrySendError::OutOfMemory) => Poll::Ready(Err(SendError::OutOfMemory)),
             Err(TrySendError::Full) => {
                 let waker = task.waker().clone();
                 let mut room = self.room.borrow_mut();

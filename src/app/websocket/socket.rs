@@ -27,7 +27,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The socket is closed, or is being closed. A handler may pass this on with `?`: it is logged as what peers do, not as a fault.
+    /// The socket is closed, or is being closed, or there is no memory for the message. A handler may pass this on with `?`: the first is
+    /// logged as what peers do, not as a fault; the second closes the socket with 1011.
     ///
     /// # Cancel safety
     ///
@@ -182,6 +183,8 @@ impl fmt::Debug for WebSocket {
 pub enum TrySendError {
     /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) wait for the peer already.
     Full,
+    /// There is no memory to keep it in until the peer takes it. The socket stays open.
+    OutOfMemory,
     /// The socket is closed, or is being closed.
     Closed,
 }
@@ -190,6 +193,7 @@ impl fmt::Display for TrySendError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Full => "the peer does not keep up with what it is sent",
+            Self::OutOfMemory => "no memory is free for the message",
             Self::Closed => "the WebSocket is closed",
         })
     }

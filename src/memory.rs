@@ -1,0 +1,168 @@
+//! Memory that may be refused: a "no" ends the request or the connection that asked, where a `Vec` that grows by itself would end the
+//! process.
+//!
+//! What grows with what a peer sends, or with what it is sent, asks for its memory here. What a connection or a request takes whatever
+//! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
+//! for long without a look whether [`HEADROOM_BYTES`] are left.
+
+#[cfg(feature = "testing")]
+mod refusal;
+
+use core::cell::Cell;
+use core::hint::black_box;
+use std::io;
+
+#[cfg(feature = "testing")]
+pub use refusal::MemoryRefusal;
+
+/// How much must be left. 1 MiB: four times what a shard is granted between two looks, and the rest for what does not ask.
+pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
+
+/// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
+const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
+
+thread_local! {
+    /// How much this shard may be granted before the next look.
+    static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
+}
+
+/// There is no memory for what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
+
+impl From<OutOfMemory> for io::Error {
+    fn from(_: OutOfMemory) -> Self {
+        io::ErrorKind::OutOfMemory.into()
+    }
+}
+
+/// Makes room in a buffer for so many bytes more. The first room is exactly what is asked for; later the buffer at least doubles.
+///
+/// # Errors
+///
+/// There is none. The buffer holds what it held; whoever has it lets go of it, for the sake of all others.
+#[inline]
+pub(crate) fn make_room(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
+    if buffer.capacity() - buffer.len() >= bytes {
+        Ok(())
+    } else {
+        grow(buffer, bytes)
+    }
+}
+
+/// Appends bytes to a buffer.
+///
+/// # Errors
+///
+/// As [`make_room`]; nothing was appended.
+#[inline]
+pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemory> {
+    make_room(buffer, bytes.len())?;
+    buffer.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// Says that so many bytes have been taken, or few are about to be in ways that cannot be refused.
+///
+/// # Errors
+///
+/// They leave too little: they are to be given back, or not to be taken.
+pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
+    let left = UNSEEN_BYTES_LEFT.get().checked_sub(bytes);
+    if left.is_none() && !has_headroom(0) {
+        return Err(OutOfMemory);
+    }
+    UNSEEN_BYTES_LEFT.set(left.unwrap_or(GRANTED_UNSEEN_BYTES_MAX));
+    Ok(())
+}
+
+/// Whether so many bytes and the headroom could be had now.
+pub(crate) fn has_headroom(bytes: usize) -> bool {
+    let mut block = Vec::<u8>::new();
+    let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(bytes));
+    // Or the compiler would see that nobody uses it, and take it for granted.
+    black_box(&mut block);
+    reserved.is_ok() && !is_refused()
+}
+
+#[cold]
+#[inline(never)]
+fn grow(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
+    if is_refused() {
+        return Err(OutOfMemory);
+    }
+    let before = buffer.capacity();
+    let grown = match before {
+        0 => buffer.try_reserve_exact(bytes),
+        _ => buffer.try_reserve(bytes),
+    };
+    grown.map_err(|_| OutOfMemory)?;
+    grant(buffer.capacity() - before)
+}
+
+/// Whether a test wants this request refused.
+fn is_refused() -> bool {
+    #[cfg(feature = "testing")]
+    return refusal::is_due();
+    #[cfg(not(feature = "testing"))]
+    return false;
+}
+
+/// A buffer that something is written to which knows nothing of [`OutOfMemory`]: it hears of [`io::ErrorKind::OutOfMemory`].
+#[derive(Debug)]
+pub(crate) struct Growing<'b>(pub(crate) &'b mut Vec<u8>);
+
+impl io::Write for Growing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        append(self.0, bytes).map_err(io::Error::from)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GRANTED_UNSEEN_BYTES_MAX, OutOfMemory, append, grant, has_headroom, make_room};
+
+    #[test]
+    fn what_nobody_has_is_refused() {
+        let mut buffer = b"kept".to_vec();
+        assert_eq!(make_room(&mut buffer, isize::MAX as usize), Err(OutOfMemory));
+        assert_eq!(make_room(&mut buffer, usize::MAX), Err(OutOfMemory));
+        assert_eq!(buffer, b"kept");
+        assert!(!has_headroom(usize::MAX));
+        assert!(has_headroom(0));
+    }
+
+    #[test]
+    fn the_first_room_is_exact_and_the_buffer_doubles_after_it() {
+        let mut buffer = Vec::new();
+        append(&mut buffer, &[0; 100]).unwrap();
+        assert_eq!(buffer.capacity(), 100);
+        append(&mut buffer, &[0; 1]).unwrap();
+        assert_eq!(buffer.capacity(), 200);
+    }
+
+    #[test]
+    fn memory_is_looked_at_after_so_much() {
+        // On a thread of its own, that has been granted nothing yet.
+        let looks = std::thread::spawn(|| {
+            let looks = |bytes: usize| allocation_counter::measure(|| grant(bytes).unwrap()).count_total;
+            [
+                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(1),
+                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(1),
+            ]
+        });
+        assert_eq!(looks.join().unwrap(), [0, 1, 0, 1]);
+    }
+}

@@ -1,0 +1,96 @@
+//! An application whose every route makes something grow.
+
+use squall::prelude::*;
+use squall::websocket::DeflateConfig;
+
+/// How much is written at once.
+static PIECE: [u8; 50_000] = [b'x'; 50_000];
+
+/// Sends back every message.
+struct Echo;
+
+impl WebSocketHandler for Echo {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.send(message).await
+    }
+}
+
+async fn echo(cx: &mut Context) -> Result<Bytes> {
+    cx.body().await
+}
+
+/// Echoes piece by piece, each of them flushed.
+async fn pieces(cx: &mut Context) -> Result {
+    while let Some(piece) = cx.next_chunk().await? {
+        cx.write_body(piece);
+        cx.flush().await?;
+    }
+    Ok(())
+}
+
+/// Writes as many pieces as it is asked for, and nothing goes out before the last.
+async fn written(cx: &mut Context) -> Result {
+    let count: usize = cx.query_param("pieces")?;
+    for _ in 0..count {
+        cx.write(&PIECE);
+    }
+    Ok(())
+}
+
+async fn json(cx: &mut Context) -> Result {
+    let count: usize = cx.query_param("pieces")?;
+    let text = str::from_utf8(&PIECE)?;
+    cx.write_json(&vec![text; count])
+}
+
+/// Sends the content to this very server as a message, as a client of it, and answers with what comes back.
+async fn relay(cx: &mut Context) -> Result<Bytes> {
+    let content = cx.body().await?;
+    let url = format!("ws://{}/ws", cx.header("host").or_status(400)?);
+    let came_back = async {
+        let client = squall::connect(&url).await.ok()?;
+        client.send(content).await.ok()?;
+        client.next().await
+    };
+    match came_back.await {
+        Some(Message::Binary(content)) => Ok(content),
+        _ => Err(HttpError::new(503)
+            .with_header(header::CONNECTION, HeaderValue::from_static("close"))
+            .into()),
+    }
+}
+
+pub(crate) fn application() -> Application {
+    let deflate = DeflateConfig {
+        server_context_takeover: true,
+        client_context_takeover: true,
+        ..DeflateConfig::default()
+    };
+    Application::new()
+        .get("/", async |_: &mut Context| "ok")
+        .post("/echo", echo)
+        .post("/pieces", pieces)
+        .post("/relay", relay)
+        .get("/written", written)
+        .get("/json", json)
+        .websocket_with(
+            "/ws",
+            WebSocketOptions::default().deflate(deflate),
+            async |_: &mut Context| Ok(Echo),
+        )
+}
+
+/// What `/written` answers.
+pub(crate) fn pieces_written(count: usize) -> Vec<u8> {
+    PIECE.repeat(count)
+}
+
+/// What `/json` answers.
+pub(crate) fn pieces_as_json(count: usize) -> Vec<u8> {
+    let text = [&b"\""[..], &PIECE, b"\""].concat();
+    [b"[", vec![text; count].join(&b","[..]).as_slice(), b"]"].concat()
+}

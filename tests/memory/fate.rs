@@ -1,0 +1,159 @@
+//! What may become of a request, or of a WebSocket, while memory is short.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use flate2::{Decompress, FlushDecompress};
+
+use crate::support::client::Connection;
+use crate::support::websocket::Frame;
+
+/// How long the server may stay silent before a test fails.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Text, whole; the same compressed.
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const COMPRESSED_TEXT: u8 = 0xc1;
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was answered as if there were memory.
+    Served,
+    /// It was told so: by 503, or by a close frame with 1013 or 1011.
+    Refused,
+    /// The connection ended.
+    Cut,
+}
+
+/// Sends requests in parts, each of which waits for so many responses to those before; tells the fate of the last.
+///
+/// # Panics
+///
+/// When something else is answered than the content, or 503, or when the server stays silent.
+pub(crate) fn of_requests(address: SocketAddr, parts: &[(&[u8], usize)], method: &str, content: &[u8]) -> Fate {
+    let mut connection = Connection::open(address);
+    connection.tolerate_reset();
+    let mut answered = 0;
+    for (part, responses_before) in parts {
+        while answered < *responses_before {
+            match connection.response(method) {
+                Ok(response) if response.status == 200 => answered += 1,
+                response => return of_response(response, content),
+            }
+        }
+        connection.send_if_open(part);
+    }
+    of_response(connection.response(method), content)
+}
+
+fn of_response(response: Result<crate::support::response::Response, String>, content: &[u8]) -> Fate {
+    match response {
+        Ok(response) if response.status == 503 => {
+            assert!(response.announces_close(), "{response:?}");
+            Fate::Refused
+        }
+        Ok(response) => {
+            assert_eq!(response.status, 200, "{response:?}");
+            assert!(response.body == content, "other content than asked for");
+            Fate::Served
+        }
+        Err(complaint) => {
+            assert!(!complaint.starts_with("nothing came"), "{complaint}");
+            Fate::Cut
+        }
+    }
+}
+
+/// Sends a request, but its last byte only after `pause`; tells its fate.
+///
+/// # Panics
+///
+/// As [`of_requests`].
+pub(crate) fn of_slow_request(address: SocketAddr, request: &[u8], pause: impl FnOnce(), content: &[u8]) -> Fate {
+    let mut connection = Connection::open(address);
+    connection.tolerate_reset();
+    let (last, rest) = request.split_last().unwrap();
+    connection.send_if_open(rest);
+    pause();
+    connection.send_if_open(&[*last]);
+    of_response(connection.response("POST"), content)
+}
+
+/// Sends the request for a WebSocket with frames right behind it, but the last byte only after `pause`, and tells the fate of the message
+/// they make: it is to come back.
+///
+/// # Panics
+///
+/// When something else comes back, or the socket is closed for another reason, or the server stays silent.
+pub(crate) fn of_message(
+    address: SocketAddr,
+    request: &[u8],
+    pause: impl FnOnce() + Send + 'static,
+    message: &[u8],
+) -> Fate {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+    let mut writer = stream.try_clone().unwrap();
+    let request = request.to_vec();
+    // A server that has cut the connection takes no more; what it said before decides.
+    let sending = std::thread::spawn(move || {
+        let (last, rest) = request.split_last().unwrap();
+        let sent = writer.write_all(rest);
+        pause();
+        sent.and_then(|()| writer.write_all(&[*last])).unwrap_or_default();
+    });
+    let mut received = Vec::new();
+    let fate = loop {
+        if let Some(fate) = seen(&received, message) {
+            break fate;
+        }
+        let mut piece = [0; 16 * 1024];
+        match stream.read(&mut piece) {
+            Ok(0) => break Fate::Cut,
+            Ok(count) => received.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break Fate::Cut,
+            Err(error) => panic!("the server neither answered nor closed: {error}"),
+        }
+    };
+    drop(stream.shutdown(std::net::Shutdown::Both));
+    sending.join().unwrap();
+    fate
+}
+
+/// The fate that shows in what has been received, if it does yet.
+fn seen(received: &[u8], message: &[u8]) -> Option<Fate> {
+    let head_bytes = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let (head, frames) = received.split_at(head_bytes);
+    if head.starts_with(b"HTTP/1.1 503 ") {
+        return Some(Fate::Refused);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+    let (frame, _) = Frame::read(frames)?;
+    match (frame.first, frame.close_code()) {
+        (_, Some(1011 | 1013)) => Some(Fate::Refused),
+        (TEXT, _) => {
+            assert!(frame.payload == message, "another message came back");
+            Some(Fate::Served)
+        }
+        (COMPRESSED_TEXT, _) => {
+            assert!(
+                inflate(&frame.payload, message.len()) == message,
+                "another message came back"
+            );
+            Some(Fate::Served)
+        }
+        _ => panic!("an unexpected frame: {:02x} {:?}", frame.first, frame.close_code()),
+    }
+}
+
+fn inflate(payload: &[u8], bytes: usize) -> Vec<u8> {
+    let mut inflated = Vec::with_capacity(bytes + 1);
+    let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
+    Decompress::new(false)
+        .decompress_vec(&payload, &mut inflated, FlushDecompress::Sync)
+        .unwrap();
+    inflated
+}
