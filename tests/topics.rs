@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall::prelude::*;
-use squall::pubsub::{Receipt, Topic};
+use squall::pubsub::{RESYNCS_MAX, Receipt, Topic};
 use squall::shards::Shard;
 use squall::websocket::DeflateConfig;
 use support::running::{Running, SILENCE_MAX, close_code, read};
@@ -56,6 +56,14 @@ impl WebSocketHandler for Obedient {
                     ws.publish_keyed(topic, (number % 3).to_string(), message).await?;
                 }
                 return Ok(());
+            }
+            // In one go, so that none has been answered when the last is asked.
+            ["resume", count, prefix] => {
+                let resume = |number: usize| ws.subscribe_from(&format!("{prefix}/{number}"), Start::Last(1));
+                let refused = (0..count.parse::<usize>()?)
+                    .filter(|number| resume(*number).is_err())
+                    .count();
+                return ws.send(format!("{refused} refused")).await;
             }
             ["stand-still"] => {
                 ws.send("standing").await?;
@@ -273,6 +281,21 @@ fn a_history_that_is_too_short_says_so() {
     let gap = socket.json();
     assert_eq!(gap["gap"], "expired");
     assert_eq!(gap["position"], format!("{epoch}:21"));
+}
+
+#[test]
+fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    let more = RESYNCS_MAX + 6;
+    socket.say(&format!("resume {more} kept/many"));
+    assert_eq!(socket.text(), "6 refused");
+    let last = format!("kept/many/{}", more - 1);
+    server.publisher.publish_blocking(&last, "1").unwrap();
+    socket.tell(&format!("last 1 {last}"));
+    assert_eq!(data(&socket.json()), 1);
+    server.publisher.publish_blocking(&last, "2").unwrap();
+    assert_eq!(data(&socket.json()), 2);
 }
 
 /// A shard that stands still takes nothing from its queue, which holds 256 messages.

@@ -12,7 +12,7 @@ use std::mem;
 
 use super::burst::Run;
 use super::by_key::{ByKey, MadeHash};
-use super::limits::MESSAGE_OVERHEAD_BYTES;
+use super::limits::{MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX};
 use super::log::Gap;
 use super::notice::{Missed, Notice};
 use super::outbox::{Most, Next, Resync, Room, Taken, Unsent};
@@ -20,10 +20,6 @@ use super::position::Start;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
 use super::topic::Topic;
-
-/// Most topics a subscriber may be catching up on at once; for more of them it is refused messages, and told so. 64: half of what it may
-/// subscribe to by name.
-pub(super) const RESYNCS_MAX: usize = 64;
 
 /// Part of the upper mark that must be droppable for a pass to be worth it: an eighth, so that messages that must not be dropped cannot
 /// make every further message cost a pass.
@@ -358,6 +354,12 @@ impl Backlog {
         self.bytes = 0;
         self.droppable_bytes = 0;
         self.end_lag();
+    }
+
+    /// Whether the server has been asked for this, and has not answered yet.
+    pub(super) fn awaits(&self, resync: &Resync) -> bool {
+        let mut pending = self.resyncs.iter();
+        pending.any(|pending| pending.is_asked && pending.resync == *resync)
     }
 
     fn is_resyncing(&self, topic: &Topic) -> bool {

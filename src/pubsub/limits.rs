@@ -13,6 +13,10 @@ pub const BURST_BYTES_MAX: usize = 16 * 1024;
 /// Most messages to [`take`](super::Topics::take) at once: the kernel's `UIO_MAXIOV`, so that all of them fit one vectored send.
 pub const TAKE_MESSAGES_MAX: usize = 1024;
 
+/// Most topics a subscriber may be catching up on at once; for more of them it is refused messages, and told so. 64: half of what it may
+/// subscribe to by name.
+pub const RESYNCS_MAX: usize = 64;
+
 /// Bounds on one shard's subscribers, their subscriptions, and what waits for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

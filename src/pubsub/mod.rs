@@ -55,9 +55,9 @@ mod trie;
 
 pub use burst::Run;
 pub use counts::{CountChange, SubscriberCounts};
-pub use limits::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, TAKE_MESSAGES_MAX};
+pub use limits::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
-pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs, TooManyLogs};
+pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
 pub use notice::{Missed, Notice};
 pub use outbox::{Most, Next, Resync, Taken, Unsent};
 pub use position::{InvalidPosition, Position, Start};

@@ -59,7 +59,7 @@ pub enum Next {
 }
 
 /// A topic a subscriber catches up on from its history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Resync {
     /// The topic.
     pub topic: Topic,
@@ -172,6 +172,11 @@ impl Outbox {
         }
         self.settle(shelf);
         can_resync
+    }
+
+    /// Whether the server has been asked for this, and has not answered yet.
+    pub(super) fn awaits(&self, resync: &Resync) -> bool {
+        matches!(self, Self::Backlog(backlog) if backlog.awaits(resync))
     }
 
     /// Has a topic's messages come from its publishers again; says whether they did not.

@@ -17,7 +17,7 @@ pub struct Position {
 }
 
 /// Where in a topic's history a subscriber begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Start {
     /// Behind the last message it has.
     After(Position),

@@ -3,7 +3,7 @@
 //! Nothing of it is kept on other shards: who wants the whole picture asks each of them, so that it is right whenever it is looked at and
 //! costs nothing while nobody looks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::subscribers::SubscriberId;
@@ -80,11 +80,16 @@ impl Names {
         let Some(names) = self.topics.get(topic) else {
             return Presence::default();
         };
-        let mut presence = Presence::default();
-        presence.merge(Presence {
-            names: names.values().map(|name| name.to_string()).collect(),
+        let mut first: BTreeSet<&str> = BTreeSet::new();
+        for name in names.values() {
+            first.insert(name);
+            if first.len() > PRESENCE_NAMES_MAX {
+                first.pop_last();
+            }
+        }
+        Presence {
+            names: first.into_iter().map(str::to_owned).collect(),
             count: names.len(),
-        });
-        presence
+        }
     }
 }

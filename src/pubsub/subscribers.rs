@@ -10,7 +10,7 @@ use slab::Slab;
 use super::burst::Run;
 use super::limits::Limits;
 use super::log::Gap;
-use super::outbox::{Most, Outbox, Room, Taken, Unsent};
+use super::outbox::{Most, Outbox, Resync, Room, Taken, Unsent};
 use super::position::Start;
 use super::receipt::Receipt;
 use super::shelf::Shelf;
@@ -206,6 +206,11 @@ impl Subscribers {
 
     pub(super) fn add_gap(&mut self, id: SubscriberId, topic: Topic, gap: Gap) {
         self.change(id, |outbox, shelf| outbox.add_gap(topic, gap, shelf));
+    }
+
+    pub(super) fn awaits(&self, id: SubscriberId, resync: &Resync) -> bool {
+        let found = self.table.get(id.index as usize);
+        found.is_some_and(|found| found.serial == id.serial && found.outbox.awaits(resync))
     }
 
     pub(super) fn end_resync(&mut self, id: SubscriberId, topic: &Topic) -> bool {

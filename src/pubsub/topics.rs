@@ -12,7 +12,7 @@ use super::burst::{Run, bursts};
 use super::counts::{Changes, CountChange};
 use super::limits::Limits;
 use super::log::Resumed;
-use super::outbox::{Most, Taken, Unsent};
+use super::outbox::{Most, Resync, Taken, Unsent};
 use super::position::Start;
 use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
@@ -211,16 +211,24 @@ impl Topics {
         receipt
     }
 
-    /// Gives one subscriber what a topic's history had to say to a [`Resync`](super::Resync), and live messages from there on. Call it
+    /// Whether a subscriber still waits for the answer to this.
+    #[must_use]
+    pub fn awaits(&self, subscriber: SubscriberId, resync: &Resync) -> bool {
+        self.subscribers.awaits(subscriber, resync)
+    }
+
+    /// Gives one subscriber what a topic's history had to say to a [`Resync`], and live messages from there on. Call it
     /// between the publications that came before the answer and those that came after, as a queue from the topic's home keeps them.
     ///
     /// After an answer that is not the end of the history the rest is asked for when this has been taken. A gap is told to the subscriber
     /// by a notice, and live messages follow. An answer nobody waits for any more is dropped.
-    pub fn replay(&mut self, subscriber: SubscriberId, topic: &Topic, resumed: &Resumed) -> Receipt {
+    pub fn replay(&mut self, subscriber: SubscriberId, resync: &Resync, resumed: &Resumed) -> Receipt {
         let mut receipt = Receipt::default();
-        if !self.subscribers.end_resync(subscriber, topic) {
+        if !self.awaits(subscriber, resync) {
             return receipt;
         }
+        let topic = &resync.topic;
+        self.subscribers.end_resync(subscriber, topic);
         let (publications, is_end) = match resumed {
             Resumed::Messages { publications, is_end } => (publications, *is_end),
             Resumed::Gap(gap) => {

@@ -97,7 +97,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As [`subscribe`](Self::subscribe), or the topic has no history.
+    /// As [`subscribe`](Self::subscribe), or the topic has no history, or the socket is catching up on
+    /// [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) topics already; then it is not subscribed. One that is subscribed to the topic stays so, where it is.
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.link.join()?;

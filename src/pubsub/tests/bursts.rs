@@ -223,7 +223,11 @@ fn what_a_history_gives_comes_in_bursts_too() {
     let mut topics = table(Limits::default(), options(SlowConsumer::Resync));
     let id = subscriber(&mut topics, &["t"]);
     let start = super::super::Start::Last(usize::MAX);
-    assert!(topics.resume(id, super::topic("t"), start));
+    let resync = super::super::Resync {
+        topic: super::topic("t"),
+        start,
+    };
+    assert!(topics.resume(id, resync.topic.clone(), start));
     assert!(matches!(
         take(&mut topics, id, &mut Vec::new(), 0).next,
         super::Next::Resync(_)
@@ -233,7 +237,7 @@ fn what_a_history_gives_comes_in_bursts_too() {
         publications: publications.clone(),
         is_end: true,
     };
-    assert_eq!(topics.replay(id, &super::topic("t"), &resumed).queued, 9);
+    assert_eq!(topics.replay(id, &resync, &resumed).queued, 9);
     let runs = runs(&mut topics, id);
     assert_eq!(runs.len(), 1);
     assert_eq!(runs[0].publications(), publications);

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 
 use super::super::{
     Gap, GapReason, LOG_OVERHEAD_BYTES, Log, LogLimits, Logs, MESSAGE_OVERHEAD_BYTES, Position, Resumed, Start,
-    TooManyLogs,
 };
 use super::{HistoryLimits, Publication, message, topic};
 
@@ -26,7 +25,7 @@ pub(super) fn after(epoch: u64, sequence: u64) -> Start {
 }
 
 /// Numbers and keeps a message of a topic with the default history.
-fn append(logs: &mut Logs, message: Publication, now: Instant) -> Result<Publication, TooManyLogs> {
+fn append(logs: &mut Logs, message: Publication, now: Instant) -> Publication {
     let topic = message.topic.clone();
     logs.append(&topic, HistoryLimits::default(), |_| message, now)
 }
@@ -147,7 +146,7 @@ fn a_position_of_another_count_is_a_gap() {
 fn a_history_gives_messages_back_as_they_were_published() {
     let now = moment();
     let mut logs = Logs::new(LogLimits::default(), 1);
-    let publication = append(&mut logs, message("t", "1").with_key("k"), now).unwrap();
+    let publication = append(&mut logs, message("t", "1").with_key("k"), now);
     assert_eq!(publication.position, Some(position(1, 1)));
     let resumed = logs.resume(&topic("t"), after(1, 0), 100, now);
     let expected = Resumed::Messages {
@@ -173,7 +172,7 @@ fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
     };
     assert_eq!(last(&mut logs, 5), Vec::<&str>::new(), "there has been none yet");
     for content in ["1", "2", "3"] {
-        append(&mut logs, message("t", content), now).unwrap();
+        append(&mut logs, message("t", content), now);
     }
     assert_eq!(last(&mut logs, 0), Vec::<&str>::new());
     assert_eq!(last(&mut logs, 2), ["2", "3"]);
@@ -184,7 +183,7 @@ fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
 fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
     let mut now = moment();
     let mut logs = Logs::new(LogLimits::default(), 10);
-    let append = |logs: &mut Logs, name: &str, now| append(logs, message(name, "x"), now).unwrap().position.unwrap();
+    let append = |logs: &mut Logs, name: &str, now| append(logs, message(name, "x"), now).position.unwrap();
     assert_eq!(append(&mut logs, "a", now), position(10, 1));
     assert_eq!(append(&mut logs, "b", now), position(11, 1));
     now += Duration::from_secs(3599);
@@ -212,9 +211,8 @@ fn all_histories_together_are_bounded() {
     };
     let mut logs = Logs::new(limits, 1);
     for name in ["a", "b", "a", "a"] {
-        append(&mut logs, message(name, "x"), now).unwrap();
+        append(&mut logs, message(name, "x"), now);
     }
-    assert_eq!(append(&mut logs, message("c", "x"), now), Err(TooManyLogs));
     assert_eq!(
         logs.bytes(),
         LOG_OVERHEAD_BYTES + 1,
@@ -231,4 +229,41 @@ fn all_histories_together_are_bounded() {
         logs.resume(&topic("b"), after(2, 0), 100, now),
         Resumed::Messages { .. }
     ));
+}
+
+#[test]
+fn a_new_topic_takes_the_place_of_one_that_has_been_idle_for_long() {
+    let mut now = moment();
+    let limits = LogLimits {
+        topics_max: 100,
+        ..LogLimits::default()
+    };
+    let mut logs = Logs::new(limits, 1);
+    for number in 0..100 {
+        append(&mut logs, message(&number.to_string(), "x"), now);
+        now += Duration::from_secs(1);
+    }
+    // The first five go on, and stay.
+    for number in 0..5 {
+        append(&mut logs, message(&number.to_string(), "x"), now);
+    }
+    for number in 0..50 {
+        assert_eq!(
+            append(&mut logs, message(&format!("new/{number}"), "x"), now)
+                .position
+                .unwrap()
+                .sequence,
+            1
+        );
+        assert_eq!(logs.topics(), 100);
+    }
+    for number in 0..5 {
+        assert_eq!(logs.last(&topic(&number.to_string())), Some(position(number + 1, 2)));
+    }
+    assert_eq!(logs.last(&topic("5")), None, "the first of the idle has gone");
+    assert_eq!(logs.bytes(), (100 + 5) * (LOG_OVERHEAD_BYTES + 1));
+    let Resumed::Gap(gap) = logs.resume(&topic("5"), after(6, 1), 100, now) else {
+        panic!("the old count is gone");
+    };
+    assert_eq!(gap.reason, GapReason::OtherEpoch);
 }

@@ -88,10 +88,7 @@ impl Bench {
         numbers.push(key);
         let mut publication = Publication::new(topic(name), content).with_key(vec![key]);
         if let Some(history) = self.topics.rules().of(&publication.topic).history {
-            publication = self
-                .logs
-                .append(&topic(name), history, |_| publication, self.now)
-                .unwrap();
+            publication = self.logs.append(&topic(name), history, |_| publication, self.now);
         }
         let receipt = self.topics.publish(&publication);
         assert_eq!(receipt.matched, receipt.queued + receipt.refused + receipt.deferred);
@@ -119,7 +116,7 @@ impl Bench {
             Next::Notice(Notice::Gap { topic, gap }) => panic!("{topic} keeps everything, and says {gap:?}"),
             Next::Resync(resync) => {
                 let resumed = self.logs.resume(&resync.topic, resync.start, 1900, self.now);
-                let receipt = self.topics.replay(self.id, &resync.topic, &resumed);
+                let receipt = self.topics.replay(self.id, &resync, &resumed);
                 assert_eq!(receipt.refused, 0);
             }
             Next::Close(code) => panic!("closed with {code}"),

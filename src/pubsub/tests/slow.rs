@@ -1,6 +1,6 @@
 //! What each policy does to a subscriber that does not keep up, by example. A message here weighs 100 bytes unless it is said otherwise.
 
-use super::super::{InvalidRule, MESSAGE_OVERHEAD_BYTES, RULES_MAX, Receipt};
+use super::super::{InvalidRule, MESSAGE_OVERHEAD_BYTES, RULES_MAX, Receipt, Resync};
 use super::history::after;
 use super::{
     HistoryLimits, Limits, Publication, SlowConsumer, SubscriberId, TopicOptions, TopicRules, Topics, drain, message,
@@ -214,16 +214,32 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     assert_eq!(numbers(&mut topics, id), Vec::<String>::new());
     assert_eq!(topics.next_announced(), Some(id));
     assert_eq!(topics.next_announced(), None);
+    let asked = Resync {
+        topic: topic("t"),
+        start: after(1, 10),
+    };
+    assert!(topics.awaits(id, &asked));
     topics.unsubscribe(id, &pattern("t"));
     let late = super::super::Resumed::Messages {
         publications: vec![weighing(100, "t", 11)],
         is_end: true,
     };
     assert_eq!(
-        topics.replay(id, &topic("t"), &late).matched,
+        topics.replay(id, &asked, &late).matched,
         0,
         "nobody waits for it any more"
     );
+    // Who comes back asks something else, and is not given the answer to what was asked before.
+    topics.subscribe(id, &pattern("t")).unwrap();
+    assert!(topics.resume(id, topic("t"), after(1, 5)));
+    let [again] = numbers(&mut topics, id).try_into().unwrap();
+    assert_eq!(again, format!("resync {:?}", after(1, 5)));
+    assert_eq!(topics.replay(id, &asked, &late).matched, 0, "that was asked before");
+    let resync = Resync {
+        start: after(1, 5),
+        ..asked
+    };
+    assert_eq!(topics.replay(id, &resync, &late).queued, 1);
 }
 
 #[test]

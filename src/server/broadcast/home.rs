@@ -11,7 +11,6 @@ use super::lane::Errand;
 use super::parcel::{Answer, Question, Ticket};
 use super::{HERE, ShardHub};
 use crate::app::{Draft, encode};
-use crate::error::Result;
 use crate::pubsub::{Resync, SubscriberId, Topic};
 
 /// How much of a history is given at once. 64 KiB: a subscriber asks when no more than that waits for it, and what it gets then is half of
@@ -29,15 +28,15 @@ impl ShardHub {
     }
 
     /// Numbers a message of a topic at home here, keeps it, and publishes it on every shard.
-    pub(super) fn spread_numbered(&self, draft: &Draft, ticket: Option<&Ticket>) -> Result {
+    pub(super) fn spread_numbered(&self, draft: &Draft, ticket: Option<&Ticket>) {
         let options = self.rules.of(&draft.topic);
         let Some(history) = options.history else {
-            return Ok(());
+            return;
         };
         let mut logs = self.logs.borrow_mut();
         let is_first = logs.topics() == 0;
         let make = |position| encode(draft, options, Some(position), &mut self.deflaters.borrow_mut());
-        let publication = logs.append(&draft.topic, history, make, self.shard.now())?;
+        let publication = logs.append(&draft.topic, history, make, self.shard.now());
         drop(logs);
         if is_first {
             spawn_detached(expire());
@@ -46,21 +45,16 @@ impl ShardHub {
             self.forward(shard, &publication, ticket);
         }
         self.deliver(publication, ticket);
-        Ok(())
     }
 
     /// Gets a subscriber of this shard what it wants of a history, now or when its home has answered.
     pub(super) fn ask(&self, subscriber: SubscriberId, resync: Resync) {
-        let question = Question {
-            subscriber,
-            topic: resync.topic,
-            start: resync.start,
-        };
-        let home = self.home(&question.topic);
+        let question = Question { subscriber, resync };
+        let home = self.home(&question.resync.topic);
         if home == self.shard.id() {
             let Answer { question, resumed } = self.look_up(&question);
             let mut topics = self.topics();
-            topics.replay(question.subscriber, &question.topic, &resumed);
+            topics.replay(question.subscriber, &question.resync, &resumed);
         } else {
             self.run_errand(home, Errand::Question(question));
         }
@@ -74,7 +68,8 @@ impl ShardHub {
     /// What a history says at this moment.
     pub(super) fn look_up(&self, question: &Question) -> Answer {
         let mut logs = self.logs.borrow_mut();
-        let resumed = logs.resume(&question.topic, question.start, ANSWER_BYTES_MAX, self.shard.now());
+        let Resync { topic, start } = &question.resync;
+        let resumed = logs.resume(topic, *start, ANSWER_BYTES_MAX, self.shard.now());
         Answer {
             question: question.clone(),
             resumed,

@@ -1,10 +1,11 @@
 //! What waits for room in the queue to one shard, and the task that sends it then.
 //!
 //! Everything here can be made anew at the moment it is sent, and is: an answer read from a history when there is room for it says what is true
-//! then, so that messages sent behind it follow on it without a hole. That is also what bounds a lane: it holds questions, of which a
-//! subscriber has at most 64, and one number for each topic with a history.
+//! then, so that messages sent behind it follow on it without a hole. That is also what bounds a lane: it holds one number for each topic with
+//! a history; this shard's questions, of which each subscriber has at most [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) that it still waits for,
+//! the others being thrown away before they are as many again; and answers to the other shard, which asks nothing while it takes nothing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 
 use squall_shards::{ShardId, spawn_detached};
@@ -13,12 +14,17 @@ use super::parcel::{Parcel, Question};
 use super::{HERE, ShardHub};
 use crate::pubsub::{CountChange, Publication, Topic, Unsent};
 
+/// How many errands wait before questions that nobody waits for any more are looked for, at the least. 1024: some 100 KiB.
+const UNCHECKED_ERRANDS_MAX: usize = 1024;
+
 /// What waits for one shard, in order.
 #[derive(Default)]
 pub(super) struct Lane {
     errands: VecDeque<Errand>,
     /// Topics of which that shard is sent nothing until it has been told.
     unsent: HashMap<Topic, Unsent>,
+    /// How many errands there were after questions were last thrown away.
+    checked: usize,
     is_running: bool,
     /// The shard has ended: nothing is for it any more.
     is_closed: bool,
@@ -100,11 +106,27 @@ impl ShardHub {
             return;
         }
         lane.errands.push_back(errand);
+        if lane.errands.len() > UNCHECKED_ERRANDS_MAX.max(2 * lane.checked) {
+            self.forget_questions(&mut lane);
+        }
         if !lane.is_running {
             lane.is_running = true;
             drop(lane);
             spawn_detached(run(to));
         }
+    }
+
+    /// Throws away the questions that nobody waits for any more, and those that are asked twice.
+    fn forget_questions(&self, lane: &mut Lane) {
+        let topics = self.topics();
+        let mut asked = HashSet::new();
+        lane.errands.retain(|errand| match errand {
+            Errand::Question(question) => {
+                topics.awaits(question.subscriber, &question.resync) && asked.insert(question.clone())
+            }
+            Errand::Unsent(_) | Errand::Answer(_) | Errand::Counts(_) => true,
+        });
+        lane.checked = lane.errands.len();
     }
 
     /// What an errand carries at this moment.

@@ -35,8 +35,8 @@ use super::config::ServerConfig;
 use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, Receipt, Start, Statistics, SubscribeError,
-    SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
+    BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start, Statistics,
+    SubscribeError, SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
 };
 use crate::websocket::Deflaters;
 use courier::Recipients;
@@ -114,11 +114,7 @@ impl ShardHub {
     /// Does what another shard, or a thread outside of them, has sent.
     fn receive(&self, from: Source, parcel: Parcel) {
         match parcel {
-            Parcel::Draft(draft, ticket) => {
-                if let Err(error) = self.spread_numbered(&draft, ticket.as_ref()) {
-                    tracing::error!(topic = draft.topic.as_str(), %error, "a message was not published");
-                }
-            }
+            Parcel::Draft(draft, ticket) => self.spread_numbered(&draft, ticket.as_ref()),
             Parcel::Publication(publication, ticket) => {
                 self.deliver(publication.unshared(UNSHARED_BYTES_MAX), ticket.as_ref());
             }
@@ -136,7 +132,7 @@ impl ShardHub {
             Parcel::Answer(answer) => {
                 let question = &answer.question;
                 let mut topics = self.topics();
-                topics.replay(question.subscriber, &question.topic, &answer.resumed);
+                topics.replay(question.subscriber, &question.resync, &answer.resumed);
                 drop(topics);
                 self.call_courier();
             }
@@ -189,7 +185,7 @@ impl ShardHub {
         if options.history.is_some() {
             let home = self.home(&draft.topic);
             if home == self.shard.id() {
-                self.spread_numbered(&draft, ticket)?;
+                self.spread_numbered(&draft, ticket);
                 return Ok(None);
             }
             let parcel = Parcel::Draft(Box::new(draft), ticket.cloned());
@@ -263,10 +259,11 @@ impl Hub for ShardHub {
         }
         let is_new = self.subscribe(subscriber, &Pattern::Topic(topic.clone()))?;
         if is_new {
-            if !self.topics().resume(subscriber, topic, start) {
-                return Err(Error::new(
-                    "the subscriber catches up on as many topics as it may at once",
-                ));
+            if !self.topics().resume(subscriber, topic.clone(), start) {
+                self.unsubscribe(subscriber, &Pattern::Topic(topic));
+                return Err(Error::new(format!(
+                    "the subscriber catches up on {RESYNCS_MAX} topics already; have it subscribe to more when their messages have come"
+                )));
             }
             self.call_courier();
         }

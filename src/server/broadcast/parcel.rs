@@ -3,7 +3,7 @@
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::app::Draft;
-use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Start, SubscriberId, Topic, Unsent};
+use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Unsent};
 
 /// On its way to another shard; its contents in boxes, so that an empty queue is small.
 #[derive(Debug)]
@@ -35,11 +35,10 @@ pub(super) fn confirmation() -> (Ticket, Receipts) {
 }
 
 /// What a subscriber wants of a history.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::server) struct Question {
     pub(super) subscriber: SubscriberId,
-    pub(super) topic: Topic,
-    pub(super) start: Start,
+    pub(super) resync: Resync,
 }
 
 /// What a history has to say to a question.
