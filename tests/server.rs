@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use squall::prelude::*;
-use squall::shards::{Stop, Stopper};
+use squall::shards::{Shard, Stop, Stopper};
 use squall::{BoundServer, ServerConfig};
 use support::client::Connection;
 
@@ -399,4 +399,35 @@ fn a_handler_that_blocks_its_shard_is_named_while_it_does() {
     });
     assert_eq!(server.get("/"), b"ok");
     assert_eq!(server.get("/slow/handler"), b"the route /slow/{what}");
+}
+
+/// Row H04: more clients than there are receive buffers each leave the first byte of a head. What they left is copied out, so the buffers
+/// stay free for others, and each of them is answered when it goes on.
+#[test]
+fn clients_that_leave_a_byte_each_hoard_no_receive_buffers() {
+    const CLIENTS: usize = 1200;
+    let server = Running::start(|| {
+        Application::new().get("/", async |_: &mut Context| {
+            Shard::current().statistics().receive_buffers_available.to_string()
+        })
+    });
+    let available = || -> usize { String::from_utf8(server.get("/")).unwrap().parse().unwrap() };
+    let all = available();
+    let mut clients: Vec<Connection> = Vec::new();
+    while clients.len() < CLIENTS {
+        let mut client = server.connect();
+        client.send(b"G").unwrap();
+        clients.push(client);
+        if clients.len().is_multiple_of(100) {
+            assert!(available() >= all / 2, "{} clients, {all} buffers", clients.len());
+        }
+    }
+    for client in &mut clients {
+        client
+            .exchange(b"ET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET")
+            .unwrap()
+            .expect_status(200)
+            .unwrap();
+    }
+    assert!(available() >= all / 2);
 }
