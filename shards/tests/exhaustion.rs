@@ -282,6 +282,80 @@ fn with_hardly_any_receive_buffers_everybody_is_served() {
     running.stop().unwrap();
 }
 
+/// How much address space the server of the next test gets beside what it has, in buffers of a MiB.
+const BUFFERS_MORE: u64 = 16;
+const HOLDERS: usize = 60;
+
+/// Clients whose server holds what each has sent, in a buffer of a MiB, until they leave: where there is no memory for one more, the connection
+/// fails, and nobody else's. Row H14.
+#[test]
+fn without_memory_for_receive_buffers_the_shard_goes_on() {
+    let test = "without_memory_for_receive_buffers_the_shard_goes_on";
+    if child_role().is_some() {
+        return serve_holders();
+    }
+    let _limit = time_limit();
+    let mut process = child(test, "holds")
+        // One heap, no part of which a buffer of a MiB comes out of.
+        .env("MALLOC_ARENA_MAX", "1")
+        .env("MALLOC_MMAP_THRESHOLD_", "131072")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(process.stdout.take().unwrap());
+    let mut lines = output.by_ref().lines().map(Result::unwrap);
+    let address = lines
+        .find_map(|line| line.strip_prefix("serving ")?.parse().ok())
+        .unwrap();
+    let mut clients: Vec<_> = (0..HOLDERS).map(|_| connect(address)).collect();
+    for client in &mut clients {
+        client.write_all(b"x").unwrap();
+    }
+    let mut served = 0;
+    for mut client in clients {
+        served += usize::from(client.read_exact(&mut [0]).is_ok());
+    }
+    ping(&mut connect(address));
+    drop(process.stdin.take());
+    let mut printed = String::new();
+    output.read_to_string(&mut printed).unwrap();
+    assert!(process.wait().unwrap().success(), "{printed}");
+    assert!((1..HOLDERS).contains(&served), "{served} of {HOLDERS} were served");
+}
+
+fn serve_holders() {
+    async fn hold(stream: Stream) {
+        let Ok(Some(held)) = stream.receive().await else { return };
+        if stream.send(held.to_vec()).await.is_ok() {
+            while let Ok(Some(_)) = stream.receive().await {}
+        }
+        drop(held);
+    }
+    let (running, address) = server(builder(1).receive_buffers(8, 1 << 20), hold);
+    // The first connection takes what is taken once.
+    ping(&mut connect(address));
+    // Gaps in the heap that no buffer fits into: small things are not what is to run out here.
+    let mut heap: Vec<_> = (0..400).map(|number| (number, vec![1_u8; 60_000])).collect();
+    heap.retain(|(number, _)| number % 2 == 0);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let kibibytes: u64 = size.split_whitespace().next().unwrap().parse().unwrap();
+    let current = Some((kibibytes << 10) + (BUFFERS_MORE << 20));
+    setrlimit(
+        Resource::As,
+        Rlimit {
+            current,
+            maximum: current,
+        },
+    )
+    .unwrap();
+    println!("\nserving {address}");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    running.stop().unwrap();
+    drop(heap);
+}
+
 /// A task that keeps what it has received takes no buffer from anybody else for long: the others receive into their own memory.
 #[test]
 fn a_hoarder_of_receive_buffers_does_not_stall_others() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// How many requests are granted before the refused one; below zero there is none to come.
 static GRANTED_BEFORE: AtomicI64 = AtomicI64::new(-1);
 
-/// One refused request for memory, of all that the process makes through [`memory`](crate::memory) on any thread. Only one can wait at a time.
+/// One refused request for memory, of all that the library makes on any thread for what peers can make grow. Only one can wait at a time.
 ///
 /// ```
 /// use squall::prelude::*;

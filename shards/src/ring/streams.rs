@@ -188,12 +188,13 @@ impl Ring {
         stream.pending += 1;
     }
 
-    /// Asks for bytes once, into a buffer of the stream's own; false if there is no memory for one.
-    fn arm_plain_receive(&self, key: SlotKey, stream: &mut Stream) -> bool {
+    /// Asks for bytes once, into a buffer of the stream's own. Where there is no memory for one, receiving has failed.
+    fn arm_plain_receive(&self, key: SlotKey, stream: &mut Stream) {
         let buffer_bytes = self.config.receive_buffer_bytes as usize;
         let mut buffer = Vec::new();
         if buffer.try_reserve_exact(buffer_bytes).is_err() {
-            return false;
+            stream.receive = Receive::Ended(libc::ENOMEM);
+            return;
         }
         buffer.resize(buffer_bytes, 0);
         count(&self.counters.plain_receives);
@@ -207,7 +208,6 @@ impl Ring {
         stream.plain = Some(buffer);
         stream.receive = Receive::Plain;
         stream.pending += 1;
-        true
     }
 
     fn push_send(&self, key: SlotKey, stream: &mut Stream) {
@@ -359,14 +359,15 @@ impl Ring {
 
     /// At the end of a turn: publishes free buffers and gives the parked streams their chance, first come first served. Those
     /// for which no buffer is left receive into memory of their own, so that nobody waits for somebody else's slow handler; where there is
-    /// no memory either, they stay parked until a buffer is given back.
-    pub(super) fn settle_buffers(&self) {
+    /// no memory either, their tasks learn that receiving has failed. True if any did, so that there is something to run.
+    pub(super) fn settle_buffers(&self) -> bool {
         let mut buffers = self.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
         buffers.publish(!parked.is_empty());
         if parked.is_empty() {
-            return;
+            return false;
         }
+        let mut failed = Vec::new();
         let mut chances = buffers.published();
         drop(buffers);
         let mut streams = self.streams.borrow_mut();
@@ -383,11 +384,17 @@ impl Ring {
             if chances > 0 {
                 chances -= 1;
                 self.arm_receive(key, stream);
-            } else if !self.arm_plain_receive(key, stream) {
-                parked.push_front(key);
-                break;
+            } else {
+                self.arm_plain_receive(key, stream);
+                if stream.receive != Receive::Plain {
+                    failed.extend(stream.receive_waker.take());
+                }
             }
         }
+        drop((streams, parked));
+        let has_failed = !failed.is_empty();
+        failed.into_iter().for_each(Waker::wake);
+        has_failed
     }
 
     /// A send has completed: whole, in part, or with an error.

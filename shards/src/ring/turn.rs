@@ -13,8 +13,8 @@ const CATCH_UP_ENTERS_MAX: usize = 1024;
 impl Ring {
     /// One turn; blocks the thread in the ring if the shard may sleep.
     pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
-        self.settle_buffers();
-        if may_sleep {
+        let has_woken = self.settle_buffers();
+        if may_sleep && !has_woken {
             self.sleep(shard);
         } else {
             self.enter(0);

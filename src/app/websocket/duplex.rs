@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::socket::TrySendError;
-use crate::websocket::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, SendError};
+use crate::websocket::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, ProtocolError, SendError};
 
 /// How much output may wait for the peer before a sender waits. 64 KiB: four times what Linux gives a socket's send buffer to begin with. One
 /// message more is let in whatever its size.
@@ -129,7 +129,10 @@ impl Duplex {
                 Heard::Event
             }
             Err(error) => {
-                tracing::debug!(%error, "a peer broke the WebSocket protocol");
+                match error {
+                    ProtocolError::OutOfMemory => tracing::warn!("a WebSocket is closed for want of memory"),
+                    _ => tracing::debug!(%error, "a peer broke the WebSocket protocol"),
+                }
                 self.end(End {
                     code: Some(error.close_code().number()),
                     reason: error.to_string(),
