@@ -76,6 +76,18 @@ pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
+/// Says that so many bytes are about to be taken in ways that cannot be refused, many as they may be.
+///
+/// # Errors
+///
+/// They would leave too little.
+pub(crate) fn foresee(bytes: usize) -> Result<(), OutOfMemory> {
+    if bytes > GRANTED_UNSEEN_BYTES_MAX && !has_headroom(bytes) {
+        return Err(OutOfMemory);
+    }
+    grant(bytes)
+}
+
 /// Whether so many bytes and the headroom could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
     let mut block = Vec::<u8>::new();

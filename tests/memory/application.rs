@@ -19,6 +19,23 @@ impl WebSocketHandler for Echo {
     }
 }
 
+/// Hears what it publishes.
+struct Member;
+
+impl WebSocketHandler for Member {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.subscribe("room").map(drop)
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.publish("room", message).await
+    }
+}
+
 async fn echo(cx: &mut Context) -> Result<Bytes> {
     cx.body().await
 }
@@ -77,6 +94,7 @@ pub(crate) fn application() -> Application {
         .post("/relay", relay)
         .get("/written", written)
         .get("/json", json)
+        .websocket("/room", async |_: &mut Context| Ok(Member))
         .websocket_with(
             "/ws",
             WebSocketOptions::default().deflate(deflate),

@@ -100,6 +100,15 @@ fn a_message() {
 }
 
 #[test]
+fn a_message_that_is_published() {
+    walk(&[Fate::Refused], |address| {
+        let message = content();
+        let request = [handshake("/room", ""), frame(TEXT, &message)].concat();
+        of_message(address, &request, || {}, &message)
+    });
+}
+
+#[test]
 fn a_message_in_fragments() {
     walk(&[Fate::Refused], |address| {
         let message = content();

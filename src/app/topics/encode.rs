@@ -8,18 +8,23 @@ use serde::de::IgnoredAny;
 
 use super::draft::Draft;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::pubsub::{Alternative, Envelope, Gap, GapReason, Missed, Notice, Position, Publication, TopicOptions};
 use crate::websocket::{Deflaters, Encoding, Message, Payload, deflate, encode as frame};
 
 /// A message with less payload in bytes is not compressed: what deflate saves is not worth its time.
 const COMPRESS_BYTES_MIN: usize = 64;
 
-/// Whether a message can be put into its topic's envelope.
+/// How many copies of a message there are while it is encoded: in its envelope, in a frame, and compressed.
+const COPIES_MAX: usize = 3;
+
+/// Whether a message can be put into its topic's envelope, and there is memory for that.
 ///
 /// # Errors
 ///
-/// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text.
+/// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text; or there is no memory.
 pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
+    memory::foresee(COPIES_MAX * draft.message.as_bytes().len())?;
     let text = match (options.envelope, &draft.message) {
         (Envelope::None, _) | (Envelope::Text, Message::Text(_)) => return Ok(()),
         (Envelope::Json, Message::Text(text)) => text.as_str(),
