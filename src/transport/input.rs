@@ -10,8 +10,8 @@ use squall_shards::{Received, Stream};
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     source: Source,
-    /// How much of the source has been read.
-    offset: usize,
+    /// How many bytes at the end of the source have not been read.
+    unread: usize,
 }
 
 #[derive(Debug, Default)]
@@ -32,16 +32,17 @@ impl Input {
             Source::Received(received) => received,
             Source::Kept(kept) => kept,
         };
-        all.get(self.offset..).unwrap_or_default()
+        let read = all.len().saturating_sub(self.unread);
+        all.get(read..).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+        self.unread == 0
     }
 
     /// Drops what was read, and gives back the buffer once all of it was.
     pub(crate) fn consume(&mut self, count: usize, stream: &Stream) {
-        self.offset += count;
+        self.unread = self.unread.saturating_sub(count);
         if self.is_empty() {
             self.clear(stream);
         }
@@ -50,7 +51,7 @@ impl Input {
     /// Forgets everything. Never inlined, so that [`consume`](Self::consume) can be.
     #[inline(never)]
     pub(crate) fn clear(&mut self, stream: &Stream) {
-        self.offset = 0;
+        self.unread = 0;
         if let Source::Kept(kept) = std::mem::take(&mut self.source) {
             stream.return_buffer(kept);
         }
@@ -59,14 +60,17 @@ impl Input {
     /// Adds what has come. It is read in place unless something is left from before.
     pub(crate) fn push(&mut self, received: Received, stream: &Stream) {
         match &mut self.source {
-            Source::Nothing => self.source = Source::Received(received),
+            Source::Nothing => {
+                self.unread = received.len();
+                self.source = Source::Received(received);
+            }
             Source::Received(_) => {
                 self.stash(stream);
                 self.push(received, stream);
             }
             Source::Kept(kept) => {
-                kept.drain(..self.offset.min(kept.len()));
-                self.offset = 0;
+                kept.drain(..kept.len().saturating_sub(self.unread));
+                self.unread += received.len();
                 kept.extend_from_slice(&received);
             }
         }
@@ -74,10 +78,9 @@ impl Input {
 
     /// Copies what is left out of the kernel's buffer and gives the buffer back.
     pub(crate) fn stash(&mut self, stream: &Stream) {
-        if let Source::Received(received) = &self.source {
+        if let Source::Received(_) = &self.source {
             let mut kept = stream.take_buffer();
-            kept.extend_from_slice(received.get(self.offset..).unwrap_or_default());
-            self.offset = 0;
+            kept.extend_from_slice(self.bytes());
             self.source = Source::Kept(kept);
         }
     }
