@@ -59,20 +59,21 @@ impl Input {
 
     /// Adds what has come. It is read in place unless something is left from before.
     pub(crate) fn push(&mut self, received: Received, stream: &Stream) {
-        match &mut self.source {
-            Source::Nothing => {
-                self.unread = received.len();
-                self.source = Source::Received(received);
-            }
-            Source::Received(_) => {
-                self.stash(stream);
-                self.push(received, stream);
-            }
-            Source::Kept(kept) => {
-                kept.drain(..kept.len().saturating_sub(self.unread));
-                self.unread += received.len();
-                kept.extend_from_slice(&received);
-            }
+        if self.is_empty() {
+            self.unread = received.len();
+            self.source = Source::Received(received);
+        } else {
+            self.append(&received, stream);
+        }
+    }
+
+    /// Copies what has come behind what is left from before.
+    fn append(&mut self, received: &[u8], stream: &Stream) {
+        self.stash(stream);
+        if let Source::Kept(kept) = &mut self.source {
+            kept.drain(..kept.len().saturating_sub(self.unread));
+            kept.extend_from_slice(received);
+            self.unread = kept.len();
         }
     }
 

@@ -37,8 +37,12 @@ impl InFlight {
 
     /// Counts what one completion says was sent; true when all of it is.
     pub(super) fn advance(&mut self, sent: usize) -> bool {
-        self.sent += sent;
-        self.sent >= self.buffer.len()
+        let sent = self.sent + sent;
+        let is_all = sent >= self.buffer.len();
+        if !is_all {
+            self.sent = sent;
+        }
+        is_all
     }
 
     /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
