@@ -225,7 +225,7 @@ fn a_graceful_stop_waits_for_a_handler() {
             cx.write("begun, ");
             cx.flush().await?;
             waiting.send(()).ok();
-            squall::shards::Shard::current().stopping(Stop::Graceful).await;
+            Shard::current().stopping(Stop::Graceful).await;
             Ok("finished")
         })
     });

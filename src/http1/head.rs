@@ -193,6 +193,7 @@ fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limit
 }
 
 /// Reads a head every line of which has been judged.
+#[cold]
 fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> Result<Framing, ParseError> {
     let mut lines = bytes
         .split(|&byte| byte == b'\n')

@@ -11,7 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use squall_shards::{Deadline, GateGuard, PeerAddress, Received, Stream, yield_now};
+use squall_shards::{Deadline, GateGuard, PeerAddress, Stream, yield_now};
 
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
@@ -81,7 +81,8 @@ pub(super) type Flow<T = ()> = Result<T, Ending>;
 
 /// What ended a wait between requests.
 enum Waited {
-    Bytes(Received),
+    /// They are in the input.
+    Bytes,
     PeerEnded,
     Deadline,
     Draining,
@@ -115,6 +116,12 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
 
 impl Connection {
     async fn serve_requests(&mut self) -> Ending {
+        // This task serves the connection as long as it speaks HTTP, so it is noted once.
+        poll_fn(|cx| {
+            self.registration.note(cx);
+            Poll::Ready(())
+        })
+        .await;
         let mut streak = 0;
         loop {
             let mut exchange = match self.next_request().await {
@@ -166,7 +173,7 @@ impl Connection {
             self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
-                Waited::Bytes(received) => self.input.push(received, &self.stream)?,
+                Waited::Bytes => {}
                 Waited::PeerEnded => self.input_ended = true,
                 Waited::Deadline => self.deadline_passed()?,
                 Waited::Draining => return Err(Ending::Linger),
@@ -231,7 +238,10 @@ impl Connection {
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
         match self.stream.poll_receive(cx) {
-            Poll::Ready(Ok(Some(received))) => return Poll::Ready(Ok(Waited::Bytes(received))),
+            Poll::Ready(Ok(Some(received))) => {
+                let pushed = self.input.push(received, &self.stream);
+                return Poll::Ready(pushed.map(|()| Waited::Bytes).map_err(Ending::from));
+            }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Waited::PeerEnded)),
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
             Poll::Pending => {}
@@ -246,7 +256,6 @@ impl Connection {
             self.deadline
                 .set(Some(self.machine.poll_deadline().map_or(until, |idle| idle.min(until))));
         }
-        self.registration.note(cx);
         self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
     }
 
@@ -313,7 +322,9 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.wait_sent().await?;
+        if self.stream.is_sending() {
+            self.wait_sent().await?;
+        }
         let output = std::mem::take(&mut self.output);
         let is_much = output.len() > UNWATCHED_BYTES_MAX;
         self.stream.start_send(output).map_err(|_| Ending::Cut)?;

@@ -2,7 +2,7 @@
 //!
 //! It lives on one shard, in an `Rc`; nothing of it is locked or atomic.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -41,7 +41,9 @@ pub(super) struct ShardServer {
         reason = "an exchange moves between the pool and its connection: eight bytes, not its whole size"
     )]
     exchanges: RefCell<Vec<Box<Exchange>>>,
-    date: Cell<(HttpDate, Instant)>,
+    date: RefCell<HttpDate>,
+    /// When the date has to be written anew.
+    date_until: Cell<Instant>,
     /// When the graceful stop began.
     draining_since: Cell<Option<Instant>>,
     waiting: RefCell<Slab<Option<Waker>>>,
@@ -60,7 +62,8 @@ impl ShardServer {
             shard,
             gate: Gate::new(),
             exchanges: RefCell::new(Vec::new()),
-            date: Cell::new((HttpDate::from(clock::wall()), now)),
+            date: RefCell::new(HttpDate::from(clock::wall())),
+            date_until: Cell::new(now),
             draining_since: Cell::new(None),
             waiting: RefCell::new(Slab::new()),
             full: RefCell::new(Vec::new()),
@@ -92,23 +95,24 @@ impl ShardServer {
     }
 
     /// The date of responses: formatted once a second.
-    pub(super) fn date(&self) -> HttpDate {
+    pub(super) fn date(&self) -> Ref<'_, HttpDate> {
         let now = self.shard.now();
-        let (date, valid_until) = self.date.get();
-        if now < valid_until { date } else { self.format_date(now) }
+        if now >= self.date_until.get() {
+            self.format_date(now);
+        }
+        self.date.borrow()
     }
 
     #[cold]
-    fn format_date(&self, now: Instant) -> HttpDate {
+    fn format_date(&self, now: Instant) {
         let wall = clock::wall();
         let into_second = wall
             .duration_since(std::time::SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .subsec_nanos();
         let rest_of_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(into_second.into()));
-        let date = HttpDate::from(wall);
-        self.date.set((date, now + rest_of_second));
-        date
+        self.date.replace(HttpDate::from(wall));
+        self.date_until.set(now + rest_of_second);
     }
 
     /// When the graceful stop began, if it has.

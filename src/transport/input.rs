@@ -12,8 +12,8 @@ use crate::memory::{self, OutOfMemory};
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     source: Source,
-    /// How much of the source has been read.
-    offset: usize,
+    /// How many bytes at the end of the source have not been read.
+    unread: usize,
 }
 
 #[derive(Debug, Default)]
@@ -34,16 +34,17 @@ impl Input {
             Source::Received(received) => received,
             Source::Kept(kept) => kept,
         };
-        all.get(self.offset..).unwrap_or_default()
+        let read = all.len().saturating_sub(self.unread);
+        all.get(read..).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+        self.unread == 0
     }
 
     /// Drops what was read, and gives back the buffer once all of it was.
     pub(crate) fn consume(&mut self, count: usize, stream: &Stream) {
-        self.offset += count;
+        self.unread = self.unread.saturating_sub(count);
         if self.is_empty() {
             self.clear(stream);
         }
@@ -52,7 +53,7 @@ impl Input {
     /// Forgets everything. Never inlined, so that [`consume`](Self::consume) can be.
     #[inline(never)]
     pub(crate) fn clear(&mut self, stream: &Stream) {
-        self.offset = 0;
+        self.unread = 0;
         if let Source::Kept(kept) = std::mem::take(&mut self.source) {
             stream.return_buffer(kept);
         }
@@ -64,18 +65,24 @@ impl Input {
     ///
     /// There is no memory for both. What has come is lost, so the connection is of no use any more.
     pub(crate) fn push(&mut self, received: Received, stream: &Stream) -> Result<(), OutOfMemory> {
-        self.stash(stream)?;
-        match &mut self.source {
-            Source::Kept(kept) => {
-                kept.drain(..self.offset.min(kept.len()));
-                self.offset = 0;
-                memory::append(kept, &received)
-            }
-            nothing => {
-                *nothing = Source::Received(received);
-                Ok(())
-            }
+        if self.is_empty() {
+            self.unread = received.len();
+            self.source = Source::Received(received);
+            Ok(())
+        } else {
+            self.append(&received, stream)
         }
+    }
+
+    /// Copies what has come behind what is left from before.
+    fn append(&mut self, received: &[u8], stream: &Stream) -> Result<(), OutOfMemory> {
+        self.stash(stream)?;
+        if let Source::Kept(kept) = &mut self.source {
+            kept.drain(..kept.len().saturating_sub(self.unread));
+            memory::append(kept, received)?;
+            self.unread = kept.len();
+        }
+        Ok(())
     }
 
     /// Copies what is left out of the kernel's buffer and gives the buffer back.
@@ -94,7 +101,7 @@ impl Input {
     fn keep(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
         let mut kept = stream.take_buffer();
         let copied = memory::append(&mut kept, self.bytes());
-        self.offset = 0;
+        self.unread = kept.len();
         self.source = Source::Kept(kept);
         copied
     }

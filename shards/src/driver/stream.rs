@@ -40,7 +40,15 @@ impl StreamSocket {
         }
     }
 
-    /// Starts a send; it goes out whether or not anybody waits. The caller has waited for [`poll_sent`](Self::poll_sent).
+    /// Whether a send is in flight.
+    pub(crate) fn is_sending(&self) -> bool {
+        match self {
+            Self::Ring(stream) => stream.is_sending(),
+            Self::Epoll(stream) => stream.is_sending(),
+        }
+    }
+
+    /// Starts a send; it goes out whether or not anybody waits. None [is in flight](Self::is_sending).
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         match self {
             Self::Ring(stream) => stream.start_send(buffer),

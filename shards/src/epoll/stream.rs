@@ -144,8 +144,12 @@ impl StreamSocket {
         Poll::Pending
     }
 
-    /// Sends as much as the kernel takes now; a task of its own sends the rest. The caller has waited for
-    /// [`poll_sent`](Self::poll_sent).
+    /// Whether a send is in flight.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.stream.outgoing.borrow().is_some()
+    }
+
+    /// Sends as much as the kernel takes now; a task of its own sends the rest. None [is in flight](Self::is_sending).
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         let stream = &self.stream;
         if let Some(error) = stream.send_error.get() {

@@ -88,7 +88,13 @@ impl Stream {
         self.socket.poll_sent(cx)
     }
 
-    /// Queues a send without waiting; call it only after [`poll_sent`](Self::poll_sent) was ready.
+    /// Whether bytes that were queued have still to be taken by the kernel.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.socket.is_sending()
+    }
+
+    /// Queues a send without waiting; call it only when nothing [is being sent](Self::is_sending).
     ///
     /// # Errors
     ///

@@ -140,10 +140,8 @@ impl Buffers {
     }
 
     /// How many bytes a held buffer holds, and which buffer comes after it.
-    pub(super) fn link(&self, buffer: BufferId) -> (usize, BufferId) {
-        self.links
-            .get(usize::from(buffer))
-            .map_or((0, 0), |link| (link.0 as usize, link.1))
+    pub(super) fn link(&self, buffer: BufferId) -> (u32, BufferId) {
+        self.links.get(usize::from(buffer)).copied().unwrap_or_default()
     }
 
     /// How many buffers are neither held nor lost: published or free.

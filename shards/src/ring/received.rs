@@ -13,7 +13,7 @@ enum Source {
     Provided {
         ring: SharedRing,
         buffer: BufferId,
-        length: usize,
+        length: u32,
     },
     /// A buffer of its own, received into while the ring's were short.
     Plain(Vec<u8>),
@@ -21,7 +21,7 @@ enum Source {
 
 impl Received {
     /// `buffer` must be held, with `length` bytes reported by the kernel; from here on this value is its holder.
-    pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: usize) -> Self {
+    pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: u32) -> Self {
         Self(Source::Provided { ring, buffer, length })
     }
 
@@ -37,7 +37,7 @@ impl Deref for Received {
         match &self.0 {
             // SAFETY: the buffer is held by `self` with this length (see `provided`), and given back only when `self` is
             // dropped, which the borrow outlives not.
-            Source::Provided { ring, buffer, length } => unsafe { ring.memory.received(*buffer, *length) },
+            Source::Provided { ring, buffer, length } => unsafe { ring.memory.received(*buffer, *length as usize) },
             Source::Plain(bytes) => bytes,
         }
     }

@@ -9,7 +9,6 @@ use crate::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 #[derive(Debug)]
 pub(super) struct InFlight {
     buffer: SendBuffer,
-    length: usize,
     sent: usize,
     /// The message header of a vectored send; boxed because the kernel holds its address.
     message: Option<Box<Message>>,
@@ -29,10 +28,8 @@ pub(super) enum Request {
 
 impl InFlight {
     pub(super) fn new(buffer: SendBuffer) -> Self {
-        let length = buffer.len();
         Self {
             buffer,
-            length,
             sent: 0,
             message: None,
         }
@@ -40,8 +37,12 @@ impl InFlight {
 
     /// Counts what one completion says was sent; true when all of it is.
     pub(super) fn advance(&mut self, sent: usize) -> bool {
-        self.sent += sent;
-        self.sent >= self.length
+        let sent = self.sent + sent;
+        let is_all = sent >= self.buffer.len();
+        if !is_all {
+            self.sent = sent;
+        }
+        is_all
     }
 
     /// The request for what is left. Its addresses stay good until this value is dropped or asked again.

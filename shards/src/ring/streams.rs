@@ -93,14 +93,14 @@ impl StreamSocket {
         let Some(stream) = streams.find(self.key) else {
             return Poll::Ready(Err(closed()));
         };
-        if let Some(received) = self.ring.take_received(stream) {
-            // Half empty again: let the kernel go on before the task has to wait.
-            let room = stream.held <= self.ring.config.receive_buffers_per_stream_max / 2;
-            // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
-            if stream.receive == Receive::Idle && room && stream.plain.is_none() {
-                self.ring.arm_receive(self.key, stream);
-            }
+        if let Some((buffer, length)) = self.ring.take_held(stream) {
+            self.ring.go_on_receiving(self.key, stream);
+            let received = Received::provided(Rc::clone(&self.ring), buffer, length);
             return Poll::Ready(Ok(Some(received)));
+        }
+        if let Some(bytes) = stream.take_plain() {
+            self.ring.go_on_receiving(self.key, stream);
+            return Poll::Ready(Ok(Some(Received::plain(bytes))));
         }
         match stream.receive {
             Receive::Ended(0) => return Poll::Ready(Ok(None)),
@@ -128,7 +128,13 @@ impl StreamSocket {
         Poll::Pending
     }
 
-    /// Queues a send; it goes out at the end of the turn. The caller has waited for [`poll_sent`](Self::poll_sent).
+    /// Whether a send is in flight.
+    pub(crate) fn is_sending(&self) -> bool {
+        let mut streams = self.ring.streams.borrow_mut();
+        streams.find(self.key).is_some_and(|stream| stream.in_flight.is_some())
+    }
+
+    /// Queues a send; it goes out at the end of the turn. None [is in flight](Self::is_sending).
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         let mut streams = self.ring.streams.borrow_mut();
         let Some(stream) = streams.find(self.key) else {
@@ -229,19 +235,25 @@ impl Ring {
         self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
     }
 
-    /// The oldest received bytes of a stream.
-    fn take_received(self: &Rc<Self>, stream: &mut Stream) -> Option<Received> {
-        if stream.held > 0 {
-            let buffer = stream.first;
-            let (length, next) = self.buffers.borrow().link(buffer);
-            stream.first = next;
-            stream.held -= 1;
-            return Some(Received::provided(Rc::clone(self), buffer, length));
+    /// The oldest received buffer of a stream, and how many bytes it holds.
+    fn take_held(&self, stream: &mut Stream) -> Option<(BufferId, u32)> {
+        if stream.held == 0 {
+            return None;
         }
-        if stream.receive != Receive::Plain {
-            return stream.plain.take().map(Received::plain);
+        let buffer = stream.first;
+        let (length, next) = self.buffers.borrow().link(buffer);
+        stream.first = next;
+        stream.held -= 1;
+        Some((buffer, length))
+    }
+
+    /// Lets the kernel go on, before the task has to wait, with a stream that was paused and holds half of what it may again.
+    fn go_on_receiving(&self, key: SlotKey, stream: &mut Stream) {
+        let room = stream.held <= self.config.receive_buffers_per_stream_max / 2;
+        // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
+        if stream.receive == Receive::Idle && room && stream.plain.is_none() {
+            self.arm_receive(key, stream);
         }
-        None
     }
 
     /// A multishot receive has delivered a buffer, or has ended.
@@ -431,16 +443,16 @@ impl Ring {
     }
 
     /// Begins to close a stream whose handle is gone.
-    fn close_stream(self: &Rc<Self>, key: SlotKey) {
+    fn close_stream(&self, key: SlotKey) {
         let mut streams = self.streams.borrow_mut();
         let Some(stream) = streams.find(key) else { return };
         stream.closing = true;
         stream.receive_waker = None;
         stream.send_waker = None;
-        let mut unread = Vec::new();
-        while let Some(received) = self.take_received(stream) {
-            unread.push(received);
+        while let Some((buffer, _)) = self.take_held(stream) {
+            self.return_unread(Some(buffer));
         }
+        drop(stream.take_plain());
         match stream.receive {
             Receive::Armed | Receive::Cancelling => self.push_cancel(Operation::Receive, key),
             Receive::Plain => self.push_cancel(Operation::ReceivePlain, key),
@@ -450,8 +462,6 @@ impl Ring {
             self.push_cancel(Operation::Send, key);
         }
         self.close_if_quiet(key, stream);
-        drop(streams);
-        drop(unread);
     }
 
     /// Closes the descriptor once nothing is in flight on it.
@@ -476,6 +486,14 @@ impl Ring {
 }
 
 impl Stream {
+    /// What was received into a buffer of the stream's own, once it is there.
+    fn take_plain(&mut self) -> Option<Vec<u8>> {
+        match self.receive {
+            Receive::Plain => None,
+            _ => self.plain.take(),
+        }
+    }
+
     /// Gives up the memory the kernel may still use, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         (self.in_flight.take(), self.plain.take())

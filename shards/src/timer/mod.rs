@@ -187,24 +187,29 @@ impl Deadline {
     /// # Panics
     ///
     /// Polled on a thread that is not a shard's.
+    #[inline]
     pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
+        // On every request of a connection nothing more is to do.
+        match &self.waiting {
+            Some(waiting) if waiting.comes_first(at, cx.waker()) => Poll::Pending,
+            _ => self.wait_anew(at, cx.waker()),
+        }
+    }
+
+    /// Sees to it that there is an entry that fires at `at` or earlier and wakes the waker.
+    fn wait_anew(&mut self, at: Instant, waker: &Waker) -> Poll<()> {
         let Some(waiting) = &mut self.waiting else {
-            return self.wait(Shard::current().into_context(), at, cx.waker());
+            return self.wait(Shard::current().into_context(), at, waker);
         };
-        let now = waiting.shard.now();
-        if now >= at {
+        if waiting.shard.now() >= at {
             return Poll::Ready(());
         }
-        // On every request of a connection nothing more is to do: the entry is there until its moment, and that comes first.
-        if now < waiting.at && waiting.at <= at && waiting.waker.will_wake(cx.waker()) {
-            return Poll::Pending;
-        }
-        if waiting.renew(at, cx.waker()) {
+        if waiting.renew(at, waker) {
             return Poll::Pending;
         }
         let shard = Rc::clone(&waiting.shard);
-        self.wait(shard, at, cx.waker())
+        self.wait(shard, at, waker)
     }
 
     fn wait(&mut self, shard: Rc<ShardContext>, at: Instant, waker: &Waker) -> Poll<()> {
@@ -223,6 +228,11 @@ impl Deadline {
 }
 
 impl Waiting {
+    /// Whether the entry will wake the waker, and not after `at`: it is there until its moment.
+    fn comes_first(&self, at: Instant, waker: &Waker) -> bool {
+        self.shard.now() < self.at && self.at <= at && self.waker.will_wake(waker)
+    }
+
     /// Moves the entry and has it wake somebody else; `false` if it has fired already.
     fn renew(&mut self, at: Instant, waker: &Waker) -> bool {
         let mut wheel = self.shard.timers().wheel.borrow_mut();
