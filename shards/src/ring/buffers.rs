@@ -31,6 +31,22 @@ impl BufferMemory {
         self.pages.keep();
     }
 
+    /// Overwrites a buffer, in builds with debug assertions.
+    ///
+    /// # Safety
+    ///
+    /// The buffer is held, and nobody has a slice of it.
+    pub(super) unsafe fn poison(&self, buffer: BufferId) {
+        if cfg!(debug_assertions) {
+            let offset = usize::from(buffer) * self.buffer_bytes;
+            // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
+            let start = unsafe { self.pages.start().add(offset) };
+            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither the kernel nor
+            // anybody with a slice uses it meanwhile.
+            unsafe { start.write_bytes(POISON, self.buffer_bytes) };
+        }
+    }
+
     /// The first `length` bytes of a buffer.
     ///
     /// # Safety
@@ -51,6 +67,10 @@ impl BufferMemory {
         unsafe { std::slice::from_raw_parts(start.as_ptr(), length) }
     }
 }
+
+/// What a buffer is filled with when it is given back, in builds with debug assertions: bytes of one client that another could be shown would
+/// be seen by every test that compares what it gets.
+const POISON: u8 = 0xa5;
 
 /// The ring of entries through which buffers are published, and the numbers of the free ones.
 #[derive(Debug)]

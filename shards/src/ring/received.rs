@@ -46,6 +46,8 @@ impl Deref for Received {
 impl Drop for Received {
     fn drop(&mut self) {
         if let Source::Provided { ring, buffer, .. } = &self.0 {
+            // SAFETY: `self` holds the buffer, and its slices borrow from `self`.
+            unsafe { ring.memory.poison(*buffer) };
             ring.buffers.borrow_mut().give_back(*buffer);
         }
     }

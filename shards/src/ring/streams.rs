@@ -335,6 +335,8 @@ impl Ring {
 
     fn return_unread(&self, buffer: Option<BufferId>) {
         if let Some(buffer) = buffer {
+            // SAFETY: the kernel has filled it, and it was never handed out.
+            unsafe { self.memory.poison(buffer) };
             self.buffers.borrow_mut().give_back(buffer);
         }
     }
