@@ -41,6 +41,11 @@ impl WebSocketHandler for Obedient {
                 ws.subscribe("rooms/*")?;
                 ws.send("subscribed").await
             }
+            "ping" => ws.ping(b"are you there?"),
+            "ping without end" => {
+                while ws.ping(&[7; 125]).is_ok() {}
+                ws.send("that is enough").await
+            }
             "fill" => {
                 let piece = vec![7; 8 * 1024];
                 while ws.try_send(piece.clone()) == Ok(()) {}
@@ -50,6 +55,14 @@ impl WebSocketHandler for Obedient {
             }
             _ => ws.send(self.name.as_str()).await,
         }
+    }
+
+    async fn on_ping(&mut self, ws: &WebSocket, payload: Bytes) -> Result {
+        ws.send(format!("pinged: {}", String::from_utf8_lossy(&payload))).await
+    }
+
+    async fn on_pong(&mut self, ws: &WebSocket, payload: Bytes) -> Result {
+        ws.send(format!("ponged: {}", String::from_utf8_lossy(&payload))).await
     }
 
     async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, reason: &str) {
@@ -90,6 +103,35 @@ fn the_factory_sees_the_request_and_may_refuse_it() {
     let mut client = server.open("/ws/ada", &[("Cookie", "a=1; name=\"grace\"")]).unwrap();
     client.send(Frame::from("who?")).unwrap();
     assert_eq!(read(&mut client), Frame::from("grace"));
+}
+
+/// tungstenite's client answers pings by itself.
+#[test]
+fn a_handler_pings_and_hears_of_pings_and_pongs() {
+    let (server, _ends) = obedient(1);
+    let mut client = server.connect("/ws/a");
+    client.send(Frame::Ping("hello?".into())).unwrap();
+    assert_eq!(read(&mut client), Frame::Pong("hello?".into()));
+    assert_eq!(read(&mut client), Frame::from("pinged: hello?"));
+    client.send(Frame::from("ping")).unwrap();
+    assert_eq!(read(&mut client), Frame::Ping("are you there?".into()));
+    client.flush().unwrap();
+    assert_eq!(read(&mut client), Frame::from("ponged: are you there?"));
+    client.send(Frame::Pong("unasked".into())).unwrap();
+    assert_eq!(read(&mut client), Frame::from("ponged: unasked"));
+}
+
+/// What waits for a peer that does not read is bounded, pings too.
+#[test]
+fn a_ping_too_many_is_an_error() {
+    let (server, _ends) = obedient(1);
+    let mut client = server.connect("/ws/a");
+    client.send(Frame::from("ping without end")).unwrap();
+    let mut pings = 0;
+    while let Frame::Ping(_) = read(&mut client) {
+        pings += 1;
+    }
+    assert_eq!(pings, (64 * 1024_usize).div_ceil(127));
 }
 
 #[test]

@@ -110,8 +110,8 @@ impl WebSocketClient {
     ///
     /// # Errors
     ///
-    /// The payload is too long, or the connection is closed.
-    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+    /// The payload is too long, the connection is closed, or as much waits for the server already as [`try_send`](Self::try_send) lets wait.
+    pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
         self.shared.duplex.ping(payload)
     }
 

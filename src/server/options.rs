@@ -117,6 +117,9 @@ struct RealTimeOptions {
     /// Largest message of a WebSocket; beyond it the socket is closed with 1009
     #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
     max_message_bytes: usize,
+    /// Most fragments of a message; beyond it the socket is closed with 1008
+    #[arg(long, value_name = "N", default_value_t = websocket::Limits::default().fragments_max)]
+    max_fragments: u32,
     /// How long a peer may be silent before it is pinged; 0 turns it off
     #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_interval.unwrap_or_default()))]
     ping_interval: Time,
@@ -197,6 +200,7 @@ impl Options {
             http1: limits(&request, &pace),
             websocket: websocket::Limits {
                 message_bytes_max: real_time.max_message_bytes,
+                fragments_max: real_time.max_fragments,
                 ping_interval: Some(real_time.ping_interval.0).filter(|interval| !interval.is_zero()),
                 ping_timeout: real_time.ping_timeout.0,
                 ..websocket::Limits::default()

@@ -46,6 +46,8 @@ pub(super) struct ShardServer {
     date_until: Cell<Instant>,
     /// When the graceful stop began.
     draining_since: Cell<Option<Instant>>,
+    /// The highest place of a connection when the graceful stop began.
+    last_place: Cell<usize>,
     waiting: RefCell<Slab<Option<Waker>>>,
     /// The accept loops that wait for a connection to end; each is woken before it can wait again.
     full: RefCell<Vec<Waker>>,
@@ -65,6 +67,7 @@ impl ShardServer {
             date: RefCell::new(HttpDate::from(clock::wall())),
             date_until: Cell::new(now),
             draining_since: Cell::new(None),
+            last_place: Cell::new(0),
             waiting: RefCell::new(Slab::new()),
             full: RefCell::new(Vec::new()),
         }
@@ -120,16 +123,20 @@ impl ShardServer {
         self.draining_since.get()
     }
 
+    /// The highest place of a connection when the graceful stop began: what the batches of its [`Registration::place`] are counted from.
+    pub(super) fn last_place(&self) -> usize {
+        self.last_place.get()
+    }
+
     /// Begins the graceful stop: every connection that waits for a request learns of it.
     pub(super) fn begin_draining(&self) {
         self.draining_since.set(Some(self.shard.now()));
+        let waiting = self.waiting.borrow();
+        self.last_place
+            .set(waiting.iter().next_back().map_or(0, |(place, _)| place));
+        let wakers: Vec<Waker> = waiting.iter().filter_map(|(_, waker)| waker.clone()).collect();
         // Woken after the borrow ends, because a waker may run anything.
-        let wakers: Vec<Waker> = self
-            .waiting
-            .borrow()
-            .iter()
-            .filter_map(|(_, waker)| waker.clone())
-            .collect();
+        drop(waiting);
         wakers.into_iter().for_each(Waker::wake);
     }
 

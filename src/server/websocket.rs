@@ -15,7 +15,8 @@ use crate::transport::websocket::{Connected, Owner, drive};
 /// How many sockets are told of a graceful stop at once, so that their answers and the new connections of their clients come in waves.
 const CLOSE_BATCH_SOCKETS: usize = 1024;
 
-/// How long after one batch the next is told: the 65,536 sockets of a full shard within seven seconds.
+/// How long after one batch the next is told: the 65,536 sockets of a full shard within seven seconds. Less if the last would be told after half
+/// of the time the stop may take.
 const CLOSE_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A handler at work, and its place in the server.
@@ -97,11 +98,46 @@ impl Owner for Handling {
     /// The graceful stop, batch by batch, if there is one and this socket has not been told.
     fn going_away(&self) -> Option<Instant> {
         let since = self.server.draining_since().filter(|_| self.link.is_open())?;
-        let batch = u32::try_from(self.registration.place() / CLOSE_BATCH_SOCKETS).unwrap_or(u32::MAX);
-        Some(since + CLOSE_BATCH_INTERVAL.saturating_mul(batch))
+        let (place, last) = (self.registration.place(), self.server.last_place());
+        Some(since + until_told(place, last, self.server.config.shutdown_timeout))
     }
 
     fn leave(&self) {
         self.link.leave();
+    }
+}
+
+/// How long after the beginning of a graceful stop the socket at a place is told of it.
+fn until_told(place: usize, last_place: usize, shutdown_timeout: Duration) -> Duration {
+    let batch = |place: usize| u32::try_from(place / CLOSE_BATCH_SOCKETS).unwrap_or(u32::MAX);
+    let last = batch(last_place);
+    let interval = CLOSE_BATCH_INTERVAL.min(shutdown_timeout / 2 / last.max(1));
+    interval.saturating_mul(batch(place).min(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_told_in_batches_a_tenth_of_a_second_apart() {
+        let told = |place| until_told(place, 65_535, Duration::from_secs(30));
+        assert_eq!([told(0), told(1023)], [Duration::ZERO; 2]);
+        assert_eq!([told(1024), told(2047)], [Duration::from_millis(100); 2]);
+        assert_eq!(told(65_535), Duration::from_millis(6300));
+        // Whoever came after the stop began is told with the last.
+        assert_eq!(told(100_000), told(65_535));
+    }
+
+    #[test]
+    fn a_short_stop_is_told_to_all_in_half_of_its_time() {
+        for (last_place, millis) in [(3000, 150), (65_535, 150), (65_535, 5000), (3000, 0)] {
+            let timeout = Duration::from_millis(millis);
+            assert!(
+                until_told(last_place, last_place, timeout) <= timeout / 2,
+                "{last_place} {millis}"
+            );
+        }
+        assert_eq!(until_told(1023, 1023, Duration::ZERO), Duration::ZERO);
     }
 }

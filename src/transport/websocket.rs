@@ -145,6 +145,8 @@ impl<O: Owner> Socket<O> {
             }
             events += 1;
             if events >= EVENTS_AT_ONCE_MAX {
+                // A peer that never pauses is told of a stop, and judged by what it takes, all the same.
+                self.watch_time(cx);
                 cx.waker().wake_by_ref();
                 break;
             }

@@ -6,8 +6,10 @@
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::mpsc::Receiver;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use squall::shards::Stop;
 use squall::websocket::{Connection, Deflaters, Event, Limits, ProtocolError};
 
 use crate::obedient::{End, serve};
@@ -196,6 +198,41 @@ fn d14_keeps_a_peer_that_answers_pings() {
     assert_eq!(echo.payload, b"still here");
     client.send(&close(1000, ""));
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap(), (Some(1000), String::new()));
+}
+
+/// RFC 6455 §7.4.1: a peer that never pauses is told of a graceful stop all the same.
+#[test]
+fn a_peer_that_never_pauses_is_told_that_the_server_goes_away() {
+    let (server, _ends) = serve(Limits::default(), |config| config.shutdown_timeout = LATE);
+    let mut client = Client::open(server.address, "/");
+    let sending = never_pause(&client);
+    server.stopper.stop(Stop::Graceful);
+    client.expect_close(1001);
+    client.shut();
+    sending.join().unwrap();
+}
+
+/// Nor does sending without a pause keep a peer that takes nothing.
+#[test]
+fn d14_cuts_a_peer_that_never_pauses_and_takes_nothing_more() {
+    let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
+    let mut client = Client::open_with_little_room(server.address, "/");
+    client.send(&frame(0x81, b"join t"));
+    client.expect(0x81, b"joined");
+    let sending = never_pause(&client);
+    // More than its system and the server's take for it.
+    for _ in 0..100 {
+        server.publisher.publish_blocking("t", vec![7; 64 * 1024]).unwrap();
+    }
+    assert_eq!(only_end(server, &ends), (None, String::new()));
+    sending.join().unwrap();
+}
+
+/// Sends pongs, which ask for nothing, until the server takes no more.
+fn never_pause(client: &Client) -> JoinHandle<()> {
+    let mut writer = client.writer();
+    let pongs = frame(0x8a, b"").repeat(10_000);
+    std::thread::spawn(move || while writer.write_all(&pongs).is_ok() {})
 }
 
 /// A peer that vanishes while it is sent to, so that not even a ping gets through, is cut when it takes nothing more.

@@ -321,14 +321,18 @@ impl Duplex {
         }
     }
 
-    /// Sends a ping.
+    /// Sends a ping if there is room for it now.
     ///
     /// # Errors
     ///
-    /// The payload is too long, or the connection is closed.
-    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
-        let output = &mut self.output.borrow_mut();
-        self.machine.borrow_mut().ping(payload, output)?;
+    /// There is none, the payload is too long, or the connection is closed.
+    pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
+        let mut output = self.output.borrow_mut();
+        if output.len() >= OUTGOING_BYTES_MAX {
+            return Err(TrySendError::Full.into());
+        }
+        self.machine.borrow_mut().ping(payload, &mut output)?;
+        drop(output);
         self.wake();
         Ok(())
     }

@@ -53,9 +53,10 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The payload is too long, or the socket is closed.
+    /// The payload is too long, the socket is closed, or as much waits for the peer already as [`try_send`](Self::try_send) lets wait: such
+    /// a peer has other things to answer first.
     pub fn ping(&self, payload: &[u8]) -> Result {
-        self.link.ping(payload).map_err(into_error)
+        self.link.ping(payload)
     }
 
     /// Begins to close with a code (RFC 6455 §7.4) and a reason of up to 123 bytes, empty for none. Messages that still come are passed over;
