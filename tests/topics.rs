@@ -255,6 +255,37 @@ fn a_topic_with_a_history_gives_positions_and_what_somebody_missed_wherever_its_
 }
 
 #[test]
+fn who_comes_while_there_is_nothing_to_give_is_told_where_it_stands() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let standing = |socket: &mut Socket| {
+            let notice = socket.json();
+            assert_eq!((notice.get("data"), notice.get("gap")), (None, None), "{notice}");
+            assert_eq!(notice["topic"], *topic);
+            notice["position"].as_str().unwrap().to_owned()
+        };
+        for shard in [0, 1] {
+            let mut new = Socket::on(&server, shard);
+            new.tell(&format!("last 0 {topic}"));
+            let place = standing(&mut new);
+            let mut back = Socket::on(&server, shard);
+            back.tell(&format!("after {place} {topic}"));
+            assert_eq!(standing(&mut back), place, "nothing is missing");
+            drop(new);
+            server.publisher.publish_blocking(&topic, "1").unwrap();
+            assert_eq!(data(&back.json()), 1);
+            let mut late = Socket::on(&server, shard);
+            late.tell(&format!("after {place} {topic}"));
+            assert_eq!(data(&late.json()), 1);
+        }
+    }
+    let mut bare = Socket::open(&server);
+    bare.tell("last 5 short/1");
+    server.publisher.publish_blocking("short/1", "as it is").unwrap();
+    assert_eq!(bare.text(), "as it is", "who reads no positions is told none");
+}
+
+#[test]
 fn a_history_that_is_too_short_says_so() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
@@ -432,14 +463,15 @@ struct Events {
 }
 
 impl Events {
-    fn open(server: &Running, path: &str, last_event_id: &str) -> Self {
+    fn open(server: &Running, path: &str, last_event_id: impl AsRef<[u8]>) -> Self {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-        let id = match last_event_id {
-            "" => String::new(),
-            id => format!("Last-Event-ID: {id}\r\n"),
-        };
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n{id}\r\n").unwrap();
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n").into_bytes();
+        if !last_event_id.as_ref().is_empty() {
+            request.extend([b"Last-Event-ID: ", last_event_id.as_ref(), b"\r\n"].concat());
+        }
+        request.extend(b"\r\n");
+        stream.write_all(&request).unwrap();
         let mut events = Self {
             lines: BufReader::new(stream),
         };
@@ -477,6 +509,13 @@ impl Events {
         }
     }
 
+    /// The next event, which has an id and nothing else.
+    fn next_id(&mut self) -> String {
+        let lines = self.next();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].strip_prefix("id: ").unwrap().to_owned()
+    }
+
     /// Reads on to the next comment.
     fn heartbeat(&mut self) {
         while self.line() != ":\n" {}
@@ -489,6 +528,7 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
     let [topic, _] = topics_of_both("kept");
     let path = format!("/events/{topic}");
     let mut events = Events::open(&server, &path, "");
+    events.next_id();
     events.heartbeat();
     let confirmed = |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
     assert_eq!(confirmed("1").queued, 1);
@@ -502,16 +542,55 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
     confirmed("2");
     let mut events = Events::open(&server, &path, &id);
     assert!(events.next()[1].ends_with("\"data\":2}"));
-    let mut events = Events::open(&server, &path, "1:1");
-    let notice = events.next();
-    assert_eq!(notice[0], "event: notice");
-    assert!(notice[1].contains("\"gap\":\"other-epoch\""), "{notice:?}");
     let mut plain = Events::open(&server, "/events/plain", "");
     plain.heartbeat();
     server.publisher.try_publish("plain", "one\ntwo").unwrap();
     server.publisher.try_publish("plain", vec![0_u8, 255]).unwrap();
     assert_eq!(plain.next(), ["data: one", "data: two"]);
     assert_eq!(plain.next(), ["event: binary", "data: AP8="]);
+}
+
+/// HTML standard, "Server-sent events", "dispatch the event": an id without data is kept, and no event fires.
+#[test]
+fn a_page_that_heard_nothing_before_it_was_cut_comes_back_all_the_same() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let path = format!("/events/{topic}");
+        let confirmed =
+            |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
+        let before_all = Events::open(&server, &path, "").next_id();
+        assert_eq!(
+            Events::open(&server, &path, &before_all).next_id(),
+            before_all,
+            "nothing is missing"
+        );
+        confirmed("1");
+        let mut events = Events::open(&server, &path, &before_all);
+        let first = events.next();
+        assert!(first[1].ends_with("\"data\":1}"), "{first:?}");
+        let behind_first = Events::open(&server, &path, "").next_id();
+        assert_eq!(first[0], format!("id: {behind_first}"));
+        confirmed("2");
+        let second = Events::open(&server, &path, &behind_first).next();
+        assert!(second[1].ends_with("\"data\":2}"), "{second:?}");
+    }
+}
+
+#[test]
+fn an_id_that_says_nothing_is_a_gap_from_behind_which_a_page_goes_on() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let path = format!("/events/{topic}");
+        pollster::block_on(server.publisher.publish_confirmed(&topic, "1")).unwrap();
+        let ids: [&[u8]; 5] = [b"1:1", b"7", b"1:1:1", b"0:0", b"\xff"];
+        for id in ids {
+            let notice = Events::open(&server, &path, id).next();
+            let last = notice[0].strip_prefix("id: ").unwrap();
+            let words = format!("data: {{\"topic\":\"{topic}\",\"gap\":\"other-epoch\",\"position\":\"{last}\"}}");
+            assert_eq!(notice[1..], ["event: notice".to_owned(), words]);
+            assert_eq!(Events::open(&server, &path, last).next_id(), last, "nothing is missing");
+        }
+    }
 }
 
 #[test]

@@ -40,9 +40,10 @@ impl Link {
         let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
             Delivery::Messages(run) => batch.push(run),
             Delivery::Notice(notice) => {
-                let text = notice_text(notice);
-                let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
-                batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                if let Some(text) = notice_text(notice) {
+                    let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
+                    batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                }
             }
         });
         let batch = batch.finish();

@@ -91,8 +91,11 @@ impl WebSocket {
     }
 
     /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
-    /// had when it went away, or with the last so many. Where the history cannot give what is behind the position, the client is told so
-    /// as text, `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`), and live messages follow.
+    /// had when it went away ([`Position::UNKNOWN`](crate::pubsub::Position::UNKNOWN) if what it says is none), or with the last so many. Where
+    /// the history cannot give what is behind the position, the client is told so as text,
+    /// `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`). Where it has no message to give and the topic has an
+    /// [`Envelope`](crate::pubsub::Envelope), it is told where it stands, `{"topic":"a/b","position":"7:42"}`, so that it can come back even if
+    /// it hears of nothing. Live messages follow.
     ///
     /// # Errors
     ///

@@ -218,6 +218,7 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     let late = super::super::Resumed::Messages {
         publications: vec![weighing(100, "t", 11)],
         is_end: true,
+        last: super::super::Position { epoch: 1, sequence: 11 },
     };
     assert_eq!(
         topics.replay(id, &topic("t"), &late).matched,
