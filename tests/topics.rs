@@ -111,6 +111,18 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
+/// Follows two topics, and one of them no more.
+async fn fickle(cx: &mut Context) -> Result {
+    let mut events = cx.event_stream()?;
+    assert!(!events.unsubscribe("rooms/1")?, "it follows nothing yet");
+    events.subscribe("rooms/1")?;
+    events.subscribe("rooms/2")?;
+    assert!(events.unsubscribe("rooms/1")?);
+    assert!(!events.unsubscribe("rooms/1")?, "it did so before");
+    events.send(Event::new("hello\nyou").name("greeting")).await?;
+    events.run().await
+}
+
 /// A server with the rules of every test here, and what lets a shard that stands still go on.
 fn serve(shards: usize) -> (Running, Sender<()>) {
     let (go, go_on) = unbounded();
@@ -129,6 +141,7 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
             .get("/count/{*topic}", count)
             .get("/missed", missed)
             .get("/events/{*topic}", events)
+            .get("/fickle", fickle)
     };
     let kept = TopicOptions::new().history(HistoryLimits::default().messages(1000).bytes(8 << 20));
     let server = Server::new(application)
@@ -548,6 +561,15 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
     server.publisher.try_publish("plain", vec![0_u8, 255]).unwrap();
     assert_eq!(plain.next(), ["data: one", "data: two"]);
     assert_eq!(plain.next(), ["event: binary", "data: AP8="]);
+}
+
+#[test]
+fn a_page_hears_no_more_of_a_topic_its_stream_has_unsubscribed_from() {
+    let (server, _go) = serve(2);
+    let mut events = Events::open(&server, "/fickle", "");
+    let confirmed = |topic| pollster::block_on(server.publisher.publish_confirmed(topic, topic)).unwrap();
+    assert_eq!((confirmed("rooms/1").matched, confirmed("rooms/2").matched), (0, 1));
+    assert_eq!(events.next(), ["data: rooms/2"]);
 }
 
 /// HTML standard, "Server-sent events", "dispatch the event": an id without data is kept, and no event fires.

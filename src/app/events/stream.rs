@@ -84,14 +84,15 @@ impl EventStream<'_> {
         self.cx.header("last-event-id").filter(|id| !id.is_empty())
     }
 
-    /// Sets after how long a silence a comment is sent, by which both ends and the proxies between them know that the other is there: 15 s
-    /// unless set.
+    /// Sets after how long a silence [`run`](Self::run) sends a comment, by which both ends and the proxies between them know that the other is
+    /// there: 15 s unless set. While a handler waits for anything else, between two [`send`](Self::send)s for instance, none is sent.
     pub fn heartbeat(&mut self, interval: Duration) -> &mut Self {
         self.heartbeat = interval;
         self
     }
 
-    /// Sends an event, and waits until the socket has taken it.
+    /// Sends an event, and waits until the socket has taken it. Heartbeats are [`run`](Self::run)'s alone: a stream whose handler may be silent
+    /// for long follows a topic instead, and the handler's events are published to that.
     ///
     /// # Errors
     ///
@@ -118,6 +119,19 @@ impl EventStream<'_> {
         let pattern = Pattern::new(pattern)?;
         let subscriber = self.join()?;
         Ok(self.cx.app.hub()?.subscribe(subscriber, &pattern)?)
+    }
+
+    /// Follows a topic, or all that fit a pattern, no more; says whether the stream did. Messages that wait for it already still come.
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern, or no server runs the application.
+    pub fn unsubscribe(&mut self, pattern: &str) -> Result<bool> {
+        let pattern = Pattern::new(pattern)?;
+        let hub = self.cx.app.hub()?;
+        Ok(self
+            .subscriber
+            .is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
     }
 
     /// Follows a topic with a history, from a place in it on.
