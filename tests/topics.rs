@@ -28,6 +28,9 @@ use tungstenite::{Message as Frame, WebSocket as Client};
 /// More connections than are needed to find one on each of two shards.
 const CONNECTIONS_MAX: usize = 200;
 
+/// How many messages of a kilobyte about three keys may wait for a subscriber: one of a hundred kilobytes finds no room then.
+const OVERTAKEN: u64 = 200;
+
 /// Does what each message tells it, and answers with what came of it.
 struct Obedient {
     /// A shard that is told to stand still does, until something comes.
@@ -57,6 +60,20 @@ impl WebSocketHandler for Obedient {
                 }
                 return Ok(());
             }
+            // In one go too: as long as it takes to send this, the socket does not keep up.
+            ["overtake", topic] => {
+                for number in 0..OVERTAKEN {
+                    ws.publish_keyed(topic, (number % 3).to_string(), " ".repeat(1000))
+                        .await?;
+                }
+                let plain = ws.publish_confirmed(topic, "unkeyed").await?;
+                let keyed = ws.publish_keyed_confirmed(topic, "0", " ".repeat(100_000)).await?;
+                let missed = ws.topic_statistics().await?.deliveries.missed();
+                return ws
+                    .send(format!("{} {} {missed}", plain.conflated, keyed.conflated))
+                    .await;
+            }
+            ["count", topic] => return ws.send(ws.subscriber_count(topic)?.to_string()).await,
             ["stand-still"] => {
                 ws.send("standing").await?;
                 // However short, it ends in a later turn, and by then the words have been sent.
@@ -93,6 +110,15 @@ async fn presence(cx: &mut Context) -> Result<String> {
 async fn count(cx: &mut Context) -> Result<String> {
     let topic: String = cx.param("topic")?;
     Ok(cx.subscriber_count(&topic)?.to_string())
+}
+
+async fn overtake(cx: &mut Context) -> Result<String> {
+    for number in 0..OVERTAKEN {
+        cx.publish_keyed("latest", (number % 3).to_string(), " ".repeat(1000))
+            .await?;
+    }
+    let receipt = cx.publish_keyed_confirmed("latest", "0", " ".repeat(100_000)).await?;
+    Ok(receipt.conflated.to_string())
 }
 
 async fn missed(cx: &mut Context) -> Result<String> {
@@ -140,6 +166,7 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
             .get("/presence/{*topic}", presence)
             .get("/count/{*topic}", count)
             .get("/missed", missed)
+            .get("/overtake", overtake)
             .get("/events/{*topic}", events)
             .get("/fickle", fickle)
     };
@@ -441,6 +468,27 @@ fn a_publisher_can_wait_for_what_became_of_its_message_on_all_shards() {
 }
 
 #[test]
+fn whoever_publishes_a_value_hears_how_many_it_has_overtaken() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe latest");
+    // Of each key one stays, and the last takes the place of its own.
+    let overtaken = OVERTAKEN - 3 + 1;
+    assert_eq!(get(&server, "/overtake"), overtaken.to_string());
+    while socket.text().len() < 100_000 {}
+    socket.say("overtake latest");
+    let answer = loop {
+        let text = socket.text();
+        if !text.trim().is_empty() && text != "unkeyed" {
+            break text;
+        }
+    };
+    assert_eq!(answer, format!("0 {overtaken} 0"));
+    let receipt = server.publisher.publish_keyed_confirmed("latest", "0", "7");
+    assert_eq!(pollster::block_on(receipt).unwrap().queued, 1);
+}
+
+#[test]
 fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     let (server, _go) = serve(2);
     let mut here = Socket::on(&server, 0);
@@ -453,6 +501,11 @@ fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     here.tell("present rooms/1 bob");
     assert_eq!(get(&server, "/presence/rooms/1"), "2 bob grace");
     eventually("both are counted", || get(&server, "/count/rooms/1") == "2");
+    let counting = |socket: &mut Socket| {
+        socket.say("count rooms/1");
+        socket.text()
+    };
+    eventually("by sockets too", || counting(&mut here) == "2");
     there.client.close(None).unwrap();
     while there.client.read().is_ok() {}
     eventually("one has gone", || get(&server, "/presence/rooms/1") == "1 bob");
