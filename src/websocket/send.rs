@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::close::{self, CloseCode};
+use super::close;
 use super::connection::{Connection, Role};
 use super::deflate::Deflaters;
 use super::encoding::Encoding;
@@ -14,6 +14,7 @@ use super::frame::{CONTROL_BYTES_MAX, Header, Opcode};
 use super::mask;
 use super::message::Payload;
 use super::negotiate::Deflate;
+use crate::message::CloseCode;
 
 impl Connection {
     /// Writes a message, compressed if that was negotiated and makes it smaller. What is owed goes before it: an answer to what came after
