@@ -725,10 +725,18 @@ fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
     assert_eq!(socket.json()["data"], "say \"hi\"");
     socket.say("last 3 texts");
     assert_eq!(close_code(&mut socket.client), CloseCode::Error, "it has no history");
-    let refused = Server::new(Application::new)
-        .topic("a", TopicOptions::new().slow_consumer(SlowConsumer::Resync))
-        .listen("127.0.0.1:0")
-        .bind()
-        .unwrap_err();
-    assert!(refused.to_string().contains("needs a history"), "{refused}");
+    for (policy, reason) in [
+        (SlowConsumer::Resync, "needs a history"),
+        (
+            SlowConsumer::Close(1005),
+            "cannot close slow subscribers with 1005; 1000 to 1003",
+        ),
+    ] {
+        let refused = Server::new(Application::new)
+            .topic("a", TopicOptions::new().slow_consumer(policy))
+            .listen("127.0.0.1:0")
+            .bind()
+            .unwrap_err();
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
 }

@@ -134,7 +134,8 @@ impl EventStream<'_> {
             .is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
     }
 
-    /// Follows a topic with a history, from a place in it on.
+    /// Follows a topic with a history, from a place in it on; what a WebSocket is told as text where the history has nothing
+    /// ([`subscribe_from`](crate::WebSocket::subscribe_from)) comes as an event named `notice`.
     ///
     /// # Errors
     ///

@@ -51,7 +51,9 @@ impl Link {
             Rest::Nothing => {}
             Rest::More => self.set_deliveries(true),
             Rest::Close(code) => {
-                let code = CloseCode::new(code).unwrap_or(CloseCode::POLICY_VIOLATION);
+                let Some(code) = CloseCode::new(code) else {
+                    unreachable!("a rule with a code that may not be sent is refused");
+                };
                 self.close(code, "too slow", now).unwrap_or_default();
             }
         }
