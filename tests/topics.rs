@@ -28,6 +28,9 @@ use tungstenite::{Message as Frame, WebSocket as Client};
 /// More connections than are needed to find one on each of two shards.
 const CONNECTIONS_MAX: usize = 200;
 
+/// How many messages of a kilobyte about three keys may wait for a subscriber: one of a hundred kilobytes finds no room then.
+const OVERTAKEN: u64 = 200;
+
 /// Does what each message tells it, and answers with what came of it.
 struct Obedient {
     /// A shard that is told to stand still does, until something comes.
@@ -65,6 +68,20 @@ impl WebSocketHandler for Obedient {
                     .count();
                 return ws.send(format!("{refused} refused")).await;
             }
+            // In one go too: as long as it takes to send this, the socket does not keep up.
+            ["overtake", topic] => {
+                for number in 0..OVERTAKEN {
+                    ws.publish_keyed(topic, (number % 3).to_string(), " ".repeat(1000))
+                        .await?;
+                }
+                let plain = ws.publish_confirmed(topic, "unkeyed").await?;
+                let keyed = ws.publish_keyed_confirmed(topic, "0", " ".repeat(100_000)).await?;
+                let missed = ws.topic_statistics().await?.deliveries.missed();
+                return ws
+                    .send(format!("{} {} {missed}", plain.conflated, keyed.conflated))
+                    .await;
+            }
+            ["count", topic] => return ws.send(ws.subscriber_count(topic)?.to_string()).await,
             ["stand-still"] => {
                 ws.send("standing").await?;
                 // However short, it ends in a later turn, and by then the words have been sent.
@@ -103,6 +120,15 @@ async fn count(cx: &mut Context) -> Result<String> {
     Ok(cx.subscriber_count(&topic)?.to_string())
 }
 
+async fn overtake(cx: &mut Context) -> Result<String> {
+    for number in 0..OVERTAKEN {
+        cx.publish_keyed("latest", (number % 3).to_string(), " ".repeat(1000))
+            .await?;
+    }
+    let receipt = cx.publish_keyed_confirmed("latest", "0", " ".repeat(100_000)).await?;
+    Ok(receipt.conflated.to_string())
+}
+
 async fn missed(cx: &mut Context) -> Result<String> {
     Ok(cx.topic_statistics().await?.deliveries.missed().to_string())
 }
@@ -116,6 +142,18 @@ async fn events(cx: &mut Context) -> Result {
         true => events.resume(&topic)?,
         false => events.subscribe(&topic)?,
     };
+    events.run().await
+}
+
+/// Follows two topics, and one of them no more.
+async fn fickle(cx: &mut Context) -> Result {
+    let mut events = cx.event_stream()?;
+    assert!(!events.unsubscribe("rooms/1")?, "it follows nothing yet");
+    events.subscribe("rooms/1")?;
+    events.subscribe("rooms/2")?;
+    assert!(events.unsubscribe("rooms/1")?);
+    assert!(!events.unsubscribe("rooms/1")?, "it did so before");
+    events.send(Event::new("hello\nyou").name("greeting")).await?;
     events.run().await
 }
 
@@ -136,7 +174,9 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
             .get("/presence/{*topic}", presence)
             .get("/count/{*topic}", count)
             .get("/missed", missed)
+            .get("/overtake", overtake)
             .get("/events/{*topic}", events)
+            .get("/fickle", fickle)
     };
     let kept = TopicOptions::new().history(HistoryLimits::default().messages(1000).bytes(8 << 20));
     let server = Server::new(application)
@@ -263,6 +303,37 @@ fn a_topic_with_a_history_gives_positions_and_what_somebody_missed_wherever_its_
 }
 
 #[test]
+fn who_comes_while_there_is_nothing_to_give_is_told_where_it_stands() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let standing = |socket: &mut Socket| {
+            let notice = socket.json();
+            assert_eq!((notice.get("data"), notice.get("gap")), (None, None), "{notice}");
+            assert_eq!(notice["topic"], *topic);
+            notice["position"].as_str().unwrap().to_owned()
+        };
+        for shard in [0, 1] {
+            let mut new = Socket::on(&server, shard);
+            new.tell(&format!("last 0 {topic}"));
+            let place = standing(&mut new);
+            let mut back = Socket::on(&server, shard);
+            back.tell(&format!("after {place} {topic}"));
+            assert_eq!(standing(&mut back), place, "nothing is missing");
+            drop(new);
+            server.publisher.publish_blocking(&topic, "1").unwrap();
+            assert_eq!(data(&back.json()), 1);
+            let mut late = Socket::on(&server, shard);
+            late.tell(&format!("after {place} {topic}"));
+            assert_eq!(data(&late.json()), 1);
+        }
+    }
+    let mut bare = Socket::open(&server);
+    bare.tell("last 5 short/1");
+    server.publisher.publish_blocking("short/1", "as it is").unwrap();
+    assert_eq!(bare.text(), "as it is", "who reads no positions is told none");
+}
+
+#[test]
 fn a_history_that_is_too_short_says_so() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
@@ -290,8 +361,12 @@ fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
     let more = RESYNCS_MAX + 6;
     socket.say(&format!("resume {more} kept/many"));
     assert_eq!(socket.text(), "6 refused");
+    for number in 0..RESYNCS_MAX {
+        assert_eq!(socket.json()["topic"], format!("kept/many/{number}"), "where it stands");
+    }
     let last = format!("kept/many/{}", more - 1);
-    server.publisher.publish_blocking(&last, "1").unwrap();
+    // Known to be kept before it is asked for.
+    pollster::block_on(server.publisher.publish_confirmed(&last, "1")).unwrap();
     socket.tell(&format!("last 1 {last}"));
     assert_eq!(data(&socket.json()), 1);
     server.publisher.publish_blocking(&last, "2").unwrap();
@@ -420,6 +495,27 @@ fn a_publisher_can_wait_for_what_became_of_its_message_on_all_shards() {
 }
 
 #[test]
+fn whoever_publishes_a_value_hears_how_many_it_has_overtaken() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    socket.tell("subscribe latest");
+    // Of each key one stays, and the last takes the place of its own.
+    let overtaken = OVERTAKEN - 3 + 1;
+    assert_eq!(get(&server, "/overtake"), overtaken.to_string());
+    while socket.text().len() < 100_000 {}
+    socket.say("overtake latest");
+    let answer = loop {
+        let text = socket.text();
+        if !text.trim().is_empty() && text != "unkeyed" {
+            break text;
+        }
+    };
+    assert_eq!(answer, format!("0 {overtaken} 0"));
+    let receipt = server.publisher.publish_keyed_confirmed("latest", "0", "7");
+    assert_eq!(pollster::block_on(receipt).unwrap().queued, 1);
+}
+
+#[test]
 fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     let (server, _go) = serve(2);
     let mut here = Socket::on(&server, 0);
@@ -432,6 +528,11 @@ fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     here.tell("present rooms/1 bob");
     assert_eq!(get(&server, "/presence/rooms/1"), "2 bob grace");
     eventually("both are counted", || get(&server, "/count/rooms/1") == "2");
+    let counting = |socket: &mut Socket| {
+        socket.say("count rooms/1");
+        socket.text()
+    };
+    eventually("by sockets too", || counting(&mut here) == "2");
     there.client.close(None).unwrap();
     while there.client.read().is_ok() {}
     eventually("one has gone", || get(&server, "/presence/rooms/1") == "1 bob");
@@ -455,14 +556,15 @@ struct Events {
 }
 
 impl Events {
-    fn open(server: &Running, path: &str, last_event_id: &str) -> Self {
+    fn open(server: &Running, path: &str, last_event_id: impl AsRef<[u8]>) -> Self {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
-        let id = match last_event_id {
-            "" => String::new(),
-            id => format!("Last-Event-ID: {id}\r\n"),
-        };
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n{id}\r\n").unwrap();
+        let mut request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n").into_bytes();
+        if !last_event_id.as_ref().is_empty() {
+            request.extend([b"Last-Event-ID: ", last_event_id.as_ref(), b"\r\n"].concat());
+        }
+        request.extend(b"\r\n");
+        stream.write_all(&request).unwrap();
         let mut events = Self {
             lines: BufReader::new(stream),
         };
@@ -500,6 +602,13 @@ impl Events {
         }
     }
 
+    /// The next event, which has an id and nothing else.
+    fn next_id(&mut self) -> String {
+        let lines = self.next();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].strip_prefix("id: ").unwrap().to_owned()
+    }
+
     /// Reads on to the next comment.
     fn heartbeat(&mut self) {
         while self.line() != ":\n" {}
@@ -512,6 +621,7 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
     let [topic, _] = topics_of_both("kept");
     let path = format!("/events/{topic}");
     let mut events = Events::open(&server, &path, "");
+    events.next_id();
     events.heartbeat();
     let confirmed = |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
     assert_eq!(confirmed("1").queued, 1);
@@ -525,16 +635,64 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
     confirmed("2");
     let mut events = Events::open(&server, &path, &id);
     assert!(events.next()[1].ends_with("\"data\":2}"));
-    let mut events = Events::open(&server, &path, "1:1");
-    let notice = events.next();
-    assert_eq!(notice[0], "event: notice");
-    assert!(notice[1].contains("\"gap\":\"other-epoch\""), "{notice:?}");
     let mut plain = Events::open(&server, "/events/plain", "");
     plain.heartbeat();
     server.publisher.try_publish("plain", "one\ntwo").unwrap();
     server.publisher.try_publish("plain", vec![0_u8, 255]).unwrap();
     assert_eq!(plain.next(), ["data: one", "data: two"]);
     assert_eq!(plain.next(), ["event: binary", "data: AP8="]);
+}
+
+#[test]
+fn a_page_hears_no_more_of_a_topic_its_stream_has_unsubscribed_from() {
+    let (server, _go) = serve(2);
+    let mut events = Events::open(&server, "/fickle", "");
+    let confirmed = |topic| pollster::block_on(server.publisher.publish_confirmed(topic, topic)).unwrap();
+    assert_eq!((confirmed("rooms/1").matched, confirmed("rooms/2").matched), (0, 1));
+    assert_eq!(events.next(), ["data: rooms/2"]);
+}
+
+/// HTML standard, "Server-sent events", "dispatch the event": an id without data is kept, and no event fires.
+#[test]
+fn a_page_that_heard_nothing_before_it_was_cut_comes_back_all_the_same() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let path = format!("/events/{topic}");
+        let confirmed =
+            |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
+        let before_all = Events::open(&server, &path, "").next_id();
+        assert_eq!(
+            Events::open(&server, &path, &before_all).next_id(),
+            before_all,
+            "nothing is missing"
+        );
+        confirmed("1");
+        let mut events = Events::open(&server, &path, &before_all);
+        let first = events.next();
+        assert!(first[1].ends_with("\"data\":1}"), "{first:?}");
+        let behind_first = Events::open(&server, &path, "").next_id();
+        assert_eq!(first[0], format!("id: {behind_first}"));
+        confirmed("2");
+        let second = Events::open(&server, &path, &behind_first).next();
+        assert!(second[1].ends_with("\"data\":2}"), "{second:?}");
+    }
+}
+
+#[test]
+fn an_id_that_says_nothing_is_a_gap_from_behind_which_a_page_goes_on() {
+    let (server, _go) = serve(2);
+    for topic in topics_of_both("kept") {
+        let path = format!("/events/{topic}");
+        pollster::block_on(server.publisher.publish_confirmed(&topic, "1")).unwrap();
+        let ids: [&[u8]; 5] = [b"1:1", b"7", b"1:1:1", b"0:0", b"\xff"];
+        for id in ids {
+            let notice = Events::open(&server, &path, id).next();
+            let last = notice[0].strip_prefix("id: ").unwrap();
+            let words = format!("data: {{\"topic\":\"{topic}\",\"gap\":\"other-epoch\",\"position\":\"{last}\"}}");
+            assert_eq!(notice[1..], ["event: notice".to_owned(), words]);
+            assert_eq!(Events::open(&server, &path, last).next_id(), last, "nothing is missing");
+        }
+    }
 }
 
 #[test]
@@ -594,10 +752,18 @@ fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
     assert_eq!(socket.json()["data"], "say \"hi\"");
     socket.say("last 3 texts");
     assert_eq!(close_code(&mut socket.client), CloseCode::Error, "it has no history");
-    let refused = Server::new(Application::new)
-        .topic("a", TopicOptions::new().slow_consumer(SlowConsumer::Resync))
-        .listen("127.0.0.1:0")
-        .bind()
-        .unwrap_err();
-    assert!(refused.to_string().contains("needs a history"), "{refused}");
+    for (policy, reason) in [
+        (SlowConsumer::Resync, "needs a history"),
+        (
+            SlowConsumer::Close(1005),
+            "cannot close slow subscribers with 1005; 1000 to 1003",
+        ),
+    ] {
+        let refused = Server::new(Application::new)
+            .topic("a", TopicOptions::new().slow_consumer(policy))
+            .listen("127.0.0.1:0")
+            .bind()
+            .unwrap_err();
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
 }

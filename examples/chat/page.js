@@ -74,7 +74,7 @@ const GAPS = {
   "not-yet": "The server began anew: messages from before may be missing here.",
 };
 
-/** Takes in what the server sent: a message of a topic, or a notice about one. */
+/** Takes in what the server sent: a message of a topic, a notice about one, or, where there is no message yet, only its position. */
 function hear({ topic, position: at, data, gap, missed }) {
   if (gap) {
     // What came since is not to be had from there; so the last messages that are kept are asked for, as by somebody new.
@@ -90,7 +90,7 @@ function hear({ topic, position: at, data, gap, missed }) {
     refresh();
   } else {
     position = at;
-    showMessage(data);
+    if (data) showMessage(data);
   }
 }
 

@@ -4,8 +4,11 @@
 //! A request's head keeps the received bytes in one buffer and its fields as spans into it, so that reading a request costs one
 //! copy and no allocation once the buffer has grown. A response's head holds the `http` crate's own names and values, which
 //! cannot contain CR, LF or NUL: an injection fails where the value is made, not where it is sent (RFC 9110 §5.5).
+//!
+//! Beside them are the codes WebSockets are closed with, for protocols never import one another and more than one names them.
 
 mod body;
+mod close_code;
 mod date;
 mod headers;
 mod media_type;
@@ -13,6 +16,7 @@ mod request;
 mod response;
 
 pub use body::{Body, BodyStream, BoxError};
+pub use close_code::CloseCode;
 pub use date::HttpDate;
 pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};

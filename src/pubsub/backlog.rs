@@ -13,7 +13,6 @@ use std::mem;
 use super::burst::Run;
 use super::by_key::{ByKey, MadeHash};
 use super::limits::{MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX};
-use super::log::Gap;
 use super::notice::{Missed, Notice};
 use super::outbox::{Most, Next, Resync, Room, Taken, Unsent};
 use super::position::Start;
@@ -261,7 +260,7 @@ impl Backlog {
                 Entry::Run(run) => admit(self, run),
                 Entry::Notice(notice) => match *notice {
                     Notice::Missed(missed) => self.add_missed(missed),
-                    Notice::Gap { .. } => self.add_notice(notice),
+                    other => self.add_notice(other),
                 },
             }
         }
@@ -305,19 +304,15 @@ impl Backlog {
                 last.topic = None;
             }
         } else {
-            self.add_notice(Box::new(Notice::Missed(missed)));
+            self.add_notice(Notice::Missed(missed));
         }
     }
 
-    fn add_notice(&mut self, notice: Box<Notice>) {
-        self.bytes += MESSAGE_OVERHEAD_BYTES;
-        self.queue.push_back(Entry::Notice(notice));
-    }
-
-    /// Has the subscriber told, behind what waits, that a history could not give what was asked of it.
-    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap) {
+    /// Has the subscriber told something behind what waits.
+    pub(super) fn add_notice(&mut self, notice: Notice) {
         if self.close.is_none() {
-            self.add_notice(Box::new(Notice::Gap { topic, gap }));
+            self.bytes += MESSAGE_OVERHEAD_BYTES;
+            self.queue.push_back(Entry::Notice(Box::new(notice)));
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Resumed {
         publications: Vec<Publication>,
         /// Whether the last of them is the last of all. If not, ask again from the last.
         is_end: bool,
+        /// The topic's last message. Who is given none has all up to here.
+        last: Position,
     },
     /// The messages cannot be given.
     Gap(Gap),
@@ -174,6 +176,7 @@ impl Log {
         Resumed::Messages {
             is_end: publications.len() as u64 == behind,
             publications,
+            last: self.last,
         }
     }
 

@@ -1,13 +1,17 @@
 //! The histories of the topics that have this shard for their home: it numbers their messages and keeps them, within a ceiling.
 //!
 //! A topic without a message for [`idle_timeout`](LogLimits::idle_timeout) is forgotten, count and all, and so is one of those idle longest when
-//! there is no place for a new one. Should it come back it begins a new epoch, and a position of the old one is answered with a gap. Epochs begin at a number the caller chooses and never repeat, so if that
-//! number is the time of the start, positions given out by an earlier process are recognised as old ones too.
+//! there is no place for a new one. Should it come back it begins a new epoch, and a position of the old one is answered with a gap. Epochs
+//! begin at a number the caller chooses and never repeat, so if that number is the time of the start, positions given out by an earlier
+//! process are recognised as old ones too.
+//!
+//! A topic without a count is answered for as if its first message came next, and nothing is remembered of that. Who was told such a place
+//! (`epoch:0`) has missed all of a count that began since, unless a topic was forgotten meanwhile: that might have been this one.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::log::{Gap, GapReason, Log, Resumed};
+use super::log::{Log, Resumed};
 use super::position::{Position, Start};
 use super::publication::Publication;
 use super::rules::HistoryLimits;
@@ -49,7 +53,10 @@ pub struct Logs {
     /// Every topic once, in the order in which [`expire`](Self::expire) looks at them.
     rounds: VecDeque<Topic>,
     bytes: usize,
+    /// What the next count has for its epoch.
     epoch: u64,
+    /// What `epoch` was when a topic was last forgotten, or at first.
+    remembered: u64,
 }
 
 #[derive(Debug)]
@@ -60,15 +67,17 @@ struct Entry {
 }
 
 impl Logs {
-    /// Makes an empty table whose first topic has this epoch.
+    /// Makes an empty table whose first topic has this epoch, or 1 for 0, which is nobody's ([`Position::UNKNOWN`]).
     #[must_use]
     pub fn new(limits: LogLimits, first_epoch: u64) -> Self {
+        let epoch = first_epoch.max(1);
         Self {
             limits,
             topics: HashMap::new(),
             rounds: VecDeque::new(),
             bytes: 0,
-            epoch: first_epoch,
+            epoch,
+            remembered: epoch,
         }
     }
 
@@ -109,36 +118,38 @@ impl Logs {
         let at = |topic: &&Topic| self.topics.get(*topic).map(|entry| entry.at);
         let idlest = candidates.iter().min_by_key(at).cloned();
         for topic in candidates {
-            if idlest.as_ref() != Some(&topic) {
+            if idlest.as_ref() == Some(&topic) {
+                self.forget(&topic);
+            } else {
                 self.rounds.push_back(topic);
-            } else if let Some(entry) = self.topics.remove(&topic) {
-                self.bytes -= entry.log.bytes();
             }
+        }
+    }
+
+    /// Forgets a topic, count and all.
+    fn forget(&mut self, topic: &Topic) {
+        if let Some(entry) = self.topics.remove(topic) {
+            self.bytes -= entry.log.bytes();
+            self.epoch += 1;
+            self.remembered = self.epoch;
         }
     }
 
     /// The messages of a topic from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be
     /// given.
     pub fn resume(&mut self, topic: &Topic, start: Start, bytes_max: usize, now: Instant) -> Resumed {
-        let Some(entry) = self.topics.get_mut(topic) else {
-            if matches!(start, Start::Last(_)) {
-                return Resumed::Messages {
-                    publications: Vec::new(),
-                    is_end: true,
-                };
+        let mut none = Log::new(self.epoch, HistoryLimits::default());
+        let log = self.topics.get_mut(topic).map_or(&mut none, |entry| &mut entry.log);
+        let epoch = log.last().epoch;
+        let start = match start {
+            Start::After(place) if place.sequence == 0 && (self.remembered..=epoch).contains(&place.epoch) => {
+                Start::After(Position { epoch, sequence: 0 })
             }
-            let last = Position {
-                epoch: self.epoch,
-                sequence: 0,
-            };
-            return Resumed::Gap(Gap {
-                reason: GapReason::OtherEpoch,
-                last,
-            });
+            other => other,
         };
-        let before = entry.log.bytes();
-        let resumed = entry.log.resume(start, bytes_max, now);
-        self.bytes = self.bytes + entry.log.bytes() - before;
+        let before = log.bytes();
+        let resumed = log.resume(start, bytes_max, now);
+        self.bytes = self.bytes + log.bytes() - before;
         resumed
     }
 
@@ -164,7 +175,7 @@ impl Logs {
             let is_idle =
                 entry.log.messages() == 0 && now.saturating_duration_since(entry.at) >= self.limits.idle_timeout;
             if is_idle {
-                self.topics.remove(&topic);
+                self.forget(&topic);
             } else {
                 self.rounds.push_back(topic);
             }

@@ -1,6 +1,7 @@
 //! What a subscriber is told in the place of messages it does not get.
 
 use super::log::Gap;
+use super::position::Position;
 use super::topic::Topic;
 
 /// Something to tell a subscriber at this place among its messages.
@@ -14,6 +15,15 @@ pub enum Notice {
         topic: Topic,
         /// Why, and where the topic stands.
         gap: Gap,
+    },
+    /// The history had nothing for the subscriber: it has all up to here, and goes on from here should it have to come back.
+    Standing {
+        /// Whose history.
+        topic: Topic,
+        /// The topic's last message.
+        last: Position,
+        /// Whether the topic's messages say their positions, so that whoever reads them reads this too.
+        is_wrapped: bool,
     },
 }
 

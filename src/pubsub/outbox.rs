@@ -6,7 +6,6 @@
 
 use super::backlog::Backlog;
 use super::burst::Run;
-use super::log::Gap;
 use super::notice::Notice;
 use super::position::{Position, Start};
 use super::receipt::Receipt;
@@ -195,9 +194,9 @@ impl Outbox {
         self.settle(shelf);
     }
 
-    /// Has the subscriber told that a history could not give what was asked of it.
-    pub(super) fn add_gap(&mut self, topic: Topic, gap: Gap, shelf: &mut Shelf) {
-        self.backlog(shelf).add_gap(topic, gap);
+    /// Has the subscriber told something behind what waits.
+    pub(super) fn add_notice(&mut self, notice: Notice, shelf: &mut Shelf) {
+        self.backlog(shelf).add_notice(notice);
         self.settle(shelf);
     }
 

@@ -26,6 +26,10 @@ pub enum Start {
 }
 
 impl Position {
+    /// The place of who cannot say where it stands, because what it gave back is no position, for instance: no topic's count has the epoch 0, so
+    /// it is answered with a gap.
+    pub const UNKNOWN: Self = Self { epoch: 0, sequence: 0 };
+
     /// Longest text of a position in bytes: two numbers of twenty digits and a colon.
     pub const TEXT_BYTES_MAX: usize = 41;
 

@@ -5,6 +5,7 @@ use core::fmt;
 use core::time::Duration;
 
 use super::topic::{Pattern, Topic};
+use crate::message::CloseCode;
 
 /// Most rules. 64: a topic is tried against them one after the other, at about ten nanoseconds each.
 pub const RULES_MAX: usize = 64;
@@ -27,7 +28,8 @@ pub enum SlowConsumer {
     /// ever. The price is that keys may overtake one another, for which reason such a topic has no history. A subscriber that keeps up
     /// gets every message.
     Conflate,
-    /// The subscriber is closed with this code, and what waits for it is given up. For feeds that must not have holes.
+    /// The subscriber is closed with this code, one of those [`CloseCode`] allows, and what waits for it is given up. For feeds that must not have
+    /// holes. 1013 says that the peer may come back.
     Close(u16),
     /// New messages are not queued; they come from the topic's history once the queue has sunk to the lower mark. Needs one. What the
     /// history no longer has is a [`Gap`](super::Gap); what the shard's ceiling refuses is always told.
@@ -207,6 +209,7 @@ fn check(options: &TopicOptions) -> Result<(), InvalidRule> {
     match (options.slow_consumer, &options.history) {
         (SlowConsumer::Resync, None) => Err(InvalidRule::ResyncWithoutHistory),
         (SlowConsumer::Conflate, Some(_)) => Err(InvalidRule::ConflateWithHistory),
+        (SlowConsumer::Close(code), _) if CloseCode::new(code).is_none() => Err(InvalidRule::CloseCode(code)),
         _ => Ok(()),
     }
 }
@@ -221,6 +224,8 @@ pub enum InvalidRule {
     ResyncWithoutHistory,
     /// Keys overtake one another when conflated, so no position would say what a subscriber has.
     ConflateWithHistory,
+    /// Slow subscribers would be closed with a code that may not be sent.
+    CloseCode(u16),
 }
 
 impl fmt::Display for InvalidRule {
@@ -229,6 +234,11 @@ impl fmt::Display for InvalidRule {
             Self::TooMany => write!(formatter, "there are at most {RULES_MAX} rules for topics"),
             Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
             Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
+            Self::CloseCode(code) => write!(
+                formatter,
+                "a topic cannot close slow subscribers with {code}; 1000 to 1003, 1007 to 1014 and 3000 to 4999 may be sent, and 1013 \
+                 says that they may come back"
+            ),
         }
     }
 }

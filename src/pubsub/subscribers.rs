@@ -9,7 +9,7 @@ use slab::Slab;
 
 use super::burst::Run;
 use super::limits::Limits;
-use super::log::Gap;
+use super::notice::Notice;
 use super::outbox::{Most, Outbox, Resync, Room, Taken, Unsent};
 use super::position::Start;
 use super::receipt::Receipt;
@@ -204,8 +204,8 @@ impl Subscribers {
         self.change(id, |outbox, shelf| outbox.resync(topic, start, shelf)) == Some(true)
     }
 
-    pub(super) fn add_gap(&mut self, id: SubscriberId, topic: Topic, gap: Gap) {
-        self.change(id, |outbox, shelf| outbox.add_gap(topic, gap, shelf));
+    pub(super) fn add_notice(&mut self, id: SubscriberId, notice: Notice) {
+        self.change(id, |outbox, shelf| outbox.add_notice(notice, shelf));
     }
 
     pub(super) fn awaits(&self, id: SubscriberId, resync: &Resync) -> bool {

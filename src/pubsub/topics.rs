@@ -12,12 +12,13 @@ use super::burst::{Run, bursts};
 use super::counts::{Changes, CountChange};
 use super::limits::Limits;
 use super::log::Resumed;
+use super::notice::Notice;
 use super::outbox::{Most, Resync, Taken, Unsent};
 use super::position::Start;
 use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
 use super::receipt::Receipt;
-use super::rules::TopicRules;
+use super::rules::{Envelope, TopicRules};
 use super::subscribers::{SubscriberId, Subscribers};
 use super::subscriptions::Subscriptions;
 use super::topic::{Pattern, Topic};
@@ -221,7 +222,8 @@ impl Topics {
     /// between the publications that came before the answer and those that came after, as a queue from the topic's home keeps them.
     ///
     /// After an answer that is not the end of the history the rest is asked for when this has been taken. A gap is told to the subscriber
-    /// by a notice, and live messages follow. An answer nobody waits for any more is dropped.
+    /// by a notice, and so is where the topic stands, if there is no message to say it; live messages follow. An answer nobody waits
+    /// for any more is dropped.
     pub fn replay(&mut self, subscriber: SubscriberId, resync: &Resync, resumed: &Resumed) -> Receipt {
         let mut receipt = Receipt::default();
         if !self.awaits(subscriber, resync) {
@@ -229,14 +231,29 @@ impl Topics {
         }
         let topic = &resync.topic;
         self.subscribers.end_resync(subscriber, topic);
+        let options = *self.rules.of(topic);
         let (publications, is_end) = match resumed {
-            Resumed::Messages { publications, is_end } => (publications, *is_end),
+            Resumed::Messages { publications, last, .. } if publications.is_empty() => {
+                let notice = Notice::Standing {
+                    topic: topic.clone(),
+                    last: *last,
+                    is_wrapped: options.envelope != Envelope::None,
+                };
+                self.subscribers.add_notice(subscriber, notice);
+                return receipt;
+            }
+            Resumed::Messages {
+                publications, is_end, ..
+            } => (publications, *is_end),
             Resumed::Gap(gap) => {
-                self.subscribers.add_gap(subscriber, topic.clone(), *gap);
+                let notice = Notice::Gap {
+                    topic: topic.clone(),
+                    gap: *gap,
+                };
+                self.subscribers.add_notice(subscriber, notice);
                 return receipt;
             }
         };
-        let options = *self.rules.of(topic);
         self.runs.extend(bursts(publications, &options, &self.key_hashes));
         self.subscribers.begin_publication();
         self.subscribers.deliver(subscriber.index, &self.runs, &mut receipt);

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::close::{self, CloseCode, CloseFrame};
+use super::close::{self, CloseFrame};
 use super::deadline::{Deadline, Due};
 use super::deflate::Deflaters;
 use super::error::{Expired, ProtocolError};
@@ -17,6 +17,7 @@ use super::mask;
 use super::message::{Assembly, Message};
 use super::negotiate::Deflate;
 use super::owed::Owed;
+use crate::message::CloseCode;
 
 /// Where a client's masking keys come from: four bytes for each frame that nobody can foresee (RFC 6455 §10.3).
 pub type MaskKeys = Box<dyn FnMut() -> [u8; 4]>;

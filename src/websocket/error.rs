@@ -3,8 +3,8 @@
 
 use core::fmt;
 
-use super::close::CloseCode;
 use crate::memory::OutOfMemory;
+use crate::message::CloseCode;
 
 /// Why the connection failed (RFC 6455 §7.1.7). After any of these nothing more is received; what
 /// [`send_owed`](super::Connection::send_owed) then writes ends with a close frame that tells the peer.

@@ -69,8 +69,9 @@ mod send;
 mod tests;
 mod utf8;
 
+pub use crate::message::CloseCode;
 pub use client::{Agreement, ClientHandshake, ClientHandshakeError};
-pub use close::{CloseCode, CloseFrame};
+pub use close::CloseFrame;
 pub use connection::{Connection, Event, MaskKeys};
 pub use deflate::Deflaters;
 pub use encoding::{Encoding, WindowBits, decode, deflate, encode};

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::close::{self, CloseCode};
+use super::close;
 use super::connection::{Connection, Role};
 use super::deflate::Deflaters;
 use super::encoding::Encoding;
@@ -15,6 +15,7 @@ use super::mask;
 use super::message::Payload;
 use super::negotiate::Deflate;
 use crate::memory;
+use crate::message::CloseCode;
 
 /// The longest control frame: its header and mask, and its payload.
 const CONTROL_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_BYTES_MAX;

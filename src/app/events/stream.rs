@@ -18,7 +18,7 @@ use crate::app::Context;
 use crate::app::topics::{Delivery, Hub, Recipient, Rest, notice_text};
 use crate::error::Result;
 use crate::message::{Method, header};
-use crate::pubsub::{Most, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, Topic};
+use crate::pubsub::{Most, Notice, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, Topic};
 use crate::websocket::{Message, decode};
 
 /// How long a stream is silent before a comment is sent, unless its handler says otherwise. 15 s: the HTML standard's advice, because proxies
@@ -84,14 +84,15 @@ impl EventStream<'_> {
         self.cx.header("last-event-id").filter(|id| !id.is_empty())
     }
 
-    /// Sets after how long a silence a comment is sent, by which both ends and the proxies between them know that the other is there: 15 s
-    /// unless set.
+    /// Sets after how long a silence [`run`](Self::run) sends a comment, by which both ends and the proxies between them know that the other is
+    /// there: 15 s unless set. While a handler waits for anything else, between two [`send`](Self::send)s for instance, none is sent.
     pub fn heartbeat(&mut self, interval: Duration) -> &mut Self {
         self.heartbeat = interval;
         self
     }
 
-    /// Sends an event, and waits until the socket has taken it.
+    /// Sends an event, and waits until the socket has taken it. Heartbeats are [`run`](Self::run)'s alone: a stream whose handler may be silent
+    /// for long follows a topic instead, and the handler's events are published to that.
     ///
     /// # Errors
     ///
@@ -120,7 +121,21 @@ impl EventStream<'_> {
         Ok(self.cx.app.hub()?.subscribe(subscriber, &pattern)?)
     }
 
-    /// Follows a topic with a history, from a place in it on.
+    /// Follows a topic, or all that fit a pattern, no more; says whether the stream did. Messages that wait for it already still come.
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern, or no server runs the application.
+    pub fn unsubscribe(&mut self, pattern: &str) -> Result<bool> {
+        let pattern = Pattern::new(pattern)?;
+        let hub = self.cx.app.hub()?;
+        Ok(self
+            .subscriber
+            .is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
+    }
+
+    /// Follows a topic with a history, from a place in it on; what a WebSocket is told as text where the history has nothing
+    /// ([`subscribe_from`](crate::WebSocket::subscribe_from)) comes as an event named `notice`.
     ///
     /// # Errors
     ///
@@ -132,16 +147,20 @@ impl EventStream<'_> {
     }
 
     /// Follows a topic with a history, and gives its events their positions for ids: a browser that comes back says by `Last-Event-ID` what
-    /// it had, and is sent what it missed, or a `notice` that this is not to be had any more. A stream has one such topic; the ids of a
-    /// second would be taken for the first's.
+    /// it had, and is sent what it missed, or a `notice` that this is not to be had any more, or that its id is none of ours. The first thing
+    /// it is sent is an id, be it one without an event, so that it can come back even if it hears of nothing (HTML standard, section
+    /// "Server-sent events", "dispatch the event": an id without data is kept, and no event fires). A stream has one such topic; the ids
+    /// of a second would be taken for the first's.
     ///
     /// # Errors
     ///
     /// As [`subscribe_from`](Self::subscribe_from).
     pub fn resume(&mut self, topic: &str) -> Result<bool> {
-        let had: Option<Position> = self.last_event_id().and_then(|id| id.parse().ok());
+        let id = self.cx.headers().get("last-event-id").filter(|id| !id.is_empty());
+        let position = |id| str::from_utf8(id).ok()?.parse().ok();
+        let had = id.map(|id| position(id).unwrap_or(Position::UNKNOWN));
         self.resumable = Some(Topic::new(topic)?);
-        // Without a position it is sent none of the past, but still asks, so that a topic without a history is an error at once.
+        // Without a position it is sent none of the past, but where the topic stands.
         self.subscribe_from(topic, had.map_or(Start::Last(0), Start::After))
     }
 
@@ -199,10 +218,7 @@ impl EventStream<'_> {
                     write_publication(publication, resumable, &mut text);
                 }
             }
-            Delivery::Notice(notice) => {
-                field(&mut text, "event", "notice");
-                write_data(&notice_text(notice), &mut text);
-            }
+            Delivery::Notice(notice) => write_notice(notice, resumable, &mut text),
         });
         if !text.is_empty() {
             self.cx.write(text);
@@ -296,7 +312,7 @@ fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: 
     if let Some(position) = publication.position
         && resumable == Some(&publication.topic)
     {
-        field(out, "id", &position.to_string());
+        write_id(position, out);
     }
     match message {
         Message::Text(text) => write_data(text.as_str(), out),
@@ -305,4 +321,26 @@ fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: 
             write_data(&BASE64.encode(&bytes), out);
         }
     }
+}
+
+/// Writes a notice as an event; the id of what it says about the topic that can be resumed is where that topic stands, so that a browser that
+/// comes back asks from there. Where nothing is missing the id is all: without data it is kept, and the page hears nothing.
+fn write_notice(notice: &Notice, resumable: Option<&Topic>, out: &mut Vec<u8>) {
+    match notice {
+        Notice::Standing { topic, last, .. } if resumable == Some(topic) => {
+            write_id(*last, out);
+            out.push(b'\n');
+            return;
+        }
+        Notice::Gap { topic, gap } if resumable == Some(topic) => write_id(gap.last, out),
+        Notice::Standing { .. } | Notice::Gap { .. } | Notice::Missed(_) => {}
+    }
+    if let Some(words) = notice_text(notice) {
+        field(out, "event", "notice");
+        write_data(&words, out);
+    }
+}
+
+fn write_id(position: Position, out: &mut Vec<u8>) {
+    field(out, "id", &position.to_string());
 }

@@ -74,11 +74,17 @@ pub fn encode(
     }
 }
 
-/// What tells a subscriber that it misses something: JSON, as the guide describes it to clients.
+/// What tells a subscriber that it misses something, or where it stands: JSON, as the guide describes it to clients. `None` where it is not to
+/// be told: who gets a topic's messages bare reads no positions.
 #[must_use]
-pub fn notice_text(notice: &Notice) -> String {
+pub fn notice_text(notice: &Notice) -> Option<String> {
     let mut text = String::from("{\"topic\":");
     match notice {
+        Notice::Standing { is_wrapped: false, .. } => return None,
+        Notice::Standing { topic, last, .. } => {
+            push_json(&mut text, topic.as_str());
+            push(&mut text, format_args!(",\"position\":\"{last}\"}}"));
+        }
         Notice::Missed(Missed { topic, count }) => {
             push_json(&mut text, topic.as_ref().map(|topic| topic.as_str()));
             push(&mut text, format_args!(",\"missed\":{count}}}"));
@@ -99,7 +105,7 @@ pub fn notice_text(notice: &Notice) -> String {
             );
         }
     }
-    text
+    Some(text)
 }
 
 /// A message in its envelope; `None` if it has none. That the message fits was seen by [`check`].
@@ -203,12 +209,19 @@ mod tests {
                 last: POSITION,
             },
         };
+        let standing = |is_wrapped| Notice::Standing {
+            topic: topic.clone(),
+            last: POSITION,
+            is_wrapped,
+        };
         for (notice, expected) in [
-            (missed(Some(topic)), r#"{"topic":"t","missed":3}"#),
-            (missed(None), r#"{"topic":null,"missed":3}"#),
-            (gap, r#"{"topic":"t","gap":"expired","position":"7:42"}"#),
+            (missed(Some(topic.clone())), Some(r#"{"topic":"t","missed":3}"#)),
+            (missed(None), Some(r#"{"topic":null,"missed":3}"#)),
+            (gap, Some(r#"{"topic":"t","gap":"expired","position":"7:42"}"#)),
+            (standing(true), Some(r#"{"topic":"t","position":"7:42"}"#)),
+            (standing(false), None),
         ] {
-            assert_eq!(notice_text(&notice), expected);
+            assert_eq!(notice_text(&notice).as_deref(), expected);
         }
     }
 }

@@ -50,7 +50,28 @@ impl Context {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.app.hub()?.publish_confirmed(Draft::new(topic, message)?)?.await
+        self.app.publish_confirmed(Draft::new(topic, message)?).await
+    }
+
+    /// Publishes a message that is about something, as [`publish_keyed`](Self::publish_keyed) does, and says what became of it on all shards, as
+    /// [`publish_confirmed`](Self::publish_confirmed) does: of how many older messages about the same it took the place, too
+    /// ([`Receipt::conflated`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_keyed_confirmed(
+        &self,
+        topic: &str,
+        key: impl AsRef<[u8]>,
+        message: impl Into<Message>,
+    ) -> Result<Receipt> {
+        let draft = Draft::new(topic, message)?.with_key(key);
+        self.app.publish_confirmed(draft).await
     }
 
     /// How many are subscribed to a topic by its name, on all shards, as far as this one has heard: what other shards know is a turn of
@@ -61,7 +82,7 @@ impl Context {
     /// The name is no topic's, or the topic's options do not have subscribers counted
     /// ([`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers)).
     pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.app.hub()?.subscriber_count(&Topic::new(topic)?)
+        self.app.subscriber_count(topic)
     }
 
     /// Who is present in a topic: the names given by [`WebSocket::set_presence`](crate::WebSocket::set_presence), asked of every shard.
@@ -74,7 +95,7 @@ impl Context {
     ///
     /// Cancel safe: nothing is changed.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.app.hub()?.presence(Topic::new(topic)?).await
+        self.app.presence(topic).await
     }
 
     /// What has become of all publications so far, on all shards together: delivered, waiting, conflated, missed.
@@ -87,15 +108,32 @@ impl Context {
     ///
     /// Cancel safe: nothing is changed.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.app.hub()?.statistics().await
+        self.app.topic_statistics().await
     }
 }
 
+/// What a context and a WebSocket have in common.
 impl App {
     pub(in crate::app) async fn publish(&self, draft: Draft) -> Result {
         match self.hub()?.publish(draft)? {
             None => Ok(()),
             Some(rest) => rest.await,
         }
+    }
+
+    pub(in crate::app) async fn publish_confirmed(&self, draft: Draft) -> Result<Receipt> {
+        self.hub()?.publish_confirmed(draft)?.await
+    }
+
+    pub(in crate::app) fn subscriber_count(&self, topic: &str) -> Result<u64> {
+        self.hub()?.subscriber_count(&Topic::new(topic)?)
+    }
+
+    pub(in crate::app) async fn presence(&self, topic: &str) -> Result<Presence> {
+        self.hub()?.presence(Topic::new(topic)?).await
+    }
+
+    pub(in crate::app) async fn topic_statistics(&self) -> Result<Statistics> {
+        self.hub()?.statistics().await
     }
 }

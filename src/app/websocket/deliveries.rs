@@ -40,9 +40,10 @@ impl Link {
         let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
             Delivery::Messages(run) => batch.push(run),
             Delivery::Notice(notice) => {
-                let text = notice_text(notice);
-                let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
-                batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                if let Some(text) = notice_text(notice) {
+                    let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
+                    batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                }
             }
         });
         let batch = batch.finish();
@@ -50,7 +51,9 @@ impl Link {
             Rest::Nothing => {}
             Rest::More => self.set_deliveries(true),
             Rest::Close(code) => {
-                let code = CloseCode::new(code).unwrap_or(CloseCode::POLICY_VIOLATION);
+                let Some(code) = CloseCode::new(code) else {
+                    unreachable!("a rule with a code that may not be sent is refused");
+                };
                 self.close(code, "too slow", now).unwrap_or_default();
             }
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::link::Link;
 use crate::app::topics::Draft;
 use crate::error::{Error, Result};
-use crate::pubsub::{Pattern, Presence, Start, SubscribeError, Topic};
+use crate::pubsub::{Pattern, Presence, Receipt, Start, Statistics, SubscribeError, Topic};
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// An open WebSocket, as its handler sees it. A clone is the same socket: one kept by another task of the shard can send too, and finds
@@ -93,8 +93,11 @@ impl WebSocket {
     }
 
     /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
-    /// had when it went away, or with the last so many. Where the history cannot give what is behind the position, the client is told so
-    /// as text, `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`), and live messages follow.
+    /// had when it went away ([`Position::UNKNOWN`](crate::pubsub::Position::UNKNOWN) if what it says is none), or with the last so many. Where
+    /// the history cannot give what is behind the position, the client is told so as text,
+    /// `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`). Where it has no message to give and the topic has an
+    /// [`Envelope`](crate::pubsub::Envelope), it is told where it stands, `{"topic":"a/b","position":"7:42"}`, so that it can come back even if
+    /// it hears of nothing. Live messages follow.
     ///
     /// # Errors
     ///
@@ -141,7 +144,30 @@ impl WebSocket {
     ///
     /// Cancel safe: nothing is changed.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.link.app.hub()?.presence(Topic::new(topic)?).await
+        self.link.app.presence(topic).await
+    }
+
+    /// How many are subscribed to a topic by its name, on every shard, as [`Context::subscriber_count`](crate::Context::subscriber_count) says it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
+        self.link.app.subscriber_count(topic)
+    }
+
+    /// What has become of all publications so far, on all shards together, as [`Context::topic_statistics`](crate::Context::topic_statistics)
+    /// says it.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is changed.
+    pub async fn topic_statistics(&self) -> Result<Statistics> {
+        self.link.app.topic_statistics().await
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
@@ -168,6 +194,40 @@ impl WebSocket {
     /// As there.
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
         self.link.app.publish(Draft::new(topic, message)?.with_key(key)).await
+    }
+
+    /// Publishes a message and says what became of it on every shard, as [`Context::publish_confirmed`](crate::app::Context::publish_confirmed)
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
+        self.link.app.publish_confirmed(Draft::new(topic, message)?).await
+    }
+
+    /// Publishes a message that is about something and says what became of it on every shard, as
+    /// [`Context::publish_keyed_confirmed`](crate::app::Context::publish_keyed_confirmed) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn publish_keyed_confirmed(
+        &self,
+        topic: &str,
+        key: impl AsRef<[u8]>,
+        message: impl Into<Message>,
+    ) -> Result<Receipt> {
+        let draft = Draft::new(topic, message)?.with_key(key);
+        self.link.app.publish_confirmed(draft).await
     }
 }
 

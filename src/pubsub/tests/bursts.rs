@@ -236,6 +236,7 @@ fn what_a_history_gives_comes_in_bursts_too() {
     let resumed = super::super::Resumed::Messages {
         publications: publications.clone(),
         is_end: true,
+        last: super::super::Position { epoch: 1, sequence: 9 },
     };
     assert_eq!(topics.replay(id, &resync, &resumed).queued, 9);
     let runs = runs(&mut topics, id);

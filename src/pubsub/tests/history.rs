@@ -110,7 +110,8 @@ proptest! {
                     model.forget(now);
                     let expected = model.resume(after, bytes_max);
                     match log.resume(Start::After(position(3, after)), bytes_max, now) {
-                        Resumed::Messages { publications, is_end } => {
+                        Resumed::Messages { publications, is_end, last } => {
+                            prop_assert_eq!(last, log.last());
                             let numbers = publications.iter().map(|given| given.position.unwrap().sequence).collect();
                             prop_assert_eq!(Ok((numbers, is_end)), expected);
                             let sizes = publications.iter().map(|given| given.message.len());
@@ -152,6 +153,7 @@ fn a_history_gives_messages_back_as_they_were_published() {
     let expected = Resumed::Messages {
         publications: vec![publication],
         is_end: true,
+        last: position(1, 1),
     };
     assert_eq!(resumed, expected);
 }
@@ -161,7 +163,9 @@ fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
     let now = moment();
     let mut logs = Logs::new(LogLimits::default(), 1);
     let last = |logs: &mut Logs, messages| match logs.resume(&topic("t"), Start::Last(messages), usize::MAX, now) {
-        Resumed::Messages { publications, is_end } => {
+        Resumed::Messages {
+            publications, is_end, ..
+        } => {
             assert!(is_end);
             publications
                 .iter()
@@ -179,6 +183,59 @@ fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
     assert_eq!(last(&mut logs, 5), ["1", "2", "3"]);
 }
 
+/// What a history says to a place: the numbers of what was missed, or why it cannot say; and where the topic stands.
+fn answer(logs: &mut Logs, name: &str, start: Start, now: Instant) -> (Result<Vec<u64>, GapReason>, Position) {
+    match logs.resume(&topic(name), start, usize::MAX, now) {
+        Resumed::Messages { publications, last, .. } => {
+            let positions = publications.iter().map(|given| given.position.unwrap());
+            (Ok(positions.map(|given| given.sequence).collect()), last)
+        }
+        Resumed::Gap(Gap { reason, last }) => (Err(reason), last),
+    }
+}
+
+#[test]
+fn who_asked_before_the_first_message_misses_none_and_is_told_so() {
+    let mut now = moment();
+    let mut logs = Logs::new(LogLimits::default(), 10);
+    let (given, place) = answer(&mut logs, "a", Start::Last(5), now);
+    assert_eq!((given, place), (Ok(vec![]), position(10, 0)));
+    let after = Start::After(place);
+    assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![]), place), "still none");
+    assert_eq!(logs.topics(), 0, "who asks costs nothing");
+    append(&mut logs, message("b", "x"), now);
+    assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![]), position(11, 0)));
+    for content in ["1", "2"] {
+        append(&mut logs, message("a", content), now);
+    }
+    assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![1, 2]), position(11, 2)));
+    // A place of what has not begun, and one that is nobody's.
+    for (name, place) in [
+        ("a", position(12, 0)),
+        ("c", position(13, 0)),
+        ("a", Position::UNKNOWN),
+        ("c", Position::UNKNOWN),
+    ] {
+        let (given, _) = answer(&mut logs, name, Start::After(place), now);
+        assert_eq!(given, Err(GapReason::OtherEpoch), "{name} {place}");
+    }
+    // Both are forgotten, and "a" begins a second count: what the first had is not known any more.
+    now += Duration::from_secs(7200);
+    logs.expire(now);
+    logs.expire(now);
+    assert_eq!(logs.topics(), 0);
+    assert_eq!(answer(&mut logs, "a", after, now).0, Err(GapReason::OtherEpoch));
+    append(&mut logs, message("a", "3"), now);
+    assert_eq!(answer(&mut logs, "a", after, now).0, Err(GapReason::OtherEpoch));
+}
+
+#[test]
+fn the_epoch_of_nobody_is_never_given_out() {
+    let mut logs = Logs::new(LogLimits::default(), 0);
+    let (given, _) = answer(&mut logs, "a", Start::After(Position::UNKNOWN), moment());
+    assert_eq!(given, Err(GapReason::OtherEpoch));
+}
+
 #[test]
 fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
     let mut now = moment();
@@ -191,7 +248,7 @@ fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
     now += Duration::from_secs(1);
     logs.expire(now);
     assert_eq!((logs.topics(), logs.last(&topic("b"))), (1, None));
-    assert_eq!(append(&mut logs, "b", now), position(12, 1));
+    assert_eq!(append(&mut logs, "b", now), position(13, 1));
     let Resumed::Gap(gap) = logs.resume(&topic("b"), after(11, 1), 100, now) else {
         panic!("the old count is gone");
     };

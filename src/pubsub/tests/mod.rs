@@ -71,6 +71,7 @@ fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
             Next::More => {}
             Next::Notice(Notice::Missed(missed)) => seen.push(format!("-{}", missed.count)),
             Next::Notice(Notice::Gap { topic, gap }) => seen.push(format!("gap {topic} {}", gap.last)),
+            Next::Notice(Notice::Standing { topic, last, .. }) => seen.push(format!("standing {topic} {last}")),
             Next::Resync(resync) => seen.push(format!("resync {:?}", resync.start)),
             Next::Close(code) => {
                 seen.push(format!("close {code}"));

@@ -113,7 +113,7 @@ impl Bench {
             Next::Nothing => return false,
             Next::More => {}
             Next::Notice(Notice::Missed(missed)) => self.missed += missed.count,
-            Next::Notice(Notice::Gap { topic, gap }) => panic!("{topic} keeps everything, and says {gap:?}"),
+            Next::Notice(other) => panic!("every topic keeps everything, and one says {other:?}"),
             Next::Resync(resync) => {
                 let resumed = self.logs.resume(&resync.topic, resync.start, 1900, self.now);
                 let receipt = self.topics.replay(self.id, &resync, &resumed);

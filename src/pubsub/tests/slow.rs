@@ -223,6 +223,7 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     let late = super::super::Resumed::Messages {
         publications: vec![weighing(100, "t", 11)],
         is_end: true,
+        last: super::super::Position { epoch: 1, sequence: 11 },
     };
     assert_eq!(
         topics.replay(id, &asked, &late).matched,
@@ -297,6 +298,13 @@ fn rules_that_contradict_themselves_are_refused() {
         (SlowConsumer::Resync, history, None),
         (SlowConsumer::Conflate, history, Some(InvalidRule::ConflateWithHistory)),
         (SlowConsumer::Close(1013), history, None),
+        (SlowConsumer::Close(1014), None, None),
+        (SlowConsumer::Close(4999), None, None),
+        (SlowConsumer::Close(0), None, Some(InvalidRule::CloseCode(0))),
+        (SlowConsumer::Close(1005), None, Some(InvalidRule::CloseCode(1005))),
+        (SlowConsumer::Close(1006), None, Some(InvalidRule::CloseCode(1006))),
+        (SlowConsumer::Close(1015), history, Some(InvalidRule::CloseCode(1015))),
+        (SlowConsumer::Close(5000), None, Some(InvalidRule::CloseCode(5000))),
     ];
     for (slow_consumer, history, expected) in cases {
         let options = TopicOptions {

@@ -72,10 +72,26 @@ impl Publisher {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        let (ticket, receipts) = confirmation();
-        self.send(Draft::new(topic, message)?, Some(&ticket)).await?;
-        drop(ticket);
-        Ok(sum(receipts).await)
+        self.send_confirmed(Draft::new(topic, message)?).await
+    }
+
+    /// Publishes a message that is about something and says what became of it on all shards, as
+    /// [`Context::publish_keyed_confirmed`](crate::Context::publish_keyed_confirmed) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_keyed_confirmed(
+        &self,
+        topic: &str,
+        key: impl AsRef<[u8]>,
+        message: impl Into<Message>,
+    ) -> Result<Receipt> {
+        self.send_confirmed(Draft::new(topic, message)?.with_key(key)).await
     }
 
     /// Publishes as [`publish`](Self::publish) does, holding up the calling thread while it waits. Not for a shard's thread.
@@ -123,6 +139,13 @@ impl Publisher {
             sent.map_err(|error| Error::new(error.to_string()))?;
         }
         Ok(())
+    }
+
+    async fn send_confirmed(&self, draft: Draft) -> Result<Receipt> {
+        let (ticket, receipts) = confirmation();
+        self.send(draft, Some(&ticket)).await?;
+        drop(ticket);
+        Ok(sum(receipts).await)
     }
 
     /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
