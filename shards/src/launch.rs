@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -29,6 +29,7 @@ use crate::ring::{Ring, RingConfig};
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::signal::{Stop, StopSignals};
 use crate::stall::Watchdog;
+use crate::stderr::StandardError;
 use crate::task::{TaskPanicked, spawn_detached};
 use crate::turn::drive;
 
@@ -224,13 +225,14 @@ struct Birth {
 
 /// A running shard's thread.
 struct ShardThread {
+    shard: ShardId,
     thread: thread::JoinHandle<Result<(), LaunchError>>,
 }
 
 impl ShardThread {
     fn join(self) -> Result<(), LaunchError> {
-        // A panic of the thread has ended the process before anybody could see it here.
-        self.thread.join().unwrap_or(Ok(()))
+        let ended = self.thread.join();
+        ended.unwrap_or_else(|panic| die(self.shard, &TaskPanicked::from_payload(&*panic)))
     }
 }
 
@@ -239,15 +241,15 @@ impl Birth {
     where
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
-        let shard = self.inbox.shard();
+        let (shard, name) = (self.inbox.shard(), self.name.clone());
         let work = move || match catch_unwind(AssertUnwindSafe(|| self.live(main))) {
             Ok(ended) => ended,
             Err(panic) => die(shard, &TaskPanicked::from_payload(&*panic)),
         };
         thread::Builder::new()
-            .name(format!("{shard}"))
+            .name(name)
             .spawn(work)
-            .map(|thread| ShardThread { thread })
+            .map(|thread| ShardThread { shard, thread })
             .map_err(|error| LaunchError::Start {
                 shard,
                 reason: format!("no thread for it: {error}"),
@@ -365,13 +367,13 @@ impl Drop for Outcome {
 /// Ends the process: this shard's listener would collect connections that nobody answers.
 #[expect(
     clippy::exit,
-    clippy::print_stderr,
     reason = "nothing is left that could serve or log; see the head of this file"
 )]
 fn die(shard: ShardId, panicked: &TaskPanicked) -> ! {
-    eprintln!(
-        "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections"
+    let words = format!(
+        "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections\n"
     );
+    StandardError.write_all(words.as_bytes()).unwrap_or_default();
     std::process::exit(SHARD_DIED)
 }
 

@@ -61,6 +61,7 @@ mod shard;
 mod signal;
 mod stall;
 mod statistics;
+mod stderr;
 #[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;
 mod task;
@@ -84,5 +85,6 @@ pub use send_buffer::{SEND_PARTS_MAX, SendBuffer};
 pub use shard::{Shard, ShardId};
 pub use signal::Stop;
 pub use statistics::Statistics;
+pub use stderr::StandardError;
 pub use task::{JoinHandle, TaskPanicked, spawn_blocking, spawn_detached, spawn_local, yield_now};
 pub use timer::{Deadline, Sleep, sleep, sleep_until, timeout_at};

@@ -44,8 +44,9 @@ fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
         assert_eq!((shards.count(), shards.cpus().len()), (count, count));
         shards
             .run(move |shard| {
-                let here = thread::current().id();
-                report.send((shard.id().index(), shard.count(), here)).unwrap();
+                let here = thread::current();
+                assert_eq!(here.name(), Some(&*format!("worker-{}", shard.id().index())));
+                report.send((shard.id().index(), shard.count(), here.id())).unwrap();
                 async { Ok(()) }
             })
             .unwrap();

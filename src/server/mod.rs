@@ -16,12 +16,13 @@ mod upgrade;
 mod websocket;
 
 use std::fmt;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Remote, Shard, ShardId, Shards, Stop, Stopper,
-    inherited_listeners, sleep, spawn_local,
+    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Remote, Shard, ShardId, Shards, StandardError,
+    Stop, Stopper, inherited_listeners, sleep, spawn_local,
 };
 
 pub use broadcast::Publisher;
@@ -280,7 +281,7 @@ impl BoundServer {
             shards.driver()
         );
         if let Some(refusal) = shards.io_uring_refusal() {
-            eprintln!("warning: sockets go through epoll, because {refusal}");
+            say(&format!("warning: sockets go through epoll, because {refusal}"));
         }
         shards.run(move |shard| {
             let part = Part {
@@ -344,7 +345,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
         .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
         .collect();
     if let Some(greeting) = greeting {
-        eprintln!("{greeting}");
+        say(&greeting);
     }
     for accepting in accepting {
         accepting.await??;
@@ -353,6 +354,13 @@ async fn serve(shard: Shard, part: Part) -> Result {
     let drained = server.gate.close();
     wait_for_drain(&shard, drained, shutdown_timeout).await;
     Ok(())
+}
+
+/// Says something to whoever has started the server, logging or not.
+fn say(words: &str) {
+    StandardError
+        .write_all(format!("{words}\n").as_bytes())
+        .unwrap_or_default();
 }
 
 /// Waits until every connection has ended, the time for it is over, or the shard is asked to stop at once.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
-use squall_shards::Driver;
+use squall_shards::{Driver, StandardError};
 
 use super::config::{ListenAddress, ServerConfig};
 use crate::app::TrustedProxies;
@@ -293,7 +293,7 @@ enum Logging {
 }
 
 impl Logging {
-    /// Sends log lines to standard error, unless the application has set up logging of its own.
+    /// Sends log lines to standard error, unless the application has set up logging of its own. Lines nobody reads are dropped.
     fn start(self) {
         use tracing_subscriber::filter::LevelFilter;
         let level = match self {
@@ -306,7 +306,8 @@ impl Logging {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(std::io::stderr)
+            .with_writer(|| StandardError)
+            .log_internal_errors(false)
             .with_ansi(is_terminal);
         subscriber.try_init().unwrap_or_default();
     }

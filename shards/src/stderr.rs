@@ -1,0 +1,136 @@
+//! Standard error as a shard may write to it: what it does not take at once is dropped and counted, because a log nobody reads must
+//! not keep a server from its clients, and one whose reader has gone must not end it.
+//!
+//! A write of up to `PIPE_BUF` bytes to a pipe that poll(2) calls writable does not wait, nor does one to a terminal that has not been
+//! stopped; one to a file waits for the file system, as any does. Writers of the same pipe in other processes may come in between.
+//! No queue and no thread: what was written is written, also when the process ends in the next moment.
+
+use std::io::{self, StderrLock, Write};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// How much is written to a descriptor that has been found writable: POSIX's `PIPE_BUF` as Linux has it.
+const PIECE_BYTES_MAX: usize = 4096;
+
+/// What was dropped since anything was last written.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Standard error, for loggers and last words: writing to it never waits for a reader and never fails. Where something was dropped, the next
+/// write that succeeds says how many were.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut stderr = io::stderr().lock();
+        let dropped = DROPPED.swap(0, Ordering::Relaxed);
+        let is_said = dropped == 0 || {
+            let words = format!("squall: {dropped} lines are missing here, because nobody read them\n");
+            put(&mut stderr, words.as_bytes())
+        };
+        if !is_said || !put(&mut stderr, bytes) {
+            let unsaid = if is_said { 0 } else { dropped };
+            DROPPED.fetch_add(unsaid + 1, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes as long as there is room at once; says whether there was for all.
+fn put(stderr: &mut StderrLock<'_>, bytes: &[u8]) -> bool {
+    let mut pieces = bytes.chunks(PIECE_BYTES_MAX);
+    pieces.all(|piece| is_writable(stderr.as_fd()) && stderr.write_all(piece).is_ok())
+}
+
+fn is_writable(descriptor: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::OUT)];
+    let ready = poll(&mut polled, Some(&Timespec::default()));
+    ready.is_ok() && polled.iter().all(|polled| polled.revents() == PollFlags::OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::testing::{child, child_role};
+
+    /// More than a pipe takes: 64 KiB, and a kernel may be set to as much as 1 MiB.
+    const LINES: usize = 20_000;
+
+    /// Says when it has written, and goes on when it is told to.
+    fn write_and_wait() {
+        for number in 0..LINES {
+            StandardError.write_all(format!("{number:>99}\n").as_bytes()).unwrap();
+        }
+        println!("\nwritten");
+        io::stdin().read_line(&mut String::new()).unwrap();
+        StandardError.write_all(b"at last\n").unwrap();
+    }
+
+    #[test]
+    fn what_nobody_reads_is_dropped_and_how_much_is_said() {
+        if child_role().is_some() {
+            return write_and_wait();
+        }
+        let mut process = child(
+            module_path!(),
+            "what_nobody_reads_is_dropped_and_how_much_is_said",
+            "writes",
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        assert!(said.any(|line| line == "written"), "it waits for a reader");
+        let mut stderr = process.stderr.take().unwrap();
+        // A writer that found no room finds some once so much has been read.
+        let mut first = vec![0; 8 * 1024];
+        stderr.read_exact(&mut first).unwrap();
+        process.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        let text = String::from_utf8(first).unwrap() + &rest;
+        let lines: Vec<&str> = text.lines().collect();
+        let missing = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("squall: ")?.split(' ').next());
+        let missing: usize = missing.unwrap().parse().unwrap();
+        let written = lines.iter().filter(|line| line.trim().parse::<usize>().is_ok()).count();
+        assert_eq!(written + missing, LINES);
+        assert_eq!(lines.last(), Some(&"at last"));
+        assert!(process.wait().unwrap().success());
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_error() {
+        if child_role().is_some() {
+            return write_and_wait();
+        }
+        let mut process = child(module_path!(), "a_reader_that_has_gone_is_no_error", "writes")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(process.stderr.take());
+        let mut said = BufReader::new(process.stdout.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
+        assert!(said.any(|line| line == "written"));
+        process.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+        assert!(said.any(|line| line.contains("test result: ok")));
+        assert!(process.wait().unwrap().success());
+    }
+}
