@@ -81,6 +81,15 @@ impl Drop for Running {
     }
 }
 
+/// Says that a handler is gone, however it went.
+struct Gone(Sender<()>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.send(()).ok();
+    }
+}
+
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
@@ -158,16 +167,67 @@ fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
     }
 }
 
+/// A handler that would flush for ever keeps its shard from nobody: in answer to HEAD it ends with its head, and its connection goes on;
+/// in answer to GET it waits in between, however fast its peer reads, and ends when the peer has gone.
+#[test]
+fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
+    let (gone, told) = channel();
+    let server = Running::start(move || {
+        let gone = gone.clone();
+        let endless = async move |cx: &mut Context| -> Result {
+            let _gone = Gone(gone.clone());
+            let piece = vec![b'x'; 64 * 1024];
+            loop {
+                cx.write(piece.as_slice());
+                cx.flush().await?;
+            }
+        };
+        let stream = async |cx: &mut Context| -> Result {
+            cx.set_status(304);
+            cx.flush().await?;
+            cx.stream(futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"x"))));
+            Ok(())
+        };
+        Application::new()
+            .get("/", async |_: &mut Context| "ok")
+            .get("/endless", endless)
+            .get("/stream", stream)
+    });
+    let ended = || told.recv_timeout(Duration::from_secs(10)).expect("the handler ends");
+    let mut connection = server.connect();
+    connection
+        .exchange(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD")
+        .unwrap()
+        .expect_status(200)
+        .unwrap();
+    ended();
+    connection
+        .exchange(&get("/stream"), "GET")
+        .unwrap()
+        .expect_status(304)
+        .unwrap();
+    connection
+        .exchange(&get("/"), "GET")
+        .unwrap()
+        .expect(200, b"ok")
+        .unwrap();
+
+    let mut reader = std::net::TcpStream::connect(server.address).unwrap();
+    reader.write_all(&get("/endless")).unwrap();
+    let socket = reader.try_clone().unwrap();
+    let reading = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()).ok());
+    for _ in 0..10 {
+        assert_eq!(server.get("/"), b"ok");
+    }
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    reading.join().unwrap();
+    drop(socket);
+    ended();
+}
+
 /// B03: a peer that takes nothing of a large response is cut when the stall timeout has passed; meanwhile others are served.
 #[test]
 fn a_peer_that_does_not_read_is_cut() {
-    /// Says that the handler is gone, however it went.
-    struct Gone(Sender<()>);
-    impl Drop for Gone {
-        fn drop(&mut self) {
-            self.0.send(()).ok();
-        }
-    }
     let (gone, told) = channel();
     let server = Running::configured(
         move || {
@@ -235,6 +295,22 @@ fn a_graceful_stop_waits_for_a_handler() {
     server.stopper.stop(Stop::Graceful);
     let response = connection.final_response("GET").unwrap();
     assert_eq!(response.body, b"begun, finished");
+}
+
+/// A shard that has all the connections it may have hears of a graceful stop: it closes the idle one, and answers who waits in the backlog.
+#[test]
+fn a_graceful_stop_is_heard_where_no_more_connections_may_come() {
+    let server = Running::configured(
+        || Application::new().get("/", async |_: &mut Context| "ok"),
+        |config| config.connections_per_shard_max = 1,
+    );
+    let mut idle = server.connect();
+    idle.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+    let mut waiting = server.connect();
+    waiting.send(&get("/")).unwrap();
+    server.stopper.stop(Stop::Graceful);
+    waiting.response("GET").unwrap().expect(200, b"ok").unwrap();
+    idle.expect_closed().unwrap();
 }
 
 /// State in the factory's closure belongs to one shard; here there is one, so it counts every request.

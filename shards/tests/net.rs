@@ -638,3 +638,41 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     });
     running.join().unwrap();
 }
+
+/// However much a stream takes, who sends to it waits in between: a peer that reads as fast as it is sent to would keep the shard to itself
+/// otherwise.
+#[test]
+fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
+    const PIECES: usize = 100;
+    /// As many as a stream may be received from.
+    const IN_A_ROW_MAX: usize = 16;
+    let _limit = time_limit();
+    let path = SocketPath::new("sent");
+    let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    // The kernel has room for every piece, so that the stream never has to wait for the client.
+    let mut client = UnixStream::connect(path.as_path()).unwrap();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let listeners = listeners.clone();
+        async move {
+            let stream = listeners.open().unwrap().accept().await?;
+            let (mut sent, mut longest, mut in_a_row) = (0, 0, 0);
+            poll_fn(|cx| {
+                while sent < PIECES && stream.poll_sent(cx).is_ready() {
+                    stream.start_send(vec![b'x']).unwrap();
+                    sent += 1;
+                    in_a_row += 1;
+                }
+                longest = longest.max(std::mem::take(&mut in_a_row));
+                if sent < PIECES { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            assert!(longest <= IN_A_ROW_MAX, "{longest} times in a row");
+            stream.flush().await?;
+            Ok(())
+        }
+    });
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    assert_eq!(received, [b'x'; PIECES]);
+    running.join().unwrap();
+}

@@ -187,20 +187,32 @@ impl Context {
     /// Sends the head, if it has not been sent, and what has been written, and waits until the socket has taken it: a slow peer
     /// holds its own handler up and nobody else. The response goes on chunked unless `Content-Length` was set.
     ///
+    /// Where a response has no content (to HEAD, or by its status) the first flush sends all of it. A further one fails, so that
+    /// a handler made for GET does not go on for nobody.
+    ///
     /// # Errors
     ///
-    /// An error nobody reads if the peer has gone; 500 if the response cannot be sent as it is, 503 if there is no memory for it.
+    /// An error nobody reads if the peer has gone, or is to get nothing more; 500 if the response cannot be sent as it is, 503 if
+    /// there is no memory for it.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: what was handed over is sent all the same.
     pub async fn flush(&mut self) -> Result {
-        let Self { response, channel, .. } = self;
+        let Self {
+            response,
+            channel,
+            head,
+            ..
+        } = self;
         response.check_head()?;
         response.buffer()?;
         response.complete();
         if response.head_sent && response.content().is_empty() {
             return Ok(());
+        }
+        if response.is_whole(head.method()) {
+            return Err(Error::peer_gone());
         }
         let channel = Rc::clone(channel);
         let submitted = poll_fn(|task| channel.poll_submit(|| response.take_flush(), task.waker())).await;
@@ -341,6 +353,11 @@ impl ResponseState {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether all that the peer is to get has been sent: a head that no content follows.
+    pub(super) fn is_whole(&self, method: &Method) -> bool {
+        self.head_sent && (*method == Method::HEAD || has_no_content(self.head.status))
     }
 
     fn has_content(&self) -> bool {

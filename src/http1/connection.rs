@@ -261,6 +261,13 @@ impl Connection {
         matches!(self.state.sending, Sending::Content | Sending::Ended)
     }
 
+    /// Whether content may follow: the head of the final response has been sent, and neither its status nor the method rules
+    /// content out.
+    #[must_use]
+    pub fn takes_content(&self) -> bool {
+        self.state.sending == Sending::Content && self.response != Content::None
+    }
+
     /// Whether another request will be read after the exchange at hand, as far as is known now. Final once the head has
     /// been sent.
     #[must_use]

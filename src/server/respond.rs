@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL, SendError};
-use crate::message::{BodyStream, Headers, Method, ResponseHead, StatusCode};
+use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
 
 impl Connection {
     /// Writes the outcome of a request as far as that takes no waiting; what does is left, and given back.
@@ -28,7 +28,6 @@ impl Connection {
             self.machine.send_data(&flush.data, &mut self.output).map_err(cut)?;
             channel.flushed(flush.data, Ok(()));
         }
-        let is_head = *exchange.head().method() == Method::HEAD;
         let Outcome::Respond {
             head,
             body,
@@ -62,7 +61,7 @@ impl Connection {
         }
         let stream = match stream {
             // What answers HEAD says how GET would be answered, and is not drawn.
-            Some(stream) if is_head => {
+            Some(stream) if !self.machine.takes_content() => {
                 app.discard(stream);
                 None
             }

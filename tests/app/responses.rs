@@ -299,3 +299,27 @@ fn flushing_sends_what_there_is_and_the_rest_follows() {
     );
     assert_eq!(client.get("/whole").send().unwrap().flushes(), [b"whole, part"]);
 }
+
+/// What goes on for ever in answer to GET ends in answer to HEAD where its head has been sent, and so does a status without content.
+#[test]
+fn a_response_without_content_is_whole_with_its_first_flush() {
+    async fn endless(cx: &mut Context) -> Result {
+        loop {
+            cx.write("more");
+            cx.flush().await?;
+        }
+    }
+    let application = Application::new()
+        .get("/", endless)
+        .get("/304", async |cx: &mut Context| {
+            cx.set_status(304);
+            cx.flush().await?;
+            endless(cx).await
+        });
+    let client = TestClient::new(application).unwrap();
+    for (method, target, status) in [(Method::HEAD, "/", 200), (Method::GET, "/304", 304)] {
+        let response = client.request(method, target).send().unwrap();
+        assert_eq!((response.status().as_u16(), response.is_aborted()), (status, false));
+        assert_eq!(response.flushes().len(), 1, "{target}");
+    }
+}
