@@ -129,10 +129,10 @@ impl ShardServer {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until fewer than `connections_max` connections are open, or the graceful stop begins.
+    /// Waits until fewer than `connections_max` connections are open.
     pub(super) async fn below(&self, connections_max: usize) {
         std::future::poll_fn(|cx| {
-            if self.gate.count() < connections_max || self.shard.stop_requested().is_some() {
+            if self.gate.count() < connections_max {
                 return std::task::Poll::Ready(());
             }
             self.full.borrow_mut().push(cx.waker().clone());
