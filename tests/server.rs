@@ -115,18 +115,30 @@ fn a_wrong_content_length_is_never_on_the_wire() {
         cx.write("h");
         cx.flush().await
     }
+    async fn two_with_flush(cx: &mut Context) -> Result {
+        cx.add_header(header::CONTENT_LENGTH, 1)?;
+        cx.add_header(header::CONTENT_LENGTH, 1)?;
+        cx.write("h");
+        cx.flush().await
+    }
+    async fn huge_with_flush(cx: &mut Context) -> Result {
+        cx.set_header(header::CONTENT_LENGTH, u64::MAX)?;
+        cx.write("h");
+        cx.flush().await
+    }
     let server = Running::start(|| {
         Application::new()
             .get("/short", short)
+            .get("/two", two_with_flush)
+            .get("/huge", huge_with_flush)
             .get("/long", long_after_flush)
             .get("/cut", short_after_flush)
     });
-    server
-        .connect()
-        .exchange(&get("/short"), "GET")
-        .unwrap()
-        .expect_status(500)
-        .unwrap();
+    for path in ["/short", "/two", "/huge"] {
+        let mut connection = server.connect();
+        let response = connection.exchange(&get(path), "GET").unwrap();
+        response.expect_status(500).unwrap();
+    }
     for path in ["/long", "/cut"] {
         let mut stream = std::net::TcpStream::connect(server.address).unwrap();
         stream.write_all(&get(path)).unwrap();
@@ -165,6 +177,50 @@ fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
         assert!(text.ends_with("4\r\nsome\r\n"), "{path}: {text}");
         assert_eq!(server.get("/"), b"ok", "the shard lives");
     }
+}
+
+/// A21: where only the close ends the content, a response that breaks off ends with a reset, and a whole one does not.
+#[test]
+fn a_response_that_breaks_off_is_not_taken_for_a_whole_one_by_an_http_1_0_peer() {
+    async fn part(cx: &mut Context) -> Result {
+        cx.write("some");
+        cx.flush().await
+    }
+    let server = Running::start(|| {
+        Application::new()
+            .get("/whole", part)
+            .get("/fail", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                Err(HttpError::new(500).into())
+            })
+            .get("/panic", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                panic!("in the middle of a response")
+            })
+            .get("/waits", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                std::future::pending().await
+            })
+    });
+    let ask = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        stream
+    };
+    let mut whole = String::new();
+    ask("/whole").read_to_string(&mut whole).unwrap();
+    assert!(whole.ends_with("\r\n\r\nsome"), "{whole}");
+    let is_reset = |mut stream: std::net::TcpStream| {
+        let ended = stream.read_to_end(&mut Vec::new());
+        ended.unwrap_err().kind() == std::io::ErrorKind::ConnectionReset
+    };
+    for path in ["/fail", "/panic"] {
+        assert!(is_reset(ask(path)), "{path}");
+    }
+    let mut waits = ask("/waits");
+    waits.read_exact(&mut [0; 1]).unwrap();
+    server.stopper.stop(Stop::Now);
+    assert!(is_reset(waits), "a server that stops at once");
 }
 
 /// A handler that would flush for ever keeps its shard from nobody: in answer to HEAD it ends with its head, and its connection goes on;
