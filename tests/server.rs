@@ -353,6 +353,39 @@ fn a_graceful_stop_waits_for_a_handler() {
     assert_eq!(response.body, b"begun, finished");
 }
 
+/// A graceful stop under a crowd that keeps connecting: who is let in is answered, until nobody is let in any more.
+#[test]
+fn a_graceful_stop_loses_nobody_who_has_connected() {
+    const CLIENTS: usize = 8;
+    const ANSWERS_BEFORE_THE_STOP: usize = 200;
+    let application = || Application::new().get("/", async |_: &mut Context| "ok");
+    let server = Server::new(application).listen("127.0.0.1:0").shards(2);
+    let server = server
+        .configure(|config| config.stop_on_signals = false)
+        .configure(support::server::use_driver_under_test);
+    let server = Running::run(server.bind().unwrap());
+    let (answered, answers) = channel();
+    let clients: Vec<_> = std::iter::repeat_with(|| {
+        let (address, answered) = (server.address, answered.clone());
+        std::thread::spawn(move || {
+            while let Ok(mut connection) = Connection::try_open(address) {
+                connection.exchange(&get("/"), "GET")?.expect(200, b"ok")?;
+                answered.send(()).ok();
+            }
+            Ok::<_, String>(())
+        })
+    })
+    .take(CLIENTS)
+    .collect();
+    for _ in 0..ANSWERS_BEFORE_THE_STOP {
+        answers.recv_timeout(Duration::from_secs(10)).expect("an answer");
+    }
+    server.stopper.stop(Stop::Graceful);
+    for client in clients {
+        client.join().unwrap().unwrap();
+    }
+}
+
 /// A shard that has all the connections it may have hears of a graceful stop: it closes the idle one, and answers who waits in the backlog.
 #[test]
 fn a_graceful_stop_is_heard_where_no_more_connections_may_come() {

@@ -94,7 +94,7 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
     listener.shed_with(FAREWELL);
     let connections_max = server.config.connections_per_shard_max;
     let (mut admission, mut full) = (Admission::new(), Full::new());
-    while let Some(stream) = before_stop(&server, listener.accept()).await.transpose()? {
+    while let Some(stream) = before(Stop::Graceful, &server, listener.accept()).await.transpose()? {
         if !admission.admits(server.gate.count()) {
             listener.shed(stream);
             continue;
@@ -108,23 +108,31 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
                     "a shard has all the connections it may have; new ones wait"
                 );
             }
-            if before_stop(&server, server.below(connections_max)).await.is_none() {
+            if before(Stop::Graceful, &server, server.below(connections_max))
+                .await
+                .is_none()
+            {
                 break;
             }
         }
     }
-    for stream in listener.drain().await {
+    server.begin_draining();
+    let mut take_in = |stream| {
         if admission.admits(server.gate.count()) {
             start(stream, &server);
         }
+    };
+    while let Some(stream) = before(Stop::Now, &server, listener.accept_last()).await.flatten() {
+        take_in(stream);
     }
+    listener.drain().await.into_iter().for_each(take_in);
     Ok(())
 }
 
-/// What a wait gives; `None` when the shard is to stop before that.
-async fn before_stop<T>(server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
+/// What a wait gives; `None` when the shard is to stop before that, in this way or one more urgent.
+async fn before<T>(stop: Stop, server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
     let mut wait = pin!(wait);
-    let mut stopping = pin!(server.shard.stopping(Stop::Graceful));
+    let mut stopping = pin!(server.shard.stopping(stop));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
         Poll::Ready(given) => Poll::Ready(Some(given)),
         Poll::Pending => stopping.as_mut().poll(cx).map(|_| None),

@@ -116,8 +116,11 @@ impl ShardServer {
         self.draining_since.get()
     }
 
-    /// Begins the graceful stop: every connection that waits for a request learns of it.
+    /// Begins the graceful stop, if another accept loop has not: every connection that waits for a request learns of it.
     pub(super) fn begin_draining(&self) {
+        if self.draining_since.get().is_some() {
+            return;
+        }
         self.draining_since.set(Some(self.shard.now()));
         // Woken after the borrow ends, because a waker may run anything.
         let wakers: Vec<Waker> = self
