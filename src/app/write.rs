@@ -92,8 +92,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500, with nothing set, if the name or the value cannot be sent (CR, LF or NUL in it, for instance) or if the head has been
-    /// sent. Where the value is the client's, `.or_status(400)?` says whose fault it is.
+    /// 500, with nothing set, if the name or the value cannot be sent (CR, LF or NUL in it, for instance, or blanks around it, which no
+    /// recipient would get to see) or if the head has been sent. Where the value is the client's, `.or_status(400)?` says whose fault it is.
     pub fn set_header<N, V>(&mut self, name: N, value: V) -> Result
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -438,10 +438,18 @@ where
     let name = name
         .try_into()
         .map_err(|error| Error::new(format!("this is no field name: {error}")))?;
-    let value = value
-        .try_into()
-        .map_err(|error| Error::new(format!("this cannot be the value of the field `{name}`: {error}")))?;
+    let refuse = |why: &dyn Display| Error::new(format!("this cannot be the value of the field `{name}`: {why}"));
+    let value: HeaderValue = value.try_into().map_err(|error| refuse(&error))?;
+    if has_outer_blanks(value.as_bytes()) {
+        return Err(refuse(&"a blank begins or ends it"));
+    }
     Ok((name, value))
+}
+
+/// Whether blanks surround a value: they are no part of it, and a recipient takes them off (RFC 9110 §5.5).
+fn has_outer_blanks(value: &[u8]) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.first()) || is_blank(value.last())
 }
 
 /// A Content-Length is digits alone (RFC 9110 §8.6).
