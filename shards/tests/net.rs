@@ -505,6 +505,40 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
     }
 }
 
+/// While a listener closes, who was connecting gets in, and who comes then is not answered before it is closed. A queue that others may go on to
+/// serve is left as it is.
+#[test]
+fn a_closing_listener_takes_in_who_was_there_and_nobody_else() {
+    let _limit = time_limit();
+    let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    let early = connect(address);
+    let path = SocketPath::new("closing");
+    let shared = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let waiting = UnixStream::connect(path.as_path()).unwrap();
+    let (told, heard) = channel();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let (listeners, shared, told) = (listeners.clone(), shared.clone(), told.clone());
+        async move {
+            let listener = listeners.open().unwrap();
+            let taken_in = listener.accept_last().await;
+            assert!(taken_in.is_some(), "who was there");
+            thread::spawn(move || told.send(TcpStream::connect(address).map(drop)));
+            assert!(listener.accept_last().await.is_none(), "who came later");
+            assert_eq!(listener.drain().await.len(), 0);
+
+            let shared = shared.open().unwrap();
+            assert!(shared.accept_last().await.is_none(), "a queue of others, too");
+            assert_eq!(shared.drain().await.len(), 1);
+            Ok(())
+        }
+    });
+    running.join().unwrap();
+    let refused = heard.recv().unwrap();
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    drop((early, waiting));
+}
+
 #[test]
 fn inherited_listeners_are_served_by_all_shards() {
     let _limit = time_limit();

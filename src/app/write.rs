@@ -212,6 +212,7 @@ impl Context {
             return Ok(());
         }
         if response.is_whole(head.method()) {
+            response.written.clear();
             return Err(Error::peer_gone());
         }
         let channel = Rc::clone(channel);

@@ -3,6 +3,7 @@
 //! The defaults that `--help` shows are read from the configuration's own, so the two cannot drift apart.
 
 use std::fmt;
+use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ struct ServerOptions {
     #[arg(long)]
     share_port: bool,
     /// Most connections of one shard; more wait in the kernel's backlog
-    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
+    #[arg(long, value_name = "N", value_parser = some, default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
     /// Most bytes the kernel takes for a connection beyond what is on its way to the peer
     #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().unsent_bytes_max)]
@@ -281,6 +282,14 @@ fn some_time(text: &str) -> Result<Time, String> {
     Ok(time)
 }
 
+/// A number that must not be 0.
+fn some(text: &str) -> Result<usize, String> {
+    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
+        0 => Err("nobody could connect".to_owned()),
+        number => Ok(number),
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}s", self.0.as_secs_f64())
@@ -383,6 +392,14 @@ mod tests {
         ] {
             assert!(Options::try_parse_from(["app", flag, "0"]).is_ok(), "{flag}");
         }
+    }
+
+    #[test]
+    fn a_server_nobody_could_connect_to_is_refused() {
+        let refusal = Options::try_parse_from(["app", "--max-connections", "0"]).unwrap_err();
+        assert!(refusal.to_string().contains("nobody could connect"), "{refusal}");
+        let config = Options::parse_from(["app", "--max-connections", "1"]).into_config();
+        assert_eq!(config.connections_per_shard_max, 1);
     }
 
     #[test]
