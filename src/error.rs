@@ -54,7 +54,7 @@ impl Error {
         Self::of(Kind::Panic, HttpError::new(500).with_source(message))
     }
 
-    /// Makes the error of a wait that can never end because the peer has gone.
+    /// Makes the error of what nobody waits for any more, because the peer has gone or has got all it is to get.
     #[must_use]
     pub(crate) fn peer_gone() -> Self {
         Self::of(Kind::PeerGone, HttpError::new(500))
@@ -90,7 +90,7 @@ impl Error {
         self.inner.kind == Kind::Panic
     }
 
-    /// Whether the peer has gone, so that nobody reads an answer.
+    /// Whether the peer has gone, or has got all it is to get, so that nobody reads an answer.
     #[must_use]
     pub fn is_peer_gone(&self) -> bool {
         self.inner.kind == Kind::PeerGone

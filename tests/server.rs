@@ -81,6 +81,15 @@ impl Drop for Running {
     }
 }
 
+/// Says that a handler is gone, however it went.
+struct Gone(Sender<()>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.send(()).ok();
+    }
+}
+
 fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
@@ -106,18 +115,30 @@ fn a_wrong_content_length_is_never_on_the_wire() {
         cx.write("h");
         cx.flush().await
     }
+    async fn two_with_flush(cx: &mut Context) -> Result {
+        cx.add_header(header::CONTENT_LENGTH, 1)?;
+        cx.add_header(header::CONTENT_LENGTH, 1)?;
+        cx.write("h");
+        cx.flush().await
+    }
+    async fn huge_with_flush(cx: &mut Context) -> Result {
+        cx.set_header(header::CONTENT_LENGTH, u64::MAX)?;
+        cx.write("h");
+        cx.flush().await
+    }
     let server = Running::start(|| {
         Application::new()
             .get("/short", short)
+            .get("/two", two_with_flush)
+            .get("/huge", huge_with_flush)
             .get("/long", long_after_flush)
             .get("/cut", short_after_flush)
     });
-    server
-        .connect()
-        .exchange(&get("/short"), "GET")
-        .unwrap()
-        .expect_status(500)
-        .unwrap();
+    for path in ["/short", "/two", "/huge"] {
+        let mut connection = server.connect();
+        let response = connection.exchange(&get(path), "GET").unwrap();
+        response.expect_status(500).unwrap();
+    }
     for path in ["/long", "/cut"] {
         let mut stream = std::net::TcpStream::connect(server.address).unwrap();
         stream.write_all(&get(path)).unwrap();
@@ -158,16 +179,111 @@ fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
     }
 }
 
+/// A21: where only the close ends the content, a response that breaks off ends with a reset, and a whole one does not.
+#[test]
+fn a_response_that_breaks_off_is_not_taken_for_a_whole_one_by_an_http_1_0_peer() {
+    async fn part(cx: &mut Context) -> Result {
+        cx.write("some");
+        cx.flush().await
+    }
+    let server = Running::start(|| {
+        Application::new()
+            .get("/whole", part)
+            .get("/fail", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                Err(HttpError::new(500).into())
+            })
+            .get("/panic", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                panic!("in the middle of a response")
+            })
+            .get("/waits", async |cx: &mut Context| -> Result {
+                part(cx).await?;
+                std::future::pending().await
+            })
+    });
+    let ask = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        stream
+    };
+    let mut whole = String::new();
+    ask("/whole").read_to_string(&mut whole).unwrap();
+    assert!(whole.ends_with("\r\n\r\nsome"), "{whole}");
+    let is_reset = |mut stream: std::net::TcpStream| {
+        let ended = stream.read_to_end(&mut Vec::new());
+        ended.unwrap_err().kind() == std::io::ErrorKind::ConnectionReset
+    };
+    for path in ["/fail", "/panic"] {
+        assert!(is_reset(ask(path)), "{path}");
+    }
+    let mut waits = ask("/waits");
+    waits.read_exact(&mut [0; 1]).unwrap();
+    server.stopper.stop(Stop::Now);
+    assert!(is_reset(waits), "a server that stops at once");
+}
+
+/// A handler that would flush for ever keeps its shard from nobody: in answer to HEAD it ends with its head, and its connection goes on;
+/// in answer to GET it waits in between, however fast its peer reads, and ends when the peer has gone.
+#[test]
+fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
+    let (gone, told) = channel();
+    let server = Running::start(move || {
+        let gone = gone.clone();
+        let endless = async move |cx: &mut Context| -> Result {
+            let _gone = Gone(gone.clone());
+            let piece = vec![b'x'; 64 * 1024];
+            loop {
+                cx.write(piece.as_slice());
+                cx.flush().await?;
+            }
+        };
+        let stream = async |cx: &mut Context| -> Result {
+            cx.set_status(304);
+            cx.flush().await?;
+            cx.stream(futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"x"))));
+            Ok(())
+        };
+        Application::new()
+            .get("/", async |_: &mut Context| "ok")
+            .get("/endless", endless)
+            .get("/stream", stream)
+    });
+    let ended = || told.recv_timeout(Duration::from_secs(10)).expect("the handler ends");
+    let mut connection = server.connect();
+    connection
+        .exchange(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD")
+        .unwrap()
+        .expect_status(200)
+        .unwrap();
+    ended();
+    connection
+        .exchange(&get("/stream"), "GET")
+        .unwrap()
+        .expect_status(304)
+        .unwrap();
+    connection
+        .exchange(&get("/"), "GET")
+        .unwrap()
+        .expect(200, b"ok")
+        .unwrap();
+
+    let mut reader = std::net::TcpStream::connect(server.address).unwrap();
+    reader.write_all(&get("/endless")).unwrap();
+    let socket = reader.try_clone().unwrap();
+    let reading = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()).ok());
+    for _ in 0..10 {
+        assert_eq!(server.get("/"), b"ok");
+    }
+    socket.shutdown(std::net::Shutdown::Both).unwrap();
+    reading.join().unwrap();
+    drop(socket);
+    ended();
+}
+
 /// B03: a peer that takes nothing of a large response is cut when the stall timeout has passed; meanwhile others are served.
 #[test]
 fn a_peer_that_does_not_read_is_cut() {
-    /// Says that the handler is gone, however it went.
-    struct Gone(Sender<()>);
-    impl Drop for Gone {
-        fn drop(&mut self) {
-            self.0.send(()).ok();
-        }
-    }
     let (gone, told) = channel();
     let server = Running::configured(
         move || {
@@ -235,6 +351,55 @@ fn a_graceful_stop_waits_for_a_handler() {
     server.stopper.stop(Stop::Graceful);
     let response = connection.final_response("GET").unwrap();
     assert_eq!(response.body, b"begun, finished");
+}
+
+/// A graceful stop under a crowd that keeps connecting: who is let in is answered, until nobody is let in any more.
+#[test]
+fn a_graceful_stop_loses_nobody_who_has_connected() {
+    const CLIENTS: usize = 8;
+    const ANSWERS_BEFORE_THE_STOP: usize = 200;
+    let application = || Application::new().get("/", async |_: &mut Context| "ok");
+    let server = Server::new(application).listen("127.0.0.1:0").shards(2);
+    let server = server
+        .configure(|config| config.stop_on_signals = false)
+        .configure(support::server::use_driver_under_test);
+    let server = Running::run(server.bind().unwrap());
+    let (answered, answers) = channel();
+    let clients: Vec<_> = std::iter::repeat_with(|| {
+        let (address, answered) = (server.address, answered.clone());
+        std::thread::spawn(move || {
+            while let Ok(mut connection) = Connection::try_open(address) {
+                connection.exchange(&get("/"), "GET")?.expect(200, b"ok")?;
+                answered.send(()).ok();
+            }
+            Ok::<_, String>(())
+        })
+    })
+    .take(CLIENTS)
+    .collect();
+    for _ in 0..ANSWERS_BEFORE_THE_STOP {
+        answers.recv_timeout(Duration::from_secs(10)).expect("an answer");
+    }
+    server.stopper.stop(Stop::Graceful);
+    for client in clients {
+        client.join().unwrap().unwrap();
+    }
+}
+
+/// A shard that has all the connections it may have hears of a graceful stop: it closes the idle one, and answers who waits in the backlog.
+#[test]
+fn a_graceful_stop_is_heard_where_no_more_connections_may_come() {
+    let server = Running::configured(
+        || Application::new().get("/", async |_: &mut Context| "ok"),
+        |config| config.connections_per_shard_max = 1,
+    );
+    let mut idle = server.connect();
+    idle.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+    let mut waiting = server.connect();
+    waiting.send(&get("/")).unwrap();
+    server.stopper.stop(Stop::Graceful);
+    waiting.response("GET").unwrap().expect(200, b"ok").unwrap();
+    idle.expect_closed().unwrap();
 }
 
 /// State in the factory's closure belongs to one shard; here there is one, so it counts every request.

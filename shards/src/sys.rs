@@ -1,8 +1,8 @@
 //! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
 //! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, and bounding what waits in the kernel `TCP_NOTSENT_LOWAT`, which neither socket2 nor
-//! rustix has; tokio has to be promised that a descriptor it watches stays open; everything else below goes through rustix and
+//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, and bounding what waits in the
+//! kernel `TCP_NOTSENT_LOWAT`, which neither socket2 nor rustix has; tokio has to be promised that a descriptor it watches stays open; everything else below goes through rustix and
 //! is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
@@ -37,24 +37,51 @@ pub(crate) const STEERED_SHARDS_MAX: usize = 2046;
 /// `InvalidInput` if `cpus` is empty, longer than [`STEERED_SHARDS_MAX`], or names a CPU twice: the second shard on
 /// that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
 pub(crate) fn reuseport_steer(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
-    let mut program: Vec<libc::sock_filter> = steering_program(cpus)?
-        .into_iter()
-        .map(Instruction::to_kernel)
-        .collect();
+    attach(listener, Attached::Steering, &steering_program(cpus)?)
+}
+
+/// Has the kernel drop every segment that asks a TCP listener for a new connection, from now until it is closed. Handshakes under
+/// way go on, and what waits in the backlog stays there.
+///
+/// A client whose first segment is dropped sends it again, a second later, to whoever listens then. Sockets accepted from now on
+/// inherit the program, which lets pass everything that a connection is sent.
+///
+/// # Errors
+///
+/// The kernel's refusal, as in a sandbox without socket filters.
+pub(crate) fn refuse_new_connections(listener: BorrowedFd<'_>) -> io::Result<()> {
+    attach(listener, Attached::Filter, &REFUSE_NEW)
+}
+
+/// What a program attached to a socket decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attached {
+    /// Which socket of a SO_REUSEPORT group gets a connection.
+    Steering,
+    /// Which segments reach the socket.
+    Filter,
+}
+
+fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) -> io::Result<()> {
+    let option = match as_what {
+        Attached::Steering => libc::SO_ATTACH_REUSEPORT_CBPF,
+        Attached::Filter => libc::SO_ATTACH_FILTER,
+    };
+    let mut program: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.to_kernel()).collect();
     let filter = libc::sock_fprog {
-        len: u16::try_from(program.len()).map_err(|_| invalid("the steering program is too long"))?,
+        len: u16::try_from(program.len()).map_err(|_| invalid("the program is too long"))?,
         filter: program.as_mut_ptr(),
     };
     let filter_bytes = libc::socklen_t::try_from(size_of::<libc::sock_fprog>())
-        .map_err(|_| invalid("the steering program cannot be described to the kernel"))?;
-    // SAFETY: `listener` is borrowed, so its descriptor is open for the whole call. `SO_ATTACH_REUSEPORT_CBPF` reads
-    // one `sock_fprog`, which `filter` is, of exactly the length given. `filter.filter` points to `filter.len`
-    // initialised instructions owned by `program`, which outlives the call. The kernel copies them and keeps no pointer.
+        .map_err(|_| invalid("the program cannot be described to the kernel"))?;
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. Either option reads one `sock_fprog`,
+    // which `filter` is, of exactly the length given. `filter.filter` points to `filter.len` initialised instructions
+    // owned by `program`, which outlives the call. The kernel checks and copies them and keeps no pointer.
     let status = unsafe {
         libc::setsockopt(
-            listener.as_raw_fd(),
+            socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_ATTACH_REUSEPORT_CBPF,
+            option,
             (&raw const filter).cast(),
             filter_bytes,
         )
@@ -179,6 +206,8 @@ struct Instruction {
 }
 
 const LOAD_WORD: u16 = 0x20;
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const REMAINDER: u16 = 0x94;
 const RETURN_CONSTANT: u16 = 0x06;
@@ -206,6 +235,27 @@ impl Instruction {
         }
     }
 }
+
+/// Where a program on a TCP socket finds the flags of a segment (RFC 9293 §3.1), and those it looks at.
+const TCP_FLAGS: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
+
+/// The program of [`refuse_new_connections`]: of what a listener is sent, a segment with SYN and without ACK begins a connection.
+const REFUSE_NEW: [Instruction; 5] = [
+    Instruction::new(LOAD_BYTE, TCP_FLAGS),
+    Instruction::new(AND, SYN | ACK),
+    Instruction {
+        if_false: 1,
+        ..Instruction::new(JUMP_IF_EQUAL, SYN)
+    },
+    Instruction::new(RETURN_CONSTANT, DROP),
+    Instruction::new(RETURN_CONSTANT, PASS),
+];
+
+/// How much of a segment a filter lets pass: nothing, or all of it.
+const DROP: u32 = 0;
+const PASS: u32 = u32::MAX;
 
 /// Writes the program of [`reuseport_steer`]: load the CPU; for each shard, return its number if the CPU is its own;
 /// else return the CPU modulo the number of shards.
@@ -274,15 +324,17 @@ pub(crate) fn is_passing_accept_error(errno: i32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
     use std::os::fd::AsFd as _;
+    use std::time::Duration;
 
     use socket2::{Domain, Socket, Type};
 
     use super::*;
 
-    /// Runs a steering program as the kernel would on the given CPU.
-    fn run(program: &[Instruction], cpu: u32) -> u32 {
+    /// Runs a program as the kernel would on the given CPU, or on a segment with the given flags.
+    fn run(program: &[Instruction], input: u32) -> u32 {
         let mut accumulator = 0;
         let mut position = 0;
         loop {
@@ -291,8 +343,13 @@ mod tests {
             match instruction.code {
                 LOAD_WORD => {
                     assert_eq!(instruction.constant, CPU_NUMBER);
-                    accumulator = cpu;
+                    accumulator = input;
                 }
+                LOAD_BYTE => {
+                    assert_eq!(instruction.constant, TCP_FLAGS);
+                    accumulator = input;
+                }
+                AND => accumulator &= instruction.constant,
                 JUMP_IF_EQUAL => {
                     let equal = accumulator == instruction.constant;
                     position += usize::from(if equal {
@@ -313,6 +370,8 @@ mod tests {
     fn the_instruction_codes_are_the_kernels() {
         let code = |parts: &[u32]| u16::try_from(parts.iter().sum::<u32>()).unwrap();
         assert_eq!(LOAD_WORD, code(&[libc::BPF_LD, libc::BPF_W, libc::BPF_ABS]));
+        assert_eq!(LOAD_BYTE, code(&[libc::BPF_LD, libc::BPF_B, libc::BPF_ABS]));
+        assert_eq!(AND, code(&[libc::BPF_ALU, libc::BPF_AND, libc::BPF_K]));
         assert_eq!(JUMP_IF_EQUAL, code(&[libc::BPF_JMP, libc::BPF_JEQ, libc::BPF_K]));
         assert_eq!(REMAINDER, code(&[libc::BPF_ALU, libc::BPF_MOD, libc::BPF_K]));
         assert_eq!(RETURN_CONSTANT, code(&[libc::BPF_RET, libc::BPF_K]));
@@ -389,6 +448,33 @@ mod tests {
         let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let error = reuseport_steer(alone.as_fd(), &[0]).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn only_a_segment_that_begins_a_connection_is_refused() {
+        const FIN: u32 = 0x01;
+        const RST: u32 = 0x04;
+        const PSH: u32 = 0x08;
+        const ECE_CWR: u32 = 0xc0;
+        assert_eq!([SYN, SYN | ECE_CWR].map(|flags| run(&REFUSE_NEW, flags)), [DROP; 2]);
+        let others = [ACK, ACK | PSH, ACK | FIN, SYN | ACK, RST, RST | ACK];
+        assert_eq!(others.map(|flags| run(&REFUSE_NEW, flags)), [PASS; 6]);
+    }
+
+    #[test]
+    fn a_listener_that_refuses_new_connections_keeps_those_it_has() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut early = TcpStream::connect(address).unwrap();
+        refuse_new_connections(listener.as_fd()).unwrap();
+        // Nobody answers, as long as anybody waits.
+        let late = TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let (mut accepted, _) = listener.accept().unwrap();
+        early.write_all(b"said").unwrap();
+        accepted.read_exact(&mut [0; 4]).unwrap();
+        accepted.write_all(b"heard").unwrap();
+        early.read_exact(&mut [0; 5]).unwrap();
     }
 
     #[test]

@@ -505,6 +505,40 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
     }
 }
 
+/// While a listener closes, who was connecting gets in, and who comes then is not answered before it is closed. A queue that others may go on to
+/// serve is left as it is.
+#[test]
+fn a_closing_listener_takes_in_who_was_there_and_nobody_else() {
+    let _limit = time_limit();
+    let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
+    let address = listeners.tcp_address().unwrap();
+    let early = connect(address);
+    let path = SocketPath::new("closing");
+    let shared = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let waiting = UnixStream::connect(path.as_path()).unwrap();
+    let (told, heard) = channel();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let (listeners, shared, told) = (listeners.clone(), shared.clone(), told.clone());
+        async move {
+            let listener = listeners.open().unwrap();
+            let taken_in = listener.accept_last().await;
+            assert!(taken_in.is_some(), "who was there");
+            thread::spawn(move || told.send(TcpStream::connect(address).map(drop)));
+            assert!(listener.accept_last().await.is_none(), "who came later");
+            assert_eq!(listener.drain().await.len(), 0);
+
+            let shared = shared.open().unwrap();
+            assert!(shared.accept_last().await.is_none(), "a queue of others, too");
+            assert_eq!(shared.drain().await.len(), 1);
+            Ok(())
+        }
+    });
+    running.join().unwrap();
+    let refused = heard.recv().unwrap();
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    drop((early, waiting));
+}
+
 #[test]
 fn inherited_listeners_are_served_by_all_shards() {
     let _limit = time_limit();
@@ -636,5 +670,43 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
             Ok(())
         }
     });
+    running.join().unwrap();
+}
+
+/// However much a stream takes, who sends to it waits in between: a peer that reads as fast as it is sent to would keep the shard to itself
+/// otherwise.
+#[test]
+fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
+    const PIECES: usize = 100;
+    /// As many as a stream may be received from.
+    const IN_A_ROW_MAX: usize = 16;
+    let _limit = time_limit();
+    let path = SocketPath::new("sent");
+    let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    // The kernel has room for every piece, so that the stream never has to wait for the client.
+    let mut client = UnixStream::connect(path.as_path()).unwrap();
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let listeners = listeners.clone();
+        async move {
+            let stream = listeners.open().unwrap().accept().await?;
+            let (mut sent, mut longest, mut in_a_row) = (0, 0, 0);
+            poll_fn(|cx| {
+                while sent < PIECES && stream.poll_sent(cx).is_ready() {
+                    stream.start_send(vec![b'x']).unwrap();
+                    sent += 1;
+                    in_a_row += 1;
+                }
+                longest = longest.max(std::mem::take(&mut in_a_row));
+                if sent < PIECES { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            assert!(longest <= IN_A_ROW_MAX, "{longest} times in a row");
+            stream.flush().await?;
+            Ok(())
+        }
+    });
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    assert_eq!(received, [b'x'; PIECES]);
     running.join().unwrap();
 }

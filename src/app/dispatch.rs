@@ -149,7 +149,9 @@ impl App {
     /// `headers` are those set outside of what failed: they stay.
     pub(super) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
         log(cx, &error);
-        if cx.response.head_sent || error.is_peer_gone() {
+        if cx.response.is_whole(cx.head.method()) {
+            // There is nothing left to break off.
+        } else if cx.response.head_sent || error.is_peer_gone() {
             cx.response.aborted = true;
         } else {
             self.write_error(cx, &error, headers);
@@ -266,7 +268,7 @@ fn log(cx: &Context, error: &Error) {
     let path = cx.head.path();
     let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
     if error.is_peer_gone() {
-        tracing::debug!(%method, ?path, "the peer has gone");
+        tracing::debug!(%method, ?path, "nobody is left to answer");
     } else if status.is_server_error() {
         tracing::error!(%method, ?path, status = status.as_u16(), "{error:?}");
     } else {

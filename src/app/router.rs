@@ -98,7 +98,7 @@ impl Router {
             }
         }
         let methods = router.routes.iter().flat_map(|route| &route.endpoints);
-        router.allow = allow(methods.map(|(method, _)| method), true);
+        router.allow = allow(methods.map(|(method, _)| method), automatic_options);
         router
     }
 

@@ -92,8 +92,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500, with nothing set, if the name or the value cannot be sent (CR, LF or NUL in it, for instance) or if the head has been
-    /// sent. Where the value is the client's, `.or_status(400)?` says whose fault it is.
+    /// 500, with nothing set, if the name or the value cannot be sent (CR, LF or NUL in it, for instance, or blanks around it, which no
+    /// recipient would get to see) or if the head has been sent. Where the value is the client's, `.or_status(400)?` says whose fault it is.
     pub fn set_header<N, V>(&mut self, name: N, value: V) -> Result
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -187,20 +187,33 @@ impl Context {
     /// Sends the head, if it has not been sent, and what has been written, and waits until the socket has taken it: a slow peer
     /// holds its own handler up and nobody else. The response goes on chunked unless `Content-Length` was set.
     ///
+    /// Where a response has no content (to HEAD, or by its status) the first flush sends all of it. A further one fails, so that
+    /// a handler made for GET does not go on for nobody.
+    ///
     /// # Errors
     ///
-    /// An error nobody reads if the peer has gone; 500 if the response cannot be sent as it is, 503 if there is no memory for it.
+    /// An error nobody reads if the peer has gone, or is to get nothing more; 500 if the response cannot be sent as it is, 503 if
+    /// there is no memory for it.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: what was handed over is sent all the same.
     pub async fn flush(&mut self) -> Result {
-        let Self { response, channel, .. } = self;
+        let Self {
+            response,
+            channel,
+            head,
+            ..
+        } = self;
         response.check_head()?;
         response.buffer()?;
         response.complete();
         if response.head_sent && response.content().is_empty() {
             return Ok(());
+        }
+        if response.is_whole(head.method()) {
+            response.written.clear();
+            return Err(Error::peer_gone());
         }
         let channel = Rc::clone(channel);
         let submitted = poll_fn(|task| channel.poll_submit(|| response.take_flush(), task.waker())).await;
@@ -343,6 +356,11 @@ impl ResponseState {
         }
     }
 
+    /// Whether all that the peer is to get has been sent: a head that no content follows.
+    pub(super) fn is_whole(&self, method: &Method) -> bool {
+        self.head_sent && (*method == Method::HEAD || has_no_content(self.head.status))
+    }
+
     fn has_content(&self) -> bool {
         self.stream.is_some() || !self.content().is_empty()
     }
@@ -421,10 +439,18 @@ where
     let name = name
         .try_into()
         .map_err(|error| Error::new(format!("this is no field name: {error}")))?;
-    let value = value
-        .try_into()
-        .map_err(|error| Error::new(format!("this cannot be the value of the field `{name}`: {error}")))?;
+    let refuse = |why: &dyn Display| Error::new(format!("this cannot be the value of the field `{name}`: {why}"));
+    let value: HeaderValue = value.try_into().map_err(|error| refuse(&error))?;
+    if has_outer_blanks(value.as_bytes()) {
+        return Err(refuse(&"a blank begins or ends it"));
+    }
     Ok((name, value))
+}
+
+/// Whether blanks surround a value: they are no part of it, and a recipient takes them off (RFC 9110 §5.5).
+fn has_outer_blanks(value: &[u8]) -> bool {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_blank(value.first()) || is_blank(value.last())
 }
 
 /// A Content-Length is digits alone (RFC 9110 §8.6).

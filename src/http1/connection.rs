@@ -261,6 +261,20 @@ impl Connection {
         matches!(self.state.sending, Sending::Content | Sending::Ended)
     }
 
+    /// Whether content may follow: the head of the final response has been sent, and neither its status nor the method rules
+    /// content out.
+    #[must_use]
+    pub fn takes_content(&self) -> bool {
+        self.state.sending == Sending::Content && self.response != Content::None
+    }
+
+    /// Whether closing the connection is what ends the content of the response at hand, or of the last one: an HTTP/1.0 peer takes
+    /// what it has got by then for the whole.
+    #[must_use]
+    pub fn is_ended_by_close(&self) -> bool {
+        self.response == Content::UntilClose
+    }
+
     /// Whether another request will be read after the exchange at hand, as far as is known now. Final once the head has
     /// been sent.
     #[must_use]

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use squall_shards::{Listener, Stop, Stream, spawn_detached};
 
@@ -16,6 +17,9 @@ const CONNECTIONS_A_LOOK: usize = 64;
 
 /// What one more connection may make the tables of a shard grow by: they double when they are full, and hold some 250 bytes for each.
 const TABLE_BYTES_A_CONNECTION: usize = 512;
+
+/// How often the log says at most that a shard has all its connections. 10 s: often enough for whoever looks whether it still has.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
 
 /// What a client is told when the process has no descriptor or no memory left for it (rows H01 and H14).
 const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
@@ -54,6 +58,33 @@ impl Admission {
     }
 }
 
+/// Says that a shard has all the connections it may have: not for each that reaches the limit, which a peer could do at will.
+struct Full {
+    said_at: Option<Instant>,
+    /// How often the limit was reached since.
+    unsaid: u64,
+}
+
+impl Full {
+    const fn new() -> Self {
+        Self {
+            said_at: None,
+            unsaid: 0,
+        }
+    }
+
+    /// The limit is reached; gives how often it was before without being said, if it is time to say it.
+    fn reached(&mut self, now: Instant) -> Option<u64> {
+        let is_due = self.said_at.is_none_or(|said_at| now >= said_at + FULL_SAID_EVERY);
+        if is_due {
+            self.said_at = Some(now);
+            return Some(std::mem::take(&mut self.unsaid));
+        }
+        self.unsaid += 1;
+        None
+    }
+}
+
 /// Accepts until the shard is asked to stop, then serves what waits in the backlog and closes the listener.
 ///
 /// # Errors
@@ -62,36 +93,49 @@ impl Admission {
 pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::io::Result<()> {
     listener.shed_with(FAREWELL);
     let connections_max = server.config.connections_per_shard_max;
-    let mut admission = Admission::new();
-    while let Some(stream) = next(&listener, &server).await? {
+    let (mut admission, mut full) = (Admission::new(), Full::new());
+    while let Some(stream) = before(Stop::Graceful, &server, listener.accept()).await.transpose()? {
         if !admission.admits(server.gate.count()) {
             listener.shed(stream);
             continue;
         }
         start(stream, &server);
         if server.gate.count() >= connections_max {
-            tracing::warn!(
-                connections_max,
-                "a shard has all the connections it may have; new ones wait"
-            );
-            server.below(connections_max).await;
+            if let Some(times_unsaid) = full.reached(server.shard.now()) {
+                tracing::warn!(
+                    connections_max,
+                    times_unsaid,
+                    "a shard has all the connections it may have; new ones wait"
+                );
+            }
+            if before(Stop::Graceful, &server, server.below(connections_max))
+                .await
+                .is_none()
+            {
+                break;
+            }
         }
     }
-    for stream in listener.drain().await {
+    server.begin_draining();
+    let mut take_in = |stream| {
         if admission.admits(server.gate.count()) {
             start(stream, &server);
         }
+    };
+    while let Some(stream) = before(Stop::Now, &server, listener.accept_last()).await.flatten() {
+        take_in(stream);
     }
+    listener.drain().await.into_iter().for_each(take_in);
     Ok(())
 }
 
-/// The next connection; `None` when the shard is to stop.
-async fn next(listener: &Listener, server: &ShardServer) -> std::io::Result<Option<Stream>> {
-    let mut accepted = pin!(listener.accept());
-    let mut stopping = pin!(server.shard.stopping(Stop::Graceful));
-    poll_fn(|cx| match accepted.as_mut().poll(cx) {
-        Poll::Ready(accepted) => Poll::Ready(accepted.map(Some)),
-        Poll::Pending => stopping.as_mut().poll(cx).map(|_| Ok(None)),
+/// What a wait gives; `None` when the shard is to stop before that, in this way or one more urgent.
+async fn before<T>(stop: Stop, server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
+    let mut wait = pin!(wait);
+    let mut stopping = pin!(server.shard.stopping(stop));
+    poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Ready(given) => Poll::Ready(Some(given)),
+        Poll::Pending => stopping.as_mut().poll(cx).map(|_| None),
     })
     .await
 }
@@ -99,5 +143,23 @@ async fn next(listener: &Listener, server: &ShardServer) -> std::io::Result<Opti
 fn start(stream: Stream, server: &Rc<ShardServer>) {
     if let Ok(guard) = server.gate.enter() {
         spawn_detached(serve(stream, Rc::clone(server), guard));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_reached_again_and_again_is_said_now_and_then() {
+        #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
+        let start = Instant::now();
+        let mut full = Full::new();
+        assert_eq!(full.reached(start), Some(0));
+        for _ in 0..1000 {
+            assert_eq!(full.reached(start + FULL_SAID_EVERY / 2), None);
+        }
+        assert_eq!(full.reached(start + FULL_SAID_EVERY), Some(1000));
+        assert_eq!(full.reached(start + FULL_SAID_EVERY), None);
     }
 }

@@ -401,8 +401,14 @@ impl Connection {
     async fn linger(&mut self) {
         self.input.clear(&self.stream);
         self.return_exchange();
-        if self.send_output().await.is_err() || self.wait_sent().await.is_err() || self.stream.shutdown_write().is_err()
-        {
+        if self.send_output().await.is_err() || self.wait_sent().await.is_err() {
+            return;
+        }
+        // From here on, the end of what was sent is the end of the response.
+        if self.machine.is_ended_by_close() && self.stream.reset_on_close(false).is_err() {
+            return;
+        }
+        if self.stream.shutdown_write().is_err() {
             return;
         }
         if self.input_ended {

@@ -350,7 +350,6 @@ async fn serve(shard: Shard, part: Part) -> Result {
     for accepting in accepting {
         accepting.await??;
     }
-    server.begin_draining();
     let drained = server.gate.close();
     wait_for_drain(&shard, drained, shutdown_timeout).await;
     Ok(())

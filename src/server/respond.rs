@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
-use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL, SendError};
-use crate::message::{BodyStream, Headers, Method, ResponseHead, StatusCode};
+use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL};
+use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
 
 impl Connection {
     /// Writes the outcome of a request as far as that takes no waiting; what does is left, and given back.
@@ -28,7 +28,6 @@ impl Connection {
             self.machine.send_data(&flush.data, &mut self.output).map_err(cut)?;
             channel.flushed(flush.data, Ok(()));
         }
-        let is_head = *exchange.head().method() == Method::HEAD;
         let Outcome::Respond {
             head,
             body,
@@ -51,18 +50,15 @@ impl Connection {
             None => BodyLength::Known(body.len() as u64),
             Some(_) => BodyLength::Unknown,
         };
-        if let Some(head) = head
-            && let Err(error) = self.write_head(head, length)
-        {
-            tracing::error!(%error, "the response cannot be sent");
-            return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
+        if let Some(head) = head {
+            self.write_head(head, length)?;
         }
         if self.machine.is_upgraded() {
             return Ok(None);
         }
         let stream = match stream {
             // What answers HEAD says how GET would be answered, and is not drawn.
-            Some(stream) if is_head => {
+            Some(stream) if !self.machine.takes_content() => {
                 app.discard(stream);
                 None
             }
@@ -81,17 +77,29 @@ impl Connection {
     pub(super) fn write_flushed_head(&mut self, flush: &Flush) -> Flow {
         let Some(head) = &flush.head else { return Ok(()) };
         let length = flush.content_length.map_or(BodyLength::Unknown, BodyLength::Known);
-        self.write_head(head, length).map_err(cut)
+        self.write_head(head, length)
     }
 
-    fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Result<(), SendError> {
+    /// Writes a head, or the answer that it cannot be sent. While content is under way whose end the peer knows by the close, closing
+    /// is a reset.
+    fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Flow {
         // Refused because of its size or its pace: the rest of the content is not worth reading.
         let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
         if is_refusal && !self.machine.is_request_complete() {
             self.machine.close_after_response();
         }
-        let date = self.server.date();
-        self.machine.send_head(head, length, &date, &mut self.output)
+        let sent = {
+            let date = self.server.date();
+            self.machine.send_head(head, length, &date, &mut self.output)
+        };
+        if let Err(error) = sent {
+            tracing::error!(%error, "the response cannot be sent");
+            return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
+        }
+        if self.machine.is_ended_by_close() {
+            self.stream.reset_on_close(true).map_err(|_| Ending::Cut)?;
+        }
+        Ok(())
     }
 
     /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.

@@ -128,8 +128,11 @@ impl ShardServer {
         self.last_place.get()
     }
 
-    /// Begins the graceful stop: every connection that waits for a request learns of it.
+    /// Begins the graceful stop, if another accept loop has not: every connection that waits for a request learns of it.
     pub(super) fn begin_draining(&self) {
+        if self.draining_since.get().is_some() {
+            return;
+        }
         self.draining_since.set(Some(self.shard.now()));
         let waiting = self.waiting.borrow();
         self.last_place
@@ -140,10 +143,10 @@ impl ShardServer {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until fewer than `connections_max` connections are open, or the graceful stop begins.
+    /// Waits until fewer than `connections_max` connections are open.
     pub(super) async fn below(&self, connections_max: usize) {
         std::future::poll_fn(|cx| {
-            if self.gate.count() < connections_max || self.shard.stop_requested().is_some() {
+            if self.gate.count() < connections_max {
                 return std::task::Poll::Ready(());
             }
             self.full.borrow_mut().push(cx.waker().clone());

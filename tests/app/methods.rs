@@ -141,7 +141,18 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
         (405, Some("GET, HEAD, PURGE, PUT"))
     );
     assert_eq!(client.request(Method::OPTIONS, "/own").send().unwrap().status(), 204);
-    assert_eq!(client.request(Method::OPTIONS, "*").send().unwrap().status(), 200);
+    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.header("allow")),
+        (200, Some("GET, HEAD, OPTIONS, PURGE, PUT")),
+        "the route that has its own"
+    );
+    let client = TestClient::new(Application::new().route("/", Article).automatic_options(false)).unwrap();
+    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.header("allow")),
+        (200, Some("GET, HEAD, PURGE, PUT"))
+    );
 }
 
 /// A handler may call what it left to its default; the answer still names what it does serve.

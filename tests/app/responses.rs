@@ -136,7 +136,8 @@ fn fields_are_set_added_and_cleared() {
     assert_eq!(lines, [("x-over", &b"2"[..]), ("x-multi", b"a"), ("x-multi", b"b")]);
 }
 
-/// Response splitting (Tornado's `test_header_injection`): refused where it is set, with nothing of it in the response.
+/// Response splitting (Tornado's `test_header_injection`), and blanks that a recipient takes off (RFC 9110 §5.5): refused where they are
+/// set, with nothing of them in the response.
 #[test]
 fn nothing_from_application_data_breaks_a_line() {
     async fn set(cx: &mut Context) -> Result<&'static str> {
@@ -160,6 +161,8 @@ fn nothing_from_application_data_breaks_a_line() {
         ("x", "a%0Dx-injected:1"),
         ("x", "a%00b"),
         ("x", "%7F"),
+        ("x", "%20a"),
+        ("x", "a%09"),
         ("x%0D%0Ax-injected", "1"),
         ("x%20y", "1"),
         ("x:y", "1"),
@@ -298,4 +301,28 @@ fn flushing_sends_what_there_is_and_the_rest_follows() {
         "the status cannot be changed any more"
     );
     assert_eq!(client.get("/whole").send().unwrap().flushes(), [b"whole, part"]);
+}
+
+/// What goes on for ever in answer to GET ends in answer to HEAD where its head has been sent, and so does a status without content.
+#[test]
+fn a_response_without_content_is_whole_with_its_first_flush() {
+    async fn endless(cx: &mut Context) -> Result {
+        loop {
+            cx.write("more");
+            cx.flush().await?;
+        }
+    }
+    let application = Application::new()
+        .get("/", endless)
+        .get("/304", async |cx: &mut Context| {
+            cx.set_status(304);
+            cx.flush().await?;
+            endless(cx).await
+        });
+    let client = TestClient::new(application).unwrap();
+    for (method, target, status) in [(Method::HEAD, "/", 200), (Method::GET, "/304", 304)] {
+        let response = client.request(method, target).send().unwrap();
+        assert_eq!((response.status().as_u16(), response.is_aborted()), (status, false));
+        assert_eq!((response.flushes().len(), &*response.text()), (1, ""), "{target}");
+    }
 }

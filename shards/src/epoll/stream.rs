@@ -23,6 +23,10 @@ use crate::task::spawn_detached;
 /// driver lets a connection hold by default. A peer that sends as fast as it is read would keep a shard to itself otherwise.
 const RECEIVES_IN_A_ROW_MAX: u16 = 16;
 
+/// How often one stream is sent to, and takes all at once, before the others get their turn. 16: as received from. A peer that reads as fast
+/// as it is sent to would keep a shard to itself otherwise; io_uring lets each stream send once a turn.
+const SENDS_IN_A_ROW_MAX: u16 = 16;
+
 /// A handle to a connected socket. Dropping it ends what is being sent and closes the socket.
 pub(crate) struct StreamSocket {
     stream: Rc<Stream>,
@@ -36,6 +40,8 @@ struct Stream {
     receive_error: Cell<Option<Errno>>,
     /// How often it was received from since its task last waited.
     receives_in_a_row: Cell<u16>,
+    /// How often it was sent to since then, or since the kernel last did not take all.
+    sends_in_a_row: Cell<u16>,
     /// What the kernel did not take at once; its task has it until all is gone.
     outgoing: RefCell<Option<Outgoing>>,
     /// Who waits for that.
@@ -57,6 +63,7 @@ impl StreamSocket {
             socket: watch(socket).map_err(|(_, error)| error),
             receive_error: Cell::new(None),
             receives_in_a_row: Cell::new(0),
+            sends_in_a_row: Cell::new(0),
             outgoing: RefCell::new(None),
             sent_waker: Cell::new(None),
             sender_waker: Cell::new(None),
@@ -104,6 +111,7 @@ impl StreamSocket {
         loop {
             let Poll::Ready(ready) = socket.poll_read_ready(cx) else {
                 receives.set(0);
+                self.stream.sends_in_a_row.set(0);
                 return Poll::Pending;
             };
             let mut ready = ready?;
@@ -138,7 +146,13 @@ impl StreamSocket {
             return Poll::Ready(Err(error.into()));
         }
         if self.stream.outgoing.borrow().is_none() {
-            return Poll::Ready(Ok(()));
+            let sends = &self.stream.sends_in_a_row;
+            if sends.get() < SENDS_IN_A_ROW_MAX {
+                return Poll::Ready(Ok(()));
+            }
+            sends.set(0);
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         self.stream.sent_waker.set(Some(cx.waker().clone()));
         Poll::Pending
@@ -160,7 +174,9 @@ impl StreamSocket {
             "one send at a time keeps the bytes in order"
         );
         *stream.outgoing.borrow_mut() = Some(Outgoing::new(buffer));
+        stream.sends_in_a_row.set(stream.sends_in_a_row.get() + 1);
         if !stream.write() {
+            stream.sends_in_a_row.set(0);
             let stream = Rc::clone(stream);
             spawn_detached(async move { poll_fn(|cx| stream.poll_rest(cx)).await });
         }

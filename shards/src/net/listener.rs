@@ -8,15 +8,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
 use super::stream::Stream;
+use crate::clock;
 use crate::driver::{ListenerSocket, StreamSocket};
 use crate::shard::ShardContext;
 use crate::sys;
-use crate::timer::sleep;
+use crate::timer::{sleep, timeout_at};
 
 /// The first pause after accepting has failed for want of descriptors or memory; doubled up to [`PAUSE_MAX`]. A closed descriptor
 /// ends it early.
@@ -30,6 +31,10 @@ const SHED_AT_ONCE_MAX: usize = 16;
 /// must not keep it from ending.
 const DRAINED_MAX: usize = 65_536;
 
+/// How long a listener that is about to close takes in clients whose handshake has begun: what they sent last crosses the world in a
+/// quarter of a second.
+const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
+
 /// A listening socket of the calling shard.
 pub struct Listener {
     socket: ListenerSocket,
@@ -37,6 +42,8 @@ pub struct Listener {
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
+    /// Until when those are taken in who had begun to connect when the listener began to close.
+    closes_at: Cell<Option<Instant>>,
 }
 
 /// How clients are turned away when no descriptor is left for them.
@@ -57,6 +64,7 @@ impl Listener {
             pause: Cell::new(PAUSE_MIN),
             shedding: RefCell::new(None),
             shed: Cell::new(0),
+            closes_at: Cell::new(None),
         }
     }
 
@@ -153,6 +161,36 @@ impl Listener {
         let restored = rustix::io::ioctl_fionbio(self.socket.as_fd(), !self.socket.is_blocking());
         debug_assert!(restored.is_ok(), "a socket we own takes a flag: {restored:?}");
         shedding.reserve = reserve();
+    }
+
+    /// The next of those who had a connection, or had begun to connect, when this was first called; `None` after a quarter of a second, when
+    /// it is time to [`drain`](Self::drain). Nobody else gets in from then on: a client that comes is not answered, asks again a second
+    /// later, and finds another generation of the server or nobody. Closed without this, a listener resets connections of whose existence it
+    /// has not heard yet. `None` at once where the listener shares its queue, or the kernel cannot keep new clients out.
+    ///
+    /// Cancel safety: as [`accept`](Self::accept).
+    pub async fn accept_last(&self) -> Option<Stream> {
+        let closes_at = self.closes_at.get().unwrap_or_else(|| self.begin_closing());
+        self.closes_at.set(Some(closes_at));
+        if clock::now() >= closes_at {
+            return None;
+        }
+        timeout_at(closes_at, self.accept()).await?.ok()
+    }
+
+    /// Keeps new clients out; gives back when those are in who were on their way.
+    fn begin_closing(&self) -> Instant {
+        let now = clock::now();
+        if self.shared {
+            return now;
+        }
+        match sys::refuse_new_connections(self.socket.as_fd()) {
+            Ok(()) => now + HANDSHAKE_TIME,
+            Err(error) => {
+                tracing::debug!(%error, "who connects while the listener is closed may be reset");
+                now
+            }
+        }
     }
 
     /// Stops accepting and gives back every connection that had been accepted, or waited in the backlog, at that moment. Then the

@@ -261,35 +261,32 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
 #[derive(Debug)]
 pub struct BindError {
     address: String,
-    source: io::Error,
+    cause: io::Error,
 }
 
 impl BindError {
-    fn new(address: impl fmt::Display, source: io::Error) -> Self {
+    fn new(address: impl fmt::Display, cause: io::Error) -> Self {
         Self {
             address: address.to_string(),
-            source,
+            cause,
         }
     }
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let advice = match self.source.kind() {
+        let advice = match self.cause.kind() {
             io::ErrorKind::AddrInUse => "it is in use; stop the other server or choose another address",
             io::ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 listens on all it has",
             io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => return write!(formatter, "cannot listen on {}: {}", self.address, self.source),
+            _ => return write!(formatter, "cannot listen on {}: {}", self.address, self.cause),
         };
         write!(formatter, "cannot listen on {}: {advice}", self.address)
     }
 }
 
-impl std::error::Error for BindError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+/// Its text says the cause, so that it has no [`source`](std::error::Error::source) to say it once more.
+impl std::error::Error for BindError {}
 
 #[cfg(test)]
 mod tests {
@@ -297,6 +294,14 @@ mod tests {
     use std::net::{Ipv4Addr, TcpListener};
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 1).unwrap_err();
+        let text = "cannot listen on /no/such/folder/socket: No such file or directory (os error 2)";
+        assert_eq!(error.to_string(), text);
+        assert!(std::error::Error::source(&error).is_none());
+    }
 
     #[test]
     fn a_peer_that_does_not_read_is_sent_no_more_than_the_bound() {

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -128,6 +129,18 @@ impl Stream {
     pub fn shutdown_write(&self) -> io::Result<()> {
         self.socket
             .with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
+    }
+
+    /// Says whether closing resets the connection, so that the peer can tell it from an end. It does not until this is called; a Unix socket,
+    /// which knows no reset, never does. What has been sent and not yet taken by the peer is lost with a reset.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal of `SO_LINGER`.
+    pub fn reset_on_close(&self, resets: bool) -> io::Result<()> {
+        let linger = resets.then_some(Duration::ZERO);
+        self.socket
+            .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
     }
 
     /// The address of the peer. A system call: keep the answer.
