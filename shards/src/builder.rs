@@ -8,7 +8,7 @@ use crate::blocking::BlockingLimits;
 use crate::driver::{Choice, Driver};
 use crate::error::LaunchError;
 use crate::inbox::Inbox;
-use crate::launch::Shards;
+use crate::launch::{Habits, Shards};
 use crate::placement;
 use crate::ring::RingConfig;
 use crate::shard::ShardId;
@@ -20,7 +20,8 @@ pub struct Builder {
     shards: Option<usize>,
     driver: Driver,
     thread_name: String,
-    stop_on_signals: bool,
+    habits: Habits,
+    cpus: Option<Vec<usize>>,
     blocking_threads_max: usize,
     ring: RingConfig,
 }
@@ -45,7 +46,8 @@ impl Builder {
             shards: None,
             driver: Driver::Auto,
             thread_name: "shard".to_owned(),
-            stop_on_signals: false,
+            habits: Habits::default(),
+            cpus: None,
             blocking_threads_max: 16,
             ring: RingConfig::default(),
         }
@@ -75,7 +77,25 @@ impl Builder {
     /// Whether SIGTERM and SIGINT stop the shards, a second one at once; not by default.
     #[must_use]
     pub fn stop_on_signals(mut self, stop: bool) -> Self {
-        self.stop_on_signals = stop;
+        self.habits.stop_on_signals = stop;
+        self
+    }
+
+    /// How long after [`Stop::Graceful`](crate::Stop::Graceful) every `main` has ended at the latest; without end by default. Shards that
+    /// have not ended two seconds after that, or after [`Stop::Now`](crate::Stop::Now), are left behind, and
+    /// [`run`](Shards::run) returns [`LaunchError::Overdue`]: a task that computes or blocks hears nothing.
+    #[must_use]
+    pub fn graceful_stop_max(mut self, time: Duration) -> Self {
+        self.habits.graceful_stop_max = Some(time);
+        self
+    }
+
+    /// Which CPUs the shards are pinned to, in the order of the shards; the numbers are those of the kernel. By default all that this
+    /// process may use. There are as many shards as CPUs, unless [`shards`](Self::shards) says otherwise. A CPU that this process may not
+    /// use, or that is named twice, is an error of [`build`](Self::build).
+    #[must_use]
+    pub fn cpus(mut self, chosen: impl Into<Vec<usize>>) -> Self {
+        self.cpus = Some(chosen.into());
         self
     }
 
@@ -127,7 +147,12 @@ impl Builder {
     /// A setting is out of its bounds, or the machine lacks something; one sentence says what and how to mend it.
     pub fn build(self) -> Result<Shards, LaunchError> {
         self.check()?;
-        let available = placement::available();
+        let mut available = placement::available();
+        if let Some(chosen) = &self.cpus {
+            available = available
+                .only(chosen)
+                .map_err(|error| LaunchError::Settings(error.to_string()))?;
+        }
         let count = self
             .shards
             .and_then(NonZeroUsize::new)
@@ -151,7 +176,7 @@ impl Builder {
             placement,
             (choice, self.ring),
             self.thread_name,
-            (self.stop_on_signals, limits),
+            (self.habits, limits),
         ))
     }
 

@@ -30,6 +30,18 @@ pub enum LaunchError {
         /// The error.
         error: BoxError,
     },
+    /// A shard's thread ended by a panic.
+    Panicked {
+        /// Which.
+        shard: ShardId,
+    },
+    /// A shard did not hear that it is to stop, because a task computes or blocks. It is left behind.
+    Overdue {
+        /// Which.
+        shard: ShardId,
+        /// What it works on, if that has a name ([`Shard::name_work`](crate::Shard::name_work)).
+        work: Option<String>,
+    },
 }
 
 impl fmt::Display for LaunchError {
@@ -39,6 +51,14 @@ impl fmt::Display for LaunchError {
             Self::Preflight(error) => error.fmt(formatter),
             Self::Start { shard, reason } => write!(formatter, "{shard} could not start: {reason}"),
             Self::Main { shard, error } => write!(formatter, "{shard} ended with an error: {error}"),
+            Self::Panicked { shard } => write!(formatter, "{shard} ended by a panic"),
+            Self::Overdue { shard, work } => {
+                let work = work.as_deref().unwrap_or("something without a name");
+                write!(
+                    formatter,
+                    "{shard} was to stop and works on {work} still, without a look at anything else; move such work to spawn_blocking"
+                )
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
 use crate::placement::Placement;
 use crate::preflight::{PreflightError, explain_ring_refusal};
 use crate::ring::{Ring, RingConfig};
+use crate::roll::Roll;
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::signal::{Stop, StopSignals};
 use crate::stall::Watchdog;
@@ -39,6 +40,13 @@ const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 /// The exit code of a process one of whose shards has died; Rust's own for a panic.
 const SHARD_DIED: i32 = 101;
 
+/// How shards behave as a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Habits {
+    pub(crate) stop_on_signals: bool,
+    pub(crate) graceful_stop_max: Option<Duration>,
+}
+
 /// A set of shards, ready to run. Make meshes and bind listeners with it before [`run`](Self::run) takes it.
 #[derive(Debug)]
 pub struct Shards {
@@ -47,7 +55,8 @@ pub struct Shards {
     choice: Choice,
     ring: RingConfig,
     thread_name: String,
-    stop_on_signals: bool,
+    habits: Habits,
+    roll: Arc<Roll>,
     pool: BlockingPool,
     invocations: Mesh<Invocation>,
 }
@@ -58,10 +67,11 @@ impl Shards {
         placement: Placement,
         driver: (Choice, RingConfig),
         thread_name: String,
-        habits: (bool, BlockingLimits),
+        habits: (Habits, BlockingLimits),
     ) -> Self {
         let (choice, ring) = driver;
-        let (stop_on_signals, limits) = habits;
+        let (habits, limits) = habits;
+        let roll = Arc::new(Roll::new(inboxes.len()));
         let pool = BlockingPool::new(limits, placement.blocking.clone());
         let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
         Self {
@@ -70,7 +80,8 @@ impl Shards {
             choice,
             ring,
             thread_name,
-            stop_on_signals,
+            habits,
+            roll,
             pool,
             invocations,
         }
@@ -115,6 +126,7 @@ impl Shards {
     pub fn stopper(&self) -> Stopper {
         Stopper {
             inboxes: Arc::clone(&self.inboxes),
+            roll: Arc::clone(&self.roll),
         }
     }
 
@@ -136,7 +148,8 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// A shard could not be set up (then none has run), or the first error that a `main` returned.
+    /// A shard could not be set up (then none has run), the first error that a `main` returned, or a shard does not hear that it is to
+    /// stop: its thread is left behind, and ends with the process.
     pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
     where
         M: Fn(Shard) -> F + Send + Sync + 'static,
@@ -176,7 +189,7 @@ impl Shards {
             // A thread that has failed does not listen any more.
             word.send(started.is_ok()).unwrap_or_default();
         }
-        let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
+        let ended = self.await_ends(threads, &watchdog);
         drop(watching);
         drop(signals);
         let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
@@ -184,11 +197,21 @@ impl Shards {
             tracing::warn!(unfinished, "blocking work is still being done and is left behind");
         }
         started?;
+        ended
+    }
+
+    fn await_ends(&self, threads: Vec<ShardThread>, watchdog: &Watchdog) -> Result<(), LaunchError> {
+        let stop = || self.inboxes.first().and_then(|inbox| inbox.stop());
+        if let Err(shard) = self.roll.wait(stop, self.habits.graceful_stop_max) {
+            let work = watchdog.pulse(shard).work().map(str::to_owned);
+            return Err(LaunchError::Overdue { shard, work });
+        }
+        let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
         ended.map(drop)
     }
 
     fn signals(&self) -> Result<Option<StopSignals>, LaunchError> {
-        if !self.stop_on_signals {
+        if !self.habits.stop_on_signals {
             return Ok(None);
         }
         let stopper = self.stopper();
@@ -231,8 +254,8 @@ struct ShardThread {
 
 impl ShardThread {
     fn join(self) -> Result<(), LaunchError> {
-        let ended = self.thread.join();
-        ended.unwrap_or_else(|panic| die(self.shard, &TaskPanicked::from_payload(&*panic)))
+        let shard = self.shard;
+        self.thread.join().unwrap_or(Err(LaunchError::Panicked { shard }))
     }
 }
 
@@ -242,8 +265,12 @@ impl Birth {
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let (shard, name) = (self.inbox.shard(), self.name.clone());
+        let roll = Arc::clone(&self.stopper.roll);
         let work = move || match catch_unwind(AssertUnwindSafe(|| self.live(main))) {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                roll.end(shard);
+                ended
+            }
             Err(panic) => die(shard, &TaskPanicked::from_payload(&*panic)),
         };
         thread::Builder::new()
@@ -381,6 +408,7 @@ fn die(shard: ShardId, panicked: &TaskPanicked) -> ! {
 #[derive(Debug, Clone)]
 pub struct Stopper {
     inboxes: Arc<[Arc<Inbox>]>,
+    roll: Arc<Roll>,
 }
 
 impl Stopper {
@@ -390,5 +418,6 @@ impl Stopper {
         for inbox in self.inboxes.iter() {
             inbox.request_stop(stop);
         }
+        self.roll.look();
     }
 }

@@ -56,6 +56,7 @@ mod pool;
 pub mod preflight;
 #[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
 mod ring;
+mod roll;
 mod send_buffer;
 mod shard;
 mod signal;

@@ -74,7 +74,8 @@ impl Pulse {
         Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed))
     }
 
-    fn work(&self) -> Option<&str> {
+    /// The name of what the tasks work on.
+    pub(crate) fn work(&self) -> Option<&str> {
         let names = self.names.get()?;
         names.get(self.work.load(Ordering::Relaxed)).map(String::as_str)
     }

@@ -19,18 +19,20 @@ use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::pin::Pin;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+use squall_shards::placement;
 use squall_shards::preflight::PreflightError;
 use squall_shards::{
-    Driver, LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now,
+    Builder, Driver, LaunchError, Listeners, Shard, ShardId, Source, Stop, spawn_detached, spawn_local, yield_now,
 };
 
 use common::{Running, builder, child, child_role, in_child, printed, time_limit};
@@ -44,19 +46,22 @@ fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
         assert_eq!((shards.count(), shards.cpus().len()), (count, count));
         shards
             .run(move |shard| {
-                let here = thread::current();
-                assert_eq!(here.name(), Some(&*format!("worker-{}", shard.id().index())));
-                report.send((shard.id().index(), shard.count(), here.id())).unwrap();
+                let here = thread::current().id();
+                // As the kernel tells it to everybody else.
+                let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+                report.send((shard.id().index(), shard.count(), name, here)).unwrap();
                 async { Ok(()) }
             })
             .unwrap();
         let reports: Vec<_> = reports.iter().collect();
-        let ids: HashSet<_> = reports.iter().map(|(id, _, _)| *id).collect();
-        let threads: HashSet<_> = reports.iter().map(|(_, _, thread)| *thread).collect();
+        let names: HashSet<_> = reports.iter().map(|(id, _, name, _)| (*id, name.clone())).collect();
+        assert_eq!(names, (0..count).map(|id| (id, format!("worker-{id}\n"))).collect());
+        let ids: HashSet<_> = reports.iter().map(|(id, ..)| *id).collect();
+        let threads: HashSet<_> = reports.iter().map(|(.., thread)| *thread).collect();
         assert_eq!(reports.len(), count);
         assert_eq!(ids, (0..count).collect());
         assert_eq!(threads.len(), count);
-        assert!(reports.iter().all(|(_, told, _)| *told == count));
+        assert!(reports.iter().all(|(_, told, ..)| *told == count));
     }
     assert!(Shard::try_current().is_none(), "the calling thread is no shard's");
 }
@@ -281,6 +286,10 @@ fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
         });
         unreachable!("{outcome:?}");
     }
+    // Nobody hears the sentence; the process ends all the same.
+    let mut unheard = child(test, "panics").stderr(Stdio::piped()).spawn().unwrap();
+    drop(unheard.stderr.take());
+    assert_eq!(unheard.wait().unwrap().code(), Some(101));
     let output = child(test, "panics").output().unwrap();
     assert_eq!(output.status.code(), Some(101), "{}", printed(&output));
     let sentence = "squall-shards: shard 0 panicked: no room for 7; the process ends, because nobody would answer this \
@@ -290,6 +299,60 @@ fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
         "{}",
         printed(&output)
     );
+}
+
+/// A task that computes hears no wish to stop. Its shard is given up, and is named with what it works on.
+#[test]
+fn a_shard_that_hears_no_stop_does_not_keep_the_process() {
+    let _limit = time_limit();
+    for stop in [Stop::Graceful, Stop::Now] {
+        let released = Arc::new(AtomicBool::new(false));
+        let shards = builder(2).graceful_stop_max(Duration::ZERO).build().unwrap();
+        let stopper = shards.stopper();
+        let spins = Arc::clone(&released);
+        let ended = shards.run(move |shard| {
+            let (spins, stopper) = (Arc::clone(&spins), stopper.clone());
+            async move {
+                if shard.id() == ShardId::FIRST {
+                    let _work = shard.name_work(["sums".to_owned()].into());
+                    stopper.stop(stop);
+                    while !spins.load(Ordering::Acquire) {
+                        thread::yield_now();
+                    }
+                } else {
+                    shard.stopping(Stop::Graceful).await;
+                }
+                Ok(())
+            }
+        });
+        released.store(true, Ordering::Release);
+        let error = ended.unwrap_err();
+        assert!(matches!(error, LaunchError::Overdue { .. }), "{error:?}");
+        let sentence = error.to_string();
+        assert!(
+            sentence.starts_with("shard 0 was to stop and works on sums still"),
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn shards_are_pinned_to_the_cpus_that_were_chosen() {
+    let last = *placement::available().cpus().last().unwrap();
+    let shards = Builder::new().cpus([last]).build().unwrap();
+    assert_eq!(shards.cpus(), [last]);
+    let allowed = Arc::new(OnceLock::new());
+    let told = Arc::clone(&allowed);
+    let main = move |_| {
+        told.get_or_init(|| placement::available().cpus().to_vec());
+        async { Ok(()) }
+    };
+    shards.run(main).unwrap();
+    assert_eq!(allowed.get(), Some(&vec![last]));
+    for wrong in [vec![], vec![last, last], vec![usize::MAX]] {
+        let error = Builder::new().cpus(wrong).build().unwrap_err();
+        assert!(matches!(error, LaunchError::Settings(_)), "{error}");
+    }
 }
 
 #[test]

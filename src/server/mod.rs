@@ -152,7 +152,8 @@ impl Server {
         let mut builder = Builder::new()
             .driver(config.driver)
             .spin(config.spin)
-            .stop_on_signals(config.stop_on_signals);
+            .stop_on_signals(config.stop_on_signals)
+            .graceful_stop_max(config.shutdown_timeout);
         if let Some(count) = config.shards {
             builder = builder.shards(count);
         }
