@@ -17,6 +17,7 @@ mod support;
 mod clock;
 mod harness;
 mod limits;
+mod log;
 mod resources;
 mod rfc6455_frames;
 mod rfc6455_handshake;

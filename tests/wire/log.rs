@@ -1,0 +1,68 @@
+//! Row H13: standard error that nobody reads, or whose reader has gone, costs log lines and nothing else.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::*;
+use crate::support::server::command;
+
+/// How many requests are made that are logged: their lines are more than the 64 KiB that a pipe takes.
+const LOGGED: usize = 1000;
+
+/// A server, where it listens, and its standard error, of which nothing more has been read than the line that says so.
+fn unread() -> (Child, SocketAddr, ChildStderr) {
+    let mut child = command("conformance")
+        .args(["--listen", "127.0.0.1:0", "--shards", "1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut line = Vec::new();
+    while !line.ends_with(b"\n") {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        line.extend(byte);
+    }
+    let line = String::from_utf8(line).unwrap();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
+    (child, address.unwrap().parse().unwrap(), stderr)
+}
+
+/// Makes the server log more than a pipe takes, and stops it.
+fn log_and_stop(mut child: Child, address: SocketAddr) {
+    for _ in 0..LOGGED {
+        let mut connection = Connection::open(address);
+        let response = connection.exchange(&get("/big?n=18446744073709551615"), "GET");
+        response.unwrap().expect_status(500).unwrap();
+    }
+    let mut connection = Connection::open(address);
+    connection
+        .exchange(&get("/"), "GET")
+        .unwrap()
+        .expect(200, b"ok")
+        .unwrap();
+    drop(connection);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn h13_a_log_that_nobody_reads_holds_up_nobody() {
+    let (child, address, mut stderr) = unread();
+    log_and_stop(child, address);
+    let mut lines = Vec::new();
+    stderr.read_to_end(&mut lines).unwrap();
+    assert!(lines.len() > 4096, "some was written: {}", show(&lines));
+    let written = lines.split(|byte| *byte == b'\n').count();
+    assert!(written < LOGGED, "and some was not: {written} lines");
+}
+
+#[test]
+fn h13_a_log_whose_reader_has_gone_holds_up_nobody() {
+    let (child, address, stderr) = unread();
+    drop(stderr);
+    log_and_stop(child, address);
+}
