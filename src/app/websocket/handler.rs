@@ -67,8 +67,9 @@ pub trait WebSocketHandler: 'static {
         ready(Ok(()))
     }
 
-    /// Runs once at the end, except after a panic: with the code and the reason of the peer's close frame, or of the one that told it what it
-    /// did wrong; without a code if the connection broke, or if the peer's frame had none.
+    /// Runs once at the end, except after a panic and where the server is stopped at once (a second signal, the end of the shutdown timeout),
+    /// which drops the handler where it stands. It is given the code and the reason of the peer's close frame, or of the one that told
+    /// it what it did wrong; no code if the connection broke, or if the peer's frame had none.
     fn on_close(&mut self, ws: &WebSocket, code: Option<u16>, reason: &str) -> impl Future<Output = ()> {
         let _ = (ws, code, reason);
         ready(())
