@@ -2,7 +2,9 @@
 //!
 //! The defaults that `--help` shows are read from the configuration's own, so the two cannot drift apart.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
+use std::io::Write as _;
 use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::Duration;
@@ -310,6 +312,18 @@ enum Logging {
     None,
 }
 
+/// Says where a panic began, as std's own hook does, but to a standard error that nobody may read.
+fn say_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let (thread, trace) = (std::thread::current(), Backtrace::capture());
+    let name = thread.name().unwrap_or("without a name");
+    let trace = match trace.status() {
+        BacktraceStatus::Captured => trace.to_string(),
+        _ => String::new(),
+    };
+    let words = format!("thread '{name}' {panic}\n{trace}");
+    StandardError.write_all(words.as_bytes()).unwrap_or_default();
+}
+
 impl Logging {
     /// Sends log lines to standard error, unless the application has set up logging of its own. Lines nobody reads are dropped.
     fn start(self) {
@@ -327,7 +341,9 @@ impl Logging {
             .with_writer(|| StandardError)
             .log_internal_errors(false)
             .with_ansi(is_terminal);
-        subscriber.try_init().unwrap_or_default();
+        if subscriber.try_init().is_ok() {
+            std::panic::set_hook(Box::new(say_panic));
+        }
     }
 }
 
