@@ -16,7 +16,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -595,4 +595,42 @@ fn clients_that_leave_a_byte_each_hoard_no_receive_buffers() {
             .unwrap();
     }
     assert!(available() >= all / 2);
+}
+
+/// Row H17: a handler that computes without end hears no stop; its shard is given up, and its route is named.
+#[test]
+#[expect(clippy::disallowed_types, reason = "hands what there is one of to the one shard")]
+fn a_handler_that_computes_without_end_does_not_keep_the_server() {
+    let (begun, begins) = channel();
+    let (release, released) = channel::<()>();
+    let (released, begun) = (std::sync::Mutex::new(Some(released)), std::sync::Mutex::new(begun));
+    let server = Server::new(move || {
+        let released = released.lock().unwrap().take().map(Rc::new);
+        let begun = begun.lock().unwrap().clone();
+        Application::new().get("/spin", async move |_: &mut Context| {
+            begun.send(()).unwrap();
+            // Nothing is ever sent: it goes on until the test has seen enough.
+            let released = released.as_ref().unwrap();
+            while released.try_recv() == Err(TryRecvError::Empty) {
+                std::thread::yield_now();
+            }
+            "at last"
+        })
+    });
+    let server = server
+        .listen("127.0.0.1:0")
+        .shards(1)
+        .configure(|config| config.stop_on_signals = false)
+        .configure(support::server::use_driver_under_test)
+        .bind()
+        .unwrap();
+    let (address, stopper) = (server.addresses().next().unwrap(), server.stopper());
+    let running = std::thread::spawn(move || format!("{:?}", server.run()));
+    let mut connection = Connection::open(address);
+    connection.send(&get("/spin")).unwrap();
+    begins.recv().unwrap();
+    stopper.stop(Stop::Now);
+    let ended = running.join().unwrap();
+    drop(release);
+    assert!(ended.starts_with("Err") && ended.contains("/spin"), "{ended}");
 }
