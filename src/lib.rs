@@ -47,7 +47,9 @@ pub use bytes::Bytes;
 pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
-pub use server::{BoundServer, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig};
+pub use server::{
+    BoundServer, Heard, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig, Subscription,
+};
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
 

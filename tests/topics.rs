@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use squall::prelude::*;
-use squall::pubsub::{RESYNCS_MAX, Receipt, Topic};
+use squall::pubsub::{Notice, RESYNCS_MAX, Receipt, Topic};
 use squall::shards::Shard;
 use squall::websocket::DeflateConfig;
+use squall::{Heard, Subscription};
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
@@ -766,4 +767,75 @@ fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
             .unwrap_err();
         assert!(refused.to_string().contains(reason), "{refused}");
     }
+}
+
+/// What a thread outside the shards hears: the text, or how many messages it misses.
+fn heard(subscription: &mut Subscription) -> Result<String, u64> {
+    match subscription.next_blocking().unwrap() {
+        Heard::Message { message, .. } => Ok(message.as_str().unwrap().to_owned()),
+        Heard::Notice(Notice::Missed(missed)) => Err(missed.count),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
+    let (server, _go) = serve(2);
+    let mut rooms = server.publisher.subscribe_blocking("rooms/*").unwrap();
+    assert_eq!(get(&server, "/count/rooms/1"), "0", "a pattern counts for no topic");
+    for shard in [0, 1] {
+        let mut socket = Socket::on(&server, shard);
+        socket.tell(&format!("publish rooms/{shard} hello"));
+        let Some(Heard::Message { topic, message, .. }) = rooms.next_blocking() else {
+            panic!("a message was published");
+        };
+        assert_eq!(
+            (topic.as_str(), message.as_str()),
+            (&*format!("rooms/{shard}"), Some("hello"))
+        );
+    }
+    let mut kept = server.publisher.subscribe_blocking("kept/x").unwrap();
+    server.publisher.publish_blocking("kept/x", "7").unwrap();
+    let Some(Heard::Message { message, position, .. }) = kept.next_blocking() else {
+        panic!("a message was published");
+    };
+    assert_eq!(position.unwrap().sequence, 1);
+    assert!(message.as_str().unwrap().ends_with("\"data\":7}"), "in its envelope");
+    drop(rooms);
+    eventually("it is unsubscribed", || {
+        let receipt = server.publisher.publish_confirmed("rooms/1", "nobody?");
+        pollster::block_on(receipt).unwrap().matched == 0
+    });
+    assert!(server.publisher.subscribe_blocking("a//b").is_err());
+    drop(server);
+    assert_eq!(kept.next_blocking(), None, "the server has ended");
+}
+
+/// It waits in the same table as sockets do, under the same policies.
+#[test]
+fn a_thread_outside_that_does_not_keep_up_is_told_how_many_messages_it_missed() {
+    let (server, _go) = serve(1);
+    let mut slow = server.publisher.subscribe_blocking("oldest").unwrap();
+    for number in 0..1000 {
+        let text = format!("{number}{}", " ".repeat(1024));
+        pollster::block_on(server.publisher.publish_confirmed("oldest", text)).unwrap();
+    }
+    let (mut next, mut missed) = (0, 0);
+    while next < 1000 {
+        match heard(&mut slow) {
+            Ok(text) => {
+                assert_eq!(text.trim_end(), next.to_string());
+                next += 1;
+            }
+            Err(count) => {
+                next += count;
+                missed += count;
+            }
+        }
+    }
+    assert!(
+        missed > 500,
+        "256 KiB may wait, and a thousand times 1 KiB were published"
+    );
+    assert_eq!(get(&server, "/missed"), missed.to_string());
 }

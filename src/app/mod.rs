@@ -44,7 +44,7 @@ pub use handler::RequestHandler;
 pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
-pub use topics::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode, notice_text};
+pub use topics::{Bell, Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode, notice_text};
 pub use websocket::{
     Batch, Duplex, End, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
     WebSocketOptions,

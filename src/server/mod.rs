@@ -25,7 +25,7 @@ use squall_shards::{
     Stop, Stopper, inherited_listeners, sleep, spawn_local,
 };
 
-pub use broadcast::Publisher;
+pub use broadcast::{Heard, Publisher, Subscription};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 
 use crate::app::Application;

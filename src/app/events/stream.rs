@@ -3,11 +3,10 @@
 //! A page that listens takes part in topics as a WebSocket does: it waits in the same table, under the same limits and policies for slow
 //! consumers. What it cannot take waits there and not in the response, which is flushed after each batch.
 
-use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::pin;
-use core::task::{Context as Task, Poll, Waker};
+use core::task::Poll;
 use core::time::Duration;
 use std::rc::Rc;
 
@@ -15,7 +14,7 @@ use data_encoding::BASE64;
 
 use super::event::{Event, field, write_data};
 use crate::app::Context;
-use crate::app::topics::{Delivery, Hub, Recipient, Rest, notice_text};
+use crate::app::topics::{Bell, Delivery, Hub, Recipient, Rest, notice_text};
 use crate::error::Result;
 use crate::message::{Method, header};
 use crate::pubsub::{Most, Notice, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, Topic};
@@ -274,34 +273,6 @@ enum Waited {
 enum Flow {
     GoOn,
     End,
-}
-
-/// Rung when something waits.
-#[derive(Default)]
-struct Bell {
-    is_rung: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Bell {
-    fn poll_rung(&self, task: &Task<'_>) -> Poll<()> {
-        if self.is_rung.replace(false) {
-            return Poll::Ready(());
-        }
-        let before = self.waker.borrow_mut().replace(task.waker().clone());
-        drop(before);
-        Poll::Pending
-    }
-}
-
-impl Recipient for Bell {
-    fn announce(&self) {
-        self.is_rung.set(true);
-        let waker = self.waker.take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }
 
 /// Writes a publication as an event, with its position for an id if it is of the topic that can be resumed.

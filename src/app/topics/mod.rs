@@ -8,11 +8,13 @@
 //! [`Hub`] is what the server does for the handlers of its shard; [`Recipient`] is whoever is told that something waits: a WebSocket, or
 //! a stream of events. [`encode`] makes the bytes that all recipients share, once.
 
+mod bell;
 mod draft;
 mod encode;
 mod hub;
 mod publish;
 
+pub use bell::Bell;
 pub use draft::Draft;
 pub use encode::{check, encode, notice_text};
 pub use hub::{Delivery, Hub, Recipient, Rest, Waiting};

@@ -20,6 +20,7 @@ mod home;
 mod lane;
 mod parcel;
 mod publisher;
+mod subscription;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
@@ -29,7 +30,9 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use squall_shards::{Mesh, MeshSender, SendError, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep};
+use squall_shards::{
+    Mesh, MeshSender, SendError, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached,
+};
 
 use super::config::ServerConfig;
 use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
@@ -44,6 +47,7 @@ use lane::Lane;
 pub(super) use parcel::Parcel;
 use parcel::Ticket;
 pub use publisher::Publisher;
+pub use subscription::{Heard, Subscription};
 
 /// How many parcels may wait between two shards. 256: at 40 bytes each 10 KiB a pair for the queue itself, and a shard that is kept from its
 /// queue for so long has other worries.
@@ -139,6 +143,11 @@ impl ShardHub {
             Parcel::Counts(changes) => {
                 let mut counts = self.counts.borrow_mut();
                 changes.iter().for_each(|change| counts.apply(change));
+            }
+            Parcel::Subscribe(wanted) => {
+                if let Some(hub) = HERE.with_borrow(Weak::upgrade) {
+                    spawn_detached(subscription::listen(hub, *wanted));
+                }
             }
         }
     }

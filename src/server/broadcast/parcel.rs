@@ -2,6 +2,7 @@
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
+use super::subscription::Wanted;
 use crate::app::Draft;
 use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Unsent};
 
@@ -20,6 +21,8 @@ pub(in crate::server) enum Parcel {
     Answer(Box<Answer>),
     /// How the sender's numbers of subscribers have changed.
     Counts(Vec<CountChange>),
+    /// From a thread outside: somebody who wants to hear topics.
+    Subscribe(Box<Wanted>),
 }
 
 /// Where whoever publishes hears what became of it: one receipt from each shard, which drops its ticket then. Whoever waits is done when all

@@ -1,4 +1,4 @@
-//! Publishing from threads that are no shard's.
+//! Publishing from threads that are no shard's, and subscribing.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,10 +8,11 @@ use std::sync::Arc;
 use squall_shards::{Mesh, MeshSender, ShardId};
 
 use super::parcel::{Parcel, confirmation};
+use super::subscription::{Subscription, subscription};
 use super::sum;
 use crate::app::{Draft, check, encode};
 use crate::error::{Error, Result};
-use crate::pubsub::{Receipt, TopicRules};
+use crate::pubsub::{Pattern, Receipt, TopicRules};
 use crate::websocket::{Deflaters, Message};
 
 thread_local! {
@@ -19,7 +20,7 @@ thread_local! {
     static DEFLATERS: RefCell<Deflaters> = RefCell::new(Deflaters::new(super::DEFLATE_LEVEL, 0));
 }
 
-/// Publishes to topics from any thread outside the shards, such as one that reads a market feed. Cloning it is cheap; what one clone
+/// Publishes to topics from any thread outside the shards, such as one that reads a market feed, and subscribes to them. Cloning it is cheap; what one clone
 /// publishes, one call after the other, arrives in that order on every shard.
 #[derive(Clone)]
 pub struct Publisher {
@@ -92,6 +93,34 @@ impl Publisher {
         message: impl Into<Message>,
     ) -> Result<Receipt> {
         self.send_confirmed(Draft::new(topic, message)?.with_key(key)).await
+    }
+
+    /// Subscribes to a topic, or to all that a pattern fits, and answers once the server runs and what is published from then on will be
+    /// heard. The first shard has the subscriber, within its limits.
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern, the shard has as many subscribers or topics as it may have, or it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped early, nobody is subscribed.
+    pub async fn subscribe(&self, pattern: &str) -> Result<Subscription> {
+        let (subscription, wanted, answer) = subscription(Pattern::new(pattern)?);
+        let sent = self.sender.send(ShardId::FIRST, Parcel::Subscribe(Box::new(wanted)));
+        sent.await.map_err(|error| Error::new(error.to_string()))?;
+        let answer = answer.await;
+        answer.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
+        Ok(subscription)
+    }
+
+    /// Subscribes as [`subscribe`](Self::subscribe) does, holding up the calling thread while it waits. Not for a shard's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub fn subscribe_blocking(&self, pattern: &str) -> Result<Subscription> {
+        pollster::block_on(self.subscribe(pattern))
     }
 
     /// Publishes as [`publish`](Self::publish) does, holding up the calling thread while it waits. Not for a shard's thread.

@@ -1,0 +1,170 @@
+//! Hearing topics on threads that are no shard's: a task of one shard subscribes for them, and hands over what comes.
+//!
+//! The queue between the two is short. When it is full the task takes nothing more, and what comes then waits in the shard's table,
+//! under the same limits and policies as for a socket that does not keep up.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use futures_channel::{mpsc, oneshot};
+use futures_core::Stream;
+
+use super::ShardHub;
+use crate::app::{Bell, Delivery, Hub, Recipient as _, Rest};
+use crate::pubsub::{Most, Notice, Pattern, Position, Publication, SubscribeError, Topic};
+use crate::websocket::{Message, decode};
+
+/// How many messages wait between the shard and the thread, one more included that is on its way.
+const HANDED_OVER_MAX: usize = 64;
+
+/// How much the task takes at once: as many as may wait, and 64 KiB.
+const TAKEN_MAX: Most = Most {
+    messages: HANDED_OVER_MAX,
+    bytes: 64 * 1024,
+};
+
+/// Something heard of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heard {
+    /// A message.
+    Message {
+        /// Whose.
+        topic: Topic,
+        /// The message as all subscribers get it: in its envelope, if its topic has one.
+        message: Message,
+        /// Its place in the topic's history, if it has one.
+        position: Option<Position>,
+    },
+    /// What is told in the place of messages, where the topic's rules say so.
+    Notice(Notice),
+}
+
+/// What a thread outside the shards hears of the topics it has subscribed to ([`Publisher::subscribe`](super::Publisher::subscribe)). Dropping it
+/// unsubscribes.
+///
+/// Whoever does not keep up is dealt with as the topics' [`SlowConsumer`](crate::pubsub::SlowConsumer) says, like a WebSocket.
+pub struct Subscription {
+    heard: mpsc::Receiver<Heard>,
+    /// Dropped with the subscription, which the task notices.
+    _here: oneshot::Sender<()>,
+}
+
+impl Subscription {
+    /// The next message or notice; `None` when the server has ended, or a topic's policy has closed the subscription.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Heard> {
+        poll_fn(|task| Pin::new(&mut self.heard).poll_next(task)).await
+    }
+
+    /// Waits as [`next`](Self::next) does, holding up the calling thread. Not for a shard's thread.
+    pub fn next_blocking(&mut self) -> Option<Heard> {
+        pollster::block_on(self.next())
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Subscription")
+    }
+}
+
+/// A subscription that is wanted, on its way to a shard.
+#[derive(Debug)]
+pub(in crate::server) struct Wanted {
+    pattern: Pattern,
+    heard: mpsc::Sender<Heard>,
+    gone: oneshot::Receiver<()>,
+    answer: oneshot::Sender<Result<(), SubscribeError>>,
+}
+
+/// What comes of a wanted subscription; cancelled when the shard has ended before.
+pub(super) type Answer = oneshot::Receiver<Result<(), SubscribeError>>;
+
+/// Makes the two ends of a subscription.
+pub(super) fn subscription(pattern: Pattern) -> (Subscription, Wanted, Answer) {
+    // A channel holds one message more for each sender.
+    let (sender, heard) = mpsc::channel(HANDED_OVER_MAX - 1);
+    let (here, gone) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
+    let wanted = Wanted {
+        pattern,
+        heard: sender,
+        gone,
+        answer,
+    };
+    (Subscription { heard, _here: here }, wanted, answered)
+}
+
+/// Subscribes, and hands over what comes until the other end is gone.
+pub(super) async fn listen(hub: Rc<ShardHub>, wanted: Wanted) {
+    let Wanted {
+        pattern,
+        mut heard,
+        mut gone,
+        answer,
+    } = wanted;
+    let bell: Rc<Bell> = Rc::default();
+    let recipient = Rc::clone(&bell);
+    let subscribed = hub.join(recipient).and_then(|subscriber| {
+        let subscribed = hub.subscribe(subscriber, &pattern);
+        if subscribed.is_err() {
+            hub.leave(subscriber);
+        }
+        subscribed.map(|_| subscriber)
+    });
+    let subscriber = match subscribed {
+        Ok(subscriber) => subscriber,
+        Err(error) => return answer.send(Err(error)).unwrap_or_default(),
+    };
+    answer.send(Ok(())).unwrap_or_default();
+    while poll_fn(|task| poll_news(&bell, &mut gone, task)).await {
+        let mut taken = Vec::new();
+        let rest = hub.take(subscriber, TAKEN_MAX, &mut |delivery| match delivery {
+            Delivery::Messages(run) => taken.extend(run.publications().iter().filter_map(heard_of)),
+            Delivery::Notice(notice) => taken.push(Heard::Notice(notice.clone())),
+        });
+        for each in taken {
+            // Once the other end is gone there is never room, and `gone` says so.
+            if poll_fn(|task| poll_room(&mut heard, &mut gone, task)).await {
+                heard.start_send(each).unwrap_or_default();
+            }
+        }
+        match rest {
+            Rest::Nothing => {}
+            Rest::More => bell.announce(),
+            Rest::Close(_) => break,
+        }
+    }
+    hub.leave(subscriber);
+}
+
+fn heard_of(publication: &Publication) -> Option<Heard> {
+    Some(Heard::Message {
+        topic: publication.topic.clone(),
+        message: decode(&publication.message)?,
+        position: publication.position,
+    })
+}
+
+/// True when something waits, false when the other end is gone.
+fn poll_news(bell: &Bell, gone: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
+    match Pin::new(gone).poll(task) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending => bell.poll_rung(task).map(|()| true),
+    }
+}
+
+/// True when there is room for one more, false when the other end is gone.
+fn poll_room(heard: &mut mpsc::Sender<Heard>, gone: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
+    match Pin::new(gone).poll(task) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending => heard.poll_ready(task).map(|ready| ready.is_ok()),
+    }
+}
