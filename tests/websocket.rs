@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use squall::TrySendError;
 use squall::prelude::*;
 use support::running::{Running, SILENCE_MAX, close_code, read};
+use support::websocket::{Client as RawClient, frame, handshake};
 use tungstenite::Message as Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
@@ -28,7 +29,24 @@ struct Obedient {
 
 impl WebSocketHandler for Obedient {
     fn select_subprotocol<'o>(&self, offered: &[&'o str]) -> Option<&'o str> {
-        offered.iter().copied().find(|name| *name == "squall.2")
+        match &*self.name {
+            "inventor" => Some("squall.3"),
+            _ => offered.iter().copied().find(|name| *name == "squall.2"),
+        }
+    }
+
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        match &*self.name {
+            "broken" => Err(Error::new("told not to open")),
+            "late" => {
+                // What the client has sent behind its handshake is there long before this is over.
+                for _ in 0..10 {
+                    squall::shards::yield_now().await;
+                }
+                ws.send("open at last").await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
@@ -103,6 +121,26 @@ fn the_factory_sees_the_request_and_may_refuse_it() {
     let mut client = server.open("/ws/ada", &[("Cookie", "a=1; name=\"grace\"")]).unwrap();
     client.send(Frame::from("who?")).unwrap();
     assert_eq!(read(&mut client), Frame::from("grace"));
+}
+
+#[test]
+fn an_opening_that_fails_closes_with_1011_and_one_that_takes_time_comes_before_every_message() {
+    let (server, _ends) = obedient(1);
+    let mut broken = server.connect("/ws/broken");
+    assert_eq!(close_code(&mut broken), CloseCode::Error);
+    let early = [frame(0x81, b"one"), frame(0x81, b"two")].concat();
+    let (mut late, head) = RawClient::open_with(server.address, &handshake("/ws/late", ""), &early);
+    assert!(head.contains("x-name: late") || head.contains("X-Name: late"), "{head}");
+    for text in ["open at last", "late", "late"] {
+        late.expect(0x81, text.as_bytes());
+    }
+}
+
+#[test]
+fn a_subprotocol_that_was_not_offered_cannot_be_chosen() {
+    let (server, _ends) = obedient(1);
+    let refused = server.open("/ws/inventor", &[("Sec-WebSocket-Protocol", "squall.1")]);
+    assert_eq!(refused.unwrap_err().status(), 500);
 }
 
 /// tungstenite's client answers pings by itself.

@@ -93,17 +93,19 @@ impl TrustedProxies {
 
     /// Whether the client spoke TLS, as far as `peer` is trusted to tell it.
     pub(super) fn is_secure(&self, peer: &Peer, fields: Fields<'_>) -> bool {
+        self.tells_secure(peer, fields).unwrap_or(peer.is_secure)
+    }
+
+    /// Whether the client spoke TLS, by the word of a trusted `peer`; `None` without one.
+    pub(super) fn tells_secure(&self, peer: &Peer, fields: Fields<'_>) -> Option<bool> {
         if !self.trusts(peer) {
-            return peer.is_secure;
+            return None;
         }
         let lines = |name| fields.get_all(name).last();
         let scheme = lines("x-scheme").or_else(|| lines("x-forwarded-proto"));
-        let last = scheme.and_then(|value| value.rsplit(|&byte| byte == b',').next());
-        match last.map(<[u8]>::trim_ascii) {
-            Some(scheme) if scheme.eq_ignore_ascii_case(b"https") => true,
-            Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => false,
-            _ => peer.is_secure,
-        }
+        let last = scheme?.rsplit(|&byte| byte == b',').next()?.trim_ascii();
+        let is = |scheme: &[u8]| last.eq_ignore_ascii_case(scheme);
+        (is(b"https") || is(b"http")).then(|| is(b"https"))
     }
 }
 

@@ -128,7 +128,7 @@ impl WebSocketHandler for Public {
 }
 
 /// CWE-1385: a page of another host or port opens nothing, cookies or not; one route's answer is not another's, also on one connection.
-/// The scheme is not compared, as a proxy may end TLS.
+/// What scheme the page was loaded by is known where a trusted proxy tells it.
 #[test]
 fn d09_refuses_pages_of_other_origins_route_by_route() {
     let server = Running::start(1, || {
@@ -170,4 +170,26 @@ fn d09_refuses_pages_of_other_origins_route_by_route() {
     }
     // No browser leaves it out.
     Client::open(server.address, "/guarded");
+}
+
+/// A proxy that is trusted says which scheme the client spoke; a page loaded by the other one is of another origin.
+#[test]
+fn d09_compares_the_scheme_where_it_is_told() {
+    let server = Running::start(1, || {
+        Application::new()
+            .trusted_proxies("127.0.0.1".parse().unwrap())
+            .websocket("/guarded", async |_: &mut Context| Ok::<_, Error>(Guarded))
+    });
+    for (told, origin, status) in [
+        ("https", "https://a", 101),
+        ("https", "http://a", 403),
+        ("http", "https://a", 403),
+        ("http", "http://a", 101),
+        ("gopher", "https://a", 101),
+    ] {
+        let fields = format!("Origin: {origin}\r\nX-Forwarded-Proto: {told}\r\n");
+        let mut connection = crate::support::client::Connection::open(server.address);
+        let response = connection.exchange(&handshake("/guarded", &fields), "GET").unwrap();
+        assert_eq!(response.status, status, "{told} {origin}");
+    }
 }

@@ -33,9 +33,12 @@ use crate::websocket::{Message, is_same_origin};
 )]
 pub trait WebSocketHandler: 'static {
     /// Whether a page of this origin may open the socket; 403 if not. By default only pages of the host the request was made to, and clients
-    /// that name no origin, as no browser does. The scheme is not compared, because a proxy may end TLS in front of this server.
+    /// that name no origin, as no browser does. The scheme is compared where it is known: a proxy may end TLS in front of this server, so one
+    /// that is [trusted](crate::Application::trusted_proxies) has to tell it.
     fn check_origin(&self, cx: &Context) -> bool {
-        is_same_origin(&cx.head, None)
+        let is_secure = cx.app.trusted_proxies().tells_secure(&cx.peer, cx.head.fields());
+        let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
+        is_same_origin(&cx.head, scheme)
     }
 
     /// Chooses one of the subprotocols the client offers, best first (RFC 6455 §1.9). By default none.
