@@ -12,7 +12,7 @@ use crate::support::server::command;
 /// How many requests are made that are logged: their lines are more than the 64 KiB that a pipe takes.
 const LOGGED: usize = 1000;
 
-/// A server, where it listens, and its standard error, of which nothing more has been read than the line that says so.
+/// A server, where it listens, and its standard error, of which nothing more has been read than what it said up to then.
 fn unread() -> (Child, SocketAddr, ChildStderr) {
     let mut child = command("conformance")
         .args(["--listen", "127.0.0.1:0", "--shards", "1"])
@@ -20,15 +20,20 @@ fn unread() -> (Child, SocketAddr, ChildStderr) {
         .spawn()
         .unwrap();
     let mut stderr = child.stderr.take().unwrap();
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
+    // It may have a warning to give before.
+    let mut said = String::new();
+    let address = loop {
         let mut byte = [0];
         stderr.read_exact(&mut byte).unwrap();
-        line.extend(byte);
-    }
-    let line = String::from_utf8(line).unwrap();
-    let address = line.split("http://").nth(1).and_then(|rest| rest.split(' ').next());
-    (child, address.unwrap().parse().unwrap(), stderr)
+        said.push(char::from(byte[0]));
+        if let Some((_, rest)) = said.split_once("http://")
+            && let Some((address, _)) = rest.split_once(' ')
+            && said.ends_with('\n')
+        {
+            break address.parse().unwrap();
+        }
+    };
+    (child, address, stderr)
 }
 
 /// Makes the server log more than a pipe takes, and stops it.
