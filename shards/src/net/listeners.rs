@@ -151,8 +151,8 @@ impl Listeners {
 
     /// Bounds what the kernel takes for each connection accepted from now on and cannot send, in bytes. Without a bound it is up to
     /// 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, and whatever decides what becomes of what such a peer is sent
-    /// decides that many bytes too late. What is on its way to the peer is not counted, so a fast reader far away is sent to as
-    /// fast as without. Unix sockets have a bound of their own, and keep it.
+    /// decides that many bytes too late. What is on its way to the peer is not counted. Unix sockets have a bound of their own, and
+    /// keep it.
     ///
     /// # Errors
     ///
