@@ -38,8 +38,8 @@ use super::config::ServerConfig;
 use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start, Statistics,
-    SubscribeError, SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
+    BURST_BYTES_MAX, BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
+    Statistics, SubscribeError, SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
 };
 use crate::websocket::Deflaters;
 use courier::Recipients;
@@ -156,8 +156,13 @@ impl ShardHub {
     fn deliver(&self, publication: Publication, ticket: Option<&Ticket>) {
         self.call_courier();
         let Some(ticket) = ticket else {
-            self.gathered.borrow_mut().push(publication);
-            if self.gathered.borrow().len() >= GATHERED_MAX {
+            // A large one waits alone in any case, so that what is gathered, and no policy has seen, is at most 256 times 16 KiB.
+            let is_large = publication.message.len() >= BURST_BYTES_MAX;
+            let mut gathered = self.gathered.borrow_mut();
+            gathered.push(publication);
+            let is_full = is_large || gathered.len() >= GATHERED_MAX;
+            drop(gathered);
+            if is_full {
                 drop(self.topics());
             }
             return;
