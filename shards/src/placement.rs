@@ -11,7 +11,8 @@ use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+
+use crate::control_group::{self, Group, Hierarchy};
 
 /// What the kernel lets this process use.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +41,8 @@ pub fn available() -> AvailableCpus {
         // The mask core_affinity asks for has room for 1024 CPUs; the kernel refuses it on a larger machine.
         .or_else(|| allowed_list(&fs::read_to_string("/proc/self/status").ok()?))
         .unwrap_or_else(|| (0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get)).collect());
-    let control_groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let quota = quota(&control_groups, &mounts, &|path| fs::read_to_string(path).ok());
+    let quotas = control_group::limits("cpu", quota);
+    let quota = quotas.into_iter().min_by(f64::total_cmp);
     AvailableCpus { cpus, quota }
 }
 
@@ -184,87 +184,15 @@ fn parse_cpu(digits: &str) -> Option<u16> {
         .flatten()
 }
 
-/// Finds the smallest CPU quota on the way from this process's control groups up to their mounts, in CPUs.
-///
-/// `control_groups` and `mounts` are the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`; `read` reads a file.
-fn quota(control_groups: &str, mounts: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<f64> {
-    let quotas = control_groups
-        .lines()
-        .filter_map(Membership::parse)
-        .flat_map(|membership| {
-            let mount = mounts.lines().find_map(|line| Mount::parse(line, membership.unified));
-            let quotas: Vec<f64> = mount.iter().flat_map(|mount| mount.quotas(&membership, read)).collect();
-            quotas
-        });
-    quotas.min_by(f64::total_cmp)
-}
-
-/// One line of `/proc/self/cgroup` that says something about CPU time: `0::/path` in the unified hierarchy (version 2),
-/// `4:cpu,cpuacct:/path` in the older one.
-struct Membership<'a> {
-    unified: bool,
-    path: &'a Path,
-}
-
-impl<'a> Membership<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (number, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        let unified = number == "0" && controllers.is_empty();
-        let concerns_cpu = unified || controllers.split(',').any(|controller| controller == "cpu");
-        concerns_cpu.then(|| Self {
-            unified,
-            path: Path::new(path),
-        })
-    }
-}
-
-/// Where a hierarchy of control groups is mounted, and which group of it is the root of what is to be seen there.
-struct Mount {
-    unified: bool,
-    root: PathBuf,
-    point: PathBuf,
-}
-
-impl Mount {
-    /// Reads one line of `/proc/self/mountinfo`, if it mounts the hierarchy wanted.
-    fn parse(line: &str, unified: bool) -> Option<Self> {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        let mut fields = after.split(' ');
-        let wanted = if unified {
-            fields.next()? == "cgroup2"
-        } else {
-            fields.next()? == "cgroup" && fields.nth(1)?.split(',').any(|option| option == "cpu")
-        };
-        wanted.then(|| Self {
-            unified,
-            root: unescaped(root),
-            point: unescaped(point),
-        })
-    }
-
-    /// Reads the quotas of a group and of the groups above it, as far as they can be seen.
-    fn quotas(&self, membership: &Membership<'_>, read: &dyn Fn(&Path) -> Option<String>) -> Vec<f64> {
-        // A path outside the root belongs to another namespace: all that can be seen of it is the root.
-        let below = membership.path.strip_prefix(&self.root).ok();
-        let below = below.filter(|path| !path.components().any(|part| part.as_os_str() == ".."));
-        let group = below.map_or_else(|| self.point.clone(), |path| self.point.join(path));
-        let levels = group.ancestors().take_while(|level| level.starts_with(&self.point));
-        levels.filter_map(|level| self.quota_at(level, read)).collect()
-    }
-
-    fn quota_at(&self, group: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Option<f64> {
-        if self.unified {
-            let text = read(&group.join("cpu.max"))?;
-            let (quota, period) = text.trim().split_once(' ')?;
+/// What one group grants of the CPUs, in CPUs.
+fn quota(group: &Group<'_>) -> Option<f64> {
+    match group.hierarchy {
+        Hierarchy::Unified => {
+            let text = group.read("cpu.max")?;
+            let (quota, period) = text.split_once(' ')?;
             cpus_granted(quota, period)
-        } else {
-            let quota = read(&group.join("cpu.cfs_quota_us"))?;
-            let period = read(&group.join("cpu.cfs_period_us"))?;
-            cpus_granted(quota.trim(), period.trim())
         }
+        Hierarchy::Older => cpus_granted(&group.read("cpu.cfs_quota_us")?, &group.read("cpu.cfs_period_us")?),
     }
 }
 
@@ -274,34 +202,13 @@ fn cpus_granted(quota: &str, period: &str) -> Option<f64> {
     (quota > 0 && period > 0).then(|| f64::from(quota) / f64::from(period))
 }
 
-/// Undoes the octal escapes of mountinfo, where a space in a path is written `\040`.
-fn unescaped(field: &str) -> PathBuf {
-    let mut parts = field.split('\\');
-    let mut path = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let escaped = part
-            .get(..3)
-            .and_then(|octal| u8::from_str_radix(octal, 8).ok())
-            .filter(u8::is_ascii);
-        match (escaped, part.get(3..)) {
-            (Some(byte), Some(rest)) => {
-                path.push(char::from(byte));
-                path.push_str(rest);
-            }
-            _ => {
-                path.push('\\');
-                path.push_str(part);
-            }
-        }
-    }
-    PathBuf::from(path)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::path::Path;
 
     use super::*;
+    use crate::control_group::limits_in;
 
     fn shards(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
@@ -399,91 +306,32 @@ mod tests {
         assert_eq!(allowed_list("Name:\tserver\n"), None);
     }
 
-    const UNIFIED: &str = "25 30 0:23 / /sys/fs/cgroup rw,nosuid,nodev - cgroup2 cgroup2 rw,nsdelegate\n";
-    const SEPARATE: &str = "31 23 0:28 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
-        36 31 0:33 / /sys/fs/cgroup/cpuset rw shared:14 - cgroup cgroup rw,cpuset\n\
-        37 31 0:34 / /sys/fs/cgroup/cpu,cpuacct rw shared:15 master:2 - cgroup cgroup rw,cpu,cpuacct\n";
-
-    /// Finds the quota where only the given files exist.
-    fn quota_of(control_groups: &str, mounts: &str, files: &[(&str, &str)]) -> Option<f64> {
-        let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
-        quota(control_groups, mounts, &|path| {
-            files.get(path).map(|text| (*text).to_owned())
-        })
-    }
-
     #[test]
-    fn a_quota_of_the_unified_hierarchy_is_the_smallest_up_to_the_root() {
-        let control_groups = "0::/kubepods.slice/pod7/container\n";
-        let inner = "/sys/fs/cgroup/kubepods.slice/pod7/container/cpu.max";
-        let outer = "/sys/fs/cgroup/kubepods.slice/cpu.max";
-        for (inner_text, outer_text, expected) in [
-            ("max 100000\n", "max 100000\n", None),
-            ("150000 100000\n", "max 100000\n", Some(1.5)),
-            ("max 100000\n", "50000 100000\n", Some(0.5)),
-            ("400000 100000\n", "200000 100000\n", Some(2.0)),
-            ("nonsense", "100000 0\n", None),
+    fn the_quota_of_a_group_is_read_as_either_hierarchy_writes_it() {
+        let quota_of = |memberships: &str, mounts: &str, files: &[(&str, &str)]| {
+            let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
+            let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
+            limits_in(memberships, mounts, &read, "cpu", quota)
+        };
+        let unified = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
+        for (text, expected) in [
+            ("max 100000\n", None),
+            ("150000 100000\n", Some(1.5)),
+            ("50000 100000\n", Some(0.5)),
+            ("nonsense", None),
+            ("100000 0\n", None),
         ] {
+            let found = quota_of("0::/\n", unified, &[("/groups/cpu.max", text)]);
+            assert_eq!(found, Vec::from_iter(expected), "{text:?}");
+        }
+        let older = "37 31 0:34 / /groups rw - cgroup cgroup rw,cpu,cpuacct\n";
+        for (text, expected) in [("-1\n", None), ("250000\n", Some(2.5))] {
             let files = [
-                (inner, inner_text),
-                (outer, outer_text),
-                ("/sys/fs/cpu.max", "1000 100000"),
+                ("/groups/cpu.cfs_quota_us", text),
+                ("/groups/cpu.cfs_period_us", "100000\n"),
             ];
-            assert_eq!(
-                quota_of(control_groups, UNIFIED, &files),
-                expected,
-                "{inner_text:?} in {outer_text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_quota_of_the_older_hierarchy_is_found_beside_the_unified_one() {
-        let control_groups = "9:name=systemd:/init\n4:cpu,cpuacct:/docker/ab12\n3:cpuset:/docker/ab12\n0::/\n";
-        let group = "/sys/fs/cgroup/cpu,cpuacct/docker/ab12";
-        let (quota_file, period_file) = (
-            format!("{group}/cpu.cfs_quota_us"),
-            format!("{group}/cpu.cfs_period_us"),
-        );
-        for (quota_text, expected) in [("-1\n", None), ("250000\n", Some(2.5))] {
-            let files = [(quota_file.as_str(), quota_text), (period_file.as_str(), "100000\n")];
-            let mounts = [
-                SEPARATE,
-                "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
-            ]
-            .concat();
-            assert_eq!(quota_of(control_groups, &mounts, &files), expected);
-        }
-    }
-
-    #[test]
-    fn a_group_seen_from_inside_a_container_is_found_at_the_mount() {
-        let at_the_mount = [("/sys/fs/cgroup/cpu.max", "50000 100000\n")];
-        // The mount shows the container's own group as its root, or the path leads out of the namespace.
-        let bind_mounted = UNIFIED.replace(" / /sys", " /docker/ab12 /sys");
-        assert_eq!(quota_of("0::/docker/ab12\n", &bind_mounted, &at_the_mount), Some(0.5));
-        assert_eq!(quota_of("0::/elsewhere\n", &bind_mounted, &at_the_mount), Some(0.5));
-        assert_eq!(quota_of("0::/../..\n", UNIFIED, &at_the_mount), Some(0.5));
-        assert_eq!(quota_of("0::/\n", UNIFIED, &at_the_mount), Some(0.5));
-        let spaced = UNIFIED.replace("/sys/fs/cgroup", r"/odd\040place\134x");
-        assert_eq!(
-            quota_of("0::/\n", &spaced, &[(r"/odd place\x/cpu.max", "50000 100000\n")]),
-            Some(0.5)
-        );
-    }
-
-    #[test]
-    fn without_control_groups_there_is_no_quota() {
-        for (control_groups, mounts) in [
-            ("", ""),
-            ("0::/\n", ""),
-            ("", UNIFIED),
-            ("nonsense\n0:x", "a - b\n - \n"),
-        ] {
-            assert_eq!(
-                quota_of(control_groups, mounts, &[("/sys/fs/cgroup/cpu.max", "1 1")]),
-                None
-            );
+            let found = quota_of("4:cpu,cpuacct:/\n", older, &files);
+            assert_eq!(found, Vec::from_iter(expected), "{text:?}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
 //! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, and bounding what waits in the
-//! kernel `TCP_NOTSENT_LOWAT`, which neither socket2 nor rustix has; tokio has to be promised that a descriptor it watches stays open; everything else below goes through rustix and
-//! is safe.
+//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, bounding what waits in the
+//! kernel `TCP_NOTSENT_LOWAT`, and giving free memory back `malloc_trim`, which neither socket2 nor rustix has; tokio has to be
+//! promised that a descriptor it watches stays open; everything else below goes through rustix and is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
 
@@ -117,6 +117,16 @@ pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Has glibc's allocator give every whole free page back to the kernel; elsewhere there is nothing to do.
+pub(crate) fn trim_heap() {
+    // SAFETY: malloc_trim has no precondition: any thread may call it at any time, and it touches free memory only, under the
+    // allocator's own locks. Its answer, whether there was something to give back, is of no use to us.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

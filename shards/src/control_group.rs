@@ -1,0 +1,232 @@
+//! What the control groups of this process grant it, in either hierarchy: the unified one (version 2) and the older ones, a controller each.
+//!
+//! Invariant: pure over the text of the kernel's files; what cannot be read or understood grants nothing and limits nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Reads a file of the kernel's, if it can be read.
+pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> Option<String>;
+
+/// Which hierarchy a group belongs to: the files of its limits are called and written differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hierarchy {
+    Unified,
+    Older,
+}
+
+/// A group this process is in, or one above it.
+pub(crate) struct Group<'a> {
+    pub(crate) hierarchy: Hierarchy,
+    path: &'a Path,
+    read: ReadFile<'a>,
+}
+
+impl Group<'_> {
+    /// Reads a file of the group, without the line's end.
+    pub(crate) fn read(&self, file: &str) -> Option<String> {
+        let text = (self.read)(&self.path.join(file))?;
+        Some(text.trim().to_owned())
+    }
+}
+
+/// Asks `limit_of` what each group of this process with such a controller grants, up to the root as far as it can be seen, and gives back all
+/// answers.
+pub(crate) fn limits<T>(controller: &str, limit_of: impl Fn(&Group<'_>) -> Option<T>) -> Vec<T> {
+    let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    limits_in(
+        &memberships,
+        &mounts,
+        &|path| fs::read_to_string(path).ok(),
+        controller,
+        limit_of,
+    )
+}
+
+/// As [`limits`], where `memberships` and `mounts` are the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+pub(crate) fn limits_in<T>(
+    memberships: &str,
+    mounts: &str,
+    read: ReadFile<'_>,
+    controller: &str,
+    limit_of: impl Fn(&Group<'_>) -> Option<T>,
+) -> Vec<T> {
+    let mut limits = Vec::new();
+    for membership in memberships
+        .lines()
+        .filter_map(|line| Membership::parse(line, controller))
+    {
+        let hierarchy = membership.hierarchy;
+        let mut mounts = mounts
+            .lines()
+            .filter_map(|line| Mount::parse(line, hierarchy, controller));
+        let Some(mount) = mounts.next() else { continue };
+        let group = mount.group(&membership);
+        let levels = group.ancestors().take_while(|level| level.starts_with(&mount.point));
+        limits.extend(levels.filter_map(|path| limit_of(&Group { hierarchy, path, read })));
+    }
+    limits
+}
+
+/// One line of `/proc/self/cgroup` that concerns a controller: `0::/path` in the unified hierarchy, `4:cpu,cpuacct:/path` in an older one.
+struct Membership<'a> {
+    hierarchy: Hierarchy,
+    path: &'a Path,
+}
+
+impl<'a> Membership<'a> {
+    fn parse(line: &'a str, controller: &str) -> Option<Self> {
+        let (number, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let hierarchy = if number == "0" && controllers.is_empty() {
+            Hierarchy::Unified
+        } else {
+            controllers.split(',').find(|known| *known == controller)?;
+            Hierarchy::Older
+        };
+        Some(Self {
+            hierarchy,
+            path: Path::new(path),
+        })
+    }
+}
+
+/// Where a hierarchy is mounted, and which group of it is the root of what is to be seen there.
+struct Mount {
+    root: PathBuf,
+    point: PathBuf,
+}
+
+impl Mount {
+    /// Reads one line of `/proc/self/mountinfo`, if it mounts the hierarchy wanted.
+    fn parse(line: &str, hierarchy: Hierarchy, controller: &str) -> Option<Self> {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        let mut fields = after.split(' ');
+        let wanted = match hierarchy {
+            Hierarchy::Unified => fields.next()? == "cgroup2",
+            Hierarchy::Older => {
+                fields.next()? == "cgroup" && fields.nth(1)?.split(',').any(|known| known == controller)
+            }
+        };
+        wanted.then(|| Self {
+            root: unescaped(root),
+            point: unescaped(point),
+        })
+    }
+
+    /// Where the files of a group are.
+    fn group(&self, membership: &Membership<'_>) -> PathBuf {
+        // A path outside the root belongs to another namespace: all that can be seen of it is the root.
+        let below = membership.path.strip_prefix(&self.root).ok();
+        let below = below.filter(|path| !path.components().any(|part| part.as_os_str() == ".."));
+        below.map_or_else(|| self.point.clone(), |path| self.point.join(path))
+    }
+}
+
+/// Undoes the octal escapes of mountinfo, where a space in a path is written `\040`.
+fn unescaped(field: &str) -> PathBuf {
+    let mut parts = field.split('\\');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let escaped = part
+            .get(..3)
+            .and_then(|octal| u8::from_str_radix(octal, 8).ok())
+            .filter(u8::is_ascii);
+        match (escaped, part.get(3..)) {
+            (Some(byte), Some(rest)) => {
+                path.push(char::from(byte));
+                path.push_str(rest);
+            }
+            _ => {
+                path.push('\\');
+                path.push_str(part);
+            }
+        }
+    }
+    PathBuf::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const UNIFIED: &str = "25 30 0:23 / /sys/fs/cgroup rw,nosuid,nodev - cgroup2 cgroup2 rw,nsdelegate\n";
+    const OLDER: &str = "31 23 0:28 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
+        36 31 0:33 / /sys/fs/cgroup/memory rw shared:14 - cgroup cgroup rw,memory\n\
+        37 31 0:34 / /sys/fs/cgroup/cpu,cpuacct rw shared:15 master:2 - cgroup cgroup rw,cpu,cpuacct\n\
+        41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+    /// What the file `limit` of each group says, where only the given files exist.
+    fn limits_of(controller: &str, memberships: &str, mounts: &str, files: &[(&str, &str)]) -> Vec<String> {
+        let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
+        let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
+        limits_in(memberships, mounts, &read, controller, |group| group.read("limit"))
+    }
+
+    #[test]
+    fn every_group_up_to_the_root_of_the_unified_hierarchy_is_asked() {
+        let files = [
+            ("/sys/fs/cgroup/kubepods.slice/pod7/container/limit", "3\n"),
+            ("/sys/fs/cgroup/kubepods.slice/limit", "2\n"),
+            ("/sys/fs/limit", "1\n"),
+        ];
+        let limits = limits_of("cpu", "0::/kubepods.slice/pod7/container\n", UNIFIED, &files);
+        assert_eq!(limits, ["3", "2"]);
+    }
+
+    #[test]
+    fn a_controller_of_the_older_hierarchy_is_found_beside_the_unified_one() {
+        let memberships = "9:name=systemd:/init\n5:memory:/docker/cd34\n4:cpu,cpuacct:/docker/ab12\n0::/\n";
+        let files = [
+            ("/sys/fs/cgroup/cpu,cpuacct/docker/ab12/limit", "of the CPU\n"),
+            ("/sys/fs/cgroup/memory/docker/cd34/limit", "of memory\n"),
+            ("/sys/fs/cgroup/unified/limit", "of both\n"),
+        ];
+        assert_eq!(limits_of("cpu", memberships, OLDER, &files), ["of the CPU", "of both"]);
+        assert_eq!(
+            limits_of("memory", memberships, OLDER, &files),
+            ["of memory", "of both"]
+        );
+    }
+
+    #[test]
+    fn a_group_seen_from_inside_a_container_is_found_at_the_mount() {
+        let at_the_mount = [("/sys/fs/cgroup/limit", "5\n")];
+        // The mount shows the container's own group as its root, or the path leads out of the namespace.
+        let bind_mounted = UNIFIED.replace(" / /sys", " /docker/ab12 /sys");
+        for (memberships, mounts) in [
+            ("0::/docker/ab12\n", bind_mounted.as_str()),
+            ("0::/elsewhere\n", &bind_mounted),
+            ("0::/../..\n", UNIFIED),
+            ("0::/\n", UNIFIED),
+        ] {
+            assert_eq!(
+                limits_of("cpu", memberships, mounts, &at_the_mount),
+                ["5"],
+                "{memberships}"
+            );
+        }
+        let spaced = UNIFIED.replace("/sys/fs/cgroup", r"/odd\040place\134x");
+        assert_eq!(
+            limits_of("cpu", "0::/\n", &spaced, &[(r"/odd place\x/limit", "5\n")]),
+            ["5"]
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_understood_nothing_is_limited() {
+        for (memberships, mounts) in [
+            ("", ""),
+            ("0::/\n", ""),
+            ("", UNIFIED),
+            ("nonsense\n0:x", "a - b\n - \n"),
+        ] {
+            assert!(limits_of("cpu", memberships, mounts, &[("/sys/fs/cgroup/limit", "1")]).is_empty());
+        }
+    }
+}
