@@ -48,7 +48,8 @@ pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
-    BoundServer, Heard, InvalidListenAddress, ListenAddress, Publisher, Server, ServerConfig, Subscription,
+    BoundServer, Heard, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, Publisher, Server,
+    ServerConfig, Subscription,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

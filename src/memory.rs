@@ -3,12 +3,13 @@
 //!
 //! What grows with what a peer sends, or with what it is sent, asks for its memory here. What a connection or a request takes whatever
 //! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
-//! for long without a look whether [`HEADROOM_BYTES`] are left.
+//! for long without a look whether [`HEADROOM_BYTES`] are left. Where a limit kills instead of refusing, somebody else can say no at
+//! the same look ([`ask_too`]).
 
 #[cfg(feature = "testing")]
 mod refusal;
 
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::hint::black_box;
 use std::io;
 
@@ -21,9 +22,17 @@ pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 /// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
 const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
 
+/// Up to here growth is small: an error page, a response's head. Only the allocator refuses it, so that there are words for a refusal. 4 KiB.
+const SMALL_BYTES_MAX: usize = 4 * 1024;
+
 thread_local! {
     /// How much this shard may be granted before the next look.
     static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
+}
+
+thread_local! {
+    /// Who is asked at every look of this thread, beside the allocator.
+    static MAY_GROW: RefCell<Option<Box<dyn Fn() -> bool>>> = const { RefCell::new(None) };
 }
 
 /// There is no memory for what was asked.
@@ -69,8 +78,8 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemo
 /// They leave too little: they are to be given back, or not to be taken.
 pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
     let left = UNSEEN_BYTES_LEFT.get().checked_sub(bytes);
-    if left.is_none() && !has_headroom(0) {
-        return Err(OutOfMemory);
+    if left.is_none() {
+        look(bytes, 0)?;
     }
     UNSEEN_BYTES_LEFT.set(left.unwrap_or(GRANTED_UNSEEN_BYTES_MAX));
     Ok(())
@@ -82,19 +91,38 @@ pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
 ///
 /// They would leave too little.
 pub(crate) fn foresee(bytes: usize) -> Result<(), OutOfMemory> {
-    if bytes > GRANTED_UNSEEN_BYTES_MAX && !has_headroom(bytes) {
-        return Err(OutOfMemory);
+    if bytes > GRANTED_UNSEEN_BYTES_MAX {
+        look(bytes, bytes)?;
     }
     grant(bytes)
 }
 
-/// Whether so many bytes and the headroom could be had now.
+/// Whether so many bytes, and the headroom, could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
+    look(SMALL_BYTES_MAX, bytes).is_ok()
+}
+
+/// Looks whether there is memory for a growth by `bytes`, of which `missing` have yet to be taken.
+fn look(bytes: usize, missing: usize) -> Result<(), OutOfMemory> {
+    let may_grow = MAY_GROW.with(|may_grow| may_grow.borrow().as_ref().is_none_or(|may_grow| may_grow()));
+    if bytes > SMALL_BYTES_MAX && !may_grow {
+        return Err(OutOfMemory);
+    }
     let mut block = Vec::<u8>::new();
-    let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(bytes));
+    let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(missing));
     // Or the compiler would see that nobody uses it, and take it for granted.
     black_box(&mut block);
-    reserved.is_ok() && !is_refused()
+    if reserved.is_ok() && !is_refused() {
+        Ok(())
+    } else {
+        Err(OutOfMemory)
+    }
+}
+
+/// Has every look of this thread ask `may_grow` too, and refuse all but small growth without its yes.
+#[cfg(feature = "serve")]
+pub(crate) fn ask_too(may_grow: impl Fn() -> bool + 'static) {
+    MAY_GROW.with(|asked| asked.replace(Some(Box::new(may_grow))));
 }
 
 #[cold]

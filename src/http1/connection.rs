@@ -207,6 +207,12 @@ impl Connection {
         Some(expired)
     }
 
+    /// Since when the connection has been idle between two requests; `None` while it is not, and before the first.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.deadline.idle_since()
+    }
+
     /// Whether no request has begun: the connection can be closed without anybody missing an answer.
     #[must_use]
     pub fn is_idle(&self) -> bool {

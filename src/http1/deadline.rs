@@ -93,6 +93,11 @@ impl Deadline {
         self.wait(Waiting::NextRequest, now);
     }
 
+    /// Since when the connection has been idle between two requests, if it is.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        (self.waiting == Waiting::NextRequest).then_some(self.since)
+    }
+
     /// Nothing is expected of the peer.
     pub(super) fn clear(&mut self) {
         self.waiting = Waiting::Nothing;

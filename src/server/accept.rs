@@ -85,36 +85,32 @@ impl Full {
     }
 }
 
-/// Accepts until the shard is asked to stop, then serves what waits in the backlog and closes the listener.
+/// Accepts as long as there is room and until the shard is asked to stop, then serves what waits in the backlog and closes the listener.
 ///
 /// # Errors
 ///
 /// The listening socket is broken.
 pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::io::Result<()> {
     listener.shed_with(FAREWELL);
-    let connections_max = server.config.connections_per_shard_max;
     let (mut admission, mut full) = (Admission::new(), Full::new());
     while let Some(stream) = before(Stop::Graceful, &server, listener.accept()).await.transpose()? {
         if !admission.admits(server.gate.count()) {
             listener.shed(stream);
             continue;
         }
-        start(stream, &server);
-        if server.gate.count() >= connections_max {
-            if let Some(times_unsaid) = full.reached(server.shard.now()) {
-                tracing::warn!(
-                    connections_max,
-                    times_unsaid,
-                    "a shard has all the connections it may have; new ones wait"
-                );
-            }
-            if before(Stop::Graceful, &server, server.below(connections_max))
-                .await
-                .is_none()
-            {
-                break;
-            }
+        if server.is_full()
+            && let Some(times_unsaid) = full.reached(server.shard.now())
+        {
+            let connections_max = server.config.connections_per_shard_max;
+            tracing::warn!(
+                connections_max,
+                times_unsaid,
+                "a shard has all the connections it may have; new ones wait"
+            );
         }
+        // This one waits here, those behind it in the backlog; a stop that comes meanwhile serves them all.
+        before(Stop::Graceful, &server, server.room()).await;
+        start(stream, &server);
     }
     server.begin_draining();
     let mut take_in = |stream| {

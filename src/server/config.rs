@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use squall_shards::Driver;
 
+use super::watermarks::MemoryWatermarks;
 use crate::app::TrustedProxies;
 use crate::http1;
 use crate::pubsub::{self, TopicRules};
@@ -67,6 +68,11 @@ pub struct ServerConfig {
     /// Most connections of one shard; beyond it new ones wait in the kernel's backlog. 65,536: more than the usual limit of open
     /// files lets a process have, so that limit decides until both are raised.
     pub connections_per_shard_max: usize,
+    /// How much memory the process may hold, in bytes, for the watermarks to be measured by. `None`, the default, asks the kernel: the least
+    /// of what the machine has and its control groups grant. Counted is what is resident without the pages of files.
+    pub memory_bytes_max: Option<u64>,
+    /// At which shares of that memory shards close idle connections, refuse requests, and refuse memory.
+    pub memory_watermarks: MemoryWatermarks,
     /// Proxies whose `X-Real-Ip`, `X-Forwarded-For`, `X-Scheme` and `X-Forwarded-Proto` are believed. None by default, because
     /// anybody can send these fields (Tornado's `xheaders`).
     pub trusted_proxies: Option<TrustedProxies>,
@@ -95,6 +101,8 @@ impl Default for ServerConfig {
             shutdown_timeout: Duration::from_secs(30),
             stop_on_signals: true,
             connections_per_shard_max: 65_536,
+            memory_bytes_max: None,
+            memory_watermarks: MemoryWatermarks::default(),
             trusted_proxies: None,
         }
     }

@@ -10,11 +10,13 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, Stream, yield_now};
 
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
+use super::watermarks::Pressure;
 use crate::app::{Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
 use crate::memory::{self, OutOfMemory};
@@ -30,6 +32,12 @@ const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
+
+/// What part of the idle timeout idle connections have while memory is short.
+const REAPED_EARLIER: u32 = 4;
+
+/// What a client is told with a 503: when to try again, in seconds.
+const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
 
 /// A connection and everything it owns.
 pub(super) struct Connection {
@@ -85,7 +93,8 @@ enum Waited {
     Bytes,
     PeerEnded,
     Deadline,
-    Draining,
+    /// The server has no use for an idle connection any more, before its own deadline.
+    Dismissed,
 }
 
 /// Serves a connection to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
@@ -176,7 +185,7 @@ impl Connection {
                 Waited::Bytes => {}
                 Waited::PeerEnded => self.input_ended = true,
                 Waited::Deadline => self.deadline_passed()?,
-                Waited::Draining => return Err(Ending::Linger),
+                Waited::Dismissed => return Err(Ending::Linger),
             }
         }
     }
@@ -199,7 +208,12 @@ impl Connection {
         };
         self.input.consume(consumed, &self.stream);
         if found == Ok(true) {
-            if self.server.draining_since().is_some() {
+            let pressure = self.server.pressure();
+            if pressure >= Pressure::RefuseRequests {
+                self.exchange = Some(exchange);
+                return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
+            }
+            if pressure >= Pressure::CloseAfterResponse || self.server.draining_since().is_some() {
                 self.machine.close_after_response();
             }
             return Ok(Some(exchange));
@@ -246,17 +260,26 @@ impl Connection {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
             Poll::Pending => {}
         }
-        if let Some(since) = self.server.draining_since()
-            && self.machine.is_idle()
-        {
-            let until = since + CROSSING_TIME;
+        if let Some(until) = self.dismissed_at() {
             if self.server.shard.now() >= until {
-                return Poll::Ready(Ok(Waited::Draining));
+                return Poll::Ready(Ok(Waited::Dismissed));
             }
             self.deadline
                 .set(Some(self.machine.poll_deadline().map_or(until, |idle| idle.min(until))));
         }
         self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
+    }
+
+    /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.
+    fn dismissed_at(&self) -> Option<Instant> {
+        if !self.machine.is_idle() {
+            return None;
+        }
+        let drained = self.server.draining_since().map(|since| since + CROSSING_TIME);
+        let is_short = self.server.pressure() >= Pressure::ReapIdle;
+        let reaped = self.machine.idle_since().filter(|_| is_short);
+        let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / REAPED_EARLIER);
+        drained.into_iter().chain(reaped).min()
     }
 
     /// A deadline between requests has passed: silence is met with silence, a head that does not end with 408.
@@ -294,6 +317,9 @@ impl Connection {
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static("text/plain; charset=utf-8"),
         );
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            head.headers.set(http::header::RETRY_AFTER, RETRY_AFTER);
+        }
         if let Err(out_of_memory) = self.make_room(HEAD_BYTES_USUAL + body.len()) {
             return out_of_memory.into();
         }

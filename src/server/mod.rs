@@ -2,7 +2,8 @@
 //!
 //! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
 //! each, and [`respond`] writes its response. After a 101, [`upgrade`] hands it to [`websocket`], and [`broadcast`] carries what is published
-//! to sockets on every shard. [`shard`] is what a shard's connections share.
+//! to sockets on every shard. [`shard`] is what a shard's connections share, and [`pressure`] what becomes of them
+//! when memory is short.
 
 mod accept;
 mod answer;
@@ -10,9 +11,11 @@ mod broadcast;
 mod config;
 mod connection;
 mod options;
+mod pressure;
 mod respond;
 mod shard;
 mod upgrade;
+mod watermarks;
 mod websocket;
 
 use std::fmt;
@@ -22,11 +25,12 @@ use std::sync::Arc;
 
 use squall_shards::{
     BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Remote, Shard, ShardId, Shards, StandardError,
-    Stop, Stopper, inherited_listeners, sleep, spawn_local,
+    Stop, Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
 pub use broadcast::{Heard, Publisher, Subscription};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
+pub use watermarks::{InvalidWatermarks, MemoryWatermarks};
 
 use crate::app::Application;
 use crate::error::{Error, Result};
@@ -340,6 +344,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
     let shutdown_timeout = config.shutdown_timeout;
     app.note_work_in(shard.name_work(app.work_names()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone()));
+    spawn_detached(pressure::attend(Rc::clone(&server)));
     let accepting: Vec<_> = listeners
         .iter()
         .filter_map(Listeners::open)

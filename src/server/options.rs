@@ -13,6 +13,7 @@ use clap::{Args, Parser, ValueEnum};
 use squall_shards::{Driver, StandardError};
 
 use super::config::{ListenAddress, ServerConfig};
+use super::watermarks::MemoryWatermarks;
 use crate::app::TrustedProxies;
 use crate::http1::Limits;
 use crate::pubsub::{self, LogLimits, TopicRules};
@@ -71,6 +72,12 @@ struct ServerOptions {
     /// Most connections of one shard; more wait in the kernel's backlog
     #[arg(long, value_name = "N", value_parser = some, default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
+    /// How much memory the process may hold [default: the least of what the machine has and control groups grant]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    max_memory_bytes: Option<u64>,
+    /// At how many percent of it idle connections close, connections close after a response, requests are told 503, memory is refused
+    #[arg(long, value_name = "LIST", default_value_t = MemoryWatermarks::default())]
+    memory_watermarks: MemoryWatermarks,
     /// Most bytes the kernel takes for a connection beyond what is on its way to the peer
     #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().unsent_bytes_max)]
     max_unsent_bytes: u32,
@@ -228,6 +235,8 @@ impl Options {
             shutdown_timeout: server.shutdown_timeout.0,
             stop_on_signals: true,
             connections_per_shard_max: server.max_connections,
+            memory_bytes_max: server.max_memory_bytes,
+            memory_watermarks: server.memory_watermarks,
             unsent_bytes_max: server.max_unsent_bytes,
             trusted_proxies: server.trusted_proxies,
         }

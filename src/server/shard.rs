@@ -11,6 +11,8 @@ use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
 use super::config::ServerConfig;
+use super::pressure::{self, Meter};
+use super::watermarks::Pressure;
 use crate::app::{App, Exchange};
 use crate::http1;
 use crate::memory::{self, OutOfMemory};
@@ -41,6 +43,8 @@ pub(super) struct ShardServer {
         reason = "an exchange moves between the pool and its connection: eight bytes, not its whole size"
     )]
     exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// How short the process is of memory; `None` where nobody can tell.
+    meter: Option<Rc<Meter>>,
     date: RefCell<HttpDate>,
     /// When the date has to be written anew.
     date_until: Cell<Instant>,
@@ -49,7 +53,7 @@ pub(super) struct ShardServer {
     /// The highest place of a connection when the graceful stop began.
     last_place: Cell<usize>,
     waiting: RefCell<Slab<Option<Waker>>>,
-    /// The accept loops that wait for a connection to end; each is woken before it can wait again.
+    /// The accept loops that wait for room; each is woken before it can wait again.
     full: RefCell<Vec<Waker>>,
 }
 
@@ -60,6 +64,7 @@ impl ShardServer {
             app,
             http1: Rc::new(config.http1.clone()),
             write: config.write_limits(),
+            meter: pressure::meter(&config),
             config,
             shard,
             gate: Gate::new(),
@@ -106,8 +111,12 @@ impl ShardServer {
         self.date.borrow()
     }
 
+    /// Formats the date, and, as it is a good moment for what is to be done now and then while there are requests, looks at the memory.
     #[cold]
     fn format_date(&self, now: Instant) {
+        if let Some(meter) = &self.meter {
+            meter.look();
+        }
         let wall = clock::wall();
         let into_second = wall
             .duration_since(std::time::SystemTime::UNIX_EPOCH)
@@ -134,19 +143,39 @@ impl ShardServer {
             return;
         }
         self.draining_since.set(Some(self.shard.now()));
+        let last = self.waiting.borrow().iter().next_back().map_or(0, |(place, _)| place);
+        self.last_place.set(last);
+        self.wake_connections();
+    }
+
+    /// Has every connection that waits for a request look again how long it may.
+    pub(super) fn wake_connections(&self) {
         let waiting = self.waiting.borrow();
-        self.last_place
-            .set(waiting.iter().next_back().map_or(0, |(place, _)| place));
         let wakers: Vec<Waker> = waiting.iter().filter_map(|(_, waker)| waker.clone()).collect();
         // Woken after the borrow ends, because a waker may run anything.
         drop(waiting);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until fewer than `connections_max` connections are open.
-    pub(super) async fn below(&self, connections_max: usize) {
+    /// What the shard sees of the memory of the process.
+    pub(super) fn meter(&self) -> Option<&Rc<Meter>> {
+        self.meter.as_ref()
+    }
+
+    /// How short memory is.
+    pub(super) fn pressure(&self) -> Pressure {
+        self.meter.as_ref().map_or(Pressure::None, |meter| meter.pressure())
+    }
+
+    /// Whether the shard has as many connections as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.gate.count() >= self.config.connections_per_shard_max
+    }
+
+    /// Waits until one more connection may be let in: for another to end, for memory, or not at all.
+    pub(super) async fn room(&self) {
         std::future::poll_fn(|cx| {
-            if self.gate.count() < connections_max {
+            if !self.is_full() && self.pressure() < Pressure::RefuseRequests {
                 return std::task::Poll::Ready(());
             }
             self.full.borrow_mut().push(cx.waker().clone());
@@ -155,8 +184,8 @@ impl ShardServer {
         .await;
     }
 
-    /// A connection has ended: an accept loop that waits for room may go on.
-    fn connection_ended(&self) {
+    /// A connection has ended, or there is memory again: an accept loop that waits for room may go on.
+    pub(super) fn wake_accepting(&self) {
         self.full.take().into_iter().for_each(Waker::wake);
     }
 
@@ -197,6 +226,6 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let waker = self.server.waiting.borrow_mut().try_remove(self.place);
         drop(waker);
-        self.server.connection_ended();
+        self.server.wake_accepting();
     }
 }

@@ -26,6 +26,7 @@ mod rfc9112_connection;
 mod rfc9112_fields;
 mod rfc9112_framing;
 mod rfc9112_request_line;
+mod shortage;
 mod slow_peer;
 mod smuggling;
 mod split;

@@ -1,0 +1,176 @@
+//! At which shares of the memory that the process may have a shard does without what it can.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// At which shares of the memory that the process may have a shard begins to do without what it can, in percent.
+///
+/// ```
+/// use squall::MemoryWatermarks;
+///
+/// assert_eq!("85,92,95,98".parse(), Ok(MemoryWatermarks::default()));
+/// assert!("92,85,95,98".parse::<MemoryWatermarks>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryWatermarks {
+    /// From here on idle connections are closed after a quarter of the idle timeout. 85.
+    pub reap_idle: u8,
+    /// From here on connections are closed after the response at hand as well. 92: Envoy's.
+    pub close_after_response: u8,
+    /// From here on requests are answered 503, and nobody is accepted. 95: Envoy's.
+    pub refuse_requests: u8,
+    /// From here on memory is refused to whatever grows with what peers send or are sent, as where none is left. 98: the rest is for what
+    /// does not ask.
+    pub refuse_memory: u8,
+}
+
+impl Default for MemoryWatermarks {
+    fn default() -> Self {
+        Self {
+            reap_idle: 85,
+            close_after_response: 92,
+            refuse_requests: 95,
+            refuse_memory: 98,
+        }
+    }
+}
+
+impl MemoryWatermarks {
+    /// Whether each lies at or above the one before, and none above 100.
+    pub(super) const fn are_ascending(self) -> bool {
+        self.reap_idle <= self.close_after_response
+            && self.close_after_response <= self.refuse_requests
+            && self.refuse_requests <= self.refuse_memory
+            && self.refuse_memory <= 100
+    }
+
+    /// How pressing it is to hold so many bytes of so many.
+    pub(super) fn pressure(self, held: u64, available: u64) -> Pressure {
+        let is_reached = |percent: u8| u128::from(held) * 100 >= u128::from(available) * u128::from(percent);
+        if is_reached(self.refuse_memory) {
+            Pressure::RefuseMemory
+        } else if is_reached(self.refuse_requests) {
+            Pressure::RefuseRequests
+        } else if is_reached(self.close_after_response) {
+            Pressure::CloseAfterResponse
+        } else if is_reached(self.reap_idle) {
+            Pressure::ReapIdle
+        } else {
+            Pressure::None
+        }
+    }
+}
+
+impl FromStr for MemoryWatermarks {
+    type Err = InvalidWatermarks;
+
+    fn from_str(text: &str) -> Result<Self, InvalidWatermarks> {
+        let mut percents = text.split(',').map(str::parse);
+        let mut next = || percents.next().and_then(Result::ok).ok_or(InvalidWatermarks);
+        let watermarks = Self {
+            reap_idle: next()?,
+            close_after_response: next()?,
+            refuse_requests: next()?,
+            refuse_memory: next()?,
+        };
+        if percents.next().is_none() && watermarks.are_ascending() {
+            Ok(watermarks)
+        } else {
+            Err(InvalidWatermarks)
+        }
+    }
+}
+
+impl fmt::Display for MemoryWatermarks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reap_idle,
+            close_after_response,
+            refuse_requests,
+            refuse_memory,
+        } = self;
+        write!(
+            formatter,
+            "{reap_idle},{close_after_response},{refuse_requests},{refuse_memory}"
+        )
+    }
+}
+
+/// Watermarks were not understood, or do not ascend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidWatermarks;
+
+impl fmt::Display for InvalidWatermarks {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = MemoryWatermarks::default();
+        write!(
+            formatter,
+            "watermarks are four percentages up to 100, none below the one before, as in {usual}"
+        )
+    }
+}
+
+impl std::error::Error for InvalidWatermarks {}
+
+/// How short memory is. Each includes what those before it ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pressure {
+    None,
+    ReapIdle,
+    CloseAfterResponse,
+    RefuseRequests,
+    RefuseMemory,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_begins_exactly_at_its_watermark() {
+        let watermarks = MemoryWatermarks::default();
+        for (available, scale) in [(100_u64, 1), (1 << 40, (1 << 40) / 100)] {
+            for (percent, below, at) in [
+                (85, Pressure::None, Pressure::ReapIdle),
+                (92, Pressure::ReapIdle, Pressure::CloseAfterResponse),
+                (95, Pressure::CloseAfterResponse, Pressure::RefuseRequests),
+                (98, Pressure::RefuseRequests, Pressure::RefuseMemory),
+            ] {
+                // The smallest number of bytes that is so many percent.
+                let mark = (available * percent).div_ceil(100);
+                assert!(mark / scale >= percent);
+                assert_eq!(watermarks.pressure(mark - 1, available), below);
+                assert_eq!(watermarks.pressure(mark, available), at);
+                assert_eq!(watermarks.pressure(mark + 1, available), at);
+            }
+        }
+        assert_eq!(watermarks.pressure(0, u64::MAX), Pressure::None);
+        assert_eq!(watermarks.pressure(u64::MAX, u64::MAX), Pressure::RefuseMemory);
+    }
+
+    #[test]
+    fn watermarks_are_written_as_they_are_read_and_must_ascend() {
+        let usual = MemoryWatermarks::default();
+        assert_eq!(usual.to_string().parse(), Ok(usual));
+        for text in ["100,100,100,100", "0,0,0,0", "1,2,2,100"] {
+            assert_eq!(
+                text.parse::<MemoryWatermarks>().map(|read| read.to_string()).as_deref(),
+                Ok(text)
+            );
+        }
+        for text in [
+            "",
+            "85",
+            "85,92,95",
+            "85,92,95,98,99",
+            "92,85,95,98",
+            "85,92,98,95",
+            "85,92,95,101",
+            "85,92,95,x",
+            "-1,2,3,4",
+            "85, 92,95,98",
+        ] {
+            assert_eq!(text.parse::<MemoryWatermarks>(), Err(InvalidWatermarks), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Memory watermarks: a server that comes near the memory it may have gives way step by step, and is itself again once there is enough.
+//!
+//! Uploads that stop one byte before their end hold as much memory as a test wants. The memory a server may have is set by a flag, so
+//! that the machine's own is never short.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// What a server here may have.
+const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+
+/// The content of an upload.
+const UPLOAD_BYTES: usize = 1024 * 1024;
+
+/// How many uploads hold more than a server may have.
+const UPLOADS_MAX: usize = MEMORY_BYTES / UPLOAD_BYTES;
+
+/// Starts a server that may have [`MEMORY_BYTES`].
+fn start(watermarks: &str, flags: &[&str]) -> Server {
+    let memory = MEMORY_BYTES.to_string();
+    let mut all = vec!["--max-memory-bytes", &memory, "--memory-watermarks", watermarks];
+    all.extend(["--max-body-bytes", "2097152"]);
+    all.extend(flags);
+    Server::start("conformance", &all)
+}
+
+/// Begins an upload and holds its last byte back.
+fn begin_upload(connection: &mut Connection) -> Outcome<()> {
+    connection.send(&post(format!("Content-Length: {UPLOAD_BYTES}\r\n").as_bytes(), b""))?;
+    connection.send(&vec![b'u'; UPLOAD_BYTES - 1])
+}
+
+/// Connections that have had an answer, and wait for a next request.
+fn idle(server: &Server, count: usize) -> Vec<Connection> {
+    let idle = (0..count).map(|_| {
+        let mut connection = server.connect();
+        connection
+            .exchange(&get("/"), "GET")
+            .unwrap()
+            .expect(200, b"ok")
+            .unwrap();
+        connection
+    });
+    idle.collect()
+}
+
+/// Sees that a server is itself again. Who comes too early is refused, or waits for a look of the server, so this takes few attempts.
+fn recovers(server: &Server) {
+    let is_well = |_| {
+        let answer = server.connect().exchange(&get("/"), "GET").unwrap();
+        answer.status == 200 && !answer.announces_close()
+    };
+    assert!((0..1000).any(is_well), "{}", server.log());
+}
+
+#[test]
+fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers() {
+    let server = start("30,30,60,100", &["--idle-timeout", "600"]);
+    let mut probes = idle(&server, UPLOADS_MAX);
+    let mut uploads = Vec::new();
+    let mut closed_after = 0;
+    let refusal = loop {
+        let mut upload = server.connect();
+        begin_upload(&mut upload).unwrap();
+        uploads.push(upload);
+        let mut probe = probes
+            .pop()
+            .expect("a server that refuses before it holds twice what it may");
+        let answer = probe.exchange(&get("/"), "GET").unwrap();
+        if answer.status != 200 {
+            break answer;
+        }
+        closed_after += usize::from(answer.announces_close());
+    };
+    refusal.expect_status(503).unwrap();
+    assert!(refusal.announces_close(), "{refusal:?}");
+    assert!(closed_after > 0, "nobody was told to close");
+    // Nobody is let in; who waits is served once there is memory.
+    let mut waiting = server.connect();
+    waiting.send(&get("/")).unwrap();
+    assert_eq!(waiting.listen_for(Duration::from_millis(500)).unwrap(), None);
+    drop(uploads);
+    let answer = waiting.response("GET").unwrap();
+    answer.expect(200, b"ok").unwrap();
+    recovers(&server);
+    assert!(server.log().contains("memory is short"), "{}", server.log());
+}
+
+#[test]
+fn near_its_limit_a_server_closes_idle_connections_after_a_quarter_of_the_time() {
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test process has no shard to ask for the time"
+    )]
+    let now = Instant::now;
+    let server = start("30,100,100,100", &["--idle-timeout", "20"]);
+    let begin = now();
+    let mut idle = idle(&server, 3);
+    // Asleep since before memory is short.
+    let _uploads: Vec<Connection> = (0..UPLOADS_MAX / 2)
+        .map(|_| {
+            let mut upload = server.connect();
+            begin_upload(&mut upload).unwrap();
+            upload
+        })
+        .collect();
+    for connection in &mut idle {
+        connection.expect_closed().unwrap();
+    }
+    let took = begin.elapsed();
+    assert!(IDLE_TIMEOUT / 4 <= took && took < IDLE_TIMEOUT, "{took:?}");
+    let mut last = server.connect();
+    let answer = last.exchange(&get("/"), "GET").unwrap();
+    assert!(!answer.announces_close(), "{answer:?}");
+}
+
+#[test]
+fn at_its_limit_a_server_refuses_memory_to_requests_under_way() {
+    let server = start("60,60,60,60", &[]);
+    let mut uploads: Vec<Connection> = (0..UPLOADS_MAX).map(|_| server.connect()).collect();
+    for upload in &mut uploads {
+        upload.tolerate_reset();
+        let head = format!("Content-Length: {UPLOAD_BYTES}\r\nExpect: 100-continue\r\n");
+        upload.send(&post(head.as_bytes(), b"")).unwrap();
+        upload.response("POST").unwrap().expect_status(100).unwrap();
+    }
+    for upload in &mut uploads {
+        upload.send_if_open(&vec![b'u'; UPLOAD_BYTES - 1]);
+    }
+    let refused = uploads.iter_mut().rev().find_map(|upload| {
+        let has_answer = upload.listen_for(Duration::from_millis(20)).unwrap() == Some(false);
+        has_answer.then(|| upload.response("POST").unwrap())
+    });
+    refused.expect("somebody is refused").expect_status(503).unwrap();
+    let resident = server.resident_bytes();
+    assert!(resident < MEMORY_BYTES as u64, "{resident}");
+    drop(uploads);
+    recovers(&server);
+}
