@@ -144,6 +144,7 @@ impl Shard {
         statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
         statistics.stalls = self.context.pulse.stalls();
+        statistics.stalls_shed = self.context.pulse.stalls_shed();
         statistics.longest_stall = self.context.pulse.longest();
         statistics
     }
@@ -274,6 +275,10 @@ impl ShardContext {
 
     pub(crate) fn invocations(&self) -> &Invocations {
         &self.invocations
+    }
+
+    pub(crate) fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
     }
 
     /// Tells the watchdog that tasks begin to run.

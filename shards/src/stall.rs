@@ -6,6 +6,8 @@
 //! A thread of its own looks: a shard only adds one to a number when its tasks begin to run and one when they are done, and reads
 //! no clock for it. Odd and unchanged for too long is a stall. When all shards have slept for a while so does the watchdog; the
 //! first to wake wakes it. It may miss that by a turn, so a stall in the very first turn after a rest is found a turn late.
+//!
+//! While a shard stalls, new connections are led to the others, as far as its listeners allow it: at each look they are told who stalls.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +15,9 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam::queue::SegQueue;
+
+use crate::net::Spread;
 use crate::shard::ShardId;
 
 /// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
@@ -37,6 +42,7 @@ pub(crate) struct Pulse {
     work: Arc<AtomicUsize>,
     names: OnceLock<Arc<[String]>>,
     stalls: AtomicU64,
+    stalls_shed: AtomicU64,
     longest_nanoseconds: AtomicU64,
 }
 
@@ -70,6 +76,10 @@ impl Pulse {
         self.stalls.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn stalls_shed(&self) -> u64 {
+        self.stalls_shed.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn longest(&self) -> Duration {
         Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed))
     }
@@ -85,6 +95,8 @@ impl Pulse {
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     pulses: Box<[Arc<Pulse>]>,
+    /// What shards have begun to listen with since the last look.
+    spreads: SegQueue<Arc<Spread>>,
     rests: AtomicBool,
     ended: AtomicBool,
     thread: OnceLock<Thread>,
@@ -115,6 +127,11 @@ impl Watchdog {
         self.pulses.get(shard.index()).map(Arc::clone).unwrap_or_default()
     }
 
+    /// Leads connections of these listeners away from shards that stall, until one of the listeners closes.
+    pub(crate) fn look_after(&self, spread: Arc<Spread>) {
+        self.spreads.push(spread);
+    }
+
     /// Starts to look. Without a thread, which is logged, shards run unobserved.
     pub(crate) fn start(self: &Arc<Self>) -> WatchdogThread {
         let watchdog = Arc::clone(self);
@@ -143,6 +160,7 @@ impl Watchdog {
 
     fn look_until_ended(&self) {
         let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
+        let mut spreads = Vec::new();
         let mut quiet_looks = 0;
         while !self.ended.load(Ordering::Acquire) {
             let now = crate::clock::now();
@@ -150,6 +168,8 @@ impl Watchdog {
             for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
                 has_moved |= seen.look(pulse, now);
             }
+            spreads.extend(std::iter::from_fn(|| self.spreads.pop()));
+            self.shed(&mut spreads, &mut seen);
             quiet_looks = if has_moved { 0 } else { quiet_looks + 1 };
             if quiet_looks < QUIET_LOOKS_MAX {
                 thread::park_timeout(LOOK_INTERVAL);
@@ -159,6 +179,21 @@ impl Watchdog {
             self.rests.store(true, Ordering::Release);
             while self.rests.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
                 thread::park();
+            }
+        }
+    }
+
+    /// Leads new connections away from the shards that stall, and back to those that do no more.
+    fn shed(&self, spreads: &mut Vec<Arc<Spread>>, seen: &mut [Seen]) {
+        let stalled: Vec<bool> = seen.iter().map(|seen| seen.is_counted).collect();
+        let mut leads_away = false;
+        spreads.retain(|spread| {
+            leads_away |= spread.lead_away_from(&stalled);
+            !spread.has_ended()
+        });
+        for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
+            if leads_away && seen.is_counted && !std::mem::replace(&mut seen.is_shed, true) {
+                pulse.stalls_shed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -182,6 +217,8 @@ struct Seen {
     since: Option<Instant>,
     /// This beat's stall has been counted.
     is_counted: bool,
+    /// New connections have been led away from it.
+    is_shed: bool,
     reported: Option<Instant>,
 }
 
@@ -192,6 +229,7 @@ impl Seen {
             beat: 0,
             since: None,
             is_counted: false,
+            is_shed: false,
             reported: None,
         }
     }
@@ -204,6 +242,7 @@ impl Seen {
             self.beat = beat;
             self.since = Some(now);
             self.is_counted = false;
+            self.is_shed = false;
             return true;
         }
         let took = self

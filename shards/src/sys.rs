@@ -1,7 +1,7 @@
 //! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
-//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, and bounding what waits in the
+//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Spreading connections over a
+//! SO_REUSEPORT group needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, and bounding what waits in the
 //! kernel `TCP_NOTSENT_LOWAT`, which neither socket2 nor rustix has; tokio has to be promised that a descriptor it watches stays open; everything else below goes through rustix and
 //! is safe.
 //!
@@ -18,26 +18,39 @@ use rustix::net::SocketFlags;
 pub(crate) use rustix::process::{Resource, Rlimit};
 use tokio::io::unix::AsyncFd;
 
-use bpf::{Instruction, REFUSE_NEW, steering_program};
+use bpf::{Instruction, REFUSE_NEW, spreading_program};
 
 /// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
 pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
 
-/// Sends each new connection of a SO_REUSEPORT group to the shard pinned to the CPU that received it.
+/// Has each new connection of a SO_REUSEPORT group go to a random one of its sockets; where `cpus` says which CPU each is for, to the
+/// one for the CPU that received it. Those left out get none.
 ///
-/// `cpus[i]` is the CPU of the shard whose socket joined the group as number `i`: the kernel numbers the sockets in the
-/// order in which they were bound. A connection received on any other CPU goes to socket `cpu % cpus.len()`, and a
-/// number the group does not have falls back to the kernel's hash. One call on any socket of the group is enough.
+/// Both go by the sockets' numbers: the kernel counts those of a group in the order in which they began to listen. A connection
+/// received on a CPU that no socket in use is for goes to a random one, and a number the group does not have falls back to the
+/// kernel's hash. One call on any socket of the group is enough, and replaces the call before.
 ///
-/// When a socket leaves the group, the kernel moves the last one to its number, so the shards must close their
-/// listeners together or accept that steering is wrong from then on (connections still arrive, at another shard).
+/// When a socket leaves the group, the kernel moves the last one to its number, and all this is wrong (connections still arrive, at
+/// another shard); so it should be [undone](reuseport_unspread) before.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if `cpus` is empty, longer than 2046, or names a CPU twice: the second shard on
-/// that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
-pub(crate) fn reuseport_steer(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
-    attach(listener, Attached::Steering, &steering_program(cpus)?)
+/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` has not one for each or names one twice: the second socket
+/// for that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
+pub(crate) fn reuseport_spread(listener: BorrowedFd<'_>, left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<()> {
+    attach(listener, Attached::Spreading, &spreading_program(left_out, cpus)?)
+}
+
+/// Leaves it to the kernel's hash again which socket of a SO_REUSEPORT group gets a connection; whether or not it was before.
+///
+/// # Errors
+///
+/// The kernel's refusal: `ENOPROTOOPT` before Linux 5.3, `EINVAL` for a socket without SO_REUSEPORT.
+pub(crate) fn reuseport_unspread(listener: BorrowedFd<'_>) -> io::Result<()> {
+    match set_number(listener, (libc::SOL_SOCKET, libc::SO_DETACH_REUSEPORT_BPF), 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        done => done,
+    }
 }
 
 /// Has the kernel drop every segment that asks a TCP listener for a new connection, from now until it is closed. Handshakes under
@@ -57,14 +70,14 @@ pub(crate) fn refuse_new_connections(listener: BorrowedFd<'_>) -> io::Result<()>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attached {
     /// Which socket of a SO_REUSEPORT group gets a connection.
-    Steering,
+    Spreading,
     /// Which segments reach the socket.
     Filter,
 }
 
 fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) -> io::Result<()> {
     let option = match as_what {
-        Attached::Steering => libc::SO_ATTACH_REUSEPORT_CBPF,
+        Attached::Spreading => libc::SO_ATTACH_REUSEPORT_CBPF,
         Attached::Filter => libc::SO_ATTACH_FILTER,
     };
     let mut program: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.to_kernel()).collect();
@@ -100,19 +113,16 @@ fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) ->
 ///
 /// The kernel's refusal: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
 pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    set_number(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
+}
+
+/// Sets an option of a socket that is a number, named by its level and its own name.
+fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<u32>())
-        .map_err(|_| invalid("the bound cannot be described to the kernel"))?;
-    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. `TCP_NOTSENT_LOWAT` reads one `u32`,
-    // which `bytes` is, of exactly the length given; it lives until the call returns, and the kernel keeps no pointer.
-    let status = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            (&raw const bytes).cast(),
-            length,
-        )
-    };
+        .map_err(|_| invalid("the number cannot be described to the kernel"))?;
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. The kernel reads at most `length` bytes of the
+    // option's value, which `number` is, of exactly that length; it lives until the call returns, and the kernel keeps no pointer.
+    let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const number).cast(), length) };
     if status == 0 {
         Ok(())
     } else {
@@ -256,6 +266,28 @@ mod tests {
         socket.into()
     }
 
+    /// A group of listeners on one free port.
+    fn reuseport_group(count: usize) -> (Vec<TcpListener>, SocketAddr) {
+        let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
+        let address = first.local_addr().unwrap();
+        let mut listeners = vec![first];
+        listeners.extend((1..count).map(|_| reuseport_listener(address)));
+        (listeners, address)
+    }
+
+    /// How many of so many connections each listener has got.
+    fn accepted(listeners: &[TcpListener], connections: usize) -> Vec<usize> {
+        let mut accepted = vec![0; listeners.len()];
+        // The last segment of a handshake may be on its way when the client calls itself connected.
+        while accepted.iter().sum::<usize>() < connections {
+            for (count, listener) in accepted.iter_mut().zip(listeners) {
+                let queued = queued_connections(listener.as_fd()).unwrap();
+                *count += queued.map(Result::unwrap).count();
+            }
+        }
+        accepted
+    }
+
     #[test]
     fn a_connection_reaches_the_listener_of_the_cpu_it_came_in_on() {
         let cpus: Vec<usize> = core_affinity::get_core_ids()
@@ -264,11 +296,8 @@ mod tests {
             .map(|core| core.id)
             .take(4)
             .collect();
-        let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
-        let address = first.local_addr().unwrap();
-        let mut listeners = vec![first];
-        listeners.extend(cpus.iter().skip(1).map(|_| reuseport_listener(address)));
-        reuseport_steer(listeners[0].as_fd(), &cpus).unwrap();
+        let (listeners, address) = reuseport_group(cpus.len());
+        reuseport_spread(listeners[0].as_fd(), &vec![false; cpus.len()], Some(&cpus)).unwrap();
         for (expected, &cpu) in cpus.iter().enumerate() {
             // On the loopback device a segment is received on the CPU that sent it.
             let clients: Vec<TcpStream> = std::thread::spawn(move || {
@@ -277,25 +306,41 @@ mod tests {
             })
             .join()
             .unwrap();
-            let mut accepted = vec![0; listeners.len()];
-            // The last segment of a handshake may be on its way when the client calls itself connected.
-            while accepted.iter().sum::<usize>() < clients.len() {
-                for (count, listener) in accepted.iter_mut().zip(&listeners) {
-                    *count += queued_connections(listener.as_fd())
-                        .unwrap()
-                        .map(Result::unwrap)
-                        .count();
-                }
-            }
+            let accepted = accepted(&listeners, clients.len());
             assert_eq!(accepted[expected], clients.len(), "CPU {cpu}: {accepted:?}");
         }
     }
 
     #[test]
-    fn steering_a_socket_outside_a_reuseport_group_is_an_error() {
+    fn a_listener_that_is_left_out_gets_connections_again_when_that_is_undone() {
+        let (listeners, address) = reuseport_group(3);
+        let connect = || TcpStream::connect(address).unwrap();
+        for left_out in 0..3 {
+            let is_out: Vec<bool> = (0..3).map(|number| number == left_out).collect();
+            reuseport_spread(listeners[2].as_fd(), &is_out, None).unwrap();
+            let _clients: Vec<TcpStream> = (0..24).map(|_| connect()).collect();
+            assert_eq!(accepted(&listeners, 24)[left_out], 0);
+        }
+        for _ in 0..2 {
+            reuseport_unspread(listeners[1].as_fd()).unwrap();
+        }
+        let mut totals = [0; 3];
+        while totals.contains(&0) {
+            let _client = connect();
+            let one = accepted(&listeners, 1);
+            totals.iter_mut().zip(one).for_each(|(total, one)| *total += one);
+        }
+    }
+
+    #[test]
+    fn spreading_over_a_socket_outside_a_reuseport_group_is_an_error() {
         let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let error = reuseport_steer(alone.as_fd(), &[0]).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        for error in [
+            reuseport_spread(alone.as_fd(), &[false], None).unwrap_err(),
+            reuseport_unspread(alone.as_fd()).unwrap_err(),
+        ] {
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        }
     }
 
     #[test]

@@ -1,0 +1,169 @@
+//! How new connections are spread over the shards' sockets of one TCP address: by the kernel's hash or, if asked, to the shard of the CPU
+//! they come in on; and to the other shards while one stalls.
+//!
+//! The sockets are a SO_REUSEPORT group, and the kernel takes a program for it through any of them, so a duplicate of one is kept here
+//! for the watchdog. It is given up before the first listener of the group closes, and the program with it: a duplicate would keep
+//! a socket open that nobody accepts from, and a socket that leaves changes the numbers the program goes by.
+//!
+//! Invariant: whoever uses the duplicate has taken it out. Nobody waits for it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use crossbeam::atomic::AtomicCell;
+
+use crate::sys;
+
+/// What the shards' listeners on one address, and the watchdog, share.
+pub(crate) struct Spread {
+    /// Boxed, so that it is taken out and put back in one instruction.
+    group: AtomicCell<Option<Box<Group>>>,
+    /// The watchdog has been told of it.
+    is_watched: AtomicBool,
+    has_ended: AtomicBool,
+}
+
+impl Spread {
+    /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Shards that stall are only led away from if
+    /// the sockets are the `first` of their group: else it is not known which numbers they have.
+    pub(super) fn new(socket: OwnedFd, sockets: usize, first: bool) -> Self {
+        let takes_back = || {
+            sys::reuseport_unspread(socket.as_fd())
+                .inspect_err(|error| tracing::debug!(%error, "shards that stall will be given new connections"))
+        };
+        let sheds = first && sockets > 1 && takes_back().is_ok();
+        let group = Group {
+            socket,
+            cpus: None,
+            sheds,
+            left_out: vec![false; sockets],
+        };
+        Self {
+            group: AtomicCell::new(Some(Box::new(group))),
+            is_watched: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Gives each new connection to the shard of the CPU it comes in on, from now on.
+    ///
+    /// # Errors
+    ///
+    /// There is not one CPU for each socket, the kernel refuses, or the shards run already.
+    pub(super) fn steer(&self, cpus: &[usize]) -> io::Result<()> {
+        self.with_group(|group| {
+            let steered = sys::reuseport_spread(group.socket.as_fd(), &group.left_out, Some(cpus));
+            if steered.is_ok() {
+                group.cpus = Some(cpus.into());
+            }
+            steered
+        })
+        .unwrap_or_else(|| {
+            let why = "steering begins before the shards run";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        })
+    }
+
+    /// Leads new connections away from the shards that stall; `stalled` has a place for each shard. Gives whether any is led away from.
+    /// All are treated alike if all of them stall, or when the kernel refuses.
+    pub(crate) fn lead_away_from(&self, stalled: &[bool]) -> bool {
+        let led = self.with_group(|group| group.lead_away_from(stalled));
+        match led {
+            Some(Ok(leads_away)) => leads_away,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "shards that stall are given new connections");
+                self.end();
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// A listener of the group is about to close: the kernel's hash decides from here on, as long as there are listeners.
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        // Between this and the look at the group; who uses the group puts it back and then looks at `has_ended`, so one of the two
+        // ends it.
+        fence(Ordering::SeqCst);
+        if let Some(group) = self.group.take() {
+            group.end();
+        }
+    }
+
+    /// Whether the watchdog is still to look after it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// True once.
+    pub(super) fn begins_to_be_watched(&self) -> bool {
+        !self.is_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// Uses the group, unless it has ended.
+    fn with_group<R>(&self, ask: impl FnOnce(&mut Group) -> R) -> Option<R> {
+        let mut group = self.group.take()?;
+        let answer = ask(&mut group);
+        self.group.store(Some(group));
+        fence(Ordering::SeqCst);
+        if self.has_ended() {
+            self.end();
+        }
+        Some(answer)
+    }
+}
+
+impl fmt::Debug for Spread {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Spread")
+            .field("has_ended", &self.has_ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The kernel's group of sockets.
+struct Group {
+    socket: OwnedFd,
+    /// The CPU each socket is for, where connections are steered by it.
+    cpus: Option<Box<[usize]>>,
+    /// Whether it may leave sockets out.
+    sheds: bool,
+    /// Which sockets get no new connections, by their numbers.
+    left_out: Vec<bool>,
+}
+
+impl Group {
+    fn lead_away_from(&mut self, stalled: &[bool]) -> io::Result<bool> {
+        if !self.sheds {
+            return Ok(false);
+        }
+        let mut left_out = vec![false; self.left_out.len()];
+        left_out
+            .iter_mut()
+            .zip(stalled)
+            .for_each(|(is_out, stalls)| *is_out = *stalls);
+        if !left_out.contains(&false) {
+            left_out.fill(false);
+        }
+        let leads_away = left_out.contains(&true);
+        if left_out != self.left_out {
+            if leads_away || self.cpus.is_some() {
+                sys::reuseport_spread(self.socket.as_fd(), &left_out, self.cpus.as_deref())?;
+            } else {
+                sys::reuseport_unspread(self.socket.as_fd())?;
+            }
+            self.left_out = left_out;
+        }
+        Ok(leads_away)
+    }
+
+    fn end(self) {
+        if self.cpus.is_some() || self.left_out.contains(&true) {
+            // Refused, it leaves connections to be spread unevenly over the listeners that remain.
+            sys::reuseport_unspread(self.socket.as_fd()).unwrap_or_default();
+        }
+    }
+}
