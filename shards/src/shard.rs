@@ -295,8 +295,9 @@ impl ShardContext {
         self.now.get()
     }
 
-    /// Counts a turn.
+    /// Counts a turn, and shows the watchdog how many connections there are.
     pub(crate) fn count_turn(&self, sleeps: bool) {
+        self.pulse.count_connections(self.reactor.open_sockets());
         self.turns.set(self.turns.get().wrapping_add(1));
         self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }

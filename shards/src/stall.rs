@@ -7,7 +7,8 @@
 //! no clock for it. Odd and unchanged for too long is a stall. When all shards have slept for a while so does the watchdog; the
 //! first to wake wakes it. It may miss that by a turn, so a stall in the very first turn after a rest is found a turn late.
 //!
-//! While a shard stalls, new connections are led to the others, as far as its listeners allow it: at each look they are told who stalls.
+//! While a shard stalls, new connections are led to the others, as far as its listeners allow it; if asked, also while it has far more
+//! connections than its share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,6 +20,7 @@ use crossbeam::queue::SegQueue;
 
 use crate::net::Spread;
 use crate::shard::ShardId;
+use crate::skew::{Skew, overfull};
 
 /// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
 /// times what a turn should take.
@@ -43,6 +45,8 @@ pub(crate) struct Pulse {
     names: OnceLock<Arc<[String]>>,
     stalls: AtomicU64,
     stalls_shed: AtomicU64,
+    /// Written by the shard only.
+    connections: AtomicUsize,
     longest_nanoseconds: AtomicU64,
 }
 
@@ -64,6 +68,11 @@ impl Pulse {
         // No read-modify-write: nobody else writes.
         self.beat
             .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The shard has so many connections.
+    pub(crate) fn count_connections(&self, connections: usize) {
+        self.connections.store(connections, Ordering::Relaxed);
     }
 
     /// Gives names to what tasks work on, once, and hands out the place to say it in: an index into the names.
@@ -95,6 +104,8 @@ impl Pulse {
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     pulses: Box<[Arc<Pulse>]>,
+    /// Whether new connections are led away from shards that have far more than their share.
+    balances: bool,
     /// What shards have begun to listen with since the last look.
     spreads: SegQueue<Arc<Spread>>,
     rests: AtomicBool,
@@ -110,8 +121,9 @@ pub(crate) struct WatchdogThread {
 }
 
 impl Watchdog {
-    pub(crate) fn new(shards: usize) -> Arc<Self> {
+    pub(crate) fn new(shards: usize, balances: bool) -> Arc<Self> {
         Arc::new(Self {
+            balances,
             pulses: (0..shards).map(|_| Arc::default()).collect(),
             ..Self::default()
         })
@@ -127,7 +139,7 @@ impl Watchdog {
         self.pulses.get(shard.index()).map(Arc::clone).unwrap_or_default()
     }
 
-    /// Leads connections of these listeners away from shards that stall, until one of the listeners closes.
+    /// Leads new connections to these listeners away from shards that stall, until one of the listeners closes.
     pub(crate) fn look_after(&self, spread: Arc<Spread>) {
         self.spreads.push(spread);
     }
@@ -160,7 +172,7 @@ impl Watchdog {
 
     fn look_until_ended(&self) {
         let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
-        let mut spreads = Vec::new();
+        let (mut spreads, mut skew) = (Vec::new(), Skew::default());
         let mut quiet_looks = 0;
         while !self.ended.load(Ordering::Acquire) {
             let now = crate::clock::now();
@@ -169,7 +181,14 @@ impl Watchdog {
                 has_moved |= seen.look(pulse, now);
             }
             spreads.extend(std::iter::from_fn(|| self.spreads.pop()));
-            self.shed(&mut spreads, &mut seen);
+            let connections = self
+                .pulses
+                .iter()
+                .map(|pulse| pulse.connections.load(Ordering::Relaxed));
+            let connections: Vec<usize> = connections.collect();
+            let overfull = overfull(&connections);
+            skew.look(&connections, &overfull, now);
+            self.lead_away(&mut spreads, &mut seen, &overfull);
             quiet_looks = if has_moved { 0 } else { quiet_looks + 1 };
             if quiet_looks < QUIET_LOOKS_MAX {
                 thread::park_timeout(LOOK_INTERVAL);
@@ -183,12 +202,21 @@ impl Watchdog {
         }
     }
 
-    /// Leads new connections away from the shards that stall, and back to those that do no more.
-    fn shed(&self, spreads: &mut Vec<Arc<Spread>>, seen: &mut [Seen]) {
+    /// Leads new connections away from the shards that stall or, if asked, are overfull, and back to those that are no more. Nobody is
+    /// overfull beside shards that stall only.
+    fn lead_away(&self, spreads: &mut Vec<Arc<Spread>>, seen: &mut [Seen], overfull: &[bool]) {
         let stalled: Vec<bool> = seen.iter().map(|seen| seen.is_counted).collect();
+        let mut avoided = stalled.clone();
+        if self.balances {
+            avoided
+                .iter_mut()
+                .zip(overfull)
+                .for_each(|(avoided, overfull)| *avoided |= *overfull);
+        }
+        let avoided = if avoided.contains(&false) { avoided } else { stalled };
         let mut leads_away = false;
         spreads.retain(|spread| {
-            leads_away |= spread.lead_away_from(&stalled);
+            leads_away |= spread.lead_away_from(&avoided);
             !spread.has_ended()
         });
         for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
@@ -291,7 +319,7 @@ mod tests {
 
     #[test]
     fn one_long_run_is_one_stall_and_its_length_is_kept() {
-        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
         let mut seen = Seen::new(ShardId::FIRST);
         let mut look = |milliseconds| seen.look(&pulse, start + Duration::from_millis(milliseconds));
         assert!(!look(0), "it has not begun");
@@ -311,7 +339,7 @@ mod tests {
 
     #[test]
     fn short_runs_are_no_stall_however_many_there_are() {
-        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
         let mut seen = Seen::new(ShardId::FIRST);
         for turn in 0..100 {
             pulse.begin(&watchdog);

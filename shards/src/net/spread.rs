@@ -1,5 +1,5 @@
 //! How new connections are spread over the shards' sockets of one TCP address: by the kernel's hash or, if asked, to the shard of the CPU
-//! they come in on; and to the other shards while one stalls.
+//! they come in on; and to the other shards while one stalls, or has too many.
 //!
 //! The sockets are a SO_REUSEPORT group, and the kernel takes a program for it through any of them, so a duplicate of one is kept here
 //! for the watchdog. It is given up before the first listener of the group closes, and the program with it: a duplicate would keep
@@ -26,12 +26,12 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Shards that stall are only led away from if
-    /// the sockets are the `first` of their group: else it is not known which numbers they have.
+    /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Nobody is led away from a shard unless the
+    /// sockets are the `first` of their group: else it is not known which numbers they have.
     pub(super) fn new(socket: OwnedFd, sockets: usize, first: bool) -> Self {
         let takes_back = || {
             sys::reuseport_unspread(socket.as_fd())
-                .inspect_err(|error| tracing::debug!(%error, "shards that stall will be given new connections"))
+                .inspect_err(|error| tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls"))
         };
         let sheds = first && sockets > 1 && takes_back().is_ok();
         let group = Group {
@@ -66,14 +66,14 @@ impl Spread {
         })
     }
 
-    /// Leads new connections away from the shards that stall; `stalled` has a place for each shard. Gives whether any is led away from.
-    /// All are treated alike if all of them stall, or when the kernel refuses.
-    pub(crate) fn lead_away_from(&self, stalled: &[bool]) -> bool {
-        let led = self.with_group(|group| group.lead_away_from(stalled));
+    /// Leads new connections away from these shards and to the others; `avoided` has a place for each shard. Gives whether any is led
+    /// away from: all are treated alike if all of them are to be avoided, and when the kernel refuses.
+    pub(crate) fn lead_away_from(&self, avoided: &[bool]) -> bool {
+        let led = self.with_group(|group| group.lead_away_from(avoided));
         match led {
             Some(Ok(leads_away)) => leads_away,
             Some(Err(error)) => {
-                tracing::debug!(%error, "shards that stall are given new connections");
+                tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls");
                 self.end();
                 false
             }
@@ -136,15 +136,15 @@ struct Group {
 }
 
 impl Group {
-    fn lead_away_from(&mut self, stalled: &[bool]) -> io::Result<bool> {
+    fn lead_away_from(&mut self, avoided: &[bool]) -> io::Result<bool> {
         if !self.sheds {
             return Ok(false);
         }
         let mut left_out = vec![false; self.left_out.len()];
         left_out
             .iter_mut()
-            .zip(stalled)
-            .for_each(|(is_out, stalls)| *is_out = *stalls);
+            .zip(avoided)
+            .for_each(|(is_out, is_avoided)| *is_out = *is_avoided);
         if !left_out.contains(&false) {
             left_out.fill(false);
         }

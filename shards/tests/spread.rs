@@ -1,4 +1,5 @@
-//! While a shard stalls, whoever connects gets another one; once it is back it gets its share again (row H17).
+//! Who connects while a shard stalls gets another one; once it is back it gets its share again (row H17). A shard with far more
+//! connections than its share is reported and, if asked, gets no new ones (row H22).
 
 #![allow(
     clippy::unwrap_used,
@@ -124,8 +125,8 @@ impl Stalled {
     }
 }
 
-/// Connects to all but shard 0, which stalls, and gives the clients.
-fn connect_to_others(running: &Running, address: SocketAddr) -> Vec<TcpStream> {
+/// Has so many connect while shard 0 stalls: all others answer them.
+fn connect_to_others(running: &Running, address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let stalls = || {
         (1..running.shards)
             .map(|shard| running.statistics(shard).stalls)
@@ -133,7 +134,7 @@ fn connect_to_others(running: &Running, address: SocketAddr) -> Vec<TcpStream> {
     };
     let mut stalls_before = stalls();
     let mut clients = Vec::new();
-    while clients.len() < CLIENTS {
+    while clients.len() < count {
         let (client, shard) = connect(address);
         if shard.is_none() {
             // On a machine that is too busy all shards can seem to stall for a moment, and are treated alike then.
@@ -147,16 +148,10 @@ fn connect_to_others(running: &Running, address: SocketAddr) -> Vec<TcpStream> {
     clients
 }
 
-/// Connects until shard 0 has answered.
-fn connect_until_it_is_back(address: SocketAddr) {
-    let mut shard = None;
-    eventually(
-        || {
-            shard = connect(address).1;
-            shard == Some(0)
-        },
-        || "shard 0 gets connections again".to_owned(),
-    );
+/// Connects until that shard has answered.
+fn connect_until_answered_by(shard: usize, address: SocketAddr) {
+    let answered = || connect(address).1 == Some(shard);
+    eventually(answered, || format!("shard {shard} gets connections"));
 }
 
 #[test]
@@ -166,16 +161,16 @@ fn whoever_connects_while_a_shard_stalls_gets_another_one_until_it_is_back() {
         let shards = builder(count).build().unwrap();
         let (listeners, address) = bind(&shards);
         let running = server(shards, &listeners);
-        connect_until_it_is_back(address);
+        connect_until_answered_by(0, address);
         for _ in 0..2 {
             let stalled = stall(&running);
             stalled.is_shed(&running);
-            for mut client in connect_to_others(&running, address) {
+            for mut client in connect_to_others(&running, address, CLIENTS) {
                 client.write_all(b"?").unwrap();
                 client.read_exact(&mut [0]).unwrap();
             }
             drop(stalled);
-            connect_until_it_is_back(address);
+            connect_until_answered_by(0, address);
         }
         running.stop().unwrap();
     }
@@ -198,12 +193,12 @@ fn steering_by_cpu_is_as_it_was_once_the_shard_is_back() {
     // On the loopback device a segment is received on the CPU that sent it.
     let clients = thread::spawn(move || {
         assert!(core_affinity::set_for_current(core_affinity::CoreId { id: cpu }));
-        connect_until_it_is_back(address);
+        connect_until_answered_by(0, address);
         let stalled = stall(&running);
         stalled.is_shed(&running);
-        connect_to_others(&running, address);
+        connect_to_others(&running, address, CLIENTS);
         drop(stalled);
-        connect_until_it_is_back(address);
+        connect_until_answered_by(0, address);
         for _ in 0..CLIENTS {
             assert_eq!(connect(address).1, Some(0));
         }
@@ -222,7 +217,7 @@ fn a_stop_during_a_stall_loses_nobody_and_leaves_no_listener() {
     // Before anybody has noticed: whom the hash gives to the shard that stalls waits for it.
     let early: Vec<TcpStream> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
     stalled.is_shed(&running);
-    let late = connect_to_others(&running, address);
+    let late = connect_to_others(&running, address, CLIENTS);
     running.stopper.stop(Stop::Graceful);
     drop(stalled);
     running.join().unwrap();
@@ -233,4 +228,76 @@ fn a_stop_during_a_stall_loses_nobody_and_leaves_no_listener() {
     let nobody = TcpStream::connect(address).unwrap_err();
     assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
     drop(listeners);
+}
+
+/// Hears which counts of connections are reported.
+struct Reports(Sender<String>);
+
+impl tracing::Subscriber for Reports {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut Connections(&self.0));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+struct Connections<'a>(&'a Sender<String>);
+
+impl tracing::field::Visit for Connections<'_> {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "connections" {
+            self.0.send(format!("{value:?}")).unwrap_or_default();
+        }
+    }
+}
+
+#[test]
+fn a_shard_with_far_more_connections_than_its_share_is_reported_and_gets_no_new_ones_if_asked() {
+    /// More than a report takes, and so many more than the others have that these need hundreds to catch up.
+    const MANY: usize = 600;
+    let _limit = time_limit();
+    let (said, reports) = channel();
+    tracing::subscriber::set_global_default(Reports(said)).unwrap();
+    for balances in [false, true] {
+        let shards = builder(2).balance(balances).build().unwrap();
+        let (listeners, address) = bind(&shards);
+        let running = server(shards, &listeners);
+        let stalled = stall(&running);
+        stalled.is_shed(&running);
+        let _clients = connect_to_others(&running, address, MANY);
+        let report = reports.recv_timeout(PATIENCE).unwrap();
+        let counts = report.trim_matches(['[', ']']).split_once(", ").unwrap();
+        assert_eq!(counts.0, "0");
+        assert!(counts.1.parse::<usize>().unwrap() >= 512, "{report}");
+        drop(stalled);
+        connect_until_answered_by(0, address);
+        if balances {
+            let mut stalls = running.statistics(0).stalls;
+            for _ in 0..CLIENTS {
+                if connect(address).1 != Some(0) {
+                    // On a busy machine; see `connect_to_others`.
+                    let stalls_before = std::mem::replace(&mut stalls, running.statistics(0).stalls);
+                    assert!(stalls > stalls_before, "a client gets the shard that has too many");
+                }
+            }
+        } else {
+            connect_until_answered_by(1, address);
+        }
+        running.stop().unwrap();
+    }
+    assert!(reports.try_recv().is_err(), "each skew is said once");
 }
