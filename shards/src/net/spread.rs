@@ -18,12 +18,14 @@ use crate::sys;
 
 /// What the shards' listeners on one address, and the watchdog, share.
 pub(crate) struct Spread {
-    /// Boxed, so that it is taken out and put back in one instruction.
     group: AtomicCell<Option<Box<Group>>>,
     /// The watchdog has been told of it.
     is_watched: AtomicBool,
     has_ended: AtomicBool,
 }
+
+// Boxed, so that it is taken out and put back by one instruction, and no lock.
+const _: () = assert!(AtomicCell::<Option<Box<Group>>>::is_lock_free());
 
 impl Spread {
     /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Nobody is led away from a shard unless the
@@ -165,5 +167,81 @@ impl Group {
             // Refused, it leaves connections to be spread unevenly over the listeners that remain.
             sys::reuseport_unspread(self.socket.as_fd()).unwrap_or_default();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::tcp_socket;
+
+    /// Listeners on an address, and what spreads connections over them.
+    fn group(address: SocketAddr, is_first: bool) -> (Vec<TcpListener>, Spread) {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for _ in 0..2 {
+            let address = listeners.first().map_or(address, |first| first.local_addr().unwrap());
+            let socket = tcp_socket(address, true).unwrap();
+            socket.listen(sys::listen_backlog()).unwrap();
+            listeners.push(socket.into());
+        }
+        let duplicate = listeners[0].try_clone().unwrap();
+        let spread = Spread::new(duplicate.into(), listeners.len(), is_first);
+        (listeners, spread)
+    }
+
+    fn free_port() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    #[test]
+    fn nobody_is_led_away_from_where_there_is_nowhere_to_go() {
+        let (_listeners, spread) = group(free_port(), true);
+        for (avoided, leads_away) in [
+            (&[true, false][..], true),
+            (&[true, true], false),
+            (&[false, true], true),
+            (&[false, false], false),
+            (&[true], true),
+            (&[false, false, true], false),
+        ] {
+            assert_eq!(spread.lead_away_from(avoided), leads_away, "{avoided:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_generation_does_not_know_its_sockets_numbers() {
+        let (listeners, first) = group(free_port(), true);
+        let (_listeners, later) = group(listeners[0].local_addr().unwrap(), false);
+        assert!(first.lead_away_from(&[true, false]));
+        assert!(!later.lead_away_from(&[true, false]));
+    }
+
+    #[test]
+    fn after_its_end_nothing_is_led_and_no_socket_is_kept_open() {
+        let (mut listeners, spread) = group(free_port(), true);
+        let address = listeners[0].local_addr().unwrap();
+        assert!(spread.lead_away_from(&[true, false]));
+        spread.end();
+        drop(listeners.remove(0));
+        TcpStream::connect(address).unwrap();
+        assert!(!spread.lead_away_from(&[false, true]) && spread.has_ended());
+        let steered = spread.steer(&[0, 1]).unwrap_err();
+        assert_eq!(steered.kind(), ErrorKind::InvalidInput);
+        drop(listeners);
+        let nobody = TcpStream::connect(address).unwrap_err();
+        assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn who_uses_it_as_it_ends_ends_it() {
+        let (listeners, spread) = group(free_port(), true);
+        let address = listeners[0].local_addr().unwrap();
+        let ended = spread.with_group(|_| spread.end());
+        assert!(ended.is_some() && spread.with_group(|_| ()).is_none());
+        drop(listeners);
+        assert!(TcpStream::connect(address).is_err());
     }
 }
