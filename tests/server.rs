@@ -16,12 +16,14 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use squall::prelude::*;
-use squall::shards::{Shard, Stop, Stopper};
+use squall::shards::{Shard, ShardId, Stop, Stopper};
 use squall::{BoundServer, ServerConfig};
 use support::client::Connection;
 
@@ -595,6 +597,58 @@ fn clients_that_leave_a_byte_each_hoard_no_receive_buffers() {
             .unwrap();
     }
     assert!(available() >= all / 2);
+}
+
+/// Row H17: once it has been noticed that a handler blocks its shard, whoever connects is answered by another one.
+#[test]
+fn who_connects_while_a_handler_blocks_its_shard_does_not_wait_for_it() {
+    const CLIENTS: usize = 30;
+    let (shed, sheds) = channel();
+    let is_released = Arc::new(AtomicBool::new(false));
+    let released = Arc::clone(&is_released);
+    let server = Server::new(move || {
+        let (shed, released) = (shed.clone(), Arc::clone(&released));
+        Application::new()
+            .get("/", async |_: &mut Context| "ok")
+            .get("/block", async move |_: &mut Context| {
+                let mut is_shed = false;
+                while !released.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                    if Shard::current().statistics().stalls_shed > 0 && !std::mem::replace(&mut is_shed, true) {
+                        shed.send(Shard::current().id().index()).unwrap();
+                    }
+                }
+                "at last"
+            })
+    });
+    let server = server
+        .listen("127.0.0.1:0")
+        .shards(2)
+        .configure(|config| config.stop_on_signals = false)
+        .configure(support::server::use_driver_under_test)
+        .bind()
+        .unwrap();
+    let remote = server.remote();
+    let server = Running::run(server);
+    let mut blocked = server.connect();
+    blocked.send(&get("/block")).unwrap();
+    let other = ShardId::new(1 - sheds.recv().unwrap());
+    let stalls_of_other = || {
+        let stalls = remote.invoke_on(other, || async { Shard::current().statistics().stalls });
+        pollster::block_on(stalls).unwrap()
+    };
+    let (mut answered, mut stalls) = (0, stalls_of_other());
+    while answered < CLIENTS {
+        if server.connect().exchange(&get("/"), "GET").is_ok() {
+            answered += 1;
+            continue;
+        }
+        // On a machine that is too busy both shards can seem to stall for a moment, and are treated alike then.
+        let stalls_before = std::mem::replace(&mut stalls, stalls_of_other());
+        assert!(stalls > stalls_before, "a client waits for the shard that is blocked");
+    }
+    is_released.store(true, Ordering::Relaxed);
+    assert_eq!(blocked.response("GET").unwrap().body, b"at last");
 }
 
 /// Row H17: a handler that computes without end hears no stop; its shard is given up, and its route is named.

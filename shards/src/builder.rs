@@ -90,6 +90,15 @@ impl Builder {
         self
     }
 
+    /// Whether new TCP connections go to the other shards while a shard has at least 512 connections and a third more than its share,
+    /// as they do while it stalls ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)); not by default. It suits long
+    /// connections: beside some of those, all short ones would go to the shards that have few long ones.
+    #[must_use]
+    pub fn balance(mut self, balance: bool) -> Self {
+        self.habits.balances = balance;
+        self
+    }
+
     /// Which CPUs the shards are pinned to, in the order of the shards; the numbers are those of the kernel. By default all that this
     /// process may use. There are as many shards as CPUs, unless [`shards`](Self::shards) says otherwise. A CPU that this process may not
     /// use, or that is named twice, is an error of [`build`](Self::build).

@@ -45,6 +45,7 @@ const SHARD_DIED: i32 = 101;
 pub(crate) struct Habits {
     pub(crate) stop_on_signals: bool,
     pub(crate) graceful_stop_max: Option<Duration>,
+    pub(crate) balances: bool,
 }
 
 /// A set of shards, ready to run. Make meshes and bind listeners with it before [`run`](Self::run) takes it.
@@ -160,7 +161,7 @@ impl Shards {
         let (reports, reported) = channel();
         let mut threads = Vec::with_capacity(self.count());
         let mut words = Vec::with_capacity(self.count());
-        let watchdog = Watchdog::new(self.count());
+        let watchdog = Watchdog::new(self.count(), self.habits.balances);
         for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
             let (word, start) = channel();
             words.push(word);

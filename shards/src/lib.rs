@@ -62,6 +62,7 @@ mod roll;
 mod send_buffer;
 mod shard;
 mod signal;
+mod skew;
 mod stall;
 mod statistics;
 mod stderr;

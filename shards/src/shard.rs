@@ -144,6 +144,7 @@ impl Shard {
         statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
         statistics.stalls = self.context.pulse.stalls();
+        statistics.stalls_shed = self.context.pulse.stalls_shed();
         statistics.longest_stall = self.context.pulse.longest();
         statistics
     }
@@ -276,6 +277,10 @@ impl ShardContext {
         &self.invocations
     }
 
+    pub(crate) fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
     /// Tells the watchdog that tasks begin to run.
     pub(crate) fn begin_work(&self) {
         self.pulse.begin(&self.watchdog);
@@ -290,8 +295,9 @@ impl ShardContext {
         self.now.get()
     }
 
-    /// Counts a turn.
+    /// Counts a turn, and shows the watchdog how many connections there are.
     pub(crate) fn count_turn(&self, sleeps: bool) {
+        self.pulse.count_connections(self.reactor.open_sockets());
         self.turns.set(self.turns.get().wrapping_add(1));
         self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }

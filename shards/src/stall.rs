@@ -6,6 +6,9 @@
 //! A thread of its own looks: a shard only adds one to a number when its tasks begin to run and one when they are done, and reads
 //! no clock for it. Odd and unchanged for too long is a stall. When all shards have slept for a while so does the watchdog; the
 //! first to wake wakes it. It may miss that by a turn, so a stall in the very first turn after a rest is found a turn late.
+//!
+//! While a shard stalls, new connections are led to the others, as far as its listeners allow it; if asked, also while it has far more
+//! connections than its share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +16,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam::queue::SegQueue;
+
+use crate::net::Spread;
 use crate::shard::ShardId;
+use crate::skew::{Skew, overfull};
 
 /// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
 /// times what a turn should take.
@@ -37,6 +44,9 @@ pub(crate) struct Pulse {
     work: Arc<AtomicUsize>,
     names: OnceLock<Arc<[String]>>,
     stalls: AtomicU64,
+    stalls_shed: AtomicU64,
+    /// Written by the shard only.
+    connections: AtomicUsize,
     longest_nanoseconds: AtomicU64,
 }
 
@@ -60,6 +70,11 @@ impl Pulse {
             .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// The shard has so many connections.
+    pub(crate) fn count_connections(&self, connections: usize) {
+        self.connections.store(connections, Ordering::Relaxed);
+    }
+
     /// Gives names to what tasks work on, once, and hands out the place to say it in: an index into the names.
     pub(crate) fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.names.get_or_init(|| names);
@@ -68,6 +83,10 @@ impl Pulse {
 
     pub(crate) fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stalls_shed(&self) -> u64 {
+        self.stalls_shed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn longest(&self) -> Duration {
@@ -85,6 +104,10 @@ impl Pulse {
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     pulses: Box<[Arc<Pulse>]>,
+    /// Whether new connections are led away from shards that have far more than their share.
+    balances: bool,
+    /// What shards have begun to listen with since the last look.
+    spreads: SegQueue<Arc<Spread>>,
     rests: AtomicBool,
     ended: AtomicBool,
     thread: OnceLock<Thread>,
@@ -98,8 +121,9 @@ pub(crate) struct WatchdogThread {
 }
 
 impl Watchdog {
-    pub(crate) fn new(shards: usize) -> Arc<Self> {
+    pub(crate) fn new(shards: usize, balances: bool) -> Arc<Self> {
         Arc::new(Self {
+            balances,
             pulses: (0..shards).map(|_| Arc::default()).collect(),
             ..Self::default()
         })
@@ -113,6 +137,11 @@ impl Watchdog {
     /// The pulse of a shard.
     pub(crate) fn pulse(&self, shard: ShardId) -> Arc<Pulse> {
         self.pulses.get(shard.index()).map(Arc::clone).unwrap_or_default()
+    }
+
+    /// Leads new connections to these listeners away from shards that stall, until one of the listeners closes.
+    pub(crate) fn look_after(&self, spread: Arc<Spread>) {
+        self.spreads.push(spread);
     }
 
     /// Starts to look. Without a thread, which is logged, shards run unobserved.
@@ -143,6 +172,7 @@ impl Watchdog {
 
     fn look_until_ended(&self) {
         let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
+        let (mut spreads, mut skew) = (Vec::new(), Skew::default());
         let mut quiet_looks = 0;
         while !self.ended.load(Ordering::Acquire) {
             let now = crate::clock::now();
@@ -150,6 +180,15 @@ impl Watchdog {
             for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
                 has_moved |= seen.look(pulse, now);
             }
+            spreads.extend(std::iter::from_fn(|| self.spreads.pop()));
+            let connections = self
+                .pulses
+                .iter()
+                .map(|pulse| pulse.connections.load(Ordering::Relaxed));
+            let connections: Vec<usize> = connections.collect();
+            let overfull = overfull(&connections);
+            skew.look(&connections, &overfull, now);
+            self.lead_away(&mut spreads, &mut seen, &overfull);
             quiet_looks = if has_moved { 0 } else { quiet_looks + 1 };
             if quiet_looks < QUIET_LOOKS_MAX {
                 thread::park_timeout(LOOK_INTERVAL);
@@ -159,6 +198,30 @@ impl Watchdog {
             self.rests.store(true, Ordering::Release);
             while self.rests.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
                 thread::park();
+            }
+        }
+    }
+
+    /// Leads new connections away from the shards that stall or, if asked, are overfull, and back to those that are no more. Nobody is
+    /// overfull beside shards that stall only.
+    fn lead_away(&self, spreads: &mut Vec<Arc<Spread>>, seen: &mut [Seen], overfull: &[bool]) {
+        let stalled: Vec<bool> = seen.iter().map(|seen| seen.is_counted).collect();
+        let mut avoided = stalled.clone();
+        if self.balances {
+            avoided
+                .iter_mut()
+                .zip(overfull)
+                .for_each(|(avoided, overfull)| *avoided |= *overfull);
+        }
+        let avoided = if avoided.contains(&false) { avoided } else { stalled };
+        let mut leads_away = false;
+        spreads.retain(|spread| {
+            leads_away |= spread.lead_away_from(&avoided);
+            !spread.has_ended()
+        });
+        for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
+            if leads_away && seen.is_counted && !std::mem::replace(&mut seen.is_shed, true) {
+                pulse.stalls_shed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -182,6 +245,8 @@ struct Seen {
     since: Option<Instant>,
     /// This beat's stall has been counted.
     is_counted: bool,
+    /// New connections have been led away from it.
+    is_shed: bool,
     reported: Option<Instant>,
 }
 
@@ -192,6 +257,7 @@ impl Seen {
             beat: 0,
             since: None,
             is_counted: false,
+            is_shed: false,
             reported: None,
         }
     }
@@ -204,6 +270,7 @@ impl Seen {
             self.beat = beat;
             self.since = Some(now);
             self.is_counted = false;
+            self.is_shed = false;
             return true;
         }
         let took = self
@@ -252,7 +319,7 @@ mod tests {
 
     #[test]
     fn one_long_run_is_one_stall_and_its_length_is_kept() {
-        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
         let mut seen = Seen::new(ShardId::FIRST);
         let mut look = |milliseconds| seen.look(&pulse, start + Duration::from_millis(milliseconds));
         assert!(!look(0), "it has not begun");
@@ -272,7 +339,7 @@ mod tests {
 
     #[test]
     fn short_runs_are_no_stall_however_many_there_are() {
-        let (watchdog, pulse, start) = (Watchdog::new(0), Pulse::default(), crate::clock::now());
+        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
         let mut seen = Seen::new(ShardId::FIRST);
         for turn in 0..100 {
             pulse.begin(&watchdog);

@@ -40,7 +40,9 @@ pub struct Statistics {
     pub receives_over_quota: u64,
     /// Times tasks have kept the shard from its sockets for 25 ms or more, one that lasts included.
     pub stalls: u64,
-    /// The longest of them.
+    /// Those of them during which new TCP connections went to the other shards.
+    pub stalls_shed: u64,
+    /// The longest stall.
     pub longest_stall: std::time::Duration,
     /// io_uring: completions that belonged to nobody.
     pub completions_stale: u64,

@@ -1,11 +1,13 @@
 //! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
 //!
-//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Steering a SO_REUSEPORT group by
-//! CPU needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, bounding what waits in the
+//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Spreading connections over a SO_REUSEPORT group
+//! needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, bounding what waits in the
 //! kernel `TCP_NOTSENT_LOWAT`, and giving free memory back `malloc_trim`, which neither socket2 nor rustix has; tokio has to be
 //! promised that a descriptor it watches stays open; everything else below goes through rustix and is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
+
+mod bpf;
 
 use std::fs;
 use std::io;
@@ -16,28 +18,39 @@ use rustix::net::SocketFlags;
 pub(crate) use rustix::process::{Resource, Rlimit};
 use tokio::io::unix::AsyncFd;
 
+use bpf::{Instruction, REFUSE_NEW, spreading_program};
+
 /// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
 pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
 
-/// The most shards one steering program can serve: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a shard costs
-/// two, and three are spent once.
-pub(crate) const STEERED_SHARDS_MAX: usize = 2046;
-
-/// Sends each new connection of a SO_REUSEPORT group to the shard pinned to the CPU that received it.
+/// Has each new connection of a SO_REUSEPORT group go to a random one of its sockets; where `cpus` says which CPU each is for, to the
+/// one for the CPU that received it. Those left out get none.
 ///
-/// `cpus[i]` is the CPU of the shard whose socket joined the group as number `i`: the kernel numbers the sockets in the
-/// order in which they were bound. A connection received on any other CPU goes to socket `cpu % cpus.len()`, and a
-/// number the group does not have falls back to the kernel's hash. One call on any socket of the group is enough.
+/// Both go by the sockets' numbers: the kernel counts those of a group in the order in which they began to listen. A connection
+/// received on a CPU that no socket in use is for goes to a random one, and a number the group does not have falls back to the
+/// kernel's hash. One call on any socket of the group is enough, and replaces the call before.
 ///
-/// When a socket leaves the group, the kernel moves the last one to its number, so the shards must close their
-/// listeners together or accept that steering is wrong from then on (connections still arrive, at another shard).
+/// When a socket leaves the group, the kernel moves the last one to its number, and all this is wrong (connections still arrive, at
+/// another shard); so it should be [undone](reuseport_unspread) before.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if `cpus` is empty, longer than [`STEERED_SHARDS_MAX`], or names a CPU twice: the second shard on
-/// that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
-pub(crate) fn reuseport_steer(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
-    attach(listener, Attached::Steering, &steering_program(cpus)?)
+/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` has not one for each or names one twice: the second socket
+/// for that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
+pub(crate) fn reuseport_spread(listener: BorrowedFd<'_>, left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<()> {
+    attach(listener, Attached::Spreading, &spreading_program(left_out, cpus)?)
+}
+
+/// Leaves it to the kernel's hash again which socket of a SO_REUSEPORT group gets a connection; whether or not it was before.
+///
+/// # Errors
+///
+/// The kernel's refusal: `ENOPROTOOPT` before Linux 5.3, `EINVAL` for a socket without SO_REUSEPORT.
+pub(crate) fn reuseport_unspread(listener: BorrowedFd<'_>) -> io::Result<()> {
+    match set_number(listener, (libc::SOL_SOCKET, libc::SO_DETACH_REUSEPORT_BPF), 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        done => done,
+    }
 }
 
 /// Has the kernel drop every segment that asks a TCP listener for a new connection, from now until it is closed. Handshakes under
@@ -57,14 +70,14 @@ pub(crate) fn refuse_new_connections(listener: BorrowedFd<'_>) -> io::Result<()>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attached {
     /// Which socket of a SO_REUSEPORT group gets a connection.
-    Steering,
+    Spreading,
     /// Which segments reach the socket.
     Filter,
 }
 
 fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) -> io::Result<()> {
     let option = match as_what {
-        Attached::Steering => libc::SO_ATTACH_REUSEPORT_CBPF,
+        Attached::Spreading => libc::SO_ATTACH_REUSEPORT_CBPF,
         Attached::Filter => libc::SO_ATTACH_FILTER,
     };
     let mut program: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.to_kernel()).collect();
@@ -100,19 +113,16 @@ fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) ->
 ///
 /// The kernel's refusal: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
 pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    set_number(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
+}
+
+/// Sets an option of a socket that is a number, named by its level and its own name.
+fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<u32>())
-        .map_err(|_| invalid("the bound cannot be described to the kernel"))?;
-    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. `TCP_NOTSENT_LOWAT` reads one `u32`,
-    // which `bytes` is, of exactly the length given; it lives until the call returns, and the kernel keeps no pointer.
-    let status = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            (&raw const bytes).cast(),
-            length,
-        )
-    };
+        .map_err(|_| invalid("the number cannot be described to the kernel"))?;
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. The kernel reads at most `length` bytes of the
+    // option's value, which `number` is, of exactly that length; it lives until the call returns, and the kernel keeps no pointer.
+    let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const number).cast(), length) };
     if status == 0 {
         Ok(())
     } else {
@@ -206,91 +216,6 @@ fn parse_somaxconn(text: &str) -> Option<i32> {
     text.trim().parse().ok().filter(|backlog| *backlog > 0)
 }
 
-/// One classic BPF instruction, in the kernel's words: what to do, how far to jump if true or false, and a constant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Instruction {
-    code: u16,
-    if_true: u8,
-    if_false: u8,
-    constant: u32,
-}
-
-const LOAD_WORD: u16 = 0x20;
-const LOAD_BYTE: u16 = 0x30;
-const AND: u16 = 0x54;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const REMAINDER: u16 = 0x94;
-const RETURN_CONSTANT: u16 = 0x06;
-const RETURN_ACCUMULATOR: u16 = 0x16;
-
-/// Where a classic BPF program finds the number of the CPU it runs on: `SKF_AD_OFF + SKF_AD_CPU`.
-const CPU_NUMBER: u32 = 0xffff_f024;
-
-impl Instruction {
-    const fn new(code: u16, constant: u32) -> Self {
-        Self {
-            code,
-            if_true: 0,
-            if_false: 0,
-            constant,
-        }
-    }
-
-    const fn to_kernel(self) -> libc::sock_filter {
-        libc::sock_filter {
-            code: self.code,
-            jt: self.if_true,
-            jf: self.if_false,
-            k: self.constant,
-        }
-    }
-}
-
-/// Where a program on a TCP socket finds the flags of a segment (RFC 9293 §3.1), and those it looks at.
-const TCP_FLAGS: u32 = 13;
-const SYN: u32 = 0x02;
-const ACK: u32 = 0x10;
-
-/// The program of [`refuse_new_connections`]: of what a listener is sent, a segment with SYN and without ACK begins a connection.
-const REFUSE_NEW: [Instruction; 5] = [
-    Instruction::new(LOAD_BYTE, TCP_FLAGS),
-    Instruction::new(AND, SYN | ACK),
-    Instruction {
-        if_false: 1,
-        ..Instruction::new(JUMP_IF_EQUAL, SYN)
-    },
-    Instruction::new(RETURN_CONSTANT, DROP),
-    Instruction::new(RETURN_CONSTANT, PASS),
-];
-
-/// How much of a segment a filter lets pass: nothing, or all of it.
-const DROP: u32 = 0;
-const PASS: u32 = u32::MAX;
-
-/// Writes the program of [`reuseport_steer`]: load the CPU; for each shard, return its number if the CPU is its own;
-/// else return the CPU modulo the number of shards.
-fn steering_program(cpus: &[usize]) -> io::Result<Vec<Instruction>> {
-    if cpus.is_empty() || cpus.len() > STEERED_SHARDS_MAX {
-        return Err(invalid("steering by CPU needs between 1 and 2046 shards"));
-    }
-    let shards = u32::try_from(cpus.len()).map_err(|_| invalid("steering by CPU needs at most 2046 shards"))?;
-    let mut program = vec![Instruction::new(LOAD_WORD, CPU_NUMBER)];
-    for (shard, (position, cpu)) in (0..shards).zip(cpus.iter().enumerate()) {
-        if cpus.iter().take(position).any(|earlier| earlier == cpu) {
-            return Err(invalid("steering by CPU needs every shard on a CPU of its own"));
-        }
-        let cpu = u32::try_from(*cpu).map_err(|_| invalid("a CPU number does not fit into 32 bits"))?;
-        program.push(Instruction {
-            if_false: 1,
-            ..Instruction::new(JUMP_IF_EQUAL, cpu)
-        });
-        program.push(Instruction::new(RETURN_CONSTANT, shard));
-    }
-    program.push(Instruction::new(REMAINDER, shards));
-    program.push(Instruction::new(RETURN_ACCUMULATOR, 0));
-    Ok(program)
-}
-
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
@@ -343,79 +268,34 @@ mod tests {
 
     use super::*;
 
-    /// Runs a program as the kernel would on the given CPU, or on a segment with the given flags.
-    fn run(program: &[Instruction], input: u32) -> u32 {
-        let mut accumulator = 0;
-        let mut position = 0;
-        loop {
-            let instruction = program[position];
-            position += 1;
-            match instruction.code {
-                LOAD_WORD => {
-                    assert_eq!(instruction.constant, CPU_NUMBER);
-                    accumulator = input;
-                }
-                LOAD_BYTE => {
-                    assert_eq!(instruction.constant, TCP_FLAGS);
-                    accumulator = input;
-                }
-                AND => accumulator &= instruction.constant,
-                JUMP_IF_EQUAL => {
-                    let equal = accumulator == instruction.constant;
-                    position += usize::from(if equal {
-                        instruction.if_true
-                    } else {
-                        instruction.if_false
-                    });
-                }
-                REMAINDER => accumulator %= instruction.constant,
-                RETURN_CONSTANT => return instruction.constant,
-                RETURN_ACCUMULATOR => return accumulator,
-                other => panic!("no such instruction: {other:#x}"),
-            }
-        }
-    }
-
-    #[test]
-    fn the_instruction_codes_are_the_kernels() {
-        let code = |parts: &[u32]| u16::try_from(parts.iter().sum::<u32>()).unwrap();
-        assert_eq!(LOAD_WORD, code(&[libc::BPF_LD, libc::BPF_W, libc::BPF_ABS]));
-        assert_eq!(LOAD_BYTE, code(&[libc::BPF_LD, libc::BPF_B, libc::BPF_ABS]));
-        assert_eq!(AND, code(&[libc::BPF_ALU, libc::BPF_AND, libc::BPF_K]));
-        assert_eq!(JUMP_IF_EQUAL, code(&[libc::BPF_JMP, libc::BPF_JEQ, libc::BPF_K]));
-        assert_eq!(REMAINDER, code(&[libc::BPF_ALU, libc::BPF_MOD, libc::BPF_K]));
-        assert_eq!(RETURN_CONSTANT, code(&[libc::BPF_RET, libc::BPF_K]));
-        assert_eq!(RETURN_ACCUMULATOR, code(&[libc::BPF_RET, libc::BPF_A]));
-        assert_eq!(CPU_NUMBER, (libc::SKF_AD_OFF + libc::SKF_AD_CPU).cast_unsigned());
-        assert_eq!(
-            1 + 2 * STEERED_SHARDS_MAX + 2 + 1,
-            usize::try_from(libc::BPF_MAXINSNS).unwrap()
-        );
-    }
-
-    #[test]
-    fn every_pinned_cpu_maps_to_its_shard_and_every_other_one_to_some_shard() {
-        let program = steering_program(&[2, 3, 7]).unwrap();
-        assert_eq!([2, 3, 7].map(|cpu| run(&program, cpu)), [0, 1, 2]);
-        assert_eq!([0, 1, 4, 5, 6, 8].map(|cpu| run(&program, cpu)), [0, 1, 1, 2, 0, 2]);
-        let largest: Vec<usize> = (0..STEERED_SHARDS_MAX).rev().collect();
-        assert_eq!(run(&steering_program(&largest).unwrap(), 0), 2045);
-    }
-
-    #[test]
-    fn a_placement_that_cannot_be_steered_is_refused() {
-        let too_many: Vec<usize> = (0..=STEERED_SHARDS_MAX).collect();
-        for cpus in [&[][..], &[1, 1], &[usize::MAX], &too_many] {
-            assert_eq!(steering_program(cpus).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        }
-    }
-
     fn reuseport_listener(address: SocketAddr) -> TcpListener {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_port(true).unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(listen_backlog()).unwrap();
         socket.into()
+    }
+
+    /// A group of listeners on one free port.
+    fn reuseport_group(count: usize) -> (Vec<TcpListener>, SocketAddr) {
+        let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
+        let address = first.local_addr().unwrap();
+        let mut listeners = vec![first];
+        listeners.extend((1..count).map(|_| reuseport_listener(address)));
+        (listeners, address)
+    }
+
+    /// How many of so many connections each listener has got.
+    fn accepted(listeners: &[TcpListener], connections: usize) -> Vec<usize> {
+        let mut accepted = vec![0; listeners.len()];
+        // The last segment of a handshake may be on its way when the client calls itself connected.
+        while accepted.iter().sum::<usize>() < connections {
+            for (count, listener) in accepted.iter_mut().zip(listeners) {
+                let queued = queued_connections(listener.as_fd()).unwrap();
+                *count += queued.map(Result::unwrap).count();
+            }
+        }
+        accepted
     }
 
     #[test]
@@ -426,11 +306,8 @@ mod tests {
             .map(|core| core.id)
             .take(4)
             .collect();
-        let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
-        let address = first.local_addr().unwrap();
-        let mut listeners = vec![first];
-        listeners.extend(cpus.iter().skip(1).map(|_| reuseport_listener(address)));
-        reuseport_steer(listeners[0].as_fd(), &cpus).unwrap();
+        let (listeners, address) = reuseport_group(cpus.len());
+        reuseport_spread(listeners[0].as_fd(), &vec![false; cpus.len()], Some(&cpus)).unwrap();
         for (expected, &cpu) in cpus.iter().enumerate() {
             // On the loopback device a segment is received on the CPU that sent it.
             let clients: Vec<TcpStream> = std::thread::spawn(move || {
@@ -439,36 +316,41 @@ mod tests {
             })
             .join()
             .unwrap();
-            let mut accepted = vec![0; listeners.len()];
-            // The last segment of a handshake may be on its way when the client calls itself connected.
-            while accepted.iter().sum::<usize>() < clients.len() {
-                for (count, listener) in accepted.iter_mut().zip(&listeners) {
-                    *count += queued_connections(listener.as_fd())
-                        .unwrap()
-                        .map(Result::unwrap)
-                        .count();
-                }
-            }
+            let accepted = accepted(&listeners, clients.len());
             assert_eq!(accepted[expected], clients.len(), "CPU {cpu}: {accepted:?}");
         }
     }
 
     #[test]
-    fn steering_a_socket_outside_a_reuseport_group_is_an_error() {
-        let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let error = reuseport_steer(alone.as_fd(), &[0]).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    fn a_listener_that_is_left_out_gets_connections_again_when_that_is_undone() {
+        let (listeners, address) = reuseport_group(3);
+        let connect = || TcpStream::connect(address).unwrap();
+        for left_out in 0..3 {
+            let is_out: Vec<bool> = (0..3).map(|number| number == left_out).collect();
+            reuseport_spread(listeners[2].as_fd(), &is_out, None).unwrap();
+            let _clients: Vec<TcpStream> = (0..24).map(|_| connect()).collect();
+            assert_eq!(accepted(&listeners, 24)[left_out], 0);
+        }
+        for _ in 0..2 {
+            reuseport_unspread(listeners[1].as_fd()).unwrap();
+        }
+        let mut totals = [0; 3];
+        while totals.contains(&0) {
+            let _client = connect();
+            let one = accepted(&listeners, 1);
+            totals.iter_mut().zip(one).for_each(|(total, one)| *total += one);
+        }
     }
 
     #[test]
-    fn only_a_segment_that_begins_a_connection_is_refused() {
-        const FIN: u32 = 0x01;
-        const RST: u32 = 0x04;
-        const PSH: u32 = 0x08;
-        const ECE_CWR: u32 = 0xc0;
-        assert_eq!([SYN, SYN | ECE_CWR].map(|flags| run(&REFUSE_NEW, flags)), [DROP; 2]);
-        let others = [ACK, ACK | PSH, ACK | FIN, SYN | ACK, RST, RST | ACK];
-        assert_eq!(others.map(|flags| run(&REFUSE_NEW, flags)), [PASS; 6]);
+    fn spreading_over_a_socket_outside_a_reuseport_group_is_an_error() {
+        let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for error in [
+            reuseport_spread(alone.as_fd(), &[false], None).unwrap_err(),
+            reuseport_unspread(alone.as_fd()).unwrap_err(),
+        ] {
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+        }
     }
 
     #[test]

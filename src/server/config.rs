@@ -30,6 +30,10 @@ pub struct ServerConfig {
     /// Whether each new connection goes to the shard of the CPU that received it. Off by default: the kernel's hash spreads
     /// connections more evenly unless the network card's queues are spread over the CPUs.
     pub steer_by_cpu: bool,
+    /// Whether new TCP connections go to the other shards while a shard has at least 512 and a third more than its share. Off by
+    /// default: short connections would all go to the shards that have few long ones. In a second process on a shared port it does
+    /// nothing.
+    pub balance: bool,
     /// Whether another process may listen on the same TCP address, as two generations of a server do during a rolling restart. Off
     /// by default: a server started twice by mistake would get half of the connections each, without a word.
     pub share_port: bool,
@@ -86,6 +90,7 @@ impl Default for ServerConfig {
             driver: Driver::Auto,
             spin: Duration::ZERO,
             steer_by_cpu: false,
+            balance: false,
             share_port: false,
             http1: http1::Limits::default(),
             websocket: websocket::Limits::default(),

@@ -156,6 +156,7 @@ impl Server {
         let mut builder = Builder::new()
             .driver(config.driver)
             .spin(config.spin)
+            .balance(config.balance)
             .stop_on_signals(config.stop_on_signals)
             .graceful_stop_max(config.shutdown_timeout);
         if let Some(count) = config.shards {

@@ -66,6 +66,9 @@ struct ServerOptions {
     /// Gives each new connection to the shard of the CPU that received it
     #[arg(long)]
     steer_by_cpu: bool,
+    /// Gives new connections to the other shards while one has a third more than its share, and 512 at least
+    #[arg(long)]
+    balance: bool,
     /// Lets another process listen on the same address, for a rolling restart
     #[arg(long)]
     share_port: bool,
@@ -206,6 +209,7 @@ impl Options {
             driver: server.driver,
             spin: server.spin.0,
             steer_by_cpu: server.steer_by_cpu,
+            balance: server.balance,
             share_port: server.share_port,
             http1: limits(&request, &pace),
             websocket: websocket::Limits {

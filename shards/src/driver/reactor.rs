@@ -50,6 +50,14 @@ impl Reactor {
         }
     }
 
+    /// How many sockets are open, those that are still connecting or closing included.
+    pub(crate) fn open_sockets(&self) -> usize {
+        match self {
+            Self::Ring(ring) => ring.open_sockets(),
+            Self::Epoll(epoll) => epoll.open_sockets(),
+        }
+    }
+
     /// What the driver counts.
     pub(crate) fn statistics(&self) -> Statistics {
         match self {

@@ -113,10 +113,15 @@ impl Epoll {
         &self.pool
     }
 
+    /// How many sockets are open.
+    pub(crate) fn open_sockets(&self) -> usize {
+        self.streams.get()
+    }
+
     /// What the driver has counted and holds.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
-            streams: self.streams.get(),
+            streams: self.open_sockets(),
             listeners: self.listeners.get(),
             accepted: self.counters.accepted.get(),
             accept_pauses: self.counters.accept_pauses.get(),

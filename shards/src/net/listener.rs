@@ -7,11 +7,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
+use super::spread::Spread;
 use super::stream::Stream;
 use crate::clock;
 use crate::driver::{ListenerSocket, StreamSocket};
@@ -38,7 +40,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 /// A listening socket of the calling shard.
 pub struct Listener {
     socket: ListenerSocket,
-    shared: bool,
+    /// Over which listeners new connections are spread; `None` where all shards accept from the same queue.
+    spread: Option<Arc<Spread>>,
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
@@ -56,11 +59,11 @@ struct Shedding {
 }
 
 impl Listener {
-    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, shared: bool) -> Self {
+    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, spread: Option<Arc<Spread>>) -> Self {
         let socket = ListenerSocket::new(shard.reactor(), socket);
         Self {
             socket,
-            shared,
+            spread,
             pause: Cell::new(PAUSE_MIN),
             shedding: RefCell::new(None),
             shed: Cell::new(0),
@@ -146,7 +149,7 @@ impl Listener {
     /// Answers some of the waiting clients with the farewell, through the descriptor held back for this.
     fn shed_waiting(&self) {
         let mut shedding = self.shedding.borrow_mut();
-        let Some(shedding) = shedding.as_mut().filter(|_| !self.shared) else {
+        let Some(shedding) = shedding.as_mut().filter(|_| self.spread.is_some()) else {
             return;
         };
         shedding.reserve = None;
@@ -181,9 +184,10 @@ impl Listener {
     /// Keeps new clients out; gives back when those are in who were on their way.
     fn begin_closing(&self) -> Instant {
         let now = clock::now();
-        if self.shared {
+        let Some(spread) = &self.spread else {
             return now;
-        }
+        };
+        spread.end();
         match sys::refuse_new_connections(self.socket.as_fd()) {
             Ok(()) => now + HANDSHAKE_TIME,
             Err(error) => {
@@ -218,11 +222,19 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(spread) = &self.spread {
+            spread.end();
+        }
+    }
+}
+
 impl fmt::Debug for Listener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Listener")
-            .field("shared", &self.shared)
+            .field("shared", &self.spread.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@ use crossbeam::atomic::AtomicCell;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::listener::Listener;
+use super::spread::Spread;
 use crate::shard::Shard;
 use crate::sys;
 
@@ -20,8 +21,8 @@ use crate::sys;
 pub struct Listeners {
     sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
     address: LocalAddress,
-    /// Every shard accepts from the same queue: a socket family without SO_REUSEPORT, or an inherited descriptor.
-    shared: bool,
+    /// `None` where every shard accepts from the same queue: a socket family without SO_REUSEPORT, or an inherited descriptor.
+    spread: Option<Arc<Spread>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,10 @@ impl Listeners {
     /// Binds a TCP address once for each of `shards` shards (SO_REUSEPORT); the kernel spreads new connections over them. Port
     /// 0 takes a free port, the same for all. The backlog is as long as the kernel allows.
     ///
+    /// A shard that stalls gets no new connections once the watchdog has noticed, 25 to 40 ms after its beginning, until it is back.
+    /// Those that came before wait in its backlog. Where the kernel takes no program for that (`SO_ATTACH_REUSEPORT_CBPF`,
+    /// `SO_DETACH_REUSEPORT_BPF`; Linux 5.3) it gets its share, as it always does of an inherited listener's or a Unix socket's.
+    ///
     /// The address must be free: SO_REUSEPORT alone would let a second server of the same user in without a word, and the kernel
     /// would give each half of the connections.
     ///
@@ -42,16 +47,22 @@ impl Listeners {
     /// The address is in use, not of this machine, or not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
         drop(tcp_socket(address, false).map_err(|error| BindError::new(address, error))?);
-        Self::bind_tcp_shared(address, shards)
+        Self::bind_tcp_group(address, shards, true)
     }
 
     /// As [`bind_tcp`](Self::bind_tcp), beside another process of the same user that has the address and shares it too: two
-    /// generations of a server during a rolling restart.
+    /// generations of a server during a rolling restart. Which of the sockets are whose is only known to who comes first, so a shard of a
+    /// later one gets new connections while it stalls, too.
     ///
     /// # Errors
     ///
     /// As `bind_tcp`.
     pub fn bind_tcp_shared(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
+        let is_first = tcp_socket(address, false).is_ok();
+        Self::bind_tcp_group(address, shards, is_first)
+    }
+
+    fn bind_tcp_group(address: SocketAddr, shards: usize, is_first: bool) -> Result<Self, BindError> {
         let failed = |error| BindError::new(address, error);
         let mut bound = address;
         let mut sockets = Vec::with_capacity(shards);
@@ -68,8 +79,10 @@ impl Listeners {
         for socket in &sockets {
             socket.listen(sys::listen_backlog()).map_err(failed)?;
         }
+        let one = sockets.first().map(Socket::try_clone).transpose().map_err(failed)?;
+        let spread = one.map(|one| Arc::new(Spread::new(one.into(), sockets.len(), is_first)));
         let sockets = sockets.into_iter().map(OwnedFd::from).collect();
-        Ok(Self::new(sockets, LocalAddress::Tcp(bound), false))
+        Ok(Self::new(sockets, LocalAddress::Tcp(bound), spread))
     }
 
     /// Binds a Unix socket that all shards accept from, replacing a socket file nobody listens on any more. Created with mode
@@ -114,10 +127,10 @@ impl Listeners {
             sockets.push(socket.try_clone()?);
         }
         sockets.push(socket);
-        Ok(Self::new(sockets, address, true))
+        Ok(Self::new(sockets, address, None))
     }
 
-    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, shared: bool) -> Self {
+    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, spread: Option<Arc<Spread>>) -> Self {
         let sockets = sockets
             .into_iter()
             .map(|socket| AtomicCell::new(Some(socket)))
@@ -125,28 +138,27 @@ impl Listeners {
         Self {
             sockets,
             address,
-            shared,
+            spread,
         }
     }
 
     /// Steers each new connection to the shard of the CPU that received it, where `cpus` names each shard's CPU in order
-    /// (SO_ATTACH_REUSEPORT_CBPF). Worth it with one pinned shard per CPU and receive queues spread over the CPUs; without, the
-    /// kernel's hash spreads connections more evenly.
+    /// (SO_ATTACH_REUSEPORT_CBPF); one received on another CPU goes to any shard. Worth it with one pinned shard per CPU and receive
+    /// queues spread over the CPUs; without, the kernel's hash spreads connections more evenly. To be called before the shards run.
+    /// Steering ends when the first shard begins to close its listener.
     ///
     /// # Errors
     ///
-    /// The sockets are not a TCP group of this call's making, or the kernel refused the program.
+    /// The sockets are not a TCP group of this call's making, there is not one CPU for each, or the kernel refused the program.
     pub fn steer_by_cpu(&self, cpus: &[usize]) -> Result<(), BindError> {
-        let failed = |error| BindError::new(&self.address, error);
-        if self.shared || cpus.len() != self.sockets.len() {
-            let why = "steering needs one TCP socket of its own for each shard, and one CPU for each";
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, why)));
-        }
-        // The program belongs to the group, so attaching it to any one of the sockets does.
-        let Some(first) = self.sockets.first() else {
-            return Ok(());
+        let steered = match &self.spread {
+            Some(spread) => spread.steer(cpus),
+            None => {
+                let why = "steering needs a TCP socket of its own for each shard";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+            }
         };
-        with_socket(first, |socket| sys::reuseport_steer(socket, cpus)).map_err(failed)
+        steered.map_err(|error| BindError::new(&self.address, error))
     }
 
     /// Bounds what the kernel takes for each connection accepted from now on and cannot send, in bytes. Without a bound it is up to
@@ -186,7 +198,11 @@ impl Listeners {
     pub fn open(&self) -> Option<Listener> {
         let shard = Shard::current();
         let socket = self.sockets.get(shard.id().index())?.take()?;
-        Some(Listener::new(&shard.into_context(), socket, self.shared))
+        let shard = shard.into_context();
+        if let Some(spread) = self.spread.as_ref().filter(|spread| spread.begins_to_be_watched()) {
+            shard.watchdog().look_after(Arc::clone(spread));
+        }
+        Some(Listener::new(&shard, socket, self.spread.clone()))
     }
 }
 

@@ -3,10 +3,12 @@
 mod connect;
 mod listener;
 mod listeners;
+mod spread;
 mod stream;
 
 pub use connect::{ADDRESSES_MAX, ConnectError};
 pub use listener::Listener;
 pub(crate) use listeners::tcp_socket;
 pub use listeners::{BindError, Listeners};
+pub(crate) use spread::Spread;
 pub use stream::{PeerAddress, Stream};

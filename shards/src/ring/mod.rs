@@ -151,7 +151,7 @@ impl Ring {
     }
 
     /// How many sockets there are beside the listeners.
-    fn open_sockets(&self) -> usize {
+    pub(crate) fn open_sockets(&self) -> usize {
         self.streams.borrow().len() + self.attempts.borrow().len()
     }
 
