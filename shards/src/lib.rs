@@ -63,6 +63,7 @@ mod signal;
 mod stall;
 mod statistics;
 mod stderr;
+mod sync;
 #[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;
 mod task;

@@ -19,10 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crossbeam::queue::ArrayQueue;
-
 use crate::inbox::Inbox;
 use crate::shard::{Shard, ShardContext, ShardId};
+use crate::sync::ArrayQueue;
 
 /// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
 /// 64 bytes each 64 KiB a pair.
