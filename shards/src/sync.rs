@@ -6,10 +6,10 @@
 #[cfg(not(squall_loom))]
 pub(crate) use crossbeam::queue::{ArrayQueue, SegQueue};
 #[cfg(not(squall_loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 
 #[cfg(squall_loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 #[cfg(squall_loom)]
 pub(crate) use model::{ArrayQueue, SegQueue};
 
