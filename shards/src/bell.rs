@@ -3,13 +3,10 @@
 //!
 //! Invariant: after [`Bell::notify`] has returned, either the shard sees mail before it next sleeps, or `notify` answered `true`
 //! and the caller rings the doorbell that ends the sleep. Both sides write their own flag, pass a sequentially consistent fence
-//! and then read the other's flag (Dekker's pattern), so at least one of them sees the other. `tests::` runs it under loom:
-//! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom`.
+//! and then read the other's flag (Dekker's pattern), so at least one of them sees the other. `tests::` runs it under loom
+//! (see [`sync`](crate::sync)).
 
-#[cfg(squall_loom)]
-use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(squall_loom))]
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sync::{AtomicBool, Ordering, fence};
 
 /// Two flags: whether mail waits, and whether the shard sleeps.
 #[derive(Debug)]

@@ -7,6 +7,8 @@
 //! Invariants: the queue never grows beyond its limit, and work that is refused has not run. Whatever a spawned closure
 //! does, its future resolves: it returned, it panicked, or the pool ended before it ran.
 
+mod crew;
+
 use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
@@ -14,7 +16,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -24,6 +25,8 @@ use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rustix::thread::CpuSet;
 
 use futures_channel::oneshot;
+
+use crew::{Crew, Idle, Need};
 
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +64,6 @@ pub struct BlockingPool {
 struct Owner {
     shared: Arc<Shared>,
     lifeline: AtomicCell<Option<Sender<Infallible>>>,
-    stopping: AtomicBool,
 }
 
 struct Shared {
@@ -74,8 +76,7 @@ struct Shared {
     /// Holds a token when a thread has ended since the waiter last looked at `threads`.
     ended: Sender<()>,
     endings: Receiver<()>,
-    threads: AtomicUsize,
-    idle: AtomicUsize,
+    crew: Crew,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -89,7 +90,7 @@ impl BlockingPool {
         let (queue, work) = channel::bounded(limits.queue_max.max(1));
         let (lifeline, stopped) = channel::bounded(0);
         let (ended, endings) = channel::bounded(1);
-        let (threads, idle) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let crew = Crew::new(limits.threads_max);
         let shared = Shared {
             limits,
             cpus,
@@ -98,15 +99,13 @@ impl BlockingPool {
             stopped,
             ended,
             endings,
-            threads,
-            idle,
+            crew,
         };
         let lifeline = AtomicCell::new(Some(lifeline));
         Self {
             owner: Arc::new(Owner {
                 shared: Arc::new(shared),
                 lifeline,
-                stopping: AtomicBool::new(false),
             }),
         }
     }
@@ -152,7 +151,7 @@ impl BlockingPool {
     /// Returns the number of threads alive.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.owner.shared.threads.load(Ordering::Relaxed)
+        self.owner.shared.crew.threads()
     }
 
     /// Stops the pool: work still queued is dropped without being run, idle threads end at once, and busy ones are waited
@@ -165,13 +164,13 @@ impl BlockingPool {
         self.owner.stop();
         let out_of_patience = channel::after(patience);
         loop {
-            let busy = shared.threads.load(Ordering::Acquire);
+            let busy = shared.crew.threads();
             if busy == 0 {
                 return 0;
             }
             channel::select! {
                 recv(shared.endings) -> _ => {}
-                recv(out_of_patience) -> _ => return shared.threads.load(Ordering::Acquire),
+                recv(out_of_patience) -> _ => return shared.crew.threads(),
             }
         }
     }
@@ -180,13 +179,10 @@ impl BlockingPool {
     /// new one.
     fn find_a_thread(&self) {
         let shared = &self.owner.shared;
-        // The other side of each of these writes its flag or counter, has the same fence, and then looks at the queue:
-        // one of the two sides sees what the other wrote, so no closure is overlooked by both.
-        fence(Ordering::SeqCst);
-        if self.owner.stopping.load(Ordering::Relaxed) {
-            shared.drop_queued();
-        } else if shared.work.len() > shared.idle.load(Ordering::Relaxed) && shared.reserve_thread() {
-            shared.start_thread();
+        match shared.crew.need(|| shared.work.len()) {
+            Need::Nothing => {}
+            Need::Thread => shared.start_thread(),
+            Need::Drop => shared.drop_queued(),
         }
     }
 }
@@ -204,9 +200,8 @@ impl fmt::Debug for BlockingPool {
 
 impl Owner {
     fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
         drop(self.lifeline.take());
-        fence(Ordering::SeqCst);
+        self.shared.crew.stop();
         self.shared.drop_queued();
     }
 }
@@ -222,15 +217,6 @@ impl Shared {
         while self.work.try_recv().is_ok() {}
     }
 
-    /// Counts one more thread, unless that would be one too many.
-    fn reserve_thread(&self) -> bool {
-        let threads_max = self.limits.threads_max.max(1);
-        let more = |threads| (threads < threads_max).then_some(threads + 1);
-        self.threads
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
-            .is_ok()
-    }
-
     /// Starts the thread that has been counted.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
@@ -239,49 +225,40 @@ impl Shared {
             .spawn(move || shared.run())
         {
             tracing::error!(%error, "a thread for blocking work could not be started");
-            self.uncount_thread();
-            if self.threads.load(Ordering::Relaxed) == 0 {
+            self.crew.leave();
+            self.say_ended();
+            if self.crew.threads() == 0 {
                 self.drop_queued();
             }
         }
     }
 
-    fn uncount_thread(&self) {
-        self.threads.fetch_sub(1, Ordering::AcqRel);
-        let _full = self.ended.try_send(());
-    }
-
     /// The body of a thread.
-    fn run(&self) {
+    fn run(self: &Arc<Self>) {
         self.leave_the_shards_cpus();
         while let Some(job) = self.next_job() {
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("dropping what blocking work left behind panicked");
             }
         }
+        self.say_ended();
     }
 
-    /// Waits for work; without any, uncounts this thread.
-    fn next_job(&self) -> Option<Job> {
-        loop {
-            self.idle.fetch_add(1, Ordering::Relaxed);
-            let job = channel::select! {
+    /// Has who waits for the end of threads look again.
+    fn say_ended(&self) {
+        let _full = self.ended.try_send(());
+    }
+
+    /// Waits for work; without any, this thread is not counted any more.
+    fn next_job(self: &Arc<Self>) -> Option<Job> {
+        let wait = || {
+            channel::select! {
                 recv(self.stopped) -> _ => Err(Idle::Stopped),
                 recv(self.work) -> job => job.map_err(|_| Idle::Stopped),
                 default(self.limits.idle_timeout) => Err(Idle::TooLong),
-            };
-            self.idle.fetch_sub(1, Ordering::Relaxed);
-            let reason = match job {
-                Ok(job) => return Some(job),
-                Err(reason) => reason,
-            };
-            self.uncount_thread();
-            // A closure may have been queued for this thread while it gave up waiting.
-            fence(Ordering::SeqCst);
-            if reason == Idle::Stopped || self.work.is_empty() || !self.reserve_thread() {
-                return None;
             }
-        }
+        };
+        self.crew.next(wait, || self.work.len(), || self.start_thread())
     }
 
     fn leave_the_shards_cpus(&self) {
@@ -296,13 +273,6 @@ impl Shared {
             tracing::warn!(%error, cpus = ?self.cpus, "a thread for blocking work could not be moved off the shards' CPUs");
         }
     }
-}
-
-/// Why a thread has nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Idle {
-    Stopped,
-    TooLong,
 }
 
 /// The future of a closure given to [`BlockingPool::spawn`].
@@ -382,6 +352,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::testing::block_on;
@@ -510,7 +481,7 @@ mod tests {
         drop(release);
         assert_eq!(block_on(occupying), Ok(()));
         shared.endings.recv().unwrap();
-        assert_eq!(shared.threads.load(Ordering::Acquire), 0);
+        assert_eq!(shared.crew.threads(), 0);
     }
 
     #[test]

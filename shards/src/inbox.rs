@@ -5,14 +5,13 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 
-use crossbeam::queue::SegQueue;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::bell::Bell;
 use crate::shard::ShardId;
 use crate::signal::Stop;
+use crate::sync::{AtomicBool, AtomicU8, Ordering, SegQueue, fence};
 use crate::task::TaskWaker;
 use crate::waiters::Waiters;
 

@@ -66,6 +66,7 @@ mod skew;
 mod stall;
 mod statistics;
 mod stderr;
+mod sync;
 #[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;
 mod task;

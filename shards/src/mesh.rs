@@ -19,10 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use crossbeam::queue::ArrayQueue;
-
 use crate::inbox::Inbox;
 use crate::shard::{Shard, ShardContext, ShardId};
+use crate::sync::ArrayQueue;
 
 /// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
 /// 64 bytes each 64 KiB a pair.
@@ -378,8 +377,9 @@ impl Mailboxes {
         self.boxes.borrow_mut().push(Rc::new(RefCell::new(mailbox)));
     }
 
-    /// Hands over what has come to every mailbox; true if there may be more. A message handler may add a mailbox meanwhile.
-    pub(crate) fn deliver(&self) -> bool {
+    /// Hands over what has come to every mailbox, and tells those who wait for room. If there may be more, the shard has mail again. A message
+    /// handler may add a mailbox meanwhile.
+    pub(crate) fn deliver(&self, inbox: &Inbox) {
         let mut more = false;
         let count = self.boxes.borrow().len();
         for index in 0..count {
@@ -388,13 +388,103 @@ impl Mailboxes {
                 more |= mailbox.borrow_mut().deliver();
             }
         }
-        more
+        if more {
+            inbox.notify();
+        }
+        inbox.room().wake_all();
     }
 
-    /// Drops what has come to every mailbox.
-    pub(crate) fn discard(&self) {
+    /// The shard has ended: drops what has come to every mailbox, and tells those who wait for room.
+    pub(crate) fn end(&self, inbox: &Inbox) {
+        inbox.end();
         for mailbox in self.boxes.take() {
             mailbox.borrow().discard();
         }
+        inbox.room().wake_all();
+    }
+}
+
+#[cfg(all(test, squall_loom))]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::{Mailboxes, Mesh, Receiver, SendError};
+    use crate::inbox::Inbox;
+    use crate::shard::ShardId;
+
+    /// Counts how often it was woken. Of std even under loom: it is not what is examined.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A mesh of one shard whose queues hold one message, and that shard's mailboxes, which count what is delivered.
+    fn mesh() -> (Arc<Inbox>, Mesh<Arc<()>>, Mailboxes, Rc<Cell<usize>>) {
+        let inbox = Arc::new(Inbox::new(ShardId::FIRST).unwrap());
+        let mesh = Mesh::new(&Arc::from([Arc::clone(&inbox)]), 1);
+        let (mailboxes, delivered) = (Mailboxes::default(), Rc::<Cell<usize>>::default());
+        let counts = Rc::clone(&delivered);
+        mailboxes.add(Receiver {
+            links: Arc::clone(&mesh.links),
+            here: ShardId::FIRST,
+            on_message: move |_, _| counts.set(counts.get() + 1),
+        });
+        (inbox, mesh, mailboxes, delivered)
+    }
+
+    /// A sender that waits for room while the shard takes in its mail finds the room or is woken.
+    #[test]
+    fn loom_a_sender_does_not_wait_for_room_that_is_there() {
+        loom::model(|| {
+            let (inbox, mesh, mailboxes, _) = mesh();
+            let sender = mesh.sender();
+            sender.try_send(ShardId::FIRST, Arc::new(())).unwrap();
+            let other = loom::thread::spawn(move || {
+                let woken = Arc::new(Woken::default());
+                let waker = Waker::from(Arc::clone(&woken));
+                let mut sending = pin!(sender.send(ShardId::FIRST, Arc::new(())));
+                let waits = sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
+                (waits, woken)
+            });
+            mailboxes.deliver(&inbox);
+            let (waits, woken) = other.join().unwrap();
+            assert!(!waits || woken.0.load(Ordering::Relaxed) > 0, "left waiting");
+        });
+    }
+
+    /// Whatever is sent to a shard that ends is refused, delivered or freed; and who waits for room in its queue is woken.
+    #[test]
+    fn loom_a_shard_that_ends_leaves_no_message_and_no_sender_behind() {
+        loom::model(|| {
+            let (inbox, mesh, mailboxes, delivered) = mesh();
+            let sender = mesh.sender();
+            let message = Arc::new(());
+            let sent = [Arc::clone(&message), Arc::clone(&message)];
+            let other = loom::thread::spawn(move || {
+                let woken = Arc::new(Woken::default());
+                let waker = Waker::from(Arc::clone(&woken));
+                let [first, second] = sent;
+                drop(sender.try_send(ShardId::FIRST, first));
+                let mut sending = pin!(sender.send(ShardId::FIRST, second));
+                match sending.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => (true, woken),
+                    Poll::Ready(Ok(()) | Err(SendError { .. })) => (false, woken),
+                }
+            });
+            mailboxes.end(&inbox);
+            let (waits, woken) = other.join().unwrap();
+            assert!(!waits || woken.0.load(Ordering::Relaxed) > 0, "left waiting");
+            assert_eq!(Arc::strong_count(&message), 1, "a message is left behind");
+            assert_eq!(delivered.get(), 0);
+        });
     }
 }

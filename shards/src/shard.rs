@@ -313,10 +313,7 @@ impl ShardContext {
     /// (tasks alive, queue capacities).
     pub(crate) fn deliver_mail(&self) {
         self.tasks.schedule_posted(&self.inbox);
-        if self.mailboxes.deliver() {
-            self.inbox.notify();
-        }
-        self.inbox.room().wake_all();
+        self.mailboxes.deliver(&self.inbox);
         let stop = self.inbox.stop();
         if stop != self.stop_seen.replace(stop) {
             let waiters: Vec<_> = self
@@ -333,9 +330,7 @@ impl ShardContext {
 impl ShardContext {
     /// Takes in no more mail: what is in the queues, and what comes later, is thrown away, and who waits for room is told.
     pub(crate) fn end_mail(&self) {
-        self.inbox.end();
-        self.mailboxes.discard();
-        self.inbox.room().wake_all();
+        self.mailboxes.end(&self.inbox);
     }
 }
 

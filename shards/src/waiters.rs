@@ -2,16 +2,12 @@
 //!
 //! Invariant: whoever finds a queue full registers and then looks at it once more; whoever has taken something out looks for
 //! registered ones afterwards. Both write, pass a sequentially consistent fence and then read what the other has written
-//! (Dekker's pattern, as in [`bell`](crate::bell)), so a waiter finds the room itself or is woken. `tests::` runs it under loom:
-//! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom`.
+//! (Dekker's pattern, as in [`bell`](crate::bell)), so a waiter finds the room itself or is woken. `tests::` runs it under loom
+//! (see [`sync`](crate::sync)).
 
-#[cfg(squall_loom)]
-use loom::sync::atomic::{AtomicBool, Ordering, fence};
-#[cfg(not(squall_loom))]
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::Waker;
 
-use crossbeam::queue::ArrayQueue;
+use crate::sync::{ArrayQueue, AtomicBool, Ordering, fence};
 
 /// Wakers of tasks on any thread, at most as many as it was made for.
 #[derive(Debug)]
@@ -93,7 +89,10 @@ mod tests {
     #[cfg(squall_loom)]
     #[test]
     fn loom_nobody_waits_for_room_that_is_there() {
-        loom::model(|| {
+        // Every order with up to two switches of a thread that could have gone on; without a bound it takes hours.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
             let waiters = loom::sync::Arc::new(Waiters::new(2));
             let room = loom::sync::Arc::new(loom::sync::atomic::AtomicBool::new(false));
             let senders: Vec<_> = (0..2)

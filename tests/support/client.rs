@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use socket2::SockRef;
+
 use super::response::{Framing, Response, read_chunk_size, read_field, read_head};
 use super::{Outcome, ensure, show};
 
@@ -42,7 +44,11 @@ impl Connection {
 
     /// Connects, or says why not.
     pub(crate) fn try_open(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, SILENCE_MAX)?;
+        Self::over(TcpStream::connect_timeout(&address, SILENCE_MAX)?)
+    }
+
+    /// Takes a socket that a test has connected in its own way.
+    pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
         stream.set_write_timeout(Some(SILENCE_MAX))?;
@@ -108,6 +114,14 @@ impl Connection {
         self.stream
             .shutdown(Shutdown::Write)
             .map_err(|error| format!("cannot half-close: {error}"))
+    }
+
+    /// Breaks the connection: the server hears of it by a reset, if it hears.
+    pub(crate) fn reset(self) {
+        let at_once = Some(Duration::ZERO);
+        SockRef::from(&self.stream)
+            .set_linger(at_once)
+            .expect("the socket is open");
     }
 
     /// Reads the next response, interim ones included.

@@ -7,6 +7,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod descriptors;
 pub(crate) mod response;
 #[cfg(feature = "serve")]
 pub(crate) mod running;

@@ -130,6 +130,14 @@ impl Server {
         assert!(status.success(), "kill failed: {status}");
     }
 
+    /// Sends SIGSTOP and waits until the process has stopped; SIGCONT lets it go on.
+    pub(crate) fn suspend(&self) {
+        self.signal("STOP");
+        while self.state() != Some('T') {
+            thread::yield_now();
+        }
+    }
+
     /// Waits until the server has ended by itself.
     ///
     /// # Panics
@@ -146,10 +154,16 @@ impl Server {
     }
 
     /// The state of the process as the kernel calls it: `T` while it is stopped by a signal.
-    pub(crate) fn state(&self) -> Option<char> {
+    fn state(&self) -> Option<char> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
         let (_name, rest) = stat.rsplit_once(") ")?;
         rest.chars().next()
+    }
+
+    /// How many files the server has open, sockets included.
+    pub(crate) fn open_descriptors(&self) -> usize {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id)).expect("the server runs");
+        folder.count()
     }
 
     /// What the server has written to standard error so far.

@@ -3,7 +3,7 @@
 pub(crate) use crate::support::client::Connection;
 pub(crate) use crate::support::response::{Framing, Response};
 pub(crate) use crate::support::server::Server;
-pub(crate) use crate::support::{Outcome, ensure, for_each_case, show};
+pub(crate) use crate::support::{Outcome, descriptors, ensure, for_each_case, show};
 
 /// A whole request that only runs if the server takes refused bytes, or a body, for a new request.
 pub(crate) const CANARY: &[u8] = b"GET /p/canary HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -1,4 +1,4 @@
-//! Rows B04–B09 and A20: inputs that are small to send and would be large to keep, or linear to send and quadratic to read.
+//! Rows B04–B09, B11 and A20: inputs that are small to send and would be large to keep, or linear to send and quadratic to read.
 //!
 //! Time is judged only by the harness's patience with a silent server; memory by what the process holds before and after.
 
@@ -140,6 +140,34 @@ fn b09_refuses_an_endless_chunked_body_in_bounded_memory() {
         growth <= GROWTH_BYTES_MAX,
         "grew by {growth} bytes for a limit of 64 KiB"
     );
+}
+
+/// B11: connections that are reset as soon as they are made, before or after a few bytes, keep no place of those a shard has.
+#[test]
+fn b11_gets_every_place_back_from_connections_that_are_reset() {
+    const PLACES: usize = 64;
+    const RESETS: usize = 30_000;
+    let server = Server::start("conformance", &["--max-connections", &PLACES.to_string()]);
+    let fill = || {
+        let mut connections: Vec<Connection> = (0..PLACES).map(|_| server.connect()).collect();
+        for connection in &mut connections {
+            connection
+                .exchange(&get("/"), "GET")
+                .unwrap()
+                .expect(200, b"ok")
+                .unwrap();
+        }
+        // All of them are open now, and so is all that a full shard opens.
+        server.open_descriptors()
+    };
+    let before = fill();
+    let last_words = [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"];
+    for number in 0..RESETS {
+        let mut connection = server.connect();
+        connection.send_if_open(last_words[number % last_words.len()]);
+        connection.reset();
+    }
+    assert_eq!(fill(), before);
 }
 
 /// A20, RFC 9112 §9.3.2: ten thousand pipelined requests in one write are answered one by one, in order.

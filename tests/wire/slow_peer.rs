@@ -92,17 +92,36 @@ fn b01_cuts_a_dribbled_second_head() {
     dribble(&mut connection, b'x').unwrap();
 }
 
-/// B01: hundreds of silent connections delay nobody.
+/// B01: two thousand connections that never finish a head, half of them silent and half of them dribbling, delay nobody and are all cut.
 #[test]
-fn b01_serves_others_beside_silent_connections() {
-    let server = Server::shared();
-    let silent: Vec<Connection> = (0..300).map(|_| server.connect()).collect();
-    let mut dribbling = server.connect();
-    dribbling.send(b"GET / HTTP/1.1\r\nHo").unwrap();
-    answered(&server, &get("/"), 200, b"ok").unwrap();
-    dribbling.send(b"st: a\r\n\r\n").unwrap();
-    dribbling.response("GET").unwrap().expect(200, b"ok").unwrap();
-    drop(silent);
+fn b01_serves_others_beside_thousands_of_slow_heads_and_cuts_them_all() {
+    let count = descriptors::room_for(2000);
+    let server = Server::start("conformance", &["--header-timeout", "2"]);
+    let mut slow: Vec<Connection> = (0..count).map(|_| server.connect()).collect();
+    let dribbling = &mut slow[count / 2..];
+    for connection in &mut *dribbling {
+        connection.tolerate_reset();
+        connection.send_if_open(b"GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    }
+    let mut other = server.connect();
+    for _ in 0..DRIBBLE_BYTES_MAX {
+        for connection in &mut *dribbling {
+            connection.send_if_open(b"x");
+        }
+        other.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
+        // Who came last is cut last.
+        if dribbling[dribbling.len() - 1]
+            .listen_for(DRIBBLE_INTERVAL)
+            .unwrap()
+            .is_some()
+        {
+            break;
+        }
+    }
+    for connection in &mut slow {
+        expect_cut(connection).unwrap();
+    }
+    still_usable(&mut other).unwrap();
 }
 
 /// B02: a body that stops is cut.

@@ -4,11 +4,11 @@
 //! and rings its doorbell, because the shard may sleep in a system call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Wake;
 
 use crate::inbox::Inbox;
 use crate::shard::ShardContext;
+use crate::sync::{AtomicBool, Ordering};
 
 /// The waker of one task.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ impl TaskWaker {
 
     /// Taken out of the inbox. Said before the task runs: a wake that comes from now on posts it anew.
     pub(super) fn taken(&self) {
-        self.posted.store(false, Ordering::Release);
+        // A swap and not a store: the task must see what one wrote who found it posted already, and only a read can.
+        self.posted.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -66,5 +67,79 @@ impl Wake for TaskWaker {
         if woken_here != Some(true) && !self.posted.swap(true, Ordering::AcqRel) {
             self.inbox.post_wake(Arc::clone(self));
         }
+    }
+}
+
+#[cfg(all(test, squall_loom))]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::future::poll_fn;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::task::{Poll, Waker};
+
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::queue::Tasks;
+    use crate::inbox::Inbox;
+    use crate::shard::ShardId;
+
+    /// A task that notes how many letters it finds when it is polled, and has been polled once.
+    fn reader(inbox: &Arc<Inbox>, letters: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
+        let (tasks, found) = (Tasks::default(), Rc::<Cell<usize>>::default());
+        let waker = Rc::new(RefCell::new(None));
+        let (letters, finds, shows) = (letters.clone(), Rc::clone(&found), Rc::clone(&waker));
+        let task = poll_fn(move |cx| {
+            shows.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+            finds.set(letters.load(Ordering::Relaxed));
+            Poll::Pending
+        });
+        tasks.spawn(inbox, Box::pin(task));
+        tasks.run(ShardId::FIRST);
+        let waker = waker.borrow_mut().take().unwrap();
+        (tasks, found, waker)
+    }
+
+    fn take_mail(inbox: &Inbox, tasks: &Tasks) {
+        if inbox.bell().take_mail() {
+            tasks.schedule_posted(inbox);
+            tasks.run(ShardId::FIRST);
+        }
+    }
+
+    /// A task that was woken already is woken once more, by a thread that has put down a letter, while its shard takes in the first wake-up:
+    /// it reads the letter then, or mail that makes it look again waits.
+    #[test]
+    fn loom_a_task_is_polled_after_what_it_was_woken_for() {
+        loom::model(|| {
+            let inbox = Arc::new(Inbox::new(ShardId::FIRST).unwrap());
+            let letters = loom::sync::Arc::new(AtomicUsize::new(0));
+            let (tasks, found, waker) = reader(&inbox, &letters);
+            waker.wake_by_ref();
+            let other = loom::thread::spawn(move || {
+                letters.fetch_add(1, Ordering::Relaxed);
+                waker.wake();
+            });
+            take_mail(&inbox, &tasks);
+            other.join().unwrap();
+            take_mail(&inbox, &tasks);
+            assert_eq!(found.get(), 1, "the letter is left behind");
+            drop(tasks);
+            assert_eq!(Arc::strong_count(&inbox), 1, "a waker is left behind");
+        });
+    }
+
+    /// A waker in the queue of a shard that has ended would keep the queue, which keeps the waker.
+    #[test]
+    fn loom_a_waker_of_a_shard_that_ends_is_freed() {
+        loom::model(|| {
+            let inbox = Arc::new(Inbox::new(ShardId::FIRST).unwrap());
+            let (tasks, _, waker) = reader(&inbox, &loom::sync::Arc::default());
+            let other = loom::thread::spawn(move || waker.wake());
+            inbox.end();
+            drop(tasks);
+            other.join().unwrap();
+            assert_eq!(Arc::strong_count(&inbox), 1, "a waker is left behind");
+        });
     }
 }

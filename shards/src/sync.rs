@@ -1,0 +1,107 @@
+//! What threads share without a lock, from one place: of std and crossbeam, and under loom of loom, so that the code that runs is the code that
+//! is examined.
+//!
+//! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom` runs every model.
+
+#[cfg(not(squall_loom))]
+pub(crate) use crossbeam::queue::{ArrayQueue, SegQueue};
+#[cfg(not(squall_loom))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+
+#[cfg(squall_loom)]
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+#[cfg(squall_loom)]
+pub(crate) use model::{ArrayQueue, SegQueue};
+
+/// The weakest queues that are queues, for loom, which does not see into crossbeam's: who takes something out sees what was written before
+/// it was put in; "empty" and "full" may be old news.
+#[cfg(squall_loom)]
+mod model {
+    use crossbeam::queue;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Between an operation of loom and what follows it without another one, no other thread runs: so a count and its queue change at once.
+    #[derive(Debug)]
+    pub(crate) struct SegQueue<T> {
+        count: AtomicUsize,
+        items: queue::SegQueue<T>,
+    }
+
+    impl<T> SegQueue<T> {
+        pub(crate) fn new() -> Self {
+            Self {
+                count: AtomicUsize::new(0),
+                items: queue::SegQueue::new(),
+            }
+        }
+
+        pub(crate) fn push(&self, item: T) {
+            self.count.fetch_add(1, Ordering::Release);
+            self.items.push(item);
+        }
+
+        pub(crate) fn pop(&self) -> Option<T> {
+            let less = |count: usize| count.checked_sub(1);
+            self.count
+                .fetch_update(Ordering::Acquire, Ordering::Relaxed, less)
+                .ok()?;
+            self.items.pop()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.count.load(Ordering::Relaxed)
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct ArrayQueue<T> {
+        capacity: usize,
+        room: AtomicUsize,
+        items: SegQueue<T>,
+    }
+
+    impl<T> ArrayQueue<T> {
+        pub(crate) fn new(capacity: usize) -> Self {
+            Self {
+                capacity,
+                room: AtomicUsize::new(capacity),
+                items: SegQueue::new(),
+            }
+        }
+
+        pub(crate) fn push(&self, item: T) -> Result<(), T> {
+            let less = |room: usize| room.checked_sub(1);
+            if self
+                .room
+                .fetch_update(Ordering::Acquire, Ordering::Relaxed, less)
+                .is_err()
+            {
+                return Err(item);
+            }
+            self.items.push(item);
+            Ok(())
+        }
+
+        pub(crate) fn pop(&self) -> Option<T> {
+            let item = self.items.pop()?;
+            self.room.fetch_add(1, Ordering::Release);
+            Some(item)
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.items.len()
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+
+        pub(crate) fn is_full(&self) -> bool {
+            self.room.load(Ordering::Relaxed) == 0
+        }
+
+        pub(crate) fn capacity(&self) -> usize {
+            self.capacity
+        }
+    }
+}

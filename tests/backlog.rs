@@ -1,0 +1,109 @@
+//! Row H12: more clients come at once than the kernel keeps for a server that does not accept; in the end each is answered.
+//!
+//! A crowd of this size has a process of its own, so that it takes no descriptor and no patience from other tests.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use support::client::Connection;
+use support::server::Server;
+
+/// How many clients come, where the limit on open files allows it.
+const CLIENTS: usize = 20_000;
+
+/// Clients with one address: a fraction of its 28,000 ports, so that a free one is found at once.
+const CLIENTS_PER_ADDRESS: usize = 5000;
+
+/// How long a client may take to be let in. It knocks again after 1, 3, 7, 15 and 31 s; all but a few get in with the second or third.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The last request of a connection, so that the server, too, has no more of them open than it must.
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+/// Begins to connect, and does not wait for an answer.
+fn knock(number: usize, server: SocketAddr) -> TcpStream {
+    let host = u8::try_from(1 + number / CLIENTS_PER_ADDRESS).unwrap();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let own = SocketAddr::from((Ipv4Addr::new(127, 0, 2, host), 0));
+    socket.bind(&own.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    match socket.connect(&server.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => panic!("client {number}: {error}"),
+        _ => {}
+    }
+    socket.into()
+}
+
+/// Waits until a client is connected, and sends its request.
+fn ask(client: &mut TcpStream) -> std::io::Result<()> {
+    client.set_nonblocking(false)?;
+    client.set_write_timeout(Some(PATIENCE))?;
+    client.write_all(REQUEST)
+}
+
+/// A setting of the kernel; `None` where this process cannot see it.
+fn setting(path: &str) -> Option<usize> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// How often the kernel found a backlog full in this network namespace; `None` where it does not tell.
+fn overflows() -> Option<u64> {
+    let counters = fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let (_, value) = pairs.find(|(name, _)| *name == "ListenOverflows")?;
+    value.parse().ok()
+}
+
+#[test]
+fn h12_everybody_who_came_while_the_server_was_stopped_is_answered_however_many_the_backlog_takes() {
+    if setting("/proc/sys/net/ipv4/tcp_abort_on_overflow") == Some(1) {
+        return support::skip("this kernel is told to reset what its backlog has no room for");
+    }
+    let count = support::descriptors::room_for(CLIENTS);
+    // A client that got in waits for its turn to speak until those before it got in.
+    let patience = PATIENCE.as_secs().to_string();
+    let server = Server::start("conformance", &["--header-timeout", &patience]);
+    let overflows_before = overflows();
+
+    server.suspend();
+    let mut clients: Vec<TcpStream> = (0..count).map(|number| knock(number, server.address())).collect();
+    let overflows_now = overflows();
+    server.signal("CONT");
+
+    let backlog = setting("/proc/sys/net/core/somaxconn");
+    if let (Some(backlog), Some(before), Some(now)) = (backlog, overflows_before, overflows_now) {
+        // The kernel keeps one more than it is told.
+        let is_surplus = count > backlog + 1;
+        assert!(
+            !is_surplus || now > before,
+            "{count} clients did not overflow a backlog of {backlog}"
+        );
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        ask(client).unwrap_or_else(|error| panic!("client {number} of {count} was not let in: {error}"));
+    }
+    for (number, client) in clients.into_iter().enumerate() {
+        let answered = Connection::over(client).map_err(|error| error.to_string());
+        let answered = answered.and_then(|mut connection| {
+            connection.response("GET")?.expect(200, b"ok")?;
+            connection.expect_closed()
+        });
+        answered.unwrap_or_else(|complaint| panic!("client {number} of {count}: {complaint}"));
+    }
+}
