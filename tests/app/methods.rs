@@ -155,6 +155,44 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
     );
 }
 
+/// A handshake is a GET, and a connection that has become a WebSocket has no head to be asked for alone (RFC 6455 §4.1).
+#[test]
+fn head_is_not_served_where_only_a_websocket_is() {
+    struct Silent;
+    impl WebSocketHandler for Silent {
+        async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
+            Ok(())
+        }
+    }
+    let application = || {
+        Application::new()
+            .websocket("/socket", async |_: &mut Context| Ok(Silent))
+            .websocket("/both", async |_: &mut Context| Ok(Silent))
+            .on(Method::HEAD, "/both", async |_: &mut Context| ())
+            .post("/both", async |_: &mut Context| "posted")
+    };
+    let client = TestClient::new(application()).unwrap();
+    for (name, target, status, allow) in [
+        ("HEAD", "/socket", 405, "GET, OPTIONS"),
+        ("POST", "/socket", 405, "GET, OPTIONS"),
+        ("OPTIONS", "/socket", 200, "GET, OPTIONS"),
+        ("PUT", "/both", 405, "GET, HEAD, OPTIONS, POST"),
+    ] {
+        let response = client.request(method(name), target).send().unwrap();
+        assert_eq!(response.status(), status, "{name} {target}");
+        assert_eq!(response.header("allow"), Some(allow), "{name} {target}");
+    }
+    assert_eq!(
+        client.request(Method::HEAD, "/both").send().unwrap().status(),
+        200,
+        "where HEAD has a function of its own"
+    );
+    let sockets = Application::new().websocket("/", async |_: &mut Context| Ok(Silent));
+    let client = TestClient::new(sockets).unwrap();
+    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    assert_eq!(response.header("allow"), Some("GET, OPTIONS"), "nothing answers HEAD");
+}
+
 /// A handler may call what it left to its default; the answer still names what it does serve.
 #[test]
 fn a_405_made_by_a_handler_has_allow_too() {
