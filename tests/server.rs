@@ -241,7 +241,9 @@ fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
         let stream = async |cx: &mut Context| -> Result {
             cx.set_status(304);
             cx.flush().await?;
-            cx.stream(futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"x"))));
+            cx.stream(futures_util::stream::repeat_with(|| {
+                Ok::<_, Error>(Bytes::from_static(b"x"))
+            }));
             Ok(())
         };
         Application::new()
