@@ -1,6 +1,6 @@
 //! Reading content: whole and in pieces, limits, JSON, forms, trailers.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use squall::app::BodyLength;
 use squall::prelude::*;
 use squall::testing::{TestClient, TestRequest};
@@ -132,7 +132,7 @@ fn the_operator_can_set_the_limit() {
     assert_eq!(answer(client.post("/whole").body("abc")).0, 413);
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Order {
     item: String,
     #[serde(default)]
@@ -270,6 +270,37 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         assert_eq!(response.status(), status, "{part}");
         assert!(response.text().contains(part), "{part}: {}", response.text());
     }
+}
+
+/// What `TestClient` makes of values is what handlers read.
+#[test]
+fn a_test_sends_json_forms_and_cookies() {
+    let application = Application::new()
+        .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.json().await?))
+        })
+        .put("/form", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.form().await?))
+        })
+        .get("/cookies", async |cx: &mut Context| {
+            let all = cx.cookies().map(|(name, value)| format!("{name}:{value}"));
+            all.collect::<Vec<_>>().join(" ")
+        });
+    let client = TestClient::new(application).unwrap();
+    let order = Order {
+        item: "a&b=c \u{e9}".to_owned(),
+        count: vec![1, 2],
+    };
+    for request in [client.put("/json").json(&order), client.put("/form").form(&order)] {
+        let echoed: Order = request.send().unwrap().json().unwrap();
+        assert_eq!((echoed.item, echoed.count), (order.item.clone(), order.count.clone()));
+    }
+    let request = client.get("/cookies").cookie("a", "1").cookie("b", "\"2\"");
+    assert_eq!(request.send().unwrap().text(), "a:1 b:2");
+    let unwritable = std::collections::BTreeMap::from([(vec![1], 2)]);
+    let unsent = client.put("/json").json(&unwritable).send().unwrap_err();
+    assert!(unsent.to_string().contains("key must be a string"), "{unsent}");
+    assert!(client.put("/form").form(&[("a", &order)]).send().is_err());
 }
 
 #[test]

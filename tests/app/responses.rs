@@ -250,7 +250,7 @@ fn statuses_without_content_and_lengths_that_are_true_are_left_alone() {
     for (target, status) in [("/204", 204), ("/304", 304), ("/length", 200)] {
         assert_eq!(client.get(target).send().unwrap().status(), status);
     }
-    let head = client.request(Method::HEAD, "/length").send().unwrap();
+    let head = client.head("/length").send().unwrap();
     assert_eq!(head.header("content-length"), Some("4"));
 }
 
