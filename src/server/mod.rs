@@ -331,9 +331,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
         application = application.trusted_proxies(proxies.clone());
     }
     let app = application.build()?;
-    if let Some(bytes_max) = config.body_bytes_max {
-        app.set_body_bytes_max(bytes_max);
-    }
+    app.set_limits(config.application_limits(app.limits()))?;
     app.set_hub(ShardHub::new(&shard, &mesh, &config));
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);

@@ -88,6 +88,15 @@ struct RequestOptions {
     /// Largest content; beyond it 413 [default: what the application says, else 1048576]
     #[arg(long, value_name = "BYTES")]
     max_body_bytes: Option<u64>,
+    /// Most parameters of a query, and of a form; beyond it 400 [default: what the application says, else 1000]
+    #[arg(long, value_name = "N")]
+    max_parameters: Option<usize>,
+    /// How deep JSON may be, 256 at most; beyond it 400 [default: what the application says, else 128]
+    #[arg(long, value_name = "LEVELS")]
+    max_json_depth: Option<usize>,
+    /// Most cookies of a request; beyond it 431 [default: what the application says, else 100]
+    #[arg(long, value_name = "N")]
+    max_cookies: Option<usize>,
     /// Largest head; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
@@ -221,6 +230,9 @@ impl Options {
                 ..LogLimits::default()
             },
             body_bytes_max: request.max_body_bytes,
+            parameter_count_max: request.max_parameters,
+            json_depth_max: request.max_json_depth,
+            cookie_count_max: request.max_cookies,
             write_stall_timeout: pace.write_timeout.0,
             write_bytes_per_second_min: pace.min_write_rate,
             write_rate_grace: pace.write_rate_grace.0,
@@ -350,6 +362,7 @@ impl Logging {
 #[cfg(test)]
 mod tests {
     use super::{Options, Time};
+    use crate::app::Limits;
     use clap::{CommandFactory, Parser};
     use std::time::Duration;
 
@@ -381,12 +394,54 @@ mod tests {
         let defaults = super::ServerConfig::default();
         assert_eq!(config.http1, defaults.http1);
         assert_eq!(config.write_limits(), defaults.write_limits());
-        assert_eq!(config.body_bytes_max, defaults.body_bytes_max);
+        let own = Limits {
+            body_bytes_max: 1,
+            ..Limits::default()
+        };
+        assert_eq!(config.application_limits(own), own, "they are left to the application");
         assert_eq!(config.linger_timeout, defaults.linger_timeout);
         assert_eq!(config.shutdown_timeout, defaults.shutdown_timeout);
         assert_eq!(config.connections_per_shard_max, defaults.connections_per_shard_max);
         assert_eq!(config.unsent_bytes_max, defaults.unsent_bytes_max);
         assert_eq!(config.listen.len(), 1);
+    }
+
+    #[test]
+    fn the_limits_of_an_application_can_be_set_one_by_one() {
+        let own = Limits::default();
+        for (flag, limits) in [
+            (
+                "--max-body-bytes",
+                Limits {
+                    body_bytes_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-parameters",
+                Limits {
+                    parameter_count_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-json-depth",
+                Limits {
+                    json_depth_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-cookies",
+                Limits {
+                    cookie_count_max: 7,
+                    ..own
+                },
+            ),
+        ] {
+            let config = Options::parse_from(["app", flag, "7"]).into_config();
+            assert_eq!(config.application_limits(own), limits, "{flag}");
+        }
     }
 
     #[test]
