@@ -544,6 +544,19 @@ fn a_unix_socket_is_served_and_guarded() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Settings are looked at before anything is bound, and every mistake in them is named.
+#[test]
+fn a_server_that_could_serve_nobody_is_not_bound() {
+    let server = Server::new(Application::new).listen("127.0.0.1:0").configure(|config| {
+        config.http1.header_timeout = Duration::ZERO;
+        config.json_depth_max = Some(1000);
+    });
+    let refused = server.bind().unwrap_err().to_string();
+    for setting in ["http1.header_timeout (--header-timeout)", "json_depth_max is 1000"] {
+        assert!(refused.contains(setting), "{refused}");
+    }
+}
+
 /// A port that a server has is an error for a second one, unless both share it on purpose.
 #[test]
 fn a_port_is_shared_only_on_purpose() {

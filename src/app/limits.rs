@@ -46,7 +46,7 @@ impl Limits {
         let depth = self.json_depth_max;
         if depth > JSON_DEPTH_CEILING {
             return Err(format!(
-                "JSON may be {depth} levels deep (json_depth_max), and a shard's stack is safe up to {JSON_DEPTH_CEILING}"
+                "json_depth_max is {depth} and must be {JSON_DEPTH_CEILING} at most, or JSON could overflow the stack of a shard"
             ));
         }
         Ok(())

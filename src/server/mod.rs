@@ -7,6 +7,7 @@
 mod accept;
 mod answer;
 mod broadcast;
+mod check;
 mod config;
 mod connection;
 mod options;
@@ -133,7 +134,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
+    /// A setting is one with which nobody could be served, an address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
     /// cannot be built.
     pub fn run(self) -> Result {
         self.bind()?.run()
@@ -143,12 +144,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run), as far as binding and the machine go.
+    /// As [`run`](Self::run), as far as settings, binding and the machine go.
     pub fn bind(self) -> Result<BoundServer> {
         if let Some(invalid) = self.invalid {
             return Err(invalid);
         }
         let config = &self.config;
+        config.check()?;
         let mut builder = Builder::new()
             .driver(config.driver)
             .spin(config.spin)
