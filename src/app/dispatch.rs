@@ -104,7 +104,7 @@ impl App {
     pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         caught(self, || stream.as_mut().poll_next(task)).unwrap_or_else(|error| {
             tracing::error!("{error}, in the stream of a response");
-            Poll::Ready(Some(Err(error.to_string().into())))
+            Poll::Ready(Some(Err(error.into())))
         })
     }
 

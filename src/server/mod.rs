@@ -294,7 +294,7 @@ impl BoundServer {
                 mesh: mesh.clone(),
                 greeting: (shard.id() == ShardId::FIRST).then(|| greeting.clone()),
             };
-            async move { serve(shard, part).await.map_err(|error| error.to_string().into()) }
+            async move { serve(shard, part).await.map_err(Into::into) }
         })?;
         Ok(())
     }
