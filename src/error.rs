@@ -15,11 +15,14 @@ pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
 /// An error on its way to becoming a response, or to ending `main`.
 ///
-/// It is one pointer wide. Like `anyhow::Error` it is not itself a `std::error::Error`, so that every such error converts into
+/// It is one pointer wide, and `Send`, so that work on other threads (`spawn_blocking`) can fail with it; so must its cause be. Like `anyhow::Error` it is not itself a `std::error::Error`, so that every such error converts into
 /// it with `?`. `Debug` prints readable text with the chain of causes, because that is what `fn main() -> Result` shows.
 pub struct Error {
     inner: Box<Inner>,
 }
+
+/// The cause of an error.
+type Cause = Box<dyn core::error::Error + Send + Sync>;
 
 struct Inner {
     kind: Kind,
@@ -39,10 +42,14 @@ enum Kind {
 }
 
 impl Error {
-    /// Makes an error that answers 500 and whose text goes to the log only; an [`HttpError`] in a box stays what it is.
+    /// Makes an error that answers 500 and whose text goes to the log only; an [`HttpError`] or an `Error` in a box stays what it is.
     #[must_use]
-    pub fn new(cause: impl Into<BoxError>) -> Self {
-        match cause.into().downcast::<HttpError>() {
+    pub fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        let cause = match cause.into().downcast::<Inner>() {
+            Ok(inner) => return Self { inner },
+            Err(cause) => cause,
+        };
+        match cause.downcast::<HttpError>() {
             Ok(http) => Self::of(Kind::Chosen, *http),
             Err(cause) => Self::of(Kind::Unexpected, HttpError::new(500).with_source(cause)),
         }
@@ -99,7 +106,7 @@ impl Error {
     /// The cause kept for the log.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.inner.http.source.as_deref()
+        core::error::Error::source(&self.inner.http)
     }
 
     /// The cause, if it is a `T`.
@@ -126,10 +133,24 @@ impl Error {
     }
 }
 
-impl<E: core::error::Error + 'static> From<E> for Error {
+impl<E: core::error::Error + Send + Sync + 'static> From<E> for Error {
     /// Keeps an [`HttpError`] as it is; anything else becomes a 500 with the error as its cause.
     fn from(error: E) -> Self {
-        Self::new(Box::new(error) as BoxError)
+        Self::new(Box::new(error) as Cause)
+    }
+}
+
+impl From<Error> for BoxError {
+    /// Makes it a `std::error::Error`, with the same text and the same causes.
+    fn from(error: Error) -> Self {
+        error.inner
+    }
+}
+
+impl From<Error> for Box<dyn core::error::Error + Send + Sync> {
+    /// Makes it a `std::error::Error`, with the same text and the same causes.
+    fn from(error: Error) -> Self {
+        error.inner
     }
 }
 
@@ -147,28 +168,48 @@ impl From<OutOfMemory> for Error {
 impl fmt::Display for Error {
     /// Writes this error's own level, without its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.inner.kind, self.source()) {
-            (Kind::Unexpected, Some(cause)) => fmt::Display::fmt(cause, formatter),
-            (Kind::Panic, Some(message)) => write!(formatter, "panicked: {message}"),
-            (Kind::PeerGone, _) => formatter.write_str("the peer has gone"),
-            _ => fmt::Display::fmt(&self.inner.http, formatter),
-        }
+        fmt::Display::fmt(&self.inner, formatter)
     }
 }
 
 impl fmt::Debug for Error {
     /// Writes this error and below it the chain of its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.inner, formatter)
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.kind, &self.http.source) {
+            (Kind::Unexpected, Some(cause)) => fmt::Display::fmt(cause, formatter),
+            (Kind::Panic, Some(message)) => write!(formatter, "panicked: {message}"),
+            (Kind::PeerGone, _) => formatter.write_str("the peer has gone"),
+            _ => fmt::Display::fmt(&self.http, formatter),
+        }
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)?;
-        let mut cause = match self.inner.kind {
-            Kind::Chosen => self.source(),
-            Kind::Unexpected | Kind::Panic | Kind::PeerGone => self.source().and_then(core::error::Error::source),
-        };
+        let mut cause = core::error::Error::source(self);
         while let Some(error) = cause {
             write!(formatter, "\n  because: {error}")?;
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+impl core::error::Error for Inner {
+    /// What is behind the text that `Display` writes, which for all but a chosen status is the cause's own.
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        let cause = core::error::Error::source(&self.http);
+        match self.kind {
+            Kind::Chosen => cause,
+            Kind::Unexpected | Kind::Panic | Kind::PeerGone => cause.and_then(core::error::Error::source),
+        }
     }
 }
 
@@ -184,7 +225,7 @@ pub struct HttpError {
     status: StatusCode,
     message: Option<Cow<'static, str>>,
     headers: Headers,
-    source: Option<BoxError>,
+    source: Option<Cause>,
 }
 
 impl HttpError {
@@ -208,7 +249,7 @@ impl HttpError {
 
     /// Sets the cause, which goes to the log and never to the client.
     #[must_use]
-    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+    pub fn with_source(mut self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
@@ -239,7 +280,8 @@ impl fmt::Display for HttpError {
 
 impl core::error::Error for HttpError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.source.as_deref()
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 

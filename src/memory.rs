@@ -52,10 +52,20 @@ impl From<OutOfMemory> for io::Error {
 /// There is none. The buffer holds what it held; whoever has it lets go of it, for the sake of all others.
 #[inline]
 pub(crate) fn make_room(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
+    make_room_within(buffer, bytes, usize::MAX)
+}
+
+/// Makes room as [`make_room`] does, for a buffer that will hold `bytes_max` in the end: it does not double beyond that.
+///
+/// # Errors
+///
+/// As [`make_room`].
+#[inline]
+pub(crate) fn make_room_within(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize) -> Result<(), OutOfMemory> {
     if buffer.capacity() - buffer.len() >= bytes {
         Ok(())
     } else {
-        grow(buffer, bytes)
+        grow(buffer, bytes, bytes_max)
     }
 }
 
@@ -127,16 +137,14 @@ pub(crate) fn ask_too(may_grow: impl Fn() -> bool + 'static) {
 
 #[cold]
 #[inline(never)]
-fn grow(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
+fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize) -> Result<(), OutOfMemory> {
     if is_refused() {
         return Err(OutOfMemory);
     }
     let before = buffer.capacity();
-    let grown = match before {
-        0 => buffer.try_reserve_exact(bytes),
-        _ => buffer.try_reserve(bytes),
-    };
-    grown.map_err(|_| OutOfMemory)?;
+    let doubled = before.saturating_mul(2).min(bytes_max);
+    let more = doubled.saturating_sub(buffer.len()).max(bytes);
+    buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
     grant(buffer.capacity() - before)
 }
 
@@ -170,7 +178,7 @@ impl io::Write for Growing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRANTED_UNSEEN_BYTES_MAX, OutOfMemory, append, grant, has_headroom, make_room};
+    use super::{GRANTED_UNSEEN_BYTES_MAX, OutOfMemory, append, grant, has_headroom, make_room, make_room_within};
 
     #[test]
     fn what_nobody_has_is_refused() {
@@ -189,6 +197,15 @@ mod tests {
         assert_eq!(buffer.capacity(), 100);
         append(&mut buffer, &[0; 1]).unwrap();
         assert_eq!(buffer.capacity(), 200);
+    }
+
+    #[test]
+    fn a_buffer_doubles_up_to_what_it_will_hold_and_then_grows_by_what_it_must() {
+        let mut buffer = vec![0; 100];
+        for (bytes, capacity) in [(1, 200), (101, 250), (151, 251), (400, 500)] {
+            make_room_within(&mut buffer, bytes, 250).unwrap();
+            assert_eq!(buffer.capacity(), capacity, "{bytes}");
+        }
     }
 
     #[test]

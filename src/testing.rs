@@ -12,10 +12,16 @@
 //!     Ok(format!("Hello, {name}!"))
 //! }
 //!
-//! let client = TestClient::new(Application::new().get("/greet", greet))?;
+//! async fn sum(cx: &mut Context) -> Result<Json<u32>> {
+//!     let numbers: Vec<u32> = cx.json().await?;
+//!     Ok(Json(numbers.iter().sum()))
+//! }
+//!
+//! let client = TestClient::new(Application::new().get("/greet", greet).put("/sum", sum))?;
 //! assert_eq!(client.get("/greet?name=Ada").send()?.text(), "Hello, Ada!");
 //! assert_eq!(client.get("/greet").send()?.status(), 400);
 //! assert_eq!(client.post("/greet").send()?.header("allow"), Some("GET, HEAD, OPTIONS"));
+//! assert_eq!(client.put("/sum").json(&[1, 2, 3]).send()?.json::<u32>()?, 6);
 //! # Ok::<(), squall::Error>(())
 //! ```
 
@@ -32,6 +38,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::Wake;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::{App, Application, BodyLength, Channel, Exchange, Outcome, Peer};
@@ -62,6 +69,8 @@ pub struct TestRequest<'a> {
     length: BodyLength,
     trailers: Headers,
     peer: Peer,
+    /// Why the content could not be made; said when the request is sent, so that it reads in one line.
+    invalid: Option<Error>,
 }
 
 /// What a peer would get.
@@ -103,6 +112,31 @@ impl TestClient {
         self.request(Method::POST, target)
     }
 
+    /// Starts a PUT.
+    pub fn put(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::PUT, target)
+    }
+
+    /// Starts a PATCH.
+    pub fn patch(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::PATCH, target)
+    }
+
+    /// Starts a DELETE.
+    pub fn delete(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::DELETE, target)
+    }
+
+    /// Starts a HEAD.
+    pub fn head(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::HEAD, target)
+    }
+
+    /// Starts an OPTIONS.
+    pub fn options(&self, target: &str) -> TestRequest<'_> {
+        self.request(Method::OPTIONS, target)
+    }
+
     /// Starts a request of any method. `target` is sent as it is: a path and maybe a query, or `*`.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
         TestRequest {
@@ -117,6 +151,7 @@ impl TestClient {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 54321))),
                 is_secure: false,
             },
+            invalid: None,
         }
     }
 }
@@ -128,6 +163,22 @@ impl TestRequest<'_> {
         self.headers.retain(|(other, _)| name != "host" || *other != name);
         self.headers.push((name, value.as_ref().to_vec()));
         self
+    }
+
+    /// Adds a cookie, in a field line of its own. Neither is escaped.
+    pub fn cookie(self, name: &str, value: &str) -> Self {
+        self.header("cookie", format!("{name}={value}"))
+    }
+
+    /// Sets the content to a value as JSON, and its type. A value that cannot be JSON is an error of [`send`](Self::send).
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.encoded("application/json", serde_json::to_vec(value))
+    }
+
+    /// Sets the content to a form, and its type. A `Vec` in the value repeats its key; a value that cannot be a form, as it has structs
+    /// in it, is an error of [`send`](Self::send).
+    pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.encoded("application/x-www-form-urlencoded", serde_html_form::to_string(value))
     }
 
     /// Sets the content, sent in one piece with its length.
@@ -167,8 +218,12 @@ impl TestRequest<'_> {
     ///
     /// # Errors
     ///
-    /// If the handler waits ten seconds for something that is neither its content nor its flush.
+    /// If the handler waits ten seconds for something that is neither its content nor its flush, or if what was to be the content
+    /// could not be made JSON or a form.
     pub fn send(mut self) -> Result<TestResponse> {
+        if let Some(invalid) = self.invalid {
+            return Err(invalid);
+        }
         let app = &self.client.app;
         let mut exchange = self.client.exchange.borrow_mut();
         exchange.reset();
@@ -210,6 +265,16 @@ impl TestRequest<'_> {
             response.content.clear();
         }
         Ok(response)
+    }
+
+    fn encoded<C: Into<Vec<u8>>, E: Into<Error>>(mut self, media_type: &str, content: Result<C, E>) -> Self {
+        match content {
+            Ok(content) => self.header("content-type", media_type).body(content),
+            Err(error) => {
+                self.invalid = self.invalid.or_else(|| Some(error.into()));
+                self
+            }
+        }
     }
 
     /// Writes the request down as a parser would have read it.

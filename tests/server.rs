@@ -22,6 +22,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use squall::app::Limits;
 use squall::prelude::*;
 use squall::shards::{Shard, ShardId, Stop, Stopper};
 use squall::{BoundServer, ServerConfig};
@@ -243,7 +244,9 @@ fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
         let stream = async |cx: &mut Context| -> Result {
             cx.set_status(304);
             cx.flush().await?;
-            cx.stream(futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"x"))));
+            cx.stream(futures_util::stream::repeat_with(|| {
+                Ok::<_, Error>(Bytes::from_static(b"x"))
+            }));
             Ok(())
         };
         Application::new()
@@ -441,6 +444,47 @@ fn the_limit_on_content_is_the_applications_unless_the_operator_sets_one() {
         .unwrap();
 }
 
+/// So do its limits on parameters, JSON and cookies; each at limit - 1, limit and limit + 1.
+#[test]
+fn the_limits_of_the_application_hold_unless_the_operator_sets_others() {
+    async fn read(cx: &mut Context) -> Result {
+        cx.query_params::<String>("x")?;
+        cx.cookies()?.for_each(drop);
+        cx.json::<serde_json::Value>().await.map(drop)
+    }
+    let application = || {
+        let limits = Limits {
+            parameter_count_max: 3,
+            json_depth_max: 3,
+            cookie_count_max: 3,
+            ..Limits::default()
+        };
+        Application::new().limits(limits).post("/", read)
+    };
+    let own = Running::start(application);
+    let set = Running::configured(application, |config| {
+        config.parameter_count_max = Some(2);
+        config.json_depth_max = Some(200);
+        config.cookie_count_max = Some(4);
+    });
+    for (server, [parameters, levels, cookies]) in [(own, [3, 3, 3]), (set, [2, 200, 4])] {
+        let status = |parameters: usize, levels: usize, cookies: usize| {
+            let (query, cookie) = (vec!["x=1"; parameters].join("&"), vec!["c=1"; cookies].join("; "));
+            let json = "[".repeat(levels) + &"]".repeat(levels);
+            let head = format!("Host: a\r\nCookie: {cookie}\r\nContent-Type: application/json");
+            let length = json.len();
+            let request = format!("POST /?{query} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{json}");
+            server.connect().exchange(request.as_bytes(), "POST").unwrap().status
+        };
+        for less in [0, 1] {
+            assert_eq!(status(parameters - less, levels - less, cookies - less), 200);
+        }
+        assert_eq!(status(parameters + 1, levels, cookies), 400);
+        assert_eq!(status(parameters, levels + 1, cookies), 400);
+        assert_eq!(status(parameters, levels, cookies + 1), 431);
+    }
+}
+
 /// `X-Real-Ip` is believed from a listed proxy and from nobody else.
 #[test]
 fn a_proxys_word_counts_only_where_it_is_trusted() {
@@ -500,6 +544,19 @@ fn a_unix_socket_is_served_and_guarded() {
     assert!(refused.contains("it is in use"), "{refused}");
     drop(server);
     std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Settings are looked at before anything is bound, and every mistake in them is named.
+#[test]
+fn a_server_that_could_serve_nobody_is_not_bound() {
+    let server = Server::new(Application::new).listen("127.0.0.1:0").configure(|config| {
+        config.http1.header_timeout = Duration::ZERO;
+        config.json_depth_max = Some(1000);
+    });
+    let refused = server.bind().unwrap_err().to_string();
+    for setting in ["http1.header_timeout (--header-timeout)", "json_depth_max is 1000"] {
+        assert!(refused.contains(setting), "{refused}");
+    }
 }
 
 /// A port that a server has is an error for a second one, unless both share it on purpose.

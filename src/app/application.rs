@@ -10,6 +10,7 @@ use super::dispatch::{App, ErrorPage};
 use super::forwarded::TrustedProxies;
 use super::handler::{Endpoint, Function};
 use super::host::HostPattern;
+use super::limits::Limits;
 use super::middleware::{Chain, Middleware};
 use super::respond::IntoResponse;
 use super::router::Router;
@@ -17,10 +18,6 @@ use super::routes::{Routes, routing_methods};
 use super::websocket::Sockets;
 use super::work::WorkNote;
 use crate::error::{Error, Result};
-
-/// How much content a request may carry unless its handler says otherwise. Tornado takes 100 MiB into memory; 1 MiB is what nginx
-/// takes, and enough for forms and most JSON.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What a shard serves: routes to handlers, and what stands around them (Tornado's class of this name).
 ///
@@ -42,7 +39,7 @@ pub struct Application {
     error_page: Option<ErrorPage>,
     state: Vec<(TypeId, Rc<dyn core::any::Any>)>,
     trusted_proxies: TrustedProxies,
-    body_bytes_max: u64,
+    limits: Limits,
     automatic_options: bool,
     problems: Vec<String>,
 }
@@ -64,7 +61,7 @@ impl Application {
             error_page: None,
             state: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
-            body_bytes_max: BODY_BYTES_MAX,
+            limits: Limits::default(),
             automatic_options: true,
             problems: Vec::new(),
         }
@@ -123,10 +120,16 @@ impl Application {
         self
     }
 
-    /// Sets how many bytes of content a request may carry: 1 MiB unless set. [`Context::set_body_limit`] changes it for one
-    /// request.
+    /// Sets what bounds the reading of requests, all of it at once. Limits that are not safe are an error of [`build`](Self::build).
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`Limits::body_bytes_max`] alone: how many bytes of content a request may carry. [`Context::set_body_limit`] changes it for
+    /// one request.
     pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
-        self.body_bytes_max = bytes_max;
+        self.limits.body_bytes_max = bytes_max;
         self
     }
 
@@ -141,9 +144,10 @@ impl Application {
     /// # Errors
     ///
     /// A [`BuildError`] that names everything wrong with it: patterns that cannot be read, two that match the same paths, two
-    /// handlers for one method, names and state given twice.
+    /// handlers for one method, names and state given twice, limits that are not safe.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
+        problems.extend(self.limits.check().err());
         let mut groups = Vec::new();
         for (host, routes) in self.hosts {
             let routes = routes.flatten("", &self.chain, &mut problems);
@@ -164,7 +168,7 @@ impl Application {
             error_page: self.error_page,
             state: self.state,
             trusted_proxies: self.trusted_proxies,
-            body_bytes_max: Cell::new(self.body_bytes_max),
+            limits: Cell::new(self.limits),
             automatic_options: self.automatic_options,
             panic_count: Cell::new(0),
             work: WorkNote::default(),

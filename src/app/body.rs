@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::channel::BodyLength;
 use super::context::Context;
 use super::decode::check_pairs;
+use super::json;
 use super::request::bad_request;
 use crate::error::{Error, HttpError, Result};
 use crate::message::Headers;
@@ -100,8 +101,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 with the line and column for bad JSON or more than 128 levels; otherwise as
-    /// [`body`](Self::body).
+    /// 415 for another type, 400 with the line and column for bad JSON, 400 if it is deeper than
+    /// [`json_depth_max`](super::Limits::json_depth_max); otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///
@@ -111,14 +112,14 @@ impl Context {
             return Err(unsupported("application/json"));
         }
         let body = self.body().await?;
-        serde_json::from_slice(&body).map_err(|error| bad_request(format!("the JSON is not as expected: {error}")))
+        json::decode(&body, self.app.limits().json_depth_max)
     }
 
     /// Reads the content as a form. The type must be `application/x-www-form-urlencoded`. Repeated keys fill a `Vec`.
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 if it is badly encoded, has more than 1000 parameters or is no `T`; otherwise as
+    /// 415 for another type, 400 if it is badly encoded, has more parameters than the limit or is no `T`; otherwise as
     /// [`body`](Self::body).
     ///
     /// # Cancel safety
@@ -134,7 +135,8 @@ impl Context {
         }
         let body = self.body().await?;
         let form = str::from_utf8(&body).map_err(|_| bad_request("the form is not UTF-8"))?;
-        check_pairs(form).map_err(|error| bad_request(format!("the form is malformed: {error}")))?;
+        check_pairs(form, self.app.limits().parameter_count_max)
+            .map_err(|error| bad_request(format!("the form is malformed: {error}")))?;
         serde_html_form::from_str(form).map_err(|error| bad_request(format!("the form is not as expected: {error}")))
     }
 

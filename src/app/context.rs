@@ -52,7 +52,7 @@ impl Context {
             peer: Peer::default(),
             route: None,
             params: Vec::new(),
-            body: RequestBody::new(app.body_bytes_max()),
+            body: RequestBody::new(app.limits().body_bytes_max),
             response: ResponseState::default(),
             wants_on_finish: false,
             attached: Vec::new(),
@@ -64,7 +64,7 @@ impl Context {
         self.head.shrink(KEPT_HEAD_BYTES_MAX);
         self.route = None;
         self.params.clear();
-        self.body.reset(self.app.body_bytes_max());
+        self.body.reset(self.app.limits().body_bytes_max);
         self.response.reset(&self.app);
         self.wants_on_finish = false;
         if !self.attached.is_empty() {

@@ -1,29 +1,57 @@
 //! Reading a request's cookies, as Tornado reads them: what clients send is older than the grammar of RFC 6265.
+//!
+//! Of a request with more cookies than the limit none is read. To read the first of them and leave out the rest would let whoever can
+//! add cookies, as another host below the same domain can, choose which ones a handler gets to see.
 
 use std::borrow::Cow;
 
 use super::context::Context;
+use crate::error::{HttpError, Result};
+use crate::message::StatusCode;
 
 impl Context {
     /// The value of a cookie; the last one where several have the name (Tornado's `get_cookie`).
     ///
     /// A value in quotes is given without them, its backslashes and octal escapes decoded. A client can send what it likes: a cookie proves nothing.
-    #[must_use]
-    pub fn cookie(&self, name: &str) -> Option<Cow<'_, str>> {
-        let all = self.cookies().filter(|(known, _)| *known == name);
-        all.last().map(|(_, value)| value)
+    ///
+    /// # Errors
+    ///
+    /// As [`cookies`](Self::cookies).
+    pub fn cookie(&self, name: &str) -> Result<Option<Cow<'_, str>>> {
+        let all = self.cookies()?.filter(|(known, _)| *known == name);
+        Ok(all.last().map(|(_, value)| value))
     }
 
     /// Every cookie of the request, its name and its value, in the order received. What has no name, or one no cookie can have, is left out.
-    pub fn cookies(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-        let fields = self.head.fields().get_all("cookie");
-        fields.filter_map(|value| str::from_utf8(value).ok()).flat_map(cookies)
+    ///
+    /// # Errors
+    ///
+    /// 431 if there are more than [`cookie_count_max`](super::Limits::cookie_count_max), those that would be left out included
+    /// (RFC 6585 §5).
+    pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
+        let fields = || {
+            let fields = self.head.fields().get_all("cookie");
+            fields.filter_map(|value| str::from_utf8(value).ok())
+        };
+        let count_max = self.app.limits().cookie_count_max;
+        if fields().flat_map(pieces).nth(count_max).is_some() {
+            let refusal = HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+            return Err(refusal
+                .with_message(format!("there are more than {count_max} cookies"))
+                .into());
+        }
+        Ok(fields().flat_map(cookies))
     }
+}
+
+/// What stands between the semicolons of one `Cookie` field and is not blank.
+fn pieces(field: &str) -> impl Iterator<Item = &str> {
+    field.split(';').filter(|piece| !piece.trim().is_empty())
 }
 
 /// Reads one `Cookie` field.
 fn cookies(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    field.split(';').filter_map(|pair| {
+    pieces(field).filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let name = name.trim();
         is_name(name).then(|| (name, unquote(value.trim())))

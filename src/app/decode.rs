@@ -9,10 +9,6 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// How many pairs a query or a form may have. Tornado's parsers take any number; 1000 is what PHP and Django settled on after the
-/// hash-collision attacks of 2011, and no form made for people has as many.
-pub(super) const PAIR_COUNT_MAX: usize = 1000;
-
 /// Why a query, a form or a path parameter could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DecodeError {
@@ -20,8 +16,11 @@ pub(super) enum DecodeError {
     Escape,
     /// The decoded bytes are not UTF-8.
     Utf8,
-    /// There are more than [`PAIR_COUNT_MAX`] pairs.
-    TooManyPairs,
+    /// There are more pairs than the limit.
+    TooManyPairs {
+        /// The limit.
+        count_max: usize,
+    },
 }
 
 /// Decodes part of a path, in which `+` is only a plus sign.
@@ -47,13 +46,16 @@ fn decode_form(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     decode_path(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
 }
 
-/// The pairs of a form, decoded, in the order sent. A key without `=` has an empty value; empty pieces between two `&` are left
-/// out. The first error ends it.
-pub(super) fn pairs(form: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), DecodeError>> {
+/// The pairs of a form, decoded, in the order sent, of which there may be so many. A key without `=` has an empty value; empty pieces
+/// between two `&` are left out. The first error ends it.
+pub(super) fn pairs(
+    form: &str,
+    count_max: usize,
+) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), DecodeError>> {
     let pieces = form.split('&').filter(|piece| !piece.is_empty());
-    pieces.enumerate().map(|(index, piece)| {
-        if index >= PAIR_COUNT_MAX {
-            return Err(DecodeError::TooManyPairs);
+    pieces.enumerate().map(move |(index, piece)| {
+        if index >= count_max {
+            return Err(DecodeError::TooManyPairs { count_max });
         }
         let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
         Ok((decode_form(key)?, decode_form(value)?))
@@ -61,8 +63,8 @@ pub(super) fn pairs(form: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, Co
 }
 
 /// Checks that a whole form can be decoded strictly, before a lenient decoder reads it.
-pub(super) fn check_pairs(form: &str) -> Result<(), DecodeError> {
-    pairs(form).try_for_each(|pair| pair.map(drop))
+pub(super) fn check_pairs(form: &str, count_max: usize) -> Result<(), DecodeError> {
+    pairs(form, count_max).try_for_each(|pair| pair.map(drop))
 }
 
 impl fmt::Display for DecodeError {
@@ -70,7 +72,7 @@ impl fmt::Display for DecodeError {
         match self {
             Self::Escape => formatter.write_str("a `%` is not followed by two hexadecimal digits"),
             Self::Utf8 => formatter.write_str("the percent-decoded bytes are not UTF-8"),
-            Self::TooManyPairs => write!(formatter, "there are more than {PAIR_COUNT_MAX} parameters"),
+            Self::TooManyPairs { count_max } => write!(formatter, "there are more than {count_max} parameters"),
         }
     }
 }
@@ -79,7 +81,7 @@ impl core::error::Error for DecodeError {}
 
 #[cfg(test)]
 mod tests {
-    use super::{DecodeError, PAIR_COUNT_MAX, check_pairs, decode_path, pairs};
+    use super::{DecodeError, check_pairs, decode_path, pairs};
 
     #[test]
     fn decodes_escapes_and_nothing_else() {
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn splits_pairs_as_browsers_join_them() {
-        let decoded: Vec<_> = pairs("a=1&b&&=c&a=x%3Dy+z&e==&f;g=1").map(Result::unwrap).collect();
+        let decoded: Vec<_> = pairs("a=1&b&&=c&a=x%3Dy+z&e==&f;g=1", 6).map(Result::unwrap).collect();
         let expected = [
             ("a", "1"),
             ("b", ""),
@@ -125,11 +127,12 @@ mod tests {
 
     #[test]
     fn counts_pairs_up_to_the_limit() {
-        assert_eq!(check_pairs(&"a&".repeat(PAIR_COUNT_MAX)), Ok(()));
+        assert_eq!(check_pairs("&a&b=&", 2), Ok(()));
         assert_eq!(
-            check_pairs(&"a&".repeat(PAIR_COUNT_MAX + 1)),
-            Err(DecodeError::TooManyPairs)
+            check_pairs("&a&b=&&a", 2),
+            Err(DecodeError::TooManyPairs { count_max: 2 })
         );
-        assert_eq!(check_pairs("a=1&b=%f"), Err(DecodeError::Escape));
+        assert_eq!(check_pairs("a", 0), Err(DecodeError::TooManyPairs { count_max: 0 }));
+        assert_eq!(check_pairs("a=1&b=%f", 2), Err(DecodeError::Escape));
     }
 }

@@ -16,6 +16,7 @@ use super::error_page;
 use super::exchange::Exchange;
 use super::forwarded::TrustedProxies;
 use super::handler::Endpoint;
+use super::limits::Limits;
 use super::middleware::{Chain, Next};
 use super::panic::{Caught, caught};
 use super::pattern::Pattern;
@@ -39,7 +40,7 @@ pub struct App {
     pub(super) error_page: Option<ErrorPage>,
     pub(super) state: Vec<(TypeId, Rc<dyn Any>)>,
     pub(super) trusted_proxies: TrustedProxies,
-    pub(super) body_bytes_max: Cell<u64>,
+    pub(super) limits: Cell<Limits>,
     pub(super) automatic_options: bool,
     pub(super) panic_count: Cell<u64>,
     pub(super) work: WorkNote,
@@ -103,7 +104,7 @@ impl App {
     pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         caught(self, || stream.as_mut().poll_next(task)).unwrap_or_else(|error| {
             tracing::error!("{error}, in the stream of a response");
-            Poll::Ready(Some(Err(error.to_string().into())))
+            Poll::Ready(Some(Err(error.into())))
         })
     }
 
@@ -120,15 +121,21 @@ impl App {
         self.panic_count.get()
     }
 
-    /// How many bytes of content a request may carry unless its handler says otherwise.
+    /// What bounds the reading of requests.
     #[must_use]
-    pub fn body_bytes_max(&self) -> u64 {
-        self.body_bytes_max.get()
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
     }
 
-    /// Sets [`body_bytes_max`](Self::body_bytes_max), for exchanges reset from now on: the operator's flag beats the application.
-    pub fn set_body_bytes_max(&self, bytes_max: u64) {
-        self.body_bytes_max.set(bytes_max);
+    /// Sets what bounds the reading of requests, for exchanges reset from now on: the operator's flags beat the application.
+    ///
+    /// # Errors
+    ///
+    /// They would not be safe; they are not set.
+    pub fn set_limits(&self, limits: Limits) -> Result {
+        limits.check().map_err(Error::new)?;
+        self.limits.set(limits);
+        Ok(())
     }
 
     /// Builds the path of a named route, percent-encoding the values (Tornado's `reverse_url`).

@@ -139,6 +139,9 @@ pub(super) trait Endpoint {
     /// Serves the request in `cx`.
     fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a>;
 
+    /// Whether what serves GET can serve HEAD too: its response is one that can be sent without its content.
+    fn answers_head(&self) -> bool;
+
     /// Whether anything is to run after the response.
     fn has_on_finish(&self) -> bool;
 
@@ -221,6 +224,10 @@ impl<H: RequestHandler> Endpoint for Handler<H> {
         Box::pin(self.serve(cx))
     }
 
+    fn answers_head(&self) -> bool {
+        true
+    }
+
     fn has_on_finish(&self) -> bool {
         self.has_on_finish
     }
@@ -255,6 +262,10 @@ where
             let value = (self.function)(&mut *cx).await;
             value.into_response(cx)
         })
+    }
+
+    fn answers_head(&self) -> bool {
+        true
     }
 
     fn has_on_finish(&self) -> bool {

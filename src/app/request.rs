@@ -73,7 +73,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if it is missing, badly encoded or no `T`, or if there are more than 1000 parameters.
+    /// 400, naming the parameter, if it is missing, badly encoded or no `T`, or if there are more parameters than the limit.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?
             .ok_or_else(|| bad_request(format!("the query parameter `{name}` is missing")))
@@ -83,7 +83,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if it is badly encoded or no `T`, or if there are more than 1000 parameters.
+    /// 400, naming the parameter, if it is badly encoded or no `T`, or if there are more parameters than the limit.
     pub fn optional_query_param<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
         let mut last = None;
         self.each_query_param(name, |value| {
@@ -97,7 +97,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if a value is badly encoded or no `T`, or if there are more than 1000 parameters.
+    /// 400, naming the parameter, if a value is badly encoded or no `T`, or if there are more parameters than the limit.
     pub fn query_params<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
         let mut values = Vec::new();
         self.each_query_param(name, |value| {
@@ -111,10 +111,11 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400 if the query is badly encoded, has more than 1000 parameters or is no `T`.
+    /// 400 if the query is badly encoded, has more parameters than the limit or is no `T`.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
-        check_pairs(query).map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
+        check_pairs(query, self.app.limits().parameter_count_max)
+            .map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
         serde_html_form::from_str(query).map_err(|error| bad_request(format!("the query is not as expected: {error}")))
     }
 
@@ -151,7 +152,7 @@ impl Context {
     }
 
     fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
-        for pair in pairs(self.query().unwrap_or_default()) {
+        for pair in pairs(self.query().unwrap_or_default(), self.app.limits().parameter_count_max) {
             let (key, value) = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
             if key == name {
                 each(value)?;

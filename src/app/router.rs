@@ -78,7 +78,7 @@ impl Router {
             let mut tree = Tree::default();
             for mut route in group {
                 let index = router.routes.len();
-                route.allow = allow(route.endpoints.iter().map(|(method, _)| method), automatic_options);
+                route.allow = allow(route.methods(), automatic_options);
                 check_methods(&route, problems);
                 if let Some(name) = &route.name
                     && let Some(earlier) = router.names.insert(name.clone(), index)
@@ -97,8 +97,7 @@ impl Router {
                 None => router.general = tree,
             }
         }
-        let methods = router.routes.iter().flat_map(|route| &route.endpoints);
-        router.allow = allow(methods.map(|(method, _)| method), automatic_options);
+        router.allow = allow(router.routes.iter().flat_map(Route::methods), automatic_options);
         router
     }
 
@@ -146,7 +145,7 @@ impl Router {
 }
 
 impl Route {
-    /// The endpoint that serves a method; GET's serves HEAD where none was made for it (RFC 9110 §9.3.2).
+    /// The endpoint that serves a method; GET's serves HEAD where none was made for it (RFC 9110 §9.3.2), if it can.
     pub(super) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
         let serving = |wanted: &Method| {
             let mut endpoints = self.endpoints.iter();
@@ -155,9 +154,15 @@ impl Route {
                 .map(|(_, endpoint)| endpoint)
         };
         match serving(method) {
-            None if *method == Method::HEAD => serving(&Method::GET),
+            None if *method == Method::HEAD => serving(&Method::GET).filter(|endpoint| endpoint.answers_head()),
             found => found,
         }
+    }
+
+    /// The names of the methods that are served, some maybe twice.
+    fn methods(&self) -> impl Iterator<Item = &str> {
+        let head = self.endpoint(&Method::HEAD).map(|_| "HEAD");
+        self.endpoints.iter().map(|(method, _)| method.as_str()).chain(head)
     }
 }
 
@@ -283,12 +288,9 @@ fn check_methods(route: &Route, problems: &mut Vec<String>) {
     }
 }
 
-/// The value of `Allow` (RFC 9110 §10.2.1): the methods served, those answered on their behalf, each once, in order.
-fn allow<'m>(methods: impl Iterator<Item = &'m Method>, automatic_options: bool) -> HeaderValue {
-    let mut names: Vec<&str> = methods.map(Method::as_str).collect();
-    if names.contains(&"GET") {
-        names.push("HEAD");
-    }
+/// The value of `Allow` (RFC 9110 §10.2.1): the methods served, and OPTIONS where it is automatic, each once, in order.
+fn allow<'m>(methods: impl Iterator<Item = &'m str>, automatic_options: bool) -> HeaderValue {
+    let mut names: Vec<&str> = methods.collect();
     if automatic_options {
         names.push("OPTIONS");
     }

@@ -11,6 +11,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use futures_core::Stream;
 use serde::Serialize;
 
 use super::channel::{Flush, KEPT_BYTES_MAX};
@@ -21,7 +22,7 @@ use super::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
 use crate::memory::{self, Growing, OutOfMemory};
 use crate::message::{
-    Body, BodyStream, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
+    Body, BodyStream, BoxError, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
 };
 
 /// The response as far as it has been made.
@@ -176,11 +177,9 @@ impl Context {
     }
 
     /// Makes a stream the end of the content. The driver draws from it as fast as the socket takes it, after the handler has
-    /// returned; an error in it cuts the connection, so that the peer cannot take a part for the whole.
-    pub fn stream(
-        &mut self,
-        stream: impl futures_core::Stream<Item = Result<Bytes, crate::message::BoxError>> + 'static,
-    ) {
+    /// returned. An error in it, of any type that [`Body::stream`] takes, cuts the connection, so that the peer cannot take a part for
+    /// the whole.
+    pub fn stream<E: Into<BoxError>>(&mut self, stream: impl Stream<Item = Result<Bytes, E>> + 'static) {
         self.write_body(Body::stream(stream));
     }
 

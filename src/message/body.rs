@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::pin::Pin;
+use core::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
 
-/// Any error, for a body stream that fails half-way.
+/// Any error, for a body stream that fails half-way. It stays on its shard, so it need not be `Send`.
 pub type BoxError = Box<dyn std::error::Error>;
 
 /// A stream of chunks; an error cuts the connection, so that the peer cannot take a truncated body for a whole one.
@@ -25,9 +26,29 @@ pub enum Body {
 }
 
 impl Body {
-    /// Makes a body from a stream of chunks.
-    pub fn stream(stream: impl Stream<Item = Result<Bytes, BoxError>> + 'static) -> Self {
-        Self::Stream(Box::pin(stream))
+    /// Makes a body from a stream of chunks, whose errors are anything that can be boxed: any `std::error::Error`, a
+    /// [`squall::Error`](crate::Error), a boxed error, text. They go to the log.
+    pub fn stream<E: Into<BoxError>>(stream: impl Stream<Item = Result<Bytes, E>> + 'static) -> Self {
+        Self::Stream(Box::pin(Boxing(Box::pin(stream))))
+    }
+}
+
+/// A stream that boxes the errors of another.
+struct Boxing<S>(Pin<Box<S>>);
+
+impl<S, E> Stream for Boxing<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BoxError>,
+{
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(task).map_err(Into::into)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use squall_shards::Driver;
 
 use super::watermarks::MemoryWatermarks;
-use crate::app::TrustedProxies;
+use crate::app::{self, TrustedProxies};
 use crate::http1;
 use crate::pubsub::{self, TopicRules};
 use crate::transport::progress::WriteLimits;
@@ -47,9 +47,15 @@ pub struct ServerConfig {
     pub pubsub: pubsub::Limits,
     /// Bounds on the histories of topics.
     pub histories: pubsub::LogLimits,
-    /// Largest content of a request in bytes, unless its handler says otherwise; beyond it 413. `None` leaves it to the application
-    /// ([`Application::body_bytes_max`](crate::Application::body_bytes_max)), whose default is 1 MiB: nginx's.
+    /// [`Limits::body_bytes_max`](app::Limits::body_bytes_max), the largest content of a request. `None`, here and in the three below,
+    /// leaves it to the application ([`Application::limits`](crate::Application::limits)).
     pub body_bytes_max: Option<u64>,
+    /// [`Limits::parameter_count_max`](app::Limits::parameter_count_max), the most parameters of a query or a form.
+    pub parameter_count_max: Option<usize>,
+    /// [`Limits::json_depth_max`](app::Limits::json_depth_max), how deep JSON may be.
+    pub json_depth_max: Option<usize>,
+    /// [`Limits::cookie_count_max`](app::Limits::cookie_count_max), the most cookies of a request.
+    pub cookie_count_max: Option<usize>,
     /// How many bytes the kernel takes for a connection beyond what is on its way to the peer. 128 KiB: what a fast peer is sent in one
     /// turn; the kernel's own bound is 4 MiB for each peer that stops reading, and topics' policies for slow subscribers would act
     /// on what comes behind those.
@@ -98,6 +104,9 @@ impl Default for ServerConfig {
             pubsub: pubsub::Limits::default(),
             histories: pubsub::LogLimits::default(),
             body_bytes_max: None,
+            parameter_count_max: None,
+            json_depth_max: None,
+            cookie_count_max: None,
             unsent_bytes_max: 128 * 1024,
             write_stall_timeout: Duration::from_secs(30),
             write_bytes_per_second_min: 240,
@@ -119,6 +128,16 @@ impl ServerConfig {
             stall_timeout: self.write_stall_timeout,
             bytes_per_second_min: self.write_bytes_per_second_min,
             rate_grace: self.write_rate_grace,
+        }
+    }
+
+    /// An application's limits, with what is set here in their place.
+    pub(super) fn application_limits(&self, own: app::Limits) -> app::Limits {
+        app::Limits {
+            body_bytes_max: self.body_bytes_max.unwrap_or(own.body_bytes_max),
+            parameter_count_max: self.parameter_count_max.unwrap_or(own.parameter_count_max),
+            json_depth_max: self.json_depth_max.unwrap_or(own.json_depth_max),
+            cookie_count_max: self.cookie_count_max.unwrap_or(own.cookie_count_max),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod accept;
 mod answer;
 mod broadcast;
+mod check;
 mod config;
 mod connection;
 mod options;
@@ -137,7 +138,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// An address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
+    /// A setting is one with which nobody could be served, an address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
     /// cannot be built.
     pub fn run(self) -> Result {
         self.bind()?.run()
@@ -147,12 +148,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run), as far as binding and the machine go.
+    /// As [`run`](Self::run), as far as settings, binding and the machine go.
     pub fn bind(self) -> Result<BoundServer> {
         if let Some(invalid) = self.invalid {
             return Err(invalid);
         }
         let config = &self.config;
+        config.check()?;
         let mut builder = Builder::new()
             .driver(config.driver)
             .spin(config.spin)
@@ -297,7 +299,7 @@ impl BoundServer {
                 mesh: mesh.clone(),
                 greeting: (shard.id() == ShardId::FIRST).then(|| greeting.clone()),
             };
-            async move { serve(shard, part).await.map_err(|error| error.to_string().into()) }
+            async move { serve(shard, part).await.map_err(Into::into) }
         })?;
         Ok(())
     }
@@ -336,9 +338,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
         application = application.trusted_proxies(proxies.clone());
     }
     let app = application.build()?;
-    if let Some(bytes_max) = config.body_bytes_max {
-        app.set_body_bytes_max(bytes_max);
-    }
+    app.set_limits(config.application_limits(app.limits()))?;
     app.set_hub(ShardHub::new(&shard, &mesh, &config));
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);

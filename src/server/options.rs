@@ -5,11 +5,11 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
 use std::io::Write as _;
-use std::num::ParseIntError;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use squall_shards::{Driver, StandardError};
 
 use super::config::{ListenAddress, ServerConfig};
@@ -24,9 +24,15 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:8888";
 
 /// Reads the command line of this process, and starts logging to standard error. Ends the process on `--help` and on wrong arguments.
 pub(super) fn from_command_line() -> ServerConfig {
-    let options = Options::parse();
+    let mut command = Options::command();
+    let matches = command.get_matches_mut();
+    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
     options.logging.start();
-    options.into_config()
+    let config = options.into_config();
+    if let Err(invalid) = config.check() {
+        command.error(ErrorKind::ValueValidation, invalid).exit();
+    }
+    config
 }
 
 #[derive(Debug, Parser)]
@@ -73,10 +79,10 @@ struct ServerOptions {
     #[arg(long)]
     share_port: bool,
     /// Most connections of one shard; more wait in the kernel's backlog
-    #[arg(long, value_name = "N", value_parser = some, default_value_t = ServerConfig::default().connections_per_shard_max)]
+    #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
     /// How much memory the process may hold [default: the least of what the machine has and control groups grant]
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "BYTES")]
     max_memory_bytes: Option<u64>,
     /// At how many percent of it idle connections close, connections close after a response, requests are told 503, memory is refused
     #[arg(long, value_name = "LIST", default_value_t = MemoryWatermarks::default())]
@@ -98,6 +104,15 @@ struct RequestOptions {
     /// Largest content; beyond it 413 [default: what the application says, else 1048576]
     #[arg(long, value_name = "BYTES")]
     max_body_bytes: Option<u64>,
+    /// Most parameters of a query, and of a form; beyond it 400 [default: what the application says, else 1000]
+    #[arg(long, value_name = "N")]
+    max_parameters: Option<usize>,
+    /// How deep JSON may be, 256 at most; beyond it 400 [default: what the application says, else 128]
+    #[arg(long, value_name = "LEVELS")]
+    max_json_depth: Option<usize>,
+    /// Most cookies of a request; beyond it 431 [default: what the application says, else 100]
+    #[arg(long, value_name = "N")]
+    max_cookies: Option<usize>,
     /// Largest head; beyond it 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
@@ -137,7 +152,7 @@ struct RealTimeOptions {
     #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_interval.unwrap_or_default()))]
     ping_interval: Time,
     /// How long after a ping a peer may stay silent before its socket is closed
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(websocket::Limits::default().ping_timeout))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_timeout))]
     ping_timeout: Time,
     /// Most topics and patterns one peer may be subscribed to
     #[arg(long, value_name = "N", default_value_t = pubsub::Limits::default().subscriptions_max)]
@@ -160,28 +175,28 @@ struct RealTimeOptions {
 #[command(next_help_heading = "Pace of peers")]
 struct PaceOptions {
     /// From the first byte of a head to its last; then 408
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(Limits::default().header_timeout))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().header_timeout))]
     header_timeout: Time,
     /// From accepting a connection to its first byte [default: as --header-timeout]
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
+    #[arg(long, value_name = "TIME")]
     first_byte_timeout: Option<Time>,
     /// From a response to the first byte of the next request
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(Limits::default().idle_timeout))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().idle_timeout))]
     idle_timeout: Time,
     /// Longest pause in content that is awaited; then 408
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(Limits::default().body_gap_timeout))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_gap_timeout))]
     body_timeout: Time,
     /// Slowest content, in bytes per second; then 408. 0 turns it off
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes_per_second_min)]
     min_body_rate: u64,
     /// How long content may come before its rate is judged
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(Limits::default().body_rate_grace))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_rate_grace))]
     body_rate_grace: Time,
     /// Longest throwing away of unread content
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().drain_timeout))]
     drain_timeout: Time,
     /// Longest time a peer may take nothing of a response
-    #[arg(long, value_name = "TIME", value_parser = some_time, default_value_t = Time(ServerConfig::default().write_stall_timeout))]
+    #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_stall_timeout))]
     write_timeout: Time,
     /// Slowest a response may be taken, in bytes per second. 0 turns it off
     #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().write_bytes_per_second_min)]
@@ -232,6 +247,9 @@ impl Options {
                 ..LogLimits::default()
             },
             body_bytes_max: request.max_body_bytes,
+            parameter_count_max: request.max_parameters,
+            json_depth_max: request.max_json_depth,
+            cookie_count_max: request.max_cookies,
             write_stall_timeout: pace.write_timeout.0,
             write_bytes_per_second_min: pace.min_write_rate,
             write_rate_grace: pace.write_rate_grace.0,
@@ -292,23 +310,6 @@ impl FromStr for Time {
     }
 }
 
-/// A span of time that must not be none at all: a wait that would be over before the peer could do anything.
-fn some_time(text: &str) -> Result<Time, String> {
-    let time: Time = text.parse()?;
-    if time.0.is_zero() {
-        return Err("it would pass before a peer could do anything; to wait as good as for ever, say 9999m".to_owned());
-    }
-    Ok(time)
-}
-
-/// A number that must not be 0.
-fn some(text: &str) -> Result<usize, String> {
-    match text.parse().map_err(|error: ParseIntError| error.to_string())? {
-        0 => Err("nobody could connect".to_owned()),
-        number => Ok(number),
-    }
-}
-
 impl fmt::Display for Time {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}s", self.0.as_secs_f64())
@@ -363,8 +364,15 @@ impl Logging {
 #[cfg(test)]
 mod tests {
     use super::{Options, Time};
-    use clap::{CommandFactory, Parser};
+    use crate::app::Limits;
+    use clap::{CommandFactory as _, Parser as _};
     use std::time::Duration;
+
+    /// What is said of a flag with a value.
+    fn check(flag: &str, value: &str) -> Result<(), String> {
+        let config = Options::parse_from(["app", flag, value]).into_config();
+        config.check().map_err(|invalid| invalid.to_string())
+    }
 
     #[test]
     fn the_command_is_well_formed() {
@@ -394,12 +402,54 @@ mod tests {
         let defaults = super::ServerConfig::default();
         assert_eq!(config.http1, defaults.http1);
         assert_eq!(config.write_limits(), defaults.write_limits());
-        assert_eq!(config.body_bytes_max, defaults.body_bytes_max);
+        let own = Limits {
+            body_bytes_max: 1,
+            ..Limits::default()
+        };
+        assert_eq!(config.application_limits(own), own, "they are left to the application");
         assert_eq!(config.linger_timeout, defaults.linger_timeout);
         assert_eq!(config.shutdown_timeout, defaults.shutdown_timeout);
         assert_eq!(config.connections_per_shard_max, defaults.connections_per_shard_max);
         assert_eq!(config.unsent_bytes_max, defaults.unsent_bytes_max);
         assert_eq!(config.listen.len(), 1);
+    }
+
+    #[test]
+    fn the_limits_of_an_application_can_be_set_one_by_one() {
+        let own = Limits::default();
+        for (flag, limits) in [
+            (
+                "--max-body-bytes",
+                Limits {
+                    body_bytes_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-parameters",
+                Limits {
+                    parameter_count_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-json-depth",
+                Limits {
+                    json_depth_max: 7,
+                    ..own
+                },
+            ),
+            (
+                "--max-cookies",
+                Limits {
+                    cookie_count_max: 7,
+                    ..own
+                },
+            ),
+        ] {
+            let config = Options::parse_from(["app", flag, "7"]).into_config();
+            assert_eq!(config.application_limits(own), limits, "{flag}");
+        }
     }
 
     #[test]
@@ -413,9 +463,9 @@ mod tests {
             "--write-timeout",
             "--ping-timeout",
         ] {
-            let refusal = Options::try_parse_from(["app", flag, "0"]).unwrap_err().to_string();
-            assert!(refusal.contains(flag) && refusal.contains("say 9999m"), "{refusal}");
-            assert!(Options::try_parse_from(["app", flag, "0.1"]).is_ok(), "{flag}");
+            let refusal = check(flag, "0").unwrap_err();
+            assert!(refusal.contains(&format!("({flag}) must be more than 0")), "{refusal}");
+            assert_eq!(check(flag, "0.1"), Ok(()), "{flag}");
         }
         for flag in [
             "--ping-interval",
@@ -424,16 +474,27 @@ mod tests {
             "--shutdown-timeout",
             "--write-rate-grace",
         ] {
-            assert!(Options::try_parse_from(["app", flag, "0"]).is_ok(), "{flag}");
+            assert_eq!(check(flag, "0"), Ok(()), "{flag}");
         }
     }
 
     #[test]
-    fn a_server_nobody_could_connect_to_is_refused() {
-        let refusal = Options::try_parse_from(["app", "--max-connections", "0"]).unwrap_err();
-        assert!(refusal.to_string().contains("nobody could connect"), "{refusal}");
-        let config = Options::parse_from(["app", "--max-connections", "1"]).into_config();
-        assert_eq!(config.connections_per_shard_max, 1);
+    fn a_number_with_which_nobody_could_be_served_is_refused() {
+        for flag in [
+            "--max-connections",
+            "--max-target-bytes",
+            "--max-header-bytes",
+            "--max-header-count",
+            "--max-header-name-bytes",
+            "--max-fragments",
+        ] {
+            let refusal = check(flag, "0").unwrap_err();
+            assert!(refusal.contains(&format!("({flag}) must be more than 0")), "{refusal}");
+            assert_eq!(check(flag, "1"), Ok(()), "{flag}");
+        }
+        let refusal = check("--max-json-depth", "257").unwrap_err();
+        assert!(refusal.contains("json_depth_max is 257"), "{refusal}");
+        assert_eq!(check("--max-json-depth", "256"), Ok(()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading content: whole and in pieces, limits, JSON, forms, trailers.
 
-use serde::Deserialize;
-use squall::app::BodyLength;
+use serde::{Deserialize, Serialize};
+use squall::app::{BodyLength, Limits};
 use squall::prelude::*;
 use squall::testing::{TestClient, TestRequest};
 
@@ -127,12 +127,16 @@ fn content_that_is_announced_too_long_is_not_asked_for() {
 #[test]
 fn the_operator_can_set_the_limit() {
     let client = client();
-    client.app().set_body_bytes_max(2);
+    let limits = Limits {
+        body_bytes_max: 2,
+        ..client.app().limits()
+    };
+    client.app().set_limits(limits).unwrap();
     assert_eq!(answer(client.post("/whole").body("ab")).0, 200);
     assert_eq!(answer(client.post("/whole").body("abc")).0, 413);
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Order {
     item: String,
     #[serde(default)]
@@ -165,7 +169,7 @@ fn json_is_parsed_or_refused_with_a_reason() {
             400,
             "invalid value",
         ),
-        ("application/json", deep.as_str(), 400, "at line 1 column"),
+        ("application/json", deep.as_str(), 400, "more than 128 levels deep"),
         (
             "text/plain",
             "{\"item\":\"a\"}",
@@ -219,7 +223,6 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         Ok(format!("{} {:?}", order.item, order.count))
     });
     let client = TestClient::new(application).unwrap();
-    let many = format!("item=a&{}", "b&".repeat(1000));
     for (media_type, content, status, part) in [
         (
             "application/x-www-form-urlencoded",
@@ -249,12 +252,6 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         ("application/x-www-form-urlencoded", b"item=%ff", 400, "UTF-8"),
         ("application/x-www-form-urlencoded", b"item=\xff", 400, "UTF-8"),
         (
-            "application/x-www-form-urlencoded",
-            many.as_bytes(),
-            400,
-            "more than 1000",
-        ),
-        (
             "multipart/form-data; boundary=x",
             b"item=a",
             415,
@@ -270,6 +267,37 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         assert_eq!(response.status(), status, "{part}");
         assert!(response.text().contains(part), "{part}: {}", response.text());
     }
+}
+
+/// What `TestClient` makes of values is what handlers read.
+#[test]
+fn a_test_sends_json_forms_and_cookies() {
+    let application = Application::new()
+        .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.json().await?))
+        })
+        .put("/form", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.form().await?))
+        })
+        .get("/cookies", async |cx: &mut Context| -> Result<String> {
+            let all = cx.cookies()?.map(|(name, value)| format!("{name}:{value}"));
+            Ok(all.collect::<Vec<_>>().join(" "))
+        });
+    let client = TestClient::new(application).unwrap();
+    let order = Order {
+        item: "a&b=c \u{e9}".to_owned(),
+        count: vec![1, 2],
+    };
+    for request in [client.put("/json").json(&order), client.put("/form").form(&order)] {
+        let echoed: Order = request.send().unwrap().json().unwrap();
+        assert_eq!((echoed.item, echoed.count), (order.item.clone(), order.count.clone()));
+    }
+    let request = client.get("/cookies").cookie("a", "1").cookie("b", "\"2\"");
+    assert_eq!(request.send().unwrap().text(), "a:1 b:2");
+    let unwritable = std::collections::BTreeMap::from([(vec![1], 2)]);
+    let unsent = client.put("/json").json(&unwritable).send().unwrap_err();
+    assert!(unsent.to_string().contains("key must be a string"), "{unsent}");
+    assert!(client.put("/form").form(&[("a", &order)]).send().is_err());
 }
 
 #[test]

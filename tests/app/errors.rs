@@ -1,10 +1,13 @@
 //! What becomes of an error, and of a panic.
 
 use core::cell::Cell;
+use core::task::Poll;
+use std::io;
 use std::rc::Rc;
 
+use futures_util::stream::{iter, poll_fn};
 use squall::app::{Exchange, Outcome};
-use squall::message::TargetForm;
+use squall::message::{BoxError, TargetForm};
 use squall::prelude::*;
 use squall::testing::TestClient;
 
@@ -164,20 +167,75 @@ fn an_error_after_the_head_was_flushed_cuts_the_connection() {
             cx.flush().await?;
             panic!("late")
         })
-        .get("/stream", async |cx: &mut Context| {
-            cx.stream(futures_util::stream::iter([Ok("a".into()), Err("torn".into())]));
-        })
         .get("/stream/panic", async |cx: &mut Context| {
-            cx.stream(futures_util::stream::poll_fn(|_| panic!("in the stream")));
+            cx.stream(poll_fn(|_| -> Poll<Option<Result<Bytes>>> { panic!("in the stream") }));
         });
     let client = TestClient::new(application).unwrap();
     let response = client.get("/error").send().unwrap();
     assert!(response.is_aborted());
     assert_eq!(response.text(), "half");
     assert!(client.get("/panic").send().unwrap().is_aborted());
-    assert!(client.get("/stream").send().unwrap().is_aborted());
     assert!(client.get("/stream/panic").send().unwrap().is_aborted());
     assert_eq!(client.app().panic_count(), 2);
+}
+
+/// What users have at hand when a stream of theirs fails.
+#[test]
+fn a_stream_may_fail_with_anything_that_can_be_boxed() {
+    fn torn<E: Into<BoxError> + 'static>(cx: &mut Context, error: E) {
+        cx.stream(iter([Ok("half".into()), Err(error)]));
+    }
+    let application = Application::new()
+        .get("/squall", async |cx: &mut Context| torn(cx, Error::new("torn")))
+        .get("/io", async |cx: &mut Context| {
+            torn(cx, io::Error::from(io::ErrorKind::UnexpectedEof));
+        })
+        .get("/boxed", async |cx: &mut Context| torn(cx, BoxError::from("torn")))
+        .get("/text", async |cx: &mut Context| torn(cx, "torn"))
+        .get("/owned", async |cx: &mut Context| torn(cx, "torn".to_owned()));
+    let client = TestClient::new(application).unwrap();
+    for target in ["/squall", "/io", "/boxed", "/text", "/owned"] {
+        let response = client.get(target).send().unwrap();
+        assert!(response.is_aborted(), "{target}");
+        assert_eq!(response.text(), "half", "{target}");
+    }
+}
+
+/// A closure on another thread, as of `spawn_blocking`, can fail with an error; it answers as if it had been made here.
+#[test]
+fn an_error_crosses_threads() {
+    async fn work(_: &mut Context) -> Result {
+        let failed = std::thread::spawn(|| -> Result { Err(HttpError::new(409).with_message("taken").into()) });
+        failed.join().unwrap()
+    }
+    let client = TestClient::new(Application::new().get("/", work)).unwrap();
+    let response = client.get("/").send().unwrap();
+    assert_eq!(response.text(), "409 Conflict: taken\n");
+}
+
+/// What other code takes is any `std::error::Error`: an error of ours becomes one, and comes back as it was.
+#[test]
+fn an_error_can_be_boxed_and_comes_back_as_it_was() {
+    let cause = || io::Error::other("the disk is full");
+    let chosen: Error = HttpError::new(507).with_message("no room").with_source(cause()).into();
+    let expected = [
+        (
+            chosen,
+            507,
+            "507 Insufficient Storage: no room",
+            Some("the disk is full"),
+        ),
+        (cause().into(), 500, "the disk is full", None),
+        (Error::new("text"), 500, "text", None),
+    ];
+    for (error, status, text, source) in expected {
+        let debug = format!("{error:?}");
+        let boxed: Box<dyn std::error::Error + Send + Sync> = error.into();
+        assert_eq!(boxed.to_string(), text);
+        assert_eq!(boxed.source().map(ToString::to_string).as_deref(), source);
+        let back = Error::new(boxed);
+        assert_eq!((back.status().as_u16(), format!("{back:?}")), (status, debug));
+    }
 }
 
 struct PanicsOnDrop;

@@ -11,6 +11,7 @@ mod bodies;
 mod channel;
 mod errors;
 mod forwarded;
+mod limits;
 mod methods;
 mod middleware;
 mod requests;

@@ -46,7 +46,7 @@ fn a_method_that_is_not_implemented_is_405_with_the_true_allow() {
             "{name}"
         );
     }
-    assert_eq!(client.request(Method::PUT, "/").send().unwrap().status(), 201);
+    assert_eq!(client.put("/").send().unwrap().status(), 201);
     assert_eq!(client.request(method("PURGE"), "/").send().unwrap().text(), "PURGE");
     assert_eq!(client.post("/nowhere").send().unwrap().status(), 404);
 }
@@ -65,7 +65,7 @@ fn functions_on_one_pattern_add_up() {
         let response = client.request(method(name), "/x").send().unwrap();
         assert_eq!(response.text(), name.to_ascii_lowercase());
     }
-    let response = client.request(Method::PUT, "/x").send().unwrap();
+    let response = client.put("/x").send().unwrap();
     assert_eq!(
         response.header("allow"),
         Some("COPY, DELETE, GET, HEAD, OPTIONS, PATCH")
@@ -95,7 +95,7 @@ fn head_is_answered_by_get_unless_it_is_implemented() {
         .get("/function", async |_: &mut Context| "text")
         .post("/post", async |_: &mut Context| "text");
     let client = TestClient::new(application).unwrap();
-    let head = |target| client.request(Method::HEAD, target).send().unwrap();
+    let head = |target| client.head(target).send().unwrap();
     let response = head("/article");
     assert_eq!(
         (response.status().as_u16(), response.header("x-method"), response.body()),
@@ -120,39 +120,74 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
     }
     let application = || Application::new().route("/", Article).route("/own", OwnOptions);
     let client = TestClient::new(application()).unwrap();
-    let response = client.request(Method::OPTIONS, "/").send().unwrap();
+    let response = client.options("/").send().unwrap();
     assert_eq!((response.status().as_u16(), response.body()), (200, &b""[..]));
     assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS, PURGE, PUT"));
-    assert_eq!(client.request(Method::OPTIONS, "/own").send().unwrap().status(), 204);
-    assert_eq!(
-        client.request(Method::OPTIONS, "/nowhere").send().unwrap().status(),
-        404
-    );
-    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    assert_eq!(client.options("/own").send().unwrap().status(), 204);
+    assert_eq!(client.options("/nowhere").send().unwrap().status(), 404);
+    let response = client.options("*").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
         (200, Some("GET, HEAD, OPTIONS, PURGE, PUT"))
     );
 
     let client = TestClient::new(application().automatic_options(false)).unwrap();
-    let response = client.request(Method::OPTIONS, "/").send().unwrap();
+    let response = client.options("/").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
         (405, Some("GET, HEAD, PURGE, PUT"))
     );
-    assert_eq!(client.request(Method::OPTIONS, "/own").send().unwrap().status(), 204);
-    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    assert_eq!(client.options("/own").send().unwrap().status(), 204);
+    let response = client.options("*").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
         (200, Some("GET, HEAD, OPTIONS, PURGE, PUT")),
         "the route that has its own"
     );
     let client = TestClient::new(Application::new().route("/", Article).automatic_options(false)).unwrap();
-    let response = client.request(Method::OPTIONS, "*").send().unwrap();
+    let response = client.options("*").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
         (200, Some("GET, HEAD, PURGE, PUT"))
     );
+}
+
+/// A handshake is a GET, and a connection that has become a WebSocket has no head to be asked for alone (RFC 6455 §4.1).
+#[test]
+fn head_is_not_served_where_only_a_websocket_is() {
+    struct Silent;
+    impl WebSocketHandler for Silent {
+        async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
+            Ok(())
+        }
+    }
+    let application = || {
+        Application::new()
+            .websocket("/socket", async |_: &mut Context| Ok(Silent))
+            .websocket("/both", async |_: &mut Context| Ok(Silent))
+            .on(Method::HEAD, "/both", async |_: &mut Context| ())
+            .post("/both", async |_: &mut Context| "posted")
+    };
+    let client = TestClient::new(application()).unwrap();
+    for (name, target, status, allow) in [
+        ("HEAD", "/socket", 405, "GET, OPTIONS"),
+        ("POST", "/socket", 405, "GET, OPTIONS"),
+        ("OPTIONS", "/socket", 200, "GET, OPTIONS"),
+        ("PUT", "/both", 405, "GET, HEAD, OPTIONS, POST"),
+    ] {
+        let response = client.request(method(name), target).send().unwrap();
+        assert_eq!(response.status(), status, "{name} {target}");
+        assert_eq!(response.header("allow"), Some(allow), "{name} {target}");
+    }
+    assert_eq!(
+        client.head("/both").send().unwrap().status(),
+        200,
+        "where HEAD has a function of its own"
+    );
+    let sockets = Application::new().websocket("/", async |_: &mut Context| Ok(Silent));
+    let client = TestClient::new(sockets).unwrap();
+    let response = client.options("*").send().unwrap();
+    assert_eq!(response.header("allow"), Some("GET, OPTIONS"), "nothing answers HEAD");
 }
 
 /// A handler may call what it left to its default; the answer still names what it does serve.

@@ -46,7 +46,7 @@ fn values_become_responses() {
         Ok::<_, Error>("fine") => 200, Some(TEXT), "fine";
         Response::new(203).with_header(header::CONTENT_TYPE, HeaderValue::from_static("text/csv")).with_body("a,b")
             => 203, Some("text/csv"), "a,b";
-        Response::new(200).with_body(Body::stream(futures_util::stream::iter([Ok("s".into()), Ok("t".into())])))
+        Response::new(200).with_body(Body::stream(futures_util::stream::iter([Ok::<_, Error>("s".into()), Ok("t".into())])))
             => 200, Some(BYTES), "st";
     }
 }
@@ -216,7 +216,7 @@ fn a_response_that_cannot_be_sent_as_it_is_becomes_a_500() {
             cx.write("late");
         })
         .get("/behind_stream", async |cx: &mut Context| {
-            cx.stream(futures_util::stream::empty());
+            cx.stream(futures_util::stream::empty::<Result<Bytes>>());
             cx.write("late");
         })
         .get("/json", async |cx: &mut Context| {
@@ -250,7 +250,7 @@ fn statuses_without_content_and_lengths_that_are_true_are_left_alone() {
     for (target, status) in [("/204", 204), ("/304", 304), ("/length", 200)] {
         assert_eq!(client.get(target).send().unwrap().status(), status);
     }
-    let head = client.request(Method::HEAD, "/length").send().unwrap();
+    let head = client.head("/length").send().unwrap();
     assert_eq!(head.header("content-length"), Some("4"));
 }
 

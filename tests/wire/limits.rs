@@ -127,6 +127,20 @@ fn refuses_a_name_of_more_than_256_bytes() {
     refused(&server, &named(257), 431).unwrap();
 }
 
+/// The operator's limit on the parameters of a query; without one it is 1000.
+#[test]
+fn refuses_more_parameters_than_the_limit() {
+    let server = Server::start("conformance", &["--max-parameters", "10"]);
+    let with_parameters = |count: usize| get(&format!("/q?x=y{}", "&a".repeat(count - 1)));
+    for (server, limit) in [(&server, 10), (&Server::shared(), 1000)] {
+        for count in [limit - 1, limit] {
+            answered(server, &with_parameters(count), 200, b"y").unwrap();
+        }
+        let refusal = server.connect().exchange(&with_parameters(limit + 1), "GET").unwrap();
+        refusal.expect_status(400).unwrap();
+    }
+}
+
 /// RFC 9110 §15.5.14: a body over the limit is 413, announced or chunked.
 #[test]
 fn refuses_a_body_over_the_limit() {

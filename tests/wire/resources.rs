@@ -119,7 +119,7 @@ fn b08_decodes_8_mib_in_chunks_of_one_byte() {
     still_usable(&mut connection).unwrap();
 }
 
-/// B09: a chunked body without end is refused at the limit, and memory stays near it.
+/// B09: a chunked body without end is refused at the limit, and memory stays near it; how near, `tests/endless_body.rs` says to the byte.
 #[test]
 fn b09_refuses_an_endless_chunked_body_in_bounded_memory() {
     let server = Server::start("conformance", &["--max-body-bytes", "65536"]);

@@ -1,8 +1,8 @@
 //! Content on its way to a handler.
 //!
 //! It is asked for lazily: nothing is wanted before the handler waits for it, which is what holds `100 (Continue)` back
-//! (RFC 9110 §10.1.1), and a handler that stops reading stops the peer. Invariant: unread content stays below [`WINDOW_BYTES`] if
-//! it is read in pieces, and below the limit of the body if it is read whole, plus what the driver pushed last.
+//! (RFC 9110 §10.1.1), and a handler that stops reading stops the peer. Invariant: unread content, and the memory it is kept in, stays
+//! below [`WINDOW_BYTES`] if it is read in pieces, and below the limit of the body if it is read whole, plus what the driver pushed last.
 
 use core::task::{Poll, Waker};
 
@@ -42,6 +42,17 @@ enum Demand {
     Whole { bytes_max: u64 },
 }
 
+impl Demand {
+    /// How much unread content there can come to be, but for what the driver pushes last.
+    fn bytes_max(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Pieces => WINDOW_BYTES,
+            Self::Whole { bytes_max } => usize::try_from(bytes_max).unwrap_or(usize::MAX),
+        }
+    }
+}
+
 /// The driver's end. What changes the state gives back the waker to be woken.
 impl Incoming {
     pub(super) fn begin(&mut self, length: BodyLength) {
@@ -59,7 +70,8 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
-        if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len()).is_err() {
+        let bytes_max = self.demand.bytes_max();
+        if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len(), bytes_max).is_err() {
             self.unread = BytesMut::new();
             return self.fail(BodyError::OutOfMemory);
         }
@@ -171,8 +183,8 @@ impl Incoming {
     }
 }
 
-/// Makes room for so many bytes more. A `BytesMut` has no growth that can be refused, so it becomes the `Vec` it is made of for that long.
-fn make_room(unread: &mut BytesMut, bytes: usize) -> Result<(), OutOfMemory> {
+/// Makes room for so many bytes more, of `bytes_max` in the end. A `BytesMut` has no growth that can be refused, so it becomes the `Vec` it is made of for that long.
+fn make_room(unread: &mut BytesMut, bytes: usize, bytes_max: usize) -> Result<(), OutOfMemory> {
     let mut buffer = match core::mem::take(unread).freeze().try_into_mut() {
         Ok(own) => Vec::from(own),
         // The handler still has what was taken out of the same memory.
@@ -182,7 +194,7 @@ fn make_room(unread: &mut BytesMut, bytes: usize) -> Result<(), OutOfMemory> {
             copy
         }
     };
-    memory::make_room(&mut buffer, bytes)?;
+    memory::make_room_within(&mut buffer, bytes, bytes_max)?;
     *unread = Bytes::from(buffer).into();
     Ok(())
 }

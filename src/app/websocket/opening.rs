@@ -99,6 +99,11 @@ where
         })
     }
 
+    /// A handshake is a GET (RFC 6455 §4.1).
+    fn answers_head(&self) -> bool {
+        false
+    }
+
     fn has_on_finish(&self) -> bool {
         false
     }

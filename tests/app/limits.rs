@@ -1,0 +1,198 @@
+//! The limits of the application layer (`squall::app::Limits`), each at limit - 1, limit and limit + 1: as they are, lower and higher.
+
+use serde::Deserialize;
+use squall::app::{JSON_DEPTH_CEILING, Limits};
+use squall::prelude::*;
+use squall::testing::{TestClient, TestResponse};
+
+/// Decodes to anything, level by level.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Nested {
+    List(Vec<Self>),
+    Leaf(u8),
+}
+
+/// Takes one level out of what it is sent, and leaves the rest undecoded.
+#[derive(Deserialize)]
+struct Shallow {}
+
+fn client(limits: Limits) -> TestClient {
+    let application = Application::new()
+        .limits(limits)
+        .get("/one", async |cx: &mut Context| cx.query_param::<u8>("x").map(drop))
+        .get("/all", async |cx: &mut Context| cx.query_params::<u8>("x").map(drop))
+        .get("/as", async |cx: &mut Context| cx.query_as::<Shallow>().map(drop))
+        .post("/form", async |cx: &mut Context| cx.form::<Shallow>().await.map(drop))
+        .post("/value", async |cx: &mut Context| {
+            cx.json::<serde_json::Value>().await.map(drop)
+        })
+        .post("/nested", async |cx: &mut Context| -> Result<String> {
+            match cx.json().await? {
+                Nested::List(list) => Ok(format!("{}", list.len())),
+                Nested::Leaf(leaf) => Ok(format!("leaf {leaf}")),
+            }
+        })
+        .post("/ignored", async |cx: &mut Context| {
+            cx.json::<Shallow>().await.map(drop)
+        })
+        .get("/cookie", async |cx: &mut Context| {
+            cx.cookie("c").map(|value| value.map(String::from))
+        })
+        .get("/cookies", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.cookies()?.count().to_string())
+        })
+        .get("/", async |_: &mut Context| "unread");
+    TestClient::new(application).unwrap()
+}
+
+/// Whether it was let in, or refused with a status and a message.
+fn expect(response: &TestResponse, refusal: Option<(u16, &str)>, what: &str) {
+    let (status, text) = refusal.unwrap_or((200, ""));
+    assert_eq!(response.status(), status, "{what}: {}", response.text());
+    assert!(response.text().contains(text), "{what}: {}", response.text());
+}
+
+#[test]
+fn parameters_are_counted() {
+    for limit in [1, 3, Limits::default().parameter_count_max, 2000] {
+        let limits = Limits {
+            parameter_count_max: limit,
+            ..Limits::default()
+        };
+        let client = client(limits);
+        let message = format!("there are more than {limit} parameters");
+        for count in [limit - 1, limit, limit + 1] {
+            let refusal = (count > limit).then_some((400, &*message));
+            // The parameter that is asked for comes first, so that the refusal of one is not for want of it.
+            let form = ["x=1", &"&a=b".repeat(count.saturating_sub(1))].concat();
+            let form = if count == 0 { "" } else { &form };
+            for target in ["/one", "/all", "/as"] {
+                if (count, target) != (0, "/one") {
+                    let response = client.get(&format!("{target}?{form}")).send().unwrap();
+                    expect(&response, refusal, &format!("{target} {count} of {limit}"));
+                }
+            }
+            let request = client.post("/form").body(form);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            expect(&request.send().unwrap(), refusal, &format!("form {count} of {limit}"));
+        }
+    }
+}
+
+#[test]
+fn levels_of_json_are_counted() {
+    for limit in [1, 3, Limits::default().json_depth_max, JSON_DEPTH_CEILING] {
+        let limits = Limits {
+            json_depth_max: limit,
+            ..Limits::default()
+        };
+        let client = client(limits);
+        let message = format!("the JSON is more than {limit} levels deep");
+        for depth in [limit - 1, limit, limit + 1] {
+            let refusal = (depth > limit).then_some((400, &*message));
+            let nested =
+                |open: &str, leaf: &str, close: &str| [&open.repeat(depth), leaf, &close.repeat(depth)].concat();
+            let mut contents = vec![
+                ("/value", nested("[", "\"]\\\"[\"", "]")),
+                ("/value", nested("{\"[\":", "null", "}")),
+                ("/nested", nested("[", "7", "]")),
+            ];
+            if depth > 0 {
+                contents.push(("/ignored", nested("{\"a\":", "1", "}")));
+            }
+            for (target, content) in contents {
+                let request = client.post(target).header("content-type", "application/json");
+                let response = request.body(content).send().unwrap();
+                expect(&response, refusal, &format!("{target} {depth} of {limit}"));
+            }
+        }
+    }
+}
+
+/// As deep as can be, unoptimized as tests are, on a stack of the size a shard's has.
+#[test]
+fn the_deepest_json_fits_the_stack_of_a_shard() {
+    let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
+        #[derive(Deserialize)]
+        #[expect(dead_code, reason = "they are there for what they take of the stack")]
+        struct Node {
+            next: Option<Box<Self>>,
+            numbers: Option<[u64; 16]>,
+            name: Option<String>,
+        }
+        let limits = Limits {
+            json_depth_max: JSON_DEPTH_CEILING,
+            ..Limits::default()
+        };
+        let application = Application::new().limits(limits).post("/", async |cx: &mut Context| {
+            cx.json::<Node>()
+                .await
+                .map(|node| usize::from(node.next.is_some()).to_string())
+        });
+        let client = TestClient::new(application).unwrap();
+        let content = [
+            "{\"next\":".repeat(JSON_DEPTH_CEILING),
+            "null".into(),
+            "}".repeat(JSON_DEPTH_CEILING),
+        ]
+        .concat();
+        let request = client.post("/").header("content-type", "application/json");
+        request.body(content).send().unwrap().text()
+    });
+    assert_eq!(thread.unwrap().join().unwrap(), "1");
+}
+
+/// A stack that could be too small is a mistake to be told of at the start, not when a request comes.
+#[test]
+fn json_deeper_than_the_stack_is_refused_at_the_start() {
+    let limits = |json_depth_max| Limits {
+        json_depth_max,
+        ..Limits::default()
+    };
+    let build = |depth| Application::new().limits(limits(depth)).build();
+    assert!(build(JSON_DEPTH_CEILING - 1).is_ok());
+    let app = build(JSON_DEPTH_CEILING).unwrap();
+    for error in [
+        build(JSON_DEPTH_CEILING + 1).unwrap_err(),
+        app.set_limits(limits(JSON_DEPTH_CEILING + 1)).unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(text.contains("json_depth_max") && text.contains("256"), "{text}");
+    }
+    assert_eq!(app.limits().json_depth_max, JSON_DEPTH_CEILING);
+}
+
+#[test]
+fn cookies_are_counted_over_all_fields_and_none_is_read_of_too_many() {
+    for limit in [1, 3, Limits::default().cookie_count_max, 150] {
+        let limits = Limits {
+            cookie_count_max: limit,
+            ..Limits::default()
+        };
+        let client = client(limits);
+        let message = format!("there are more than {limit} cookies");
+        for count in [limit - 1, limit, limit + 1] {
+            let refusal = (count > limit).then_some((431, &*message));
+            let whole = vec!["c=1"; count].join("; ");
+            let field = |target: &str, value: &str| client.get(target).header("cookie", value).send().unwrap();
+            for target in ["/cookies", "/cookie"] {
+                if (count, target) != (0, "/cookie") {
+                    expect(&field(target, &whole), refusal, &format!("{target} {count} of {limit}"));
+                }
+            }
+            let mut request = client.get("/cookies");
+            for _ in 0..count {
+                request = request.header("cookie", "c=1");
+            }
+            expect(&request.send().unwrap(), refusal, &format!("fields {count} of {limit}"));
+            let left_out = vec!["no cookie"; count].join(";; ;");
+            expect(
+                &field("/cookies", &left_out),
+                refusal,
+                &format!("left out {count} of {limit}"),
+            );
+            expect(&field("/", &whole), None, "who reads none");
+        }
+    }
+}
