@@ -123,9 +123,6 @@ impl Watchdog {
             .spawn(move || watchdog.look_until_ended())
             .inspect_err(|error| tracing::warn!(%error, "there is no thread to look out for stalls"))
             .ok();
-        if let Some(thread) = &thread {
-            self.thread.get_or_init(|| thread.thread().clone());
-        }
         WatchdogThread {
             watchdog: Arc::clone(self),
             thread,
@@ -142,6 +139,8 @@ impl Watchdog {
     }
 
     fn look_until_ended(&self) {
+        // By itself, before it first rests: who wakes it must find it.
+        self.thread.get_or_init(thread::current);
         let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
         let mut quiet_looks = 0;
         while !self.ended.load(Ordering::Acquire) {
