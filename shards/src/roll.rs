@@ -4,12 +4,12 @@
 //! the time itself: it gives up a shard that is overdue, and the process can end.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::shard::ShardId;
 use crate::signal::Stop;
+use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicBool, Ordering, fence};
 
 /// How much longer than it may take a stop is waited for, before a shard counts as stuck: eighty times what the watchdog calls a stall.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
@@ -60,7 +60,7 @@ impl Roll {
             let now = crate::clock::now();
             match due.left(stop(), graceful_max, now) {
                 Some(Duration::ZERO) => return Err(running),
-                Some(left) => thread::park_timeout(left),
+                Some(left) => park_timeout(left),
                 None => thread::park(),
             }
         }
@@ -73,6 +73,17 @@ impl Roll {
             .position(|ended| !ended.load(Ordering::Acquire))
             .map(ShardId::new)
     }
+}
+
+#[cfg(not(squall_loom))]
+fn park_timeout(left: Duration) {
+    thread::park_timeout(left);
+}
+
+/// loom has no time: all of it has passed as soon as every other thread has had its turn.
+#[cfg(squall_loom)]
+fn park_timeout(_: Duration) {
+    thread::yield_now();
 }
 
 /// When every shard must have ended.
@@ -98,7 +109,7 @@ impl Due {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(squall_loom)))]
 mod tests {
     use super::{Due, STOP_PATIENCE};
     use crate::signal::Stop;
@@ -127,5 +138,25 @@ mod tests {
             assert_eq!(due.left(Some(Stop::Graceful), graceful_max, now), None);
         }
         assert_eq!(due.left(Some(Stop::Now), None, now), Some(STOP_PATIENCE));
+    }
+}
+
+#[cfg(all(test, squall_loom))]
+mod tests {
+    use super::Roll;
+    use crate::shard::ShardId;
+    use std::sync::Arc;
+
+    /// The waiting thread hears of the end of each shard, whenever it comes; else it would be parked for ever, which loom reports.
+    #[test]
+    fn loom_the_end_of_the_last_shard_is_heard() {
+        loom::model(|| {
+            let roll = Arc::new(Roll::new(2));
+            for shard in 0..2 {
+                let roll = Arc::clone(&roll);
+                loom::thread::spawn(move || roll.end(ShardId::new(shard)));
+            }
+            assert_eq!(roll.wait(|| None, None), Ok(()));
+        });
     }
 }

@@ -152,9 +152,6 @@ impl Watchdog {
             .spawn(move || watchdog.look_until_ended())
             .inspect_err(|error| tracing::warn!(%error, "there is no thread to look out for stalls"))
             .ok();
-        if let Some(thread) = &thread {
-            self.thread.get_or_init(|| thread.thread().clone());
-        }
         WatchdogThread {
             watchdog: Arc::clone(self),
             thread,
@@ -171,6 +168,8 @@ impl Watchdog {
     }
 
     fn look_until_ended(&self) {
+        // By itself, before it first rests: who wakes it must find it.
+        self.thread.get_or_init(thread::current);
         let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
         let (mut spreads, mut skew) = (Vec::new(), Skew::default());
         let mut quiet_looks = 0;

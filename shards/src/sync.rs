@@ -13,6 +13,11 @@ pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering,
 #[cfg(squall_loom)]
 pub(crate) use model::{ArrayQueue, SegQueue};
 
+#[cfg(squall_loom)]
+pub(crate) use loom::thread;
+#[cfg(not(squall_loom))]
+pub(crate) use std::thread;
+
 /// The weakest queues that are queues, for loom, which does not see into crossbeam's: who takes something out sees what was written before
 /// it was put in; "empty" and "full" may be old news.
 #[cfg(squall_loom)]
