@@ -296,6 +296,7 @@ fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample
             .filter(|_| kind != Kind::Pipelined)
             .map(latency),
         fan_out: outcome.fan_out.as_ref().map(fan_out),
+        slow_heads_cut: outcome.slow_heads.map(|heads| heads.cut),
         hop: outcome.fan_out.as_ref().filter(|_| kind == Kind::Hop).and_then(hop),
         ..sample
     }

@@ -57,6 +57,9 @@ pub(crate) enum Load {
         path: String,
         connections: usize,
         requests_per_second: f64,
+        /// Connections beside those whose heads never become whole.
+        #[serde(default)]
+        slow_heads: usize,
     },
     Sweep {
         path: String,
@@ -183,12 +186,16 @@ impl Workload {
             Load::Latency { .. } => 1,
             Load::Capacity { connections, .. }
             | Load::Pipelined { connections, .. }
-            | Load::Rate { connections, .. }
             | Load::Sweep { connections, .. }
             | Load::Churn { connections, .. }
             | Load::Idle { connections, .. }
             | Load::Echo { connections, .. }
             | Load::WebsocketIdle { connections, .. } => connections,
+            Load::Rate {
+                connections,
+                slow_heads,
+                ..
+            } => connections + slow_heads,
             // The publisher is one more.
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } => subscribers + 1,
             Load::Slow {

@@ -56,6 +56,9 @@ pub(crate) struct RunArgs {
     /// Make one request, or WebSocket handshake, on each connection, hold all in silence, and count which are still open at the end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
+    /// HTTP: further connections whose heads never become whole, half of them silent, the others with a byte every 9 seconds
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) slow_heads: usize,
     /// Length of the timed window, such as 10s, 500ms or 2m
     #[arg(short, long, default_value = "10s", value_parser = duration)]
     pub(crate) duration: Duration,

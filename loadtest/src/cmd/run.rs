@@ -25,7 +25,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
     for core in &plan.cores {
         proc::check_core_allowed(*core)?;
     }
-    descriptors::check_room(u32::try_from(plan.connections).unwrap_or(u32::MAX))?;
+    descriptors::check_room(u32::try_from(plan.connections + plan.slow_heads).unwrap_or(u32::MAX))?;
     let outcome = load::run(&plan, &mut Reporter::new(plan.kind.noun()), interrupt)?;
     let text = if args.json {
         serde_json::to_string_pretty(&outcome)? + "\n"
@@ -67,6 +67,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
             status: args.expect_status,
             body: args.expect_body.clone().map(String::into_bytes),
         },
+        slow_heads: args.slow_heads,
         ..Plan::new(args.url.clone(), kind)
     })
 }

@@ -13,7 +13,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::clock::{Clock, Nanos, nanos};
 use super::conversation::Conversation;
@@ -23,7 +22,7 @@ use super::pacing::{Pacing, Schedule};
 use super::plan::Plan;
 use super::progress::{Phase, Progress, Snapshot};
 use super::tally::Tally;
-use super::worker::{Post, Worker};
+use super::worker::{Post, Worker, pin};
 use crate::interrupt::Interrupt;
 
 /// How often workers look for what is late, and how soon an interrupt is noticed.
@@ -141,9 +140,7 @@ impl Station<'_> {
         let Self { job, number, .. } = self;
         let (plan, cores) = (job.plan, &job.plan.cores);
         if let Some(core) = number.checked_rem(cores.len()).and_then(|turn| cores.get(turn)) {
-            let mut set = CpuSet::new();
-            set.set(*core);
-            sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
+            pin(*core)?;
         }
         let indices = (number..job.connections).step_by(plan.threads);
         let desk = Desk::new(job.address, job.pacing, self.clock, shared)?;

@@ -38,8 +38,19 @@ pub(crate) struct Outcome {
     pub(crate) still_open: Option<u64>,
     /// Fan-out: what became of every message; a delivery is what is called a request elsewhere.
     pub(crate) fan_out: Option<Deliveries>,
+    /// What became of the slow heads beside the requests, if there were any.
+    pub(crate) slow_heads: Option<SlowHeads>,
     /// Whether Ctrl-C ended the run early.
     pub(crate) interrupted: bool,
+}
+
+/// Connections whose heads never became whole, from before the warm-up to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SlowHeads {
+    /// How many were open at the beginning, and opened again when the server had cut them.
+    pub(crate) held: u64,
+    /// How often the server cut one.
+    pub(crate) cut: u64,
 }
 
 /// What a fan-out published and what became of it, over the whole run (warm-up included).

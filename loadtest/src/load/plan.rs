@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) cores: Vec<usize>,
     pub(crate) request: Request,
     pub(crate) expect: Expectation,
+    /// HTTP: further connections whose heads never become whole, from before the warm-up on; no figure of requests takes them in.
+    pub(crate) slow_heads: usize,
 }
 
 /// In which way the server is loaded.
@@ -153,6 +155,7 @@ impl Plan {
                 status: 200,
                 body: None,
             },
+            slow_heads: 0,
         }
     }
 
@@ -178,6 +181,11 @@ impl Plan {
         ] {
             ensure!(length <= DURATION_MAX, "the {name} must be a day at most");
         }
+        ensure!(
+            self.slow_heads <= CONNECTIONS_MAX,
+            "there can be {CONNECTIONS_MAX} slow heads at most, not {}",
+            self.slow_heads
+        );
         self.check_scheme()?;
         self.kind.check()
     }
@@ -191,6 +199,11 @@ impl Plan {
             Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
         };
         ensure!(is_right, "{} must start with {needed} here", self.target);
+        ensure!(
+            scheme == Scheme::Http || self.slow_heads == 0,
+            "{}: slow heads are beside HTTP requests only",
+            self.target
+        );
         let is_plain = self.request.method == Method::GET && self.request.body.is_empty() && self.expect.body.is_none();
         ensure!(
             scheme == Scheme::Http || is_plain,

@@ -125,6 +125,7 @@ impl Tally {
             latency: self.latencies.summarize(),
             still_open: None,
             fan_out: None,
+            slow_heads: None,
             interrupted,
         }
     }

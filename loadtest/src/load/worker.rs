@@ -15,6 +15,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::clock::Nanos;
 use super::connection::{Connection, Next, State};
@@ -59,6 +60,13 @@ impl Post {
             connections,
         }
     }
+}
+
+/// Has the calling thread run on one core from now on.
+pub(crate) fn pin(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
 pub(crate) struct Worker<'run, C: Conversation> {

@@ -65,6 +65,7 @@ fn outcome(requests: u64) -> Outcome {
         }),
         still_open: Some(999),
         fan_out: None,
+        slow_heads: None,
         interrupted: false,
     }
 }

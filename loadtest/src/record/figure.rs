@@ -32,6 +32,8 @@ pub(crate) enum Figure {
     SlowMemory,
     Unaccounted,
     Closed,
+    /// Of the connections beside the requests whose heads never became whole.
+    SlowHeadsCut,
 }
 
 impl Figure {
@@ -62,6 +64,7 @@ impl Figure {
             Self::SlowMemory => sample.slow.map(|slow| slow.memory_kib_each),
             Self::Unaccounted => sample.slow.map(|slow| slow.unaccounted as f64),
             Self::Closed => sample.slow.map(|slow| slow.closed as f64),
+            Self::SlowHeadsCut => sample.slow_heads_cut.map(|cut| cut as f64),
         }
     }
 
@@ -91,6 +94,7 @@ impl Figure {
             Self::SlowMemory => "KiB/stalled subscriber".to_owned(),
             Self::Unaccounted => "unaccounted for".to_owned(),
             Self::Closed => "closed".to_owned(),
+            Self::SlowHeadsCut => "slow heads cut".to_owned(),
         }
     }
 
@@ -118,6 +122,7 @@ impl Figure {
             Self::SlowMemory => "memory per stalled subscriber".to_owned(),
             Self::Unaccounted => "deliveries unaccounted for".to_owned(),
             Self::Closed => "closed subscribers".to_owned(),
+            Self::SlowHeadsCut => "slow heads cut".to_owned(),
         }
     }
 }

@@ -48,6 +48,9 @@ pub(crate) struct Sample {
     pub(crate) hop: Option<Hop>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) slow: Option<Slow>,
+    /// How often the server cut one of the slow heads beside the requests, from before the warm-up on; `None` without such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) slow_heads_cut: Option<u64>,
 }
 
 /// Latencies in µs: from the intended send time in an open loop, from the send otherwise; for fan-out from publishing to delivery.

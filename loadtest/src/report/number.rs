@@ -20,6 +20,7 @@ pub(super) fn decimals_of(figure: Figure, smallest: f64) -> usize {
         | Figure::Lost
         | Figure::Unaccounted
         | Figure::Closed
+        | Figure::SlowHeadsCut
         | Figure::IdleCpu => 0,
         _ => decimals(smallest),
     }

@@ -97,7 +97,7 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
 fn columns(kind: Kind) -> &'static [Figure] {
     use Figure::{
         Closed, ConnectionMemory, Cpu, EmptyMemory, FarP50, IdleCpu, Lost, Max, NearP50, P50, P90, P99, P999, P9999,
-        QuietP99, ServerBusy, SlowMemory, System, SystemCalls, Throughput, Unaccounted, User, WakeUps,
+        QuietP99, ServerBusy, SlowHeadsCut, SlowMemory, System, SystemCalls, Throughput, Unaccounted, User, WakeUps,
     };
     match kind {
         Kind::Latency | Kind::Rate => &[
@@ -111,6 +111,7 @@ fn columns(kind: Kind) -> &'static [Figure] {
             Cpu,
             SystemCalls,
             ServerBusy,
+            SlowHeadsCut,
         ],
         Kind::Idle => &[ConnectionMemory, EmptyMemory, IdleCpu, WakeUps],
         Kind::Hop => &[NearP50, FarP50, P99, Cpu, SystemCalls, Lost],

@@ -54,8 +54,15 @@ impl Workload {
             Load::Capacity { .. } | Load::Latency { .. } => {}
             Load::Pipelined { pipeline, .. } => switch("pipeline", Some(pipeline)),
             Load::Rate {
-                requests_per_second, ..
-            } => switch("rate", Some(requests_per_second)),
+                requests_per_second,
+                slow_heads,
+                ..
+            } => {
+                switch("rate", Some(requests_per_second));
+                if *slow_heads > 0 {
+                    switch("slow-heads", Some(slow_heads));
+                }
+            }
             Load::Sweep { rates, .. } => switch("rate", Some(&rates.first().copied().unwrap_or_default())),
             Load::Churn { .. } => switch("churn", None),
             Load::Idle { .. } | Load::WebsocketIdle { deflate: false, .. } => switch("hold", None),
@@ -90,12 +97,16 @@ impl Workload {
             }
             Load::Pipelined { pipeline, .. } => vec![path(), connections(), ("pipeline", pipeline.to_string())],
             Load::Rate {
-                requests_per_second, ..
+                connections,
+                requests_per_second,
+                slow_heads,
+                ..
             } => {
                 vec![
                     path(),
-                    connections(),
+                    ("connections", connections.to_string()),
                     ("requests_per_second", requests_per_second.to_string()),
+                    ("slow_heads", slow_heads.to_string()),
                 ]
             }
             Load::Sweep { rates, .. } => {
@@ -165,7 +176,7 @@ mod tests {
                 "{}",
                 workload.name
             );
-            assert_eq!(args.cores, plan.cores);
+            assert_eq!((args.cores, args.slow_heads), (plan.cores, plan.slow_heads));
             assert!(rate.is_none() || args.rate == rate, "{}", workload.name);
             assert_eq!(args.expect_body.map(String::into_bytes), plan.expect.body);
         }

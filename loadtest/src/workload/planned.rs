@@ -54,6 +54,7 @@ impl Workload {
                 status: self.expect.as_ref().map_or(200, |expect| expect.status),
                 body: self.expect.as_ref().map(|expect| expect.body.clone().into_bytes()),
             },
+            slow_heads: self.slow_heads(),
             ..Plan::new(Target::at(scheme, address, self.path()), kind)
         };
         let http = |kind| plan(Scheme::Http, kind, timing);
@@ -145,12 +146,21 @@ impl Workload {
         }
     }
 
-    /// Connections as a plan counts them, which leaves a publisher out.
+    /// Connections beside the load whose heads never become whole.
+    pub(super) fn slow_heads(&self) -> usize {
+        match self.load {
+            Load::Rate { slow_heads, .. } => slow_heads,
+            _ => 0,
+        }
+    }
+
+    /// Connections as a plan counts them, which leaves a publisher and slow heads out.
     pub(super) fn subscribers_or_connections(&self) -> usize {
         match self.load {
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } | Load::Slow { subscribers, .. } => {
                 subscribers
             }
+            Load::Rate { connections, .. } => connections,
             _ => self.connections(),
         }
     }

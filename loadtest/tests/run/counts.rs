@@ -70,6 +70,42 @@ fn every_request_served_is_counted_once() {
 }
 
 #[test]
+fn slow_heads_are_beside_the_requests_and_every_cut_is_counted() {
+    const SLOW: usize = 40;
+    let (seen, requests) = mpsc::channel();
+    let habit = move |mut peer: Peer| {
+        // The first connection checks the answer. Those after it are slow heads, until all have been cut; then they come again.
+        if (1..=SLOW).contains(&peer.number) {
+            return;
+        }
+        while let Some(request) = peer.request() {
+            seen.send(request).ok();
+            peer.say(RIGHT);
+        }
+    };
+    let address = server(habit);
+    let arguments = format!("-c 4 -d 400ms -w 100ms --rate 500 --slow-heads {SLOW}");
+    let (code, result) = measure(&url(address), &arguments);
+    assert_eq!(code, Some(0), "{result}");
+    let figures = [
+        "/slow_heads/held",
+        "/slow_heads/cut",
+        "/errors/reset",
+        "/connections_opened",
+    ];
+    assert_eq!(
+        figures.map(|path| count(&result, path)),
+        [SLOW as u64, SLOW as u64, 0, 4]
+    );
+    let answered: u64 = ["/warmup_requests", "/requests", "/late_requests"]
+        .map(|path| count(&result, path))
+        .iter()
+        .sum();
+    let whole = requests.try_iter().filter(|request| request.contains("/hello")).count() as u64;
+    assert_eq!(whole, answered + 1, "none of the slow heads became whole");
+}
+
+#[test]
 fn answer_that_only_the_close_ends_is_counted_and_a_new_connection_opened() {
     let address = server(|mut peer| {
         if peer.request().is_some() {

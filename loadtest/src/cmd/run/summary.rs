@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::load::latency::LatencySummary;
-use crate::load::outcome::{Deliveries, Stalled};
+use crate::load::outcome::{Deliveries, SlowHeads, Stalled};
 use crate::load::plan::{Echo, Kind};
 use crate::load::{Outcome, Plan};
 
@@ -104,6 +104,12 @@ fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
     }
     if let Some(deliveries) = &outcome.fan_out {
         figures.extend(fan_out(deliveries));
+    }
+    if let Some(SlowHeads { held, cut }) = outcome.slow_heads {
+        figures.push((
+            "slow heads",
+            format!("{} beside, {} cut by the server", grouped(held), grouped(cut)),
+        ));
     }
     figures.push(("errors", outcome.errors.to_string()));
     for (name, number, meaning) in [
@@ -281,6 +287,7 @@ mod tests {
             latency: None,
             still_open: None,
             fan_out: None,
+            slow_heads: None,
             interrupted: true,
         };
         let text = render(&plan, &outcome);

@@ -7,9 +7,11 @@ mod conversation;
 mod preflight;
 mod request;
 mod response;
+mod slow_heads;
 
 use conversation::{Http, HttpConversation};
 use response::Judge;
+use slow_heads::Crowd;
 
 use super::engine::{self, Job};
 use super::outcome::Outcome;
@@ -46,7 +48,12 @@ pub(crate) fn run(
         pipeline,
         closes: pacing == Pacing::Churn,
     };
-    engine::run::<HttpConversation>(job, shared, progress, interrupt)
+    let crowd = Crowd::gather(plan, address)?;
+    let outcome = engine::run::<HttpConversation>(job, shared, progress, interrupt)?;
+    Ok(Outcome {
+        slow_heads: crowd.map(Crowd::disperse).transpose()?,
+        ..outcome
+    })
 }
 
 fn judge(plan: &Plan) -> Judge {
