@@ -8,8 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// The most tokens one call of [`Sleeps::expire`] hands out, for the reason the wheel has such a limit.
-pub(crate) const EXPIRE_SLEEPS_MAX: usize = 256;
+use super::EXPIRED_A_TURN_MAX;
 
 /// The name of one sleep in the [`Sleeps`] that gave it out; never used again for another.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,12 +63,12 @@ impl<T> Sleeps<T> {
         self.tokens.first_key_value().map(|(key, _)| key.deadline)
     }
 
-    /// Hands out the tokens of the sleeps that end at or before `now`, earliest first, at most [`EXPIRE_SLEEPS_MAX`].
+    /// Hands out the tokens of the sleeps that end at or before `now`, earliest first, at most [`EXPIRED_A_TURN_MAX`].
     ///
     /// Returns whether more are due. The set is borrowed while `fire` runs, as with the wheel.
     #[must_use = "more sleeps may be over than one call hands out"]
     pub(crate) fn expire(&mut self, now: Instant, fire: &mut impl FnMut(T)) -> bool {
-        for _ in 0..EXPIRE_SLEEPS_MAX {
+        for _ in 0..EXPIRED_A_TURN_MAX {
             match self.tokens.first_entry() {
                 Some(earliest) if earliest.key().deadline <= now => fire(earliest.remove()),
                 _ => return false,
@@ -129,12 +128,12 @@ mod tests {
         let origin = origin();
         for (extra, more) in [(0, false), (1, true)] {
             let mut sleeps = Sleeps::new();
-            for token in 0..EXPIRE_SLEEPS_MAX + extra {
+            for token in 0..EXPIRED_A_TURN_MAX + extra {
                 let _key = sleeps.insert(origin, token);
             }
             let mut tokens = Vec::new();
             assert_eq!(sleeps.expire(origin, &mut |token| tokens.push(token)), more);
-            assert!(tokens.into_iter().eq(0..EXPIRE_SLEEPS_MAX));
+            assert!(tokens.into_iter().eq(0..EXPIRED_A_TURN_MAX));
             assert_eq!(expired(&mut sleeps, origin).len(), extra);
         }
     }

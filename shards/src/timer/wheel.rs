@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::EXPIRED_A_TURN_MAX;
+
 /// The number of slots: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s,
 /// 30 s) are placed once and a 75 s keep-alive is looked at twice on its way.
 pub(crate) const SLOTS: usize = 1024;
 
-/// The most entries one call of [`Wheel::expire`] looks at, so that ten thousand deadlines that passed while the
-/// process was stopped do not hold up the connections that have bytes waiting: at 15 ns each (measured) about 4 µs.
+/// The most entries one call of [`Wheel::expire`] looks at, for deadlines that were put off: at 15 ns each (measured) about 4 µs.
 pub(crate) const EXPIRE_ENTRIES_MAX: usize = 256;
 
 /// The width of a slot, 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
@@ -44,7 +45,7 @@ pub(crate) struct Key {
 pub(crate) struct Expired {
     /// The number of tokens handed out.
     pub(crate) fired: usize,
-    /// Whether the call stopped at [`EXPIRE_ENTRIES_MAX`] with slots still due: call again in the same turn or the next.
+    /// Whether the call stopped at one of its bounds with slots still due: call again in the next turn.
     pub(crate) more_due: bool,
 }
 
@@ -143,7 +144,7 @@ impl<T> Wheel<T> {
             .checked_add(Duration::from_nanos(tick.saturating_mul(SLOT_NANOSECONDS)))
     }
 
-    /// Hands out the tokens whose deadline has passed, of at most [`EXPIRE_ENTRIES_MAX`] entries looked at.
+    /// Hands out the tokens whose deadline has passed, at most [`EXPIRED_A_TURN_MAX`], of at most [`EXPIRE_ENTRIES_MAX`] entries looked at.
     ///
     /// To be called once a turn whether or not something is due: it is then one search of the bitmap, and it keeps the
     /// wheel's idea of the time fresh, so that insertions are placed well. Tokens of one slot come in the order in which
@@ -158,7 +159,7 @@ impl<T> Wheel<T> {
             // While a slot is being emptied it is still ahead, so that a call may stop in the middle of it.
             self.current = tick - 1;
             while let Some(index) = self.slots.first(tick) {
-                if looked_at == EXPIRE_ENTRIES_MAX {
+                if looked_at == EXPIRE_ENTRIES_MAX || fired == EXPIRED_A_TURN_MAX {
                     return Expired { fired, more_due: true };
                 }
                 looked_at += 1;
@@ -442,7 +443,7 @@ mod tests {
     #[test]
     fn a_long_stop_is_worked_off_in_bounded_slices_in_order() {
         let (mut wheel, origin) = wheel();
-        let count = 3 * EXPIRE_ENTRIES_MAX + 1;
+        let count = 3 * EXPIRED_A_TURN_MAX + 1;
         for token in 0..u32::try_from(count).unwrap() {
             let _key = wheel.insert(origin + Duration::from_secs(1), token);
         }
@@ -451,7 +452,7 @@ mod tests {
         for slice in 1..=4 {
             let expired = wheel.expire(now, &mut |token| tokens.push(token));
             assert_eq!(expired.more_due, slice < 4);
-            assert_eq!(expired.fired, if slice < 4 { EXPIRE_ENTRIES_MAX } else { 1 });
+            assert_eq!(expired.fired, if slice < 4 { EXPIRED_A_TURN_MAX } else { 1 });
             assert_eq!(wheel.next_tick().is_some_and(|tick| tick <= now), slice < 4);
         }
         assert!(tokens.iter().copied().eq(0..u32::try_from(count).unwrap()));

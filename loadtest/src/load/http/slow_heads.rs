@@ -30,8 +30,8 @@ const TICK: Duration = Duration::from_millis(2);
 /// Connections opened again in one tick: 500 a second.
 const REOPENED_PER_TICK: usize = 1;
 
-/// Events taken at once, 1,000 a second; the others wait for the next tick.
-const EVENTS_MAX: usize = 2;
+/// Events taken at once, 4,000 a second; the others wait for the next tick.
+const EVENTS_MAX: usize = 8;
 
 /// What one that says something begins with.
 const BEGINNING: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
