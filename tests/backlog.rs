@@ -31,8 +31,9 @@ const CLIENTS_PER_ADDRESS: usize = 5000;
 /// How long a client may take to be let in. It knocks again after 1, 3, 7, 15 and 31 s; all but a few get in with the second or third.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Of so many clients one may be reset that the backlog had no room for, and comes again then: 2 of 779,520 were in 40 runs, as if the kernel had
-/// forgotten a handshake that was half done. Those whom the backlog had room for are never reset.
+/// Of so many clients one may be reset that the backlog had no room for, and comes again then: 2 of 779,520 were in 40 runs, both just behind it.
+/// The kernel keeps the half of such a client's handshake that it has, but gives up old halves where they are more than half as many as
+/// the backlog is long (`reqsk_timer_handler`), and resets who writes to one. Those whom the backlog had room for are never reset.
 const RESET_ONE_OF: usize = 1000;
 
 /// The last request of a connection, so that the server, too, has no more of them open than it must.
