@@ -156,21 +156,11 @@ impl Error for GateClosed {}
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
 
     use super::*;
+    use crate::testing::Woken;
 
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn poll(closing: &mut Closing, count: &Arc<Count>) -> Poll<()> {
+    fn poll(closing: &mut Closing, count: &Arc<Woken>) -> Poll<()> {
         Pin::new(closing).poll(&mut Context::from_waker(&Waker::from(Arc::clone(count))))
     }
 
@@ -194,9 +184,9 @@ mod tests {
         assert_eq!(poll(&mut closing, &woken), Poll::Pending);
         assert!(gate.enter().is_err());
         drop(first);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert_eq!(woken.times(), 0);
         drop(second);
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(woken.times(), 1);
         assert_eq!(poll(&mut closing, &woken), Poll::Ready(()));
     }
 
@@ -212,7 +202,7 @@ mod tests {
     fn every_wait_is_woken_with_its_latest_waker_and_a_dropped_wait_is_not() {
         let gate = Gate::new();
         let guard = gate.enter().unwrap();
-        let [early, late, other, dropped]: [Arc<Count>; 4] = Default::default();
+        let [early, late, other, dropped]: [Arc<Woken>; 4] = Default::default();
         let (mut one, mut two, mut three) = (gate.close(), gate.close(), gate.close());
         assert_eq!(poll(&mut one, &early), Poll::Pending);
         assert_eq!(poll(&mut one, &late), Poll::Pending);
@@ -220,10 +210,7 @@ mod tests {
         assert_eq!(poll(&mut three, &dropped), Poll::Pending);
         drop(three);
         drop(guard);
-        assert_eq!(
-            [early, late, other, dropped].map(|count| count.0.load(Ordering::Relaxed)),
-            [0, 1, 1, 0]
-        );
+        assert_eq!([early, late, other, dropped].map(|count| count.times()), [0, 1, 1, 0]);
         drop((one, two));
         assert!(gate.state.waiting.borrow().is_empty());
     }

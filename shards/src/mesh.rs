@@ -410,22 +410,12 @@ mod tests {
     use std::pin::pin;
     use std::rc::Rc;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::{Context, Poll, Waker};
 
     use super::{Mailboxes, Mesh, Receiver, SendError};
     use crate::inbox::Inbox;
     use crate::shard::ShardId;
-
-    /// Counts how often it was woken. Of std even under loom: it is not what is examined.
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::testing::Woken;
 
     /// A mesh of one shard whose queues hold one message, and that shard's mailboxes, which count what is delivered.
     fn mesh() -> (Arc<Inbox>, Mesh<Arc<()>>, Mailboxes, Rc<Cell<usize>>) {
@@ -457,7 +447,7 @@ mod tests {
             });
             mailboxes.deliver(&inbox);
             let (waits, woken) = other.join().unwrap();
-            assert!(!waits || woken.0.load(Ordering::Relaxed) > 0, "left waiting");
+            assert!(!waits || woken.times() > 0, "left waiting");
         });
     }
 
@@ -482,7 +472,7 @@ mod tests {
             });
             mailboxes.end(&inbox);
             let (waits, woken) = other.join().unwrap();
-            assert!(!waits || woken.0.load(Ordering::Relaxed) > 0, "left waiting");
+            assert!(!waits || woken.times() > 0, "left waiting");
             assert_eq!(Arc::strong_count(&message), 1, "a message is left behind");
             assert_eq!(delivered.get(), 0);
         });

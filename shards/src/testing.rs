@@ -1,4 +1,4 @@
-//! Helpers of this package's tests: a test that runs itself again in a child process, and waiting for a future.
+//! Helpers of this package's tests: a test that runs itself again in a child process, counting wake-ups, and waiting for a future.
 //!
 //! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process, so a test of them
 //! does its work in a child: the test binary, started again for that one test.
@@ -7,6 +7,7 @@ use std::env;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -47,6 +48,22 @@ pub(crate) fn output_of(mut command: Command) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+/// Counts how often it was woken. Of std even under loom: it is not what is examined.
+#[derive(Default)]
+pub(crate) struct Woken(AtomicUsize);
+
+impl Woken {
+    pub(crate) fn times(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 struct Unpark(Thread);

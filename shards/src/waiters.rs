@@ -54,20 +54,10 @@ impl Waiters {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
+    use std::task::Waker;
 
     use super::Waiters;
-
-    /// Counts how often it was woken. Of std even under loom: it is not what is examined.
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::testing::Woken;
 
     #[cfg(not(squall_loom))]
     #[test]
@@ -76,12 +66,12 @@ mod tests {
         let waker = Waker::from(Arc::clone(&woken));
         let waiters = Waiters::new(2);
         waiters.wake_all();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        assert_eq!(woken.times(), 0);
         assert!(waiters.register(&waker) && waiters.register(&waker));
         assert!(!waiters.register(&waker));
         waiters.wake_all();
         waiters.wake_all();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+        assert_eq!(woken.times(), 2);
         assert!(waiters.register(&waker));
     }
 
@@ -100,17 +90,17 @@ mod tests {
                     let (waiters, room) = (waiters.clone(), room.clone());
                     loom::thread::spawn(move || {
                         let woken = Arc::new(Woken::default());
-                        let has_room = || room.load(Ordering::Relaxed);
+                        let has_room = || room.load(loom::sync::atomic::Ordering::Relaxed);
                         let waits = !has_room() && waiters.register(&Waker::from(Arc::clone(&woken))) && !has_room();
                         (waits, woken)
                     })
                 })
                 .collect();
-            room.store(true, Ordering::Relaxed);
+            room.store(true, loom::sync::atomic::Ordering::Relaxed);
             waiters.wake_all();
             for sender in senders {
                 let (waits, woken) = sender.join().unwrap();
-                assert!(!waits || woken.0.load(Ordering::Relaxed) == 1, "left behind");
+                assert!(!waits || woken.times() == 1, "left behind");
             }
         });
     }
