@@ -554,7 +554,10 @@ fn a_server_that_could_serve_nobody_is_not_bound() {
         config.json_depth_max = Some(1000);
     });
     let refused = server.bind().unwrap_err().to_string();
-    for setting in ["http1.header_timeout (--header-timeout)", "json_depth_max is 1000"] {
+    for setting in [
+        "http1.header_timeout (--header-timeout)",
+        "json_depth_max (--max-json-depth) is 1000",
+    ] {
         assert!(refused.contains(setting), "{refused}");
     }
 }

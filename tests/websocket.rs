@@ -98,7 +98,7 @@ fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
                 if name == "nobody" {
                     return Err(HttpError::new(404).into());
                 }
-                let name = cx.cookie("name")?.map_or(name, Cow::into_owned);
+                let name = cx.optional_cookie("name")?.map_or(name, Cow::into_owned);
                 cx.set_header("X-Name", name.as_str())?;
                 let ended = ended.clone();
                 Ok(Obedient { name, ended })

@@ -192,7 +192,7 @@ impl Builder {
     fn check(&self) -> Result<(), LaunchError> {
         let ring = &self.ring;
         let wrong = if self.shards.is_some_and(|count| count == 0 || count > SHARDS_MAX) {
-            format!("the number of shards must lie between 1 and {SHARDS_MAX}")
+            format!("the number of shards (--shards) must lie between 1 and {SHARDS_MAX}")
         } else if !ring.submission_entries.is_power_of_two() || ring.submission_entries > SUBMISSION_ENTRIES_MAX {
             format!("submission entries must be a power of two up to {SUBMISSION_ENTRIES_MAX}")
         } else if !ring.receive_buffers.is_power_of_two() || ring.receive_buffers > RECEIVE_BUFFERS_MAX {

@@ -6,18 +6,29 @@
 use std::borrow::Cow;
 
 use super::context::Context;
+use super::request::bad_request;
 use crate::error::{HttpError, Result};
 use crate::message::StatusCode;
 
 impl Context {
-    /// The value of a cookie; the last one where several have the name (Tornado's `get_cookie`).
+    /// The value of a cookie; the last one where several have the name.
     ///
     /// A value in quotes is given without them, its backslashes and octal escapes decoded. A client can send what it likes: a cookie proves nothing.
     ///
     /// # Errors
     ///
+    /// 400, naming the cookie, if it is missing: [`or_error`](crate::ResultExt::or_error) makes it another status. Else as [`cookies`](Self::cookies).
+    pub fn cookie(&self, name: &str) -> Result<Cow<'_, str>> {
+        self.optional_cookie(name)?
+            .ok_or_else(|| bad_request(format!("the cookie `{name}` is missing")))
+    }
+
+    /// The value of a cookie as [`cookie`](Self::cookie) gives it, or `None` where it is missing (Tornado's `get_cookie`).
+    ///
+    /// # Errors
+    ///
     /// As [`cookies`](Self::cookies).
-    pub fn cookie(&self, name: &str) -> Result<Option<Cow<'_, str>>> {
+    pub fn optional_cookie(&self, name: &str) -> Result<Option<Cow<'_, str>>> {
         let all = self.cookies()?.filter(|(known, _)| *known == name);
         Ok(all.last().map(|(_, value)| value))
     }

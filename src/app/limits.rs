@@ -46,7 +46,7 @@ impl Limits {
         let depth = self.json_depth_max;
         if depth > JSON_DEPTH_CEILING {
             return Err(format!(
-                "json_depth_max is {depth} and must be {JSON_DEPTH_CEILING} at most, or JSON could overflow the stack of a shard"
+                "json_depth_max (--max-json-depth) is {depth} and must be {JSON_DEPTH_CEILING} at most, or JSON could overflow the stack of a shard"
             ));
         }
         Ok(())

@@ -6,6 +6,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::subscribers::SubscriberId;
 use super::topic::Topic;
 
@@ -16,7 +18,7 @@ pub const PRESENCE_NAME_BYTES_MAX: usize = 256;
 pub const PRESENCE_NAMES_MAX: usize = 1024;
 
 /// Who is present in a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Presence {
     /// Names in order, each once however many subscribers have it; at most [`PRESENCE_NAMES_MAX`].
     pub names: Vec<String>,

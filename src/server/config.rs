@@ -198,7 +198,7 @@ impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{:?} is no address to listen on; write 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
+            "{:?} is no address to listen on: an IP address and a port up to 65535, a path or a word are; write 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
             self.0
         )
     }

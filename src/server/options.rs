@@ -493,7 +493,10 @@ mod tests {
             assert_eq!(check(flag, "1"), Ok(()), "{flag}");
         }
         let refusal = check("--max-json-depth", "257").unwrap_err();
-        assert!(refusal.contains("json_depth_max is 257"), "{refusal}");
+        assert!(
+            refusal.contains("json_depth_max (--max-json-depth) is 257"),
+            "{refusal}"
+        );
         assert_eq!(check("--max-json-depth", "256"), Ok(()));
     }
 

@@ -301,6 +301,25 @@ fn a_test_sends_json_forms_and_cookies() {
 }
 
 #[test]
+fn a_cookie_that_is_missing_is_an_error_that_can_be_given_a_status() {
+    let application = Application::new()
+        .get("/as-it-is", async |cx: &mut Context| {
+            cx.cookie("session").map(String::from)
+        })
+        .get("/guarded", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.cookie("session").or_error(401, "log in")?.into_owned())
+        });
+    let client = TestClient::new(application).unwrap();
+    for (path, refusal) in [
+        ("/as-it-is", "400 Bad Request: the cookie `session` is missing\n"),
+        ("/guarded", "401 Unauthorized: log in\n"),
+    ] {
+        assert_eq!(client.get(path).cookie("other", "1").send().unwrap().text(), refusal);
+        assert_eq!(client.get(path).cookie("session", "7").send().unwrap().text(), "7");
+    }
+}
+
+#[test]
 fn trailers_are_kept_apart_from_the_fields() {
     let application = Application::new().post("/", async |cx: &mut Context| -> Result<String> {
         cx.body().await?;

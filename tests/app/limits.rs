@@ -37,7 +37,7 @@ fn client(limits: Limits) -> TestClient {
             cx.json::<Shallow>().await.map(drop)
         })
         .get("/cookie", async |cx: &mut Context| {
-            cx.cookie("c").map(|value| value.map(String::from))
+            cx.optional_cookie("c").map(|value| value.map(String::from))
         })
         .get("/cookies", async |cx: &mut Context| -> Result<String> {
             Ok(cx.cookies()?.count().to_string())
