@@ -47,6 +47,11 @@ impl ServerConfig {
             "must be percentages up to 100, none below the one before",
         );
         refuse_if(
+            self.memory_watermarks.refuse_requests == 0,
+            "memory_watermarks.refuse_requests (the third of --memory-watermarks)",
+            "must be more than 0, or every request would be refused",
+        );
+        refuse_if(
             self.websocket.fragments_max == 0,
             "websocket.fragments_max (--max-fragments)",
             "must be more than 0, or every message would be refused",
@@ -150,6 +155,13 @@ mod tests {
         let reaping = |percent| problems(|config| config.memory_watermarks.reap_idle = percent);
         assert_eq!((reaping(0), reaping(92)), (vec![], vec![]));
         assert!(reaping(93)[0].starts_with("memory_watermarks "));
+        let refusing = |text: &str| problems(|config| config.memory_watermarks = text.parse().unwrap());
+        assert_eq!(refusing("0,0,1,1"), [""; 0]);
+        let refused = refusing("0,0,0,98");
+        assert!(
+            refused.len() == 1 && refused[0].starts_with("memory_watermarks.refuse_requests "),
+            "{refused:?}"
+        );
         let pings = |interval| problems(|config| config.websocket.ping_interval = interval);
         let refused = pings(Some(Duration::ZERO));
         assert!(

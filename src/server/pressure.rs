@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use squall_shards::memory::{Gauge, available_bytes, give_back_free};
-use squall_shards::{sleep, spawn_blocking};
+use squall_shards::{invoke_on_all, sleep, spawn_blocking, spawn_detached};
 
 use super::config::ServerConfig;
 use super::shard::ShardServer;
@@ -118,6 +118,14 @@ pub(super) fn meter(config: &ServerConfig) -> Option<Rc<Meter>> {
     Some(meter.install())
 }
 
+/// Has every shard look: the memory is the same for all of them, and a shard that nobody asks anything does not look by itself.
+async fn have_all_look() {
+    // A shard that has ended has nobody left to give way for.
+    invoke_on_all(|| async { memory::has_headroom(0) })
+        .await
+        .unwrap_or_default();
+}
+
 /// Attends to one shard for as long as it serves.
 pub(super) async fn attend(server: Rc<ShardServer>) {
     let Some(meter) = server.meter() else { return };
@@ -143,6 +151,8 @@ pub(super) async fn attend(server: Rc<ShardServer>) {
                     "memory is short; raise --max-memory-bytes or what the process may have"
                 );
             }
+            // Beside this, so that a shard that stalls keeps no other from giving way.
+            spawn_detached(have_all_look());
             // Refused where the pool is full or gone; it is tried again.
             spawn_blocking(give_back_free).await.unwrap_or_default();
             sleep(LOOK_INTERVAL).await;

@@ -17,7 +17,7 @@ pub struct MemoryWatermarks {
     pub reap_idle: u8,
     /// From here on connections are closed after the response at hand as well. 92: Envoy's.
     pub close_after_response: u8,
-    /// From here on requests are answered 503, and nobody is accepted. 95: Envoy's.
+    /// From here on requests are answered 503, and nobody is accepted. More than 0. 95: Envoy's.
     pub refuse_requests: u8,
     /// From here on memory is refused to whatever grows with what peers send or are sent, as where none is left. 98: the rest is for what
     /// does not ask.

@@ -16,19 +16,24 @@ const UPLOAD_BYTES: usize = 1024 * 1024;
 /// How many uploads hold more than a server may have.
 const UPLOADS_MAX: usize = MEMORY_BYTES / UPLOAD_BYTES;
 
-/// Starts a server that may have [`MEMORY_BYTES`].
+/// Starts a server of one shard that may have [`MEMORY_BYTES`].
 fn start(watermarks: &str, flags: &[&str]) -> Server {
+    start_with_shards(1, watermarks, flags)
+}
+
+/// Starts a server of so many shards that may have [`MEMORY_BYTES`] in all.
+fn start_with_shards(shards: usize, watermarks: &str, flags: &[&str]) -> Server {
     let memory = MEMORY_BYTES.to_string();
     let mut all = vec!["--max-memory-bytes", &memory, "--memory-watermarks", watermarks];
-    all.extend(["--max-body-bytes", "2097152"]);
+    all.extend(["--max-body-bytes", &memory]);
     all.extend(flags);
-    Server::start("conformance", &all)
+    Server::start_with_shards("conformance", shards, &all)
 }
 
 /// Begins an upload and holds its last byte back.
-fn begin_upload(connection: &mut Connection) -> Outcome<()> {
-    connection.send(&post(format!("Content-Length: {UPLOAD_BYTES}\r\n").as_bytes(), b""))?;
-    connection.send(&vec![b'u'; UPLOAD_BYTES - 1])
+fn begin_upload(connection: &mut Connection, content_bytes: usize) -> Outcome<()> {
+    connection.send(&post(format!("Content-Length: {content_bytes}\r\n").as_bytes(), b""))?;
+    connection.send(&vec![b'u'; content_bytes - 1])
 }
 
 /// Connections that have had an answer, and wait for a next request.
@@ -62,7 +67,7 @@ fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers
     let mut closed_after = 0;
     let refusal = loop {
         let mut upload = server.connect();
-        begin_upload(&mut upload).unwrap();
+        begin_upload(&mut upload, UPLOAD_BYTES).unwrap();
         uploads.push(upload);
         let mut probe = probes
             .pop()
@@ -102,7 +107,7 @@ fn near_its_limit_a_server_closes_idle_connections_after_a_quarter_of_the_time()
     let _uploads: Vec<Connection> = (0..UPLOADS_MAX / 2)
         .map(|_| {
             let mut upload = server.connect();
-            begin_upload(&mut upload).unwrap();
+            begin_upload(&mut upload, UPLOAD_BYTES).unwrap();
             upload
         })
         .collect();
@@ -114,6 +119,20 @@ fn near_its_limit_a_server_closes_idle_connections_after_a_quarter_of_the_time()
     let mut last = server.connect();
     let answer = last.exchange(&get("/"), "GET").unwrap();
     assert!(!answer.announces_close(), "{answer:?}");
+}
+
+/// The memory is the process's: a shard on which nothing happens learns from the others that it is short.
+#[test]
+fn near_its_limit_a_server_closes_the_idle_connections_of_shards_that_have_no_requests() {
+    let server = start_with_shards(2, "30,100,100,100", &["--idle-timeout", "20"]);
+    let mut idle = idle(&server, 32);
+    // All on one shard.
+    let mut upload = server.connect();
+    begin_upload(&mut upload, MEMORY_BYTES / 2).unwrap();
+    // Within the harness's patience, which is shorter than the idle timeout.
+    for connection in &mut idle {
+        connection.expect_closed().unwrap();
+    }
 }
 
 #[test]
