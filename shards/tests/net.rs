@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream}
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::task::Poll;
 use std::thread;
@@ -91,6 +92,16 @@ fn reset(client: TcpStream) {
 async fn receive_all(stream: &Stream) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(received) = stream.receive().await? {
+        bytes.extend_from_slice(&received);
+    }
+    Ok(bytes)
+}
+
+/// So many bytes.
+async fn receive_all_of(stream: &Stream, count: usize) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < count {
+        let received = stream.receive().await?.ok_or(ErrorKind::UnexpectedEof)?;
         bytes.extend_from_slice(&received);
     }
     Ok(bytes)
@@ -252,6 +263,34 @@ fn empty_buffers_are_sent_at_once() {
     let mut received = Vec::new();
     client.read_to_end(&mut received).unwrap();
     assert_eq!(received, b"x");
+    running.join().unwrap();
+}
+
+/// The kernel tells io_uring of bytes and a reset that came together once, with the bytes; that there was a reset can be asked.
+#[test]
+fn a_reset_that_comes_together_with_bytes_can_be_found_out() {
+    static IS_RESET: AtomicBool = AtomicBool::new(false);
+    let _limit = time_limit();
+    let (running, mut client) = with_stream(|stream| async move {
+        assert_eq!(receive_all_of(&stream, 1).await?, b"1");
+        assert!(!stream.has_failed());
+        stream.send(b"2".to_vec()).await?;
+        stream.flush().await?;
+        // The receive is armed; what comes while the shard is kept from its ring comes together.
+        while !IS_RESET.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(receive_all_of(&stream, 3).await?, b"345");
+        let mut more = pin!(stream.receive());
+        let told = poll_once(&mut more).await.is_some_and(|told| told.is_err());
+        assert!(told || stream.has_failed());
+        Ok(())
+    });
+    client.write_all(b"1").unwrap();
+    client.read_exact(&mut [0; 1]).unwrap();
+    client.write_all(b"345").unwrap();
+    reset(client);
+    IS_RESET.store(true, Ordering::Release);
     running.join().unwrap();
 }
 

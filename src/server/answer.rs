@@ -153,6 +153,7 @@ impl Connection {
                 return Ok(true);
             }
             Poll::Ready(Err(_)) => return Err(Ending::Cut),
+            Poll::Pending if self.stream.has_failed() => return Err(Ending::Cut),
             Poll::Pending => {}
         }
         self.deadline.set(self.machine.poll_deadline());

@@ -245,6 +245,10 @@ impl Connection {
 
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
     async fn wait_for_input(&mut self) -> Flow<Waited> {
+        // Part of a head has come, and nothing is sent that would find out.
+        if !self.machine.is_idle() && self.stream.has_failed() {
+            return Err(Ending::Cut);
+        }
         let idle_until = self.machine.poll_deadline();
         self.deadline.set(idle_until);
         poll_fn(|cx| self.poll_input(cx)).await

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use io_uring::{cqueue, opcode, types};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
@@ -171,6 +172,18 @@ impl StreamSocket {
         };
         // SAFETY: the descriptor is open: it is closed only after the handle is gone, and the borrow ends with this call.
         Ok(call(unsafe { std::os::fd::BorrowedFd::borrow_raw(stream.descriptor) }))
+    }
+
+    /// Whether the socket has failed. A multishot receive can miss that: a reset that comes together with bytes wakes it once, the bytes are
+    /// its completion, and as the socket has no more of them the kernel then waits for a wake-up that has been (seen on Linux 6.18;
+    /// of an end it knows, for that counts as a byte more).
+    pub(crate) fn has_failed(&self) -> bool {
+        let failed = self.with_descriptor(|descriptor| {
+            let mut asked = [PollFd::from_borrowed_fd(descriptor, PollFlags::empty())];
+            let answered = rustix::event::poll(&mut asked, Some(&Timespec::default()));
+            answered.is_ok_and(|answers| answers > 0)
+        });
+        failed.unwrap_or(true)
     }
 
     pub(crate) fn ring(&self) -> &SharedRing {
