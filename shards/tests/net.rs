@@ -266,7 +266,7 @@ fn empty_buffers_are_sent_at_once() {
     running.join().unwrap();
 }
 
-/// The kernel tells io_uring of bytes and a reset that came together once, with the bytes; that there was a reset can be asked.
+/// A receive under io_uring is told of such a reset nearly always, and the socket can be asked in any case.
 #[test]
 fn a_reset_that_comes_together_with_bytes_can_be_found_out() {
     static IS_RESET: AtomicBool = AtomicBool::new(false);

@@ -153,16 +153,18 @@ impl Connection {
                 return Ok(true);
             }
             Poll::Ready(Err(_)) => return Err(Ending::Cut),
-            Poll::Pending if self.stream.has_failed() => return Err(Ending::Cut),
             Poll::Pending => {}
         }
-        self.deadline.set(self.machine.poll_deadline());
+        self.deadline.set(self.next_look(self.machine.poll_deadline()));
         while self.deadline.poll(cx).is_ready() {
+            if self.stream.has_failed() {
+                return Err(Ending::Cut);
+            }
             if self.machine.handle_deadline(self.server.shard.now()).is_some() {
                 channel.fail_body(BodyError::TimedOut);
                 return Ok(true);
             }
-            self.deadline.set(self.machine.poll_deadline());
+            self.deadline.set(self.next_look(self.machine.poll_deadline()));
         }
         Ok(false)
     }

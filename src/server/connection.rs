@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, Stream, yield_now};
 
@@ -32,6 +32,10 @@ const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
+
+/// After how long a peer that is in the middle of a request is looked at: whether it has reset the connection without the receive being told
+/// ([`Stream::has_failed`]). 2 s: at most five looks in the time a head may take.
+const UNSEEN_RESET_TIME: Duration = Duration::from_secs(2);
 
 /// What part of the idle timeout idle connections have while memory is short.
 const REAPED_EARLIER: u32 = 4;
@@ -245,7 +249,7 @@ impl Connection {
 
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
     async fn wait_for_input(&mut self) -> Flow<Waited> {
-        // Part of a head has come, and nothing is sent that would find out.
+        // Part of a head has come, or it is time to look: nothing is sent that would find out.
         if !self.machine.is_idle() && self.stream.has_failed() {
             return Err(Ending::Cut);
         }
@@ -264,6 +268,9 @@ impl Connection {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
             Poll::Pending => {}
         }
+        if !self.machine.is_idle() {
+            self.deadline.set(self.next_look(self.machine.poll_deadline()));
+        }
         if let Some(until) = self.dismissed_at() {
             if self.server.shard.now() >= until {
                 return Poll::Ready(Ok(Waited::Dismissed));
@@ -272,6 +279,12 @@ impl Connection {
                 .set(Some(self.machine.poll_deadline().map_or(until, |idle| idle.min(until))));
         }
         self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
+    }
+
+    /// When to look whether the peer has reset the connection unseen, or the deadline if that is earlier.
+    pub(super) fn next_look(&self, deadline: Option<Instant>) -> Option<Instant> {
+        let look = self.server.shard.now() + UNSEEN_RESET_TIME;
+        Some(deadline.map_or(look, |deadline| deadline.min(look)))
     }
 
     /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.

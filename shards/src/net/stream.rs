@@ -143,8 +143,9 @@ impl Stream {
             .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
     }
 
-    /// Whether the peer has reset the connection, where a receive may not tell: under io_uring, a reset that comes together with bytes is only
-    /// found by the next send. To be asked by who has received bytes, answers nothing, and waits for more; it costs a system call.
+    /// Whether the peer has reset the connection, where a receive may not tell: under io_uring, a reset right behind bytes is sometimes
+    /// found by the next send only. To be asked now and then by who has received bytes, answers nothing, and waits for more; it costs a
+    /// system call.
     /// What has been received and not taken is still there.
     #[must_use]
     pub fn has_failed(&self) -> bool {
