@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut, earlier};
 use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
 use crate::http1::{CHUNK_FRAMING_BYTES_MAX, Event, HEAD_BYTES_USUAL};
 use crate::message::RequestHead;
@@ -155,18 +155,19 @@ impl Connection {
             Poll::Ready(Err(_)) => return Err(Ending::Cut),
             Poll::Pending => {}
         }
-        self.deadline.set(self.next_look(self.machine.poll_deadline()));
-        while self.deadline.poll(cx).is_ready() {
+        let now = self.server.shard.now();
+        if self.deadline.poll(cx).is_ready() {
             if self.stream.has_failed() {
                 return Err(Ending::Cut);
             }
-            if self.machine.handle_deadline(self.server.shard.now()).is_some() {
+            if self.machine.handle_deadline(now).is_some() {
                 channel.fail_body(BodyError::TimedOut);
                 return Ok(true);
             }
-            self.deadline.set(self.next_look(self.machine.poll_deadline()));
         }
-        Ok(false)
+        self.deadline
+            .set(earlier(self.machine.poll_deadline(), self.next_look(now)));
+        Ok(self.deadline.poll(cx).is_ready())
     }
 
     /// Tells the handler that the peer has finished or gone while it was thinking; true if there was something to tell.

@@ -33,8 +33,8 @@ const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
 
-/// After how long a peer that is in the middle of a request is looked at: whether it has reset the connection without the receive being told
-/// ([`Stream::has_failed`]). 2 s: at most five looks in the time a head may take.
+/// How long after its last bytes a peer is looked at: whether it has reset the connection without the receive being told
+/// ([`Stream::has_failed`]). 2 s: at most five looks in the time a head may take, and one wake-up for a connection that becomes idle.
 const UNSEEN_RESET_TIME: Duration = Duration::from_secs(2);
 
 /// What part of the idle timeout idle connections have while memory is short.
@@ -86,6 +86,11 @@ impl From<OutOfMemory> for Ending {
         tracing::warn!("a connection is cut for want of memory");
         Self::Cut
     }
+}
+
+/// The earlier of two moments, if there is any.
+pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// The way of a function that may find that the connection is at its end.
@@ -249,16 +254,17 @@ impl Connection {
 
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
     async fn wait_for_input(&mut self) -> Flow<Waited> {
-        // Part of a head has come, or it is time to look: nothing is sent that would find out.
-        if !self.machine.is_idle() && self.stream.has_failed() {
+        let now = self.server.shard.now();
+        let is_to_be_looked_at = |since| now >= since + UNSEEN_RESET_TIME;
+        // Nothing is sent that would find out.
+        if self.machine.idle_since().is_none_or(is_to_be_looked_at) && self.stream.has_failed() {
             return Err(Ending::Cut);
         }
-        let idle_until = self.machine.poll_deadline();
-        self.deadline.set(idle_until);
-        poll_fn(|cx| self.poll_input(cx)).await
+        let look = self.next_look(now);
+        poll_fn(|cx| self.poll_input(look, cx)).await
     }
 
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
+    fn poll_input(&mut self, look: Option<Instant>, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
         match self.stream.poll_receive(cx) {
             Poll::Ready(Ok(Some(received))) => {
                 let pushed = self.input.push(received, &self.stream);
@@ -268,23 +274,19 @@ impl Connection {
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
             Poll::Pending => {}
         }
-        if !self.machine.is_idle() {
-            self.deadline.set(self.next_look(self.machine.poll_deadline()));
+        let (now, dismissed_at) = (self.server.shard.now(), self.dismissed_at());
+        if dismissed_at.is_some_and(|at| now >= at) {
+            return Poll::Ready(Ok(Waited::Dismissed));
         }
-        if let Some(until) = self.dismissed_at() {
-            if self.server.shard.now() >= until {
-                return Poll::Ready(Ok(Waited::Dismissed));
-            }
-            self.deadline
-                .set(Some(self.machine.poll_deadline().map_or(until, |idle| idle.min(until))));
-        }
+        let deadline = earlier(self.machine.poll_deadline(), dismissed_at);
+        self.deadline.set(earlier(deadline, look));
         self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
     }
 
-    /// When to look whether the peer has reset the connection unseen, or the deadline if that is earlier.
-    pub(super) fn next_look(&self, deadline: Option<Instant>) -> Option<Instant> {
-        let look = self.server.shard.now() + UNSEEN_RESET_TIME;
-        Some(deadline.map_or(look, |deadline| deadline.min(look)))
+    /// When to look whether the peer has reset the connection unseen: again and again until a request is whole, and once after it.
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
+        let look = self.machine.idle_since().unwrap_or(now) + UNSEEN_RESET_TIME;
+        Some(look).filter(|look| now < *look)
     }
 
     /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.

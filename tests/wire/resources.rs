@@ -148,7 +148,14 @@ fn b11_gets_every_place_back_from_connections_that_are_reset() {
     const PLACES: usize = 64;
     const RESETS: usize = 30_000;
     // No deadline gives a place back in the time of a test.
-    let flags = ["--max-connections", &PLACES.to_string(), "--header-timeout", "600"];
+    let flags = [
+        "--max-connections",
+        &PLACES.to_string(),
+        "--header-timeout",
+        "600",
+        "--idle-timeout",
+        "600",
+    ];
     let server = Server::start("conformance", &flags);
     let fill = || {
         let mut connections: Vec<Connection> = (0..PLACES).map(|_| server.connect()).collect();
