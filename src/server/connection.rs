@@ -90,7 +90,10 @@ impl From<OutOfMemory> for Ending {
 
 /// The earlier of two moments, if there is any.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// The way of a function that may find that the connection is at its end.
@@ -255,12 +258,11 @@ impl Connection {
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
     async fn wait_for_input(&mut self) -> Flow<Waited> {
         let now = self.server.shard.now();
-        let is_to_be_looked_at = |since| now >= since + UNSEEN_RESET_TIME;
+        let look = self.next_look(now);
         // Nothing is sent that would find out.
-        if self.machine.idle_since().is_none_or(is_to_be_looked_at) && self.stream.has_failed() {
+        if (look.is_none() || self.machine.idle_since().is_none()) && self.stream.has_failed() {
             return Err(Ending::Cut);
         }
-        let look = self.next_look(now);
         poll_fn(|cx| self.poll_input(look, cx)).await
     }
 
@@ -291,14 +293,16 @@ impl Connection {
 
     /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.
     fn dismissed_at(&self) -> Option<Instant> {
-        if !self.machine.is_idle() {
+        let draining_since = self.server.draining_since();
+        let is_short = self.server.pressure() >= Pressure::ReapIdle;
+        // As it nearly always is.
+        if draining_since.is_none() && !is_short || !self.machine.is_idle() {
             return None;
         }
-        let drained = self.server.draining_since().map(|since| since + CROSSING_TIME);
-        let is_short = self.server.pressure() >= Pressure::ReapIdle;
+        let drained = draining_since.map(|since| since + CROSSING_TIME);
         let reaped = self.machine.idle_since().filter(|_| is_short);
         let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / REAPED_EARLIER);
-        drained.into_iter().chain(reaped).min()
+        earlier(drained, reaped)
     }
 
     /// A deadline between requests has passed: silence is met with silence, a head that does not end with 408.
