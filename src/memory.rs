@@ -28,9 +28,6 @@ const SMALL_BYTES_MAX: usize = 4 * 1024;
 thread_local! {
     /// How much this shard may be granted before the next look.
     static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
-}
-
-thread_local! {
     /// Who is asked at every look of this thread, beside the allocator.
     static MAY_GROW: RefCell<Option<Box<dyn Fn() -> bool>>> = const { RefCell::new(None) };
 }
