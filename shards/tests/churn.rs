@@ -13,6 +13,7 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -50,6 +51,10 @@ async fn serve_its_fate(stream: Stream) {
     let Ok(Some(first)) = stream.receive().await else {
         return;
     };
+    // Half of them are watched for their peer's end as well.
+    if b"rsxb".contains(&first[0]) {
+        poll_once(&mut pin!(poll_fn(|cx| stream.poll_peer_end(cx)))).await;
+    }
     match first[0] {
         b'r' => drop(poll_once(&mut pin!(stream.receive())).await),
         b's' => {

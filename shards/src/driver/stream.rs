@@ -1,10 +1,14 @@
 //! A connected socket, of either driver.
 
 use std::io;
+use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
+
 use super::{Reactor, Received};
+use crate::peer_end::PeerEnd;
 use crate::pool::BufferPool;
 use crate::send_buffer::SendBuffer;
 use crate::{epoll, ring};
@@ -30,6 +34,24 @@ impl StreamSocket {
             Self::Ring(stream) => stream.poll_receive(cx).map_ok(|received| received.map(Received::from)),
             Self::Epoll(stream) => stream.poll_receive(cx).map_ok(|received| received.map(Received::from)),
         }
+    }
+
+    /// Waits for news of the peer's end.
+    pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
+        match self {
+            Self::Ring(stream) => stream.poll_peer_end(cx),
+            Self::Epoll(stream) => stream.poll_peer_end(cx),
+        }
+    }
+
+    /// Closes our half.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        // Before the kernel says so to a poll.
+        match self {
+            Self::Ring(stream) => stream.note_shutdown(),
+            Self::Epoll(stream) => stream.note_shutdown(),
+        }
+        self.with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
     }
 
     /// Waits until no send is in flight.

@@ -5,9 +5,11 @@
 //! in `epoll_wait`, wakes whoever waits for what became ready, and the shard's root future, the turn, goes on.
 //!
 //! The file order of a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`] (what
-//! the task is handed). [`send`] is what is being sent, [`listener`] and [`connect`] where sockets come from.
+//! the task is handed). [`send`] is what is being sent, [`ends`] watches for peers that leave, [`listener`] and [`connect`] are where
+//! sockets come from.
 
 mod connect;
+mod ends;
 mod listener;
 mod received;
 mod send;
@@ -29,6 +31,8 @@ use crate::inbox::Inbox;
 use crate::pool::BufferPool;
 use crate::statistics::Statistics;
 use crate::sys::watch;
+
+use ends::Ends;
 
 pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
@@ -53,6 +57,7 @@ pub(crate) struct Epoll {
     /// earlier than that.
     timer: AsyncFd<OwnedFd>,
     armed: Cell<Option<Instant>>,
+    ends: Ends,
     pool: BufferPool,
     /// Buffers to receive into.
     receive_pool: BufferPool,
@@ -93,6 +98,7 @@ impl Epoll {
             doorbell: watch(doorbell).map_err(|(_, error)| error)?,
             timer: watch(timer).map_err(|(_, error)| error)?,
             armed: Cell::new(None),
+            ends: Ends::default(),
             pool: BufferPool::default(),
             receive_pool: BufferPool::default(),
             streams: Cell::new(0),

@@ -13,8 +13,10 @@ use rustix::net::{RecvFlags, recv};
 use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
 
+use super::ends::EndKey;
 use super::send::Outgoing;
 use super::{Epoll, Received};
+use crate::peer_end::{EndSeen, PeerEnd, is_peers_doing};
 use crate::send_buffer::SendBuffer;
 use crate::sys::watch;
 use crate::task::spawn_detached;
@@ -49,9 +51,20 @@ struct Stream {
     /// The task that finishes it.
     sender_waker: Cell<Option<Waker>>,
     send_error: Cell<Option<Errno>>,
+    /// What was said of the peer's end before it was watched for, or where that is known.
+    end: Cell<End>,
     sent_bytes: Cell<u64>,
     /// The handle is gone.
     closing: Cell<bool>,
+}
+
+/// What is known of the peer's end.
+#[derive(Clone, Copy)]
+enum End {
+    /// The end was never asked for.
+    Unwatched(EndSeen),
+    /// It is watched for: the rest stands in the shard's table.
+    Watched(EndKey),
 }
 
 impl StreamSocket {
@@ -68,6 +81,7 @@ impl StreamSocket {
             sent_waker: Cell::new(None),
             sender_waker: Cell::new(None),
             send_error: Cell::new(None),
+            end: Cell::new(End::Unwatched(EndSeen::default())),
             sent_bytes: Cell::new(0),
             closing: Cell::new(false),
         };
@@ -133,11 +147,43 @@ impl StreamSocket {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(error) => {
                     self.stream.receive_error.set(Some(error));
+                    self.stream.note_failure(error);
                     return Poll::Ready(Err(error.into()));
                 }
             }
             epoll.receive_pool.give_back(bytes);
         }
+    }
+
+    /// Waits for news of the peer's end.
+    pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
+        let Stream { epoll, socket, .. } = &*self.stream;
+        let Ok(socket) = socket else {
+            return Poll::Ready(PeerEnd::Gone);
+        };
+        let key = match self.stream.end.get() {
+            End::Watched(key) => key,
+            End::Unwatched(mut seen) => {
+                if let Some(end) = seen.tell() {
+                    return Poll::Ready(end);
+                }
+                let Ok(key) = epoll.ends.watch(socket.as_fd(), seen) else {
+                    // No memory to watch it: the next look asks again.
+                    return Poll::Pending;
+                };
+                self.stream.end.set(End::Watched(key));
+                key
+            }
+        };
+        epoll.ends.poll(key, cx)
+    }
+
+    /// Notes that our half is about to be closed.
+    pub(crate) fn note_shutdown(&self) {
+        self.stream.note_end(|seen| {
+            seen.shut_down();
+            false
+        });
     }
 
     /// Waits until nothing is left of the last send.
@@ -222,7 +268,10 @@ impl Stream {
         match written {
             Ok(false) => return false,
             Ok(true) => {}
-            Err(error) => self.send_error.set(Some(errno(&error))),
+            Err(error) => {
+                self.send_error.set(Some(errno(&error)));
+                self.note_failure(errno(&error));
+            }
         }
         if let Some(sent) = outgoing.take() {
             self.sent_bytes.set(self.sent_bytes.get() + sent.sent());
@@ -231,6 +280,23 @@ impl Stream {
             }
         }
         true
+    }
+
+    /// Receiving or sending has failed: the kernel says an error once, and whoever waits for the peer's end may not hear it.
+    fn note_failure(&self, error: Errno) {
+        if is_peers_doing(error.raw_os_error()) {
+            self.note_end(EndSeen::note_failure);
+        }
+    }
+
+    fn note_end(&self, note: impl FnOnce(&mut EndSeen) -> bool) {
+        match self.end.get() {
+            End::Watched(key) => self.epoll.ends.note(key, note),
+            End::Unwatched(mut seen) => {
+                note(&mut seen);
+                self.end.set(End::Unwatched(seen));
+            }
+        }
     }
 
     /// Writes whenever there is room, until all is gone or the handle is.
@@ -265,6 +331,9 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.epoll.streams.set(self.epoll.streams.get() - 1);
+        if let (Ok(socket), End::Watched(key)) = (&self.socket, self.end.get()) {
+            self.epoll.ends.forget(key, socket.as_fd());
+        }
         // Closed first, so that whoever waits for a descriptor finds one.
         self.socket = Err(Errno::NOTCONN);
         self.epoll.descriptor_freed();

@@ -21,6 +21,9 @@ impl Epoll {
         } else {
             tokio::task::yield_now().await;
         }
+        if self.ends.is_watching() {
+            poll_fn(|cx| Poll::Ready(self.ends.poll_events(cx).is_ready())).await;
+        }
         shard.refresh_now();
     }
 
@@ -66,7 +69,8 @@ impl Epoll {
         let woken = shard.tasks().runnable() > 0;
         let rung = self.poll_doorbell(cx).is_ready();
         let fired = self.poll_timer(cx).is_ready();
-        if woken || rung || fired {
+        let ended = self.ends.poll_events(cx).is_ready();
+        if woken || rung || fired || ended {
             return Poll::Ready(());
         }
         shard.tasks().set_sleeper(Some(cx.waker().clone()));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use crate::driver::{Received, StreamSocket};
+use crate::peer_end::PeerEnd;
 use crate::send_buffer::SendBuffer;
 use crate::shard::Shard;
 
@@ -54,6 +55,16 @@ impl Stream {
     /// As `receive`.
     pub fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         self.socket.poll_receive(cx)
+    }
+
+    /// Waits for the peer's end, whether or not bytes before it have been received, or are being received at all: once for
+    /// [`PeerEnd::Finished`], unless the peer has gone already, then for [`PeerEnd::Gone`], which is told again at every call.
+    ///
+    /// Only the last caller's waker is kept, apart from those of `poll_receive` and `poll_sent`. The first call has the kernel watch the
+    /// socket, for as long as the stream lives; until then this costs nothing. After [`shutdown_write`](Self::shutdown_write) a Unix socket
+    /// whose peer closes both halves counts as finished: nothing more would be sent to it.
+    pub fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
+        self.socket.poll_peer_end(cx)
     }
 
     /// Waits for the previous send and queues this one, which goes out at the end of the turn. Does not wait for it: at most one
@@ -127,8 +138,7 @@ impl Stream {
     ///
     /// The socket is no longer connected.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        self.socket
-            .with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
+        self.socket.shutdown_write()
     }
 
     /// Says whether closing resets the connection, so that the peer can tell it from an end. It does not until this is called; a Unix socket,

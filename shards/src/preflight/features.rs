@@ -72,6 +72,7 @@ fn operations(ring: &IoUring) -> impl Iterator<Item = Feature> {
     let mut probe = Probe::new();
     let probed = ring.submitter().register_probe(&mut probe).is_ok();
     let operations = [
+        ("operation POLL_ADD", "5.1", opcode::PollAdd::CODE),
         ("operation SENDMSG", "5.3", opcode::SendMsg::CODE),
         ("operation TIMEOUT", "5.4", opcode::Timeout::CODE),
         ("operation TIMEOUT_REMOVE", "5.5", opcode::TimeoutUpdate::CODE),

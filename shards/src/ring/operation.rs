@@ -16,6 +16,8 @@ pub(super) enum Operation {
     Send,
     /// Connecting of the slot's socket.
     Connect,
+    /// Multishot poll for the peer's end.
+    PeerEnd,
     /// Closing of the slot's descriptor.
     Close,
     /// The read of the doorbell.
@@ -76,6 +78,7 @@ impl Token {
             Operation::Timer => 7,
             Operation::Ignored => 8,
             Operation::Connect => 9,
+            Operation::PeerEnd => 10,
         };
         (operation << 56) | ((self.slot.generation as u64) << 32) | self.slot.index as u64
     }
@@ -93,6 +96,7 @@ impl Token {
             7 => Operation::Timer,
             8 => Operation::Ignored,
             9 => Operation::Connect,
+            10 => Operation::PeerEnd,
             _ => return None,
         };
         let slot = SlotKey::new(user_data as u32, (user_data >> 32) as u32);
@@ -112,6 +116,7 @@ mod tests {
             Operation::ReceivePlain,
             Operation::Send,
             Operation::Connect,
+            Operation::PeerEnd,
             Operation::Close,
             Operation::Doorbell,
             Operation::Timer,

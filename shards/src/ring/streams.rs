@@ -15,6 +15,7 @@ use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
 use super::send::{InFlight, Request};
 use super::{Received, Ring, SharedRing, count};
+use crate::peer_end::{EndSeen, PeerEnd, RDHUP, is_peers_doing};
 use crate::send_buffer::SendBuffer;
 
 /// One connected socket.
@@ -33,6 +34,10 @@ pub(super) struct Stream {
     plain: Option<Vec<u8>>,
     receive_waker: Option<Waker>,
     send_waker: Option<Waker>,
+    end_waker: Option<Waker>,
+    /// What is known of the peer's end, and whether a poll for it is armed.
+    end: EndSeen,
+    is_end_watched: bool,
     in_flight: Option<InFlight>,
     /// The error that ended sending, as an errno; 0 while it goes well.
     send_error: i32,
@@ -77,6 +82,9 @@ impl StreamSocket {
             plain: None,
             receive_waker: None,
             send_waker: None,
+            end_waker: None,
+            end: EndSeen::default(),
+            is_end_watched: false,
             in_flight: None,
             send_error: 0,
             sent_bytes: 0,
@@ -111,6 +119,29 @@ impl StreamSocket {
         }
         remember(&mut stream.receive_waker, cx);
         Poll::Pending
+    }
+
+    /// Waits for news of the peer's end.
+    pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
+        let mut streams = self.ring.streams.borrow_mut();
+        let Some(stream) = streams.find(self.key) else {
+            return Poll::Ready(PeerEnd::Gone);
+        };
+        if let Some(end) = stream.end.tell() {
+            return Poll::Ready(end);
+        }
+        if !stream.is_end_watched {
+            self.ring.watch_end(self.key, stream);
+        }
+        remember(&mut stream.end_waker, cx);
+        Poll::Pending
+    }
+
+    /// Notes that our half is about to be closed.
+    pub(crate) fn note_shutdown(&self) {
+        if let Some(stream) = self.ring.streams.borrow_mut().find(self.key) {
+            stream.end.shut_down();
+        }
     }
 
     /// Waits until no send is in flight.
@@ -229,6 +260,45 @@ impl Ring {
         stream.pending += 1;
     }
 
+    /// Has the kernel say how the peer ends the connection, as often as that changes.
+    ///
+    /// Multishot, because a one-shot poll that is armed again after a FIN completes at once, without end: the kernel adds RDHUP to whatever
+    /// events are asked for. A multishot poll completes when something happens, and once for what has happened before. The arrival of
+    /// bytes does not concern it.
+    fn watch_end(&self, key: SlotKey, stream: &mut Stream) {
+        let token = Token::new(Operation::PeerEnd, key);
+        let entry = opcode::PollAdd::new(types::Fd(stream.descriptor), RDHUP)
+            .multi(true)
+            .build();
+        self.push(entry.user_data(token.to_user_data()));
+        stream.is_end_watched = true;
+        stream.pending += 1;
+    }
+
+    /// The poll for the peer's end has seen something, or has ended.
+    pub(super) fn peer_ended(&self, key: SlotKey, result: i32, flags: u32) {
+        let mut streams = self.streams.borrow_mut();
+        let Some(stream) = streams.find(key) else { return };
+        if !cqueue::more(flags) {
+            stream.pending -= 1;
+            stream.is_end_watched = false;
+            if stream.closing {
+                self.close_if_quiet(key, stream);
+                return;
+            }
+        }
+        // Where there was no memory to watch it, the next look asks again.
+        let Ok(events) = u32::try_from(result) else { return };
+        let has_news = stream.end.note(events);
+        if !has_news && !stream.is_end_watched {
+            // The completion queue was full, and the kernel ended the poll.
+            self.watch_end(key, stream);
+        }
+        let waker = stream.end_waker.take_if(|_| has_news);
+        drop(streams);
+        wake(waker);
+    }
+
     fn push_send(&self, key: SlotKey, stream: &mut Stream) {
         let descriptor = types::Fd(stream.descriptor);
         let Some(in_flight) = &mut stream.in_flight else { return };
@@ -298,7 +368,9 @@ impl Ring {
         }
         self.after_receive(key, stream, result, more);
         let waker = stream.receive_waker.take();
+        let end_waker = if more { None } else { stream.take_failed_waker() };
         drop(streams);
+        wake(end_waker);
         let Some(waker) = waker else { return };
         waker.wake_by_ref();
         // Put back: the same task will wait again, and then need not clone it anew.
@@ -379,9 +451,10 @@ impl Ring {
                 };
             }
         }
-        let waker = stream.receive_waker.take();
+        let (waker, end_waker) = (stream.receive_waker.take(), stream.take_failed_waker());
         drop(streams);
         wake(waker);
+        wake(end_waker);
     }
 
     /// At the end of a turn: publishes free buffers and gives the parked streams their chance, first come first served. Those
@@ -447,6 +520,10 @@ impl Ring {
         }
         let buffer = stream.in_flight.take().and_then(InFlight::into_owned);
         let waker = stream.send_waker.take();
+        let end_waker = match stream.send_error {
+            0 => None,
+            _ => stream.take_failed_waker(),
+        };
         if stream.closing {
             self.close_if_quiet(key, stream);
         }
@@ -455,6 +532,7 @@ impl Ring {
             self.pool.give_back(buffer);
         }
         wake(waker);
+        wake(end_waker);
     }
 
     /// Begins to close a stream whose handle is gone.
@@ -464,6 +542,7 @@ impl Ring {
         stream.closing = true;
         stream.receive_waker = None;
         stream.send_waker = None;
+        stream.end_waker = None;
         while let Some((buffer, _)) = self.take_held(stream) {
             self.return_unread(Some(buffer));
         }
@@ -475,6 +554,9 @@ impl Ring {
         }
         if stream.in_flight.is_some() {
             self.push_cancel(Operation::Send, key);
+        }
+        if stream.is_end_watched {
+            self.push_cancel(Operation::PeerEnd, key);
         }
         self.close_if_quiet(key, stream);
     }
@@ -507,6 +589,19 @@ impl Stream {
             Receive::Plain => None,
             _ => self.plain.take(),
         }
+    }
+
+    /// Whoever waits for the peer's end, where receiving or sending has just failed: the kernel says an error once, and the poll may not hear it.
+    fn take_failed_waker(&mut self) -> Option<Waker> {
+        let receive_error = match self.receive {
+            Receive::Ended(errno) => errno,
+            _ => 0,
+        };
+        let has_failed = is_peers_doing(receive_error) || is_peers_doing(self.send_error);
+        if has_failed && self.end.note_failure() {
+            return self.end_waker.take();
+        }
+        None
     }
 
     /// Gives up the memory the kernel may still use, to be leaked.

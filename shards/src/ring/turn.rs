@@ -144,6 +144,7 @@ impl Ring {
             Operation::Accept => self.accepted(token.slot, result, flags),
             Operation::Close => self.closed(token.slot),
             Operation::Connect => self.connected(token.slot, result),
+            Operation::PeerEnd => self.peer_ended(token.slot, result, flags),
             Operation::ReceivePlain => self.received_plain(token.slot, result),
             Operation::Doorbell => self.doorbell.armed.set(false),
             Operation::Timer => self.timer.fired(),

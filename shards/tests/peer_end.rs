@@ -1,0 +1,415 @@
+//! A peer's end is known when the kernel knows it: behind bytes that nothing takes, while a receive is paused, and where none was asked for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests and their clients, which never block"
+)]
+
+mod common;
+
+use std::future::{Future, poll_fn};
+use std::io::Write;
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use socket2::SockRef;
+use squall_shards::{BoxError, Driver, PeerEnd, Shard, Stream, yield_now};
+
+use common::{Running, builder, eventually_here, pattern, poll_once, time_limit};
+
+/// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket takes.
+const PAUSING_BYTES: usize = 100_000;
+
+/// The other end of a stream.
+enum Client {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Client {
+    fn write(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Tcp(socket) => socket.write_all(bytes).unwrap(),
+            Self::Unix(socket) => socket.write_all(bytes).unwrap(),
+        }
+    }
+
+    fn finish(&self) {
+        match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Write).unwrap(),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Write).unwrap(),
+        }
+    }
+
+    /// Resets a TCP connection; closes a Unix socket, which is as much.
+    fn go(self) {
+        if let Self::Tcp(socket) = &self {
+            SockRef::from(socket).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    }
+}
+
+fn tcp() -> (Stream, Client) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    (Stream::from_socket(OwnedFd::from(server)), Client::Tcp(client))
+}
+
+fn unix() -> (Stream, Client) {
+    let (server, client) = UnixStream::pair().unwrap();
+    (Stream::from_socket(OwnedFd::from(server)), Client::Unix(client))
+}
+
+/// Runs a scenario on a shard, over either kind of socket.
+fn over_both<F>(scenario: fn(Stream, Client) -> F)
+where
+    F: Future<Output = Result<(), BoxError>> + 'static,
+{
+    let _limit = time_limit();
+    for connect in [tcp, unix] {
+        let running = Running::start(builder(1).build().unwrap(), move |_| async move {
+            let (stream, client) = connect();
+            scenario(stream, client).await?;
+            eventually_here("closed", || Shard::current().statistics().streams == 0).await;
+            Ok(())
+        });
+        running.join().unwrap();
+    }
+}
+
+async fn end_of(stream: &Stream) -> PeerEnd {
+    poll_fn(|cx| stream.poll_peer_end(cx)).await
+}
+
+/// What is told now, after some turns in which more could have been heard.
+async fn told_now(stream: &Stream) -> Option<PeerEnd> {
+    let mut told = poll_once(&mut pin!(end_of(stream))).await;
+    for _ in 0..20 {
+        yield_now().await;
+        told = told.or(poll_once(&mut pin!(end_of(stream))).await);
+    }
+    told
+}
+
+/// Everything that can be received, and whether it ends well.
+async fn receive_all(stream: &Stream) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    loop {
+        match stream.receive().await {
+            Ok(Some(received)) => bytes.extend_from_slice(&received),
+            Ok(None) => return (bytes, true),
+            Err(_) => return (bytes, false),
+        }
+    }
+}
+
+/// Has a receive wait, with as much before it as one connection may hold.
+async fn pause(stream: &Stream, client: &mut Client) -> usize {
+    let before = Shard::current().statistics().receives_over_quota;
+    let first = poll_once(&mut pin!(stream.receive())).await;
+    assert!(first.is_none(), "nothing is there yet");
+    client.write(&pattern(PAUSING_BYTES));
+    let paused = || {
+        let now = Shard::current().statistics();
+        now.receives_over_quota > before || now.driver == Driver::Epoll
+    };
+    eventually_here("paused", paused).await;
+    PAUSING_BYTES
+}
+
+#[test]
+fn a_peer_that_finishes_is_told_once_and_may_still_read() {
+    over_both(|stream, client| async move {
+        assert_eq!(told_now(&stream).await, None);
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        assert!(stream.receive().await?.is_none());
+        stream.send(b"still read".to_vec()).await?;
+        stream.flush().await?;
+        assert_eq!(told_now(&stream).await, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_finished_before_anybody_asked_is_told_of() {
+    over_both(|stream, client| async move {
+        client.finish();
+        assert!(stream.receive().await?.is_none());
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
+    over_both(|stream, mut client| async move {
+        client.write(&pattern(3000));
+        assert_eq!(told_now(&stream).await, None);
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert!(receive_all(&stream).await == (pattern(3000), true));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_while_the_receive_is_paused_is_told_of_and_every_byte_comes() {
+    over_both(|stream, mut client| async move {
+        let sent = pause(&stream, &mut client).await;
+        assert_eq!(told_now(&stream).await, None);
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        assert!(receive_all(&stream).await == (pattern(sent), true));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_goes_is_told_every_time() {
+    over_both(|stream, client| async move {
+        assert_eq!(told_now(&stream).await, None);
+        client.go();
+        for _ in 0..3 {
+            assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        }
+        assert!(receive_all(&stream).await.0.is_empty());
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_went_is_told_of_after_the_receive_has_heard_it() {
+    over_both(|stream, client| async move {
+        client.go();
+        assert!(receive_all(&stream).await.0.is_empty());
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_goes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
+    over_both(|stream, mut client| async move {
+        let is_tcp = matches!(client, Client::Tcp(_));
+        client.write(&pattern(3000));
+        assert_eq!(told_now(&stream).await, None);
+        client.go();
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert!(receive_all(&stream).await == (pattern(3000), !is_tcp));
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_goes_while_the_receive_is_paused_is_told_of_and_every_byte_comes() {
+    over_both(|stream, mut client| async move {
+        let is_tcp = matches!(client, Client::Tcp(_));
+        let sent = pause(&stream, &mut client).await;
+        assert_eq!(told_now(&stream).await, None);
+        client.go();
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert!(receive_all(&stream).await == (pattern(sent), !is_tcp));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_finishes_first_and_goes_then_is_told_of_twice() {
+    over_both(|stream, mut client| async move {
+        client.write(&pattern(3000));
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        let is_tcp = matches!(client, Client::Tcp(_));
+        drop(client);
+        if is_tcp {
+            // That a client which has said all closes its socket is not sent; it answers what comes then with a reset.
+            assert_eq!(told_now(&stream).await, None);
+            stream.send(b"too late".to_vec()).await?;
+        }
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert_eq!(receive_all(&stream).await.0, pattern(3000));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stream_that_has_closed_its_own_half_does_not_take_an_end_for_a_reset() {
+    over_both(|stream, mut client| async move {
+        client.write(&pattern(3000));
+        assert_eq!(told_now(&stream).await, None);
+        stream.shutdown_write()?;
+        assert_eq!(told_now(&stream).await, None);
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        assert!(receive_all(&stream).await == (pattern(3000), true));
+        assert_eq!(told_now(&stream).await, None);
+        Ok(())
+    });
+    // Closed before anything was watched for.
+    over_both(|stream, client| async move {
+        stream.shutdown_write()?;
+        client.finish();
+        assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+        assert_eq!(told_now(&stream).await, None);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_reset_is_told_after_the_own_half_is_closed() {
+    over_both(|stream, mut client| async move {
+        if matches!(client, Client::Unix(_)) {
+            return Ok(());
+        }
+        client.write(&pattern(3000));
+        assert_eq!(told_now(&stream).await, None);
+        stream.shutdown_write()?;
+        client.go();
+        assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+        assert!(receive_all(&stream).await == (pattern(3000), false));
+        Ok(())
+    });
+}
+
+/// A waker that counts.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl Count {
+    fn now(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+#[test]
+fn bytes_wake_who_receives_and_an_end_wakes_who_waits_for_it() {
+    over_both(|stream, mut client| async move {
+        let (receiver, watcher) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (receiver_waker, watcher_waker) = (Waker::from(Arc::clone(&receiver)), Waker::from(Arc::clone(&watcher)));
+        let mut receiving = Context::from_waker(&receiver_waker);
+        let mut watching = Context::from_waker(&watcher_waker);
+        for round in 1..=5 {
+            assert!(stream.poll_receive(&mut receiving).is_pending());
+            assert!(stream.poll_peer_end(&mut watching).is_pending());
+            client.write(b"bytes");
+            eventually_here("who receives is woken", || receiver.now() == round).await;
+            while let Poll::Ready(received) = stream.poll_receive(&mut receiving) {
+                assert_eq!(&*received?.unwrap(), b"bytes");
+            }
+        }
+        assert_eq!(told_now(&stream).await, None);
+        assert!(stream.poll_peer_end(&mut watching).is_pending());
+        assert_eq!(watcher.now(), 0, "bytes are no end");
+        client.finish();
+        eventually_here("who waits for the end is woken", || watcher.now() == 1).await;
+        assert_eq!(stream.poll_peer_end(&mut watching), Poll::Ready(PeerEnd::Finished));
+        eventually_here("who receives is woken, too", || receiver.now() == 6).await;
+        assert!(stream.poll_peer_end(&mut watching).is_pending());
+        assert!(matches!(stream.poll_receive(&mut receiving), Poll::Ready(Ok(None))));
+        // Only the last one who asked is woken.
+        let last = Arc::new(Count::default());
+        let last_waker = Waker::from(Arc::clone(&last));
+        assert!(stream.poll_peer_end(&mut Context::from_waker(&last_waker)).is_pending());
+        match client {
+            Client::Tcp(_) => stream.send(b"to be reset".to_vec()).await?,
+            Client::Unix(_) => {}
+        }
+        drop(client);
+        eventually_here("the last one is woken", || {
+            if last.now() == 0 && !stream.is_sending() {
+                stream.start_send(b"more".to_vec()).unwrap_or_default();
+            }
+            last.now() == 1
+        })
+        .await;
+        assert_eq!(watcher.now(), 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_end_that_was_told_keeps_no_shard_awake() {
+    let _limit = time_limit();
+    for connect in [tcp, unix] {
+        let running = Running::idle(builder(1).build().unwrap());
+        let client = running.on(0, move || async move {
+            let (stream, mut client) = connect();
+            client.write(&pattern(3000));
+            assert_eq!(told_now(&stream).await, None);
+            client.finish();
+            assert_eq!(end_of(&stream).await, PeerEnd::Finished);
+            // It waits for the peer to go, with bytes that stay unread and a half that stays closed.
+            squall_shards::spawn_detached(async move {
+                assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+            });
+            client
+        });
+        running.eventually(0, "one stream", |now| now.streams == 1);
+        let before = running.statistics(0).turns;
+        std::thread::sleep(Duration::from_millis(50));
+        let turns = running.statistics(0).turns - before;
+        assert!(turns < 10, "{turns} turns");
+        client.go();
+        running.eventually(0, "closed", |now| now.streams == 0);
+        running.stop().unwrap();
+    }
+}
+
+/// A watch is found again among many, and a slot that is used again is not taken for what it was.
+#[test]
+fn each_of_many_streams_hears_of_its_own_peer() {
+    const STREAMS: usize = 200;
+    let _limit = time_limit();
+    let running = Running::start(builder(1).build().unwrap(), move |_| async move {
+        for round in 0..5 {
+            let connect = |number: usize| if number.is_multiple_of(2) { tcp() } else { unix() };
+            let mut pairs: Vec<_> = (0..STREAMS).map(connect).collect();
+            for (stream, _) in &pairs {
+                assert_eq!(poll_once(&mut pin!(end_of(stream))).await, None);
+            }
+            // Those whose turn it is not are dropped with their watch armed.
+            let mut number = round;
+            while !pairs.is_empty() {
+                number = (number * 31 + 7) % pairs.len();
+                let (stream, client) = pairs.swap_remove(number);
+                if number.is_multiple_of(3) {
+                    continue;
+                }
+                client.go();
+                assert_eq!(end_of(&stream).await, PeerEnd::Gone);
+                if let Some((other, _)) = pairs.first() {
+                    assert_eq!(poll_once(&mut pin!(end_of(other))).await, None);
+                }
+            }
+        }
+        eventually_here("all are closed", || Shard::current().statistics().streams == 0).await;
+        Ok(())
+    });
+    running.join().unwrap();
+}
