@@ -22,9 +22,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use socket2::SockRef;
-use squall_shards::{BoxError, Driver, PeerEnd, Shard, Stream, yield_now};
+use squall_shards::{
+    BoxError, Driver, Listeners, PeerEnd, Shard, Stream, clock, spawn_detached, timeout_at, yield_now,
+};
 
-use common::{Running, builder, eventually_here, pattern, poll_once, time_limit};
+use common::{Running, SocketPath, builder, eventually, eventually_here, pattern, poll_once, serve, time_limit};
 
 /// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket takes.
 const PAUSING_BYTES: usize = 100_000;
@@ -365,7 +367,7 @@ fn an_end_that_was_told_keeps_no_shard_awake() {
             client.finish();
             assert_eq!(end_of(&stream).await, PeerEnd::Finished);
             // It waits for the peer to go, with bytes that stay unread and a half that stays closed.
-            squall_shards::spawn_detached(async move {
+            spawn_detached(async move {
                 assert_eq!(end_of(&stream).await, PeerEnd::Gone);
             });
             client
@@ -412,4 +414,48 @@ fn each_of_many_streams_hears_of_its_own_peer() {
         Ok(())
     });
     running.join().unwrap();
+}
+
+/// Bytes and an end that come while a receive is being armed: io_uring's own receive loses some of those ends.
+#[test]
+fn an_end_right_behind_bytes_is_received_promptly_however_they_meet_the_receive() {
+    const CONNECTIONS: usize = 30_000;
+    /// Connections end within microseconds here; one that takes this long has been lost.
+    const LOST: Duration = Duration::from_secs(5);
+    static ENDED: AtomicUsize = AtomicUsize::new(0);
+    static LOST_ONES: AtomicUsize = AtomicUsize::new(0);
+    let _limit = time_limit();
+    let path = SocketPath::new("ends");
+    let tcp = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
+    let unix = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let address = tcp.tcp_address().unwrap();
+    let serve_to_its_end = |stream: Stream| async move {
+        let end = timeout_at(clock::after(LOST), receive_all(&stream)).await;
+        let counter = if end.is_some() { &ENDED } else { &LOST_ONES };
+        counter.fetch_add(1, Ordering::AcqRel);
+    };
+    let running = Running::start(builder(1).build().unwrap(), move |_| {
+        let (tcp, unix) = (tcp.open().unwrap(), unix.open().unwrap());
+        async move {
+            spawn_detached(serve(tcp, serve_to_its_end));
+            serve(unix, serve_to_its_end).await;
+            Ok(())
+        }
+    });
+    for number in 0..CONNECTIONS {
+        let mut client = match number % 2 {
+            0 => Client::Tcp(TcpStream::connect(address).unwrap()),
+            _ => Client::Unix(UnixStream::connect(path.as_path()).unwrap()),
+        };
+        // Some have their bytes and their end together, some find the receive armed by then.
+        (0..number % 7).for_each(|_| std::thread::yield_now());
+        client.write(b"bytes");
+        client.go();
+    }
+    eventually(
+        || ENDED.load(Ordering::Acquire) + LOST_ONES.load(Ordering::Acquire) == CONNECTIONS,
+        || format!("{ENDED:?} have ended, {LOST_ONES:?} were lost"),
+    );
+    assert_eq!(LOST_ONES.load(Ordering::Acquire), 0);
+    running.stop().unwrap();
 }

@@ -21,6 +21,8 @@
 mod buffers;
 mod connect;
 mod listeners;
+#[cfg(test)]
+mod lost_end;
 mod memory;
 mod operation;
 mod received;
