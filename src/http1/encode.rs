@@ -26,7 +26,10 @@ pub(super) enum Content {
     None,
     /// So many bytes are still to come.
     Length(u64),
-    Chunked,
+    Chunked {
+        /// A leading zero of a chunk-size was sent by itself, to learn whether the peer still reads.
+        is_probed: bool,
+    },
     UntilClose,
 }
 
@@ -144,7 +147,7 @@ impl Wishes {
         };
         let (content, line) = match (length, version) {
             (Some(length), _) => (Content::Length(length), FramingLine::ContentLength(length)),
-            (None, Version::Http11) => (Content::Chunked, FramingLine::Chunked),
+            (None, Version::Http11) => (Content::Chunked { is_probed: false }, FramingLine::Chunked),
             (None, Version::Http10) => (Content::UntilClose, FramingLine::None),
         };
         match is_head {

@@ -82,7 +82,7 @@ impl Connection {
         self.check_content_may_follow()?;
         match &mut self.response {
             Content::None => return Ok(()),
-            Content::Chunked => {
+            Content::Chunked { .. } => {
                 encode_chunk(data, out);
                 return Ok(());
             }
@@ -91,6 +91,24 @@ impl Connection {
         }
         out.extend_from_slice(data);
         Ok(())
+    }
+
+    /// Writes a leading zero of the next chunk-size, which changes nothing for a peer that reads (RFC 9112 §7.1: `1*HEXDIG`), while the
+    /// kernel of a peer that has closed its socket answers it with a reset. A response gets one, and only while
+    /// [`takes_probes`](Self::takes_probes).
+    pub fn send_probe(&mut self, out: &mut Vec<u8>) {
+        if self.takes_probes()
+            && let Content::Chunked { is_probed } = &mut self.response
+            && !std::mem::replace(is_probed, true)
+        {
+            out.push(b'0');
+        }
+    }
+
+    /// Whether content is under way whose framing has a place for [`send_probe`](Self::send_probe).
+    #[must_use]
+    pub fn takes_probes(&self) -> bool {
+        self.state.sending == Sending::Content && matches!(self.response, Content::Chunked { .. })
     }
 
     /// Writes the last of the content and ends the response: [`send_data`](Self::send_data) and [`send_end`](Self::send_end) in one.
@@ -118,7 +136,7 @@ impl Connection {
         match self.response {
             Content::None | Content::Length(0) | Content::UntilClose => {}
             Content::Length(_) => return Err(SendError::BodyTooShort),
-            Content::Chunked => encode_end(trailers, out)?,
+            Content::Chunked { .. } => encode_end(trailers, out)?,
         }
         self.advance(Step::ResponseEnd);
         Ok(())

@@ -404,3 +404,46 @@ fn the_last_content_ends_the_response() {
         assert_eq!(bench.sent(), "");
     }
 }
+
+/// RFC 9112 §7.1: a chunk-size may begin with zeros, so one that was sent by itself is part of the next chunk or of the last one.
+#[test]
+fn a_probe_is_a_leading_zero_of_the_next_chunk_size() {
+    let after_head = |request, length| {
+        let mut bench = Bench::after(request);
+        bench.send_head(&head(200, &[]), length).unwrap();
+        bench.out.clear();
+        bench
+    };
+    let probe = |bench: &mut Bench| bench.connection.send_probe(&mut bench.out);
+
+    let mut bench = after_head(GET, BodyLength::Unknown);
+    probe(&mut bench);
+    probe(&mut bench);
+    bench.send_data(b"one").unwrap();
+    probe(&mut bench);
+    bench.send_end().unwrap();
+    probe(&mut bench);
+    assert_eq!(
+        bench.sent(),
+        "03\r\none\r\n0\r\n\r\n",
+        "one probe a response, and none after it"
+    );
+
+    let mut bench = after_head(GET, BodyLength::Unknown);
+    probe(&mut bench);
+    bench.send_end().unwrap();
+    assert_eq!(bench.sent(), "00\r\n\r\n");
+
+    for (request, length) in [
+        (GET, BodyLength::Known(6)),
+        (HEAD, BodyLength::Unknown),
+        (GET_1_0, BodyLength::Unknown),
+    ] {
+        let mut bench = after_head(request, length);
+        probe(&mut bench);
+        assert_eq!(bench.sent(), "", "{request} {length:?}");
+    }
+    let mut bench = Bench::after(GET);
+    probe(&mut bench);
+    assert_eq!(bench.sent(), "", "there is no content before a head");
+}
