@@ -86,15 +86,6 @@ impl StreamSocket {
         }
     }
 
-    /// Whether the socket has failed and a receive may not tell.
-    pub(crate) fn has_failed(&self) -> bool {
-        match self {
-            Self::Ring(stream) => stream.has_failed(),
-            // It receives until there is nothing, and so hears of a failure.
-            Self::Epoll(_) => false,
-        }
-    }
-
     /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.
     pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         match self {

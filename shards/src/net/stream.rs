@@ -8,12 +8,20 @@ use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::net::sockopt;
 use socket2::SockRef;
 
 use crate::driver::{Received, StreamSocket};
 use crate::peer_end::PeerEnd;
 use crate::send_buffer::SendBuffer;
 use crate::shard::Shard;
+
+/// How long a peer that has closed its half is silent before it is probed, and between two probes. 5 s: a small part of the minute for which
+/// the kernel of a closed socket answers.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How many probes stay unanswered before the peer counts as gone. 9: Linux's default.
+const PROBES_UNANSWERED_MAX: u32 = 9;
 
 /// A TCP or Unix stream of the shard that accepted or opened it. It never leaves that shard. Dropping it cancels what is in flight and closes
 /// it: await [`flush`](Self::flush) first if the last bytes matter.
@@ -63,8 +71,28 @@ impl Stream {
     /// Only the last caller's waker is kept, apart from those of `poll_receive` and `poll_sent`. The first call has the kernel watch the
     /// socket, for as long as the stream lives; until then this costs nothing. After [`shutdown_write`](Self::shutdown_write) a Unix socket
     /// whose peer closes both halves counts as finished: nothing more would be sent to it.
+    ///
+    /// From [`PeerEnd::Finished`] on, the kernel probes a TCP peer that is silent: 65 s after such a peer has closed its socket as well it
+    /// counts as gone, although nothing is sent to it. Bytes that are sent find out at once.
     pub fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
-        self.socket.poll_peer_end(cx)
+        let end = self.socket.poll_peer_end(cx);
+        if end == Poll::Ready(PeerEnd::Finished) {
+            // Refused for a Unix socket, which needs none: the kernel says when both halves are closed.
+            self.probe_peer().unwrap_or_default();
+        }
+        end
+    }
+
+    /// Has the kernel send keep-alive probes to a peer that is silent. The kernel of a peer that has closed its socket acknowledges
+    /// them for a minute (Linux: `tcp_fin_timeout`), and then answers with a reset.
+    fn probe_peer(&self) -> io::Result<()> {
+        self.socket.with_descriptor(|descriptor| {
+            sockopt::set_tcp_keepidle(descriptor, PROBE_INTERVAL)?;
+            sockopt::set_tcp_keepintvl(descriptor, PROBE_INTERVAL)?;
+            sockopt::set_tcp_keepcnt(descriptor, PROBES_UNANSWERED_MAX)?;
+            sockopt::set_socket_keepalive(descriptor, true)
+        })??;
+        Ok(())
     }
 
     /// Waits for the previous send and queues this one, which goes out at the end of the turn. Does not wait for it: at most one
@@ -151,15 +179,6 @@ impl Stream {
         let linger = resets.then_some(Duration::ZERO);
         self.socket
             .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
-    }
-
-    /// Whether the peer has reset the connection, where a receive may not tell: under io_uring, a reset right behind bytes is sometimes
-    /// found by the next send only. To be asked now and then by who has received bytes, answers nothing, and waits for more; it costs a
-    /// system call.
-    /// What has been received and not taken is still there.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        self.socket.has_failed()
     }
 
     /// The address of the peer. A system call: keep the answer.

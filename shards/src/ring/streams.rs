@@ -206,12 +206,6 @@ impl StreamSocket {
         Ok(call(stream.as_fd()))
     }
 
-    /// Whether the socket has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.with_descriptor(|descriptor| poll_now(descriptor, PollFlags::empty()))
-            .unwrap_or(true)
-    }
-
     pub(crate) fn ring(&self) -> &SharedRing {
         &self.ring
     }
