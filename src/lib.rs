@@ -39,8 +39,8 @@ mod transport;
 pub mod websocket;
 
 pub use app::{
-    Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
-    Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
+    Application, Completion, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect,
+    RequestHandler, Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]

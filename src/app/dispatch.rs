@@ -24,7 +24,7 @@ use super::router::Router;
 use super::topics::Hub;
 use super::websocket::Sockets;
 use super::work::WorkNote;
-use super::write::has_no_content;
+use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
 
@@ -80,7 +80,8 @@ impl App {
         cx.response.complete();
     }
 
-    /// What runs the handler's `on_finish`, if it has one. The driver calls this when the response has been handed to the socket.
+    /// What runs the handler's `on_finish`, if it has one. The driver calls this when the response has been handed to the socket, or has been
+    /// given up, and says before with [`Exchange::conclude`] how it ended.
     ///
     /// # Cancel safety
     ///
@@ -158,8 +159,10 @@ impl App {
         log(cx, &error);
         if cx.response.is_whole(cx.head.method()) {
             // There is nothing left to break off.
-        } else if cx.response.head_sent || error.is_peer_gone() {
-            cx.response.aborted = true;
+        } else if error.is_peer_gone() {
+            cx.response.abandon();
+        } else if cx.response.head_sent {
+            cx.response.completion = Completion::BrokenOff;
         } else {
             self.write_error(cx, &error, headers);
         }

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::dispatch::App;
 use super::forwarded::Peer;
 use super::websocket::Upgrade;
+use super::write::Completion;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};
 
 /// One request and its response.
@@ -73,7 +74,7 @@ impl Exchange {
     /// What is to be sent, once [`App::respond`](super::App::respond) is ready.
     pub fn outcome(&mut self) -> Outcome<'_> {
         let response = &mut self.context.response;
-        if response.aborted {
+        if response.completion != Completion::Whole {
             return Outcome::Abort;
         }
         let stream = response.stream.take();
@@ -82,6 +83,14 @@ impl Exchange {
             body: response.content(),
             stream,
             trailers: &response.trailers,
+        }
+    }
+
+    /// Says how the response ended, unless the application gave it up before.
+    pub fn conclude(&mut self, completion: Completion) {
+        let known = &mut self.context.response.completion;
+        if *known == Completion::Whole {
+            *known = completion;
         }
     }
 

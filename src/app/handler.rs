@@ -101,7 +101,8 @@ pub trait RequestHandler: 'static {
         NotImplemented
     }
 
-    /// Runs after the response was handed to the socket, if this handler was called. It can no longer change the response.
+    /// Runs after the response was handed to the kernel, or was given up, if this handler was called. It can no longer change the response;
+    /// [`Context::completion`] says how it ended. The next request of the connection waits for it, and so does a graceful stop.
     fn on_finish(&self, cx: &mut Context) -> impl Future<Output = ()> {
         let _ = cx;
         NothingToFinish

@@ -53,3 +53,4 @@ pub use websocket::{
     WebSocketOptions,
 };
 pub use work::Work;
+pub use write::Completion;

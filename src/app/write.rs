@@ -41,12 +41,30 @@ pub(super) struct ResponseState {
     media_type: Option<MediaType>,
     pub(super) head_sent: bool,
     finished: bool,
-    /// The connection has to be cut: there is no saying any more that something went wrong.
-    pub(super) aborted: bool,
+    pub(super) completion: Completion,
     /// What went wrong first and had no caller to tell.
     fault: Option<Fault>,
     /// The error this response was made from.
     pub(super) error: Option<Error>,
+}
+
+/// How a response ends for its peer: [`Context::completion`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Completion {
+    /// The peer gets all of the response.
+    #[default]
+    Whole,
+    /// The connection is closed in the middle of the response, so that the peer sees that the rest is missing: the handler failed
+    /// after its head had been sent, or the peer took the response too slowly.
+    BrokenOff,
+    /// The peer has reset the connection, or has left in the middle of its request.
+    PeerGone,
+}
+
+/// The status of a response that the peer did not wait for: 499, nginx's "client closed request". It is never sent.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Why the response cannot be sent as it has been made.
@@ -196,7 +214,7 @@ impl Context {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what was handed over is sent all the same.
+    /// Cancel safe: what was handed over is sent all the same, before anything that is written later and before the response ends.
     pub async fn flush(&mut self) -> Result {
         let Self {
             response,
@@ -216,7 +234,11 @@ impl Context {
         }
         let channel = Rc::clone(channel);
         let submitted = poll_fn(|task| channel.poll_submit(|| response.take_flush(), task.waker())).await;
-        submitted.map_err(|_| Error::peer_gone())?;
+        if submitted.is_err() {
+            // A handler that goes on writing for a peer that has gone gathers no memory with it.
+            response.written.clear();
+            return Err(Error::peer_gone());
+        }
         let flushed = poll_fn(|task| channel.poll_flushed(task.waker())).await;
         let buffer = flushed.map_err(|_| Error::peer_gone())?;
         if response.written.capacity() == 0 {
@@ -247,6 +269,19 @@ impl Context {
         self.set_status(StatusCode::FOUND);
         self.finish();
         Ok(())
+    }
+
+    /// How the response ends for its peer, as far as is known. Middleware asks after `next.run(cx).await`: then [`Completion::Whole`] says
+    /// that the response as it stands can be sent. [`on_finish`](super::RequestHandler::on_finish) asks when the server has handed the response
+    /// to the kernel, or has given up: then it is final.
+    ///
+    /// Where the peer left before a head was sent, [`status`](Self::status) is 499.
+    #[must_use]
+    pub fn completion(&self) -> Completion {
+        match self.response.completion {
+            Completion::Whole if self.channel.is_peer_gone() => Completion::PeerGone,
+            completion => completion,
+        }
     }
 
     /// The error the response was made from, once it was: middleware finds it here after `next.run(cx).await`.
@@ -284,7 +319,7 @@ impl ResponseState {
     pub(super) fn reset(&mut self, app: &App) {
         self.clear(app);
         self.head_sent = false;
-        self.aborted = false;
+        self.completion = Completion::Whole;
         self.error = None;
         if self.written.capacity() > KEPT_BYTES_MAX {
             self.written = Vec::new();
@@ -352,6 +387,14 @@ impl ResponseState {
             Err(Error::new(format!("a {status} response was given content")))
         } else {
             Ok(())
+        }
+    }
+
+    /// Gives the response up because its peer has left.
+    pub(super) fn abandon(&mut self) {
+        self.completion = Completion::PeerGone;
+        if !self.head_sent {
+            self.head.status = client_closed_request();
         }
     }
 

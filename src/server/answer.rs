@@ -9,57 +9,95 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut, earlier};
-use crate::app::{App, BodyError, BodyLength, Channel, Exchange};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, cut, earlier, peer_gone};
+use crate::app::{App, BodyError, BodyLength, Channel, Completion, Exchange};
 use crate::http1::{CHUNK_FRAMING_BYTES_MAX, Event, HEAD_BYTES_USUAL};
 use crate::message::RequestHead;
 use crate::transport::progress::Progress;
 
-/// A flush that the handler waits for.
+/// What the server does for a handler that waits.
+#[derive(Default)]
+struct Attending {
+    /// What the handler has flushed and the kernel has not taken. It outlives the handler's wait for it, and the handler.
+    flush: Option<Flushing>,
+    /// How the peer takes what is being sent, while more waits behind it.
+    progress: Option<Progress>,
+    /// The handler is done; what it flushed may not be sent yet.
+    is_answered: bool,
+}
+
+/// Flushed content on its way to the kernel.
 struct Flushing {
-    /// The handler's buffer, to be given back.
+    /// The handler's buffer, which goes back to it.
     buffer: Vec<u8>,
     /// How much of it has been written to the output.
     written: usize,
-    /// How the peer takes it.
-    progress: Option<Progress>,
 }
 
 impl Connection {
-    /// Lets the application answer the request in `exchange`, and writes what it answers.
+    /// Lets the application answer the request in `exchange`, writes what it answers, and runs its `on_finish`.
     pub(super) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);
-        {
+        let attended = {
             let mut handler = pin!(app.respond(exchange));
-            if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_pending() {
-                Box::pin(self.attend(&app, handler, &channel)).await?;
+            if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_ready() {
+                Ok(())
+            } else {
+                Box::pin(self.attend(&app, handler, &channel)).await
             }
-        }
-        if let Some(rest) = self.respond(&app, exchange, &channel)? {
-            rest.await?;
+        };
+        let answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
+            Ok(None) => Ok(()),
+            Ok(Some(rest)) => rest.await,
+            Err(ending) => Err(ending),
+        };
+        match answered {
+            Ok(()) => {}
+            Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
+            // A refusal in place of the response is a whole answer; a cut is none.
+            Err(Ending::Cut) => exchange.conclude(Completion::BrokenOff),
+            Err(Ending::Idle | Ending::Linger | Ending::Switch) => {}
         }
         if let Some(on_finish) = app.finished(exchange) {
+            // The response leaves first: `on_finish` may take as long as it likes.
+            let sent = self.send_output().await;
             on_finish.await;
+            return answered.and(sent);
         }
-        Ok(())
+        answered
     }
 
-    /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done. In a box, so that it is
-    /// no part of every connection's memory.
+    /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done and what it flushed is sent. A
+    /// handler whose peer is lost runs to its end all the same, and learns of it. In a box, so that it is no part of every connection's
+    /// memory.
     async fn attend(&mut self, app: &App, mut handler: Pin<&mut impl Future<Output = ()>>, channel: &Channel) -> Flow {
         let work = app.work();
-        let mut flushing = None;
+        let mut attending = Attending::default();
         let mut is_polled = true;
+        let mut lost = None;
         poll_fn(|cx| {
             app.resume_work(work);
             loop {
-                if !is_polled && handler.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Ok(()));
+                if !is_polled && !attending.is_answered {
+                    attending.is_answered = handler.as_mut().poll(cx).is_ready();
                 }
                 is_polled = false;
-                ready!(self.move_bytes(channel, &mut flushing, cx))?;
+                if attending.is_answered && (lost.is_some() || attending.flush.is_none()) {
+                    return Poll::Ready(lost.map_or(Ok(()), Err));
+                }
+                if let Some(ending) = lost {
+                    // What the peer is told in place of the response leaves now.
+                    if ending == Ending::Linger && self.send_gathered(cx).is_err() {
+                        lost = Some(Ending::PeerGone);
+                    }
+                    return Poll::Pending;
+                }
+                if let Err(ending) = ready!(self.move_bytes(channel, &mut attending, cx)) {
+                    lost = Some(ending);
+                    channel.close();
+                }
             }
         })
         .await
@@ -77,20 +115,16 @@ impl Connection {
     }
 
     /// Does what the handler waits for. Ready when the handler is worth polling again.
-    fn move_bytes(&mut self, channel: &Channel, flushing: &mut Option<Flushing>, cx: &mut Context<'_>) -> Poll<Flow> {
-        let mut moved = self.flush(channel, flushing, cx)?;
-        if channel.wants_body() {
-            moved |= self.feed(channel, cx)?;
-        }
-        if moved {
+    fn move_bytes(&mut self, channel: &Channel, attending: &mut Attending, cx: &mut Context<'_>) -> Poll<Flow> {
+        let wants_body = !attending.is_answered && channel.wants_body();
+        let has_fed = wants_body && self.feed(channel, cx)?;
+        let has_flushed = self.send_flushed(channel, attending, cx)?;
+        if has_fed || has_flushed || self.watch_time(channel, attending, cx)? {
             return Poll::Ready(Ok(()));
         }
         // Nothing more to do in this turn: the receive buffer goes back before the task waits.
         self.input.stash(&self.stream)?;
-        if self.watch_peer(channel, cx) {
-            return Poll::Ready(Ok(()));
-        }
-        Poll::Pending
+        self.poll_peer(channel, cx)
     }
 
     /// Feeds the handler content until it has had enough or there is none; true if there was something for it.
@@ -138,81 +172,74 @@ impl Connection {
             self.make_room(HEAD_BYTES_USUAL)?;
             self.machine.send_continue(self.server.shard.now(), &mut self.output);
         }
-        if !self.output.is_empty() && self.stream.poll_sent(cx).is_ready() {
-            let output = std::mem::take(&mut self.output);
-            self.stream.start_send(output).map_err(|_| Ending::Cut)?;
-        }
         match self.stream.poll_receive(cx) {
-            Poll::Ready(Ok(Some(received))) => {
-                self.input.push(received, &self.stream)?;
-                return Ok(true);
-            }
+            Poll::Ready(Ok(Some(received))) => self.input.push(received, &self.stream)?,
             Poll::Ready(Ok(None)) => {
                 self.input_ended = true;
                 channel.close();
-                return Ok(true);
             }
-            Poll::Ready(Err(_)) => return Err(Ending::Cut),
-            Poll::Pending => {}
+            Poll::Ready(Err(_)) => return Err(Ending::PeerGone),
+            Poll::Pending => return Ok(false),
         }
-        let now = self.server.shard.now();
-        if self.deadline.poll(cx).is_ready() {
-            if self.stream.has_failed() {
-                return Err(Ending::Cut);
-            }
-            if self.machine.handle_deadline(now).is_some() {
-                channel.fail_body(BodyError::TimedOut);
-                return Ok(true);
-            }
-        }
-        self.deadline
-            .set(earlier(self.machine.poll_deadline(), self.next_look(now)));
-        Ok(self.deadline.poll(cx).is_ready())
+        Ok(true)
     }
 
-    /// Tells the handler that the peer has finished or gone while it was thinking; true if there was something to tell.
-    fn watch_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> bool {
-        match self.poll_peer(cx) {
-            Poll::Ready(PeerNews::Finished) => channel.peer_finished(),
-            Poll::Ready(PeerNews::Gone) => channel.close(),
-            Poll::Pending => return false,
-        }
-        true
-    }
-
-    /// Sends what the handler flushes; true when a flush has been taken by the kernel, so that the handler can go on.
-    fn flush(&mut self, channel: &Channel, flushing: &mut Option<Flushing>, cx: &mut Context<'_>) -> Flow<bool> {
-        if flushing.is_none()
+    /// Sends what earlier requests were answered, and then what the handler flushes; true when the kernel has taken a flush, so that the
+    /// handler can go on.
+    fn send_flushed(&mut self, channel: &Channel, attending: &mut Attending, cx: &mut Context<'_>) -> Flow<bool> {
+        if attending.flush.is_none()
             && let Some(flush) = channel.take_flush()
         {
             self.make_room(HEAD_BYTES_USUAL)?;
             self.write_flushed_head(&flush)?;
-            *flushing = Some(Flushing {
+            attending.flush = Some(Flushing {
                 buffer: flush.data,
                 written: 0,
-                progress: None,
             });
         }
-        let Some(flush) = flushing else { return Ok(false) };
-        loop {
-            match self.poll_sent(&mut flush.progress, cx) {
-                Poll::Ready(sent) => sent?,
-                Poll::Pending => return Ok(false),
+        while !self.output.is_empty() || attending.flush.is_some() {
+            if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
+                let (now, sent) = (self.server.shard.now(), self.stream.sent_bytes());
+                attending.progress.get_or_insert_with(|| Progress::new(now, sent));
+                return Ok(false);
             }
-            let rest = flush.buffer.get(flush.written..).unwrap_or_default();
-            let piece = rest.get(..OUTPUT_BYTES_MAX).unwrap_or(rest);
-            if piece.is_empty() && self.output.is_empty() {
-                break;
+            attending.progress = None;
+            if let Some(flush) = &mut attending.flush {
+                let rest = flush.buffer.get(flush.written..).unwrap_or_default();
+                let piece = rest.get(..OUTPUT_BYTES_MAX).unwrap_or(rest);
+                if piece.is_empty() && self.output.is_empty() {
+                    let buffer = attending.flush.take().map(|flush| flush.buffer);
+                    channel.flushed(buffer.unwrap_or_default(), Ok(()));
+                    return Ok(true);
+                }
+                self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
+                self.machine.send_data(piece, &mut self.output).map_err(cut)?;
+                flush.written += piece.len();
             }
-            self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
-            self.machine.send_data(piece, &mut self.output).map_err(cut)?;
-            flush.written += piece.len();
             let output = std::mem::take(&mut self.output);
-            self.stream.start_send(output).map_err(|_| Ending::Cut)?;
+            self.stream.start_send(output).map_err(peer_gone)?;
         }
-        let buffer = flushing.take().map(|flush| flush.buffer).unwrap_or_default();
-        channel.flushed(buffer, Ok(()));
-        Ok(true)
+        Ok(false)
+    }
+
+    /// Judges by the time how the peer takes what it is sent, and how fast the content comes that the handler asks for; true when the
+    /// handler learns of a deadline. Otherwise this task is woken at the next one.
+    fn watch_time(&mut self, channel: &Channel, attending: &mut Attending, cx: &Context<'_>) -> Flow<bool> {
+        let now = self.server.shard.now();
+        let mut due = None;
+        if let Some(progress) = &mut attending.progress {
+            due = Some(self.judge(progress, now)?);
+        }
+        if !attending.is_answered && channel.wants_body() {
+            if self.machine.handle_deadline(now).is_some() {
+                channel.fail_body(BodyError::TimedOut);
+                return Ok(true);
+            }
+            due = earlier(due, self.machine.poll_deadline());
+        }
+        let Some(due) = due else { return Ok(false) };
+        self.deadline.set(Some(due));
+        Ok(self.deadline.poll(cx).is_ready())
     }
 }
 

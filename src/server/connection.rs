@@ -10,14 +10,14 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use squall_shards::{Deadline, GateGuard, PeerAddress, Stream, yield_now};
+use squall_shards::{Deadline, GateGuard, PeerAddress, PeerEnd, Stream, yield_now};
 
 use super::shard::{CROSSING_TIME, Registration, ShardServer};
 use super::upgrade;
 use super::watermarks::Pressure;
-use crate::app::{Exchange, Peer};
+use crate::app::{Channel, Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{ResponseHead, StatusCode};
@@ -27,15 +27,12 @@ use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 /// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
-/// How much is read ahead of a request that is still being answered, to notice that the peer has gone.
+/// How much is read ahead of a request that is still being answered, so that pipelined requests do not stay in the receive buffers of
+/// the shard.
 const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
-
-/// How long after its last bytes a peer is looked at: whether it has reset the connection without the receive being told
-/// ([`Stream::has_failed`]). 2 s: at most five looks in the time a head may take, and one wake-up for a connection that becomes idle.
-const UNSEEN_RESET_TIME: Duration = Duration::from_secs(2);
 
 /// What part of the idle timeout idle connections have while memory is short.
 const REAPED_EARLIER: u32 = 4;
@@ -54,8 +51,10 @@ pub(super) struct Connection {
     /// Blank, between two requests that came together; after a 101, the one it answers.
     pub(super) exchange: Option<Box<Exchange>>,
     peer: Option<Peer>,
-    /// The peer has sent its last byte.
+    /// The peer has sent its last byte, and all before it has been received.
     pub(super) input_ended: bool,
+    /// The peer has closed its sending half; bytes before that may not have been received.
+    pub(super) peer_has_finished: bool,
     pub(super) registration: Registration,
     pub(super) guard: GateGuard,
 }
@@ -63,21 +62,16 @@ pub(super) struct Connection {
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
+    /// No request is under way: once what was sent has been acknowledged, closing loses nothing.
+    Idle,
     /// All was said: flush, half-close, and read until the peer has read it.
     Linger,
     /// A 101 was written: what the exchange says about it comes next.
     Switch,
     /// The peer must not take what it got for the whole, or is not worth waiting for.
     Cut,
-}
-
-/// What is learnt of a peer whose request is being answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PeerNews {
-    /// It will send no more; it may have closed only its sending half, and wait for the answer.
-    Finished,
-    /// It has reset the connection.
-    Gone,
+    /// The peer has reset the connection: nothing that is sent arrives.
+    PeerGone,
 }
 
 impl From<OutOfMemory> for Ending {
@@ -123,14 +117,16 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
         exchange: None,
         peer: None,
         input_ended: false,
+        peer_has_finished: false,
         registration,
         guard,
     };
     async move {
         match connection.serve_requests().await {
-            Ending::Linger => connection.linger().await,
+            Ending::Idle if connection.has_arrived() => {}
+            Ending::Idle | Ending::Linger => connection.linger().await,
             Ending::Switch => upgrade::start(connection),
-            Ending::Cut => {}
+            Ending::Cut | Ending::PeerGone => {}
         }
     }
 }
@@ -197,7 +193,7 @@ impl Connection {
                 Waited::Bytes => {}
                 Waited::PeerEnded => self.input_ended = true,
                 Waited::Deadline => self.deadline_passed()?,
-                Waited::Dismissed => return Err(Ending::Linger),
+                Waited::Dismissed => return Err(Ending::Idle),
             }
         }
     }
@@ -224,9 +220,6 @@ impl Connection {
             if pressure >= Pressure::RefuseRequests {
                 self.exchange = Some(exchange);
                 return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
-            }
-            if pressure >= Pressure::CloseAfterResponse || self.server.draining_since().is_some() {
-                self.machine.close_after_response();
             }
             return Ok(Some(exchange));
         }
@@ -257,38 +250,25 @@ impl Connection {
 
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
     async fn wait_for_input(&mut self) -> Flow<Waited> {
-        let now = self.server.shard.now();
-        let look = self.next_look(now);
-        // Nothing is sent that would find out.
-        if (look.is_none() || self.machine.idle_since().is_none()) && self.stream.has_failed() {
-            return Err(Ending::Cut);
-        }
-        poll_fn(|cx| self.poll_input(look, cx)).await
+        poll_fn(|cx| self.poll_input(cx)).await
     }
 
-    fn poll_input(&mut self, look: Option<Instant>, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
         match self.stream.poll_receive(cx) {
             Poll::Ready(Ok(Some(received))) => {
                 let pushed = self.input.push(received, &self.stream);
                 return Poll::Ready(pushed.map(|()| Waited::Bytes).map_err(Ending::from));
             }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Waited::PeerEnded)),
-            Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::Cut)),
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::PeerGone)),
             Poll::Pending => {}
         }
         let (now, dismissed_at) = (self.server.shard.now(), self.dismissed_at());
         if dismissed_at.is_some_and(|at| now >= at) {
             return Poll::Ready(Ok(Waited::Dismissed));
         }
-        let deadline = earlier(self.machine.poll_deadline(), dismissed_at);
-        self.deadline.set(earlier(deadline, look));
+        self.deadline.set(earlier(self.machine.poll_deadline(), dismissed_at));
         self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
-    }
-
-    /// When to look whether the peer has reset the connection unseen: again and again until a request is whole, and once after it.
-    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
-        let look = self.machine.idle_since().unwrap_or(now) + UNSEEN_RESET_TIME;
-        Some(look).filter(|look| now < *look)
     }
 
     /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.
@@ -299,8 +279,10 @@ impl Connection {
         if draining_since.is_none() && !is_short || !self.machine.is_idle() {
             return None;
         }
-        let drained = draining_since.map(|since| since + CROSSING_TIME);
-        let reaped = self.machine.idle_since().filter(|_| is_short);
+        let idle_since = self.machine.idle_since();
+        // A client that was not told `Connection: close` may send its next request until then.
+        let drained = draining_since.map(|since| idle_since.unwrap_or(since).max(since) + CROSSING_TIME);
+        let reaped = idle_since.filter(|_| is_short);
         let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / REAPED_EARLIER);
         earlier(drained, reaped)
     }
@@ -310,7 +292,7 @@ impl Connection {
         match self.machine.handle_deadline(self.server.shard.now()) {
             None => Ok(()),
             Some(expired) => match expired.status() {
-                None => Err(Ending::Linger),
+                None => Err(Ending::Idle),
                 Some(status) => Err(self.last_words(status, "the head of the request took too long")),
             },
         }
@@ -376,7 +358,7 @@ impl Connection {
         }
         let output = std::mem::take(&mut self.output);
         let is_much = output.len() > UNWATCHED_BYTES_MAX;
-        self.stream.start_send(output).map_err(|_| Ending::Cut)?;
+        self.stream.start_send(output).map_err(peer_gone)?;
         if is_much { self.wait_sent().await } else { Ok(()) }
     }
 
@@ -388,47 +370,84 @@ impl Connection {
 
     pub(super) fn poll_sent(&mut self, progress: &mut Option<Progress>, cx: &mut Context<'_>) -> Poll<Flow> {
         if let Poll::Ready(sent) = self.stream.poll_sent(cx) {
-            return Poll::Ready(sent.map_err(|_| Ending::Cut));
+            return Poll::Ready(sent.map_err(peer_gone));
         }
-        let limits = &self.server.write;
-        let (now, sent) = (self.server.shard.now(), self.stream.sent_bytes());
+        let now = self.server.shard.now();
+        let sent = self.stream.sent_bytes();
         let progress = progress.get_or_insert_with(|| Progress::new(now, sent));
         loop {
-            if !progress.note(self.server.shard.now(), self.stream.sent_bytes(), limits) {
-                return Poll::Ready(Err(Ending::Cut));
-            }
-            self.deadline.set(Some(progress.deadline(now, limits)));
+            let due = self.judge(progress, now)?;
+            self.deadline.set(Some(due));
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Looks for news of the peer while its request is being answered. What it sends meanwhile is kept for later, up to a bound.
-    pub(super) fn poll_peer(&mut self, cx: &mut Context<'_>) -> Poll<PeerNews> {
-        let is_watched = self.machine.is_request_complete() && !self.input_ended;
-        while is_watched && self.input.bytes().len() < READ_AHEAD_BYTES_MAX {
+    /// When to look again at how the peer takes what it is sent; or it takes too little, and is cut.
+    pub(super) fn judge(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
+        let limits = &self.server.write;
+        if progress.note(now, self.stream.sent_bytes(), limits) {
+            return Ok(progress.deadline(now, limits));
+        }
+        self.give_up();
+        Err(Ending::Cut)
+    }
+
+    /// Sends what has gathered, if the kernel has taken what was sent before.
+    pub(super) fn send_gathered(&mut self, cx: &mut Context<'_>) -> Flow {
+        if !self.output.is_empty() && self.stream.poll_sent(cx).map_err(peer_gone)?.is_ready() {
+            let output = std::mem::take(&mut self.output);
+            self.stream.start_send(output).map_err(peer_gone)?;
+        }
+        Ok(())
+    }
+
+    /// Learns, while a request is being answered, that the peer has closed its half, and passes it on to the handler; or that the peer
+    /// has reset the connection. It makes no difference what of the request has been received.
+    pub(super) fn poll_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Poll<Flow> {
+        self.read_ahead(cx)?;
+        match self.stream.poll_peer_end(cx) {
+            Poll::Ready(PeerEnd::Finished) => {
+                self.peer_has_finished = true;
+                channel.peer_finished();
+                self.probe_peer(cx)?;
+            }
+            Poll::Ready(PeerEnd::Gone) => return Poll::Ready(Err(Ending::PeerGone)),
+            Poll::Pending => return Poll::Pending,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Finds out whether a peer that has closed its sending half still reads, where the response is sent in chunks: to a byte more, the kernel
+    /// of a peer that has closed its socket answers with a reset.
+    fn probe_peer(&mut self, cx: &mut Context<'_>) -> Flow {
+        self.make_room(1)?;
+        self.machine.send_probe(&mut self.output);
+        self.send_gathered(cx)
+    }
+
+    /// Whether nothing but silence tells that a peer which has closed its sending half has closed its socket: where no byte can be sent that
+    /// means nothing, and the kernel does not know as it does of Unix sockets.
+    pub(super) fn is_unprobed(&mut self) -> bool {
+        self.peer_has_finished && !self.machine.takes_probes() && self.peer().address.is_some()
+    }
+
+    /// Keeps what comes behind a request that is being answered, up to a bound.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Flow {
+        while self.machine.is_request_complete() && !self.input_ended && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
+        {
             match self.stream.poll_receive(cx) {
                 Poll::Ready(Ok(Some(received))) => {
-                    let kept = self.input.push(received, &self.stream);
-                    if kept.and_then(|()| self.input.stash(&self.stream)).is_err() {
-                        // There is no memory for it: what it begins can never be answered.
-                        self.input_ended = true;
-                        return Poll::Ready(PeerNews::Gone);
-                    }
+                    self.input.push(received, &self.stream)?;
+                    self.input.stash(&self.stream)?;
                 }
-                Poll::Ready(ended) => {
-                    self.input_ended = true;
-                    return Poll::Ready(if ended.is_ok() {
-                        PeerNews::Finished
-                    } else {
-                        PeerNews::Gone
-                    });
-                }
-                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(None)) => self.input_ended = true,
+                Poll::Ready(Err(_)) => return Err(Ending::PeerGone),
+                Poll::Pending => break,
             }
         }
-        Poll::Pending
+        Ok(())
     }
 
     /// Who the peer is; asked of the kernel once.
@@ -468,16 +487,35 @@ impl Connection {
         loop {
             let received = poll_fn(|cx| {
                 if self.deadline.poll(cx).is_ready() {
-                    return Poll::Ready(Ok(None));
+                    return Poll::Ready(None);
                 }
-                self.stream.poll_receive(cx)
+                self.stream.poll_receive(cx).map(Some)
             });
             match received.await {
-                Ok(Some(_)) => {}
-                Ok(None) | Err::<_, io::Error>(_) => return,
+                Some(Ok(Some(_))) => {}
+                Some(Ok(None) | Err(_)) => return,
+                None => return self.give_up(),
             }
         }
     }
+
+    /// Whether the peer's kernel has acknowledged all that was sent, so that closing loses nothing.
+    fn has_arrived(&self) -> bool {
+        !self.stream.is_sending() && self.stream.unacknowledged_bytes().is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// Resets the connection on its close if the peer has not taken all: its kernel memory would stay for minutes otherwise.
+    fn give_up(&self) {
+        if !self.has_arrived() {
+            // A socket that refuses this is closed already.
+            self.stream.reset_on_close(true).unwrap_or_default();
+        }
+    }
+}
+
+/// What a failed receive or send says.
+pub(super) fn peer_gone(_: io::Error) -> Ending {
+    Ending::PeerGone
 }
 
 /// The application has misused the response in a way that cannot be mended any more.

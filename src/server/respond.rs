@@ -7,11 +7,26 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, PeerNews, cut};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, cut};
+use super::watermarks::Pressure;
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL};
 use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
+
+/// How long a stream may have nothing for a peer that has closed its sending half, where nothing can be sent that would tell whether it
+/// still reads: content that is not chunked. 5 s: as long as a connection lingers.
+const UNPROBED_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// A stream that content is drawn from.
+struct Drawing<'a> {
+    app: &'a App,
+    channel: &'a Channel,
+    stream: BodyStream,
+    /// Since when it has had nothing for a peer of which only silence tells whether it still reads.
+    silent_since: Option<Instant>,
+}
 
 impl Connection {
     /// Writes the outcome of a request as far as that takes no waiting; what does is left, and given back.
@@ -19,7 +34,7 @@ impl Connection {
         &'a mut self,
         app: &'a App,
         exchange: &'a mut Exchange,
-        channel: &Channel,
+        channel: &'a Channel,
     ) -> Flow<Option<Pin<Box<impl Future<Output = Flow>>>>> {
         // A handler may have dropped the future of its last flush; that goes first.
         while let Some(flush) = channel.take_flush() {
@@ -65,7 +80,13 @@ impl Connection {
             stream => stream,
         };
         if stream.is_some() || self.output.len() + body.len() > OUTPUT_BYTES_MAX {
-            return Ok(Some(Box::pin(self.write_rest(app, body, stream, trailers))));
+            let drawing = stream.map(|stream| Drawing {
+                app,
+                channel,
+                stream,
+                silent_since: None,
+            });
+            return Ok(Some(Box::pin(self.write_rest(body, drawing, trailers))));
         }
         self.machine
             .send_last(body, Some(trailers), &mut self.output)
@@ -85,7 +106,8 @@ impl Connection {
     fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Flow {
         // Refused because of its size or its pace: the rest of the content is not worth reading.
         let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
-        if is_refusal && !self.machine.is_request_complete() {
+        let is_last = self.server.is_stopping() || self.server.pressure() >= Pressure::CloseAfterResponse;
+        if is_last || is_refusal && !self.machine.is_request_complete() {
             self.machine.close_after_response();
         }
         let sent = {
@@ -103,11 +125,11 @@ impl Connection {
     }
 
     /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
-    async fn write_rest(&mut self, app: &App, body: &[u8], stream: Option<BodyStream>, trailers: &Headers) -> Flow {
+    async fn write_rest(&mut self, body: &[u8], drawing: Option<Drawing<'_>>, trailers: &Headers) -> Flow {
         self.input.stash(&self.stream)?;
         self.write_pieces(body).await?;
-        if let Some(stream) = stream {
-            self.write_stream(app, stream).await?;
+        if let Some(drawing) = drawing {
+            self.write_stream(drawing).await?;
         }
         self.machine.send_end(Some(trailers), &mut self.output).map_err(cut)
     }
@@ -128,17 +150,20 @@ impl Connection {
     }
 
     /// Writes a stream as it comes: what is ready gathers, and leaves when the stream has nothing more for now.
-    async fn write_stream(&mut self, app: &App, mut stream: BodyStream) -> Flow {
+    async fn write_stream(&mut self, mut drawing: Drawing<'_>) -> Flow {
         loop {
             let chunk = poll_fn(|cx| {
-                let chunk = app.poll_stream(&mut stream, cx);
+                let chunk = drawing.app.poll_stream(&mut drawing.stream, cx);
                 if chunk.is_pending() {
-                    self.send_while_waiting(cx)?;
+                    self.send_while_waiting(drawing.channel, &mut drawing.silent_since, cx)?;
                 }
                 chunk.map(Ok::<_, Ending>)
             });
             match chunk.await? {
-                Some(Ok(chunk)) => self.write_pieces(&chunk).await?,
+                Some(Ok(chunk)) => {
+                    drawing.silent_since = None;
+                    self.write_pieces(&chunk).await?;
+                }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the stream of a response failed; the connection is cut");
                     return Err(Ending::Cut);
@@ -149,14 +174,23 @@ impl Connection {
     }
 
     /// Sends what has gathered while a stream has nothing, and notices a peer that has gone.
-    fn send_while_waiting(&mut self, cx: &mut Context<'_>) -> Flow {
-        if self.stream.poll_sent(cx).map_err(|_| Ending::Cut)?.is_ready() && !self.output.is_empty() {
-            let output = std::mem::take(&mut self.output);
-            self.stream.start_send(output).map_err(|_| Ending::Cut)?;
+    fn send_while_waiting(
+        &mut self,
+        channel: &Channel,
+        silent_since: &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Flow {
+        self.send_gathered(cx)?;
+        while let Poll::Ready(news) = self.poll_peer(channel, cx) {
+            news?;
         }
-        match self.poll_peer(cx) {
-            Poll::Ready(PeerNews::Gone) => Err(Ending::Cut),
-            Poll::Ready(PeerNews::Finished) | Poll::Pending => Ok(()),
+        if self.is_unprobed() {
+            let silent_since = silent_since.get_or_insert(self.server.shard.now());
+            self.deadline.set(Some(*silent_since + UNPROBED_SILENCE_MAX));
+            if self.deadline.poll(cx).is_ready() {
+                return Err(Ending::PeerGone);
+            }
         }
+        Ok(())
     }
 }

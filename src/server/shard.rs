@@ -127,7 +127,12 @@ impl ShardServer {
         self.date_until.set(now + rest_of_second);
     }
 
-    /// When the graceful stop began, if it has.
+    /// Whether the shard was asked to stop: no response promises another request from then on.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shard.stop_requested().is_some()
+    }
+
+    /// When the accept loops took note of the graceful stop, if they have.
     pub(super) fn draining_since(&self) -> Option<Instant> {
         self.draining_since.get()
     }

@@ -45,6 +45,13 @@ impl Running {
         }
     }
 
+    /// Waits until the server has ended by itself.
+    pub(crate) fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
     /// Opens a WebSocket with some fields more; the status and the answer's fields if it is refused.
     pub(crate) fn open(
         &self,
@@ -83,8 +90,10 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stopper.stop(Stop::Now);
         let ended = self.thread.take().map(JoinHandle::join);
-        if !std::thread::panicking() {
-            ended.unwrap().unwrap();
+        if let Some(ended) = ended
+            && !std::thread::panicking()
+        {
+            ended.unwrap();
         }
     }
 }

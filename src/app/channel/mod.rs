@@ -190,6 +190,11 @@ impl Channel {
         self.outgoing.borrow_mut().poll_flushed(waker)
     }
 
+    /// Whether the driver has said that the peer has gone.
+    pub(super) fn is_peer_gone(&self) -> bool {
+        self.outgoing.borrow().is_peer_gone()
+    }
+
     /// A future that ends when the peer has gone.
     pub(super) fn closed(self: &Rc<Self>) -> Closed {
         Closed::new(self)

@@ -58,6 +58,10 @@ impl Outgoing {
         self.waker.take()
     }
 
+    pub(super) fn is_peer_gone(&self) -> bool {
+        self.peer_gone
+    }
+
     pub(super) fn poll_submit(&mut self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
         self.poll_idle(waker)?.map(|()| {
             self.state = FlushState::Waiting(flush());

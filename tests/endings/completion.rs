@@ -1,0 +1,162 @@
+//! Middleware and `on_finish` learn how a response ended for its peer.
+
+use std::io::Write;
+use std::sync::mpsc::Sender;
+
+use squall::Completion;
+use squall::message::StatusCode;
+use squall::prelude::*;
+
+use crate::harness::*;
+
+/// What was seen of one exchange: by the middleware, then by `on_finish`.
+type Seen = (&'static str, Completion, StatusCode);
+
+/// Middleware that tells what it sees after the handler.
+struct Watching(Sender<Seen>);
+
+impl Middleware for Watching {
+    async fn handle(&self, cx: &mut Context, next: Next<'_>) -> Result {
+        next.run(cx).await;
+        self.0.send(("middleware", cx.completion(), cx.status())).ok();
+        Ok(())
+    }
+}
+
+/// A handler that reads all content, writes a large response in flushes, or fails in the middle, as its query asks.
+struct Handler {
+    seen: Sender<Seen>,
+    waits: Sender<()>,
+}
+
+impl RequestHandler for Handler {
+    async fn post(&self, cx: &mut Context) -> Result {
+        self.waits.send(()).ok();
+        cx.body().await?;
+        cx.write("read");
+        Ok(())
+    }
+
+    async fn get(&self, cx: &mut Context) -> Result {
+        let query = cx.optional_query_param::<String>("do")?.unwrap_or_default();
+        match query.as_str() {
+            "flush" => loop {
+                cx.write(vec![b'x'; 64 * 1024]);
+                cx.flush().await?;
+                self.waits.send(()).ok();
+            },
+            "fail" => {
+                cx.write("some");
+                cx.flush().await?;
+                return Err(HttpError::new(500).into());
+            }
+            "wait" => {
+                self.waits.send(()).ok();
+                cx.closed().await;
+                cx.write("late");
+            }
+            _ => cx.write("whole"),
+        }
+        Ok(())
+    }
+
+    async fn on_finish(&self, cx: &mut Context) {
+        self.seen.send(("on_finish", cx.completion(), cx.status())).ok();
+    }
+}
+
+fn server() -> (Served, News<Seen>, News<()>) {
+    let ((seen, told), (waits, waiting)) = (news(), news());
+    let server = Served::start(1, move || {
+        Application::new().middleware(Watching(seen.clone())).route(
+            "/",
+            Handler {
+                seen: seen.clone(),
+                waits: waits.clone(),
+            },
+        )
+    });
+    (server, told, waiting)
+}
+
+/// What both saw of the next exchange.
+fn both(told: &News<Seen>) -> [(Completion, u16); 2] {
+    ["middleware", "on_finish"].map(|who| {
+        let (name, completion, status) = told.next(who);
+        assert_eq!(name, who);
+        (completion, status.as_u16())
+    })
+}
+
+#[test]
+fn a_response_that_is_sent_whole_is_seen_as_such() {
+    let (server, told, _waiting) = server();
+    for transport in TRANSPORTS {
+        server.ask(transport, get("/")).read_until("whole");
+        assert_eq!(both(&told), [(Completion::Whole, 200); 2]);
+    }
+}
+
+/// Faults 15: an upload that breaks off is no 200 to middleware, whether its client closes, half-closes or resets.
+#[test]
+fn an_upload_that_breaks_off_is_seen_as_a_peer_that_has_gone() {
+    let (server, told, waiting) = server();
+    for transport in TRANSPORTS {
+        for head in [
+            "Content-Length: 10\r\n\r\nabc",
+            "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+        ] {
+            for leave in [Peer::reset, drop::<Peer>] {
+                let peer = server.ask(transport, format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
+                waiting.next("the handler reads");
+                leave(peer);
+                assert_eq!(both(&told), [(Completion::PeerGone, 499); 2], "{transport:?} {head}");
+            }
+            let peer = server.ask(transport, format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
+            waiting.next("the handler reads");
+            peer.half_close();
+            assert_eq!(both(&told), [(Completion::PeerGone, 499); 2], "{transport:?} {head}");
+        }
+    }
+}
+
+/// Faults 15: middleware resumes when a peer resets while the handler flushes, and sees it.
+#[test]
+fn a_peer_that_resets_while_its_handler_flushes_is_seen() {
+    let (server, told, waiting) = server();
+    for transport in TRANSPORTS {
+        let peer = server.ask(transport, get("/?do=flush"));
+        waiting.next("the handler flushes");
+        peer.reset();
+        assert_eq!(both(&told), [(Completion::PeerGone, 200); 2], "{transport:?}");
+        while !waiting.is_silent() {}
+    }
+}
+
+/// Faults 15: a handler that ends well for a peer that has reset is seen for what it is.
+#[test]
+fn a_peer_that_resets_before_its_answer_is_seen() {
+    let (server, told, waiting) = server();
+    let peer = server.ask(Transport::Tcp, get("/?do=wait"));
+    waiting.next("the handler waits");
+    peer.reset();
+    assert_eq!(both(&told), [(Completion::PeerGone, 200); 2]);
+    // A peer that closed its half gets its answer.
+    let mut peer = server.ask(Transport::Tcp, get("/?do=wait"));
+    waiting.next("the handler waits");
+    peer.half_close();
+    peer.read_until("late");
+    assert_eq!(both(&told), [(Completion::Whole, 200); 2]);
+}
+
+/// Faults 15: a response that its handler breaks off is seen as such.
+#[test]
+fn a_response_that_breaks_off_is_seen() {
+    let (server, told, _waiting) = server();
+    for transport in TRANSPORTS {
+        let mut peer = server.ask(transport, get("/?do=fail"));
+        peer.flush().unwrap();
+        drop(peer.read_all());
+        assert_eq!(both(&told), [(Completion::BrokenOff, 200); 2], "{transport:?}");
+    }
+}

@@ -1,0 +1,191 @@
+//! What a handler has flushed reaches its client, in order, also where the handler gives up waiting for it; or the response visibly breaks.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use squall::prelude::*;
+use squall::shards::yield_now;
+
+use crate::harness::*;
+
+/// More than the kernel takes of a response that the client does not read.
+const CONTENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Content of which each position can be told from its neighbours.
+fn content() -> Vec<u8> {
+    (0..CONTENT_BYTES / 8)
+        .flat_map(|number| format!("{number:08x}").into_bytes())
+        .collect()
+}
+
+/// Flushes and gives it up after the server has been at it for `polls` polls.
+async fn give_up_flush(cx: &mut Context, polls: u32) {
+    let mut flush = pin!(cx.flush());
+    for _ in 0..polls {
+        let is_done = poll_fn(|task| Poll::Ready(flush.as_mut().poll(task).is_ready())).await;
+        assert!(!is_done, "the client reads nothing yet");
+        yield_now().await;
+    }
+}
+
+/// The content of a chunked response, and whether its end came.
+fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
+    let mut content = Vec::new();
+    loop {
+        let Some(line_end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
+            return (content, false);
+        };
+        let size = std::str::from_utf8(&rest[..line_end]).unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        rest = &rest[line_end + 2..];
+        if size == 0 {
+            return (content, rest == b"\r\n");
+        }
+        content.extend_from_slice(&rest[..size.min(rest.len())]);
+        if rest.len() < size + 2 {
+            return (content, false);
+        }
+        rest = &rest[size + 2..];
+    }
+}
+
+fn split_head(response: &[u8]) -> (&[u8], &[u8]) {
+    let end = response.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    response.split_at(end)
+}
+
+/// Faults 1: the client gets all 8 MiB, framed as promised, whichever poll the handler gave its flush up at.
+#[test]
+fn a_flush_that_its_handler_gives_up_is_sent_all_the_same() {
+    let (given_up, told) = news();
+    let server = Served::start(1, move || {
+        let given_up = given_up.clone();
+        let flush = async move |cx: &mut Context| -> Result {
+            let polls = cx.query_param("polls")?;
+            if cx.optional_query_param::<u8>("length")?.is_some() {
+                cx.set_header("Content-Length", CONTENT_BYTES.to_string())?;
+            }
+            cx.write(content());
+            give_up_flush(cx, polls).await;
+            given_up.send(()).ok();
+            Ok(())
+        };
+        Application::new().get("/", flush)
+    });
+    let expected = content();
+    for transport in TRANSPORTS {
+        for polls in [1, 2, 3, 10] {
+            for (query, version) in [("", "1.1"), ("&length=1", "1.1"), ("", "1.0")] {
+                let case = format!("{transport:?}, {polls} polls, {query}, HTTP/{version}");
+                let request =
+                    format!("GET /?polls={polls}{query} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n");
+                let peer = server.ask(transport, request);
+                told.next(&case);
+                let response = peer.read_all().unwrap();
+                let (head, body) = split_head(&response);
+                let is_chunked = String::from_utf8_lossy(head).contains("chunked");
+                assert_eq!(is_chunked, query.is_empty() && version == "1.1", "{case}");
+                if is_chunked {
+                    let (content, is_whole) = dechunked(body);
+                    assert!(is_whole && content == expected, "{case}: {} bytes", content.len());
+                } else {
+                    assert!(body == expected, "{case}: {} bytes", body.len());
+                }
+            }
+        }
+    }
+}
+
+/// Faults 1: a second flush, and what is written and not flushed, come behind the one that was given up.
+#[test]
+fn what_is_written_after_a_flush_that_was_given_up_comes_behind_it() {
+    let (given_up, told) = news();
+    let server = Served::start(1, move || {
+        let given_up = given_up.clone();
+        let flush = async move |cx: &mut Context| -> Result {
+            let polls = cx.query_param("polls")?;
+            cx.write(content());
+            give_up_flush(cx, polls).await;
+            given_up.send(()).ok();
+            cx.write("second");
+            cx.flush().await?;
+            cx.write("third");
+            give_up_flush_or_finish(cx).await;
+            cx.write("fourth");
+            Ok(())
+        };
+        Application::new().get("/", flush)
+    });
+    let mut expected = content();
+    expected.extend(b"secondthirdfourth");
+    for transport in TRANSPORTS {
+        for polls in [0, 1, 2, 10] {
+            let request = format!("GET /?polls={polls} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let peer = server.ask(transport, request);
+            told.next("the flush is given up");
+            let response = peer.read_all().unwrap();
+            let (content, is_whole) = dechunked(split_head(&response).1);
+            assert!(
+                is_whole && content == expected,
+                "{transport:?} {polls}: {} bytes",
+                content.len()
+            );
+        }
+    }
+}
+
+/// Polls a flush once and drops it, done or not.
+async fn give_up_flush_or_finish(cx: &mut Context) {
+    let mut flush = pin!(cx.flush());
+    poll_fn(|task| Poll::Ready(flush.as_mut().poll(task).map_ok(drop)))
+        .await
+        .is_ready();
+}
+
+/// Faults 1: where the handler fails after it gave a flush up, the client sees that the response is not whole.
+#[test]
+fn a_handler_that_fails_after_it_gave_a_flush_up_breaks_its_response() {
+    let (given_up, told) = news();
+    let server = Served::start(1, move || {
+        let given_up = given_up.clone();
+        let flush = async move |cx: &mut Context| -> Result {
+            cx.write(content());
+            give_up_flush(cx, 2).await;
+            given_up.send(()).ok();
+            Err(HttpError::new(500).into())
+        };
+        Application::new().get("/", flush)
+    });
+    for transport in TRANSPORTS {
+        let peer = server.ask(transport, get("/"));
+        told.next("the flush is given up");
+        let response = peer.read_all().unwrap_or_default();
+        let is_whole = response.windows(5).any(|five| five == b"0\r\n\r\n");
+        assert!(!is_whole, "{transport:?}");
+    }
+    // An HTTP/1.0 client knows the end by the close, so it sees a reset.
+    let peer = server.ask(Transport::Tcp, "GET / HTTP/1.0\r\n\r\n");
+    told.next("the flush is given up");
+    let ended = peer.read_all();
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Faults 1: a flush that was given up leaves while the handler waits for something else.
+#[test]
+fn a_flush_that_was_given_up_leaves_while_its_handler_waits_for_something_else() {
+    let server = Served::start(1, || {
+        let flush = async |cx: &mut Context| -> Result {
+            cx.write(content());
+            give_up_flush(cx, 1).await;
+            cx.closed().await;
+            Ok(())
+        };
+        Application::new().get("/", flush)
+    });
+    for transport in TRANSPORTS {
+        let mut peer = server.ask(transport, get("/"));
+        let last = content().split_off(CONTENT_BYTES - 64);
+        peer.read_until(std::str::from_utf8(&last).unwrap());
+    }
+}

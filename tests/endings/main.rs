@@ -1,0 +1,21 @@
+//! How exchanges end when something goes wrong: a handler that gives up, a peer that leaves, a server that stops.
+//!
+//! Each test runs the server in this process, on the driver under test, and speaks to it in literal bytes over TCP and over a Unix socket.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod completion;
+mod given_up_flush;
+mod harness;
+mod order;
+mod peer_leaves;
+mod stop;

@@ -1,0 +1,69 @@
+//! What is complete leaves before anything waits.
+
+use std::future::pending;
+
+use squall::prelude::*;
+
+use crate::harness::*;
+
+struct SlowToFinish;
+
+impl RequestHandler for SlowToFinish {
+    async fn get(&self, cx: &mut Context) -> Result {
+        cx.write("finished");
+        Ok(())
+    }
+
+    async fn on_finish(&self, _: &mut Context) {
+        pending().await
+    }
+}
+
+fn application() -> Application {
+    Application::new()
+        .get("/ok", async |_: &mut Context| "first")
+        .get("/slow", async |cx: &mut Context| cx.closed().await)
+        .get("/silent", async |cx: &mut Context| {
+            cx.stream(futures_util::stream::pending::<Result<Bytes>>());
+        })
+        .post("/reads", async |cx: &mut Context| cx.body().await.map(drop))
+        .get("/flushes", async |cx: &mut Context| -> Result {
+            cx.flush().await?;
+            pending().await
+        })
+        .websocket("/factory", async |_: &mut Context| -> Result<Silent> {
+            pending().await
+        })
+        .route("/finish", SlowToFinish)
+        .get("/events", async |cx: &mut Context| -> Result {
+            cx.event_stream()?.run().await
+        })
+}
+
+/// Faults 4: a response is sent although the next request on the connection is not answered, whatever that one waits for.
+#[test]
+fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
+    const HANDSHAKE: &str = "GET /factory HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let waiting = ["/slow", "/silent", "/flushes", "/events"].map(|path| String::from_utf8(get(path)).unwrap());
+    let post = "POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".to_owned();
+    let server = Served::start(1, application);
+    for transport in TRANSPORTS {
+        for next in waiting.iter().chain([&post, &HANDSHAKE.to_owned()]) {
+            let mut both = get("/ok");
+            both.extend_from_slice(next.as_bytes());
+            let mut peer = server.ask(transport, both);
+            peer.read_until("\r\n\r\nfirst");
+        }
+    }
+}
+
+/// Faults 4: `on_finish` runs after its response was handed over, so the client has it however long `on_finish` takes.
+#[test]
+fn a_response_leaves_before_its_on_finish_waits() {
+    let server = Served::start(1, application);
+    for transport in TRANSPORTS {
+        let mut peer = server.ask(transport, get("/finish"));
+        peer.read_until("\r\n\r\nfinished");
+    }
+}

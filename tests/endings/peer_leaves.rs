@@ -1,0 +1,261 @@
+//! A peer that closes or resets its connection is noticed, whatever its handler reads or does not.
+
+use std::io::Write;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use squall::prelude::*;
+use squall::shards::sleep;
+
+use crate::harness::*;
+
+/// How a peer leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    Closes,
+    HalfCloses,
+    Resets,
+}
+
+const LEAVINGS: [Leaving; 3] = [Leaving::Closes, Leaving::HalfCloses, Leaving::Resets];
+
+/// Requests whose content a handler does not read, or that come with more behind them than is read ahead.
+fn requests(path: &str) -> Vec<Vec<u8>> {
+    let head = |method: &str, fields: &str| format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
+    let mut pipelined = head("GET", "");
+    // More than is read ahead, and less than the kernel takes.
+    for _ in 0..1_000 {
+        pipelined.extend(head("GET", ""));
+    }
+    let mut large = head("POST", "Content-Length: 1000000\r\n");
+    large.extend(vec![b'x'; 40_000]);
+    vec![
+        head("GET", ""),
+        head("GET", "Content-Length: 5\r\n"),
+        head("POST", "Content-Length: 5\r\n"),
+        head("POST", "Transfer-Encoding: chunked\r\n"),
+        head("POST", "Content-Length: 5\r\nExpect: 100-continue\r\n"),
+        format!("GET {path} HTTP/1.0\r\n\r\n").into_bytes(),
+        pipelined,
+        large,
+    ]
+}
+
+/// Faults 2 (b): `cx.closed()` ends for each kind of request, each way of leaving, TCP and Unix, one shard and two.
+#[test]
+fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
+    for shards in [1, 2] {
+        let (closed, told) = news::<(String, &'static str)>();
+        let server = Served::start(shards, move || {
+            let closed = closed.clone();
+            let wait = async move |cx: &mut Context| {
+                let case = cx.path().to_owned();
+                closed.send((case.clone(), "waits")).ok();
+                cx.closed().await;
+                closed.send((case, "closed")).ok();
+            };
+            Application::new().get("/{case}", wait.clone()).post("/{case}", wait)
+        });
+        let mut count = 0;
+        for transport in TRANSPORTS {
+            for leaving in LEAVINGS {
+                for kind in 0..requests("").len() {
+                    count += 1;
+                    let path = format!("/{count}");
+                    let request = requests(&path).swap_remove(kind);
+                    let case = format!("{transport:?} {leaving:?} {}", show_start(&request));
+                    // Pipelined requests of a case before may be answered still.
+                    let next = || loop {
+                        let (of, word) = told.next(&case);
+                        if of == path {
+                            return word;
+                        }
+                    };
+                    let mut peer = server.connect(transport);
+                    // A server that does not read all holds the rest of a long request back.
+                    set_nonblocking(&peer);
+                    assert!(peer.write(&request).unwrap() > 0);
+                    assert_eq!(next(), "waits", "{case}");
+                    let kept = leave(peer, leaving);
+                    assert_eq!(next(), "closed", "{case}");
+                    drop(kept);
+                }
+            }
+        }
+    }
+}
+
+fn leave(peer: Peer, leaving: Leaving) -> Option<Peer> {
+    match leaving {
+        Leaving::Closes => None,
+        Leaving::HalfCloses => {
+            peer.half_close();
+            Some(peer)
+        }
+        Leaving::Resets => {
+            peer.reset();
+            None
+        }
+    }
+}
+
+fn show_start(request: &[u8]) -> String {
+    String::from_utf8_lossy(&request[..request.len().min(80)]).into_owned()
+}
+
+fn set_nonblocking(peer: &Peer) {
+    match peer {
+        Peer::Tcp(stream) => stream.set_nonblocking(true).unwrap(),
+        Peer::Unix(stream) => stream.set_nonblocking(true).unwrap(),
+    }
+}
+
+/// Faults 2 (a): a silent stream is dropped after its client has read what there was and closed, and its connection with it: with room for
+/// two connections, clients that come and go one after another are all served.
+#[test]
+fn a_silent_stream_is_dropped_when_its_client_has_closed() {
+    let (dropped, told) = news();
+    let server = Served::configured(
+        1,
+        move || {
+            let dropped = dropped.clone();
+            let silent = async move |cx: &mut Context| {
+                let guard = OnDrop(dropped.clone(), "dropped");
+                let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
+                let rest = futures_util::stream::pending().map(move |()| {
+                    let _ = &guard;
+                    Ok(Bytes::new())
+                });
+                cx.stream(first.chain(rest));
+            };
+            Application::new().get("/", silent.clone()).post("/", silent)
+        },
+        |config| config.connections_per_shard_max = 2,
+    );
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".to_vec();
+    for transport in TRANSPORTS {
+        for request in [get("/"), post.clone(), b"GET / HTTP/1.0\r\n\r\n".to_vec()] {
+            let mut peers = [server.ask(transport, &request), server.ask(transport, &request)];
+            for peer in &mut peers {
+                peer.read_until("hello");
+            }
+            drop(peers);
+            for _ in 0..2 {
+                assert_eq!(told.next("the stream is dropped"), "dropped");
+            }
+        }
+        let mut peer = server.ask(transport, get("/"));
+        peer.read_until("hello");
+        peer.reset();
+        assert_eq!(told.next("the stream of a client that resets is dropped"), "dropped");
+    }
+}
+
+/// Faults 2: a stream that waits for its client to leave hears of it. The client that only half-closed was asked by a leading zero of the next
+/// chunk-size whether it still reads.
+#[test]
+fn a_stream_can_wait_for_its_client_to_leave() {
+    let server = Served::start(1, || {
+        Application::new().get("/", async |cx: &mut Context| {
+            let closed = cx.closed();
+            cx.stream(futures_util::stream::once(async move {
+                closed.await;
+                Ok::<_, Error>(Bytes::from_static(b"goodbye"))
+            }));
+        })
+    });
+    for transport in TRANSPORTS {
+        let peer = server.ask(transport, get("/"));
+        peer.half_close();
+        let response = peer.read_all().unwrap();
+        assert!(
+            response.ends_with(b"\r\n\r\n07\r\ngoodbye\r\n0\r\n\r\n"),
+            "{transport:?}"
+        );
+    }
+}
+
+/// Faults 2: a client that closes only its half gets its answer, although it takes longer than the server needs to find out that a client has
+/// closed both.
+#[test]
+fn a_client_that_half_closes_gets_a_slow_answer() {
+    const SLOW: Duration = Duration::from_secs(6);
+    let server = Served::start(1, || {
+        Application::new()
+            .get("/handler", async |_: &mut Context| {
+                sleep(SLOW).await;
+                "slow"
+            })
+            .get("/stream", async |cx: &mut Context| {
+                cx.stream(futures_util::stream::once(async {
+                    sleep(SLOW).await;
+                    Ok::<_, Error>(Bytes::from_static(b"slow"))
+                }));
+            })
+            .get("/flush", async |cx: &mut Context| -> Result {
+                cx.flush().await?;
+                sleep(SLOW).await;
+                cx.write("slow");
+                Ok(())
+            })
+    });
+    let peers: Vec<_> = TRANSPORTS
+        .into_iter()
+        .flat_map(|transport| ["/handler", "/stream", "/flush"].map(|path| (transport, path)))
+        .map(|(transport, path)| {
+            let peer = server.ask(transport, get(path));
+            peer.half_close();
+            (transport, path, peer)
+        })
+        .collect();
+    for (transport, path, peer) in peers {
+        let response = peer.read_all().unwrap();
+        assert!(response.windows(4).any(|four| four == b"slow"), "{transport:?} {path}");
+    }
+}
+
+/// Faults 2: an event stream that was asked for by POST ends when its client has left, although the content was never read.
+#[test]
+fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
+    let (ended, told) = news();
+    let server = Served::start(2, move || {
+        let ended = ended.clone();
+        Application::new().post("/", async move |cx: &mut Context| -> Result {
+            let _ended = OnDrop(ended.clone(), "ended");
+            let mut events = cx.event_stream()?;
+            events.send(Event::new("hello")).await?;
+            events.run().await
+        })
+    });
+    for transport in TRANSPORTS {
+        for leaving in [Leaving::Closes, Leaving::Resets] {
+            let mut peer = server.ask(transport, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+            peer.read_until("hello\n\n");
+            drop(leave(peer, leaving));
+            assert_eq!(told.next("the event stream ends"), "ended", "{transport:?} {leaving:?}");
+        }
+    }
+}
+
+/// Faults 2: what makes a WebSocket's handler hears that the client has left before its handshake was answered.
+#[test]
+fn a_websocket_factory_learns_that_its_client_has_left() {
+    let (closed, told) = news();
+    let server = Served::start(1, move || {
+        let closed = closed.clone();
+        Application::new().websocket("/", async move |cx: &mut Context| -> Result<Silent> {
+            closed.send("waits").ok();
+            cx.closed().await;
+            closed.send("closed").ok();
+            Err(HttpError::new(403).into())
+        })
+    });
+    let handshake = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    for transport in TRANSPORTS {
+        let peer = server.ask(transport, handshake);
+        assert_eq!(told.next("the factory runs"), "waits");
+        drop(peer);
+        assert_eq!(told.next("the factory learns of it"), "closed");
+    }
+}
