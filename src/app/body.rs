@@ -140,9 +140,10 @@ impl Context {
         serde_html_form::from_str(form).map_err(|error| bad_request(format!("the form is not as expected: {error}")))
     }
 
-    /// The content's type without its parameters.
+    /// The content's type without its parameters, which may hold any bytes: a file name in Latin-1 hides no type.
     fn media_type(&self) -> Option<&str> {
-        self.header("content-type")?.split(';').next().map(str::trim_ascii)
+        let media_type = self.headers().get("content-type")?.split(|&byte| byte == b';').next()?;
+        str::from_utf8(media_type).ok().map(str::trim_ascii)
     }
 }
 

@@ -33,17 +33,15 @@ impl Context {
         Ok(all.last().map(|(_, value)| value))
     }
 
-    /// Every cookie of the request, its name and its value, in the order received. What has no name, or one no cookie can have, is left out.
+    /// Every cookie of the request, its name and its value, in the order received. A cookie without a name, with a name no cookie can have, or
+    /// that is not UTF-8, is left out alone.
     ///
     /// # Errors
     ///
     /// 431 if there are more than [`cookie_count_max`](super::Limits::cookie_count_max), those that would be left out included
     /// (RFC 6585 §5).
     pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
-        let fields = || {
-            let fields = self.head.fields().get_all("cookie");
-            fields.filter_map(|value| str::from_utf8(value).ok())
-        };
+        let fields = || self.head.fields().get_all("cookie");
         let count_max = self.app.limits().cookie_count_max;
         if fields().flat_map(pieces).nth(count_max).is_some() {
             let refusal = HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -56,14 +54,15 @@ impl Context {
 }
 
 /// What stands between the semicolons of one `Cookie` field and is not blank.
-fn pieces(field: &str) -> impl Iterator<Item = &str> {
-    field.split(';').filter(|piece| !piece.trim().is_empty())
+fn pieces(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let pieces = field.split(|&byte| byte == b';');
+    pieces.filter(|piece| !piece.trim_ascii().is_empty())
 }
 
-/// Reads one `Cookie` field.
-fn cookies(field: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    pieces(field).filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
+/// Reads one `Cookie` field. Each piece is proved to be text by itself, because one that is not hides no other.
+fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    pieces(field).filter_map(|piece| {
+        let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
         let name = name.trim();
         is_name(name).then(|| (name, unquote(value.trim())))
     })
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     fn read(field: &str) -> Vec<(&str, String)> {
-        cookies(field).map(|(name, value)| (name, value.into_owned())).collect()
+        cookies(field.as_bytes()).map(|(name, value)| (name, value.into_owned())).collect()
     }
 
     #[test]
@@ -139,5 +138,13 @@ mod tests {
         let all = read("a=1;b=2; ;c;=d; /=x;a=3;b c=4;k:y=5;ä=6;;");
         let expected = [("a", "1"), ("b", "2"), ("a", "3"), ("k:y", "5")];
         assert_eq!(all, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn a_cookie_that_is_not_utf_8_is_left_out_alone() {
+        let field = b"a=1; name=Fran\xe7ois; n\xe4me=2; \xff; session=abc";
+        let all: Vec<_> = cookies(field).collect();
+        assert_eq!(all, [("a", Cow::Borrowed("1")), ("session", Cow::Borrowed("abc"))]);
+        assert_eq!(pieces(field).count(), 5, "those left out count against the limit");
     }
 }

@@ -300,6 +300,49 @@ fn a_test_sends_json_forms_and_cookies() {
     assert!(client.put("/form").form(&[("a", &order)]).send().is_err());
 }
 
+/// RFC 9110 §5.5: a field value may hold bytes beyond ASCII, of no known encoding.
+#[test]
+fn a_cookie_that_is_not_utf_8_hides_no_other() {
+    let application = Application::new()
+        .get("/one", async |cx: &mut Context| cx.cookie("session").map(String::from))
+        .get("/all", async |cx: &mut Context| -> Result<String> {
+            let all = cx.cookies()?.map(|(name, value)| format!("{name}:{value}"));
+            Ok(all.collect::<Vec<_>>().join(" "))
+        });
+    let client = TestClient::new(application).unwrap();
+    let field: &[u8] = b"a=1; name=Fran\xe7ois; session=abc";
+    let sent = |path: &str| client.get(path).header("cookie", field).send().unwrap().text();
+    assert_eq!(sent("/one"), "abc");
+    assert_eq!(sent("/all"), "a:1 session:abc");
+}
+
+#[test]
+fn a_parameter_that_is_not_utf_8_hides_no_media_type() {
+    let application = Application::new()
+        .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.json().await?))
+        })
+        .put("/form", async |cx: &mut Context| -> Result<Json<Order>> {
+            Ok(Json(cx.form().await?))
+        });
+    let client = TestClient::new(application).unwrap();
+    for (path, media_type, body) in [
+        (
+            "/json",
+            &b"application/json; name=\"Fran\xe7ois\""[..],
+            r#"{"item":"a","count":[1]}"#,
+        ),
+        (
+            "/form",
+            b"application/x-www-form-urlencoded; name=Fran\xe7ois",
+            "item=a&count=1",
+        ),
+    ] {
+        let request = client.put(path).header("content-type", media_type).body(body);
+        assert_eq!(request.send().unwrap().status(), 200, "{path}");
+    }
+}
+
 #[test]
 fn a_cookie_that_is_missing_is_an_error_that_can_be_given_a_status() {
     let application = Application::new()
