@@ -1,8 +1,9 @@
 //! What a trusted proxy says about the client: Tornado's `xheaders`, made safe by a list of the proxies that may say it.
 //!
 //! Off unless the application names its proxies, because anybody can send these fields. `X-Real-Ip` beats `X-Forwarded-For`, which
-//! is read from the right past trusted proxies; `X-Scheme` beats `X-Forwarded-Proto`, whose last item counts. A value that is no
-//! address, or no known scheme, changes nothing. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are not read, as in Tornado.
+//! is read from the right past trusted proxies; `X-Scheme` beats `X-Forwarded-Proto`, whose last item counts. A port behind an address is
+//! dropped. A value that is no address, or no known scheme, changes nothing: an empty item stands where a proxy knew no address, and what
+//! stands left of it may be the client's invention. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are not read, as in Tornado.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -172,7 +173,19 @@ impl fmt::Display for InvalidProxy {
 
 impl core::error::Error for InvalidProxy {}
 
+/// Reads an address as proxies write it: `203.0.113.9`, `2001:db8::1`, `[2001:db8::1]`, or with the port of the client's connection behind
+/// it, as Azure's gateways do: `203.0.113.9:4711`, `[2001:db8::1]:4711`. The port is dropped. A zone (`%eth0`) means something to one machine
+/// alone and is refused.
 fn parse_address(value: &[u8]) -> Option<IpAddr> {
-    let text = str::from_utf8(value).ok()?;
-    text.trim().parse().ok().map(|address: IpAddr| address.to_canonical())
+    let text = str::from_utf8(value).ok()?.trim_ascii();
+    let address = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(literal) => IpAddr::V6(literal.parse().ok()?),
+        None => text.parse().ok().or_else(|| with_port(text))?,
+    };
+    Some(address.to_canonical())
+}
+
+fn with_port(text: &str) -> Option<IpAddr> {
+    let both: SocketAddr = text.parse().ok().filter(|_| !text.contains('%'))?;
+    Some(both.ip())
 }
