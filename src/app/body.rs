@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::channel::BodyLength;
 use super::context::Context;
-use super::decode::check_pairs;
+use super::decode::decode_form;
 use super::json;
 use super::request::bad_request;
 use crate::error::{Error, HttpError, Result};
@@ -115,12 +115,13 @@ impl Context {
         json::decode(&body, self.app.limits().json_depth_max)
     }
 
-    /// Reads the content as a form. The type must be `application/x-www-form-urlencoded`. Repeated keys fill a `Vec`.
+    /// Reads the content as a form. The type must be `application/x-www-form-urlencoded`. Repeated keys fill a `Vec`. What of it is read is as
+    /// [`query_as`](Self::query_as) says.
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 if it is badly encoded, has more parameters than the limit or is no `T`; otherwise as
-    /// [`body`](Self::body).
+    /// 415 for another type, 400 if a parameter that is read is badly encoded, the form has more parameters than the limit or is no `T`;
+    /// otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///
@@ -134,10 +135,8 @@ impl Context {
             return Err(unsupported(FORM));
         }
         let body = self.body().await?;
-        let form = str::from_utf8(&body).map_err(|_| bad_request("the form is not UTF-8"))?;
-        check_pairs(form, self.app.limits().parameter_count_max)
-            .map_err(|error| bad_request(format!("the form is malformed: {error}")))?;
-        serde_html_form::from_str(form).map_err(|error| bad_request(format!("the form is not as expected: {error}")))
+        decode_form(&body, self.app.limits().parameter_count_max)
+            .map_err(|error| bad_request(format!("the form is not as expected: {error}")))
     }
 
     /// The content's type without its parameters, which may hold any bytes: a file name in Latin-1 hides no type.

@@ -109,7 +109,9 @@ mod tests {
     use super::*;
 
     fn read(field: &str) -> Vec<(&str, String)> {
-        cookies(field.as_bytes()).map(|(name, value)| (name, value.into_owned())).collect()
+        cookies(field.as_bytes())
+            .map(|(name, value)| (name, value.into_owned()))
+            .collect()
     }
 
     #[test]

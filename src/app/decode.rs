@@ -1,13 +1,17 @@
 //! Strict percent-decoding (RFC 3986 §2.1) and the pairs of `application/x-www-form-urlencoded`.
 //!
 //! Strict: a `%` without two hexadecimal digits, or bytes that are no UTF-8 once decoded, are an error rather than guessed at, so
-//! that no two parties read a different value. Pairs are separated by `&` alone, `+` is a blank in them, and they are kept in a
+//! that no two parties read a different value. A handler gets that error for what it reads: a parameter it does not ask for may be as
+//! malformed as other programs make theirs (`utm=100%`). Pairs are separated by `&` alone, `+` is a blank in them, and they are kept in a
 //! list in the order sent: nothing is hashed, so colliding keys cost nothing.
 
 use core::fmt;
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::percent_decode;
+use serde::de::value::Error as FormError;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
+use serde::forward_to_deserialize_any;
 
 /// Why a query, a form or a path parameter could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,46 +29,181 @@ pub(super) enum DecodeError {
 
 /// Decodes part of a path, in which `+` is only a plus sign.
 pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, DecodeError> {
-    if !text.contains('%') {
-        return Ok(Cow::Borrowed(text));
+    if text.contains('%') {
+        decode(text.as_bytes())
+    } else {
+        Ok(Cow::Borrowed(text))
     }
-    let mut escapes = text.split('%').skip(1);
+}
+
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
+    let mut escapes = bytes.split(|&byte| byte == b'%').skip(1);
     let is_escape =
-        |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+        |rest: &[u8]| matches!(rest, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     if !escapes.all(is_escape) {
         return Err(DecodeError::Escape);
     }
-    percent_decode_str(text).decode_utf8().map_err(|_| DecodeError::Utf8)
+    percent_decode(bytes).decode_utf8().map_err(|_| DecodeError::Utf8)
 }
 
-/// Decodes a key or a value of a form.
-fn decode_form(text: &str) -> Result<Cow<'_, str>, DecodeError> {
-    if !text.contains('+') {
-        return decode_path(text);
+/// A key or a value of a form, as sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Encoded<'f>(&'f [u8]);
+
+impl<'f> Encoded<'f> {
+    fn decode(self) -> Result<Cow<'f, str>, DecodeError> {
+        match self.spaced() {
+            Cow::Borrowed(bytes) => decode(bytes),
+            Cow::Owned(bytes) => decode(&bytes).map(|decoded| Cow::Owned(decoded.into_owned())),
+        }
     }
-    let spaced = text.replace('+', " ");
-    decode_path(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
+
+    /// Decodes as far as that can be done, as `serde_html_form` does: what is malformed stands for itself, or for U+FFFD.
+    fn decode_lossy(self) -> String {
+        percent_decode(&self.spaced()).decode_utf8_lossy().into_owned()
+    }
+
+    fn is(self, text: &str) -> bool {
+        if self.0.contains(&b'%') || self.0.contains(&b'+') {
+            self.decode().is_ok_and(|decoded| decoded == text)
+        } else {
+            self.0 == text.as_bytes()
+        }
+    }
+
+    fn spaced(self) -> Cow<'f, [u8]> {
+        if !self.0.contains(&b'+') {
+            return Cow::Borrowed(self.0);
+        }
+        let space = |&byte: &u8| if byte == b'+' { b' ' } else { byte };
+        Cow::Owned(self.0.iter().map(space).collect())
+    }
 }
 
-/// The pairs of a form, decoded, in the order sent, of which there may be so many. A key without `=` has an empty value; empty pieces
-/// between two `&` are left out. The first error ends it.
-pub(super) fn pairs(
-    form: &str,
-    count_max: usize,
-) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, str>), DecodeError>> {
-    let pieces = form.split('&').filter(|piece| !piece.is_empty());
-    pieces.enumerate().map(move |(index, piece)| {
+/// One pair of a form, decoded only where it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair<'f> {
+    key: Encoded<'f>,
+    value: Encoded<'f>,
+}
+
+impl<'f> Pair<'f> {
+    /// Whether this is the key. One that is malformed is no key at all.
+    pub(super) fn has_key(self, key: &str) -> bool {
+        self.key.is(key)
+    }
+
+    /// The value, decoded.
+    pub(super) fn value(self) -> Result<Cow<'f, str>, DecodeError> {
+        self.value.decode()
+    }
+
+    fn check(self) -> Result<(), DecodeError> {
+        self.key.decode()?;
+        self.value().map(drop)
+    }
+}
+
+/// The pairs of a form in the order sent, at most `count_max` of them; one more is an error, after which nothing comes. A key without `=` has
+/// an empty value; empty pieces between two `&` are left out.
+pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<Pair<'_>, DecodeError>> {
+    let pieces = form.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
+    let limited = pieces.take(count_max.saturating_add(1)).enumerate();
+    limited.map(move |(index, piece)| {
         if index >= count_max {
             return Err(DecodeError::TooManyPairs { count_max });
         }
-        let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
-        Ok((decode_form(key)?, decode_form(value)?))
+        let mut parts = piece.splitn(2, |&byte| byte == b'=').map(Encoded);
+        let key = parts.next().unwrap_or(Encoded(b""));
+        let value = parts.next().unwrap_or(Encoded(b""));
+        Ok(Pair { key, value })
     })
 }
 
-/// Checks that a whole form can be decoded strictly, before a lenient decoder reads it.
-pub(super) fn check_pairs(form: &str, count_max: usize) -> Result<(), DecodeError> {
-    pairs(form, count_max).try_for_each(|pair| pair.map(drop))
+/// Decodes a whole form to a `T`, strictly in all that `T` reads.
+///
+/// A struct reads the fields it names; everything else (a map, a list of pairs, a struct with `#[serde(flatten)]`) reads every pair. The
+/// error says in one sentence what is wrong.
+pub(super) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) -> Result<T, FormError> {
+    pairs(form, count_max)
+        .try_for_each(|pair| pair.map(drop))
+        .map_err(FormError::custom)?;
+    T::deserialize(Form { bytes: form })
+}
+
+/// A form whose pairs have been counted. It looks at those that will be read before the lenient decoder does.
+struct Form<'f> {
+    bytes: &'f [u8],
+}
+
+impl<'f> Form<'f> {
+    fn pairs(&self) -> impl Iterator<Item = Pair<'f>> {
+        pairs(self.bytes, usize::MAX).filter_map(Result::ok)
+    }
+
+    fn inner(&self) -> serde_html_form::Deserializer<'f> {
+        serde_html_form::Deserializer::from_bytes(self.bytes)
+    }
+
+    /// Checks every pair, because every one is read.
+    fn check_all(&self) -> Result<(), FormError> {
+        self.pairs()
+            .try_for_each(Pair::check)
+            .map_err(|error| FormError::custom(format_args!("a parameter is malformed: {error}")))
+    }
+}
+
+impl<'de> Deserializer<'de> for Form<'de> {
+    type Error = FormError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
+        self.check_all()?;
+        self.inner().deserialize_map(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FormError> {
+        for pair in self.pairs() {
+            let Err(error) = pair.check() else { continue };
+            // The decoder would take a malformed key for this one.
+            let key = pair.key.decode_lossy();
+            if let Some(field) = fields.iter().find(|field| **field == key) {
+                let message = format_args!("the parameter `{field}` is malformed: {error}");
+                return Err(FormError::custom(message));
+            }
+        }
+        self.inner().deserialize_map(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
+        self.check_all()?;
+        self.inner().deserialize_seq(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
+        self.inner().deserialize_unit(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FormError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        bool u8 u16 u32 u64 i8 i16 i32 i64 f32 f64 char str string option bytes byte_buf unit_struct tuple_struct identifier tuple
+        enum map
+    }
 }
 
 impl fmt::Display for DecodeError {
@@ -81,7 +220,7 @@ impl core::error::Error for DecodeError {}
 
 #[cfg(test)]
 mod tests {
-    use super::{DecodeError, check_pairs, decode_path, pairs};
+    use super::{DecodeError, decode_path, pairs};
 
     #[test]
     fn decodes_escapes_and_nothing_else() {
@@ -110,7 +249,7 @@ mod tests {
 
     #[test]
     fn splits_pairs_as_browsers_join_them() {
-        let decoded: Vec<_> = pairs("a=1&b&&=c&a=x%3Dy+z&e==&f;g=1", 6).map(Result::unwrap).collect();
+        let decoded: Vec<_> = pairs(b"a=1&b&&=c&a=x%3Dy+z&e==&f;g=1", 6).map(Result::unwrap).collect();
         let expected = [
             ("a", "1"),
             ("b", ""),
@@ -119,20 +258,38 @@ mod tests {
             ("e", "="),
             ("f;g", "1"),
         ];
-        assert!(
-            decoded.iter().map(|(key, value)| (&**key, &**value)).eq(expected),
-            "{decoded:?}"
-        );
+        assert_eq!(decoded.len(), expected.len());
+        for (pair, (key, value)) in decoded.iter().zip(expected) {
+            assert!(pair.has_key(key), "{pair:?}");
+            assert_eq!(pair.value().as_deref(), Ok(value));
+        }
+    }
+
+    #[test]
+    fn a_malformed_key_is_no_key_and_a_malformed_value_an_error_of_its_own() {
+        let decoded: Vec<_> = pairs(b"utm%=1&a%20+b=%f&c=\xff&%64=%", 4).map(Result::unwrap).collect();
+        let [malformed, spaced, bytes, escaped] = *decoded else {
+            panic!("{decoded:?}")
+        };
+        assert!(!malformed.has_key("utm%") && malformed.value().is_ok());
+        assert!(spaced.has_key("a  b"));
+        assert_eq!(spaced.value(), Err(DecodeError::Escape));
+        assert!(bytes.has_key("c"));
+        assert_eq!(bytes.value(), Err(DecodeError::Utf8));
+        assert!(escaped.has_key("d"));
+        assert_eq!(escaped.value(), Err(DecodeError::Escape));
     }
 
     #[test]
     fn counts_pairs_up_to_the_limit() {
-        assert_eq!(check_pairs("&a&b=&", 2), Ok(()));
-        assert_eq!(
-            check_pairs("&a&b=&&a", 2),
-            Err(DecodeError::TooManyPairs { count_max: 2 })
-        );
-        assert_eq!(check_pairs("a", 0), Err(DecodeError::TooManyPairs { count_max: 0 }));
-        assert_eq!(check_pairs("a=1&b=%f", 2), Err(DecodeError::Escape));
+        let count = |form: &str, count_max| {
+            pairs(form.as_bytes(), count_max)
+                .collect::<Result<Vec<_>, _>>()
+                .map(|all| all.len())
+        };
+        assert_eq!(count("&a&b=&", 2), Ok(2));
+        assert_eq!(count("&a&b=&&a", 2), Err(DecodeError::TooManyPairs { count_max: 2 }));
+        assert_eq!(count("a", 0), Err(DecodeError::TooManyPairs { count_max: 0 }));
+        assert_eq!(count("a=1&b=%f", 2), Ok(2), "what is malformed counts like any other");
     }
 }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::decode::{check_pairs, decode_path, pairs};
+use super::decode::{decode_form, decode_path, pairs};
 use super::host::host_name;
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Fields, Method, Version};
@@ -73,7 +73,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if it is missing, badly encoded or no `T`, or if there are more parameters than the limit.
+    /// 400, naming the parameter, if it is missing, badly encoded or no `T`, or if there are more parameters than the limit. How other
+    /// parameters are encoded does not matter.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?
             .ok_or_else(|| bad_request(format!("the query parameter `{name}` is missing")))
@@ -109,14 +110,16 @@ impl Context {
 
     /// The whole query as a `T`. Repeated keys fill a `Vec`.
     ///
+    /// A struct reads the parameters it names, and how others are encoded does not matter. A map, a list of pairs and a struct with
+    /// `#[serde(flatten)]` read every parameter.
+    ///
     /// # Errors
     ///
-    /// 400 if the query is badly encoded, has more parameters than the limit or is no `T`.
+    /// 400 if a parameter that is read is badly encoded, the query has more parameters than the limit or is no `T`.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
-        check_pairs(query, self.app.limits().parameter_count_max)
-            .map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
-        serde_html_form::from_str(query).map_err(|error| bad_request(format!("the query is not as expected: {error}")))
+        decode_form(query.as_bytes(), self.app.limits().parameter_count_max)
+            .map_err(|error| bad_request(format!("the query is not as expected: {error}")))
     }
 
     /// The remote end's address: the proxy's, where there is one; `None` on a Unix socket.
@@ -152,10 +155,15 @@ impl Context {
     }
 
     fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
-        for pair in pairs(self.query().unwrap_or_default(), self.app.limits().parameter_count_max) {
-            let (key, value) = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
-            if key == name {
-                each(value)?;
+        let query = self.query().unwrap_or_default().as_bytes();
+        for pair in pairs(query, self.app.limits().parameter_count_max) {
+            let pair = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
+            if pair.has_key(name) {
+                let value = pair.value();
+                each(
+                    value
+                        .map_err(|error| bad_request(format!("the query parameter `{name}` is malformed: {error}")))?,
+                )?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Reading a request's head: query, fields, host, state.
 
 use core::cell::Cell;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use squall::prelude::*;
@@ -31,12 +32,12 @@ fn query_parameters_are_decoded_and_the_last_value_wins() {
         (
             "/one?x=%",
             400,
-            "400 Bad Request: the query is malformed: a `%` is not followed by two hexadecimal digits\n",
+            "400 Bad Request: the query parameter `x` is malformed: a `%` is not followed by two hexadecimal digits\n",
         ),
         (
-            "/one?x=1&y=%FF",
+            "/one?x=%FF&x=1",
             400,
-            "400 Bad Request: the query is malformed: the percent-decoded bytes are not UTF-8\n",
+            "400 Bad Request: the query parameter `x` is malformed: the percent-decoded bytes are not UTF-8\n",
         ),
         ("/maybe", 200, "none"),
         ("/maybe?x=-4", 200, "-4"),
@@ -89,6 +90,129 @@ fn a_whole_query_fills_a_struct() {
         assert_eq!(response.status(), 400, "{target}");
         assert!(response.text().contains(part), "{part}: {}", response.text());
     }
+}
+
+/// What a handler does not read may be malformed: other programs than the page's own add parameters to its links.
+#[test]
+fn a_malformed_parameter_is_an_error_only_where_it_is_read() {
+    let application = Application::new()
+        .get("/one", async |cx: &mut Context| cx.query_param::<String>("q"))
+        .get("/maybe", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.optional_query_param("q")?.unwrap_or_default())
+        })
+        .get("/all", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.query_params::<String>("q")?.concat())
+        })
+        .get("/as", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.query_as::<Asked>()?.q)
+        })
+        .get("/wrapped", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.query_as::<Wrapped>()?.0.q)
+        })
+        .post("/form", async |cx: &mut Context| -> Result<String> {
+            Ok(cx.form::<Asked>().await?.q)
+        })
+        .get("/path/{unread}/{q}", async |cx: &mut Context| cx.param::<String>("q"));
+    let client = TestClient::new(application).unwrap();
+    let sent = |target: &str, pairs: &str| {
+        let request = match target {
+            "/form" => client.post(target).body(pairs),
+            _ => client.get(&format!("{target}?{pairs}")),
+        };
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let response = request.send().unwrap();
+        (response.status().as_u16(), response.text())
+    };
+    for target in ["/one", "/maybe", "/all", "/as", "/wrapped", "/form"] {
+        for pairs in [
+            "utm=100%&q=1",
+            "q=1&utm=%ff",
+            "%zz=1&q=1",
+            "q=1&%ff",
+            "utm%&q=1",
+            "q%=2&q=1",
+        ] {
+            assert_eq!(sent(target, pairs), (200, "1".to_owned()), "{target} {pairs}");
+        }
+        for pairs in ["q=100%", "utm=100%&q=%ff", "q=%zz&q=1"] {
+            let (status, text) = sent(target, pairs);
+            assert_eq!(status, 400, "{target} {pairs}: {text}");
+            assert!(text.contains("parameter `q` is malformed"), "{target} {pairs}: {text}");
+        }
+    }
+    for target in ["/as", "/form"] {
+        assert_eq!(sent(target, "query=1").0, 200, "{target}: another name of the field");
+        assert_eq!(sent(target, "query=%").0, 400, "{target}: another name of the field");
+    }
+    assert_eq!(client.get("/path/100%/1").send().unwrap().text(), "1");
+    assert_eq!(client.get("/path/1/100%").send().unwrap().status(), 400);
+}
+
+/// A form may hold bytes that are not escaped; those of a field that is read must be UTF-8.
+#[test]
+fn raw_bytes_in_a_form_are_an_error_only_where_they_are_read() {
+    let application = Application::new().post("/", async |cx: &mut Context| -> Result<String> {
+        Ok(cx.form::<Asked>().await?.q)
+    });
+    let client = TestClient::new(application).unwrap();
+    for (form, status) in [
+        (&b"name=Fran\xe7ois&q=1"[..], 200),
+        (b"q=\xe7", 400),
+        ("q=fran\u{e7}ois".as_bytes(), 200),
+    ] {
+        let request = client.post("/").body(form);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(request.send().unwrap().status(), status, "{}", form.escape_ascii());
+    }
+}
+
+#[test]
+fn whatever_reads_every_parameter_refuses_a_malformed_one() {
+    let application = Application::new()
+        .get("/map", async |cx: &mut Context| {
+            cx.query_as::<BTreeMap<String, String>>().map(drop)
+        })
+        .get("/pairs", async |cx: &mut Context| {
+            cx.query_as::<Vec<(String, String)>>().map(drop)
+        })
+        .get("/flattened", async |cx: &mut Context| {
+            cx.query_as::<Flattened>().map(drop)
+        })
+        .get("/strict", async |cx: &mut Context| cx.query_as::<Strict>().map(drop));
+    let client = TestClient::new(application).unwrap();
+    for target in ["/map", "/pairs", "/flattened", "/strict"] {
+        for (pairs, status) in [
+            ("q=1", 200),
+            ("q=1&utm=100%", 400),
+            ("q=1&%zz=1", 400),
+            ("q=1&%ff", 400),
+        ] {
+            let response = client.get(&format!("{target}?{pairs}")).send().unwrap();
+            assert_eq!(response.status(), status, "{target} {pairs}: {}", response.text());
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(alias = "query")]
+    q: String,
+}
+
+#[derive(Deserialize)]
+struct Wrapped(Asked);
+
+#[derive(Deserialize)]
+struct Flattened {
+    #[serde(flatten)]
+    _asked: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    #[serde(rename = "q")]
+    _q: String,
 }
 
 #[test]
