@@ -1,7 +1,7 @@
 //! A request's content, as a handler reads it: whole, or piece by piece; as JSON or as a form.
 //!
-//! However it is read, it is limited: a request whose `Content-Length` is over the limit is answered 413 before a byte of it is
-//! asked for, one without when the limit is passed (RFC 9110 §15.5.14).
+//! However it is read, it is limited (RFC 9110 §15.5.14): a request whose `Content-Length` is over the limit is answered 413 before a byte of
+//! it is asked for, a chunked one when the chunks so far, and the size of the next, pass the limit.
 
 use core::future::poll_fn;
 

@@ -86,6 +86,14 @@ impl ChunkedReader {
         }
     }
 
+    /// How many bytes of the chunk at hand are still to come, once its size line has ended; 0 between two chunks.
+    pub(super) fn announced(&self) -> u64 {
+        match self.state {
+            ChunkState::Data => self.chunk_bytes,
+            _ => 0,
+        }
+    }
+
     /// Whether the last byte of the body has been consumed.
     pub(super) fn has_ended(&self) -> bool {
         self.state == ChunkState::End

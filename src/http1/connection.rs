@@ -239,6 +239,16 @@ impl Connection {
         }
     }
 
+    /// How many bytes of content are still to come, at least: what is left of the length, or of the chunk whose size line has been received
+    /// (RFC 9112 §7.1). So content beyond a limit can be refused before it comes.
+    #[must_use]
+    pub fn content_announced(&self) -> u64 {
+        match self.state.receiving {
+            Receiving::Content | Receiving::Drain => self.content.announced(),
+            _ => 0,
+        }
+    }
+
     /// Whether the peer waits for `100 Continue`, or a final response, before it sends content.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
@@ -300,9 +310,7 @@ impl Connection {
     /// unless all of it is here, nobody knows what the next byte is.
     pub(super) fn can_persist(&self) -> bool {
         let is_drainable = || {
-            let is_small = self
-                .content_remaining()
-                .is_none_or(|remaining| remaining <= self.limits.drain_bytes_max);
+            let is_small = self.content_announced() <= self.limits.drain_bytes_max;
             is_small && !self.exchange.awaits_continue
         };
         self.exchange.persists && !self.is_closing && (self.is_request_complete() || is_drainable())
@@ -370,9 +378,10 @@ impl Connection {
             let presented = input.len();
             let piece = self.content.receive(input, &self.limits);
             let drained = self.deadline.drained(presented - input.len());
+            let expected = drained.saturating_add(self.content.announced());
             match piece {
                 Ok(Piece::End) => break,
-                Ok(_) if drained > self.limits.drain_bytes_max => {
+                Ok(_) if expected > self.limits.drain_bytes_max => {
                     self.close();
                     return Some(Event::Closed);
                 }

@@ -54,4 +54,12 @@ impl ContentReader {
             Self::Chunked(reader) => reader.has_ended().then_some(0),
         }
     }
+
+    /// How many bytes the peer has said will come, at least: of all content, or of the chunk at hand.
+    pub(super) fn announced(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            Self::Chunked(reader) => reader.announced(),
+        }
+    }
 }

@@ -146,7 +146,11 @@ impl Connection {
                     push_trailer(channel, name, value);
                     false
                 }
-                Ok(Event::NeedData) => true,
+                Ok(Event::NeedData) => {
+                    channel.announce(self.machine.content_announced());
+                    // What a chunk announces may be more than the handler takes: it hears of that before the bytes come.
+                    channel.wants_body()
+                }
                 Ok(Event::End | Event::Blocked | Event::Request | Event::Upgraded | Event::Closed) => {
                     channel.end_body();
                     false

@@ -123,6 +123,76 @@ fn content_read_whole_is_not_taken_beyond_its_limit() {
     assert_eq!(head.status, 413);
 }
 
+/// RFC 9112 §7.1: what a chunk's size line announces counts before its bytes come, however the content is read.
+#[test]
+fn a_chunk_that_would_pass_the_limit_is_refused_before_it_comes() {
+    let whole = build(async |cx: &mut Context| -> Result {
+        cx.set_body_limit(10);
+        cx.body().await.map(drop)
+    });
+    let pieces = build(async |cx: &mut Context| -> Result {
+        cx.set_body_limit(10);
+        while cx.next_chunk().await?.is_some() {}
+        Ok(())
+    });
+    for (app, mut exchange) in [whole, pieces] {
+        let counter = Arc::new(Counter::default());
+        let waker = Waker::from(Arc::clone(&counter));
+        let channel = exchange.channel();
+        channel.begin(BodyLength::Unknown);
+        {
+            let mut response = pin!(app.respond(&mut exchange));
+            assert!(poll(response.as_mut(), &waker).is_pending());
+            channel.push_data(&[0; 3]);
+            assert!(poll(response.as_mut(), &waker).is_pending());
+            counter.take();
+            channel.announce(7);
+            assert!(channel.wants_body(), "ten bytes are not more than ten");
+            assert_eq!(counter.take(), 0);
+            channel.push_data(&[0; 5]);
+            assert!(poll(response.as_mut(), &waker).is_pending(), "pushed bytes count once");
+            assert!(channel.wants_body());
+            counter.take();
+            channel.announce(3);
+            assert!(!channel.wants_body());
+            assert_eq!(counter.take(), 1, "the handler is woken");
+            assert!(poll(response.as_mut(), &waker).is_ready());
+        }
+        let Outcome::Respond { head: Some(head), .. } = exchange.outcome() else {
+            panic!("no head")
+        };
+        assert_eq!(head.status, 413);
+    }
+}
+
+/// A handler may raise the limit when it has seen how the content begins.
+#[test]
+fn a_raised_limit_lets_an_announced_chunk_come() {
+    let (app, mut exchange) = build(async |cx: &mut Context| -> Result<String> {
+        cx.set_body_limit(10);
+        let first = cx.body().await;
+        cx.set_body_limit(20);
+        let second = cx.body().await?;
+        Ok(format!("{} {}", first.is_err(), second.len()))
+    });
+    let channel = exchange.channel();
+    channel.begin(BodyLength::Unknown);
+    {
+        let mut response = pin!(app.respond(&mut exchange));
+        assert!(poll(response.as_mut(), Waker::noop()).is_pending());
+        channel.announce(20);
+        assert!(poll(response.as_mut(), Waker::noop()).is_pending());
+        assert!(channel.wants_body());
+        channel.push_data(&[0; 20]);
+        channel.end_body();
+        assert!(poll(response.as_mut(), Waker::noop()).is_ready());
+    }
+    let Outcome::Respond { body, .. } = exchange.outcome() else {
+        panic!("aborted")
+    };
+    assert_eq!(body, b"true 20");
+}
+
 #[test]
 fn a_flush_waits_for_the_socket_and_gives_its_buffer_back() {
     let (app, mut exchange) = build(async |cx: &mut Context| -> Result {

@@ -171,6 +171,40 @@ fn refuses_an_announced_length_over_the_limit_at_once() {
     }
 }
 
+/// RFC 9112 §7.1 has recipients beware of large chunk sizes: what a size line announces counts before its bytes come.
+#[test]
+fn refuses_a_chunk_over_the_limit_as_soon_as_its_size_has_come() {
+    let server = Server::shared();
+    for_each_case(
+        [
+            &b"100000005\r\n"[..],
+            b"100000005\r\nhello",
+            b"100000005;x=y\r\n",
+            b"7fffffffffffffff\r\n",
+            b"100001\r\n",
+            b"5\r\nhello\r\nffffc\r\n",
+            b"80000\r\n",
+        ],
+        |chunks| show(chunks),
+        |chunks| {
+            let mut connection = server.connect();
+            connection.send(&post_chunked(chunks))?;
+            if *chunks == b"80000\r\n" {
+                // Half of what is allowed, and then one byte too much.
+                connection.send(&vec![b'b'; 0x80000])?;
+                connection.send(b"\r\n80001\r\n")?;
+            }
+            expect_refusal(&mut connection, &[413])
+        },
+    );
+    let mut connection = server.connect();
+    connection.send(&post_chunked(b"5\r\nhello\r\nffffb\r\n")).unwrap();
+    connection.send(&vec![b'b'; 0xffffb]).unwrap();
+    connection.send(b"\r\n0\r\n\r\n").unwrap();
+    connection.response("POST").unwrap().expect_status(200).unwrap();
+    still_usable(&mut connection).unwrap();
+}
+
 /// The default body limit is 1 MiB, and 1 MiB is not over it.
 #[test]
 fn accepts_a_body_of_1_mib() {

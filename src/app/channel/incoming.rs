@@ -23,6 +23,8 @@ pub(super) struct Incoming {
     demand: Demand,
     unread: BytesMut,
     received_bytes: u64,
+    /// What will come beyond that, at least, by the peer's own word: the rest of the chunk at hand.
+    announced_bytes: u64,
     trailers: Headers,
     /// Whether there is content that has not been pushed yet.
     is_coming: bool,
@@ -36,8 +38,8 @@ enum Demand {
     /// Not at all, so far.
     #[default]
     Nothing,
-    /// Piece by piece, with the window.
-    Pieces,
+    /// Piece by piece, with the window, up to a limit.
+    Pieces { bytes_max: u64 },
     /// All of it at once, up to a limit.
     Whole { bytes_max: u64 },
 }
@@ -47,7 +49,7 @@ impl Demand {
     fn bytes_max(self) -> usize {
         match self {
             Self::Nothing => 0,
-            Self::Pieces => WINDOW_BYTES,
+            Self::Pieces { .. } => WINDOW_BYTES,
             Self::Whole { bytes_max } => usize::try_from(bytes_max).unwrap_or(usize::MAX),
         }
     }
@@ -63,8 +65,8 @@ impl Incoming {
     pub(super) fn wants_more(&self) -> bool {
         let has_room = match self.demand {
             Demand::Nothing => false,
-            Demand::Pieces => self.unread.len() < WINDOW_BYTES,
-            Demand::Whole { bytes_max } => self.received_bytes <= bytes_max,
+            Demand::Pieces { bytes_max } => self.unread.len() < WINDOW_BYTES && self.expected_bytes() <= bytes_max,
+            Demand::Whole { bytes_max } => self.expected_bytes() <= bytes_max,
         };
         has_room && self.is_coming && self.error.is_none()
     }
@@ -77,7 +79,14 @@ impl Incoming {
         }
         self.unread.extend_from_slice(data);
         self.received_bytes = self.received_bytes.saturating_add(data.len() as u64);
+        self.announced_bytes = self.announced_bytes.saturating_sub(data.len() as u64);
         self.waker.take()
+    }
+
+    /// Takes note of what will come. If that is more than the handler reads, it is woken to find out.
+    pub(super) fn announce(&mut self, bytes: u64) -> Option<Waker> {
+        self.announced_bytes = bytes;
+        if self.wants_more() { None } else { self.waker.take() }
     }
 
     pub(super) fn push_trailer(&mut self, name: HeaderName, value: HeaderValue) {
@@ -116,6 +125,7 @@ impl Incoming {
             self.unread = BytesMut::new();
         }
         self.received_bytes = 0;
+        self.announced_bytes = 0;
         self.waker.take()
     }
 
@@ -132,7 +142,7 @@ impl Incoming {
         if !self.unread.is_empty() {
             Poll::Ready(Ok(Some(self.take_unread())))
         } else if self.is_coming {
-            self.wait(Demand::Pieces, waker)
+            self.wait(Demand::Pieces { bytes_max }, waker)
         } else {
             Poll::Ready(Ok(None))
         }
@@ -147,11 +157,11 @@ impl Incoming {
         }
     }
 
-    /// Whether content may still be read: the announced length is checked before a byte of it is asked for.
+    /// Whether content may still be read: an announced length, of the whole or of a chunk, is checked before its bytes are asked for.
     fn check(&mut self, bytes_max: u64) -> Result<(), BodyError> {
         let is_too_large = match self.length {
             BodyLength::Known(length) => length > bytes_max,
-            BodyLength::Empty | BodyLength::Unknown => self.received_bytes > bytes_max,
+            BodyLength::Empty | BodyLength::Unknown => self.expected_bytes() > bytes_max,
         };
         let error = if is_too_large {
             Some(BodyError::TooLarge)
@@ -165,6 +175,11 @@ impl Incoming {
             }
             None => Ok(()),
         }
+    }
+
+    /// How long the content is at least.
+    fn expected_bytes(&self) -> u64 {
+        self.received_bytes.saturating_add(self.announced_bytes)
     }
 
     fn wait<T>(&mut self, demand: Demand, waker: &Waker) -> Poll<T> {

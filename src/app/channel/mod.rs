@@ -100,6 +100,12 @@ impl Channel {
         self.change_incoming(|incoming| incoming.push(data));
     }
 
+    /// Says how many bytes of content will come at least, beyond those pushed: what is left of the chunk at hand. Where that is more than the
+    /// handler takes, it is woken and wants no more.
+    pub fn announce(&self, bytes: u64) {
+        self.change_incoming(|incoming| incoming.announce(bytes));
+    }
+
     /// Hands over one trailer field. Trailers are kept apart from the head's fields (RFC 9110 §6.5.1).
     pub fn push_trailer(&self, name: HeaderName, value: HeaderValue) {
         self.incoming.borrow_mut().push_trailer(name, value);

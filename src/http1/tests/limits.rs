@@ -271,3 +271,53 @@ fn drain_bytes_of_chunked_content() {
         }
     }
 }
+
+/// A17, chunked: what a size line announces counts, so nothing beyond the budget is waited for.
+#[test]
+fn drain_bytes_count_what_a_chunk_announces() {
+    let limits = Limits {
+        drain_bytes_max: 50,
+        ..Limits::default()
+    };
+    for (size, next) in [("32", Next::Drain), ("33", Next::Close)] {
+        let mut bench = super::Bench::with(limits.clone());
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(bench.receive_all(head), Ok(Event::Request));
+        assert_eq!(bench.receive_all(format!("{size}\r\n").as_bytes()), Ok(Event::NeedData));
+        let announced = u64::from_str_radix(size, 16).unwrap();
+        assert_eq!(bench.connection.content_announced(), announced);
+        assert_eq!(bench.connection.persists(), next == Next::Drain, "the response says so");
+        bench.respond(StatusCode::OK, b"");
+        assert_eq!(bench.connection.next_exchange(bench.now), next, "{size}");
+    }
+    // Read only while it is thrown away.
+    let mut bench = super::Bench::with(limits);
+    let request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(bench.receive_all(request), Ok(Event::Request));
+    bench.respond(StatusCode::OK, b"");
+    assert_eq!(bench.connection.next_exchange(bench.now), Next::Drain);
+    assert_eq!(
+        bench.receive_all(b"30\r\n"),
+        Ok(Event::Closed),
+        "48 bytes and 4 of framing are more than 50"
+    );
+}
+
+/// What is announced is known once the size line has ended, and only the rest of the chunk at hand.
+#[test]
+fn a_chunk_announces_its_bytes_once_its_size_line_has_ended() {
+    let mut bench = super::Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (bytes, event, announced) in [
+        ("1", Event::NeedData, 0),
+        ("0;x", Event::NeedData, 0),
+        ("\r", Event::NeedData, 0),
+        ("\n", Event::NeedData, 16),
+        ("12345", Event::Data(b"12345"), 11),
+        ("12345678901", Event::Data(b"12345678901"), 0),
+        ("\r\nff", Event::NeedData, 0),
+        ("\r\n", Event::NeedData, 255),
+    ] {
+        assert_eq!(bench.receive_all(bytes.as_bytes()), Ok(event), "{bytes:?}");
+        assert_eq!(bench.connection.content_announced(), announced, "{bytes:?}");
+    }
+}
