@@ -485,6 +485,46 @@ fn the_limits_of_the_application_hold_unless_the_operator_sets_others() {
     }
 }
 
+/// RFC 9112 §3.2.2: an absolute-form target's authority replaces `Host`, for routing and for the handler. RFC 9110 §4.2.3: a default port is
+/// the same as none.
+#[test]
+fn the_authority_of_an_absolute_form_target_replaces_host() {
+    async fn host(cx: &mut Context) -> String {
+        format!("{} {}", cx.host(), cx.host_name())
+    }
+    let application = || {
+        Application::new()
+            .get("/", async |cx: &mut Context| format!("general {}", host(cx).await))
+            .host("h.example", |routes| {
+                routes.get("/", async |cx: &mut Context| format!("h {}", host(cx).await))
+            })
+    };
+    let server = Running::start(application);
+    let behind = Running::configured(application, |config| {
+        config.trusted_proxies = Some("127.0.0.1".parse().unwrap())
+    });
+    for (target, host, expected) in [
+        ("http://h.example:80/", "h.example", "h h.example h.example"),
+        ("http://h.example:80/", "other", "h h.example h.example"),
+        ("http://H.example:8080/", "other", "h H.example:8080 H.example"),
+        ("http://other/", "h.example", "general other other"),
+        ("https://h.example:443/", "h.example", "h h.example h.example"),
+        ("https://h.example:80/", "h.example", "h h.example:80 h.example"),
+        ("http://[::1]:80/", "h.example", "general [::1] [::1]"),
+        ("/", "h.example:80", "h h.example h.example"),
+        ("/", "h.example:", "h h.example h.example"),
+        ("/", "h.example:443", "h h.example:443 h.example"),
+        ("/", "[::1]:8080", "general [::1]:8080 [::1]"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let response = server.connect().exchange(request.as_bytes(), "GET").unwrap();
+        response.expect(200, expected.as_bytes()).unwrap();
+    }
+    let request = b"GET / HTTP/1.1\r\nHost: h.example:443\r\nX-Forwarded-Proto: https\r\n\r\n";
+    let response = behind.connect().exchange(request, "GET").unwrap();
+    response.expect(200, b"h h.example h.example").unwrap();
+}
+
 /// `X-Real-Ip` is believed from a listed proxy and from nobody else.
 #[test]
 fn a_proxys_word_counts_only_where_it_is_trusted() {

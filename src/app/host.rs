@@ -1,5 +1,7 @@
 //! Host names in routing: a group of routes answers for one host, or for every host below a domain (RFC 9110 §7.2).
 
+use crate::message::host_and_port;
+
 /// Which hosts a group of routes answers for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostPattern {
@@ -54,9 +56,34 @@ pub(super) fn host_name(authority: &str) -> &str {
     authority.get(..name_end).unwrap_or(authority)
 }
 
+/// An authority without its port, if that is the default or empty (RFC 9110 §4.2.3).
+pub(super) fn without_default_port(authority: &str, default_port: u16) -> &str {
+    match host_and_port(authority, default_port) {
+        Some((host, port)) if port == default_port => host,
+        _ => authority,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{HostPattern, host_name};
+    use super::{HostPattern, host_name, without_default_port};
+
+    #[test]
+    fn leaves_out_a_port_that_says_nothing() {
+        for (authority, port, expected) in [
+            ("a", 80, "a"),
+            ("a:80", 80, "a"),
+            ("a:0080", 80, "a"),
+            ("a:", 80, "a"),
+            ("a:443", 80, "a:443"),
+            ("a:443", 443, "a"),
+            ("[::1]:80", 80, "[::1]"),
+            ("[::80]", 80, "[::80]"),
+            ("", 80, ""),
+        ] {
+            assert_eq!(without_default_port(authority, port), expected, "{authority} {port}");
+        }
+    }
 
     #[test]
     fn leaves_the_port_out_of_a_host_name() {

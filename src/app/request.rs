@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::context::Context;
 use super::decode::{decode_form, decode_path, pairs};
-use super::host::host_name;
+use super::host::{host_name, without_default_port};
 use crate::error::{Error, HttpError, Result};
-use crate::message::{Fields, Method, Version};
+use crate::message::{Fields, Method, Version, default_port};
 
 impl Context {
     /// The request's method.
@@ -142,10 +142,15 @@ impl Context {
         if is_secure { "https" } else { "http" }
     }
 
-    /// The host and port the request was made to, as sent; empty if the request had none (Tornado's `request.host`).
+    /// The host and port the request was made to: of an absolute-form target where there is one, which replaces `Host` (RFC 9112 §3.2.2), else of
+    /// `Host`. A port that is the scheme's default, or empty, is left out; otherwise as sent. Empty if the request had none (Tornado's
+    /// `request.host`).
     #[must_use]
     pub fn host(&self) -> &str {
-        self.head.authority()
+        let told = self.app.trusted_proxies().tells_secure(&self.peer, self.head.fields());
+        let told = told.map(|is_secure| if is_secure { "https" } else { "http" });
+        let scheme = told.or_else(|| self.head.scheme()).unwrap_or_else(|| self.protocol());
+        without_default_port(self.head.authority(), default_port(scheme))
     }
 
     /// [`host`](Self::host) without the port (Tornado's `request.host_name`).

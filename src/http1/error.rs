@@ -51,8 +51,6 @@ pub enum ParseError {
     HostRepeated,
     /// `Host` is not a host with an optional port.
     HostInvalid,
-    /// The authority of an absolute-form target is not that of `Host`.
-    HostMismatch,
     /// `Content-Length` is not a decimal number below 2⁶³.
     ContentLength,
     /// There is more than one `Content-Length`.
@@ -115,7 +113,6 @@ impl ParseError {
             | Self::HostMissing
             | Self::HostRepeated
             | Self::HostInvalid
-            | Self::HostMismatch
             | Self::ContentLength
             | Self::ContentLengthRepeated
             | Self::LengthAndCoding
@@ -158,7 +155,6 @@ impl fmt::Display for ParseError {
             Self::HostMissing => "the request has no Host",
             Self::HostRepeated => "the request has more than one Host",
             Self::HostInvalid => "Host is not a host with an optional port",
-            Self::HostMismatch => "the request-target names another host than Host does",
             Self::ContentLength => "Content-Length is not a decimal number",
             Self::ContentLengthRepeated => "the request has more than one Content-Length",
             Self::LengthAndCoding => "the request has both Content-Length and Transfer-Encoding",

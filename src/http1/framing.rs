@@ -105,30 +105,23 @@ impl<'b> ConnectionFields<'b> {
         self.host == Some(host.as_bytes())
     }
 
-    /// The value of `Host`, checked against the version and the authority of an absolute-form target (RFC 9112 §3.2,
-    /// §3.2.2). What `is_known` is a host for certain.
+    /// The value of `Host`, which an HTTP/1.1 request has once, and valid, whatever its target (RFC 9112 §3.2). What `is_known` is a host
+    /// for certain.
     ///
-    /// Deviation: the RFC has a server prefer the target's authority over a different `Host`; whoever stands in front
-    /// may have routed by the other one, so a difference is refused.
-    pub(super) fn host(
-        &self,
-        version: Version,
-        target_authority: Option<&[u8]>,
-        is_known: bool,
-    ) -> Result<Option<&'b [u8]>, ParseError> {
+    /// It need not be the authority of an absolute-form target, which replaces it (§3.2.2): a proxy that follows the RFC routes by the target
+    /// too, and so do we, so both see one host. `http://a:80/` with `Host: a` is how such clients write it.
+    pub(super) fn host(&self, version: Version, is_known: bool) -> Result<Option<&'b [u8]>, ParseError> {
         let Some(host) = self.host else {
             return match version {
                 Version::Http10 => Ok(None),
                 Version::Http11 => Err(ParseError::HostMissing),
             };
         };
-        if !is_known && !grammar::is_host(host) {
-            return Err(ParseError::HostInvalid);
+        if is_known || grammar::is_host(host) {
+            Ok(Some(host))
+        } else {
+            Err(ParseError::HostInvalid)
         }
-        if target_authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) {
-            return Err(ParseError::HostMismatch);
-        }
-        Ok(Some(host))
     }
 
     /// The one decision about the length of a request's content (RFC 9112 §6.3).

@@ -89,7 +89,7 @@ impl<'b, 'h> Draft<'b, 'h> {
         let (method, version) = (head.so_far().method(), head.so_far().version());
         // Nearly all requests name one and the same host, which then needs no second check.
         let is_known = fields.names_host(head.last_authority());
-        let host = fields.host(version, self.authority, is_known)?;
+        let host = fields.host(version, is_known)?;
         let framing = fields.framing(version)?;
         *exchange = Exchange {
             version: Some(version),

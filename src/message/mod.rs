@@ -7,6 +7,7 @@
 //!
 //! Beside them are the codes WebSockets are closed with, for protocols never import one another and more than one names them.
 
+mod authority;
 mod body;
 mod close_code;
 mod date;
@@ -15,6 +16,7 @@ mod media_type;
 mod request;
 mod response;
 
+pub(crate) use authority::{default_port, host_and_port};
 pub use body::{Body, BodyStream, BoxError};
 pub use close_code::CloseCode;
 pub use date::HttpDate;

@@ -116,8 +116,20 @@ impl RequestHead {
         &self.target_text
     }
 
+    /// The scheme that an absolute-form target names, `http` or `https`; `None` for the other forms, which name none (RFC 9112 §3.3).
+    #[must_use]
+    pub fn scheme(&self) -> Option<&'static str> {
+        if self.form != TargetForm::Absolute {
+            return None;
+        }
+        let scheme = self.target().split(':').next().unwrap_or_default();
+        ["http", "https"]
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(scheme))
+    }
+
     /// The authority of an absolute-form or authority-form target, else the value of `Host`; empty where there is neither
-    /// (RFC 9112 §3.3).
+    /// (RFC 9112 §3.3). As sent, a default port included.
     #[must_use]
     pub fn authority(&self) -> &str {
         if self.has_authority { &self.authority_text } else { "" }

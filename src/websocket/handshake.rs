@@ -8,7 +8,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::deflate::Deflaters;
 use super::extensions::{self, Extension};
 use super::negotiate::{Deflate, DeflateConfig};
-use crate::message::{RequestHead, ResponseHead, Version};
+use crate::message::{RequestHead, ResponseHead, Version, default_port, host_and_port};
 
 /// The one version of the protocol there is.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -106,9 +106,9 @@ impl<'h> ServerHandshake<'h> {
 }
 
 /// Whether the page that opens this WebSocket comes from the host it is opened to (Tornado's `check_origin`): the host
-/// and port of `Origin` are those of `Host`, whatever the case, with the default ports of http and https understood.
-/// Where `scheme` is known (`http` or `https`), it must be the same too. A request without `Origin`, which no browser
-/// sends, passes; `null` does not.
+/// and port of `Origin` are those of the request's authority (the target's where it names one, else `Host`), whatever the
+/// case, with the default ports of http and https understood. Where the scheme is known (`scheme`, `http` or `https`, else
+/// that of the target), it must be the same too. A request without `Origin`, which no browser sends, passes; `null` does not.
 #[must_use]
 pub fn is_same_origin(head: &RequestHead, scheme: Option<&str>) -> bool {
     if head.fields().get("origin").is_none() {
@@ -118,18 +118,23 @@ pub fn is_same_origin(head: &RequestHead, scheme: Option<&str>) -> bool {
     let Some((origin_scheme, rest)) = origin.and_then(|origin| origin.split_once("://")) else {
         return false;
     };
+    if !["http", "https"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(origin_scheme))
+    {
+        return false;
+    }
+    let own_scheme = scheme.or_else(|| head.scheme()).unwrap_or(origin_scheme);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let default_port = match origin_scheme.to_ascii_lowercase().as_str() {
-        "http" => "80",
-        "https" => "443",
-        _ => return false,
+    let theirs = host_and_port(authority, default_port(origin_scheme));
+    let own = host_and_port(head.authority(), default_port(own_scheme));
+    let (Some((host, port)), Some((own_host, own_port))) = (theirs, own) else {
+        return false;
     };
-    let (host, port) = host_and_port(authority, default_port);
-    let (own_host, own_port) = host_and_port(head.authority(), default_port);
     !host.is_empty()
         && host.eq_ignore_ascii_case(own_host)
         && port == own_port
-        && scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(origin_scheme))
+        && own_scheme.eq_ignore_ascii_case(origin_scheme)
 }
 
 /// What is wrong with a request for a WebSocket.
@@ -258,12 +263,4 @@ fn subprotocols(head: &RequestHead) -> Result<Vec<&str>, HandshakeError> {
         }
     }
     Ok(offered)
-}
-
-/// Parts an authority; a colon inside an address in brackets parts nothing.
-fn host_and_port<'a>(authority: &'a str, default_port: &'a str) -> (&'a str, &'a str) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, if port.is_empty() { default_port } else { port }),
-        _ => (authority, default_port),
-    }
 }

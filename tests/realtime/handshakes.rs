@@ -172,6 +172,27 @@ fn d09_refuses_pages_of_other_origins_route_by_route() {
     Client::open(server.address, "/guarded");
 }
 
+/// RFC 9112 §3.2.2: the authority of an absolute-form target is the one that counts, and its scheme is known.
+#[test]
+fn d09_compares_the_origin_with_the_authority_of_an_absolute_form_target() {
+    let server = Running::start(1, || {
+        Application::new().websocket("/guarded", async |_: &mut Context| Ok::<_, Error>(Guarded))
+    });
+    for (authority, origin, status) in [
+        ("http://a:80", "http://a", 101),
+        ("http://b", "http://b:80", 101),
+        ("http://b", "http://a", 403),
+        ("http://a", "https://a", 403),
+        ("https://a", "https://a:443", 101),
+    ] {
+        let whole = String::from_utf8(handshake("/guarded", &format!("Origin: {origin}\r\n"))).unwrap();
+        let request = whole.replacen("/guarded", &format!("{authority}/guarded"), 1);
+        let mut connection = crate::support::client::Connection::open(server.address);
+        let response = connection.exchange(request.as_bytes(), "GET").unwrap();
+        assert_eq!(response.status, status, "{authority} {origin}");
+    }
+}
+
 /// A proxy that is trusted says which scheme the client spoke; a page loaded by the other one is of another origin.
 #[test]
 fn d09_compares_the_scheme_where_it_is_told() {

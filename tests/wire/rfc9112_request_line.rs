@@ -23,6 +23,11 @@ fn serves_absolute_form() {
             ("http://a", b"ok"),
             ("http://a/q?x=1", b"1"),
             ("http://a/p/segment", b"segment"),
+            // §3.2.2: the target's authority replaces Host, which is `a`.
+            ("http://a:80/", b"ok"),
+            ("http://A/", b"ok"),
+            ("http://b/q?x=1", b"1"),
+            ("https://a:443/q?x=1", b"1"),
         ],
         |(target, _)| (*target).to_owned(),
         |(target, body)| answered(&server, &get(target), 200, body),

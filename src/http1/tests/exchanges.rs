@@ -382,6 +382,10 @@ fn an_authority_is_never_that_of_the_request_before() {
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "a"),
         ("GET http://A/ HTTP/1.1\r\nHost: a\r\n\r\n", "A"),
         ("GET / HTTP/1.1\r\nHost: A\r\n\r\n", "A"),
+        ("GET http://b/ HTTP/1.1\r\nHost: A\r\n\r\n", "b"),
+        ("GET http://c/ HTTP/1.1\r\nHost: b\r\n\r\n", "c"),
+        ("GET / HTTP/1.1\r\nHost: b\r\n\r\n", "b"),
+        ("GET http://d/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "d"),
     ] {
         assert_eq!(bench.receive_all(request.as_bytes()), Ok(Event::Request), "{request}");
         assert_eq!(bench.head.authority(), authority, "{request}");

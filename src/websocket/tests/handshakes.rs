@@ -209,6 +209,9 @@ fn only_the_same_origin_is_the_same_origin() {
         (Some("http://"), None, false),
         (Some("http://user@example.com"), None, false),
         (Some("ftp://example.com"), None, false),
+        (Some("http://example.com:080"), None, true),
+        (Some("http://example.com:"), None, true),
+        (Some("http://example.com:x"), None, false),
     ];
     for (origin, scheme, expected) in cases {
         let head = with(&[("Origin", origin)]);
@@ -219,6 +222,42 @@ fn only_the_same_origin_is_the_same_origin() {
         ("origin", Some("http://example.com")),
     ]);
     assert!(!is_same_origin(&twice, None));
+}
+
+/// D09 and RFC 9112 §3.2.2: the authority of an absolute-form target is the request's, whatever `Host` says, and its scheme too unless a
+/// trusted proxy knows better.
+#[test]
+fn the_origin_of_an_absolute_form_is_that_of_its_target() {
+    for (target, host, origin, scheme, expected) in [
+        ("http://h:80/", "h", "http://h", None, true),
+        ("http://h/", "h:80", "http://h:80", None, true),
+        ("http://h/", "evil", "http://h", None, true),
+        ("http://h/", "evil", "http://evil", None, false),
+        ("http://h/", "h", "https://h", None, false),
+        ("https://h/", "h", "https://h:443", None, true),
+        ("http://h:443/", "h", "https://h", None, false),
+        ("http://h/", "h", "https://h", Some("https"), true),
+        ("http://h:80/", "h", "https://h", Some("https"), false),
+        ("http://H:8080/", "h:8080", "http://h:8080", None, true),
+    ] {
+        let mut head = RequestHead::new();
+        let bytes = [target, host, origin, "host", "origin"].concat();
+        let host_start = target.len();
+        let origin_start = host_start + host.len();
+        let names = origin_start + origin.len();
+        let authority = target.find("//").unwrap() + 2..target.len() - 1;
+        head.rewrite()
+            .bytes(bytes.as_bytes())
+            .target(TargetForm::Absolute, target)
+            .authority(authority)
+            .field(names..names + 4, host_start..origin_start)
+            .field(names + 4..names + 10, origin_start..names);
+        assert_eq!(
+            is_same_origin(&head, scheme),
+            expected,
+            "{target} {host} {origin} {scheme:?}"
+        );
+    }
 }
 
 #[test]

@@ -289,7 +289,7 @@ fn a10_answers_505_to_another_major_version() {
     );
 }
 
-/// A11, RFC 9112 §3.2: one `Host`, a valid one, and the one of an absolute-form target.
+/// A11, RFC 9112 §3.2: one `Host`, and a valid one. An absolute-form target, whose authority replaces it (§3.2.2), excuses neither.
 #[test]
 fn a11_refuses_a_missing_repeated_or_malformed_host() {
     all_refused(
@@ -305,9 +305,10 @@ fn a11_refuses_a_missing_repeated_or_malformed_host() {
             b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_vec(),
             b"GET / HTTP/1.1\r\nHost: http://a\r\n\r\n".to_vec(),
             b"GET / HTTP/1.1\r\nHost: a:x\r\n\r\n".to_vec(),
-            b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
-            b"GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
             b"GET http://a/ HTTP/1.1\r\n\r\n".to_vec(),
+            b"GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_vec(),
+            b"GET http://a/ HTTP/1.1\r\nHost: a, b\r\n\r\n".to_vec(),
+            b"GET http://a/ HTTP/1.1\r\nHost: u@a\r\n\r\n".to_vec(),
         ],
         400,
     );

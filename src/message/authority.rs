@@ -1,0 +1,45 @@
+//! The authority of a request, `host` or `host:port` (RFC 3986 §3.2), taken apart.
+
+/// The port a scheme means where an authority names none: 443 for `https`, 80 for anything else (RFC 9110 §4.2.1, §4.2.2).
+pub(crate) fn default_port(scheme: &str) -> u16 {
+    if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 }
+}
+
+/// Parts a host from its port; an IPv6 address keeps its brackets, and a colon inside them parts nothing. Where the port is missing, or empty,
+/// it is `default_port` (RFC 9110 §4.2.3). `None` for a port that is no number up to 65535.
+pub(crate) fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => return Some((authority, default_port)),
+    };
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if port.is_empty() {
+        default_port
+    } else {
+        port.parse().ok()?
+    };
+    is_number.then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_and_port;
+
+    #[test]
+    fn parts_at_the_last_colon_outside_an_address() {
+        for (authority, expected) in [
+            ("a", Some(("a", 80))),
+            ("a:", Some(("a", 80))),
+            ("a:80", Some(("a", 80))),
+            ("a:0443", Some(("a", 443))),
+            ("[::1]", Some(("[::1]", 80))),
+            ("[::1]:8080", Some(("[::1]", 8080))),
+            ("", Some(("", 80))),
+            ("a:65536", None),
+            ("a:+1", None),
+            ("a:b", None),
+        ] {
+            assert_eq!(host_and_port(authority, 80), expected, "{authority}");
+        }
+    }
+}
