@@ -47,8 +47,20 @@ impl WebSocketHandler for Obedient {
         let text = message.as_str().unwrap().to_owned();
         let words: Vec<&str> = text.split(' ').collect();
         match words[..] {
-            ["subscribe", pattern] => drop(ws.subscribe(pattern)?),
-            ["unsubscribe", pattern] => drop(ws.unsubscribe(pattern)?),
+            ["subscribe", topic] => drop(ws.subscribe(topic)?),
+            ["unsubscribe", topic] => drop(ws.unsubscribe(topic)?),
+            ["try", call, text] => {
+                let tried = match call {
+                    "subscribe" => ws.subscribe(text),
+                    "subscribe_from" => ws.subscribe_from(text, Start::Last(1)),
+                    "subscribe_pattern" => ws.subscribe_pattern(text),
+                    "unsubscribe" => ws.unsubscribe(text),
+                    _ => ws.unsubscribe_pattern(text),
+                };
+                return ws
+                    .send(tried.map_or_else(|error| error.to_string(), |is_new| is_new.to_string()))
+                    .await;
+            }
             ["last", count, topic] => drop(ws.subscribe_from(topic, Start::Last(count.parse()?))?),
             ["after", position, topic] => drop(ws.subscribe_from(topic, Start::After(position.parse()?))?),
             ["publish", topic, message] => ws.publish(topic, message).await?,
@@ -154,6 +166,16 @@ async fn fickle(cx: &mut Context) -> Result {
     events.subscribe("rooms/2")?;
     assert!(events.unsubscribe("rooms/1")?);
     assert!(!events.unsubscribe("rooms/1")?, "it did so before");
+    for text in ["*", "rooms/*", "rooms/**"] {
+        assert!(events.subscribe(text).is_err(), "{text}");
+        assert!(events.unsubscribe(text).is_err(), "{text}");
+        assert!(events.subscribe_from(text, Start::Last(1)).is_err(), "{text}");
+        assert!(events.resume(text).is_err(), "{text}");
+    }
+    assert!(events.subscribe_pattern("halls/*")?);
+    assert!(!events.subscribe_pattern("halls/*")?, "it does so already");
+    assert!(events.unsubscribe_pattern("halls/*")?);
+    assert!(events.subscribe_pattern("courts/*")?);
     events.send(Event::new("hello\nyou").name("greeting")).await?;
     events.run().await
 }
@@ -516,6 +538,42 @@ fn whoever_publishes_a_value_hears_how_many_it_has_overtaken() {
     assert_eq!(pollster::block_on(receipt).unwrap().queued, 1);
 }
 
+/// A client that calls itself `*` hears no more than its own topic: a pattern is asked for by name.
+#[test]
+fn only_who_asks_for_a_pattern_subscribes_to_one() {
+    let (server, _go) = serve(1);
+    let mut socket = Socket::open(&server);
+    let mut tried = |call: &str, text: &str| {
+        socket.say(&format!("try {call} {text}"));
+        socket.text()
+    };
+    let matched = |topic: &str| {
+        let receipt = server.publisher.publish_confirmed(topic, "7");
+        pollster::block_on(receipt).unwrap().matched
+    };
+    for text in ["*", "**", "rooms/*", "rooms/**", "rooms/a*", "*/1", "kept/*"] {
+        for call in ["subscribe", "subscribe_from", "unsubscribe"] {
+            let answer = tried(call, text);
+            assert!(answer.contains("holds no `*`"), "{call} {text}: {answer}");
+        }
+        assert!(server.publisher.subscribe_blocking(text).is_err(), "{text}");
+    }
+    assert_eq!((matched("1"), matched("rooms/1"), matched("kept/1")), (0, 0, 0));
+    assert_eq!(tried("subscribe_pattern", "halls/*"), "true");
+    assert_eq!(tried("subscribe_pattern", "halls/*"), "false");
+    assert_eq!(tried("unsubscribe", "halls/1"), "false", "a pattern is no topic");
+    assert_eq!(
+        tried("unsubscribe_pattern", "halls/**"),
+        "false",
+        "and no other pattern"
+    );
+    assert_eq!(matched("halls/1"), 1);
+    let mut heard = [tried("unsubscribe_pattern", "halls/*"), socket.text()];
+    heard.sort();
+    assert_eq!(heard, ["7", "true"], "the message it heard, and the answer");
+    assert_eq!(matched("halls/1"), 0);
+}
+
 #[test]
 fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     let (server, _go) = serve(2);
@@ -651,6 +709,8 @@ fn a_page_hears_no_more_of_a_topic_its_stream_has_unsubscribed_from() {
     let confirmed = |topic| pollster::block_on(server.publisher.publish_confirmed(topic, topic)).unwrap();
     assert_eq!((confirmed("rooms/1").matched, confirmed("rooms/2").matched), (0, 1));
     assert_eq!(events.next(), ["data: rooms/2"]);
+    assert_eq!((confirmed("halls/1").matched, confirmed("courts/1").matched), (0, 1));
+    assert_eq!(events.next(), ["data: courts/1"]);
 }
 
 /// HTML standard, "Server-sent events", "dispatch the event": an id without data is kept, and no event fires.
@@ -781,7 +841,7 @@ fn heard(subscription: &mut Subscription) -> Result<String, u64> {
 #[test]
 fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
     let (server, _go) = serve(2);
-    let mut rooms = server.publisher.subscribe_blocking("rooms/*").unwrap();
+    let mut rooms = server.publisher.subscribe_pattern_blocking("rooms/*").unwrap();
     assert_eq!(get(&server, "/count/rooms/1"), "0", "a pattern counts for no topic");
     for shard in [0, 1] {
         let mut socket = Socket::on(&server, shard);

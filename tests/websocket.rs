@@ -56,7 +56,7 @@ impl WebSocketHandler for Obedient {
             "close" => ws.close(4000, "told to close"),
             "wrong code" => ws.close(1005, ""),
             "subscribe" => {
-                ws.subscribe("rooms/*")?;
+                ws.subscribe_pattern("rooms/*")?;
                 ws.send("subscribed").await
             }
             "ping" => ws.ping(b"are you there?"),

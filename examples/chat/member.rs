@@ -73,7 +73,7 @@ impl Member {
 impl WebSocketHandler for Member {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         // Comings and goings in all rooms, for the page shows how many are in each.
-        ws.subscribe(&people("*"))?;
+        ws.subscribe_pattern(&people("*"))?;
         ws.subscribe_from(&said(self.room), self.start)?;
         ws.set_presence(&said(self.room), &self.name)?;
         self.announce(ws, "came in").await

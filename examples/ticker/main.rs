@@ -37,7 +37,7 @@ struct Watcher {
 
 impl WebSocketHandler for Watcher {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.subscribe(&self.topics)?;
+        ws.subscribe_pattern(&self.topics)?;
         Ok(())
     }
 
@@ -47,7 +47,8 @@ impl WebSocketHandler for Watcher {
     }
 }
 
-/// The topics of the sector a request is about: one, or with `all` every one.
+/// The pattern of the topics a request is about: one sector's, or with `all` every one's. What the client says is compared with the names
+/// there are, never put into the pattern.
 fn topics(cx: &Context) -> Result<String> {
     let sector: String = cx.param("sector")?;
     match sector.as_str() {
@@ -68,7 +69,7 @@ async fn socket(cx: &mut Context) -> Result<Watcher> {
 async fn events(cx: &mut Context) -> Result {
     let topics = topics(cx)?;
     let mut events = cx.event_stream()?;
-    events.subscribe(&topics)?;
+    events.subscribe_pattern(&topics)?;
     events.run().await
 }
 

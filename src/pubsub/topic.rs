@@ -12,7 +12,8 @@
 //! | `**` | yes | yes | yes | none |
 //!
 //! Names come from peers as often as not, so everything about them is bounded, and what could deceive a log, a terminal or a broker
-//! (control characters, empty segments) is refused.
+//! (control characters, empty segments) is refused. For the same reason an application asks for a pattern by name (`subscribe_pattern`): where
+//! it subscribes to one topic, a client that calls itself `*` is refused and does not hear all the others.
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -56,7 +57,7 @@ impl Topic {
     pub fn new(name: &str) -> Result<Self, InvalidTopic> {
         check(name)?;
         if name.contains('*') {
-            return Err(InvalidTopic::Wildcard);
+            return Err(InvalidTopic::WildcardInTopic);
         }
         Ok(Self { name: Arc::from(name) })
     }
@@ -240,7 +241,9 @@ pub enum InvalidTopic {
     EmptySegment,
     /// It holds a control character.
     Control,
-    /// A `*` is in a topic's name, or in a pattern where it is neither a whole segment nor, doubled, the last one.
+    /// A `*` is in a topic's name.
+    WildcardInTopic,
+    /// A `*` of a pattern is neither a whole segment nor, doubled, the last one.
     Wildcard,
     /// A pattern has more wildcards than [`PATTERN_WILDCARDS_MAX`].
     TooManyWildcards,
@@ -256,9 +259,12 @@ impl fmt::Display for InvalidTopic {
                 formatter.write_str("a segment of a topic is not empty: no `/` at either end, and no `//`")
             }
             Self::Control => formatter.write_str("a topic holds no control characters"),
-            Self::Wildcard => formatter.write_str(
-                "`*` stands for a whole segment of a pattern, `**` for its last ones, and neither is in a topic's name",
+            Self::WildcardInTopic => formatter.write_str(
+                "a topic's name holds no `*`; to subscribe to every topic that fits a pattern, call subscribe_pattern",
             ),
+            Self::Wildcard => {
+                formatter.write_str("`*` stands for a whole segment of a pattern, and `**` for its last ones")
+            }
             Self::TooManyWildcards => write!(formatter, "a pattern has at most {PATTERN_WILDCARDS_MAX} wildcards"),
         }
     }

@@ -37,7 +37,7 @@ const BATCH_MAX: Most = Most {
 ///
 /// async fn prices(cx: &mut Context) -> Result {
 ///     let mut events = cx.event_stream()?;
-///     events.subscribe("prices/*")?;
+///     events.subscribe_pattern("prices/*")?;
 ///     events.run().await
 /// }
 ///
@@ -107,30 +107,48 @@ impl EventStream<'_> {
         self.cx.flush().await
     }
 
-    /// Follows a topic, or all that fit a pattern: [`run`](Self::run) sends what is published to it from now on. Text comes as it is, bytes
-    /// in base64 as an event named `binary`, and word of missed messages as one named `notice`. Says whether the stream did not follow
-    /// this pattern before.
+    /// Follows a topic: [`run`](Self::run) sends what is published to it from now on. Text comes as it is, bytes in base64 as an event named
+    /// `binary`, and word of missed messages as one named `notice`. Says whether the stream did not follow it before.
+    ///
+    /// A name made of what a client says is one topic and never a pattern, but a `/` in it makes another topic (`rooms/` and `1/staff`):
+    /// check such names first.
     ///
     /// # Errors
     ///
-    /// It is no pattern, one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
-    pub fn subscribe(&mut self, pattern: &str) -> Result<bool> {
-        let pattern = Pattern::new(pattern)?;
-        let subscriber = self.join()?;
-        Ok(self.cx.app.hub()?.subscribe(subscriber, &pattern)?)
+    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), one of the limits of
+    /// [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
+    pub fn subscribe(&mut self, topic: &str) -> Result<bool> {
+        self.follow(&Topic::new(topic)?.into())
     }
 
-    /// Follows a topic, or all that fit a pattern, no more; says whether the stream did. Messages that wait for it already still come.
+    /// Follows every topic that fits a pattern, those that come to be later included: `prices/*`, `prices/**`. Otherwise as
+    /// [`subscribe`](Self::subscribe).
+    ///
+    /// Never for a text made of what a client says: with `*` for a name it would hear all the others.
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern; otherwise as [`subscribe`](Self::subscribe).
+    pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
+        self.follow(&Pattern::new(pattern)?)
+    }
+
+    /// Follows a topic no more; says whether the stream did, by its name. Messages that wait for it already still come.
+    ///
+    /// # Errors
+    ///
+    /// It is no topic's name, or no server runs the application.
+    pub fn unsubscribe(&mut self, topic: &str) -> Result<bool> {
+        self.forsake(&Topic::new(topic)?.into())
+    }
+
+    /// Follows a pattern no more; says whether the stream followed just this one. Messages that wait for it already still come.
     ///
     /// # Errors
     ///
     /// It is no pattern, or no server runs the application.
-    pub fn unsubscribe(&mut self, pattern: &str) -> Result<bool> {
-        let pattern = Pattern::new(pattern)?;
-        let hub = self.cx.app.hub()?;
-        Ok(self
-            .subscriber
-            .is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
+    pub fn unsubscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
+        self.forsake(&Pattern::new(pattern)?)
     }
 
     /// Follows a topic with a history, from a place in it on; what a WebSocket is told as text where the history has nothing
@@ -230,6 +248,18 @@ impl EventStream<'_> {
             }
             Rest::Close(_) => Flow::End,
         }
+    }
+
+    fn follow(&mut self, pattern: &Pattern) -> Result<bool> {
+        let subscriber = self.join()?;
+        Ok(self.cx.app.hub()?.subscribe(subscriber, pattern)?)
+    }
+
+    fn forsake(&mut self, pattern: &Pattern) -> Result<bool> {
+        let hub = self.cx.app.hub()?;
+        Ok(self
+            .subscriber
+            .is_some_and(|subscriber| hub.unsubscribe(subscriber, pattern)))
     }
 
     fn join(&mut self) -> Result<SubscriberId> {

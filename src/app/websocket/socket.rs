@@ -80,16 +80,30 @@ impl WebSocket {
         self.link.is_open()
     }
 
-    /// Subscribes to a topic, or to all that fit a pattern: `rooms/42`, `rooms/*`, `rooms/**`. What is published to it from now on is sent to
-    /// the peer as it is, in order, behind what waits already. Says whether the socket was not subscribed to this pattern before.
+    /// Subscribes to a topic, such as `rooms/42`. What is published to it from now on is sent to the peer as it is, in order, behind what waits
+    /// already. Says whether the socket was not subscribed to it before.
+    ///
+    /// A name made of what a client says is one topic and never a pattern, but a `/` in it makes another topic (`rooms/` and `1/staff`):
+    /// check such names first.
+    ///
+    /// # Errors
+    ///
+    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), or one of the limits
+    /// of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
+    pub fn subscribe(&self, topic: &str) -> Result<bool> {
+        self.follow(&Topic::new(topic)?.into())
+    }
+
+    /// Subscribes to every topic that fits a pattern, those that come to be later included: `rooms/*`, `rooms/**`. Otherwise as
+    /// [`subscribe`](Self::subscribe).
+    ///
+    /// Never for a text made of what a client says: with `*` for a name it would hear all the others.
     ///
     /// # Errors
     ///
     /// It is no pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
-    pub fn subscribe(&self, pattern: &str) -> Result<bool> {
-        let pattern = Pattern::new(pattern)?;
-        let subscriber = self.link.join()?;
-        Ok(self.link.app.hub()?.subscribe(subscriber, &pattern)?)
+    pub fn subscribe_pattern(&self, pattern: &str) -> Result<bool> {
+        self.follow(&Pattern::new(pattern)?)
     }
 
     /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
@@ -109,16 +123,22 @@ impl WebSocket {
         self.link.app.hub()?.subscribe_from(subscriber, topic, start)
     }
 
-    /// Unsubscribes; says whether the socket was subscribed.
+    /// Unsubscribes from a topic; says whether the socket was subscribed to it by its name.
+    ///
+    /// # Errors
+    ///
+    /// It is no topic's name.
+    pub fn unsubscribe(&self, topic: &str) -> Result<bool> {
+        self.forsake(&Topic::new(topic)?.into())
+    }
+
+    /// Unsubscribes from a pattern; says whether the socket was subscribed to just this one.
     ///
     /// # Errors
     ///
     /// It is no pattern.
-    pub fn unsubscribe(&self, pattern: &str) -> Result<bool> {
-        let pattern = Pattern::new(pattern)?;
-        let hub = self.link.app.hub()?;
-        let subscriber = self.link.subscriber();
-        Ok(subscriber.is_some_and(|subscriber| hub.unsubscribe(subscriber, &pattern)))
+    pub fn unsubscribe_pattern(&self, pattern: &str) -> Result<bool> {
+        self.forsake(&Pattern::new(pattern)?)
     }
 
     /// Says by what name the socket is present in a topic it is subscribed to by name, until it unsubscribes or ends;
@@ -228,6 +248,17 @@ impl WebSocket {
     ) -> Result<Receipt> {
         let draft = Draft::new(topic, message)?.with_key(key);
         self.link.app.publish_confirmed(draft).await
+    }
+
+    fn follow(&self, pattern: &Pattern) -> Result<bool> {
+        let subscriber = self.link.join()?;
+        Ok(self.link.app.hub()?.subscribe(subscriber, pattern)?)
+    }
+
+    fn forsake(&self, pattern: &Pattern) -> Result<bool> {
+        let hub = self.link.app.hub()?;
+        let subscriber = self.link.subscriber();
+        Ok(subscriber.is_some_and(|subscriber| hub.unsubscribe(subscriber, pattern)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::subscription::{Subscription, subscription};
 use super::sum;
 use crate::app::{Draft, check, encode};
 use crate::error::{Error, Result};
-use crate::pubsub::{Pattern, Receipt, TopicRules};
+use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
 use crate::websocket::{Deflaters, Message};
 
 thread_local! {
@@ -95,23 +95,33 @@ impl Publisher {
         self.send_confirmed(Draft::new(topic, message)?.with_key(key)).await
     }
 
-    /// Subscribes to a topic, or to all that a pattern fits, and answers once the server runs and what is published from then on will be
-    /// heard. The first shard has the subscriber, within its limits.
+    /// Subscribes to a topic, and answers once the server runs and what is published from then on will be heard. The first shard has the
+    /// subscriber, within its limits.
     ///
     /// # Errors
     ///
-    /// It is no pattern, the shard has as many subscribers or topics as it may have, or it has ended.
+    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), the shard has as many
+    /// subscribers or topics as it may have, or it has ended.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe: dropped early, nobody is subscribed.
-    pub async fn subscribe(&self, pattern: &str) -> Result<Subscription> {
-        let (subscription, wanted, answer) = subscription(Pattern::new(pattern)?);
-        let sent = self.sender.send(ShardId::FIRST, Parcel::Subscribe(Box::new(wanted)));
-        sent.await.map_err(|error| Error::new(error.to_string()))?;
-        let answer = answer.await;
-        answer.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
-        Ok(subscription)
+    pub async fn subscribe(&self, topic: &str) -> Result<Subscription> {
+        self.follow(Topic::new(topic)?.into()).await
+    }
+
+    /// Subscribes to every topic that fits a pattern, those that come to be later included: `rooms/*`, `rooms/**`. Otherwise as
+    /// [`subscribe`](Self::subscribe).
+    ///
+    /// # Errors
+    ///
+    /// It is no pattern; otherwise as [`subscribe`](Self::subscribe).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`subscribe`](Self::subscribe).
+    pub async fn subscribe_pattern(&self, pattern: &str) -> Result<Subscription> {
+        self.follow(Pattern::new(pattern)?).await
     }
 
     /// Subscribes as [`subscribe`](Self::subscribe) does, holding up the calling thread while it waits. Not for a shard's thread.
@@ -119,8 +129,17 @@ impl Publisher {
     /// # Errors
     ///
     /// As [`subscribe`](Self::subscribe).
-    pub fn subscribe_blocking(&self, pattern: &str) -> Result<Subscription> {
-        pollster::block_on(self.subscribe(pattern))
+    pub fn subscribe_blocking(&self, topic: &str) -> Result<Subscription> {
+        pollster::block_on(self.subscribe(topic))
+    }
+
+    /// Subscribes as [`subscribe_pattern`](Self::subscribe_pattern) does, holding up the calling thread while it waits. Not for a shard's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`subscribe_pattern`](Self::subscribe_pattern).
+    pub fn subscribe_pattern_blocking(&self, pattern: &str) -> Result<Subscription> {
+        pollster::block_on(self.subscribe_pattern(pattern))
     }
 
     /// Publishes as [`publish`](Self::publish) does, holding up the calling thread while it waits. Not for a shard's thread.
@@ -160,6 +179,15 @@ impl Publisher {
         Err(Error::new(format!(
             "there is no room in the queue to {missed}; publish waits for it"
         )))
+    }
+
+    async fn follow(&self, pattern: Pattern) -> Result<Subscription> {
+        let (subscription, wanted, answer) = subscription(pattern);
+        let sent = self.sender.send(ShardId::FIRST, Parcel::Subscribe(Box::new(wanted)));
+        sent.await.map_err(|error| Error::new(error.to_string()))?;
+        let answer = answer.await;
+        answer.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
+        Ok(subscription)
     }
 
     async fn send(&self, draft: Draft, ticket: Option<&super::Ticket>) -> Result {
