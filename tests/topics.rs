@@ -61,6 +61,13 @@ impl WebSocketHandler for Obedient {
                     .send(tried.map_or_else(|error| error.to_string(), |is_new| is_new.to_string()))
                     .await;
             }
+            ["interleave", topic] => {
+                for number in ["1", "2"] {
+                    ws.publish(topic, format!("published {number}")).await?;
+                    ws.send(format!("sent {number}")).await?;
+                }
+                return Ok(());
+            }
             ["last", count, topic] => drop(ws.subscribe_from(topic, Start::Last(count.parse()?))?),
             ["after", position, topic] => drop(ws.subscribe_from(topic, Start::After(position.parse()?))?),
             ["publish", topic, message] => ws.publish(topic, message).await?,
@@ -572,6 +579,20 @@ fn only_who_asks_for_a_pattern_subscribes_to_one() {
     heard.sort();
     assert_eq!(heard, ["7", "true"], "the message it heard, and the answer");
     assert_eq!(matched("halls/1"), 0);
+}
+
+/// As the documentation of `publish` and `send` says: what a socket is sent goes ahead of what waits for it of its topics, and each keeps its own
+/// order.
+#[test]
+fn what_a_handler_sends_goes_ahead_of_what_it_published_before() {
+    let (server, _go) = serve(2);
+    let mut socket = Socket::on(&server, 0);
+    for topic in ["rooms/1", "oldest"] {
+        socket.tell(&format!("subscribe {topic}"));
+        socket.say(&format!("interleave {topic}"));
+        let heard: Vec<_> = (0..4).map(|_| socket.text()).collect();
+        assert_eq!(heard, ["sent 1", "sent 2", "published 1", "published 2"], "{topic}");
+    }
 }
 
 #[test]

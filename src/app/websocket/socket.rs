@@ -25,6 +25,9 @@ impl WebSocket {
     /// Sends a message, compressed if that was agreed upon and makes it smaller. Waits while more than
     /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) wait for the peer to take them; when it is ready the message is queued, not received.
     ///
+    /// What is sent keeps its order, and goes ahead of messages of topics that wait for this socket, those that its own handler
+    /// [published](Self::publish) before included: they are taken at the end of the shard's turn, when all that was sent has gone out.
+    ///
     /// # Errors
     ///
     /// The socket is closed, or is being closed, or there is no memory for the message. A handler may pass this on with `?`: the first is
@@ -191,6 +194,9 @@ impl WebSocket {
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
+    ///
+    /// If this socket is subscribed to the topic, its peer gets the message behind what the handler [sends](Self::send) right after it: messages
+    /// of topics wait for the end of the shard's turn. What is to come in one order is published throughout, to one topic.
     ///
     /// # Errors
     ///
