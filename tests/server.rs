@@ -489,14 +489,14 @@ fn the_limits_of_the_application_hold_unless_the_operator_sets_others() {
 /// the same as none.
 #[test]
 fn the_authority_of_an_absolute_form_target_replaces_host() {
-    async fn host(cx: &mut Context) -> String {
+    fn host(cx: &Context) -> String {
         format!("{} {}", cx.host(), cx.host_name())
     }
     let application = || {
         Application::new()
-            .get("/", async |cx: &mut Context| format!("general {}", host(cx).await))
+            .get("/", async |cx: &mut Context| format!("general {}", host(cx)))
             .host("h.example", |routes| {
-                routes.get("/", async |cx: &mut Context| format!("h {}", host(cx).await))
+                routes.get("/", async |cx: &mut Context| format!("h {}", host(cx)))
             })
     };
     let server = Running::start(application);

@@ -568,7 +568,7 @@ fn only_who_asks_for_a_pattern_subscribes_to_one() {
     assert_eq!((matched("1"), matched("rooms/1"), matched("kept/1")), (0, 0, 0));
     assert_eq!(tried("subscribe_pattern", "halls/*"), "true");
     assert_eq!(tried("subscribe_pattern", "halls/*"), "false");
-    assert_eq!(tried("unsubscribe", "halls/1"), "false", "a pattern is no topic");
+    assert_eq!(tried("unsubscribe", "halls/1"), "false", "a pattern is not a topic");
     assert_eq!(
         tried("unsubscribe_pattern", "halls/**"),
         "false",

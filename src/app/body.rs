@@ -120,7 +120,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 if a parameter that is read is badly encoded, the form has more parameters than the limit or is no `T`;
+    /// 415 for another type, 400 if a parameter that is read is badly encoded, the form has more parameters than the limit or does not fit `T`;
     /// otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety

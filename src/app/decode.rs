@@ -88,7 +88,7 @@ pub(super) struct Pair<'f> {
 }
 
 impl<'f> Pair<'f> {
-    /// Whether this is the key. One that is malformed is no key at all.
+    /// Whether this is the key. A malformed key equals none.
     pub(super) fn has_key(self, key: &str) -> bool {
         self.key.is(key)
     }

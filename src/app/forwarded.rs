@@ -2,7 +2,7 @@
 //!
 //! Off unless the application names its proxies, because anybody can send these fields. `X-Real-Ip` beats `X-Forwarded-For`, which
 //! is read from the right past trusted proxies; `X-Scheme` beats `X-Forwarded-Proto`, whose last item counts. A port behind an address is
-//! dropped. A value that is no address, or no known scheme, changes nothing: an empty item stands where a proxy knew no address, and what
+//! dropped. A value that is neither an address nor a known scheme changes nothing: an empty item stands where a proxy knew no address, and what
 //! stands left of it may be the client's invention. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are not read, as in Tornado.
 
 use core::fmt;

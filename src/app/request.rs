@@ -115,7 +115,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400 if a parameter that is read is badly encoded, the query has more parameters than the limit or is no `T`.
+    /// 400 if a parameter that is read is badly encoded, the query has more parameters than the limit or does not fit `T`.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
         decode_form(query.as_bytes(), self.app.limits().parameter_count_max)

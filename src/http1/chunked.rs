@@ -86,7 +86,7 @@ impl ChunkedReader {
         }
     }
 
-    /// How many bytes of the chunk at hand are still to come, once its size line has ended; 0 between two chunks.
+    /// How many bytes of the current chunk are still to come, once its size line has ended; 0 between two chunks.
     pub(super) fn announced(&self) -> u64 {
         match self.state {
             ChunkState::Data => self.chunk_bytes,

@@ -55,7 +55,7 @@ impl ContentReader {
         }
     }
 
-    /// How many bytes the peer has said will come, at least: of all content, or of the chunk at hand.
+    /// How many bytes the peer has said will come, at least: of all content, or of the current chunk.
     pub(super) fn announced(&self) -> u64 {
         match self {
             Self::Length(left) => *left,

@@ -105,7 +105,7 @@ impl<'b> ConnectionFields<'b> {
         self.host == Some(host.as_bytes())
     }
 
-    /// The value of `Host`, which an HTTP/1.1 request has once, and valid, whatever its target (RFC 9112 §3.2). What `is_known` is a host
+    /// The value of `Host`, which an HTTP/1.1 request has once, and valid, with every form of target (RFC 9112 §3.2). What `is_known` is a host
     /// for certain.
     ///
     /// It need not be the authority of an absolute-form target, which replaces it (§3.2.2): a proxy that follows the RFC routes by the target

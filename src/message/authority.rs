@@ -6,7 +6,7 @@ pub(crate) fn default_port(scheme: &str) -> u16 {
 }
 
 /// Parts a host from its port; an IPv6 address keeps its brackets, and a colon inside them parts nothing. Where the port is missing, or empty,
-/// it is `default_port` (RFC 9110 §4.2.3). `None` for a port that is no number up to 65535.
+/// it is `default_port` (RFC 9110 §4.2.3). `None` where the port is not a number up to 65535.
 pub(crate) fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),

@@ -167,7 +167,7 @@ fn raw_bytes_in_a_form_are_an_error_only_where_they_are_read() {
 }
 
 #[test]
-fn whatever_reads_every_parameter_refuses_a_malformed_one() {
+fn a_type_that_reads_every_parameter_refuses_a_malformed_one() {
     let application = Application::new()
         .get("/map", async |cx: &mut Context| {
             cx.query_as::<BTreeMap<String, String>>().map(drop)

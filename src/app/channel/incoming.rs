@@ -23,7 +23,7 @@ pub(super) struct Incoming {
     demand: Demand,
     unread: BytesMut,
     received_bytes: u64,
-    /// What will come beyond that, at least, by the peer's own word: the rest of the chunk at hand.
+    /// What will come beyond that, at least, by the peer's own word: the rest of the current chunk.
     announced_bytes: u64,
     trailers: Headers,
     /// Whether there is content that has not been pushed yet.

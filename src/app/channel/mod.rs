@@ -100,7 +100,7 @@ impl Channel {
         self.change_incoming(|incoming| incoming.push(data));
     }
 
-    /// Says how many bytes of content will come at least, beyond those pushed: what is left of the chunk at hand. Where that is more than the
+    /// Says how many bytes of content will come at least, beyond those pushed: what is left of the current chunk. Where that is more than the
     /// handler takes, it is woken and wants no more.
     pub fn announce(&self, bytes: u64) {
         self.change_incoming(|incoming| incoming.announce(bytes));

@@ -115,7 +115,7 @@ impl EventStream<'_> {
     ///
     /// # Errors
     ///
-    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), one of the limits of
+    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), one of the limits of
     /// [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
     pub fn subscribe(&mut self, topic: &str) -> Result<bool> {
         self.follow(&Topic::new(topic)?.into())
@@ -128,7 +128,7 @@ impl EventStream<'_> {
     ///
     /// # Errors
     ///
-    /// It is no pattern; otherwise as [`subscribe`](Self::subscribe).
+    /// The text is not a pattern; otherwise as [`subscribe`](Self::subscribe).
     pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
         self.follow(&Pattern::new(pattern)?)
     }
@@ -137,7 +137,7 @@ impl EventStream<'_> {
     ///
     /// # Errors
     ///
-    /// It is no topic's name, or no server runs the application.
+    /// The text is not a topic's name, or no server runs the application.
     pub fn unsubscribe(&mut self, topic: &str) -> Result<bool> {
         self.forsake(&Topic::new(topic)?.into())
     }
@@ -146,7 +146,7 @@ impl EventStream<'_> {
     ///
     /// # Errors
     ///
-    /// It is no pattern, or no server runs the application.
+    /// The text is not a pattern, or no server runs the application.
     pub fn unsubscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
         self.forsake(&Pattern::new(pattern)?)
     }
@@ -255,7 +255,7 @@ impl EventStream<'_> {
         Ok(self.cx.app.hub()?.subscribe(subscriber, pattern)?)
     }
 
-    fn forsake(&mut self, pattern: &Pattern) -> Result<bool> {
+    fn forsake(&self, pattern: &Pattern) -> Result<bool> {
         let hub = self.cx.app.hub()?;
         Ok(self
             .subscriber

@@ -91,7 +91,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), or one of the limits
+    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), or one of the limits
     /// of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe(&self, topic: &str) -> Result<bool> {
         self.follow(&Topic::new(topic)?.into())
@@ -104,7 +104,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// It is no pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
+    /// The text is not a pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<bool> {
         self.follow(&Pattern::new(pattern)?)
     }
@@ -130,7 +130,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// It is no topic's name.
+    /// The text is not a topic's name.
     pub fn unsubscribe(&self, topic: &str) -> Result<bool> {
         self.forsake(&Topic::new(topic)?.into())
     }
@@ -139,7 +139,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// It is no pattern.
+    /// The text is not a pattern.
     pub fn unsubscribe_pattern(&self, pattern: &str) -> Result<bool> {
         self.forsake(&Pattern::new(pattern)?)
     }

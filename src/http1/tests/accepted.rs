@@ -111,7 +111,7 @@ fn every_form_of_target() {
             "/",
             None,
         ),
-        // RFC 9112 §3.2.2: the target's authority replaces Host, whatever that says.
+        // RFC 9112 §3.2.2: the target's authority replaces Host.
         (
             "GET http://a:80/ HTTP/1.1",
             "a",

@@ -303,7 +303,7 @@ fn drain_bytes_count_what_a_chunk_announces() {
     );
 }
 
-/// What is announced is known once the size line has ended, and only the rest of the chunk at hand.
+/// What is announced is known once the size line has ended, and only the rest of the current chunk.
 #[test]
 fn a_chunk_announces_its_bytes_once_its_size_line_has_ended() {
     let mut bench = super::Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");

@@ -100,7 +100,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// It is no topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), the shard has as many
+    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), the shard has as many
     /// subscribers or topics as it may have, or it has ended.
     ///
     /// # Cancel safety
@@ -115,7 +115,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// It is no pattern; otherwise as [`subscribe`](Self::subscribe).
+    /// The text is not a pattern; otherwise as [`subscribe`](Self::subscribe).
     ///
     /// # Cancel safety
     ///

@@ -224,7 +224,7 @@ fn only_the_same_origin_is_the_same_origin() {
     assert!(!is_same_origin(&twice, None));
 }
 
-/// D09 and RFC 9112 §3.2.2: the authority of an absolute-form target is the request's, whatever `Host` says, and its scheme too unless a
+/// D09 and RFC 9112 §3.2.2: the authority of an absolute-form target is the request's, not that of `Host`, and its scheme too unless a
 /// trusted proxy knows better.
 #[test]
 fn the_origin_of_an_absolute_form_is_that_of_its_target() {
