@@ -13,13 +13,20 @@ mod support;
 
 use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use squall::TrySendError;
 use squall::prelude::*;
+use squall::{ServerConfig, TrySendError};
 use support::running::{Running, SILENCE_MAX, close_code, read};
-use support::websocket::{Client as RawClient, frame, handshake};
+use support::websocket::{Client as RawClient, close, frame, handshake};
 use tungstenite::Message as Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
+
+/// What a deadline under test is set to.
+const SOON: Duration = Duration::from_millis(200);
+
+/// Longer than any test.
+const LATE: Duration = Duration::from_secs(600);
 
 /// Does as it is told, and says how it ended.
 struct Obedient {
@@ -71,6 +78,19 @@ impl WebSocketHandler for Obedient {
                 // Waits until the peer has taken enough.
                 ws.send("there is room again").await
             }
+            "fill as far as it goes" => {
+                while ws.try_send(vec![7; 8 * 1024]) == Ok(()) {}
+                Ok(())
+            }
+            "fill and do something else" => {
+                // More than the systems of both ends keep.
+                for _ in 0..64 {
+                    if ws.send(vec![7; 64 * 1024]).await.is_err() {
+                        squall::shards::sleep(LATE).await;
+                    }
+                }
+                Ok(())
+            }
             _ => ws.send(self.name.as_str()).await,
         }
     }
@@ -89,8 +109,16 @@ impl WebSocketHandler for Obedient {
 }
 
 fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
+    obedient_with(shards, |_| {})
+}
+
+/// One with settings of its own.
+fn obedient_with(
+    shards: usize,
+    configure: impl FnOnce(&mut ServerConfig),
+) -> (Running, Receiver<(Option<u16>, String)>) {
     let (ended, ends) = channel();
-    let server = Running::start(shards, move || {
+    let application = move || {
         let ended = ended.clone();
         Application::new()
             .websocket("/ws/{name}", async move |cx: &mut Context| {
@@ -107,7 +135,8 @@ fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
                 let text = String::from_utf8(cx.body().await?.to_vec())?;
                 cx.publish("rooms/1", text).await
             })
-    });
+    };
+    let server = Running::serve(Server::new(application).shards(shards).configure(configure));
     (server, ends)
 }
 
@@ -235,6 +264,37 @@ fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
     assert_eq!(read(&mut other), Frame::from("other"));
     let pieces = std::iter::from_fn(|| Some(read(&mut slow))).take_while(Frame::is_binary);
     assert_eq!(pieces.count(), squall::app::OUTGOING_BYTES_MAX.div_ceil(8 * 1024 + 4));
+}
+
+/// What a peer does not take is not kept for as long as its handler has something else to do.
+#[test]
+fn a_peer_that_takes_nothing_is_reset_while_its_handler_is_busy() {
+    let (server, _ends) = obedient_with(1, |config| config.write_stall_timeout = SOON);
+    let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
+    client.send(&frame(0x81, b"fill and do something else"));
+    client.await_reset();
+}
+
+/// All was said, and the system has taken all of it; the peer does not take it in the time it has to close its half.
+#[test]
+fn a_peer_that_does_not_take_its_last_messages_is_reset() {
+    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
+    client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
+    client.await_reset();
+}
+
+/// One that has taken all, and does not close its half, reads an end that is no failure.
+#[test]
+fn a_peer_that_has_taken_everything_is_not_reset() {
+    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let mut client = RawClient::open(server.address, "/ws/a");
+    client.send(&[frame(0x81, b"who?"), close(1000, "")].concat());
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
+    client.expect(0x81, b"a");
+    client.expect_close(1000);
+    client.expect_end();
 }
 
 #[test]

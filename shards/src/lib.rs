@@ -88,7 +88,7 @@ pub use launch::{Shards, Stopper};
 pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
 pub use net::{ADDRESSES_MAX, BindError, ConnectError, Listener, Listeners, PeerAddress, Stream};
 pub use peer_end::PeerEnd;
-pub use send_buffer::{SEND_PARTS_MAX, SendBuffer};
+pub use send_buffer::{SEND_PARTS_MAX, SendBuffer, Sent};
 pub use shard::{Shard, ShardId};
 pub use signal::Stop;
 pub use statistics::Statistics;

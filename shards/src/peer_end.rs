@@ -60,6 +60,11 @@ impl EndSeen {
         self.0 |= SHUT_DOWN;
     }
 
+    /// Whether our own half is closed.
+    pub(crate) const fn has_shut_down(self) -> bool {
+        self.has(SHUT_DOWN)
+    }
+
     /// What there is to tell: that the peer has finished once, that it has gone every time.
     pub(crate) fn tell(&mut self) -> Option<PeerEnd> {
         if self.has(GONE) {

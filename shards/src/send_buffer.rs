@@ -1,5 +1,7 @@
 //! Bytes on their way out, as a task hands them to its stream.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 /// How many parts one vectored send may have: the kernel's UIO_MAXIOV.
@@ -50,4 +52,13 @@ impl From<Vec<Bytes>> for SendBuffer {
     fn from(parts: Vec<Bytes>) -> Self {
         Self::Vectored(parts)
     }
+}
+
+/// How far sending on a stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How many bytes the kernel has taken since the stream began.
+    pub bytes: u64,
+    /// When the kernel last took a part of the buffer that is being sent; `None` where it has taken no part of it, or all.
+    pub advanced: Option<Instant>,
 }

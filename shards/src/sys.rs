@@ -2,7 +2,7 @@
 //!
 //! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Spreading connections over a SO_REUSEPORT group
 //! needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, bounding what waits in the
-//! kernel `TCP_NOTSENT_LOWAT`, and giving free memory back `malloc_trim`, which neither socket2 nor rustix has; tokio has to be
+//! kernel `TCP_NOTSENT_LOWAT`, finding out whether a peer has got everything `SIOCOUTQ`, and giving free memory back `malloc_trim`, which neither socket2 nor rustix has; tokio has to be
 //! promised that a descriptor it watches stays open; everything else below goes through rustix and is safe.
 //!
 //! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
@@ -114,6 +114,24 @@ fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) ->
 /// The kernel's refusal: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
 pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     set_number(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
+}
+
+/// How many bytes of a stream socket its peer has not acknowledged, whether or not they have left this machine (`SIOCOUTQ`). The end of a TCP
+/// stream counts as one byte; on a Unix socket it is the memory of what the peer has not read.
+///
+/// # Errors
+///
+/// The kernel's refusal: `EINVAL` for a socket that listens.
+pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. SIOCOUTQ, which is TIOCOUTQ by another name, writes one
+    // `c_int`, which `bytes` is; it lives until the call returns, and the kernel keeps no pointer.
+    let status = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if status == 0 {
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Sets an option of a socket that is a number, named by its level and its own name.

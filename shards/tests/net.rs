@@ -26,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::{Domain, SockRef, Socket, Type};
 use squall_shards::{
-    BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Shards, Stream, spawn_detached,
+    BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Shards, Stream, clock, spawn_detached,
 };
 
 use common::{
@@ -315,6 +315,120 @@ fn a_reset_is_an_error_whether_receiving_or_sending() {
     });
     client.read_exact(&mut [0; 1000]).unwrap();
     reset(client);
+    running.join().unwrap();
+}
+
+/// A peer that reads is seen to, in bytes and in time, without the task that sends being woken.
+#[test]
+fn a_send_says_how_far_it_has_come_and_when() {
+    const LENGTH: usize = 20 << 20;
+    let _limit = time_limit();
+    let (has_stalled, stalled) = channel();
+    let (running, client) = with_stream(move |stream| {
+        let has_stalled = has_stalled.clone();
+        async move {
+            let began = clock::now();
+            assert_eq!((stream.sent().bytes, stream.sent().advanced), (0, None));
+            stream.send(pattern(LENGTH)).await?;
+            // Nothing is read yet: as much goes as the systems of both ends keep, and then no more.
+            let mut before = stream.sent();
+            common::eventually_here("the kernel takes no more", || {
+                let last = std::mem::replace(&mut before, stream.sent());
+                before
+                    .advanced
+                    .is_some_and(|at| clock::now() - at > Duration::from_millis(50))
+                    && last == before
+            })
+            .await;
+            assert!(before.bytes < LENGTH as u64 && before.advanced.unwrap() >= began);
+            has_stalled.send(()).unwrap();
+            common::eventually_here("a part is taken", || stream.sent().bytes > before.bytes).await;
+            assert!(stream.is_sending());
+            assert!(stream.sent().advanced > before.advanced);
+            Ok(())
+        }
+    });
+    stalled.recv().unwrap();
+    // Far from everything, so that the send is not over when the shard looks.
+    (&client).read_exact(&mut vec![0; 1 << 20]).unwrap();
+    running.join().unwrap();
+}
+
+/// Waits until the peer has reset the connection, without reading.
+fn await_reset(client: &TcpStream) {
+    let mut error = None;
+    common::eventually(
+        || {
+            error = SockRef::from(client).take_error().unwrap();
+            error.is_some()
+        },
+        || "a reset".to_owned(),
+    );
+    assert_eq!(error.unwrap().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_peer_that_is_given_up_is_reset_unless_it_has_acknowledged_everything() {
+    let _limit = time_limit();
+    // It takes nothing: some of what was sent waits here.
+    let (running, client) = with_stream(|stream| async move {
+        stream.send(pattern(20 << 20)).await?;
+        common::eventually_here("something is sent", || stream.sent_bytes() > 0).await;
+        stream.give_up();
+        Ok(())
+    });
+    await_reset(&client);
+    running.join().unwrap();
+
+    // Some of what the kernel has taken waits for room at the peer, and the end behind it.
+    let (running, client) = with_stream(|stream| async move {
+        stream.send(pattern(1 << 20)).await?;
+        common::eventually_here("more is sent than the peer has room for", || {
+            stream.sent_bytes() > 150_000
+        })
+        .await;
+        assert!(stream.unacknowledged_bytes()? > 0);
+        stream.shutdown_write()?;
+        assert!(stream.unacknowledged_bytes()? > 0);
+        stream.give_up();
+        Ok(())
+    });
+    await_reset(&client);
+    running.join().unwrap();
+
+    // The peer's system has all of it, whether or not the peer has read it.
+    for shuts_down in [false, true] {
+        let (running, mut client) = with_stream(move |stream| async move {
+            stream.send(pattern(10_000)).await?;
+            stream.flush().await?;
+            if shuts_down {
+                stream.shutdown_write()?;
+            }
+            common::eventually_here("acknowledged", || stream.unacknowledged_bytes().unwrap() == 0).await;
+            stream.give_up();
+            Ok(())
+        });
+        running.join().unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        assert!(received == pattern(10_000));
+    }
+}
+
+#[test]
+fn a_unix_socket_has_acknowledged_what_it_has_read() {
+    let _limit = time_limit();
+    let running = Running::start(builder(1).build().unwrap(), |_| async move {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let stream = Stream::from_socket(OwnedFd::from(ours));
+        assert_eq!(stream.unacknowledged_bytes()?, 0);
+        stream.send(b"bytes".to_vec()).await?;
+        stream.flush().await?;
+        assert!(stream.unacknowledged_bytes()? > 0);
+        theirs.read_exact(&mut [0; 5])?;
+        assert_eq!(stream.unacknowledged_bytes()?, 0);
+        Ok(())
+    });
     running.join().unwrap();
 }
 

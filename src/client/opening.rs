@@ -48,8 +48,17 @@ pub(super) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocket
         .map_err(ConnectFailure::Connect)?;
     let mut request = stream.take_buffer();
     write_get(&url.target, &fields, &mut request);
-    let answer = timeout_at(deadline, exchange(stream, request)).await;
-    let (head, connected) = answer.unwrap_or(Err(ConnectFailure::Silent(options.connect_timeout)))?;
+    let answer = timeout_at(deadline, exchange(&stream, request)).await;
+    let (head, input) = answer.unwrap_or_else(|| {
+        stream.give_up();
+        Err(ConnectFailure::Silent(options.connect_timeout))
+    })?;
+    let connected = Connected {
+        stream,
+        input,
+        input_ended: false,
+        deadline: Deadline::new(),
+    };
 
     let deflaters = DEFLATERS.with(Rc::clone);
     let agreement = handshake.check(&head, &deflaters.borrow());
@@ -101,27 +110,21 @@ fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Re
     Ok(fields)
 }
 
-/// Sends the request and reads the head of the answer.
-async fn exchange(stream: Stream, request: Vec<u8>) -> Result<(ResponseHead, Connected), ConnectFailure> {
+/// Sends the request and reads the head of the answer, and what came behind it.
+async fn exchange(stream: &Stream, request: Vec<u8>) -> Result<(ResponseHead, Input), ConnectFailure> {
     stream.send(request).await.map_err(ConnectFailure::Broken)?;
     let mut reader = ResponseReader::default();
     let mut input = Input::default();
     while let Some(received) = stream.receive().await.map_err(ConnectFailure::Broken)? {
-        input.push(received, &stream).map_err(out_of_memory)?;
+        input.push(received, stream).map_err(out_of_memory)?;
         let mut rest = input.bytes();
         let presented = rest.len();
         let head = reader.receive(&mut rest)?;
         let consumed = presented - rest.len();
-        input.consume(consumed, &stream);
-        input.stash(&stream).map_err(out_of_memory)?;
+        input.consume(consumed, stream);
+        input.stash(stream).map_err(out_of_memory)?;
         if let Some(head) = head {
-            let connected = Connected {
-                stream,
-                input,
-                input_ended: false,
-                deadline: Deadline::new(),
-            };
-            return Ok((head, connected));
+            return Ok((head, input));
         }
     }
     Err(ResponseError::Truncated.into())

@@ -203,7 +203,7 @@ impl Connection {
         }
         while !self.output.is_empty() || attending.flush.is_some() {
             if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
-                let (now, sent) = (self.server.shard.now(), self.stream.sent_bytes());
+                let (now, sent) = (self.server.shard.now(), self.stream.sent());
                 attending.progress.get_or_insert_with(|| Progress::new(now, sent));
                 return Ok(false);
             }

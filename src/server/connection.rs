@@ -123,7 +123,7 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
     };
     async move {
         match connection.serve_requests().await {
-            Ending::Idle if connection.has_arrived() => {}
+            Ending::Idle if connection.stream.has_arrived() => {}
             Ending::Idle | Ending::Linger => connection.linger().await,
             Ending::Switch => upgrade::start(connection),
             Ending::Cut | Ending::PeerGone => {}
@@ -373,7 +373,7 @@ impl Connection {
             return Poll::Ready(sent.map_err(peer_gone));
         }
         let now = self.server.shard.now();
-        let sent = self.stream.sent_bytes();
+        let sent = self.stream.sent();
         let progress = progress.get_or_insert_with(|| Progress::new(now, sent));
         loop {
             let due = self.judge(progress, now)?;
@@ -387,10 +387,10 @@ impl Connection {
     /// When to look again at how the peer takes what it is sent; or it takes too little, and is cut.
     pub(super) fn judge(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
-        if progress.note(now, self.stream.sent_bytes(), limits) {
+        if progress.note(now, self.stream.sent(), limits) {
             return Ok(progress.deadline(now, limits));
         }
-        self.give_up();
+        self.stream.give_up();
         Err(Ending::Cut)
     }
 
@@ -494,21 +494,8 @@ impl Connection {
             match received.await {
                 Some(Ok(Some(_))) => {}
                 Some(Ok(None) | Err(_)) => return,
-                None => return self.give_up(),
+                None => return self.stream.give_up(),
             }
-        }
-    }
-
-    /// Whether the peer's kernel has acknowledged all that was sent, so that closing loses nothing.
-    fn has_arrived(&self) -> bool {
-        !self.stream.is_sending() && self.stream.unacknowledged_bytes().is_ok_and(|bytes| bytes == 0)
-    }
-
-    /// Resets the connection on its close if the peer has not taken all: its kernel memory would stay for minutes otherwise.
-    fn give_up(&self) {
-        if !self.has_arrived() {
-            // A socket that refuses this is closed already.
-            self.stream.reset_on_close(true).unwrap_or_default();
         }
     }
 }

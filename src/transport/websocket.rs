@@ -67,7 +67,8 @@ pub(crate) trait Owner {
 
 /// A WebSocket and everything it owns.
 struct Socket<O: Owner> {
-    stream: Stream,
+    /// `None` once nothing goes any way: it is closed then, however long the owner is still at work.
+    stream: Option<Stream>,
     owner: O,
     input: Input,
     deadline: Deadline,
@@ -104,7 +105,7 @@ enum Phase {
 /// Drives a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
 pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
     let mut socket = Socket {
-        stream: connected.stream,
+        stream: Some(connected.stream),
         owner,
         input: connected.input,
         deadline: connected.deadline,
@@ -121,64 +122,71 @@ impl<O: Owner> Socket<O> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.owner.begin_turn(cx);
         self.owner.duplex().begin_turn(cx.waker());
-        let polled = self.turn(cx);
+        if let Some(stream) = self.stream.take() {
+            self.turn(&stream, cx);
+            self.stream = Some(stream).filter(|_| self.phase != Phase::Gone);
+        } else {
+            self.owner.run(cx);
+        }
         self.owner.duplex().end_turn();
-        polled
+        if self.stream.is_none() && self.owner.has_ended() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
-    /// Does all there is to do now; ready when both the connection and the owner have ended.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Does all there is to do now.
+    fn turn(&mut self, stream: &Stream, cx: &mut Context<'_>) {
         let mut events = 0;
         loop {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
-                Phase::Open => self.converse(cx),
-                Phase::Lingering { .. } => self.linger(cx),
+                Phase::Open => self.converse(stream, cx),
+                Phase::Lingering { .. } => self.linger(stream, cx),
                 Phase::Gone => false,
             };
             if self.phase == Phase::Gone && self.owner.has_ended() {
-                return Poll::Ready(());
+                return;
             }
-            moved = moved || self.watch_time(cx);
+            moved = moved || self.watch_time(stream, cx);
             if !moved {
                 break;
             }
             events += 1;
             if events >= EVENTS_AT_ONCE_MAX {
                 // A peer that never pauses is told of a stop, and judged by what it takes, all the same.
-                self.watch_time(cx);
+                self.watch_time(stream, cx);
                 cx.waker().wake_by_ref();
                 break;
             }
         }
         self.was_receiving = self.owner.duplex().wants_input();
-        if self.input.stash(&self.stream).is_err() {
-            self.lose();
+        if self.input.stash(stream).is_err() {
+            self.lose(stream);
             // The owner is to hear of it.
             cx.waker().wake_by_ref();
         }
         if let Some(buffer) = self.owner.duplex().reclaim_buffer() {
-            self.stream.return_buffer(buffer);
+            stream.return_buffer(buffer);
         }
-        Poll::Pending
     }
 
     /// Moves bytes; true when the owner, or the connection itself, is worth another look.
-    fn converse(&mut self, cx: &mut Context<'_>) -> bool {
-        let moved = self.receive(cx).and_then(|received| {
-            self.send(cx)?;
+    fn converse(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
+        let moved = self.receive(stream, cx).and_then(|received| {
+            self.send(stream, cx)?;
             Ok(received)
         });
         let Ok(moved) = moved else {
-            self.lose();
+            self.lose(stream);
             return true;
         };
         if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
-            match self.stream.poll_sent(cx) {
-                Poll::Ready(Ok(())) => self.begin_lingering(),
-                Poll::Ready(Err(_)) => self.lose(),
+            match stream.poll_sent(cx) {
+                Poll::Ready(Ok(())) => self.begin_lingering(stream),
+                Poll::Ready(Err(_)) => self.lose(stream),
                 Poll::Pending => {
-                    self.watch_progress();
+                    self.watch_progress(stream);
                     return moved;
                 }
             }
@@ -188,7 +196,7 @@ impl<O: Owner> Socket<O> {
     }
 
     /// Receives until there is an event; true when there is.
-    fn receive(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn receive(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.owner.duplex().wants_input() {
             return Ok(false);
         }
@@ -202,15 +210,15 @@ impl<O: Owner> Socket<O> {
             let presented = rest.len();
             let heard = self.owner.duplex().receive(&mut rest, now);
             let consumed = presented - rest.len();
-            self.input.consume(consumed, &self.stream);
+            self.input.consume(consumed, stream);
             match heard {
                 Heard::Event => {
                     // The owner is likely to answer.
-                    self.owner.duplex().lend_buffer(|| self.stream.take_buffer());
+                    self.owner.duplex().lend_buffer(|| stream.take_buffer());
                     return Ok(true);
                 }
                 Heard::Over => {
-                    self.input.clear(&self.stream);
+                    self.input.clear(stream);
                     return Ok(true);
                 }
                 Heard::Nothing if self.input_ended => {
@@ -219,8 +227,8 @@ impl<O: Owner> Socket<O> {
                 }
                 Heard::Nothing => {}
             }
-            match self.stream.poll_receive(cx)? {
-                Poll::Ready(Some(received)) => self.input.push(received, &self.stream)?,
+            match stream.poll_receive(cx)? {
+                Poll::Ready(Some(received)) => self.input.push(received, stream)?,
                 Poll::Ready(None) => self.input_ended = true,
                 Poll::Pending => return Ok(false),
             }
@@ -228,15 +236,15 @@ impl<O: Owner> Socket<O> {
     }
 
     /// Sends what waits, as far as the socket takes it.
-    fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    fn send(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let is_waiting = self.owner.duplex().has_output() || self.owner.has_deliveries();
             if !is_waiting && !self.is_watched {
                 self.progress = None;
                 return Ok(());
             }
-            if self.stream.poll_sent(cx)?.is_pending() {
-                self.watch_progress();
+            if stream.poll_sent(cx)?.is_pending() {
+                self.watch_progress(stream);
                 return Ok(());
             }
             self.progress = None;
@@ -250,21 +258,22 @@ impl<O: Owner> Socket<O> {
             };
             let Some(buffer) = buffer else { continue };
             self.is_watched = buffer.len() > UNWATCHED_BYTES_MAX;
-            self.stream.start_send(buffer)?;
+            stream.start_send(buffer)?;
         }
     }
 
-    fn watch_progress(&mut self) {
-        let (now, sent) = (self.owner.now(), self.stream.sent_bytes());
+    fn watch_progress(&mut self, stream: &Stream) {
+        let (now, sent) = (self.owner.now(), stream.sent());
         self.progress.get_or_insert_with(|| Progress::new(now, sent));
     }
 
     /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
-    fn watch_time(&mut self, cx: &Context<'_>) -> bool {
+    fn watch_time(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
             Phase::Gone => return false,
             Phase::Lingering { until } if now >= until => {
+                stream.give_up();
                 self.phase = Phase::Gone;
                 return true;
             }
@@ -285,15 +294,15 @@ impl<O: Owner> Socket<O> {
                     .filter(|_| self.owner.duplex().wants_input());
                 if peer.is_some_and(|due| now >= due) {
                     if self.owner.duplex().handle_deadline(now) == Some(Expired::Close) {
-                        self.lose();
+                        self.lose(stream);
                     }
                     return true;
                 }
                 let limits = self.owner.write_limits();
                 let mut taking = None;
                 if let Some(progress) = &mut self.progress {
-                    if !progress.note(now, self.stream.sent_bytes(), limits) {
-                        self.lose();
+                    if !progress.note(now, stream.sent(), limits) {
+                        self.lose(stream);
                         return true;
                     }
                     taking = Some(progress.deadline(now, limits));
@@ -306,12 +315,12 @@ impl<O: Owner> Socket<O> {
 
     /// All was sent: a server half-closes, because closing with unread bytes in the socket would reset it, and the peer might lose the close
     /// frame; a client waits for that.
-    fn begin_lingering(&mut self) {
-        self.input.clear(&self.stream);
+    fn begin_lingering(&mut self, stream: &Stream) {
+        self.input.clear(stream);
         self.progress = None;
         self.owner.leave();
         let closed = match self.owner.duplex().is_server() {
-            true => self.stream.shutdown_write(),
+            true => stream.shutdown_write(),
             false => Ok(()),
         };
         self.phase = match closed {
@@ -323,9 +332,9 @@ impl<O: Owner> Socket<O> {
     }
 
     /// Reads what nobody wants until the peer has closed its half; true then.
-    fn linger(&mut self, cx: &mut Context<'_>) -> bool {
+    fn linger(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         loop {
-            match self.stream.poll_receive(cx) {
+            match stream.poll_receive(cx) {
                 Poll::Ready(Ok(Some(_))) => {}
                 Poll::Ready(Ok(None) | Err(_)) => {
                     self.phase = Phase::Gone;
@@ -337,11 +346,12 @@ impl<O: Owner> Socket<O> {
     }
 
     /// The connection is broken, or given up.
-    fn lose(&mut self) {
+    fn lose(&mut self, stream: &Stream) {
         self.owner.duplex().receive_eof();
         self.owner.leave();
-        self.input.clear(&self.stream);
+        self.input.clear(stream);
         self.progress = None;
+        stream.give_up();
         self.phase = Phase::Gone;
     }
 }

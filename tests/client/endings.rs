@@ -10,6 +10,7 @@ use squall::prelude::*;
 use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
 
 use crate::harness::{PATIENCE, Peer, Running, accept, on_shard, patience, read_to_end};
+use crate::support::await_reset;
 
 /// A close frame of a server: a code, no reason.
 const CLOSE_1000: &[u8] = b"\x88\x02\x03\xe8";
@@ -241,6 +242,7 @@ fn a_server_that_takes_nothing_is_given_up() {
     let server = Peer::answering(move |request, stream| {
         stream.write_all(accept(request, "").as_bytes()).unwrap();
         is_gone.recv().unwrap_or_default();
+        await_reset(stream);
     });
     let url = server.url();
     on_shard(move || {

@@ -250,6 +250,8 @@ fn d14_cuts_a_peer_that_takes_nothing_more() {
     let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"flood"));
+    // What it did not take is kept no longer.
+    client.await_reset();
     assert_eq!(only_end(server, &ends), (None, String::new()));
 }
 

@@ -5,6 +5,13 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod descriptors;
@@ -39,6 +46,27 @@ pub(crate) fn skip(why: &str) {
     let is_demanded = std::env::var("SQUALL_TEST_CLIENTS").is_ok_and(|value| value == "all");
     assert!(!is_demanded, "this test may not be skipped: {why}");
     eprintln!("skipped: {why}");
+}
+
+/// How long a reset is waited for.
+const RESET_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Waits until the peer of a socket has reset the connection, without reading anything of it.
+///
+/// # Panics
+///
+/// When it does not, or when the connection fails in another way.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
+pub(crate) fn await_reset(stream: &TcpStream) {
+    let until = Instant::now() + RESET_WAIT_MAX;
+    loop {
+        match SockRef::from(stream).take_error().expect("the socket is open") {
+            Some(error) => return assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+            None => assert!(Instant::now() < until, "the connection was not reset"),
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Fails with a sentence unless the claim holds.

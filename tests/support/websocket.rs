@@ -130,6 +130,12 @@ impl Client {
         client
     }
 
+    /// Waits until the server has reset the connection, and reads nothing.
+    #[track_caller]
+    pub(crate) fn await_reset(&self) {
+        super::await_reset(&self.stream);
+    }
+
     /// Connects, and leaves the handshake to the test.
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())

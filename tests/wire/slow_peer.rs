@@ -3,9 +3,14 @@
 //! The servers here have timeouts of a fraction of a second. The only upper bound is the harness's patience with a silent
 //! server; nothing sleeps, the pace of a dribble is how long the test listens for an answer between two bytes.
 
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::*;
+use crate::support::await_reset;
 
 /// What every timeout under test is set to, in seconds: short to wait for, long beside the gap between two calls here.
 const TIMEOUT_SECONDS: &str = "0.5";
@@ -165,6 +170,32 @@ fn b03_serves_others_beside_a_client_that_does_not_read() {
     let response = lazy.response("GET").unwrap();
     assert_eq!((response.status, response.body.len()), (200, CONTENT_BYTES));
     still_usable(&mut lazy).unwrap();
+}
+
+/// B03: a client that takes nothing more is cut when the write timeout has passed since it took the last, not later, and by a reset: until then
+/// the server's system would keep what the client does not take, for minutes.
+#[test]
+fn b03_resets_a_client_that_takes_nothing_when_the_write_timeout_is_over() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    /// Half of what it took where a part that was taken counted from the next look.
+    const LATER_MAX: Duration = Duration::from_secs(1);
+    /// How much of the response the client's system keeps.
+    const ROOM_BYTES: usize = 16 * 1024;
+    let server = Server::start("conformance", &["--write-timeout", "2"]);
+    let socket = Socket::new(Domain::for_address(server.address()), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(ROOM_BYTES).unwrap();
+    socket.connect(&server.address().into()).unwrap();
+    let mut client = TcpStream::from(socket);
+    let began = moment();
+    client.write_all(&get("/big?n=16777216")).unwrap();
+    await_reset(&client);
+    let cut = began.elapsed();
+    assert!(cut >= TIMEOUT && cut < TIMEOUT + LATER_MAX, "cut after {cut:?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own clock, outside the shards")]
+fn moment() -> Instant {
+    Instant::now()
 }
 
 /// RFC 9112 §9.5: a connection that is idle after a request is closed without a word, which no client can take for the answer

@@ -10,8 +10,8 @@ use socket2::SockRef;
 use super::{Reactor, Received};
 use crate::peer_end::PeerEnd;
 use crate::pool::BufferPool;
-use crate::send_buffer::SendBuffer;
-use crate::{epoll, ring};
+use crate::send_buffer::{SendBuffer, Sent};
+use crate::{epoll, ring, sys};
 
 /// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
 pub(crate) enum StreamSocket {
@@ -54,6 +54,17 @@ impl StreamSocket {
         self.with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
     }
 
+    /// How many bytes that the kernel has taken the peer has not acknowledged.
+    pub(crate) fn unacknowledged_bytes(&self) -> io::Result<u64> {
+        let bytes = self.with_descriptor(sys::unacknowledged)??;
+        let has_shut_down = match self {
+            Self::Ring(stream) => stream.has_shut_down(),
+            Self::Epoll(stream) => stream.has_shut_down(),
+        };
+        // The end itself counts as one, and is acknowledged last.
+        Ok(bytes.saturating_sub(u64::from(has_shut_down)))
+    }
+
     /// Waits until no send is in flight.
     pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -78,12 +89,13 @@ impl StreamSocket {
         }
     }
 
-    /// How many bytes the kernel has taken in all.
-    pub(crate) fn sent_bytes(&self) -> u64 {
-        match self {
-            Self::Ring(stream) => stream.sent_bytes(),
-            Self::Epoll(stream) => stream.sent_bytes(),
-        }
+    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    pub(crate) fn sent(&self) -> Sent {
+        let (bytes, advanced) = match self {
+            Self::Ring(stream) => stream.sent(),
+            Self::Epoll(stream) => stream.sent(),
+        };
+        Sent { bytes, advanced }
     }
 
     /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::MaybeUninit;
+use std::num::NonZeroU64;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, Waker};
 
@@ -38,18 +39,18 @@ struct Watched {
     waker: Option<Waker>,
 }
 
-/// Which one: its place in the table in the low word, and the generation of its use in the high one.
+/// Which one: its place in the table in the low word, and the generation of its use, which is never zero, in the high one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EndKey(u64);
+pub(super) struct EndKey(NonZeroU64);
 
 impl EndKey {
     #[expect(clippy::cast_possible_truncation, reason = "the low word is cut out on purpose")]
     const fn index(self) -> usize {
-        self.0 as u32 as usize
+        self.0.get() as u32 as usize
     }
 
     const fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0.get() >> 32) as u32
     }
 }
 
@@ -67,7 +68,7 @@ impl Ends {
                 self.poller.get_or_init(|| made)
             }
         };
-        let generation = self.generation.get().wrapping_add(1);
+        let generation = self.generation.get().checked_add(1).unwrap_or(1);
         self.generation.set(generation);
         let mut watched = self.watched.borrow_mut();
         let index = watched.insert(Watched {
@@ -75,14 +76,16 @@ impl Ends {
             seen,
             waker: None,
         });
-        let key = EndKey(u64::from(generation) << 32 | index as u64);
+        let key = u64::from(generation) << 32 | index as u64;
         let flags = EventFlags::RDHUP | EventFlags::ET;
-        let added = epoll::add(poller, socket, EventData::new_u64(key.0), flags);
-        if let Err(error) = added {
-            watched.remove(index);
-            return Err(error);
+        let added = epoll::add(poller, socket, EventData::new_u64(key), flags);
+        match (added, NonZeroU64::new(key)) {
+            (Ok(()), Some(key)) => Ok(EndKey(key)),
+            (failed, _) => {
+                watched.remove(index);
+                Err(failed.err().unwrap_or(Errno::INVAL))
+            }
         }
-        Ok(key)
     }
 
     /// Ends watching a socket, which is still open.
@@ -142,7 +145,9 @@ impl Ends {
             for event in &*events {
                 let (key, flags) = ({ event.data }.u64(), { event.flags }.bits());
                 happened = Poll::Ready(());
-                self.note(EndKey(key), |seen| seen.note(flags));
+                if let Some(key) = NonZeroU64::new(key) {
+                    self.note(EndKey(key), |seen| seen.note(flags));
+                }
             }
             if !rest.is_empty() {
                 ready.clear_ready();

@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
@@ -16,6 +17,8 @@ pub(super) struct Outgoing {
     buffer: SendBuffer,
     length: usize,
     sent: usize,
+    /// When the kernel last took a part of it and not all.
+    advanced: Option<Instant>,
 }
 
 impl Outgoing {
@@ -25,6 +28,7 @@ impl Outgoing {
             buffer,
             length,
             sent: 0,
+            advanced: None,
         }
     }
 
@@ -34,6 +38,7 @@ impl Outgoing {
     ///
     /// The connection has failed. That the kernel takes no more for the moment is not an error.
     pub(super) fn write(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        let before = self.sent;
         while self.sent < self.length {
             let taken = match &self.buffer {
                 SendBuffer::Owned(bytes) => send(socket, rest(bytes, self.sent), FLAGS),
@@ -46,7 +51,12 @@ impl Outgoing {
             match taken {
                 Ok(taken) => self.sent += taken,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return Ok(false),
+                Err(rustix::io::Errno::AGAIN) => {
+                    if self.sent > before {
+                        self.advanced = Some(crate::clock::now());
+                    }
+                    return Ok(false);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -56,6 +66,11 @@ impl Outgoing {
     /// How many bytes the kernel has taken.
     pub(super) fn sent(&self) -> u64 {
         self.sent as u64
+    }
+
+    /// When the last of them; `None` where it has taken nothing yet.
+    pub(super) fn advanced(&self) -> Option<Instant> {
+        self.advanced
     }
 
     /// Gives the buffer back, for the pool.

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -51,20 +52,12 @@ struct Stream {
     /// The task that finishes it.
     sender_waker: Cell<Option<Waker>>,
     send_error: Cell<Option<Errno>>,
-    /// What was said of the peer's end before it was watched for, or where that is known.
-    end: Cell<End>,
+    /// What is known of the peer's end until it is watched for, and then where that stands.
+    end: Cell<EndSeen>,
+    end_key: Cell<Option<EndKey>>,
     sent_bytes: Cell<u64>,
     /// The handle is gone.
     closing: Cell<bool>,
-}
-
-/// What is known of the peer's end.
-#[derive(Clone, Copy)]
-enum End {
-    /// The end was never asked for.
-    Unwatched(EndSeen),
-    /// It is watched for: the rest stands in the shard's table.
-    Watched(EndKey),
 }
 
 impl StreamSocket {
@@ -81,7 +74,8 @@ impl StreamSocket {
             sent_waker: Cell::new(None),
             sender_waker: Cell::new(None),
             send_error: Cell::new(None),
-            end: Cell::new(End::Unwatched(EndSeen::default())),
+            end: Cell::new(EndSeen::default()),
+            end_key: Cell::new(None),
             sent_bytes: Cell::new(0),
             closing: Cell::new(false),
         };
@@ -161,9 +155,10 @@ impl StreamSocket {
         let Ok(socket) = socket else {
             return Poll::Ready(PeerEnd::Gone);
         };
-        let key = match self.stream.end.get() {
-            End::Watched(key) => key,
-            End::Unwatched(mut seen) => {
+        let key = match self.stream.end_key.get() {
+            Some(key) => key,
+            None => {
+                let mut seen = self.stream.end.get();
                 if let Some(end) = seen.tell() {
                     return Poll::Ready(end);
                 }
@@ -171,7 +166,7 @@ impl StreamSocket {
                     // No memory to watch it: the next look asks again.
                     return Poll::Pending;
                 };
-                self.stream.end.set(End::Watched(key));
+                self.stream.end_key.set(Some(key));
                 key
             }
         };
@@ -184,6 +179,11 @@ impl StreamSocket {
             seen.shut_down();
             false
         });
+    }
+
+    /// Whether our half has been closed.
+    pub(crate) fn has_shut_down(&self) -> bool {
+        self.stream.end.get().has_shut_down()
     }
 
     /// Waits until nothing is left of the last send.
@@ -229,10 +229,11 @@ impl StreamSocket {
         Ok(())
     }
 
-    /// How many bytes the kernel has taken in all.
-    pub(crate) fn sent_bytes(&self) -> u64 {
+    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    pub(crate) fn sent(&self) -> (u64, Option<Instant>) {
         let outgoing = self.stream.outgoing.borrow();
-        self.stream.sent_bytes.get() + outgoing.as_ref().map_or(0, Outgoing::sent)
+        let (bytes, advanced) = outgoing.as_ref().map_or((0, None), |out| (out.sent(), out.advanced()));
+        (self.stream.sent_bytes.get() + bytes, advanced)
     }
 
     /// The descriptor, for calls that neither read nor write.
@@ -289,13 +290,12 @@ impl Stream {
         }
     }
 
-    fn note_end(&self, note: impl FnOnce(&mut EndSeen) -> bool) {
-        match self.end.get() {
-            End::Watched(key) => self.epoll.ends.note(key, note),
-            End::Unwatched(mut seen) => {
-                note(&mut seen);
-                self.end.set(End::Unwatched(seen));
-            }
+    fn note_end(&self, note: impl Fn(&mut EndSeen) -> bool) {
+        let mut seen = self.end.get();
+        note(&mut seen);
+        self.end.set(seen);
+        if let Some(key) = self.end_key.get() {
+            self.epoll.ends.note(key, note);
         }
     }
 
@@ -331,7 +331,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.epoll.streams.set(self.epoll.streams.get() - 1);
-        if let (Ok(socket), End::Watched(key)) = (&self.socket, self.end.get()) {
+        if let (Ok(socket), Some(key)) = (&self.socket, self.end_key.get()) {
             self.epoll.ends.forget(key, socket.as_fd());
         }
         // Closed first, so that whoever waits for a descriptor finds one.

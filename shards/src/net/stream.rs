@@ -13,7 +13,7 @@ use socket2::SockRef;
 
 use crate::driver::{Received, StreamSocket};
 use crate::peer_end::PeerEnd;
-use crate::send_buffer::SendBuffer;
+use crate::send_buffer::{SendBuffer, Sent};
 use crate::shard::Shard;
 
 /// How long a peer that has closed its half is silent before it is probed, and between two probes. 5 s: a small part of the minute for which
@@ -154,10 +154,16 @@ impl Stream {
         self.socket.pool().give_back(buffer);
     }
 
-    /// How many bytes the kernel has taken since the stream began, to judge a peer's progress by.
+    /// How many bytes the kernel has taken since the stream began.
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {
-        self.socket.sent_bytes()
+        self.sent().bytes
+    }
+
+    /// How many bytes the kernel has taken since the stream began, and when the last of them, to judge a peer's progress by.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        self.socket.sent()
     }
 
     /// Closes our half: the peer reads its end of file, and we can still read what it sends. Flush first.
@@ -179,6 +185,31 @@ impl Stream {
         let linger = resets.then_some(Duration::ZERO);
         self.socket
             .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
+    }
+
+    /// How many bytes the kernel has taken and the peer has not acknowledged; on a Unix socket, how much memory what the peer has not read
+    /// takes. A system call.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's refusal of `SIOCOUTQ`.
+    pub fn unacknowledged_bytes(&self) -> io::Result<u64> {
+        self.socket.unacknowledged_bytes()
+    }
+
+    /// Whether the peer has acknowledged all that was sent, so that closing loses nothing. A system call, where nothing is being sent.
+    #[must_use]
+    pub fn has_arrived(&self) -> bool {
+        !self.is_sending() && self.unacknowledged_bytes().is_ok_and(|bytes| bytes == 0)
+    }
+
+    /// Gives the peer up: where it has not acknowledged all that was sent, closing resets the connection. The kernel would keep those bytes
+    /// for minutes, for a peer that does not take them. A peer that has acknowledged all reads its end as ever. Up to two system calls.
+    pub fn give_up(&self) {
+        if !self.has_arrived() {
+            // Refused only where the connection is gone already.
+            self.reset_on_close(true).unwrap_or_default();
+        }
     }
 
     /// The address of the peer. A system call: keep the answer.

@@ -1,7 +1,7 @@
 //! A fault of the kernel's, shown by a ring of the test's own: a multishot receive that begins to wait while bytes and an end are both there
 //! tells of the bytes alone.
 //!
-//! Why: the driver looks at the socket once for it (`may_have_lost_its_end` in `streams`). The first test says which ends this kernel loses, so
+//! Why: the driver looks at the socket once for it (`may_have_lost_its_end` in `streams::ends`). The first test says which ends this kernel loses, so
 //! that a mended kernel is noticed; the second fails if the driver loses one.
 //!
 //! Both ask for `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that what else happens by chance happens every time.

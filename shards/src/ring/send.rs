@@ -1,6 +1,8 @@
 //! What is being sent on a socket. The slot owns it until its completion has come in, so that dropping the future that asked
 //! for the send can never free memory the kernel still reads.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use crate::send_buffer::{SEND_PARTS_MAX, SendBuffer};
@@ -9,13 +11,17 @@ use crate::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 #[derive(Debug)]
 pub(super) struct InFlight {
     buffer: SendBuffer,
-    sent: usize,
-    /// The message header of a vectored send; boxed because the kernel holds its address.
-    message: Option<Box<Message>>,
+    /// What most sends do without, which are of one part and taken at once. Boxed, because every stream has room for a send, and because the
+    /// kernel holds the address of a message.
+    further: Option<Box<Further>>,
 }
 
+/// What a send in several parts, or one that the kernel takes piece by piece, has besides.
 #[derive(Debug)]
-struct Message {
+struct Further {
+    sent: usize,
+    /// When the kernel last took a part of it and not all.
+    advanced: Option<Instant>,
     header: libc::msghdr,
     parts: Vec<libc::iovec>,
 }
@@ -28,32 +34,43 @@ pub(super) enum Request {
 
 impl InFlight {
     pub(super) fn new(buffer: SendBuffer) -> Self {
-        Self {
-            buffer,
-            sent: 0,
-            message: None,
-        }
+        Self { buffer, further: None }
+    }
+
+    /// How many bytes of it the kernel has taken.
+    fn sent(&self) -> usize {
+        self.further.as_ref().map_or(0, |further| further.sent)
     }
 
     /// Counts what one completion says was sent; true when all of it is.
     pub(super) fn advance(&mut self, sent: usize) -> bool {
-        let sent = self.sent + sent;
+        let before = self.sent();
+        let sent = before + sent;
         let is_all = sent >= self.buffer.len();
-        if !is_all {
-            self.sent = sent;
+        if !is_all && sent > before {
+            let further = self.further.get_or_insert_with(Further::empty);
+            further.sent = sent;
+            // The task is not woken for a part: it dates the part by this when it looks.
+            further.advanced = Some(crate::clock::now());
         }
         is_all
     }
 
+    /// When the kernel last took a part of it.
+    pub(super) fn advanced(&self) -> Option<Instant> {
+        self.further.as_ref().and_then(|further| further.advanced)
+    }
+
     /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
     pub(super) fn request(&mut self) -> Request {
+        let sent = self.sent();
         match &self.buffer {
-            SendBuffer::Owned(bytes) => Self::bytes(bytes, self.sent),
-            SendBuffer::Shared(bytes) => Self::bytes(bytes, self.sent),
+            SendBuffer::Owned(bytes) => Self::bytes(bytes, sent),
+            SendBuffer::Shared(bytes) => Self::bytes(bytes, sent),
             SendBuffer::Vectored(parts) => {
-                let message = self.message.get_or_insert_with(Message::empty);
-                message.point_at(parts, self.sent);
-                Request::Message(&raw const message.header)
+                let further = self.further.get_or_insert_with(Further::empty);
+                further.point_at(parts, sent);
+                Request::Message(&raw const further.header)
             }
         }
     }
@@ -76,7 +93,7 @@ impl InFlight {
     }
 }
 
-impl Message {
+impl Further {
     fn empty() -> Box<Self> {
         let header = libc::msghdr {
             msg_name: std::ptr::null_mut(),
@@ -88,6 +105,8 @@ impl Message {
             msg_flags: 0,
         };
         Box::new(Self {
+            sent: 0,
+            advanced: None,
             header,
             parts: Vec::new(),
         })
@@ -125,7 +144,7 @@ mod tests {
         match in_flight.request() {
             Request::Bytes { length, .. } => vec![length as usize],
             Request::Message(_) => in_flight
-                .message
+                .further
                 .as_ref()
                 .unwrap()
                 .parts
