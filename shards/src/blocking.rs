@@ -9,11 +9,9 @@
 
 mod crew;
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,6 +24,7 @@ use rustix::thread::CpuSet;
 
 use futures_channel::oneshot;
 
+use crate::panics::{contain, drop_contained};
 use crew::{Crew, Idle, Need};
 
 /// The limits of a [`BlockingPool`].
@@ -125,8 +124,10 @@ impl BlockingPool {
     {
         let (sender, receiver) = oneshot::channel();
         let job = move || {
-            let result = catch_unwind(AssertUnwindSafe(closure));
-            let result = result.map_err(|payload| BlockingError::Panicked(message_of(&*payload)));
+            let result = contain(closure).map_err(|text| {
+                let text = text.unwrap_or_else(|| "a payload that is not text".to_owned());
+                BlockingError::Panicked(text)
+            });
             // Nobody waits for it any more if this fails, and then it is dropped.
             drop(sender.send(result));
         };
@@ -214,7 +215,9 @@ impl Drop for Owner {
 
 impl Shared {
     fn drop_queued(&self) {
-        while self.work.try_recv().is_ok() {}
+        while let Ok(job) = self.work.try_recv() {
+            drop_contained(job, "blocking work that has not run");
+        }
     }
 
     /// Starts the thread that has been counted.
@@ -237,7 +240,7 @@ impl Shared {
     fn run(self: &Arc<Self>) {
         self.leave_the_shards_cpus();
         while let Some(job) = self.next_job() {
-            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            if contain(job).is_err() {
                 tracing::error!("dropping what blocking work left behind panicked");
             }
         }
@@ -342,12 +345,6 @@ impl fmt::Display for BlockingError {
 }
 
 impl Error for BlockingError {}
-
-fn message_of(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a payload that is not text".to_owned())
-}
 
 #[cfg(test)]
 mod tests {

@@ -68,6 +68,7 @@ impl Builder {
     }
 
     /// The threads are named this and the number of their shard; `shard` by default. Linux shows the first 15 bytes.
+    /// A NUL byte in it is an error of [`build`](Self::build).
     #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = name.into();
@@ -193,6 +194,8 @@ impl Builder {
         let ring = &self.ring;
         let wrong = if self.shards.is_some_and(|count| count == 0 || count > SHARDS_MAX) {
             format!("the number of shards (--shards) must lie between 1 and {SHARDS_MAX}")
+        } else if self.thread_name.contains('\0') {
+            "the name of the shards' threads (thread_name) holds a NUL byte; the kernel ends a name there".to_owned()
         } else if !ring.submission_entries.is_power_of_two() || ring.submission_entries > SUBMISSION_ENTRIES_MAX {
             format!("submission entries must be a power of two up to {SUBMISSION_ENTRIES_MAX}")
         } else if !ring.receive_buffers.is_power_of_two() || ring.receive_buffers > RECEIVE_BUFFERS_MAX {

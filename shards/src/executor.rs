@@ -9,13 +9,13 @@
 
 use std::future::Future;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use tokio::runtime::{EnterGuard, Runtime};
 use tokio::task::LocalSet;
 
+use crate::panics::contain;
 use crate::task::TaskPanicked;
 
 /// Longer than any uptime, so that glommio's preemption timer never fires (see the head of this file).
@@ -46,10 +46,10 @@ impl Executor {
             .ring_depth(GLOMMIO_RING_DEPTH)
             .preempt_timer(NEVER)
             .blocking_thread_pool_placement(PoolPlacement::Unbound(1));
-        let reason = match catch_unwind(AssertUnwindSafe(|| builder.make())) {
+        let reason = match contain(|| builder.make()) {
             Ok(Ok(executor)) => return Ok(Self::Glommio(executor)),
             Ok(Err(error)) => error.to_string(),
-            Err(panic) => TaskPanicked::from_payload(&*panic).to_string(),
+            Err(text) => TaskPanicked::with_text(text).to_string(),
         };
         Err(format!(
             "its executor was refused ({reason}); too few open files or too little locked memory are the usual reasons, \

@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,6 +22,7 @@ use crate::executor::Executor;
 use crate::inbox::Inbox;
 use crate::invoke::{Invocation, Invocations, Remote};
 use crate::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
+use crate::panics::contain;
 use crate::placement::Placement;
 use crate::preflight::{PreflightError, explain_ring_refusal};
 use crate::ring::{Ring, RingConfig};
@@ -267,12 +267,12 @@ impl Birth {
     {
         let (shard, name) = (self.inbox.shard(), self.name.clone());
         let roll = Arc::clone(&self.stopper.roll);
-        let work = move || match catch_unwind(AssertUnwindSafe(|| self.live(main))) {
+        let work = move || match contain(|| self.live(main)) {
             Ok(ended) => {
                 roll.end(shard);
                 ended
             }
-            Err(panic) => die(shard, &TaskPanicked::from_payload(&*panic)),
+            Err(text) => die(shard, &TaskPanicked::with_text(text)),
         };
         thread::Builder::new()
             .name(name)

@@ -53,6 +53,7 @@ mod launch;
 pub mod memory;
 mod mesh;
 mod net;
+mod panics;
 mod peer_end;
 pub mod placement;
 mod pool;

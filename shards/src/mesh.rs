@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::inbox::Inbox;
+use crate::panics::drop_contained;
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::sync::ArrayQueue;
 
@@ -119,7 +120,7 @@ impl<M> Links<M> {
         inbox.notify();
         if inbox.has_ended() {
             // It ended in between: nobody will read this queue (see `Inbox::end`).
-            while queue.pop().is_some() {}
+            drop_all(queue);
         }
         Ok(())
     }
@@ -367,8 +368,15 @@ impl<M, F: FnMut(Source, M)> Mailbox for Receiver<M, F> {
             let Some(queue) = self.links.queue(from, self.here) else {
                 continue;
             };
-            while queue.pop().is_some() {}
+            drop_all(queue);
         }
+    }
+}
+
+/// Drops messages that nobody will take in, one by one: the drop of each runs code of its sender's, and may panic.
+fn drop_all<M>(queue: &ArrayQueue<M>) {
+    while let Some(message) = queue.pop() {
+        drop_contained(message, "a message to a shard that has ended");
     }
 }
 
@@ -399,6 +407,7 @@ impl Mailboxes {
         inbox.end();
         for mailbox in self.boxes.take() {
             mailbox.borrow().discard();
+            drop_contained(mailbox, "the receiver of a shard's messages");
         }
         inbox.room().wake_all();
     }

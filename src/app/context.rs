@@ -67,10 +67,15 @@ impl Context {
         self.body.reset(self.app.limits().body_bytes_max);
         self.response.reset(&self.app);
         self.wants_on_finish = false;
-        if !self.attached.is_empty() {
-            self.app.discard(self.attached.drain(..));
-        }
+        self.drop_attached();
         self.channel.reset();
+    }
+
+    /// Drops the attached values, each under a guard of its own.
+    fn drop_attached(&mut self) {
+        for (_, value) in self.attached.drain(..) {
+            self.app.discard(value);
+        }
     }
 
     /// The application's state of type `T`, as given to [`Application::state`](super::Application::state) on this shard.
@@ -119,6 +124,14 @@ impl Context {
     /// Cancel safe.
     pub fn closed(&self) -> Closed {
         self.channel.closed()
+    }
+}
+
+impl Drop for Context {
+    /// Its connection may be dropped at any time, and with it what the application has put here.
+    fn drop(&mut self) {
+        self.drop_attached();
+        self.response.reset(&self.app);
     }
 }
 

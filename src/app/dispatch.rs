@@ -26,7 +26,7 @@ use super::websocket::Sockets;
 use super::work::WorkNote;
 use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
-use crate::message::{BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
+use crate::message::{Body, BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
 
 /// How much of a path a log line shows.
 const LOGGED_PATH_BYTES_MAX: usize = 256;
@@ -101,18 +101,28 @@ impl App {
         }))
     }
 
-    /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error.
+    /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error. A stream that has
+    /// ended, or failed, is dropped here, and an empty one stands in its place. An error is given as its text.
     pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        caught(self, || stream.as_mut().poll_next(task)).unwrap_or_else(|error| {
+        let drawn = caught(self, || match stream.as_mut().poll_next(task) {
+            // Written and dropped under the guard: it is the application's own.
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.to_string().into()))),
+            drawn => drawn,
+        });
+        let drawn = drawn.unwrap_or_else(|error| {
             tracing::error!("{error}, in the stream of a response");
             Poll::Ready(Some(Err(error.into())))
-        })
+        });
+        if matches!(drawn, Poll::Ready(None | Some(Err(_)))) {
+            self.discard(core::mem::replace(stream, Body::ended()));
+        }
+        drawn
     }
 
     /// Drops a value of the application's, such as a stream nobody draws from: its destructor may panic, and that is caught.
     pub fn discard<T>(&self, value: T) {
         if let Err(error) = caught(self, || drop(value)) {
-            tracing::error!("{error}, while a request was forgotten");
+            tracing::error!("{error}, while a value of the application was dropped");
         }
     }
 
@@ -156,7 +166,9 @@ impl App {
     /// Turns an error into its response, or into the end of the connection where the head is out already. Logged once, here.
     /// `headers` are those set outside of what failed: they stay.
     pub(super) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
-        log(cx, &error);
+        if let Err(panic) = caught(self, || log(cx, &error)) {
+            tracing::error!("{panic}, while an error was written to the log");
+        }
         if cx.response.is_whole(cx.head.method()) {
             // There is nothing left to break off.
         } else if error.is_peer_gone() {
@@ -166,7 +178,10 @@ impl App {
         } else {
             self.write_error(cx, &error, headers);
         }
-        cx.response.error = Some(error);
+        // Middleware may answer an error of its own for the one before.
+        if let Some(earlier) = cx.response.error.replace(error) {
+            self.discard(earlier);
+        }
     }
 
     pub(super) fn state<T: 'static>(&self) -> Option<Rc<T>> {
@@ -222,7 +237,12 @@ impl App {
             let written = caught(self, || page(cx, error)).flatten();
             match written.and_then(|()| cx.response.check(cx.head.method())) {
                 Ok(()) => return,
-                Err(fault) => tracing::error!("the error page failed: {fault:?}"),
+                // Dropped with what writes it, under its guard.
+                Err(fault) => {
+                    if let Err(panic) = caught(self, move || tracing::error!("the error page failed: {fault:?}")) {
+                        tracing::error!("the error page failed, and so did writing its error to the log: {panic}");
+                    }
+                }
             }
         }
         begin_error(cx, error, headers);

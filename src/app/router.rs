@@ -101,6 +101,11 @@ impl Router {
         router
     }
 
+    /// Takes out every route: the application ends, and drops them one by one.
+    pub(super) fn take_routes(&mut self) -> Vec<Route> {
+        core::mem::take(&mut self.routes)
+    }
+
     /// Finds the route for a path as sent, and writes where its parameters lie.
     pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<Span>) -> Option<usize> {
         let path = head.path();

@@ -320,7 +320,9 @@ impl ResponseState {
         self.clear(app);
         self.head_sent = false;
         self.completion = Completion::Whole;
-        self.error = None;
+        if let Some(error) = self.error.take() {
+            app.discard(error);
+        }
         if self.written.capacity() > KEPT_BYTES_MAX {
             self.written = Vec::new();
         }
@@ -330,9 +332,15 @@ impl ResponseState {
     pub(super) fn clear(&mut self, app: &App) {
         self.head.clear();
         self.written.clear();
-        self.whole = Bytes::new();
-        if self.stream.is_some() || self.upgrade.is_some() {
-            app.discard((self.stream.take(), self.upgrade.take()));
+        // Bytes may have an owner of the application's.
+        if !self.whole.is_empty() {
+            app.discard(core::mem::take(&mut self.whole));
+        }
+        if let Some(stream) = self.stream.take() {
+            app.discard(stream);
+        }
+        if let Some(upgrade) = self.upgrade.take() {
+            app.discard(upgrade);
         }
         self.trailers.clear();
         self.media_type = None;

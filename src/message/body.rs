@@ -31,6 +31,22 @@ impl Body {
     pub fn stream<E: Into<BoxError>>(stream: impl Stream<Item = Result<Bytes, E>> + 'static) -> Self {
         Self::Stream(Box::pin(Boxing(Box::pin(stream))))
     }
+
+    /// What stands in the place of a stream that has been drawn to its end.
+    pub(crate) fn ended() -> BodyStream {
+        Box::pin(Ended)
+    }
+}
+
+/// A stream that has ended; it takes no memory.
+struct Ended;
+
+impl Stream for Ended {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(None)
+    }
 }
 
 /// A stream that boxes the errors of another.

@@ -6,12 +6,11 @@ mod queue;
 mod waker;
 
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::task::Poll;
-use std::thread;
 
 use crate::blocking::BlockingTask;
+use crate::panics::contain;
 use crate::shard::Shard;
 
 pub use join::JoinHandle;
@@ -29,14 +28,17 @@ pub(crate) use waker::TaskWaker;
 pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
     let (sender, handle) = join();
     spawn_detached(async move {
-        let output = catch(future).await;
-        let panic = match output {
-            Ok(output) => return sender.answer(Ok(output)),
-            Err(panic) => panic,
-        };
-        sender.answer(Err(TaskPanicked::from_payload(&*panic)));
-        // The queue says it in the log.
-        resume_unwind(panic);
+        // Dropped after the answer: should its drop panic as well, the handle still tells of the first panic.
+        let mut future = pin!(future);
+        let output = poll_fn(|cx| match contain(|| future.as_mut().poll(cx)) {
+            Ok(polled) => polled.map(Ok),
+            Err(text) => Poll::Ready(Err(TaskPanicked::with_text(text))),
+        });
+        let output = output.await;
+        if let Err(panicked) = &output {
+            queue::report(Shard::current().id(), panicked);
+        }
+        sender.answer(output);
     });
     handle
 }
@@ -77,14 +79,4 @@ pub async fn yield_now() {
 /// Called on a thread that is not a shard's.
 pub fn spawn_blocking<T: Send + 'static>(closure: impl FnOnce() -> T + Send + 'static) -> BlockingTask<T> {
     Shard::current().into_context().pool().spawn(closure)
-}
-
-/// The output of a future, or what it panicked with.
-async fn catch<T>(future: impl Future<Output = T>) -> thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
-        polled.map_or_else(|panic| Poll::Ready(Err(panic)), |output| output.map(Ok))
-    })
-    .await
 }

@@ -1,6 +1,5 @@
 //! What is left of a task or a closure that panicked.
 
-use std::any::Any;
 use std::fmt;
 
 /// A task or a closure ended by a panic.
@@ -16,14 +15,9 @@ impl TaskPanicked {
         }
     }
 
-    /// Reads the message out of what `catch_unwind` caught.
-    pub(crate) fn from_payload(payload: &(dyn Any + Send)) -> Self {
-        let message = payload
-            .downcast_ref::<&str>()
-            .map(ToString::to_string)
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned());
-        Self { message }
+    /// Makes it of the text of a panic, if it had any.
+    pub(crate) fn with_text(text: Option<String>) -> Self {
+        Self::new(text.unwrap_or_else(|| "no message".to_owned()))
     }
 }
 

@@ -9,7 +9,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -19,6 +18,7 @@ use slab::Slab;
 use super::panicked::TaskPanicked;
 use super::waker::TaskWaker;
 use crate::inbox::Inbox;
+use crate::panics::contain;
 use crate::shard::ShardId;
 
 /// A future whose output nobody waits for.
@@ -142,10 +142,10 @@ impl Task {
     /// True while there is more to do. A panic ends the task and nothing else.
     fn poll(&mut self, shard: ShardId) -> bool {
         let mut cx = Context::from_waker(&self.waker);
-        match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut cx))) {
+        match contain(|| self.future.as_mut().poll(&mut cx)) {
             Ok(polled) => polled == Poll::Pending,
-            Err(panic) => {
-                report(shard, &TaskPanicked::from_payload(&*panic));
+            Err(text) => {
+                report(shard, &TaskPanicked::with_text(text));
                 false
             }
         }
@@ -153,12 +153,12 @@ impl Task {
 
     /// Drops the future, outside every borrow and with its panics caught: a destructor may do anything.
     fn end(self, shard: ShardId) {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self.future))) {
-            report(shard, &TaskPanicked::from_payload(&*panic));
+        if let Err(text) = contain(|| drop(self.future)) {
+            report(shard, &TaskPanicked::with_text(text));
         }
     }
 }
 
-fn report(shard: ShardId, panicked: &TaskPanicked) {
+pub(super) fn report(shard: ShardId, panicked: &TaskPanicked) {
     tracing::error!(%shard, "a task {panicked}; it is ended, the shard goes on");
 }
