@@ -15,12 +15,14 @@ mod check;
 mod figure;
 mod participant;
 mod sample;
+mod statement;
 mod view;
 mod workload;
 
 pub(crate) use figure::Figure;
 pub(crate) use participant::{Absentee, Participant, Role};
 pub(crate) use sample::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Latency, Noise, Point, Sample, Slow};
+pub(crate) use statement::{APART_MAX, Unsaid};
 pub(crate) use view::{Comparison, SUSTAINED_SHARE, View};
 pub(crate) use workload::{Kind, Workload};
 

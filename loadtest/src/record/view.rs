@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{Figure, Kind, Record, Role, Sample, Workload};
-use crate::statistics::{InRound, Spread, ratios};
+use crate::statistics::{self, InRound, Spread};
 
 /// The share of an offered rate that has to be answered for the rate to count as sustained.
 pub(crate) const SUSTAINED_SHARE: f64 = 0.99;
@@ -116,14 +116,20 @@ impl<'a> View<'a> {
 
     /// A contender's figure beside another's; `None` if no round has both.
     pub(crate) fn compare(&self, contender: &str, other: &str, figure: Figure) -> Option<Comparison> {
+        let ratio = Spread::of(self.ratios(contender, other, figure))?;
         let [own, others] = [contender, other].map(|name| self.in_rounds(name, figure));
-        let ratio = ratios(&own, &others)?;
         let [own_spread, others_spread] = [contender, other].map(|name| self.spread(name, figure));
         let overlaps = own_spread?.overlaps(others_spread?);
         Some(Comparison {
             ratio,
             tells_apart: own.len().min(others.len()) > 1 && !overlaps,
         })
+    }
+
+    /// A contender's figure divided by another's, for each round that has both.
+    pub(super) fn ratios(&self, contender: &str, other: &str, figure: Figure) -> Vec<f64> {
+        let [own, others] = [contender, other].map(|name| self.in_rounds(name, figure));
+        statistics::ratios(&own, &others)
     }
 
     /// A contender's main figure beside the baseline's; `None` if there is no baseline or no round has both.

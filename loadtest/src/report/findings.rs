@@ -1,10 +1,11 @@
 //! What a record says, in sentences that are computed and not composed: who is nearest the floor, and where io_uring and epoll win.
 //!
-//! Nobody is said to be ahead of somebody whose range overlaps with theirs.
+//! Nobody is said to be ahead of somebody whose range overlaps with theirs. What is said of the whole record names only the workloads on which
+//! it allows a statement ([`View::statement`]), and the others beside their reason.
 
 use super::palette::{RIVAL, SUBJECT, spoken};
 use super::{number, warnings};
-use crate::record::{Comparison, Kind, Record, Role, View};
+use crate::record::{APART_MAX, Comparison, Kind, Record, Role, Unsaid, View};
 
 /// A sentence or two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +124,10 @@ fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
     let mut total = 0;
     for view in views.iter().filter(|view| view.baseline.is_some()) {
         let leaders = leaders(view);
+        let is_told = leaders.first().map(|first| view.statement_to_baseline(first));
+        if is_told.is_none_or(|told| told.is_err()) {
+            continue;
+        }
         total += usize::from(!leaders.is_empty());
         for name in &leaders {
             if !places.iter().any(|(known, _)| known == name) {
@@ -188,31 +193,61 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Between what ratios Squall lies, and where.
-fn place_of_subject(views: &[View<'_>]) -> Option<Finding> {
+/// Between what ratios Squall lies, and where; then where the record allows no such statement.
+fn place_of_subject(views: &[View<'_>]) -> Vec<Finding> {
     let views = views
         .iter()
         .filter(|view| view.workload.kind != Kind::Idle && view.baseline != Some(SUBJECT));
-    let ratios = views.filter_map(|view| {
-        let comparison = view.to_baseline(SUBJECT)?;
-        Some((comparison.ratio.median, view.workload.name.as_str()))
-    });
-    let mut ratios: Vec<(f64, &str)> = ratios.collect();
+    let (mut ratios, mut unsaid) = (Vec::new(), Vec::new());
+    for view in views {
+        let name = view.workload.name.as_str();
+        match view.statement_to_baseline(SUBJECT) {
+            Ok(comparison) => ratios.push((comparison.ratio.median, name)),
+            Err(Unsaid::NotMeasured) => {}
+            Err(why) => unsaid.push((name, why)),
+        }
+    }
     ratios.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let ((least, best), (most, worst)) = (ratios.first()?, ratios.last()?);
-    let [least, most] = [least, most].map(|ratio| number::ratio(*ratio));
-    let said = match ratios.len() {
-        1 => format!("takes {least} what the floor takes ({best})."),
-        _ => format!("takes between {least} ({best}) and {most} ({worst}) what the floor takes."),
+    let mut findings = Vec::new();
+    if let (Some((least, best)), Some((most, worst))) = (ratios.first(), ratios.last()) {
+        let [least, most] = [least, most].map(|ratio| number::ratio(*ratio));
+        let said = match ratios.len() {
+            1 => format!("takes {least} what the floor takes ({best})."),
+            _ => format!("takes between {least} ({best}) and {most} ({worst}) what the floor takes."),
+        };
+        findings.push(Finding::plain(spoken(SUBJECT), said));
+    }
+    findings.extend(left_out("beside the floor", &unsaid));
+    findings
+}
+
+/// Workloads that a sentence does not name, each with the reason.
+fn left_out(what: &str, unsaid: &[(&str, Unsaid)]) -> Option<Finding> {
+    let places = unsaid.iter().map(|(name, why)| format!("{name} ({why})"));
+    let places: Vec<String> = places.collect();
+    let rule = match unsaid.iter().any(|(_, why)| matches!(why, Unsaid::Apart(_))) {
+        true => format!(
+            " A headline takes rounds within {} of each other.",
+            number::ratio(APART_MAX)
+        ),
+        false => String::new(),
     };
-    Some(Finding::plain(spoken(SUBJECT), said))
+    (!places.is_empty()).then(|| Finding::plain("No statement", format!("{what} on {}.{rule}", places.join(", "))))
 }
 
 /// Where Squall on io_uring and Squall on epoll win; nothing unless both ran.
 fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     let (mut less, mut more, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unsaid = Vec::new();
     for view in views {
-        let Some(comparison) = drivers_in(view) else { continue };
+        let comparison = match view.statement(SUBJECT, RIVAL) {
+            Ok(comparison) => comparison,
+            Err(Unsaid::NotMeasured) => continue,
+            Err(why) => {
+                unsaid.push((view.workload.name.as_str(), why));
+                continue;
+            }
+        };
         let kind = view.workload.kind;
         let ratio = number::ratio(comparison.ratio.median);
         let said = format!(
@@ -241,6 +276,7 @@ fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     ];
     let said = sentences.into_iter().filter(|(_, _, places)| !places.is_empty());
     said.map(|(lead, start, places)| Finding::plain(lead, format!("{start}{}.", places.join(", "))))
+        .chain(left_out("on io_uring beside epoll", &unsaid))
         .collect()
 }
 
@@ -304,7 +340,7 @@ mod tests {
     #[test]
     fn leader_is_named_with_those_it_cannot_be_told_apart_from() {
         let mut record = record();
-        add(&mut record, "hyper", [6.0, 7.0]);
+        add(&mut record, "hyper", [5.0, 8.5]);
         add(&mut record, "axum", [50.0, 51.0]);
         let said = texts(&record);
         assert!(
@@ -321,6 +357,43 @@ mod tests {
         let said = of_workload(&View::of(&record, workload));
         let said = &said.first().unwrap().text;
         assert!(said.contains("Not told apart from it: Squall on io_uring."), "{said}");
+    }
+
+    /// The fault that was seen: a sweep of one round near saturation, and one whose rounds say nothing together.
+    #[test]
+    fn headlines_name_no_workload_on_which_the_record_allows_no_statement() {
+        let mut record = record();
+        add(&mut record, RIVAL, [5.0, 9.5]);
+        for (name, kind, figures) in [
+            ("sweep", Kind::Sweep, &[1017.9][..]),
+            ("rate-5k", Kind::Rate, &[0.19, 1.0, 900.0]),
+            ("missed", Kind::Rate, &[50.0, 51.0]),
+            ("failed", Kind::Capacity, &[70.0, 71.0]),
+        ] {
+            record.workloads.push(crate::record::tests::workload(name, kind));
+            for (round, figure) in (1..).zip(figures) {
+                for (contender, figure) in [("floor-epoll", 1.0), (SUBJECT, *figure), (RIVAL, 2.0)] {
+                    let mut sample = sample(contender, round, figure);
+                    sample.workload = name.to_owned();
+                    sample.latency.as_mut().unwrap().p99_us = figure;
+                    sample.offered_rate = (kind != Kind::Capacity).then_some(100_000.0);
+                    sample.requests_per_second = if name == "missed" { 90_000.0 } else { 100_000.0 };
+                    sample.errors = u64::from(name == "failed");
+                    record.samples.push(sample);
+                }
+            }
+        }
+        let said = texts(&record);
+        for sentence in [
+            "Squall on io_uring takes 1.19× what the floor takes (plaintext-64).",
+            "No statement beside the floor on failed (wrong or lost answers), rate-5k (rounds from 0.19× to 900.00×), \
+             missed (the rate was not kept up with), sweep (one round). A headline takes rounds within 1.50× of each other.",
+            "No statement on io_uring beside epoll on ",
+            " in 1 of 1 workloads (",
+        ] {
+            assert!(said.contains(sentence), "{said}");
+        }
+        assert!(!said.contains("1017") && !said.contains("loses to epoll"), "{said}");
     }
 
     #[test]

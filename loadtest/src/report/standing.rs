@@ -31,9 +31,10 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
         .into_iter()
         .filter(|view| view.workload.kind != Kind::Idle && view.baseline.is_some())
         .collect();
+    // What allows no statement may lie anywhere, and would stretch the axis for nothing.
     let own = views
         .iter()
-        .flat_map(|view| subjects.iter().filter_map(|name| view.to_baseline(name)));
+        .flat_map(|view| subjects.iter().filter_map(|name| view.statement_to_baseline(name).ok()));
     let reach = own.map(|comparison| comparison.ratio.median).fold(REACH, f64::max);
     let rows: Vec<Row> = views.iter().map(|view| floor_row(view, &subjects)).collect();
     let columns = subjects
@@ -49,7 +50,7 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
     Some(Chart {
         title: "Cost as a multiple of the floor’s".to_owned(),
         note: "A dot is a server: its CPU per request, or its latency where the workload is about that. Grey: the other servers; \
-               an arrow: further off; grey rings: other floors. 1× is a bare loop, which shows what the kernel costs."
+               an arrow: further off; grey rings: other floors; a dash: no statement. 1× is a bare loop, which shows what the kernel costs."
             .to_owned(),
         is_tall: false,
         svg: chart.draw(),
@@ -74,8 +75,8 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
         })
     });
     let column = |name: &&str| {
-        let comparison = view.to_baseline(name);
-        comparison.map_or_else(|| "–".to_owned(), |comparison| number::ratio(comparison.ratio.median))
+        let comparison = view.statement_to_baseline(name);
+        comparison.map_or_else(|_| "–".to_owned(), |comparison| number::ratio(comparison.ratio.median))
     };
     Row {
         name: view.workload.name.clone(),
@@ -84,7 +85,7 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
     }
 }
 
-/// Squall's main figure on io_uring divided by the same on epoll, a row for each workload; `None` unless both ran.
+/// Squall's main figure on io_uring divided by the same on epoll, a row for each workload that allows a statement; `None` if none does.
 pub(super) fn drivers(record: &Record) -> Option<Chart> {
     let rows: Vec<Row> = record.views().iter().filter_map(drivers_row).collect();
     let chart = DotChart {
@@ -96,7 +97,7 @@ pub(super) fn drivers(record: &Record) -> Option<Chart> {
     };
     Some(Chart {
         title: "Squall on io_uring ÷ Squall on epoll".to_owned(),
-        note: "The same binary in the same rounds, by the same figures. A line spans the ratios of all rounds. A ring: the two ranges \
+        note: "The same binary in the same rounds, by the same figures. A line spans the interval of the median. A ring: the two ranges \
                overlap, so this run shows no difference."
             .to_owned(),
         is_tall: false,
@@ -105,7 +106,7 @@ pub(super) fn drivers(record: &Record) -> Option<Chart> {
 }
 
 fn drivers_row(view: &View<'_>) -> Option<Row> {
-    let comparison = view.compare(SUBJECT, RIVAL, view.workload.kind.main_figure())?;
+    let comparison = view.statement(SUBJECT, RIVAL).ok()?;
     let ratio = comparison.ratio;
     let class = match comparison.tells_apart {
         false => "undecided open",

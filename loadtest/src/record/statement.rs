@@ -1,0 +1,208 @@
+//! Whether a record allows a statement about two contenders under one workload, for the sentences and charts that a reader sees first.
+//!
+//! A median of quotients is a number however little stands behind it: one window of 250 ms near saturation has been a thousand times the
+//! floor's. A headline names a workload only if its quotients say the same in every round, as far as [`APART_MAX`] goes.
+
+use std::fmt;
+
+use super::{Comparison, Kind, SUSTAINED_SHARE, View};
+use crate::statistics::{Spread, interval_of_median};
+
+/// How far the ends of the interval of a ratio's median may lie apart, as a quotient, for the ratio to stand in a headline. In `loadtest/record`
+/// all 30 ratios of CPU time, of memory and of the median latency lie within it, at 1.004 to 1.48. Those of a 99th percentile below saturation and of the
+/// way between cores do not: 1.5 to 11.
+pub(crate) const APART_MAX: f64 = 1.5;
+
+/// Why a workload is named in no headline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Unsaid {
+    /// No round has a figure of both.
+    NotMeasured,
+    /// One round tells nothing of how far a second one would lie.
+    OneRound,
+    /// A request got a wrong answer or none, or a delivery was lost or came twice.
+    Failed,
+    /// A rate was offered that one of the two did not answer in every round: a latency then says how near saturation is.
+    NotKeptUp,
+    /// The ends of the interval lie further apart than [`APART_MAX`].
+    Apart(Spread),
+}
+
+impl View<'_> {
+    /// A contender's main figure beside another's, with the interval of its ratio in place of the range.
+    ///
+    /// # Errors
+    ///
+    /// Why the record allows no statement on the two.
+    pub(crate) fn statement(&self, contender: &str, other: &str) -> Result<Comparison, Unsaid> {
+        let figure = self.workload.kind.main_figure();
+        let compared = self.compare(contender, other, figure).ok_or(Unsaid::NotMeasured)?;
+        let ratios = self.ratios(contender, other, figure);
+        let both = || self.samples(contender).chain(self.samples(other));
+        if ratios.len() < 2 {
+            return Err(Unsaid::OneRound);
+        }
+        // Where subscribers are slow on purpose, what they miss is the policy of the topic.
+        let counts_deliveries = self.workload.kind != Kind::Slow;
+        let has_failed = both().any(|sample| {
+            let deliveries = sample.fan_out.filter(|_| counts_deliveries);
+            sample.errors > 0 || deliveries.is_some_and(|deliveries| deliveries.lost + deliveries.disordered > 0)
+        });
+        if has_failed {
+            return Err(Unsaid::Failed);
+        }
+        let has_missed = both().any(|sample| {
+            let rate = sample.offered_rate;
+            rate.is_some_and(|rate| sample.requests_per_second < rate * SUSTAINED_SHARE)
+        });
+        if has_missed {
+            return Err(Unsaid::NotKeptUp);
+        }
+        let ratio = interval_of_median(ratios).ok_or(Unsaid::NotMeasured)?;
+        match ratio.max <= ratio.min * APART_MAX {
+            true => Ok(Comparison { ratio, ..compared }),
+            false => Err(Unsaid::Apart(ratio)),
+        }
+    }
+
+    /// The same with the baseline.
+    ///
+    /// # Errors
+    ///
+    /// As [`statement`](Self::statement).
+    pub(crate) fn statement_to_baseline(&self, contender: &str) -> Result<Comparison, Unsaid> {
+        self.statement(contender, self.baseline.ok_or(Unsaid::NotMeasured)?)
+    }
+}
+
+impl fmt::Display for Unsaid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMeasured => formatter.write_str("not measured"),
+            Self::OneRound => formatter.write_str("one round"),
+            Self::Failed => formatter.write_str("wrong or lost answers"),
+            Self::NotKeptUp => formatter.write_str("the rate was not kept up with"),
+            Self::Apart(ratio) => write!(formatter, "rounds from {:.2}× to {:.2}×", ratio.min, ratio.max),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::tests::{record, sample, workload};
+    use crate::record::{FanOut, Record, Sample};
+
+    /// Squall's figures beside a floor's that is 1 in every round.
+    fn of(figures: &[f64]) -> Record {
+        let mut record = record();
+        record.samples = (1..)
+            .zip(figures)
+            .flat_map(|(round, figure)| [sample("floor-epoll", round, 1.0), sample("squall", round, *figure)])
+            .collect();
+        record
+    }
+
+    fn said(record: &Record, kind: Kind) -> Result<Comparison, Unsaid> {
+        View::of(record, &workload("plaintext-64", kind)).statement_to_baseline("squall")
+    }
+
+    #[test]
+    fn ratio_is_stated_when_its_interval_is_narrow_and_only_then() {
+        let stated = said(&of(&[1.0, 1.2, 1.4]), Kind::Capacity).unwrap();
+        assert!((stated.ratio.median - 1.2).abs() < 1e-9, "{stated:?}");
+        assert!(stated.tells_apart || stated.ratio.min <= 1.0);
+        let apart = said(&of(&[0.03, 1.0, 1017.9]), Kind::Capacity).unwrap_err();
+        assert_eq!(apart.to_string(), "rounds from 0.03× to 1017.90×");
+        assert!(matches!(said(&of(&[1.0, 1.51]), Kind::Capacity), Err(Unsaid::Apart(_))));
+        assert!(said(&of(&[1.0, 1.49]), Kind::Capacity).is_ok());
+        assert_eq!(said(&of(&[1017.9]), Kind::Capacity), Err(Unsaid::OneRound));
+        assert_eq!(said(&of(&[]), Kind::Capacity), Err(Unsaid::NotMeasured));
+    }
+
+    #[test]
+    fn one_round_of_many_may_lie_far_off() {
+        let mut figures = vec![1.1; 9];
+        figures.push(40.0);
+        let stated = said(&of(&figures), Kind::Capacity).unwrap();
+        assert!(stated.ratio.max < 1.2, "{stated:?}");
+        figures.extend([40.0, 40.0]);
+        assert!(matches!(said(&of(&figures), Kind::Capacity), Err(Unsaid::Apart(_))));
+    }
+
+    #[test]
+    fn rate_that_either_missed_in_any_round_is_not_stated() {
+        let mut record = of(&[30.0, 30.0]);
+        for sample in &mut record.samples {
+            sample.offered_rate = Some(1000.0);
+            sample.requests_per_second = 1000.0;
+        }
+        assert!(said(&record, Kind::Sweep).is_ok());
+        for spoilt in 0..record.samples.len() {
+            let mut record = record.clone();
+            record.samples[spoilt].requests_per_second = 900.0;
+            assert_eq!(said(&record, Kind::Rate), Err(Unsaid::NotKeptUp));
+        }
+    }
+
+    /// What the bound leaves in and out of every record that is kept here.
+    #[test]
+    fn bound_divides_what_was_recorded_where_its_reason_says() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("record");
+        let files = std::fs::read_dir(folder).unwrap().flatten();
+        let runs = files
+            .filter_map(|day| std::fs::read_dir(day.path()).ok())
+            .flatten()
+            .flatten();
+        let records = runs.filter_map(|run| Record::read(&run.path().join("record.json")).ok());
+        let (mut widest, mut left_out) = (Vec::new(), Vec::new());
+        for record in records {
+            for view in record.views() {
+                let name = view.workload.name.clone();
+                match view.statement_to_baseline("squall") {
+                    Ok(stated) => widest.push((stated.ratio.max / stated.ratio.min, name)),
+                    Err(Unsaid::NotMeasured) => {}
+                    Err(why) => left_out.push((name, why.to_string())),
+                }
+            }
+        }
+        widest.sort_by(|one, other| one.0.total_cmp(&other.0));
+        left_out.sort();
+        assert!(widest.len() >= 30, "{widest:?}");
+        assert!(widest.last().unwrap().0 < 1.49, "{widest:?}");
+        let mut names: Vec<&str> = left_out.iter().map(|(name, _)| name.as_str()).collect();
+        names.dedup();
+        let expected = [
+            "hop",
+            "rate-5k",
+            "slow-half",
+            "slow-heads-2000",
+            "sweep",
+            "websocket-idle-15k",
+        ];
+        assert_eq!(names, expected, "{left_out:?}");
+        let one_round = left_out.iter().filter(|(_, why)| why == "one round");
+        let one_round: Vec<&str> = one_round.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(one_round, ["slow-half", "sweep", "websocket-idle-15k"]);
+    }
+
+    #[test]
+    fn failures_of_either_are_not_stated() {
+        let spoil = |change: fn(&mut Sample), kind| {
+            let mut record = of(&[1.0, 1.1]);
+            record.samples.last_mut().map(change).unwrap();
+            said(&record, kind)
+        };
+        let loses = |sample: &mut Sample| {
+            sample.fan_out = Some(FanOut {
+                subscribers: 1,
+                published: 2,
+                delivered: 1,
+                lost: 1,
+                disordered: 0,
+            });
+        };
+        assert_eq!(spoil(|sample| sample.errors = 1, Kind::Capacity), Err(Unsaid::Failed));
+        assert_eq!(spoil(loses, Kind::FanOut), Err(Unsaid::Failed));
+    }
+}
