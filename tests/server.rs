@@ -581,7 +581,7 @@ fn a_unix_socket_is_served_and_guarded() {
         "{answer}"
     );
     let refused = bind("127.0.0.1:0").unwrap_err().to_string();
-    assert!(refused.contains("it is in use"), "{refused}");
+    assert!(refused.contains("in use by this process itself"), "{refused}");
     drop(server);
     std::fs::remove_dir_all(&folder).unwrap();
 }
@@ -613,7 +613,7 @@ fn a_port_is_shared_only_on_purpose() {
     let first = bind("127.0.0.1:0", true).unwrap();
     let address = first.addresses().next().unwrap().to_string();
     let refused = bind(&address, false).unwrap_err().to_string();
-    assert!(refused.contains("it is in use"), "{refused}");
+    assert!(refused.contains("in use by this process itself"), "{refused}");
     bind(&address, true).unwrap();
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::client::Connection;
 
@@ -128,6 +128,17 @@ impl Server {
             .status()
             .expect("a shell to send the signal with");
         assert!(status.success(), "kill failed: {status}");
+    }
+
+    /// Kills the server with SIGKILL and does not wait for its end, which [`wait`](Self::wait) does.
+    pub(crate) fn kill(&self) {
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a child has an id"), Signal::KILL).expect("a child can be killed");
+    }
+
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Sends SIGSTOP and waits until the process has stopped; SIGCONT lets it go on.

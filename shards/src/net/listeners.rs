@@ -11,7 +11,9 @@ use std::sync::Arc;
 use crossbeam::atomic::AtomicCell;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::holder::{self, Holder};
 use super::listener::Listener;
+use super::patience::{self, Failure};
 use super::spread::Spread;
 use crate::shard::Shard;
 use crate::sys;
@@ -42,34 +44,44 @@ impl Listeners {
     /// The address must be free: SO_REUSEPORT alone would let a second server of the same user in without a word, and the kernel
     /// would give each half of the connections.
     ///
+    /// The sockets of a killed process may listen for some 200 ms after its end. So an address that is in use is tried again for up to 2 s while this
+    /// thread sleeps, unless `/proc` shows a process that has it, was seen to have it 10 ms before, and is not ending: then the error comes at once and names
+    /// it. A process of another user or another container cannot be seen, and its address takes the 2 s. On a shard's thread there is one attempt.
+    ///
     /// # Errors
     ///
     /// The address is in use, not of this machine, or not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
-        drop(tcp_socket(address, false).map_err(|error| BindError::new(address, error))?);
-        Self::bind_tcp_group(address, shards, true)
+        let attempt = || {
+            drop(tcp_socket(address, false)?);
+            Self::bind_tcp_group(address, shards, true)
+        };
+        patience::bind(attempt, || holder::of_tcp(address)).map_err(|failure| BindError::of(address, failure))
     }
 
     /// As [`bind_tcp`](Self::bind_tcp), beside another process of the same user that has the address and shares it too: two
     /// generations of a server during a rolling restart. Which of the sockets are whose is only known to who comes first, so a shard of a
-    /// later one gets new connections while it stalls, too.
+    /// later one gets new connections while it stalls, too. An address that no process is seen to have is waited for as by `bind_tcp`, and then shared:
+    /// the sockets of a killed process would get a part of the connections until the kernel closes them.
     ///
     /// # Errors
     ///
     /// As `bind_tcp`.
     pub fn bind_tcp_shared(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
-        let is_first = tcp_socket(address, false).is_ok();
-        Self::bind_tcp_group(address, shards, is_first)
+        let alone = patience::bind(|| tcp_socket(address, false).map(drop), || holder::of_tcp(address));
+        Self::bind_tcp_group(address, shards, alone.is_ok()).map_err(|cause| {
+            let holder = alone.err().and_then(|failure| failure.holder);
+            BindError::of(address, Failure { cause, holder })
+        })
     }
 
-    fn bind_tcp_group(address: SocketAddr, shards: usize, is_first: bool) -> Result<Self, BindError> {
-        let failed = |error| BindError::new(address, error);
+    fn bind_tcp_group(address: SocketAddr, shards: usize, is_first: bool) -> io::Result<Self> {
         let mut bound = address;
         let mut sockets = Vec::with_capacity(shards);
         for _ in 0..shards.max(1) {
-            let socket = tcp_socket(bound, true).map_err(failed)?;
+            let socket = tcp_socket(bound, true)?;
             if bound.port() == 0
-                && let Some(found) = socket.local_addr().map_err(failed)?.as_socket()
+                && let Some(found) = socket.local_addr()?.as_socket()
             {
                 bound = found;
             }
@@ -77,24 +89,25 @@ impl Listeners {
         }
         // Only now: a socket that listens gets connections, and if a later one fails there would be nobody to answer them.
         for socket in &sockets {
-            socket.listen(sys::listen_backlog()).map_err(failed)?;
+            socket.listen(sys::listen_backlog())?;
         }
-        let one = sockets.first().map(Socket::try_clone).transpose().map_err(failed)?;
+        let one = sockets.first().map(Socket::try_clone).transpose()?;
         let spread = one.map(|one| Arc::new(Spread::new(one.into(), sockets.len(), is_first)));
         let sockets = sockets.into_iter().map(OwnedFd::from).collect();
         Ok(Self::new(sockets, LocalAddress::Tcp(bound), spread))
     }
 
-    /// Binds a Unix socket that all shards accept from, replacing a socket file nobody listens on any more. Created with mode
-    /// 0600, as Tornado does.
+    /// Binds a Unix socket that all shards accept from, replacing a socket file nobody listens on any more: one that refuses connections. Created with mode
+    /// 0600, as Tornado does. A path that is in use is waited for as by [`bind_tcp`](Self::bind_tcp).
     ///
     /// # Errors
     ///
     /// The path is in use by a listener or by a file that is no socket, or the directory is missing or not writable.
     pub fn bind_unix(path: &Path, shards: usize) -> Result<Self, BindError> {
-        let failed = |error| BindError::new(path.display(), error);
-        let socket = unix_socket(path).map_err(failed)?;
-        Self::inherit_as(socket, LocalAddress::Unix(Some(path.to_owned())), shards).map_err(failed)
+        let socket = patience::bind(|| unix_socket(path), || holder::of_unix(path))
+            .map_err(|failure| BindError::of(path.display(), failure))?;
+        Self::inherit_as(socket, LocalAddress::Unix(Some(path.to_owned())), shards)
+            .map_err(|error| BindError::new(path.display(), error))
     }
 
     /// Takes over a TCP listener made elsewhere, such as systemd's; all shards accept from it.
@@ -259,15 +272,24 @@ pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<So
 
 fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    let address = socket2::SockAddr::unix(path)?;
     if let Ok(found) = std::fs::symlink_metadata(path) {
-        let abandoned = found.file_type().is_socket() && std::os::unix::net::UnixStream::connect(path).is_err();
-        if !abandoned {
+        if !found.file_type().is_socket() {
+            let why = "a file that is no socket has this path; remove it or choose another path";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        // Without waiting for a listener that does not accept, whose backlog may be full.
+        let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
+        // Any other answer, such as that connecting is not permitted, comes from a socket that somebody has.
+        let is_abandoned =
+            (probe.connect(&address)).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+        if !is_abandoned {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.bind(&address)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     socket.listen(sys::listen_backlog())?;
     Ok(socket.into())
@@ -278,26 +300,45 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
 pub struct BindError {
     address: String,
     cause: io::Error,
+    /// Who has the address, if it is in use and that process can be seen.
+    holder: Option<Holder>,
 }
 
 impl BindError {
     fn new(address: impl fmt::Display, cause: io::Error) -> Self {
+        Self::of(address, Failure { cause, holder: None })
+    }
+
+    fn of(address: impl fmt::Display, failure: Failure) -> Self {
         Self {
             address: address.to_string(),
-            cause,
+            cause: failure.cause,
+            holder: failure.holder,
         }
     }
 }
 
 impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let advice = match self.cause.kind() {
-            io::ErrorKind::AddrInUse => "it is in use; stop the other server or choose another address",
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address; 0.0.0.0 listens on all it has",
-            io::ErrorKind::PermissionDenied => "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE",
-            _ => return write!(formatter, "cannot listen on {}: {}", self.address, self.cause),
-        };
-        write!(formatter, "cannot listen on {}: {advice}", self.address)
+        write!(formatter, "could not listen on {}: ", self.address)?;
+        match (self.cause.kind(), &self.holder) {
+            (io::ErrorKind::AddrInUse, Some(holder)) => {
+                write!(
+                    formatter,
+                    "the address is in use by {holder}; stop it or choose another address"
+                )
+            }
+            (io::ErrorKind::AddrInUse, None) => formatter.write_str(
+                "the address is in use by a process that this one cannot see; stop it or choose another address",
+            ),
+            (io::ErrorKind::AddrNotAvailable, _) => {
+                formatter.write_str("this machine has no such address; 0.0.0.0 listens on all it has")
+            }
+            (io::ErrorKind::PermissionDenied, _) => {
+                formatter.write_str("not permitted; ports below 1024 need CAP_NET_BIND_SERVICE")
+            }
+            _ => self.cause.fmt(formatter),
+        }
     }
 }
 
@@ -314,7 +355,7 @@ mod tests {
     #[test]
     fn a_cause_is_said_once() {
         let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 1).unwrap_err();
-        let text = "cannot listen on /no/such/folder/socket: No such file or directory (os error 2)";
+        let text = "could not listen on /no/such/folder/socket: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), text);
         assert!(std::error::Error::source(&error).is_none());
     }

@@ -1,8 +1,10 @@
 //! Sockets of a shard: listeners that are bound before the shards start and opened by them, outgoing connections, and streams of bytes.
 
 mod connect;
+mod holder;
 mod listener;
 mod listeners;
+mod patience;
 mod spread;
 mod stream;
 

@@ -1,0 +1,186 @@
+//! A server that was killed, with connections, is started again at once on its address; and a start on an address that a living process has is refused,
+//! with a sentence that names the process.
+//!
+//! The kernel closes what an io_uring holds after the process has ended, so that the address is taken for a while though nobody has it.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use support::client::Connection;
+use support::server::{Server, command, run_to_end};
+
+/// How often a server is killed and started again.
+const RESTARTS: usize = 12;
+
+/// Connections that a killed server has, some in the middle of a request.
+const CONNECTIONS: usize = 40;
+
+/// How long a server may stay silent before a test fails.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// Starts a server on an address besides one of its own, which it says.
+fn start(shards: usize, address: &str, flags: &[&str]) -> Server {
+    let flags: Vec<&str> = ["--listen", address].iter().chain(flags).copied().collect();
+    Server::start_by(command("conformance"), shards, &flags)
+}
+
+/// Kills a server again and again while clients are connected to it, and starts the next at once.
+fn kill_and_restart(shards: usize, address: &str, flags: &[&str], connect: impl Fn() -> Client) {
+    let mut server = start(shards, address, flags);
+    for _ in 0..RESTARTS {
+        let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| connect()).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            // None of them has come to what the killed server listened with.
+            client.exchange();
+            if number % 2 == 0 {
+                client.write(b"GET / HTTP/1.1\r\nHost: ");
+            }
+        }
+        server.kill();
+        let next = start(shards, address, flags);
+        server.wait();
+        server = next;
+    }
+}
+
+enum Client {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Client {
+    fn write(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+        .unwrap();
+    }
+
+    /// Has a request answered.
+    fn exchange(&mut self) {
+        self.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let mut answer = [0; 4096];
+        let length = match self {
+            Self::Tcp(stream) => {
+                stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+                stream.read(&mut answer)
+            }
+            Self::Unix(stream) => {
+                stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+                stream.read(&mut answer)
+            }
+        };
+        let answer = &answer[..length.unwrap()];
+        assert!(answer.starts_with(b"HTTP/1.1 "), "{}", support::show(answer));
+    }
+}
+
+/// A port that is free, and that the kernel gives to nobody who asks for any (`ip_local_port_range` begins at 32,768): it is still free between two
+/// servers.
+fn free_port(host: &str) -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap() + 15_000;
+    let mut ports = std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed));
+    let free = ports.find_map(|port| TcpListener::bind((host, port)).ok()).unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+fn tcp(address: &str) -> impl Fn() -> Client {
+    move || Client::Tcp(TcpStream::connect(address).unwrap())
+}
+
+#[test]
+fn a_killed_server_is_started_again_at_once_on_its_port() {
+    let address = free_port("127.0.0.1");
+    kill_and_restart(2, &address, &[], tcp(&address));
+}
+
+#[test]
+fn a_killed_server_is_started_again_at_once_on_a_port_it_may_share() {
+    let address = free_port("127.0.0.1");
+    kill_and_restart(2, &address, &["--share-port"], tcp(&address));
+}
+
+#[test]
+fn a_killed_server_is_started_again_at_once_on_its_port_of_ipv6() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return support::skip("this machine has no IPv6 on its loopback device");
+    }
+    let address = free_port("::1");
+    kill_and_restart(1, &address, &[], tcp(&address));
+}
+
+#[test]
+fn a_killed_server_is_started_again_at_once_on_its_unix_socket() {
+    let folder = Folder::new("restarts");
+    let path = folder.0.join("socket");
+    let connect = || Client::Unix(UnixStream::connect(&path).unwrap());
+    kill_and_restart(2, &unix(&path), &[], connect);
+}
+
+fn unix(path: &Path) -> String {
+    format!("unix:{}", path.display())
+}
+
+/// A folder of this process, removed when it goes.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("squall-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[test]
+fn a_start_on_an_address_of_another_server_names_its_process() {
+    let folder = Folder::new("named");
+    let path = folder.0.join("socket");
+    let server = start(1, &unix(&path), &[]);
+    let tcp = server.address();
+    for (listen, shown) in [
+        (tcp.to_string(), tcp.to_string()),
+        (format!("0.0.0.0:{}", tcp.port()), format!("0.0.0.0:{}", tcp.port())),
+        (unix(&path), path.display().to_string()),
+    ] {
+        let output = run_to_end("conformance", &["--listen", &listen, "--shards", "1"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let sentence = format!(
+            "could not listen on {shown}: the address is in use by process {} (conformance); stop it or choose another address\n",
+            server.id()
+        );
+        assert!(said.contains(&sentence), "{said}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+    // It has noticed nothing.
+    let mut connection = Connection::open(tcp);
+    assert_eq!(
+        connection
+            .exchange(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET")
+            .unwrap()
+            .status,
+        200
+    );
+}
