@@ -15,7 +15,7 @@ use std::future::{Future, poll_fn};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use squall_shards::{
     BoxError, Driver, Listeners, PeerAddress, SEND_PARTS_MAX, SendBuffer, Shard, Shards, Stream, clock, spawn_detached,
 };
@@ -780,6 +780,32 @@ fn a_unix_socket_replaces_only_what_nobody_listens_on() {
     let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
     assert!(error.to_string().contains("a file that is no socket"), "{error}");
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
+}
+
+/// It answers a stream with another error than one that nobody has, and connecting to one whose backlog is full would wait.
+#[test]
+fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
+    let _limit = time_limit();
+    let path = SocketPath::new("datagrams");
+    let datagrams = UnixDatagram::bind(path.as_path()).unwrap();
+    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    assert!(error.to_string().contains("in use by this process itself; "), "{error}");
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.send_to(b"still there", path.as_path()).unwrap();
+    drop(datagrams);
+    let path = SocketPath::new("backlog");
+    let address = SockAddr::unix(path.as_path()).unwrap();
+    let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    let connect = || {
+        let client = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+        client.connect(&address).map(|()| client)
+    };
+    let clients: Vec<Socket> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
+    assert!(!clients.is_empty());
+    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    assert!(error.to_string().contains("in use by this process itself; "), "{error}");
 }
 
 /// However much has come on one stream, its task waits in between, so that the shard's other tasks and the time get their turn: a peer that sends

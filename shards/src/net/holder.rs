@@ -34,11 +34,16 @@ impl Holder {
             ends,
         }
     }
+
+    /// Whether it is the process that asks.
+    pub(super) fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.process == std::process::id() {
+        if self.is_here() {
             return formatter.write_str("this process itself");
         }
         write!(formatter, "process {} ({})", self.process, self.name)?;

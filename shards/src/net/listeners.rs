@@ -322,6 +322,12 @@ impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "could not listen on {}: ", self.address)?;
         match (self.cause.kind(), &self.holder) {
+            (io::ErrorKind::AddrInUse, Some(holder)) if holder.is_here() => {
+                write!(
+                    formatter,
+                    "the address is in use by {holder}; listen on it once or choose another address"
+                )
+            }
             (io::ErrorKind::AddrInUse, Some(holder)) => {
                 write!(
                     formatter,
