@@ -67,7 +67,9 @@ impl Context {
         self.body.reset(self.app.limits().body_bytes_max);
         self.response.reset(&self.app);
         self.wants_on_finish = false;
-        self.drop_attached();
+        if !self.attached.is_empty() {
+            self.drop_attached();
+        }
         self.channel.reset();
     }
 
