@@ -285,6 +285,17 @@ fn a_peer_that_does_not_take_its_last_messages_is_reset() {
     client.await_reset();
 }
 
+/// Nor is what such a peer does not take kept when it has closed its half.
+#[test]
+fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
+    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
+    client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
+    client.half_close();
+    assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
+    client.await_reset();
+}
+
 /// One that has taken all, and does not close its half, reads an end that is no failure.
 #[test]
 fn a_peer_that_has_taken_everything_is_not_reset() {

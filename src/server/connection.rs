@@ -21,6 +21,7 @@ use crate::app::{Channel, Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{ResponseHead, StatusCode};
+use crate::transport::arrival::Arrival;
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
@@ -479,12 +480,9 @@ impl Connection {
         if self.stream.shutdown_write().is_err() {
             return;
         }
-        if self.input_ended {
-            return;
-        }
         let until = self.server.shard.now() + self.server.config.linger_timeout;
         self.deadline.set(Some(until));
-        loop {
+        while !self.input_ended {
             let received = poll_fn(|cx| {
                 if self.deadline.poll(cx).is_ready() {
                     return Poll::Ready(None);
@@ -493,10 +491,13 @@ impl Connection {
             });
             match received.await {
                 Some(Ok(Some(_))) => {}
-                Some(Ok(None) | Err(_)) => return,
+                Some(Ok(None)) => self.input_ended = true,
+                Some(Err(_)) => return,
                 None => return self.stream.give_up(),
             }
         }
+        let mut arrival = Arrival::new(self.server.shard.now(), until);
+        poll_fn(|cx| arrival.poll(&self.stream, &mut self.deadline, || self.server.shard.now(), cx)).await;
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use squall_shards::{Deadline, SendBuffer, Stream};
 
+use super::arrival::Arrival;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use crate::app::{Duplex, Heard};
@@ -98,6 +99,8 @@ enum Phase {
     Open,
     /// All was sent, and the peer is to close until then.
     Lingering { until: Instant },
+    /// The peer has closed its half, and the rest is on its way.
+    Arriving(Arrival),
     /// Nothing goes any way; the handler may still be at work.
     Gone,
 }
@@ -142,8 +145,8 @@ impl<O: Owner> Socket<O> {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
                 Phase::Open => self.converse(stream, cx),
-                Phase::Lingering { .. } => self.linger(stream, cx),
-                Phase::Gone => false,
+                Phase::Lingering { until } => self.linger(stream, until, cx),
+                Phase::Arriving(_) | Phase::Gone => false,
             };
             if self.phase == Phase::Gone && self.owner.has_ended() {
                 return;
@@ -268,7 +271,7 @@ impl<O: Owner> Socket<O> {
     }
 
     /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
-    fn watch_time(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
+    fn watch_time(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
             Phase::Gone => return false,
@@ -278,6 +281,14 @@ impl<O: Owner> Socket<O> {
                 return true;
             }
             Phase::Lingering { until } => self.deadline.set(Some(until)),
+            Phase::Arriving(mut arrival) => {
+                let arrived = arrival.poll(stream, &mut self.deadline, || self.owner.now(), cx);
+                self.phase = match arrived {
+                    Poll::Ready(()) => Phase::Gone,
+                    Poll::Pending => Phase::Arriving(arrival),
+                };
+                return arrived.is_ready();
+            }
             Phase::Open => {
                 let stop = self.owner.going_away();
                 if stop.is_some_and(|due| now >= due) {
@@ -323,25 +334,25 @@ impl<O: Owner> Socket<O> {
             true => stream.shutdown_write(),
             false => Ok(()),
         };
+        let now = self.owner.now();
+        let until = now + self.owner.linger_timeout();
         self.phase = match closed {
-            Ok(()) if !self.input_ended => Phase::Lingering {
-                until: self.owner.now() + self.owner.linger_timeout(),
-            },
-            _ => Phase::Gone,
+            Ok(()) if self.input_ended => Phase::Arriving(Arrival::new(now, until)),
+            Ok(()) => Phase::Lingering { until },
+            Err(_) => Phase::Gone,
         };
     }
 
     /// Reads what nobody wants until the peer has closed its half; true then.
-    fn linger(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
+    fn linger(&mut self, stream: &Stream, until: Instant, cx: &mut Context<'_>) -> bool {
         loop {
-            match stream.poll_receive(cx) {
-                Poll::Ready(Ok(Some(_))) => {}
-                Poll::Ready(Ok(None) | Err(_)) => {
-                    self.phase = Phase::Gone;
-                    return true;
-                }
+            self.phase = match stream.poll_receive(cx) {
+                Poll::Ready(Ok(Some(_))) => continue,
+                Poll::Ready(Ok(None)) => Phase::Arriving(Arrival::new(self.owner.now(), until)),
+                Poll::Ready(Err(_)) => Phase::Gone,
                 Poll::Pending => return false,
-            }
+            };
+            return true;
         }
     }
 

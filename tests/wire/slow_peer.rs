@@ -4,7 +4,7 @@
 //! server; nothing sleeps, the pace of a dribble is how long the test listens for an answer between two bytes.
 
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -179,18 +179,47 @@ fn b03_resets_a_client_that_takes_nothing_when_the_write_timeout_is_over() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     /// Half of what it took where a part that was taken counted from the next look.
     const LATER_MAX: Duration = Duration::from_secs(1);
-    /// How much of the response the client's system keeps.
-    const ROOM_BYTES: usize = 16 * 1024;
     let server = Server::start("conformance", &["--write-timeout", "2"]);
-    let socket = Socket::new(Domain::for_address(server.address()), Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(ROOM_BYTES).unwrap();
-    socket.connect(&server.address().into()).unwrap();
-    let mut client = TcpStream::from(socket);
+    let mut client = with_little_room(&server);
     let began = moment();
     client.write_all(&get("/big?n=16777216")).unwrap();
     await_reset(&client);
     let cut = began.elapsed();
     assert!(cut >= TIMEOUT && cut < TIMEOUT + LATER_MAX, "cut after {cut:?}");
+}
+
+/// B03: a client that closes its half and takes nothing of a response that the server's system has taken whole is reset as well. A connection that
+/// was closed at once left the response in the system for minutes, and was counted by no limit.
+#[test]
+fn b03_resets_a_client_that_closes_its_half_and_takes_nothing() {
+    let server = Server::start("conformance", &["--linger-timeout", "1"]);
+    let request = get_with("/big?n=60000", b"Connection: close\r\n");
+    for ends_after in [false, true] {
+        let mut client = with_little_room(&server);
+        client.write_all(&request).unwrap();
+        if ends_after {
+            // The server is at the end of its response by then, and waits for the client's.
+            client.peek(&mut [0]).unwrap();
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        await_reset(&client);
+    }
+    // One that takes it reads all of it, and an end that is no failure.
+    let mut connection = server.connect();
+    connection.send(&request).unwrap();
+    connection.half_close().unwrap();
+    let response = connection.response("GET").unwrap();
+    assert_eq!((response.status, response.body.len()), (200, 60_000));
+    connection.expect_closed().unwrap();
+}
+
+/// A connection of which the client's system keeps little.
+fn with_little_room(server: &Server) -> TcpStream {
+    const ROOM_BYTES: usize = 16 * 1024;
+    let socket = Socket::new(Domain::for_address(server.address()), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(ROOM_BYTES).unwrap();
+    socket.connect(&server.address().into()).unwrap();
+    socket.into()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's own clock, outside the shards")]
