@@ -480,8 +480,8 @@ impl Connection {
         if self.stream.shutdown_write().is_err() {
             return;
         }
-        let until = self.server.shard.now() + self.server.config.linger_timeout;
-        self.deadline.set(Some(until));
+        let patience = self.server.config.linger_timeout;
+        self.deadline.set(Some(self.server.shard.now() + patience));
         while !self.input_ended {
             let received = poll_fn(|cx| {
                 if self.deadline.poll(cx).is_ready() {
@@ -493,10 +493,11 @@ impl Connection {
                 Some(Ok(Some(_))) => {}
                 Some(Ok(None)) => self.input_ended = true,
                 Some(Err(_)) => return,
-                None => return self.stream.give_up(),
+                // A peer that is still reading may be behind.
+                None => break,
             }
         }
-        let mut arrival = Arrival::new(self.server.shard.now(), until);
+        let mut arrival = Arrival::new(self.server.shard.now(), patience);
         poll_fn(|cx| arrival.poll(&self.stream, &mut self.deadline, || self.server.shard.now(), cx)).await;
     }
 }

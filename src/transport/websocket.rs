@@ -99,7 +99,7 @@ enum Phase {
     Open,
     /// All was sent, and the peer is to close until then.
     Lingering { until: Instant },
-    /// The peer has closed its half, and the rest is on its way.
+    /// The peer has closed its half, or could have, and the rest is on its way.
     Arriving(Arrival),
     /// Nothing goes any way; the handler may still be at work.
     Gone,
@@ -145,7 +145,7 @@ impl<O: Owner> Socket<O> {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
                 Phase::Open => self.converse(stream, cx),
-                Phase::Lingering { until } => self.linger(stream, until, cx),
+                Phase::Lingering { .. } => self.linger(stream, cx),
                 Phase::Arriving(_) | Phase::Gone => false,
             };
             if self.phase == Phase::Gone && self.owner.has_ended() {
@@ -276,8 +276,7 @@ impl<O: Owner> Socket<O> {
         match self.phase {
             Phase::Gone => return false,
             Phase::Lingering { until } if now >= until => {
-                stream.give_up();
-                self.phase = Phase::Gone;
+                self.phase = Phase::Arriving(Arrival::new(now, self.owner.linger_timeout()));
                 return true;
             }
             Phase::Lingering { until } => self.deadline.set(Some(until)),
@@ -337,18 +336,18 @@ impl<O: Owner> Socket<O> {
         let now = self.owner.now();
         let until = now + self.owner.linger_timeout();
         self.phase = match closed {
-            Ok(()) if self.input_ended => Phase::Arriving(Arrival::new(now, until)),
+            Ok(()) if self.input_ended => Phase::Arriving(Arrival::new(now, self.owner.linger_timeout())),
             Ok(()) => Phase::Lingering { until },
             Err(_) => Phase::Gone,
         };
     }
 
     /// Reads what nobody wants until the peer has closed its half; true then.
-    fn linger(&mut self, stream: &Stream, until: Instant, cx: &mut Context<'_>) -> bool {
+    fn linger(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         loop {
             self.phase = match stream.poll_receive(cx) {
                 Poll::Ready(Ok(Some(_))) => continue,
-                Poll::Ready(Ok(None)) => Phase::Arriving(Arrival::new(self.owner.now(), until)),
+                Poll::Ready(Ok(None)) => Phase::Arriving(Arrival::new(self.owner.now(), self.owner.linger_timeout())),
                 Poll::Ready(Err(_)) => Phase::Gone,
                 Poll::Pending => return false,
             };

@@ -1,6 +1,6 @@
 //! A peer that closes or resets its connection is noticed, whatever its handler reads or does not.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -257,5 +257,36 @@ fn a_websocket_factory_learns_that_its_client_has_left() {
         assert_eq!(told.next("the factory runs"), "waits");
         drop(peer);
         assert_eq!(told.next("the factory learns of it"), "closed");
+    }
+}
+
+/// Faults 19: a client that reads slowly gets the whole of a last response, although that takes many times the linger timeout, whether or not
+/// it has closed its half. (One that reads nothing is reset: `tests/wire/slow_peer.rs`.)
+#[test]
+fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
+    const CONTENT_BYTES: usize = 100_000;
+    let server = Served::configured(
+        1,
+        || Application::new().get("/", async |_: &mut Context| vec![b'x'; CONTENT_BYTES]),
+        |config| config.linger_timeout = Duration::from_millis(300),
+    );
+    for half_closes in [false, true] {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let mut peer = server.ask(Transport::Tcp, request);
+        if half_closes {
+            peer.half_close();
+        }
+        let mut received = 0;
+        loop {
+            let mut piece = [0; 4096];
+            let count = peer.read(&mut piece).unwrap();
+            if count == 0 {
+                break;
+            }
+            received += count;
+            // The pace of the client, and not a wait for anything.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(received > CONTENT_BYTES, "{half_closes}: {received}");
     }
 }
