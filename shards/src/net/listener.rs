@@ -130,6 +130,8 @@ impl Listener {
             tracing::warn!(%error, "accepting pauses; raise the limit of open files (ulimit -n) or lower the connection limit");
         }
         let mut pause = pin!(sleep(pause));
+        // Given up, the pause is over too: the next call asks the kernel anew.
+        let _over = PauseOver(&self.socket);
         let socket = poll_fn(|cx| {
             loop {
                 match self.socket.poll_accept(cx) {
@@ -142,7 +144,6 @@ impl Listener {
             }
         })
         .await;
-        self.socket.retry();
         socket.map(|socket| self.stream(socket))
     }
 
@@ -227,6 +228,15 @@ impl Drop for Listener {
         if let Some(spread) = &self.spread {
             spread.end();
         }
+    }
+}
+
+/// Ends a pause of accepting, however its wait ends.
+struct PauseOver<'a>(&'a ListenerSocket);
+
+impl Drop for PauseOver<'_> {
+    fn drop(&mut self) {
+        self.0.retry();
     }
 }
 
