@@ -250,6 +250,23 @@ impl App {
     }
 }
 
+impl Context {
+    /// Makes a 503 of a response whose handler was dropped, or breaks it off where its head is out already. `headers` are those set outside of
+    /// the handler.
+    pub(super) fn give_up(&mut self, headers: Headers) {
+        if self.response.is_whole(self.head.method()) {
+            return;
+        }
+        if self.response.head_sent {
+            self.response.completion = Completion::BrokenOff;
+            return;
+        }
+        self.response.clear(&self.app);
+        self.response.head.status = StatusCode::SERVICE_UNAVAILABLE;
+        self.response.head.headers = headers;
+    }
+}
+
 impl Answer<'_> {
     pub(super) fn write(self, cx: &mut Context) -> Result {
         match self {

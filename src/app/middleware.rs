@@ -16,6 +16,7 @@ use super::dispatch::{App, Target};
 use super::handler::Erased;
 use super::panic::Caught;
 use crate::error::Result;
+use crate::message::Headers;
 
 /// Advice around the handlers of an application, a group or a route.
 ///
@@ -68,11 +69,18 @@ impl Next<'_> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the handler where it stands.
+    /// Dropping it drops the handler where it stands, and what that has written: the response becomes a 503 without content, which the middleware
+    /// may replace. Where the head has been sent, the connection is cut, so that the client sees the response break off.
     pub async fn run(self, cx: &mut Context) {
         let Self { app, chain, target } = self;
         let headers = &cx.response.head.headers;
         let headers_outside = (!headers.is_empty()).then(|| headers.clone());
+        let mut running = Running {
+            cx,
+            headers_outside,
+            is_done: false,
+        };
+        let cx = &mut *running.cx;
         let result = match (chain.split_first(), target) {
             (Some((outer, chain)), target) => {
                 let next = Next { app, chain, target };
@@ -85,7 +93,23 @@ impl Next<'_> {
             (None, Target::Answer(answer)) => answer.write(cx),
         };
         if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
-            app.fail(cx, error, headers_outside.unwrap_or_default());
+            app.fail(cx, error, running.headers_outside.take().unwrap_or_default());
+        }
+        running.is_done = true;
+    }
+}
+
+/// A response under way. If its handler is dropped, half of a response must not be taken for the whole.
+struct Running<'c> {
+    cx: &'c mut Context,
+    headers_outside: Option<Headers>,
+    is_done: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.cx.give_up(self.headers_outside.take().unwrap_or_default());
         }
     }
 }

@@ -169,6 +169,15 @@ impl Connection {
         Ok(responses)
     }
 
+    /// Waits for bytes, as they come, and gives all there are.
+    pub(crate) fn some(&mut self) -> Outcome<Vec<u8>> {
+        if self.pending().is_empty() {
+            self.fill_or_fail()?;
+        }
+        let length = self.pending().len();
+        self.take(length)
+    }
+
     /// Waits for the end of the connection and fails if anything else comes first.
     pub(crate) fn expect_closed(&mut self) -> Outcome<()> {
         let at_end = self.is_at_end()?;

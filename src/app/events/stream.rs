@@ -246,7 +246,11 @@ impl EventStream<'_> {
                 self.bell.announce();
                 Flow::GoOn
             }
-            Rest::Close(_) => Flow::End,
+            Rest::Close(_) => {
+                // A stream that is run again, because its first run was given up here, ends again.
+                self.bell.announce();
+                Flow::End
+            }
         }
     }
 

@@ -11,7 +11,7 @@ impl Context {
     /// other shard, however many subscribers it has.
     ///
     /// Waits while the queue to another shard is full: never for a subscriber, and never in a circle, because a shard takes in what other
-    /// shards send whatever its handlers wait for. What one handler publishes, one call after the other, arrives in that order.
+    /// shards send whatever its handlers wait for. Up to 4096 messages wait for one shard. What one handler publishes, one call after the other, arrives in that order.
     ///
     /// # Errors
     ///
@@ -20,7 +20,7 @@ impl Context {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: dropped while waiting, some shards have the message and some do not.
+    /// Cancel safe: dropped while it waits, the message reaches every shard all the same.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
         self.app.publish(Draft::new(topic, message)?).await
     }
@@ -48,7 +48,7 @@ impl Context {
     ///
     /// # Cancel safety
     ///
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish); only the receipt is lost.
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
         self.app.publish_confirmed(Draft::new(topic, message)?).await
     }

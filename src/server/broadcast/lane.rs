@@ -1,6 +1,9 @@
 //! What waits for room in the queue to one shard, and the task that sends it then.
 //!
-//! Everything here can be made anew at the moment it is sent, and is: an answer read from a history when there is room for it says what is true
+//! Publications that found no room wait here in order, and not with their publishers: one whose future is dropped reaches that shard all the
+//! same. Their number is bounded by [`PUBLICATIONS_WAITING_MAX`].
+//!
+//! Everything else here can be made anew at the moment it is sent, and is: an answer read from a history when there is room for it says what is true
 //! then, so that messages sent behind it follow on it without a hole. That is also what bounds a lane: it holds one number for each topic with
 //! a history; this shard's questions, of which each subscriber has at most [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) that it still waits for,
 //! the others being thrown away before they are as many again; and answers to the other shard, which asks nothing while it takes nothing.
@@ -8,7 +11,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
 
-use squall_shards::{ShardId, spawn_detached};
+use futures_channel::oneshot;
+use squall_shards::{SendError, ShardId, spawn_detached};
 
 use super::parcel::{Parcel, Question};
 use super::{HERE, ShardHub};
@@ -17,10 +21,18 @@ use crate::pubsub::{CountChange, Publication, Topic, Unsent};
 /// How many errands wait before questions that nobody waits for any more are looked for, at the least. 1024: some 100 KiB.
 const UNCHECKED_ERRANDS_MAX: usize = 1024;
 
+/// How many publications wait for one shard at the most; more are refused. 4096: as many tasks may wait for room in a shard's queues.
+const PUBLICATIONS_WAITING_MAX: usize = 4096;
+
+/// Ready when a publication has been sent to a shard; cancelled if it was refused, or the shard has ended.
+pub(super) type Sent = oneshot::Receiver<()>;
+
 /// What waits for one shard, in order.
 #[derive(Default)]
 pub(super) struct Lane {
     errands: VecDeque<Errand>,
+    /// How many of them are publications.
+    publications: usize,
     /// Topics of which that shard is sent nothing until it has been told.
     unsent: HashMap<Topic, Unsent>,
     /// How many errands there were after questions were last thrown away.
@@ -40,6 +52,8 @@ pub(super) enum Errand {
     Answer(Question),
     /// Numbers of subscribers.
     Counts(Vec<CountChange>),
+    /// A publication, or a message for its topic's home to publish; its publisher may wait for it to be sent.
+    Publication(Parcel, oneshot::Sender<()>),
 }
 
 /// What came of an errand.
@@ -75,6 +89,23 @@ impl ShardHub {
             lane.borrow_mut().unsent.insert(topic.clone(), unsent);
             self.queue(to, Errand::Unsent(topic));
         }
+    }
+
+    /// Sends a publication to a shard, or has it wait behind those that wait for room already, so that they keep their order.
+    pub(super) fn post(&self, to: ShardId, parcel: Parcel) -> Option<Sent> {
+        let lane = self.lanes.get(to.index())?;
+        let waiting = lane.borrow().publications;
+        let parcel = match waiting {
+            0 => self.sender.try_send(to, parcel).err()?.message,
+            _ => parcel,
+        };
+        let (say, sent) = oneshot::channel();
+        // Dropped with its sender, a publication is refused.
+        if waiting < PUBLICATIONS_WAITING_MAX && !lane.borrow().is_closed {
+            lane.borrow_mut().publications += 1;
+            self.queue(to, Errand::Publication(parcel, say));
+        }
+        Some(sent)
     }
 
     /// Sends something to a shard, behind what waits for it.
@@ -124,7 +155,7 @@ impl ShardHub {
             Errand::Question(question) => {
                 topics.awaits(question.subscriber, &question.resync) && asked.insert(question.clone())
             }
-            Errand::Unsent(_) | Errand::Answer(_) | Errand::Counts(_) => true,
+            Errand::Unsent(_) | Errand::Answer(_) | Errand::Counts(_) | Errand::Publication(..) => true,
         });
         lane.checked = lane.errands.len();
     }
@@ -139,6 +170,8 @@ impl ShardHub {
             Errand::Question(question) => Parcel::Question(Box::new(question.clone())),
             Errand::Answer(question) => Parcel::Answer(Box::new(self.look_up(question))),
             Errand::Counts(changes) => Parcel::Counts(changes.clone()),
+            // It cannot be made anew, and is sent as it is.
+            Errand::Publication(..) => return None,
         })
     }
 
@@ -152,6 +185,10 @@ impl ShardHub {
             self.share_counts();
             return Outcome::NothingToDo;
         };
+        let errand = match errand {
+            Errand::Publication(parcel, say) => return self.send_waiting(to, parcel, say),
+            errand => errand,
+        };
         let parcel = self.parcel(to, &errand);
         if parcel.is_some_and(|parcel| self.sender.try_send(to, parcel).is_err()) {
             lane.borrow_mut().errands.push_front(errand);
@@ -163,13 +200,33 @@ impl ShardHub {
         Outcome::Sent
     }
 
+    /// Sends a publication that has waited, if there is room now.
+    fn send_waiting(&self, to: ShardId, parcel: Parcel, say: oneshot::Sender<()>) -> Outcome {
+        let refused = self.sender.try_send(to, parcel).err();
+        let Some(lane) = self.lanes.get(to.index()) else {
+            return Outcome::NothingToDo;
+        };
+        if let Some(SendError { message, .. }) = refused {
+            let errand = Errand::Publication(message, say);
+            lane.borrow_mut().errands.push_front(errand);
+            return Outcome::NoRoom;
+        }
+        lane.borrow_mut().publications -= 1;
+        // Nobody may wait for it any more.
+        say.send(()).unwrap_or_default();
+        Outcome::Sent
+    }
+
     /// Forgets what waits for a shard that has ended.
     fn close_lane(&self, to: ShardId) {
         if let Some(lane) = self.lanes.get(to.index()) {
-            *lane.borrow_mut() = Lane {
+            let closed = Lane {
                 is_closed: true,
                 ..Lane::default()
             };
+            // Dropped when nothing is borrowed, for it wakes publishers.
+            let before = lane.replace(closed);
+            drop(before);
         }
     }
 }

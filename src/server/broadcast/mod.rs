@@ -11,7 +11,7 @@
 //! # When a queue between two shards is full
 //!
 //! Queues between shards are bounded, and a shard drains its own between two polls of its tasks, whatever these wait for: no circle of full
-//! queues stands still. A publisher to a topic without a history waits for room. A home never waits: it remembers from which message on a
+//! queues stands still. What is published to a topic without a history waits for room, and so does its publisher. A home never waits: it remembers from which message on a
 //! shard has nothing of a topic, and tells it when there is room; that shard's subscribers then get the rest from the history. So nothing is
 //! lost in silence, and what is remembered is one number for each topic ([`lane`]).
 
@@ -30,9 +30,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
-use squall_shards::{
-    Mesh, MeshSender, SendError, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached,
-};
+use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
 
 use super::config::ServerConfig;
 use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
@@ -43,7 +41,7 @@ use crate::pubsub::{
 };
 use crate::websocket::Deflaters;
 use courier::Recipients;
-use lane::Lane;
+use lane::{Lane, Sent};
 pub(super) use parcel::Parcel;
 use parcel::Ticket;
 pub use publisher::Publisher;
@@ -195,39 +193,47 @@ impl ShardHub {
     fn spread(&self, draft: Draft, ticket: Option<&Ticket>) -> Result<Option<Waiting<Result>>> {
         let options = self.rules.of(&draft.topic);
         check(&draft, options)?;
-        let mut refused = Vec::new();
+        let mut waiting = Vec::new();
+        let mut post = |shard, parcel| waiting.extend(self.post(shard, parcel).map(|sent| (shard, sent)));
         if options.history.is_some() {
             let home = self.home(&draft.topic);
             if home == self.shard.id() {
                 self.spread_numbered(&draft, ticket);
                 return Ok(None);
             }
-            let parcel = Parcel::Draft(Box::new(draft), ticket.cloned());
-            refused.extend(self.sender.try_send(home, parcel).err());
+            post(home, Parcel::Draft(Box::new(draft), ticket.cloned()));
         } else {
             let publication = encode(&draft, options, None, &mut self.deflaters.borrow_mut());
             for shard in self.others() {
-                let parcel = Parcel::Publication(Box::new(publication.clone()), ticket.cloned());
-                refused.extend(self.sender.try_send(shard, parcel).err());
+                post(
+                    shard,
+                    Parcel::Publication(Box::new(publication.clone()), ticket.cloned()),
+                );
             }
             self.deliver(publication, ticket);
         }
         // Shards that end while the server stops take nothing more.
-        let is_done = refused.is_empty() || self.shard.stop_requested().is_some();
-        Ok((!is_done).then(|| self.send_when_possible(refused)))
+        let is_done = waiting.is_empty() || self.shard.stop_requested().is_some();
+        Ok((!is_done).then(|| all_sent(waiting)))
     }
+}
 
-    /// Sends what found no room, once there is some.
-    fn send_when_possible(&self, refused: Vec<SendError<Parcel>>) -> Waiting<Result> {
-        let sender = self.sender.clone();
-        Box::pin(async move {
-            for SendError { to, message } in refused {
-                let sent = sender.send(to, message).await;
-                sent.map_err(|error| Error::new(error.to_string()))?;
+/// Waits until what found no room has been sent to every shard.
+fn all_sent(waiting: Vec<(ShardId, Sent)>) -> Waiting<Result> {
+    Box::pin(async move {
+        let mut refused = None;
+        for (to, sent) in waiting {
+            if sent.await.is_err() {
+                refused.get_or_insert(to);
             }
-            Ok(())
-        })
-    }
+        }
+        match refused {
+            None => Ok(()),
+            Some(to) => Err(Error::new(format!(
+                "{to} takes nothing more: it has ended, or too many publications wait for room in its queue"
+            ))),
+        }
+    })
 }
 
 impl Hub for ShardHub {

@@ -1,0 +1,137 @@
+//! What the tests share: how a handler tells its test where its future stands, slow readers, and a shard for a client's futures.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use squall::shards::{Builder, clock, timeout_at};
+
+use crate::support::client::Connection;
+use crate::support::server::driver_under_test;
+
+pub(crate) use crate::polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
+pub(crate) use crate::support::running::Running;
+
+/// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// More than the kernel keeps for a client that does not read: both ends' buffers, and what `--max-unsent-bytes` lets wait besides.
+pub(crate) const LARGE_BYTES: usize = 1 << 20;
+
+/// What a handler says of the future under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// It was polled and waits.
+    Waits,
+    /// It has been dropped, or was ready before that.
+    Over { is_ready: bool },
+}
+
+/// The handler's end of a line to its test.
+#[derive(Clone)]
+pub(crate) struct Says(Sender<Word>);
+
+/// The test's end.
+pub(crate) struct Hears(Receiver<Word>);
+
+/// A line from a handler to its test.
+pub(crate) fn line() -> (Says, Hears) {
+    let (says, hears) = unbounded();
+    (Says(says), Hears(hears))
+}
+
+impl Says {
+    /// Drops a future after so many polls, and says meanwhile where it stands.
+    pub(crate) async fn dropped_after<F: Future>(&self, polls: usize, future: F) -> Option<F::Output> {
+        let output = dropped_after_telling(polls, future, |_| self.0.send(Word::Waits).unwrap()).await;
+        let is_ready = output.is_some();
+        self.0.send(Word::Over { is_ready }).unwrap();
+        output
+    }
+}
+
+impl Hears {
+    /// The next word.
+    pub(crate) fn word(&self) -> Word {
+        self.0.recv_timeout(PATIENCE).expect("the handler says where it stands")
+    }
+
+    /// Does something at each word that the future waits; says at the end whether it was ready.
+    pub(crate) fn until_over(&self, mut waits: impl FnMut()) -> bool {
+        loop {
+            match self.word() {
+                Word::Waits => waits(),
+                Word::Over { is_ready } => return is_ready,
+            }
+        }
+    }
+}
+
+/// Content that tells its own position, so that a lost, doubled or moved piece is seen.
+pub(crate) fn numbered(bytes: usize) -> Vec<u8> {
+    let mut content = Vec::with_capacity(bytes + 8);
+    let mut number = 0;
+    while content.len() < bytes {
+        content.extend_from_slice(format!("{number:07}\n").as_bytes());
+        number += 1;
+    }
+    content.truncate(bytes);
+    content
+}
+
+/// Sends a request of one line and `Host`.
+pub(crate) fn ask(address: SocketAddr, line: &str) -> Connection {
+    let mut connection = Connection::over(TcpStream::connect(address).unwrap()).unwrap();
+    connection
+        .send(format!("{line}\r\nHost: a\r\n\r\n").as_bytes())
+        .unwrap();
+    connection
+}
+
+/// Waits until something is so.
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = clock::now() + PATIENCE;
+    while !is_so() {
+        assert!(clock::now() < until, "did not come about: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits, on a shard, until something is so.
+pub(crate) async fn eventually_here(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = patience();
+    while !is_so() {
+        assert!(clock::now() < until, "did not come about: {what}");
+        squall::shards::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The end of patience.
+pub(crate) fn patience() -> Instant {
+    clock::now() + PATIENCE
+}
+
+/// Runs a future to its end on a shard of its own.
+pub(crate) fn on_shard<F>(main: impl Fn() -> F + Send + Sync + 'static)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let mut builder = Builder::new()
+        .shards(1)
+        .stop_on_signals(false)
+        .submission_entries(128)
+        .receive_buffers(64, 4096);
+    if let Some(driver) = driver_under_test() {
+        builder = builder.driver(driver.parse().unwrap());
+    }
+    let ran = builder.build().unwrap().run(move |_| {
+        let running = main();
+        async move {
+            timeout_at(patience() + PATIENCE, running)
+                .await
+                .ok_or("the test hangs")?;
+            Ok(())
+        }
+    });
+    ran.unwrap();
+}

@@ -1,0 +1,141 @@
+//! What a handler reads: content in every way, and whether the peer has gone.
+
+use squall::prelude::*;
+
+use crate::harness::{Running, ask, at_every_poll, line};
+use crate::support::client::Connection;
+
+/// Content in pieces, each sent when the handler waits for more.
+const PIECES: [&[u8]; 4] = [br#"{"name":"#, br#""Ada Lovelace"#, br#"","age":"#, b"36}"];
+
+/// The same as a form.
+const FORM_PIECES: [&[u8]; 4] = [b"name=", b"Ada+Lovelace", b"&age=", b"36"];
+
+#[derive(serde::Deserialize, Debug, PartialEq, Clone)]
+struct Person {
+    name: String,
+    age: u32,
+}
+
+fn ada() -> Person {
+    Person {
+        name: "Ada Lovelace".to_owned(),
+        age: 36,
+    }
+}
+
+/// Posts the pieces, chunked, to a handler that reads with what `read` makes of it, drops that at every poll, reads again, and answers with
+/// what it has then.
+fn content_read<R>(media_type: &str, pieces: &[&[u8]], read: R, expected: &[u8])
+where
+    R: AsyncFn(&mut Context, usize, &crate::harness::Says) -> Result<Vec<u8>> + Clone + Send + Sync + 'static,
+{
+    let (says, hears) = line();
+    let server = Running::start(1, move || {
+        let (says, read) = (says.clone(), read.clone());
+        Application::new().post("/{polls}", async move |cx: &mut Context| -> Result<Vec<u8>> {
+            let polls = cx.param("polls")?;
+            read(cx, polls, &says).await
+        })
+    });
+    at_every_poll(|polls| {
+        let mut connection = Connection::open(server.address);
+        let head = format!(
+            "POST /{polls} HTTP/1.1\r\nHost: a\r\nContent-Type: {media_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        connection.send(head.as_bytes()).unwrap();
+        let mut left = pieces
+            .iter()
+            .map(|piece| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat())
+            .chain([b"0\r\n\r\n".to_vec()]);
+        let is_ready = hears.until_over(|| {
+            if let Some(piece) = left.next() {
+                connection.send(&piece).unwrap();
+            }
+        });
+        left.for_each(|piece| connection.send(&piece).unwrap());
+        let response = connection.response("POST").unwrap();
+        response
+            .expect(200, expected)
+            .unwrap_or_else(|wrong| panic!("dropped after {polls} polls: {wrong}"));
+        is_ready
+    });
+}
+
+#[test]
+fn a_body_that_is_dropped_leaves_what_has_come_to_the_next() {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+        let first = says.dropped_after(polls, cx.body()).await;
+        let second = cx.body().await?;
+        if let Some(first) = first {
+            assert_eq!(first?, second);
+        }
+        Ok(second.to_vec())
+    };
+    content_read("text/plain", &PIECES, read, &PIECES.concat());
+}
+
+#[test]
+fn a_next_chunk_that_is_dropped_leaves_its_piece_to_the_next() {
+    // Each wait is dropped and followed by another, so that a piece comes at every place of the sequence.
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+        let mut all = Vec::new();
+        // Ready as soon as there is a piece, so all pieces are read in the future that is dropped.
+        let pieces = async {
+            while let Some(piece) = cx.next_chunk().await? {
+                all.extend_from_slice(&piece);
+            }
+            Result::<(), Error>::Ok(())
+        };
+        says.dropped_after(polls, pieces).await.transpose()?;
+        while let Some(piece) = cx.next_chunk().await? {
+            all.extend_from_slice(&piece);
+        }
+        Ok(all)
+    };
+    content_read("text/plain", &PIECES, read, &PIECES.concat());
+}
+
+#[test]
+fn json_that_is_dropped_leaves_what_has_come_to_the_next() {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+        says.dropped_after(polls, cx.json::<Person>()).await.transpose()?;
+        assert_eq!(cx.json::<Person>().await?, ada());
+        Ok(b"read".to_vec())
+    };
+    content_read("application/json", &PIECES, read, b"read");
+}
+
+#[test]
+fn a_form_that_is_dropped_leaves_what_has_come_to_the_next() {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+        says.dropped_after(polls, cx.form::<Person>()).await.transpose()?;
+        assert_eq!(cx.form::<Person>().await?, ada());
+        Ok(b"read".to_vec())
+    };
+    content_read("application/x-www-form-urlencoded", &FORM_PIECES, read, b"read");
+}
+
+#[test]
+fn a_wait_for_the_peer_to_go_that_is_dropped_leaves_the_news_to_the_next() {
+    let (says, hears) = line();
+    let (went, gone) = crossbeam::channel::unbounded();
+    let server = Running::start(1, move || {
+        let (says, went) = (says.clone(), went.clone());
+        Application::new().get("/{polls}", async move |cx: &mut Context| -> Result {
+            let polls = cx.param("polls")?;
+            says.dropped_after(polls, cx.closed()).await;
+            cx.closed().await;
+            went.send(()).unwrap();
+            Ok(())
+        })
+    });
+    at_every_poll(|polls| {
+        let mut connection = Some(ask(server.address, &format!("GET /{polls} HTTP/1.1")));
+        let is_ready = hears.until_over(|| drop(connection.take()));
+        drop(connection);
+        gone.recv_timeout(crate::harness::PATIENCE)
+            .unwrap_or_else(|_| panic!("the handler heard nothing after a wait dropped after {polls} polls"));
+        is_ready
+    });
+}

@@ -1,0 +1,160 @@
+//! The table itself: every public future has a row, every row is of a future there is, and has a test that is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The section of `ARCHITECTURE.md` with the table.
+const HEADING: &str = "## What is lost when a future is dropped";
+
+/// Where the futures are.
+const SOURCES: [&str; 2] = ["src", "shards/src"];
+
+/// Where their tests are.
+const TESTS: [&str; 2] = ["tests/cancellation", "shards/tests/cancellation.rs"];
+
+/// A row: the futures it is about, and the tests that show what it says.
+struct Row {
+    futures: Vec<String>,
+    tests: Vec<String>,
+}
+
+#[test]
+fn every_public_future_has_a_row_that_says_what_is_lost_when_it_is_dropped() {
+    let named: BTreeSet<String> = rows().into_iter().flat_map(|row| row.futures).collect();
+    let there = futures();
+    assert!(there.len() > 40, "only {} futures were found", there.len());
+    let missing: Vec<_> = there.difference(&named).collect();
+    assert!(
+        missing.is_empty(),
+        "{HEADING} in ARCHITECTURE.md has no row for {missing:?}"
+    );
+    let stale: Vec<_> = named.difference(&there).collect();
+    assert!(
+        stale.is_empty(),
+        "{HEADING} in ARCHITECTURE.md has rows for {stale:?}, which are no futures"
+    );
+}
+
+#[test]
+fn every_row_has_a_test_that_is_there() {
+    let mut sources = String::new();
+    for folder in TESTS {
+        each_source(folder, &mut |text| sources += text);
+    }
+    for row in rows() {
+        assert!(
+            !row.tests.is_empty(),
+            "no test shows what is lost with {:?}",
+            row.futures
+        );
+        for test in row.tests {
+            let is_there = sources.contains(&format!("#[test]\nfn {test}()"));
+            assert!(is_there, "there is no test {test} in {TESTS:?}");
+        }
+    }
+}
+
+#[test]
+fn a_future_is_found_wherever_it_is_made() {
+    let source = "pub async fn free() {}\nimpl<T: A> Deep<T> {\n    pub async fn inside(&self) {}\n}\n\
+                  pub struct Waiting;\nimpl Future for Waiting {\nstruct Own;\nimpl Future for Own {\n\
+                  impl<'a> Trait for path::Named<'a> {\n    pub async fn of_trait() {}\n    pub(super) async fn own() {}\n";
+    let mut found = BTreeSet::new();
+    find(source, &mut found);
+    let expected = ["Deep::inside", "Named::of_trait", "Waiting", "free"].map(str::to_owned);
+    assert_eq!(found, BTreeSet::from(expected));
+}
+
+/// The rows of the first table of the section.
+fn rows() -> Vec<Row> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, section) = text.split_once(HEADING).expect(HEADING);
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let table = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = table.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split('|').collect();
+        assert_eq!(cells.len(), 3, "a future, what is lost, and a test: {row}");
+        Row {
+            futures: quoted(cells[0]),
+            tests: quoted(cells[2]),
+        }
+    })
+    .collect()
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> Vec<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Every public future of the sources.
+fn futures() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for folder in SOURCES {
+        each_source(folder, &mut |text| find(text, &mut found));
+    }
+    found
+}
+
+/// Finds `pub async fn`, by its type's name and its own, and public types that are futures.
+fn find(text: &str, found: &mut BTreeSet<String>) {
+    let mut owner = String::new();
+    for line in text.lines() {
+        if line.starts_with("impl") {
+            owner = type_of(line);
+            let is_public = text.contains(&format!("pub struct {owner}"));
+            if line.contains("Future for ") && is_public {
+                found.insert(owner.clone());
+            }
+        }
+        let Some((before, after)) = line.split_once("pub async fn ") else {
+            continue;
+        };
+        let name: String = after
+            .chars()
+            .take_while(|next| next.is_alphanumeric() || *next == '_')
+            .collect();
+        match before {
+            "" => found.insert(name),
+            _ => found.insert(format!("{owner}::{name}")),
+        };
+    }
+}
+
+/// The name of the type that a line such as `impl<T> Trait for path::Name<T> {` is about.
+fn type_of(line: &str) -> String {
+    let mut rest = line.trim_start_matches("impl");
+    if rest.starts_with('<') {
+        let mut depth = 0;
+        let end = rest.find(|next| {
+            depth += i32::from(next == '<') - i32::from(next == '>');
+            depth == 0
+        });
+        rest = &rest[end.map_or(0, |end| end + 1)..];
+    }
+    let rest = rest.split_once(" for ").map_or(rest, |(_, rest)| rest);
+    let path = rest.trim().split(['<', ' ', '{']).next().unwrap_or_default();
+    path.rsplit("::").next().unwrap_or_default().to_owned()
+}
+
+/// Hands on the text of a file, or of each file below a folder, that is no unit test's.
+fn each_source(path: &str, use_text: &mut dyn FnMut(&str)) {
+    let path = root().join(path);
+    if path.is_file() {
+        return use_text(&fs::read_to_string(path).unwrap());
+    }
+    for entry in fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap().path();
+        let name = entry.file_name().unwrap().to_str().unwrap();
+        if entry.is_dir() && name != "tests" || name.ends_with(".rs") {
+            let relative = entry.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            each_source(&relative, use_text);
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,403 @@
+//! Publishing and asking, from handlers and from threads outside the shards, on two shards.
+
+use std::net::TcpStream;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use squall::prelude::*;
+use squall::shards::Shard;
+use squall::{Heard, Subscription};
+use tungstenite::{Message as Frame, WebSocket as Client};
+
+use crate::harness::{PATIENCE, Running, Says, at_every_poll, dropped_after, dropped_after_telling, eventually, line};
+use crate::support::client::Connection;
+use crate::support::running::read;
+
+/// More connections than are needed to find one on each of two shards.
+const CONNECTIONS_MAX: usize = 200;
+
+/// The ways to publish.
+const WAYS: [&str; 4] = [
+    "publish",
+    "publish_keyed",
+    "publish_confirmed",
+    "publish_keyed_confirmed",
+];
+
+/// Does what each message tells it.
+struct Obedient {
+    says: Says,
+    still: Still,
+}
+
+/// How a shard that is told to stand still does, until something comes.
+#[derive(Clone)]
+struct Still {
+    stands: Sender<()>,
+    go_on: Receiver<()>,
+}
+
+/// The test's end of that.
+struct Go {
+    stands: Receiver<()>,
+    go_on: Sender<()>,
+}
+
+impl Go {
+    /// Has the shard of a socket stand still.
+    fn stop(&self, socket: &mut Socket) {
+        socket.say("stand-still");
+        self.stands.recv_timeout(PATIENCE).unwrap();
+    }
+
+    fn go_on(&self) {
+        self.go_on.send(()).unwrap();
+    }
+}
+
+/// Publishes in one of the ways, with whatever can publish.
+macro_rules! publish {
+    ($with:expr, $way:expr, $topic:expr, $message:expr) => {
+        async {
+            match $way {
+                "publish" => $with.publish($topic, $message).await,
+                "publish_keyed" => $with.publish_keyed($topic, "key", $message).await,
+                "publish_confirmed" => $with.publish_confirmed($topic, $message).await.map(drop),
+                "publish_keyed_confirmed" => $with.publish_keyed_confirmed($topic, "key", $message).await.map(drop),
+                other => panic!("what is {other}?"),
+            }
+        }
+    };
+}
+
+/// Fills the queues, drops a publication that finds no room at every poll, and publishes once more.
+macro_rules! give_up {
+    ($with:expr, $way:expr, $polls:expr, $says:expr) => {{
+        // Those that are sent, and the first that was not.
+        while dropped_after(1, $with.publish("filling", "filling")).await.is_some() {}
+        let given_up = publish!($with, $way, "news", "given up");
+        $says.dropped_after($polls, given_up).await.transpose()?;
+        $with.publish("news", "after").await?;
+    }};
+}
+
+impl WebSocketHandler for Obedient {
+    async fn open(&mut self, ws: &WebSocket) -> Result {
+        ws.send(Shard::current().id().index().to_string()).await
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        let text = message.as_str().unwrap_or_default().to_owned();
+        let words: Vec<&str> = text.split(' ').collect();
+        match words[..] {
+            ["subscribe", topic] => drop(ws.subscribe(topic)?),
+            ["stand-still"] => {
+                self.still.stands.send(())?;
+                self.still.go_on.recv_timeout(PATIENCE)?;
+                return Ok(());
+            }
+            ["give-up", way, polls] => give_up!(ws, way, polls.parse()?, self.says),
+            ["ask", what, polls] => {
+                let polls = polls.parse()?;
+                ws.set_presence("news", "Ada").unwrap_or_default();
+                match what {
+                    "presence" => {
+                        self.says.dropped_after(polls, ws.presence("news")).await;
+                        let there = ws.presence("news").await?;
+                        return ws.send(format!("{} {}", there.count, there.names.join(" "))).await;
+                    }
+                    _ => {
+                        self.says.dropped_after(polls, ws.topic_statistics()).await;
+                        return ws.send(ws.topic_statistics().await?.subscribers.to_string()).await;
+                    }
+                }
+            }
+            _ => panic!("what is {text:?}?"),
+        }
+        ws.send("done").await
+    }
+}
+
+fn serve(says: Says) -> (Running, Go) {
+    let ((stands, stood), (go, go_on)) = (unbounded(), unbounded());
+    let still = Still { stands, go_on };
+    let server = Running::start(2, move || {
+        let (says, still) = (says.clone(), still.clone());
+        let says_of = [says.clone(), says.clone(), says.clone()];
+        let [publishing, present, statistics] = says_of;
+        Application::new()
+            .websocket("/ws", async move |_: &mut Context| {
+                Ok(Obedient {
+                    says: says.clone(),
+                    still: still.clone(),
+                })
+            })
+            .get("/shard", async |_: &mut Context| {
+                Shard::current().id().index().to_string()
+            })
+            .get("/give-up/{way}/{polls}", async move |cx: &mut Context| -> Result {
+                let (way, polls) = (cx.param::<String>("way")?, cx.param("polls")?);
+                give_up!(cx, way.as_str(), polls, publishing);
+                Ok(())
+            })
+            .get("/presence/{polls}", async move |cx: &mut Context| -> Result<String> {
+                let polls = cx.param("polls")?;
+                present.dropped_after(polls, cx.presence("news")).await;
+                let there = cx.presence("news").await?;
+                Ok(format!("{} {}", there.count, there.names.join(" ")))
+            })
+            .get("/statistics/{polls}", async move |cx: &mut Context| -> Result<String> {
+                let polls = cx.param("polls")?;
+                statistics.dropped_after(polls, cx.topic_statistics()).await;
+                Ok(cx.topic_statistics().await?.subscribers.to_string())
+            })
+    });
+    let go = Go {
+        stands: stood,
+        go_on: go,
+    };
+    (server, go)
+}
+
+/// A socket that does as it is told.
+struct Socket {
+    client: Client<TcpStream>,
+    shard: usize,
+}
+
+impl Socket {
+    fn open(server: &Running) -> Self {
+        let mut client = server.connect("/ws");
+        let shard = read(&mut client).to_text().unwrap().parse().unwrap();
+        Self { client, shard }
+    }
+
+    /// One on a certain shard: the kernel spreads connections.
+    fn on(server: &Running, shard: usize) -> Self {
+        let mut sockets = std::iter::repeat_with(|| Self::open(server)).take(CONNECTIONS_MAX);
+        sockets.find(|socket| socket.shard == shard).unwrap()
+    }
+
+    fn say(&mut self, words: &str) {
+        self.client.send(Frame::text(words)).unwrap();
+    }
+
+    fn tell(&mut self, words: &str) {
+        self.say(words);
+        assert_eq!(self.text(), "done", "{words}");
+    }
+
+    fn text(&mut self) -> String {
+        read(&mut self.client).to_text().unwrap().to_owned()
+    }
+
+    /// Whether what was given up comes, before what was published behind it.
+    fn hears_given_up(&mut self) -> bool {
+        let first = self.text();
+        if first == "given up" {
+            assert_eq!(self.text(), "after");
+            return true;
+        }
+        assert_eq!(first, "after");
+        false
+    }
+}
+
+/// Has a handler on shard 0 drop its publication while shard 1 takes nothing; says whether it was ready.
+fn given_up(server: &Running, go: &Go, hears: &crate::harness::Hears, polls: usize, by: impl FnOnce()) -> bool {
+    let mut here = Socket::on(server, 0);
+    let mut there = Socket::on(server, 1);
+    let mut still = Socket::on(server, 1);
+    here.tell("subscribe news");
+    there.tell("subscribe news");
+    go.stop(&mut still);
+    by();
+    let mut goes = Some(());
+    let is_ready = hears.until_over(|| {
+        if goes.take().is_some() {
+            go.go_on();
+        }
+    });
+    if goes.is_some() {
+        go.go_on();
+    }
+    let expected = polls > 0;
+    assert_eq!(here.hears_given_up(), expected, "on its own shard, after {polls} polls");
+    assert_eq!(
+        there.hears_given_up(),
+        expected,
+        "on the other shard, after {polls} polls"
+    );
+    is_ready
+}
+
+#[test]
+fn what_a_socket_publishes_reaches_every_shard_though_its_future_is_dropped_while_one_has_no_room() {
+    let (says, hears) = line();
+    let (server, go) = serve(says);
+    for way in WAYS {
+        at_every_poll(|polls| {
+            let mut publisher = Socket::on(&server, 0);
+            given_up(&server, &go, &hears, polls, || {
+                publisher.say(&format!("give-up {way} {polls}"))
+            })
+        });
+    }
+}
+
+#[test]
+fn what_a_context_publishes_reaches_every_shard_though_its_future_is_dropped_while_one_has_no_room() {
+    let (says, hears) = line();
+    let (server, go) = serve(says);
+    for way in WAYS {
+        at_every_poll(|polls| {
+            let mut connection = std::iter::repeat_with(|| Connection::open(server.address))
+                .take(CONNECTIONS_MAX)
+                .find_map(|mut connection| {
+                    let shard = shard_of(&mut connection);
+                    (shard == 0).then_some(connection)
+                })
+                .unwrap();
+            let request = format!("GET /give-up/{way}/{polls} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let is_ready = given_up(&server, &go, &hears, polls, || {
+                connection.send(request.as_bytes()).unwrap()
+            });
+            connection.response("GET").unwrap().expect_status(200).unwrap();
+            is_ready
+        });
+    }
+}
+
+/// Which shard a connection is on.
+fn shard_of(connection: &mut Connection) -> usize {
+    let request = b"GET /shard HTTP/1.1\r\nHost: a\r\n\r\n";
+    let response = connection.exchange(request, "GET").unwrap();
+    String::from_utf8(response.body).unwrap().parse().unwrap()
+}
+
+#[test]
+fn who_is_there_is_asked_again_after_an_answer_that_nobody_waited_for() {
+    let (says, hears) = line();
+    let (server, _go) = serve(says);
+    let mut ada = Socket::on(&server, 1);
+    ada.tell("subscribe news");
+    for (what, answer) in [("presence", "1 Ada"), ("statistics", "1")] {
+        at_every_poll(|polls| {
+            ada.say(&format!("ask {what} {polls}"));
+            let is_ready = hears.until_over(|| {});
+            assert_eq!(ada.text(), answer, "{what}, dropped after {polls} polls");
+            is_ready
+        });
+        at_every_poll(|polls| {
+            let mut connection = Connection::open(server.address);
+            let request = format!("GET /{what}/{polls} HTTP/1.1\r\nHost: a\r\n\r\n");
+            connection.send(request.as_bytes()).unwrap();
+            let is_ready = hears.until_over(|| {});
+            let response = connection.response("GET").unwrap();
+            response.expect(200, answer.as_bytes()).unwrap();
+            is_ready
+        });
+    }
+}
+
+/// The shards' queues for other threads are filled one after the other, and what waits for room waits with the publisher's future.
+#[test]
+fn what_a_publisher_outside_was_to_publish_is_lost_for_the_shards_it_had_not_reached() {
+    let (says, _hears) = line();
+    let (server, go) = serve(says);
+    for way in WAYS {
+        for (still_shard, heard_on_0) in [(0, false), (1, true)] {
+            at_every_poll(|polls| {
+                let mut on_0 = Socket::on(&server, 0);
+                let mut on_1 = Socket::on(&server, 1);
+                let mut still = Socket::on(&server, still_shard);
+                on_0.tell("subscribe news");
+                on_1.tell("subscribe news");
+                go.stop(&mut still);
+                let awake = if still_shard == 0 { &mut on_1 } else { &mut on_0 };
+                while server.publisher.try_publish("filling", "filling").is_ok() {
+                    // When it answers, the shard that is awake has taken all of it in.
+                    awake.tell("subscribe news");
+                }
+                let mut goes = Some(());
+                let publishing = publish!(server.publisher, way, "news", "given up");
+                let published = pollster::block_on(dropped_after_telling(polls, publishing, |_| {
+                    if goes.take().is_some() {
+                        go.go_on();
+                    }
+                }));
+                if goes.is_some() {
+                    go.go_on();
+                }
+                server.publisher.publish_blocking("news", "after").unwrap();
+                let is_ready = published.is_some();
+                let was_polled_once = polls == 1;
+                let (heard_0, heard_1) = (on_0.hears_given_up(), on_1.hears_given_up());
+                assert!(
+                    polls > 0 || !(heard_0 || heard_1),
+                    "before its first poll it has done nothing"
+                );
+                assert!(!is_ready || heard_0 && heard_1, "{way}");
+                if was_polled_once && !is_ready {
+                    assert_eq!((heard_0, heard_1), (heard_on_0, false), "{way}");
+                }
+                is_ready
+            });
+        }
+    }
+}
+
+#[test]
+fn a_subscription_from_outside_that_is_dropped_before_it_is_made_leaves_no_subscriber() {
+    let (says, hears) = line();
+    let (server, _go) = serve(says);
+    let subscribers = || {
+        let mut connection = Connection::open(server.address);
+        connection
+            .send(b"GET /statistics/0 HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        hears.until_over(|| {});
+        String::from_utf8(connection.response("GET").unwrap().body).unwrap()
+    };
+    at_every_poll(|polls| {
+        let subscribed = pollster::block_on(dropped_after(polls, server.publisher.subscribe("news")));
+        let is_ready = subscribed.is_some();
+        drop(subscribed);
+        eventually("nobody is subscribed", || subscribers() == "0");
+        is_ready
+    });
+}
+
+#[test]
+fn what_a_subscription_was_to_hear_is_heard_by_the_next_wait() {
+    let (says, _hears) = line();
+    let (server, _go) = serve(says);
+    let mut subscription: Subscription = server.publisher.subscribe_blocking("news").unwrap();
+    at_every_poll(|polls| {
+        let mut published = 0;
+        let mut publish = || {
+            server
+                .publisher
+                .publish_blocking("news", published.to_string())
+                .unwrap();
+            published += 1;
+        };
+        let first = pollster::block_on(dropped_after_telling(polls, subscription.next(), |_| publish()));
+        let is_ready = first.is_some();
+        publish();
+        let mut heard: Vec<Heard> = first.into_iter().map(Option::unwrap).collect();
+        while heard.len() < published {
+            heard.push(subscription.next_blocking().unwrap());
+        }
+        for (number, heard) in heard.iter().enumerate() {
+            let Heard::Message { message, .. } = heard else {
+                panic!("a notice")
+            };
+            assert_eq!(
+                *message,
+                Message::from(number.to_string()),
+                "dropped after {polls} polls"
+            );
+        }
+        is_ready
+    });
+}
