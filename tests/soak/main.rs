@@ -1,0 +1,226 @@
+//! A soak: clients that mutate, leave early, reset, read slowly and upload halves, over TCP and Unix sockets, and a server that is stopped under them
+//! and started again. After each phase it holds as many descriptors, tasks and sockets as when it began, and no more memory; each response was
+//! whole or visibly broke off; each stop ended in time and with status 0.
+//!
+//! `cargo test` runs it for some twenty seconds. `SQUALL_SOAK_SECONDS` says how long instead, `SQUALL_SOAK_SEED` what is drawn, and
+//! `SQUALL_SOAK_RECORD` names a file that a line about it is added to; `.ci/long` sets them.
+
+#![cfg(feature = "serve")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test says what is wrong by panicking, and its clients are threads outside the shards"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod peer;
+mod random;
+mod tally;
+mod transcripts;
+mod visits;
+mod watch;
+
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use random::Random;
+use support::server::driver_under_test;
+use tally::Tally;
+use transcripts::Transcripts;
+use visits::{Promised, Visitor, World};
+use watch::Watch;
+
+/// How long it takes unless it is told otherwise.
+const SECONDS: u64 = 20;
+
+/// What is drawn unless it is told otherwise.
+const SEED: u64 = 11;
+
+/// How many clients there are at once.
+const CLIENTS: usize = 8;
+
+/// How many responses the clients have had when the server is told to stop.
+const RESPONSES_BEFORE_STOP: u64 = 100;
+
+/// How long a phase takes, and how many of them a server lives through: in a short soak servers are to stop and start, too.
+struct Pace {
+    phase: Duration,
+    phases: usize,
+}
+
+impl Pace {
+    fn of(seconds: u64) -> Self {
+        match seconds {
+            0..120 => Self {
+                phase: Duration::from_millis(900),
+                phases: 3,
+            },
+            _ => Self {
+                phase: Duration::from_secs(4),
+                phases: 12,
+            },
+        }
+    }
+}
+
+/// What came of a soak.
+#[derive(Default)]
+struct Figures {
+    rounds: usize,
+    slowest_stop: Duration,
+    grown_bytes_max: u64,
+    held: String,
+}
+
+#[test]
+fn whatever_clients_do_a_server_is_back_to_the_start_when_they_have_gone_and_stops_in_time() {
+    let seconds = number("SQUALL_SOAK_SECONDS", SECONDS);
+    let seed = number("SQUALL_SOAK_SEED", SEED);
+    let pace = Pace::of(seconds);
+    let began = Instant::now();
+    let mut random = Random::new(seed);
+    let mut figures = Figures::default();
+    let mut tally = Tally::default();
+    // At least one round on one shard and one on two.
+    while figures.rounds < 2 || began.elapsed() < Duration::from_secs(seconds) {
+        let shards = 1 + figures.rounds % 2;
+        let round = round(shards, &pace, &mut random, &mut figures, tally);
+        tally =
+            round.unwrap_or_else(|wrong| panic!("seed {seed}, round {} on {shards} shards: {wrong}", figures.rounds));
+        figures.rounds += 1;
+    }
+    let line = format!(
+        "| {} | {} s | {seed} | {} | {:.1} s | {} KiB | {} | {tally} |",
+        driver_under_test().as_deref().unwrap_or("io_uring"),
+        began.elapsed().as_secs(),
+        figures.rounds,
+        figures.slowest_stop.as_secs_f64(),
+        figures.grown_bytes_max / 1024,
+        figures.held,
+    );
+    eprintln!("{line}");
+    if let Ok(path) = std::env::var("SQUALL_SOAK_RECORD") {
+        let mut record = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .unwrap();
+        writeln!(record, "{line}").unwrap();
+    }
+}
+
+/// One server's life: phases of visits, after each of which it is back to the start, and a stop in the middle of the last.
+fn round(
+    shards: usize,
+    pace: &Pace,
+    random: &mut Random,
+    figures: &mut Figures,
+    tally: Tally,
+) -> Result<Tally, String> {
+    let mut watch = Watch::start(shards);
+    let world = World {
+        addresses: watch.addresses(),
+        transcripts: Transcripts::load(),
+        tally,
+        is_stopping: AtomicBool::new(false),
+    };
+    for phase in 0..pace.phases {
+        let until = Instant::now() + pace.phase;
+        visit(&world, random, || Instant::now() >= until, || {}).map_err(|wrong| said(&watch, &wrong))?;
+        watch
+            .is_back_to_the_start()
+            .map_err(|wrong| said(&watch, &format!("phase {phase}: {wrong}")))?;
+    }
+    let before = world.tally.whole.get();
+    let mut asked = None;
+    let mut promised = Ok(());
+    visit(
+        &world,
+        random,
+        || false,
+        || {
+            // A server under load is told to stop; then each client goes on until it is not let in any more.
+            while world.tally.whole.get() < before + RESPONSES_BEFORE_STOP {
+                thread::yield_now();
+            }
+            let asking = world.addresses.iter().map(Promised::ask).collect::<Result<Vec<_>, _>>();
+            world.is_stopping.store(true, Ordering::Relaxed);
+            asked = Some(Instant::now());
+            watch.server.terminate();
+            promised = asking.and_then(|asking| asking.into_iter().try_for_each(Promised::is_kept));
+        },
+    )
+    .and(promised)
+    .map_err(|wrong| said(&watch, &format!("while the server stopped: {wrong}")))?;
+    let took = watch.ended(asked.unwrap_or_else(Instant::now))?;
+    figures.slowest_stop = figures.slowest_stop.max(took);
+    figures.grown_bytes_max = figures.grown_bytes_max.max(watch.grown_bytes_max);
+    let start = watch.start_held();
+    figures.held = format!("{} descriptors, {} tasks", start.descriptors, start.tasks);
+    Ok(world.tally)
+}
+
+/// Has clients visit until there have been enough, or the server does not let them in; meanwhile does something else.
+fn visit(
+    world: &World,
+    random: &mut Random,
+    is_enough: impl Fn() -> bool + Sync,
+    meanwhile: impl FnOnce(),
+) -> Result<(), String> {
+    let failed = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let mut visitor = Visitor {
+                    world,
+                    random: random.split(),
+                };
+                let (is_enough, failed) = (&is_enough, &failed);
+                scope.spawn(move || {
+                    while !is_enough() && !failed.load(Ordering::Relaxed) {
+                        match visitor.visit() {
+                            Ok(true) => {}
+                            Ok(false) => return Ok(()),
+                            Err(wrong) => {
+                                failed.store(true, Ordering::Relaxed);
+                                return Err(wrong);
+                            }
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        meanwhile();
+        let ended = clients
+            .into_iter()
+            .map(|client| client.join().expect("a client judges without a panic"));
+        ended.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+/// What is wrong, with the end of what the server has said.
+fn said(watch: &Watch, wrong: &str) -> String {
+    let log = watch.server.log();
+    let lines: Vec<_> = log.lines().collect();
+    format!(
+        "{wrong}\nthe server said last:\n{}",
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    )
+}
+
+/// A number out of the environment.
+fn number(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Err(_) => otherwise,
+    }
+}

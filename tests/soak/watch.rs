@@ -1,0 +1,118 @@
+//! The server under soak: what it holds, measured from outside and asked of itself, and whether it is back to the start.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::peer::{Address, Peer};
+use crate::support::server::{Server, command};
+
+/// How long a server whose clients have all gone may take to let go of what they had. 20 s: five times the two seconds after which io_uring
+/// connections look for a reset they were not told of, twice over.
+const SETTLE_TIME: Duration = Duration::from_secs(20);
+
+/// How much more memory a server may hold after any phase than after the first, when every pool has what it keeps. 32 MiB: the pools of two
+/// shards are some 10 MB, and the allocator keeps as much again between what is used.
+const GROWTH_BYTES_MAX: u64 = 32 << 20;
+
+/// How long a graceful stop may take whose clients go when their connections end. 10 s: one for idle connections to hear of it, and the five of
+/// `--linger-timeout` for those that do not close.
+pub(crate) const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// What a server holds while one connection, that which asks, is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) descriptors: usize,
+    pub(crate) tasks: usize,
+    pub(crate) streams: usize,
+}
+
+/// A running server, and what it held when it began.
+pub(crate) struct Watch {
+    pub(crate) server: Server,
+    path: PathBuf,
+    start: Held,
+    /// The memory after the first phase.
+    settled_bytes: Option<u64>,
+    pub(crate) grown_bytes_max: u64,
+}
+
+impl Watch {
+    /// Starts a server on TCP and on a Unix socket.
+    pub(crate) fn start(shards: usize) -> Self {
+        let path = std::env::temp_dir().join(format!("squall-soak-{}.socket", std::process::id()));
+        let unix = format!("unix:{}", path.display());
+        let server = Server::start_by(command("soak"), shards, &["--listen", &unix]);
+        let start = held(&server);
+        Self {
+            server,
+            path,
+            start,
+            settled_bytes: None,
+            grown_bytes_max: 0,
+        }
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<Address> {
+        vec![Address::Tcp(self.server.address()), Address::Unix(self.path.clone())]
+    }
+
+    pub(crate) fn start_held(&self) -> Held {
+        self.start
+    }
+
+    /// Waits until the server holds what it held when it began, and its memory has not grown.
+    pub(crate) fn is_back_to_the_start(&mut self) -> Result<(), String> {
+        let until = Instant::now() + SETTLE_TIME;
+        loop {
+            let now = held(&self.server);
+            let resident = self.server.resident_bytes();
+            let settled = *self.settled_bytes.get_or_insert(resident);
+            let grown = resident.saturating_sub(settled);
+            if now == self.start && grown <= GROWTH_BYTES_MAX {
+                self.grown_bytes_max = self.grown_bytes_max.max(grown);
+                return Ok(());
+            }
+            if Instant::now() > until {
+                let start = self.start;
+                return Err(format!(
+                    "{SETTLE_TIME:?} after its last client has gone the server holds {now:?} and {grown} bytes more, where it began with {start:?}"
+                ));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for the end of a stop that has been asked for.
+    pub(crate) fn ended(&self, asked: Instant) -> Result<Duration, String> {
+        let status = self.server.wait();
+        let took = asked.elapsed();
+        if !status.success() {
+            return Err(format!("the server ended with {status}"));
+        }
+        if took > STOP_TIME {
+            return Err(format!("a graceful stop took {took:?}"));
+        }
+        Ok(took)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        std::fs::remove_file(Path::new(&self.path)).unwrap_or_default();
+    }
+}
+
+/// What the server says it holds, and the kernel says of it.
+fn held(server: &Server) -> Held {
+    let mut peer = Peer::connect(&Address::Tcp(server.address())).expect("the server accepts");
+    peer.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = peer.response("GET").expect("the server says what it holds");
+    let text = String::from_utf8(response.body).unwrap();
+    let numbers: Vec<usize> = text.split(' ').map(|number| number.parse().unwrap()).collect();
+    Held {
+        descriptors: server.open_descriptors(),
+        tasks: numbers[0],
+        streams: numbers[1],
+    }
+}
