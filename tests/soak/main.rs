@@ -63,8 +63,12 @@ impl Pace {
                 phase: Duration::from_millis(900),
                 phases: 3,
             },
-            _ => Self {
+            120..600 => Self {
                 phase: Duration::from_secs(4),
+                phases: 8,
+            },
+            _ => Self {
+                phase: Duration::from_secs(10),
                 phases: 12,
             },
         }
@@ -155,7 +159,7 @@ fn round(
             world.is_stopping.store(true, Ordering::Relaxed);
             asked = Some(Instant::now());
             watch.server.terminate();
-            promised = asking.and_then(|asking| asking.into_iter().try_for_each(Promised::is_kept));
+            promised = asking.and_then(|asking| asking.into_iter().try_for_each(Promised::kept));
         },
     )
     .and(promised)

@@ -400,7 +400,7 @@ impl<'w> Visitor<'w> {
     }
 
     /// Opens a WebSocket; `None` while the server stops.
-    fn open(&mut self, peer: &mut Peer) -> Result<Option<()>, String> {
+    fn open(&self, peer: &mut Peer) -> Result<Option<()>, String> {
         peer.send(&handshake("/ws", ""));
         match peer.response("GET") {
             Ok(response) if response.status == 101 => Ok(Some(())),
@@ -532,7 +532,7 @@ impl Promised {
         Ok(Self { peer })
     }
 
-    pub(crate) fn is_kept(mut self) -> Outcome {
+    pub(crate) fn kept(mut self) -> Outcome {
         let answer = self.peer.response("GET")?;
         answer.expect(200, b"slow")?;
         if answer.announces_close() {
