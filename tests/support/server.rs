@@ -177,6 +177,14 @@ impl Server {
         folder.count()
     }
 
+    /// What the open files are, as `socket:[…]`: to compare two moments by.
+    pub(crate) fn descriptor_names(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id)).expect("the server runs");
+        // One that is closed meanwhile has no name any more.
+        let names = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        names.map(|name| name.display().to_string()).collect()
+    }
+
     /// What the server has written to standard error so far.
     pub(crate) fn log(&self) -> String {
         self.log.text()
