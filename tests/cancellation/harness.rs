@@ -16,7 +16,7 @@ pub(crate) use crate::support::running::Running;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// More than the kernel keeps for a client that does not read: both ends' buffers, and what `--max-unsent-bytes` lets wait besides.
-pub(crate) const LARGE_BYTES: usize = 1 << 20;
+pub(crate) const LARGE_BYTES: usize = 512 * 1024;
 
 /// What a handler says of the future under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
