@@ -23,6 +23,7 @@ use crate::inbox::Inbox;
 use crate::panics::drop_contained;
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::sync::ArrayQueue;
+use crate::waiters::Place;
 
 /// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
 /// 64 bytes each 64 KiB a pair.
@@ -204,6 +205,7 @@ impl<M: Send + 'static> MeshSender<M> {
     /// There is no such shard, it has ended, or more than 4096 tasks wait for room in its queues already.
     pub async fn send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         let mut unsent = Some(message);
+        let mut place = Place::default();
         poll_fn(|cx| {
             let Some(message) = unsent.take() else {
                 return Poll::Ready(Ok(()));
@@ -212,7 +214,10 @@ impl<M: Send + 'static> MeshSender<M> {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(refused) => refused,
             };
-            let registered = self.links.inbox(to).map(|inbox| inbox.room().register(cx.waker()));
+            let registered = self
+                .links
+                .inbox(to)
+                .map(|inbox| inbox.room().register(cx.waker(), &mut place));
             if registered != Some(true) {
                 return Poll::Ready(Err(refused));
             }
@@ -236,6 +241,7 @@ impl<M: Send + 'static> MeshSender<M> {
     /// Cancel safety: cancel safe.
     pub async fn has_room(&self, to: ShardId) -> bool {
         let is_full = || self.links.queue(self.from, to).is_none_or(ArrayQueue::is_full);
+        let mut place = Place::default();
         poll_fn(|cx| {
             let Some(inbox) = self.links.inbox(to) else {
                 return Poll::Ready(false);
@@ -243,7 +249,7 @@ impl<M: Send + 'static> MeshSender<M> {
             if !is_full() {
                 return Poll::Ready(true);
             }
-            if !inbox.room().register(cx.waker()) {
+            if !inbox.room().register(cx.waker(), &mut place) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -33,7 +33,8 @@ use squall_shards::{
 };
 
 use common::{
-    PATIENCE, Running, block_on, builder, child_role, eventually_here, in_child, pattern, poll_once, time_limit,
+    Meeting, PATIENCE, Running, block_on, builder, child_role, eventually_here, in_child, pattern, poll_once,
+    time_limit,
 };
 use polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
 
@@ -384,6 +385,48 @@ fn a_message_whose_send_is_dropped_while_it_waits_for_room_is_lost_whole() {
                     third.is_some()
                 })
                 .await;
+                Ok(())
+            }
+        })
+        .unwrap();
+}
+
+/// As one is that stands beside something busy in a `select`, as long as a shard takes nothing.
+#[test]
+fn a_send_that_is_polled_again_and_again_waits_for_room_in_one_place() {
+    const POLLS: usize = 10_000;
+    let _limit = time_limit();
+    let shards = builder(2).build().unwrap();
+    let mesh = shards.mesh::<usize>(1);
+    let meeting = Meeting::of(2);
+    shards
+        .run(move |shard| {
+            let (mesh, meeting) = (mesh.clone(), meeting.clone());
+            async move {
+                let received: Rc<Cell<usize>> = Rc::default();
+                let sum = Rc::clone(&received);
+                mesh.receive(move |_, message| sum.set(sum.get() + message));
+                meeting.wait().await;
+                if shard.id() != ShardId::FIRST {
+                    eventually_here("all comes", || received.get() == 3).await;
+                    return Ok(());
+                }
+                let ((stands, stood), (go, gone)) = (channel(), channel::<()>());
+                let there = ShardId::new(1);
+                let still = spawn_local(invoke_on(there, move || async move {
+                    stands.send(()).unwrap();
+                    gone.recv().unwrap();
+                }));
+                eventually_here("the shard stands still", || stood.try_recv().is_ok()).await;
+                let sender = mesh.sender();
+                sender.try_send(there, 1)?;
+                let mut waiting = Box::pin(sender.send(there, 2));
+                for poll in 0..POLLS {
+                    assert_eq!(poll_once(&mut waiting).await, None, "poll {poll}");
+                }
+                go.send(())?;
+                waiting.await?;
+                still.await??;
                 Ok(())
             }
         })
