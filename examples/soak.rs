@@ -58,7 +58,7 @@ async fn slow(cx: &mut Context) -> Result<&'static str> {
     Ok("slow")
 }
 
-/// Writes so many bytes, and gives up every flush that takes longer than so many milliseconds.
+/// Writes the bytes its query asks for, and gives up every flush that takes longer than its milliseconds.
 async fn stall(cx: &mut Context) -> Result {
     let bytes: usize = cx.query_param("bytes")?;
     let patience = Duration::from_millis(cx.query_param("milliseconds")?);
@@ -70,7 +70,7 @@ async fn stall(cx: &mut Context) -> Result {
     Ok(())
 }
 
-/// A stream of so many pieces, each in a turn of its own.
+/// A stream of the pieces its query asks for, each in a turn of its own.
 async fn stream(cx: &mut Context) -> Result {
     let pieces = cx.query_param("pieces")?;
     cx.stream(Pieces {
@@ -141,7 +141,7 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// Echoes; what it is told to publish, all hear.
+/// Echoes, and publishes the messages that begin with `publish`.
 struct Echo;
 
 impl WebSocketHandler for Echo {

@@ -41,7 +41,7 @@ use polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_tell
 /// More than both ends of a Unix socket keep for a reader that has not begun.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Runs a test on the first of so many shards.
+/// Starts shards, and runs a test on the first of them.
 fn on_shards<F>(count: usize, test: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = Result<(), BoxError>> + 'static,
@@ -254,7 +254,7 @@ fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_
             files.truncate(files.len() - 8);
             let accepted = timeout_at(Instant::now() + PATIENCE / 4, listener.accept()).await;
             let stream = accepted
-                .unwrap_or_else(|| panic!("nobody is accepted after an accept dropped after {polls} polls"))
+                .unwrap_or_else(|| panic!("the client is not accepted after an accept dropped after {polls} polls"))
                 .unwrap();
             client.write_all(b"x").unwrap();
             assert_eq!(stream.receive().await.unwrap().unwrap().to_vec(), b"x");

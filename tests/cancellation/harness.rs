@@ -41,7 +41,7 @@ pub(crate) fn line() -> (Says, Hears) {
 }
 
 impl Says {
-    /// Drops a future after so many polls, and says meanwhile where it stands.
+    /// Drops a future after `polls` polls, and says meanwhile where it stands.
     pub(crate) async fn dropped_after<F: Future>(&self, polls: usize, future: F) -> Option<F::Output> {
         let output = dropped_after_telling(polls, future, |_| self.0.send(Word::Waits).unwrap()).await;
         let is_ready = output.is_some();

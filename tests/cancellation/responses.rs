@@ -224,7 +224,7 @@ fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_agai
     });
 }
 
-/// An application whose middleware drops the handler after so many polls.
+/// An application whose middleware drops the handler after the polls the path names.
 fn given_up(says: &Says) -> Application {
     let says = says.clone();
     Application::new()

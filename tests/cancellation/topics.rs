@@ -29,7 +29,7 @@ struct Obedient {
     still: Still,
 }
 
-/// How a shard that is told to stand still does, until something comes.
+/// How a shard stands still at the test's word, until the next word.
 #[derive(Clone)]
 struct Still {
     stands: Sender<()>,
@@ -158,7 +158,7 @@ fn serve(says: Says) -> (Running, Go) {
     (server, go)
 }
 
-/// A socket that does as it is told.
+/// A socket whose handler obeys.
 struct Socket {
     client: Client<TcpStream>,
     shard: usize,
@@ -362,7 +362,7 @@ fn a_subscription_from_outside_that_is_dropped_before_it_is_made_leaves_no_subsc
         let subscribed = pollster::block_on(dropped_after(polls, server.publisher.subscribe("news")));
         let is_ready = subscribed.is_some();
         drop(subscribed);
-        eventually("nobody is subscribed", || subscribers() == "0");
+        eventually("the subscriber is forgotten", || subscribers() == "0");
         is_ready
     });
 }

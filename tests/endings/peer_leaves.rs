@@ -263,6 +263,7 @@ fn a_websocket_factory_learns_that_its_client_has_left() {
 /// Faults 19: a client that reads slowly gets the whole of a last response, although that takes many times the linger timeout, whether or not
 /// it has closed its half. (One that reads nothing is reset: `tests/wire/slow_peer.rs`.)
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the pace of a client on a thread outside the shards")]
 fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
     const CONTENT_BYTES: usize = 100_000;
     let server = Served::configured(
@@ -284,7 +285,6 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
                 break;
             }
             received += count;
-            // The pace of the client, and not a wait for anything.
             std::thread::sleep(Duration::from_millis(50));
         }
         assert!(received > CONTENT_BYTES, "{half_closes}: {received}");

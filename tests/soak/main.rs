@@ -38,16 +38,16 @@ use transcripts::Transcripts;
 use visits::{Promised, Visitor, World};
 use watch::Watch;
 
-/// How long it takes unless it is told otherwise.
+/// How long it takes without `SQUALL_SOAK_SECONDS`.
 const SECONDS: u64 = 20;
 
-/// What is drawn unless it is told otherwise.
+/// What is drawn without `SQUALL_SOAK_SEED`.
 const SEED: u64 = 11;
 
 /// How many clients there are at once.
 const CLIENTS: usize = 8;
 
-/// How many responses the clients have had when the server is told to stop.
+/// How many responses the clients have had when the server gets its SIGTERM.
 const RESPONSES_BEFORE_STOP: u64 = 100;
 
 /// How long a phase takes, and how many of them a server lives through: in a short soak servers are to stop and start, too.
@@ -151,7 +151,7 @@ fn round(
         random,
         || false,
         || {
-            // A server under load is told to stop; then each client goes on until it is not let in any more.
+            // The signal comes under load; then each client goes on until it is not let in any more.
             while world.tally.whole.get() < before + RESPONSES_BEFORE_STOP {
                 thread::yield_now();
             }

@@ -122,7 +122,7 @@ impl Peer {
         }
     }
 
-    /// Reads once, so many bytes at the most; how many came.
+    /// Reads once, at most `bytes_max`; gives how many came.
     pub(crate) fn read_some(&mut self, bytes_max: usize) -> Result<usize, Trouble> {
         let mut piece = vec![0; bytes_max];
         loop {
@@ -211,7 +211,7 @@ impl Peer {
         &self.received[self.consumed..]
     }
 
-    /// Takes so many bytes of what has been received.
+    /// Takes `count` bytes of what has been received.
     pub(crate) fn consume(&mut self, count: usize) {
         self.consumed += count;
         if self.consumed == self.received.len() || self.consumed > READ_BYTES {

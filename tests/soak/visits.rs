@@ -76,7 +76,7 @@ impl<'w> Visitor<'w> {
         let peer = match peer {
             Ok(peer) => peer,
             Err(_) if self.is_stopping() => return Ok(false),
-            Err(error) => return Err(format!("nobody is let in at {address:?}: {error}")),
+            Err(error) => return Err(format!("the server refuses a connection at {address:?}: {error}")),
         };
         self.world.tally.connections.add(1);
         let visited = way(self, peer);
@@ -130,7 +130,7 @@ impl<'w> Visitor<'w> {
         }
     }
 
-    /// Waits a moment, up to so many milliseconds: as a client may, and not for anything.
+    /// Waits a moment, as a client may: for nothing that the server does.
     fn pause(&mut self, milliseconds_max: usize) {
         thread::sleep(Duration::from_millis(self.random.below(milliseconds_max + 1) as u64));
     }
@@ -443,7 +443,7 @@ impl<'w> Visitor<'w> {
             loop {
                 match self.frame(&mut peer)? {
                     Some(echo) if echo.first == 0x82 && echo.payload == payload => break,
-                    // A pong, or what somebody has published.
+                    // A pong, or a publication.
                     Some(other) if matches!(other.first, 0x8a | 0x89 | 0x81) => {}
                     Some(going) if going.close_code() == Some(1001) && self.is_stopping() => return Ok(()),
                     None if self.is_stopping() => return Ok(()),
@@ -516,7 +516,7 @@ impl<'w> Visitor<'w> {
     }
 }
 
-/// A request that is under way when the server is told to stop, and takes longer than idle connections are listened to. Its answer says that the
+/// A request that is under way when the server gets its SIGTERM, and takes longer than idle connections are listened to. Its answer says that the
 /// connection is closed, or the next request on it is answered too.
 pub(crate) struct Promised {
     peer: Peer,
@@ -524,7 +524,8 @@ pub(crate) struct Promised {
 
 impl Promised {
     pub(crate) fn ask(address: &Address) -> Result<Self, String> {
-        let mut peer = Peer::connect(address).map_err(|error| format!("nobody is let in at {address:?}: {error}"))?;
+        let mut peer = Peer::connect(address)
+            .map_err(|error| format!("the server refuses a connection at {address:?}: {error}"))?;
         // Answered once, so that the connection is not only in the backlog.
         peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         peer.response("GET")?.expect(200, b"ok")?;

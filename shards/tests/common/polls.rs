@@ -9,7 +9,7 @@ use std::task::Poll;
 /// More polls than any future here takes; a scenario that gets there has a future that never ends. 64: the longest takes some ten.
 pub(crate) const POLLS_MAX: usize = 64;
 
-/// Polls a future until it is ready or has been polled so many times, and drops it then. Gives its output if it was ready.
+/// Polls a future until it is ready, at most `polls` times, and drops it then. Gives its output if it was ready.
 pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     dropped_after_telling(polls, future, |_| {}).await
 }

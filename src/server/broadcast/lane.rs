@@ -212,7 +212,7 @@ impl ShardHub {
             return Outcome::NoRoom;
         }
         lane.borrow_mut().publications -= 1;
-        // Nobody may wait for it any more.
+        // Its publisher may have given up.
         say.send(()).unwrap_or_default();
         Outcome::Sent
     }
