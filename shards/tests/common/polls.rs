@@ -44,25 +44,54 @@ pub(crate) async fn dropped_after_telling<F: Future>(
     .await
 }
 
+/// How often a scenario is run again whose future was ready in its first poll, because another thread was quicker than this one. 100: one that
+/// never waits is found out in no time.
+const QUICKER_MAX: usize = 100;
+
 /// Runs a scenario with 0, 1, 2… polls, until it says that its future was ready before it was to be dropped. The future must have been dropped
 /// while it waited at least once.
 pub(crate) fn at_every_poll(mut scenario: impl FnMut(usize) -> bool) {
-    for polls in 0..POLLS_MAX {
-        if scenario(polls) {
-            assert!(polls > 1, "the future never waited, so that dropping it shows nothing");
-            return;
-        }
+    let mut plan = Plan::default();
+    while let Some(polls) = plan.next() {
+        plan.is_ready = scenario(polls);
     }
-    panic!("the future was not ready after {POLLS_MAX} polls");
 }
 
 /// As [`at_every_poll`], with a scenario that is itself awaited.
 pub(crate) async fn at_every_poll_here(mut scenario: impl AsyncFnMut(usize) -> bool) {
-    for polls in 0..POLLS_MAX {
-        if scenario(polls).await {
-            assert!(polls > 1, "the future never waited, so that dropping it shows nothing");
-            return;
-        }
+    let mut plan = Plan::default();
+    while let Some(polls) = plan.next() {
+        plan.is_ready = scenario(polls).await;
     }
-    panic!("the future was not ready after {POLLS_MAX} polls");
+}
+
+/// After how many polls the future is dropped next.
+#[derive(Default)]
+struct Plan {
+    polls: Option<usize>,
+    /// The last scenario's future was ready.
+    is_ready: bool,
+    quicker: usize,
+}
+
+impl Plan {
+    /// `None` once the future has been ready after it had been dropped while it waited.
+    fn next(&mut self) -> Option<usize> {
+        let polls = match self.polls {
+            None => 0,
+            Some(polls) if !self.is_ready => polls + 1,
+            Some(polls) if polls > 1 => return None,
+            Some(polls) => {
+                self.quicker += 1;
+                assert!(
+                    self.quicker < QUICKER_MAX,
+                    "the future never waited, so that dropping it shows nothing"
+                );
+                polls
+            }
+        };
+        assert!(polls < POLLS_MAX, "the future was not ready after {POLLS_MAX} polls");
+        self.polls = Some(polls);
+        Some(polls)
+    }
 }
