@@ -5,12 +5,17 @@
 //! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
 //! for long without a look whether [`HEADROOM_BYTES`] are left. Where a limit kills instead of refusing, somebody else can say no at
 //! the same look ([`ask_too`]).
+//!
+//! Such a look sees what the process has touched. So a buffer that grows is touched at once, whatever will be written to it; and while
+//! much is granted and not touched yet, it counts as promised, for the looks of all threads ([`promised_bytes`]).
 
 #[cfg(feature = "testing")]
 mod refusal;
 
 use core::cell::{Cell, RefCell};
 use core::hint::black_box;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
 #[cfg(feature = "testing")]
@@ -22,14 +27,48 @@ pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 /// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
 const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
 
+/// The least page of a machine that Linux runs on. 4 KiB.
+const PAGE_BYTES: usize = 4 * 1024;
+
 /// Up to here growth is small: an error page, a response's head. Only the allocator refuses it, so that there are words for a refusal. 4 KiB.
 const SMALL_BYTES_MAX: usize = 4 * 1024;
+
+/// What all threads together were granted and have not touched yet.
+static PROMISED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Who is asked at a look whether so many bytes, which are promised already, may be taken.
+type MayGrow = Box<dyn Fn(usize) -> bool>;
 
 thread_local! {
     /// How much this shard may be granted before the next look.
     static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
+    /// What this thread was told about with [`foresee`] and takes until its next look.
+    static FORESEEN: RefCell<Option<Promise>> = const { RefCell::new(None) };
     /// Who is asked at every look of this thread, beside the allocator.
-    static MAY_GROW: RefCell<Option<Box<dyn Fn() -> bool>>> = const { RefCell::new(None) };
+    static MAY_GROW: RefCell<Option<MayGrow>> = const { RefCell::new(None) };
+}
+
+/// So many bytes count as held from now on, until they are touched: then this is dropped.
+#[derive(Debug)]
+struct Promise(usize);
+
+impl Promise {
+    fn of(bytes: usize) -> Self {
+        PROMISED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+        Self(bytes)
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        PROMISED_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// What all threads together were granted and have not touched yet, in bytes; but for small growth, which is touched before the next look.
+#[cfg(feature = "serve")]
+pub(crate) fn promised_bytes() -> usize {
+    PROMISED_BYTES.load(Ordering::Relaxed)
 }
 
 /// There is no memory for what was asked.
@@ -86,49 +125,52 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemo
 pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
     let left = UNSEEN_BYTES_LEFT.get().checked_sub(bytes);
     if left.is_none() {
-        look(bytes, 0)?;
+        drop(look(bytes, 0)?);
     }
     UNSEEN_BYTES_LEFT.set(left.unwrap_or(GRANTED_UNSEEN_BYTES_MAX));
     Ok(())
 }
 
-/// Says that so many bytes are about to be taken in ways that cannot be refused, many as they may be.
+/// Says that so many bytes are about to be taken in ways that cannot be refused, many as they may be, before this thread looks again.
 ///
 /// # Errors
 ///
 /// They would leave too little.
 pub(crate) fn foresee(bytes: usize) -> Result<(), OutOfMemory> {
-    if bytes > GRANTED_UNSEEN_BYTES_MAX {
-        look(bytes, bytes)?;
+    if bytes <= GRANTED_UNSEEN_BYTES_MAX {
+        return grant(bytes);
     }
-    grant(bytes)
+    let promise = look(bytes, bytes)?;
+    FORESEEN.replace(Some(promise));
+    Ok(())
 }
 
 /// Whether so many bytes, and the headroom, could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
-    look(SMALL_BYTES_MAX, bytes).is_ok()
+    look(bytes, bytes).is_ok()
 }
 
-/// Looks whether there is memory for a growth by `bytes`, of which `missing` have yet to be taken.
-fn look(bytes: usize, missing: usize) -> Result<(), OutOfMemory> {
-    let may_grow = MAY_GROW.with(|may_grow| may_grow.borrow().as_ref().is_none_or(|may_grow| may_grow()));
-    if bytes > SMALL_BYTES_MAX && !may_grow {
-        return Err(OutOfMemory);
-    }
+/// Looks whether there is memory for a growth by `bytes`, of which `missing` have yet to be taken: these are promised.
+fn look(bytes: usize, missing: usize) -> Result<Promise, OutOfMemory> {
+    // What was foreseen has been touched by now, or will not be.
+    FORESEEN.take();
     let mut block = Vec::<u8>::new();
     let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(missing));
-    // Or the compiler would see that nobody uses it, and take it for granted.
+    // Or the compiler would see that it is not used, and take it for granted.
     black_box(&mut block);
-    if reserved.is_ok() && !is_refused() {
-        Ok(())
-    } else {
-        Err(OutOfMemory)
+    // What the allocator refuses is no promise; the look is as good as any all the same.
+    let promise = Promise::of(reserved.as_ref().map_or(0, |()| missing));
+    let may_grow = MAY_GROW.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(promise.0)));
+    if reserved.is_err() || (bytes > SMALL_BYTES_MAX && !may_grow) || is_refused() {
+        return Err(OutOfMemory);
     }
+    Ok(promise)
 }
 
-/// Has every look of this thread ask `may_grow` too, and refuse all but small growth without its yes.
+/// Has every look of this thread ask `may_grow` too, and refuse all but small growth without its yes. It is asked about bytes that
+/// [`promised_bytes`] has already.
 #[cfg(feature = "serve")]
-pub(crate) fn ask_too(may_grow: impl Fn() -> bool + 'static) {
+pub(crate) fn ask_too(may_grow: impl Fn(usize) -> bool + 'static) {
     MAY_GROW.with(|asked| asked.replace(Some(Box::new(may_grow))));
 }
 
@@ -141,8 +183,28 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize) -> Result<(), OutO
     let before = buffer.capacity();
     let doubled = before.saturating_mul(2).min(bytes_max);
     let more = doubled.saturating_sub(buffer.len()).max(bytes);
+    if more <= GRANTED_UNSEEN_BYTES_MAX {
+        buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
+        touch(buffer.spare_capacity_mut());
+        return grant(buffer.capacity() - before);
+    }
+    // The allocator may have to copy the buffer, so all of the new one is missing.
+    let promise = look(more, buffer.len().saturating_add(more))?;
     buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
-    grant(buffer.capacity() - before)
+    touch(buffer.spare_capacity_mut());
+    drop(promise);
+    Ok(())
+}
+
+/// Has the kernel give every page of a block that was granted, so that the next look sees it.
+fn touch(block: &mut [MaybeUninit<u8>]) {
+    for page in block.chunks_mut(PAGE_BYTES) {
+        if let Some(last) = page.last_mut() {
+            last.write(0);
+        }
+    }
+    // Or the compiler would see that these are never read.
+    black_box(block);
 }
 
 /// Whether a test wants this request refused.

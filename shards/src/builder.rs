@@ -18,6 +18,7 @@ use crate::shard::ShardId;
 #[derive(Debug, Clone)]
 pub struct Builder {
     shards: Option<usize>,
+    default_shards_max: NonZeroUsize,
     driver: Driver,
     thread_name: String,
     habits: Habits,
@@ -44,6 +45,7 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             shards: None,
+            default_shards_max: NonZeroUsize::MAX,
             driver: Driver::Auto,
             thread_name: "shard".to_owned(),
             habits: Habits::default(),
@@ -57,6 +59,13 @@ impl Builder {
     #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.shards = Some(count);
+        self
+    }
+
+    /// How many shards there are at the most where [`shards`](Self::shards) does not say; as many as cores by default.
+    #[must_use]
+    pub fn default_shards_max(mut self, count: NonZeroUsize) -> Self {
+        self.default_shards_max = count;
         self
     }
 
@@ -166,7 +175,7 @@ impl Builder {
         let count = self
             .shards
             .and_then(NonZeroUsize::new)
-            .unwrap_or_else(|| available.default_shards());
+            .unwrap_or_else(|| available.default_shards().min(self.default_shards_max));
         let choice = Choice::make(self.driver, &self.ring.needs(count)).map_err(LaunchError::Preflight)?;
         let placement = available.place(count);
         let inboxes: Result<Arc<[_]>, _> = (0..count.get())

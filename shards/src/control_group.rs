@@ -22,11 +22,22 @@ pub(crate) struct Group<'a> {
     read: ReadFile<'a>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// A group whose files are in a folder.
+    #[cfg(test)]
+    pub(crate) fn of(hierarchy: Hierarchy, path: &'a Path, read: ReadFile<'a>) -> Self {
+        Self { hierarchy, path, read }
+    }
+
     /// Reads a file of the group, without the line's end.
     pub(crate) fn read(&self, file: &str) -> Option<String> {
-        let text = (self.read)(&self.path.join(file))?;
+        let text = (self.read)(&self.file(file))?;
         Some(text.trim().to_owned())
+    }
+
+    /// Where a file of the group is.
+    pub(crate) fn file(&self, file: &str) -> PathBuf {
+        self.path.join(file)
     }
 }
 

@@ -50,6 +50,7 @@ mod inbox;
 mod inherited;
 mod invoke;
 mod launch;
+mod ledger;
 pub mod memory;
 mod mesh;
 mod net;

@@ -21,6 +21,7 @@ mod websocket;
 
 use std::fmt;
 use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ use crate::app::Application;
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, TopicOptions};
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, Parcel, ShardHub};
+use pressure::Budget;
 use shard::ShardServer;
 
 /// Makes one application for each shard, on that shard.
@@ -160,11 +162,14 @@ impl Server {
             .spin(config.spin)
             .balance(config.balance)
             .stop_on_signals(config.stop_on_signals)
-            .graceful_stop_max(config.shutdown_timeout);
+            .graceful_stop_max(config.shutdown_timeout)
+            .default_shards_max(pressure::default_shards_max(config));
         if let Some(count) = config.shards {
             builder = builder.shards(count);
         }
         let shards = builder.build()?;
+        let count = NonZeroUsize::new(shards.count()).unwrap_or(NonZeroUsize::MIN);
+        let budget = Budget::open(config, count)?;
         let mut listeners = Vec::new();
         for address in &config.listen {
             bind(address, &shards, config, &mut listeners)?;
@@ -174,9 +179,12 @@ impl Server {
                 "the server has no address to listen on; add .listen(\"127.0.0.1:8888\")",
             ));
         }
+        let mut config = self.config;
+        pressure::bound_topics(&mut config, count);
         Ok(BoundServer {
             factory: self.factory,
-            config: self.config,
+            config,
+            budget,
             mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
@@ -242,6 +250,8 @@ pub struct BoundServer {
     shards: Shards,
     listeners: Vec<Listeners>,
     mesh: Mesh<Parcel>,
+    /// `None` if the kernel does not tell how much memory is held.
+    budget: Option<Arc<Budget>>,
 }
 
 impl BoundServer {
@@ -265,7 +275,7 @@ impl BoundServer {
     /// Something to publish to topics with, from any thread outside the shards.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
-        Publisher::new(&self.mesh, self.config.topics.clone())
+        Publisher::new(&self.mesh, self.config.topics.clone(), self.budget.clone())
     }
 
     /// Serves until it is stopped.
@@ -280,6 +290,7 @@ impl BoundServer {
             shards,
             listeners,
             mesh,
+            budget,
         } = self;
         let count = shards.count();
         let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
@@ -297,6 +308,7 @@ impl BoundServer {
                 config: config.clone(),
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
+                budget: budget.clone(),
                 greeting: (shard.id() == ShardId::FIRST).then(|| greeting.clone()),
             };
             async move { serve(shard, part).await.map_err(Into::into) }
@@ -320,6 +332,7 @@ struct Part {
     config: ServerConfig,
     listeners: Vec<Listeners>,
     mesh: Mesh<Parcel>,
+    budget: Option<Arc<Budget>>,
     /// What the first shard says once it listens.
     greeting: Option<String>,
 }
@@ -331,6 +344,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
         config,
         listeners,
         mesh,
+        budget,
         greeting,
     } = part;
     let mut application = factory();
@@ -344,7 +358,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
     app.note_work_in(shard.name_work(app.work_names()));
-    let server = Rc::new(ShardServer::new(app, config, shard.clone()));
+    let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
     spawn_detached(pressure::attend(Rc::clone(&server)));
     let accepting: Vec<_> = listeners
         .iter()

@@ -7,16 +7,19 @@
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use squall_shards::memory::{Gauge, available_bytes, give_back_free};
+use squall_shards::memory::{Balance, Ledger, available_bytes, give_back_free, least_bytes, shards_max};
 use squall_shards::{invoke_on_all, sleep, spawn_blocking, spawn_detached};
 
 use super::config::ServerConfig;
 use super::shard::ShardServer;
 use super::watermarks::{MemoryWatermarks, Pressure};
+use crate::error::{Error, Result};
 use crate::memory;
 
 /// How often a shard looks while there is pressure. 250 ms: Envoy's.
@@ -25,12 +28,97 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the log says at most that memory is short, unless it becomes shorter.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
+/// The part of the memory that the histories of topics, and what waits for subscribers, may have at the most, each: a quarter, so that what
+/// connections need finds room beside both, whatever [`ServerConfig`] lets them have.
+const TOPICS_PART: u64 = 4;
+
+/// What a server may have of memory and what it holds, for all of its shards and publishers.
+#[derive(Debug)]
+pub(super) struct Budget {
+    ledger: Ledger,
+    watermarks: MemoryWatermarks,
+}
+
+impl Budget {
+    /// Opens the kernel's account, for so many shards. `None` if it has none to open.
+    ///
+    /// # Errors
+    ///
+    /// There is too little memory to serve with.
+    pub(super) fn open(config: &ServerConfig, shards: NonZeroUsize) -> Result<Option<Arc<Self>>> {
+        if let Some(available) = available(config) {
+            let least = least_bytes(shards);
+            if available < least {
+                return Err(too_little(available, shards));
+            }
+        }
+        let ledger = Ledger::open(config.memory_bytes_max, shards).inspect_err(
+            |error| tracing::warn!(%error, "the kernel does not tell how much memory is held; the watermarks are off"),
+        );
+        Ok(ledger.ok().map(|ledger| {
+            Arc::new(Self {
+                ledger,
+                watermarks: config.memory_watermarks,
+            })
+        }))
+    }
+
+    /// What of the tightest account is held, and how short memory is, where so many bytes are promised.
+    fn look(&self, promised: usize) -> (Option<Balance>, Pressure) {
+        let balance = self.ledger.look(promised as u64);
+        let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
+            self.watermarks.pressure(held, limit)
+        });
+        (balance, pressure)
+    }
+
+    /// Whether a thread that is no shard's may take so many bytes.
+    pub(super) fn allows(&self, bytes: usize) -> bool {
+        let promised = memory::promised_bytes().saturating_add(bytes);
+        self.look(promised).1 < Pressure::RefuseMemory
+    }
+}
+
+/// How much memory a server may have in all; `None` if neither the settings nor the kernel tell.
+fn available(config: &ServerConfig) -> Option<u64> {
+    config.memory_bytes_max.into_iter().chain(available_bytes()).min()
+}
+
+/// How many shards a server has at the most if it is not told.
+pub(super) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
+    available(config).map_or(NonZeroUsize::MAX, shards_max)
+}
+
+/// Why a server does not start.
+fn too_little(available: u64, shards: NonZeroUsize) -> Error {
+    let (least, one) = (least_bytes(shards), least_bytes(NonZeroUsize::MIN));
+    let mebibytes = |bytes: u64| bytes / (1024 * 1024);
+    let advice = match shards.get() {
+        1 => String::new(),
+        _ => format!(", or use fewer shards (--shards; one needs {} MiB)", mebibytes(one)),
+    };
+    Error::new(format!(
+        "could not start: the process may have {} MiB of memory ({available} bytes), and {shards} shards need {} MiB at the least; \
+         raise the memory limit of the control group or --max-memory-bytes{advice}",
+        mebibytes(available),
+        mebibytes(least),
+    ))
+}
+
+/// Bounds what topics may hold on each of so many shards by what there is.
+pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
+    let Some(available) = available(config) else { return };
+    let part = available / TOPICS_PART / shards.get() as u64;
+    let part = usize::try_from(part).unwrap_or(usize::MAX);
+    config.pubsub.shard_bytes_max = config.pubsub.shard_bytes_max.min(part);
+    config.histories.bytes_max = config.histories.bytes_max.min(part);
+}
+
 /// What a shard sees of the memory of its process.
 pub(super) struct Meter {
-    available: u64,
-    watermarks: MemoryWatermarks,
-    /// What the process holds, in bytes; `None` where nobody can tell.
-    held: Box<dyn Fn() -> Option<u64>>,
+    /// What is held and how short memory is, where so many bytes are promised.
+    ask: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
+    balance: Cell<Option<Balance>>,
     pressure: Cell<Pressure>,
     /// There has been pressure since [`pressed`](Self::pressed) was last ready.
     was_pressed: Cell<bool>,
@@ -39,11 +127,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(available: u64, watermarks: MemoryWatermarks, held: impl Fn() -> Option<u64> + 'static) -> Self {
+    pub(super) fn new(ask: impl Fn(usize) -> (Option<Balance>, Pressure) + 'static) -> Self {
         Self {
-            available,
-            watermarks,
-            held: Box::new(held),
+            ask: Box::new(ask),
+            balance: Cell::new(None),
             pressure: Cell::new(Pressure::None),
             was_pressed: Cell::new(false),
             waiting: Cell::new(None),
@@ -54,13 +141,13 @@ impl Meter {
     pub(super) fn install(self) -> Rc<Self> {
         let meter = Rc::new(self);
         let asked = Rc::clone(&meter);
-        memory::ask_too(move || asked.look() < Pressure::RefuseMemory);
+        memory::ask_too(move |missing| asked.allows(missing));
         meter
     }
 
-    /// What the process may have, in bytes.
-    pub(super) const fn available(&self) -> u64 {
-        self.available
+    /// What was held at the last look, and what may be.
+    pub(super) fn balance(&self) -> Option<Balance> {
+        self.balance.get()
     }
 
     /// How short memory was at the last look.
@@ -70,8 +157,19 @@ impl Meter {
 
     /// Looks.
     pub(super) fn look(&self) -> Pressure {
-        let held = (self.held)();
-        let pressure = held.map_or(Pressure::None, |held| self.watermarks.pressure(held, self.available));
+        self.look_where(memory::promised_bytes())
+    }
+
+    /// Looks, and says whether so many bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
+    fn allows(&self, missing: usize) -> bool {
+        let promised = memory::promised_bytes();
+        let pressure = self.look_where(promised.saturating_sub(missing));
+        pressure < Pressure::RefuseMemory && (missing == 0 || (self.ask)(promised).1 < Pressure::RefuseMemory)
+    }
+
+    fn look_where(&self, promised: usize) -> Pressure {
+        let (balance, pressure) = (self.ask)(promised);
+        self.balance.set(balance);
         self.pressure.set(pressure);
         if pressure > Pressure::None {
             self.was_pressed.set(true);
@@ -102,20 +200,16 @@ impl fmt::Debug for Meter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Meter")
-            .field("available", &self.available)
+            .field("balance", &self.balance)
             .field("pressure", &self.pressure)
             .finish_non_exhaustive()
     }
 }
 
-/// Makes the meter of the calling shard. `None` if nobody can tell how much memory there is or is held.
-pub(super) fn meter(config: &ServerConfig) -> Option<Rc<Meter>> {
-    let available = config.memory_bytes_max.or_else(available_bytes)?;
-    let gauge = Gauge::open()
-        .inspect_err(|error| tracing::warn!(%error, "nobody can tell how much memory is held; its watermarks are off"))
-        .ok()?;
-    let meter = Meter::new(available, config.memory_watermarks, move || gauge.held_bytes().ok());
-    Some(meter.install())
+/// Makes the meter of the calling shard.
+pub(super) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
+    let budget = Arc::clone(budget);
+    Meter::new(move |promised| budget.look(promised)).install()
 }
 
 /// Has every shard look: the memory is the same for all of them, and a shard that nobody asks anything does not look by itself.
@@ -144,10 +238,11 @@ pub(super) async fn attend(server: Rc<ShardServer>) {
             let is_due = |(before, at)| pressure > before || now >= at + SAID_EVERY;
             if said.is_none_or(is_due) {
                 said = Some((pressure, now));
-                let available = meter.available();
+                let (held, limit) = meter.balance().map_or((0, 0), |balance| (balance.held, balance.limit));
                 tracing::warn!(
                     ?pressure,
-                    available,
+                    held,
+                    limit,
                     "memory is short; raise --max-memory-bytes or what the process may have"
                 );
             }
@@ -183,18 +278,33 @@ mod tests {
         }
     }
 
+    /// A meter of 100 bytes.
+    fn meter(held: &Rc<Cell<Option<u64>>>) -> Meter {
+        let held = Rc::clone(held);
+        Meter::new(move |promised| match held.get() {
+            Some(held) => {
+                let held = held + promised as u64 / SCALE;
+                let pressure = MemoryWatermarks::default().pressure(held, 100);
+                (Some(Balance { held, limit: 100 }), pressure)
+            }
+            None => (None, Pressure::None),
+        })
+    }
+
+    /// How many promised bytes weigh as much as one that is held: one hundredth of what may be.
+    const SCALE: u64 = 1024 * 1024;
+
     #[test]
     fn growth_meets_the_meter_and_is_refused_at_the_last_step_only() {
-        let held = Rc::new(Cell::new(0));
-        let told = Rc::clone(&held);
-        let meter = Meter::new(100, MemoryWatermarks::default(), move || Some(told.get())).install();
+        let held = Rc::new(Cell::new(Some(0)));
+        let meter = meter(&held).install();
         for (bytes, pressure, granted) in [
             (84, Pressure::None, true),
-            (97, Pressure::RefuseRequests, true),
+            (96, Pressure::RefuseRequests, true),
             (98, Pressure::RefuseMemory, false),
             (50, Pressure::None, true),
         ] {
-            held.set(bytes);
+            held.set(Some(bytes));
             assert_eq!(memory::foresee(1024 * 1024).is_ok(), granted, "{bytes}");
             assert!(memory::foresee(100).is_ok(), "an error page, say");
             assert_eq!(meter.pressure(), pressure, "{bytes}");
@@ -202,10 +312,58 @@ mod tests {
     }
 
     #[test]
+    fn growth_that_would_reach_the_last_step_is_refused_and_says_nothing_of_others() {
+        let held = Rc::new(Cell::new(Some(50)));
+        let meter = meter(&held).install();
+        let mut buffer = Vec::new();
+        assert!(memory::make_room(&mut buffer, 60 << 20).is_err());
+        assert_eq!(meter.pressure(), Pressure::None);
+        assert!(!memory::has_headroom(60 << 20));
+        assert!(memory::has_headroom(40 << 20));
+        memory::make_room(&mut buffer, 20 << 20).unwrap();
+        assert_eq!(meter.pressure(), Pressure::None);
+        // What is foreseen counts, for all, until this thread looks again.
+        memory::foresee(40 << 20).unwrap();
+        assert_eq!(meter.look(), Pressure::ReapIdle);
+        assert!(memory::has_headroom(0));
+        assert_eq!(meter.look(), Pressure::None);
+    }
+
+    #[test]
+    fn a_refused_start_says_what_there_is_and_what_is_needed() {
+        let two = NonZeroUsize::new(2).unwrap();
+        let config = |bytes_max| ServerConfig {
+            memory_bytes_max: Some(bytes_max),
+            ..ServerConfig::default()
+        };
+        let least = least_bytes(two);
+        assert!(Budget::open(&config(least), two).unwrap().is_some());
+        let refused = Budget::open(&config(least - 1), two).unwrap_err().to_string();
+        for part in [(least - 1).to_string(), format!("2 shards need {} MiB", least >> 20)] {
+            assert!(refused.contains(&part), "{refused}");
+        }
+        assert_eq!(default_shards_max(&config(least)), two);
+        assert_eq!(default_shards_max(&config(least - 1)), NonZeroUsize::MIN);
+    }
+
+    #[test]
+    fn topics_have_no_more_than_their_part_of_what_there_is() {
+        let mut config = ServerConfig {
+            memory_bytes_max: Some(64 << 20),
+            ..ServerConfig::default()
+        };
+        bound_topics(&mut config, NonZeroUsize::new(2).unwrap());
+        assert_eq!(config.pubsub.shard_bytes_max, 8 << 20);
+        assert_eq!(config.histories.bytes_max, 8 << 20);
+        config.histories.bytes_max = 1;
+        bound_topics(&mut config, NonZeroUsize::MIN);
+        assert_eq!(config.histories.bytes_max, 1);
+    }
+
+    #[test]
     fn who_waits_for_pressure_is_woken_by_the_look_that_finds_it() {
         let held = Rc::new(Cell::new(Some(0)));
-        let told = Rc::clone(&held);
-        let meter = Meter::new(100, MemoryWatermarks::default(), move || told.get());
+        let meter = meter(&held);
         let mut pressed = Box::pin(meter.pressed());
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -213,7 +371,7 @@ mod tests {
         assert!(pressed.as_mut().poll(&mut cx).is_pending());
         meter.look();
         held.set(None);
-        assert_eq!(meter.look(), Pressure::None, "nobody can tell");
+        assert_eq!(meter.look(), Pressure::None, "the kernel does not tell");
         assert_eq!(woken.times(), 0);
         held.set(Some(85));
         meter.look();

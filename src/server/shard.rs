@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
 use super::config::ServerConfig;
-use super::pressure::{self, Meter};
+use super::pressure::{self, Budget, Meter};
 use super::watermarks::Pressure;
 use crate::app::{App, Exchange};
 use crate::http1;
@@ -58,13 +59,13 @@ pub(super) struct ShardServer {
 }
 
 impl ShardServer {
-    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard) -> Self {
+    pub(super) fn new(app: Rc<App>, config: Rc<ServerConfig>, shard: Shard, budget: Option<&Arc<Budget>>) -> Self {
         let now = clock::now();
         Self {
             app,
             http1: Rc::new(config.http1.clone()),
             write: config.write_limits(),
-            meter: pressure::meter(&config),
+            meter: budget.map(pressure::meter),
             config,
             shard,
             gate: Gate::new(),

@@ -18,13 +18,19 @@ const COMPRESS_BYTES_MIN: usize = 64;
 /// How many copies of a message there are while it is encoded: in its envelope, in a frame, and compressed.
 const COPIES_MAX: usize = 3;
 
+/// How much memory a message takes while it is encoded, in bytes.
+#[must_use]
+pub fn encoding_bytes(draft: &Draft) -> usize {
+    COPIES_MAX.saturating_mul(draft.message.as_bytes().len())
+}
+
 /// Whether a message can be put into its topic's envelope, and there is memory for that.
 ///
 /// # Errors
 ///
 /// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text; or there is no memory.
 pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
-    memory::foresee(COPIES_MAX * draft.message.as_bytes().len())?;
+    memory::foresee(encoding_bytes(draft))?;
     let text = match (options.envelope, &draft.message) {
         (Envelope::None, _) | (Envelope::Text, Message::Text(_)) => return Ok(()),
         (Envelope::Json, Message::Text(text)) => text.as_str(),

@@ -16,5 +16,5 @@ mod publish;
 
 pub use bell::Bell;
 pub use draft::Draft;
-pub use encode::{check, encode, notice_text};
+pub use encode::{check, encode, encoding_bytes, notice_text};
 pub use hub::{Delivery, Hub, Recipient, Rest, Waiting};

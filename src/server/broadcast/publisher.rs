@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use squall_shards::{Mesh, MeshSender, ShardId};
 
+use super::super::pressure::Budget;
 use super::parcel::{Parcel, confirmation};
 use super::subscription::{Subscription, subscription};
 use super::sum;
-use crate::app::{Draft, check, encode};
+use crate::app::{Draft, check, encode, encoding_bytes};
 use crate::error::{Error, Result};
+use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
 use crate::websocket::{Deflaters, Message};
 
@@ -26,13 +28,15 @@ thread_local! {
 pub struct Publisher {
     sender: MeshSender<Parcel>,
     rules: Arc<TopicRules>,
+    budget: Option<Arc<Budget>>,
 }
 
 impl Publisher {
-    pub(in crate::server) fn new(mesh: &Mesh<Parcel>, rules: TopicRules) -> Self {
+    pub(in crate::server) fn new(mesh: &Mesh<Parcel>, rules: TopicRules, budget: Option<Arc<Budget>>) -> Self {
         Self {
             sender: mesh.sender(),
             rules: Arc::new(rules),
+            budget,
         }
     }
 
@@ -208,6 +212,11 @@ impl Publisher {
     /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
     fn parcels(&self, draft: Draft, ticket: Option<super::Ticket>) -> Result<impl Iterator<Item = (ShardId, Parcel)>> {
         let options = self.rules.of(&draft.topic);
+        // A thread that is no shard's has no look of its own to ask it.
+        let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&draft));
+        if !self.budget.as_ref().is_none_or(is_allowed) {
+            return Err(OutOfMemory.into());
+        }
         check(&draft, options)?;
         let shards = NonZeroUsize::new(self.sender.shards()).unwrap_or(NonZeroUsize::MIN);
         let home = options.history.is_some().then(|| draft.topic.home(shards));
