@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 
 use squall::prelude::*;
 
+/// A topic whose history only the server's own bounds end.
+const KEPT_TOPIC: &str = "kept";
+
 /// How much of a big body is written before it is flushed.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -81,6 +84,19 @@ async fn big(cx: &mut Context) -> Result {
     Ok(())
 }
 
+/// Publishes every message to a topic with a history.
+struct Keeper;
+
+impl WebSocketHandler for Keeper {
+    fn check_origin(&self, _: &Context) -> bool {
+        true
+    }
+
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        ws.publish(KEPT_TOPIC, message).await
+    }
+}
+
 fn application() -> Application {
     let application = Application::new()
         .automatic_options(false)
@@ -94,9 +110,12 @@ fn application() -> Application {
         .get("/status/304", not_modified)
         .get("/stream", stream)
         .get("/big", big);
-    sockets::add_to(application)
+    sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(Keeper))
 }
 
 fn main() -> Result {
-    Server::from_args(application).run()
+    let all = HistoryLimits::default().messages(usize::MAX).bytes(usize::MAX);
+    Server::from_args(application)
+        .topic(KEPT_TOPIC, TopicOptions::new().history(all))
+        .run()
 }

@@ -72,7 +72,20 @@ fn of_response(response: Result<crate::support::response::Response, String>, con
 ///
 /// As [`of_requests`].
 pub(crate) fn of_slow_request(address: SocketAddr, request: &[u8], pause: impl FnOnce(), content: &[u8]) -> Fate {
-    let mut connection = Connection::open(address);
+    of_slow_request_over(Connection::open(address), request, pause, content)
+}
+
+/// The same over a connection that is open already.
+///
+/// # Panics
+///
+/// As [`of_requests`].
+pub(crate) fn of_slow_request_over(
+    mut connection: Connection,
+    request: &[u8],
+    pause: impl FnOnce(),
+    content: &[u8],
+) -> Fate {
     connection.tolerate_reset();
     let (last, rest) = request.split_last().unwrap();
     connection.send_if_open(rest);
@@ -93,7 +106,20 @@ pub(crate) fn of_message(
     pause: impl FnOnce() + Send + 'static,
     message: &[u8],
 ) -> Fate {
-    let mut stream = TcpStream::connect(address).unwrap();
+    of_message_over(TcpStream::connect(address).unwrap(), request, pause, message)
+}
+
+/// The same over a connection on which the request for the WebSocket may have been sent already, while its answer was not read.
+///
+/// # Panics
+///
+/// As [`of_message`].
+pub(crate) fn of_message_over(
+    mut stream: TcpStream,
+    request: &[u8],
+    pause: impl FnOnce() + Send + 'static,
+    message: &[u8],
+) -> Fate {
     stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let request = request.to_vec();

@@ -1,5 +1,5 @@
 //! Row H14: memory that is refused, once at every place that asks for it (`refused.rs`), and for real, in a process whose address space is
-//! limited (`limited.rs`). A request may fail, a connection may be cut; the server goes on, and keeps nothing of it.
+//! limited (`limited.rs`), or that lives in a control group (`grouped.rs`). A request may fail, a connection may be cut; the server goes on, and keeps nothing of it.
 
 #![allow(
     clippy::expect_used,
@@ -14,5 +14,7 @@ mod support;
 
 mod application;
 mod fate;
+mod group;
+mod grouped;
 mod limited;
 mod refused;

@@ -195,6 +195,11 @@ impl Server {
         self.memory("VmRSS:")
     }
 
+    /// The most memory the server has held so far, in bytes (`VmHWM`).
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
     /// Lets the server have so much more address space than it has now, and no more (`RLIMIT_AS`).
     pub(crate) fn limit_address_space(&self, more_bytes: u64) {
         let limit = Some(self.memory("VmSize:") + more_bytes);

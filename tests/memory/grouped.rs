@@ -1,0 +1,366 @@
+//! A server in a control group, whose limit kills, and peers that make it hold more than that: it gives way, and is itself again afterwards.
+//!
+//! `SQUALL_MEMORY_MATRIX=all` tries every load from the least a server starts in to 4 GiB, which takes some minutes and 16 GiB of memory.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
+use crate::fate::{Fate, TEXT, of_message_over, of_slow_request_over};
+use crate::group::Group;
+use crate::support::client::Connection;
+use crate::support::descriptors::room_for;
+use crate::support::server::Server;
+use crate::support::websocket::{Client, frame, handshake};
+
+const MIB: u64 = 1024 * 1024;
+
+/// How many peers send at the same time.
+const PEERS: u64 = 150;
+
+/// How many connections are tried, one after the other, until a server that has memory again must have answered one.
+const ATTEMPTS_MAX: usize = 1000;
+
+/// What an idle connection takes at the least, of the kernel and of the process (Linux 6.18: 1.6 KiB and 1.1 KiB).
+const CONNECTION_BYTES: u64 = 2 * 1024;
+
+/// How long the server may let a connection wait before the test goes on: it lets in no more.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long a server may stay silent otherwise.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// The least memory that so many shards start in, as the README names it.
+const fn least_bytes(shards: usize) -> u64 {
+    (8 + 14 * shards as u64) * MIB
+}
+
+/// A server in a group of its own.
+struct Confined {
+    server: Server,
+    group: Group,
+}
+
+impl Confined {
+    fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Expects that the kernel has killed nothing.
+    fn expect_to_live(&self) {
+        assert_eq!(
+            self.group.kills(),
+            0,
+            "the server was killed; it said:\n{}",
+            self.server.log()
+        );
+    }
+
+    /// Expects that the server lives, and answers again once there is memory.
+    fn expect_to_serve(&self) {
+        self.expect_to_live();
+        let is_well = |_| {
+            let mut connection = self.server.connect();
+            connection.tolerate_reset();
+            let answer = connection.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
+            answer.is_ok_and(|answer| answer.status == 200)
+        };
+        assert!((0..ATTEMPTS_MAX).any(is_well), "{}", self.server.log());
+    }
+}
+
+/// A group with a limit, in bytes, and the shards of the server in it.
+#[derive(Debug, Clone, Copy)]
+struct Setting {
+    limit_bytes: u64,
+    shards: usize,
+}
+
+impl Setting {
+    /// A group of so many MiB.
+    const fn new(limit: u64, shards: usize) -> Self {
+        Self {
+            limit_bytes: limit * MIB,
+            shards,
+        }
+    }
+
+    /// How much each peer sends, so that all together send half as much again as the group may have.
+    fn content_bytes(self) -> usize {
+        usize::try_from(self.limit_bytes * 3 / 2 / PEERS).unwrap()
+    }
+
+    /// Starts a server that takes what each peer sends. Says aloud if this machine can confine none.
+    fn start(self) -> Option<Confined> {
+        let group = group(self.limit_bytes)?;
+        let bytes = self.content_bytes().to_string();
+        let flags = [
+            "--max-body-bytes",
+            &bytes,
+            "--max-message-bytes",
+            &bytes,
+            "--idle-timeout",
+            "600",
+        ];
+        let server = Server::start_by(group.command("conformance"), self.shards, &flags);
+        Some(Confined { server, group })
+    }
+
+    /// Uploads, of each all but the last byte before any is whole.
+    fn uploads(self) {
+        let Some(confined) = self.start() else { return };
+        let content = vec![b'x'; self.content_bytes()];
+        let request = upload(&content);
+        let address = confined.address();
+        let fates = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
+        self.expect_some_of_each(&fates);
+        confined.expect_to_serve();
+    }
+
+    /// WebSocket messages, of each all but the last byte before any is whole.
+    fn messages(self) {
+        let Some(confined) = self.start() else { return };
+        let message = vec![b'x'; self.content_bytes()];
+        let request = frame(TEXT, &message);
+        let address = confined.address();
+        let fates = all_at_once(move |barrier| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+            stream.write_all(&handshake("/ws/echo", "")).unwrap();
+            // It is open before memory is short, or it would wait to be let in.
+            assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+            barrier.wait();
+            let pause = move || drop(barrier.wait());
+            of_message_over(stream, &request, pause, &message)
+        });
+        self.expect_some_of_each(&fates);
+        confined.expect_to_serve();
+    }
+
+    /// Connections that have had an answer and wait for a next request, until no more is let in.
+    fn idle_connections(self) {
+        let Some(confined) = self.start() else { return };
+        let wanted = room_for(usize::try_from(self.limit_bytes / CONNECTION_BYTES).unwrap());
+        let mut served = Vec::new();
+        for _ in 0..wanted {
+            let mut connection = confined.server.connect();
+            connection.tolerate_reset();
+            connection.send_if_open(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            // It waits in the backlog: there is no memory for it.
+            if connection.listen_for(PATIENCE).is_ok_and(|heard| heard.is_none()) {
+                break;
+            }
+            let is_served = connection.response("GET").is_ok_and(|answer| answer.status == 200);
+            served.extend(is_served.then_some(connection));
+        }
+        assert!(!served.is_empty(), "{self:?}: no connection was served");
+        confined.expect_to_live();
+        drop(served);
+        confined.expect_to_serve();
+    }
+
+    /// Peers that upload, and take nothing of what comes back.
+    fn readers_that_take_nothing(self) {
+        let Some(confined) = self.start() else { return };
+        let request = upload(&vec![b'x'; self.content_bytes()]);
+        let address = confined.address();
+        let readers = all_at_once(move |barrier| {
+            let mut reader = connect_with_little_room(address);
+            reader.set_read_timeout(Some(SILENCE_MAX)).unwrap();
+            reader.set_write_timeout(Some(SILENCE_MAX)).unwrap();
+            reader
+                .write_all(b"GET /status/204 HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                reader.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            barrier.wait();
+            // Refused before it was whole; the answer says so.
+            reader.write_all(&request).unwrap_or_default();
+            // The first byte of the answer, or the end.
+            let heard = reader.read(&mut [0]).is_ok_and(|count| count > 0);
+            barrier.wait();
+            heard.then_some(reader)
+        });
+        assert!(readers.iter().any(Option::is_some), "{self:?}: no upload was answered");
+        confined.expect_to_live();
+        drop(readers);
+        confined.expect_to_serve();
+    }
+
+    /// Topics that twice as much is published to as the group may have: one whose subscribers take nothing, and one with a history.
+    fn history(self) {
+        let Some(confined) = self.start() else { return };
+        let _subscribers: Vec<Client> = (0..16)
+            .map(|_| Client::open_with_little_room(confined.address(), "/ws/sub"))
+            .collect();
+        let message = frame(0x82, &vec![b'x'; self.content_bytes()]);
+        for path in ["/ws/keep", "/ws/pub"] {
+            // One is closed for want of memory; the next one may have better luck.
+            let mut publisher = None;
+            for _ in 0..PEERS * 4 / 3 {
+                let open = publisher.take().or_else(|| open_websocket(confined.address(), path));
+                publisher = open.filter(|mut publisher: &TcpStream| publisher.write_all(&message).is_ok());
+            }
+            confined.expect_to_live();
+        }
+        confined.expect_to_serve();
+    }
+
+    /// A refusal frees memory for those who go on, so that something is wrong if none is served.
+    fn expect_some_of_each(self, fates: &[Fate]) {
+        for fate in [Fate::Served, Fate::Refused] {
+            assert!(fates.contains(&fate), "{self:?}: never {fate:?}: {fates:?}");
+        }
+    }
+}
+
+/// A group with a limit, in bytes, if this machine can make one; says aloud why not.
+fn group(limit_bytes: u64) -> Option<Group> {
+    Group::make(limit_bytes)
+        .inspect_err(|lack| eprintln!("skipped: {lack}"))
+        .ok()
+}
+
+fn upload(content: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    [head.as_bytes(), content].concat()
+}
+
+fn connect_with_little_room(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+/// Opens a WebSocket; `None` if the server has no memory for it, and says so or lets it wait.
+fn open_websocket(address: SocketAddr, path: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(SILENCE_MAX)).unwrap();
+    stream.write_all(&handshake(path, "")).ok()?;
+    let mut head = [0; 13];
+    stream.read_exact(&mut head).ok()?;
+    assert!(head.starts_with(b"HTTP/1.1 101 ") || head.starts_with(b"HTTP/1.1 503 "));
+    head.starts_with(b"HTTP/1.1 101 ").then_some(stream)
+}
+
+/// Uploads over a connection that is open before memory is short, or it would wait to be let in; the last byte waits for all peers.
+fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], content: &[u8]) -> Fate {
+    let mut connection = Connection::open(address);
+    let answer = connection.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
+    answer.unwrap().expect_status(200).unwrap();
+    barrier.wait();
+    of_slow_request_over(connection, request, move || drop(barrier.wait()), content)
+}
+
+/// Lets all peers do the same, which they wait for each other in with a barrier.
+fn all_at_once<T: Send + 'static>(act: impl Fn(Arc<Barrier>) -> T + Send + Sync + 'static) -> Vec<T> {
+    let peers = usize::try_from(PEERS).unwrap();
+    let (act, barrier) = (Arc::new(act), Arc::new(Barrier::new(peers)));
+    let peers: Vec<_> = (0..peers)
+        .map(|_| {
+            let (act, barrier) = (Arc::clone(&act), Arc::clone(&barrier));
+            thread::spawn(move || act(barrier))
+        })
+        .collect();
+    peers.into_iter().map(|peer| peer.join().unwrap()).collect()
+}
+
+#[test]
+fn uploads_that_do_not_fit_a_group_are_refused() {
+    Setting::new(128, 1).uploads();
+    Setting::new(64, 2).uploads();
+}
+
+#[test]
+fn messages_that_do_not_fit_a_group_close_their_sockets() {
+    Setting::new(128, 1).messages();
+    Setting::new(64, 2).messages();
+}
+
+#[test]
+fn idle_connections_that_do_not_fit_a_group_are_not_let_in() {
+    Setting::new(24, 1).idle_connections();
+}
+
+#[test]
+fn answers_that_are_not_read_do_not_fill_a_group() {
+    Setting::new(96, 1).readers_that_take_nothing();
+    Setting::new(64, 2).readers_that_take_nothing();
+}
+
+#[test]
+fn what_is_published_does_not_fill_a_group() {
+    Setting::new(64, 1).history();
+    Setting::new(64, 2).history();
+}
+
+#[test]
+fn a_server_starts_in_the_least_it_names_and_refuses_to_in_less() {
+    for shards in [1, 2] {
+        let least = least_bytes(shards);
+        let setting = |limit_bytes| Setting { limit_bytes, shards };
+        if let Some(confined) = setting(least).start() {
+            confined.expect_to_serve();
+        }
+        let Some(group) = group(least - MIB) else { return };
+        let arguments = ["--listen", "127.0.0.1:0", "--shards", &shards.to_string()].map(str::to_owned);
+        let refused = group
+            .command("conformance")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success(), "{said}");
+        for number in [least, least - MIB].map(|bytes| format!("{} MiB", bytes / MIB)) {
+            assert!(said.contains(&number), "{number}: {said}");
+        }
+    }
+}
+
+/// A limit by hand holds as well as a group's.
+#[test]
+fn a_server_stays_near_the_limit_that_was_set_by_hand() {
+    const LIMIT_BYTES: u64 = 100 * MIB;
+    let limit = LIMIT_BYTES.to_string();
+    let server = Server::start_with_shards("conformance", 1, &["--max-memory-bytes", &limit]);
+    let content = vec![b'x'; 1024 * 1024];
+    let request = upload(&content);
+    let address = server.address();
+    let fates = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
+    assert!(fates.contains(&Fate::Refused), "{fates:?}");
+    // What the kernel takes for the program itself is not counted: it can take it back.
+    let peak = server.peak_bytes();
+    assert!(peak < LIMIT_BYTES * 115 / 100, "{peak}");
+}
+
+#[test]
+fn every_load_fits_every_group() {
+    if std::env::var("SQUALL_MEMORY_MATRIX").is_ok_and(|value| value == "all") {
+        for shards in [1, 2] {
+            let sizes = [least_bytes(shards) / MIB, 64, 128, 256, 512, 1024, 2048, 4096];
+            for setting in sizes.map(|size| Setting::new(size, shards)) {
+                eprintln!("{setting:?}");
+                setting.uploads();
+                setting.messages();
+                setting.readers_that_take_nothing();
+                setting.history();
+                setting.idle_connections();
+            }
+        }
+    }
+}
