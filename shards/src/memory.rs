@@ -7,21 +7,49 @@ use crossbeam::atomic::AtomicCell;
 pub use crate::ledger::{Balance, Ledger, available_bytes, least_bytes, shards_max};
 use crate::{clock, sys};
 
-/// How often free memory is given back at the most: it walks through all that the allocator holds.
-const GIVEN_BACK_EVERY: Duration = Duration::from_secs(1);
+/// After giving free memory back for some time, so many times as long passes before it is done again: it takes a tenth of a core at the most.
+const PAUSE_FACTOR: u32 = 9;
 
-/// Has glibc give whole free pages back to the kernel, which it otherwise keeps for later; at most once a second in the whole process. With
-/// another allocator it does nothing worth mentioning.
+/// The same where a shard would have to refuse memory otherwise: half of its time, because a burst of refusals is over in some milliseconds, and all
+/// would be refused before what the first ones freed is seen.
+const PAUSE_FACTOR_BEFORE_REFUSAL: u32 = 1;
+
+/// How long giving back may take for a shard to do it itself. 5 ms: a fifth of what counts as a stall.
+const QUICK_MAX: Duration = Duration::from_millis(5);
+
+/// When free memory was last given back, and how long it took.
+static GIVEN_BACK: AtomicCell<Option<(Instant, Duration)>> = AtomicCell::new(None);
+
+/// Has glibc give whole free pages back to the kernel, which it otherwise keeps for later, unless that was done a moment ago. With another
+/// allocator it does nothing worth mentioning.
 ///
 /// Takes milliseconds for each GiB, in which other threads that allocate may wait: to be called where memory is short, off the shards
 /// ([`spawn_blocking`](crate::spawn_blocking)).
 pub fn give_back_free() {
-    static GIVEN_BACK: AtomicCell<Option<Instant>> = AtomicCell::new(None);
-    let (now, last) = (clock::now(), GIVEN_BACK.load());
-    let is_due = last.is_none_or(|last| now >= last + GIVEN_BACK_EVERY);
-    if is_due && GIVEN_BACK.compare_exchange(last, Some(now)).is_ok() {
+    give_back_after(GIVEN_BACK.load(), PAUSE_FACTOR);
+}
+
+/// Does what [`give_back_free`] does, and sooner again, if it took less than 5 ms the last time: for a shard that would have to refuse
+/// memory otherwise. Says whether it did.
+pub fn give_back_free_if_quick() -> bool {
+    let last = GIVEN_BACK.load();
+    last.is_none_or(|(_, took)| took <= QUICK_MAX) && give_back_after(last, PAUSE_FACTOR_BEFORE_REFUSAL)
+}
+
+fn give_back_after(last: Option<(Instant, Duration)>, pause_factor: u32) -> bool {
+    let now = clock::now();
+    let is_due = last.is_none_or(|(at, took)| now >= at + took * pause_factor);
+    // One thread at a time: the others see a moment that is yet to come, or lose.
+    let is_mine = is_due
+        && GIVEN_BACK
+            .compare_exchange(last, Some((now + QUICK_MAX, Duration::ZERO)))
+            .is_ok();
+    if is_mine {
         sys::trim_heap();
+        let end = clock::now();
+        GIVEN_BACK.store(Some((end, end - now)));
     }
+    is_mine
 }
 
 #[cfg(test)]

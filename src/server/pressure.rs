@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use squall_shards::memory::{Balance, Ledger, available_bytes, give_back_free, least_bytes, shards_max};
+use squall_shards::memory::{
+    Balance, Ledger, available_bytes, give_back_free, give_back_free_if_quick, least_bytes, shards_max,
+};
 use squall_shards::{invoke_on_all, sleep, spawn_blocking, spawn_detached};
 
 use super::config::ServerConfig;
@@ -162,9 +164,13 @@ impl Meter {
 
     /// Looks, and says whether so many bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
     fn allows(&self, missing: usize) -> bool {
-        let promised = memory::promised_bytes();
-        let pressure = self.look_where(promised.saturating_sub(missing));
-        pressure < Pressure::RefuseMemory && (missing == 0 || (self.ask)(promised).1 < Pressure::RefuseMemory)
+        let is_allowed = || {
+            let promised = memory::promised_bytes();
+            let pressure = self.look_where(promised.saturating_sub(missing));
+            pressure < Pressure::RefuseMemory && (missing == 0 || (self.ask)(promised).1 < Pressure::RefuseMemory)
+        };
+        // What was refused a moment ago has freed memory that the allocator may still keep.
+        is_allowed() || give_back_free_if_quick() && is_allowed()
     }
 
     fn look_where(&self, promised: usize) -> Pressure {

@@ -2,10 +2,15 @@
 //!
 //! `SQUALL_MEMORY_MATRIX=all` tries every load from the least a server starts in to 4 GiB, which takes some minutes and 16 GiB of memory.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a test process has no shards; its tests take turns"
+)]
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -33,17 +38,21 @@ const CONNECTION_BYTES: u64 = 2 * 1024;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long a server may stay silent otherwise.
-const SILENCE_MAX: Duration = Duration::from_secs(20);
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The least memory that so many shards start in, as the README names it.
 const fn least_bytes(shards: usize) -> u64 {
     (8 + 14 * shards as u64) * MIB
 }
 
+/// Held by the test that runs: several loads at once would measure the machine.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// A server in a group of its own.
 struct Confined {
     server: Server,
     group: Group,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Confined {
@@ -97,6 +106,7 @@ impl Setting {
 
     /// Starts a server that takes what each peer sends. Says aloud if this machine can confine none.
     fn start(self) -> Option<Confined> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let group = group(self.limit_bytes)?;
         let bytes = self.content_bytes().to_string();
         let flags = [
@@ -108,7 +118,11 @@ impl Setting {
             "600",
         ];
         let server = Server::start_by(group.command("conformance"), self.shards, &flags);
-        Some(Confined { server, group })
+        Some(Confined {
+            server,
+            group,
+            _turn: turn,
+        })
     }
 
     /// Uploads, of each all but the last byte before any is whole.
@@ -135,7 +149,9 @@ impl Setting {
             // It is open before memory is short, or it would wait to be let in.
             assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
             barrier.wait();
-            let pause = move || drop(barrier.wait());
+            let pause = move || {
+                barrier.wait();
+            };
             of_message_over(stream, &request, pause, &message)
         });
         self.expect_some_of_each(&fates);
@@ -263,7 +279,10 @@ fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], conte
     let answer = connection.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
     answer.unwrap().expect_status(200).unwrap();
     barrier.wait();
-    of_slow_request_over(connection, request, move || drop(barrier.wait()), content)
+    let pause = move || {
+        barrier.wait();
+    };
+    of_slow_request_over(connection, request, pause, content)
 }
 
 /// Lets all peers do the same, which they wait for each other in with a barrier.
@@ -336,6 +355,7 @@ fn a_server_starts_in_the_least_it_names_and_refuses_to_in_less() {
 #[test]
 fn a_server_stays_near_the_limit_that_was_set_by_hand() {
     const LIMIT_BYTES: u64 = 100 * MIB;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = LIMIT_BYTES.to_string();
     let server = Server::start_with_shards("conformance", 1, &["--max-memory-bytes", &limit]);
     let content = vec![b'x'; 1024 * 1024];
