@@ -14,8 +14,8 @@ const PAUSE_FACTOR: u32 = 9;
 /// would be refused before what the first ones freed is seen.
 const PAUSE_FACTOR_BEFORE_REFUSAL: u32 = 1;
 
-/// How long giving back may take for a shard to do it itself. 5 ms: a fifth of what counts as a stall.
-const QUICK_MAX: Duration = Duration::from_millis(5);
+/// How long giving back may have taken for a shard to do it itself. 20 ms: less than what counts as a stall, and enough to give back 100 MiB.
+const QUICK_MAX: Duration = Duration::from_millis(20);
 
 /// When free memory was last given back, and how long it took.
 static GIVEN_BACK: AtomicCell<Option<(Instant, Duration)>> = AtomicCell::new(None);
@@ -29,7 +29,7 @@ pub fn give_back_free() {
     give_back_after(GIVEN_BACK.load(), PAUSE_FACTOR);
 }
 
-/// Does what [`give_back_free`] does, and sooner again, if it took less than 5 ms the last time: for a shard that would have to refuse
+/// Does what [`give_back_free`] does, and sooner again, if it took 20 ms or less the last time: for a shard that would have to refuse
 /// memory otherwise. Says whether it did.
 pub fn give_back_free_if_quick() -> bool {
     let last = GIVEN_BACK.load();
