@@ -95,12 +95,15 @@ pub(super) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
 fn too_little(available: u64, shards: NonZeroUsize) -> Error {
     let (least, one) = (least_bytes(shards), least_bytes(NonZeroUsize::MIN));
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
-    let advice = match shards.get() {
-        1 => String::new(),
-        _ => format!(", or use fewer shards (--shards; one needs {} MiB)", mebibytes(one)),
+    let (need, advice) = match shards.get() {
+        1 => ("one shard needs".to_owned(), String::new()),
+        count => (
+            format!("{count} shards need"),
+            format!(", or use fewer shards (--shards; one needs {} MiB)", mebibytes(one)),
+        ),
     };
     Error::new(format!(
-        "could not start: the process may have {} MiB of memory ({available} bytes), and {shards} shards need {} MiB at the least; \
+        "could not start: the process may have {} MiB of memory ({available} bytes) and {need} {} MiB at the least; \
          raise the memory limit of the control group or --max-memory-bytes{advice}",
         mebibytes(available),
         mebibytes(least),

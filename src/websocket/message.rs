@@ -172,7 +172,14 @@ impl Assembly {
         *input = rest;
         let is_whole = self.is_final && self.payload.is_empty() && piece.len() == self.frame_remaining;
         let start = self.payload.len();
-        memory::append(&mut self.payload, piece)?;
+        // The last frame says how long the message is: it gets no more room than that.
+        let bytes_max = if self.is_final {
+            start.saturating_add(self.frame_remaining)
+        } else {
+            usize::MAX
+        };
+        memory::make_room_within(&mut self.payload, piece.len(), bytes_max)?;
+        self.payload.extend_from_slice(piece);
         let piece = self.payload.get_mut(start..).unwrap_or_default();
         if let Some(key) = self.mask {
             mask::apply(piece, key, self.frame_received);

@@ -34,6 +34,9 @@ const ATTEMPTS_MAX: usize = 1000;
 /// What an idle connection takes at the least, of the kernel and of the process (Linux 6.18: 1.6 KiB and 1.1 KiB).
 const CONNECTION_BYTES: u64 = 2 * 1024;
 
+/// After how many refusals a publisher gives up.
+const REFUSALS_MAX: usize = 10;
+
 /// How long the server may let a connection wait before the test goes on: it lets in no more.
 const PATIENCE: Duration = Duration::from_millis(300);
 
@@ -226,11 +229,15 @@ impl Setting {
             .collect();
         let message = frame(0x82, &self.content());
         for path in ["/ws/keep", "/ws/pub"] {
-            // One is closed for want of memory; the next one may have better luck.
-            let mut publisher = None;
+            // One is closed for want of memory, or not let in; the next one may have better luck, and some more prove nothing new.
+            let (mut publisher, mut refusals) = (None, 0);
             for _ in 0..PEERS * 4 / 3 {
                 let open = publisher.take().or_else(|| open_websocket(confined.address(), path));
                 publisher = open.filter(|mut publisher: &TcpStream| publisher.write_all(&message).is_ok());
+                refusals += usize::from(publisher.is_none());
+                if refusals == REFUSALS_MAX {
+                    break;
+                }
             }
             confined.expect_to_live();
         }

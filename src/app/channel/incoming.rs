@@ -72,7 +72,7 @@ impl Incoming {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
-        let bytes_max = self.demand.bytes_max();
+        let bytes_max = self.unread_bytes_max();
         if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len(), bytes_max).is_err() {
             self.unread = BytesMut::new();
             return self.fail(BodyError::OutOfMemory);
@@ -87,6 +87,15 @@ impl Incoming {
     pub(super) fn announce(&mut self, bytes: u64) -> Option<Waker> {
         self.announced_bytes = bytes;
         if self.wants_more() { None } else { self.waker.take() }
+    }
+
+    /// How much unread content there can come to be, but for what is pushed last: no more than was announced, if it was.
+    fn unread_bytes_max(&self) -> usize {
+        let wanted = self.demand.bytes_max();
+        match self.length {
+            BodyLength::Known(length) => wanted.min(usize::try_from(length).unwrap_or(usize::MAX)),
+            BodyLength::Empty | BodyLength::Unknown => wanted,
+        }
     }
 
     pub(super) fn push_trailer(&mut self, name: HeaderName, value: HeaderValue) {
