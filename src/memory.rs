@@ -30,7 +30,8 @@ const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
 /// The least page of a machine that Linux runs on. 4 KiB.
 const PAGE_BYTES: usize = 4 * 1024;
 
-/// Up to here growth is small: an error page, a response's head. Only the allocator refuses it, so that there are words for a refusal. 4 KiB.
+/// Up to here growth that answers is small: an error page, a response's head. Only the allocator refuses it, so that there are words for a
+/// refusal. 4 KiB.
 const SMALL_BYTES_MAX: usize = 4 * 1024;
 
 /// What all threads together were granted and have not touched yet.
@@ -50,10 +51,10 @@ thread_local! {
 
 /// So many bytes count as held from now on, until they are touched: then this is dropped.
 #[derive(Debug)]
-struct Promise(usize);
+pub(crate) struct Promise(usize);
 
 impl Promise {
-    fn of(bytes: usize) -> Self {
+    pub(crate) fn of(bytes: usize) -> Self {
         PROMISED_BYTES.fetch_add(bytes, Ordering::Relaxed);
         Self(bytes)
     }
@@ -101,7 +102,21 @@ pub(crate) fn make_room_within(buffer: &mut Vec<u8>, bytes: usize, bytes_max: us
     if buffer.capacity() - buffer.len() >= bytes {
         Ok(())
     } else {
-        grow(buffer, bytes, bytes_max)
+        grow(buffer, bytes, bytes_max, 0)
+    }
+}
+
+/// Makes room as [`make_room`] does, for what a peer is answered: where memory is short, a little may still be said.
+///
+/// # Errors
+///
+/// As [`make_room`].
+#[inline]
+pub(crate) fn make_room_to_answer(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
+    if buffer.capacity() - buffer.len() >= bytes {
+        Ok(())
+    } else {
+        grow(buffer, bytes, usize::MAX, SMALL_BYTES_MAX)
     }
 }
 
@@ -117,17 +132,48 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemo
     Ok(())
 }
 
+/// Appends bytes to what a peer is answered, as [`make_room_to_answer`] makes room.
+///
+/// # Errors
+///
+/// As [`make_room`]; nothing was appended.
+#[inline]
+pub(crate) fn append_to_answer(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemory> {
+    make_room_to_answer(buffer, bytes.len())?;
+    buffer.extend_from_slice(bytes);
+    Ok(())
+}
+
 /// Says that so many bytes have been taken, or few are about to be in ways that cannot be refused.
 ///
 /// # Errors
 ///
 /// They leave too little: they are to be given back, or not to be taken.
 pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
-    let left = UNSEEN_BYTES_LEFT.get().checked_sub(bytes);
-    if left.is_none() {
-        drop(look(bytes, 0)?);
-    }
-    UNSEEN_BYTES_LEFT.set(left.unwrap_or(GRANTED_UNSEEN_BYTES_MAX));
+    grant_but(bytes, 0)
+}
+
+/// Says the same of what answers a peer, if only by a refusal: where memory is short, a little may still be taken.
+///
+/// # Errors
+///
+/// As [`grant`].
+#[cfg(feature = "serve")]
+pub(crate) fn grant_to_answer(bytes: usize) -> Result<(), OutOfMemory> {
+    grant_but(bytes, SMALL_BYTES_MAX)
+}
+
+/// Grants so many bytes; up to `small_bytes_max` even where they leave too little, but then the next growth is looked at again.
+fn grant_but(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
+    let left = match UNSEEN_BYTES_LEFT.get().checked_sub(bytes) {
+        Some(left) => left,
+        None => match look(0) {
+            Ok(_) => GRANTED_UNSEEN_BYTES_MAX,
+            Err(Refusal::Short) if bytes <= small_bytes_max => return Ok(()),
+            Err(_) => return Err(OutOfMemory),
+        },
+    };
+    UNSEEN_BYTES_LEFT.set(left);
     Ok(())
 }
 
@@ -140,18 +186,26 @@ pub(crate) fn foresee(bytes: usize) -> Result<(), OutOfMemory> {
     if bytes <= GRANTED_UNSEEN_BYTES_MAX {
         return grant(bytes);
     }
-    let promise = look(bytes, bytes)?;
+    let promise = look(bytes).map_err(|_| OutOfMemory)?;
     FORESEEN.replace(Some(promise));
     Ok(())
 }
 
 /// Whether so many bytes, and the headroom, could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
-    look(bytes, bytes).is_ok()
+    look(bytes).is_ok()
 }
 
-/// Looks whether there is memory for a growth by `bytes`, of which `missing` have yet to be taken: these are promised.
-fn look(bytes: usize, missing: usize) -> Result<Promise, OutOfMemory> {
+/// Who refuses.
+enum Refusal {
+    /// The allocator, or a test.
+    Now,
+    /// Who is asked beside it ([`ask_too`]), before the kernel kills.
+    Short,
+}
+
+/// Looks whether so many bytes can be had, and the headroom; they are promised.
+fn look(missing: usize) -> Result<Promise, Refusal> {
     // What was foreseen has been touched by now, or will not be.
     FORESEEN.take();
     let mut block = Vec::<u8>::new();
@@ -161,14 +215,16 @@ fn look(bytes: usize, missing: usize) -> Result<Promise, OutOfMemory> {
     // What the allocator refuses is no promise; the look is as good as any all the same.
     let promise = Promise::of(reserved.as_ref().map_or(0, |()| missing));
     let may_grow = MAY_GROW.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(promise.0)));
-    if reserved.is_err() || (bytes > SMALL_BYTES_MAX && !may_grow) || is_refused() {
-        return Err(OutOfMemory);
+    if reserved.is_err() || is_refused() {
+        Err(Refusal::Now)
+    } else if may_grow {
+        Ok(promise)
+    } else {
+        Err(Refusal::Short)
     }
-    Ok(promise)
 }
 
-/// Has every look of this thread ask `may_grow` too, and refuse all but small growth without its yes. It is asked about bytes that
-/// [`promised_bytes`] has already.
+/// Has every look of this thread ask `may_grow` too, and refuse without its yes. It is asked about bytes that [`promised_bytes`] has already.
 #[cfg(feature = "serve")]
 pub(crate) fn ask_too(may_grow: impl Fn(usize) -> bool + 'static) {
     MAY_GROW.with(|asked| asked.replace(Some(Box::new(may_grow))));
@@ -176,7 +232,7 @@ pub(crate) fn ask_too(may_grow: impl Fn(usize) -> bool + 'static) {
 
 #[cold]
 #[inline(never)]
-fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize) -> Result<(), OutOfMemory> {
+fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
     if is_refused() {
         return Err(OutOfMemory);
     }
@@ -186,10 +242,10 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize) -> Result<(), OutO
     if more <= GRANTED_UNSEEN_BYTES_MAX {
         buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
         touch(buffer.spare_capacity_mut());
-        return grant(buffer.capacity() - before);
+        return grant_but(buffer.capacity() - before, small_bytes_max);
     }
     // The allocator may have to copy the buffer, so all of the new one is missing.
-    let promise = look(more, buffer.len().saturating_add(more))?;
+    let promise = look(buffer.len().saturating_add(more)).map_err(|_| OutOfMemory)?;
     buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
     touch(buffer.spare_capacity_mut());
     drop(promise);
@@ -227,7 +283,7 @@ impl io::Write for Growing<'_> {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        append(self.0, bytes).map_err(io::Error::from)
+        append_to_answer(self.0, bytes).map_err(io::Error::from)
     }
 
     fn flush(&mut self) -> io::Result<()> {

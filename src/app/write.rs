@@ -446,7 +446,9 @@ impl ResponseState {
 
     /// Appends to the content, or notes that there is no memory for it.
     fn append(&mut self, content: &[u8]) {
-        let appended = self.buffer().and_then(|buffer| memory::append(buffer, content));
+        let appended = self
+            .buffer()
+            .and_then(|buffer| memory::append_to_answer(buffer, content));
         if appended.is_err() {
             self.written = Vec::new();
             self.fault.get_or_insert(Fault::OutOfMemory);

@@ -346,7 +346,7 @@ impl Connection {
         if self.output.capacity() == 0 {
             self.output = self.stream.take_buffer();
         }
-        memory::make_room(&mut self.output, bytes)
+        memory::make_room_to_answer(&mut self.output, bytes)
     }
 
     /// Sends what has gathered, once what was sent before has been taken by the kernel. After much, waits for it to be taken as well.

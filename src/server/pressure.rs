@@ -315,7 +315,10 @@ mod tests {
         ] {
             held.set(Some(bytes));
             assert_eq!(memory::foresee(1024 * 1024).is_ok(), granted, "{bytes}");
-            assert!(memory::foresee(100).is_ok(), "an error page, say");
+            assert!(
+                memory::make_room_to_answer(&mut Vec::new(), 100).is_ok(),
+                "an error page, say"
+            );
             assert_eq!(meter.pressure(), pressure, "{bytes}");
         }
     }

@@ -16,7 +16,7 @@ use super::pressure::{self, Budget, Meter};
 use super::watermarks::Pressure;
 use crate::app::{App, Exchange};
 use crate::http1;
-use crate::memory::{self, OutOfMemory};
+use crate::memory::{self, OutOfMemory, Promise};
 use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
 
@@ -25,6 +25,9 @@ const EXCHANGES_KEPT_MAX: usize = 256;
 
 /// What a request takes that cannot be refused it, as its exchange and the future of its handler, rounded up. 4 KiB.
 const REQUEST_BYTES: usize = 4 * 1024;
+
+/// What a connection is promised while it lives: an answer, if only that memory is short, for all connections at the same moment. 1 KiB.
+const CONNECTION_BYTES: usize = 1024;
 
 /// How long connections that are idle when a graceful stop begins are still listened to: requests that crossed the stop on their
 /// way get an answer.
@@ -91,7 +94,7 @@ impl ShardServer {
 
     #[cold]
     fn make_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
-        memory::grant(REQUEST_BYTES)?;
+        memory::grant_to_answer(REQUEST_BYTES)?;
         Ok(Box::new(Exchange::new(&self.app)))
     }
 
@@ -201,6 +204,7 @@ impl ShardServer {
         Registration {
             server: Rc::clone(self),
             place,
+            _promise: Promise::of(CONNECTION_BYTES),
         }
     }
 }
@@ -209,6 +213,7 @@ impl ShardServer {
 pub(super) struct Registration {
     server: Rc<ShardServer>,
     place: usize,
+    _promise: Promise,
 }
 
 impl Registration {

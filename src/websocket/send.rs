@@ -41,7 +41,7 @@ impl Connection {
         let message = message.into();
         let (opcode, payload) = (message.opcode(), message.as_bytes());
         // Before anything is compressed: what has gone into a context must be sent.
-        memory::make_room(out, HEADER_BYTES_MAX + payload.len())?;
+        memory::make_room_to_answer(out, HEADER_BYTES_MAX + payload.len())?;
         let Some((deflate, window)) = self.deflate.as_mut().and_then(|deflate| match deflate.encoding {
             Encoding::Deflated {
                 window,
@@ -89,7 +89,7 @@ impl Connection {
         if payload.len() > CONTROL_BYTES_MAX {
             return Err(SendError::ControlTooLong);
         }
-        memory::make_room(out, CONTROL_FRAME_BYTES_MAX)?;
+        memory::make_room_to_answer(out, CONTROL_FRAME_BYTES_MAX)?;
         self.write_frame(Opcode::Ping, false, payload, out);
         Ok(())
     }
@@ -121,7 +121,7 @@ impl Connection {
     /// of it stays owed, to be written alone.
     pub fn send_owed(&mut self, out: &mut Vec<u8>) {
         let bytes = self.owed.frames() * CONTROL_FRAME_BYTES_MAX;
-        if !out.is_empty() && memory::make_room(out, bytes).is_err() {
+        if !out.is_empty() && memory::make_room_to_answer(out, bytes).is_err() {
             return;
         }
         let (payloads, is_ping_owed) = self.owed.take();

@@ -69,6 +69,8 @@ pub(crate) struct Ring {
     attempts: RefCell<Slots<Attempt>>,
     /// Streams whose receive ended for want of a buffer, first come first served.
     parked: RefCell<VecDeque<SlotKey>>,
+    /// How many receives into memory of a stream's own are on their way.
+    plain_receives: Cell<usize>,
     /// Requests that did not fit the submission queue; sent before any other.
     backlog: RefCell<VecDeque<squeue::Entry>>,
     completions: RefCell<Vec<cqueue::Entry>>,

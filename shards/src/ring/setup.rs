@@ -103,6 +103,7 @@ impl Ring {
             listeners: RefCell::new(Slots::new()),
             attempts: RefCell::new(Slots::new()),
             parked: RefCell::new(VecDeque::new()),
+            plain_receives: Cell::new(0),
             backlog: RefCell::new(VecDeque::new()),
             completions: RefCell::new(Vec::new()),
             pool: BufferPool::default(),

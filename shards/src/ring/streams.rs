@@ -20,6 +20,10 @@ use super::{Received, Ring, SharedRing, count};
 use crate::peer_end::EndSeen;
 use crate::send_buffer::SendBuffer;
 
+/// How many streams may receive into memory of their own at the same moment. 256: 1 MiB a shard, because none of it was asked for; the others
+/// wait, for a turn mostly.
+const PLAIN_RECEIVES_MAX: usize = 256;
+
 /// One connected socket.
 pub(super) struct Stream {
     descriptor: RawFd,
@@ -228,6 +232,7 @@ impl Ring {
         stream.plain = Some(buffer);
         stream.receive = Receive::Plain;
         stream.pending += 1;
+        self.plain_receives.update(|count| count + 1);
     }
 
     fn push_send(&self, key: SlotKey, stream: &mut Stream) {
@@ -367,6 +372,7 @@ impl Ring {
 
     /// A plain receive has completed.
     pub(super) fn received_plain(&self, key: SlotKey, result: i32) {
+        self.plain_receives.update(|count| count.saturating_sub(1));
         let mut streams = self.streams.borrow_mut();
         let Some(stream) = streams.find(key) else { return };
         stream.pending -= 1;
@@ -423,6 +429,10 @@ impl Ring {
             if chances > 0 {
                 chances -= 1;
                 self.arm_receive(key, stream);
+            } else if self.plain_receives.get() >= PLAIN_RECEIVES_MAX {
+                // What it waits for completes at once, because there are bytes for all of these.
+                parked.push_front(key);
+                break;
             } else {
                 self.arm_plain_receive(key, stream);
                 if stream.receive != Receive::Plain {
