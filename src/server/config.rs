@@ -78,8 +78,9 @@ pub struct ServerConfig {
     /// Most connections of one shard; beyond it new ones wait in the kernel's backlog. 65,536: more than the usual limit of open
     /// files lets a process have, so that limit decides until both are raised.
     pub connections_per_shard_max: usize,
-    /// How much memory the process may hold, in bytes, for the watermarks to be measured by. `None`, the default, asks the kernel: the least
-    /// of what the machine has and its control groups grant. Counted is what is resident without the pages of files.
+    /// How much memory the process may hold, in bytes, for the watermarks to be measured by. `None`, the default, takes what the machine has. The
+    /// limits of control groups hold as well. Counted is what is touched and what is granted; the pages of files are not. Less than 8 MiB
+    /// and 14 MiB for each shard is an error of the start.
     pub memory_bytes_max: Option<u64>,
     /// At which shares of that memory shards close idle connections, refuse requests, and refuse memory.
     pub memory_watermarks: MemoryWatermarks,

@@ -167,7 +167,7 @@ impl Setting {
         confined.expect_to_serve(&self.content());
     }
 
-    /// Connections that have had an answer and wait for a next request, until no more is let in.
+    /// Connections that have had an answer and wait for a next request, until no more is let in; then all of them send at the same moment.
     fn idle_connections(self) {
         let Some(confined) = self.start() else { return };
         let wanted = room_for(usize::try_from(self.limit_bytes / CONNECTION_BYTES).unwrap());
@@ -184,6 +184,24 @@ impl Setting {
             served.extend(is_served.then_some(connection));
         }
         assert!(!served.is_empty(), "{self:?}: no connection was served");
+        confined.expect_to_live();
+        // What fits the buffers of the kernel, so that all of it is there when the server goes on.
+        let request = upload(&[b'x'; 6000]);
+        let (first, last) = request.split_at(request.len() / 2);
+        for part in [first, last] {
+            confined.server.suspend();
+            served.iter_mut().for_each(|connection| connection.send_if_open(part));
+            confined.server.signal("CONT");
+        }
+        for connection in &mut served {
+            // Served, refused or cut.
+            if let Ok(answer) = connection.response("POST") {
+                answer
+                    .expect_status(200)
+                    .or_else(|_| answer.expect_status(503))
+                    .unwrap();
+            }
+        }
         confined.expect_to_live();
         drop(served);
         confined.expect_to_serve(&self.content());
@@ -322,8 +340,9 @@ fn messages_that_do_not_fit_a_group_close_their_sockets() {
 }
 
 #[test]
-fn idle_connections_that_do_not_fit_a_group_are_not_let_in() {
+fn idle_connections_that_do_not_fit_a_group_are_not_let_in_and_may_all_send_at_once() {
     Setting::new(24, 1).idle_connections();
+    Setting::new(40, 2).idle_connections();
 }
 
 #[test]
