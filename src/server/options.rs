@@ -81,7 +81,7 @@ struct ServerOptions {
     /// Most connections of one shard; more wait in the kernel's backlog
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
-    /// How much memory the process may hold [default: the least of what the machine has and control groups grant]
+    /// How much memory the process may hold; control groups hold as well [default: what the machine has]
     #[arg(long, value_name = "BYTES")]
     max_memory_bytes: Option<u64>,
     /// At how many percent of it idle connections close, connections close after a response, requests are told 503, memory is refused
