@@ -27,6 +27,9 @@ pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 /// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
 const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
 
+/// From here on a block has a mapping of its own, which grows without a copy. 32 MiB: the most that glibc's threshold for that rises to.
+const MAPPED_BYTES_MIN: usize = 32 * 1024 * 1024;
+
 /// The least page of a machine that Linux runs on. 4 KiB.
 const PAGE_BYTES: usize = 4 * 1024;
 
@@ -244,8 +247,9 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: u
         touch(buffer.spare_capacity_mut());
         return grant_but(buffer.capacity() - before, small_bytes_max);
     }
-    // The allocator may have to copy the buffer, so all of the new one is missing.
-    let promise = look(buffer.len().saturating_add(more)).map_err(|_| OutOfMemory)?;
+    // The allocator may have to copy the buffer, and then all of the new one is missing.
+    let copied = if before >= MAPPED_BYTES_MIN { 0 } else { buffer.len() };
+    let promise = look(copied.saturating_add(more)).map_err(|_| OutOfMemory)?;
     buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
     touch(buffer.spare_capacity_mut());
     drop(promise);
