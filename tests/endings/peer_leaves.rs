@@ -263,7 +263,10 @@ fn a_websocket_factory_learns_that_its_client_has_left() {
 /// Faults 19: a client that reads slowly gets the whole of a last response, although that takes many times the linger timeout, whether or not
 /// it has closed its half. (One that reads nothing is reset: `tests/wire/slow_peer.rs`.)
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the pace of a client on a thread outside the shards")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pace of a client on a thread outside the shards"
+)]
 fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
     const CONTENT_BYTES: usize = 100_000;
     let server = Served::configured(
