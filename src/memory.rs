@@ -40,7 +40,7 @@ const SMALL_BYTES_MAX: usize = 4 * 1024;
 /// What all threads together were granted and have not touched yet.
 static PROMISED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Who is asked at a look whether so many bytes, which are promised already, may be taken.
+/// Answers at a look whether this number of bytes, which are promised already, may be taken.
 type MayGrow = Box<dyn Fn(usize) -> bool>;
 
 thread_local! {
@@ -52,7 +52,7 @@ thread_local! {
     static MAY_GROW: RefCell<Option<MayGrow>> = const { RefCell::new(None) };
 }
 
-/// So many bytes count as held from now on, until they are touched: then this is dropped.
+/// Bytes that count as held until they are touched; then this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Promise(usize);
 
@@ -166,7 +166,7 @@ pub(crate) fn grant_to_answer(bytes: usize) -> Result<(), OutOfMemory> {
     grant_but(bytes, SMALL_BYTES_MAX)
 }
 
-/// Grants so many bytes; up to `small_bytes_max` even where they leave too little, but then the next growth is looked at again.
+/// Grants `bytes`. Up to `small_bytes_max` are granted even where they leave too little; the next growth then looks again.
 fn grant_but(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
     let left = match UNSEEN_BYTES_LEFT.get().checked_sub(bytes) {
         Some(left) => left,
@@ -180,7 +180,7 @@ fn grant_but(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Says that so many bytes are about to be taken in ways that cannot be refused, many as they may be, before this thread looks again.
+/// Announces `bytes`, of any size, that this thread will take before its next look, in ways that cannot be refused.
 ///
 /// # Errors
 ///
@@ -207,7 +207,7 @@ enum Refusal {
     Short,
 }
 
-/// Looks whether so many bytes can be had, and the headroom; they are promised.
+/// Looks whether `missing` bytes and the headroom can be had, and promises them.
 fn look(missing: usize) -> Result<Promise, Refusal> {
     // What was foreseen has been touched by now, or will not be.
     FORESEEN.take();
@@ -215,7 +215,7 @@ fn look(missing: usize) -> Result<Promise, Refusal> {
     let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(missing));
     // Or the compiler would see that it is not used, and take it for granted.
     black_box(&mut block);
-    // What the allocator refuses is no promise; the look is as good as any all the same.
+    // Bytes that the allocator refuses are not promised; the look counts all the same.
     let promise = Promise::of(reserved.as_ref().map_or(0, |()| missing));
     let may_grow = MAY_GROW.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(promise.0)));
     if reserved.is_err() || is_refused() {

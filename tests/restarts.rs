@@ -1,7 +1,7 @@
 //! A server that was killed, with connections, is started again at once on its address; and a start on an address that a living process has is refused,
 //! with a sentence that names the process.
 //!
-//! The kernel closes what an io_uring holds after the process has ended, so that the address is taken for a while though nobody has it.
+//! The kernel closes what an io_uring holds after the process has ended, so that the address is taken for a while though no process has it.
 
 #![allow(
     clippy::expect_used,
@@ -90,7 +90,7 @@ impl Client {
     }
 }
 
-/// A port that is free, and that the kernel gives to nobody who asks for any (`ip_local_port_range` begins at 32,768): it is still free between two
+/// A port that is free, and that the kernel gives to no process that asks for any port (`ip_local_port_range` begins at 32,768): it is still free between two
 /// servers.
 fn free_port(host: &str) -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);

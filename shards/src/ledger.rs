@@ -60,7 +60,7 @@ pub fn available_bytes() -> Option<u64> {
     granted.into_iter().chain(machine_bytes()).min()
 }
 
-/// How much memory a process with so many shards needs at the least, in bytes.
+/// The least memory that a process with this number of shards starts in, in bytes.
 #[must_use]
 pub fn least_bytes(shards: NonZeroUsize) -> u64 {
     LEAST_BYTES + SHARD_LEAST_BYTES.saturating_mul(shards.get() as u64)
@@ -121,7 +121,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the kernel's files, for a process with so many shards. Its own limit, in bytes, is what the machine has if it is not given. The
+    /// Opens the kernel's files, for a process with this number of shards. Its own limit, in bytes, is what the machine has if it is not given. The
     /// limits of its control groups hold in any case, less what stays free for what is taken without a look: 2 MiB, and 8 MiB for each shard.
     ///
     /// Holds three descriptors, and two for each group with a limit.
@@ -208,7 +208,7 @@ impl GroupAccount {
         })
     }
 
-    /// What the group holds that the kernel cannot take back, in bytes, of which this process has touched so many.
+    /// What the group holds that the kernel cannot take back, in bytes, where this process has touched `touched` of them.
     ///
     /// The pages of files may have become fewer since they were counted, because the kernel has taken them for memory of this process. So what the
     /// process has touched now and the rest of then is a lower bound.

@@ -7,7 +7,7 @@ use crossbeam::atomic::AtomicCell;
 pub use crate::ledger::{Balance, Ledger, available_bytes, least_bytes, shards_max};
 use crate::{clock, sys};
 
-/// After giving free memory back for some time, so many times as long passes before it is done again: it takes a tenth of a core at the most.
+/// After giving free memory back for some time, this multiple of that time passes before the next attempt: at most a tenth of a core.
 const PAUSE_FACTOR: u32 = 9;
 
 /// The same where a shard would have to refuse memory otherwise: half of its time, because a burst of refusals is over in some milliseconds, and all

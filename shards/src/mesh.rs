@@ -379,7 +379,7 @@ impl<M, F: FnMut(Source, M)> Mailbox for Receiver<M, F> {
     }
 }
 
-/// Drops messages that nobody will take in, one by one: the drop of each runs code of its sender's, and may panic.
+/// Drops messages that no shard will receive, one by one: the drop of each runs code of its sender's, and may panic.
 fn drop_all<M>(queue: &ArrayQueue<M>) {
     while let Some(message) = queue.pop() {
         drop_contained(message, "a message to a shard that has ended");

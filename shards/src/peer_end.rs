@@ -37,7 +37,7 @@ impl EndSeen {
     /// Notes the events of a poll; true when there is something new to tell.
     pub(crate) fn note(&mut self, events: u32) -> bool {
         let before = self.0;
-        // With both halves closed a socket hangs up, and who closed ours were we: that alone is no reset.
+        // With both halves closed a socket hangs up. Where this end closed its own half, that alone does not mean a reset.
         let has_hung_up = events & HUP != 0 && !self.has(SHUT_DOWN);
         if events & ERR != 0 || has_hung_up {
             self.0 |= GONE;

@@ -782,7 +782,7 @@ fn a_unix_socket_replaces_only_what_nobody_listens_on() {
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
 }
 
-/// It answers a stream with another error than one that nobody has, and connecting to one whose backlog is full would wait.
+/// It answers a stream with another error than one without a process, and connecting to one whose backlog is full would wait.
 #[test]
 fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     let _limit = time_limit();

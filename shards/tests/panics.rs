@@ -1,4 +1,4 @@
-//! Panics whose own values panic when they are dropped: each ends what threw it, is told to who waits for it, and the shard goes on.
+//! Panics whose own values panic when they are dropped: each ends what threw it, its handle reports it, and the shard goes on.
 
 #![allow(
     clippy::unwrap_used,

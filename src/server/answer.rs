@@ -56,7 +56,7 @@ impl Connection {
         match answered {
             Ok(()) => {}
             Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
-            // A refusal in place of the response is a whole answer; a cut is none.
+            // A refusal in place of the response is a whole answer; a cut breaks the response off.
             Err(Ending::Cut) => exchange.conclude(Completion::BrokenOff),
             Err(Ending::Idle | Ending::Linger | Ending::Switch) => {}
         }
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done and what it flushed is sent. A
-    /// handler whose peer is lost runs to its end all the same, and learns of it. In a box, so that it is no part of every connection's
+    /// handler whose peer is lost runs to its end all the same, and learns of it. In a box, to stay out of every connection's
     /// memory.
     async fn attend(&mut self, app: &App, mut handler: Pin<&mut impl Future<Output = ()>>, channel: &Channel) -> Flow {
         let work = app.work();
@@ -88,7 +88,7 @@ impl Connection {
                     return Poll::Ready(lost.map_or(Ok(()), Err));
                 }
                 if let Some(ending) = lost {
-                    // What the peer is told in place of the response leaves now.
+                    // The refusal that replaces the response leaves now.
                     if ending == Ending::Linger && self.send_gathered(cx).is_err() {
                         lost = Some(Ending::PeerGone);
                     }

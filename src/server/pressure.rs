@@ -42,7 +42,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Opens the kernel's account, for so many shards. `None` if it has none to open.
+    /// Opens the kernel's account, for this number of shards. `None` if the kernel has none.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl Budget {
         }))
     }
 
-    /// What of the tightest account is held, and how short memory is, where so many bytes are promised.
+    /// What of the tightest account is held, and how short memory is, where `promised` bytes are promised.
     fn look(&self, promised: usize) -> (Option<Balance>, Pressure) {
         let balance = self.ledger.look(promised as u64);
         let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
@@ -74,7 +74,7 @@ impl Budget {
         (balance, pressure)
     }
 
-    /// Whether a thread that is no shard's may take so many bytes.
+    /// Whether a thread outside the shards may take this number of bytes.
     pub(super) fn allows(&self, bytes: usize) -> bool {
         let promised = memory::promised_bytes().saturating_add(bytes);
         self.look(promised).1 < Pressure::RefuseMemory
@@ -110,7 +110,7 @@ fn too_little(available: u64, shards: NonZeroUsize) -> Error {
     ))
 }
 
-/// Bounds what topics may hold on each of so many shards by what there is.
+/// Bounds what topics may hold on each shard by the memory there is.
 pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
     let Some(available) = available(config) else { return };
     let part = available / TOPICS_PART / shards.get() as u64;
@@ -121,7 +121,7 @@ pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
 
 /// What a shard sees of the memory of its process.
 pub(super) struct Meter {
-    /// What is held and how short memory is, where so many bytes are promised.
+    /// What is held and how short memory is, where this number of bytes is promised.
     ask: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
     balance: Cell<Option<Balance>>,
     pressure: Cell<Pressure>,
@@ -165,7 +165,7 @@ impl Meter {
         self.look_where(memory::promised_bytes())
     }
 
-    /// Looks, and says whether so many bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
+    /// Looks, and says whether this number of bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
     fn allows(&self, missing: usize) -> bool {
         let is_allowed = || {
             let promised = memory::promised_bytes();

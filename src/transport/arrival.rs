@@ -1,4 +1,4 @@
-//! The end of a connection of which nothing more is to be sent or received: whether the peer takes the rest of what it was sent.
+//! The end of a connection that sends and receives nothing more: whether the peer takes the rest of what it was sent.
 //!
 //! Why: nothing more comes that would say so, and a socket that is closed at once keeps the rest in the kernel, for minutes if the peer reads
 //! nothing, beyond every limit on connections. So the socket stays until the peer's kernel has acknowledged all, or until it acknowledges too

@@ -74,7 +74,7 @@ mod tests {
         Instant::now()
     }
 
-    /// So many bytes taken, and when is not known.
+    /// This number of bytes taken, at an unknown time.
     fn taken(bytes: u64) -> Sent {
         Sent { bytes, advanced: None }
     }

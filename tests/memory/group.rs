@@ -19,7 +19,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Makes a group that may have so many bytes, or says what this machine lacks for that.
+    /// Makes a group with this limit in bytes, or says what this machine lacks for that.
     ///
     /// # Panics
     ///

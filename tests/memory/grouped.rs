@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// How long a server may stay silent otherwise.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// The least memory that so many shards start in, as the README names it.
+/// The least memory that this number of shards starts in, as the README names it.
 const fn least_bytes(shards: usize) -> u64 {
     (8 + 14 * shards as u64) * MIB
 }
@@ -96,7 +96,7 @@ struct Setting {
 }
 
 impl Setting {
-    /// A group of so many MiB.
+    /// A group of this number of MiB.
     const fn new(limit: u64, shards: usize) -> Self {
         Self {
             limit_bytes: limit * MIB,
@@ -176,7 +176,7 @@ impl Setting {
             let mut connection = confined.server.connect();
             connection.tolerate_reset();
             connection.send_if_open(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-            // It waits in the backlog: there is no memory for it.
+            // It waits in the backlog for memory.
             if connection.listen_for(PATIENCE).is_ok_and(|heard| heard.is_none()) {
                 break;
             }

@@ -129,7 +129,7 @@ impl Ends {
         !self.watched.borrow().is_empty()
     }
 
-    /// Takes in what has happened, and wakes whom it concerns; ready when something has. It keeps the waker of the shard's turn.
+    /// Takes in what has happened and wakes the tasks that wait for it; ready when something has. It keeps the waker of the shard's turn.
     pub(super) fn poll_events(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(poller) = self.poller.get() else {
             return Poll::Pending;

@@ -283,7 +283,7 @@ impl Stream {
         true
     }
 
-    /// Receiving or sending has failed: the kernel says an error once, and whoever waits for the peer's end may not hear it.
+    /// Receiving or sending has failed: the kernel says an error once, so the task that waits for the peer's end is woken here.
     fn note_failure(&self, error: Errno) {
         if is_peers_doing(error.raw_os_error()) {
             self.note_end(EndSeen::note_failure);

@@ -1,6 +1,6 @@
 //! Which process has an address, asked of the kernel's files: the socket's inode from `/proc/net`, then the process that has it open.
 //!
-//! Invariant: a process that is ending counts as ending from the moment `kill(2)` has returned to whoever killed it. So a holder that does not
+//! Invariant: a process that is ending counts as ending from the moment `kill(2)` has returned to the process that killed it. So a holder that does not
 //! is one that goes on.
 
 use std::fmt;
@@ -78,7 +78,7 @@ fn tcp_inodes(table: &str, address: SocketAddr) -> Vec<u64> {
         let local = parse_address(fields.nth(1)?)?;
         let is_listener = fields.nth(1)? == LISTENS;
         let inode = fields.nth(5)?.parse().ok()?;
-        // The inode of a connection that nobody has open is 0.
+        // The inode of a connection that no process has open is 0.
         (inode > 0 && collide(local, address)).then_some((is_listener, inode))
     });
     let mut sockets: Vec<(bool, u64)> = sockets.collect();

@@ -97,7 +97,7 @@ impl Listeners {
         Ok(Self::new(sockets, LocalAddress::Tcp(bound), spread))
     }
 
-    /// Binds a Unix socket that all shards accept from, replacing a socket file nobody listens on any more: one that refuses connections. Created with mode
+    /// Binds a Unix socket that all shards accept from, replacing a socket file that refuses connections: its listener has ended. Created with mode
     /// 0600, as Tornado does. A path that is in use is waited for as by [`bind_tcp`](Self::bind_tcp).
     ///
     /// # Errors
@@ -280,7 +280,7 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
         }
         // Without waiting for a listener that does not accept, whose backlog may be full.
         let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
-        // Any other answer, such as that connecting is not permitted, comes from a socket that somebody has.
+        // Any other answer, such as that connecting is not permitted, comes from a socket that a process has open.
         let is_abandoned =
             (probe.connect(&address)).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         if !is_abandoned {

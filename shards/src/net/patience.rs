@@ -30,7 +30,7 @@ pub(super) struct Failure {
 }
 
 /// Binds, and again while the address is in use and no process that goes on is seen to have it, for at most [`WAIT_MAX`]. On a shard's thread it tries
-/// once: a shard that sleeps serves nobody.
+/// once: a shard that sleeps serves no connection.
 pub(super) fn bind<T>(
     attempt: impl FnMut() -> io::Result<T>,
     holder: impl Fn() -> Option<Holder>,
@@ -43,7 +43,10 @@ pub(super) fn bind<T>(
 }
 
 /// The current time, after a pause.
-#[expect(clippy::disallowed_methods, reason = "no shard runs yet: this thread serves nobody")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no shard runs yet: this thread serves no connection"
+)]
 fn sleep(pause: Duration) -> Instant {
     if pause > Duration::ZERO {
         thread::sleep(pause);

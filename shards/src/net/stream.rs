@@ -66,7 +66,7 @@ impl Stream {
     }
 
     /// Waits for the peer's end, whether or not bytes before it have been received, or are being received at all: once for
-    /// [`PeerEnd::Finished`], unless the peer has gone already, then for [`PeerEnd::Gone`], which is told again at every call.
+    /// [`PeerEnd::Finished`], unless the peer has gone already, then for [`PeerEnd::Gone`], which every later call returns too.
     ///
     /// Only the last caller's waker is kept, apart from those of `poll_receive` and `poll_sent`. The first call has the kernel watch the
     /// socket, for as long as the stream lives; until then this costs nothing. After [`shutdown_write`](Self::shutdown_write) a Unix socket

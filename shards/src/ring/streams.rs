@@ -542,7 +542,7 @@ impl Stream {
 
     fn as_fd(&self) -> BorrowedFd<'_> {
         // SAFETY: the descriptor is open: the slot closes it only after its handle is gone and its last completion but that of the close has
-        // come in, and whoever borrows the slot until then has it from the one or the other.
+        // come in, and every borrow of the slot until then comes from the one or the other.
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 

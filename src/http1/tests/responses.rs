@@ -445,5 +445,5 @@ fn a_probe_is_a_leading_zero_of_the_next_chunk_size() {
     }
     let mut bench = Bench::after(GET);
     probe(&mut bench);
-    assert_eq!(bench.sent(), "", "there is no content before a head");
+    assert_eq!(bench.sent(), "", "content follows a head");
 }

@@ -212,7 +212,7 @@ impl Publisher {
     /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
     fn parcels(&self, draft: Draft, ticket: Option<super::Ticket>) -> Result<impl Iterator<Item = (ShardId, Parcel)>> {
         let options = self.rules.of(&draft.topic);
-        // A thread that is no shard's has no look of its own to ask it.
+        // A thread outside the shards has no look of its own that would ask.
         let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&draft));
         if !self.budget.as_ref().is_none_or(is_allowed) {
             return Err(OutOfMemory.into());

@@ -98,7 +98,7 @@ impl Stream {
         poll_now(self.as_fd(), PollFlags::RDHUP)
     }
 
-    /// Whoever waits for the peer's end, where receiving or sending has just failed: the kernel says an error once, and the poll may not hear it.
+    /// The task that waits for the peer's end, where receiving or sending has just failed: the kernel says an error once, and the poll may miss it.
     pub(super) fn take_failed_waker(&mut self) -> Option<Waker> {
         let receive_error = match self.receive {
             Receive::Ended(errno) => errno,
