@@ -86,6 +86,12 @@ impl Exchange {
         }
     }
 
+    /// Whether the handler that was called has an `on_finish`.
+    #[must_use]
+    pub fn has_on_finish(&self) -> bool {
+        self.context.wants_on_finish
+    }
+
     /// Says how the response ended, unless the application gave it up before.
     pub fn conclude(&mut self, completion: Completion) {
         let known = &mut self.context.response.completion;

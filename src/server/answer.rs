@@ -48,11 +48,15 @@ impl Connection {
                 Box::pin(self.attend(&app, handler, &channel)).await
             }
         };
-        let answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
+        let mut answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
             Ok(None) => Ok(()),
             Ok(Some(rest)) => rest.await,
             Err(ending) => Err(ending),
         };
+        if matches!(answered, Ok(()) | Err(Ending::Linger)) && exchange.has_on_finish() {
+            // The response leaves first: `on_finish` may take as long as it likes.
+            answered = answered.and(self.send_output().await);
+        }
         match answered {
             Ok(()) => {}
             Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
@@ -61,10 +65,7 @@ impl Connection {
             Err(Ending::Idle | Ending::Linger | Ending::Switch) => {}
         }
         if let Some(on_finish) = app.finished(exchange) {
-            // The response leaves first: `on_finish` may take as long as it likes.
-            let sent = self.send_output().await;
             on_finish.await;
-            return answered.and(sent);
         }
         answered
     }
