@@ -358,12 +358,18 @@ fn a_subscription_from_outside_that_is_dropped_before_it_is_made_leaves_no_subsc
         hears.until_over(|| {});
         String::from_utf8(connection.response("GET").unwrap().body).unwrap()
     };
-    at_every_poll(|polls| {
-        let subscribed = pollster::block_on(dropped_after(polls, server.publisher.subscribe("news")));
-        let is_ready = subscribed.is_some();
-        drop(subscribed);
+    let forgotten = |is_subscribed: bool| {
         eventually("the subscriber is forgotten", || subscribers() == "0");
-        is_ready
+        is_subscribed
+    };
+    let publisher = &server.publisher;
+    at_every_poll(|polls| {
+        let subscribed = pollster::block_on(dropped_after(polls, publisher.subscribe("news")));
+        forgotten(subscribed.map(drop).is_some())
+    });
+    at_every_poll(|polls| {
+        let subscribed = pollster::block_on(dropped_after(polls, publisher.subscribe_pattern("*")));
+        forgotten(subscribed.map(drop).is_some())
     });
 }
 
