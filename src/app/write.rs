@@ -58,7 +58,8 @@ pub enum Completion {
     /// The connection is closed in the middle of the response, so that the peer sees that the rest is missing: the handler failed
     /// after its head had been sent, or the peer took the response too slowly.
     BrokenOff,
-    /// The peer has reset the connection, or has left in the middle of its request.
+    /// The peer has reset the connection, or has closed it in the middle of content that the handler reads. A peer that has closed its half
+    /// otherwise may still read: its response is whole.
     PeerGone,
 }
 
@@ -275,7 +276,7 @@ impl Context {
     /// that the response as it stands can be sent. [`on_finish`](super::RequestHandler::on_finish) asks when the server has handed the response
     /// to the kernel, or has given up: then it is final.
     ///
-    /// Where the peer left before a head was sent, [`status`](Self::status) is 499.
+    /// Where the handler failed because the peer left and no head was sent, [`status`](Self::status) is 499, nginx's "client closed request".
     #[must_use]
     pub fn completion(&self) -> Completion {
         match self.response.completion {

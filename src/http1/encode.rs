@@ -27,8 +27,8 @@ pub(super) enum Content {
     /// So many bytes are still to come.
     Length(u64),
     Chunked {
-        /// A leading zero of a chunk-size was sent by itself, to learn whether the peer still reads.
-        is_probed: bool,
+        /// How many leading zeros of a chunk-size were sent by themselves, to learn whether the peer still reads.
+        probes: u8,
     },
     UntilClose,
 }
@@ -147,7 +147,7 @@ impl Wishes {
         };
         let (content, line) = match (length, version) {
             (Some(length), _) => (Content::Length(length), FramingLine::ContentLength(length)),
-            (None, Version::Http11) => (Content::Chunked { is_probed: false }, FramingLine::Chunked),
+            (None, Version::Http11) => (Content::Chunked { probes: 0 }, FramingLine::Chunked),
             (None, Version::Http10) => (Content::UntilClose, FramingLine::None),
         };
         match is_head {

@@ -94,13 +94,14 @@ impl Connection {
     }
 
     /// Writes a leading zero of the next chunk-size, which changes nothing for a peer that reads (RFC 9112 §7.1: `1*HEXDIG`), while the
-    /// kernel of a peer that has closed its socket answers it with a reset. A response gets one, and only while
+    /// kernel of a peer that has closed its socket answers it with a reset. A response gets `probes_max` in all, and only while
     /// [`takes_probes`](Self::takes_probes).
-    pub fn send_probe(&mut self, out: &mut Vec<u8>) {
+    pub fn send_probe(&mut self, probes_max: u8, out: &mut Vec<u8>) {
         if self.takes_probes()
-            && let Content::Chunked { is_probed } = &mut self.response
-            && !std::mem::replace(is_probed, true)
+            && let Content::Chunked { probes } = &mut self.response
+            && *probes < probes_max
         {
+            *probes += 1;
             out.push(b'0');
         }
     }

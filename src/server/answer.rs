@@ -54,8 +54,13 @@ impl Connection {
             Err(ending) => Err(ending),
         };
         if matches!(answered, Ok(()) | Err(Ending::Linger)) && exchange.has_on_finish() {
-            // The response leaves first: `on_finish` may take as long as it likes.
-            answered = answered.and(self.send_output().await);
+            // The response leaves first, its end included: `on_finish` may take as long as it likes.
+            let sent = if self.machine.persists() {
+                self.send_output().await
+            } else {
+                self.end_output().await
+            };
+            answered = answered.and(sent);
         }
         match answered {
             Ok(()) => {}
@@ -205,7 +210,10 @@ impl Connection {
         while !self.output.is_empty() || attending.flush.is_some() {
             if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
                 let (now, sent) = (self.server.shard.now(), self.stream.sent());
-                attending.progress.get_or_insert_with(|| Progress::new(now, sent));
+                let limits = &self.server.write;
+                attending
+                    .progress
+                    .get_or_insert_with(|| Progress::new(now, sent, limits));
                 return Ok(false);
             }
             attending.progress = None;

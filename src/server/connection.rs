@@ -375,7 +375,8 @@ impl Connection {
         }
         let now = self.server.shard.now();
         let sent = self.stream.sent();
-        let progress = progress.get_or_insert_with(|| Progress::new(now, sent));
+        let limits = &self.server.write;
+        let progress = progress.get_or_insert_with(|| Progress::new(now, sent, limits));
         loop {
             let due = self.judge(progress, now)?;
             self.deadline.set(Some(due));
@@ -388,7 +389,8 @@ impl Connection {
     /// When to look again at how the peer takes what it is sent; or it takes too little, and is cut.
     pub(super) fn judge(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
-        if progress.note(now, self.stream.sent(), limits) {
+        let unacknowledged = || self.stream.unacknowledged_bytes().unwrap_or_default();
+        if progress.note(now, self.stream.sent(), unacknowledged, limits) {
             return Ok(progress.deadline(now, limits));
         }
         self.stream.give_up();
@@ -412,7 +414,7 @@ impl Connection {
             Poll::Ready(PeerEnd::Finished) => {
                 self.peer_has_finished = true;
                 channel.peer_finished();
-                self.probe_peer(cx)?;
+                self.probe_peer(1, cx)?;
             }
             Poll::Ready(PeerEnd::Gone) => return Poll::Ready(Err(Ending::PeerGone)),
             Poll::Pending => return Poll::Pending,
@@ -421,10 +423,10 @@ impl Connection {
     }
 
     /// Finds out whether a peer that has closed its sending half still reads, where the response is sent in chunks: to a byte more, the kernel
-    /// of a peer that has closed its socket answers with a reset.
-    fn probe_peer(&mut self, cx: &mut Context<'_>) -> Flow {
+    /// of a peer that has closed its socket answers with a reset. It is asked up to `times` in a response.
+    pub(super) fn probe_peer(&mut self, times: u8, cx: &mut Context<'_>) -> Flow {
         self.make_room(1)?;
-        self.machine.send_probe(&mut self.output);
+        self.machine.send_probe(times, &mut self.output);
         self.send_gathered(cx)
     }
 
@@ -465,26 +467,31 @@ impl Connection {
         })
     }
 
+    /// Sends what is left, and half-closes when the kernel has it.
+    pub(super) async fn end_output(&mut self) -> Flow {
+        self.send_output().await?;
+        self.wait_sent().await?;
+        // From here on, the end of what was sent is the end of the response.
+        if self.machine.is_ended_by_close() {
+            self.stream.reset_on_close(false).map_err(peer_gone)?;
+        }
+        self.stream.shutdown_write().map_err(peer_gone)
+    }
+
     /// Sends what is left, half-closes, and reads until the peer has closed its half: closing with unread bytes in the socket would
     /// reset it, and the peer might lose the response it has not read yet (RFC 9112 §9.6).
     async fn linger(&mut self) {
         self.input.clear(&self.stream);
         self.return_exchange();
-        if self.send_output().await.is_err() || self.wait_sent().await.is_err() {
-            return;
-        }
-        // From here on, the end of what was sent is the end of the response.
-        if self.machine.is_ended_by_close() && self.stream.reset_on_close(false).is_err() {
-            return;
-        }
-        if self.stream.shutdown_write().is_err() {
+        if self.end_output().await.is_err() {
             return;
         }
         let patience = self.server.config.linger_timeout;
         self.deadline.set(Some(self.server.shard.now() + patience));
         while !self.input_ended {
             let received = poll_fn(|cx| {
-                if self.deadline.poll(cx).is_ready() {
+                // A stop waits for no peer to close its half: what the peer sends is not answered any more.
+                if self.server.is_stopping() || self.deadline.poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
                 self.stream.poll_receive(cx).map(Some)

@@ -184,6 +184,10 @@ impl Connection {
         while let Poll::Ready(news) = self.poll_peer(channel, cx) {
             news?;
         }
+        if self.peer_has_finished && self.server.draining_since().is_some() {
+            // It may have closed its socket since it was asked.
+            self.probe_peer(2, cx)?;
+        }
         if self.is_unprobed() {
             let silent_since = silent_since.get_or_insert(self.server.shard.now());
             self.deadline.set(Some(*silent_since + UNPROBED_SILENCE_MAX));

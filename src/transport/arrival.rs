@@ -7,7 +7,7 @@
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use squall_shards::{Deadline, PeerAddress, PeerEnd, Stream};
+use squall_shards::{Deadline, PeerEnd, Stream};
 
 /// How long after the first look the second comes. 10 ms: most peers have acknowledged the rest by then, and those that put it off have within
 /// 40 ms (Linux).
@@ -69,7 +69,7 @@ impl Arrival {
         if now < self.look {
             return false;
         }
-        if stream.has_arrived() || matches!(stream.peer_address(), Ok(PeerAddress::Unix)) {
+        if stream.has_arrived() {
             return true;
         }
         let left = stream.unacknowledged_bytes().unwrap_or_default();

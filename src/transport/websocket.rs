@@ -267,7 +267,8 @@ impl<O: Owner> Socket<O> {
 
     fn watch_progress(&mut self, stream: &Stream) {
         let (now, sent) = (self.owner.now(), stream.sent());
-        self.progress.get_or_insert_with(|| Progress::new(now, sent));
+        let limits = self.owner.write_limits();
+        self.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
     }
 
     /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
@@ -311,7 +312,8 @@ impl<O: Owner> Socket<O> {
                 let limits = self.owner.write_limits();
                 let mut taking = None;
                 if let Some(progress) = &mut self.progress {
-                    if !progress.note(now, stream.sent(), limits) {
+                    let unacknowledged = || stream.unacknowledged_bytes().unwrap_or_default();
+                    if !progress.note(now, stream.sent(), unacknowledged, limits) {
                         self.lose(stream);
                         return true;
                     }

@@ -6,6 +6,9 @@ use squall::prelude::*;
 
 use crate::harness::*;
 
+const HANDSHAKE: &str = "GET /factory HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 struct SlowToFinish;
 
 impl RequestHandler for SlowToFinish {
@@ -43,8 +46,6 @@ fn application() -> Application {
 /// Faults 4: a response is sent although the next request on the connection is not answered, whatever that one waits for.
 #[test]
 fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
-    const HANDSHAKE: &str = "GET /factory HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     let waiting = ["/slow", "/silent", "/flushes", "/events"].map(|path| String::from_utf8(get(path)).unwrap());
     let post = "POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".to_owned();
     let server = Served::start(1, application);
@@ -65,5 +66,37 @@ fn a_response_leaves_before_its_on_finish_waits() {
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/finish"));
         peer.read_until("\r\n\r\nfinished");
+    }
+}
+
+/// Faults 4: where the end of the connection is the end of the response, it comes before `on_finish` waits.
+#[test]
+fn the_end_of_a_response_leaves_before_its_on_finish_waits() {
+    let server = Served::start(1, application);
+    for transport in TRANSPORTS {
+        for request in [
+            "GET /finish HTTP/1.0\r\n\r\n",
+            "GET /finish HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        ] {
+            let response = server.ask(transport, request).read_all().unwrap();
+            assert!(response.ends_with(b"finished"), "{transport:?} {request}");
+        }
+    }
+}
+
+/// A factory of WebSockets that sends a response of its own breaks it off: there is no handshake any more.
+#[test]
+fn a_websocket_factory_that_flushes_breaks_its_response_off() {
+    let server = Served::start(1, || {
+        Application::new().websocket("/", async |cx: &mut Context| -> Result<Silent> {
+            cx.write("some");
+            cx.flush().await?;
+            Ok(Silent)
+        })
+    });
+    for transport in TRANSPORTS {
+        let peer = server.ask(transport, HANDSHAKE.replace("/factory", "/"));
+        let response = peer.read_all().unwrap_or_default();
+        assert!(!response.ends_with(b"0\r\n\r\n"), "{transport:?}");
     }
 }

@@ -293,3 +293,43 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
         assert!(received > CONTENT_BYTES, "{half_closes}: {received}");
     }
 }
+
+/// Faults 18: a client that reads steadily is served to the end, although the kernel takes more from the server only now and then. (One that
+/// reads nothing is cut: `tests/wire/slow_peer.rs`.)
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pace of a client on a thread outside the shards"
+)]
+fn a_client_that_reads_steadily_is_not_cut_by_the_write_timeout() {
+    const CONTENT_BYTES: usize = 300_000;
+    let server = Served::configured(
+        1,
+        || {
+            Application::new().get("/", async |cx: &mut Context| -> Result {
+                cx.write(vec![b'x'; CONTENT_BYTES]);
+                cx.flush().await
+            })
+        },
+        |config| config.write_stall_timeout = Duration::from_secs(1),
+    );
+    let peers = TRANSPORTS.map(|transport| server.ask(transport, "GET / HTTP/1.0\r\n\r\n"));
+    let readers = peers.map(|mut peer| {
+        std::thread::spawn(move || {
+            let mut received = 0;
+            let mut piece = [0; 10_000];
+            loop {
+                let count = peer.read(&mut piece).unwrap();
+                if count == 0 {
+                    return received;
+                }
+                received += count;
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        })
+    });
+    for reader in readers {
+        let received = reader.join().unwrap();
+        assert!(received > CONTENT_BYTES, "{received}");
+    }
+}

@@ -11,7 +11,7 @@ use squall::shards::{Shard, Stop, clock, sleep, yield_now};
 use crate::harness::*;
 
 /// Far beyond what any stop here may take, and what each would take that waits for the wrong thing.
-const FAR: Duration = Duration::from_secs(300);
+const FAR: Duration = Duration::from_secs(60);
 
 /// The server ends by itself within the patience of a test.
 fn ends(server: Served) {
@@ -246,4 +246,46 @@ fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
     }
     server.running.stopper.stop(Stop::Graceful);
     ends(server);
+}
+
+/// The same, where the client had closed its half before and was asked whether it still reads: it is asked once more.
+#[test]
+fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
+    let server = Served::configured(
+        1,
+        || {
+            Application::new().get("/", async |cx: &mut Context| {
+                let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
+                cx.stream(first.chain(futures_util::stream::pending()));
+            })
+        },
+        patiently,
+    );
+    for transport in TRANSPORTS {
+        let mut peer = server.ask(transport, get("/"));
+        peer.read_until("hello\r\n");
+        peer.half_close();
+        peer.read_until("0");
+    }
+    server.running.stopper.stop(Stop::Graceful);
+    ends(server);
+}
+
+/// Faults 8: a client that has read its last response and does not close its half holds no stop up.
+#[test]
+fn a_client_that_does_not_close_after_its_last_response_holds_no_stop_up() {
+    let server = Served::configured(
+        1,
+        || Application::new().get("/", async |_: &mut Context| "ok"),
+        patiently,
+    );
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let peers = TRANSPORTS.map(|transport| {
+        let mut peer = server.ask(transport, request);
+        peer.read_until("ok");
+        peer
+    });
+    server.running.stopper.stop(Stop::Graceful);
+    ends(server);
+    drop(peers);
 }

@@ -197,10 +197,16 @@ impl Stream {
         self.socket.unacknowledged_bytes()
     }
 
-    /// Whether the peer has acknowledged all that was sent, so that closing loses nothing. A system call, where nothing is being sent.
+    /// Whether the peer has all that was sent, so that closing loses nothing: its kernel has acknowledged it, or it is in the queue of a Unix
+    /// socket, which stays with the peer. Up to two system calls, where nothing is being sent.
     #[must_use]
     pub fn has_arrived(&self) -> bool {
-        !self.is_sending() && self.unacknowledged_bytes().is_ok_and(|bytes| bytes == 0)
+        let is_taken = || match self.unacknowledged_bytes() {
+            Ok(0) => true,
+            Ok(_) => matches!(self.peer_address(), Ok(PeerAddress::Unix)),
+            Err(_) => false,
+        };
+        !self.is_sending() && is_taken()
     }
 
     /// Gives the peer up: where it has not acknowledged all that was sent, closing resets the connection. The kernel would keep those bytes

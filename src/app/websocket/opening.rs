@@ -95,6 +95,11 @@ where
             // Looked at before the factory runs, which may do much for a request that is no handshake.
             ServerHandshake::new(&cx.head).map_err(refuse)?;
             let handler = (self.factory)(&mut *cx).await?;
+            if cx.response.head_sent {
+                return Err(Error::new(
+                    "what makes a WebSocket's handler has sent a response of its own",
+                ));
+            }
             self.accept(cx, handler)
         })
     }

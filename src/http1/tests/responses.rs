@@ -414,7 +414,7 @@ fn a_probe_is_a_leading_zero_of_the_next_chunk_size() {
         bench.out.clear();
         bench
     };
-    let probe = |bench: &mut Bench| bench.connection.send_probe(&mut bench.out);
+    let probe = |bench: &mut Bench| bench.connection.send_probe(1, &mut bench.out);
 
     let mut bench = after_head(GET, BodyLength::Unknown);
     probe(&mut bench);
@@ -443,6 +443,13 @@ fn a_probe_is_a_leading_zero_of_the_next_chunk_size() {
         probe(&mut bench);
         assert_eq!(bench.sent(), "", "{request} {length:?}");
     }
+    let mut bench = after_head(GET, BodyLength::Unknown);
+    probe(&mut bench);
+    bench.connection.send_probe(2, &mut bench.out);
+    bench.connection.send_probe(2, &mut bench.out);
+    bench.send_data(b"one").unwrap();
+    assert_eq!(bench.sent(), "003\r\none\r\n", "as many as are allowed in all");
+
     let mut bench = Bench::after(GET);
     probe(&mut bench);
     assert_eq!(bench.sent(), "", "content follows a head");
