@@ -26,7 +26,7 @@ pub(crate) struct Progress {
     /// When to ask next what the peer has acknowledged.
     look: Instant,
     /// What it had acknowledged at the first look, and at the last.
-    acknowledged: Option<[i128; 2]>,
+    acknowledged: Option<[i64; 2]>,
 }
 
 /// How often the acknowledgements of a peer are looked at in the time that it may stall. 8: a stall is seen an eighth of that time too late at the
@@ -64,7 +64,7 @@ impl Progress {
         }
         if now >= self.look {
             self.look = now + limits.stall_timeout / LOOKS_A_STALL;
-            let acknowledged = i128::from(sent.bytes) - i128::from(unacknowledged_bytes());
+            let acknowledged = sent.bytes.wrapping_sub(unacknowledged_bytes()).cast_signed();
             let [_, last] = self.acknowledged.get_or_insert([acknowledged; 2]);
             if acknowledged > *last {
                 *last = acknowledged;

@@ -130,10 +130,17 @@ impl Ends {
     }
 
     /// Takes in what has happened and wakes the tasks that wait for it; ready when something has. It keeps the waker of the shard's turn.
+    #[inline]
     pub(super) fn poll_events(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(poller) = self.poller.get() else {
-            return Poll::Pending;
-        };
+        // Asked in every turn of a shard, most of which watch no peer.
+        match self.poller.get() {
+            None => Poll::Pending,
+            Some(poller) => self.take_events(poller, cx),
+        }
+    }
+
+    #[inline(never)]
+    fn take_events(&self, poller: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<()> {
         let mut happened = Poll::Pending;
         while let Poll::Ready(Ok(mut ready)) = poller.poll_read_ready(cx) {
             let mut events = [MaybeUninit::<Event>::uninit(); EVENTS_AT_ONCE_MAX];
