@@ -121,6 +121,7 @@ impl Inbox {
     }
 
     /// Whether the shard was asked to stop, and how.
+    #[inline]
     pub(crate) fn stop(&self) -> Option<Stop> {
         match self.stop.load(Ordering::Acquire) {
             0 => None,

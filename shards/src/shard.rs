@@ -105,6 +105,7 @@ impl Shard {
 
     /// Whether the shard was asked to stop, and how (signals, [`Stopper`](crate::Stopper)).
     #[must_use]
+    #[inline]
     pub fn stop_requested(&self) -> Option<Stop> {
         self.context.inbox.stop()
     }

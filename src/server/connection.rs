@@ -222,6 +222,9 @@ impl Connection {
                 self.exchange = Some(exchange);
                 return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
             }
+            if pressure >= Pressure::CloseAfterResponse {
+                self.machine.close_after_response();
+            }
             return Ok(Some(exchange));
         }
         self.exchange = Some(exchange);

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, cut};
-use super::watermarks::Pressure;
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL};
 use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
@@ -106,8 +105,7 @@ impl Connection {
     fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Flow {
         // Refused because of its size or its pace: the rest of the content is not worth reading.
         let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
-        let is_last = self.server.is_stopping() || self.server.pressure() >= Pressure::CloseAfterResponse;
-        if is_last || is_refusal && !self.machine.is_request_complete() {
+        if is_refusal && !self.machine.is_request_complete() || self.server.is_stopping() {
             self.machine.close_after_response();
         }
         let sent = {
