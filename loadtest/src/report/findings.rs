@@ -1,6 +1,6 @@
 //! What a record says, in sentences that are computed and not composed: who is nearest the floor, and where io_uring and epoll win.
 //!
-//! Nobody is said to be ahead of somebody whose range overlaps with theirs. What is said of the whole record names only the workloads on which
+//! A contender leads another only where their ranges do not overlap. What is said of the whole record names only the workloads on which
 //! it allows a statement ([`View::statement`]), and the others beside their reason.
 
 use super::palette::{RIVAL, SUBJECT, spoken};
