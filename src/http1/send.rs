@@ -94,16 +94,20 @@ impl Connection {
     }
 
     /// Writes a leading zero of the next chunk-size, which changes nothing for a peer that reads (RFC 9112 §7.1: `1*HEXDIG`), while the
-    /// kernel of a peer that has closed its socket answers it with a reset. A response gets `probes_max` in all, and only while
-    /// [`takes_probes`](Self::takes_probes).
-    pub fn send_probe(&mut self, probes_max: u8, out: &mut Vec<u8>) {
+    /// kernel of a peer that has closed its socket answers it with a reset. Only while [`takes_probes`](Self::takes_probes).
+    pub fn send_probe(&mut self, out: &mut Vec<u8>) {
         if self.takes_probes()
             && let Content::Chunked { probes } = &mut self.response
-            && *probes < probes_max
         {
-            *probes += 1;
+            *probes = probes.saturating_add(1);
             out.push(b'0');
         }
+    }
+
+    /// Whether [`send_probe`](Self::send_probe) has a place in this response, which has had fewer than `probes_max`.
+    #[must_use]
+    pub fn wants_probe(&self, probes_max: u8) -> bool {
+        self.takes_probes() && matches!(self.response, Content::Chunked { probes } if probes < probes_max)
     }
 
     /// Whether content is under way whose framing has a place for [`send_probe`](Self::send_probe).

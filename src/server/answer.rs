@@ -48,11 +48,20 @@ impl Connection {
                 Box::pin(self.attend(&app, handler, &channel)).await
             }
         };
-        let mut answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
+        let answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
             Ok(None) => Ok(()),
             Ok(Some(rest)) => rest.await,
             Err(ending) => Err(ending),
         };
+        match answered {
+            // As it nearly always is.
+            Ok(()) if !exchange.has_on_finish() => Ok(()),
+            answered => Box::pin(self.finish(&app, exchange, answered)).await,
+        }
+    }
+
+    /// Tells the exchange how its response ended, and runs its `on_finish`.
+    async fn finish(&mut self, app: &App, exchange: &mut Exchange, mut answered: Flow) -> Flow {
         if matches!(answered, Ok(()) | Err(Ending::Linger)) && exchange.has_on_finish() {
             // The response leaves first, its end included: `on_finish` may take as long as it likes.
             let sent = if self.machine.persists() {

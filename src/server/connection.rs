@@ -428,9 +428,12 @@ impl Connection {
     /// Finds out whether a peer that has closed its sending half still reads, where the response is sent in chunks: to a byte more, the kernel
     /// of a peer that has closed its socket answers with a reset. It is asked up to `times` in a response.
     pub(super) fn probe_peer(&mut self, times: u8, cx: &mut Context<'_>) -> Flow {
-        self.make_room(1)?;
-        self.machine.send_probe(times, &mut self.output);
-        self.send_gathered(cx)
+        if self.machine.wants_probe(times) {
+            self.make_room(1)?;
+            self.machine.send_probe(&mut self.output);
+            self.send_gathered(cx)?;
+        }
+        Ok(())
     }
 
     /// Whether nothing but silence tells that a peer which has closed its sending half has closed its socket: where no byte can be sent that

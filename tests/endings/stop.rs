@@ -27,6 +27,14 @@ fn patiently(config: &mut squall::ServerConfig) {
     config.shutdown_timeout = FAR;
 }
 
+/// An application that says hello, and then nothing more.
+fn silent_stream() -> Application {
+    Application::new().get("/", async |cx: &mut Context| {
+        let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
+        cx.stream(first.chain(futures_util::stream::pending()));
+    })
+}
+
 /// Waits in a handler until the stop has begun on its shard.
 async fn until_stopping() {
     Shard::current().stopping(Stop::Graceful).await;
@@ -231,16 +239,7 @@ fn a_stop_waits_for_on_finish() {
 /// Faults 2 (a): a stream that is silent, and whose client has closed, holds no stop up.
 #[test]
 fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
-    let server = Served::configured(
-        1,
-        || {
-            Application::new().get("/", async |cx: &mut Context| {
-                let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
-                cx.stream(first.chain(futures_util::stream::pending()));
-            })
-        },
-        patiently,
-    );
+    let server = Served::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         server.ask(transport, get("/")).read_until("hello");
     }
@@ -251,16 +250,7 @@ fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
 /// The same, where the client had closed its half before and was asked whether it still reads: it is asked once more.
 #[test]
 fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
-    let server = Served::configured(
-        1,
-        || {
-            Application::new().get("/", async |cx: &mut Context| {
-                let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
-                cx.stream(first.chain(futures_util::stream::pending()));
-            })
-        },
-        patiently,
-    );
+    let server = Served::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/"));
         peer.read_until("hello\r\n");

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::fate::{Fate, TEXT, of_message_over, of_slow_request_over};
+use crate::fate::{Fate, SILENCE_MAX, TEXT, of_message_over, of_slow_request_over};
 use crate::group::Group;
 use crate::support::client::Connection;
 use crate::support::descriptors::room_for;
@@ -39,9 +39,6 @@ const REFUSALS_MAX: usize = 10;
 
 /// How long the server may let a connection wait before the test goes on: it lets in no more.
 const PATIENCE: Duration = Duration::from_millis(300);
-
-/// How long a server may stay silent otherwise.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The least memory that this number of shards starts in, as the README names it.
 const fn least_bytes(shards: usize) -> u64 {
