@@ -88,6 +88,7 @@ pub(crate) fn of_slow_request_over(
     content: &[u8],
 ) -> Fate {
     connection.tolerate_reset();
+    connection.wait_up_to(SILENCE_MAX).unwrap();
     let (last, rest) = request.split_last().unwrap();
     connection.send_if_open(rest);
     pause();

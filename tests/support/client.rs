@@ -191,9 +191,9 @@ impl Connection {
 
     /// Waits a short while for anything from the server; `None` when the time has passed, otherwise whether it closed.
     pub(crate) fn listen_for(&mut self, time: Duration) -> Outcome<Option<bool>> {
-        self.set_read_timeout(time)?;
+        self.wait_up_to(time)?;
         let heard = self.read_some();
-        self.set_read_timeout(SILENCE_MAX)?;
+        self.wait_up_to(SILENCE_MAX)?;
         match heard {
             Ok(count) => Ok(Some(count == 0)),
             Err(error) if is_timeout(&error) => Ok(None),
@@ -321,7 +321,8 @@ impl Connection {
         }
     }
 
-    fn set_read_timeout(&self, time: Duration) -> Outcome<()> {
+    /// Sets how long the server may stay silent.
+    pub(crate) fn wait_up_to(&self, time: Duration) -> Outcome<()> {
         self.stream
             .set_read_timeout(Some(time))
             .map_err(|error| format!("cannot set the read timeout: {error}"))
