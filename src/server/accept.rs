@@ -13,45 +13,45 @@ use super::shard::ShardServer;
 use crate::memory;
 
 /// How many connections are let in between two looks at the memory: what they all take to begin with is a fraction of the headroom.
-const CONNECTIONS_A_LOOK: usize = 64;
+const CONNECTIONS_PER_MEMORY_CHECK: usize = 64;
 
 /// What one more connection may make the tables of a shard grow by: they double when they are full, and hold some 250 bytes for each.
-const TABLE_BYTES_A_CONNECTION: usize = 512;
+const TABLE_BYTES_PER_CONNECTION: usize = 512;
 
 /// How often the log says at most that a shard has all its connections. 10 s: often enough for whoever looks whether it still has.
-const FULL_SAID_EVERY: Duration = Duration::from_secs(10);
+const FULL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a client is told when the process has no descriptor or no memory left for it (rows H01 and H14).
-const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
+const OVERLOAD_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
 
 /// Sees that there is memory for connections before they are let in.
 struct Admission {
     /// How many may still come before the next look.
     left: usize,
-    is_short: bool,
+    has_warned: bool,
 }
 
 impl Admission {
     const fn new() -> Self {
         Self {
             left: 0,
-            is_short: false,
+            has_warned: false,
         }
     }
 
     /// Whether one more may come, where so many are open.
     fn admits(&mut self, open: usize) -> bool {
         if self.left == 0 {
-            if !memory::has_headroom(open * TABLE_BYTES_A_CONNECTION) {
+            if !memory::has_headroom(open * TABLE_BYTES_PER_CONNECTION) {
                 // Said once, however many are turned away.
-                if !std::mem::replace(&mut self.is_short, true) {
+                if !std::mem::replace(&mut self.has_warned, true) {
                     tracing::warn!(open, "there is no memory for more connections; new ones are told 503");
                 }
                 return false;
             }
-            self.is_short = false;
-            self.left = CONNECTIONS_A_LOOK;
+            self.has_warned = false;
+            self.left = CONNECTIONS_PER_MEMORY_CHECK;
         }
         self.left -= 1;
         true
@@ -59,28 +59,30 @@ impl Admission {
 }
 
 /// Says that a shard has all the connections it may have: not for each that reaches the limit, which a peer could do at will.
-struct Full {
-    said_at: Option<Instant>,
+struct FullLog {
+    logged_at: Option<Instant>,
     /// How often the limit was reached since.
-    unsaid: u64,
+    unlogged: u64,
 }
 
-impl Full {
+impl FullLog {
     const fn new() -> Self {
         Self {
-            said_at: None,
-            unsaid: 0,
+            logged_at: None,
+            unlogged: 0,
         }
     }
 
     /// The limit is reached; gives how often it was before without being said, if it is time to say it.
     fn reached(&mut self, now: Instant) -> Option<u64> {
-        let is_due = self.said_at.is_none_or(|said_at| now >= said_at + FULL_SAID_EVERY);
+        let is_due = self
+            .logged_at
+            .is_none_or(|logged_at| now >= logged_at + FULL_LOG_INTERVAL);
         if is_due {
-            self.said_at = Some(now);
-            return Some(std::mem::take(&mut self.unsaid));
+            self.logged_at = Some(now);
+            return Some(std::mem::take(&mut self.unlogged));
         }
-        self.unsaid += 1;
+        self.unlogged += 1;
         None
     }
 }
@@ -91,42 +93,48 @@ impl Full {
 ///
 /// The listening socket is broken.
 pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::io::Result<()> {
-    listener.shed_with(FAREWELL);
-    let (mut admission, mut full) = (Admission::new(), Full::new());
-    while let Some(stream) = before(Stop::Graceful, &server, listener.accept()).await.transpose()? {
+    listener.shed_with(OVERLOAD_RESPONSE);
+    let (mut admission, mut full) = (Admission::new(), FullLog::new());
+    while let Some(stream) = unless_stopped(Stop::Graceful, &server, listener.accept())
+        .await
+        .transpose()?
+    {
         if !admission.admits(server.gate.count()) {
             listener.shed(stream);
             continue;
         }
         if server.is_full()
-            && let Some(times_unsaid) = full.reached(server.shard.now())
+            && let Some(times_unlogged) = full.reached(server.shard.now())
         {
             let connections_max = server.config.connections_per_shard_max;
             tracing::warn!(
                 connections_max,
-                times_unsaid,
+                times_unlogged,
                 "a shard has all the connections it may have; new ones wait"
             );
         }
         // This one waits here, those behind it in the backlog; a stop that comes meanwhile serves them all.
-        before(Stop::Graceful, &server, server.room()).await;
+        unless_stopped(Stop::Graceful, &server, server.wait_for_capacity()).await;
         start(stream, &server);
     }
     server.begin_draining();
-    let mut take_in = |stream| {
+    let mut serve_late = |stream| {
         if admission.admits(server.gate.count()) {
             start(stream, &server);
         }
     };
-    while let Some(stream) = before(Stop::Now, &server, listener.accept_last()).await.flatten() {
-        take_in(stream);
+    while let Some(stream) = unless_stopped(Stop::Now, &server, listener.accept_last())
+        .await
+        .flatten()
+    {
+        serve_late(stream);
     }
-    listener.drain().await.into_iter().for_each(take_in);
+    listener.drain().await.into_iter().for_each(serve_late);
     Ok(())
 }
 
 /// What a wait gives; `None` when the shard is to stop before that, in this way or one more urgent.
-async fn before<T>(stop: Stop, server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
+async fn unless_stopped<T>(stop: Stop, server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
     let mut wait = pin!(wait);
     let mut stopping = pin!(server.shard.stopping(stop));
     poll_fn(|cx| match wait.as_mut().poll(cx) {
@@ -150,12 +158,12 @@ mod tests {
     fn a_limit_that_is_reached_again_and_again_is_said_now_and_then() {
         #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
         let start = Instant::now();
-        let mut full = Full::new();
+        let mut full = FullLog::new();
         assert_eq!(full.reached(start), Some(0));
         for _ in 0..1000 {
-            assert_eq!(full.reached(start + FULL_SAID_EVERY / 2), None);
+            assert_eq!(full.reached(start + FULL_LOG_INTERVAL / 2), None);
         }
-        assert_eq!(full.reached(start + FULL_SAID_EVERY), Some(1000));
-        assert_eq!(full.reached(start + FULL_SAID_EVERY), None);
+        assert_eq!(full.reached(start + FULL_LOG_INTERVAL), Some(1000));
+        assert_eq!(full.reached(start + FULL_LOG_INTERVAL), None);
     }
 }

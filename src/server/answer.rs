@@ -9,7 +9,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, cut, earlier, peer_gone};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, abort, earlier, peer_gone};
 use crate::app::{App, BodyError, BodyLength, Channel, Completion, Exchange};
 use crate::http1::{CHUNK_FRAMING_BYTES_MAX, Event, HEAD_BYTES_USUAL};
 use crate::message::RequestHead;
@@ -17,9 +17,9 @@ use crate::transport::progress::Progress;
 
 /// What the server does for a handler that waits.
 #[derive(Default)]
-struct Attending {
+struct HandlerIo {
     /// What the handler has flushed and the kernel has not taken. It outlives the handler's wait for it, and the handler.
-    flush: Option<Flushing>,
+    flush: Option<PendingFlush>,
     /// How the peer takes what is being sent, while more waits behind it.
     progress: Option<Progress>,
     /// The handler is done; what it flushed may not be sent yet.
@@ -27,7 +27,7 @@ struct Attending {
 }
 
 /// Flushed content on its way to the kernel.
-struct Flushing {
+struct PendingFlush {
     /// The handler's buffer, which goes back to it.
     buffer: Vec<u8>,
     /// How much of it has been written to the output.
@@ -40,15 +40,15 @@ impl Connection {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);
-        let attended = {
+        let driven = {
             let mut handler = pin!(app.respond(exchange));
             if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_ready() {
                 Ok(())
             } else {
-                Box::pin(self.attend(&app, handler, &channel)).await
+                Box::pin(self.drive_handler(&app, handler, &channel)).await
             }
         };
-        let answered = match attended.and_then(|()| self.respond(&app, exchange, &channel)) {
+        let answered = match driven.and_then(|()| self.respond(&app, exchange, &channel)) {
             Ok(None) => Ok(()),
             Ok(Some(rest)) => rest.await,
             Err(ending) => Err(ending),
@@ -62,7 +62,7 @@ impl Connection {
 
     /// Tells the exchange how its response ended, and runs its `on_finish`.
     async fn finish(&mut self, app: &App, exchange: &mut Exchange, mut answered: Flow) -> Flow {
-        if matches!(answered, Ok(()) | Err(Ending::Linger)) && exchange.has_on_finish() {
+        if matches!(answered, Ok(()) | Err(Ending::Close)) && exchange.has_on_finish() {
             // The response leaves first, its end included: `on_finish` may take as long as it likes.
             let sent = if self.machine.persists() {
                 self.send_output().await
@@ -75,8 +75,8 @@ impl Connection {
             Ok(()) => {}
             Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
             // A refusal in place of the response is a whole answer; a cut breaks the response off.
-            Err(Ending::Cut) => exchange.conclude(Completion::BrokenOff),
-            Err(Ending::Idle | Ending::Linger | Ending::Switch) => {}
+            Err(Ending::Abort) => exchange.conclude(Completion::BrokenOff),
+            Err(Ending::Idle | Ending::Close | Ending::Upgrade) => {}
         }
         if let Some(on_finish) = app.finished(exchange) {
             on_finish.await;
@@ -87,29 +87,34 @@ impl Connection {
     /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done and what it flushed is sent. A
     /// handler whose peer is lost runs to its end all the same, and learns of it. In a box, to stay out of every connection's
     /// memory.
-    async fn attend(&mut self, app: &App, mut handler: Pin<&mut impl Future<Output = ()>>, channel: &Channel) -> Flow {
+    async fn drive_handler(
+        &mut self,
+        app: &App,
+        mut handler: Pin<&mut impl Future<Output = ()>>,
+        channel: &Channel,
+    ) -> Flow {
         let work = app.work();
-        let mut attending = Attending::default();
+        let mut io = HandlerIo::default();
         let mut is_polled = true;
         let mut lost = None;
         poll_fn(|cx| {
             app.resume_work(work);
             loop {
-                if !is_polled && !attending.is_answered {
-                    attending.is_answered = handler.as_mut().poll(cx).is_ready();
+                if !is_polled && !io.is_answered {
+                    io.is_answered = handler.as_mut().poll(cx).is_ready();
                 }
                 is_polled = false;
-                if attending.is_answered && (lost.is_some() || attending.flush.is_none()) {
+                if io.is_answered && (lost.is_some() || io.flush.is_none()) {
                     return Poll::Ready(lost.map_or(Ok(()), Err));
                 }
                 if let Some(ending) = lost {
                     // The refusal that replaces the response leaves now.
-                    if ending == Ending::Linger && self.send_gathered(cx).is_err() {
+                    if ending == Ending::Close && self.send_gathered(cx).is_err() {
                         lost = Some(Ending::PeerGone);
                     }
                     return Poll::Pending;
                 }
-                if let Err(ending) = ready!(self.move_bytes(channel, &mut attending, cx)) {
+                if let Err(ending) = ready!(self.move_bytes(channel, &mut io, cx)) {
                     lost = Some(ending);
                     channel.close();
                 }
@@ -130,11 +135,11 @@ impl Connection {
     }
 
     /// Does what the handler waits for. Ready when the handler is worth polling again.
-    fn move_bytes(&mut self, channel: &Channel, attending: &mut Attending, cx: &mut Context<'_>) -> Poll<Flow> {
-        let wants_body = !attending.is_answered && channel.wants_body();
+    fn move_bytes(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &mut Context<'_>) -> Poll<Flow> {
+        let wants_body = !io.is_answered && channel.wants_body();
         let has_fed = wants_body && self.feed(channel, cx)?;
-        let has_flushed = self.send_flushed(channel, attending, cx)?;
-        if has_fed || has_flushed || self.watch_time(channel, attending, cx)? {
+        let has_flushed = self.send_flushed(channel, io, cx)?;
+        if has_fed || has_flushed || self.watch_time(channel, io, cx)? {
             return Poll::Ready(Ok(()));
         }
         // Nothing more to do in this turn: the receive buffer goes back before the task waits.
@@ -205,37 +210,35 @@ impl Connection {
 
     /// Sends what earlier requests were answered, and then what the handler flushes; true when the kernel has taken a flush, so that the
     /// handler can go on.
-    fn send_flushed(&mut self, channel: &Channel, attending: &mut Attending, cx: &mut Context<'_>) -> Flow<bool> {
-        if attending.flush.is_none()
+    fn send_flushed(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &mut Context<'_>) -> Flow<bool> {
+        if io.flush.is_none()
             && let Some(flush) = channel.take_flush()
         {
             self.make_room(HEAD_BYTES_USUAL)?;
             self.write_flushed_head(&flush)?;
-            attending.flush = Some(Flushing {
+            io.flush = Some(PendingFlush {
                 buffer: flush.data,
                 written: 0,
             });
         }
-        while !self.output.is_empty() || attending.flush.is_some() {
+        while !self.output.is_empty() || io.flush.is_some() {
             if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
                 let (now, sent) = (self.server.shard.now(), self.stream.sent());
                 let limits = &self.server.write;
-                attending
-                    .progress
-                    .get_or_insert_with(|| Progress::new(now, sent, limits));
+                io.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
                 return Ok(false);
             }
-            attending.progress = None;
-            if let Some(flush) = &mut attending.flush {
+            io.progress = None;
+            if let Some(flush) = &mut io.flush {
                 let rest = flush.buffer.get(flush.written..).unwrap_or_default();
                 let piece = rest.get(..OUTPUT_BYTES_MAX).unwrap_or(rest);
                 if piece.is_empty() && self.output.is_empty() {
-                    let buffer = attending.flush.take().map(|flush| flush.buffer);
+                    let buffer = io.flush.take().map(|flush| flush.buffer);
                     channel.flushed(buffer.unwrap_or_default(), Ok(()));
                     return Ok(true);
                 }
                 self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
-                self.machine.send_data(piece, &mut self.output).map_err(cut)?;
+                self.machine.send_data(piece, &mut self.output).map_err(abort)?;
                 flush.written += piece.len();
             }
             let output = std::mem::take(&mut self.output);
@@ -246,13 +249,13 @@ impl Connection {
 
     /// Judges by the time how the peer takes what it is sent, and how fast the content comes that the handler asks for; true when the
     /// handler learns of a deadline. Otherwise this task is woken at the next one.
-    fn watch_time(&mut self, channel: &Channel, attending: &mut Attending, cx: &Context<'_>) -> Flow<bool> {
+    fn watch_time(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &Context<'_>) -> Flow<bool> {
         let now = self.server.shard.now();
         let mut due = None;
-        if let Some(progress) = &mut attending.progress {
-            due = Some(self.judge(progress, now)?);
+        if let Some(progress) = &mut io.progress {
+            due = Some(self.check_progress(progress, now)?);
         }
-        if !attending.is_answered && channel.wants_body() {
+        if !io.is_answered && channel.wants_body() {
             if self.machine.handle_deadline(now).is_some() {
                 channel.fail_body(BodyError::TimedOut);
                 return Ok(true);

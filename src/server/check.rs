@@ -23,11 +23,11 @@ impl ServerConfig {
                 problems.push(format!("{setting} {why}"));
             }
         };
-        for (time, setting) in self.waits() {
+        for (time, setting) in self.timeouts() {
             let why = "must be more than 0, or it would pass before a peer could do anything; to wait as good as for ever, make it a week";
             refuse_if(time.is_zero(), setting, why);
         }
-        for (number, setting) in self.least_sizes() {
+        for (number, setting) in self.required_sizes() {
             let why = "must be more than 0, or every request would be refused";
             refuse_if(number == 0, setting, why);
         }
@@ -70,7 +70,7 @@ impl ServerConfig {
     }
 
     /// How long a peer is waited for.
-    fn waits(&self) -> [(Duration, &'static str); 7] {
+    fn timeouts(&self) -> [(Duration, &'static str); 7] {
         let http1 = &self.http1;
         [
             (http1.header_timeout, "http1.header_timeout (--header-timeout)"),
@@ -87,7 +87,7 @@ impl ServerConfig {
     }
 
     /// What no request can do without.
-    fn least_sizes(&self) -> [(usize, &'static str); 4] {
+    fn required_sizes(&self) -> [(usize, &'static str); 4] {
         let http1 = &self.http1;
         [
             (http1.target_bytes_max, "http1.target_bytes_max (--max-target-bytes)"),

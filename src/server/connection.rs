@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, PeerEnd, Stream, yield_now};
 
-use super::shard::{CROSSING_TIME, Registration, ShardServer};
+use super::shard::{IN_FLIGHT_GRACE, Registration, ShardServer};
 use super::upgrade;
 use super::watermarks::Pressure;
 use crate::app::{Channel, Exchange, Peer};
@@ -36,7 +36,7 @@ const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
 
 /// What part of the idle timeout idle connections have while memory is short.
-const REAPED_EARLIER: u32 = 4;
+const SHORT_IDLE_DIVISOR: u32 = 4;
 
 /// What a client is told with a 503: when to try again, in seconds.
 const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
@@ -66,11 +66,11 @@ pub(super) enum Ending {
     /// No request is under way: once what was sent has been acknowledged, closing loses nothing.
     Idle,
     /// All was said: flush, half-close, and read until the peer has read it.
-    Linger,
+    Close,
     /// A 101 was written: what the exchange says about it comes next.
-    Switch,
+    Upgrade,
     /// The peer must not take what it got for the whole, or is not worth waiting for.
-    Cut,
+    Abort,
     /// The peer has reset the connection: nothing that is sent arrives.
     PeerGone,
 }
@@ -79,7 +79,7 @@ impl From<OutOfMemory> for Ending {
     /// What cannot be kept cannot be answered either.
     fn from(_: OutOfMemory) -> Self {
         tracing::warn!("a connection is cut for want of memory");
-        Self::Cut
+        Self::Abort
     }
 }
 
@@ -95,13 +95,13 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 pub(super) type Flow<T = ()> = Result<T, Ending>;
 
 /// What ended a wait between requests.
-enum Waited {
+enum IdleEvent {
     /// They are in the input.
     Bytes,
     PeerEnded,
     Deadline,
     /// The server has no use for an idle connection any more, before its own deadline.
-    Dismissed,
+    ClosedEarly,
 }
 
 /// Serves a connection to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
@@ -125,9 +125,9 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
     async move {
         match connection.serve_requests().await {
             Ending::Idle if connection.stream.has_arrived() => {}
-            Ending::Idle | Ending::Linger => connection.linger().await,
-            Ending::Switch => upgrade::start(connection),
-            Ending::Cut | Ending::PeerGone => {}
+            Ending::Idle | Ending::Close => connection.linger().await,
+            Ending::Upgrade => upgrade::start(connection),
+            Ending::Abort | Ending::PeerGone => {}
         }
     }
 }
@@ -136,11 +136,11 @@ impl Connection {
     async fn serve_requests(&mut self) -> Ending {
         // This task serves the connection as long as it speaks HTTP, so it is noted once.
         poll_fn(|cx| {
-            self.registration.note(cx);
+            self.registration.set_waker(cx);
             Poll::Ready(())
         })
         .await;
-        let mut streak = 0;
+        let mut answered_in_turn = 0;
         loop {
             let mut exchange = match self.next_request().await {
                 Ok(exchange) => exchange,
@@ -154,14 +154,14 @@ impl Connection {
             self.exchange = Some(exchange);
             match next {
                 Ok(Next::KeepAlive | Next::Drain) => {}
-                Ok(Next::Close) => return Ending::Linger,
-                Ok(Next::Upgraded) => return Ending::Switch,
+                Ok(Next::Close) => return Ending::Close,
+                Ok(Next::Upgraded) => return Ending::Upgrade,
                 Err(ending) => return ending,
             }
-            streak += 1;
-            if self.output.len() >= OUTPUT_BYTES_MAX || streak >= REQUESTS_AT_ONCE_MAX {
-                streak = 0;
-                if let Err(ending) = self.give_way().await {
+            answered_in_turn += 1;
+            if self.output.len() >= OUTPUT_BYTES_MAX || answered_in_turn >= REQUESTS_AT_ONCE_MAX {
+                answered_in_turn = 0;
+                if let Err(ending) = self.yield_to_others().await {
                     return ending;
                 }
             }
@@ -169,7 +169,7 @@ impl Connection {
     }
 
     /// Sends what was answered so far, and lets other connections have their turn.
-    async fn give_way(&mut self) -> Flow {
+    async fn yield_to_others(&mut self) -> Flow {
         self.input.stash(&self.stream)?;
         self.send_output().await?;
         yield_now().await;
@@ -191,10 +191,10 @@ impl Connection {
             self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
-                Waited::Bytes => {}
-                Waited::PeerEnded => self.input_ended = true,
-                Waited::Deadline => self.deadline_passed()?,
-                Waited::Dismissed => return Err(Ending::Idle),
+                IdleEvent::Bytes => {}
+                IdleEvent::PeerEnded => self.input_ended = true,
+                IdleEvent::Deadline => self.deadline_passed()?,
+                IdleEvent::ClosedEarly => return Err(Ending::Idle),
             }
         }
     }
@@ -220,7 +220,7 @@ impl Connection {
             let pressure = self.server.pressure();
             if pressure >= Pressure::RefuseRequests {
                 self.exchange = Some(exchange);
-                return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
+                return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
             }
             if pressure >= Pressure::CloseAfterResponse {
                 self.machine.close_after_response();
@@ -230,7 +230,7 @@ impl Connection {
         self.exchange = Some(exchange);
         match found {
             Ok(_) => Ok(None),
-            Err(None) => Err(Ending::Linger),
+            Err(None) => Err(Ending::Close),
             Err(Some(error)) => Err(self.refuse(error)),
         }
     }
@@ -253,30 +253,30 @@ impl Connection {
     }
 
     /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
-    async fn wait_for_input(&mut self) -> Flow<Waited> {
+    async fn wait_for_input(&mut self) -> Flow<IdleEvent> {
         poll_fn(|cx| self.poll_input(cx)).await
     }
 
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<Waited>> {
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<IdleEvent>> {
         match self.stream.poll_receive(cx) {
             Poll::Ready(Ok(Some(received))) => {
                 let pushed = self.input.push(received, &self.stream);
-                return Poll::Ready(pushed.map(|()| Waited::Bytes).map_err(Ending::from));
+                return Poll::Ready(pushed.map(|()| IdleEvent::Bytes).map_err(Ending::from));
             }
-            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(Waited::PeerEnded)),
+            Poll::Ready(Ok(None)) => return Poll::Ready(Ok(IdleEvent::PeerEnded)),
             Poll::Ready(Err(_)) => return Poll::Ready(Err(Ending::PeerGone)),
             Poll::Pending => {}
         }
-        let (now, dismissed_at) = (self.server.shard.now(), self.dismissed_at());
-        if dismissed_at.is_some_and(|at| now >= at) {
-            return Poll::Ready(Ok(Waited::Dismissed));
+        let (now, early_close_at) = (self.server.shard.now(), self.early_close_at());
+        if early_close_at.is_some_and(|at| now >= at) {
+            return Poll::Ready(Ok(IdleEvent::ClosedEarly));
         }
-        self.deadline.set(earlier(self.machine.poll_deadline(), dismissed_at));
-        self.deadline.poll(cx).map(|()| Ok(Waited::Deadline))
+        self.deadline.set(earlier(self.machine.poll_deadline(), early_close_at));
+        self.deadline.poll(cx).map(|()| Ok(IdleEvent::Deadline))
     }
 
     /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.
-    fn dismissed_at(&self) -> Option<Instant> {
+    fn early_close_at(&self) -> Option<Instant> {
         let draining_since = self.server.draining_since();
         let is_short = self.server.pressure() >= Pressure::ReapIdle;
         // As it nearly always is.
@@ -285,9 +285,9 @@ impl Connection {
         }
         let idle_since = self.machine.idle_since();
         // A client that was not told `Connection: close` may send its next request until then.
-        let drained = draining_since.map(|since| idle_since.unwrap_or(since).max(since) + CROSSING_TIME);
+        let drained = draining_since.map(|since| idle_since.unwrap_or(since).max(since) + IN_FLIGHT_GRACE);
         let reaped = idle_since.filter(|_| is_short);
-        let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / REAPED_EARLIER);
+        let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / SHORT_IDLE_DIVISOR);
         earlier(drained, reaped)
     }
 
@@ -297,7 +297,7 @@ impl Connection {
             None => Ok(()),
             Some(expired) => match expired.status() {
                 None => Err(Ending::Idle),
-                Some(status) => Err(self.last_words(status, "the head of the request took too long")),
+                Some(status) => Err(self.send_final_error(status, "the head of the request took too long")),
             },
         }
     }
@@ -305,7 +305,7 @@ impl Connection {
     /// The peer will send no more: what it had begun is refused, and what was answered still goes out.
     fn end_of_input(&mut self) -> Ending {
         match self.machine.receive_eof() {
-            Ok(()) => Ending::Linger,
+            Ok(()) => Ending::Close,
             Err(error) => self.refuse(error),
         }
     }
@@ -313,11 +313,11 @@ impl Connection {
     /// Answers a malformed request; nothing behind it is read.
     fn refuse(&mut self, error: ParseError) -> Ending {
         tracing::debug!(%error, "refused a request");
-        self.last_words(error.status(), &error.to_string())
+        self.send_final_error(error.status(), &error.to_string())
     }
 
     /// Sends one last response, if none has begun.
-    pub(super) fn last_words(&mut self, status: StatusCode, why: &str) -> Ending {
+    pub(super) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
         self.input.clear(&self.stream);
         self.machine.close_after_response();
         let mut head = ResponseHead::new(status);
@@ -339,8 +339,8 @@ impl Connection {
             .send_head(&head, length, &date, &mut self.output)
             .and_then(|()| self.machine.send_last(body.as_bytes(), None, &mut self.output));
         match written {
-            Ok(()) => Ending::Linger,
-            Err(_) => Ending::Cut,
+            Ok(()) => Ending::Close,
+            Err(_) => Ending::Abort,
         }
     }
 
@@ -381,7 +381,7 @@ impl Connection {
         let limits = &self.server.write;
         let progress = progress.get_or_insert_with(|| Progress::new(now, sent, limits));
         loop {
-            let due = self.judge(progress, now)?;
+            let due = self.check_progress(progress, now)?;
             self.deadline.set(Some(due));
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -390,14 +390,14 @@ impl Connection {
     }
 
     /// When to look again at how the peer takes what it is sent; or it takes too little, and is cut.
-    pub(super) fn judge(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
+    pub(super) fn check_progress(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
         let unacknowledged = || self.stream.unacknowledged_bytes().unwrap_or_default();
         if progress.note(now, self.stream.sent(), unacknowledged, limits) {
             return Ok(progress.deadline(now, limits));
         }
         self.stream.give_up();
-        Err(Ending::Cut)
+        Err(Ending::Abort)
     }
 
     /// Sends what has gathered, if the kernel has taken what was sent before.
@@ -438,7 +438,7 @@ impl Connection {
 
     /// Whether nothing but silence tells that a peer which has closed its sending half has closed its socket: where no byte can be sent that
     /// means nothing, and the kernel does not know as it does of Unix sockets.
-    pub(super) fn is_unprobed(&mut self) -> bool {
+    pub(super) fn needs_silence_timeout(&mut self) -> bool {
         self.peer_has_finished && !self.machine.takes_probes() && self.peer().address.is_some()
     }
 
@@ -521,7 +521,7 @@ pub(super) fn peer_gone(_: io::Error) -> Ending {
 }
 
 /// The application has misused the response in a way that cannot be mended any more.
-pub(super) fn cut(error: SendError) -> Ending {
+pub(super) fn abort(error: SendError) -> Ending {
     tracing::error!(%error, "the response cannot be completed; the connection is cut");
-    Ending::Cut
+    Ending::Abort
 }

@@ -293,25 +293,25 @@ impl BoundServer {
             budget,
         } = self;
         let count = shards.count();
-        let greeting: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-        let greeting = format!(
+        let startup_message: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        let startup_message = format!(
             "listening on {} ({count} shards, {})",
-            greeting.join(", "),
+            startup_message.join(", "),
             shards.driver()
         );
         if let Some(refusal) = shards.io_uring_refusal() {
-            say(&format!("warning: sockets go through epoll, because {refusal}"));
+            print_line(&format!("warning: sockets go through epoll, because {refusal}"));
         }
         shards.run(move |shard| {
-            let part = Part {
+            let setup = ShardSetup {
                 factory: Arc::clone(&factory),
                 config: config.clone(),
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
                 budget: budget.clone(),
-                greeting: (shard.id() == ShardId::FIRST).then(|| greeting.clone()),
+                startup_message: (shard.id() == ShardId::FIRST).then(|| startup_message.clone()),
             };
-            async move { serve(shard, part).await.map_err(Into::into) }
+            async move { serve(shard, setup).await.map_err(Into::into) }
         })?;
         Ok(())
     }
@@ -327,26 +327,26 @@ impl fmt::Debug for BoundServer {
 }
 
 /// What a shard is given to become a server.
-struct Part {
+struct ShardSetup {
     factory: Factory,
     config: ServerConfig,
     listeners: Vec<Listeners>,
     mesh: Mesh<Parcel>,
     budget: Option<Arc<Budget>>,
     /// What the first shard says once it listens.
-    greeting: Option<String>,
+    startup_message: Option<String>,
 }
 
 /// One shard's whole life as a server.
-async fn serve(shard: Shard, part: Part) -> Result {
-    let Part {
+async fn serve(shard: Shard, setup: ShardSetup) -> Result {
+    let ShardSetup {
         factory,
         config,
         listeners,
         mesh,
         budget,
-        greeting,
-    } = part;
+        startup_message,
+    } = setup;
     let mut application = factory();
     if let Some(proxies) = &config.trusted_proxies {
         application = application.trusted_proxies(proxies.clone());
@@ -359,14 +359,14 @@ async fn serve(shard: Shard, part: Part) -> Result {
     let shutdown_timeout = config.shutdown_timeout;
     app.note_work_in(shard.name_work(app.work_names()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
-    spawn_detached(pressure::attend(Rc::clone(&server)));
+    spawn_detached(pressure::watch(Rc::clone(&server)));
     let accepting: Vec<_> = listeners
         .iter()
         .filter_map(Listeners::open)
         .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
         .collect();
-    if let Some(greeting) = greeting {
-        say(&greeting);
+    if let Some(startup_message) = startup_message {
+        print_line(&startup_message);
     }
     for accepting in accepting {
         accepting.await??;
@@ -377,7 +377,7 @@ async fn serve(shard: Shard, part: Part) -> Result {
 }
 
 /// Says something to whoever has started the server, logging or not.
-fn say(words: &str) {
+fn print_line(words: &str) {
     StandardError
         .write_all(format!("{words}\n").as_bytes())
         .unwrap_or_default();

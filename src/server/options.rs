@@ -327,7 +327,7 @@ enum Logging {
 }
 
 /// Says where a panic began, as std's own hook does, but to a standard error that nobody may read.
-fn say_panic(panic: &std::panic::PanicHookInfo<'_>) {
+fn print_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let (thread, trace) = (std::thread::current(), Backtrace::capture());
     let name = thread.name().unwrap_or("without a name");
     let trace = match trace.status() {
@@ -356,7 +356,7 @@ impl Logging {
             .log_internal_errors(false)
             .with_ansi(is_terminal);
         if subscriber.try_init().is_ok() {
-            std::panic::set_hook(Box::new(say_panic));
+            std::panic::set_hook(Box::new(print_panic));
         }
     }
 }

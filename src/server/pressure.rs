@@ -25,14 +25,14 @@ use crate::error::{Error, Result};
 use crate::memory;
 
 /// How often a shard looks while there is pressure. 250 ms: Envoy's.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How often the log says at most that memory is short, unless it becomes shorter.
-const SAID_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The part of the memory that the histories of topics, and what waits for subscribers, may have at the most, each: a quarter, so that what
 /// connections need finds room beside both, whatever [`ServerConfig`] lets them have.
-const TOPICS_PART: u64 = 4;
+const TOPICS_DIVISOR: u64 = 4;
 
 /// What a server may have of memory and what it holds, for all of its shards and publishers.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Budget {
         if let Some(available) = available(config) {
             let least = least_bytes(shards);
             if available < least {
-                return Err(too_little(available, shards));
+                return Err(insufficient_memory(available, shards));
             }
         }
         let ledger = Ledger::open(config.memory_bytes_max, shards).inspect_err(
@@ -66,7 +66,7 @@ impl Budget {
     }
 
     /// What of the tightest account is held, and how short memory is, where `promised` bytes are promised.
-    fn look(&self, promised: usize) -> (Option<Balance>, Pressure) {
+    fn check(&self, promised: usize) -> (Option<Balance>, Pressure) {
         let balance = self.ledger.look(promised as u64);
         let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
             self.watermarks.pressure(held, limit)
@@ -77,7 +77,7 @@ impl Budget {
     /// Whether a thread outside the shards may take this number of bytes.
     pub(super) fn allows(&self, bytes: usize) -> bool {
         let promised = memory::promised_bytes().saturating_add(bytes);
-        self.look(promised).1 < Pressure::RefuseMemory
+        self.check(promised).1 < Pressure::RefuseMemory
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
 }
 
 /// Why a server does not start.
-fn too_little(available: u64, shards: NonZeroUsize) -> Error {
+fn insufficient_memory(available: u64, shards: NonZeroUsize) -> Error {
     let (least, one) = (least_bytes(shards), least_bytes(NonZeroUsize::MIN));
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
     let (need, advice) = match shards.get() {
@@ -113,7 +113,7 @@ fn too_little(available: u64, shards: NonZeroUsize) -> Error {
 /// Bounds what topics may hold on each shard by the memory there is.
 pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
     let Some(available) = available(config) else { return };
-    let part = available / TOPICS_PART / shards.get() as u64;
+    let part = available / TOPICS_DIVISOR / shards.get() as u64;
     let part = usize::try_from(part).unwrap_or(usize::MAX);
     config.pubsub.shard_bytes_max = config.pubsub.shard_bytes_max.min(part);
     config.histories.bytes_max = config.histories.bytes_max.min(part);
@@ -122,31 +122,31 @@ pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
 /// What a shard sees of the memory of its process.
 pub(super) struct Meter {
     /// What is held and how short memory is, where this number of bytes is promised.
-    ask: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
+    measure: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
     balance: Cell<Option<Balance>>,
     pressure: Cell<Pressure>,
-    /// There has been pressure since [`pressed`](Self::pressed) was last ready.
-    was_pressed: Cell<bool>,
+    /// There has been pressure since [`under_pressure`](Self::under_pressure) was last ready.
+    was_under_pressure: Cell<bool>,
     /// Who waits for there to be pressure.
-    waiting: Cell<Option<Waker>>,
+    waker: Cell<Option<Waker>>,
 }
 
 impl Meter {
-    pub(super) fn new(ask: impl Fn(usize) -> (Option<Balance>, Pressure) + 'static) -> Self {
+    pub(super) fn new(measure: impl Fn(usize) -> (Option<Balance>, Pressure) + 'static) -> Self {
         Self {
-            ask: Box::new(ask),
+            measure: Box::new(measure),
             balance: Cell::new(None),
             pressure: Cell::new(Pressure::None),
-            was_pressed: Cell::new(false),
-            waiting: Cell::new(None),
+            was_under_pressure: Cell::new(false),
+            waker: Cell::new(None),
         }
     }
 
     /// Has every look at the memory by this thread look here too, and refuse what the last watermark says.
     pub(super) fn install(self) -> Rc<Self> {
         let meter = Rc::new(self);
-        let asked = Rc::clone(&meter);
-        memory::ask_too(move |missing| asked.allows(missing));
+        let checked = Rc::clone(&meter);
+        memory::ask_too(move |missing| checked.allows(missing));
         meter
     }
 
@@ -161,29 +161,29 @@ impl Meter {
     }
 
     /// Looks.
-    pub(super) fn look(&self) -> Pressure {
-        self.look_where(memory::promised_bytes())
+    pub(super) fn check(&self) -> Pressure {
+        self.check_with(memory::promised_bytes())
     }
 
     /// Looks, and says whether this number of bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
     fn allows(&self, missing: usize) -> bool {
         let is_allowed = || {
             let promised = memory::promised_bytes();
-            let pressure = self.look_where(promised.saturating_sub(missing));
-            pressure < Pressure::RefuseMemory && (missing == 0 || (self.ask)(promised).1 < Pressure::RefuseMemory)
+            let pressure = self.check_with(promised.saturating_sub(missing));
+            pressure < Pressure::RefuseMemory && (missing == 0 || (self.measure)(promised).1 < Pressure::RefuseMemory)
         };
         // What was refused a moment ago has freed memory that the allocator may still keep.
         is_allowed() || give_back_free_if_quick() && is_allowed()
     }
 
-    fn look_where(&self, promised: usize) -> Pressure {
-        let (balance, pressure) = (self.ask)(promised);
+    fn check_with(&self, promised: usize) -> Pressure {
+        let (balance, pressure) = (self.measure)(promised);
         self.balance.set(balance);
         self.pressure.set(pressure);
         if pressure > Pressure::None {
-            self.was_pressed.set(true);
-            if let Some(waiting) = self.waiting.take() {
-                waiting.wake();
+            self.was_under_pressure.set(true);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
             }
         }
         pressure
@@ -193,12 +193,12 @@ impl Meter {
     /// time.
     ///
     /// Cancel safety: may be dropped and called again.
-    pub(super) async fn pressed(&self) {
+    pub(super) async fn under_pressure(&self) {
         poll_fn(|cx| {
-            if self.was_pressed.take() {
+            if self.was_under_pressure.take() {
                 return Poll::Ready(());
             }
-            self.waiting.set(Some(cx.waker().clone()));
+            self.waker.set(Some(cx.waker().clone()));
             Poll::Pending
         })
         .await;
@@ -218,11 +218,11 @@ impl fmt::Debug for Meter {
 /// Makes the meter of the calling shard.
 pub(super) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
     let budget = Arc::clone(budget);
-    Meter::new(move |promised| budget.look(promised)).install()
+    Meter::new(move |promised| budget.check(promised)).install()
 }
 
 /// Has every shard look: the memory is the same for all of them, and a shard that nobody asks anything does not look by itself.
-async fn have_all_look() {
+async fn check_all_shards() {
     // A shard that has ended has nobody left to give way for.
     invoke_on_all(|| async { memory::has_headroom(0) })
         .await
@@ -230,23 +230,23 @@ async fn have_all_look() {
 }
 
 /// Attends to one shard for as long as it serves.
-pub(super) async fn attend(server: Rc<ShardServer>) {
+pub(super) async fn watch(server: Rc<ShardServer>) {
     let Some(meter) = server.meter() else { return };
-    let mut said: Option<(Pressure, Instant)> = None;
+    let mut logged: Option<(Pressure, Instant)> = None;
     loop {
-        meter.pressed().await;
+        meter.under_pressure().await;
         server.wake_connections();
         loop {
-            let (pressure, now) = (meter.look(), server.shard.now());
+            let (pressure, now) = (meter.check(), server.shard.now());
             if pressure < Pressure::RefuseRequests {
                 server.wake_accepting();
             }
             if pressure == Pressure::None {
                 break;
             }
-            let is_due = |(before, at)| pressure > before || now >= at + SAID_EVERY;
-            if said.is_none_or(is_due) {
-                said = Some((pressure, now));
+            let is_due = |(before, at)| pressure > before || now >= at + LOG_INTERVAL;
+            if logged.is_none_or(is_due) {
+                logged = Some((pressure, now));
                 let (held, limit) = meter.balance().map_or((0, 0), |balance| (balance.held, balance.limit));
                 tracing::warn!(
                     ?pressure,
@@ -256,10 +256,10 @@ pub(super) async fn attend(server: Rc<ShardServer>) {
                 );
             }
             // Beside this, so that a shard that stalls keeps no other from giving way.
-            spawn_detached(have_all_look());
+            spawn_detached(check_all_shards());
             // Refused where the pool is full or gone; it is tried again.
             spawn_blocking(give_back_free).await.unwrap_or_default();
-            sleep(LOOK_INTERVAL).await;
+            sleep(CHECK_INTERVAL).await;
         }
     }
 }
@@ -336,9 +336,9 @@ mod tests {
         assert_eq!(meter.pressure(), Pressure::None);
         // What is foreseen counts, for all, until this thread looks again.
         memory::foresee(40 << 20).unwrap();
-        assert_eq!(meter.look(), Pressure::ReapIdle);
+        assert_eq!(meter.check(), Pressure::ReapIdle);
         assert!(memory::has_headroom(0));
-        assert_eq!(meter.look(), Pressure::None);
+        assert_eq!(meter.check(), Pressure::None);
     }
 
     #[test]
@@ -376,23 +376,23 @@ mod tests {
     fn who_waits_for_pressure_is_woken_by_the_look_that_finds_it() {
         let held = Rc::new(Cell::new(Some(0)));
         let meter = meter(&held);
-        let mut pressed = Box::pin(meter.pressed());
+        let mut under_pressure = Box::pin(meter.under_pressure());
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
-        assert!(pressed.as_mut().poll(&mut cx).is_pending());
-        meter.look();
+        assert!(under_pressure.as_mut().poll(&mut cx).is_pending());
+        meter.check();
         held.set(None);
-        assert_eq!(meter.look(), Pressure::None, "the kernel does not tell");
+        assert_eq!(meter.check(), Pressure::None, "the kernel does not tell");
         assert_eq!(woken.times(), 0);
         held.set(Some(85));
-        meter.look();
+        meter.check();
         assert_eq!(woken.times(), 1);
         held.set(Some(0));
-        assert_eq!(meter.look(), Pressure::None);
-        assert!(pressed.as_mut().poll(&mut cx).is_ready(), "there was");
+        assert_eq!(meter.check(), Pressure::None);
+        assert!(under_pressure.as_mut().poll(&mut cx).is_ready(), "there was");
         assert!(
-            Box::pin(meter.pressed()).as_mut().poll(&mut cx).is_pending(),
+            Box::pin(meter.under_pressure()).as_mut().poll(&mut cx).is_pending(),
             "there is no more"
         );
     }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, cut};
+use super::connection::{Connection, Ending, Flow, OUTPUT_BYTES_MAX, abort};
 use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL};
 use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
@@ -19,7 +19,7 @@ use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
 const UNPROBED_SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// A stream that content is drawn from.
-struct Drawing<'a> {
+struct StreamedBody<'a> {
     app: &'a App,
     channel: &'a Channel,
     stream: BodyStream,
@@ -39,7 +39,7 @@ impl Connection {
         while let Some(flush) = channel.take_flush() {
             self.make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + flush.data.len())?;
             self.write_flushed_head(&flush)?;
-            self.machine.send_data(&flush.data, &mut self.output).map_err(cut)?;
+            self.machine.send_data(&flush.data, &mut self.output).map_err(abort)?;
             channel.flushed(flush.data, Ok(()));
         }
         let Outcome::Respond {
@@ -49,7 +49,7 @@ impl Connection {
             trailers,
         } = exchange.outcome()
         else {
-            return Err(Ending::Cut);
+            return Err(Ending::Abort);
         };
         // All that can be refused for want of memory is asked for before the head, while there is still an answer to give.
         let here = body.len().min(OUTPUT_BYTES_MAX);
@@ -58,7 +58,7 @@ impl Connection {
             .is_err()
         {
             tracing::warn!("there is no memory for a response");
-            return Err(self.last_words(StatusCode::SERVICE_UNAVAILABLE, "no memory is free for the response"));
+            return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "no memory is free for the response"));
         }
         let length = match stream {
             None => BodyLength::Known(body.len() as u64),
@@ -79,17 +79,17 @@ impl Connection {
             stream => stream,
         };
         if stream.is_some() || self.output.len() + body.len() > OUTPUT_BYTES_MAX {
-            let drawing = stream.map(|stream| Drawing {
+            let streamed = stream.map(|stream| StreamedBody {
                 app,
                 channel,
                 stream,
                 silent_since: None,
             });
-            return Ok(Some(Box::pin(self.write_rest(body, drawing, trailers))));
+            return Ok(Some(Box::pin(self.write_rest(body, streamed, trailers))));
         }
         self.machine
             .send_last(body, Some(trailers), &mut self.output)
-            .map_err(cut)?;
+            .map_err(abort)?;
         Ok(None)
     }
 
@@ -114,22 +114,22 @@ impl Connection {
         };
         if let Err(error) = sent {
             tracing::error!(%error, "the response cannot be sent");
-            return Err(self.last_words(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
+            return Err(self.send_final_error(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
         }
         if self.machine.is_ended_by_close() {
-            self.stream.reset_on_close(true).map_err(|_| Ending::Cut)?;
+            self.stream.reset_on_close(true).map_err(|_| Ending::Abort)?;
         }
         Ok(())
     }
 
     /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
-    async fn write_rest(&mut self, body: &[u8], drawing: Option<Drawing<'_>>, trailers: &Headers) -> Flow {
+    async fn write_rest(&mut self, body: &[u8], streamed: Option<StreamedBody<'_>>, trailers: &Headers) -> Flow {
         self.input.stash(&self.stream)?;
         self.write_pieces(body).await?;
-        if let Some(drawing) = drawing {
-            self.write_stream(drawing).await?;
+        if let Some(streamed) = streamed {
+            self.write_stream(streamed).await?;
         }
-        self.machine.send_end(Some(trailers), &mut self.output).map_err(cut)
+        self.machine.send_end(Some(trailers), &mut self.output).map_err(abort)
     }
 
     /// Writes content, sending what has gathered whenever a buffer is full.
@@ -138,7 +138,7 @@ impl Connection {
             let room = OUTPUT_BYTES_MAX.saturating_sub(self.output.len());
             let (piece, rest) = content.split_at(room.min(content.len()));
             self.make_room(CHUNK_FRAMING_BYTES_MAX + piece.len())?;
-            self.machine.send_data(piece, &mut self.output).map_err(cut)?;
+            self.machine.send_data(piece, &mut self.output).map_err(abort)?;
             if rest.is_empty() {
                 return Ok(());
             }
@@ -148,23 +148,23 @@ impl Connection {
     }
 
     /// Writes a stream as it comes: what is ready gathers, and leaves when the stream has nothing more for now.
-    async fn write_stream(&mut self, mut drawing: Drawing<'_>) -> Flow {
+    async fn write_stream(&mut self, mut streamed: StreamedBody<'_>) -> Flow {
         loop {
             let chunk = poll_fn(|cx| {
-                let chunk = drawing.app.poll_stream(&mut drawing.stream, cx);
+                let chunk = streamed.app.poll_stream(&mut streamed.stream, cx);
                 if chunk.is_pending() {
-                    self.send_while_waiting(drawing.channel, &mut drawing.silent_since, cx)?;
+                    self.send_while_waiting(streamed.channel, &mut streamed.silent_since, cx)?;
                 }
                 chunk.map(Ok::<_, Ending>)
             });
             match chunk.await? {
                 Some(Ok(chunk)) => {
-                    drawing.silent_since = None;
+                    streamed.silent_since = None;
                     self.write_pieces(&chunk).await?;
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the stream of a response failed; the connection is cut");
-                    return Err(Ending::Cut);
+                    return Err(Ending::Abort);
                 }
                 None => return Ok(()),
             }
@@ -179,14 +179,14 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Flow {
         self.send_gathered(cx)?;
-        while let Poll::Ready(news) = self.poll_peer(channel, cx) {
-            news?;
+        while let Poll::Ready(checked) = self.poll_peer(channel, cx) {
+            checked?;
         }
         if self.peer_has_finished && self.server.draining_since().is_some() {
             // It may have closed its socket since it was asked.
             self.probe_peer(2, cx)?;
         }
-        if self.is_unprobed() {
+        if self.needs_silence_timeout() {
             let silent_since = silent_since.get_or_insert(self.server.shard.now());
             self.deadline.set(Some(*silent_since + UNPROBED_SILENCE_MAX));
             if self.deadline.poll(cx).is_ready() {

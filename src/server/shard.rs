@@ -21,7 +21,7 @@ use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
 
 /// How many exchanges a shard keeps for the next requests; as many requests as are ever in flight at once on a busy shard.
-const EXCHANGES_KEPT_MAX: usize = 256;
+const EXCHANGES_POOLED_MAX: usize = 256;
 
 /// What a request takes that cannot be refused it, as its exchange and the future of its handler, rounded up. 4 KiB.
 const REQUEST_BYTES: usize = 4 * 1024;
@@ -31,7 +31,7 @@ const CONNECTION_BYTES: usize = 1024;
 
 /// How long connections that are idle when a graceful stop begins are still listened to: requests that crossed the stop on their
 /// way get an answer.
-pub(super) const CROSSING_TIME: Duration = Duration::from_secs(1);
+pub(super) const IN_FLIGHT_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of one shard's server.
 pub(super) struct ShardServer {
@@ -55,10 +55,10 @@ pub(super) struct ShardServer {
     /// When the graceful stop began.
     draining_since: Cell<Option<Instant>>,
     /// The highest place of a connection when the graceful stop began.
-    last_place: Cell<usize>,
-    waiting: RefCell<Slab<Option<Waker>>>,
+    last_index: Cell<usize>,
+    connection_wakers: RefCell<Slab<Option<Waker>>>,
     /// The accept loops that wait for room; each is woken before it can wait again.
-    full: RefCell<Vec<Waker>>,
+    accept_wakers: RefCell<Vec<Waker>>,
 }
 
 impl ShardServer {
@@ -76,9 +76,9 @@ impl ShardServer {
             date: RefCell::new(HttpDate::from(clock::wall())),
             date_until: Cell::new(now),
             draining_since: Cell::new(None),
-            last_place: Cell::new(0),
-            waiting: RefCell::new(Slab::new()),
-            full: RefCell::new(Vec::new()),
+            last_index: Cell::new(0),
+            connection_wakers: RefCell::new(Slab::new()),
+            accept_wakers: RefCell::new(Vec::new()),
         }
     }
 
@@ -101,7 +101,7 @@ impl ShardServer {
     /// Takes an exchange back, which has been reset.
     pub(super) fn return_exchange(&self, exchange: Box<Exchange>) {
         let mut exchanges = self.exchanges.borrow_mut();
-        if exchanges.len() < EXCHANGES_KEPT_MAX {
+        if exchanges.len() < EXCHANGES_POOLED_MAX {
             exchanges.push(exchange);
         }
     }
@@ -119,7 +119,7 @@ impl ShardServer {
     #[cold]
     fn format_date(&self, now: Instant) {
         if let Some(meter) = &self.meter {
-            meter.look();
+            meter.check();
         }
         let wall = clock::wall();
         let into_second = wall
@@ -141,9 +141,9 @@ impl ShardServer {
         self.draining_since.get()
     }
 
-    /// The highest place of a connection when the graceful stop began: what the batches of its [`Registration::place`] are counted from.
-    pub(super) fn last_place(&self) -> usize {
-        self.last_place.get()
+    /// The highest place of a connection when the graceful stop began: what the batches of its [`Registration::index`] are counted from.
+    pub(super) fn last_index(&self) -> usize {
+        self.last_index.get()
     }
 
     /// Begins the graceful stop, if another accept loop has not: every connection that waits for a request learns of it.
@@ -152,17 +152,22 @@ impl ShardServer {
             return;
         }
         self.draining_since.set(Some(self.shard.now()));
-        let last = self.waiting.borrow().iter().next_back().map_or(0, |(place, _)| place);
-        self.last_place.set(last);
+        let last = self
+            .connection_wakers
+            .borrow()
+            .iter()
+            .next_back()
+            .map_or(0, |(index, _)| index);
+        self.last_index.set(last);
         self.wake_connections();
     }
 
     /// Has every connection that waits for a request look again how long it may.
     pub(super) fn wake_connections(&self) {
-        let waiting = self.waiting.borrow();
-        let wakers: Vec<Waker> = waiting.iter().filter_map(|(_, waker)| waker.clone()).collect();
+        let entries = self.connection_wakers.borrow();
+        let wakers: Vec<Waker> = entries.iter().filter_map(|(_, waker)| waker.clone()).collect();
         // Woken after the borrow ends, because a waker may run anything.
-        drop(waiting);
+        drop(entries);
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -182,12 +187,12 @@ impl ShardServer {
     }
 
     /// Waits until one more connection may be let in: for another to end, for memory, or not at all.
-    pub(super) async fn room(&self) {
+    pub(super) async fn wait_for_capacity(&self) {
         std::future::poll_fn(|cx| {
             if !self.is_full() && self.pressure() < Pressure::RefuseRequests {
                 return std::task::Poll::Ready(());
             }
-            self.full.borrow_mut().push(cx.waker().clone());
+            self.accept_wakers.borrow_mut().push(cx.waker().clone());
             std::task::Poll::Pending
         })
         .await;
@@ -195,15 +200,15 @@ impl ShardServer {
 
     /// A connection has ended, or there is memory again: an accept loop that waits for room may go on.
     pub(super) fn wake_accepting(&self) {
-        self.full.take().into_iter().for_each(Waker::wake);
+        self.accept_wakers.take().into_iter().for_each(Waker::wake);
     }
 
     /// A place for a connection's waker, so that it learns of the graceful stop.
     pub(super) fn register(self: &Rc<Self>) -> Registration {
-        let place = self.waiting.borrow_mut().insert(None);
+        let index = self.connection_wakers.borrow_mut().insert(None);
         Registration {
             server: Rc::clone(self),
-            place,
+            index,
             _promise: Promise::of(CONNECTION_BYTES),
         }
     }
@@ -212,19 +217,19 @@ impl ShardServer {
 /// A connection's place among those to be told of the graceful stop.
 pub(super) struct Registration {
     server: Rc<ShardServer>,
-    place: usize,
+    index: usize,
     _promise: Promise,
 }
 
 impl Registration {
     /// Where it stands among them, from 0: what a graceful stop makes its batches by.
-    pub(super) fn place(&self) -> usize {
-        self.place
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
 
     /// Notes which task waits; nothing to do when it is the one noted already.
-    pub(super) fn note(&self, cx: &Context<'_>) {
-        if let Some(waker) = self.server.waiting.borrow_mut().get_mut(self.place) {
+    pub(super) fn set_waker(&self, cx: &Context<'_>) {
+        if let Some(waker) = self.server.connection_wakers.borrow_mut().get_mut(self.index) {
             match waker {
                 Some(waker) => waker.clone_from(cx.waker()),
                 None => *waker = Some(cx.waker().clone()),
@@ -235,7 +240,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let waker = self.server.waiting.borrow_mut().try_remove(self.place);
+        let waker = self.server.connection_wakers.borrow_mut().try_remove(self.index);
         drop(waker);
         self.server.wake_accepting();
     }

@@ -19,8 +19,8 @@ const CLOSE_BATCH_SOCKETS: usize = 1024;
 /// of the time the stop may take.
 const CLOSE_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A handler at work, and its place in the server.
-struct Handling {
+/// A handler at work, and its index in the server.
+struct ServerSocket {
     server: Rc<ShardServer>,
     link: Rc<Link>,
     /// `None` once the handler has ended.
@@ -31,7 +31,7 @@ struct Handling {
 
 /// Serves a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
 pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) -> impl Future<Output = ()> {
-    let handling = Handling {
+    let socket = ServerSocket {
         server: connection.server,
         link,
         session: Some(session),
@@ -44,10 +44,10 @@ pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) ->
         input_ended: connection.input_ended,
         deadline: connection.deadline,
     };
-    drive(connected, handling)
+    drive(connected, socket)
 }
 
-impl Owner for Handling {
+impl Owner for ServerSocket {
     fn duplex(&self) -> &Duplex {
         &self.link
     }
@@ -65,7 +65,7 @@ impl Owner for Handling {
     }
 
     fn begin_turn(&self, cx: &Context<'_>) {
-        self.registration.note(cx);
+        self.registration.set_waker(cx);
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> bool {
@@ -98,8 +98,8 @@ impl Owner for Handling {
     /// The graceful stop, batch by batch, if there is one and this socket has not been told.
     fn going_away(&self) -> Option<Instant> {
         let since = self.server.draining_since().filter(|_| self.link.is_open())?;
-        let (place, last) = (self.registration.place(), self.server.last_place());
-        Some(since + until_told(place, last, self.server.config.shutdown_timeout))
+        let (index, last) = (self.registration.index(), self.server.last_index());
+        Some(since + close_delay(index, last, self.server.config.shutdown_timeout))
     }
 
     fn leave(&self) {
@@ -107,12 +107,12 @@ impl Owner for Handling {
     }
 }
 
-/// How long after the beginning of a graceful stop the socket at a place is told of it.
-fn until_told(place: usize, last_place: usize, shutdown_timeout: Duration) -> Duration {
-    let batch = |place: usize| u32::try_from(place / CLOSE_BATCH_SOCKETS).unwrap_or(u32::MAX);
-    let last = batch(last_place);
+/// How long after the beginning of a graceful stop the socket at an index is told of it.
+fn close_delay(index: usize, last_index: usize, shutdown_timeout: Duration) -> Duration {
+    let batch = |index: usize| u32::try_from(index / CLOSE_BATCH_SOCKETS).unwrap_or(u32::MAX);
+    let last = batch(last_index);
     let interval = CLOSE_BATCH_INTERVAL.min(shutdown_timeout / 2 / last.max(1));
-    interval.saturating_mul(batch(place).min(last))
+    interval.saturating_mul(batch(index).min(last))
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_told_in_batches_a_tenth_of_a_second_apart() {
-        let told = |place| until_told(place, 65_535, Duration::from_secs(30));
+        let told = |index| close_delay(index, 65_535, Duration::from_secs(30));
         assert_eq!([told(0), told(1023)], [Duration::ZERO; 2]);
         assert_eq!([told(1024), told(2047)], [Duration::from_millis(100); 2]);
         assert_eq!(told(65_535), Duration::from_millis(6300));
@@ -131,13 +131,13 @@ mod tests {
 
     #[test]
     fn a_short_stop_is_told_to_all_in_half_of_its_time() {
-        for (last_place, millis) in [(3000, 150), (65_535, 150), (65_535, 5000), (3000, 0)] {
+        for (last_index, millis) in [(3000, 150), (65_535, 150), (65_535, 5000), (3000, 0)] {
             let timeout = Duration::from_millis(millis);
             assert!(
-                until_told(last_place, last_place, timeout) <= timeout / 2,
-                "{last_place} {millis}"
+                close_delay(last_index, last_index, timeout) <= timeout / 2,
+                "{last_index} {millis}"
             );
         }
-        assert_eq!(until_told(1023, 1023, Duration::ZERO), Duration::ZERO);
+        assert_eq!(close_delay(1023, 1023, Duration::ZERO), Duration::ZERO);
     }
 }
