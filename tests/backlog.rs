@@ -76,7 +76,7 @@ fn overflows() -> Option<u64> {
 }
 
 #[test]
-fn h12_everybody_who_came_while_the_server_was_stopped_is_answered_however_many_the_backlog_takes() {
+fn every_client_that_connects_to_a_suspended_server_is_answered() {
     if setting("/proc/sys/net/ipv4/tcp_abort_on_overflow") == Some(1) {
         return support::skip("this kernel is told to reset what its backlog has no room for");
     }

@@ -22,7 +22,7 @@ fn subscribed(mut client: Client) -> Client {
 /// RUSTSEC-2020-0043: half of the subscribers stop reading; the others get everything, and what waits for the slow is bounded by their
 /// queues. The slow find what they get in order. That every message they miss is counted is shown in `src/pubsub/tests/crowds.rs`.
 #[test]
-fn d12_bounds_what_waits_for_subscribers_that_do_not_read() {
+fn bounds_the_queues_of_subscribers_that_do_not_read() {
     /// 12 MiB for each subscriber: three times what the kernel keeps for a slow one.
     const MESSAGES: u32 = 800;
     const SLOW: usize = 6;
@@ -69,7 +69,7 @@ fn d12_bounds_what_waits_for_subscribers_that_do_not_read() {
 
 /// Phoenix 95277e644: one socket has 128 subscriptions at most, is told so, and can have others once it leaves some.
 #[test]
-fn d13_bounds_the_subscriptions_of_one_socket() {
+fn limits_one_socket_to_128_subscriptions() {
     let (server, _ends) = serve(Limits::default(), |_| {});
     let mut client = Client::open(server.address, "/");
     let mut tell = |verb: &str, number: usize| {
@@ -88,7 +88,7 @@ fn d13_bounds_the_subscriptions_of_one_socket() {
 
 /// A node dies and all of its clients come at once: none is turned away, and each is subscribed again and hears what is published.
 #[test]
-fn d15_takes_everybody_who_comes_back_at_once() {
+fn accepts_every_client_that_reconnects_at_once() {
     let server = Server::start_with_shards("conformance", 2, &[]);
     let clients = clients();
     let threads = 8;

@@ -27,7 +27,7 @@ fn refused(server: &Server, bytes: &[u8], code: u16) {
 
 /// RFC 6455 §5.2: a length is judged by the header that says it, and nothing is waited for or kept.
 #[test]
-fn d01_judges_a_length_by_its_header() {
+fn refuses_a_declared_length_by_its_header() {
     let server = Server::start("conformance", &[]);
     let header = |length: u64| [&[0x82, 0xff], &length.to_be_bytes()[..], &MASK].concat();
     for (length, code) in [
@@ -59,7 +59,7 @@ fn d01_judges_a_length_by_its_header() {
 
 /// RFC 6455 §5: each frame that may not be, by itself, ends the connection with 1002.
 #[test]
-fn d02_refuses_frames_that_may_not_be() {
+fn refuses_malformed_frames_with_1002() {
     let server = Server::shared();
     let mut unmasked = frame(0x81, b"Hello");
     unmasked[1] &= 0x7f;
@@ -83,7 +83,7 @@ fn d02_refuses_frames_that_may_not_be() {
 
 /// CVE-2026-42786: fragments of one byte, and of none, that never end, are refused at the 1025th with 1008.
 #[test]
-fn d03_refuses_fragments_without_end() {
+fn refuses_more_than_1024_fragments_with_1008() {
     let server = Server::start("conformance", &[]);
     for piece in [&b""[..], b"x"] {
         let before = server.resident_bytes();
@@ -105,7 +105,7 @@ fn d03_refuses_fragments_without_end() {
 
 /// RFC 6455 §7.4.1: the limit is on the message, whatever fragments it comes in.
 #[test]
-fn d04_adds_up_the_fragments_of_a_message() {
+fn refuses_fragments_that_add_up_beyond_the_limit_with_1009() {
     let server = Server::shared();
     let piece = [7; 16 * 1024];
     let full = [frame(0x02, &piece), frame(0x00, &piece).repeat(63)].concat();
@@ -119,7 +119,7 @@ fn d04_adds_up_the_fragments_of_a_message() {
 
 /// RFC 6455 §8.1: what is no text is refused at its first impossible byte, wherever frames are cut, before the message has ended.
 #[test]
-fn d05_refuses_what_is_no_text_before_it_ends() {
+fn refuses_invalid_utf_8_at_the_first_bad_byte() {
     let server = Server::shared();
     for bytes in [
         &b"\xed\xa0\x80"[..],
@@ -144,7 +144,7 @@ fn d05_refuses_what_is_no_text_before_it_ends() {
 
 /// CVE-2026-27571: a megabyte that inflates to nearly a gigabyte is given up at the limit, whole and in fragments, and so is the next.
 #[test]
-fn d06_stops_inflating_at_the_limit() {
+fn stops_inflating_at_the_limit() {
     let server = Server::start("conformance", &[]);
     let mut compressor = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(16 * 1024);

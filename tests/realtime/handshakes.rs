@@ -18,7 +18,7 @@ fn agreed(server: &Server, lines: &str) -> Option<String> {
 
 /// CVE-2026-2229, RFC 7692 §5.1 and §7.1: an offer that breaks the rules is declined, and one behind it taken.
 #[test]
-fn d07_declines_offers_of_what_cannot_be() {
+fn declines_invalid_compression_offers() {
     let server = Server::shared();
     let good = "permessage-deflate; server_max_window_bits=10";
     let bad = [
@@ -52,7 +52,7 @@ fn d07_declines_offers_of_what_cannot_be() {
 
 /// RFC 7692 §6.1: the bit that says a message is compressed stands on its first frame alone, and an empty message may have it.
 #[test]
-fn d07_refuses_the_compressed_bit_where_it_may_not_be() {
+fn refuses_a_misplaced_compressed_bit() {
     let server = Server::shared();
     let offer = handshake("/ws/echo", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
     for bytes in [
@@ -73,7 +73,7 @@ fn d07_refuses_the_compressed_bit_where_it_may_not_be() {
 
 /// RFC 6455 §4.2.1, §4.4, CVE-2021-32640, CVE-2024-37890: each requirement by itself, with its status; what is glued to a good handshake is kept.
 #[test]
-fn d08_answers_a_request_that_opens_nothing_with_its_status() {
+fn answers_a_malformed_handshake_with_its_status() {
     let server = Server::shared();
     let whole = String::from_utf8(handshake("/ws/echo", "")).unwrap();
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -130,7 +130,7 @@ impl WebSocketHandler for Public {
 /// CWE-1385: a page of another host or port opens nothing, cookies or not; one route's answer is not another's, also on one connection.
 /// What scheme the page was loaded by is known where a trusted proxy tells it.
 #[test]
-fn d09_refuses_pages_of_other_origins_route_by_route() {
+fn refuses_foreign_origins_route_by_route() {
     let server = Running::start(1, || {
         Application::new()
             .websocket("/guarded", async |_: &mut Context| Ok::<_, Error>(Guarded))
@@ -174,7 +174,7 @@ fn d09_refuses_pages_of_other_origins_route_by_route() {
 
 /// RFC 9112 §3.2.2: the authority of an absolute-form target is the one that counts, and its scheme is known.
 #[test]
-fn d09_compares_the_origin_with_the_authority_of_an_absolute_form_target() {
+fn compares_the_origin_with_the_authority_of_an_absolute_form_target() {
     let server = Running::start(1, || {
         Application::new().websocket("/guarded", async |_: &mut Context| Ok::<_, Error>(Guarded))
     });
@@ -195,7 +195,7 @@ fn d09_compares_the_origin_with_the_authority_of_an_absolute_form_target() {
 
 /// A proxy that is trusted says which scheme the client spoke; a page loaded by the other one is of another origin.
 #[test]
-fn d09_compares_the_scheme_where_it_is_told() {
+fn compares_the_scheme_that_a_trusted_proxy_forwards() {
     let server = Running::start(1, || {
         Application::new()
             .trusted_proxies("127.0.0.1".parse().unwrap())

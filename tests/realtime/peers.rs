@@ -40,7 +40,7 @@ fn only_end(server: Running, ends: &Receiver<End>) -> End {
 
 /// CVE-2019-9512's kin: a peer that pings without end and never reads is closed with 1008 once its system takes no more pongs.
 #[test]
-fn d10_closes_a_peer_that_pings_and_does_not_read() {
+fn closes_a_peer_that_pings_and_does_not_read() {
     let (server, ends) = serve(Limits::default(), |_| {});
     let mut client = Client::open_with_little_room(server.address, "/");
     let mut writer = client.writer();
@@ -66,7 +66,7 @@ fn d10_closes_a_peer_that_pings_and_does_not_read() {
 
 /// The same in the machine, where it can be counted: what the pings cost is what sixteen pongs do.
 #[test]
-fn d10_keeps_no_memory_for_pongs_nobody_reads() {
+fn unread_pongs_keep_memory_bounded() {
     let now = moment();
     let mut connection = Connection::server(Rc::new(Limits::default()), None, now);
     let mut deflaters = Deflaters::new(1, 0);
@@ -92,7 +92,7 @@ fn d10_keeps_no_memory_for_pongs_nobody_reads() {
 
 /// RFC 6455 §7.1.1: a peer that does not answer a close frame is cut.
 #[test]
-fn d11_cuts_a_peer_that_does_not_answer_a_close_frame() {
+fn cuts_a_peer_that_does_not_answer_a_close_frame() {
     let limits = Limits {
         close_timeout: SOON,
         ping_interval: None,
@@ -108,7 +108,7 @@ fn d11_cuts_a_peer_that_does_not_answer_a_close_frame() {
 
 /// RFC 6455 §7.1.1: so is one that goes on sending; none of it is answered.
 #[test]
-fn d11_cuts_a_peer_that_goes_on_sending() {
+fn cuts_a_peer_that_sends_on_after_a_close_frame() {
     let limits = Limits {
         close_timeout: SOON,
         ping_interval: None,
@@ -129,7 +129,7 @@ fn d11_cuts_a_peer_that_goes_on_sending() {
 
 /// RFC 6455 §5.5.1, §7.1.1: after both close frames the server closes the transport; one that keeps its own half open is let go after a while.
 #[test]
-fn d11_lets_go_of_a_peer_that_keeps_its_half_open() {
+fn closes_a_connection_whose_peer_keeps_its_half_open() {
     let (server, ends) = serve(Limits::default(), |config| config.linger_timeout = SOON);
     let mut client = Client::open(server.address, "/");
     client.send(&close(1000, "bye"));
@@ -144,7 +144,7 @@ fn d11_lets_go_of_a_peer_that_keeps_its_half_open() {
 
 /// RFC 6455 §7.4: only codes with a meaning come back; for the others, and for half of one, the answer is 1002.
 #[test]
-fn d11_answers_only_legal_codes() {
+fn answers_only_legal_close_codes() {
     let server = Server::shared();
     for code in [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4999] {
         let mut client = Client::open(server.address(), "/ws/echo");
@@ -162,7 +162,7 @@ fn d11_answers_only_legal_codes() {
 
 /// RFC 6455 §5.5.2: a peer that is gone without a word is pinged, then given up; its handler is told once.
 #[test]
-fn d14_gives_up_a_peer_that_answers_no_ping() {
+fn closes_a_peer_that_answers_no_ping() {
     let limits = Limits {
         ping_interval: Some(SOON),
         ping_timeout: SOON,
@@ -178,7 +178,7 @@ fn d14_gives_up_a_peer_that_answers_no_ping() {
 
 /// A peer that answers pings stays, though it says nothing else; one that stops is given up.
 #[test]
-fn d14_keeps_a_peer_that_answers_pings() {
+fn keeps_a_peer_that_answers_pings() {
     let limits = Limits {
         ping_interval: Some(Duration::from_millis(20)),
         ping_timeout: LATE,
@@ -217,7 +217,7 @@ fn a_peer_that_never_pauses_is_told_that_the_server_goes_away() {
 
 /// Nor does sending without a pause keep a peer that takes nothing.
 #[test]
-fn d14_cuts_a_peer_that_never_pauses_and_takes_nothing_more() {
+fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
     let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"join t"));
@@ -246,7 +246,7 @@ fn never_pause(client: &Client) -> JoinHandle<()> {
 
 /// A peer that vanishes while it is sent to, so that not even a ping gets through, is cut when it takes nothing more.
 #[test]
-fn d14_cuts_a_peer_that_takes_nothing_more() {
+fn cuts_a_peer_that_reads_nothing_more() {
     let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"flood"));

@@ -30,7 +30,7 @@ fn day(connection: &mut Connection) -> String {
 }
 
 #[test]
-fn h15_a_wall_clock_that_jumps_moves_the_date_and_times_nobody_out() {
+fn a_wall_clock_jump_changes_date_and_keeps_every_deadline() {
     let Some(library) = faketime() else {
         skip("the wall clock cannot be set for a test without libfaketime");
         return;

@@ -55,7 +55,7 @@ fn log_and_stop(mut child: Child, address: SocketAddr) {
 }
 
 #[test]
-fn h13_a_log_that_nobody_reads_holds_up_nobody() {
+fn requests_are_answered_while_the_log_pipe_is_full() {
     let (child, address, mut stderr) = unread();
     log_and_stop(child, address);
     let mut lines = Vec::new();
@@ -66,7 +66,7 @@ fn h13_a_log_that_nobody_reads_holds_up_nobody() {
 }
 
 #[test]
-fn h13_a_log_whose_reader_has_gone_holds_up_nobody() {
+fn requests_are_answered_after_the_log_reader_has_gone() {
     let (child, address, stderr) = unread();
     drop(stderr);
     log_and_stop(child, address);

@@ -9,7 +9,7 @@ const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// B04: a field value without end, one byte per packet, is refused at the header limit.
 #[test]
-fn b04_refuses_an_endless_field_value_byte_by_byte() {
+fn refuses_an_endless_field_value_byte_by_byte() {
     let server = Server::shared();
     let heads: [&[u8]; 2] = [
         b"GET / HTTP/1.1\r\nHost: a\r\nX: ",
@@ -26,7 +26,7 @@ fn b04_refuses_an_endless_field_value_byte_by_byte() {
 
 /// B05: more fields than the limit are refused even when they would fit the header block, distinct or all alike.
 #[test]
-fn b05_refuses_thousands_of_fields() {
+fn refuses_thousands_of_fields() {
     let server = Server::start("conformance", &["--max-header-bytes", "1048576"]);
     let distinct: Vec<u8> = (0..2000)
         .flat_map(|number| format!("X-{number}: a\r\n").into_bytes())
@@ -39,7 +39,7 @@ fn b05_refuses_thousands_of_fields() {
 
 /// B06: ten thousand query keys are found one in, or refused; they are not compared each with each.
 #[test]
-fn b06_survives_ten_thousand_query_keys() {
+fn answers_a_query_of_ten_thousand_keys() {
     let server = Server::start(
         "conformance",
         &["--max-target-bytes", "1048576", "--max-header-bytes", "1048576"],
@@ -63,7 +63,7 @@ fn b06_survives_ten_thousand_query_keys() {
 
 /// B07: names, paths, hosts and methods that are new in every request leave nothing behind.
 #[test]
-fn b07_keeps_nothing_of_names_it_has_never_seen() {
+fn names_that_are_new_in_every_request_leave_memory_unchanged() {
     let server = Server::start("conformance", &[]);
     let strange = |round: usize| {
         let name = format!("{round:0>256}");
@@ -91,7 +91,7 @@ fn b07_keeps_nothing_of_names_it_has_never_seen() {
 
 /// B07: names far over the limit are refused each time.
 #[test]
-fn b07_refuses_16_kib_names() {
+fn refuses_16_kib_names() {
     let server = Server::shared();
     for letter in b'a'..=b'z' {
         let fields = bytes(&[&vec![letter; 16 * 1024], b": v\r\n"]);
@@ -101,7 +101,7 @@ fn b07_refuses_16_kib_names() {
 
 /// B08: eight million chunks of one byte are one body of 8 MiB, decoded in linear time.
 #[test]
-fn b08_decodes_8_mib_in_chunks_of_one_byte() {
+fn decodes_8_mib_in_chunks_of_one_byte() {
     const BODY_BYTES: usize = 8 * 1024 * 1024;
     let server = Server::start("conformance", &["--max-body-bytes", "16777216"]);
     let body: Vec<u8> = (0..=250).cycle().take(BODY_BYTES).collect();
@@ -121,7 +121,7 @@ fn b08_decodes_8_mib_in_chunks_of_one_byte() {
 
 /// B09: a chunked body without end is refused at the limit, and memory stays near it; how near, `tests/endless_body.rs` says to the byte.
 #[test]
-fn b09_refuses_an_endless_chunked_body_in_bounded_memory() {
+fn refuses_an_endless_chunked_body_in_bounded_memory() {
     let server = Server::start("conformance", &["--max-body-bytes", "65536"]);
     answered(&server, &get("/"), 200, b"ok").unwrap();
     let before = server.resident_bytes();
@@ -144,7 +144,7 @@ fn b09_refuses_an_endless_chunked_body_in_bounded_memory() {
 
 /// B11: connections that are reset as soon as they are made, before or after a few bytes, keep no place of those a shard has.
 #[test]
-fn b11_gets_every_place_back_from_connections_that_are_reset() {
+fn reset_connections_free_their_places() {
     const PLACES: usize = 64;
     const RESETS: usize = 30_000;
     // No deadline gives a place back in the time of a test.
@@ -181,7 +181,7 @@ fn b11_gets_every_place_back_from_connections_that_are_reset() {
 
 /// A20, RFC 9112 §9.3.2: ten thousand pipelined requests in one write are answered one by one, in order.
 #[test]
-fn a20_answers_ten_thousand_pipelined_requests_in_order() {
+fn answers_ten_thousand_pipelined_requests_in_order() {
     const REQUESTS: usize = 10_000;
     let server = Server::shared();
     let pipeline: Vec<u8> = (0..REQUESTS).flat_map(|number| get(&format!("/p/{number}"))).collect();
@@ -200,7 +200,7 @@ fn a20_answers_ten_thousand_pipelined_requests_in_order() {
 
 /// A20: a pipeline is served in turns with the connections beside it, and waits for a client that does not read.
 #[test]
-fn a20_bounds_what_a_pipeline_holds_back() {
+fn an_unread_pipeline_is_bounded_and_delays_no_other_client() {
     let server = Server::start("conformance", &[]);
     answered(&server, &get("/"), 200, b"ok").unwrap();
     let before = server.resident_bytes();

@@ -61,7 +61,7 @@ fn dribble(connection: &mut Connection, byte: u8) -> Outcome<()> {
 
 /// B01: a connection on which nothing ever comes is closed.
 #[test]
-fn b01_closes_a_silent_connection() {
+fn closes_a_silent_connection() {
     let server = impatient();
     let mut connection = server.connect();
     expect_cut(&mut connection).unwrap();
@@ -69,7 +69,7 @@ fn b01_closes_a_silent_connection() {
 
 /// B01: a head that stops half-way is cut.
 #[test]
-fn b01_cuts_a_head_that_stops() {
+fn cuts_a_head_that_stops() {
     let server = impatient();
     for head in [&b"G"[..], b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "] {
         let mut connection = server.connect();
@@ -80,7 +80,7 @@ fn b01_cuts_a_head_that_stops() {
 
 /// B01: the time for a head is absolute; a byte now and then does not prolong it.
 #[test]
-fn b01_cuts_a_dribbled_head() {
+fn cuts_a_head_of_one_byte_at_a_time() {
     let server = impatient();
     let mut connection = server.connect();
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
@@ -89,7 +89,7 @@ fn b01_cuts_a_dribbled_head() {
 
 /// B01: the second head on a connection has no more time than the first.
 #[test]
-fn b01_cuts_a_dribbled_second_head() {
+fn cuts_a_second_head_of_one_byte_at_a_time() {
     let server = impatient();
     let mut connection = server.connect();
     connection.send(&bytes(&[&get("/"), b"GET /"])).unwrap();
@@ -99,7 +99,7 @@ fn b01_cuts_a_dribbled_second_head() {
 
 /// B01: two thousand connections that never finish a head, half of them silent and half of them dribbling, delay nobody and are all cut.
 #[test]
-fn b01_serves_others_beside_thousands_of_slow_heads_and_cuts_them_all() {
+fn serves_others_beside_two_thousand_slow_heads_and_cuts_them_all() {
     let count = descriptors::room_for(2000);
     let server = Server::start("conformance", &["--header-timeout", "2"]);
     let mut slow: Vec<Connection> = (0..count).map(|_| server.connect()).collect();
@@ -131,7 +131,7 @@ fn b01_serves_others_beside_thousands_of_slow_heads_and_cuts_them_all() {
 
 /// B02: a body that stops is cut.
 #[test]
-fn b02_cuts_a_body_that_stops() {
+fn cuts_a_body_that_stops() {
     let server = impatient();
     let requests = [
         post(b"Content-Length: 1000000\r\n", b""),
@@ -149,7 +149,7 @@ fn b02_cuts_a_body_that_stops() {
 /// B02: a body that comes too slowly is cut although it never quite stops: below 240 bytes a second after 20 s at the
 /// latest. This is the slowest test of the suite, and it waits beside the others.
 #[test]
-fn b02_cuts_a_dribbled_body() {
+fn cuts_a_body_below_the_minimum_rate() {
     let server = impatient();
     let mut connection = server.connect();
     connection.send(&post(b"Content-Length: 1000000\r\n", b"")).unwrap();
@@ -158,7 +158,7 @@ fn b02_cuts_a_dribbled_body() {
 
 /// B03: a client that does not read its 16 MiB holds up neither a new connection on the same shard nor itself.
 #[test]
-fn b03_serves_others_beside_a_client_that_does_not_read() {
+fn serves_others_beside_a_client_that_does_not_read() {
     const CONTENT_BYTES: usize = 16 * 1024 * 1024;
     let server = Server::shared();
     let mut lazy = server.connect();
@@ -175,7 +175,7 @@ fn b03_serves_others_beside_a_client_that_does_not_read() {
 /// B03: a client that takes nothing more is cut when the write timeout has passed since it took the last, not later, and by a reset: until then
 /// the server's system would keep what the client does not take, for minutes.
 #[test]
-fn b03_resets_a_client_that_takes_nothing_when_the_write_timeout_is_over() {
+fn resets_a_client_that_reads_nothing_for_the_write_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(2);
     /// Half of what it took where a part that was taken counted from the next look.
     const LATER_MAX: Duration = Duration::from_secs(1);
@@ -191,7 +191,7 @@ fn b03_resets_a_client_that_takes_nothing_when_the_write_timeout_is_over() {
 /// B03: a client that closes its half and takes nothing of a response that the server's system has taken whole is reset as well. A connection that
 /// was closed at once left the response in the system for minutes, and was counted by no limit.
 #[test]
-fn b03_resets_a_client_that_closes_its_half_and_takes_nothing() {
+fn resets_a_client_that_closes_its_half_and_reads_nothing() {
     let server = Server::start("conformance", &["--linger-timeout", "1"]);
     let request = get_with("/big?n=60000", b"Connection: close\r\n");
     for ends_after in [false, true] {

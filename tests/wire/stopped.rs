@@ -9,7 +9,7 @@ use crate::harness::*;
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[test]
-fn h16_reads_what_came_while_it_was_stopped_before_it_times_anybody_out() {
+fn a_resumed_server_reads_waiting_bytes_before_it_fires_timeouts() {
     let seconds = TIMEOUT.as_secs().to_string();
     let flags = [
         "--header-timeout",

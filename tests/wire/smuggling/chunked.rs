@@ -4,7 +4,7 @@ use crate::harness::*;
 
 /// A12, RFC 9112 §7.1: a chunk size is hexadecimal digits, at most sixteen of them.
 #[test]
-fn a12_refuses_a_malformed_chunk_size() {
+fn refuses_a_malformed_chunk_size() {
     let sizes: [&[u8]; 11] = [
         b"0x5",
         b"+5",
@@ -26,7 +26,7 @@ fn a12_refuses_a_malformed_chunk_size() {
 
 /// A12: the largest size that can be written is a size; it is refused as malformed or as too large, and never wraps.
 #[test]
-fn a12_refuses_the_largest_chunk_size() {
+fn refuses_the_largest_chunk_size() {
     let server = Server::shared();
     for size in [
         "FFFFFFFFFFFFFFFF",
@@ -43,7 +43,7 @@ fn a12_refuses_the_largest_chunk_size() {
 
 /// A12: endless hexadecimal digits are refused at the seventeenth, however slowly they come.
 #[test]
-fn a12_refuses_endless_chunk_size_digits() {
+fn refuses_endless_chunk_size_digits() {
     let server = Server::shared();
     for digit in *b"0aF" {
         let mut connection = server.connect();
@@ -56,7 +56,7 @@ fn a12_refuses_endless_chunk_size_digits() {
 
 /// A13, RFC 9112 §7.1: every line of a chunked body ends in CRLF, and after an error nothing is parsed any more.
 #[test]
-fn a13_refuses_malformed_chunked_bodies() {
+fn refuses_malformed_chunked_bodies() {
     let bodies: [&[u8]; 13] = [
         b"5\nhello\r\n0\r\n\r\n",
         b"5\r\r;ABCD\r\n",
@@ -78,7 +78,7 @@ fn a13_refuses_malformed_chunked_bodies() {
 /// A13: `0 CRLF X:POST / HTTP/1.1` is a last chunk with a trailer called `X` (RFC 9112 §7.1.2), or it is refused; it is
 /// never a second request.
 #[test]
-fn a13_never_reads_a_request_line_out_of_a_trailer() {
+fn never_reads_a_request_line_out_of_a_trailer() {
     let server = Server::shared();
     let mut connection = server.connect();
     connection.send_if_open(&bytes(&[&post_chunked(b"0\r\nX:POST / HTTP/1.1\r\n\r\n"), CANARY]));
@@ -93,7 +93,7 @@ fn a13_never_reads_a_request_line_out_of_a_trailer() {
 
 /// A14, RFC 9112 §7.1.1: extensions are ignored, but not whatever they contain.
 #[test]
-fn a14_refuses_chunk_extensions_with_control_characters() {
+fn refuses_chunk_extensions_with_control_characters() {
     all_refused(
         &[
             post_chunked(b"5;a=\0\r\nhello\r\n0\r\n\r\n"),
@@ -107,7 +107,7 @@ fn a14_refuses_chunk_extensions_with_control_characters() {
 
 /// A14: all extensions of one body together may have 4 KiB.
 #[test]
-fn a14_refuses_more_than_4_kib_of_chunk_extensions() {
+fn refuses_more_than_4_kib_of_chunk_extensions() {
     let extension = |length: usize| bytes(&[b";", &vec![b'e'; length]]);
     let one = bytes(&[b"5", &extension(64 * 1024), b"\r\nhello\r\n0\r\n\r\n"]);
     let mut many = Vec::new();
@@ -121,7 +121,7 @@ fn a14_refuses_more_than_4_kib_of_chunk_extensions() {
 /// A15, RFC 9110 §6.5.1: trailers that would change framing, routing or authority have no effect; the body ends with them
 /// and the next request is read.
 #[test]
-fn a15_gives_forbidden_trailers_no_effect() {
+fn gives_forbidden_trailers_no_effect() {
     let server = Server::shared();
     let trailers = [
         "Content-Length: 100",
@@ -150,7 +150,7 @@ fn a15_gives_forbidden_trailers_no_effect() {
 
 /// A15, RFC 9112 §7.1.2, §5: a trailer is a field line and is refused like one.
 #[test]
-fn a15_refuses_malformed_trailers() {
+fn refuses_malformed_trailers() {
     let trailers: [&[u8]; 8] = [
         b"no colon",
         b": x",
@@ -169,7 +169,7 @@ fn a15_refuses_malformed_trailers() {
 
 /// A15: trailers without end are cut off with 431.
 #[test]
-fn a15_refuses_endless_trailers() {
+fn refuses_endless_trailers() {
     let server = Server::shared();
     for_each_case(
         [

@@ -6,7 +6,7 @@ use crate::harness::*;
 
 /// A16, RFC 9110 §9.3.1, RFC 9112 §6: the body of a request belongs to it, whatever the method makes of it.
 #[test]
-fn a16_takes_the_body_of_any_method_for_a_body() {
+fn reads_content_as_content_for_every_method() {
     let server = Server::shared();
     for_each_case(
         ["GET", "HEAD", "DELETE", "OPTIONS", "PUT", "PATCH", "FOO"],
@@ -39,7 +39,7 @@ fn one_answer_then_fresh_request(server: &Server, request: &[u8], method: &str) 
 
 /// A17, RFC 9112 §9.3: a handler that does not read a large body leaves it unread; it is drained or the connection closes.
 #[test]
-fn a17_never_parses_the_rest_of_an_unread_body() {
+fn never_parses_the_rest_of_an_unread_body() {
     let server = Server::shared();
     let body: Vec<u8> = CANARY.iter().copied().cycle().take(1024 * 1024).collect();
     for_each_case(
@@ -63,7 +63,7 @@ fn a17_never_parses_the_rest_of_an_unread_body() {
 
 /// A18, RFC 9110 §10.1.1: a body that is already there is read whether or not 100 was sent.
 #[test]
-fn a18_reads_a_body_that_did_not_wait_for_100() {
+fn reads_a_body_that_did_not_wait_for_100() {
     let server = Server::shared();
     let mut connection = server.connect();
     connection
@@ -79,7 +79,7 @@ fn a18_reads_a_body_that_did_not_wait_for_100() {
 
 /// A18, RFC 9110 §10.1.1: an expectation that is not understood is refused with 417.
 #[test]
-fn a18_answers_417_to_an_unknown_expectation() {
+fn answers_417_to_an_unknown_expectation() {
     let expectations: [&[u8]; 3] = [b"Expect: y 100-continue", b"Expect: 100-continue, x", b"Expect: x"];
     all_refused(
         &expectations.map(|line| post_lines(&[b"Content-Length: 5", line], b"hello")),
@@ -89,7 +89,7 @@ fn a18_answers_417_to_an_unknown_expectation() {
 
 /// A18: after a final answer that came before the body, the body is drained as a body or the connection closes.
 #[test]
-fn a18_never_parses_the_body_after_an_early_final_answer() {
+fn never_parses_the_body_after_an_early_final_answer() {
     let server = Server::shared();
     for_each_case(
         [("/", 405), ("/nowhere", 404)],
@@ -111,7 +111,7 @@ fn a18_never_parses_the_body_after_an_early_final_answer() {
 
 /// A19, RFC 9110 §7.8: an upgrade that is not granted changes nothing; what follows is HTTP/1.1.
 #[test]
-fn a19_stays_with_http_1_when_an_upgrade_is_not_granted() {
+fn stays_with_http_1_when_an_upgrade_is_not_granted() {
     let server = Server::shared();
     let upgrades: [&[u8]; 3] = [
         b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
@@ -132,7 +132,7 @@ fn a19_stays_with_http_1_when_an_upgrade_is_not_granted() {
 
 /// A19: an empty `Upgrade` asks for nothing; it may be refused, but never changes the protocol.
 #[test]
-fn a19_stays_with_http_1_when_upgrade_is_empty() {
+fn stays_with_http_1_when_upgrade_is_empty() {
     let server = Server::shared();
     let mut connection = server.connect();
     connection.send_if_open(&bytes(&[
@@ -150,7 +150,7 @@ fn a19_stays_with_http_1_when_upgrade_is_empty() {
 
 /// A20, RFC 9112 §9.3.2: garbage after valid requests is refused after their answers.
 #[test]
-fn a20_refuses_garbage_after_the_valid_answers() {
+fn refuses_garbage_after_the_valid_answers() {
     let server = Server::shared();
     let mut connection = server.connect();
     connection.send_if_open(&bytes(&[
@@ -169,7 +169,7 @@ fn a20_refuses_garbage_after_the_valid_answers() {
 /// A21, RFC 9110 §9.3.2, §15.3.5, §15.4.5: no byte of content follows a head that must have none, so the next response is
 /// found where it begins.
 #[test]
-fn a21_sends_no_content_where_none_may_be() {
+fn sends_no_content_after_head_204_and_304() {
     let server = Server::shared();
     let mut connection = server.connect();
     let requests: [(&str, &str, u16); 5] = [
@@ -193,7 +193,7 @@ fn a21_sends_no_content_where_none_may_be() {
 
 /// A22, RFC 9110 §5.5: data of the application cannot start a new line in a head.
 #[test]
-fn a22_refuses_line_ends_and_nul_from_user_data() {
+fn refuses_line_ends_and_nul_from_user_data() {
     let server = Server::shared();
     let values = [
         "%0d%0aEvil:%201",
