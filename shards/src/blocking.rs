@@ -7,7 +7,7 @@
 //! Invariants: the queue never grows beyond its limit, and work that is refused has not run. Whatever a spawned closure
 //! does, its future resolves: it returned, it panicked, or the pool ended before it ran.
 
-mod crew;
+mod thread_count;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,7 +25,7 @@ use rustix::thread::CpuSet;
 use futures_channel::oneshot;
 
 use crate::panics::{contain, drop_contained};
-use crew::{Crew, Idle, Need};
+use thread_count::{Idle, Need, ThreadCount};
 
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ struct Shared {
     /// Holds a token when a thread has ended since the waiter last looked at `threads`.
     ended: Sender<()>,
     endings: Receiver<()>,
-    crew: Crew,
+    thread_count: ThreadCount,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -89,7 +89,7 @@ impl BlockingPool {
         let (queue, work) = channel::bounded(limits.queue_max.max(1));
         let (lifeline, stopped) = channel::bounded(0);
         let (ended, endings) = channel::bounded(1);
-        let crew = Crew::new(limits.threads_max);
+        let thread_count = ThreadCount::new(limits.threads_max);
         let shared = Shared {
             limits,
             cpus,
@@ -98,7 +98,7 @@ impl BlockingPool {
             stopped,
             ended,
             endings,
-            crew,
+            thread_count,
         };
         let lifeline = AtomicCell::new(Some(lifeline));
         Self {
@@ -152,7 +152,7 @@ impl BlockingPool {
     /// Returns the number of threads alive.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.owner.shared.crew.threads()
+        self.owner.shared.thread_count.threads()
     }
 
     /// Stops the pool: work still queued is dropped without being run, idle threads end at once, and busy ones are waited
@@ -165,13 +165,13 @@ impl BlockingPool {
         self.owner.stop();
         let out_of_patience = channel::after(patience);
         loop {
-            let busy = shared.crew.threads();
+            let busy = shared.thread_count.threads();
             if busy == 0 {
                 return 0;
             }
             channel::select! {
                 recv(shared.endings) -> _ => {}
-                recv(out_of_patience) -> _ => return shared.crew.threads(),
+                recv(out_of_patience) -> _ => return shared.thread_count.threads(),
             }
         }
     }
@@ -180,7 +180,7 @@ impl BlockingPool {
     /// new one.
     fn find_a_thread(&self) {
         let shared = &self.owner.shared;
-        match shared.crew.need(|| shared.work.len()) {
+        match shared.thread_count.need(|| shared.work.len()) {
             Need::Nothing => {}
             Need::Thread => shared.start_thread(),
             Need::Drop => shared.drop_queued(),
@@ -202,7 +202,7 @@ impl fmt::Debug for BlockingPool {
 impl Owner {
     fn stop(&self) {
         drop(self.lifeline.take());
-        self.shared.crew.stop();
+        self.shared.thread_count.stop();
         self.shared.drop_queued();
     }
 }
@@ -228,9 +228,9 @@ impl Shared {
             .spawn(move || shared.run())
         {
             tracing::error!(%error, "a thread for blocking work could not be started");
-            self.crew.leave();
+            self.thread_count.leave();
             self.say_ended();
-            if self.crew.threads() == 0 {
+            if self.thread_count.threads() == 0 {
                 self.drop_queued();
             }
         }
@@ -261,7 +261,7 @@ impl Shared {
                 default(self.limits.idle_timeout) => Err(Idle::TooLong),
             }
         };
-        self.crew.next(wait, || self.work.len(), || self.start_thread())
+        self.thread_count.next(wait, || self.work.len(), || self.start_thread())
     }
 
     fn leave_the_shards_cpus(&self) {
@@ -478,7 +478,7 @@ mod tests {
         drop(release);
         assert_eq!(block_on(occupying), Ok(()));
         shared.endings.recv().unwrap();
-        assert_eq!(shared.crew.threads(), 0);
+        assert_eq!(shared.thread_count.threads(), 0);
     }
 
     #[test]

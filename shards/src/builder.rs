@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::blocking::BlockingLimits;
-use crate::driver::{Choice, Driver};
+use crate::driver::Driver;
 use crate::error::LaunchError;
 use crate::inbox::Inbox;
-use crate::launch::{Habits, Shards};
+use crate::launch::{RunConfig, Shards};
 use crate::placement;
 use crate::ring::RingConfig;
 use crate::shard::ShardId;
@@ -21,7 +21,7 @@ pub struct Builder {
     default_shards_max: NonZeroUsize,
     driver: Driver,
     thread_name: String,
-    habits: Habits,
+    run_config: RunConfig,
     cpus: Option<Vec<usize>>,
     blocking_threads_max: usize,
     ring: RingConfig,
@@ -48,7 +48,7 @@ impl Builder {
             default_shards_max: NonZeroUsize::MAX,
             driver: Driver::Auto,
             thread_name: "shard".to_owned(),
-            habits: Habits::default(),
+            run_config: RunConfig::default(),
             cpus: None,
             blocking_threads_max: 16,
             ring: RingConfig::default(),
@@ -87,7 +87,7 @@ impl Builder {
     /// Whether SIGTERM and SIGINT stop the shards, a second one at once; not by default.
     #[must_use]
     pub fn stop_on_signals(mut self, stop: bool) -> Self {
-        self.habits.stop_on_signals = stop;
+        self.run_config.stop_on_signals = stop;
         self
     }
 
@@ -96,7 +96,7 @@ impl Builder {
     /// [`run`](Shards::run) returns [`LaunchError::Overdue`]: a task that computes or blocks hears nothing.
     #[must_use]
     pub fn graceful_stop_max(mut self, time: Duration) -> Self {
-        self.habits.graceful_stop_max = Some(time);
+        self.run_config.graceful_stop_max = Some(time);
         self
     }
 
@@ -105,7 +105,7 @@ impl Builder {
     /// connections: beside some of those, all short ones would go to the shards that have few long ones.
     #[must_use]
     pub fn balance(mut self, balance: bool) -> Self {
-        self.habits.balances = balance;
+        self.run_config.balances = balance;
         self
     }
 
@@ -176,7 +176,10 @@ impl Builder {
             .shards
             .and_then(NonZeroUsize::new)
             .unwrap_or_else(|| available.default_shards().min(self.default_shards_max));
-        let choice = Choice::make(self.driver, &self.ring.needs(count)).map_err(LaunchError::Preflight)?;
+        let selected = self
+            .driver
+            .select(&self.ring.needs(count))
+            .map_err(LaunchError::Preflight)?;
         let placement = available.place(count);
         let inboxes: Result<Arc<[_]>, _> = (0..count.get())
             .map(|index| Inbox::new(ShardId::new(index)).map(Arc::new))
@@ -193,9 +196,9 @@ impl Builder {
         Ok(Shards::new(
             inboxes,
             placement,
-            (choice, self.ring),
+            (selected, self.ring),
             self.thread_name,
-            (self.habits, limits),
+            (self.run_config, limits),
         ))
     }
 

@@ -1,19 +1,19 @@
 //! What other threads can reach of a shard: wake one of its tasks, leave mail in a mesh queue, ask it to stop.
 //!
 //! Everything here is `Send + Sync`; it is the only part of a shard that is. The doorbell is an eventfd that the shard's driver
-//! reads, written only when the [`Bell`] says that the shard sleeps: at most one system call for each of its sleeps.
+//! reads, written only when the [`WakeFlag`] says that the shard sleeps: at most one system call for each of its sleeps.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::bell::Bell;
 use crate::shard::ShardId;
 use crate::signal::Stop;
 use crate::sync::{AtomicBool, AtomicU8, Ordering, SegQueue, fence};
 use crate::task::TaskWaker;
-use crate::waiters::Waiters;
+use crate::wait_queue::WaitQueue;
+use crate::wake_flag::WakeFlag;
 
 /// How many tasks, on all shards and elsewhere, may wait for room in one shard's queues.
 pub(crate) const WAITERS_MAX: usize = 4096;
@@ -22,12 +22,12 @@ pub(crate) const WAITERS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Inbox {
     shard: ShardId,
-    bell: Bell,
-    doorbell: OwnedFd,
+    wake_flag: WakeFlag,
+    wake_event: OwnedFd,
     /// Tasks woken by other threads. Each task stands in it at most once, so its length is bounded by the number of tasks.
     wakes: SegQueue<Arc<TaskWaker>>,
     /// Those who found a queue to this shard full.
-    room: Waiters,
+    room: WaitQueue,
     /// The shard takes in no more mail, ever.
     ended: AtomicBool,
     /// 0: run, 1: stop gracefully, 2: stop now. Only ever rises.
@@ -41,14 +41,14 @@ impl Inbox {
     ///
     /// The eventfd could not be made (no descriptors left).
     pub(crate) fn new(shard: ShardId) -> std::io::Result<Self> {
-        let doorbell = eventfd(0, EventfdFlags::CLOEXEC)?;
-        let bell = Bell::new();
+        let wake_event = eventfd(0, EventfdFlags::CLOEXEC)?;
+        let wake_flag = WakeFlag::new();
         Ok(Self {
             shard,
-            bell,
-            doorbell,
+            wake_flag,
+            wake_event,
             wakes: SegQueue::new(),
-            room: Waiters::new(WAITERS_MAX),
+            room: WaitQueue::new(WAITERS_MAX),
             ended: AtomicBool::new(false),
             stop: AtomicU8::new(0),
         })
@@ -60,9 +60,9 @@ impl Inbox {
 
     /// Tells the shard to look at its mail, now or as soon as it wakes.
     pub(crate) fn notify(&self) {
-        if self.bell.notify() {
+        if self.wake_flag.notify() {
             // The counter cannot overflow: it is read at every wake-up and one is added at most once a sleep.
-            let written = rustix::io::write(&self.doorbell, &1u64.to_ne_bytes());
+            let written = rustix::io::write(&self.wake_event, &1u64.to_ne_bytes());
             debug_assert!(written.is_ok(), "the doorbell of {} is broken: {written:?}", self.shard);
         }
     }
@@ -82,7 +82,7 @@ impl Inbox {
     }
 
     /// Those who wait for room in a queue to this shard; woken whenever the shard has taken in its mail.
-    pub(crate) fn room(&self) -> &Waiters {
+    pub(crate) fn room(&self) -> &WaitQueue {
         &self.room
     }
 
@@ -91,7 +91,7 @@ impl Inbox {
     /// nothing is left in a queue that nobody reads.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `Bell::notify` and the one in `Waiters::register`.
+        // Pairs with the fence in `WakeFlag::notify` and the one in `WaitQueue::register`.
         fence(Ordering::SeqCst);
         while self.wakes.pop().is_some() {}
     }
@@ -101,13 +101,13 @@ impl Inbox {
         self.ended.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.bell
+    pub(crate) fn wake_flag(&self) -> &WakeFlag {
+        &self.wake_flag
     }
 
     /// The eventfd that ends the shard's sleep.
-    pub(crate) fn doorbell(&self) -> BorrowedFd<'_> {
-        self.doorbell.as_fd()
+    pub(crate) fn wake_event(&self) -> BorrowedFd<'_> {
+        self.wake_event.as_fd()
     }
 
     /// Asks the shard to stop; a later, milder request changes nothing.

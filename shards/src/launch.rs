@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::blocking::{BlockingLimits, BlockingPool};
-use crate::driver::{Choice, Driver, Reactor};
+use crate::driver::{Driver, Reactor, SelectedDriver};
 use crate::epoll::{Epoll, EpollConfig};
 use crate::error::{BoxError, LaunchError};
 use crate::executor::Executor;
@@ -26,23 +26,23 @@ use crate::panics::contain;
 use crate::placement::Placement;
 use crate::preflight::{PreflightError, explain_ring_refusal};
 use crate::ring::{Ring, RingConfig};
-use crate::roll::Roll;
 use crate::shard::{Shard, ShardContext, ShardId};
+use crate::shard_exits::ShardExits;
 use crate::signal::{Stop, StopSignals};
-use crate::stall::Watchdog;
 use crate::stderr::StandardError;
 use crate::task::{TaskPanicked, spawn_detached};
 use crate::turn::drive;
+use crate::watchdog::Watchdog;
 
 /// How long the end of `run` waits for blocking work that is still being done.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The exit code of a process one of whose shards has died; Rust's own for a panic.
-const SHARD_DIED: i32 = 101;
+const SHARD_PANIC_EXIT_CODE: i32 = 101;
 
 /// How shards behave as a process.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Habits {
+pub(crate) struct RunConfig {
     pub(crate) stop_on_signals: bool,
     pub(crate) graceful_stop_max: Option<Duration>,
     pub(crate) balances: bool,
@@ -53,11 +53,11 @@ pub(crate) struct Habits {
 pub struct Shards {
     inboxes: Arc<[Arc<Inbox>]>,
     placement: Placement,
-    choice: Choice,
+    selected: SelectedDriver,
     ring: RingConfig,
     thread_name: String,
-    habits: Habits,
-    roll: Arc<Roll>,
+    run_config: RunConfig,
+    exits: Arc<ShardExits>,
     pool: BlockingPool,
     invocations: Mesh<Invocation>,
 }
@@ -66,23 +66,23 @@ impl Shards {
     pub(crate) fn new(
         inboxes: Arc<[Arc<Inbox>]>,
         placement: Placement,
-        driver: (Choice, RingConfig),
+        driver: (SelectedDriver, RingConfig),
         thread_name: String,
-        habits: (Habits, BlockingLimits),
+        run_config: (RunConfig, BlockingLimits),
     ) -> Self {
-        let (choice, ring) = driver;
-        let (habits, limits) = habits;
-        let roll = Arc::new(Roll::new(inboxes.len()));
+        let (selected, ring) = driver;
+        let (run_config, limits) = run_config;
+        let exits = Arc::new(ShardExits::new(inboxes.len()));
         let pool = BlockingPool::new(limits, placement.blocking.clone());
         let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
         Self {
             inboxes,
             placement,
-            choice,
+            selected,
             ring,
             thread_name,
-            habits,
-            roll,
+            run_config,
+            exits,
             pool,
             invocations,
         }
@@ -97,16 +97,16 @@ impl Shards {
     /// What drives the sockets: never [`Driver::Auto`].
     #[must_use]
     pub fn driver(&self) -> Driver {
-        self.choice.driver()
+        self.selected.driver()
     }
 
     /// Why [`Driver::Auto`] has come to epoll, in a sentence with the fix; `None` when it was not asked to choose, or has come to
     /// io_uring. Whoever runs the shards should say it to the operator.
     #[must_use]
     pub fn io_uring_refusal(&self) -> Option<&PreflightError> {
-        match &self.choice {
-            Choice::Epoll(refusal) => refusal.as_ref(),
-            Choice::IoUring => None,
+        match &self.selected {
+            SelectedDriver::Epoll(refusal) => refusal.as_ref(),
+            SelectedDriver::IoUring => None,
         }
     }
 
@@ -127,7 +127,7 @@ impl Shards {
     pub fn stopper(&self) -> Stopper {
         Stopper {
             inboxes: Arc::clone(&self.inboxes),
-            roll: Arc::clone(&self.roll),
+            exits: Arc::clone(&self.exits),
         }
     }
 
@@ -160,13 +160,13 @@ impl Shards {
         let main = Arc::new(main);
         let (reports, reported) = channel();
         let mut threads = Vec::with_capacity(self.count());
-        let mut words = Vec::with_capacity(self.count());
-        let watchdog = Watchdog::new(self.count(), self.habits.balances);
+        let mut start_senders = Vec::with_capacity(self.count());
+        let watchdog = Watchdog::new(self.count(), self.run_config.balances);
         for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
-            let (word, start) = channel();
-            words.push(word);
+            let (start_sender, start) = channel();
+            start_senders.push(start_sender);
             let main = Arc::clone(&main);
-            let birth = Birth {
+            let shard_spawn = ShardSpawn {
                 inbox: Arc::clone(inbox),
                 count: self.count(),
                 cpu,
@@ -180,15 +180,15 @@ impl Shards {
                 reports: reports.clone(),
                 start,
             };
-            threads.push(birth.spawn(move |shard| main(shard))?);
+            threads.push(shard_spawn.spawn(move |shard| main(shard))?);
         }
         drop(reports);
         // Started from here, so that it may run on any core.
         let watching = watchdog.start();
         let started = await_reports(&reported, threads.len());
-        for word in words {
+        for start_sender in start_senders {
             // A thread that has failed does not listen any more.
-            word.send(started.is_ok()).unwrap_or_default();
+            start_sender.send(started.is_ok()).unwrap_or_default();
         }
         let ended = self.await_ends(threads, &watchdog);
         drop(watching);
@@ -203,8 +203,8 @@ impl Shards {
 
     fn await_ends(&self, threads: Vec<ShardThread>, watchdog: &Watchdog) -> Result<(), LaunchError> {
         let stop = || self.inboxes.first().and_then(|inbox| inbox.stop());
-        if let Err(shard) = self.roll.wait(stop, self.habits.graceful_stop_max) {
-            let work = watchdog.pulse(shard).work().map(str::to_owned);
+        if let Err(shard) = self.exits.wait(stop, self.run_config.graceful_stop_max) {
+            let work = watchdog.heartbeat(shard).work().map(str::to_owned);
             return Err(LaunchError::Overdue { shard, work });
         }
         let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
@@ -212,7 +212,7 @@ impl Shards {
     }
 
     fn signals(&self) -> Result<Option<StopSignals>, LaunchError> {
-        if !self.habits.stop_on_signals {
+        if !self.run_config.stop_on_signals {
             return Ok(None);
         }
         let stopper = self.stopper();
@@ -232,7 +232,7 @@ fn await_reports(reported: &Receiver<Result<(), LaunchError>>, shards: usize) ->
 }
 
 /// Everything a shard's thread is born with.
-struct Birth {
+struct ShardSpawn {
     inbox: Arc<Inbox>,
     count: usize,
     cpu: usize,
@@ -260,19 +260,19 @@ impl ShardThread {
     }
 }
 
-impl Birth {
+impl ShardSpawn {
     fn spawn<F>(self, main: impl Fn(Shard) -> F + Send + 'static) -> Result<ShardThread, LaunchError>
     where
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let (shard, name) = (self.inbox.shard(), self.name.clone());
-        let roll = Arc::clone(&self.stopper.roll);
-        let work = move || match contain(|| self.live(main)) {
+        let exits = Arc::clone(&self.stopper.exits);
+        let work = move || match contain(|| self.run(main)) {
             Ok(ended) => {
-                roll.end(shard);
+                exits.record(shard);
                 ended
             }
-            Err(text) => die(shard, &TaskPanicked::with_text(text)),
+            Err(text) => exit_process(shard, &TaskPanicked::with_text(text)),
         };
         thread::Builder::new()
             .name(name)
@@ -285,7 +285,7 @@ impl Birth {
     }
 
     /// The whole life of a shard's thread.
-    fn live<F>(self, main: impl Fn(Shard) -> F + 'static) -> Result<(), LaunchError>
+    fn run<F>(self, main: impl Fn(Shard) -> F + 'static) -> Result<(), LaunchError>
     where
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
@@ -311,19 +311,19 @@ impl Birth {
         } = self;
         let sender = invocations.sender_of(shard);
         let context = ShardContext::install(inbox, reactor, pool, Invocations::new(sender), watchdog);
-        let mail = Rc::clone(&context);
+        let ending = Rc::clone(&context);
         let outcome = executor.run(async move {
             Invocations::start(&invocations);
             let outcome = Rc::new(Cell::new(None));
-            let finished = Outcome(Rc::clone(&outcome));
+            let finished = MainOutcome(Rc::clone(&outcome));
             // Inside the task, so that a panic before main's first await is caught like any other.
             spawn_detached(async move {
                 finished.set(main(Shard::current()).await);
             });
-            drive(&context, &|| Outcome::is_set(&outcome)).await;
+            drive(&context, &|| MainOutcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
         });
-        mail.end_mail();
+        ending.end_messages();
         outcome.map_err(|error| {
             stopper.stop(Stop::Now);
             LaunchError::Main { shard, error }
@@ -369,9 +369,9 @@ impl Birth {
 }
 
 /// How a shard's main function ended. Dropped without having been set, it has panicked.
-struct Outcome(Rc<Cell<Option<Result<(), BoxError>>>>);
+struct MainOutcome(Rc<Cell<Option<Result<(), BoxError>>>>);
 
-impl Outcome {
+impl MainOutcome {
     fn set(&self, outcome: Result<(), BoxError>) {
         self.0.set(Some(outcome));
     }
@@ -384,7 +384,7 @@ impl Outcome {
     }
 }
 
-impl Drop for Outcome {
+impl Drop for MainOutcome {
     fn drop(&mut self) {
         if !Self::is_set(&self.0) {
             self.0.set(Some(Err("its main function panicked".into())));
@@ -397,19 +397,19 @@ impl Drop for Outcome {
     clippy::exit,
     reason = "nothing is left that could serve or log; see the head of this file"
 )]
-fn die(shard: ShardId, panicked: &TaskPanicked) -> ! {
+fn exit_process(shard: ShardId, panicked: &TaskPanicked) -> ! {
     let words = format!(
         "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections\n"
     );
     StandardError.write_all(words.as_bytes()).unwrap_or_default();
-    std::process::exit(SHARD_DIED)
+    std::process::exit(SHARD_PANIC_EXIT_CODE)
 }
 
 /// Stops shards, from any thread.
 #[derive(Debug, Clone)]
 pub struct Stopper {
     inboxes: Arc<[Arc<Inbox>]>,
-    roll: Arc<Roll>,
+    exits: Arc<ShardExits>,
 }
 
 impl Stopper {
@@ -419,6 +419,6 @@ impl Stopper {
         for inbox in self.inboxes.iter() {
             inbox.request_stop(stop);
         }
-        self.roll.look();
+        self.exits.wake_waiter();
     }
 }

@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam::atomic::AtomicCell;
 
+use crate::cgroup::{self, Group, Hierarchy};
 use crate::clock;
-use crate::control_group::{self, Group, Hierarchy};
 
 /// What stays free of a group's memory for the process: pages of its program that it needs again and again, stacks, threads of the pool. 2 MiB.
 const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
@@ -56,7 +56,7 @@ const STAT_BYTES_MAX: usize = 8 * 1024;
 /// Limits that make an allocation fail (`RLIMIT_AS`) are not looked at: there, memory is refused.
 #[must_use]
 pub fn available_bytes() -> Option<u64> {
-    let granted = control_group::limits("memory", granted_bytes);
+    let granted = cgroup::limits("memory", granted_bytes);
     granted.into_iter().chain(machine_bytes()).min()
 }
 
@@ -89,8 +89,8 @@ fn total_bytes(meminfo: &str) -> Option<u64> {
 fn granted_bytes(group: &Group<'_>) -> Option<u64> {
     let limit = |file| group.read(file)?.parse::<u64>().ok();
     match group.hierarchy {
-        Hierarchy::Unified => limit("memory.max").into_iter().chain(limit("memory.high")).min(),
-        Hierarchy::Older => limit("memory.limit_in_bytes"),
+        Hierarchy::V2 => limit("memory.max").into_iter().chain(limit("memory.high")).min(),
+        Hierarchy::V1 => limit("memory.limit_in_bytes"),
     }
 }
 
@@ -132,7 +132,7 @@ impl Ledger {
     pub fn open(limit: Option<u64>, shards: NonZeroUsize) -> io::Result<Self> {
         let machine = machine_bytes();
         let reserve = RESERVE_BYTES + SHARD_RESERVE_BYTES.saturating_mul(shards.get() as u64);
-        let groups = control_group::limits("memory", |group| {
+        let groups = cgroup::limits("memory", |group| {
             let granted = granted_bytes(group)?;
             // The older hierarchy writes a number for no limit.
             let is_limit = machine.is_none_or(|machine| granted < machine);
@@ -194,8 +194,8 @@ struct GroupAccount {
 impl GroupAccount {
     fn open(group: &Group<'_>, limit: u64) -> io::Result<Self> {
         let usage = match group.hierarchy {
-            Hierarchy::Unified => "memory.current",
-            Hierarchy::Older => "memory.usage_in_bytes",
+            Hierarchy::V2 => "memory.current",
+            Hierarchy::V1 => "memory.usage_in_bytes",
         };
         Ok(Self {
             hierarchy: group.hierarchy,
@@ -252,8 +252,8 @@ fn number(text: &[u8]) -> Option<u64> {
 /// other lists than these, because the kernel cannot take it back.
 fn file_bytes(stat: &[u8], hierarchy: Hierarchy) -> u64 {
     let names = match hierarchy {
-        Hierarchy::Unified => ["active_file", "inactive_file"],
-        Hierarchy::Older => ["total_active_file", "total_inactive_file"],
+        Hierarchy::V2 => ["active_file", "inactive_file"],
+        Hierarchy::V1 => ["total_active_file", "total_inactive_file"],
     };
     let text = str::from_utf8(stat).unwrap_or_default();
     text.lines()
@@ -269,7 +269,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
-    use crate::control_group::limits_in;
+    use crate::cgroup::limits_in;
 
     /// `memory.stat` of a group of version 2 (Linux 6.8, systemd), as far as it is long.
     const STAT_UNIFIED: &str = "anon 23138304\nfile 19927040\nkernel 2609152\nkernel_stack 81920\npagetables 245760\n\
@@ -307,12 +307,12 @@ mod tests {
 
     #[test]
     fn the_pages_of_files_are_found_in_the_text_of_either_hierarchy() {
-        let unified = file_bytes(STAT_UNIFIED.as_bytes(), Hierarchy::Unified);
+        let unified = file_bytes(STAT_UNIFIED.as_bytes(), Hierarchy::V2);
         assert_eq!(unified, 11_489_280 + 7_389_184);
-        let older = file_bytes(STAT_OLDER.as_bytes(), Hierarchy::Older);
+        let older = file_bytes(STAT_OLDER.as_bytes(), Hierarchy::V1);
         assert_eq!(older, 354_758_656 + 105_451_520);
         for nonsense in ["", "active_file", "active_file x\n", "active_file  7\n"] {
-            assert_eq!(file_bytes(nonsense.as_bytes(), Hierarchy::Unified), 0, "{nonsense:?}");
+            assert_eq!(file_bytes(nonsense.as_bytes(), Hierarchy::V2), 0, "{nonsense:?}");
         }
     }
 
@@ -370,13 +370,13 @@ mod tests {
         for (name, hierarchy, files, expected) in [
             (
                 "unified",
-                Hierarchy::Unified,
+                Hierarchy::V2,
                 [("memory.current", CURRENT_UNIFIED), ("memory.stat", STAT_UNIFIED)],
                 47_575_040 - (11_489_280 + 7_389_184),
             ),
             (
                 "older",
-                Hierarchy::Older,
+                Hierarchy::V1,
                 [("memory.usage_in_bytes", USAGE_OLDER), ("memory.stat", STAT_OLDER)],
                 1_046_462_464 - (354_758_656 + 105_451_520),
             ),
@@ -393,7 +393,7 @@ mod tests {
         let number = |number: u64| format!("{}\n", number * MIB);
         let files = [("memory.current", number(60)), ("memory.stat", stat(20))];
         let captured = Captured::new("old", &files.each_ref().map(|(file, text)| (*file, text.as_str())));
-        let account = captured.account(Hierarchy::Unified, 64 * MIB);
+        let account = captured.account(Hierarchy::V2, 64 * MIB);
         // 30 MiB of the process, 20 of files, 10 of the kernel.
         assert_eq!(account.held_bytes(30 * MIB).unwrap(), 40 * MIB);
         // As if it was read this very moment, whatever this machine is doing.
@@ -413,7 +413,7 @@ mod tests {
         let files = [("memory.current", "80000000000\n"), ("memory.stat", "")];
         let captured = Captured::new("tight", &files);
         let mut ledger = Ledger::open(Some(1 << 50), NonZeroUsize::MIN).unwrap();
-        ledger.groups = vec![captured.account(Hierarchy::Unified, 100_000_000_000)];
+        ledger.groups = vec![captured.account(Hierarchy::V2, 100_000_000_000)];
         // Other tests of this process take memory meanwhile.
         for promised in [0, 10_000_000_000] {
             let balance = ledger.look(promised).unwrap();

@@ -35,19 +35,19 @@
 //! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
 //! missing where it is, and [`doctor`] everything at once. glommio runs the executors and is not seen from outside.
 
-mod bell;
 mod blocking;
+mod buffer_pool;
 mod builder;
+mod cgroup;
 pub mod clock;
-mod control_group;
 pub mod doctor;
 mod driver;
 mod epoll;
 mod error;
 mod executor;
 mod gate;
+mod imbalance;
 mod inbox;
-mod inherited;
 mod invoke;
 mod launch;
 mod ledger;
@@ -57,34 +57,33 @@ mod net;
 mod panics;
 mod peer_end;
 pub mod placement;
-mod pool;
 pub mod preflight;
 #[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
 mod ring;
-mod roll;
 mod send_buffer;
 mod shard;
+mod shard_exits;
 mod signal;
-mod skew;
-mod stall;
 mod statistics;
 mod stderr;
 mod sync;
 #[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
 mod sys;
+mod systemd;
 mod task;
 #[cfg(test)]
 mod testing;
 mod timer;
 mod turn;
-mod waiters;
+mod wait_queue;
+mod wake_flag;
+mod watchdog;
 
 pub use blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
 pub use builder::Builder;
 pub use driver::{Driver, Received, UnknownDriver};
 pub use error::{BoxError, LaunchError};
 pub use gate::{Closing, Gate, GateClosed, GateGuard};
-pub use inherited::{InheritedError, InheritedListener, inherited_listeners};
 pub use invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
 pub use launch::{Shards, Stopper};
 pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
@@ -95,5 +94,6 @@ pub use shard::{Shard, ShardId};
 pub use signal::Stop;
 pub use statistics::Statistics;
 pub use stderr::StandardError;
+pub use systemd::{InheritedError, InheritedListener, inherited_listeners};
 pub use task::{JoinHandle, TaskPanicked, spawn_blocking, spawn_detached, spawn_local, yield_now};
 pub use timer::{Deadline, Sleep, sleep, sleep_until, timeout_at};

@@ -23,7 +23,7 @@ use crate::inbox::Inbox;
 use crate::panics::drop_contained;
 use crate::shard::{Shard, ShardContext, ShardId};
 use crate::sync::ArrayQueue;
-use crate::waiters::Place;
+use crate::wait_queue::Registration;
 
 /// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
 /// 64 bytes each 64 KiB a pair.
@@ -83,7 +83,7 @@ impl<M: Send + 'static> Mesh<M> {
     /// Called on a thread that is not a shard's.
     pub fn receive(&self, on_message: impl FnMut(Source, M) + 'static) {
         let shard = Shard::current().into_context();
-        shard.mailboxes().add(Receiver {
+        shard.mailboxes().add(TypedMailbox {
             links: Arc::clone(&self.links),
             here: shard.id(),
             on_message,
@@ -205,7 +205,7 @@ impl<M: Send + 'static> MeshSender<M> {
     /// There is no such shard, it has ended, or more than 4096 tasks wait for room in its queues already.
     pub async fn send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         let mut unsent = Some(message);
-        let mut place = Place::default();
+        let mut place = Registration::default();
         poll_fn(|cx| {
             let Some(message) = unsent.take() else {
                 return Poll::Ready(Ok(()));
@@ -241,7 +241,7 @@ impl<M: Send + 'static> MeshSender<M> {
     /// Cancel safety: cancel safe.
     pub async fn has_room(&self, to: ShardId) -> bool {
         let is_full = || self.links.queue(self.from, to).is_none_or(ArrayQueue::is_full);
-        let mut place = Place::default();
+        let mut place = Registration::default();
         poll_fn(|cx| {
             let Some(inbox) = self.links.inbox(to) else {
                 return Poll::Ready(false);
@@ -358,13 +358,13 @@ trait Mailbox {
     fn discard(&self);
 }
 
-struct Receiver<M, F> {
+struct TypedMailbox<M, F> {
     links: Arc<Links<M>>,
     here: ShardId,
     on_message: F,
 }
 
-impl<M, F: FnMut(Source, M)> Mailbox for Receiver<M, F> {
+impl<M, F: FnMut(Source, M)> Mailbox for TypedMailbox<M, F> {
     fn deliver(&mut self) -> bool {
         self.links.deliver(self.here, &mut self.on_message)
     }
@@ -427,7 +427,7 @@ mod tests {
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
-    use super::{Mailboxes, Mesh, Receiver, SendError};
+    use super::{Mailboxes, Mesh, SendError, TypedMailbox};
     use crate::inbox::Inbox;
     use crate::shard::ShardId;
     use crate::testing::Woken;
@@ -438,7 +438,7 @@ mod tests {
         let mesh = Mesh::new(&Arc::from([Arc::clone(&inbox)]), 1);
         let (mailboxes, delivered) = (Mailboxes::default(), Rc::<Cell<usize>>::default());
         let counts = Rc::clone(&delivered);
-        mailboxes.add(Receiver {
+        mailboxes.add(TypedMailbox {
             links: Arc::clone(&mesh.links),
             here: ShardId::FIRST,
             on_message: move |_, _| counts.set(counts.get() + 1),

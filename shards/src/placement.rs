@@ -12,7 +12,7 @@ use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
 
-use crate::control_group::{self, Group, Hierarchy};
+use crate::cgroup::{self, Group, Hierarchy};
 
 /// What the kernel lets this process use.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +41,7 @@ pub fn available() -> AvailableCpus {
         // The mask core_affinity asks for has room for 1024 CPUs; the kernel refuses it on a larger machine.
         .or_else(|| allowed_list(&fs::read_to_string("/proc/self/status").ok()?))
         .unwrap_or_else(|| (0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get)).collect());
-    let quotas = control_group::limits("cpu", quota);
+    let quotas = cgroup::limits("cpu", quota);
     let quota = quotas.into_iter().min_by(f64::total_cmp);
     AvailableCpus { cpus, quota }
 }
@@ -187,12 +187,12 @@ fn parse_cpu(digits: &str) -> Option<u16> {
 /// What one group grants of the CPUs, in CPUs.
 fn quota(group: &Group<'_>) -> Option<f64> {
     match group.hierarchy {
-        Hierarchy::Unified => {
+        Hierarchy::V2 => {
             let text = group.read("cpu.max")?;
             let (quota, period) = text.split_once(' ')?;
             cpus_granted(quota, period)
         }
-        Hierarchy::Older => cpus_granted(&group.read("cpu.cfs_quota_us")?, &group.read("cpu.cfs_period_us")?),
+        Hierarchy::V1 => cpus_granted(&group.read("cpu.cfs_quota_us")?, &group.read("cpu.cfs_period_us")?),
     }
 }
 
@@ -208,7 +208,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::control_group::limits_in;
+    use crate::cgroup::limits_in;
 
     fn shards(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()

@@ -21,7 +21,7 @@ use libc::ENOMEM;
 
 use self::features::Feature;
 pub use self::refusal::PreflightError;
-use self::refusal::{Circumstances, refusal};
+use self::refusal::{HostEnvironment, refusal};
 use crate::sys::{Resource, raise_to_hard};
 
 /// The oldest kernel with every feature of the io_uring driver.
@@ -75,7 +75,7 @@ pub fn check(needs: &Needs) -> Result<(), PreflightError> {
 /// [`PreflightError::NofileTooLow`].
 pub fn check_descriptors(needs: &Needs) -> Result<(), PreflightError> {
     raise_limits();
-    let limit = Circumstances::read().nofile;
+    let limit = HostEnvironment::read().nofile;
     let connections = connections_max(limit, needs)?;
     if connections < needs.connections {
         let wanted = needs.connections;
@@ -91,9 +91,9 @@ pub fn check_descriptors(needs: &Needs) -> Result<(), PreflightError> {
 #[must_use]
 pub fn io_uring_refusal(needs: &Needs) -> Option<PreflightError> {
     raise_limits();
-    let circumstances = Circumstances::read();
-    let refusal = judge_ring(&features::probe(), &circumstances, needs);
-    if let (None, Some(limit)) = (&refusal, circumstances.memlock_too_low_for(needs)) {
+    let environment = HostEnvironment::read();
+    let refusal = judge_ring(&features::probe(), &environment, needs);
+    if let (None, Some(limit)) = (&refusal, environment.memlock_too_low_for(needs)) {
         let needed = needs.locked_bytes();
         tracing::warn!(limit, needed, "the rings may not fit into the limit on locked memory");
     }
@@ -114,28 +114,28 @@ pub(crate) fn raise_limits() {
 /// Judges what a probe found, and the limit on locked memory.
 pub(crate) fn judge_ring(
     probed: &io::Result<Vec<Feature>>,
-    circumstances: &Circumstances,
+    environment: &HostEnvironment,
     needs: &Needs,
 ) -> Option<PreflightError> {
     let features = match probed {
         Ok(features) => features,
-        Err(error) => return Some(explain_probe(error, circumstances, needs)),
+        Err(error) => return Some(explain_probe(error, environment, needs)),
     };
     let missing = features.iter().find(|feature| !feature.found);
     missing
         .map(|feature| PreflightError::KernelTooOld {
-            release: circumstances.release.clone(),
+            release: environment.release.clone(),
             missing: feature.name,
         })
-        .or_else(|| judge_memlock(circumstances.memlock))
+        .or_else(|| judge_memlock(environment.memlock))
 }
 
 /// Explains why there was no ring to ask. Where memory was short, a limit that is too low in any case says more than an estimate of
 /// the need: the ring was small, and whether it fits depends on what else this user has locked.
-pub(crate) fn explain_probe(error: &io::Error, circumstances: &Circumstances, needs: &Needs) -> PreflightError {
+pub(crate) fn explain_probe(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
     let short = error.raw_os_error() == Some(ENOMEM);
-    let too_low = judge_memlock(circumstances.memlock).filter(|_| short);
-    too_low.unwrap_or_else(|| refusal(error, circumstances, needs))
+    let too_low = judge_memlock(environment.memlock).filter(|_| short);
+    too_low.unwrap_or_else(|| refusal(error, environment, needs))
 }
 
 /// Judges whether the executors start at all.
@@ -159,7 +159,7 @@ pub(crate) fn connections_max(limit: Option<u64>, needs: &Needs) -> Result<u64, 
 /// For the shards, whose own rings are larger than the ones made here.
 #[must_use]
 pub fn explain_ring_refusal(error: &io::Error, needs: &Needs) -> PreflightError {
-    refusal(error, &Circumstances::read(), needs)
+    refusal(error, &HostEnvironment::read(), needs)
 }
 
 impl Needs {
@@ -239,21 +239,21 @@ mod tests {
     /// The first feature that is missing is named, before the limits.
     #[test]
     fn a_missing_feature_is_a_kernel_too_old() {
-        let mut circumstances = Circumstances::read();
-        circumstances.memlock = Some(0);
+        let mut environment = HostEnvironment::read();
+        environment.memlock = Some(0);
         let feature = |name, found| Feature {
             name,
             since: "6.1",
             found,
         };
         let probed = vec![feature("a", true), feature("b", false), feature("c", false)];
-        let release = circumstances.release.clone();
+        let release = environment.release.clone();
         assert_eq!(
-            judge_ring(&Ok(probed), &circumstances, &needs(1)),
+            judge_ring(&Ok(probed), &environment, &needs(1)),
             Some(PreflightError::KernelTooOld { release, missing: "b" })
         );
         assert_eq!(
-            judge_ring(&Ok(vec![feature("a", true)]), &circumstances, &needs(1)),
+            judge_ring(&Ok(vec![feature("a", true)]), &environment, &needs(1)),
             Some(PreflightError::MemlockTooLow { limit_bytes: 0 })
         );
     }
@@ -318,7 +318,7 @@ mod tests {
                 let expected = PreflightError::MemlockTooLow { limit_bytes: 65_536 };
                 // With nothing missing in the ring, which the machine that runs this may forbid.
                 assert_eq!(
-                    judge_ring(&Ok(Vec::new()), &Circumstances::read(), &needs(1)),
+                    judge_ring(&Ok(Vec::new()), &HostEnvironment::read(), &needs(1)),
                     Some(expected)
                 );
             }
@@ -331,7 +331,7 @@ mod tests {
             "raised" => {
                 set_limit(Resource::Nofile, 40, 100);
                 assert_eq!(check_descriptors(&needs(2)), Ok(()));
-                assert_eq!(Circumstances::read().nofile, Some(100));
+                assert_eq!(HostEnvironment::read().nofile, Some(100));
             }
             other => panic!("no such role: {other}"),
         }
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_a_new_kernel_and_no_filter_has_everything() {
-        let release = Circumstances::read().release;
+        let release = HostEnvironment::read().release;
         let (major, rest) = release.split_once('.').unwrap();
         let minor = rest
             .split(|character: char| !character.is_ascii_digit())

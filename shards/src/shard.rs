@@ -18,9 +18,9 @@ use crate::inbox::Inbox;
 use crate::invoke::Invocations;
 use crate::mesh::Mailboxes;
 use crate::signal::Stop;
-use crate::stall::{Pulse, Watchdog};
 use crate::task::Tasks;
 use crate::timer::Timers;
+use crate::watchdog::{Heartbeat, Watchdog};
 
 /// Which shard, counted from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,7 +132,7 @@ impl Shard {
     /// which it was. Store the index of the name in the answer before the work begins. The first names stay.
     #[must_use]
     pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
-        self.context.pulse.name_work(names)
+        self.context.heartbeat.name_work(names)
     }
 
     /// How many tasks are alive on this shard, and what its driver counts.
@@ -144,9 +144,9 @@ impl Shard {
         statistics.turns = self.context.turns.get();
         statistics.sleeps = self.context.sleeps.get();
         statistics.timers = self.context.timers.len();
-        statistics.stalls = self.context.pulse.stalls();
-        statistics.stalls_shed = self.context.pulse.stalls_shed();
-        statistics.longest_stall = self.context.pulse.longest();
+        statistics.stalls = self.context.heartbeat.stalls();
+        statistics.stalls_shed = self.context.heartbeat.stalls_shed();
+        statistics.longest_stall = self.context.heartbeat.longest();
         statistics
     }
 }
@@ -196,7 +196,7 @@ pub(crate) struct ShardContext {
     mailboxes: Mailboxes,
     pool: BlockingPool,
     invocations: Invocations,
-    pulse: Arc<Pulse>,
+    heartbeat: Arc<Heartbeat>,
     watchdog: Arc<Watchdog>,
     turns: Cell<u64>,
     sleeps: Cell<u64>,
@@ -226,7 +226,7 @@ impl ShardContext {
             mailboxes: Mailboxes::default(),
             pool,
             invocations,
-            pulse: watchdog.pulse(shard),
+            heartbeat: watchdog.heartbeat(shard),
             watchdog,
             turns: Cell::new(0),
             sleeps: Cell::new(0),
@@ -284,12 +284,12 @@ impl ShardContext {
 
     /// Tells the watchdog that tasks begin to run.
     pub(crate) fn begin_work(&self) {
-        self.pulse.begin(&self.watchdog);
+        self.heartbeat.begin(&self.watchdog);
     }
 
     /// Tells the watchdog that they have run.
     pub(crate) fn end_work(&self) {
-        self.pulse.end();
+        self.heartbeat.end();
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -298,7 +298,7 @@ impl ShardContext {
 
     /// Counts a turn, and shows the watchdog how many connections there are.
     pub(crate) fn count_turn(&self, sleeps: bool) {
-        self.pulse.count_connections(self.reactor.open_sockets());
+        self.heartbeat.count_connections(self.reactor.open_sockets());
         self.turns.set(self.turns.get().wrapping_add(1));
         self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }
@@ -312,7 +312,7 @@ impl ShardContext {
 
     /// Takes in what other threads have left: woken tasks, messages, a request to stop. Each part is bounded by what it holds
     /// (tasks alive, queue capacities).
-    pub(crate) fn deliver_mail(&self) {
+    pub(crate) fn deliver_messages(&self) {
         self.tasks.schedule_posted(&self.inbox);
         self.mailboxes.deliver(&self.inbox);
         let stop = self.inbox.stop();
@@ -330,7 +330,7 @@ impl ShardContext {
 
 impl ShardContext {
     /// Takes in no more mail: what is in the queues, and what comes later, is thrown away, and who waits for room is told.
-    pub(crate) fn end_mail(&self) {
+    pub(crate) fn end_messages(&self) {
         self.mailboxes.end(&self.inbox);
     }
 }

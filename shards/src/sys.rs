@@ -18,7 +18,7 @@ use rustix::net::SocketFlags;
 pub(crate) use rustix::process::{Resource, Rlimit};
 use tokio::io::unix::AsyncFd;
 
-use bpf::{Instruction, REFUSE_NEW, spreading_program};
+use bpf::{Instruction, REFUSE_NEW, reuseport_program};
 
 /// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
 pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
@@ -31,14 +31,22 @@ pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
 /// kernel's hash. One call on any socket of the group is enough, and replaces the call before.
 ///
 /// When a socket leaves the group, the kernel moves the last one to its number, and all this is wrong (connections still arrive, at
-/// another shard); so it should be [undone](reuseport_unspread) before.
+/// another shard); so it should be [undone](detach_reuseport_program) before.
 ///
 /// # Errors
 ///
 /// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` has not one for each or names one twice: the second socket
 /// for that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
-pub(crate) fn reuseport_spread(listener: BorrowedFd<'_>, left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<()> {
-    attach(listener, Attached::Spreading, &spreading_program(left_out, cpus)?)
+pub(crate) fn attach_reuseport_program(
+    listener: BorrowedFd<'_>,
+    left_out: &[bool],
+    cpus: Option<&[usize]>,
+) -> io::Result<()> {
+    attach(
+        listener,
+        ProgramKind::ReuseportSelect,
+        &reuseport_program(left_out, cpus)?,
+    )
 }
 
 /// Leaves it to the kernel's hash again which socket of a SO_REUSEPORT group gets a connection; whether or not it was before.
@@ -46,7 +54,7 @@ pub(crate) fn reuseport_spread(listener: BorrowedFd<'_>, left_out: &[bool], cpus
 /// # Errors
 ///
 /// The kernel's refusal: `ENOPROTOOPT` before Linux 5.3, `EINVAL` for a socket without SO_REUSEPORT.
-pub(crate) fn reuseport_unspread(listener: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn detach_reuseport_program(listener: BorrowedFd<'_>) -> io::Result<()> {
     match set_number(listener, (libc::SOL_SOCKET, libc::SO_DETACH_REUSEPORT_BPF), 0) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         done => done,
@@ -63,22 +71,22 @@ pub(crate) fn reuseport_unspread(listener: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// The kernel's refusal, as in a sandbox without socket filters.
 pub(crate) fn refuse_new_connections(listener: BorrowedFd<'_>) -> io::Result<()> {
-    attach(listener, Attached::Filter, &REFUSE_NEW)
+    attach(listener, ProgramKind::Filter, &REFUSE_NEW)
 }
 
 /// What a program attached to a socket decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attached {
+enum ProgramKind {
     /// Which socket of a SO_REUSEPORT group gets a connection.
-    Spreading,
+    ReuseportSelect,
     /// Which segments reach the socket.
     Filter,
 }
 
-fn attach(socket: BorrowedFd<'_>, as_what: Attached, program: &[Instruction]) -> io::Result<()> {
-    let option = match as_what {
-        Attached::Spreading => libc::SO_ATTACH_REUSEPORT_CBPF,
-        Attached::Filter => libc::SO_ATTACH_FILTER,
+fn attach(socket: BorrowedFd<'_>, kind: ProgramKind, program: &[Instruction]) -> io::Result<()> {
+    let option = match kind {
+        ProgramKind::ReuseportSelect => libc::SO_ATTACH_REUSEPORT_CBPF,
+        ProgramKind::Filter => libc::SO_ATTACH_FILTER,
     };
     let mut program: Vec<libc::sock_filter> = program.iter().map(|instruction| instruction.to_kernel()).collect();
     let filter = libc::sock_fprog {
@@ -325,7 +333,7 @@ mod tests {
             .take(4)
             .collect();
         let (listeners, address) = reuseport_group(cpus.len());
-        reuseport_spread(listeners[0].as_fd(), &vec![false; cpus.len()], Some(&cpus)).unwrap();
+        attach_reuseport_program(listeners[0].as_fd(), &vec![false; cpus.len()], Some(&cpus)).unwrap();
         for (expected, &cpu) in cpus.iter().enumerate() {
             // On the loopback device a segment is received on the CPU that sent it.
             let clients: Vec<TcpStream> = std::thread::spawn(move || {
@@ -345,12 +353,12 @@ mod tests {
         let connect = || TcpStream::connect(address).unwrap();
         for left_out in 0..3 {
             let is_out: Vec<bool> = (0..3).map(|number| number == left_out).collect();
-            reuseport_spread(listeners[2].as_fd(), &is_out, None).unwrap();
+            attach_reuseport_program(listeners[2].as_fd(), &is_out, None).unwrap();
             let _clients: Vec<TcpStream> = (0..24).map(|_| connect()).collect();
             assert_eq!(accepted(&listeners, 24)[left_out], 0);
         }
         for _ in 0..2 {
-            reuseport_unspread(listeners[1].as_fd()).unwrap();
+            detach_reuseport_program(listeners[1].as_fd()).unwrap();
         }
         let mut totals = [0; 3];
         while totals.contains(&0) {
@@ -364,8 +372,8 @@ mod tests {
     fn spreading_over_a_socket_outside_a_reuseport_group_is_an_error() {
         let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for error in [
-            reuseport_spread(alone.as_fd(), &[false], None).unwrap_err(),
-            reuseport_unspread(alone.as_fd()).unwrap_err(),
+            attach_reuseport_program(alone.as_fd(), &[false], None).unwrap_err(),
+            detach_reuseport_program(alone.as_fd()).unwrap_err(),
         ] {
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
         }

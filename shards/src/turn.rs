@@ -22,8 +22,8 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
     let mut closing_until = None;
     loop {
         run_tasks(shard);
-        if shard.inbox().bell().take_mail() {
-            shard.deliver_mail();
+        if shard.inbox().wake_flag().take_messages() {
+            shard.deliver_messages();
         }
         if finished() {
             let Some(until) = closing_until else {

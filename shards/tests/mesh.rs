@@ -302,7 +302,7 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
     for round in 0..50 {
         let shards = builder(2).build().unwrap();
         let mesh = shards.mesh::<Arc<()>>(1);
-        let (sender, letter) = (mesh.sender(), Arc::new(()));
+        let (sender, message) = (mesh.sender(), Arc::new(()));
         let running = Running::start(shards, move |shard| async move {
             if shard.id() == ShardId::FIRST {
                 yield_now().await;
@@ -313,11 +313,11 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
             Ok(())
         });
         let waiting = {
-            let (sender, letter) = (sender.clone(), Arc::clone(&letter));
+            let (sender, message) = (sender.clone(), Arc::clone(&message));
             // Nobody ever receives: the second one waits for room until the shard ends.
             thread::spawn(move || {
-                let first = block_on(sender.send(ShardId::FIRST, Arc::clone(&letter)));
-                let second = block_on(sender.send(ShardId::FIRST, letter));
+                let first = block_on(sender.send(ShardId::FIRST, Arc::clone(&message)));
+                let second = block_on(sender.send(ShardId::FIRST, message));
                 (first.is_ok(), second.is_ok())
             })
         };
@@ -327,8 +327,8 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
         running.join().unwrap();
         let asked: Result<(), _> = block_on(remote.invoke_on(ShardId::FIRST, || async {}));
         assert_eq!(asked, Err(InvokeError::NotSent(ShardId::FIRST)));
-        assert!(sender.try_send(ShardId::new(1), Arc::clone(&letter)).is_err());
+        assert!(sender.try_send(ShardId::new(1), Arc::clone(&message)).is_err());
         drop((sender, mesh));
-        assert_eq!(Arc::strong_count(&letter), 1, "every copy was dropped once");
+        assert_eq!(Arc::strong_count(&message), 1, "every copy was dropped once");
     }
 }

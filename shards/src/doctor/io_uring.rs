@@ -4,29 +4,29 @@ use std::io;
 
 use super::finding::{Area, Finding, NeededBy, Standing};
 use crate::preflight::features::Feature;
-use crate::preflight::refusal::Circumstances;
+use crate::preflight::refusal::HostEnvironment;
 use crate::preflight::{KERNEL_NEEDED, Needs, PreflightError, explain_probe};
 
 /// Words what a probe found, or why there was nothing to probe.
 pub(super) fn findings(
     probed: &io::Result<Vec<Feature>>,
-    circumstances: &Circumstances,
+    environment: &HostEnvironment,
     needs: &Needs,
 ) -> Vec<Finding> {
     let finding = |name, detail: String| Finding::new(Area::IoUring, NeededBy::IoUring, name, detail);
-    let release = &circumstances.release;
+    let release = &environment.release;
     let mut findings = vec![finding(
         "kernel",
         format!("Linux {release}; {KERNEL_NEEDED} is the first with all of this"),
     )];
-    let permission = finding("permission", permission_detail(circumstances));
+    let permission = finding("permission", permission_detail(environment));
     match probed {
         Ok(features) => {
             findings.push(permission);
             findings.extend(features.iter().map(|feature| worded(feature, release)));
         }
         Err(error) => {
-            findings.push(permission.missing(explain_probe(error, circumstances, needs)));
+            findings.push(permission.missing(explain_probe(error, environment, needs)));
             let unknown = finding(
                 "flags and operations",
                 "the kernel answers for them only through a ring".to_owned(),
@@ -56,15 +56,15 @@ fn worded(feature: &Feature, release: &str) -> Finding {
     })
 }
 
-fn permission_detail(circumstances: &Circumstances) -> String {
-    let filter = if circumstances.seccomp_filter {
+fn permission_detail(environment: &HostEnvironment) -> String {
+    let filter = if environment.seccomp_filter {
         "under a seccomp filter"
     } else {
         "no seccomp filter"
     };
     format!(
         "kernel.io_uring_disabled is {}, {filter}",
-        circumstances.io_uring_disabled
+        environment.io_uring_disabled
     )
 }
 
@@ -76,10 +76,10 @@ mod tests {
     use crate::preflight::judge_ring;
     use crate::ring::RingConfig;
 
-    fn circumstances() -> Circumstances {
-        Circumstances {
+    fn environment() -> HostEnvironment {
+        HostEnvironment {
             memlock: Some(64 * 1024),
-            ..Circumstances::read()
+            ..HostEnvironment::read()
         }
     }
 
@@ -113,10 +113,10 @@ mod tests {
                 &[Standing::Found, Standing::Missing, Standing::Unknown],
             ),
         ] {
-            let findings = findings(&probed, &circumstances(), &needs);
+            let findings = findings(&probed, &environment(), &needs);
             let seen: Vec<Standing> = findings.iter().map(|finding| finding.standing).collect();
             assert_eq!(seen, standings);
-            let sentence = judge_ring(&probed, &circumstances(), &needs).map(|refusal| refusal.to_string());
+            let sentence = judge_ring(&probed, &environment(), &needs).map(|refusal| refusal.to_string());
             let first = findings.into_iter().find_map(|finding| finding.fix);
             assert_eq!(first, sentence);
         }

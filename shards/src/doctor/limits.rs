@@ -1,19 +1,16 @@
 //! What is to be said of the limits on locked memory and open files.
 
 use super::finding::{Area, Finding, NeededBy};
-use crate::preflight::refusal::{Circumstances, RAISE_NOFILE};
+use crate::preflight::refusal::{HostEnvironment, RAISE_NOFILE};
 use crate::preflight::{Amount, Needs, PreflightError, connections_max, judge_memlock};
 
 /// Words both limits as they stand after the soft ones were raised.
-pub(super) fn findings(circumstances: &Circumstances, needs: &Needs) -> [Finding; 2] {
-    [
-        locked_memory(circumstances, needs),
-        open_files(circumstances.nofile, needs),
-    ]
+pub(super) fn findings(environment: &HostEnvironment, needs: &Needs) -> [Finding; 2] {
+    [locked_memory(environment, needs), open_files(environment.nofile, needs)]
 }
 
-fn locked_memory(circumstances: &Circumstances, needs: &Needs) -> Finding {
-    let limit = circumstances.memlock;
+fn locked_memory(environment: &HostEnvironment, needs: &Needs) -> Finding {
+    let limit = environment.memlock;
     let needed_bytes = needs.locked_bytes();
     let detail = format!(
         "{} KiB may be locked, {} need about {}",
@@ -25,7 +22,7 @@ fn locked_memory(circumstances: &Circumstances, needs: &Needs) -> Finding {
     if let Some(too_low) = judge_memlock(limit) {
         return finding.missing(too_low);
     }
-    match circumstances.memlock_too_low_for(needs) {
+    match environment.memlock_too_low_for(needs) {
         Some(limit_bytes) => finding.limited(PreflightError::RingsTooLarge {
             limit_bytes,
             needed_bytes,
@@ -78,13 +75,13 @@ mod tests {
             (Some(1024), Missing, Some(least), Missing),
         ];
         for (memlock, locked, nofile, open) in cases {
-            let circumstances = Circumstances {
+            let environment = HostEnvironment {
                 memlock,
                 nofile,
                 effective_capabilities: 0,
-                ..Circumstances::read()
+                ..HostEnvironment::read()
             };
-            let [locked_memory, open_files] = findings(&circumstances, &needs);
+            let [locked_memory, open_files] = findings(&environment, &needs);
             assert_eq!(locked_memory.standing, locked, "{locked_memory:?}");
             assert_eq!(open_files.standing, open, "{open_files:?}");
             for finding in [locked_memory, open_files] {

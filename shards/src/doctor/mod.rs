@@ -19,7 +19,7 @@ pub use finding::{Area, Finding, NeededBy, Standing};
 
 use crate::driver::Driver;
 use crate::placement;
-use crate::preflight::refusal::Circumstances;
+use crate::preflight::refusal::HostEnvironment;
 use crate::preflight::{PreflightError, features, judge_ring, raise_limits};
 use crate::ring::RingConfig;
 
@@ -42,15 +42,15 @@ pub fn examine() -> Report {
     let available = placement::available();
     let shards = available.default_shards();
     let needs = RingConfig::default().needs(shards);
-    let circumstances = Circumstances::read();
+    let environment = HostEnvironment::read();
     let probed = features::probe();
-    let mut findings = io_uring::findings(&probed, &circumstances, &needs);
-    findings.extend(limits::findings(&circumstances, &needs));
+    let mut findings = io_uring::findings(&probed, &environment, &needs);
+    findings.extend(limits::findings(&environment, &needs));
     findings.extend(sockets::findings(available.cpus()));
     findings.extend(cpus::findings(&available));
     Report {
-        io_uring_refusal: judge_ring(&probed, &circumstances, &needs),
-        release: circumstances.release,
+        io_uring_refusal: judge_ring(&probed, &environment, &needs),
+        release: environment.release,
         shards,
         findings,
     }

@@ -32,7 +32,7 @@ fn shared_port() -> io::Result<()> {
 
 fn steered(cpus: &[usize]) -> io::Result<()> {
     let socket = tcp_socket((Ipv4Addr::LOCALHOST, 0).into(), true)?;
-    sys::reuseport_spread(socket.as_fd(), &vec![false; cpus.len()], Some(cpus))
+    sys::attach_reuseport_program(socket.as_fd(), &vec![false; cpus.len()], Some(cpus))
 }
 
 fn reuse_port(tried: io::Result<()>) -> Finding {

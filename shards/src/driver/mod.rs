@@ -4,21 +4,21 @@
 //! them. Each of these is one of two, told apart by a branch that always goes the same way in one process. A simulated driver
 //! would be a third.
 
-mod choose;
 mod connect;
 mod listener;
 mod reactor;
 mod received;
+mod select;
 mod stream;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use choose::Choice;
 pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
 pub(crate) use reactor::Reactor;
 pub use received::Received;
+pub(crate) use select::SelectedDriver;
 pub(crate) use stream::StreamSocket;
 
 /// How sockets are driven.

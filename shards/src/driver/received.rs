@@ -9,22 +9,22 @@ use crate::{epoll, ring};
 ///
 /// Hold it for as short as possible, at most until the end of the turn: copy out what must be kept. A shard has a bounded number of
 /// such buffers for all of its connections.
-pub struct Received(Source);
+pub struct Received(DriverBuffer);
 
-enum Source {
+enum DriverBuffer {
     Ring(ring::Received),
     Epoll(epoll::Received),
 }
 
 impl From<ring::Received> for Received {
     fn from(received: ring::Received) -> Self {
-        Self(Source::Ring(received))
+        Self(DriverBuffer::Ring(received))
     }
 }
 
 impl From<epoll::Received> for Received {
     fn from(received: epoll::Received) -> Self {
-        Self(Source::Epoll(received))
+        Self(DriverBuffer::Epoll(received))
     }
 }
 
@@ -33,8 +33,8 @@ impl Deref for Received {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Source::Ring(received) => received,
-            Source::Epoll(received) => received,
+            DriverBuffer::Ring(received) => received,
+            DriverBuffer::Epoll(received) => received,
         }
     }
 }

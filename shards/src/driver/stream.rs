@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use socket2::SockRef;
 
 use super::{Reactor, Received};
+use crate::buffer_pool::BufferPool;
 use crate::peer_end::PeerEnd;
-use crate::pool::BufferPool;
 use crate::send_buffer::{SendBuffer, Sent};
 use crate::{epoll, ring, sys};
 

@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 use tokio::io::unix::AsyncFd;
 
+use crate::buffer_pool::BufferPool;
 use crate::inbox::Inbox;
-use crate::pool::BufferPool;
 use crate::statistics::Statistics;
 use crate::sys::watch;
 
@@ -52,7 +52,7 @@ pub(crate) struct EpollConfig {
 pub(crate) struct Epoll {
     config: EpollConfig,
     /// The eventfd other threads write to.
-    doorbell: AsyncFd<OwnedFd>,
+    wake_event: AsyncFd<OwnedFd>,
     /// Fires at the moment `armed`, at which the sleeping shard must look at its deadlines; moved only when something must happen
     /// earlier than that.
     timer: AsyncFd<OwnedFd>,
@@ -87,15 +87,15 @@ impl Epoll {
     ///
     /// No descriptors are left.
     pub(crate) fn new(config: EpollConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
-        let doorbell = inbox.doorbell().try_clone_to_owned()?;
-        rustix::io::ioctl_fionbio(&doorbell, true)?;
+        let wake_event = inbox.wake_event().try_clone_to_owned()?;
+        rustix::io::ioctl_fionbio(&wake_event, true)?;
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
             TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
         )?;
         Ok(Rc::new(Self {
             config,
-            doorbell: watch(doorbell).map_err(|(_, error)| error)?,
+            wake_event: watch(wake_event).map_err(|(_, error)| error)?,
             timer: watch(timer).map_err(|(_, error)| error)?,
             armed: Cell::new(None),
             ends: Ends::default(),

@@ -32,10 +32,10 @@ const SENDS_IN_A_ROW_MAX: u16 = 16;
 
 /// A handle to a connected socket. Dropping it ends what is being sent and closes the socket.
 pub(crate) struct StreamSocket {
-    stream: Rc<Stream>,
+    stream: Rc<StreamState>,
 }
 
-struct Stream {
+struct StreamState {
     epoll: Rc<Epoll>,
     /// The socket, or why it could not be watched.
     socket: Result<AsyncFd<OwnedFd>, Errno>,
@@ -64,7 +64,7 @@ impl StreamSocket {
     /// Has a connected socket watched.
     pub(crate) fn new(epoll: &Rc<Epoll>, socket: OwnedFd) -> Self {
         epoll.streams.set(epoll.streams.get() + 1);
-        let stream = Stream {
+        let stream = StreamState {
             epoll: Rc::clone(epoll),
             socket: watch(socket).map_err(|(_, error)| error),
             receive_error: Cell::new(None),
@@ -105,7 +105,7 @@ impl StreamSocket {
 
     /// Takes the next received bytes; `None` when the peer has sent its last.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
-        let Stream { epoll, socket, .. } = &*self.stream;
+        let StreamState { epoll, socket, .. } = &*self.stream;
         let socket = socket.as_ref().map_err(|&error| error)?;
         if let Some(error) = self.stream.receive_error.get() {
             return Poll::Ready(Err(error.into()));
@@ -151,7 +151,7 @@ impl StreamSocket {
 
     /// Waits for news of the peer's end.
     pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
-        let Stream { epoll, socket, .. } = &*self.stream;
+        let StreamState { epoll, socket, .. } = &*self.stream;
         let Ok(socket) = socket else {
             return Poll::Ready(PeerEnd::Gone);
         };
@@ -257,7 +257,7 @@ impl Drop for StreamSocket {
     }
 }
 
-impl Stream {
+impl StreamState {
     /// Writes what is to be sent. False when some of it is left.
     fn write(&self) -> bool {
         let mut outgoing = self.outgoing.borrow_mut();
@@ -328,7 +328,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for StreamState {
     fn drop(&mut self) {
         self.epoll.streams.set(self.epoll.streams.get() - 1);
         if let (Ok(socket), Some(key)) = (&self.socket, self.end_key.get()) {

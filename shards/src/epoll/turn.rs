@@ -43,10 +43,10 @@ impl Epoll {
         if !self.config.spin.is_zero() && self.spin(shard).await {
             return;
         }
-        if shard.inbox().bell().fall_asleep() {
+        if shard.inbox().wake_flag().fall_asleep() {
             poll_fn(|cx| self.poll_event(shard, cx)).await;
             shard.tasks().set_sleeper(None);
-            shard.inbox().bell().wake_up();
+            shard.inbox().wake_flag().wake_up();
         }
     }
 
@@ -55,7 +55,7 @@ impl Epoll {
         let until = crate::clock::now() + self.config.spin;
         loop {
             tokio::task::yield_now().await;
-            if shard.tasks().runnable() > 0 || shard.inbox().bell().has_mail() {
+            if shard.tasks().runnable() > 0 || shard.inbox().wake_flag().has_messages() {
                 return true;
             }
             if crate::clock::now() >= until {
@@ -67,7 +67,7 @@ impl Epoll {
     /// Ready when a task is runnable, the doorbell was rung or the timer has fired.
     fn poll_event(&self, shard: &ShardContext, cx: &mut Context<'_>) -> Poll<()> {
         let woken = shard.tasks().runnable() > 0;
-        let rung = self.poll_doorbell(cx).is_ready();
+        let rung = self.poll_wake_event(cx).is_ready();
         let fired = self.poll_timer(cx).is_ready();
         let ended = self.ends.poll_events(cx).is_ready();
         if woken || rung || fired || ended {
@@ -77,9 +77,9 @@ impl Epoll {
         Poll::Pending
     }
 
-    fn poll_doorbell(&self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Poll::Ready(Ok(mut ready)) = self.doorbell.poll_read_ready(cx) {
-            let read = rustix::io::read(self.doorbell.get_ref(), &mut [0; size_of::<u64>()]);
+    fn poll_wake_event(&self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(Ok(mut ready)) = self.wake_event.poll_read_ready(cx) {
+            let read = rustix::io::read(self.wake_event.get_ref(), &mut [0; size_of::<u64>()]);
             if read.is_ok() {
                 return Poll::Ready(());
             }

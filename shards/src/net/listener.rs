@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
-use super::spread::Spread;
+use super::reuseport::ReuseportGroup;
 use super::stream::Stream;
 use crate::clock;
 use crate::driver::{ListenerSocket, StreamSocket};
@@ -41,7 +41,7 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 pub struct Listener {
     socket: ListenerSocket,
     /// Over which listeners new connections are spread; `None` where all shards accept from the same queue.
-    spread: Option<Arc<Spread>>,
+    reuseport_group: Option<Arc<ReuseportGroup>>,
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
@@ -59,11 +59,11 @@ struct Shedding {
 }
 
 impl Listener {
-    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, spread: Option<Arc<Spread>>) -> Self {
+    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
         let socket = ListenerSocket::new(shard.reactor(), socket);
         Self {
             socket,
-            spread,
+            reuseport_group,
             pause: Cell::new(PAUSE_MIN),
             shedding: RefCell::new(None),
             shed: Cell::new(0),
@@ -150,7 +150,7 @@ impl Listener {
     /// Answers some of the waiting clients with the farewell, through the descriptor held back for this.
     fn shed_waiting(&self) {
         let mut shedding = self.shedding.borrow_mut();
-        let Some(shedding) = shedding.as_mut().filter(|_| self.spread.is_some()) else {
+        let Some(shedding) = shedding.as_mut().filter(|_| self.reuseport_group.is_some()) else {
             return;
         };
         shedding.reserve = None;
@@ -185,10 +185,10 @@ impl Listener {
     /// Keeps new clients out; gives back when those are in who were on their way.
     fn begin_closing(&self) -> Instant {
         let now = clock::now();
-        let Some(spread) = &self.spread else {
+        let Some(reuseport_group) = &self.reuseport_group else {
             return now;
         };
-        spread.end();
+        reuseport_group.end();
         match sys::refuse_new_connections(self.socket.as_fd()) {
             Ok(()) => now + HANDSHAKE_TIME,
             Err(error) => {
@@ -225,8 +225,8 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(spread) = &self.spread {
-            spread.end();
+        if let Some(reuseport_group) = &self.reuseport_group {
+            reuseport_group.end();
         }
     }
 }
@@ -244,7 +244,7 @@ impl fmt::Debug for Listener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Listener")
-            .field("shared", &self.spread.is_none())
+            .field("shared", &self.reuseport_group.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::holder::{self, Holder};
 use super::listener::Listener;
 use super::patience::{self, Failure};
-use super::spread::Spread;
+use super::reuseport::ReuseportGroup;
 use crate::shard::Shard;
 use crate::sys;
 
@@ -24,7 +24,7 @@ pub struct Listeners {
     sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
     address: LocalAddress,
     /// `None` where every shard accepts from the same queue: a socket family without SO_REUSEPORT, or an inherited descriptor.
-    spread: Option<Arc<Spread>>,
+    reuseport_group: Option<Arc<ReuseportGroup>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +92,9 @@ impl Listeners {
             socket.listen(sys::listen_backlog())?;
         }
         let one = sockets.first().map(Socket::try_clone).transpose()?;
-        let spread = one.map(|one| Arc::new(Spread::new(one.into(), sockets.len(), is_first)));
+        let reuseport_group = one.map(|one| Arc::new(ReuseportGroup::new(one.into(), sockets.len(), is_first)));
         let sockets = sockets.into_iter().map(OwnedFd::from).collect();
-        Ok(Self::new(sockets, LocalAddress::Tcp(bound), spread))
+        Ok(Self::new(sockets, LocalAddress::Tcp(bound), reuseport_group))
     }
 
     /// Binds a Unix socket that all shards accept from, replacing a socket file that refuses connections: its listener has ended. Created with mode
@@ -143,7 +143,7 @@ impl Listeners {
         Ok(Self::new(sockets, address, None))
     }
 
-    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, spread: Option<Arc<Spread>>) -> Self {
+    fn new(sockets: Vec<OwnedFd>, address: LocalAddress, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
         let sockets = sockets
             .into_iter()
             .map(|socket| AtomicCell::new(Some(socket)))
@@ -151,7 +151,7 @@ impl Listeners {
         Self {
             sockets,
             address,
-            spread,
+            reuseport_group,
         }
     }
 
@@ -164,8 +164,8 @@ impl Listeners {
     ///
     /// The sockets are not a TCP group of this call's making, there is not one CPU for each, or the kernel refused the program.
     pub fn steer_by_cpu(&self, cpus: &[usize]) -> Result<(), BindError> {
-        let steered = match &self.spread {
-            Some(spread) => spread.steer(cpus),
+        let steered = match &self.reuseport_group {
+            Some(reuseport_group) => reuseport_group.steer(cpus),
             None => {
                 let why = "steering needs a TCP socket of its own for each shard";
                 Err(io::Error::new(io::ErrorKind::InvalidInput, why))
@@ -212,10 +212,14 @@ impl Listeners {
         let shard = Shard::current();
         let socket = self.sockets.get(shard.id().index())?.take()?;
         let shard = shard.into_context();
-        if let Some(spread) = self.spread.as_ref().filter(|spread| spread.begins_to_be_watched()) {
-            shard.watchdog().look_after(Arc::clone(spread));
+        if let Some(reuseport_group) = self
+            .reuseport_group
+            .as_ref()
+            .filter(|reuseport_group| reuseport_group.start_watching())
+        {
+            shard.watchdog().watch_group(Arc::clone(reuseport_group));
         }
-        Some(Listener::new(&shard, socket, self.spread.clone()))
+        Some(Listener::new(&shard, socket, self.reuseport_group.clone()))
     }
 }
 

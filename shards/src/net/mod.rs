@@ -5,12 +5,12 @@ mod holder;
 mod listener;
 mod listeners;
 mod patience;
-mod spread;
+mod reuseport;
 mod stream;
 
 pub use connect::{ADDRESSES_MAX, ConnectError};
 pub use listener::Listener;
 pub(crate) use listeners::tcp_socket;
 pub use listeners::{BindError, Listeners};
-pub(crate) use spread::Spread;
+pub(crate) use reuseport::ReuseportGroup;
 pub use stream::{PeerAddress, Stream};

@@ -11,7 +11,7 @@ use std::thread;
 use io_uring::{IoUring, Probe, opcode};
 use libc::EINVAL;
 
-use crate::ring::{ring_builder, try_multishot};
+use crate::ring::{probe_multishot, ring_builder};
 
 /// The flags of the driver's rings in the kernel's words, less TASKRUN_FLAG, which is older than either.
 pub(crate) const SETUP_FLAGS: &str = "SINGLE_ISSUER and DEFER_TASKRUN";
@@ -58,11 +58,11 @@ fn probe_here() -> io::Result<Vec<Feature>> {
         feature("no completion lost (NODROP)", "5.5", ring.params().is_feature_nodrop()),
     ];
     features.extend(operations(&ring));
-    let trial = try_multishot(&mut ring)?;
+    let probed = probe_multishot(&mut ring)?;
     features.extend([
-        feature("provided-buffer rings", "5.19", trial.buffer_ring),
-        feature("multishot accept", "5.19", trial.multishot_accept),
-        feature("multishot receive", "6.0", trial.multishot_receive),
+        feature("provided-buffer rings", "5.19", probed.buffer_ring),
+        feature("multishot accept", "5.19", probed.multishot_accept),
+        feature("multishot receive", "6.0", probed.multishot_receive),
     ]);
     Ok(features)
 }

@@ -3,7 +3,7 @@
 //! Why: `EPERM` alone sends an operator looking in four places. Which one it is can be read from the process's status and
 //! one sysctl, so the sentence names it.
 //!
-//! Invariant: [`refusal`] is pure; only [`Circumstances::read`] asks the kernel.
+//! Invariant: [`refusal`] is pure; only [`HostEnvironment::read`] asks the kernel.
 
 use std::error::Error;
 use std::fmt;
@@ -140,7 +140,7 @@ impl Error for PreflightError {}
 
 /// What decides how a refused ring is to be explained.
 #[derive(Debug, Clone)]
-pub(crate) struct Circumstances {
+pub(crate) struct HostEnvironment {
     pub(crate) release: String,
     /// `kernel.io_uring_disabled`, which exists since Linux 6.6; 0 where it does not.
     pub(crate) io_uring_disabled: u8,
@@ -154,7 +154,7 @@ pub(crate) struct Circumstances {
 const CAP_IPC_LOCK: u64 = 1 << 14;
 const CAP_SYS_ADMIN: u64 = 1 << 21;
 
-impl Circumstances {
+impl HostEnvironment {
     pub(crate) fn read() -> Self {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
         // Filters and capabilities belong to a thread, and the rings are made on this one.
@@ -195,21 +195,21 @@ fn effective_capabilities(status: &str) -> u64 {
 }
 
 /// Tells from the kernel's error and the circumstances what stands in the way of a ring.
-pub(crate) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &Needs) -> PreflightError {
-    let release = || circumstances.release.clone();
+pub(crate) fn refusal(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
+    let release = || environment.release.clone();
     match error.raw_os_error() {
-        Some(EPERM | EACCES) => match circumstances.io_uring_disabled {
-            1 if circumstances.has(CAP_SYS_ADMIN) => permission_refusal(circumstances),
+        Some(EPERM | EACCES) => match environment.io_uring_disabled {
+            1 if environment.has(CAP_SYS_ADMIN) => permission_refusal(environment),
             value @ 1.. => PreflightError::IoUringDisabled { value },
-            0 => permission_refusal(circumstances),
+            0 => permission_refusal(environment),
         },
-        Some(ENOSYS) if circumstances.seccomp_filter => PreflightError::SeccompForbids,
+        Some(ENOSYS) if environment.seccomp_filter => PreflightError::SeccompForbids,
         Some(ENOSYS) => PreflightError::NotCompiledIn { release: release() },
         Some(EINVAL) => PreflightError::KernelTooOld {
             release: release(),
             missing: SETUP_FLAGS,
         },
-        Some(ENOMEM) => match circumstances.memlock_that_counts() {
+        Some(ENOMEM) => match environment.memlock_that_counts() {
             Some(limit_bytes) => PreflightError::RingsTooLarge {
                 limit_bytes,
                 needed_bytes: needs.locked_bytes(),
@@ -219,7 +219,7 @@ pub(crate) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &
             },
         },
         Some(EMFILE) => PreflightError::NofileTooLow {
-            limit: circumstances.nofile.unwrap_or(u64::MAX),
+            limit: environment.nofile.unwrap_or(u64::MAX),
             needed: needs.descriptors(),
         },
         _ => PreflightError::RingRefused {
@@ -228,8 +228,8 @@ pub(crate) fn refusal(error: &io::Error, circumstances: &Circumstances, needs: &
     }
 }
 
-const fn permission_refusal(circumstances: &Circumstances) -> PreflightError {
-    if circumstances.seccomp_filter {
+const fn permission_refusal(environment: &HostEnvironment) -> PreflightError {
+    if environment.seccomp_filter {
         PreflightError::SeccompForbids
     } else {
         PreflightError::SandboxForbids
@@ -251,8 +251,8 @@ mod tests {
         }
     }
 
-    fn unconfined() -> Circumstances {
-        Circumstances {
+    fn unconfined() -> HostEnvironment {
+        HostEnvironment {
             release: "6.1.0".to_owned(),
             io_uring_disabled: 0,
             seccomp_filter: false,
@@ -265,10 +265,10 @@ mod tests {
     #[test]
     fn each_refusal_is_told_apart() {
         let free = unconfined();
-        let with = |change: &dyn Fn(&mut Circumstances)| {
-            let mut circumstances = free.clone();
-            change(&mut circumstances);
-            circumstances
+        let with = |change: &dyn Fn(&mut HostEnvironment)| {
+            let mut environment = free.clone();
+            change(&mut environment);
+            environment
         };
         let filtered = with(&|it| it.seccomp_filter = true);
         let reserved = with(&|it| it.io_uring_disabled = 1);
@@ -279,7 +279,7 @@ mod tests {
         let switched_off = with(&|it| (it.io_uring_disabled, it.effective_capabilities) = (2, CAP_SYS_ADMIN));
         let release = || "6.1.0".to_owned();
         let needed_bytes = needs(2).locked_bytes();
-        for (errno, circumstances, expected) in [
+        for (errno, environment, expected) in [
             (EPERM, &free, PreflightError::SandboxForbids),
             (EACCES, &free, PreflightError::SandboxForbids),
             (EPERM, &filtered, PreflightError::SeccompForbids),
@@ -316,9 +316,9 @@ mod tests {
         ] {
             let error = io::Error::from_raw_os_error(errno);
             assert_eq!(
-                refusal(&error, circumstances, &needs(2)),
+                refusal(&error, environment, &needs(2)),
                 expected,
-                "{error}, {circumstances:?}"
+                "{error}, {environment:?}"
             );
         }
         let other = io::Error::from_raw_os_error(libc::EIO);

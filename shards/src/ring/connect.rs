@@ -16,7 +16,7 @@ use super::streams::{StreamSocket, remember, wake};
 use super::{Ring, SharedRing};
 
 /// One connection on its way.
-pub(super) struct Attempt {
+pub(super) struct PendingConnect {
     socket: OwnedFd,
     /// Boxed because the kernel is told where it is.
     address: Box<SockAddr>,
@@ -35,16 +35,16 @@ pub(crate) struct Connecting {
 impl Connecting {
     /// Has a socket connected.
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd, address: SockAddr) -> Self {
-        let attempt = Attempt {
+        let pending = PendingConnect {
             socket,
             address: Box::new(address),
             outcome: None,
             waker: None,
             closing: false,
         };
-        let descriptor = types::Fd(attempt.socket.as_raw_fd());
-        let entry = opcode::Connect::new(descriptor, attempt.address.as_ptr().cast(), attempt.address.len()).build();
-        let key = ring.attempts.borrow_mut().insert(attempt);
+        let descriptor = types::Fd(pending.socket.as_raw_fd());
+        let entry = opcode::Connect::new(descriptor, pending.address.as_ptr().cast(), pending.address.len()).build();
+        let key = ring.pending_connects.borrow_mut().insert(pending);
         ring.push(entry.user_data(Token::new(Operation::Connect, key).to_user_data()));
         Self {
             ring: Rc::clone(ring),
@@ -54,23 +54,23 @@ impl Connecting {
 
     /// Waits for the connection; not to be polled after it was ready.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<StreamSocket>> {
-        let mut attempts = self.ring.attempts.borrow_mut();
-        if let Some(attempt) = attempts.find(self.key)
-            && attempt.outcome.is_none()
+        let mut pending_connects = self.ring.pending_connects.borrow_mut();
+        if let Some(pending) = pending_connects.find(self.key)
+            && pending.outcome.is_none()
         {
-            remember(&mut attempt.waker, cx);
+            remember(&mut pending.waker, cx);
             return Poll::Pending;
         }
-        let attempt = attempts.remove(self.key);
-        drop(attempts);
-        match attempt {
-            Some(Attempt {
+        let pending = pending_connects.remove(self.key);
+        drop(pending_connects);
+        match pending {
+            Some(PendingConnect {
                 outcome: Some(0),
                 socket,
                 ..
             }) => Poll::Ready(Ok(StreamSocket::new(&self.ring, socket))),
             failed => {
-                let errno = failed.as_ref().and_then(|attempt| attempt.outcome);
+                let errno = failed.as_ref().and_then(|pending| pending.outcome);
                 drop(failed);
                 self.ring.descriptor_freed();
                 Poll::Ready(Err(io::Error::from_raw_os_error(errno.unwrap_or(libc::ENOTCONN))))
@@ -81,19 +81,19 @@ impl Connecting {
 
 impl Drop for Connecting {
     fn drop(&mut self) {
-        let mut attempts = self.ring.attempts.borrow_mut();
-        let Some(attempt) = attempts.find(self.key) else {
+        let mut pending_connects = self.ring.pending_connects.borrow_mut();
+        let Some(pending) = pending_connects.find(self.key) else {
             return;
         };
-        attempt.closing = true;
-        attempt.waker = None;
-        if attempt.outcome.is_none() {
+        pending.closing = true;
+        pending.waker = None;
+        if pending.outcome.is_none() {
             self.ring.push_cancel(Operation::Connect, self.key);
             return;
         }
-        let attempt = attempts.remove(self.key);
-        drop(attempts);
-        drop(attempt);
+        let pending = pending_connects.remove(self.key);
+        drop(pending_connects);
+        drop(pending);
         self.ring.descriptor_freed();
     }
 }
@@ -101,24 +101,26 @@ impl Drop for Connecting {
 impl Ring {
     /// A connect request has completed.
     pub(super) fn connected(&self, key: SlotKey, result: i32) {
-        let mut attempts = self.attempts.borrow_mut();
-        let Some(attempt) = attempts.find(key) else { return };
-        if attempt.closing {
+        let mut pending_connects = self.pending_connects.borrow_mut();
+        let Some(pending) = pending_connects.find(key) else {
+            return;
+        };
+        if pending.closing {
             // Connected or not: nobody wants it any more.
-            let attempt = attempts.remove(key);
-            drop(attempts);
-            drop(attempt);
+            let pending = pending_connects.remove(key);
+            drop(pending_connects);
+            drop(pending);
             self.descriptor_freed();
             return;
         }
-        attempt.outcome = Some(-result);
-        let waker = attempt.waker.take();
-        drop(attempts);
+        pending.outcome = Some(-result);
+        let waker = pending.waker.take();
+        drop(pending_connects);
         wake(waker);
     }
 }
 
-impl Attempt {
+impl PendingConnect {
     /// Gives up the memory the kernel may still read, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         let nowhere = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));

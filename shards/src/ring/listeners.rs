@@ -17,7 +17,7 @@ use crate::sys::is_passing_accept_error;
 const ACCEPTED_MAX: usize = 1024;
 
 /// One listening socket.
-pub(super) struct Listener {
+pub(super) struct ListenerState {
     socket: Rc<OwnedFd>,
     accept: Accept,
     accepted: VecDeque<OwnedFd>,
@@ -48,7 +48,7 @@ pub(crate) struct ListenerSocket {
 impl ListenerSocket {
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
         let socket = Rc::new(socket);
-        let listener = Listener {
+        let listener = ListenerState {
             socket: Rc::clone(&socket),
             accept: Accept::Idle,
             accepted: VecDeque::new(),
@@ -146,7 +146,7 @@ impl Drop for ListenerSocket {
 }
 
 impl Ring {
-    fn arm_accept(&self, key: SlotKey, listener: &mut Listener) {
+    fn arm_accept(&self, key: SlotKey, listener: &mut ListenerState) {
         let descriptor = types::Fd(listener.socket.as_raw_fd());
         let entry = opcode::AcceptMulti::new(descriptor).flags(libc::SOCK_CLOEXEC).build();
         self.push(entry.user_data(Token::new(Operation::Accept, key).to_user_data()));

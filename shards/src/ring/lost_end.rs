@@ -54,34 +54,39 @@ fn poll_first(mut receive: squeue::Entry) -> squeue::Entry {
 
 /// How a client ends behind its bytes.
 #[derive(Debug, Clone, Copy)]
-enum Ending {
+enum PeerEnding {
     TcpEnd,
     TcpReset,
     UnixEnd,
     UnixClose,
 }
 
-const ENDINGS: [Ending; 4] = [Ending::TcpEnd, Ending::TcpReset, Ending::UnixEnd, Ending::UnixClose];
+const ENDINGS: [PeerEnding; 4] = [
+    PeerEnding::TcpEnd,
+    PeerEnding::TcpReset,
+    PeerEnding::UnixEnd,
+    PeerEnding::UnixClose,
+];
 
 /// A socket with so many bytes in it, and behind them an end; and its client, where that stays open.
-fn ended(ending: Ending, bytes: usize) -> (OwnedFd, Option<UnixStream>) {
+fn ended(ending: PeerEnding, bytes: usize) -> (OwnedFd, Option<UnixStream>) {
     let bytes = vec![b'x'; bytes];
     match ending {
-        Ending::TcpEnd | Ending::TcpReset => {
+        PeerEnding::TcpEnd | PeerEnding::TcpReset => {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             client.write_all(&bytes).unwrap();
-            if matches!(ending, Ending::TcpReset) {
+            if matches!(ending, PeerEnding::TcpReset) {
                 SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
             }
             let (socket, _) = listener.accept().unwrap();
             drop(client);
             (socket.into(), None)
         }
-        Ending::UnixEnd | Ending::UnixClose => {
+        PeerEnding::UnixEnd | PeerEnding::UnixClose => {
             let (socket, mut client) = UnixStream::pair().unwrap();
             client.write_all(&bytes).unwrap();
-            if matches!(ending, Ending::UnixEnd) {
+            if matches!(ending, PeerEnding::UnixEnd) {
                 client.shutdown(Shutdown::Write).unwrap();
                 return (socket.into(), Some(client));
             }
@@ -101,7 +106,7 @@ fn has_ring() -> bool {
 }
 
 /// Whether a bare multishot receive tells of the end behind bytes that are there before it is armed.
-fn kernel_tells(ending: Ending) -> bool {
+fn kernel_tells(ending: PeerEnding) -> bool {
     let (socket, _client) = ended(ending, 10);
     let mut ring: IoUring = ring_builder().build(8).unwrap();
     let (buffers, _memory) = Buffers::register(&ring, 4, 4096).unwrap();
@@ -167,7 +172,7 @@ fn the_driver_loses_no_end_where_the_kernel_does() {
                     }
                 };
                 assert_eq!(received, bytes, "{ending:?}");
-                let ends_well = !matches!(ending, Ending::TcpReset);
+                let ends_well = !matches!(ending, PeerEnding::TcpReset);
                 assert_eq!(end, Some(ends_well), "{ending:?} behind {bytes} bytes is told");
                 assert!(
                     crate::clock::now() - began < PATIENCE,

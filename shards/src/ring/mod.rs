@@ -25,13 +25,13 @@ mod listeners;
 mod lost_end;
 mod memory;
 mod operation;
+mod probe;
 mod received;
 mod send;
 mod setup;
 mod slots;
 mod streams;
 mod timer;
-mod trial;
 mod turn;
 
 use std::cell::{Cell, RefCell};
@@ -41,21 +41,21 @@ use std::rc::Rc;
 use io_uring::{IoUring, cqueue, squeue};
 
 use buffers::{BufferMemory, Buffers};
-use connect::Attempt;
-use listeners::Listener;
+use connect::PendingConnect;
+use listeners::ListenerState;
 use operation::SlotKey;
 use slots::Slots;
-use streams::Stream;
+use streams::StreamState;
 use timer::Timer;
 
-use crate::pool::BufferPool;
+use crate::buffer_pool::BufferPool;
 
 pub(crate) use connect::Connecting;
 pub(crate) use listeners::ListenerSocket;
+pub(crate) use probe::probe_multishot;
 pub(crate) use received::Received;
 pub(crate) use setup::{RingConfig, ring_builder};
 pub(crate) use streams::StreamSocket;
-pub(crate) use trial::try_multishot;
 
 /// One shard's ring and everything that lives in it.
 pub(crate) struct Ring {
@@ -63,10 +63,10 @@ pub(crate) struct Ring {
     ring: RefCell<IoUring>,
     buffers: RefCell<Buffers>,
     memory: BufferMemory,
-    streams: RefCell<Slots<Stream>>,
-    listeners: RefCell<Slots<Listener>>,
+    streams: RefCell<Slots<StreamState>>,
+    listeners: RefCell<Slots<ListenerState>>,
     /// Sockets that are to become streams.
-    attempts: RefCell<Slots<Attempt>>,
+    pending_connects: RefCell<Slots<PendingConnect>>,
     /// Streams whose receive ended for want of a buffer, first come first served.
     parked: RefCell<VecDeque<SlotKey>>,
     /// How many receives into memory of a stream's own are on their way.
@@ -76,13 +76,13 @@ pub(crate) struct Ring {
     completions: RefCell<Vec<cqueue::Entry>>,
     pool: BufferPool,
     timer: Timer,
-    doorbell: Doorbell,
+    wake_event: WakeEvent,
     config: RingConfig,
     counters: Counters,
 }
 
 /// The eventfd other threads write to, and the eight bytes the ring reads it into.
-struct Doorbell {
+struct WakeEvent {
     descriptor: std::os::fd::RawFd,
     counter: Box<Cell<u64>>,
     armed: Cell<bool>,
@@ -156,7 +156,7 @@ impl Ring {
 
     /// How many sockets there are beside the listeners.
     pub(crate) fn open_sockets(&self) -> usize {
-        self.streams.borrow().len() + self.attempts.borrow().len()
+        self.streams.borrow().len() + self.pending_connects.borrow().len()
     }
 
     /// What this ring has counted and holds.

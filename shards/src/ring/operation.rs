@@ -21,7 +21,7 @@ pub(super) enum Operation {
     /// Closing of the slot's descriptor.
     Close,
     /// The read of the doorbell.
-    Doorbell,
+    WakeEvent,
     /// The one timer.
     Timer,
     /// A request whose result tells nothing: cancellations, moves of the timer.
@@ -74,7 +74,7 @@ impl Token {
             Operation::ReceivePlain => 3,
             Operation::Send => 4,
             Operation::Close => 5,
-            Operation::Doorbell => 6,
+            Operation::WakeEvent => 6,
             Operation::Timer => 7,
             Operation::Ignored => 8,
             Operation::Connect => 9,
@@ -92,7 +92,7 @@ impl Token {
             3 => Operation::ReceivePlain,
             4 => Operation::Send,
             5 => Operation::Close,
-            6 => Operation::Doorbell,
+            6 => Operation::WakeEvent,
             7 => Operation::Timer,
             8 => Operation::Ignored,
             9 => Operation::Connect,
@@ -118,7 +118,7 @@ mod tests {
             Operation::Connect,
             Operation::PeerEnd,
             Operation::Close,
-            Operation::Doorbell,
+            Operation::WakeEvent,
             Operation::Timer,
             Operation::Ignored,
         ];

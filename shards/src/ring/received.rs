@@ -6,9 +6,9 @@ use super::SharedRing;
 use super::buffers::BufferId;
 
 /// Received bytes.
-pub(crate) struct Received(Source);
+pub(crate) struct Received(BufferSource);
 
-enum Source {
+enum BufferSource {
     /// A buffer of the shard's ring. Held, so not published, until this is dropped.
     Provided {
         ring: SharedRing,
@@ -22,11 +22,11 @@ enum Source {
 impl Received {
     /// `buffer` must be held, with `length` bytes reported by the kernel; from here on this value is its holder.
     pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: u32) -> Self {
-        Self(Source::Provided { ring, buffer, length })
+        Self(BufferSource::Provided { ring, buffer, length })
     }
 
     pub(super) fn plain(bytes: Vec<u8>) -> Self {
-        Self(Source::Plain(bytes))
+        Self(BufferSource::Plain(bytes))
     }
 }
 
@@ -37,15 +37,17 @@ impl Deref for Received {
         match &self.0 {
             // SAFETY: the buffer is held by `self` with this length (see `provided`), and given back only when `self` is
             // dropped, which the borrow outlives not.
-            Source::Provided { ring, buffer, length } => unsafe { ring.memory.received(*buffer, *length as usize) },
-            Source::Plain(bytes) => bytes,
+            BufferSource::Provided { ring, buffer, length } => unsafe {
+                ring.memory.received(*buffer, *length as usize)
+            },
+            BufferSource::Plain(bytes) => bytes,
         }
     }
 }
 
 impl Drop for Received {
     fn drop(&mut self) {
-        if let Source::Provided { ring, buffer, .. } = &self.0 {
+        if let BufferSource::Provided { ring, buffer, .. } = &self.0 {
             // SAFETY: `self` holds the buffer, and its slices borrow from `self`.
             unsafe { ring.memory.poison(*buffer) };
             ring.buffers.borrow_mut().give_back(*buffer);

@@ -13,12 +13,12 @@ pub(super) struct InFlight {
     buffer: SendBuffer,
     /// What most sends do without, which are of one part and taken at once. Boxed, because every stream has room for a send, and because the
     /// kernel holds the address of a message.
-    further: Option<Box<Further>>,
+    details: Option<Box<SendDetails>>,
 }
 
 /// What a send in several parts, or one that the kernel takes piece by piece, has besides.
 #[derive(Debug)]
-struct Further {
+struct SendDetails {
     sent: usize,
     /// When the kernel last took a part of it and not all.
     advanced: Option<Instant>,
@@ -27,19 +27,19 @@ struct Further {
 }
 
 /// What to ask the kernel for.
-pub(super) enum Request {
+pub(super) enum SendRequest {
     Bytes { start: *const u8, length: u32 },
     Message(*const libc::msghdr),
 }
 
 impl InFlight {
     pub(super) fn new(buffer: SendBuffer) -> Self {
-        Self { buffer, further: None }
+        Self { buffer, details: None }
     }
 
     /// How many bytes of it the kernel has taken.
     fn sent(&self) -> usize {
-        self.further.as_ref().map_or(0, |further| further.sent)
+        self.details.as_ref().map_or(0, |details| details.sent)
     }
 
     /// Counts what one completion says was sent; true when all of it is.
@@ -48,37 +48,37 @@ impl InFlight {
         let sent = before + sent;
         let is_all = sent >= self.buffer.len();
         if !is_all && sent > before {
-            let further = self.further.get_or_insert_with(Further::empty);
-            further.sent = sent;
+            let details = self.details.get_or_insert_with(SendDetails::empty);
+            details.sent = sent;
             // The task is not woken for a part: it dates the part by this when it looks.
-            further.advanced = Some(crate::clock::now());
+            details.advanced = Some(crate::clock::now());
         }
         is_all
     }
 
     /// When the kernel last took a part of it.
     pub(super) fn advanced(&self) -> Option<Instant> {
-        self.further.as_ref().and_then(|further| further.advanced)
+        self.details.as_ref().and_then(|details| details.advanced)
     }
 
     /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
-    pub(super) fn request(&mut self) -> Request {
+    pub(super) fn request(&mut self) -> SendRequest {
         let sent = self.sent();
         match &self.buffer {
             SendBuffer::Owned(bytes) => Self::bytes(bytes, sent),
             SendBuffer::Shared(bytes) => Self::bytes(bytes, sent),
             SendBuffer::Vectored(parts) => {
-                let further = self.further.get_or_insert_with(Further::empty);
-                further.point_at(parts, sent);
-                Request::Message(&raw const further.header)
+                let details = self.details.get_or_insert_with(SendDetails::empty);
+                details.point_at(parts, sent);
+                SendRequest::Message(&raw const details.header)
             }
         }
     }
 
-    fn bytes(bytes: &[u8], sent: usize) -> Request {
+    fn bytes(bytes: &[u8], sent: usize) -> SendRequest {
         let rest = bytes.get(sent..).unwrap_or_default();
         // What does not fit 32 bits goes with the next request.
-        Request::Bytes {
+        SendRequest::Bytes {
             start: rest.as_ptr(),
             length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
         }
@@ -93,7 +93,7 @@ impl InFlight {
     }
 }
 
-impl Further {
+impl SendDetails {
     fn empty() -> Box<Self> {
         let header = libc::msghdr {
             msg_name: std::ptr::null_mut(),
@@ -137,14 +137,14 @@ impl Further {
 
 #[cfg(test)]
 mod tests {
-    use super::{InFlight, Request, SendBuffer};
+    use super::{InFlight, SendBuffer, SendRequest};
     use bytes::Bytes;
 
     fn lengths(in_flight: &mut InFlight) -> Vec<usize> {
         match in_flight.request() {
-            Request::Bytes { length, .. } => vec![length as usize],
-            Request::Message(_) => in_flight
-                .further
+            SendRequest::Bytes { length, .. } => vec![length as usize],
+            SendRequest::Message(_) => in_flight
+                .details
                 .as_ref()
                 .unwrap()
                 .parts

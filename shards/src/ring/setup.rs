@@ -14,9 +14,9 @@ use io_uring::types::CancelBuilder;
 use super::buffers::Buffers;
 use super::slots::Slots;
 use super::timer::Timer;
-use super::{Counters, Doorbell, Ring};
+use super::{Counters, Ring, WakeEvent};
+use crate::buffer_pool::BufferPool;
 use crate::inbox::Inbox;
-use crate::pool::BufferPool;
 use crate::preflight::Needs;
 
 /// Sizes and habits of a ring; checked by the builder.
@@ -90,8 +90,8 @@ impl Ring {
             .setup_cqsize(config.completion_entries())
             .build(config.submission_entries)?;
         let (buffers, memory) = Buffers::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
-        let doorbell = Doorbell {
-            descriptor: inbox.doorbell().as_raw_fd(),
+        let wake_event = WakeEvent {
+            descriptor: inbox.wake_event().as_raw_fd(),
             counter: Box::new(Cell::new(0)),
             armed: Cell::new(false),
         };
@@ -101,14 +101,14 @@ impl Ring {
             memory,
             streams: RefCell::new(Slots::new()),
             listeners: RefCell::new(Slots::new()),
-            attempts: RefCell::new(Slots::new()),
+            pending_connects: RefCell::new(Slots::new()),
             parked: RefCell::new(VecDeque::new()),
             plain_receives: Cell::new(0),
             backlog: RefCell::new(VecDeque::new()),
             completions: RefCell::new(Vec::new()),
             pool: BufferPool::default(),
             timer: Timer::new(),
-            doorbell,
+            wake_event,
             config,
             counters: Counters::default(),
         }))
@@ -156,12 +156,12 @@ impl Ring {
         for (_, stream) in self.streams.get_mut().iter_mut() {
             std::mem::forget(stream.take_kernel_memory());
         }
-        for (_, attempt) in self.attempts.get_mut().iter_mut() {
-            std::mem::forget(attempt.take_kernel_memory());
+        for (_, pending) in self.pending_connects.get_mut().iter_mut() {
+            std::mem::forget(pending.take_kernel_memory());
         }
         self.buffers.get_mut().keep_entries();
         self.memory.keep();
-        std::mem::forget(std::mem::take(&mut self.doorbell.counter));
+        std::mem::forget(std::mem::take(&mut self.wake_event.counter));
         std::mem::forget(self.timer.take_kernel_memory());
     }
 }

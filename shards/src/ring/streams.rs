@@ -1,6 +1,6 @@
 //! Connected sockets in the ring: receive into provided buffers, send from owned ones, close when nothing is in flight.
 //!
-//! Invariants of a [`Stream`]: `pending` counts the requests whose last completion has not come in; the descriptor is closed only
+//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion has not come in; the descriptor is closed only
 //! when it is zero, and the slot is freed only when the close has completed. So no completion can find another socket in its place.
 
 mod ends;
@@ -15,7 +15,7 @@ use io_uring::{cqueue, opcode, types};
 
 use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
-use super::send::{InFlight, Request};
+use super::send::{InFlight, SendRequest};
 use super::{Received, Ring, SharedRing, count};
 use crate::peer_end::EndSeen;
 use crate::send_buffer::SendBuffer;
@@ -25,7 +25,7 @@ use crate::send_buffer::SendBuffer;
 const PLAIN_RECEIVES_MAX: usize = 256;
 
 /// One connected socket.
-pub(super) struct Stream {
+pub(super) struct StreamState {
     descriptor: RawFd,
     receive: Receive,
     /// Received buffers not yet taken by the task, oldest first: a chain through the ring's `links`.
@@ -78,7 +78,7 @@ pub(crate) struct StreamSocket {
 impl StreamSocket {
     /// Puts a connected socket into the ring.
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
-        let stream = Stream {
+        let stream = StreamState {
             descriptor: socket.into_raw_fd(),
             receive: Receive::Idle,
             first: 0,
@@ -202,7 +202,7 @@ impl Drop for StreamSocket {
 
 impl Ring {
     /// Asks for bytes: multishot, into whichever provided buffer is next.
-    fn arm_receive(&self, key: SlotKey, stream: &mut Stream) {
+    fn arm_receive(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::Receive, key);
         let entry = opcode::RecvMulti::new(types::Fd(stream.descriptor), GROUP).build();
         #[cfg(test)]
@@ -213,7 +213,7 @@ impl Ring {
     }
 
     /// Asks for bytes once, into a buffer of the stream's own. Where there is no memory for one, receiving has failed.
-    fn arm_plain_receive(&self, key: SlotKey, stream: &mut Stream) {
+    fn arm_plain_receive(&self, key: SlotKey, stream: &mut StreamState) {
         let buffer_bytes = self.config.receive_buffer_bytes as usize;
         let mut buffer = Vec::new();
         if buffer.try_reserve_exact(buffer_bytes).is_err() {
@@ -235,14 +235,14 @@ impl Ring {
         self.plain_receives.update(|count| count + 1);
     }
 
-    fn push_send(&self, key: SlotKey, stream: &mut Stream) {
+    fn push_send(&self, key: SlotKey, stream: &mut StreamState) {
         let descriptor = types::Fd(stream.descriptor);
         let Some(in_flight) = &mut stream.in_flight else { return };
         let entry = match in_flight.request() {
-            Request::Bytes { start, length } => opcode::Send::new(descriptor, start, length)
+            SendRequest::Bytes { start, length } => opcode::Send::new(descriptor, start, length)
                 .flags(libc::MSG_NOSIGNAL)
                 .build(),
-            Request::Message(header) => opcode::SendMsg::new(descriptor, header).flags(SEND_FLAGS).build(),
+            SendRequest::Message(header) => opcode::SendMsg::new(descriptor, header).flags(SEND_FLAGS).build(),
         };
         self.push(entry.user_data(Token::new(Operation::Send, key).to_user_data()));
         stream.pending += 1;
@@ -255,7 +255,7 @@ impl Ring {
     }
 
     /// The oldest received buffer of a stream, and how many bytes it holds.
-    fn take_held(&self, stream: &mut Stream) -> Option<(BufferId, u32)> {
+    fn take_held(&self, stream: &mut StreamState) -> Option<(BufferId, u32)> {
         if stream.held == 0 {
             return None;
         }
@@ -267,7 +267,7 @@ impl Ring {
     }
 
     /// Lets the kernel go on, before the task has to wait, with a stream that was paused and holds half of what it may again.
-    fn go_on_receiving(&self, key: SlotKey, stream: &mut Stream) {
+    fn go_on_receiving(&self, key: SlotKey, stream: &mut StreamState) {
         let room = stream.held <= self.config.receive_buffers_per_stream_max / 2;
         // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
         if stream.receive == Receive::Idle && room && stream.plain.is_none() {
@@ -316,7 +316,7 @@ impl Ring {
     }
 
     /// What follows from a completion of a multishot receive: go on, pause, park or end.
-    fn after_receive(&self, key: SlotKey, stream: &mut Stream, result: i32, more: bool) {
+    fn after_receive(&self, key: SlotKey, stream: &mut StreamState, result: i32, more: bool) {
         let full = stream.held >= self.config.receive_buffers_per_stream_max;
         if more {
             let is_fresh = stream.receive == Receive::Fresh;
@@ -350,7 +350,7 @@ impl Ring {
         }
     }
 
-    fn append(&self, stream: &mut Stream, buffer: BufferId, length: usize) {
+    fn append(&self, stream: &mut StreamState, buffer: BufferId, length: usize) {
         let mut buffers = self.buffers.borrow_mut();
         buffers.set_length(buffer, length);
         if stream.held == 0 {
@@ -511,7 +511,7 @@ impl Ring {
     }
 
     /// Closes the descriptor once nothing is in flight on it.
-    fn close_if_quiet(&self, key: SlotKey, stream: &mut Stream) {
+    fn close_if_quiet(&self, key: SlotKey, stream: &mut StreamState) {
         if stream.pending == 0 {
             stream.pending = 1;
             stream.close_pushed = true;
@@ -531,7 +531,7 @@ impl Ring {
     }
 }
 
-impl Stream {
+impl StreamState {
     /// What was received into a buffer of the stream's own, once it is there.
     fn take_plain(&mut self) -> Option<Vec<u8>> {
         match self.receive {

@@ -40,13 +40,13 @@ impl Ring {
 
     /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
     fn sleep(&self, shard: &ShardContext) {
-        self.arm_doorbell();
+        self.arm_wake_event();
         if !self.config.spin.is_zero() && self.spin(shard) {
             return;
         }
-        if shard.inbox().bell().fall_asleep() {
+        if shard.inbox().wake_flag().fall_asleep() {
             self.enter(1);
-            shard.inbox().bell().wake_up();
+            shard.inbox().wake_flag().wake_up();
         }
     }
 
@@ -56,7 +56,7 @@ impl Ring {
         self.enter(0);
         let until = crate::clock::now() + self.config.spin;
         loop {
-            if self.has_completions() || shard.inbox().bell().has_mail() {
+            if self.has_completions() || shard.inbox().wake_flag().has_messages() {
                 return true;
             }
             if crate::clock::now() >= until {
@@ -146,22 +146,22 @@ impl Ring {
             Operation::Connect => self.connected(token.slot, result),
             Operation::PeerEnd => self.peer_ended(token.slot, result, flags),
             Operation::ReceivePlain => self.received_plain(token.slot, result),
-            Operation::Doorbell => self.doorbell.armed.set(false),
+            Operation::WakeEvent => self.wake_event.armed.set(false),
             Operation::Timer => self.timer.fired(),
             Operation::Ignored => {}
         }
     }
 
     /// Keeps a read of the doorbell in the ring, so that other threads can end the sleep.
-    fn arm_doorbell(&self) {
-        let doorbell = &self.doorbell;
-        if doorbell.armed.replace(true) {
+    fn arm_wake_event(&self) {
+        let wake_event = &self.wake_event;
+        if wake_event.armed.replace(true) {
             return;
         }
-        let counter = doorbell.counter.as_ptr().cast::<u8>();
-        let token = Token::new(Operation::Doorbell, SlotKey::NONE);
+        let counter = wake_event.counter.as_ptr().cast::<u8>();
+        let token = Token::new(Operation::WakeEvent, SlotKey::NONE);
         #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
-        let entry = opcode::Read::new(types::Fd(doorbell.descriptor), counter, size_of::<u64>() as u32).build();
+        let entry = opcode::Read::new(types::Fd(wake_event.descriptor), counter, size_of::<u64>() as u32).build();
         self.push(entry.user_data(token.to_user_data()));
     }
 }

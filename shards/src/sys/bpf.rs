@@ -79,10 +79,10 @@ pub(super) const REFUSE_NEW: [Instruction; 5] = [
 const DROP: u32 = 0;
 const PASS: u32 = u32::MAX;
 
-/// Writes the program of [`reuseport_spread`](super::reuseport_spread): load the CPU; for each socket in use, return its number if the CPU
+/// Writes the program of [`attach_reuseport_program`](super::attach_reuseport_program): load the CPU; for each socket in use, return its number if the CPU
 /// is its own. Else, or where no CPUs are given, draw one of the sockets in use: their numbers have gaps where the others are, so a
 /// number drawn steps over each gap that it has reached, the lowest first.
-pub(super) fn spreading_program(left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<Vec<Instruction>> {
+pub(super) fn reuseport_program(left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<Vec<Instruction>> {
     if left_out.len() > SPREAD_SOCKETS_MAX {
         return Err(invalid("new connections are spread over at most 2046 sockets"));
     }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn every_pinned_cpu_maps_to_its_socket_and_every_other_one_to_any() {
-        let program = spreading_program(&[false; 3], Some(&[2, 3, 7])).unwrap();
+        let program = reuseport_program(&[false; 3], Some(&[2, 3, 7])).unwrap();
         for random in [0, 1, 2, 3, u32::MAX] {
             assert_eq!([2, 3, 7].map(|cpu| steered(&program, cpu, random)), [0, 1, 2]);
             assert_eq!(steered(&program, 5, random), random % 3);
@@ -221,7 +221,7 @@ mod tests {
                     .filter(|(_, is_out)| !**is_out)
                     .map(|(number, _)| number)
                     .collect();
-                let program = spreading_program(&left_out, None).unwrap();
+                let program = reuseport_program(&left_out, None).unwrap();
                 let one_each: Vec<u32> = (0..).take(in_use.len()).map(|random| drawn(&program, random)).collect();
                 assert_eq!(one_each, in_use);
             }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_cpu_of_who_is_left_out_is_spread_over_the_others() {
-        let program = spreading_program(&[false, true, false, false], Some(&[4, 5, 6, 7])).unwrap();
+        let program = reuseport_program(&[false, true, false, false], Some(&[4, 5, 6, 7])).unwrap();
         assert_eq!([4, 6, 7].map(|cpu| steered(&program, cpu, 9)), [0, 2, 3]);
         assert_eq!([0, 1, 2].map(|random| steered(&program, 5, random)), [0, 2, 3]);
     }
@@ -241,7 +241,7 @@ mod tests {
         let mut left_out = vec![false; SPREAD_SOCKETS_MAX];
         for changed in [0, 1, SPREAD_SOCKETS_MAX - 1] {
             left_out[changed] = true;
-            let program = spreading_program(&left_out, Some(&cpus)).unwrap();
+            let program = reuseport_program(&left_out, Some(&cpus)).unwrap();
             assert_eq!(program.len(), usize::try_from(libc::BPF_MAXINSNS).unwrap());
             assert_eq!(steered(&program, 1, 0), 2044);
         }
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_spread_or_steered_is_refused() {
-        let kind = |left_out: &[bool], cpus| spreading_program(left_out, cpus).unwrap_err().kind();
+        let kind = |left_out: &[bool], cpus| reuseport_program(left_out, cpus).unwrap_err().kind();
         for nobody in [&[][..], &[true], &[true; 3], &[false; SPREAD_SOCKETS_MAX + 1]] {
             assert_eq!(kind(nobody, None), io::ErrorKind::InvalidInput);
         }

@@ -84,14 +84,14 @@ mod tests {
     use crate::inbox::Inbox;
     use crate::shard::ShardId;
 
-    /// A task that notes how many letters it finds when it is polled, and has been polled once.
-    fn reader(inbox: &Arc<Inbox>, letters: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
+    /// A task that notes how many messages it finds when it is polled, and has been polled once.
+    fn reader(inbox: &Arc<Inbox>, messages: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
         let (tasks, found) = (Tasks::default(), Rc::<Cell<usize>>::default());
         let waker = Rc::new(RefCell::new(None));
-        let (letters, finds, shows) = (letters.clone(), Rc::clone(&found), Rc::clone(&waker));
+        let (messages, finds, shows) = (messages.clone(), Rc::clone(&found), Rc::clone(&waker));
         let task = poll_fn(move |cx| {
             shows.borrow_mut().get_or_insert_with(|| cx.waker().clone());
-            finds.set(letters.load(Ordering::Relaxed));
+            finds.set(messages.load(Ordering::Relaxed));
             Poll::Pending
         });
         tasks.spawn(inbox, Box::pin(task));
@@ -100,30 +100,30 @@ mod tests {
         (tasks, found, waker)
     }
 
-    fn take_mail(inbox: &Inbox, tasks: &Tasks) {
-        if inbox.bell().take_mail() {
+    fn take_messages(inbox: &Inbox, tasks: &Tasks) {
+        if inbox.wake_flag().take_messages() {
             tasks.schedule_posted(inbox);
             tasks.run(ShardId::FIRST);
         }
     }
 
-    /// A task that was woken already is woken once more, by a thread that has put down a letter, while its shard takes in the first wake-up:
-    /// it reads the letter then, or mail that makes it look again waits.
+    /// A task that was woken already is woken once more, by a thread that has put down a message, while its shard takes in the first wake-up:
+    /// it reads the message then, or mail that makes it look again waits.
     #[test]
     fn loom_a_task_is_polled_after_what_it_was_woken_for() {
         loom::model(|| {
             let inbox = Arc::new(Inbox::new(ShardId::FIRST).unwrap());
-            let letters = loom::sync::Arc::new(AtomicUsize::new(0));
-            let (tasks, found, waker) = reader(&inbox, &letters);
+            let messages = loom::sync::Arc::new(AtomicUsize::new(0));
+            let (tasks, found, waker) = reader(&inbox, &messages);
             waker.wake_by_ref();
             let other = loom::thread::spawn(move || {
-                letters.fetch_add(1, Ordering::Relaxed);
+                messages.fetch_add(1, Ordering::Relaxed);
                 waker.wake();
             });
-            take_mail(&inbox, &tasks);
+            take_messages(&inbox, &tasks);
             other.join().unwrap();
-            take_mail(&inbox, &tasks);
-            assert_eq!(found.get(), 1, "the letter is left behind");
+            take_messages(&inbox, &tasks);
+            assert_eq!(found.get(), 1, "the message is left behind");
             drop(tasks);
             assert_eq!(Arc::strong_count(&inbox), 1, "a waker is left behind");
         });

@@ -159,11 +159,11 @@ impl fmt::Debug for Sleep {
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Instant>,
-    waiting: Option<Waiting>,
+    waiting: Option<RegisteredWaker>,
 }
 
 /// An entry in the wheel.
-struct Waiting {
+struct RegisteredWaker {
     shard: Rc<ShardContext>,
     key: wheel::Key,
     /// When it fires.
@@ -222,7 +222,7 @@ impl Deadline {
             return Poll::Ready(());
         }
         let key = shard.timers().wheel.borrow_mut().insert(at, waker.clone());
-        self.waiting = Some(Waiting {
+        self.waiting = Some(RegisteredWaker {
             shard,
             key,
             at,
@@ -232,7 +232,7 @@ impl Deadline {
     }
 }
 
-impl Waiting {
+impl RegisteredWaker {
     /// Whether the entry will wake the waker, and not after `at`: it is there until its moment.
     fn comes_first(&self, at: Instant, waker: &Waker) -> bool {
         self.shard.now() < self.at && self.at <= at && self.waker.will_wake(waker)
@@ -257,7 +257,7 @@ impl Waiting {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        if let Some(Waiting { shard, key, .. }) = self.waiting.take() {
+        if let Some(RegisteredWaker { shard, key, .. }) = self.waiting.take() {
             let waker = shard.timers().wheel.borrow_mut().cancel(key);
             drop(waker);
         }

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::super::Ring;
 use super::super::operation::{Operation, SlotKey, Token};
-use super::{Receive, Stream, StreamSocket, remember, wake};
+use super::{Receive, StreamSocket, StreamState, remember, wake};
 use crate::peer_end::{PeerEnd, RDHUP, is_peers_doing};
 
 impl StreamSocket {
@@ -48,7 +48,7 @@ impl Ring {
     /// Multishot, because a one-shot poll that is armed again after a FIN completes at once, without end: the kernel adds RDHUP to whatever
     /// events are asked for. A multishot poll completes when something happens, and once for what has happened before. The arrival of
     /// bytes does not concern it.
-    fn watch_end(&self, key: SlotKey, stream: &mut Stream) {
+    fn watch_end(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::PeerEnd, key);
         let entry = opcode::PollAdd::new(types::Fd(stream.descriptor), RDHUP)
             .multi(true)
@@ -83,7 +83,7 @@ impl Ring {
     }
 }
 
-impl Stream {
+impl StreamState {
     /// Whether the peer's end is in the socket and the multishot receive, which has just completed for the first time since it was armed,
     /// may never tell of it.
     ///

@@ -2,10 +2,10 @@
 //!
 //! Invariant: whoever finds a queue full registers and then looks at it once more; whoever has taken something out looks for
 //! registered ones afterwards. Both write, pass a sequentially consistent fence and then read what the other has written
-//! (Dekker's pattern, as in [`bell`](crate::bell)), so a waiter finds the room itself or is woken. `tests::` runs it under loom
+//! (Dekker's pattern, as in [`wake_flag`](crate::wake_flag)), so a waiter finds the room itself or is woken. `tests::` runs it under loom
 //! (see [`sync`](crate::sync)).
 //!
-//! A waiter that is polled for another reason stands in the queue still, and is not registered again: each [`wake_all`](Waiters::wake_all) begins a
+//! A waiter that is polled for another reason stands in the queue still, and is not registered again: each [`wake_all`](WaitQueue::wake_all) begins a
 //! round before it takes anybody out, so who finds the round it registered in has not been taken out, or is about to be woken.
 
 use std::task::Waker;
@@ -14,7 +14,7 @@ use crate::sync::{ArrayQueue, AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Wakers of tasks on any thread, at most as many as it was made for.
 #[derive(Debug)]
-pub(crate) struct Waiters {
+pub(crate) struct WaitQueue {
     /// Whether anybody has registered since the last wake-up, so that nobody's absence costs one load.
     waiting: AtomicBool,
     /// How often those who wait have been woken.
@@ -24,9 +24,9 @@ pub(crate) struct Waiters {
 
 /// Where one waiter stands: what it has registered, and in which round.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<(Waker, usize)>);
+pub(crate) struct Registration(Option<(Waker, usize)>);
 
-impl Waiters {
+impl WaitQueue {
     pub(crate) fn new(waiters_max: usize) -> Self {
         Self {
             waiting: AtomicBool::new(false),
@@ -38,9 +38,9 @@ impl Waiters {
     /// Called by who has found no room and will look once more; `place` is its own, blank before the first call. `false`: too many wait already,
     /// this one was not registered.
     #[must_use]
-    pub(crate) fn register(&self, waker: &Waker, place: &mut Place) -> bool {
+    pub(crate) fn register(&self, waker: &Waker, place: &mut Registration) -> bool {
         let round = self.round.load(Ordering::Acquire);
-        if let Place(Some((known, since))) = place
+        if let Registration(Some((known, since))) = place
             && *since == round
             && known.will_wake(waker)
         {
@@ -77,7 +77,7 @@ mod tests {
     use std::sync::Arc;
     use std::task::Waker;
 
-    use super::{Place, Waiters};
+    use super::{Registration, WaitQueue};
     use crate::testing::Woken;
 
     #[cfg(not(squall_loom))]
@@ -85,10 +85,10 @@ mod tests {
     fn all_who_have_registered_are_woken_once_and_one_too_many_is_told() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let waiters = Waiters::new(2);
+        let waiters = WaitQueue::new(2);
         waiters.wake_all();
         assert_eq!(woken.times(), 0);
-        let register = || waiters.register(&waker, &mut Place::default());
+        let register = || waiters.register(&waker, &mut Registration::default());
         assert!(register() && register());
         assert!(!register());
         waiters.wake_all();
@@ -102,11 +102,11 @@ mod tests {
     fn who_waits_already_is_not_registered_again_before_it_was_woken() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
-        let waiters = Waiters::new(1);
-        let mut place = Place::default();
+        let waiters = WaitQueue::new(1);
+        let mut place = Registration::default();
         for round in 1..3 {
             assert!(waiters.register(&waker, &mut place) && waiters.register(&waker, &mut place));
-            assert!(!waiters.register(&waker, &mut Place::default()));
+            assert!(!waiters.register(&waker, &mut Registration::default()));
             waiters.wake_all();
             assert_eq!(woken.times(), round);
         }
@@ -120,7 +120,7 @@ mod tests {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
-            let waiters = loom::sync::Arc::new(Waiters::new(2));
+            let waiters = loom::sync::Arc::new(WaitQueue::new(2));
             let room = loom::sync::Arc::new(loom::sync::atomic::AtomicBool::new(false));
             let senders: Vec<_> = (0..2)
                 .map(|_| {
@@ -128,7 +128,7 @@ mod tests {
                     loom::thread::spawn(move || {
                         let woken = Arc::new(Woken::default());
                         let has_room = || room.load(loom::sync::atomic::Ordering::Relaxed);
-                        let (waker, mut place) = (Waker::from(Arc::clone(&woken)), Place::default());
+                        let (waker, mut place) = (Waker::from(Arc::clone(&woken)), Registration::default());
                         // Polled twice, and the second time stands there already unless it has been woken.
                         let mut finds_none = || !has_room() && waiters.register(&waker, &mut place) && !has_room();
                         let waits = finds_none() && finds_none();

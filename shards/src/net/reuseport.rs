@@ -17,7 +17,7 @@ use crossbeam::atomic::AtomicCell;
 use crate::sys;
 
 /// What the shards' listeners on one address, and the watchdog, share.
-pub(crate) struct Spread {
+pub(crate) struct ReuseportGroup {
     group: AtomicCell<Option<Box<Group>>>,
     /// The watchdog has been told of it.
     is_watched: AtomicBool,
@@ -27,12 +27,12 @@ pub(crate) struct Spread {
 // Boxed, so that it is taken out and put back by one instruction, and no lock.
 const _: () = assert!(AtomicCell::<Option<Box<Group>>>::is_lock_free());
 
-impl Spread {
+impl ReuseportGroup {
     /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Nobody is led away from a shard unless the
     /// sockets are the `first` of their group: else it is not known which numbers they have.
     pub(super) fn new(socket: OwnedFd, sockets: usize, first: bool) -> Self {
         let takes_back = || {
-            sys::reuseport_unspread(socket.as_fd())
+            sys::detach_reuseport_program(socket.as_fd())
                 .inspect_err(|error| tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls"))
         };
         let sheds = first && sockets > 1 && takes_back().is_ok();
@@ -56,7 +56,7 @@ impl Spread {
     /// There is not one CPU for each socket, the kernel refuses, or the shards run already.
     pub(super) fn steer(&self, cpus: &[usize]) -> io::Result<()> {
         self.with_group(|group| {
-            let steered = sys::reuseport_spread(group.socket.as_fd(), &group.left_out, Some(cpus));
+            let steered = sys::attach_reuseport_program(group.socket.as_fd(), &group.left_out, Some(cpus));
             if steered.is_ok() {
                 group.cpus = Some(cpus.into());
             }
@@ -70,10 +70,10 @@ impl Spread {
 
     /// Leads new connections away from these shards and to the others; `avoided` has a place for each shard. Gives whether any is led
     /// away from: all are treated alike if all of them are to be avoided, and when the kernel refuses.
-    pub(crate) fn lead_away_from(&self, avoided: &[bool]) -> bool {
-        let led = self.with_group(|group| group.lead_away_from(avoided));
+    pub(crate) fn steer_away_from(&self, avoided: &[bool]) -> bool {
+        let led = self.with_group(|group| group.steer_away_from(avoided));
         match led {
-            Some(Ok(leads_away)) => leads_away,
+            Some(Ok(steered_away)) => steered_away,
             Some(Err(error)) => {
                 tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls");
                 self.end();
@@ -100,7 +100,7 @@ impl Spread {
     }
 
     /// True once.
-    pub(super) fn begins_to_be_watched(&self) -> bool {
+    pub(super) fn start_watching(&self) -> bool {
         !self.is_watched.swap(true, Ordering::Relaxed)
     }
 
@@ -117,10 +117,10 @@ impl Spread {
     }
 }
 
-impl fmt::Debug for Spread {
+impl fmt::Debug for ReuseportGroup {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Spread")
+            .debug_struct("ReuseportGroup")
             .field("has_ended", &self.has_ended)
             .finish_non_exhaustive()
     }
@@ -138,7 +138,7 @@ struct Group {
 }
 
 impl Group {
-    fn lead_away_from(&mut self, avoided: &[bool]) -> io::Result<bool> {
+    fn steer_away_from(&mut self, avoided: &[bool]) -> io::Result<bool> {
         if !self.sheds {
             return Ok(false);
         }
@@ -150,22 +150,22 @@ impl Group {
         if !left_out.contains(&false) {
             left_out.fill(false);
         }
-        let leads_away = left_out.contains(&true);
+        let steered_away = left_out.contains(&true);
         if left_out != self.left_out {
-            if leads_away || self.cpus.is_some() {
-                sys::reuseport_spread(self.socket.as_fd(), &left_out, self.cpus.as_deref())?;
+            if steered_away || self.cpus.is_some() {
+                sys::attach_reuseport_program(self.socket.as_fd(), &left_out, self.cpus.as_deref())?;
             } else {
-                sys::reuseport_unspread(self.socket.as_fd())?;
+                sys::detach_reuseport_program(self.socket.as_fd())?;
             }
             self.left_out = left_out;
         }
-        Ok(leads_away)
+        Ok(steered_away)
     }
 
     fn end(self) {
         if self.cpus.is_some() || self.left_out.contains(&true) {
             // Refused, it leaves connections to be spread unevenly over the listeners that remain.
-            sys::reuseport_unspread(self.socket.as_fd()).unwrap_or_default();
+            sys::detach_reuseport_program(self.socket.as_fd()).unwrap_or_default();
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     use crate::net::tcp_socket;
 
     /// Listeners on an address, and what spreads connections over them.
-    fn group(address: SocketAddr, is_first: bool) -> (Vec<TcpListener>, Spread) {
+    fn bind_group(address: SocketAddr, is_first: bool) -> (Vec<TcpListener>, ReuseportGroup) {
         let mut listeners: Vec<TcpListener> = Vec::new();
         for _ in 0..2 {
             let address = listeners.first().map_or(address, |first| first.local_addr().unwrap());
@@ -188,8 +188,8 @@ mod tests {
             listeners.push(socket.into());
         }
         let duplicate = listeners[0].try_clone().unwrap();
-        let spread = Spread::new(duplicate.into(), listeners.len(), is_first);
-        (listeners, spread)
+        let reuseport_group = ReuseportGroup::new(duplicate.into(), listeners.len(), is_first);
+        (listeners, reuseport_group)
     }
 
     fn free_port() -> SocketAddr {
@@ -198,8 +198,8 @@ mod tests {
 
     #[test]
     fn nobody_is_led_away_from_where_there_is_nowhere_to_go() {
-        let (_listeners, spread) = group(free_port(), true);
-        for (avoided, leads_away) in [
+        let (_listeners, reuseport_group) = bind_group(free_port(), true);
+        for (avoided, steered_away) in [
             (&[true, false][..], true),
             (&[true, true], false),
             (&[false, true], true),
@@ -207,28 +207,28 @@ mod tests {
             (&[true], true),
             (&[false, false, true], false),
         ] {
-            assert_eq!(spread.lead_away_from(avoided), leads_away, "{avoided:?}");
+            assert_eq!(reuseport_group.steer_away_from(avoided), steered_away, "{avoided:?}");
         }
     }
 
     #[test]
     fn a_later_generation_does_not_know_its_sockets_numbers() {
-        let (listeners, first) = group(free_port(), true);
-        let (_listeners, later) = group(listeners[0].local_addr().unwrap(), false);
-        assert!(first.lead_away_from(&[true, false]));
-        assert!(!later.lead_away_from(&[true, false]));
+        let (listeners, first) = bind_group(free_port(), true);
+        let (_listeners, later) = bind_group(listeners[0].local_addr().unwrap(), false);
+        assert!(first.steer_away_from(&[true, false]));
+        assert!(!later.steer_away_from(&[true, false]));
     }
 
     #[test]
     fn after_its_end_nothing_is_led_and_no_socket_is_kept_open() {
-        let (mut listeners, spread) = group(free_port(), true);
+        let (mut listeners, reuseport_group) = bind_group(free_port(), true);
         let address = listeners[0].local_addr().unwrap();
-        assert!(spread.lead_away_from(&[true, false]));
-        spread.end();
+        assert!(reuseport_group.steer_away_from(&[true, false]));
+        reuseport_group.end();
         drop(listeners.remove(0));
         TcpStream::connect(address).unwrap();
-        assert!(!spread.lead_away_from(&[false, true]) && spread.has_ended());
-        let steered = spread.steer(&[0, 1]).unwrap_err();
+        assert!(!reuseport_group.steer_away_from(&[false, true]) && reuseport_group.has_ended());
+        let steered = reuseport_group.steer(&[0, 1]).unwrap_err();
         assert_eq!(steered.kind(), ErrorKind::InvalidInput);
         drop(listeners);
         let nobody = TcpStream::connect(address).unwrap_err();
@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn who_uses_it_as_it_ends_ends_it() {
-        let (listeners, spread) = group(free_port(), true);
+        let (listeners, reuseport_group) = bind_group(free_port(), true);
         let address = listeners[0].local_addr().unwrap();
-        let ended = spread.with_group(|_| spread.end());
-        assert!(ended.is_some() && spread.with_group(|_| ()).is_none());
+        let ended = reuseport_group.with_group(|_| reuseport_group.end());
+        assert!(ended.is_some() && reuseport_group.with_group(|_| ()).is_none());
         drop(listeners);
         assert!(TcpStream::connect(address).is_err());
     }

@@ -18,26 +18,26 @@ use std::time::{Duration, Instant};
 
 use crossbeam::queue::SegQueue;
 
-use crate::net::Spread;
+use crate::imbalance::{ImbalanceLog, overfull};
+use crate::net::ReuseportGroup;
 use crate::shard::ShardId;
-use crate::skew::{Skew, overfull};
 
 /// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
 /// times what a turn should take.
 const STALL_MIN: Duration = Duration::from_millis(25);
 
 /// How often the watchdog looks: half of that, so that a stall is said within 40 ms of its beginning.
-const LOOK_INTERVAL: Duration = Duration::from_micros(12_500);
+const CHECK_INTERVAL: Duration = Duration::from_micros(12_500);
 
 /// After so many looks at which nothing had moved the watchdog rests: an idle server uses no CPU time.
-const QUIET_LOOKS_MAX: u32 = 16;
+const QUIET_CHECKS_MAX: u32 = 16;
 
 /// How often a shard's stalls are logged at the most; all are counted.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a shard shows of itself to the watchdog.
 #[derive(Debug, Default)]
-pub(crate) struct Pulse {
+pub(crate) struct Heartbeat {
     /// Odd while tasks run. Written by the shard only.
     beat: AtomicU64,
     /// What the tasks work on: an index into `names`. Written by the shard only.
@@ -50,7 +50,7 @@ pub(crate) struct Pulse {
     longest_nanoseconds: AtomicU64,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Tasks begin to run.
     pub(crate) fn begin(&self, watchdog: &Watchdog) {
         self.beat();
@@ -103,11 +103,11 @@ impl Pulse {
 /// The thread that looks after all shards of a process, as they see it.
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
-    pulses: Box<[Arc<Pulse>]>,
+    heartbeats: Box<[Arc<Heartbeat>]>,
     /// Whether new connections are led away from shards that have far more than their share.
     balances: bool,
     /// What shards have begun to listen with since the last look.
-    spreads: SegQueue<Arc<Spread>>,
+    reuseport_groups: SegQueue<Arc<ReuseportGroup>>,
     rests: AtomicBool,
     ended: AtomicBool,
     thread: OnceLock<Thread>,
@@ -124,24 +124,24 @@ impl Watchdog {
     pub(crate) fn new(shards: usize, balances: bool) -> Arc<Self> {
         Arc::new(Self {
             balances,
-            pulses: (0..shards).map(|_| Arc::default()).collect(),
+            heartbeats: (0..shards).map(|_| Arc::default()).collect(),
             ..Self::default()
         })
     }
 
     /// How many shards it looks after.
     pub(crate) fn shards(&self) -> usize {
-        self.pulses.len()
+        self.heartbeats.len()
     }
 
-    /// The pulse of a shard.
-    pub(crate) fn pulse(&self, shard: ShardId) -> Arc<Pulse> {
-        self.pulses.get(shard.index()).map(Arc::clone).unwrap_or_default()
+    /// The heartbeat of a shard.
+    pub(crate) fn heartbeat(&self, shard: ShardId) -> Arc<Heartbeat> {
+        self.heartbeats.get(shard.index()).map(Arc::clone).unwrap_or_default()
     }
 
     /// Leads new connections to these listeners away from shards that stall, until one of the listeners closes.
-    pub(crate) fn look_after(&self, spread: Arc<Spread>) {
-        self.spreads.push(spread);
+    pub(crate) fn watch_group(&self, reuseport_group: Arc<ReuseportGroup>) {
+        self.reuseport_groups.push(reuseport_group);
     }
 
     /// Starts to look. Without a thread, which is logged, shards run unobserved.
@@ -149,7 +149,7 @@ impl Watchdog {
         let watchdog = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("squall-watchdog".to_owned())
-            .spawn(move || watchdog.look_until_ended())
+            .spawn(move || watchdog.run_until_ended())
             .inspect_err(|error| tracing::warn!(%error, "there is no thread to look out for stalls"))
             .ok();
         WatchdogThread {
@@ -167,33 +167,36 @@ impl Watchdog {
         }
     }
 
-    fn look_until_ended(&self) {
+    fn run_until_ended(&self) {
         // By itself, before it first rests: who wakes it must find it.
         self.thread.get_or_init(thread::current);
-        let mut seen: Vec<_> = (0..self.pulses.len()).map(ShardId::new).map(Seen::new).collect();
-        let (mut spreads, mut skew) = (Vec::new(), Skew::default());
-        let mut quiet_looks = 0;
+        let mut watched: Vec<_> = (0..self.heartbeats.len())
+            .map(ShardId::new)
+            .map(HeartbeatWatch::new)
+            .collect();
+        let (mut reuseport_groups, mut imbalance_log) = (Vec::new(), ImbalanceLog::default());
+        let mut quiet_checks = 0;
         while !self.ended.load(Ordering::Acquire) {
             let now = crate::clock::now();
             let mut has_moved = false;
-            for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
-                has_moved |= seen.look(pulse, now);
+            for (watched, heartbeat) in watched.iter_mut().zip(&self.heartbeats) {
+                has_moved |= watched.check(heartbeat, now);
             }
-            spreads.extend(std::iter::from_fn(|| self.spreads.pop()));
+            reuseport_groups.extend(std::iter::from_fn(|| self.reuseport_groups.pop()));
             let connections = self
-                .pulses
+                .heartbeats
                 .iter()
-                .map(|pulse| pulse.connections.load(Ordering::Relaxed));
+                .map(|heartbeat| heartbeat.connections.load(Ordering::Relaxed));
             let connections: Vec<usize> = connections.collect();
             let overfull = overfull(&connections);
-            skew.look(&connections, &overfull, now);
-            self.lead_away(&mut spreads, &mut seen, &overfull);
-            quiet_looks = if has_moved { 0 } else { quiet_looks + 1 };
-            if quiet_looks < QUIET_LOOKS_MAX {
-                thread::park_timeout(LOOK_INTERVAL);
+            imbalance_log.report(&connections, &overfull, now);
+            self.steer_away(&mut reuseport_groups, &mut watched, &overfull);
+            quiet_checks = if has_moved { 0 } else { quiet_checks + 1 };
+            if quiet_checks < QUIET_CHECKS_MAX {
+                thread::park_timeout(CHECK_INTERVAL);
                 continue;
             }
-            quiet_looks = 0;
+            quiet_checks = 0;
             self.rests.store(true, Ordering::Release);
             while self.rests.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
                 thread::park();
@@ -203,8 +206,13 @@ impl Watchdog {
 
     /// Leads new connections away from the shards that stall or, if asked, are overfull, and back to those that are no more. Nobody is
     /// overfull beside shards that stall only.
-    fn lead_away(&self, spreads: &mut Vec<Arc<Spread>>, seen: &mut [Seen], overfull: &[bool]) {
-        let stalled: Vec<bool> = seen.iter().map(|seen| seen.is_counted).collect();
+    fn steer_away(
+        &self,
+        reuseport_groups: &mut Vec<Arc<ReuseportGroup>>,
+        watched: &mut [HeartbeatWatch],
+        overfull: &[bool],
+    ) {
+        let stalled: Vec<bool> = watched.iter().map(|watched| watched.is_counted).collect();
         let mut avoided = stalled.clone();
         if self.balances {
             avoided
@@ -213,14 +221,14 @@ impl Watchdog {
                 .for_each(|(avoided, overfull)| *avoided |= *overfull);
         }
         let avoided = if avoided.contains(&false) { avoided } else { stalled };
-        let mut leads_away = false;
-        spreads.retain(|spread| {
-            leads_away |= spread.lead_away_from(&avoided);
-            !spread.has_ended()
+        let mut steered_away = false;
+        reuseport_groups.retain(|reuseport_group| {
+            steered_away |= reuseport_group.steer_away_from(&avoided);
+            !reuseport_group.has_ended()
         });
-        for (seen, pulse) in seen.iter_mut().zip(&self.pulses) {
-            if leads_away && seen.is_counted && !std::mem::replace(&mut seen.is_shed, true) {
-                pulse.stalls_shed.fetch_add(1, Ordering::Relaxed);
+        for (watched, heartbeat) in watched.iter_mut().zip(&self.heartbeats) {
+            if steered_away && watched.is_counted && !std::mem::replace(&mut watched.is_shed, true) {
+                heartbeat.stalls_shed.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -237,7 +245,7 @@ impl Drop for WatchdogThread {
 }
 
 /// What the watchdog knows of one shard.
-struct Seen {
+struct HeartbeatWatch {
     shard: ShardId,
     beat: u64,
     /// When this beat was first seen.
@@ -249,7 +257,7 @@ struct Seen {
     reported: Option<Instant>,
 }
 
-impl Seen {
+impl HeartbeatWatch {
     fn new(shard: ShardId) -> Self {
         Self {
             shard,
@@ -261,9 +269,9 @@ impl Seen {
         }
     }
 
-    /// Looks at a shard's pulse; true unless the shard has slept since the last look.
-    fn look(&mut self, pulse: &Pulse, now: Instant) -> bool {
-        let beat = pulse.beat.load(Ordering::Relaxed);
+    /// Looks at a shard's heartbeat; true unless the shard has slept since the last look.
+    fn check(&mut self, heartbeat: &Heartbeat, now: Instant) -> bool {
+        let beat = heartbeat.beat.load(Ordering::Relaxed);
         let runs = beat % 2 == 1;
         if beat != self.beat {
             self.beat = beat;
@@ -276,23 +284,23 @@ impl Seen {
             .since
             .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         if runs && took >= STALL_MIN {
-            self.stalls(pulse, took, now);
+            self.stalls(heartbeat, took, now);
         }
         runs
     }
 
-    fn stalls(&mut self, pulse: &Pulse, took: Duration, now: Instant) {
+    fn stalls(&mut self, heartbeat: &Heartbeat, took: Duration, now: Instant) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        pulse.longest_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
+        heartbeat.longest_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
         if std::mem::replace(&mut self.is_counted, true) {
             return;
         }
-        let stalls = pulse.stalls.fetch_add(1, Ordering::Relaxed) + 1;
+        let stalls = heartbeat.stalls.fetch_add(1, Ordering::Relaxed) + 1;
         let is_due = |reported| now.saturating_duration_since(reported) >= REPORT_INTERVAL;
         if self.reported.is_none_or(is_due) {
             self.reported = Some(now);
             let shard = self.shard;
-            let work = Work(pulse.work());
+            let work = Work(heartbeat.work());
             tracing::warn!(
                 %shard, %work, ?took, stalls,
                 "tasks keep a shard from its connections; move blocking work to spawn_blocking, or yield in between"
@@ -312,39 +320,42 @@ impl fmt::Display for Work<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pulse, STALL_MIN, Seen, Watchdog};
+    use super::{Heartbeat, HeartbeatWatch, STALL_MIN, Watchdog};
     use crate::shard::ShardId;
     use std::time::Duration;
 
     #[test]
     fn one_long_run_is_one_stall_and_its_length_is_kept() {
-        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
-        let mut seen = Seen::new(ShardId::FIRST);
-        let mut look = |milliseconds| seen.look(&pulse, start + Duration::from_millis(milliseconds));
+        let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
+        let mut watched = HeartbeatWatch::new(ShardId::FIRST);
+        let mut look = |milliseconds| watched.check(&heartbeat, start + Duration::from_millis(milliseconds));
         assert!(!look(0), "it has not begun");
-        pulse.begin(&watchdog);
+        heartbeat.begin(&watchdog);
         assert!(look(10));
-        assert!(look(10 + 24) && pulse.stalls() == 0, "not yet");
+        assert!(look(10 + 24) && heartbeat.stalls() == 0, "not yet");
         for milliseconds in [10 + 25, 60, 2000] {
             assert!(look(milliseconds));
-            assert_eq!(pulse.stalls(), 1);
-            assert_eq!(pulse.longest(), Duration::from_millis(milliseconds - 10));
+            assert_eq!(heartbeat.stalls(), 1);
+            assert_eq!(heartbeat.longest(), Duration::from_millis(milliseconds - 10));
         }
-        pulse.end();
+        heartbeat.end();
         assert!(look(2010));
         assert!(!look(9000), "it sleeps");
-        assert_eq!((pulse.stalls(), pulse.longest()), (1, Duration::from_millis(1990)));
+        assert_eq!(
+            (heartbeat.stalls(), heartbeat.longest()),
+            (1, Duration::from_millis(1990))
+        );
     }
 
     #[test]
     fn short_runs_are_no_stall_however_many_there_are() {
-        let (watchdog, pulse, start) = (Watchdog::new(0, false), Pulse::default(), crate::clock::now());
-        let mut seen = Seen::new(ShardId::FIRST);
+        let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
+        let mut watched = HeartbeatWatch::new(ShardId::FIRST);
         for turn in 0..100 {
-            pulse.begin(&watchdog);
-            assert!(seen.look(&pulse, start + turn * STALL_MIN));
-            pulse.end();
+            heartbeat.begin(&watchdog);
+            assert!(watched.check(&heartbeat, start + turn * STALL_MIN));
+            heartbeat.end();
         }
-        assert_eq!(pulse.stalls(), 0);
+        assert_eq!(heartbeat.stalls(), 0);
     }
 }

@@ -4,7 +4,7 @@
 //! neither: distributions carry features back, and sandboxes that play the kernel leave some out. So the doctor and the preflight
 //! let the kernel do it once, over a socket of their own that nobody else can reach.
 //!
-//! Invariant: the trial ends within [`TRIAL_PATIENCE`] for each step, and memory the kernel may still use is kept, not freed.
+//! Invariant: the trial ends within [`PROBE_TIMEOUT`] for each step, and memory the kernel may still use is kept, not freed.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,14 +19,14 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::buffers::{BufferMemory, Buffers, GROUP};
 
 /// How long each step may take; on a busy machine they take microseconds.
-const TRIAL_PATIENCE: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The bytes of the one buffer, more than the one byte that is sent.
 const BUFFER_BYTES: u32 = 64;
 
 /// What was seen to work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Trial {
+pub(crate) struct MultishotProbe {
     /// A ring of buffers could be registered.
     pub(crate) buffer_ring: bool,
     /// A connection was accepted, and the operation stayed for the next.
@@ -40,20 +40,20 @@ pub(crate) struct Trial {
 /// # Errors
 ///
 /// What is needed for the trial itself could not be had: descriptors, memory, a socket of any kind.
-pub(crate) fn try_multishot(ring: &mut IoUring) -> io::Result<Trial> {
-    let mut trial = Trial::default();
+pub(crate) fn probe_multishot(ring: &mut IoUring) -> io::Result<MultishotProbe> {
+    let mut probed = MultishotProbe::default();
     let (mut buffers, mut memory) = match Buffers::register(ring, 1, BUFFER_BYTES) {
         Ok(registered) => registered,
-        Err(error) if error.raw_os_error() == Some(EINVAL) => return Ok(trial),
+        Err(error) if error.raw_os_error() == Some(EINVAL) => return Ok(probed),
         Err(error) => return Err(error),
     };
-    trial.buffer_ring = true;
-    let tried = accept_and_receive(ring, &mut trial);
+    probed.buffer_ring = true;
+    let tried = accept_and_receive(ring, &mut probed);
     end(ring, &mut buffers, &mut memory);
-    tried.map(|()| trial)
+    tried.map(|()| probed)
 }
 
-fn accept_and_receive(ring: &mut IoUring, trial: &mut Trial) -> io::Result<()> {
+fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Result<()> {
     let (listener, mut client) = connected()?;
     let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()));
     let accepted = complete(ring, &accept.flags(libc::SOCK_CLOEXEC).build())?;
@@ -62,11 +62,11 @@ fn accept_and_receive(ring: &mut IoUring, trial: &mut Trial) -> io::Result<()> {
     };
     // SAFETY: the kernel has just made this descriptor for the accept above and given it to nobody else.
     let connection = unsafe { OwnedFd::from_raw_fd(descriptor.result()) };
-    trial.multishot_accept = cqueue::more(descriptor.flags());
+    probed.multishot_accept = cqueue::more(descriptor.flags());
     client.write_all(b"!")?;
     let receive = opcode::RecvMulti::new(Fd(connection.as_raw_fd()), GROUP);
     let received = complete(ring, &receive.build())?;
-    trial.multishot_receive = received.is_some_and(|entry| {
+    probed.multishot_receive = received.is_some_and(|entry| {
         entry.result() == 1 && cqueue::buffer_select(entry.flags()).is_some() && cqueue::more(entry.flags())
     });
     Ok(())
@@ -93,7 +93,7 @@ fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cque
     // SAFETY: the operation names an open descriptor and no memory of ours but the registered buffers; both are kept until the
     // kernel has been told to end it.
     unsafe { ring.submission().push(entry) }.map_err(io::Error::other)?;
-    let patience = Timespec::from(TRIAL_PATIENCE);
+    let patience = Timespec::from(PROBE_TIMEOUT);
     let wait = SubmitArgs::new().timespec(&patience);
     loop {
         match ring.submitter().submit_with_args(1, &wait) {
@@ -108,7 +108,7 @@ fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cque
 /// Ends what is still armed and takes the buffers back; where the kernel cannot say that it has, they are kept.
 fn end(ring: &IoUring, buffers: &mut Buffers, memory: &mut BufferMemory) {
     let submitter = ring.submitter();
-    let cancelled = submitter.register_sync_cancel(Some(TRIAL_PATIENCE.into()), CancelBuilder::any().all());
+    let cancelled = submitter.register_sync_cancel(Some(PROBE_TIMEOUT.into()), CancelBuilder::any().all());
     let nothing_left = match cancelled {
         Ok(()) => true,
         Err(error) => error.raw_os_error() == Some(ENOENT),
@@ -146,12 +146,12 @@ mod tests {
         let before = open_descriptors();
         for _ in 0..3 {
             let mut ring = ring_builder().build(8).unwrap();
-            let everything = Trial {
+            let everything = MultishotProbe {
                 buffer_ring: true,
                 multishot_accept: true,
                 multishot_receive: true,
             };
-            assert_eq!(try_multishot(&mut ring).unwrap(), everything);
+            assert_eq!(probe_multishot(&mut ring).unwrap(), everything);
         }
         assert_eq!(open_descriptors(), before);
     }

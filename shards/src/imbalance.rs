@@ -27,14 +27,14 @@ pub(crate) fn overfull(connections: &[usize]) -> Vec<bool> {
 
 /// What has been said of it.
 #[derive(Debug, Default)]
-pub(crate) struct Skew {
+pub(crate) struct ImbalanceLog {
     is_said: bool,
     said_at: Option<Instant>,
 }
 
-impl Skew {
+impl ImbalanceLog {
     /// Says that shards are overfull, if that has not been said and it is time; true then.
-    pub(crate) fn look(&mut self, connections: &[usize], overfull: &[bool], now: Instant) -> bool {
+    pub(crate) fn report(&mut self, connections: &[usize], overfull: &[bool], now: Instant) -> bool {
         if !overfull.contains(&true) {
             self.is_said = false;
             return false;
@@ -80,10 +80,10 @@ mod tests {
 
     #[test]
     fn it_is_said_once_while_it_lasts_and_not_again_at_once() {
-        let (mut skew, start) = (Skew::default(), crate::clock::now());
+        let (mut imbalance_log, start) = (ImbalanceLog::default(), crate::clock::now());
         let mut look = |connections: &[usize], seconds| {
             let now = start + Duration::from_secs(seconds);
-            skew.look(connections, &overfull(connections), now)
+            imbalance_log.report(connections, &overfull(connections), now)
         };
         let (fair, skewed) = ([500, 500], [700, 300]);
         assert!(!look(&fair, 0));

@@ -16,12 +16,12 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which shards have ended, and who waits for that.
 #[derive(Debug)]
-pub(crate) struct Roll {
+pub(crate) struct ShardExits {
     ended: Box<[AtomicBool]>,
     waiting: OnceLock<Thread>,
 }
 
-impl Roll {
+impl ShardExits {
     pub(crate) fn new(shards: usize) -> Self {
         Self {
             ended: (0..shards).map(|_| AtomicBool::new(false)).collect(),
@@ -30,15 +30,15 @@ impl Roll {
     }
 
     /// Notes that a shard has ended.
-    pub(crate) fn end(&self, shard: ShardId) {
+    pub(crate) fn record(&self, shard: ShardId) {
         if let Some(ended) = self.ended.get(shard.index()) {
             ended.store(true, Ordering::Release);
         }
-        self.look();
+        self.wake_waiter();
     }
 
     /// Has the waiting thread look again: what it looks at has been written before.
-    pub(crate) fn look(&self) {
+    pub(crate) fn wake_waiter(&self) {
         // Between what was written and the read of `waiting`; the waiting thread does the opposite, so one of the two sees the other.
         fence(Ordering::SeqCst);
         if let Some(waiting) = self.waiting.get() {
@@ -143,7 +143,7 @@ mod tests {
 
 #[cfg(all(test, squall_loom))]
 mod tests {
-    use super::Roll;
+    use super::ShardExits;
     use crate::shard::ShardId;
     use std::sync::Arc;
 
@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn loom_the_end_of_the_last_shard_is_heard() {
         loom::model(|| {
-            let roll = Arc::new(Roll::new(2));
+            let exits = Arc::new(ShardExits::new(2));
             for shard in 0..2 {
-                let roll = Arc::clone(&roll);
-                loom::thread::spawn(move || roll.end(ShardId::new(shard)));
+                let exits = Arc::clone(&exits);
+                loom::thread::spawn(move || exits.record(ShardId::new(shard)));
             }
-            assert_eq!(roll.wait(|| None, None), Ok(()));
+            assert_eq!(exits.wait(|| None, None), Ok(()));
         });
     }
 }

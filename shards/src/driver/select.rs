@@ -5,31 +5,34 @@ use crate::preflight::{self, Needs, PreflightError};
 
 /// What drives the sockets of all shards of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Choice {
+pub(crate) enum SelectedDriver {
     /// One io_uring a shard.
     IoUring,
     /// One epoll loop a shard; where io_uring would have been the choice, why it is not.
     Epoll(Option<PreflightError>),
 }
 
-impl Choice {
-    /// Looks at the machine and decides.
+impl Driver {
+    /// Probes the host and selects the driver to run.
     ///
     /// # Errors
     ///
-    /// What the driver asked for lacks, or what any driver would: open files.
-    pub(crate) fn make(asked: Driver, needs: &Needs) -> Result<Self, PreflightError> {
+    /// The requested driver is unavailable, or the open-file limit is too low for any driver.
+    pub(crate) fn select(self, needs: &Needs) -> Result<SelectedDriver, PreflightError> {
         preflight::check_descriptors(needs)?;
-        if asked == Driver::Epoll {
-            return Ok(Self::Epoll(None));
+        if self == Self::Epoll {
+            return Ok(SelectedDriver::Epoll(None));
         }
         match preflight::io_uring_refusal(needs) {
-            None => Ok(Self::IoUring),
-            Some(refusal) if asked == Driver::Auto => Ok(Self::Epoll(Some(refusal))),
+            None => Ok(SelectedDriver::IoUring),
+            // Only `auto` may fall back: an operator who asked for io_uring must not get epoll unnoticed.
+            Some(refusal) if self == Self::Auto => Ok(SelectedDriver::Epoll(Some(refusal))),
             Some(refusal) => Err(refusal),
         }
     }
+}
 
+impl SelectedDriver {
     /// The driver chosen.
     pub(crate) fn driver(&self) -> Driver {
         match self {

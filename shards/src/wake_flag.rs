@@ -1,7 +1,7 @@
 //! The bell between a shard and everybody else: "there is mail for you" without a lost wake-up and without a system call while
 //! the shard is awake.
 //!
-//! Invariant: after [`Bell::notify`] has returned, either the shard sees mail before it next sleeps, or `notify` answered `true`
+//! Invariant: after [`WakeFlag::notify`] has returned, either the shard sees mail before it next sleeps, or `notify` answered `true`
 //! and the caller rings the doorbell that ends the sleep. Both sides write their own flag, pass a sequentially consistent fence
 //! and then read the other's flag (Dekker's pattern), so at least one of them sees the other. `tests::` runs it under loom
 //! (see [`sync`](crate::sync)).
@@ -10,15 +10,15 @@ use crate::sync::{AtomicBool, Ordering, fence};
 
 /// Two flags: whether mail waits, and whether the shard sleeps.
 #[derive(Debug)]
-pub(crate) struct Bell {
-    mail: AtomicBool,
+pub(crate) struct WakeFlag {
+    messages: AtomicBool,
     asleep: AtomicBool,
 }
 
-impl Bell {
+impl WakeFlag {
     pub(crate) fn new() -> Self {
         Self {
-            mail: AtomicBool::new(false),
+            messages: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
         }
     }
@@ -29,19 +29,19 @@ impl Bell {
     pub(crate) fn notify(&self) -> bool {
         // A swap and not a store: the shard takes the mail of all notifiers at once, and by C11 it need not see what one of them
         // has put down if a plain store of another covers its flag.
-        self.mail.swap(true, Ordering::AcqRel);
+        self.messages.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
     }
 
     /// Called by the shard: whether mail has come since it last asked.
-    pub(crate) fn take_mail(&self) -> bool {
-        self.mail.load(Ordering::Relaxed) && self.mail.swap(false, Ordering::Acquire)
+    pub(crate) fn take_messages(&self) -> bool {
+        self.messages.load(Ordering::Relaxed) && self.messages.swap(false, Ordering::Acquire)
     }
 
     /// Called by the shard: whether mail waits to be taken.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.mail.load(Ordering::Relaxed)
+    pub(crate) fn has_messages(&self) -> bool {
+        self.messages.load(Ordering::Relaxed)
     }
 
     /// Called by the shard before it blocks. `false` means that mail is waiting and it must not block.
@@ -50,7 +50,7 @@ impl Bell {
         // A swap, so that it comes after the swap of a notifier that was late for the sleep before.
         self.asleep.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
-        if self.mail.load(Ordering::Relaxed) {
+        if self.messages.load(Ordering::Relaxed) {
             self.wake_up();
             return false;
         }
@@ -65,53 +65,53 @@ impl Bell {
 
 #[cfg(all(test, not(squall_loom)))]
 mod tests {
-    use super::Bell;
+    use super::WakeFlag;
 
     #[test]
     fn only_the_first_notifier_of_a_sleep_is_asked_to_ring() {
-        let bell = Bell::new();
-        assert!(!bell.notify(), "the shard is awake: no doorbell");
-        assert!(bell.take_mail());
-        assert!(!bell.take_mail(), "mail is taken once");
-        assert!(bell.fall_asleep());
-        assert!(bell.notify());
-        assert!(!bell.notify());
-        bell.wake_up();
-        assert!(bell.take_mail());
+        let wake_flag = WakeFlag::new();
+        assert!(!wake_flag.notify(), "the shard is awake: no doorbell");
+        assert!(wake_flag.take_messages());
+        assert!(!wake_flag.take_messages(), "mail is taken once");
+        assert!(wake_flag.fall_asleep());
+        assert!(wake_flag.notify());
+        assert!(!wake_flag.notify());
+        wake_flag.wake_up();
+        assert!(wake_flag.take_messages());
     }
 
     #[test]
     fn a_shard_with_mail_does_not_fall_asleep() {
-        let bell = Bell::new();
-        assert!(!bell.notify());
-        assert!(!bell.fall_asleep());
-        assert!(bell.take_mail());
-        assert!(bell.fall_asleep());
+        let wake_flag = WakeFlag::new();
+        assert!(!wake_flag.notify());
+        assert!(!wake_flag.fall_asleep());
+        assert!(wake_flag.take_messages());
+        assert!(wake_flag.fall_asleep());
     }
 }
 
 #[cfg(all(test, squall_loom))]
 mod tests {
-    use super::Bell;
+    use super::WakeFlag;
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Two senders post one letter each; the shard must have read both, or have been rung after it fell asleep.
+    /// Two senders post one message each; the shard must have read both, or have been rung after it fell asleep.
     #[test]
-    fn loom_no_letter_is_left_behind_in_front_of_a_sleeping_shard() {
+    fn loom_no_message_is_left_behind_in_front_of_a_sleeping_shard() {
         // Every order with up to three switches of a thread that could have gone on; without a bound it takes hours.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
-            let bell = Arc::new(Bell::new());
-            let letters = Arc::new(AtomicUsize::new(0));
+            let wake_flag = Arc::new(WakeFlag::new());
+            let messages = Arc::new(AtomicUsize::new(0));
             let rings = Arc::new(AtomicUsize::new(0));
             let senders: Vec<_> = (0..2)
                 .map(|_| {
-                    let (bell, letters, rings) = (bell.clone(), letters.clone(), rings.clone());
+                    let (wake_flag, messages, rings) = (wake_flag.clone(), messages.clone(), rings.clone());
                     loom::thread::spawn(move || {
-                        letters.fetch_add(1, Ordering::Relaxed);
-                        if bell.notify() {
+                        messages.fetch_add(1, Ordering::Relaxed);
+                        if wake_flag.notify() {
                             rings.fetch_add(1, Ordering::Relaxed);
                         }
                     })
@@ -121,11 +121,11 @@ mod tests {
             let mut asleep = false;
             let mut attempts = 0;
             while attempts < 2 {
-                if bell.take_mail() {
-                    read = letters.load(Ordering::Relaxed);
+                if wake_flag.take_messages() {
+                    read = messages.load(Ordering::Relaxed);
                 }
                 attempts += 1;
-                if bell.fall_asleep() {
+                if wake_flag.fall_asleep() {
                     asleep = true;
                     break;
                 }
@@ -137,7 +137,7 @@ mod tests {
             assert!(rung <= attempts, "one doorbell for each attempt to sleep");
             // A ring that came for an earlier attempt ends this sleep too: the doorbell keeps it.
             if asleep && rung == 0 {
-                assert_eq!(read, 2, "asleep, not rung, and a letter unread");
+                assert_eq!(read, 2, "asleep, not rung, and a message unread");
             }
         });
     }

@@ -2,13 +2,13 @@
 //!
 //! Invariant: work in the queue waits only while as many threads as may be alive do something else, and not at all once the pool stops. Who puts
 //! work down, and who changes what that one reads here, each write, pass a sequentially consistent fence and then read what the other has written
-//! (Dekker's pattern, as in [`bell`](crate::bell)): one of the two sees to the work. `tests::` runs it under loom (see [`sync`](crate::sync)).
+//! (Dekker's pattern, as in [`wake_flag`](crate::wake_flag)): one of the two sees to the work. `tests::` runs it under loom (see [`sync`](crate::sync)).
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// The numbers of a pool's threads.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct ThreadCount {
     threads_max: usize,
     threads: AtomicUsize,
     /// Threads that wait for work, or have just taken some.
@@ -34,7 +34,7 @@ pub(super) enum Idle {
     TooLong,
 }
 
-impl Crew {
+impl ThreadCount {
     pub(super) fn new(threads_max: usize) -> Self {
         Self {
             threads_max: threads_max.max(1),
@@ -115,7 +115,7 @@ impl Crew {
 
 #[cfg(all(test, squall_loom))]
 mod tests {
-    use super::{Crew, Idle, Need};
+    use super::{Idle, Need, ThreadCount};
     use crate::sync::SegQueue;
     use crossbeam::queue;
     use loom::thread::{JoinHandle, spawn};
@@ -123,7 +123,7 @@ mod tests {
 
     /// A pool whose threads lose patience at once, and whose work never ends.
     struct Pool {
-        crew: Crew,
+        thread_count: ThreadCount,
         work: SegQueue<()>,
         taken: queue::SegQueue<()>,
         threads: queue::SegQueue<JoinHandle<()>>,
@@ -132,7 +132,7 @@ mod tests {
     impl Pool {
         fn new() -> Arc<Self> {
             Arc::new(Self {
-                crew: Crew::new(2),
+                thread_count: ThreadCount::new(2),
                 work: SegQueue::new(),
                 taken: queue::SegQueue::new(),
                 threads: queue::SegQueue::new(),
@@ -143,7 +143,7 @@ mod tests {
             let pool = Arc::clone(self);
             self.threads.push(spawn(move || {
                 let wait = || pool.work.pop().ok_or(Idle::TooLong);
-                if let Some(work) = pool.crew.next(wait, || pool.work.len(), || pool.start()) {
+                if let Some(work) = pool.thread_count.next(wait, || pool.work.len(), || pool.start()) {
                     pool.taken.push(work);
                 }
             }));
@@ -151,7 +151,7 @@ mod tests {
 
         fn put(self: &Arc<Self>) {
             self.work.push(());
-            match self.crew.need(|| self.work.len()) {
+            match self.thread_count.need(|| self.work.len()) {
                 Need::Nothing => {}
                 Need::Thread => self.start(),
                 Need::Drop => self.drop_work(),
@@ -176,7 +176,7 @@ mod tests {
         model.preemption_bound = Some(2);
         model.check(|| {
             let pool = Pool::new();
-            assert!(pool.crew.reserve());
+            assert!(pool.thread_count.reserve());
             pool.start();
             pool.put();
             pool.put();
@@ -191,11 +191,11 @@ mod tests {
         loom::model(|| {
             let pool = Pool::new();
             for _ in 0..2 {
-                assert!(pool.crew.reserve());
+                assert!(pool.thread_count.reserve());
             }
             let stopping = Arc::clone(&pool);
             pool.threads.push(spawn(move || {
-                stopping.crew.stop();
+                stopping.thread_count.stop();
                 stopping.drop_work();
             }));
             pool.put();

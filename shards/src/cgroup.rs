@@ -11,8 +11,8 @@ pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> Option<String>;
 /// Which hierarchy a group belongs to: the files of its limits are called and written differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hierarchy {
-    Unified,
-    Older,
+    V2,
+    V1,
 }
 
 /// A group this process is in, or one above it.
@@ -91,10 +91,10 @@ impl<'a> Membership<'a> {
         let (number, rest) = line.split_once(':')?;
         let (controllers, path) = rest.split_once(':')?;
         let hierarchy = if number == "0" && controllers.is_empty() {
-            Hierarchy::Unified
+            Hierarchy::V2
         } else {
             controllers.split(',').find(|known| *known == controller)?;
-            Hierarchy::Older
+            Hierarchy::V1
         };
         Some(Self {
             hierarchy,
@@ -117,10 +117,8 @@ impl Mount {
         let (root, point) = (fields.next()?, fields.next()?);
         let mut fields = after.split(' ');
         let wanted = match hierarchy {
-            Hierarchy::Unified => fields.next()? == "cgroup2",
-            Hierarchy::Older => {
-                fields.next()? == "cgroup" && fields.nth(1)?.split(',').any(|known| known == controller)
-            }
+            Hierarchy::V2 => fields.next()? == "cgroup2",
+            Hierarchy::V1 => fields.next()? == "cgroup" && fields.nth(1)?.split(',').any(|known| known == controller),
         };
         wanted.then(|| Self {
             root: unescaped(root),
