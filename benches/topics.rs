@@ -13,8 +13,8 @@ use core::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use squall::Bytes;
 use squall::pubsub::{
-    Limits, Most, Pattern, Publication, Run, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicOptions,
-    TopicRules, Topics,
+    BatchSlice, Limits, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic,
+    TopicOptions, TopicRules, Topics,
 };
 
 const SUBSCRIBERS: u32 = 10_000;
@@ -44,12 +44,13 @@ fn publication(name: &str) -> Publication {
 fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
     let mut count = 0;
     while let Some(id) = topics.next_announced() {
-        let most = Most {
+        let most = TakeLimits {
             messages: TAKE_MESSAGES_MAX,
             bytes: usize::MAX,
         };
-        let hand_out =
-            |run: &Run| messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
+        let hand_out = |run: &BatchSlice| {
+            messages.extend(run.publications().iter().map(|publication| publication.message.clone()))
+        };
         count += topics.take(id, most, hand_out).messages as u64;
         black_box(&messages);
         messages.clear();

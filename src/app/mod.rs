@@ -47,7 +47,9 @@ pub use limits::{JSON_DEPTH_CEILING, Limits};
 pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
-pub use topics::{Bell, Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode, encoding_bytes, notice_text};
+pub use topics::{
+    Bell, Delivery, Draft, Hub, Recipient, Remaining, Waiting, check, encode, encoding_bytes, notice_text,
+};
 pub use websocket::{
     Batch, Duplex, End, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
     WebSocketOptions,

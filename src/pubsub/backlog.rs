@@ -10,11 +10,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use super::burst::Run;
+use super::batch::BatchSlice;
 use super::by_key::{ByKey, MadeHash};
 use super::limits::{MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX};
 use super::notice::{Missed, Notice};
-use super::outbox::{Most, Next, Resync, Room, Taken, Unsent};
+use super::outbox::{OutboxItem, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::position::Start;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
@@ -34,21 +34,21 @@ pub(super) struct Backlog {
     droppable_bytes: usize,
     is_lagging: bool,
     latest: HashMap<ByKey, u64, MadeHash>,
-    resyncs: Vec<Pending>,
+    resyncs: Vec<PendingResync>,
     close: Option<u16>,
 }
 
 #[derive(Debug)]
 enum Entry {
     /// Messages; of a topic whose values are conflated, one.
-    Run(Run),
+    Messages(BatchSlice),
     /// Something to tell the subscriber here.
     Notice(Box<Notice>),
 }
 
 /// A topic whose messages will come from its history.
 #[derive(Debug)]
-struct Pending {
+struct PendingResync {
     resync: Resync,
     /// Whether the server has been asked for them.
     is_asked: bool,
@@ -95,15 +95,15 @@ impl Backlog {
 
     pub(super) fn messages(&self) -> usize {
         let messages = |entry: &Entry| match entry {
-            Entry::Run(run) => run.len(),
+            Entry::Messages(slice) => slice.len(),
             Entry::Notice(_) => 0,
         };
         self.queue.iter().map(messages).sum()
     }
 
     /// Queues a message, or does what the policies of those in the way, and then its own, say.
-    pub(super) fn push(&mut self, message: &Run, room: Room, receipt: &mut Receipt) {
-        let room = Room {
+    pub(super) fn push(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) {
+        let room = QueueLimits {
             // What this queue may grow to, however its bytes change meanwhile.
             left: room.left.saturating_add(self.bytes),
             ..room
@@ -115,7 +115,7 @@ impl Backlog {
         } else if self.admit(message, room, receipt) {
             receipt.queued += 1;
         } else {
-            self.turn_away(message, receipt);
+            self.reject(message, receipt);
         }
         if self.is_lagging && self.bytes <= room.low {
             self.end_lag();
@@ -123,7 +123,7 @@ impl Backlog {
     }
 
     /// Queues a message if there is room for it, or can be made; says whether it did.
-    fn admit(&mut self, message: &Run, room: Room, receipt: &mut Receipt) -> bool {
+    fn admit(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> bool {
         let replaces = message.is_conflated();
         if replaces && matches!(self.replace(message, room, receipt), Replaced::Done) {
             return true;
@@ -150,7 +150,7 @@ impl Backlog {
     }
 
     /// Does what the policy of a message for which there is no room says.
-    fn turn_away(&mut self, message: &Run, receipt: &mut Receipt) {
+    fn reject(&mut self, message: &BatchSlice, receipt: &mut Receipt) {
         let position = message
             .publications()
             .first()
@@ -175,13 +175,13 @@ impl Backlog {
         }
     }
 
-    fn fits(&self, weight: usize, room: Room) -> bool {
+    fn fits(&self, weight: usize, room: QueueLimits) -> bool {
         let is_within_mark = self.queue.is_empty() || self.bytes + weight <= room.high;
         is_within_mark && self.bytes + weight <= room.left
     }
 
     /// Has what may go give way to a message of that weight.
-    fn make_room(&mut self, weight: usize, room: Room, receipt: &mut Receipt) {
+    fn make_room(&mut self, weight: usize, room: QueueLimits, receipt: &mut Receipt) {
         if !self.is_lagging {
             self.is_lagging = true;
             self.conflate(receipt);
@@ -193,20 +193,20 @@ impl Backlog {
 
     /// Keeps the latest value of each key, in the place of the first.
     fn conflate(&mut self, receipt: &mut Receipt) {
-        let anywhere = Room {
+        let anywhere = QueueLimits {
             high: usize::MAX,
             low: 0,
             left: usize::MAX,
         };
-        self.rebuild(|backlog, run| {
-            if !run.is_conflated() || !matches!(backlog.replace(&run, anywhere, receipt), Replaced::Done) {
-                backlog.append(run);
+        self.rebuild(|backlog, slice| {
+            if !slice.is_conflated() || !matches!(backlog.replace(&slice, anywhere, receipt), Replaced::Done) {
+                backlog.append(slice);
             }
         });
     }
 
     /// Puts a value in the place of the one its key has, if the subscriber lags.
-    fn replace(&mut self, value: &Run, room: Room, receipt: &mut Receipt) -> Replaced {
+    fn replace(&mut self, value: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> Replaced {
         if !self.is_lagging || !value.is_conflated() {
             return Replaced::Absent;
         }
@@ -215,7 +215,7 @@ impl Backlog {
             return Replaced::Absent;
         };
         let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-        let Some(Entry::Run(older)) = self.queue.get_mut(index) else {
+        let Some(Entry::Messages(older)) = self.queue.get_mut(index) else {
             return Replaced::Absent;
         };
         let bytes = self.bytes - older.weight() + value.weight();
@@ -235,29 +235,29 @@ impl Backlog {
     /// Drops the oldest of what may be dropped until so many bytes are left.
     fn drop_oldest(&mut self, bytes_max: usize, receipt: &mut Receipt) {
         let mut excess = self.bytes.saturating_sub(bytes_max);
-        self.rebuild(|backlog, mut run| {
+        self.rebuild(|backlog, mut slice| {
             while excess > 0
-                && run.is_droppable()
-                && let Some(oldest) = run.split_first()
+                && slice.is_droppable()
+                && let Some(oldest) = slice.split_first()
             {
                 excess = excess.saturating_sub(oldest.weight());
                 receipt.displaced += 1;
                 backlog.note_missed(&oldest);
             }
-            if !run.is_empty() {
-                backlog.append(run);
+            if !slice.is_empty() {
+                backlog.append(slice);
             }
         });
     }
 
     /// Empties the queue and hands all messages to `admit`, in order.
-    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, Run)) {
+    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, BatchSlice)) {
         self.latest.clear();
         self.bytes = 0;
         self.droppable_bytes = 0;
         for entry in mem::take(&mut self.queue) {
             match entry {
-                Entry::Run(run) => admit(self, run),
+                Entry::Messages(slice) => admit(self, slice),
                 Entry::Notice(notice) => match *notice {
                     Notice::Missed(missed) => self.add_missed(missed),
                     other => self.add_notice(other),
@@ -267,25 +267,25 @@ impl Backlog {
     }
 
     /// Whether messages can be queued with no policy having a word to say, if there is room.
-    pub(super) fn is_open_to(&self, run: &Run) -> bool {
-        let acts_on_new = matches!(run.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
-        self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(run.topic())
+    pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
+        let acts_on_new = matches!(slice.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
+        self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(slice.topic())
     }
 
     /// Queues messages, whatever waits already.
-    pub(super) fn append(&mut self, run: Run) {
-        self.bytes += run.weight();
-        if run.is_droppable() {
-            self.droppable_bytes += run.weight();
+    pub(super) fn append(&mut self, slice: BatchSlice) {
+        self.bytes += slice.weight();
+        if slice.is_droppable() {
+            self.droppable_bytes += slice.weight();
         }
-        if self.is_lagging && run.is_conflated() {
+        if self.is_lagging && slice.is_conflated() {
             let number = self.first + self.queue.len() as u64;
-            self.latest.insert(ByKey(run.clone()), number);
+            self.latest.insert(ByKey(slice.clone()), number);
         }
-        self.queue.push_back(Entry::Run(run));
+        self.queue.push_back(Entry::Messages(slice));
     }
 
-    fn note_missed(&mut self, message: &Run) {
+    fn note_missed(&mut self, message: &BatchSlice) {
         if message.tells_missed() {
             self.add_missed(Missed {
                 topic: Some(message.topic().clone()),
@@ -364,7 +364,7 @@ impl Backlog {
     /// Has a topic's messages come from its history, from a place on.
     pub(super) fn resync(&mut self, topic: Topic, start: Start) {
         self.end_resync(&topic);
-        self.resyncs.push(Pending {
+        self.resyncs.push(PendingResync {
             resync: Resync { topic, start },
             is_asked: false,
         });
@@ -386,36 +386,41 @@ impl Backlog {
     }
 
     /// Hands out what is at the front; see [`Topics::take`](super::Topics::take).
-    pub(super) fn take(&mut self, most: Most, low: usize, hand_out: &mut dyn FnMut(&Run)) -> Taken {
-        let mut taken = Taken::default();
+    pub(super) fn take(&mut self, limits: TakeLimits, low: usize, hand_out: &mut dyn FnMut(&BatchSlice)) -> TakeStatus {
+        let mut taken = TakeStatus::default();
         if let Some(code) = self.close {
-            taken.next = Next::Close(code);
+            taken.next = OutboxItem::Close(code);
             return taken;
         }
-        let notice = self.take_messages(most, &mut taken, hand_out);
+        let notice = self.take_messages(limits, &mut taken, hand_out);
         if self.is_lagging && self.bytes <= low {
             self.end_lag();
         }
         taken.next = if let Some(notice) = notice {
-            Next::Notice(*notice)
+            OutboxItem::Notice(*notice)
         } else if self.bytes <= low
             && let Some(pending) = self.resyncs.iter_mut().find(|pending| !pending.is_asked)
         {
             pending.is_asked = true;
-            Next::Resync(pending.resync.clone())
+            OutboxItem::Resync(pending.resync.clone())
         } else if self.queue.is_empty() {
-            Next::Nothing
+            OutboxItem::Nothing
         } else {
-            Next::More
+            OutboxItem::More
         };
         taken
     }
 
     /// Hands out messages up to a limit, or to a notice, which it returns.
-    fn take_messages(&mut self, most: Most, taken: &mut Taken, hand_out: &mut dyn FnMut(&Run)) -> Option<Box<Notice>> {
-        while let Some(Entry::Run(run)) = self.queue.front_mut() {
-            let taken = taken.take(run, most)?;
-            if run.is_empty() {
+    fn take_messages(
+        &mut self,
+        limits: TakeLimits,
+        taken: &mut TakeStatus,
+        hand_out: &mut dyn FnMut(&BatchSlice),
+    ) -> Option<Box<Notice>> {
+        while let Some(Entry::Messages(slice)) = self.queue.front_mut() {
+            let taken = taken.take(slice, limits)?;
+            if slice.is_empty() {
                 self.pop();
             }
             self.bytes -= taken.weight();
@@ -432,7 +437,7 @@ impl Backlog {
                 self.bytes -= MESSAGE_OVERHEAD_BYTES;
                 Some(notice)
             }
-            Entry::Run(_) => unreachable!("what is in front is none, or it would have been taken"),
+            Entry::Messages(_) => unreachable!("what is in front is none, or it would have been taken"),
         }
     }
 

@@ -4,12 +4,12 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use bytes::Bytes;
 
-use super::burst::Run;
+use super::batch::BatchSlice;
 use super::topic::Topic;
 
 /// A conflated value that is equal to every other of the same topic and key.
 #[derive(Debug)]
-pub(super) struct ByKey(pub(super) Run);
+pub(super) struct ByKey(pub(super) BatchSlice);
 
 impl ByKey {
     fn key(&self) -> Option<(&Topic, Option<&Bytes>)> {

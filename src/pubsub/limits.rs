@@ -5,10 +5,10 @@
 pub const MESSAGE_OVERHEAD_BYTES: usize = 64;
 
 /// Most messages that wait together as one entry of a queue. 256: more than a turn publishes to one topic as a rule.
-pub const BURST_MESSAGES_MAX: usize = 256;
+pub const BATCH_MESSAGES_MAX: usize = 256;
 
 /// Most bytes of them; one alone may have more. 16 KiB: a queue that has let go of all but one of them keeps no more than this alive.
-pub const BURST_BYTES_MAX: usize = 16 * 1024;
+pub const BATCH_BYTES_MAX: usize = 16 * 1024;
 
 /// Most messages to [`take`](super::Topics::take) at once: the kernel's `UIO_MAXIOV`, so that all of them fit one vectored send.
 pub const TAKE_MESSAGES_MAX: usize = 1024;

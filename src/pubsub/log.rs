@@ -19,17 +19,17 @@ pub struct Log {
     limits: HistoryLimits,
     /// The position of the last message; sequence 0 before the first.
     last: Position,
-    kept: VecDeque<Kept>,
+    retained: VecDeque<RetainedMessage>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct RetainedMessage {
     publication: Publication,
     at: Instant,
 }
 
-impl Kept {
+impl RetainedMessage {
     fn weight(&self) -> usize {
         self.publication.bytes() + LOG_OVERHEAD_BYTES
     }
@@ -82,7 +82,7 @@ impl Log {
         Self {
             limits,
             last: Position { epoch, sequence: 0 },
-            kept: VecDeque::new(),
+            retained: VecDeque::new(),
             bytes: 0,
         }
     }
@@ -94,13 +94,13 @@ impl Log {
             position: Some(self.last),
             ..make(self.last)
         };
-        let kept = Kept {
+        let retained = RetainedMessage {
             publication: publication.clone(),
             at: now,
         };
-        self.bytes += kept.weight();
-        self.kept.push_back(kept);
-        while self.kept.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
+        self.bytes += retained.weight();
+        self.retained.push_back(retained);
+        while self.retained.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             self.forget_oldest();
         }
         self.expire(now);
@@ -112,19 +112,19 @@ impl Log {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             self.forget_oldest();
         }
-        if self.kept.is_empty() {
-            self.kept = VecDeque::new();
+        if self.retained.is_empty() {
+            self.retained = VecDeque::new();
         }
     }
 
     /// Forgets everything but the count.
     pub fn clear(&mut self) {
-        self.kept = VecDeque::new();
+        self.retained = VecDeque::new();
         self.bytes = 0;
     }
 
     fn forget_oldest(&mut self) {
-        if let Some(oldest) = self.kept.pop_front() {
+        if let Some(oldest) = self.retained.pop_front() {
             self.bytes -= oldest.weight();
         }
     }
@@ -132,17 +132,17 @@ impl Log {
     /// When the oldest message will be too old; `None` while there is none, and for an age beyond the end of time.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.kept.front()?.at.checked_add(self.limits.age_max)
+        self.retained.front()?.at.checked_add(self.limits.age_max)
     }
 
     /// The messages from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be given.
     pub fn resume(&mut self, start: Start, bytes_max: usize, now: Instant) -> Resumed {
         self.expire(now);
-        let kept = self.kept.len() as u64;
+        let retained = self.retained.len() as u64;
         let after = match start {
             Start::After(position) => position,
             Start::Last(messages) => Position {
-                sequence: self.last.sequence - kept.min(messages as u64),
+                sequence: self.last.sequence - retained.min(messages as u64),
                 ..self.last
             },
         };
@@ -158,15 +158,15 @@ impl Log {
         let Some(behind) = self.last.sequence.checked_sub(after.sequence) else {
             return gap(GapReason::NotYet);
         };
-        let Some(skipped) = kept.checked_sub(behind) else {
+        let Some(skipped) = retained.checked_sub(behind) else {
             return gap(GapReason::Expired {
-                messages: behind - kept,
+                messages: behind - retained,
             });
         };
         let mut publications = Vec::new();
         let mut bytes = 0_usize;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        for Kept { publication, .. } in self.kept.iter().skip(skipped) {
+        for RetainedMessage { publication, .. } in self.retained.iter().skip(skipped) {
             bytes = bytes.saturating_add(publication.bytes() + MESSAGE_OVERHEAD_BYTES);
             if bytes > bytes_max && !publications.is_empty() {
                 break;
@@ -195,6 +195,6 @@ impl Log {
     /// How many messages are kept.
     #[must_use]
     pub fn messages(&self) -> usize {
-        self.kept.len()
+        self.retained.len()
     }
 }

@@ -51,12 +51,12 @@ pub struct Logs {
     limits: LogLimits,
     topics: HashMap<Topic, Entry>,
     /// Every topic once, in the order in which [`expire`](Self::expire) looks at them.
-    rounds: VecDeque<Topic>,
+    scan_order: VecDeque<Topic>,
     bytes: usize,
     /// What the next count has for its epoch.
     epoch: u64,
     /// What `epoch` was when a topic was last forgotten, or at first.
-    remembered: u64,
+    last_forget_epoch: u64,
 }
 
 #[derive(Debug)]
@@ -74,10 +74,10 @@ impl Logs {
         Self {
             limits,
             topics: HashMap::new(),
-            rounds: VecDeque::new(),
+            scan_order: VecDeque::new(),
             bytes: 0,
             epoch,
-            remembered: epoch,
+            last_forget_epoch: epoch,
         }
     }
 
@@ -92,9 +92,9 @@ impl Logs {
     ) -> Publication {
         if !self.topics.contains_key(topic) {
             if self.topics.len() >= self.limits.topics_max {
-                self.forget_an_idle_one();
+                self.forget_idlest();
             }
-            self.rounds.push_back(topic.clone());
+            self.scan_order.push_back(topic.clone());
         }
         let entry = self.topics.entry(topic.clone()).or_insert_with(|| {
             let log = Log::new(self.epoch, history);
@@ -113,15 +113,15 @@ impl Logs {
     }
 
     /// Forgets the topic that has been idle longest, of a few that have waited longest to be looked at.
-    fn forget_an_idle_one(&mut self) {
-        let candidates: Vec<Topic> = (0..CANDIDATES).map_while(|_| self.rounds.pop_front()).collect();
+    fn forget_idlest(&mut self) {
+        let candidates: Vec<Topic> = (0..CANDIDATES).map_while(|_| self.scan_order.pop_front()).collect();
         let at = |topic: &&Topic| self.topics.get(*topic).map(|entry| entry.at);
         let idlest = candidates.iter().min_by_key(at).cloned();
         for topic in candidates {
             if idlest.as_ref() == Some(&topic) {
                 self.forget(&topic);
             } else {
-                self.rounds.push_back(topic);
+                self.scan_order.push_back(topic);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Logs {
         if let Some(entry) = self.topics.remove(topic) {
             self.bytes -= entry.log.bytes();
             self.epoch += 1;
-            self.remembered = self.epoch;
+            self.last_forget_epoch = self.epoch;
         }
     }
 
@@ -142,7 +142,7 @@ impl Logs {
         let log = self.topics.get_mut(topic).map_or(&mut none, |entry| &mut entry.log);
         let epoch = log.last().epoch;
         let start = match start {
-            Start::After(place) if place.sequence == 0 && (self.remembered..=epoch).contains(&place.epoch) => {
+            Start::After(place) if place.sequence == 0 && (self.last_forget_epoch..=epoch).contains(&place.epoch) => {
                 Start::After(Position { epoch, sequence: 0 })
             }
             other => other,
@@ -162,8 +162,8 @@ impl Logs {
     /// Forgets messages that are too old and topics that are idle, among the [`EXPIRE_TOPICS_MAX`] topics not looked at for longest. Call
     /// it every second or so.
     pub fn expire(&mut self, now: Instant) {
-        for _ in 0..self.rounds.len().min(EXPIRE_TOPICS_MAX) {
-            let Some(topic) = self.rounds.pop_front() else {
+        for _ in 0..self.scan_order.len().min(EXPIRE_TOPICS_MAX) {
+            let Some(topic) = self.scan_order.pop_front() else {
                 return;
             };
             let Some(entry) = self.topics.get_mut(&topic) else {
@@ -177,7 +177,7 @@ impl Logs {
             if is_idle {
                 self.forget(&topic);
             } else {
-                self.rounds.push_back(topic);
+                self.scan_order.push_back(topic);
             }
         }
     }

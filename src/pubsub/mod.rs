@@ -31,7 +31,8 @@
 //! them is a `burst`, or a part of one. `log` and `logs` are the past, `notice` what is told in the place of messages, `counts` how many there are on all shards, `presence` who.
 
 mod backlog;
-mod burst;
+mod backlog_pool;
+mod batch;
 mod by_key;
 mod counts;
 mod limits;
@@ -44,7 +45,6 @@ mod presence;
 mod publication;
 mod receipt;
 mod rules;
-mod shelf;
 mod subscribers;
 mod subscriptions;
 #[cfg(test)]
@@ -53,13 +53,13 @@ mod topic;
 mod topics;
 mod trie;
 
-pub use burst::Run;
+pub use batch::BatchSlice;
 pub use counts::{CountChange, SubscriberCounts};
-pub use limits::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
+pub use limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
 pub use notice::{Missed, Notice};
-pub use outbox::{Most, Next, Resync, Taken, Unsent};
+pub use outbox::{OutboxItem, Resync, TakeLimits, TakeStatus, Unsent};
 pub use position::{InvalidPosition, Position, Start};
 pub use presence::{PRESENCE_NAME_BYTES_MAX, PRESENCE_NAMES_MAX, Presence};
 pub use publication::{Alternative, Publication};

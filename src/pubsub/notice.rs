@@ -17,7 +17,7 @@ pub enum Notice {
         gap: Gap,
     },
     /// The history had nothing for the subscriber: it has all up to here, and goes on from here should it have to come back.
-    Standing {
+    CurrentPosition {
         /// Whose history.
         topic: Topic,
         /// The topic's last message.

@@ -5,33 +5,33 @@
 //! back when all is taken.
 
 use super::backlog::Backlog;
-use super::burst::Run;
+use super::backlog_pool::BacklogPool;
+use super::batch::BatchSlice;
 use super::notice::Notice;
 use super::position::{Position, Start};
 use super::receipt::Receipt;
-use super::shelf::Shelf;
 use super::topic::Topic;
 
 /// What came out of an outbox, and what to do then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Taken {
+pub struct TakeStatus {
     /// How many publications were handed out.
     pub messages: usize,
     /// How many bytes were handed out, counted in the form everybody reads.
     pub bytes: usize,
     /// What comes after them.
-    pub next: Next,
+    pub next: OutboxItem,
 }
 
-impl Taken {
+impl TakeStatus {
     /// Takes from the front of a run what the limit has left, and of all messages the first whatever its size.
-    pub(super) fn take(&mut self, run: &mut Run, most: Most) -> Option<Run> {
-        let left = Most {
-            messages: most.messages.saturating_sub(self.messages),
-            bytes: most.bytes.saturating_sub(self.bytes),
+    pub(super) fn take(&mut self, slice: &mut BatchSlice, limits: TakeLimits) -> Option<BatchSlice> {
+        let left = TakeLimits {
+            messages: limits.messages.saturating_sub(self.messages),
+            bytes: limits.bytes.saturating_sub(self.bytes),
         };
-        let taken = match run.split_most(left) {
-            None if self.messages == 0 && left.messages > 0 => run.split_first(),
+        let taken = match slice.split_within(left) {
+            None if self.messages == 0 && left.messages > 0 => slice.split_first(),
             taken => taken,
         }?;
         self.messages += taken.len();
@@ -42,7 +42,7 @@ impl Taken {
 
 /// What stands behind the messages that were taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Next {
+pub enum OutboxItem {
     /// Nothing: the subscriber is announced again when there is something.
     #[default]
     Nothing,
@@ -79,7 +79,7 @@ pub struct Unsent {
 
 /// How much one [`Topics::take`](super::Topics::take) hands out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Most {
+pub struct TakeLimits {
     /// Most messages.
     pub messages: usize,
     /// Most bytes, counted in the form everybody reads; one message at least is handed out whatever its size.
@@ -88,7 +88,7 @@ pub struct Most {
 
 /// How much a queue may hold at this moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Room {
+pub(super) struct QueueLimits {
     pub(super) high: usize,
     pub(super) low: usize,
     /// How many bytes more may wait on the shard.
@@ -100,7 +100,7 @@ pub(super) struct Room {
 pub(super) enum Outbox {
     #[default]
     Empty,
-    One(Run),
+    One(BatchSlice),
     Backlog(Box<Backlog>),
 }
 
@@ -109,7 +109,7 @@ impl Outbox {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(run) => run.weight(),
+            Self::One(slice) => slice.weight(),
             Self::Backlog(backlog) => backlog.bytes(),
         }
     }
@@ -118,7 +118,7 @@ impl Outbox {
     pub(super) fn messages(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(run) => run.len(),
+            Self::One(slice) => slice.len(),
             Self::Backlog(backlog) => backlog.messages(),
         }
     }
@@ -133,43 +133,49 @@ impl Outbox {
     }
 
     /// Queues a message as its policy says, and counts what became of it.
-    pub(super) fn push(&mut self, message: Run, room: Room, shelf: &mut Shelf, receipt: &mut Receipt) {
+    pub(super) fn push(
+        &mut self,
+        message: BatchSlice,
+        room: QueueLimits,
+        pool: &mut BacklogPool,
+        receipt: &mut Receipt,
+    ) {
         match self {
             Self::Empty if message.weight() <= room.left => {
                 receipt.queued += 1;
                 *self = Self::One(message);
             }
             _ => {
-                self.backlog(shelf).push(&message, room, receipt);
-                self.settle(shelf);
+                self.backlog(pool).push(&message, room, receipt);
+                self.settle(pool);
             }
         }
     }
 
     /// Whether messages can be queued with no policy having a word to say, if there is room.
-    pub(super) fn is_open_to(&self, run: &Run) -> bool {
+    pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
         match self {
             Self::Empty | Self::One(_) => true,
-            Self::Backlog(backlog) => backlog.is_open_to(run),
+            Self::Backlog(backlog) => backlog.is_open_to(slice),
         }
     }
 
     /// Queues messages, whatever waits already.
-    pub(super) fn append(&mut self, run: Run, shelf: &mut Shelf) {
+    pub(super) fn append(&mut self, slice: BatchSlice, pool: &mut BacklogPool) {
         match self {
-            Self::Empty => *self = Self::One(run),
-            Self::One(_) | Self::Backlog(_) => self.backlog(shelf).append(run),
+            Self::Empty => *self = Self::One(slice),
+            Self::One(_) | Self::Backlog(_) => self.backlog(pool).append(slice),
         }
     }
 
     /// Has a topic's messages come from its history; says whether one more such topic may be.
-    pub(super) fn resync(&mut self, topic: Topic, start: Start, shelf: &mut Shelf) -> bool {
-        let backlog = self.backlog(shelf);
+    pub(super) fn resync(&mut self, topic: Topic, start: Start, pool: &mut BacklogPool) -> bool {
+        let backlog = self.backlog(pool);
         let can_resync = backlog.can_resync();
         if can_resync {
             backlog.resync(topic, start);
         }
-        self.settle(shelf);
+        self.settle(pool);
         can_resync
     }
 
@@ -179,64 +185,70 @@ impl Outbox {
     }
 
     /// Has a topic's messages come from its publishers again; says whether they did not.
-    pub(super) fn end_resync(&mut self, topic: &Topic, shelf: &mut Shelf) -> bool {
+    pub(super) fn end_resync(&mut self, topic: &Topic, pool: &mut BacklogPool) -> bool {
         let Self::Backlog(backlog) = self else {
             return false;
         };
         let was_resyncing = backlog.end_resync(topic);
-        self.settle(shelf);
+        self.settle(pool);
         was_resyncing
     }
 
     /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
-    pub(super) fn fall_back(&mut self, unsent: &Unsent, shelf: &mut Shelf, receipt: &mut Receipt) {
-        self.backlog(shelf).fall_back(unsent, receipt);
-        self.settle(shelf);
+    pub(super) fn fall_back(&mut self, unsent: &Unsent, pool: &mut BacklogPool, receipt: &mut Receipt) {
+        self.backlog(pool).fall_back(unsent, receipt);
+        self.settle(pool);
     }
 
     /// Has the subscriber told something behind what waits.
-    pub(super) fn add_notice(&mut self, notice: Notice, shelf: &mut Shelf) {
-        self.backlog(shelf).add_notice(notice);
-        self.settle(shelf);
+    pub(super) fn add_notice(&mut self, notice: Notice, pool: &mut BacklogPool) {
+        self.backlog(pool).add_notice(notice);
+        self.settle(pool);
     }
 
     /// Forgets what was to come from histories.
-    pub(super) fn end_all_resyncs(&mut self, shelf: &mut Shelf) {
+    pub(super) fn end_all_resyncs(&mut self, pool: &mut BacklogPool) {
         if let Self::Backlog(backlog) = self {
             backlog.end_all_resyncs();
-            self.settle(shelf);
+            self.settle(pool);
         }
     }
 
     /// Hands out what is at the front.
-    pub(super) fn take(&mut self, most: Most, low: usize, shelf: &mut Shelf, hand_out: &mut dyn FnMut(&Run)) -> Taken {
+    pub(super) fn take(
+        &mut self,
+        limits: TakeLimits,
+        low: usize,
+        pool: &mut BacklogPool,
+        hand_out: &mut dyn FnMut(&BatchSlice),
+    ) -> TakeStatus {
         match self {
-            Self::Empty => Taken::default(),
-            Self::One(run) => {
-                let mut taken = Taken::default();
-                if let Some(first) = taken.take(run, most) {
+            Self::Empty => TakeStatus::default(),
+            Self::One(slice) => {
+                let mut taken = TakeStatus::default();
+                if let Some(first) = taken.take(slice, limits) {
                     hand_out(&first);
                 }
-                if run.is_empty() {
+                if slice.is_empty() {
                     *self = Self::Empty;
                 } else {
-                    taken.next = Next::More;
+                    taken.next = OutboxItem::More;
                 }
                 taken
             }
             Self::Backlog(backlog) => {
-                let taken = backlog.take(most, low, hand_out);
-                self.settle(shelf);
+                let taken = backlog.take(limits, low, hand_out);
+                self.settle(pool);
                 taken
             }
         }
     }
 
-    fn backlog(&mut self, shelf: &mut Shelf) -> &mut Backlog {
+    fn backlog(&mut self, pool: &mut BacklogPool) -> &mut Backlog {
         if !matches!(self, Self::Backlog(_)) {
-            let mut backlog = shelf.take();
-            if let Self::One(run) = std::mem::take(self) {
-                backlog.append(run);
+            let mut backlog = pool.take();
+            if let Self::One(slice) = std::mem::take(self) {
+                backlog.append(slice);
             }
             *self = Self::Backlog(backlog);
         }
@@ -247,11 +259,11 @@ impl Outbox {
     }
 
     /// Gives the backlog back once it holds nothing.
-    fn settle(&mut self, shelf: &mut Shelf) {
+    fn settle(&mut self, pool: &mut BacklogPool) {
         if matches!(self, Self::Backlog(backlog) if backlog.is_idle())
             && let Self::Backlog(backlog) = std::mem::take(self)
         {
-            shelf.put(backlog);
+            pool.put(backlog);
         }
     }
 }

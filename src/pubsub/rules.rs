@@ -231,7 +231,7 @@ pub enum InvalidRule {
 impl fmt::Display for InvalidRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => write!(formatter, "there are at most {RULES_MAX} rules for topics"),
+            Self::TooMany => write!(formatter, "there are at limits {RULES_MAX} rules for topics"),
             Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
             Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
             Self::CloseCode(code) => write!(

@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-use super::burst::Run;
+use super::backlog_pool::BacklogPool;
+use super::batch::BatchSlice;
 use super::limits::Limits;
 use super::notice::Notice;
-use super::outbox::{Most, Outbox, Resync, Room, Taken, Unsent};
+use super::outbox::{Outbox, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::position::Start;
 use super::receipt::Receipt;
-use super::shelf::Shelf;
 use super::topic::Topic;
 
 /// A subscriber of one shard, for as long as it is joined: eight bytes that no later subscriber shares.
@@ -37,7 +37,7 @@ impl SubscriberId {
 pub(super) struct Subscribers {
     table: Slab<Subscriber>,
     limits: Limits,
-    shelf: Shelf,
+    pool: BacklogPool,
     /// What waits in all outboxes, weighed.
     bytes: usize,
     announced: VecDeque<SubscriberId>,
@@ -60,7 +60,7 @@ impl Subscribers {
         Self {
             table: Slab::new(),
             limits,
-            shelf: Shelf::default(),
+            pool: BacklogPool::default(),
             bytes: 0,
             announced: VecDeque::new(),
             serial: 0,
@@ -124,18 +124,23 @@ impl Subscribers {
     ///
     /// A burst for which there is room is queued as a whole; if there is not, it is for each of its messages to find some.
     #[inline]
-    pub(super) fn deliver(&mut self, index: u32, runs: &[Run], receipt: &mut Receipt) {
+    pub(super) fn deliver(&mut self, index: u32, slices: &[BatchSlice], receipt: &mut Receipt) {
         let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
-        self.change_once(index, receipt, |outbox, shelf, receipt| {
-            for run in runs {
-                let count = run.len() as u64;
+        self.change_once(index, receipt, |outbox, pool, receipt| {
+            for slice in slices {
+                let count = slice.len() as u64;
                 receipt.matched += count;
-                if has_room(outbox, run, &limits, elsewhere) {
+                if has_room(outbox, slice, &limits, elsewhere) {
                     receipt.queued += count;
-                    outbox.append(run.clone(), shelf);
+                    outbox.append(slice.clone(), pool);
                 } else {
-                    for message in run.singles() {
-                        outbox.push(message, room(&limits, elsewhere + outbox.bytes()), shelf, receipt);
+                    for message in slice.singles() {
+                        outbox.push(
+                            message,
+                            queue_limits(&limits, elsewhere + outbox.bytes()),
+                            pool,
+                            receipt,
+                        );
                     }
                 }
             }
@@ -149,8 +154,8 @@ impl Subscribers {
 
     /// Has a subscriber get messages that have not come from their topic's history, unless this publication's turn has come to it before.
     pub(super) fn fall_back(&mut self, index: u32, unsent: &Unsent, receipt: &mut Receipt) {
-        self.change_once(index, receipt, |outbox, shelf, receipt| {
-            outbox.fall_back(unsent, shelf, receipt);
+        self.change_once(index, receipt, |outbox, pool, receipt| {
+            outbox.fall_back(unsent, pool, receipt);
         });
     }
 
@@ -160,7 +165,7 @@ impl Subscribers {
         &mut self,
         index: u32,
         receipt: &mut Receipt,
-        change: impl FnOnce(&mut Outbox, &mut Shelf, &mut Receipt),
+        change: impl FnOnce(&mut Outbox, &mut BacklogPool, &mut Receipt),
     ) {
         let Some(subscriber) = self.table.get_mut(index as usize) else {
             return;
@@ -172,7 +177,7 @@ impl Subscribers {
         let before = subscriber.outbox.bytes();
         let closed_before = receipt.closed;
         let was_waiting = subscriber.outbox.has_next();
-        change(&mut subscriber.outbox, &mut self.shelf, receipt);
+        change(&mut subscriber.outbox, &mut self.pool, receipt);
         self.bytes = self.bytes + subscriber.outbox.bytes() - before;
         let has_news = !was_waiting && subscriber.outbox.has_next() || receipt.closed != closed_before;
         if has_news && !subscriber.is_announced {
@@ -185,11 +190,11 @@ impl Subscribers {
     }
 
     /// Changes a subscriber's outbox and announces it if there is something new in it.
-    fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox, &mut Shelf) -> T) -> Option<T> {
+    fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox, &mut BacklogPool) -> T) -> Option<T> {
         let subscriber = find(&mut self.table, id)?;
         let was_waiting = subscriber.outbox.has_next();
         let before = subscriber.outbox.bytes();
-        let changed = change(&mut subscriber.outbox, &mut self.shelf);
+        let changed = change(&mut subscriber.outbox, &mut self.pool);
         let after = subscriber.outbox.bytes();
         let is_news = !was_waiting && subscriber.outbox.has_next() && !subscriber.is_announced;
         subscriber.is_announced |= is_news;
@@ -201,11 +206,11 @@ impl Subscribers {
     }
 
     pub(super) fn resync(&mut self, id: SubscriberId, topic: Topic, start: Start) -> bool {
-        self.change(id, |outbox, shelf| outbox.resync(topic, start, shelf)) == Some(true)
+        self.change(id, |outbox, pool| outbox.resync(topic, start, pool)) == Some(true)
     }
 
     pub(super) fn add_notice(&mut self, id: SubscriberId, notice: Notice) {
-        self.change(id, |outbox, shelf| outbox.add_notice(notice, shelf));
+        self.change(id, |outbox, pool| outbox.add_notice(notice, pool));
     }
 
     pub(super) fn awaits(&self, id: SubscriberId, resync: &Resync) -> bool {
@@ -214,7 +219,7 @@ impl Subscribers {
     }
 
     pub(super) fn end_resync(&mut self, id: SubscriberId, topic: &Topic) -> bool {
-        self.change(id, |outbox, shelf| outbox.end_resync(topic, shelf)) == Some(true)
+        self.change(id, |outbox, pool| outbox.end_resync(topic, pool)) == Some(true)
     }
 
     pub(super) fn end_all_resyncs(&mut self, id: SubscriberId) {
@@ -231,13 +236,18 @@ impl Subscribers {
         None
     }
 
-    pub(super) fn take(&mut self, id: SubscriberId, most: Most, hand_out: &mut dyn FnMut(&Run)) -> Taken {
-        let low = room(&self.limits, self.bytes).low;
+    pub(super) fn take(
+        &mut self,
+        id: SubscriberId,
+        limits: TakeLimits,
+        hand_out: &mut dyn FnMut(&BatchSlice),
+    ) -> TakeStatus {
+        let low = queue_limits(&self.limits, self.bytes).low;
         let Some(subscriber) = find(&mut self.table, id) else {
-            return Taken::default();
+            return TakeStatus::default();
         };
         let before = subscriber.outbox.bytes();
-        let taken = subscriber.outbox.take(most, low, &mut self.shelf, hand_out);
+        let taken = subscriber.outbox.take(limits, low, &mut self.pool, hand_out);
         self.bytes = self.bytes + self.waiting_bytes(id) - before;
         taken
     }
@@ -253,10 +263,10 @@ impl Subscribers {
 
 /// What an outbox may hold while so many bytes wait on its shard: less when the shard as a whole is near its ceiling.
 #[inline]
-fn room(limits: &Limits, bytes: usize) -> Room {
+fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
     let is_pressed = bytes > limits.shard_bytes_max / 4 * 3;
     let low = limits.queue_bytes_low.min(limits.queue_bytes_high);
-    Room {
+    QueueLimits {
         high: if is_pressed { low } else { limits.queue_bytes_high },
         low,
         left: limits.shard_bytes_max.saturating_sub(bytes),
@@ -265,10 +275,10 @@ fn room(limits: &Limits, bytes: usize) -> Room {
 
 /// Whether an outbox is certain to queue all these messages, however near the shard is to its ceiling with the last of them.
 #[inline]
-fn has_room(outbox: &Outbox, run: &Run, limits: &Limits, elsewhere: usize) -> bool {
-    let bytes = outbox.bytes() + run.weight();
-    let room = room(limits, elsewhere + bytes);
-    bytes <= room.high && elsewhere + bytes <= limits.shard_bytes_max && outbox.is_open_to(run)
+fn has_room(outbox: &Outbox, slice: &BatchSlice, limits: &Limits, elsewhere: usize) -> bool {
+    let bytes = outbox.bytes() + slice.weight();
+    let room = queue_limits(limits, elsewhere + bytes);
+    bytes <= room.high && elsewhere + bytes <= limits.shard_bytes_max && outbox.is_open_to(slice)
 }
 
 fn find(table: &mut Slab<Subscriber>, id: SubscriberId) -> Option<&mut Subscriber> {

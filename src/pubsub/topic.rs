@@ -253,8 +253,8 @@ impl fmt::Display for InvalidTopic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => formatter.write_str("a topic has a name"),
-            Self::TooLong => write!(formatter, "a topic's name is at most {TOPIC_BYTES_MAX} bytes long"),
-            Self::TooManySegments => write!(formatter, "a topic has at most {TOPIC_SEGMENTS_MAX} segments"),
+            Self::TooLong => write!(formatter, "a topic's name is at limits {TOPIC_BYTES_MAX} bytes long"),
+            Self::TooManySegments => write!(formatter, "a topic has at limits {TOPIC_SEGMENTS_MAX} segments"),
             Self::EmptySegment => {
                 formatter.write_str("a segment of a topic is not empty: no `/` at either end, and no `//`")
             }
@@ -265,7 +265,7 @@ impl fmt::Display for InvalidTopic {
             Self::Wildcard => {
                 formatter.write_str("`*` stands for a whole segment of a pattern, and `**` for its last ones")
             }
-            Self::TooManyWildcards => write!(formatter, "a pattern has at most {PATTERN_WILDCARDS_MAX} wildcards"),
+            Self::TooManyWildcards => write!(formatter, "a pattern has at limits {PATTERN_WILDCARDS_MAX} wildcards"),
         }
     }
 }

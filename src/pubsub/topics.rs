@@ -8,12 +8,12 @@ use std::fmt;
 use std::hash::RandomState;
 use std::slice;
 
-use super::burst::{Run, bursts};
+use super::batch::{BatchSlice, batches};
 use super::counts::{Changes, CountChange};
 use super::limits::Limits;
 use super::log::Resumed;
 use super::notice::Notice;
-use super::outbox::{Most, Resync, Taken, Unsent};
+use super::outbox::{Resync, TakeLimits, TakeStatus, Unsent};
 use super::position::Start;
 use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
@@ -35,7 +35,7 @@ pub struct Topics {
     /// The slots a publication matches: kept for its memory.
     matched: Vec<u32>,
     /// What is being published: kept for its memory.
-    runs: Vec<Run>,
+    slices: Vec<BatchSlice>,
     key_hashes: RandomState,
 }
 
@@ -51,7 +51,7 @@ impl Topics {
             names: Names::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
-            runs: Vec::new(),
+            slices: Vec::new(),
             key_hashes: RandomState::new(),
         }
     }
@@ -200,14 +200,14 @@ impl Topics {
             return receipt;
         }
         let options = self.rules.of(topic);
-        self.runs.extend(bursts(publications, options, &self.key_hashes));
+        self.slices.extend(batches(publications, options, &self.key_hashes));
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
-                self.subscribers.deliver(member.subscriber, &self.runs, &mut receipt);
+                self.subscribers.deliver(member.subscriber, &self.slices, &mut receipt);
             }
         }
-        self.runs.clear();
+        self.slices.clear();
         self.statistics.deliveries += receipt;
         receipt
     }
@@ -234,7 +234,7 @@ impl Topics {
         let options = *self.rules.of(topic);
         let (publications, is_end) = match resumed {
             Resumed::Messages { publications, last, .. } if publications.is_empty() => {
-                let notice = Notice::Standing {
+                let notice = Notice::CurrentPosition {
                     topic: topic.clone(),
                     last: *last,
                     is_wrapped: options.envelope != Envelope::None,
@@ -254,10 +254,10 @@ impl Topics {
                 return receipt;
             }
         };
-        self.runs.extend(bursts(publications, &options, &self.key_hashes));
+        self.slices.extend(batches(publications, &options, &self.key_hashes));
         self.subscribers.begin_publication();
-        self.subscribers.deliver(subscriber.index, &self.runs, &mut receipt);
-        self.runs.clear();
+        self.subscribers.deliver(subscriber.index, &self.slices, &mut receipt);
+        self.slices.clear();
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
             self.subscribers.resync(subscriber, topic.clone(), Start::After(last));
@@ -273,8 +273,13 @@ impl Topics {
     }
 
     /// Hands out what waits for a subscriber, in order and within bounds, to be sent at once. Says what comes behind it.
-    pub fn take(&mut self, subscriber: SubscriberId, most: Most, mut hand_out: impl FnMut(&Run)) -> Taken {
-        let taken = self.subscribers.take(subscriber, most, &mut hand_out);
+    pub fn take(
+        &mut self,
+        subscriber: SubscriberId,
+        limits: TakeLimits,
+        mut hand_out: impl FnMut(&BatchSlice),
+    ) -> TakeStatus {
+        let taken = self.subscribers.take(subscriber, limits, &mut hand_out);
         self.statistics.taken += taken.messages as u64;
         taken
     }
@@ -385,7 +390,7 @@ impl fmt::Display for SubscribeError {
             Self::TooManyTopics => "the shard has as many topics as it may have",
             Self::Left => "the subscriber has left",
             Self::NotSubscribed => "only who is subscribed to a topic by its name can be present in it",
-            Self::NameTooLong => "a name has at most 256 bytes",
+            Self::NameTooLong => "a name has at limits 256 bytes",
         })
     }
 }

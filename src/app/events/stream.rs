@@ -14,10 +14,12 @@ use data_encoding::BASE64;
 
 use super::event::{Event, field, write_data};
 use crate::app::Context;
-use crate::app::topics::{Bell, Delivery, Hub, Recipient, Rest, notice_text};
+use crate::app::topics::{Bell, Delivery, Hub, Recipient, Remaining, notice_text};
 use crate::error::Result;
 use crate::message::{Method, header};
-use crate::pubsub::{Most, Notice, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, Topic};
+use crate::pubsub::{
+    Notice, Pattern, Position, Publication, Start, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic,
+};
 use crate::websocket::{Message, decode};
 
 /// How long a stream is silent before a comment is sent, unless its handler says otherwise. 15 s: the HTML standard's advice, because proxies
@@ -25,7 +27,7 @@ use crate::websocket::{Message, decode};
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How much is written between two flushes. 64 KiB: what a socket takes without waiting on an unhurried day.
-const BATCH_MAX: Most = Most {
+const BATCH_MAX: TakeLimits = TakeLimits {
     messages: TAKE_MESSAGES_MAX,
     bytes: 64 * 1024,
 };
@@ -241,12 +243,12 @@ impl EventStream<'_> {
             self.cx.write(text);
         }
         match rest {
-            Rest::Nothing => Flow::GoOn,
-            Rest::More => {
+            Remaining::Nothing => Flow::GoOn,
+            Remaining::More => {
                 self.bell.announce();
                 Flow::GoOn
             }
-            Rest::Close(_) => {
+            Remaining::Close(_) => {
                 // A stream that is run again, because its first run was given up here, ends again.
                 self.bell.announce();
                 Flow::End
@@ -332,13 +334,13 @@ fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: 
 /// comes back asks from there. Where nothing is missing the id is all: without data it is kept, and the page hears nothing.
 fn write_notice(notice: &Notice, resumable: Option<&Topic>, out: &mut Vec<u8>) {
     match notice {
-        Notice::Standing { topic, last, .. } if resumable == Some(topic) => {
+        Notice::CurrentPosition { topic, last, .. } if resumable == Some(topic) => {
             write_id(*last, out);
             out.push(b'\n');
             return;
         }
         Notice::Gap { topic, gap } if resumable == Some(topic) => write_id(gap.last, out),
-        Notice::Standing { .. } | Notice::Gap { .. } | Notice::Missed(_) => {}
+        Notice::CurrentPosition { .. } | Notice::Gap { .. } | Notice::Missed(_) => {}
     }
     if let Some(words) = notice_text(notice) {
         field(out, "event", "notice");

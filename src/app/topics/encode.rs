@@ -86,8 +86,8 @@ pub fn encode(
 pub fn notice_text(notice: &Notice) -> Option<String> {
     let mut text = String::from("{\"topic\":");
     match notice {
-        Notice::Standing { is_wrapped: false, .. } => return None,
-        Notice::Standing { topic, last, .. } => {
+        Notice::CurrentPosition { is_wrapped: false, .. } => return None,
+        Notice::CurrentPosition { topic, last, .. } => {
             push_json(&mut text, topic.as_str());
             push(&mut text, format_args!(",\"position\":\"{last}\"}}"));
         }
@@ -215,7 +215,7 @@ mod tests {
                 last: POSITION,
             },
         };
-        let standing = |is_wrapped| Notice::Standing {
+        let standing = |is_wrapped| Notice::CurrentPosition {
             topic: topic.clone(),
             last: POSITION,
             is_wrapped,

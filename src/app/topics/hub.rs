@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::draft::Draft;
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    Most, Notice, Pattern, Presence, Receipt, Run, Start, Statistics, SubscribeError, SubscriberId, Topic,
+    BatchSlice, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
 };
 
 use crate::app::App;
@@ -27,14 +27,14 @@ pub trait Recipient {
 #[derive(Debug)]
 pub enum Delivery<'d> {
     /// Messages of one topic, in order.
-    Messages(&'d Run),
+    Messages(&'d BatchSlice),
     /// What it is told in the place of messages.
     Notice(&'d Notice),
 }
 
 /// What stands behind what was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
+pub enum Remaining {
     /// Nothing: the recipient is told when there is something.
     Nothing,
     /// More, to be taken when this has been sent.
@@ -89,7 +89,7 @@ pub trait Hub {
     fn set_presence(&self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError>;
 
     /// Hands out what waits for a subscriber, in order and within bounds.
-    fn take(&self, subscriber: SubscriberId, most: Most, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Rest;
+    fn take(&self, subscriber: SubscriberId, most: TakeLimits, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Remaining;
 
     /// Publishes on every shard; `None` when it is done, else what must be awaited for the shards whose queues are full.
     ///

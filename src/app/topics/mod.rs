@@ -17,4 +17,4 @@ mod publish;
 pub use bell::Bell;
 pub use draft::Draft;
 pub use encode::{check, encode, encoding_bytes, notice_text};
-pub use hub::{Delivery, Hub, Recipient, Rest, Waiting};
+pub use hub::{Delivery, Hub, Recipient, Remaining, Waiting};

@@ -9,7 +9,7 @@ use std::mem;
 
 use bytes::Bytes;
 
-use crate::pubsub::Run;
+use crate::pubsub::BatchSlice;
 
 /// Up to how many bytes frames are joined; larger batches leave in pieces. 64 KiB: what is copied then is small beside what the kernel does
 /// with it.
@@ -39,7 +39,7 @@ struct Last {
 /// What a batch is made of.
 #[derive(Debug, Clone)]
 enum Part {
-    Run(Run),
+    Run(BatchSlice),
     /// For one recipient alone.
     Frame(Bytes),
 }
@@ -82,7 +82,7 @@ impl Joined {
 
 impl Gathering<'_> {
     /// Adds messages.
-    pub(super) fn push(&mut self, run: &Run) {
+    pub(super) fn push(&mut self, run: &BatchSlice) {
         let is_same = |known: &Part| matches!(known, Part::Run(known) if known.is_same(run));
         if self.parts.is_empty() && self.last.parts.get(self.same).is_some_and(is_same) {
             self.same += 1;
@@ -136,7 +136,8 @@ impl Gathering<'_> {
 mod tests {
     use super::*;
     use crate::pubsub::{
-        Alternative, Limits, Most, Pattern, Publication, SubscriberId, TAKE_MESSAGES_MAX, Topic, TopicRules, Topics,
+        Alternative, Limits, Pattern, Publication, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic, TopicRules,
+        Topics,
     };
 
     /// A subscriber of everything, through whom publications become what is taken.
@@ -154,15 +155,15 @@ mod tests {
         }
 
         /// What is taken of these messages, published together.
-        fn burst(&mut self, publications: &[Publication]) -> Run {
+        fn burst(&mut self, publications: &[Publication]) -> BatchSlice {
             let mut runs = self.bursts(publications);
             assert_eq!(runs.len(), 1);
             runs.remove(0)
         }
 
-        fn bursts(&mut self, publications: &[Publication]) -> Vec<Run> {
+        fn bursts(&mut self, publications: &[Publication]) -> Vec<BatchSlice> {
             self.topics.publish_all(publications);
-            let most = Most {
+            let most = TakeLimits {
                 messages: TAKE_MESSAGES_MAX,
                 bytes: usize::MAX,
             };
@@ -177,20 +178,20 @@ mod tests {
         (0..count).map(publication).collect()
     }
 
-    fn bytes(runs: &[Run], level: u8) -> Vec<u8> {
-        let publications = runs.iter().flat_map(Run::publications);
+    fn bytes(runs: &[BatchSlice], level: u8) -> Vec<u8> {
+        let publications = runs.iter().flat_map(BatchSlice::publications);
         publications
             .flat_map(|publication| publication.form(level).to_vec())
             .collect()
     }
 
-    fn batch(joined: &mut Joined, level: u8, runs: &[Run]) -> Batch {
+    fn batch(joined: &mut Joined, level: u8, runs: &[BatchSlice]) -> Batch {
         let mut gathering = joined.gather(level);
         runs.iter().for_each(|run| gathering.push(run));
         gathering.finish()
     }
 
-    fn whole(joined: &mut Joined, level: u8, runs: &[Run]) -> Bytes {
+    fn whole(joined: &mut Joined, level: u8, runs: &[BatchSlice]) -> Bytes {
         match batch(joined, level, runs) {
             Batch::Whole(whole) => whole,
             Batch::Pieces(pieces) => panic!("{pieces:?}"),

@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::batch::Batch;
 use super::link::Link;
-use crate::app::topics::{Delivery, Recipient, Rest, notice_text};
+use crate::app::topics::{Delivery, Recipient, Remaining, notice_text};
 use crate::error::Result;
-use crate::pubsub::{Most, SubscribeError, SubscriberId, TAKE_MESSAGES_MAX};
+use crate::pubsub::{SubscribeError, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits};
 use crate::websocket::{CloseCode, Encoding, Payload, encode};
 
 /// How much of what waits for a socket goes into one send: as many frames as one vectored send takes, and 256 KiB, what may wait for it at
 /// most.
-const DELIVERY_MAX: Most = Most {
+const DELIVERY_MAX: TakeLimits = TakeLimits {
     messages: TAKE_MESSAGES_MAX,
     bytes: 256 * 1024,
 };
@@ -48,9 +48,9 @@ impl Link {
         });
         let batch = batch.finish();
         match rest {
-            Rest::Nothing => {}
-            Rest::More => self.set_deliveries(true),
-            Rest::Close(code) => {
+            Remaining::Nothing => {}
+            Remaining::More => self.set_deliveries(true),
+            Remaining::Close(code) => {
                 let Some(code) = CloseCode::new(code) else {
                     unreachable!("a rule with a code that may not be sent is refused");
                 };

@@ -1,11 +1,11 @@
 //! Tests of the table as a whole: [`side_by_side`] holds it to a model that is too simple to be wrong, which the fuzz target uses too.
 
-mod bursts;
-mod crowds;
+mod batches;
 mod deliveries;
 mod history;
 mod names;
 mod policies;
+mod scale;
 mod side_by_side;
 mod slow;
 mod table;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 
 use super as api;
 use super::{
-    HistoryLimits, Limits, Most, Next, Notice, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX,
-    Taken, Topic, TopicOptions, TopicRules, Topics,
+    HistoryLimits, Limits, Notice, OutboxItem, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX,
+    TakeLimits, TakeStatus, Topic, TopicOptions, TopicRules, Topics,
 };
 
 fn topic(name: &str) -> Topic {
@@ -45,13 +45,18 @@ fn subscriber(topics: &mut Topics, patterns: &[&str]) -> SubscriberId {
 }
 
 /// Takes once, and adds what was handed out to `messages`.
-fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> Taken {
-    let most = Most {
+fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> TakeStatus {
+    let limits = TakeLimits {
         messages: TAKE_MESSAGES_MAX,
         bytes: bytes_max,
     };
-    topics.take(id, most, |run| {
-        messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
+    topics.take(id, limits, |slice| {
+        messages.extend(
+            slice
+                .publications()
+                .iter()
+                .map(|publication| publication.message.clone()),
+        );
     })
 }
 
@@ -67,13 +72,15 @@ fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
                 .map(|message| String::from_utf8(message.to_vec()).unwrap()),
         );
         match taken.next {
-            Next::Nothing => return seen,
-            Next::More => {}
-            Next::Notice(Notice::Missed(missed)) => seen.push(format!("-{}", missed.count)),
-            Next::Notice(Notice::Gap { topic, gap }) => seen.push(format!("gap {topic} {}", gap.last)),
-            Next::Notice(Notice::Standing { topic, last, .. }) => seen.push(format!("standing {topic} {last}")),
-            Next::Resync(resync) => seen.push(format!("resync {:?}", resync.start)),
-            Next::Close(code) => {
+            OutboxItem::Nothing => return seen,
+            OutboxItem::More => {}
+            OutboxItem::Notice(Notice::Missed(missed)) => seen.push(format!("-{}", missed.count)),
+            OutboxItem::Notice(Notice::Gap { topic, gap }) => seen.push(format!("gap {topic} {}", gap.last)),
+            OutboxItem::Notice(Notice::CurrentPosition { topic, last, .. }) => {
+                seen.push(format!("current {topic} {last}"))
+            }
+            OutboxItem::Resync(resync) => seen.push(format!("resync {:?}", resync.start)),
+            OutboxItem::Close(code) => {
                 seen.push(format!("close {code}"));
                 return seen;
             }

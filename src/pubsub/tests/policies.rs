@@ -8,8 +8,8 @@ use proptest::sample::select;
 
 use super::super::{LogLimits, Logs, MESSAGE_OVERHEAD_BYTES};
 use super::{
-    HistoryLimits, Limits, Next, Notice, Pattern, Publication, SlowConsumer, SubscriberId, TopicOptions, TopicRules,
-    Topics, options, pattern, subscriber, take, topic,
+    HistoryLimits, Limits, Notice, OutboxItem, Pattern, Publication, SlowConsumer, SubscriberId, TopicOptions,
+    TopicRules, Topics, options, pattern, subscriber, take, topic,
 };
 
 const HIGH: usize = 2000;
@@ -110,16 +110,16 @@ impl Bench {
                 .push(number.parse().unwrap());
         }
         match taken.next {
-            Next::Nothing => return false,
-            Next::More => {}
-            Next::Notice(Notice::Missed(missed)) => self.missed += missed.count,
-            Next::Notice(other) => panic!("every topic keeps everything, and one says {other:?}"),
-            Next::Resync(resync) => {
+            OutboxItem::Nothing => return false,
+            OutboxItem::More => {}
+            OutboxItem::Notice(Notice::Missed(missed)) => self.missed += missed.count,
+            OutboxItem::Notice(other) => panic!("every topic keeps everything, and one says {other:?}"),
+            OutboxItem::Resync(resync) => {
                 let resumed = self.logs.resume(&resync.topic, resync.start, 1900, self.now);
                 let receipt = self.topics.replay(self.id, &resync, &resumed);
                 assert_eq!(receipt.refused, 0);
             }
-            Next::Close(code) => panic!("closed with {code}"),
+            OutboxItem::Close(code) => panic!("closed with {code}"),
         }
         true
     }

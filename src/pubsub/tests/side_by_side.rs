@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::api::{Limits, Most, Next, Pattern, Publication, SubscribeError, SubscriberId, Topic, TopicRules, Topics};
+use super::api::{
+    Limits, OutboxItem, Pattern, Publication, SubscribeError, SubscriberId, TakeLimits, Topic, TopicRules, Topics,
+};
 
 const SUBSCRIPTIONS_MAX: usize = 6;
 const TOPICS_MAX: usize = 10;
@@ -150,15 +152,20 @@ impl SideBySide {
     fn take(&mut self, who: u8) {
         if let Some(modelled) = self.model.get_mut(&who) {
             let mut messages = Vec::new();
-            let most = Most {
+            let limits = TakeLimits {
                 messages: usize::MAX,
                 bytes: usize::MAX,
             };
-            let taken = self.topics.take(modelled.id, most, |run| {
-                messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
+            let taken = self.topics.take(modelled.id, limits, |slice| {
+                messages.extend(
+                    slice
+                        .publications()
+                        .iter()
+                        .map(|publication| publication.message.clone()),
+                );
             });
             assert_eq!(messages, modelled.waiting);
-            assert_eq!(taken.next, Next::Nothing);
+            assert_eq!(taken.next, OutboxItem::Nothing);
             modelled.waiting.clear();
         }
     }

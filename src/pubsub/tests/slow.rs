@@ -203,7 +203,7 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     let mut messages = Vec::new();
     assert_eq!(
         take(&mut topics, id, &mut messages, 36).next,
-        super::Next::More,
+        super::OutboxItem::More,
         "above the lower mark"
     );
     let seen = numbers(&mut topics, id);

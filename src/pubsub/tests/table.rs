@@ -7,8 +7,8 @@ use proptest::sample::select;
 use super::super::{CountChange, SubscribeError, SubscriberCounts};
 use super::side_by_side::SideBySide;
 use super::{
-    Limits, Next, Publication, SubscriberId, TopicOptions, Topics, drain, message, pattern, subscriber, table, take,
-    topic,
+    Limits, OutboxItem, Publication, SubscriberId, TopicOptions, Topics, drain, message, pattern, subscriber, table,
+    take, topic,
 };
 
 /// Names that meet each other: topics, and patterns that fit some of them.
@@ -52,7 +52,7 @@ fn a_turn_announces_each_subscriber_once_and_not_again_until_all_is_taken() {
     turn.sort_unstable();
     assert_eq!(turn, [first, second]);
     let mut messages = Vec::new();
-    assert_eq!(take(&mut topics, first, &mut messages, 1).next, Next::More);
+    assert_eq!(take(&mut topics, first, &mut messages, 1).next, OutboxItem::More);
     assert_eq!(drain(&mut topics, second), ["1", "2"]);
     topics.publish(&message("t", "3"));
     assert_eq!(

@@ -33,11 +33,11 @@ use futures_core::Stream;
 use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
 
 use super::config::ServerConfig;
-use crate::app::{Delivery, Draft, Hub, Recipient, Rest, Waiting, check, encode};
+use crate::app::{Delivery, Draft, Hub, Recipient, Remaining, Waiting, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
-    BURST_BYTES_MAX, BURST_MESSAGES_MAX, Logs, Most, Next, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
-    Statistics, SubscribeError, SubscriberCounts, SubscriberId, Topic, TopicRules, Topics,
+    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Logs, OutboxItem, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
+    Statistics, SubscribeError, SubscriberCounts, SubscriberId, TakeLimits, Topic, TopicRules, Topics,
 };
 use crate::websocket::Deflaters;
 use courier::Recipients;
@@ -55,7 +55,7 @@ pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 const UNSHARED_BYTES_MAX: usize = 4096;
 
 /// How many publications are gathered before they are put into the table: as many as may wait together.
-const GATHERED_MAX: usize = BURST_MESSAGES_MAX;
+const GATHERED_MAX: usize = BATCH_MESSAGES_MAX;
 
 /// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
 const DEFLATE_LEVEL: u32 = 6;
@@ -155,7 +155,7 @@ impl ShardHub {
         self.call_courier();
         let Some(ticket) = ticket else {
             // A large one waits alone in any case, so that what is gathered, and no policy has seen, is at most 256 times 16 KiB.
-            let is_large = publication.message.len() >= BURST_BYTES_MAX;
+            let is_large = publication.message.len() >= BATCH_BYTES_MAX;
             let mut gathered = self.gathered.borrow_mut();
             gathered.push(publication);
             let is_full = is_large || gathered.len() >= GATHERED_MAX;
@@ -300,7 +300,7 @@ impl Hub for ShardHub {
         self.topics().set_presence(subscriber, topic, name)
     }
 
-    fn take(&self, subscriber: SubscriberId, most: Most, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Rest {
+    fn take(&self, subscriber: SubscriberId, most: TakeLimits, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Remaining {
         let mut left = most;
         while left.messages > 0 && left.bytes > 0 {
             let mut topics = self.topics();
@@ -309,17 +309,17 @@ impl Hub for ShardHub {
             left.messages -= taken.messages;
             left.bytes = left.bytes.saturating_sub(taken.bytes);
             match taken.next {
-                Next::Nothing => return Rest::Nothing,
-                Next::More => return Rest::More,
-                Next::Close(code) => return Rest::Close(code),
-                Next::Resync(resync) => self.ask(subscriber, resync),
-                Next::Notice(notice) => {
+                OutboxItem::Nothing => return Remaining::Nothing,
+                OutboxItem::More => return Remaining::More,
+                OutboxItem::Close(code) => return Remaining::Close(code),
+                OutboxItem::Resync(resync) => self.ask(subscriber, resync),
+                OutboxItem::Notice(notice) => {
                     left.messages = left.messages.saturating_sub(1);
                     hand_out(Delivery::Notice(&notice));
                 }
             }
         }
-        Rest::More
+        Remaining::More
     }
 
     fn publish(&self, draft: Draft) -> Result<Option<Waiting<Result>>> {

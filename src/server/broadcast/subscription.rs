@@ -13,15 +13,15 @@ use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 
 use super::ShardHub;
-use crate::app::{Bell, Delivery, Hub, Recipient as _, Rest};
-use crate::pubsub::{Most, Notice, Pattern, Position, Publication, SubscribeError, Topic};
+use crate::app::{Bell, Delivery, Hub, Recipient as _, Remaining};
+use crate::pubsub::{Notice, Pattern, Position, Publication, SubscribeError, TakeLimits, Topic};
 use crate::websocket::{Message, decode};
 
 /// How many messages wait between the shard and the thread, one more included that is on its way.
 const HANDED_OVER_MAX: usize = 64;
 
 /// How much the task takes at once: as many as may wait, and 64 KiB.
-const TAKEN_MAX: Most = Most {
+const TAKEN_MAX: TakeLimits = TakeLimits {
     messages: HANDED_OVER_MAX,
     bytes: 64 * 1024,
 };
@@ -137,9 +137,9 @@ pub(super) async fn listen(hub: Rc<ShardHub>, wanted: Wanted) {
             }
         }
         match rest {
-            Rest::Nothing => {}
-            Rest::More => bell.announce(),
-            Rest::Close(_) => break,
+            Remaining::Nothing => {}
+            Remaining::More => bell.announce(),
+            Remaining::Close(_) => break,
         }
     }
     hub.leave(subscriber);

@@ -2,13 +2,13 @@
 //!
 //! The count of who shares them is the shard's own, so that ten thousand deliveries change ten thousand plain numbers and no atomic one; and
 //! a queue holds a burst of 40 as it holds one message, in one entry. It may let go of some of them and keep the others: what it holds is
-//! a [`Run`].
+//! a [`BatchSlice`].
 
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
-use super::limits::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, MESSAGE_OVERHEAD_BYTES};
-use super::outbox::Most;
+use super::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, MESSAGE_OVERHEAD_BYTES};
+use super::outbox::TakeLimits;
 use super::publication::Publication;
 use super::rules::{SlowConsumer, TopicOptions};
 use super::topic::Topic;
@@ -16,7 +16,7 @@ use super::topic::Topic;
 /// Messages of one topic in the order of their publication, one at least, and what the topic's rules say about them. Of a topic whose values
 /// are conflated it is one alone, since each may be replaced.
 #[derive(Debug)]
-struct Burst {
+struct MessageBatch {
     publications: Vec<Publication>,
     topic: Topic,
     size: Size,
@@ -37,49 +37,49 @@ struct Size {
 
 /// Neighbours in a burst: all of it as a rule; less where some were taken or dropped.
 #[derive(Debug, Clone)]
-pub struct Run {
-    burst: Rc<Burst>,
+pub struct BatchSlice {
+    batch: Rc<MessageBatch>,
     start: u16,
     end: u16,
     /// Whether this is all of the burst, whose size is known. (It is where an outbox finds room for its tag too.)
     is_whole: bool,
 }
 
-/// Makes bursts of messages of one topic, as few as [`BURST_MESSAGES_MAX`] and [`BURST_BYTES_MAX`] allow. `hashes` is the table's own, so that no
+/// Makes bursts of messages of one topic, as few as [`BATCH_MESSAGES_MAX`] and [`BATCH_BYTES_MAX`] allow. `hashes` is the table's own, so that no
 /// peer can choose keys that collide.
-pub(super) fn bursts(
+pub(super) fn batches(
     mut publications: &[Publication],
     options: &TopicOptions,
     hashes: &RandomState,
-) -> impl Iterator<Item = Run> {
+) -> impl Iterator<Item = BatchSlice> {
     std::iter::from_fn(move || {
-        let (first, rest) = publications.split_at_checked(burst_len(publications, options))?;
+        let (first, rest) = publications.split_at_checked(batch_len(publications, options))?;
         publications = rest;
-        Burst::run(first, options, hashes)
+        MessageBatch::whole(first, options, hashes)
     })
 }
 
 /// How many messages make the next burst.
-fn burst_len(publications: &[Publication], options: &TopicOptions) -> usize {
+fn batch_len(publications: &[Publication], options: &TopicOptions) -> usize {
     if options.slow_consumer == SlowConsumer::Conflate {
         return 1;
     }
     let mut bytes = 0;
     let fits = |publication: &&Publication| {
         bytes += publication.bytes();
-        bytes <= BURST_BYTES_MAX
+        bytes <= BATCH_BYTES_MAX
     };
-    let count = publications.iter().take(BURST_MESSAGES_MAX).take_while(fits).count();
+    let count = publications.iter().take(BATCH_MESSAGES_MAX).take_while(fits).count();
     count.max(1)
 }
 
-impl Burst {
+impl MessageBatch {
     /// All of a new burst; `None` of nothing.
-    fn run(publications: &[Publication], options: &TopicOptions, hashes: &RandomState) -> Option<Run> {
+    fn whole(publications: &[Publication], options: &TopicOptions, hashes: &RandomState) -> Option<BatchSlice> {
         let first = publications.first()?;
         let is_conflated = options.slow_consumer == SlowConsumer::Conflate;
         let key_hash = is_conflated.then(|| hashes.hash_one((&first.topic, &first.key)));
-        let burst = Self {
+        let batch = Self {
             publications: publications.to_vec(),
             topic: first.topic.clone(),
             size: size(publications),
@@ -87,9 +87,9 @@ impl Burst {
             tells_missed: options.tells_missed || options.slow_consumer == SlowConsumer::Resync,
             key_hash: key_hash.unwrap_or_default(),
         };
-        Some(Run {
+        Some(BatchSlice {
             end: u16::try_from(publications.len()).ok()?,
-            burst: Rc::new(burst),
+            batch: Rc::new(batch),
             start: 0,
             is_whole: true,
         })
@@ -103,18 +103,18 @@ fn size(publications: &[Publication]) -> Size {
     })
 }
 
-impl Run {
+impl BatchSlice {
     /// The messages, in the order of their publication.
     #[must_use]
     pub fn publications(&self) -> &[Publication] {
         let places = usize::from(self.start)..usize::from(self.end);
-        self.burst.publications.get(places).unwrap_or_default()
+        self.batch.publications.get(places).unwrap_or_default()
     }
 
     /// Whether the two are the same messages: not equal ones, but the very same.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.burst, &other.burst) && (self.start, self.end) == (other.start, other.end)
+        Rc::ptr_eq(&self.batch, &other.batch) && (self.start, self.end) == (other.start, other.end)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -126,7 +126,7 @@ impl Run {
     }
 
     pub(super) fn topic(&self) -> &Topic {
-        &self.burst.topic
+        &self.batch.topic
     }
 
     /// The messages one by one.
@@ -140,16 +140,21 @@ impl Run {
     }
 
     /// Takes as many messages from the front as a limit allows.
-    pub(super) fn split_most(&mut self, most: Most) -> Option<Self> {
-        if self.len() <= most.messages && self.message_bytes() <= most.bytes {
+    pub(super) fn split_within(&mut self, limits: TakeLimits) -> Option<Self> {
+        if self.len() <= limits.messages && self.message_bytes() <= limits.bytes {
             return self.split(self.len());
         }
         let mut bytes = 0;
         let fits = |publication: &&Publication| {
             bytes += publication.message.len();
-            bytes <= most.bytes
+            bytes <= limits.bytes
         };
-        let count = self.publications().iter().take(most.messages).take_while(fits).count();
+        let count = self
+            .publications()
+            .iter()
+            .take(limits.messages)
+            .take_while(fits)
+            .count();
         self.split(count)
     }
 
@@ -164,7 +169,7 @@ impl Run {
 
     fn part(&self, start: u16, end: u16) -> Self {
         Self {
-            burst: Rc::clone(&self.burst),
+            batch: Rc::clone(&self.batch),
             start,
             end,
             is_whole: self.is_whole && (start, end) == (self.start, self.end),
@@ -173,7 +178,7 @@ impl Run {
 
     fn size(&self) -> Size {
         if self.is_whole {
-            self.burst.size
+            self.batch.size
         } else {
             size(self.publications())
         }
@@ -190,25 +195,25 @@ impl Run {
     }
 
     pub(super) fn slow_consumer(&self) -> SlowConsumer {
-        self.burst.slow_consumer
+        self.batch.slow_consumer
     }
 
     pub(super) fn tells_missed(&self) -> bool {
-        self.burst.tells_missed
+        self.batch.tells_missed
     }
 
     pub(super) fn key_hash(&self) -> u64 {
-        self.burst.key_hash
+        self.batch.key_hash
     }
 
     pub(super) fn is_conflated(&self) -> bool {
-        self.burst.slow_consumer == SlowConsumer::Conflate
+        self.batch.slow_consumer == SlowConsumer::Conflate
     }
 
     /// Whether they may be dropped after they have been queued.
     pub(super) fn is_droppable(&self) -> bool {
         matches!(
-            self.burst.slow_consumer,
+            self.batch.slow_consumer,
             SlowConsumer::DropOldest | SlowConsumer::Conflate
         )
     }

@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{BURST_BYTES_MAX, BURST_MESSAGES_MAX, MESSAGE_OVERHEAD_BYTES, Receipt, Run};
+use super::super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BatchSlice, MESSAGE_OVERHEAD_BYTES, Receipt};
 use super::{
-    Bytes, Limits, Most, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, Taken, TopicOptions, TopicRules,
-    Topics, message, options, pattern, subscriber, table, take,
+    Bytes, Limits, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, TakeStatus, TopicOptions,
+    TopicRules, Topics, message, options, pattern, subscriber, table, take,
 };
 
 /// One topic for each policy.
@@ -28,9 +28,9 @@ enum Step {
 }
 
 fn steps(names: Vec<&'static str>) -> impl Strategy<Value = Vec<Step>> {
-    let burst = vec((0..4_u8, prop_oneof![9 => 0..200_usize, 1 => 0..3000_usize]), 1..12);
+    let batch = vec((0..4_u8, prop_oneof![9 => 0..200_usize, 1 => 0..3000_usize]), 1..12);
     let step = prop_oneof![
-        3 => (select(names), burst).prop_map(|(name, burst)| Step::Publish(name, burst)),
+        3 => (select(names), batch).prop_map(|(name, batch)| Step::Publish(name, batch)),
         1 => (0..12_usize, 0..1500_usize).prop_map(|(messages, bytes)| Step::Take(messages, bytes)),
     ];
     vec(step, 1..120)
@@ -53,16 +53,21 @@ impl One {
         Self { topics, id }
     }
 
-    fn take(&mut self, messages: usize, bytes: usize) -> (Vec<Bytes>, Taken) {
+    fn take(&mut self, messages: usize, bytes: usize) -> (Vec<Bytes>, TakeStatus) {
         let mut seen = Vec::new();
-        let taken = self.topics.take(self.id, Most { messages, bytes }, |run| {
-            seen.extend(run.publications().iter().map(|publication| publication.message.clone()));
+        let taken = self.topics.take(self.id, TakeLimits { messages, bytes }, |slice| {
+            seen.extend(
+                slice
+                    .publications()
+                    .iter()
+                    .map(|publication| publication.message.clone()),
+            );
         });
         (seen, taken)
     }
 }
 
-fn publications(name: &str, burst: &[(u8, usize)], first: usize) -> Vec<Publication> {
+fn publications(name: &str, batch: &[(u8, usize)], first: usize) -> Vec<Publication> {
     let publication = |(number, (key, size)): (usize, &(u8, usize))| {
         let mut publication = message(name, format!("{}{}", first + number, " ".repeat(*size))).with_key(vec![*key]);
         publication.position = (name == "resync").then_some(super::super::Position {
@@ -71,7 +76,7 @@ fn publications(name: &str, burst: &[(u8, usize)], first: usize) -> Vec<Publicat
         });
         publication
     };
-    burst.iter().enumerate().map(publication).collect()
+    batch.iter().enumerate().map(publication).collect()
 }
 
 /// Does the same with two tables, and looks at all that can be seen of them after each step.
@@ -79,8 +84,8 @@ fn compare(limits: Limits, steps: Vec<Step>) {
     let [mut together, mut alone] = [0, 1].map(|_| One::new(limits));
     for (number, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Publish(name, burst) => {
-                let publications = publications(name, &burst, number * 100 + 1);
+            Step::Publish(name, batch) => {
+                let publications = publications(name, &batch, number * 100 + 1);
                 let mut sum = Receipt::default();
                 for publication in &publications {
                     sum += alone.topics.publish(publication);
@@ -98,7 +103,7 @@ fn compare(limits: Limits, steps: Vec<Step>) {
     loop {
         let (own, other) = (together.take(7, 700), alone.take(7, 700));
         assert_eq!(own, other);
-        if own.0.is_empty() && matches!(own.1.next, super::Next::Nothing | super::Next::Close(_)) {
+        if own.0.is_empty() && matches!(own.1.next, super::OutboxItem::Nothing | super::OutboxItem::Close(_)) {
             break;
         }
     }
@@ -134,14 +139,14 @@ proptest! {
 }
 
 /// All that waits, in the entries it waits in.
-fn runs(topics: &mut Topics, id: SubscriberId) -> Vec<Run> {
-    let most = Most {
+fn slices(topics: &mut Topics, id: SubscriberId) -> Vec<BatchSlice> {
+    let limits = TakeLimits {
         messages: TAKE_MESSAGES_MAX,
         bytes: usize::MAX,
     };
-    let mut runs = Vec::new();
-    topics.take(id, most, |run| runs.push(run.clone()));
-    runs
+    let mut slices = Vec::new();
+    topics.take(id, limits, |slice| slices.push(slice.clone()));
+    slices
 }
 
 #[test]
@@ -150,19 +155,19 @@ fn a_burst_waits_as_one_and_is_the_same_for_all() {
     let [first, second] = [0, 1].map(|_| subscriber(&mut topics, &["t"]));
     let publications: Vec<_> = (0..40).map(|number| message("t", number.to_string())).collect();
     topics.publish_all(&publications);
-    let (own, other) = (runs(&mut topics, first), runs(&mut topics, second));
+    let (own, other) = (slices(&mut topics, first), slices(&mut topics, second));
     assert_eq!(own.len(), 1);
     assert_eq!(own[0].publications(), publications);
     assert!(own[0].is_same(&other[0]));
     topics.publish_all(&publications);
     take(&mut topics, first, &mut Vec::new(), 5);
-    let rest = runs(&mut topics, first);
+    let rest = slices(&mut topics, first);
     assert_eq!(
         rest[0].publications(),
         &publications[5..],
         "five digits were five messages"
     );
-    assert!(!rest[0].is_same(&runs(&mut topics, second)[0]));
+    assert!(!rest[0].is_same(&slices(&mut topics, second)[0]));
 }
 
 #[test]
@@ -176,17 +181,17 @@ fn a_burst_is_bounded_in_messages_and_bytes() {
     let lengths = |topics: &mut Topics, sizes: &[usize]| -> Vec<usize> {
         let publications: Vec<_> = sizes.iter().map(|size| message("t", vec![b'x'; *size])).collect();
         topics.publish_all(&publications);
-        let runs = runs(topics, id);
-        runs.iter().map(|run| run.publications().len()).collect()
+        let slices = slices(topics, id);
+        slices.iter().map(|slice| slice.publications().len()).collect()
     };
     assert_eq!(
-        lengths(&mut topics, &[0; BURST_MESSAGES_MAX + 1]),
-        [BURST_MESSAGES_MAX, 1]
+        lengths(&mut topics, &[0; BATCH_MESSAGES_MAX + 1]),
+        [BATCH_MESSAGES_MAX, 1]
     );
-    let half = BURST_BYTES_MAX / 2;
+    let half = BATCH_BYTES_MAX / 2;
     assert_eq!(lengths(&mut topics, &[half, half, 0, 1, half]), [3, 2]);
     assert_eq!(
-        lengths(&mut topics, &[1, 2 * BURST_BYTES_MAX, 1]),
+        lengths(&mut topics, &[1, 2 * BATCH_BYTES_MAX, 1]),
         [1, 1, 1],
         "a large one waits alone"
     );
@@ -211,7 +216,7 @@ fn who_keeps_one_message_of_a_burst_keeps_no_more_alive_than_a_burst() {
     let waiting = topics.waiting_bytes(id);
     assert!((200..=1000).contains(&waiting), "{waiting}");
     let each = size_of::<Publication>() + 100 + MESSAGE_OVERHEAD_BYTES;
-    let bound = waiting + 2 * (BURST_BYTES_MAX / 100 + 1) * each + 4096;
+    let bound = waiting + 2 * (BATCH_BYTES_MAX / 100 + 1) * each + 4096;
     assert!(
         usize::try_from(grown.bytes_current).unwrap() < bound,
         "{grown:?}, at most {bound} expected"
@@ -230,7 +235,7 @@ fn what_a_history_gives_comes_in_bursts_too() {
     assert!(topics.resume(id, resync.topic.clone(), start));
     assert!(matches!(
         take(&mut topics, id, &mut Vec::new(), 0).next,
-        super::Next::Resync(_)
+        super::OutboxItem::Resync(_)
     ));
     let publications = publications("resync", &[(0, 1); 9], 1);
     let resumed = super::super::Resumed::Messages {
@@ -239,7 +244,7 @@ fn what_a_history_gives_comes_in_bursts_too() {
         last: super::super::Position { epoch: 1, sequence: 9 },
     };
     assert_eq!(topics.replay(id, &resync, &resumed).queued, 9);
-    let runs = runs(&mut topics, id);
-    assert_eq!(runs.len(), 1);
-    assert_eq!(runs[0].publications(), publications);
+    let slices = slices(&mut topics, id);
+    assert_eq!(slices.len(), 1);
+    assert_eq!(slices[0].publications(), publications);
 }

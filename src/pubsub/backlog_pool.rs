@@ -7,32 +7,32 @@
 use super::backlog::Backlog;
 
 /// Most backlogs kept. 4096: with queues of [`KEPT_ENTRIES_MAX`] entries, 5 MiB.
-const KEPT_MAX: usize = 4096;
+const POOLED_BACKLOGS_MAX: usize = 4096;
 
 /// A backlog whose queue has grown to more entries is not kept. 64: as many topics as a turn brings news of, and more.
-const KEPT_ENTRIES_MAX: usize = 64;
+const POOLED_CAPACITY_MAX: usize = 64;
 
 /// Backlogs that hold nothing.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct BacklogPool {
     #[expect(
         clippy::vec_box,
-        reason = "a backlog moves between the shelf and its outbox: eight bytes, not its whole size"
+        reason = "a backlog moves between the pool and its outbox: eight bytes, not its whole size"
     )]
-    kept: Vec<Box<Backlog>>,
+    free: Vec<Box<Backlog>>,
 }
 
-impl Shelf {
+impl BacklogPool {
     /// A backlog that holds nothing.
     pub(super) fn take(&mut self) -> Box<Backlog> {
-        self.kept.pop().unwrap_or_default()
+        self.free.pop().unwrap_or_default()
     }
 
     /// Takes a backlog back that is [idle](Backlog::is_idle).
     pub(super) fn put(&mut self, mut backlog: Box<Backlog>) {
-        if self.kept.len() < KEPT_MAX && backlog.capacity() <= KEPT_ENTRIES_MAX {
+        if self.free.len() < POOLED_BACKLOGS_MAX && backlog.capacity() <= POOLED_CAPACITY_MAX {
             backlog.reset();
-            self.kept.push(backlog);
+            self.free.push(backlog);
         }
     }
 }
