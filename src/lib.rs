@@ -48,8 +48,8 @@ pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
-    BoundServer, Heard, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, Publisher, Server,
-    ServerConfig, Subscription,
+    BoundServer, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, Publisher, Server,
+    ServerConfig, Subscription, TopicEvent,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

@@ -21,7 +21,7 @@ use squall::prelude::*;
 use squall::pubsub::{Notice, RESYNCS_MAX, Receipt, Topic};
 use squall::shards::Shard;
 use squall::websocket::DeflateConfig;
-use squall::{Heard, Subscription};
+use squall::{Subscription, TopicEvent};
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
@@ -275,8 +275,8 @@ fn get(server: &Running, path: &str) -> String {
 }
 
 /// The shard of two that numbers the messages of a topic.
-fn home(topic: &str) -> usize {
-    Topic::new(topic).unwrap().home(NonZeroUsize::new(2).unwrap())
+fn owner(topic: &str) -> usize {
+    Topic::new(topic).unwrap().owner(NonZeroUsize::new(2).unwrap())
 }
 
 /// Names of topics with a home on shard 0 and on shard 1.
@@ -853,8 +853,8 @@ fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
 /// What a thread outside the shards hears: the text, or how many messages it misses.
 fn heard(subscription: &mut Subscription) -> Result<String, u64> {
     match subscription.next_blocking().unwrap() {
-        Heard::Message { message, .. } => Ok(message.as_str().unwrap().to_owned()),
-        Heard::Notice(Notice::Missed(missed)) => Err(missed.count),
+        TopicEvent::Message { message, .. } => Ok(message.as_str().unwrap().to_owned()),
+        TopicEvent::Notice(Notice::Missed(missed)) => Err(missed.count),
         other => panic!("{other:?}"),
     }
 }
@@ -867,7 +867,7 @@ fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
     for shard in [0, 1] {
         let mut socket = Socket::on(&server, shard);
         socket.tell(&format!("publish rooms/{shard} hello"));
-        let Some(Heard::Message { topic, message, .. }) = rooms.next_blocking() else {
+        let Some(TopicEvent::Message { topic, message, .. }) = rooms.next_blocking() else {
             panic!("a message was published");
         };
         assert_eq!(
@@ -877,7 +877,7 @@ fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
     }
     let mut kept = server.publisher.subscribe_blocking("kept/x").unwrap();
     server.publisher.publish_blocking("kept/x", "7").unwrap();
-    let Some(Heard::Message { message, position, .. }) = kept.next_blocking() else {
+    let Some(TopicEvent::Message { message, position, .. }) = kept.next_blocking() else {
         panic!("a message was published");
     };
     assert_eq!(position.unwrap().sequence, 1);

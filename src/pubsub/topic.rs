@@ -70,7 +70,7 @@ impl Topic {
 
     /// Which of so many shards numbers this topic's messages and keeps its history: the same everywhere in a process.
     #[must_use]
-    pub fn home(&self, shards: NonZeroUsize) -> usize {
+    pub fn owner(&self, shards: NonZeroUsize) -> usize {
         let mut hasher = DefaultHasher::new();
         self.name.hash(&mut hasher);
         let shards = shards.get() as u64;

@@ -30,14 +30,14 @@ use squall_shards::{
     Stop, Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
-pub use broadcast::{Heard, Publisher, Subscription};
+pub use broadcast::{Publisher, Subscription, TopicEvent};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 pub use watermarks::{InvalidWatermarks, MemoryWatermarks};
 
 use crate::app::Application;
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, TopicOptions};
-use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, Parcel, ShardHub};
+use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardHub, ShardMessage};
 use pressure::Budget;
 use shard::ShardServer;
 
@@ -249,7 +249,7 @@ pub struct BoundServer {
     config: ServerConfig,
     shards: Shards,
     listeners: Vec<Listeners>,
-    mesh: Mesh<Parcel>,
+    mesh: Mesh<ShardMessage>,
     /// `None` if the kernel does not tell how much memory is held.
     budget: Option<Arc<Budget>>,
 }
@@ -331,7 +331,7 @@ struct ShardSetup {
     factory: Factory,
     config: ServerConfig,
     listeners: Vec<Listeners>,
-    mesh: Mesh<Parcel>,
+    mesh: Mesh<ShardMessage>,
     budget: Option<Arc<Budget>>,
     /// What the first shard says once it listens.
     startup_message: Option<String>,

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use squall::prelude::*;
 use squall::shards::Shard;
-use squall::{Heard, Subscription};
+use squall::{Subscription, TopicEvent};
 use tungstenite::{Message as Frame, WebSocket as Client};
 
 use crate::harness::{PATIENCE, Running, Says, at_every_poll, dropped_after, dropped_after_telling, eventually, line};
@@ -390,12 +390,12 @@ fn what_a_subscription_was_to_hear_is_heard_by_the_next_wait() {
         let first = pollster::block_on(dropped_after_telling(polls, subscription.next(), |_| publish()));
         let is_ready = first.is_some();
         publish();
-        let mut heard: Vec<Heard> = first.into_iter().map(Option::unwrap).collect();
+        let mut heard: Vec<TopicEvent> = first.into_iter().map(Option::unwrap).collect();
         while heard.len() < published {
             heard.push(subscription.next_blocking().unwrap());
         }
         for (number, heard) in heard.iter().enumerate() {
-            let Heard::Message { message, .. } = heard else {
+            let TopicEvent::Message { message, .. } = heard else {
                 panic!("a notice")
             };
             assert_eq!(

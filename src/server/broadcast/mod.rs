@@ -3,9 +3,9 @@
 //!
 //! A publication is sent on to the other shards and put into the outboxes of this shard's subscribers; the frame in it is encoded already and
 //! shared by all. Nobody is woken by the publication itself: at the end of the turn all that was published in it is put into the outboxes, and the
-//! [`courier`] tells each subscriber that something new waits for it, once, and its task takes all of it and sends it with one call.
+//! [`notifier`] tells each subscriber that something new waits for it, once, and its task takes all of it and sends it with one call.
 //!
-//! A topic with a history has a [`home`]: the shard that numbers its messages, keeps them, and sends them on. The other shards ask it for
+//! A topic with a history has a [`owner`]: the shard that numbers its messages, keeps them, and sends them on. The other shards ask it for
 //! what a subscriber of theirs has missed.
 //!
 //! # When a queue between two shards is full
@@ -13,13 +13,13 @@
 //! Queues between shards are bounded, and a shard drains its own between two polls of its tasks, whatever these wait for: no circle of full
 //! queues stands still. What is published to a topic without a history waits for room, and so does its publisher. A home never waits: it remembers from which message on a
 //! shard has nothing of a topic, and tells it when there is room; that shard's subscribers then get the rest from the history. So nothing is
-//! lost in silence, and what is remembered is one number for each topic ([`lane`]).
+//! lost in silence, and what is remembered is one number for each topic ([`outbound_queue`]).
 
-mod courier;
-mod home;
-mod lane;
-mod parcel;
+mod notifier;
+mod outbound_queue;
+mod owner;
 mod publisher;
+mod shard_message;
 mod subscription;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -40,12 +40,12 @@ use crate::pubsub::{
     Statistics, SubscribeError, SubscriberCounts, SubscriberId, TakeLimits, Topic, TopicRules, Topics,
 };
 use crate::websocket::Deflaters;
-use courier::Recipients;
-use lane::{Lane, Sent};
-pub(super) use parcel::Parcel;
-use parcel::Ticket;
+use notifier::Recipients;
+use outbound_queue::{OutboundQueue, SentSignal};
 pub use publisher::Publisher;
-pub use subscription::{Heard, Subscription};
+use shard_message::ReceiptSender;
+pub(super) use shard_message::ShardMessage;
+pub use subscription::{Subscription, TopicEvent};
 
 /// How many parcels may wait between two shards. 256: at 40 bytes each 10 KiB a pair for the queue itself, and a shard that is kept from its
 /// queue for so long has other worries.
@@ -55,111 +55,113 @@ pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 const UNSHARED_BYTES_MAX: usize = 4096;
 
 /// How many publications are gathered before they are put into the table: as many as may wait together.
-const GATHERED_MAX: usize = BATCH_MESSAGES_MAX;
+const TURN_PUBLICATIONS_MAX: usize = BATCH_MESSAGES_MAX;
 
 /// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
 const DEFLATE_LEVEL: u32 = 6;
 
 thread_local! {
     /// The hub of this shard, for what other shards ask of it.
-    static HERE: RefCell<Weak<ShardHub>> = const { RefCell::new(Weak::new()) };
+    static LOCAL: RefCell<Weak<ShardHub>> = const { RefCell::new(Weak::new()) };
 }
 
 /// One shard's topics, and the way to those of the others.
 pub(super) struct ShardHub {
     shard: Shard,
-    sender: MeshSender<Parcel>,
+    sender: MeshSender<ShardMessage>,
     rules: TopicRules,
     topics: RefCell<Topics>,
     /// What was published in this turn and is not in the table yet: a burst is put in at once. Whoever looks at the table puts it in first.
-    gathered: RefCell<Vec<Publication>>,
+    turn_publications: RefCell<Vec<Publication>>,
     recipients: RefCell<Recipients>,
     counts: RefCell<SubscriberCounts>,
     /// The histories of the topics whose home this shard is.
     logs: RefCell<Logs>,
     /// One for each shard, this one's unused.
-    lanes: Vec<RefCell<Lane>>,
+    outbound_queues: Vec<RefCell<OutboundQueue>>,
     deflaters: RefCell<Deflaters>,
     /// The task that tells subscribers.
-    courier: RefCell<Option<Waker>>,
-    is_courier_called: Cell<bool>,
+    notifier: RefCell<Option<Waker>>,
+    is_notifier_scheduled: Cell<bool>,
 }
 
 impl ShardHub {
     /// Makes the hub of the calling shard, and takes in what others send from now on.
-    pub(super) fn new(shard: &Shard, mesh: &Mesh<Parcel>, config: &ServerConfig) -> Rc<Self> {
+    pub(super) fn new(shard: &Shard, mesh: &Mesh<ShardMessage>, config: &ServerConfig) -> Rc<Self> {
         let hub = Rc::new(Self {
             shard: shard.clone(),
             sender: mesh.sender(),
             rules: config.topics.clone(),
             topics: RefCell::new(Topics::new(config.pubsub, config.topics.clone())),
-            gathered: RefCell::default(),
+            turn_publications: RefCell::default(),
             recipients: RefCell::default(),
             counts: RefCell::default(),
             logs: RefCell::new(Logs::new(config.histories.clone(), first_epoch())),
-            lanes: (0..shard.count()).map(|_| RefCell::default()).collect(),
+            outbound_queues: (0..shard.count()).map(|_| RefCell::default()).collect(),
             deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, 0)),
-            courier: RefCell::default(),
-            is_courier_called: Cell::new(false),
+            notifier: RefCell::default(),
+            is_notifier_scheduled: Cell::new(false),
         });
-        HERE.set(Rc::downgrade(&hub));
-        courier::start(&hub);
+        LOCAL.set(Rc::downgrade(&hub));
+        notifier::start(&hub);
         let weak = Rc::downgrade(&hub);
-        mesh.receive(move |from, parcel| {
+        mesh.receive(move |from, message| {
             if let Some(hub) = weak.upgrade() {
-                hub.receive(from, parcel);
+                hub.receive(from, message);
             }
         });
         hub
     }
 
     /// Does what another shard, or a thread outside of them, has sent.
-    fn receive(&self, from: Source, parcel: Parcel) {
-        match parcel {
-            Parcel::Draft(draft, ticket) => self.spread_numbered(&draft, ticket.as_ref()),
-            Parcel::Publication(publication, ticket) => {
-                self.deliver(publication.unshared(UNSHARED_BYTES_MAX), ticket.as_ref());
+    fn receive(&self, from: Source, message: ShardMessage) {
+        match message {
+            ShardMessage::PublishRequest(draft, receipt_sender) => {
+                self.fan_out_numbered(&draft, receipt_sender.as_ref())
             }
-            Parcel::Unsent(unsent) => {
+            ShardMessage::Publication(publication, receipt_sender) => {
+                self.deliver(publication.unshared(UNSHARED_BYTES_MAX), receipt_sender.as_ref());
+            }
+            ShardMessage::Unsent(unsent) => {
                 let mut topics = self.topics();
                 topics.fall_back(&unsent);
                 drop(topics);
-                self.call_courier();
+                self.schedule_notifier();
             }
-            Parcel::Question(question) => {
-                if let Source::Shard(asker) = from {
-                    self.answer(asker, *question);
+            ShardMessage::HistoryRequest(request) => {
+                if let Source::Shard(requester) = from {
+                    self.respond_to(requester, *request);
                 }
             }
-            Parcel::Answer(answer) => {
-                let question = &answer.question;
+            ShardMessage::HistoryResponse(response) => {
+                let request = &response.request;
                 let mut topics = self.topics();
-                topics.replay(question.subscriber, &question.resync, &answer.resumed);
+                topics.replay(request.subscriber, &request.resync, &response.resumed);
                 drop(topics);
-                self.call_courier();
+                self.schedule_notifier();
             }
-            Parcel::Counts(changes) => {
+            ShardMessage::Counts(changes) => {
                 let mut counts = self.counts.borrow_mut();
                 changes.iter().for_each(|change| counts.apply(change));
             }
-            Parcel::Subscribe(wanted) => {
-                if let Some(hub) = HERE.with_borrow(Weak::upgrade) {
-                    spawn_detached(subscription::listen(hub, *wanted));
+            ShardMessage::Subscribe(request) => {
+                if let Some(hub) = LOCAL.with_borrow(Weak::upgrade) {
+                    spawn_detached(subscription::run_subscription(hub, *request));
                 }
             }
         }
     }
 
     /// Publishes to the subscribers of this shard, at the latest when the courier comes by.
-    fn deliver(&self, publication: Publication, ticket: Option<&Ticket>) {
-        self.call_courier();
-        let Some(ticket) = ticket else {
+    fn deliver(&self, publication: Publication, receipt_sender: Option<&ReceiptSender>) {
+        self.schedule_notifier();
+        let Some(receipt_sender) = receipt_sender else {
             // A large one waits alone in any case, so that what is gathered, and no policy has seen, is at most 256 times 16 KiB.
             let is_large = publication.message.len() >= BATCH_BYTES_MAX;
-            let mut gathered = self.gathered.borrow_mut();
-            gathered.push(publication);
-            let is_full = is_large || gathered.len() >= GATHERED_MAX;
-            drop(gathered);
+            let mut turn_publications = self.turn_publications.borrow_mut();
+            turn_publications.push(publication);
+            let is_full = is_large || turn_publications.len() >= TURN_PUBLICATIONS_MAX;
+            drop(turn_publications);
             if is_full {
                 drop(self.topics());
             }
@@ -167,17 +169,17 @@ impl ShardHub {
         };
         let receipt = self.topics().publish(&publication);
         // Nobody may wait for it any more.
-        ticket.unbounded_send(receipt).unwrap_or_default();
+        receipt_sender.unbounded_send(receipt).unwrap_or_default();
     }
 
     /// The table, with all in it that was published.
     fn topics(&self) -> RefMut<'_, Topics> {
         let mut topics = self.topics.borrow_mut();
-        let mut gathered = self.gathered.borrow_mut();
-        for publications in gathered.chunk_by(|one, next| one.topic == next.topic) {
+        let mut turn_publications = self.turn_publications.borrow_mut();
+        for publications in turn_publications.chunk_by(|one, next| one.topic == next.topic) {
             topics.publish_all(publications);
         }
-        gathered.clear();
+        turn_publications.clear();
         topics
     }
 
@@ -190,27 +192,30 @@ impl ShardHub {
     }
 
     /// Publishes on every shard, or has the topic's home do so.
-    fn spread(&self, draft: Draft, ticket: Option<&Ticket>) -> Result<Option<Waiting<Result>>> {
+    fn fan_out(&self, draft: Draft, receipt_sender: Option<&ReceiptSender>) -> Result<Option<Waiting<Result>>> {
         let options = self.rules.of(&draft.topic);
         check(&draft, options)?;
         let mut waiting = Vec::new();
-        let mut post = |shard, parcel| waiting.extend(self.post(shard, parcel).map(|sent| (shard, sent)));
+        let mut send = |shard, message| waiting.extend(self.send_publication(shard, message).map(|sent| (shard, sent)));
         if options.history.is_some() {
-            let home = self.home(&draft.topic);
-            if home == self.shard.id() {
-                self.spread_numbered(&draft, ticket);
+            let owner = self.owner(&draft.topic);
+            if owner == self.shard.id() {
+                self.fan_out_numbered(&draft, receipt_sender);
                 return Ok(None);
             }
-            post(home, Parcel::Draft(Box::new(draft), ticket.cloned()));
+            send(
+                owner,
+                ShardMessage::PublishRequest(Box::new(draft), receipt_sender.cloned()),
+            );
         } else {
             let publication = encode(&draft, options, None, &mut self.deflaters.borrow_mut());
             for shard in self.others() {
-                post(
+                send(
                     shard,
-                    Parcel::Publication(Box::new(publication.clone()), ticket.cloned()),
+                    ShardMessage::Publication(Box::new(publication.clone()), receipt_sender.cloned()),
                 );
             }
-            self.deliver(publication, ticket);
+            self.deliver(publication, receipt_sender);
         }
         // Shards that end while the server stops take nothing more.
         let is_done = waiting.is_empty() || self.shard.stop_requested().is_some();
@@ -219,7 +224,7 @@ impl ShardHub {
 }
 
 /// Waits until what found no room has been sent to every shard.
-fn all_sent(waiting: Vec<(ShardId, Sent)>) -> Waiting<Result> {
+fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> Waiting<Result> {
     Box::pin(async move {
         let mut refused = None;
         for (to, sent) in waiting {
@@ -285,7 +290,7 @@ impl Hub for ShardHub {
                     "the subscriber catches up on {RESYNCS_MAX} topics already; have it subscribe to more when their messages have come"
                 )));
             }
-            self.call_courier();
+            self.schedule_notifier();
         }
         Ok(is_new)
     }
@@ -300,11 +305,11 @@ impl Hub for ShardHub {
         self.topics().set_presence(subscriber, topic, name)
     }
 
-    fn take(&self, subscriber: SubscriberId, most: TakeLimits, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Remaining {
-        let mut left = most;
+    fn take(&self, subscriber: SubscriberId, limits: TakeLimits, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Remaining {
+        let mut left = limits;
         while left.messages > 0 && left.bytes > 0 {
             let mut topics = self.topics();
-            let taken = topics.take(subscriber, left, |run| hand_out(Delivery::Messages(run)));
+            let taken = topics.take(subscriber, left, |slice| hand_out(Delivery::Messages(slice)));
             drop(topics);
             left.messages -= taken.messages;
             left.bytes = left.bytes.saturating_sub(taken.bytes);
@@ -312,7 +317,7 @@ impl Hub for ShardHub {
                 OutboxItem::Nothing => return Remaining::Nothing,
                 OutboxItem::More => return Remaining::More,
                 OutboxItem::Close(code) => return Remaining::Close(code),
-                OutboxItem::Resync(resync) => self.ask(subscriber, resync),
+                OutboxItem::Resync(resync) => self.request_history(subscriber, resync),
                 OutboxItem::Notice(notice) => {
                     left.messages = left.messages.saturating_sub(1);
                     hand_out(Delivery::Notice(&notice));
@@ -323,14 +328,14 @@ impl Hub for ShardHub {
     }
 
     fn publish(&self, draft: Draft) -> Result<Option<Waiting<Result>>> {
-        self.spread(draft, None)
+        self.fan_out(draft, None)
     }
 
     fn publish_confirmed(&self, draft: Draft) -> Result<Waiting<Result<Receipt>>> {
-        let (ticket, receipts) = parcel::confirmation();
-        let waiting = self.spread(draft, Some(&ticket))?;
+        let (receipt_sender, receipts) = shard_message::receipt_channel();
+        let waiting = self.fan_out(draft, Some(&receipt_sender))?;
         Ok(Box::pin(async move {
-            drop(ticket);
+            drop(receipt_sender);
             if let Some(waiting) = waiting {
                 waiting.await?;
             }
@@ -351,7 +356,7 @@ impl Hub for ShardHub {
     fn presence(&self, topic: Topic) -> Waiting<Result<Presence>> {
         Box::pin(async move {
             let mut all = Presence::default();
-            for presence in everywhere(move |topics| topics.presence(&topic)).await? {
+            for presence in query_all_shards(move |topics| topics.presence(&topic)).await? {
                 all.merge(presence);
             }
             Ok(all)
@@ -361,7 +366,7 @@ impl Hub for ShardHub {
     fn statistics(&self) -> Waiting<Result<Statistics>> {
         Box::pin(async {
             let mut all = Statistics::default();
-            for statistics in everywhere(Topics::statistics).await? {
+            for statistics in query_all_shards(Topics::statistics).await? {
                 all += statistics;
             }
             Ok(all)
@@ -370,19 +375,19 @@ impl Hub for ShardHub {
 }
 
 /// What the tables of all shards say. A shard that has none yet, or no more, has nothing to say.
-async fn everywhere<T>(look: impl Fn(&Topics) -> T + Clone + Send + 'static) -> Result<impl Iterator<Item = T>>
+async fn query_all_shards<T>(query: impl Fn(&Topics) -> T + Clone + Send + 'static) -> Result<impl Iterator<Item = T>>
 where
     T: Send + 'static,
 {
     let answers = invoke_on_all(move || async move {
-        let hub = HERE.with_borrow(Weak::upgrade);
-        hub.map(|hub| look(&hub.topics()))
+        let hub = LOCAL.with_borrow(Weak::upgrade);
+        hub.map(|hub| query(&hub.topics()))
     });
     Ok(answers.await?.into_iter().flatten())
 }
 
 /// What became of a publication on all shards: known when each has either said so or dropped its ticket.
-async fn sum(mut receipts: parcel::Receipts) -> Receipt {
+async fn sum(mut receipts: shard_message::ReceiptReceiver) -> Receipt {
     let mut sum = Receipt::default();
     while let Some(receipt) = poll_fn(|task| Pin::new(&mut receipts).poll_next(task)).await {
         sum += receipt;

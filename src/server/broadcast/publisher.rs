@@ -8,7 +8,7 @@ use std::sync::Arc;
 use squall_shards::{Mesh, MeshSender, ShardId};
 
 use super::super::pressure::Budget;
-use super::parcel::{Parcel, confirmation};
+use super::shard_message::{ShardMessage, receipt_channel};
 use super::subscription::{Subscription, subscription};
 use super::sum;
 use crate::app::{Draft, check, encode, encoding_bytes};
@@ -26,13 +26,13 @@ thread_local! {
 /// publishes, one call after the other, arrives in that order on every shard.
 #[derive(Clone)]
 pub struct Publisher {
-    sender: MeshSender<Parcel>,
+    sender: MeshSender<ShardMessage>,
     rules: Arc<TopicRules>,
     budget: Option<Arc<Budget>>,
 }
 
 impl Publisher {
-    pub(in crate::server) fn new(mesh: &Mesh<Parcel>, rules: TopicRules, budget: Option<Arc<Budget>>) -> Self {
+    pub(in crate::server) fn new(mesh: &Mesh<ShardMessage>, rules: TopicRules, budget: Option<Arc<Budget>>) -> Self {
         Self {
             sender: mesh.sender(),
             rules: Arc::new(rules),
@@ -171,9 +171,9 @@ impl Publisher {
     /// The name is no topic's; the message does not fit its topic's envelope; or some queues are full or their shards have ended: those shards
     /// have not got the message, and the others have. With a topic that has a history it is one queue, and then nobody has got it.
     pub fn try_publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        let parcels = self.parcels(Draft::new(topic, message)?, None)?;
-        let missed: Vec<_> = parcels
-            .filter_map(|(to, parcel)| self.sender.try_send(to, parcel).err())
+        let messages = self.messages(Draft::new(topic, message)?, None)?;
+        let missed: Vec<_> = messages
+            .filter_map(|(to, message)| self.sender.try_send(to, message).err())
             .map(|refused| refused.to.to_string())
             .collect();
         if missed.is_empty() {
@@ -186,31 +186,37 @@ impl Publisher {
     }
 
     async fn follow(&self, pattern: Pattern) -> Result<Subscription> {
-        let (subscription, wanted, answer) = subscription(pattern);
-        let sent = self.sender.send(ShardId::FIRST, Parcel::Subscribe(Box::new(wanted)));
+        let (subscription, request, result) = subscription(pattern);
+        let sent = self
+            .sender
+            .send(ShardId::FIRST, ShardMessage::Subscribe(Box::new(request)));
         sent.await.map_err(|error| Error::new(error.to_string()))?;
-        let answer = answer.await;
-        answer.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
+        let result = result.await;
+        result.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
         Ok(subscription)
     }
 
-    async fn send(&self, draft: Draft, ticket: Option<&super::Ticket>) -> Result {
-        for (to, parcel) in self.parcels(draft, ticket.cloned())? {
-            let sent = self.sender.send(to, parcel).await;
+    async fn send(&self, draft: Draft, receipt_sender: Option<&super::ReceiptSender>) -> Result {
+        for (to, message) in self.messages(draft, receipt_sender.cloned())? {
+            let sent = self.sender.send(to, message).await;
             sent.map_err(|error| Error::new(error.to_string()))?;
         }
         Ok(())
     }
 
     async fn send_confirmed(&self, draft: Draft) -> Result<Receipt> {
-        let (ticket, receipts) = confirmation();
-        self.send(draft, Some(&ticket)).await?;
-        drop(ticket);
+        let (receipt_sender, receipts) = receipt_channel();
+        self.send(draft, Some(&receipt_sender)).await?;
+        drop(receipt_sender);
         Ok(sum(receipts).await)
     }
 
     /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
-    fn parcels(&self, draft: Draft, ticket: Option<super::Ticket>) -> Result<impl Iterator<Item = (ShardId, Parcel)>> {
+    fn messages(
+        &self,
+        draft: Draft,
+        receipt_sender: Option<super::ReceiptSender>,
+    ) -> Result<impl Iterator<Item = (ShardId, ShardMessage)>> {
         let options = self.rules.of(&draft.topic);
         // A thread outside the shards has no look of its own that would ask.
         let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&draft));
@@ -219,19 +225,19 @@ impl Publisher {
         }
         check(&draft, options)?;
         let shards = NonZeroUsize::new(self.sender.shards()).unwrap_or(NonZeroUsize::MIN);
-        let home = options.history.is_some().then(|| draft.topic.home(shards));
-        let publication = match home {
+        let owner = options.history.is_some().then(|| draft.topic.owner(shards));
+        let publication = match owner {
             Some(_) => None,
             None => Some(DEFLATERS.with_borrow_mut(|deflaters| encode(&draft, options, None, deflaters))),
         };
-        let to = home.map_or_else(|| 0..shards.get(), |home| home..home + 1);
+        let to = owner.map_or_else(|| 0..shards.get(), |owner| owner..owner + 1);
         Ok(to.map(ShardId::new).map(move |shard| {
-            let ticket = ticket.clone();
-            let parcel = match &publication {
-                Some(publication) => Parcel::Publication(Box::new(publication.clone()), ticket),
-                None => Parcel::Draft(Box::new(draft.clone()), ticket),
+            let receipt_sender = receipt_sender.clone();
+            let message = match &publication {
+                Some(publication) => ShardMessage::Publication(Box::new(publication.clone()), receipt_sender),
+                None => ShardMessage::PublishRequest(Box::new(draft.clone()), receipt_sender),
             };
-            (shard, parcel)
+            (shard, message)
         }))
     }
 }

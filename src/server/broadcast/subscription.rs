@@ -18,18 +18,18 @@ use crate::pubsub::{Notice, Pattern, Position, Publication, SubscribeError, Take
 use crate::websocket::{Message, decode};
 
 /// How many messages wait between the shard and the thread, one more included that is on its way.
-const HANDED_OVER_MAX: usize = 64;
+const EVENTS_WAITING_MAX: usize = 64;
 
 /// How much the task takes at once: as many as may wait, and 64 KiB.
-const TAKEN_MAX: TakeLimits = TakeLimits {
-    messages: HANDED_OVER_MAX,
+const TAKE_LIMITS: TakeLimits = TakeLimits {
+    messages: EVENTS_WAITING_MAX,
     bytes: 64 * 1024,
 };
 
 /// Something heard of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Heard {
+pub enum TopicEvent {
     /// A message.
     Message {
         /// Whose.
@@ -48,9 +48,9 @@ pub enum Heard {
 ///
 /// Whoever does not keep up is dealt with as the topics' [`SlowConsumer`](crate::pubsub::SlowConsumer) says, like a WebSocket.
 pub struct Subscription {
-    heard: mpsc::Receiver<Heard>,
+    events: mpsc::Receiver<TopicEvent>,
     /// Dropped with the subscription, which the task notices.
-    _here: oneshot::Sender<()>,
+    _open: oneshot::Sender<()>,
 }
 
 impl Subscription {
@@ -59,12 +59,12 @@ impl Subscription {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn next(&mut self) -> Option<Heard> {
-        poll_fn(|task| Pin::new(&mut self.heard).poll_next(task)).await
+    pub async fn next(&mut self) -> Option<TopicEvent> {
+        poll_fn(|task| Pin::new(&mut self.events).poll_next(task)).await
     }
 
     /// Waits as [`next`](Self::next) does, holding up the calling thread. Not for a shard's thread.
-    pub fn next_blocking(&mut self) -> Option<Heard> {
+    pub fn next_blocking(&mut self) -> Option<TopicEvent> {
         pollster::block_on(self.next())
     }
 }
@@ -77,39 +77,39 @@ impl fmt::Debug for Subscription {
 
 /// A subscription that is wanted, on its way to a shard.
 #[derive(Debug)]
-pub(in crate::server) struct Wanted {
+pub(in crate::server) struct SubscribeRequest {
     pattern: Pattern,
-    heard: mpsc::Sender<Heard>,
-    gone: oneshot::Receiver<()>,
-    answer: oneshot::Sender<Result<(), SubscribeError>>,
+    events: mpsc::Sender<TopicEvent>,
+    closed: oneshot::Receiver<()>,
+    reply: oneshot::Sender<Result<(), SubscribeError>>,
 }
 
 /// What comes of a wanted subscription; cancelled when the shard has ended before.
-pub(super) type Answer = oneshot::Receiver<Result<(), SubscribeError>>;
+pub(super) type SubscribeResult = oneshot::Receiver<Result<(), SubscribeError>>;
 
 /// Makes the two ends of a subscription.
-pub(super) fn subscription(pattern: Pattern) -> (Subscription, Wanted, Answer) {
+pub(super) fn subscription(pattern: Pattern) -> (Subscription, SubscribeRequest, SubscribeResult) {
     // A channel holds one message more for each sender.
-    let (sender, heard) = mpsc::channel(HANDED_OVER_MAX - 1);
-    let (here, gone) = oneshot::channel();
-    let (answer, answered) = oneshot::channel();
-    let wanted = Wanted {
+    let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX - 1);
+    let (open, closed) = oneshot::channel();
+    let (reply, result) = oneshot::channel();
+    let request = SubscribeRequest {
         pattern,
-        heard: sender,
-        gone,
-        answer,
+        events: sender,
+        closed,
+        reply,
     };
-    (Subscription { heard, _here: here }, wanted, answered)
+    (Subscription { events, _open: open }, request, result)
 }
 
 /// Subscribes, and hands over what comes until the other end is gone.
-pub(super) async fn listen(hub: Rc<ShardHub>, wanted: Wanted) {
-    let Wanted {
+pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeRequest) {
+    let SubscribeRequest {
         pattern,
-        mut heard,
-        mut gone,
-        answer,
-    } = wanted;
+        mut events,
+        mut closed,
+        reply,
+    } = request;
     let bell: Rc<Bell> = Rc::default();
     let recipient = Rc::clone(&bell);
     let subscribed = hub.join(recipient).and_then(|subscriber| {
@@ -121,19 +121,19 @@ pub(super) async fn listen(hub: Rc<ShardHub>, wanted: Wanted) {
     });
     let subscriber = match subscribed {
         Ok(subscriber) => subscriber,
-        Err(error) => return answer.send(Err(error)).unwrap_or_default(),
+        Err(error) => return reply.send(Err(error)).unwrap_or_default(),
     };
-    answer.send(Ok(())).unwrap_or_default();
-    while poll_fn(|task| poll_news(&bell, &mut gone, task)).await {
+    reply.send(Ok(())).unwrap_or_default();
+    while poll_fn(|task| poll_announced(&bell, &mut closed, task)).await {
         let mut taken = Vec::new();
-        let rest = hub.take(subscriber, TAKEN_MAX, &mut |delivery| match delivery {
-            Delivery::Messages(run) => taken.extend(run.publications().iter().filter_map(heard_of)),
-            Delivery::Notice(notice) => taken.push(Heard::Notice(notice.clone())),
+        let rest = hub.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
+            Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),
+            Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
         });
         for each in taken {
             // Once the other end is gone there is never room, and `gone` says so.
-            if poll_fn(|task| poll_room(&mut heard, &mut gone, task)).await {
-                heard.start_send(each).unwrap_or_default();
+            if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
+                events.start_send(each).unwrap_or_default();
             }
         }
         match rest {
@@ -145,8 +145,8 @@ pub(super) async fn listen(hub: Rc<ShardHub>, wanted: Wanted) {
     hub.leave(subscriber);
 }
 
-fn heard_of(publication: &Publication) -> Option<Heard> {
-    Some(Heard::Message {
+fn event_of(publication: &Publication) -> Option<TopicEvent> {
+    Some(TopicEvent::Message {
         topic: publication.topic.clone(),
         message: decode(&publication.message)?,
         position: publication.position,
@@ -154,17 +154,21 @@ fn heard_of(publication: &Publication) -> Option<Heard> {
 }
 
 /// True when something waits, false when the other end is gone.
-fn poll_news(bell: &Bell, gone: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
-    match Pin::new(gone).poll(task) {
+fn poll_announced(bell: &Bell, closed: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
+    match Pin::new(closed).poll(task) {
         Poll::Ready(_) => Poll::Ready(false),
         Poll::Pending => bell.poll_rung(task).map(|()| true),
     }
 }
 
 /// True when there is room for one more, false when the other end is gone.
-fn poll_room(heard: &mut mpsc::Sender<Heard>, gone: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
-    match Pin::new(gone).poll(task) {
+fn poll_room(
+    events: &mut mpsc::Sender<TopicEvent>,
+    closed: &mut oneshot::Receiver<()>,
+    task: &mut Context<'_>,
+) -> Poll<bool> {
+    match Pin::new(closed).poll(task) {
         Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending => heard.poll_ready(task).map(|ready| ready.is_ok()),
+        Poll::Pending => events.poll_ready(task).map(|ready| ready.is_ok()),
     }
 }

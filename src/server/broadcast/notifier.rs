@@ -13,32 +13,32 @@ use crate::pubsub::SubscriberId;
 /// Who stands behind each subscriber of the shard, by its index.
 #[derive(Default)]
 pub(super) struct Recipients {
-    places: Vec<Option<(SubscriberId, Rc<dyn Recipient>)>>,
+    entries: Vec<Option<(SubscriberId, Rc<dyn Recipient>)>>,
 }
 
 impl Recipients {
     pub(super) fn insert(&mut self, subscriber: SubscriberId, recipient: Rc<dyn Recipient>) {
         let index = subscriber.index();
-        if self.places.len() <= index {
-            self.places.resize_with(index + 1, || None);
+        if self.entries.len() <= index {
+            self.entries.resize_with(index + 1, || None);
         }
-        if let Some(place) = self.places.get_mut(index) {
-            *place = Some((subscriber, recipient));
+        if let Some(entry) = self.entries.get_mut(index) {
+            *entry = Some((subscriber, recipient));
         }
     }
 
     /// Takes a recipient out, to be dropped when nothing is borrowed.
     pub(super) fn remove(&mut self, subscriber: SubscriberId) -> Option<Rc<dyn Recipient>> {
-        let place = self.places.get_mut(subscriber.index())?;
-        let removed = place.take_if(|(known, _)| *known == subscriber);
-        while self.places.last().is_some_and(Option::is_none) {
-            self.places.pop();
+        let entry = self.entries.get_mut(subscriber.index())?;
+        let removed = entry.take_if(|(known, _)| *known == subscriber);
+        while self.entries.last().is_some_and(Option::is_none) {
+            self.entries.pop();
         }
         removed.map(|(_, recipient)| recipient)
     }
 
     fn find(&self, subscriber: SubscriberId) -> Option<Rc<dyn Recipient>> {
-        let (known, recipient) = self.places.get(subscriber.index())?.as_ref()?;
+        let (known, recipient) = self.entries.get(subscriber.index())?.as_ref()?;
         (*known == subscriber).then(|| Rc::clone(recipient))
     }
 }
@@ -47,25 +47,25 @@ impl Recipients {
 pub(super) fn start(hub: &Rc<ShardHub>) {
     let hub = Rc::downgrade(hub);
     spawn_detached(poll_fn(move |task| match hub.upgrade() {
-        Some(hub) => hub.poll_courier(task),
+        Some(hub) => hub.poll_notifier(task),
         None => Poll::Ready(()),
     }));
 }
 
 impl ShardHub {
     /// Has the courier come by once this turn's tasks have run.
-    pub(super) fn call_courier(&self) {
-        if !self.is_courier_called.replace(true) {
-            let courier = self.courier.take();
-            if let Some(courier) = courier {
-                courier.wake();
+    pub(super) fn schedule_notifier(&self) {
+        if !self.is_notifier_scheduled.replace(true) {
+            let notifier = self.notifier.take();
+            if let Some(notifier) = notifier {
+                notifier.wake();
             }
         }
     }
 
     /// The courier's work at the end of a turn.
-    fn poll_courier(&self, task: &Context<'_>) -> Poll<()> {
-        self.is_courier_called.set(false);
+    fn poll_notifier(&self, task: &Context<'_>) -> Poll<()> {
+        self.is_notifier_scheduled.set(false);
         loop {
             let announced = self.topics().next_announced();
             let Some(subscriber) = announced else { break };
@@ -74,7 +74,7 @@ impl ShardHub {
                 recipient.announce();
             }
         }
-        *self.courier.borrow_mut() = Some(task.waker().clone());
+        *self.notifier.borrow_mut() = Some(task.waker().clone());
         Poll::Pending
     }
 }
