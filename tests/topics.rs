@@ -283,7 +283,7 @@ fn owner(topic: &str) -> usize {
 fn topics_of_both(prefix: &str) -> [String; 2] {
     [0, 1].map(|shard| {
         let mut names = (0..).map(|number| format!("{prefix}/{number}"));
-        names.find(|name| home(name) == shard).unwrap()
+        names.find(|name| owner(name) == shard).unwrap()
     })
 }
 
@@ -408,14 +408,14 @@ fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
 fn a_shard_that_stood_still_gets_what_was_not_sent_to_it_from_the_history() {
     let (server, go) = serve(2);
     for topic in topics_of_both("kept") {
-        let home = home(&topic);
-        let mut there = Socket::on(&server, home);
-        let mut elsewhere = Socket::on(&server, 1 - home);
+        let owner = owner(&topic);
+        let mut there = Socket::on(&server, owner);
+        let mut elsewhere = Socket::on(&server, 1 - owner);
         there.tell(&format!("subscribe {topic}"));
         elsewhere.tell(&format!("subscribe {topic}"));
         // Who connects now may be given to the shard that is to stand still.
-        let mut publisher = Socket::on(&server, home);
-        let mut still = Socket::on(&server, 1 - home);
+        let mut publisher = Socket::on(&server, owner);
+        let mut still = Socket::on(&server, 1 - owner);
         still.say("stand-still");
         assert_eq!(still.text(), "standing");
         publisher.say(&format!("burst 900 0 {topic}"));
@@ -500,7 +500,7 @@ fn a_slow_subscriber_of_a_topic_that_resyncs_gets_everything_in_order() {
     let (server, _go) = serve(2);
     for shard in [0, 1] {
         let mut socket = Socket::on(&server, shard);
-        let mut publisher = Socket::on(&server, home("resync"));
+        let mut publisher = Socket::on(&server, owner("resync"));
         socket.tell("subscribe resync");
         publisher.say("burst 1000 1000 resync");
         for number in 0..1000 {

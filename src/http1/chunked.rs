@@ -16,7 +16,7 @@ use super::encode::{is_trailer_allowed, write_field};
 use super::error::{ParseError, SendError};
 use super::grammar::{self, FieldLine, LENGTH_MAX, RequestLine};
 use super::limits::Limits;
-use super::line::{Ending, LineScan};
+use super::line::{LineEnding, LineScan};
 use crate::message::Headers;
 
 /// Reads one chunked body.
@@ -201,10 +201,10 @@ impl ChunkedReader {
         let view = bytes.get(..room).unwrap_or(bytes);
         let line = self.trailer_line.next(view);
         match line.ending {
-            Ending::Open if view.len() < bytes.len() => return Err(ParseError::TrailersTooLarge),
-            Ending::Open => return Ok(Some(Piece::NeedData)),
-            Ending::LineFeed => return Err(ParseError::BareLineFeed),
-            Ending::CrLf => {}
+            LineEnding::Open if view.len() < bytes.len() => return Err(ParseError::TrailersTooLarge),
+            LineEnding::Open => return Ok(Some(Piece::NeedData)),
+            LineEnding::LineFeed => return Err(ParseError::BareLineFeed),
+            LineEnding::CrLf => {}
         }
         let (consumed, rest) = bytes.split_at(line.content.len() + 2);
         if line.content.is_empty() {

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::encode::write_field;
 use super::grammar::{self, FieldLine};
-use super::line::{Ending, LineScan};
+use super::line::{LineEnding, LineScan};
 use crate::message::{Headers, ResponseHead, Version};
 
 /// Largest head of a response, with the interim responses before it, from the version to the empty line inclusive. 32 KiB: as requests.
@@ -57,10 +57,10 @@ impl ResponseReader {
             let view = input.get(..RESPONSE_HEAD_BYTES_MAX - self.line_start).unwrap_or(input);
             let line = self.line.next(view);
             match line.ending {
-                Ending::Open if view.len() < input.len() => return Err(ResponseError::HeadTooLarge),
-                Ending::Open => return Ok(None),
-                Ending::LineFeed => return Err(ResponseError::BareLineFeed),
-                Ending::CrLf => {}
+                LineEnding::Open if view.len() < input.len() => return Err(ResponseError::HeadTooLarge),
+                LineEnding::Open => return Ok(None),
+                LineEnding::LineFeed => return Err(ResponseError::BareLineFeed),
+                LineEnding::CrLf => {}
             }
             let line_bytes = line.content.len() + 2;
             let is_end = self.read_line(line.content)?;

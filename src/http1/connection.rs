@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::content::{ContentReader, Piece};
-use super::deadline::Deadline;
-use super::encode::Content;
+use super::deadline::PeerDeadline;
+use super::encode::ResponseContent;
 use super::error::{Expired, ParseError};
 use super::framing::Framing;
 use super::head::HeadReader;
 use super::limits::Limits;
 use super::request::Exchange;
-use super::state::{Receiving, Sending, State, Step};
+use super::state::{ReceiveState, SendState, State, Step};
 use crate::message::RequestHead;
 
 /// A server's end of an HTTP/1 connection, without a socket and without a buffer.
@@ -34,12 +34,12 @@ use crate::message::RequestHead;
 #[derive(Debug)]
 pub struct Connection {
     pub(super) limits: Rc<Limits>,
-    pub(super) deadline: Deadline,
+    pub(super) deadline: PeerDeadline,
     head: HeadReader,
     /// Of the request at hand.
     content: ContentReader,
     /// What is left of the response at hand.
-    pub(super) response: Content,
+    pub(super) response: ResponseContent,
     pub(super) exchange: Exchange,
     /// No exchange after this one.
     pub(super) is_closing: bool,
@@ -93,10 +93,10 @@ impl Connection {
     pub fn new(limits: Rc<Limits>, now: Instant) -> Self {
         Self {
             limits,
-            deadline: Deadline::accepted(now),
+            deadline: PeerDeadline::accepted(now),
             head: HeadReader::default(),
             content: ContentReader::new(Framing::Empty),
-            response: Content::None,
+            response: ResponseContent::None,
             exchange: Exchange::NONE,
             is_closing: false,
             state: State::IDLE,
@@ -122,12 +122,12 @@ impl Connection {
     ) -> Result<Event<'b>, ParseError> {
         let receiving = self.state.receiving;
         let result = match receiving {
-            Receiving::Drain if let Some(event) = self.drain(input, now) => return Ok(event),
-            Receiving::Head | Receiving::Drain => self.receive_head(input, head, now),
-            Receiving::Content => self.receive_content(input, now),
-            Receiving::Complete => return Ok(Event::Blocked),
-            Receiving::Upgraded => return Ok(Event::Upgraded),
-            Receiving::Closed => return Ok(Event::Closed),
+            ReceiveState::Drain if let Some(event) = self.drain(input, now) => return Ok(event),
+            ReceiveState::Head | ReceiveState::Drain => self.receive_head(input, head, now),
+            ReceiveState::Content => self.receive_content(input, now),
+            ReceiveState::Complete => return Ok(Event::Blocked),
+            ReceiveState::Upgraded => return Ok(Event::Upgraded),
+            ReceiveState::Closed => return Ok(Event::Closed),
         };
         result.inspect_err(|_| self.refuse())
     }
@@ -141,19 +141,19 @@ impl Connection {
     pub fn receive_eof(&mut self) -> Result<(), ParseError> {
         self.is_closing = true;
         match self.state.receiving {
-            Receiving::Head if self.head.has_begun() => {
+            ReceiveState::Head if self.head.has_begun() => {
                 self.refuse();
                 Err(ParseError::Truncated)
             }
-            Receiving::Content if !self.is_request_complete() => {
+            ReceiveState::Content if !self.is_request_complete() => {
                 self.refuse();
                 Err(ParseError::Truncated)
             }
-            Receiving::Head | Receiving::Drain => {
+            ReceiveState::Head | ReceiveState::Drain => {
                 self.close();
                 Ok(())
             }
-            Receiving::Content | Receiving::Complete | Receiving::Upgraded | Receiving::Closed => Ok(()),
+            ReceiveState::Content | ReceiveState::Complete | ReceiveState::Upgraded | ReceiveState::Closed => Ok(()),
         }
     }
 
@@ -164,12 +164,12 @@ impl Connection {
     /// follows it is read as the next request and nothing inside it is.
     pub fn next_exchange(&mut self, now: Instant) -> Next {
         match (self.state.receiving, self.state.sending) {
-            (Receiving::Upgraded, _) => return Next::Upgraded,
-            (Receiving::Drain, _) => return Next::Drain,
-            (Receiving::Head, Sending::Idle) => return Next::KeepAlive,
+            (ReceiveState::Upgraded, _) => return Next::Upgraded,
+            (ReceiveState::Drain, _) => return Next::Drain,
+            (ReceiveState::Head, SendState::Idle) => return Next::KeepAlive,
             _ => {}
         }
-        if self.state.sending != Sending::Ended || !self.exchange.persists {
+        if self.state.sending != SendState::Ended || !self.exchange.persists {
             self.close();
             return Next::Close;
         }
@@ -224,9 +224,9 @@ impl Connection {
     #[must_use]
     pub fn is_request_complete(&self) -> bool {
         match self.state.receiving {
-            Receiving::Content | Receiving::Drain => self.content.remaining() == Some(0),
-            Receiving::Head | Receiving::Complete | Receiving::Upgraded => true,
-            Receiving::Closed => false,
+            ReceiveState::Content | ReceiveState::Drain => self.content.remaining() == Some(0),
+            ReceiveState::Head | ReceiveState::Complete | ReceiveState::Upgraded => true,
+            ReceiveState::Closed => false,
         }
     }
 
@@ -234,7 +234,7 @@ impl Connection {
     #[must_use]
     pub fn content_remaining(&self) -> Option<u64> {
         match self.state.receiving {
-            Receiving::Content | Receiving::Drain => self.content.remaining(),
+            ReceiveState::Content | ReceiveState::Drain => self.content.remaining(),
             _ => Some(0),
         }
     }
@@ -244,7 +244,7 @@ impl Connection {
     #[must_use]
     pub fn content_announced(&self) -> u64 {
         match self.state.receiving {
-            Receiving::Content | Receiving::Drain => self.content.announced(),
+            ReceiveState::Content | ReceiveState::Drain => self.content.announced(),
             _ => 0,
         }
     }
@@ -254,41 +254,41 @@ impl Connection {
     pub fn expects_continue(&self) -> bool {
         self.exchange.awaits_continue
             && !self.exchange.has_content
-            && self.state.sending == Sending::Head
+            && self.state.sending == SendState::Head
             && !self.is_request_complete()
-            && self.state.receiving == Receiving::Content
+            && self.state.receiving == ReceiveState::Content
     }
 
     /// Whether a response is owed or under way.
     #[must_use]
     pub fn is_responding(&self) -> bool {
-        matches!(self.state.sending, Sending::Head | Sending::Content)
+        matches!(self.state.sending, SendState::Head | SendState::Content)
     }
 
     /// Whether the connection speaks another protocol, since `101`.
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
-        self.state.receiving == Receiving::Upgraded
+        self.state.receiving == ReceiveState::Upgraded
     }
 
     /// Whether the head of the final response has been sent, so that an error can only be shown by closing.
     #[must_use]
     pub fn is_head_sent(&self) -> bool {
-        matches!(self.state.sending, Sending::Content | Sending::Ended)
+        matches!(self.state.sending, SendState::Content | SendState::Ended)
     }
 
     /// Whether content may follow: the head of the final response has been sent, and neither its status nor the method rules
     /// content out.
     #[must_use]
     pub fn takes_content(&self) -> bool {
-        self.state.sending == Sending::Content && self.response != Content::None
+        self.state.sending == SendState::Content && self.response != ResponseContent::None
     }
 
     /// Whether closing the connection is what ends the content of the response at hand, or of the last one: an HTTP/1.0 peer takes
     /// what it has got by then for the whole.
     #[must_use]
     pub fn is_ended_by_close(&self) -> bool {
-        self.response == Content::UntilClose
+        self.response == ResponseContent::UntilClose
     }
 
     /// Whether another request will be read after the exchange at hand, as far as is known now. Final once the head has
@@ -296,10 +296,10 @@ impl Connection {
     #[must_use]
     pub fn persists(&self) -> bool {
         match self.state.sending {
-            Sending::Idle => !self.is_closing,
-            Sending::Head => self.can_persist(),
-            Sending::Content | Sending::Ended => {
-                self.exchange.persists && !matches!(self.state.receiving, Receiving::Closed | Receiving::Upgraded)
+            SendState::Idle => !self.is_closing,
+            SendState::Head => self.can_persist(),
+            SendState::Content | SendState::Ended => {
+                self.exchange.persists && !matches!(self.state.receiving, ReceiveState::Closed | ReceiveState::Upgraded)
             }
         }
     }

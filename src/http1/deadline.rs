@@ -13,8 +13,8 @@ use super::limits::Limits;
 
 /// What is waited for, and since when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    waiting: Waiting,
+pub(super) struct PeerDeadline {
+    waiting: Awaited,
     since: Instant,
     /// How long content has been awaited, before `since`.
     content_awaited: Duration,
@@ -23,7 +23,7 @@ pub(super) struct Deadline {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum Awaited {
     /// For nobody, or for the application.
     Nothing,
     FirstByte,
@@ -33,11 +33,11 @@ enum Waiting {
     NextRequest,
 }
 
-impl Deadline {
+impl PeerDeadline {
     /// A connection has been accepted.
     pub(super) fn accepted(now: Instant) -> Self {
         Self {
-            waiting: Waiting::FirstByte,
+            waiting: Awaited::FirstByte,
             since: now,
             content_awaited: Duration::ZERO,
             content_bytes: 0,
@@ -46,40 +46,40 @@ impl Deadline {
 
     /// A byte of a head has come and the head is not whole. Only the first such call starts the clock.
     pub(super) fn head_begun(&mut self, now: Instant) {
-        if self.waiting != Waiting::Head {
-            self.wait(Waiting::Head, now);
+        if self.waiting != Awaited::Head {
+            self.wait(Awaited::Head, now);
         }
     }
 
     /// A whole head has come.
     pub(super) fn head_ended(&mut self) {
-        self.waiting = Waiting::Nothing;
+        self.waiting = Awaited::Nothing;
         self.content_awaited = Duration::ZERO;
         self.content_bytes = 0;
     }
 
     /// More content is awaited than has come. The clock goes on unless `bytes` have come since the last call.
     pub(super) fn content_awaited(&mut self, bytes: usize, now: Instant) {
-        if self.waiting != Waiting::Content || bytes > 0 {
+        if self.waiting != Awaited::Content || bytes > 0 {
             self.content_came(bytes, now);
-            self.wait(Waiting::Content, now);
+            self.wait(Awaited::Content, now);
         }
     }
 
     /// Content has come, and the application is busy with it.
     pub(super) fn content_came(&mut self, bytes: usize, now: Instant) {
         self.content_bytes = self.content_bytes.saturating_add(bytes as u64);
-        if self.waiting == Waiting::Content {
+        if self.waiting == Awaited::Content {
             let waited = now.saturating_duration_since(self.since);
             self.content_awaited = self.content_awaited.saturating_add(waited);
-            self.waiting = Waiting::Nothing;
+            self.waiting = Awaited::Nothing;
         }
     }
 
     /// Unwanted content is thrown away from now on.
     pub(super) fn drain_begun(&mut self, now: Instant) {
         self.content_bytes = 0;
-        self.wait(Waiting::DrainEnd, now);
+        self.wait(Awaited::DrainEnd, now);
     }
 
     /// Unwanted content has come; says how much of it so far.
@@ -90,30 +90,30 @@ impl Deadline {
 
     /// The connection is idle between two requests.
     pub(super) fn exchange_ended(&mut self, now: Instant) {
-        self.wait(Waiting::NextRequest, now);
+        self.wait(Awaited::NextRequest, now);
     }
 
     /// Since when the connection has been idle between two requests, if it is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        (self.waiting == Waiting::NextRequest).then_some(self.since)
+        (self.waiting == Awaited::NextRequest).then_some(self.since)
     }
 
     /// Nothing is expected of the peer.
     pub(super) fn clear(&mut self) {
-        self.waiting = Waiting::Nothing;
+        self.waiting = Awaited::Nothing;
     }
 
     /// When the patience ends; `None` where nothing is waited for, or for longer than the clock can show.
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
-        let patience = match self.waiting {
-            Waiting::Nothing => return None,
-            Waiting::FirstByte => limits.first_byte_timeout,
-            Waiting::Head => limits.header_timeout,
-            Waiting::Content => self.content_patience(limits),
-            Waiting::DrainEnd => limits.drain_timeout,
-            Waiting::NextRequest => limits.idle_timeout,
+        let timeout = match self.waiting {
+            Awaited::Nothing => return None,
+            Awaited::FirstByte => limits.first_byte_timeout,
+            Awaited::Head => limits.header_timeout,
+            Awaited::Content => self.content_timeout(limits),
+            Awaited::DrainEnd => limits.drain_timeout,
+            Awaited::NextRequest => limits.idle_timeout,
         };
-        self.since.checked_add(patience)
+        self.since.checked_add(timeout)
     }
 
     /// What has expired, if anything has.
@@ -122,17 +122,17 @@ impl Deadline {
             return None;
         }
         match self.waiting {
-            Waiting::Nothing => None,
-            Waiting::FirstByte | Waiting::NextRequest => Some(Expired::Idle),
-            Waiting::Head => Some(Expired::Head),
-            Waiting::Content => Some(Expired::Body),
-            Waiting::DrainEnd => Some(Expired::Drain),
+            Awaited::Nothing => None,
+            Awaited::FirstByte | Awaited::NextRequest => Some(Expired::Idle),
+            Awaited::Head => Some(Expired::Head),
+            Awaited::Content => Some(Expired::Body),
+            Awaited::DrainEnd => Some(Expired::Drain),
         }
     }
 
     /// The shorter of the pause allowed and the time until the rate falls below the minimum if nothing more comes. What
     /// has come pays for so much time of awaiting; the grace is a gift.
-    fn content_patience(&self, limits: &Limits) -> Duration {
+    fn content_timeout(&self, limits: &Limits) -> Duration {
         let Some(paid_millis) = self
             .content_bytes
             .saturating_mul(1000)
@@ -144,7 +144,7 @@ impl Deadline {
         limits.body_gap_timeout.min(paid.saturating_sub(self.content_awaited))
     }
 
-    fn wait(&mut self, waiting: Waiting, now: Instant) {
+    fn wait(&mut self, waiting: Awaited, now: Instant) {
         self.waiting = waiting;
         self.since = now;
     }

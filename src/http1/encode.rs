@@ -21,7 +21,7 @@ pub enum BodyLength {
 
 /// How the content of a response is delimited on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum ResponseContent {
     /// There is none: what the application sends is dropped (RFC 9110 §6.4.1).
     None,
     /// So many bytes are still to come.
@@ -35,7 +35,7 @@ pub(super) enum Content {
 
 /// What the application's fields said to the connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Wishes {
+pub(super) struct ConnectionOptions {
     content_length: Option<u64>,
     pub(super) close: bool,
     upgrade: bool,
@@ -44,8 +44,8 @@ pub(super) struct Wishes {
 
 /// What an exchange makes of its response's framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Framing {
-    pub(super) content: Content,
+pub(super) struct ResponseFraming {
+    pub(super) content: ResponseContent,
     line: FramingLine,
 }
 
@@ -71,24 +71,24 @@ pub(super) enum Persistence {
 /// ```text
 /// status-line = HTTP-version SP status-code SP [ reason-phrase ]         ; RFC 9112 §4
 /// ```
-pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<Wishes, SendError> {
+pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<ConnectionOptions, SendError> {
     out.reserve(HEAD_BYTES_USUAL);
     write_status_line(head.status, out);
-    let mut wishes = Wishes::default();
+    let mut options = ConnectionOptions::default();
     for (name, value) in head.headers.iter() {
-        if wishes.heed(name, value)? {
+        if options.observe(name, value)? {
             write_field(name, value, out);
         }
     }
     if let Some(media_type) = head.content_type {
         out.extend_from_slice(media_type.field_line().as_bytes());
     }
-    Ok(wishes)
+    Ok(options)
 }
 
-impl Wishes {
+impl ConnectionOptions {
     /// Reads a field that concerns framing; says whether the field is to be written as it is.
-    fn heed(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, SendError> {
+    fn observe(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, SendError> {
         if *name == header::CONTENT_LENGTH {
             let length = grammar::decimal(value.as_bytes()).ok_or(SendError::ContentLengthInvalid)?;
             match self.content_length.replace(length) {
@@ -117,10 +117,10 @@ impl Wishes {
         length: BodyLength,
         is_head: bool,
         version: Version,
-    ) -> Result<Framing, SendError> {
+    ) -> Result<ResponseFraming, SendError> {
         let none = |line| {
-            Ok(Framing {
-                content: Content::None,
+            Ok(ResponseFraming {
+                content: ResponseContent::None,
                 line,
             })
         };
@@ -146,20 +146,20 @@ impl Wishes {
             (None, BodyLength::Unknown) => None,
         };
         let (content, line) = match (length, version) {
-            (Some(length), _) => (Content::Length(length), FramingLine::ContentLength(length)),
-            (None, Version::Http11) => (Content::Chunked { probes: 0 }, FramingLine::Chunked),
-            (None, Version::Http10) => (Content::UntilClose, FramingLine::None),
+            (Some(length), _) => (ResponseContent::Length(length), FramingLine::ContentLength(length)),
+            (None, Version::Http11) => (ResponseContent::Chunked { probes: 0 }, FramingLine::Chunked),
+            (None, Version::Http10) => (ResponseContent::UntilClose, FramingLine::None),
         };
         match is_head {
             true => none(line),
-            false => Ok(Framing { content, line }),
+            false => Ok(ResponseFraming { content, line }),
         }
     }
 
     /// Writes what belongs to the connection, and the end of the head.
     pub(super) fn write_end(
         self,
-        framing: Framing,
+        framing: ResponseFraming,
         persistence: Persistence,
         date: Option<&HttpDate>,
         out: &mut Vec<u8>,

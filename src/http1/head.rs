@@ -15,8 +15,8 @@ use super::error::ParseError;
 use super::framing::Framing;
 use super::grammar::{self, FieldLine, RequestLine};
 use super::limits::Limits;
-use super::line::{Ending, LineScan};
-use super::request::{Draft, Exchange, METHOD_BYTES_MAX, offset_in};
+use super::line::{LineEnding, LineScan};
+use super::request::{Exchange, METHOD_BYTES_MAX, RequestBuilder, offset_in};
 use crate::message::{RequestHead, Version};
 
 /// Reads one head, which stays in the caller's buffer until it is whole.
@@ -98,10 +98,10 @@ impl HeadReader {
                 self.check_name_length(line.content, limits)?;
             }
             match line.ending {
-                Ending::Open if view.len() < input.len() => return Err(ParseError::HeadTooLarge),
-                Ending::Open => return Ok(None),
-                Ending::LineFeed => return Err(ParseError::BareLineFeed),
-                Ending::CrLf => {}
+                LineEnding::Open if view.len() < input.len() => return Err(ParseError::HeadTooLarge),
+                LineEnding::Open => return Ok(None),
+                LineEnding::LineFeed => return Err(ParseError::BareLineFeed),
+                LineEnding::CrLf => {}
             }
             self.line_start += line.content.len() + 2;
             if self.line_count == 0 {
@@ -172,12 +172,12 @@ fn read_whole(
         target,
         version: if minor == 0 { Version::Http10 } else { Version::Http11 },
     };
-    let mut draft = Draft::new(bytes, head);
-    draft.request_line(line)?;
+    let mut builder = RequestBuilder::new(bytes, head);
+    builder.request_line(line)?;
     for field in parsed.headers.iter() {
-        draft.field(field.name.as_bytes(), field.value)?;
+        builder.field(field.name.as_bytes(), field.value)?;
     }
-    let framing = draft.end(exchange)?;
+    let framing = builder.end(exchange)?;
     *input = rest;
     Ok(Some(framing))
 }
@@ -199,13 +199,13 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
         .split(|&byte| byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     head.make_room(bytes.len())?;
-    let mut draft = Draft::new(bytes, head);
-    draft.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
+    let mut builder = RequestBuilder::new(bytes, head);
+    builder.request_line(RequestLine::parse(lines.next().unwrap_or_default())?)?;
     for line in lines.take_while(|line| !line.is_empty()) {
         let FieldLine { name, value } = FieldLine::parse(line)?;
-        draft.field(name, value)?;
+        builder.field(name, value)?;
     }
-    draft.end(exchange)
+    builder.end(exchange)
 }
 
 /// The largest head that does not ask for its memory: what one receive buffer holds. Larger ones go through the line reader, which does.

@@ -17,12 +17,12 @@ pub(super) struct LineScan {
 pub(super) struct Line<'b> {
     /// Without the line end; without a last CR, too, that may be half of one.
     pub(super) content: &'b [u8],
-    pub(super) ending: Ending,
+    pub(super) ending: LineEnding,
 }
 
 /// How a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum LineEnding {
     /// Not yet.
     Open,
     CrLf,
@@ -44,7 +44,7 @@ impl LineScan {
             self.scanned = bytes.len();
             return Line {
                 content: bytes.strip_suffix(b"\r").unwrap_or(bytes),
-                ending: Ending::Open,
+                ending: LineEnding::Open,
             };
         };
         let line = bytes.get(..self.scanned + found).unwrap_or_default();
@@ -52,11 +52,11 @@ impl LineScan {
         match line.strip_suffix(b"\r") {
             Some(content) => Line {
                 content,
-                ending: Ending::CrLf,
+                ending: LineEnding::CrLf,
             },
             None => Line {
                 content: line,
-                ending: Ending::LineFeed,
+                ending: LineEnding::LineFeed,
             },
         }
     }

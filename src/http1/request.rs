@@ -38,7 +38,7 @@ impl Exchange {
 }
 
 /// A request as far as its head has been read.
-pub(super) struct Draft<'b, 'h> {
+pub(super) struct RequestBuilder<'b, 'h> {
     bytes: &'b [u8],
     head: RequestHeadBuilder<'h>,
     /// Of the request-target, where it names one.
@@ -46,7 +46,7 @@ pub(super) struct Draft<'b, 'h> {
     fields: ConnectionFields<'b>,
 }
 
-impl<'b, 'h> Draft<'b, 'h> {
+impl<'b, 'h> RequestBuilder<'b, 'h> {
     /// Begins with all of a head's bytes.
     pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
         let mut head = head.rewrite();

@@ -9,9 +9,9 @@ use http::StatusCode;
 
 use super::chunked::{encode_chunk, encode_end};
 use super::connection::Connection;
-use super::encode::{self, BodyLength, Content, Persistence};
+use super::encode::{self, BodyLength, Persistence, ResponseContent};
 use super::error::SendError;
-use super::state::{Receiving, Sending, Step};
+use super::state::{ReceiveState, SendState, Step};
 use crate::message::{Headers, HttpDate, ResponseHead, Version};
 
 impl Connection {
@@ -51,12 +51,12 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         match self.state.sending {
-            Sending::Head => {}
-            Sending::Idle => return Err(SendError::NoRequest),
-            Sending::Content | Sending::Ended => return Err(SendError::HeadAlreadySent),
+            SendState::Head => {}
+            SendState::Idle => return Err(SendError::NoRequest),
+            SendState::Content | SendState::Ended => return Err(SendError::HeadAlreadySent),
         }
         let is_final = !head.status.is_informational();
-        if !is_final && !self.may_inform(head.status)? {
+        if !is_final && !self.may_send_informational(head.status)? {
             return Ok(());
         }
         let start = out.len();
@@ -67,7 +67,7 @@ impl Connection {
             self.exchange.persists = persists;
             self.advance(Step::ResponseHead);
         } else {
-            self.informed(head.status);
+            self.informational_sent(head.status);
         }
         Ok(())
     }
@@ -81,13 +81,15 @@ impl Connection {
     pub fn send_data(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_content_may_follow()?;
         match &mut self.response {
-            Content::None => return Ok(()),
-            Content::Chunked { .. } => {
+            ResponseContent::None => return Ok(()),
+            ResponseContent::Chunked { .. } => {
                 encode_chunk(data, out);
                 return Ok(());
             }
-            Content::Length(left) => *left = left.checked_sub(data.len() as u64).ok_or(SendError::BodyTooLong)?,
-            Content::UntilClose => {}
+            ResponseContent::Length(left) => {
+                *left = left.checked_sub(data.len() as u64).ok_or(SendError::BodyTooLong)?
+            }
+            ResponseContent::UntilClose => {}
         }
         out.extend_from_slice(data);
         Ok(())
@@ -97,7 +99,7 @@ impl Connection {
     /// kernel of a peer that has closed its socket answers it with a reset. Only while [`takes_probes`](Self::takes_probes).
     pub fn send_probe(&mut self, out: &mut Vec<u8>) {
         if self.takes_probes()
-            && let Content::Chunked { probes } = &mut self.response
+            && let ResponseContent::Chunked { probes } = &mut self.response
         {
             *probes = probes.saturating_add(1);
             out.push(b'0');
@@ -107,13 +109,13 @@ impl Connection {
     /// Whether [`send_probe`](Self::send_probe) has a place in this response, which has had fewer than `probes_max`.
     #[must_use]
     pub fn wants_probe(&self, probes_max: u8) -> bool {
-        self.takes_probes() && matches!(self.response, Content::Chunked { probes } if probes < probes_max)
+        self.takes_probes() && matches!(self.response, ResponseContent::Chunked { probes } if probes < probes_max)
     }
 
     /// Whether content is under way whose framing has a place for [`send_probe`](Self::send_probe).
     #[must_use]
     pub fn takes_probes(&self) -> bool {
-        self.state.sending == Sending::Content && matches!(self.response, Content::Chunked { .. })
+        self.state.sending == SendState::Content && matches!(self.response, ResponseContent::Chunked { .. })
     }
 
     /// Writes the last of the content and ends the response: [`send_data`](Self::send_data) and [`send_end`](Self::send_end) in one.
@@ -139,9 +141,9 @@ impl Connection {
     pub fn send_end(&mut self, trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_content_may_follow()?;
         match self.response {
-            Content::None | Content::Length(0) | Content::UntilClose => {}
-            Content::Length(_) => return Err(SendError::BodyTooShort),
-            Content::Chunked { .. } => encode_end(trailers, out)?,
+            ResponseContent::None | ResponseContent::Length(0) | ResponseContent::UntilClose => {}
+            ResponseContent::Length(_) => return Err(SendError::BodyTooShort),
+            ResponseContent::Chunked { .. } => encode_end(trailers, out)?,
         }
         self.advance(Step::ResponseEnd);
         Ok(())
@@ -149,18 +151,18 @@ impl Connection {
 
     fn check_content_may_follow(&self) -> Result<(), SendError> {
         match self.state.sending {
-            Sending::Idle | Sending::Head => Err(SendError::HeadNotSent),
-            Sending::Content => Ok(()),
-            Sending::Ended => Err(SendError::AlreadyEnded),
+            SendState::Idle | SendState::Head => Err(SendError::HeadNotSent),
+            SendState::Content => Ok(()),
+            SendState::Ended => Err(SendError::AlreadyEnded),
         }
     }
 
     /// Whether an informational head is to be written. A peer of HTTP/1.0 knows no interim ones.
-    fn may_inform(&self, status: StatusCode) -> Result<bool, SendError> {
+    fn may_send_informational(&self, status: StatusCode) -> Result<bool, SendError> {
         if status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(self.exchange.version == Some(Version::Http11));
         }
-        let is_open = matches!(self.state.receiving, Receiving::Content | Receiving::Complete);
+        let is_open = matches!(self.state.receiving, ReceiveState::Content | ReceiveState::Complete);
         if !is_open || !self.exchange.offers_upgrade || !self.is_request_complete() {
             return Err(SendError::UpgradeNotAsked);
         }
@@ -168,7 +170,7 @@ impl Connection {
     }
 
     /// An informational head was written.
-    fn informed(&mut self, status: StatusCode) {
+    fn informational_sent(&mut self, status: StatusCode) {
         match status {
             StatusCode::SWITCHING_PROTOCOLS => self.advance(Step::SwitchingProtocols),
             StatusCode::CONTINUE => self.exchange.awaits_continue = false,
@@ -184,17 +186,17 @@ impl Connection {
         length: BodyLength,
         date: Option<&HttpDate>,
         out: &mut Vec<u8>,
-    ) -> Result<(Content, bool), SendError> {
+    ) -> Result<(ResponseContent, bool), SendError> {
         let version = self.exchange.version.unwrap_or_default();
-        let wishes = encode::write_fields(head, out)?;
-        let framing = wishes.framing(head.status, length, self.exchange.is_head, version)?;
-        let persists = self.can_persist() && !wishes.close && framing.content != Content::UntilClose;
+        let options = encode::write_fields(head, out)?;
+        let framing = options.framing(head.status, length, self.exchange.is_head, version)?;
+        let persists = self.can_persist() && !options.close && framing.content != ResponseContent::UntilClose;
         let persistence = match (persists || head.status.is_informational(), version) {
             (true, Version::Http11) | (false, Version::Http10) => Persistence::Implied,
             (false, Version::Http11) => Persistence::Close,
             (true, Version::Http10) => Persistence::KeepAlive,
         };
-        wishes.write_end(framing, persistence, date, out);
+        options.write_end(framing, persistence, date, out);
         Ok((framing.content, persists))
     }
 }

@@ -1,6 +1,6 @@
 //! Where a connection stands, and the only place where that changes.
 //!
-//! Two machines run side by side: [`Receiving`] says what the bytes that come in are, [`Sending`] what the peer is
+//! Two machines run side by side: [`ReceiveState`] says what the bytes that come in are, [`SendState`] what the peer is
 //! owed. They are coupled in three places, and the table below is the whole of it:
 //!
 //! - a response may begin only when its request's head has been received, or has been refused;
@@ -13,7 +13,7 @@
 
 /// What the bytes that come in are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receiving {
+pub(super) enum ReceiveState {
     /// The head of a request, or nothing yet.
     Head,
     /// Its content.
@@ -30,7 +30,7 @@ pub(super) enum Receiving {
 
 /// What the peer is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sending {
+pub(super) enum SendState {
     /// Nothing.
     Idle,
     /// The head of a final response.
@@ -69,21 +69,21 @@ pub(super) enum Step {
 /// Both machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
-    pub(super) receiving: Receiving,
-    pub(super) sending: Sending,
+    pub(super) receiving: ReceiveState,
+    pub(super) sending: SendState,
 }
 
 impl State {
     /// A connection between two exchanges.
     pub(super) const IDLE: Self = Self {
-        receiving: Receiving::Head,
-        sending: Sending::Idle,
+        receiving: ReceiveState::Head,
+        sending: SendState::Idle,
     };
 
     /// Where `step` leads from here; `None` where it cannot happen.
     pub(super) fn after(self, step: Step) -> Option<Self> {
-        use Receiving as R;
-        use Sending as S;
+        use ReceiveState as R;
+        use SendState as S;
         let (receiving, sending) = match (step, self.receiving, self.sending) {
             (Step::RequestHead, R::Head, S::Idle) => (R::Content, S::Head),
             (Step::RequestEnd, R::Content, sending) => (R::Complete, sending),
@@ -112,15 +112,15 @@ impl State {
 mod tests {
     use super::*;
 
-    const ALL_RECEIVING: [Receiving; 6] = [
-        Receiving::Head,
-        Receiving::Content,
-        Receiving::Complete,
-        Receiving::Drain,
-        Receiving::Upgraded,
-        Receiving::Closed,
+    const ALL_RECEIVING: [ReceiveState; 6] = [
+        ReceiveState::Head,
+        ReceiveState::Content,
+        ReceiveState::Complete,
+        ReceiveState::Drain,
+        ReceiveState::Upgraded,
+        ReceiveState::Closed,
     ];
-    const ALL_SENDING: [Sending; 4] = [Sending::Idle, Sending::Head, Sending::Content, Sending::Ended];
+    const ALL_SENDING: [SendState; 4] = [SendState::Idle, SendState::Head, SendState::Content, SendState::Ended];
     const ALL_STEPS: [Step; 10] = [
         Step::RequestHead,
         Step::RequestEnd,
@@ -149,10 +149,10 @@ mod tests {
         for (state, step) in everywhere() {
             let Some(after) = state.after(step) else { continue };
             match state.receiving {
-                Receiving::Closed => assert_eq!(after.receiving, Receiving::Closed, "{state:?} {step:?}"),
-                Receiving::Upgraded => {
+                ReceiveState::Closed => assert_eq!(after.receiving, ReceiveState::Closed, "{state:?} {step:?}"),
+                ReceiveState::Upgraded => {
                     assert!(
-                        matches!(after.receiving, Receiving::Upgraded | Receiving::Closed),
+                        matches!(after.receiving, ReceiveState::Upgraded | ReceiveState::Closed),
                         "{state:?} {step:?}"
                     );
                 }
@@ -165,10 +165,10 @@ mod tests {
     fn a_head_is_read_only_when_nothing_is_owed() {
         for (state, step) in everywhere() {
             let Some(after) = state.after(step) else { continue };
-            if after.receiving == Receiving::Head && state.receiving != Receiving::Head {
+            if after.receiving == ReceiveState::Head && state.receiving != ReceiveState::Head {
                 assert_eq!(
                     (state.sending, after.sending),
-                    (Sending::Ended, Sending::Idle),
+                    (SendState::Ended, SendState::Idle),
                     "{state:?} {step:?}"
                 );
             }
@@ -180,7 +180,7 @@ mod tests {
         let rank = |sending| ALL_SENDING.iter().position(|&at| at == sending);
         for (state, step) in everywhere() {
             let Some(after) = state.after(step) else { continue };
-            if after.receiving != Receiving::Head {
+            if after.receiving != ReceiveState::Head {
                 assert!(rank(after.sending) >= rank(state.sending), "{state:?} {step:?}");
             }
         }
