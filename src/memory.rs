@@ -4,10 +4,10 @@
 //! What grows with what a peer sends, or with what it is sent, asks for its memory here. What a connection or a request takes whatever
 //! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
 //! for long without a look whether [`HEADROOM_BYTES`] are left. Where a limit kills instead of refusing, somebody else can say no at
-//! the same look ([`ask_too`]).
+//! the same look ([`add_check`]).
 //!
 //! Such a look sees what the process has touched. So a buffer that grows is touched at once, whatever will be written to it; and while
-//! much is granted and not touched yet, it counts as promised, for the looks of all threads ([`promised_bytes`]).
+//! much is granted and not touched yet, it counts as promised, for the looks of all threads ([`reserved_bytes`]).
 
 #[cfg(feature = "testing")]
 mod refusal;
@@ -25,7 +25,7 @@ pub use refusal::MemoryRefusal;
 pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 
 /// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
-const GRANTED_UNSEEN_BYTES_MAX: usize = 256 * 1024;
+const UNCHECKED_BYTES_MAX: usize = 256 * 1024;
 
 /// From here on a block has a mapping of its own, which grows without a copy. 32 MiB: the most that glibc's threshold for that rises to.
 const MAPPED_BYTES_MIN: usize = 32 * 1024 * 1024;
@@ -38,41 +38,41 @@ const PAGE_BYTES: usize = 4 * 1024;
 const SMALL_BYTES_MAX: usize = 4 * 1024;
 
 /// What all threads together were granted and have not touched yet.
-static PROMISED_BYTES: AtomicUsize = AtomicUsize::new(0);
+static RESERVED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Answers at a look whether this number of bytes, which are promised already, may be taken.
-type MayGrow = Box<dyn Fn(usize) -> bool>;
+type AddedCheck = Box<dyn Fn(usize) -> bool>;
 
 thread_local! {
     /// How much this shard may be granted before the next look.
-    static UNSEEN_BYTES_LEFT: Cell<usize> = const { Cell::new(GRANTED_UNSEEN_BYTES_MAX) };
-    /// What this thread was told about with [`foresee`] and takes until its next look.
-    static FORESEEN: RefCell<Option<Promise>> = const { RefCell::new(None) };
+    static UNCHECKED_BYTES_LEFT: Cell<usize> = const { Cell::new(UNCHECKED_BYTES_MAX) };
+    /// What this thread was told about with [`reserve_ahead`] and takes until its next look.
+    static RESERVED_AHEAD: RefCell<Option<Reservation>> = const { RefCell::new(None) };
     /// Who is asked at every look of this thread, beside the allocator.
-    static MAY_GROW: RefCell<Option<MayGrow>> = const { RefCell::new(None) };
+    static ADDED_CHECK: RefCell<Option<AddedCheck>> = const { RefCell::new(None) };
 }
 
 /// Bytes that count as held until they are touched; then this value is dropped.
 #[derive(Debug)]
-pub(crate) struct Promise(usize);
+pub(crate) struct Reservation(usize);
 
-impl Promise {
+impl Reservation {
     pub(crate) fn of(bytes: usize) -> Self {
-        PROMISED_BYTES.fetch_add(bytes, Ordering::Relaxed);
+        RESERVED_BYTES.fetch_add(bytes, Ordering::Relaxed);
         Self(bytes)
     }
 }
 
-impl Drop for Promise {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        PROMISED_BYTES.fetch_sub(self.0, Ordering::Relaxed);
+        RESERVED_BYTES.fetch_sub(self.0, Ordering::Relaxed);
     }
 }
 
 /// What all threads together were granted and have not touched yet, in bytes; but for small growth, which is touched before the next look.
 #[cfg(feature = "serve")]
-pub(crate) fn promised_bytes() -> usize {
-    PROMISED_BYTES.load(Ordering::Relaxed)
+pub(crate) fn reserved_bytes() -> usize {
+    RESERVED_BYTES.load(Ordering::Relaxed)
 }
 
 /// There is no memory for what was asked.
@@ -152,31 +152,31 @@ pub(crate) fn append_to_answer(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(),
 /// # Errors
 ///
 /// They leave too little: they are to be given back, or not to be taken.
-pub(crate) fn grant(bytes: usize) -> Result<(), OutOfMemory> {
-    grant_but(bytes, 0)
+pub(crate) fn reserve(bytes: usize) -> Result<(), OutOfMemory> {
+    reserve_or_allow_small(bytes, 0)
 }
 
 /// Says the same of what answers a peer, if only by a refusal: where memory is short, a little may still be taken.
 ///
 /// # Errors
 ///
-/// As [`grant`].
+/// As [`reserve`].
 #[cfg(feature = "serve")]
-pub(crate) fn grant_to_answer(bytes: usize) -> Result<(), OutOfMemory> {
-    grant_but(bytes, SMALL_BYTES_MAX)
+pub(crate) fn reserve_to_answer(bytes: usize) -> Result<(), OutOfMemory> {
+    reserve_or_allow_small(bytes, SMALL_BYTES_MAX)
 }
 
 /// Grants `bytes`. Up to `small_bytes_max` are granted even where they leave too little; the next growth then looks again.
-fn grant_but(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
-    let left = match UNSEEN_BYTES_LEFT.get().checked_sub(bytes) {
+fn reserve_or_allow_small(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
+    let left = match UNCHECKED_BYTES_LEFT.get().checked_sub(bytes) {
         Some(left) => left,
-        None => match look(0) {
-            Ok(_) => GRANTED_UNSEEN_BYTES_MAX,
-            Err(Refusal::Short) if bytes <= small_bytes_max => return Ok(()),
+        None => match check(0) {
+            Ok(_) => UNCHECKED_BYTES_MAX,
+            Err(Refusal::AddedCheck) if bytes <= small_bytes_max => return Ok(()),
             Err(_) => return Err(OutOfMemory),
         },
     };
-    UNSEEN_BYTES_LEFT.set(left);
+    UNCHECKED_BYTES_LEFT.set(left);
     Ok(())
 }
 
@@ -185,52 +185,52 @@ fn grant_but(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
 /// # Errors
 ///
 /// They would leave too little.
-pub(crate) fn foresee(bytes: usize) -> Result<(), OutOfMemory> {
-    if bytes <= GRANTED_UNSEEN_BYTES_MAX {
-        return grant(bytes);
+pub(crate) fn reserve_ahead(bytes: usize) -> Result<(), OutOfMemory> {
+    if bytes <= UNCHECKED_BYTES_MAX {
+        return reserve(bytes);
     }
-    let promise = look(bytes).map_err(|_| OutOfMemory)?;
-    FORESEEN.replace(Some(promise));
+    let reservation = check(bytes).map_err(|_| OutOfMemory)?;
+    RESERVED_AHEAD.replace(Some(reservation));
     Ok(())
 }
 
 /// Whether so many bytes, and the headroom, could be had now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
-    look(bytes).is_ok()
+    check(bytes).is_ok()
 }
 
 /// Who refuses.
 enum Refusal {
     /// The allocator, or a test.
-    Now,
-    /// Who is asked beside it ([`ask_too`]), before the kernel kills.
-    Short,
+    Allocator,
+    /// Who is asked beside it ([`add_check`]), before the kernel kills.
+    AddedCheck,
 }
 
 /// Looks whether `missing` bytes and the headroom can be had, and promises them.
-fn look(missing: usize) -> Result<Promise, Refusal> {
+fn check(missing: usize) -> Result<Reservation, Refusal> {
     // What was foreseen has been touched by now, or will not be.
-    FORESEEN.take();
+    RESERVED_AHEAD.take();
     let mut block = Vec::<u8>::new();
     let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(missing));
     // Or the compiler would see that it is not used, and take it for granted.
     black_box(&mut block);
     // Bytes that the allocator refuses are not promised; the look counts all the same.
-    let promise = Promise::of(reserved.as_ref().map_or(0, |()| missing));
-    let may_grow = MAY_GROW.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(promise.0)));
+    let reservation = Reservation::of(reserved.as_ref().map_or(0, |()| missing));
+    let may_grow = ADDED_CHECK.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(reservation.0)));
     if reserved.is_err() || is_refused() {
-        Err(Refusal::Now)
+        Err(Refusal::Allocator)
     } else if may_grow {
-        Ok(promise)
+        Ok(reservation)
     } else {
-        Err(Refusal::Short)
+        Err(Refusal::AddedCheck)
     }
 }
 
-/// Has every look of this thread ask `may_grow` too, and refuse without its yes. It is asked about bytes that [`promised_bytes`] has already.
+/// Has every look of this thread ask `may_grow` too, and refuse without its yes. It is asked about bytes that [`reserved_bytes`] has already.
 #[cfg(feature = "serve")]
-pub(crate) fn ask_too(may_grow: impl Fn(usize) -> bool + 'static) {
-    MAY_GROW.with(|asked| asked.replace(Some(Box::new(may_grow))));
+pub(crate) fn add_check(may_grow: impl Fn(usize) -> bool + 'static) {
+    ADDED_CHECK.with(|asked| asked.replace(Some(Box::new(may_grow))));
 }
 
 #[cold]
@@ -242,17 +242,17 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: u
     let before = buffer.capacity();
     let doubled = before.saturating_mul(2).min(bytes_max);
     let more = doubled.saturating_sub(buffer.len()).max(bytes);
-    if more <= GRANTED_UNSEEN_BYTES_MAX {
+    if more <= UNCHECKED_BYTES_MAX {
         buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
         touch(buffer.spare_capacity_mut());
-        return grant_but(buffer.capacity() - before, small_bytes_max);
+        return reserve_or_allow_small(buffer.capacity() - before, small_bytes_max);
     }
     // The allocator may have to copy the buffer, and then all of the new one is missing.
     let copied = if before >= MAPPED_BYTES_MIN { 0 } else { buffer.len() };
-    let promise = look(copied.saturating_add(more)).map_err(|_| OutOfMemory)?;
+    let reservation = check(copied.saturating_add(more)).map_err(|_| OutOfMemory)?;
     buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
     touch(buffer.spare_capacity_mut());
-    drop(promise);
+    drop(reservation);
     Ok(())
 }
 
@@ -277,9 +277,9 @@ fn is_refused() -> bool {
 
 /// A buffer that something is written to which knows nothing of [`OutOfMemory`]: it hears of [`io::ErrorKind::OutOfMemory`].
 #[derive(Debug)]
-pub(crate) struct Growing<'b>(pub(crate) &'b mut Vec<u8>);
+pub(crate) struct FallibleWriter<'b>(pub(crate) &'b mut Vec<u8>);
 
-impl io::Write for Growing<'_> {
+impl io::Write for FallibleWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.write_all(bytes)?;
         Ok(bytes.len())
@@ -297,7 +297,7 @@ impl io::Write for Growing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRANTED_UNSEEN_BYTES_MAX, OutOfMemory, append, grant, has_headroom, make_room, make_room_within};
+    use super::{OutOfMemory, UNCHECKED_BYTES_MAX, append, has_headroom, make_room, make_room_within, reserve};
 
     #[test]
     fn what_nobody_has_is_refused() {
@@ -331,11 +331,11 @@ mod tests {
     fn memory_is_looked_at_after_so_much() {
         // On a thread of its own, that has been granted nothing yet.
         let looks = std::thread::spawn(|| {
-            let looks = |bytes: usize| allocation_counter::measure(|| grant(bytes).unwrap()).count_total;
+            let looks = |bytes: usize| allocation_counter::measure(|| reserve(bytes).unwrap()).count_total;
             [
-                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(UNCHECKED_BYTES_MAX),
                 looks(1),
-                looks(GRANTED_UNSEEN_BYTES_MAX),
+                looks(UNCHECKED_BYTES_MAX),
                 looks(1),
             ]
         });

@@ -428,7 +428,7 @@ impl TestResponse {
 /// Polls a future to its end. In between, `step` moves what moves; when nothing does, the thread waits for the future's waker.
 fn run(future: impl Future<Output = ()>, mut step: impl FnMut() -> bool) -> Result {
     let (sender, woken) = sync_channel(1);
-    let waker = Waker::from(Arc::new(Bell(sender)));
+    let waker = Waker::from(Arc::new(ChannelWaker(sender)));
     let mut task = Task::from_waker(&waker);
     let mut future = pin!(future);
     while future.as_mut().poll(&mut task).is_pending() {
@@ -440,9 +440,9 @@ fn run(future: impl Future<Output = ()>, mut step: impl FnMut() -> bool) -> Resu
 }
 
 /// A waker that remembers one ring; a second one before the first is heard says nothing new.
-struct Bell(SyncSender<()>);
+struct ChannelWaker(SyncSender<()>);
 
-impl Wake for Bell {
+impl Wake for ChannelWaker {
     fn wake(self: Arc<Self>) {
         let _ = self.0.try_send(());
     }

@@ -93,7 +93,7 @@ fn errors_and_panics_keep_no_memory() {
     let app = Application::new()
         .get("/panics", async |cx: &mut Context| -> Result {
             cx.write("half");
-            cx.attach(vec![0_u8; 1000]);
+            cx.insert_extension(vec![0_u8; 1000]);
             panic!("again")
         })
         .get("/fails", async |_: &mut Context| HttpError::new(409).with_message("no"))

@@ -314,8 +314,8 @@ fn attached_values_a_stream_and_bytes_whose_drops_panic_do_not_end_the_connectio
             .get("/", async |_: &mut Context| "alive")
             .get("/attached/{depth}", async |cx: &mut Context| {
                 let depth: usize = cx.param("depth")?;
-                cx.attach(Nested(depth));
-                cx.attach((Nested(depth), ()));
+                cx.insert_extension(Nested(depth));
+                cx.insert_extension((Nested(depth), ()));
                 Ok::<_, Error>("attached")
             })
             .get("/owned/{depth}", async |cx: &mut Context| {
@@ -542,8 +542,8 @@ fn a_request_that_is_dropped_half_way_may_panic_in_its_drops() {
     let server = Running::start(1, move || {
         let counter = Arc::clone(&counter);
         Application::new().get("/waits", async move |cx: &mut Context| -> Result {
-            cx.attach(Counted(Arc::clone(&counter)));
-            cx.attach((Counted(Arc::clone(&counter)), ()));
+            cx.insert_extension(Counted(Arc::clone(&counter)));
+            cx.insert_extension((Counted(Arc::clone(&counter)), ()));
             let _held = Counted(Arc::clone(&counter));
             cx.flush().await?;
             poll_fn(|_| Poll::<()>::Pending).await;

@@ -5,9 +5,10 @@ use core::cell::{Cell, OnceCell};
 use core::fmt;
 use std::rc::Rc;
 
+use super::active_route::ActiveRouteSlot;
+use super::client_address::TrustedProxies;
 use super::context::Context;
 use super::dispatch::{App, ErrorPage};
-use super::forwarded::TrustedProxies;
 use super::handler::{Endpoint, Function};
 use super::host::HostPattern;
 use super::limits::Limits;
@@ -16,7 +17,6 @@ use super::respond::IntoResponse;
 use super::router::Router;
 use super::routes::{Routes, routing_methods};
 use super::websocket::Sockets;
-use super::work::WorkNote;
 use crate::error::{Error, Result};
 
 /// What a shard serves: routes to handlers, and what stands around them (Tornado's class of this name).
@@ -171,7 +171,7 @@ impl Application {
             limits: Cell::new(self.limits),
             automatic_options: self.automatic_options,
             panic_count: Cell::new(0),
-            work: WorkNote::default(),
+            active_route: ActiveRouteSlot::default(),
             sockets: Sockets::default(),
             hub: OnceCell::new(),
         }))

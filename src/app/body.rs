@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::channel::BodyLength;
 use super::context::Context;
-use super::decode::decode_form;
 use super::json;
+use super::percent::decode_form;
 use super::request::bad_request;
 use crate::error::{Error, HttpError, Result};
 use crate::message::Headers;

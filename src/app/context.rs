@@ -10,15 +10,15 @@ use std::rc::Rc;
 
 use super::body::RequestBody;
 use super::channel::{Channel, Closed};
+use super::client_address::Peer;
 use super::dispatch::App;
-use super::forwarded::Peer;
-use super::router::Span;
+use super::router::ParamSpan;
 use super::write::ResponseState;
 use crate::error::{Error, Result};
 use crate::message::RequestHead;
 
 /// How much memory an idle context keeps for a request's head. Browsers send 0.5 to 2 KiB.
-const KEPT_HEAD_BYTES_MAX: usize = 16 * 1024;
+const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// One request and its response, as a handler sees them: Tornado's `self.request` and the writing half of `RequestHandler`.
 ///
@@ -35,12 +35,12 @@ pub struct Context {
     /// The route that matched, by its index.
     pub(super) route: Option<usize>,
     /// Where that route's parameters lie in the path.
-    pub(super) params: Vec<Span>,
+    pub(super) params: Vec<ParamSpan>,
     pub(super) body: RequestBody,
     pub(super) response: ResponseState,
     /// Whether the endpoint that was called has an `on_finish`.
     pub(super) wants_on_finish: bool,
-    attached: Vec<(TypeId, Box<dyn Any>)>,
+    extensions: Vec<(TypeId, Box<dyn Any>)>,
 }
 
 impl Context {
@@ -55,27 +55,27 @@ impl Context {
             body: RequestBody::new(app.limits().body_bytes_max),
             response: ResponseState::default(),
             wants_on_finish: false,
-            attached: Vec::new(),
+            extensions: Vec::new(),
         }
     }
 
     /// Forgets the request and the response, keeping memory up to the named bounds.
     pub(super) fn reset(&mut self) {
-        self.head.shrink(KEPT_HEAD_BYTES_MAX);
+        self.head.shrink(RETAINED_HEAD_BYTES_MAX);
         self.route = None;
         self.params.clear();
         self.body.reset(self.app.limits().body_bytes_max);
         self.response.reset(&self.app);
         self.wants_on_finish = false;
-        if !self.attached.is_empty() {
-            self.drop_attached();
+        if !self.extensions.is_empty() {
+            self.drop_extensions();
         }
         self.channel.reset();
     }
 
     /// Drops the attached values, each under a guard of its own.
-    fn drop_attached(&mut self) {
-        for (_, value) in self.attached.drain(..) {
+    fn drop_extensions(&mut self) {
+        for (_, value) in self.extensions.drain(..) {
             self.app.discard(value);
         }
     }
@@ -92,18 +92,18 @@ impl Context {
     }
 
     /// Attaches a value to this request, such as the user a middleware has found; it replaces one of the same type.
-    pub fn attach<T: 'static>(&mut self, value: T) {
+    pub fn insert_extension<T: 'static>(&mut self, value: T) {
         let value: Box<dyn Any> = Box::new(value);
-        match self.attached.iter_mut().find(|(kind, _)| *kind == TypeId::of::<T>()) {
+        match self.extensions.iter_mut().find(|(kind, _)| *kind == TypeId::of::<T>()) {
             Some(place) => place.1 = value,
-            None => self.attached.push((TypeId::of::<T>(), value)),
+            None => self.extensions.push((TypeId::of::<T>(), value)),
         }
     }
 
     /// The value of type `T` attached to this request.
     #[must_use]
-    pub fn attached<T: 'static>(&self) -> Option<&T> {
-        let mut values = self.attached.iter();
+    pub fn extension<T: 'static>(&self) -> Option<&T> {
+        let mut values = self.extensions.iter();
         let (_, value) = values.find(|(kind, _)| *kind == TypeId::of::<T>())?;
         value.downcast_ref()
     }
@@ -132,7 +132,7 @@ impl Context {
 impl Drop for Context {
     /// Its connection may be dropped at any time, and with it what the application has put here.
     fn drop(&mut self) {
-        self.drop_attached();
+        self.drop_extensions();
         self.response.reset(&self.app);
     }
 }

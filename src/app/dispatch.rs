@@ -11,19 +11,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::active_route::ActiveRouteSlot;
+use super::catch_panic::{CatchPanic, catch_panic};
+use super::client_address::TrustedProxies;
 use super::context::Context;
 use super::error_page;
 use super::exchange::Exchange;
-use super::forwarded::TrustedProxies;
 use super::handler::Endpoint;
 use super::limits::Limits;
 use super::middleware::{Chain, Next};
-use super::panic::{Caught, caught};
 use super::pattern::Pattern;
 use super::router::Router;
 use super::topics::Hub;
 use super::websocket::Sockets;
-use super::work::WorkNote;
 use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Body, BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
@@ -43,7 +43,7 @@ pub struct App {
     pub(super) limits: Cell<Limits>,
     pub(super) automatic_options: bool,
     pub(super) panic_count: Cell<u64>,
-    pub(super) work: WorkNote,
+    pub(super) active_route: ActiveRouteSlot,
     pub(super) sockets: Sockets,
     /// What the server that runs it does for it.
     pub(super) hub: OnceCell<Rc<dyn Hub>>,
@@ -53,13 +53,13 @@ pub struct App {
 pub(super) type ErrorPage = Box<dyn Fn(&mut Context, &Error) -> Result>;
 
 /// What answers a request, inside all middleware.
-pub(super) enum Target<'a> {
+pub(super) enum InnerHandler<'a> {
     Endpoint(&'a dyn Endpoint),
-    Answer(Answer<'a>),
+    BuiltIn(BuiltInResponse<'a>),
 }
 
 /// An answer that needs no handler.
-pub(super) enum Answer<'a> {
+pub(super) enum BuiltInResponse<'a> {
     NotFound,
     MethodNotAllowed { allow: &'a HeaderValue },
     Options { allow: &'a HeaderValue },
@@ -73,10 +73,10 @@ impl App {
     /// Dropping it drops the handler where it stands; the exchange must then be reset.
     pub async fn respond(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
-        let (target, chain) = self.target(cx);
-        self.begin_work(cx.route);
+        let (inner, chain) = self.find_handler(cx);
+        self.enter_route(cx.route);
         let app = self;
-        Next { app, chain, target }.run(cx).await;
+        Next { app, chain, inner }.run(cx).await;
         cx.response.complete();
     }
 
@@ -93,7 +93,7 @@ impl App {
         }
         let route = self.router.route(cx.route?)?;
         let endpoint = route.endpoint(cx.head.method())?;
-        let on_finish = Caught::new(self, endpoint.on_finish(cx));
+        let on_finish = CatchPanic::new(self, endpoint.on_finish(cx));
         Some(Box::pin(async move {
             if let Err(error) = on_finish.await {
                 tracing::error!("{error}, in on_finish");
@@ -104,7 +104,7 @@ impl App {
     /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error. A stream that has
     /// ended, or failed, is dropped here, and an empty one stands in its place. An error is given as its text.
     pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        let drawn = caught(self, || match stream.as_mut().poll_next(task) {
+        let drawn = catch_panic(self, || match stream.as_mut().poll_next(task) {
             // Written and dropped under the guard: it is the application's own.
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.to_string().into()))),
             drawn => drawn,
@@ -114,14 +114,14 @@ impl App {
             Poll::Ready(Some(Err(error.into())))
         });
         if matches!(drawn, Poll::Ready(None | Some(Err(_)))) {
-            self.discard(core::mem::replace(stream, Body::ended()));
+            self.discard(core::mem::replace(stream, Body::empty_stream()));
         }
         drawn
     }
 
     /// Drops a value of the application's, such as a stream nobody draws from: its destructor may panic, and that is caught.
     pub fn discard<T>(&self, value: T) {
-        if let Err(error) = caught(self, || drop(value)) {
+        if let Err(error) = catch_panic(self, || drop(value)) {
             tracing::error!("{error}, while a value of the application was dropped");
         }
     }
@@ -166,7 +166,7 @@ impl App {
     /// Turns an error into its response, or into the end of the connection where the head is out already. Logged once, here.
     /// `headers` are those set outside of what failed: they stay.
     pub(super) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
-        if let Err(panic) = caught(self, || log(cx, &error)) {
+        if let Err(panic) = catch_panic(self, || log(cx, &error)) {
             tracing::error!("{panic}, while an error was written to the log");
         }
         if cx.response.is_whole(cx.head.method()) {
@@ -202,29 +202,29 @@ impl App {
     }
 
     /// Finds what answers a request and the middleware around it; writes down which route matched.
-    fn target(&self, cx: &mut Context) -> (Target<'_>, &Chain) {
+    fn find_handler(&self, cx: &mut Context) -> (InnerHandler<'_>, &Chain) {
         let head = &cx.head;
         if head.target_form() == TargetForm::Asterisk && *head.method() == Method::OPTIONS {
             let allow = self.router.allow();
-            return (Target::Answer(Answer::Options { allow }), &self.chain);
+            return (InnerHandler::BuiltIn(BuiltInResponse::Options { allow }), &self.chain);
         }
         cx.route = self.router.find(head, &mut cx.params);
         let Some(route) = cx.route.and_then(|index| self.router.route(index)) else {
-            let target = match &self.fallback {
-                Some(endpoint) => Target::Endpoint(endpoint.as_ref()),
-                None => Target::Answer(Answer::NotFound),
+            let inner = match &self.fallback {
+                Some(endpoint) => InnerHandler::Endpoint(endpoint.as_ref()),
+                None => InnerHandler::BuiltIn(BuiltInResponse::NotFound),
             };
-            return (target, &self.chain);
+            return (inner, &self.chain);
         };
         let allow = &route.allow;
-        let target = match route.endpoint(head.method()) {
-            Some(endpoint) => Target::Endpoint(endpoint.as_ref()),
+        let inner = match route.endpoint(head.method()) {
+            Some(endpoint) => InnerHandler::Endpoint(endpoint.as_ref()),
             None if *head.method() == Method::OPTIONS && self.automatic_options => {
-                Target::Answer(Answer::Options { allow })
+                InnerHandler::BuiltIn(BuiltInResponse::Options { allow })
             }
-            None => Target::Answer(Answer::MethodNotAllowed { allow }),
+            None => InnerHandler::BuiltIn(BuiltInResponse::MethodNotAllowed { allow }),
         };
-        (target, &route.chain)
+        (inner, &route.chain)
     }
 
     /// Replaces the response by the page of an error; should the application's own page fail, by the plain one.
@@ -234,12 +234,12 @@ impl App {
         }
         if let Some(page) = &self.error_page {
             begin_error(cx, error, headers.clone());
-            let written = caught(self, || page(cx, error)).flatten();
+            let written = catch_panic(self, || page(cx, error)).flatten();
             match written.and_then(|()| cx.response.check(cx.head.method())) {
                 Ok(()) => return,
                 // Dropped with what writes it, under its guard.
                 Err(fault) => {
-                    if let Err(panic) = caught(self, move || tracing::error!("the error page failed: {fault:?}")) {
+                    if let Err(panic) = catch_panic(self, move || tracing::error!("the error page failed: {fault:?}")) {
                         tracing::error!("the error page failed, and so did writing its error to the log: {panic}");
                     }
                 }
@@ -267,7 +267,7 @@ impl Context {
     }
 }
 
-impl Answer<'_> {
+impl BuiltInResponse<'_> {
     pub(super) fn write(self, cx: &mut Context) -> Result {
         match self {
             Self::NotFound => Err(HttpError::new(StatusCode::NOT_FOUND).into()),

@@ -8,9 +8,9 @@
 use std::rc::Rc;
 
 use super::channel::Channel;
+use super::client_address::Peer;
 use super::context::Context;
 use super::dispatch::App;
-use super::forwarded::Peer;
 use super::websocket::Upgrade;
 use super::write::Completion;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};

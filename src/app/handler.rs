@@ -133,12 +133,12 @@ impl Future for NothingToFinish {
 
 /// A future of a handler or of middleware whose type is erased. To make one runs none of their code, which waits for the first
 /// poll: there a panic is caught.
-pub(super) type Erased<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(super) type LocalBoxFuture<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A handler whose type is erased.
 pub(super) trait Endpoint {
     /// Serves the request in `cx`.
-    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a>;
+    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a>;
 
     /// Whether what serves GET can serve HEAD too: its response is one that can be sent without its content.
     fn answers_head(&self) -> bool;
@@ -147,7 +147,7 @@ pub(super) trait Endpoint {
     fn has_on_finish(&self) -> bool;
 
     /// Runs it.
-    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> Erased<'a, ()>;
+    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a, ()>;
 }
 
 /// A [`RequestHandler`] as an endpoint, with what is read off its type.
@@ -221,7 +221,7 @@ impl<H: RequestHandler> Handler<H> {
 }
 
 impl<H: RequestHandler> Endpoint for Handler<H> {
-    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a> {
         Box::pin(self.serve(cx))
     }
 
@@ -233,7 +233,7 @@ impl<H: RequestHandler> Endpoint for Handler<H> {
         self.has_on_finish
     }
 
-    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> Erased<'a, ()> {
+    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a, ()> {
         Box::pin(async move { self.handler.on_finish(cx).await })
     }
 }
@@ -258,7 +258,7 @@ where
     F: AsyncFn(&mut Context) -> R,
     R: IntoResponse,
 {
-    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a> {
         Box::pin(async move {
             let value = (self.function)(&mut *cx).await;
             value.into_response(cx)
@@ -273,7 +273,7 @@ where
         false
     }
 
-    fn on_finish<'a>(&'a self, _: &'a mut Context) -> Erased<'a, ()> {
+    fn on_finish<'a>(&'a self, _: &'a mut Context) -> LocalBoxFuture<'a, ()> {
         Box::pin(NothingToFinish)
     }
 }

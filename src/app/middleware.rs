@@ -11,10 +11,10 @@
 
 use std::rc::Rc;
 
+use super::catch_panic::CatchPanic;
 use super::context::Context;
-use super::dispatch::{App, Target};
-use super::handler::Erased;
-use super::panic::Caught;
+use super::dispatch::{App, InnerHandler};
+use super::handler::LocalBoxFuture;
 use crate::error::Result;
 use crate::message::Headers;
 
@@ -59,8 +59,8 @@ where
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
     pub(super) app: &'a App,
-    pub(super) chain: &'a [Rc<dyn ErasedMiddleware>],
-    pub(super) target: Target<'a>,
+    pub(super) chain: &'a [Rc<dyn DynMiddleware>],
+    pub(super) inner: InnerHandler<'a>,
 }
 
 impl Next<'_> {
@@ -72,41 +72,41 @@ impl Next<'_> {
     /// Dropping it drops the handler where it stands, and what that has written: the response becomes a 503 without content, which the middleware
     /// may replace. Where the head has been sent, the connection is cut, so that the client sees the response break off.
     pub async fn run(self, cx: &mut Context) {
-        let Self { app, chain, target } = self;
+        let Self { app, chain, inner } = self;
         let headers = &cx.response.head.headers;
         let headers_outside = (!headers.is_empty()).then(|| headers.clone());
-        let mut running = Running {
+        let mut guard = ResponseGuard {
             cx,
             headers_outside,
             is_done: false,
         };
-        let cx = &mut *running.cx;
-        let result = match (chain.split_first(), target) {
-            (Some((outer, chain)), target) => {
-                let next = Next { app, chain, target };
-                Caught::new(app, outer.handle(cx, next)).await.flatten()
+        let cx = &mut *guard.cx;
+        let result = match (chain.split_first(), inner) {
+            (Some((outer, chain)), inner) => {
+                let next = Next { app, chain, inner };
+                CatchPanic::new(app, outer.handle(cx, next)).await.flatten()
             }
-            (None, Target::Endpoint(endpoint)) => {
+            (None, InnerHandler::Endpoint(endpoint)) => {
                 cx.wants_on_finish = endpoint.has_on_finish();
-                Caught::new(app, endpoint.call(cx)).await.flatten()
+                CatchPanic::new(app, endpoint.call(cx)).await.flatten()
             }
-            (None, Target::Answer(answer)) => answer.write(cx),
+            (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };
         if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
-            app.fail(cx, error, running.headers_outside.take().unwrap_or_default());
+            app.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
         }
-        running.is_done = true;
+        guard.is_done = true;
     }
 }
 
 /// A response under way. If its handler is dropped, half of a response must not be taken for the whole.
-struct Running<'c> {
+struct ResponseGuard<'c> {
     cx: &'c mut Context,
     headers_outside: Option<Headers>,
     is_done: bool,
 }
 
-impl Drop for Running<'_> {
+impl Drop for ResponseGuard<'_> {
     fn drop(&mut self) {
         if !self.is_done {
             self.cx.give_up(self.headers_outside.take().unwrap_or_default());
@@ -124,15 +124,15 @@ impl core::fmt::Debug for Next<'_> {
 }
 
 /// The middleware around a route, outermost first.
-pub(super) type Chain = Vec<Rc<dyn ErasedMiddleware>>;
+pub(super) type Chain = Vec<Rc<dyn DynMiddleware>>;
 
 /// Middleware whose type is erased.
-pub(super) trait ErasedMiddleware {
-    fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> Erased<'a>;
+pub(super) trait DynMiddleware {
+    fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> LocalBoxFuture<'a>;
 }
 
-impl<M: Middleware> ErasedMiddleware for M {
-    fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> Erased<'a> {
+impl<M: Middleware> DynMiddleware for M {
+    fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> LocalBoxFuture<'a> {
         Box::pin(async move { Middleware::handle(self, cx, next).await })
     }
 }

@@ -5,43 +5,44 @@
 //! [`Middleware`] around it and the [`RequestHandler`] or function inside, which reads and writes a [`Context`]; what it returns is
 //! written by [`IntoResponse`], and an error by its page; [`Outcome`] is what the driver sends.
 
+mod active_route;
 mod application;
 mod body;
+mod catch_panic;
 mod channel;
+mod client_address;
 mod content;
 mod context;
 mod cookies;
-mod decode;
 mod dispatch;
 mod error_page;
 mod events;
+mod exact_paths;
 mod exchange;
-mod forwarded;
 mod handler;
 mod host;
 mod json;
 mod limits;
-mod literal;
 mod middleware;
-mod panic;
 mod pattern;
+mod percent;
 mod request;
 mod respond;
 mod router;
 mod routes;
 mod topics;
 mod websocket;
-mod work;
 mod write;
 
+pub use active_route::ActiveRoute;
 pub use application::{Application, BuildError};
 pub use channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
+pub use client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use content::Content;
 pub use context::Context;
 pub use dispatch::App;
 pub use events::{Event, EventStream};
 pub use exchange::{Exchange, Outcome};
-pub use forwarded::{InvalidProxy, Peer, TrustedProxies};
 pub use handler::RequestHandler;
 pub use limits::{JSON_DEPTH_CEILING, Limits};
 pub use middleware::{Middleware, Next};
@@ -54,5 +55,4 @@ pub use websocket::{
     Batch, Duplex, End, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
     WebSocketOptions,
 };
-pub use work::Work;
 pub use write::Completion;

@@ -33,14 +33,14 @@ enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter {
     pub(super) name: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ParameterType,
     /// Whether it takes the rest of the path, slashes and all.
     rest: bool,
 }
 
 /// What the decoded value of a parameter must look like for the route to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ParameterType {
     /// Anything.
     Text,
     U32,
@@ -72,7 +72,7 @@ impl Pattern {
         };
         pattern.typed_count = pattern
             .parameters()
-            .filter(|parameter| parameter.kind != Kind::Text)
+            .filter(|parameter| parameter.kind != ParameterType::Text)
             .count();
         for (index, parameter) in pattern.parameters().enumerate() {
             if pattern
@@ -189,7 +189,7 @@ impl Parameter {
     }
 }
 
-impl Kind {
+impl ParameterType {
     fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "u32" => Self::U32,
@@ -289,10 +289,10 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
 fn parse_parameter(inside: &str) -> Result<Parameter, String> {
     let (inside, rest) = inside.strip_prefix('*').map_or((inside, false), |name| (name, true));
     let (name, kind) = match inside.split_once(':') {
-        None => (inside, Kind::Text),
+        None => (inside, ParameterType::Text),
         Some(_) if rest => return Err(format!("has a type on `{{*{inside}}}`, which takes any text")),
         Some((name, kind)) => {
-            let kind = Kind::parse(kind)
+            let kind = ParameterType::parse(kind)
                 .ok_or_else(|| format!("has the unknown type `{kind}`; there are u32, u64, i32, i64, uuid and slug"))?;
             (name, kind)
         }
@@ -326,7 +326,7 @@ fn is_uuid(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Pattern};
+    use super::{ParameterType, Pattern};
 
     #[test]
     fn says_what_is_wrong_with_a_pattern() {
@@ -365,19 +365,23 @@ mod tests {
     fn kinds_accept_what_their_type_holds_and_no_more() {
         for (kind, accepted, refused) in [
             (
-                Kind::U32,
+                ParameterType::U32,
                 &["0", "010", "4294967295"][..],
                 &["", "-1", "+1", "4294967296", "1 ", "x"][..],
             ),
             (
-                Kind::U64,
+                ParameterType::U64,
                 &["18446744073709551615"],
                 &["18446744073709551616", "+0", "\u{661}"],
             ),
-            (Kind::I32, &["-2147483648", "7"], &["2147483648", "--1", "-", "+7"]),
-            (Kind::I64, &["-9223372036854775808"], &["9223372036854775808"]),
             (
-                Kind::Uuid,
+                ParameterType::I32,
+                &["-2147483648", "7"],
+                &["2147483648", "--1", "-", "+7"],
+            ),
+            (ParameterType::I64, &["-9223372036854775808"], &["9223372036854775808"]),
+            (
+                ParameterType::Uuid,
                 &[
                     "67e55044-10b1-426f-9247-bb680e5fe0c8",
                     "67E55044-10B1-426F-9247-BB680E5FE0C8",
@@ -388,7 +392,7 @@ mod tests {
                     "67e55044-10b1-426f-9247-bb680e5fe0c8-",
                 ],
             ),
-            (Kind::Slug, &["a-b_9"], &["", "a b", "\u{e9}", "a/b"]),
+            (ParameterType::Slug, &["a-b_9"], &["", "a b", "\u{e9}", "a/b"]),
         ] {
             for value in accepted {
                 assert!(kind.accepts(value), "{kind:?} {value}");

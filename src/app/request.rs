@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use serde::de::DeserializeOwned;
 
 use super::context::Context;
-use super::decode::{decode_form, decode_path, pairs};
 use super::host::{host_name, without_default_port};
+use super::percent::{decode_form, decode_path, pairs};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Fields, Method, Version, default_port};
 

@@ -9,12 +9,12 @@ use core::fmt;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::decode::decode_path;
+use super::exact_paths::ExactPaths;
 use super::handler::Endpoint;
 use super::host::{HostPattern, host_name};
-use super::literal::LiteralPaths;
 use super::middleware::Chain;
 use super::pattern::Pattern;
+use super::percent::decode_path;
 use crate::message::{HeaderValue, Method, RequestHead};
 
 /// Every route of an application.
@@ -41,7 +41,7 @@ pub(super) struct Route {
 
 /// Where the value of a parameter lies in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
+pub(super) struct ParamSpan {
     start: u32,
     end: u32,
 }
@@ -49,7 +49,7 @@ pub(super) struct Span {
 /// The routes of one host group.
 #[derive(Default)]
 struct Tree {
-    routes_by_path: LiteralPaths,
+    routes_by_path: ExactPaths,
     leaves_by_shape: matchit::Router<usize>,
     leaves: Vec<Leaf>,
 }
@@ -107,7 +107,7 @@ impl Router {
     }
 
     /// Finds the route for a path as sent, and writes where its parameters lie.
-    pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<Span>) -> Option<usize> {
+    pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
         let path = head.path();
         if !self.hosts.is_empty() {
             let name = host_name(head.authority());
@@ -171,7 +171,7 @@ impl Route {
     }
 }
 
-impl Span {
+impl ParamSpan {
     /// Where `part`, a slice of `whole`, lies in it.
     fn within(whole: &str, part: &str) -> Self {
         let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
@@ -239,7 +239,7 @@ impl Tree {
         }
     }
 
-    fn find(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
+    fn find(&self, path: &str, routes: &[Route], params: &mut Vec<ParamSpan>) -> Option<usize> {
         params.clear();
         let literal = self.routes_by_path.find(path);
         literal.or_else(|| self.find_by_shape(path, routes, params))
@@ -247,9 +247,9 @@ impl Tree {
 
     /// Finds what has parameters. Never inlined: the tree's search is large, and most requests have been found before it.
     #[inline(never)]
-    fn find_by_shape(&self, path: &str, routes: &[Route], params: &mut Vec<Span>) -> Option<usize> {
+    fn find_by_shape(&self, path: &str, routes: &[Route], params: &mut Vec<ParamSpan>) -> Option<usize> {
         let matched = self.leaves_by_shape.at(path).ok()?;
-        params.extend(matched.params.iter().map(|(_, value)| Span::within(path, value)));
+        params.extend(matched.params.iter().map(|(_, value)| ParamSpan::within(path, value)));
         let leaf = self.leaves.get(*matched.value)?;
         leaf.routes.iter().copied().find(|&index| {
             let pattern = routes.get(index).map(|route| &route.pattern);
@@ -268,7 +268,7 @@ impl fmt::Debug for Router {
 }
 
 /// Whether every value is of its parameter's type, once decoded.
-fn accepts(pattern: &Pattern, path: &str, params: &[Span]) -> bool {
+fn accepts(pattern: &Pattern, path: &str, params: &[ParamSpan]) -> bool {
     pattern.typed_count() == 0
         || pattern.parameters().zip(params).all(|(parameter, span)| {
             let value = decode_path(span.of(path));

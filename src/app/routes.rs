@@ -32,7 +32,7 @@ use crate::message::{HeaderValue, Method};
 #[derive(Default)]
 #[must_use = "routes do nothing until they are part of an application"]
 pub struct Routes {
-    entries: Vec<Entry>,
+    entries: Vec<RouteEntry>,
     /// The route that `named` and `route_middleware` speak of: the one added last.
     last: Option<usize>,
     chain: Chain,
@@ -41,7 +41,7 @@ pub struct Routes {
 }
 
 /// One pattern and what has been added to it so far.
-struct Entry {
+struct RouteEntry {
     pattern: String,
     name: Option<String>,
     endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
@@ -270,7 +270,7 @@ impl Routes {
         self.last = Some(index);
         match self.entries.get_mut(index) {
             Some(entry) => entry.endpoints.extend(endpoints),
-            None => self.entries.push(Entry {
+            None => self.entries.push(RouteEntry {
                 pattern: pattern.to_owned(),
                 name: None,
                 endpoints: endpoints.collect(),

@@ -20,7 +20,7 @@ use super::context::Context;
 use super::dispatch::App;
 use super::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
-use crate::memory::{self, Growing, OutOfMemory};
+use crate::memory::{self, FallibleWriter, OutOfMemory};
 use crate::message::{
     Body, BodyStream, BoxError, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
 };
@@ -178,7 +178,7 @@ impl Context {
         if self.response.begin_content(MediaType::Json) {
             let buffer = self.response.buffer()?;
             let length = buffer.len();
-            if let Err(error) = serde_json::to_writer(Growing(buffer), value) {
+            if let Err(error) = serde_json::to_writer(FallibleWriter(buffer), value) {
                 buffer.truncate(length);
                 return Err(match error.io_error_kind() {
                     Some(ErrorKind::OutOfMemory) => OutOfMemory.into(),

@@ -29,19 +29,19 @@ impl Body {
     /// Makes a body from a stream of chunks, whose errors are anything that can be boxed: any `std::error::Error`, a
     /// [`squall::Error`](crate::Error), a boxed error, text. They go to the log.
     pub fn stream<E: Into<BoxError>>(stream: impl Stream<Item = Result<Bytes, E>> + 'static) -> Self {
-        Self::Stream(Box::pin(Boxing(Box::pin(stream))))
+        Self::Stream(Box::pin(BoxedErrors(Box::pin(stream))))
     }
 
     /// What stands in the place of a stream that has been drawn to its end.
-    pub(crate) fn ended() -> BodyStream {
-        Box::pin(Ended)
+    pub(crate) fn empty_stream() -> BodyStream {
+        Box::pin(EmptyStream)
     }
 }
 
 /// A stream that has ended; it takes no memory.
-struct Ended;
+struct EmptyStream;
 
-impl Stream for Ended {
+impl Stream for EmptyStream {
     type Item = Result<Bytes, BoxError>;
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -50,9 +50,9 @@ impl Stream for Ended {
 }
 
 /// A stream that boxes the errors of another.
-struct Boxing<S>(Pin<Box<S>>);
+struct BoxedErrors<S>(Pin<Box<S>>);
 
-impl<S, E> Stream for Boxing<S>
+impl<S, E> Stream for BoxedErrors<S>
 where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BoxError>,

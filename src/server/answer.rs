@@ -93,12 +93,12 @@ impl Connection {
         mut handler: Pin<&mut impl Future<Output = ()>>,
         channel: &Channel,
     ) -> Flow {
-        let work = app.work();
+        let route = app.active_route();
         let mut io = HandlerIo::default();
         let mut is_polled = true;
         let mut lost = None;
         poll_fn(|cx| {
-            app.resume_work(work);
+            app.set_active_route(route);
             loop {
                 if !is_polled && !io.is_answered {
                     io.is_answered = handler.as_mut().poll(cx).is_ready();

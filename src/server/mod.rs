@@ -357,7 +357,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
-    app.note_work_in(shard.name_work(app.work_names()));
+    app.report_active_route_to(shard.name_work(app.route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
     spawn_detached(pressure::watch(Rc::clone(&server)));
     let accepting: Vec<_> = listeners

@@ -76,7 +76,7 @@ impl Budget {
 
     /// Whether a thread outside the shards may take this number of bytes.
     pub(super) fn allows(&self, bytes: usize) -> bool {
-        let promised = memory::promised_bytes().saturating_add(bytes);
+        let promised = memory::reserved_bytes().saturating_add(bytes);
         self.check(promised).1 < Pressure::RefuseMemory
     }
 }
@@ -146,7 +146,7 @@ impl Meter {
     pub(super) fn install(self) -> Rc<Self> {
         let meter = Rc::new(self);
         let checked = Rc::clone(&meter);
-        memory::ask_too(move |missing| checked.allows(missing));
+        memory::add_check(move |missing| checked.allows(missing));
         meter
     }
 
@@ -162,13 +162,13 @@ impl Meter {
 
     /// Looks.
     pub(super) fn check(&self) -> Pressure {
-        self.check_with(memory::promised_bytes())
+        self.check_with(memory::reserved_bytes())
     }
 
     /// Looks, and says whether this number of bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
     fn allows(&self, missing: usize) -> bool {
         let is_allowed = || {
-            let promised = memory::promised_bytes();
+            let promised = memory::reserved_bytes();
             let pressure = self.check_with(promised.saturating_sub(missing));
             pressure < Pressure::RefuseMemory && (missing == 0 || (self.measure)(promised).1 < Pressure::RefuseMemory)
         };
@@ -314,7 +314,7 @@ mod tests {
             (50, Pressure::None, true),
         ] {
             held.set(Some(bytes));
-            assert_eq!(memory::foresee(1024 * 1024).is_ok(), granted, "{bytes}");
+            assert_eq!(memory::reserve_ahead(1024 * 1024).is_ok(), granted, "{bytes}");
             assert!(
                 memory::make_room_to_answer(&mut Vec::new(), 100).is_ok(),
                 "an error page, say"
@@ -335,7 +335,7 @@ mod tests {
         memory::make_room(&mut buffer, 20 << 20).unwrap();
         assert_eq!(meter.pressure(), Pressure::None);
         // What is foreseen counts, for all, until this thread looks again.
-        memory::foresee(40 << 20).unwrap();
+        memory::reserve_ahead(40 << 20).unwrap();
         assert_eq!(meter.check(), Pressure::ReapIdle);
         assert!(memory::has_headroom(0));
         assert_eq!(meter.check(), Pressure::None);

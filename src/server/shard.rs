@@ -16,7 +16,7 @@ use super::pressure::{self, Budget, Meter};
 use super::watermarks::Pressure;
 use crate::app::{App, Exchange};
 use crate::http1;
-use crate::memory::{self, OutOfMemory, Promise};
+use crate::memory::{self, OutOfMemory, Reservation};
 use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
 
@@ -94,7 +94,7 @@ impl ShardServer {
 
     #[cold]
     fn make_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
-        memory::grant_to_answer(REQUEST_BYTES)?;
+        memory::reserve_to_answer(REQUEST_BYTES)?;
         Ok(Box::new(Exchange::new(&self.app)))
     }
 
@@ -209,7 +209,7 @@ impl ShardServer {
         Registration {
             server: Rc::clone(self),
             index,
-            _promise: Promise::of(CONNECTION_BYTES),
+            _reservation: Reservation::of(CONNECTION_BYTES),
         }
     }
 }
@@ -218,7 +218,7 @@ impl ShardServer {
 pub(super) struct Registration {
     server: Rc<ShardServer>,
     index: usize,
-    _promise: Promise,
+    _reservation: Reservation,
 }
 
 impl Registration {

@@ -26,7 +26,7 @@ pub(super) fn start(mut connection: Connection) {
     // The application lets no 101 pass that comes without one.
     let Some(upgrade) = upgrade else { return };
     let kept = connection.input.stash(&connection.stream);
-    if kept.and_then(|()| memory::grant(SOCKET_BYTES)).is_err() {
+    if kept.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Cut before the 101 has gone out, so that the client takes it for no more than a broken connection.
         connection.server.app.discard(upgrade);
         return;

@@ -118,7 +118,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
             }
             Some("nobody") => next.run(cx).await,
             Some(user) => {
-                cx.attach(user.to_owned());
+                cx.insert_extension(user.to_owned());
                 next.run(cx).await;
             }
         }
@@ -136,7 +136,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
         .middleware(report)
         .middleware(guard)
         .get("/", async |cx: &mut Context| {
-            let user: Option<&String> = cx.attached();
+            let user: Option<&String> = cx.extension();
             user.cloned().or_error(500, "nobody is attached")
         });
     let client = TestClient::new(application).unwrap();

@@ -30,7 +30,7 @@ pub fn encoding_bytes(draft: &Draft) -> usize {
 ///
 /// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text; or there is no memory.
 pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
-    memory::foresee(encoding_bytes(draft))?;
+    memory::reserve_ahead(encoding_bytes(draft))?;
     let text = match (options.envelope, &draft.message) {
         (Envelope::None, _) | (Envelope::Text, Message::Text(_)) => return Ok(()),
         (Envelope::Json, Message::Text(text)) => text.as_str(),

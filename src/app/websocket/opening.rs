@@ -9,8 +9,8 @@ use super::handler::WebSocketHandler;
 use super::link::Link;
 use super::options::WebSocketOptions;
 use super::session::{Session, run};
-use crate::app::handler::{Endpoint, Erased};
-use crate::app::{App, Context, Work};
+use crate::app::handler::{Endpoint, LocalBoxFuture};
+use crate::app::{ActiveRoute, App, Context};
 use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;
 use crate::websocket::{Connection, Deflate, HandshakeError, Limits, ServerHandshake};
@@ -27,12 +27,12 @@ pub(in crate::app) struct Opening<F, H> {
 pub struct Upgrade {
     limits: Rc<Limits>,
     deflate: Option<Deflate>,
-    work: Work,
+    active_route: ActiveRoute,
     start: Start,
 }
 
 /// Makes the future of a handler whose type is forgotten.
-type Start = Box<dyn FnOnce(Rc<Link>) -> Erased<'static, ()>>;
+type Start = Box<dyn FnOnce(Rc<Link>) -> LocalBoxFuture<'static, ()>>;
 
 impl Upgrade {
     /// Opens the WebSocket: its link, to move bytes through, and its handler, to be polled.
@@ -40,7 +40,7 @@ impl Upgrade {
     pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<Link>, Session) {
         let link = Link::new(app, Connection::server(self.limits, self.deflate, now));
         let future = (self.start)(Rc::clone(&link));
-        let session = Session::new(&link, self.work, future);
+        let session = Session::new(&link, self.active_route, future);
         (link, session)
     }
 }
@@ -78,7 +78,7 @@ impl<F, H> Opening<F, H> {
         cx.response.upgrade = Some(Box::new(Upgrade {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
-            work: cx.app.work(),
+            active_route: cx.app.active_route(),
             start: Box::new(move |link| Box::pin(run(handler, link))),
         }));
         Ok(())
@@ -90,7 +90,7 @@ where
     F: AsyncFn(&mut Context) -> Result<H>,
     H: WebSocketHandler,
 {
-    fn call<'a>(&'a self, cx: &'a mut Context) -> Erased<'a> {
+    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a> {
         Box::pin(async move {
             // Looked at before the factory runs, which may do much for a request that is no handshake.
             ServerHandshake::new(&cx.head).map_err(refuse)?;
@@ -113,7 +113,7 @@ where
         false
     }
 
-    fn on_finish<'a>(&'a self, _: &'a mut Context) -> Erased<'a, ()> {
+    fn on_finish<'a>(&'a self, _: &'a mut Context) -> LocalBoxFuture<'a, ()> {
         Box::pin(core::future::ready(()))
     }
 }

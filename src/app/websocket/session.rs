@@ -9,9 +9,9 @@ use super::duplex::{End, News};
 use super::handler::WebSocketHandler;
 use super::link::Link;
 use super::socket::WebSocket;
-use crate::app::handler::Erased;
-use crate::app::panic::caught;
-use crate::app::{App, Work};
+use crate::app::catch_panic::catch_panic;
+use crate::app::handler::LocalBoxFuture;
+use crate::app::{ActiveRoute, App};
 use crate::error::{Error, Result};
 use crate::websocket::{CloseCode, Event};
 
@@ -19,16 +19,16 @@ use crate::websocket::{CloseCode, Event};
 pub struct Session {
     app: Rc<App>,
     link: Rc<Link>,
-    work: Work,
-    future: Option<Erased<'static, ()>>,
+    active_route: ActiveRoute,
+    future: Option<LocalBoxFuture<'static, ()>>,
 }
 
 impl Session {
-    pub(super) fn new(link: &Rc<Link>, work: Work, future: Erased<'static, ()>) -> Self {
+    pub(super) fn new(link: &Rc<Link>, active_route: ActiveRoute, future: LocalBoxFuture<'static, ()>) -> Self {
         Self {
             app: Rc::clone(&link.app),
             link: Rc::clone(link),
-            work,
+            active_route,
             future: Some(future),
         }
     }
@@ -38,11 +38,11 @@ impl Session {
         let Self {
             app,
             link,
-            work,
+            active_route,
             future,
         } = self;
-        app.resume_work(*work);
-        let polled = caught(app, || {
+        app.set_active_route(*active_route);
+        let polled = catch_panic(app, || {
             let Some(running) = future else {
                 return Poll::Ready(());
             };

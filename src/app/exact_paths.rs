@@ -5,12 +5,12 @@
 
 /// Values by whole path.
 #[derive(Default)]
-pub(super) struct LiteralPaths {
+pub(super) struct ExactPaths {
     /// The paths of `n` bytes are at `n`.
     by_length: Vec<Vec<(Box<str>, usize)>>,
 }
 
-impl LiteralPaths {
+impl ExactPaths {
     /// Adds a path that is not there yet.
     pub(super) fn insert(&mut self, path: &str, value: usize) {
         if self.by_length.len() <= path.len() {
@@ -30,11 +30,11 @@ impl LiteralPaths {
 
 #[cfg(test)]
 mod tests {
-    use super::LiteralPaths;
+    use super::ExactPaths;
 
     #[test]
     fn finds_whole_paths_only() {
-        let mut paths = LiteralPaths::default();
+        let mut paths = ExactPaths::default();
         for (value, path) in ["/", "/users", "/teams", "/users/new"].into_iter().enumerate() {
             paths.insert(path, value);
         }

@@ -82,12 +82,12 @@ impl<'f> Encoded<'f> {
 
 /// One pair of a form, decoded only where it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pair<'f> {
+pub(super) struct FormPair<'f> {
     key: Encoded<'f>,
     value: Encoded<'f>,
 }
 
-impl<'f> Pair<'f> {
+impl<'f> FormPair<'f> {
     /// Whether this is the key. A malformed key equals none.
     pub(super) fn has_key(self, key: &str) -> bool {
         self.key.is(key)
@@ -106,7 +106,7 @@ impl<'f> Pair<'f> {
 
 /// The pairs of a form in the order sent, at most `count_max` of them; one more is an error, after which nothing comes. A key without `=` has
 /// an empty value; empty pieces between two `&` are left out.
-pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<Pair<'_>, DecodeError>> {
+pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<FormPair<'_>, DecodeError>> {
     let pieces = form.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
     let limited = pieces.take(count_max.saturating_add(1)).enumerate();
     limited.map(move |(index, piece)| {
@@ -116,7 +116,7 @@ pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Resul
         let mut parts = piece.splitn(2, |&byte| byte == b'=').map(Encoded);
         let key = parts.next().unwrap_or(Encoded(b""));
         let value = parts.next().unwrap_or(Encoded(b""));
-        Ok(Pair { key, value })
+        Ok(FormPair { key, value })
     })
 }
 
@@ -128,16 +128,16 @@ pub(super) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) ->
     pairs(form, count_max)
         .try_for_each(|pair| pair.map(drop))
         .map_err(FormError::custom)?;
-    T::deserialize(Form { bytes: form })
+    T::deserialize(FormDeserializer { bytes: form })
 }
 
 /// A form whose pairs have been counted. It looks at those that will be read before the lenient decoder does.
-struct Form<'f> {
+struct FormDeserializer<'f> {
     bytes: &'f [u8],
 }
 
-impl<'f> Form<'f> {
-    fn pairs(&self) -> impl Iterator<Item = Pair<'f>> {
+impl<'f> FormDeserializer<'f> {
+    fn pairs(&self) -> impl Iterator<Item = FormPair<'f>> {
         pairs(self.bytes, usize::MAX).filter_map(Result::ok)
     }
 
@@ -148,12 +148,12 @@ impl<'f> Form<'f> {
     /// Checks every pair, because every one is read.
     fn check_all(&self) -> Result<(), FormError> {
         self.pairs()
-            .try_for_each(Pair::check)
+            .try_for_each(FormPair::check)
             .map_err(|error| FormError::custom(format_args!("a parameter is malformed: {error}")))
     }
 }
 
-impl<'de> Deserializer<'de> for Form<'de> {
+impl<'de> Deserializer<'de> for FormDeserializer<'de> {
     type Error = FormError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FormError> {

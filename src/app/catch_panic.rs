@@ -1,6 +1,6 @@
 //! Panics of the application's code end its request and nothing else.
 //!
-//! [`Caught`] runs a future of the application and turns a panic, while it is polled or dropped, into an error. The shard's
+//! [`CatchPanic`] runs a future of the application and turns a panic, while it is polled or dropped, into an error. The shard's
 //! state is the application's own: a `RefCell` borrowed when the panic came is released by the unwinding, and what was half changed
 //! stays so, as after an early return.
 //!
@@ -13,7 +13,7 @@ use core::task::{Context as Task, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::dispatch::App;
-use super::handler::Erased;
+use super::handler::LocalBoxFuture;
 use crate::error::{Error, Result};
 
 /// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. One is a mistake in a destructor, and a
@@ -21,13 +21,13 @@ use crate::error::{Error, Result};
 const DROPPED_LEVELS_MAX: usize = 4;
 
 /// A future of the application's, with its panics caught and counted.
-pub(super) struct Caught<'a, T> {
+pub(super) struct CatchPanic<'a, T> {
     app: &'a App,
-    future: Option<Erased<'a, T>>,
+    future: Option<LocalBoxFuture<'a, T>>,
 }
 
-impl<'a, T> Caught<'a, T> {
-    pub(super) fn new(app: &'a App, future: Erased<'a, T>) -> Self {
+impl<'a, T> CatchPanic<'a, T> {
+    pub(super) fn new(app: &'a App, future: LocalBoxFuture<'a, T>) -> Self {
         Self {
             app,
             future: Some(future),
@@ -40,13 +40,13 @@ impl<'a, T> Caught<'a, T> {
     }
 }
 
-impl<T> Future for Caught<'_, T> {
+impl<T> Future for CatchPanic<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
         let Self { app, future } = &mut *self;
         // A future that ends is dropped under the guard it was polled under.
-        let polled = caught(app, || {
+        let polled = catch_panic(app, || {
             // There is none only after the end, when nobody polls.
             let Some(running) = future else { return Poll::Pending };
             let polled = running.as_mut().poll(task);
@@ -65,7 +65,7 @@ impl<T> Future for Caught<'_, T> {
     }
 }
 
-impl<T> Drop for Caught<'_, T> {
+impl<T> Drop for CatchPanic<'_, T> {
     /// A request whose connection broke is dropped half-way, and so are the values of its handler.
     fn drop(&mut self) {
         if self.future.is_some() {
@@ -75,11 +75,11 @@ impl<T> Drop for Caught<'_, T> {
 }
 
 /// Runs code of the application; a panic is counted and becomes an error.
-pub(super) fn caught<T>(app: &App, run: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn catch_panic<T>(app: &App, run: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| {
         app.count_panic();
         let text = message(thrown.as_ref());
-        let_go(thrown);
+        drop_payload(thrown);
         Error::panicked(text)
     })
 }
@@ -96,7 +96,7 @@ fn message(thrown: &(dyn Any + Send)) -> String {
 }
 
 /// Drops the value that a panic carried, which is the application's own and may panic in turn.
-fn let_go(mut thrown: Box<dyn Any + Send>) {
+fn drop_payload(mut thrown: Box<dyn Any + Send>) {
     for _ in 0..DROPPED_LEVELS_MAX {
         match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
             Ok(()) => return,
