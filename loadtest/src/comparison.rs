@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::contender::Contender;
-use crate::field::Field;
+use crate::contenders::Contenders;
 use crate::interrupt::Interrupt;
 use crate::load::Plan;
 use crate::measurement::{Cores, Subject};
@@ -19,7 +19,7 @@ use crate::workload::{Timing, Workload};
 mod progress;
 pub(crate) mod schedule;
 
-use schedule::{Entry, Turn};
+use schedule::{ScheduledRun, WorkloadSchedule};
 
 /// System calls are counted in a window as short as this: their number per request settles at once.
 const COUNTING: Timing = Timing {
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
 pub(crate) struct Comparison<'a> {
     settings: Settings,
     workloads: &'a [Workload],
-    field: &'a mut Field,
+    contenders: &'a mut Contenders,
     interrupt: &'a Interrupt,
     samples: Vec<Sample>,
     remarks: Vec<String>,
@@ -64,7 +64,7 @@ pub(crate) struct Findings {
 }
 
 /// How a turn ended.
-enum Ending {
+enum RunEnd {
     Measured(Vec<Sample>),
     Interrupted,
 }
@@ -73,13 +73,13 @@ impl<'a> Comparison<'a> {
     pub(crate) fn new(
         settings: Settings,
         workloads: &'a [Workload],
-        field: &'a mut Field,
+        contenders: &'a mut Contenders,
         interrupt: &'a Interrupt,
     ) -> Self {
         Self {
             settings,
             workloads,
-            field,
+            contenders,
             interrupt,
             samples: Vec::new(),
             remarks: Vec::new(),
@@ -87,11 +87,11 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Takes all turns, or as many as time and the user allow.
+    /// Takes all runs, or as many as time and the user allow.
     pub(crate) fn run(mut self) -> Findings {
-        let turns = schedule::interleave(&entries(self.field, self.workloads, &self.settings));
-        for (index, turn) in turns.iter().enumerate() {
-            if self.given_up.contains(&(turn.workload, turn.contender)) {
+        let runs = schedule::interleave(&entries(self.contenders, self.workloads, &self.settings));
+        for (index, run) in runs.iter().enumerate() {
+            if self.given_up.contains(&(run.workload, run.contender)) {
                 continue;
             }
             if self
@@ -99,34 +99,34 @@ impl<'a> Comparison<'a> {
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline)
             {
-                let left = turns.len() - index;
+                let left = runs.len() - index;
                 self.remark(format!(
-                    "the time ran out in round {}: {left} turns were not taken",
-                    turn.round
+                    "the time ran out in round {}: {left} runs were not taken",
+                    run.round
                 ));
                 break;
             }
-            let Some(workload) = self.workloads.get(turn.workload) else {
+            let Some(workload) = self.workloads.get(run.workload) else {
                 continue;
             };
-            let Some(contender) = self.field.contenders.get(turn.contender).cloned() else {
+            let Some(contender) = self.contenders.ready.get(run.contender).cloned() else {
                 continue;
             };
-            match self.take(*turn, workload, &contender) {
-                Ok(Ending::Measured(samples)) => {
-                    progress::show(index + 1, turns.len(), &samples, workload.kind());
+            match self.take(*run, workload, &contender) {
+                Ok(RunEnd::Measured(samples)) => {
+                    progress::show(index + 1, runs.len(), &samples, workload.kind());
                     self.samples.extend(samples);
                 }
-                Ok(Ending::Interrupted) => return self.interrupted(*turn),
-                Err(_) if self.interrupt.is_raised() => return self.interrupted(*turn),
-                Err(error) => self.give_up(*turn, workload, &contender, &error),
+                Ok(RunEnd::Interrupted) => return self.interrupted(*run),
+                Err(_) if self.interrupt.is_raised() => return self.interrupted(*run),
+                Err(error) => self.give_up(*run, workload, &contender, &error),
             }
         }
         self.into_findings()
     }
 
     /// One turn on a fresh server: the timed windows, and in the first round one in which system calls are counted.
-    fn take(&mut self, turn: Turn, workload: &Workload, contender: &Contender) -> Result<Ending> {
+    fn take(&mut self, run: ScheduledRun, workload: &Workload, contender: &Contender) -> Result<RunEnd> {
         let Settings {
             cores,
             timing,
@@ -141,7 +141,7 @@ impl<'a> Comparison<'a> {
             let sample = subject.sample(workload.kind(), &plan, self.interrupt);
             let sample = match sample {
                 Ok(Some(sample)) => sample,
-                Ok(None) => return Ok(Ending::Interrupted),
+                Ok(None) => return Ok(RunEnd::Interrupted),
                 Err(error) => {
                     // A server that died says why.
                     server.check_running()?;
@@ -151,16 +151,16 @@ impl<'a> Comparison<'a> {
                     // The lower rates of a sweep are as good without the higher ones.
                     self.remark(format!(
                         "{} under {} went no further in round {}: {error:#}",
-                        contender.name, workload.name, turn.round
+                        contender.name, workload.name, run.round
                     ));
-                    return Ok(Ending::Measured(samples));
+                    return Ok(RunEnd::Measured(samples));
                 }
             };
             let keeps_up = offered_rate.is_none_or(|rate| sample.requests_per_second >= rate * KEPT_UP);
             samples.push(Sample {
                 workload: workload.name.clone(),
                 contender: contender.name.clone(),
-                round: turn.round,
+                round: run.round,
                 offered_rate,
                 ..sample
             });
@@ -168,12 +168,12 @@ impl<'a> Comparison<'a> {
                 break;
             }
         }
-        if counts_system_calls && turn.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep | Kind::Slow) {
+        if counts_system_calls && run.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep | Kind::Slow) {
             match self.count_system_calls(&subject, &server, workload) {
                 Ok(Some(calls)) => samples
                     .iter_mut()
                     .for_each(|sample| sample.system_calls_per_request = Some(calls)),
-                Ok(None) => return Ok(Ending::Interrupted),
+                Ok(None) => return Ok(RunEnd::Interrupted),
                 // What was timed before is as good without them.
                 Err(error) => self.remark(format!(
                     "system calls of {} under {} were not counted: {error:#}",
@@ -182,7 +182,7 @@ impl<'a> Comparison<'a> {
             }
         }
         server.check_running()?;
-        Ok(Ending::Measured(samples))
+        Ok(RunEnd::Measured(samples))
     }
 
     fn count_system_calls(&self, subject: &Subject, server: &Server, workload: &Workload) -> Result<Option<f64>> {
@@ -192,8 +192,8 @@ impl<'a> Comparison<'a> {
     }
 
     /// Leaves a contender out of a workload from now on. What it did in earlier rounds stays.
-    fn give_up(&mut self, turn: Turn, workload: &Workload, contender: &Contender, error: &anyhow::Error) {
-        self.given_up.push((turn.workload, turn.contender));
+    fn give_up(&mut self, run: ScheduledRun, workload: &Workload, contender: &Contender, error: &anyhow::Error) {
+        self.given_up.push((run.workload, run.contender));
         let has_samples = self
             .samples
             .iter()
@@ -201,15 +201,15 @@ impl<'a> Comparison<'a> {
         if has_samples {
             self.remark(format!(
                 "{} under {} ended in round {}: {error:#}",
-                contender.name, workload.name, turn.round
+                contender.name, workload.name, run.round
             ));
         } else {
-            self.field.leave_out(contender, Some(workload), error);
+            self.contenders.leave_out(contender, Some(workload), error);
         }
     }
 
-    fn interrupted(mut self, turn: Turn) -> Findings {
-        self.remark(format!("the run was interrupted in round {}", turn.round));
+    fn interrupted(mut self, run: ScheduledRun) -> Findings {
+        self.remark(format!("the run was interrupted in round {}", run.round));
         self.into_findings()
     }
 
@@ -227,15 +227,20 @@ impl<'a> Comparison<'a> {
 }
 
 /// How long a whole comparison takes, about, if it has so many rounds.
-pub(crate) fn length(field: &Field, workloads: &[Workload], settings: &Settings) -> Duration {
+pub(crate) fn length(contenders: &Contenders, workloads: &[Workload], settings: &Settings) -> Duration {
     (1..=settings.rounds)
-        .map(|round| round_length(field, workloads, settings, round))
+        .map(|round| round_length(contenders, workloads, settings, round))
         .sum()
 }
 
 /// How long one round takes, about.
-pub(crate) fn round_length(field: &Field, workloads: &[Workload], settings: &Settings, round: u32) -> Duration {
-    let entries = entries(field, workloads, settings);
+pub(crate) fn round_length(
+    contenders: &Contenders,
+    workloads: &[Workload],
+    settings: &Settings,
+    round: u32,
+) -> Duration {
+    let entries = entries(contenders, workloads, settings);
     let lengths = workloads
         .iter()
         .zip(&entries)
@@ -246,19 +251,19 @@ pub(crate) fn round_length(field: &Field, workloads: &[Workload], settings: &Set
         } else {
             Duration::ZERO
         };
-        let turn = schedule::length(workload, settings.timing) + counting;
-        turn * u32::try_from(entry.contenders.len()).unwrap_or(u32::MAX)
+        let run = schedule::length(workload, settings.timing) + counting;
+        run * u32::try_from(entry.contenders.len()).unwrap_or(u32::MAX)
     });
     lengths.sum()
 }
 
-fn entries(field: &Field, workloads: &[Workload], settings: &Settings) -> Vec<Entry> {
+fn entries(contenders: &Contenders, workloads: &[Workload], settings: &Settings) -> Vec<WorkloadSchedule> {
     let entry = |workload: &Workload| {
-        let takes_part = field
-            .contenders
+        let takes_part = contenders
+            .ready
             .iter()
-            .map(|contender| field.takes_part(contender, workload));
-        Entry {
+            .map(|contender| contenders.takes_part(contender, workload));
+        WorkloadSchedule {
             rounds: workload.rounds(settings.rounds, settings.is_quick),
             contenders: takes_part
                 .enumerate()

@@ -15,11 +15,11 @@ use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
 use crate::record::Participant;
 
-mod form;
+mod file;
 mod requirement;
 mod version;
 
-use form::Form;
+use file::ContenderFile;
 use requirement::Requirement;
 use version::Version;
 
@@ -94,7 +94,7 @@ pub(crate) enum Stop {
 impl Contender {
     /// Reads the form in `folder/contender.toml`: the contender itself, then its variants.
     pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
-        let form: Form = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
+        let form: ContenderFile = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
         let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         ensure!(
             form.name == folder_name,

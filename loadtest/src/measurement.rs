@@ -10,9 +10,9 @@ use rustix::process::Pid;
 
 use crate::interrupt::Interrupt;
 use crate::load::latency::LatencySummary;
-use crate::load::outcome::Deliveries;
 use crate::load::progress::{Phase, Snapshot};
-use crate::load::{self, Outcome, Plan, Progress};
+use crate::load::run_result::Deliveries;
+use crate::load::{self, Plan, Progress, RunResult};
 use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
 use crate::record::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Kind, Latency, Noise, Point, Sample, Slow};
 use crate::syscalls::Counter;
@@ -92,7 +92,7 @@ impl Subject {
 }
 
 /// A window without a right answer is no sample of anything. Connections held in silence answer outside of it.
-fn ensure_answers(outcome: &Outcome, kind: Kind) -> Result<()> {
+fn ensure_answers(outcome: &RunResult, kind: Kind) -> Result<()> {
     if kind == Kind::Idle || outcome.requests > 0 {
         return Ok(());
     }
@@ -253,7 +253,7 @@ impl Usage {
     }
 }
 
-fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample {
+fn sample(kind: Kind, outcome: &RunResult, empty: Memory, usage: &Usage) -> Sample {
     let others = |core: CoreTime, own: Duration| {
         let accounted = core.idle + core.stolen + own;
         usage.share(usage.elapsed.saturating_sub(accounted))
@@ -302,7 +302,7 @@ fn sample(kind: Kind, outcome: &Outcome, empty: Memory, usage: &Usage) -> Sample
     }
 }
 
-fn held_connections(outcome: &Outcome, empty: Memory, full: Memory) -> Connections {
+fn held_connections(outcome: &RunResult, empty: Memory, full: Memory) -> Connections {
     let held = outcome.connections_opened.max(1);
     let each = |amount: fn(&Memory) -> u64| {
         let grown = amount(&full).saturating_sub(amount(&empty));
@@ -342,7 +342,7 @@ fn hop(deliveries: &Deliveries) -> Option<Hop> {
 }
 
 /// What stalled subscribers cost, and what became of theirs.
-fn slow(outcome: &Outcome, growth_kib: Option<u64>) -> Option<Slow> {
+fn slow(outcome: &RunResult, growth_kib: Option<u64>) -> Option<Slow> {
     let deliveries = outcome.fan_out.as_ref()?;
     let stalled = deliveries.stalled?;
     Some(Slow {

@@ -9,7 +9,7 @@ use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::child::Child;
-use crate::client::http1::{Connection, get};
+use crate::client::http1::{BlockingClient, get};
 use crate::contender::{Contender, Stop, fill_in};
 use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
@@ -97,7 +97,7 @@ impl Drop for Server {
 }
 
 fn probe(address: SocketAddr, path: &str) -> Result<u16> {
-    let mut connection = Connection::open(address)?;
+    let mut connection = BlockingClient::open(address)?;
     connection.send(&get(address, path))?;
     Ok(connection.receive()?.status)
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::http1::{Connection, Response, get};
+use crate::client::http1::{BlockingClient, Response, get};
 use crate::interrupt::Interrupt;
-use crate::load::progress::Silent;
+use crate::load::progress::NoProgress;
 use crate::load::{self, Plan};
 use crate::measurement::Cores;
 use crate::workload::{Expectation, Timing, Workload};
@@ -50,7 +50,7 @@ fn bears_load(address: SocketAddr, workload: &Workload, cores: Cores, interrupt:
             connections: plan.connections.min(WEBSOCKET_CHECK_CONNECTIONS),
             ..plan
         };
-        let outcome = load::run(&plan, &mut Silent, interrupt)?;
+        let outcome = load::run(&plan, &mut NoProgress, interrupt)?;
         let errors = outcome.errors;
         ensure!(
             errors.total() == 0,
@@ -65,7 +65,7 @@ fn bears_load(address: SocketAddr, workload: &Workload, cores: Cores, interrupt:
 }
 
 fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
-    let mut connection = Connection::open(address)?;
+    let mut connection = BlockingClient::open(address)?;
     connection.send(request)?;
     check(&connection.receive()?, expect)?;
     check_no_surplus(&connection)?;
@@ -76,7 +76,7 @@ fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Resu
 }
 
 fn answers_pipelined(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
-    let mut connection = Connection::open(address)?;
+    let mut connection = BlockingClient::open(address)?;
     connection.send(&request.repeat(2))?;
     for number in 1..=2 {
         let response = connection.receive().with_context(|| format!("answer {number}"))?;
@@ -87,7 +87,7 @@ fn answers_pipelined(address: SocketAddr, request: &str, expect: &Expectation) -
 
 fn answers_cut(address: SocketAddr, request: &str, expect: &Expectation) -> Result<()> {
     let (first, second) = request.split_at(request.len() / 2);
-    let mut connection = Connection::open(address)?;
+    let mut connection = BlockingClient::open(address)?;
     connection.send(first)?;
     // A whole exchange on another connection gives the server time to see the first part alone.
     answers_one(address, request, expect)?;
@@ -97,7 +97,7 @@ fn answers_cut(address: SocketAddr, request: &str, expect: &Expectation) -> Resu
 }
 
 fn refuses_unknown(address: SocketAddr) -> Result<()> {
-    let mut connection = Connection::open(address)?;
+    let mut connection = BlockingClient::open(address)?;
     connection.send(&get(address, UNKNOWN_PATH))?;
     let status = connection.receive()?.status;
     ensure!(status == 404, "expected status 404, got {status}");
@@ -129,7 +129,7 @@ fn check(response: &Response, expect: &Expectation) -> Result<()> {
     Ok(())
 }
 
-fn check_no_surplus(connection: &Connection) -> Result<()> {
+fn check_no_surplus(connection: &BlockingClient) -> Result<()> {
     let surplus = connection.surplus();
     ensure!(surplus.is_empty(), "{} bytes came that nobody asked for", surplus.len());
     Ok(())

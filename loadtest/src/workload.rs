@@ -134,7 +134,7 @@ pub(crate) struct Expectation {
 impl Workload {
     /// Reads the form in `text`; `name` is the name of its file.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
-        let form: Form = toml::from_str(text).context("not a workload")?;
+        let form: WorkloadFile = toml::from_str(text).context("not a workload")?;
         let workload = Self {
             name: name.to_owned(),
             title: form.title,
@@ -294,7 +294,7 @@ impl Workload {
 /// The file, word for word.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Form {
+struct WorkloadFile {
     title: String,
     quick_rounds_max: Option<u32>,
     load: Load,

@@ -40,12 +40,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
 
 /// A connection and what it received beyond the last response.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct BlockingClient {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-impl Connection {
+impl BlockingClient {
     /// Connects from any free local address.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         Self::prepare(TcpStream::connect_timeout(&address, PATIENCE)?)
@@ -175,9 +175,9 @@ mod tests {
     use super::*;
 
     /// A connection to a peer that sends `bytes`, whatever it is asked, and closes.
-    fn connected_to_peer_that_says(bytes: &'static str) -> Connection {
+    fn connected_to_peer_that_says(bytes: &'static str) -> BlockingClient {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = Connection::open(listener.local_addr().unwrap()).unwrap();
+        let connection = BlockingClient::open(listener.local_addr().unwrap()).unwrap();
         thread::spawn(move || listener.accept().unwrap().0.write_all(bytes.as_bytes()).unwrap());
         connection
     }

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use crate::args::CompareArgs;
 use crate::catalogue::Catalogue;
 use crate::comparison::{self, Comparison, Findings, Settings, schedule};
+use crate::contenders::Contenders;
 use crate::descriptors;
-use crate::field::Field;
 use crate::interrupt::Interrupt;
 use crate::machine::Machine;
 use crate::measurement::Cores;
@@ -61,25 +61,27 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
     let output = Output::prepare(&args.output)?;
 
     let contenders = catalogue.contenders(&args.selection.contenders)?;
-    let mut field = Field::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
+    let mut contenders = Contenders::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
     let started = Instant::now();
-    field.verify(&workloads, cores, interrupt)?;
+    contenders.verify(&workloads, cores, interrupt)?;
     let mut remarks = opening_remarks(args, cores);
     let counts_system_calls = can_count_system_calls(&mut remarks);
-    let settings = settings(args, started, counts_system_calls, &field, &workloads);
+    let settings = settings(args, started, counts_system_calls, &contenders, &workloads);
     eprintln!(
         "{} rounds, about {} minutes",
         settings.rounds,
-        comparison::length(&field, &workloads, &settings).as_secs().div_ceil(60)
+        comparison::length(&contenders, &workloads, &settings)
+            .as_secs()
+            .div_ceil(60)
     );
-    let findings = Comparison::new(settings, &workloads, &mut field, interrupt).run();
+    let findings = Comparison::new(settings, &workloads, &mut contenders, interrupt).run();
     ensure!(!findings.samples.is_empty(), "nothing was measured");
     remarks.extend(findings.remarks.iter().cloned());
     let record = Record {
         remarks,
         baseline: args.baseline.clone(),
         machine: Machine::inspect(catalogue.directory()),
-        ..recorded(&settings, &workloads, field, findings)
+        ..recorded(&settings, &workloads, contenders, findings)
     };
     output.write(&record)
 }
@@ -118,7 +120,7 @@ fn settings(
     args: &CompareArgs,
     started: Instant,
     counts_system_calls: bool,
-    field: &Field,
+    contenders: &Contenders,
     workloads: &[Workload],
 ) -> Settings {
     let timing = if args.quick { QUICK_TIMING } else { FULL_TIMING };
@@ -142,15 +144,15 @@ fn settings(
             rounds: QUICK_ROUNDS_MAX,
             ..settings
         };
-        comparison::round_length(field, workloads, &all, round)
+        comparison::round_length(contenders, workloads, &all, round)
     });
     Settings { rounds, ..settings }
 }
 
-fn recorded(settings: &Settings, workloads: &[Workload], field: Field, findings: Findings) -> Record {
+fn recorded(settings: &Settings, workloads: &[Workload], contenders: Contenders, findings: Findings) -> Record {
     let has_samples = |workload: &&Workload| findings.samples.iter().any(|sample| sample.workload == workload.name);
     let is_named = |workload: &&Workload| {
-        field
+        contenders
             .skipped
             .iter()
             .any(|absentee| absentee.workload.as_ref() == Some(&workload.name))
@@ -175,12 +177,12 @@ fn recorded(settings: &Settings, workloads: &[Workload], field: Field, findings:
             .filter(|workload| has_samples(workload) || is_named(workload))
             .map(|workload| workload.recorded(settings.cores, settings.timing))
             .collect(),
-        contenders: field
-            .contenders
+        contenders: contenders
+            .ready
             .iter()
             .map(crate::contender::Contender::participant)
             .collect(),
-        skipped: field.skipped,
+        skipped: contenders.skipped,
         samples: findings.samples,
     }
 }

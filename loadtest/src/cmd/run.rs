@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use crate::args::RunArgs;
 use crate::descriptors;
 use crate::interrupt::Interrupt;
-use crate::load::outcome::Deliveries;
 use crate::load::plan::{Echo, Expectation, FanOut, Kind, Request};
+use crate::load::run_result::Deliveries;
 use crate::load::target::Scheme;
 use crate::load::websocket::deflate;
-use crate::load::{self, Outcome, Plan};
+use crate::load::{self, Plan, RunResult};
 use crate::proc;
 
 mod progress;
@@ -103,7 +103,7 @@ fn kind(args: &RunArgs) -> Kind {
 }
 
 /// Fails if the server did not do what was asked of it, so that a script notices.
-fn judge(plan: &Plan, outcome: &Outcome) -> Result<()> {
+fn judge(plan: &Plan, outcome: &RunResult) -> Result<()> {
     if outcome.interrupted {
         return Ok(());
     }

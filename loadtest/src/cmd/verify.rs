@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::args::VerifyArgs;
 use crate::catalogue::Catalogue;
-use crate::field::Field;
+use crate::contenders::Contenders;
 use crate::interrupt::Interrupt;
 use crate::proc;
 
@@ -20,9 +20,9 @@ pub(crate) fn run(args: &VerifyArgs, interrupt: &Interrupt) -> Result<()> {
     proc::check_core_allowed(cores.server)?;
     proc::check_core_allowed(cores.load)?;
     let contenders = catalogue.contenders(&args.selection.contenders)?;
-    let mut field = Field::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
-    field.verify(&workloads, cores, interrupt)?;
-    let wrong = field.skipped.iter().filter(|absentee| absentee.workload.is_some());
+    let mut contenders = Contenders::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
+    contenders.verify(&workloads, cores, interrupt)?;
+    let wrong = contenders.skipped.iter().filter(|absentee| absentee.workload.is_some());
     let wrong: Vec<String> = wrong
         .map(|absentee| {
             let workload = absentee.workload.as_deref().unwrap_or_default();

@@ -12,7 +12,7 @@ const OVERHEAD: Duration = Duration::from_millis(250);
 
 /// One contender under one workload in one round. The numbers are places in the lists the schedule was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Turn {
+pub(crate) struct ScheduledRun {
     pub(crate) round: u32,
     pub(crate) workload: usize,
     pub(crate) contender: usize,
@@ -20,28 +20,28 @@ pub(crate) struct Turn {
 
 /// Who takes part in a workload, and in how many rounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct WorkloadSchedule {
     pub(crate) rounds: u32,
     pub(crate) contenders: Vec<usize>,
 }
 
-/// All turns in their order; `entries` has one for each workload.
-pub(crate) fn interleave(entries: &[Entry]) -> Vec<Turn> {
+/// All runs in their order; `entries` has one for each workload.
+pub(crate) fn interleave(entries: &[WorkloadSchedule]) -> Vec<ScheduledRun> {
     let rounds = entries.iter().map(|entry| entry.rounds).max().unwrap_or(0);
-    let mut turns = Vec::new();
+    let mut runs = Vec::new();
     for round in 1..=rounds {
         for (workload, entry) in entries.iter().enumerate().filter(|(_, entry)| round <= entry.rounds) {
             let count = entry.contenders.len();
             let first = (round as usize - 1) % count.max(1);
             let in_turn = entry.contenders.iter().cycle().skip(first).take(count);
-            turns.extend(in_turn.map(|contender| Turn {
+            runs.extend(in_turn.map(|contender| ScheduledRun {
                 round,
                 workload,
                 contender: *contender,
             }));
         }
     }
-    turns
+    runs
 }
 
 /// How long one contender's turn under `workload` takes, about.
@@ -67,30 +67,24 @@ pub(crate) fn rounds_within(budget: Duration, most: u32, round_length: impl Fn(u
 mod tests {
     use super::*;
 
-    fn entry(rounds: u32, contenders: &[usize]) -> Entry {
-        Entry {
+    fn entry(rounds: u32, contenders: &[usize]) -> WorkloadSchedule {
+        WorkloadSchedule {
             rounds,
             contenders: contenders.to_vec(),
         }
     }
 
-    fn told(turns: &[Turn]) -> Vec<String> {
-        let tell = |turn: &Turn| {
-            format!(
-                "{}{}{}",
-                turn.round,
-                ["a", "b", "c", "d"][turn.workload],
-                turn.contender
-            )
-        };
-        turns.iter().map(tell).collect()
+    fn labels(runs: &[ScheduledRun]) -> Vec<String> {
+        let label =
+            |run: &ScheduledRun| format!("{}{}{}", run.round, ["a", "b", "c", "d"][run.workload], run.contender);
+        runs.iter().map(label).collect()
     }
 
     #[test]
     fn rounds_visit_every_workload_and_start_with_another_contender() {
-        let turns = interleave(&[entry(3, &[0, 1, 2]), entry(3, &[2, 5])]);
+        let runs = interleave(&[entry(3, &[0, 1, 2]), entry(3, &[2, 5])]);
         assert_eq!(
-            told(&turns),
+            labels(&runs),
             [
                 "1a0", "1a1", "1a2", "1b2", "1b5", "2a1", "2a2", "2a0", "2b5", "2b2", "3a2", "3a0", "3a1", "3b2", "3b5"
             ]
@@ -99,8 +93,8 @@ mod tests {
 
     #[test]
     fn workload_with_fewer_rounds_or_nobody_drops_out() {
-        let turns = interleave(&[entry(1, &[0]), entry(2, &[]), entry(2, &[1]), entry(0, &[1])]);
-        assert_eq!(told(&turns), ["1a0", "1c1", "2c1"]);
+        let runs = interleave(&[entry(1, &[0]), entry(2, &[]), entry(2, &[1]), entry(0, &[1])]);
+        assert_eq!(labels(&runs), ["1a0", "1c1", "2c1"]);
         assert!(interleave(&[]).is_empty());
     }
 

@@ -15,14 +15,14 @@ const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 #[serde(deny_unknown_fields)]
 pub(crate) struct Requirement {
     #[serde(flatten)]
-    what: What,
+    what: RequirementKind,
     /// How to install it.
     hint: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum What {
+enum RequirementKind {
     Program(String),
     PythonModule(String),
 }
@@ -32,8 +32,10 @@ impl Requirement {
     pub(super) fn check(&self) -> Result<()> {
         let hint = &self.hint;
         match &self.what {
-            What::Program(program) => ensure!(is_installed(program), "`{program}` is not installed ({hint})"),
-            What::PythonModule(module) => {
+            RequirementKind::Program(program) => {
+                ensure!(is_installed(program), "`{program}` is not installed ({hint})")
+            }
+            RequirementKind::PythonModule(module) => {
                 ensure!(is_installed("python3"), "`python3` is not installed ({hint})");
                 ensure!(imports(module), "Python has no module `{module}` ({hint})");
             }

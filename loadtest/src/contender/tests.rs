@@ -44,7 +44,7 @@ const INSTALLED: &str = r#"
 "#;
 
 fn contenders(form: &str) -> Result<Vec<Contender>> {
-    toml::from_str::<Form>(form)?.into_contenders(Path::new("contenders/quick"))
+    toml::from_str::<ContenderFile>(form)?.into_contenders(Path::new("contenders/quick"))
 }
 
 fn only(form: &str) -> Contender {
@@ -185,7 +185,8 @@ fn committed_versions_are_the_locked_ones() {
         if !folder.is_dir() {
             continue;
         }
-        let form: Form = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml")).unwrap()).unwrap();
+        let form: ContenderFile =
+            toml::from_str(&std::fs::read_to_string(folder.join("contender.toml")).unwrap()).unwrap();
         let Some(package) = form.package else { continue };
         let lock = folder.join(&form.directory).join("Cargo.lock");
         let lock: Lock = toml::from_str(&std::fs::read_to_string(lock).unwrap()).unwrap();

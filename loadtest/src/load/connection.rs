@@ -1,4 +1,4 @@
-//! One connection: its socket, its conversation, and what the socket would not take yet.
+//! One connection: its socket, its script, and what the socket would not take yet.
 //!
 //! Invariant: a connection that failed has no socket and nothing in flight, and waits for the next tick before it is opened again, so
 //! that a server in trouble is not asked as fast as the machine can.
@@ -12,10 +12,10 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::clock::Nanos;
-use super::conversation::{Conversation, Ending, Flow, Turn};
-use super::desk::Desk;
-use super::outcome::Failure;
+use super::console::Console;
 use super::pacing::Pacing;
+use super::run_result::Failure;
+use super::script::{Flow, PeerClose, Script, ScriptContext};
 
 /// Connections made from one loopback address. An address has about 28,000 ports to give, and the search for a free one gets longer.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
@@ -40,7 +40,7 @@ pub(crate) enum State {
 
 /// What the worker does with a connection after its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextStep {
     Nothing,
     /// The server closed it in good order: open it again at once.
     Reopen,
@@ -49,13 +49,13 @@ pub(crate) enum Next {
 }
 
 #[derive(Debug)]
-pub(crate) struct Connection<C> {
+pub(crate) struct LoadConnection<C> {
     /// Its number among all that the run holds.
     index: usize,
     key: u64,
     pub(crate) state: State,
     socket: Option<OwnedFd>,
-    pub(crate) conversation: C,
+    pub(crate) script: C,
     unsent: Vec<u8>,
     /// When it began to connect, or to leave.
     since: Nanos,
@@ -63,14 +63,14 @@ pub(crate) struct Connection<C> {
     pub(crate) is_queued: bool,
 }
 
-impl<C: Conversation> Connection<C> {
-    pub(crate) fn new(index: usize, desk: &mut Desk<C::Shared>) -> Self {
+impl<C: Script> LoadConnection<C> {
+    pub(crate) fn new(index: usize, console: &mut Console<C::Shared>) -> Self {
         Self {
             index,
             key: 0,
             state: State::Closed,
             socket: None,
-            conversation: C::begin(index, &mut desk.shared),
+            script: C::begin(index, &mut console.shared),
             unsent: Vec::new(),
             since: 0,
             is_queued: false,
@@ -83,12 +83,12 @@ impl<C: Conversation> Connection<C> {
     }
 
     /// Begins to connect; events for it come under `key`. What goes wrong at once is counted, and returned for who must know.
-    pub(crate) fn connect(&mut self, key: u64, desk: &mut Desk<C::Shared>) -> Result<(), Errno> {
-        self.conversation = C::begin(self.index, &mut desk.shared);
+    pub(crate) fn connect(&mut self, key: u64, console: &mut Console<C::Shared>) -> Result<(), Errno> {
+        self.script = C::begin(self.index, &mut console.shared);
         self.key = key;
-        self.since = desk.clock.now();
-        let begun = begin_to_connect(self.index, desk.address).and_then(|socket| {
-            desk.watch(&socket, key)?;
+        self.since = console.clock.now();
+        let begun = begin_to_connect(self.index, console.address).and_then(|socket| {
+            console.watch(&socket, key)?;
             Ok(socket)
         });
         match begun {
@@ -98,7 +98,7 @@ impl<C: Conversation> Connection<C> {
                 Ok(())
             }
             Err(error) => {
-                self.fail(Failure::Connect, desk);
+                self.fail(Failure::Connect, console);
                 Err(error)
             }
         }
@@ -106,27 +106,27 @@ impl<C: Conversation> Connection<C> {
 
     /// Takes its turn after an event.
     #[inline]
-    pub(crate) fn turn(&mut self, ready: EventFlags, desk: &mut Desk<C::Shared>) -> Next {
+    pub(crate) fn turn(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> NextStep {
         let turned = match self.state {
-            State::Closed => return Next::Nothing,
-            State::Connecting => self.finish_connecting(desk),
-            State::Leaving => self.discard(desk),
+            State::Closed => return NextStep::Nothing,
+            State::Connecting => self.finish_connecting(console),
+            State::Leaving => self.discard(console),
             State::Open => {
                 if ready.contains(EventFlags::OUT) && !self.unsent.is_empty() {
-                    self.flush(desk)
+                    self.flush(console)
                 } else {
-                    Ok(Next::Nothing)
+                    Ok(NextStep::Nothing)
                 }
             }
         };
         let is_readable = ready.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let turned = match turned {
-            Ok(Next::Nothing) if self.state == State::Open && is_readable => self.receive(ready, desk),
+            Ok(NextStep::Nothing) if self.state == State::Open && is_readable => self.receive(ready, console),
             turned => turned,
         };
         turned.unwrap_or_else(|failure| {
-            self.fail(failure, desk);
-            Next::Nothing
+            self.fail(failure, console);
+            NextStep::Nothing
         })
     }
 
@@ -134,54 +134,54 @@ impl<C: Conversation> Connection<C> {
     #[inline]
     pub(crate) fn room(&self) -> usize {
         if self.state == State::Open {
-            self.conversation.room()
+            self.script.room()
         } else {
             0
         }
     }
 
     /// Sends the first requests of a connection that was opened before the load began.
-    pub(crate) fn start(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) {
+    pub(crate) fn start(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
         if self.state != State::Open {
             return;
         }
-        self.greet(now, desk);
-        if let Err(failure) = self.send(now, desk) {
-            self.fail(failure, desk);
+        self.greet(now, console);
+        if let Err(failure) = self.send(now, console) {
+            self.fail(failure, console);
         }
     }
 
     /// Sends `count` requests whose latency counts from `since`.
     #[inline]
-    pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, desk: &mut Desk<C::Shared>) {
-        self.conversation.ask(count, since, &mut desk.turn(now));
-        if let Err(failure) = self.send(now, desk) {
-            self.fail(failure, desk);
+    pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
+        self.script.ask(count, since, &mut console.turn(now));
+        if let Err(failure) = self.send(now, console) {
+            self.fail(failure, console);
         }
     }
 
     /// Whether the end of the run waits for it.
     pub(crate) fn is_busy(&self, pacing: Pacing) -> bool {
-        self.conversation.in_flight() > 0 || (pacing == Pacing::Churn && self.state == State::Connecting)
+        self.script.in_flight() > 0 || (pacing == Pacing::Churn && self.state == State::Connecting)
     }
 
     /// Counts what is without an answer when the run ends at `now`.
-    pub(crate) fn give_up(&self, now: Nanos, desk: &mut Desk<C::Shared>) {
-        self.conversation
-            .each_in_flight(&mut |since| desk.tally.unanswered(since, now));
-        if desk.pacing == Pacing::Churn && self.state == State::Connecting {
-            desk.tally.unanswered(self.since, now);
+    pub(crate) fn give_up(&self, now: Nanos, console: &mut Console<C::Shared>) {
+        self.script
+            .each_in_flight(&mut |since| console.counts.unanswered(since, now));
+        if console.pacing == Pacing::Churn && self.state == State::Connecting {
+            console.counts.unanswered(self.since, now);
         }
     }
 
     /// Looks for what takes too long, at `now`. Returns whether it may be opened again.
-    pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, desk: &mut Desk<C::Shared>) -> bool {
+    pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, console: &mut Console<C::Shared>) -> bool {
         let is_late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.state {
             State::Closed => return true,
-            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, desk),
-            State::Open if self.conversation.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, desk),
-            State::Open if !self.conversation.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, desk),
+            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, console),
+            State::Open if self.script.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, console),
+            State::Open if !self.script.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, console),
             // The answer was right and all of it came; that the server forgets to close is no failure of it.
             State::Leaving => {
                 self.close();
@@ -192,9 +192,9 @@ impl<C: Conversation> Connection<C> {
         false
     }
 
-    fn finish_connecting(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+    fn finish_connecting(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         let Some(socket) = &self.socket else {
-            return Ok(Next::Nothing);
+            return Ok(NextStep::Nothing);
         };
         match sockopt::socket_error(socket) {
             Ok(Ok(())) => {}
@@ -202,142 +202,142 @@ impl<C: Conversation> Connection<C> {
             Ok(Err(_)) | Err(_) => return Err(Failure::Connect),
         }
         self.state = State::Open;
-        desk.tally.connections_opened += 1;
-        let now = desk.clock.now();
-        self.conversation.open(&mut desk.turn(now));
-        self.greet(now, desk);
-        self.send(now, desk)?;
-        Ok(Next::Nothing)
+        console.counts.connections_opened += 1;
+        let now = console.clock.now();
+        self.script.open(&mut console.turn(now));
+        self.greet(now, console);
+        self.send(now, console)?;
+        Ok(NextStep::Nothing)
     }
 
     /// Appends the requests that a connection which has just opened, or begins its work, sends without a schedule.
-    fn greet(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) {
-        let (is_due, since) = match desk.pacing {
-            Pacing::Closed | Pacing::Hold => (desk.is_sending, now),
+    fn greet(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
+        let (is_due, since) = match console.pacing {
+            Pacing::Closed | Pacing::Hold => (console.is_sending, now),
             // A connection is only begun while requests may be sent, so its request may be, too.
             Pacing::Churn => (true, self.since),
             Pacing::Open(_) => return,
         };
         if is_due {
-            self.fill(since, now, desk);
+            self.fill(since, now, console);
         }
     }
 
     /// Appends as many requests as there is room for.
     #[inline]
-    fn fill(&mut self, since: Nanos, now: Nanos, desk: &mut Desk<C::Shared>) {
-        let room = self.conversation.room();
+    fn fill(&mut self, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
+        let room = self.script.room();
         if room > 0 {
-            self.conversation.ask(room, since, &mut desk.turn(now));
+            self.script.ask(room, since, &mut console.turn(now));
         }
     }
 
     /// Reads until the socket is empty, or the turn is over. A read that does not fill the buffer emptied it, unless the peer has also
     /// closed.
     #[inline]
-    fn receive(&mut self, ready: EventFlags, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+    fn receive(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         for _ in 0..READS_MAX {
             let Some(socket) = &self.socket else {
-                return Ok(Next::Nothing);
+                return Ok(NextStep::Nothing);
             };
-            let received = match net::recv(socket, &mut *desk.input, RecvFlags::empty()) {
+            let received = match net::recv(socket, &mut *console.input, RecvFlags::empty()) {
                 Ok((received, _)) => received,
-                Err(Errno::AGAIN) => return Ok(Next::Nothing),
+                Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
                 Err(Errno::INTR) => continue,
                 Err(_) => return Err(Failure::Reset),
             };
-            let now = desk.clock.now();
+            let now = console.clock.now();
             if received == 0 {
-                let ending = self.conversation.end(&mut desk.turn(now))?;
+                let ending = self.script.end(&mut console.turn(now))?;
                 self.close();
-                return Ok(if ending == Ending::Served {
-                    Next::Reopen
+                return Ok(if ending == PeerClose::EndedResponse {
+                    NextStep::Reopen
                 } else {
-                    Next::Nothing
+                    NextStep::Nothing
                 });
             }
-            desk.tally.received(received, now);
-            let flow = self.take(received, now, desk)?;
+            console.counts.received(received, now);
+            let flow = self.take(received, now, console)?;
             if flow == Flow::Close {
                 self.state = State::Leaving;
                 self.since = now;
-                return self.discard(desk);
+                return self.discard(console);
             }
-            if desk.pacing == Pacing::Closed && desk.is_sending {
-                self.fill(now, now, desk);
+            if console.pacing == Pacing::Closed && console.is_sending {
+                self.fill(now, now, console);
             }
-            self.send(now, desk)?;
-            if received < desk.input.len() && !is_closing {
-                return Ok(Next::Nothing);
+            self.send(now, console)?;
+            if received < console.input.len() && !is_closing {
+                return Ok(NextStep::Nothing);
             }
         }
-        Ok(Next::Resume)
+        Ok(NextStep::Resume)
     }
 
-    /// Gives the conversation the first `received` bytes of the input buffer.
+    /// Gives the script the first `received` bytes of the input buffer.
     #[inline]
-    fn take(&mut self, received: usize, now: Nanos, desk: &mut Desk<C::Shared>) -> Result<Flow, Failure> {
-        let Desk {
+    fn take(&mut self, received: usize, now: Nanos, console: &mut Console<C::Shared>) -> Result<Flow, Failure> {
+        let Console {
             input,
             shared,
             output,
-            tally,
+            counts,
             ..
-        } = desk;
-        let mut turn = Turn {
+        } = console;
+        let mut turn = ScriptContext {
             shared,
             now,
             out: output,
-            tally,
+            counts,
         };
-        self.conversation
+        self.script
             .receive(input.get(..received).unwrap_or_default(), &mut turn)
     }
 
     /// Waits for the server to close a connection whose work is done.
-    fn discard(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+    fn discard(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         loop {
             let Some(socket) = &self.socket else {
-                return Ok(Next::Nothing);
+                return Ok(NextStep::Nothing);
             };
-            match net::recv(socket, &mut *desk.input, RecvFlags::empty()) {
+            match net::recv(socket, &mut *console.input, RecvFlags::empty()) {
                 Ok((0, _)) => break,
                 Ok(_) => return Err(Failure::Malformed),
-                Err(Errno::AGAIN) => return Ok(Next::Nothing),
+                Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
                 Err(Errno::INTR) => {}
                 // It is gone, one way or the other, and owed nothing.
                 Err(_) => break,
             }
         }
         self.close();
-        Ok(Next::Reopen)
+        Ok(NextStep::Reopen)
     }
 
     /// Sends the output buffer, behind what waits already, and keeps what the socket does not take.
     #[inline]
-    fn send(&mut self, now: Nanos, desk: &mut Desk<C::Shared>) -> Result<(), Failure> {
-        if desk.output.is_empty() {
+    fn send(&mut self, now: Nanos, console: &mut Console<C::Shared>) -> Result<(), Failure> {
+        if console.output.is_empty() {
             return Ok(());
         }
         if !self.unsent.is_empty() {
-            self.unsent.append(&mut desk.output);
+            self.unsent.append(&mut console.output);
             return Ok(());
         }
-        let sent = self.send_some(&desk.output)?;
-        desk.tally.sent(sent, now);
-        if sent < desk.output.len() {
-            self.unsent.extend(desk.output.iter().skip(sent));
+        let sent = self.send_some(&console.output)?;
+        console.counts.sent(sent, now);
+        if sent < console.output.len() {
+            self.unsent.extend(console.output.iter().skip(sent));
         }
-        desk.output.clear();
+        console.output.clear();
         Ok(())
     }
 
-    fn flush(&mut self, desk: &mut Desk<C::Shared>) -> Result<Next, Failure> {
+    fn flush(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         let sent = self.send_some(&self.unsent)?;
-        desk.tally.sent(sent, desk.clock.now());
+        console.counts.sent(sent, console.clock.now());
         self.unsent.drain(..sent);
-        Ok(Next::Nothing)
+        Ok(NextStep::Nothing)
     }
 
     #[inline]
@@ -350,11 +350,10 @@ impl<C: Conversation> Connection<C> {
         }
     }
 
-    fn fail(&mut self, failure: Failure, desk: &mut Desk<C::Shared>) {
-        desk.output.clear();
-        desk.tally
-            .failed(failure, (self.conversation.in_flight() as u64).max(1));
-        self.conversation = C::begin(self.index, &mut desk.shared);
+    fn fail(&mut self, failure: Failure, console: &mut Console<C::Shared>) {
+        console.output.clear();
+        console.counts.failed(failure, (self.script.in_flight() as u64).max(1));
+        self.script = C::begin(self.index, &mut console.shared);
         self.close();
     }
 

@@ -15,14 +15,14 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 
 use super::clock::{Clock, Nanos, nanos};
-use super::conversation::Conversation;
-use super::desk::Desk;
-use super::outcome::Outcome;
+use super::console::Console;
+use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
 use super::plan::Plan;
 use super::progress::{Phase, Progress, Snapshot};
-use super::tally::Tally;
-use super::worker::{Post, Worker, pin};
+use super::run_result::RunResult;
+use super::script::Script;
+use super::worker::{Worker, WorkerStatus, pin};
 use crate::interrupt::Interrupt;
 
 /// How often workers look for what is late, and how soon an interrupt is noticed.
@@ -49,106 +49,106 @@ struct Timeline {
 }
 
 /// One worker, seen from outside.
-struct Member<'scope> {
-    post: &'scope Post,
-    bell: &'scope OwnedFd,
-    orders: Sender<Timeline>,
-    thread: ScopedJoinHandle<'scope, Result<Option<Tally>>>,
+struct WorkerHandle<'scope> {
+    status: &'scope WorkerStatus,
+    wake: &'scope OwnedFd,
+    timeline: Sender<Timeline>,
+    thread: ScopedJoinHandle<'scope, Result<Option<Counts>>>,
 }
 
-/// Carries out `job` with conversations of type `C`; `shared` makes what those of one thread share, on that thread.
+/// Carries out `job` with scripts of type `C`; `shared` makes what those of one thread share, on that thread.
 ///
 /// # Errors
 ///
 /// Connections cannot be opened before the load begins, or the system refuses what an epoll loop needs.
-pub(crate) fn run<C: Conversation>(
+pub(crate) fn run<C: Script>(
     job: Job<'_>,
     shared: impl Fn() -> C::Shared + Sync,
     progress: &mut dyn Progress,
     interrupt: &Interrupt,
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     let clock = Clock::start();
     let threads = job.plan.threads;
-    let posts: Vec<Post> = (0..threads).map(|_| Post::new()).collect();
-    let bells: Vec<OwnedFd> = (0..threads)
+    let statuses: Vec<WorkerStatus> = (0..threads).map(|_| WorkerStatus::new()).collect();
+    let wakes: Vec<OwnedFd> = (0..threads)
         .map(|_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
         .collect::<Result<_, _>>()
         .context("cannot create an eventfd")?;
     progress.phase(Phase::Connecting);
     thread::scope(|scope| {
-        let (announce, announced) = mpsc::channel();
-        let crew: Vec<Member<'_>> = posts
+        let (ready_sender, ready) = mpsc::channel();
+        let workers: Vec<WorkerHandle<'_>> = statuses
             .iter()
-            .zip(&bells)
+            .zip(&wakes)
             .enumerate()
-            .map(|(number, (post, bell))| {
-                let station = Station {
+            .map(|(number, (status, wake))| {
+                let setup = WorkerSetup {
                     job,
                     number,
                     clock,
-                    post,
-                    bell,
-                    announce: announce.clone(),
+                    status,
+                    wake,
+                    ready: ready_sender.clone(),
                 };
                 let shared = &shared;
-                spawn(scope, station, |station, orders| station.work::<C>(shared(), &orders))
+                spawn(scope, setup, |setup, timeline| setup.work::<C>(shared(), &timeline))
             })
             .collect::<Result<_>>()?;
-        drop(announce);
-        let leader = Leader {
+        drop(ready_sender);
+        let coordinator = Coordinator {
             job,
             clock,
-            crew,
+            workers,
             interrupt,
         };
-        leader.lead(&announced, progress)
+        coordinator.coordinate(&ready, progress)
     })
 }
 
 /// What one worker is given.
-struct Station<'run> {
+struct WorkerSetup<'run> {
     job: Job<'run>,
     number: usize,
     clock: Clock,
-    post: &'run Post,
-    bell: &'run OwnedFd,
-    announce: Sender<()>,
+    status: &'run WorkerStatus,
+    wake: &'run OwnedFd,
+    ready: Sender<()>,
 }
 
 fn spawn<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    station: Station<'scope>,
-    work: impl FnOnce(Station<'scope>, Receiver<Timeline>) -> Result<Option<Tally>> + Send + 'scope,
-) -> Result<Member<'scope>> {
-    let (post, bell) = (station.post, station.bell);
-    let (orders, receiver) = mpsc::channel();
-    let builder = thread::Builder::new().name(format!("load-{}", station.number));
+    setup: WorkerSetup<'scope>,
+    work: impl FnOnce(WorkerSetup<'scope>, Receiver<Timeline>) -> Result<Option<Counts>> + Send + 'scope,
+) -> Result<WorkerHandle<'scope>> {
+    let (status, wake) = (setup.status, setup.wake);
+    let (timeline, receiver) = mpsc::channel();
+    let builder = thread::Builder::new().name(format!("load-{}", setup.number));
     let thread = builder
-        .spawn_scoped(scope, move || work(station, receiver))
+        .spawn_scoped(scope, move || work(setup, receiver))
         .context("cannot start a thread")?;
-    Ok(Member {
-        post,
-        bell,
-        orders,
+    Ok(WorkerHandle {
+        status,
+        wake,
+        timeline,
         thread,
     })
 }
 
-impl Station<'_> {
+impl WorkerSetup<'_> {
     /// What a worker does from beginning to end; `None` if the run was called off before it began.
-    fn work<C: Conversation>(self, shared: C::Shared, orders: &Receiver<Timeline>) -> Result<Option<Tally>> {
+    fn work<C: Script>(self, shared: C::Shared, timeline: &Receiver<Timeline>) -> Result<Option<Counts>> {
         let Self { job, number, .. } = self;
         let (plan, cores) = (job.plan, &job.plan.cores);
         if let Some(core) = number.checked_rem(cores.len()).and_then(|turn| cores.get(turn)) {
             pin(*core)?;
         }
         let indices = (number..job.connections).step_by(plan.threads);
-        let desk = Desk::new(job.address, job.pacing, self.clock, shared)?;
-        let mut worker = Worker::<C>::new(indices, desk, plan.timeout, self.bell, self.post)?;
+        let console = Console::new(job.address, job.pacing, self.clock, shared)?;
+        let mut worker = Worker::<C>::new(indices, console, plan.timeout, self.wake, self.status)?;
         worker.set_up()?;
-        // A leader that has gone listens to nobody, and gives no orders either.
-        self.announce.send(()).ok();
-        let Ok(Timeline { start, window }) = orders.recv() else {
+        // A coordinator that has gone listens to nobody, and gives no timeline either.
+        self.ready.send(()).ok();
+        let Ok(Timeline { start, window }) = timeline.recv() else {
             return Ok(None);
         };
         let schedule = match job.pacing {
@@ -160,28 +160,28 @@ impl Station<'_> {
 }
 
 /// The thread that started the run.
-struct Leader<'run, 'scope> {
+struct Coordinator<'run, 'scope> {
     job: Job<'run>,
     clock: Clock,
-    crew: Vec<Member<'scope>>,
+    workers: Vec<WorkerHandle<'scope>>,
     interrupt: &'run Interrupt,
 }
 
-impl Leader<'_, '_> {
-    fn lead(self, announced: &Receiver<()>, progress: &mut dyn Progress) -> Result<Outcome> {
+impl Coordinator<'_, '_> {
+    fn coordinate(self, ready: &Receiver<()>, progress: &mut dyn Progress) -> Result<RunResult> {
         let plan = self.job.plan;
-        if !self.wait_until_ready(announced) {
-            return self.call_off();
+        if !self.wait_until_ready(ready) {
+            return self.abort();
         }
         let start = self.clock.now();
         let window = start + nanos(plan.warmup)..start + nanos(plan.warmup) + nanos(plan.duration);
-        for member in &self.crew {
+        for worker in &self.workers {
             let timeline = Timeline {
                 start,
                 window: window.clone(),
             };
             // One that has failed since is noticed when it is joined.
-            member.orders.send(timeline).ok();
+            worker.timeline.send(timeline).ok();
         }
         let mut end = window.end;
         for (phase, from, until) in [
@@ -193,33 +193,33 @@ impl Leader<'_, '_> {
             }
         }
         if end < window.end {
-            self.crew
+            self.workers
                 .iter()
-                .for_each(|member| member.post.end.store(end, Ordering::Relaxed));
+                .for_each(|worker| worker.status.end.store(end, Ordering::Relaxed));
         }
         progress.phase(Phase::Finishing);
         let elapsed = Duration::from_nanos(end.saturating_sub(window.start)).as_secs_f64();
         let (is_hold, is_interrupted) = (self.job.pacing == Pacing::Hold, end < window.end);
-        let tally = self.gather()?;
-        let still_open = is_hold.then_some(tally.still_open);
-        Ok(Outcome {
+        let counts = self.gather()?;
+        let still_open = is_hold.then_some(counts.still_open);
+        Ok(RunResult {
             still_open,
-            ..tally.into_outcome(elapsed, is_interrupted)
+            ..counts.into_result(elapsed, is_interrupted)
         })
     }
 
     /// Waits for all workers to have opened their connections. Returns whether the run can go on.
-    fn wait_until_ready(&self, announced: &Receiver<()>) -> bool {
-        let mut ready = 0;
-        while ready < self.crew.len() {
-            match announced.recv_timeout(TICK) {
-                Ok(()) => ready += 1,
+    fn wait_until_ready(&self, ready: &Receiver<()>) -> bool {
+        let mut ready_count = 0;
+        while ready_count < self.workers.len() {
+            match ready.recv_timeout(TICK) {
+                Ok(()) => ready_count += 1,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
-            self.ring();
+            self.wake_all();
             // A thread that has ended by now has failed.
-            if self.interrupt.is_raised() || self.crew.iter().any(|member| member.thread.is_finished()) {
+            if self.interrupt.is_raised() || self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 return false;
             }
         }
@@ -227,82 +227,83 @@ impl Leader<'_, '_> {
     }
 
     /// Ends a run that never began, with the reason of a worker that failed.
-    fn call_off(self) -> Result<Outcome> {
-        self.crew
+    fn abort(self) -> Result<RunResult> {
+        self.workers
             .iter()
-            .for_each(|member| member.post.end.store(0, Ordering::Relaxed));
-        self.ring();
-        for member in self.crew {
-            drop(member.orders);
-            join(member.thread)?;
+            .for_each(|worker| worker.status.end.store(0, Ordering::Relaxed));
+        self.wake_all();
+        for worker in self.workers {
+            drop(worker.timeline);
+            join(worker.thread)?;
         }
         bail!("interrupted before the load began")
     }
 
-    /// Sees the crew through one phase. Returns whether it lasted to its end.
+    /// Sees the workers through one phase. Returns whether it lasted to its end.
     fn watch(&self, phase: Phase, span: Range<Nanos>, progress: &mut dyn Progress) -> bool {
         progress.phase(phase);
-        let (mut last_report, mut last_answers) = (span.start, self.sum(|post| post.answers.load(Ordering::Relaxed)));
+        let (mut last_report, mut last_answers) =
+            (span.start, self.sum(|status| status.answers.load(Ordering::Relaxed)));
         loop {
             let now = self.clock.now();
             if now >= span.end {
-                self.ring();
+                self.wake_all();
                 return true;
             }
             if self.interrupt.is_raised() {
                 return false;
             }
             if now - last_report >= 1_000_000_000 {
-                let answers = self.sum(|post| post.answers.load(Ordering::Relaxed));
+                let answers = self.sum(|status| status.answers.load(Ordering::Relaxed));
                 progress.tick(&Snapshot {
                     phase,
                     elapsed: Duration::from_nanos(now - span.start),
                     length: Duration::from_nanos(span.end - span.start),
                     answers,
                     answers_per_second: (answers - last_answers) as f64 * 1e9 / (now - last_report) as f64,
-                    errors: self.sum(|post| post.errors.load(Ordering::Relaxed)),
-                    connections: self.sum(|post| post.connections.load(Ordering::Relaxed)),
+                    errors: self.sum(|status| status.errors.load(Ordering::Relaxed)),
+                    connections: self.sum(|status| status.connections.load(Ordering::Relaxed)),
                 });
                 (last_report, last_answers) = (now, answers);
             }
             thread::sleep(TICK.min(Duration::from_nanos(span.end - now)));
-            self.ring();
+            self.wake_all();
         }
     }
 
     /// Waits for the workers, and adds up what they counted.
-    fn gather(self) -> Result<Tally> {
-        while self.crew.iter().any(|member| !member.thread.is_finished()) {
-            self.ring();
+    fn gather(self) -> Result<Counts> {
+        while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
+            self.wake_all();
             if self.interrupt.is_raised() {
                 // The window is over; only the waiting ends.
                 let now = self.clock.now();
-                for member in &self.crew {
-                    member.post.end.fetch_min(now, Ordering::Relaxed);
+                for worker in &self.workers {
+                    worker.status.end.fetch_min(now, Ordering::Relaxed);
                 }
             }
             thread::sleep(FINISHING_TICK);
         }
-        let mut sum = Tally::new();
-        for member in self.crew {
-            sum.add(&join(member.thread)?.context("a thread missed the start")?);
+        let mut sum = Counts::new();
+        for worker in self.workers {
+            sum.add(&join(worker.thread)?.context("a thread missed the start")?);
         }
         Ok(sum)
     }
 
-    fn ring(&self) {
-        for member in &self.crew {
-            // A counter that is full has been rung before.
-            rustix::io::write(member.bell, &1_u64.to_ne_bytes()).ok();
+    fn wake_all(&self) {
+        for worker in &self.workers {
+            // A counter that is full has been woken before.
+            rustix::io::write(worker.wake, &1_u64.to_ne_bytes()).ok();
         }
     }
 
-    fn sum(&self, figure: impl Fn(&Post) -> u64) -> u64 {
-        self.crew.iter().map(|member| figure(member.post)).sum()
+    fn sum(&self, figure: impl Fn(&WorkerStatus) -> u64) -> u64 {
+        self.workers.iter().map(|worker| figure(worker.status)).sum()
     }
 }
 
-fn join(thread: ScopedJoinHandle<'_, Result<Option<Tally>>>) -> Result<Option<Tally>> {
+fn join(thread: ScopedJoinHandle<'_, Result<Option<Counts>>>) -> Result<Option<Counts>> {
     thread
         .join()
         .map_err(|_| anyhow!("a thread of the load generator panicked"))?

@@ -1,8 +1,8 @@
 //! The load generator: puts a server under a load that is planned, and tells what came of it.
 //!
 //! A plan (`plan`) is carried out by threads (`worker`) that each run one epoll loop over connections of their own. What a connection
-//! says is a conversation (`conversation`), written without sockets; when it speaks is the worker's pacing. What is counted
-//! (`tally`) becomes the outcome (`outcome`).
+//! says is a script (`script`), written without sockets; when it speaks is the worker's pacing. What is counted
+//! (`counts`) becomes the outcome (`outcome`).
 
 use anyhow::Result;
 
@@ -14,23 +14,23 @@ use crate::interrupt::Interrupt;
 
 pub(crate) mod clock;
 mod connection;
-pub(crate) mod conversation;
-mod desk;
+mod console;
+pub(crate) mod counts;
 pub(crate) mod engine;
 mod http;
 pub(crate) mod latency;
-pub(crate) mod outcome;
 pub(crate) mod pacing;
 pub(crate) mod plan;
 pub(crate) mod progress;
-pub(crate) mod tally;
+pub(crate) mod run_result;
+pub(crate) mod script;
 pub(crate) mod target;
 pub(crate) mod websocket;
 mod worker;
 
-pub(crate) use outcome::Outcome;
 pub(crate) use plan::Plan;
 pub(crate) use progress::Progress;
+pub(crate) use run_result::RunResult;
 
 /// Carries out `plan`: checks one answer, opens the connections, loads the server, and waits for what is in flight.
 ///
@@ -40,7 +40,7 @@ pub(crate) use progress::Progress;
 ///
 /// The plan contradicts itself, the server cannot be reached, or its first answer is not the right one. What goes wrong after the
 /// first answer is counted in the outcome instead.
-pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<Outcome> {
+pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<RunResult> {
     plan.check()?;
     let open = |rate| {
         Pacing::Open(Rate {

@@ -41,9 +41,9 @@ pub(crate) struct Snapshot {
 
 /// Nobody listens.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Silent;
+pub(crate) struct NoProgress;
 
-impl Progress for Silent {
+impl Progress for NoProgress {
     fn phase(&mut self, _phase: Phase) {}
     fn tick(&mut self, _snapshot: &Snapshot) {}
 }

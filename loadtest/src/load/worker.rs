@@ -1,7 +1,7 @@
 //! One thread of the generator: an epoll loop over connections of its own.
 //!
 //! It sleeps without a time limit wherever it can, because arming a timer for every wait is dear on a virtual machine; the thread that
-//! started the run rings its bell ten times a second and at the end of the window, and only then does it look for what is late.
+//! started the run rings its wake ten times a second and at the end of the window, and only then does it look for what is late.
 //! Under a schedule it spins through the last moments before a request is due, so that waking up late is not taken for latency.
 
 use std::collections::VecDeque;
@@ -18,11 +18,11 @@ use rustix::fd::OwnedFd;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::clock::Nanos;
-use super::connection::{Connection, Next, State};
-use super::conversation::Conversation;
-use super::desk::Desk;
+use super::connection::{LoadConnection, NextStep, State};
+use super::console::Console;
+use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
-use super::tally::Tally;
+use super::script::Script;
 
 /// Connections one thread opens at the same time: fewer than the backlog (often 128 or 511) that would drop the rest.
 const CONNECTING_MAX: usize = 100;
@@ -36,13 +36,13 @@ const SPIN: Nanos = 60_000;
 /// Groups in which requests that were never sent are counted; with a million, a group of a ten-second window spans 10 µs.
 const GROUPS_MAX: u64 = 1_000_000;
 
-/// The key of the bell; no connection has it.
-const BELL: u64 = u64::MAX;
+/// The key of the wake; no connection has it.
+const WAKE: u64 = u64::MAX;
 
 /// What the thread that started the run tells a worker, and hears from it, while it works.
 #[derive(Debug)]
 #[repr(align(128))]
-pub(crate) struct Post {
+pub(crate) struct WorkerStatus {
     /// When the window ends; later than any time until somebody interrupts, which ends it at once.
     pub(crate) end: AtomicU64,
     pub(crate) answers: AtomicU64,
@@ -50,7 +50,7 @@ pub(crate) struct Post {
     pub(crate) connections: AtomicU64,
 }
 
-impl Post {
+impl WorkerStatus {
     pub(crate) fn new() -> Self {
         let [answers, errors, connections] = [const { AtomicU64::new(0) }; 3];
         Self {
@@ -69,9 +69,9 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
-pub(crate) struct Worker<'run, C: Conversation> {
-    connections: Vec<Connection<C>>,
-    desk: Desk<C::Shared>,
+pub(crate) struct Worker<'run, C: Script> {
+    connections: Vec<LoadConnection<C>>,
+    console: Console<C::Shared>,
     /// Connections that had room when they were put there.
     with_room: VecDeque<usize>,
     /// Keys of connections with more to read than one turn took; their turns come back without an event.
@@ -79,30 +79,30 @@ pub(crate) struct Worker<'run, C: Conversation> {
     schedule: Option<Schedule>,
     timeout: Nanos,
     events: Vec<Event>,
-    post: &'run Post,
+    status: &'run WorkerStatus,
 }
 
-impl<'run, C: Conversation> Worker<'run, C> {
-    /// A worker for the connections numbered `indices`, who looks up when `bell` rings.
+impl<'run, C: Script> Worker<'run, C> {
+    /// A worker for the connections numbered `indices`, who looks up when `wake` rings.
     pub(crate) fn new(
         indices: impl Iterator<Item = usize>,
-        mut desk: Desk<C::Shared>,
+        mut console: Console<C::Shared>,
         timeout: Duration,
-        bell: &OwnedFd,
-        post: &'run Post,
+        wake: &OwnedFd,
+        status: &'run WorkerStatus,
     ) -> Result<Self> {
         // Where that is not allowed, waits are as exact as the system has them.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
-        desk.watch(bell, BELL).context("cannot watch the bell")?;
+        console.watch(wake, WAKE).context("cannot watch the wake")?;
         Ok(Self {
-            connections: indices.map(|index| Connection::new(index, &mut desk)).collect(),
-            desk,
+            connections: indices.map(|index| LoadConnection::new(index, &mut console)).collect(),
+            console,
             with_room: VecDeque::new(),
             unfinished: Vec::new(),
             schedule: None,
             timeout: super::clock::nanos(timeout),
             events: Vec::with_capacity(EVENTS_MAX),
-            post,
+            status,
         })
     }
 
@@ -112,19 +112,19 @@ impl<'run, C: Conversation> Worker<'run, C> {
     ///
     /// One of them cannot be opened, or does not answer.
     pub(crate) fn set_up(&mut self) -> Result<()> {
-        if self.desk.pacing == Pacing::Churn {
+        if self.console.pacing == Pacing::Churn {
             return Ok(());
         }
-        self.desk.is_sending = self.desk.pacing == Pacing::Hold;
+        self.console.is_sending = self.console.pacing == Pacing::Hold;
         let total = self.connections.len();
         let (mut begun, mut done) = (0, 0);
-        while done < total && self.post.end.load(Ordering::Relaxed) == Nanos::MAX {
+        while done < total && self.status.end.load(Ordering::Relaxed) == Nanos::MAX {
             while begun < total && begun - done < CONNECTING_MAX {
                 let opened = self.connect(begun);
                 opened.with_context(|| format!("cannot open connection {} of {total}", begun + 1))?;
                 begun += 1;
             }
-            let rung = self.wait(None)?;
+            let woken = self.wait(None)?;
             for event in 0..self.events.len() {
                 let Some((slot, ready)) = self.event(event) else {
                     continue;
@@ -137,63 +137,63 @@ impl<'run, C: Conversation> Worker<'run, C> {
                     _ => {}
                 }
             }
-            if rung {
+            if woken {
                 self.check_all(false);
             }
-            let is_lost = |connection: &Connection<C>| connection.state == State::Closed;
-            if self.desk.tally.errors.total() > 0 || (rung && self.connections.iter().take(begun).any(is_lost)) {
-                let errors = self.desk.tally.errors;
+            let is_lost = |connection: &LoadConnection<C>| connection.state == State::Closed;
+            if self.console.counts.errors.total() > 0 || (woken && self.connections.iter().take(begun).any(is_lost)) {
+                let errors = self.console.counts.errors;
                 bail!("lost connections while opening {total} (errors: {errors}); {done} were open");
             }
             self.report();
         }
-        self.desk.is_sending = false;
+        self.console.is_sending = false;
         Ok(())
     }
 
     /// Loads the server until the end of `window`, then waits for what is in flight. Answers before the window are its warm-up.
-    pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Tally> {
-        self.desk.tally.window = window;
+    pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Counts> {
+        self.console.counts.window = window;
         self.schedule = schedule;
-        self.desk.is_sending = self.desk.pacing != Pacing::Hold;
+        self.console.is_sending = self.console.pacing != Pacing::Hold;
         self.start();
         loop {
             let next_due = self.send_due();
-            let rung = self.wait(next_due)?;
+            let woken = self.wait(next_due)?;
             for event in 0..self.events.len() {
                 if let Some((slot, ready)) = self.event(event) {
                     self.turn(slot, ready);
                 }
             }
-            let now = self.desk.clock.now();
-            if rung {
-                let end = self.post.end.load(Ordering::Relaxed);
-                self.desk.tally.window.end = self.desk.tally.window.end.min(end);
+            let now = self.console.clock.now();
+            if woken {
+                let end = self.status.end.load(Ordering::Relaxed);
+                self.console.counts.window.end = self.console.counts.window.end.min(end);
             }
-            if now >= self.desk.tally.window.end {
-                self.desk.is_sending = false;
+            if now >= self.console.counts.window.end {
+                self.console.is_sending = false;
                 if self.is_finished(now) {
                     break;
                 }
             }
-            if rung {
-                self.check_all(self.desk.is_sending);
+            if woken {
+                self.check_all(self.console.is_sending);
             }
             self.report();
         }
-        Ok(self.close_the_books())
+        Ok(self.into_counts())
     }
 
     fn start(&mut self) {
         for slot in 0..self.connections.len() {
-            if self.desk.pacing == Pacing::Churn {
+            if self.console.pacing == Pacing::Churn {
                 // Counted; opened again at the next tick.
                 self.connect(slot).ok();
                 continue;
             }
             if let Some(connection) = self.connections.get_mut(slot) {
-                let now = self.desk.clock.now();
-                connection.start(now, &mut self.desk);
+                let now = self.console.clock.now();
+                connection.start(now, &mut self.console);
             }
             self.queue(slot);
         }
@@ -204,8 +204,8 @@ impl<'run, C: Conversation> Worker<'run, C> {
         let schedule = self.schedule.as_mut()?;
         loop {
             let due = schedule.due();
-            let now = self.desk.clock.now();
-            if due >= self.desk.tally.window.end {
+            let now = self.console.clock.now();
+            if due >= self.console.counts.window.end {
                 return None;
             }
             if due > now {
@@ -223,7 +223,7 @@ impl<'run, C: Conversation> Worker<'run, C> {
                 count += 1;
             }
             if count > 0 {
-                connection.ask(count, due, now, &mut self.desk);
+                connection.ask(count, due, now, &mut self.console);
             }
             if connection.room() > 0 {
                 connection.is_queued = true;
@@ -232,22 +232,22 @@ impl<'run, C: Conversation> Worker<'run, C> {
         }
     }
 
-    /// Sleeps until something happens, or until `due`. Returns whether the bell rang.
+    /// Sleeps until something happens, or until `due`. Returns whether the wake rang.
     ///
     /// Whole milliseconds, which are all that epoll_wait(2) knows, would make every request under a schedule half of one late;
     /// epoll_pwait2(2), since Linux 5.11 and with rustix's feature of that name, knows nanoseconds.
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
         let resumed = (!self.unfinished.is_empty()).then_some(0);
         let timeout = resumed.or(due).map(|due| {
-            let left = due.saturating_sub(self.desk.clock.now()).saturating_sub(SPIN);
+            let left = due.saturating_sub(self.console.clock.now()).saturating_sub(SPIN);
             Timespec::try_from(Duration::from_nanos(left)).unwrap_or_default()
         });
         self.events.clear();
-        match epoll::wait(self.desk.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
+        match epoll::wait(self.console.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("cannot wait for events"),
         }
-        let rung = self.events.iter().any(|event| event.data.u64() == BELL);
+        let woken = self.events.iter().any(|event| event.data.u64() == WAKE);
         // One that also had an event has had two turns.
         self.unfinished.sort_unstable();
         self.unfinished.dedup();
@@ -255,10 +255,10 @@ impl<'run, C: Conversation> Worker<'run, C> {
             flags: EventFlags::IN | EventFlags::RDHUP,
             data: EventData::new_u64(key),
         }));
-        Ok(rung)
+        Ok(woken)
     }
 
-    /// The connection that event number `event` is for, unless it is the bell's or comes too late.
+    /// The connection that event number `event` is for, unless it is the wake's or comes too late.
     #[inline]
     fn event(&self, event: usize) -> Option<(usize, EventFlags)> {
         let event = self.events.get(event)?;
@@ -273,12 +273,12 @@ impl<'run, C: Conversation> Worker<'run, C> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let next = connection.turn(ready, &mut self.desk);
-        if next == Next::Resume {
+        let next = connection.turn(ready, &mut self.console);
+        if next == NextStep::Resume {
             self.unfinished.push(connection.key());
         }
         // A connection that is held is held, or lost.
-        if next == Next::Reopen && self.desk.is_sending && self.desk.pacing != Pacing::Hold {
+        if next == NextStep::Reopen && self.console.is_sending && self.console.pacing != Pacing::Hold {
             // Counted; opened again at the next tick.
             self.connect(slot).ok();
         }
@@ -306,25 +306,25 @@ impl<'run, C: Conversation> Worker<'run, C> {
         };
         // The upper half counts the sockets it had, so that events for an earlier one are told apart.
         let generation = (connection.key() >> 32).wrapping_add(1) & 0x7fff_ffff;
-        connection.connect(generation << 32 | slot as u64, &mut self.desk)?;
+        connection.connect(generation << 32 | slot as u64, &mut self.console)?;
         Ok(())
     }
 
     fn is_set_up(&self, slot: usize) -> bool {
         self.connections.get(slot).is_some_and(|connection| {
-            let is_open = connection.state == State::Open && connection.conversation.is_ready();
-            is_open && !connection.is_busy(self.desk.pacing)
+            let is_open = connection.state == State::Open && connection.script.is_ready();
+            is_open && !connection.is_busy(self.console.pacing)
         })
     }
 
     /// Fails what takes too long, and opens again what failed before, if asked to.
     fn check_all(&mut self, reopen: bool) {
-        let now = self.desk.clock.now();
+        let now = self.console.clock.now();
         for slot in 0..self.connections.len() {
             let Some(connection) = self.connections.get_mut(slot) else {
                 return;
             };
-            if connection.check(now, self.timeout, &mut self.desk) && reopen {
+            if connection.check(now, self.timeout, &mut self.console) && reopen {
                 // Counted; opened again at the next tick.
                 self.connect(slot).ok();
             }
@@ -332,40 +332,42 @@ impl<'run, C: Conversation> Worker<'run, C> {
     }
 
     fn is_finished(&self, now: Nanos) -> bool {
-        let is_interrupted = self.post.end.load(Ordering::Relaxed) != Nanos::MAX;
-        let is_late = now >= self.desk.tally.window.end.saturating_add(self.timeout);
-        let is_busy = |connection: &Connection<C>| connection.is_busy(self.desk.pacing);
+        let is_interrupted = self.status.end.load(Ordering::Relaxed) != Nanos::MAX;
+        let is_late = now >= self.console.counts.window.end.saturating_add(self.timeout);
+        let is_busy = |connection: &LoadConnection<C>| connection.is_busy(self.console.pacing);
         is_interrupted || is_late || !self.connections.iter().any(is_busy)
     }
 
     fn report(&self) {
-        let tally = &self.desk.tally;
-        let answers = tally.warmup_requests + tally.requests + tally.late_requests;
-        self.post.answers.store(answers, Ordering::Relaxed);
-        self.post.errors.store(tally.errors.total(), Ordering::Relaxed);
-        self.post.connections.store(tally.connections_opened, Ordering::Relaxed);
+        let counts = &self.console.counts;
+        let answers = counts.warmup_requests + counts.requests + counts.late_requests;
+        self.status.answers.store(answers, Ordering::Relaxed);
+        self.status.errors.store(counts.errors.total(), Ordering::Relaxed);
+        self.status
+            .connections
+            .store(counts.connections_opened, Ordering::Relaxed);
     }
 
     /// Counts what is left over.
-    fn close_the_books(mut self) -> Tally {
+    fn into_counts(mut self) -> Counts {
         self.report();
-        let now = self.desk.clock.now();
+        let now = self.console.clock.now();
         for connection in &self.connections {
-            connection.give_up(now, &mut self.desk);
+            connection.give_up(now, &mut self.console);
         }
         if let Some(schedule) = self.schedule.take() {
             self.count_unsent(schedule, now);
         }
-        let is_open = |connection: &&Connection<C>| connection.state == State::Open;
-        self.desk.tally.still_open = self.connections.iter().filter(is_open).count() as u64;
-        self.desk.tally
+        let is_open = |connection: &&LoadConnection<C>| connection.state == State::Open;
+        self.console.counts.still_open = self.connections.iter().filter(is_open).count() as u64;
+        self.console.counts
     }
 
     /// Counts what a schedule still holds: one by one, or in groups as small as keep their number within bounds.
     fn count_unsent(&mut self, mut schedule: Schedule, now: Nanos) {
-        let end = self.desk.tally.window.end;
+        let end = self.console.counts.window.end;
         // What was due before the window is in no figure.
-        let before = schedule.left(self.desk.tally.window.start.min(end));
+        let before = schedule.left(self.console.counts.window.start.min(end));
         schedule.skip(before);
         let group = schedule.left(end).div_ceil(GROUPS_MAX).max(1);
         loop {
@@ -373,7 +375,7 @@ impl<'run, C: Conversation> Worker<'run, C> {
             if left == 0 {
                 return;
             }
-            self.desk.tally.unsent(schedule.due(), now, group.min(left));
+            self.console.counts.unsent(schedule.due(), now, group.min(left));
             schedule.skip(group.min(left));
         }
     }

@@ -1,7 +1,7 @@
 //! Windows divided by requests and by time, on literal readings.
 
 use super::*;
-use crate::load::outcome::Errors;
+use crate::load::run_result::Errors;
 
 /// A second in which the server used 50 ms in user mode and 450 ms in the kernel.
 fn usage() -> Usage {
@@ -34,8 +34,8 @@ fn memory(kib: u64) -> Memory {
     }
 }
 
-fn outcome(requests: u64) -> Outcome {
-    Outcome {
+fn outcome(requests: u64) -> RunResult {
+    RunResult {
         elapsed_seconds: 1.0,
         requests,
         requests_per_second: requests as f64,

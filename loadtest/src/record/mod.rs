@@ -20,9 +20,9 @@ mod view;
 mod workload;
 
 pub(crate) use figure::Figure;
-pub(crate) use participant::{Absentee, Participant, Role};
+pub(crate) use participant::{Participant, Role, SkippedContender};
 pub(crate) use sample::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Latency, Noise, Point, Sample, Slow};
-pub(crate) use statement::{APART_MAX, Unsaid};
+pub(crate) use statement::{APART_MAX, NoStatement};
 pub(crate) use view::{Comparison, SUSTAINED_SHARE, View};
 pub(crate) use workload::{Kind, Workload};
 
@@ -62,7 +62,7 @@ pub(crate) struct Record {
     /// Who took part, in the order they are shown.
     pub(crate) contenders: Vec<Participant>,
     /// Who did not, and why.
-    pub(crate) skipped: Vec<Absentee>,
+    pub(crate) skipped: Vec<SkippedContender>,
     /// One for each workload, contender, round and offered rate, in the order they were measured.
     pub(crate) samples: Vec<Sample>,
 }

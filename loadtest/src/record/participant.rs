@@ -20,7 +20,7 @@ pub(crate) struct Participant {
 /// A contender that did not run: at all, under one workload, or in the later rounds of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Absentee {
+pub(crate) struct SkippedContender {
     pub(crate) name: String,
     /// Name of the workload it was left out of, or dropped from; `None` if it took no part in the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]

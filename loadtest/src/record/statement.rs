@@ -15,7 +15,7 @@ pub(crate) const APART_MAX: f64 = 1.5;
 
 /// Why a workload is named in no headline.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Unsaid {
+pub(crate) enum NoStatement {
     /// No round has a figure of both.
     NotMeasured,
     /// One round tells nothing of how far a second one would lie.
@@ -34,13 +34,13 @@ impl View<'_> {
     /// # Errors
     ///
     /// Why the record allows no statement on the two.
-    pub(crate) fn statement(&self, contender: &str, other: &str) -> Result<Comparison, Unsaid> {
+    pub(crate) fn statement(&self, contender: &str, other: &str) -> Result<Comparison, NoStatement> {
         let figure = self.workload.kind.main_figure();
-        let compared = self.compare(contender, other, figure).ok_or(Unsaid::NotMeasured)?;
+        let compared = self.compare(contender, other, figure).ok_or(NoStatement::NotMeasured)?;
         let ratios = self.ratios(contender, other, figure);
         let both = || self.samples(contender).chain(self.samples(other));
         if ratios.len() < 2 {
-            return Err(Unsaid::OneRound);
+            return Err(NoStatement::OneRound);
         }
         // Where subscribers are slow on purpose, what they miss is the policy of the topic.
         let counts_deliveries = self.workload.kind != Kind::Slow;
@@ -49,19 +49,19 @@ impl View<'_> {
             sample.errors > 0 || deliveries.is_some_and(|deliveries| deliveries.lost + deliveries.disordered > 0)
         });
         if has_failed {
-            return Err(Unsaid::Failed);
+            return Err(NoStatement::Failed);
         }
         let has_missed = both().any(|sample| {
             let rate = sample.offered_rate;
             rate.is_some_and(|rate| sample.requests_per_second < rate * SUSTAINED_SHARE)
         });
         if has_missed {
-            return Err(Unsaid::NotKeptUp);
+            return Err(NoStatement::NotKeptUp);
         }
-        let ratio = interval_of_median(ratios).ok_or(Unsaid::NotMeasured)?;
+        let ratio = interval_of_median(ratios).ok_or(NoStatement::NotMeasured)?;
         match ratio.max <= ratio.min * APART_MAX {
             true => Ok(Comparison { ratio, ..compared }),
-            false => Err(Unsaid::Apart(ratio)),
+            false => Err(NoStatement::Apart(ratio)),
         }
     }
 
@@ -70,12 +70,12 @@ impl View<'_> {
     /// # Errors
     ///
     /// As [`statement`](Self::statement).
-    pub(crate) fn statement_to_baseline(&self, contender: &str) -> Result<Comparison, Unsaid> {
-        self.statement(contender, self.baseline.ok_or(Unsaid::NotMeasured)?)
+    pub(crate) fn statement_to_baseline(&self, contender: &str) -> Result<Comparison, NoStatement> {
+        self.statement(contender, self.baseline.ok_or(NoStatement::NotMeasured)?)
     }
 }
 
-impl fmt::Display for Unsaid {
+impl fmt::Display for NoStatement {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotMeasured => formatter.write_str("not measured"),
@@ -103,7 +103,7 @@ mod tests {
         record
     }
 
-    fn said(record: &Record, kind: Kind) -> Result<Comparison, Unsaid> {
+    fn said(record: &Record, kind: Kind) -> Result<Comparison, NoStatement> {
         View::of(record, &workload("plaintext-64", kind)).statement_to_baseline("squall")
     }
 
@@ -114,10 +114,13 @@ mod tests {
         assert!(stated.tells_apart || stated.ratio.min <= 1.0);
         let apart = said(&of(&[0.03, 1.0, 1017.9]), Kind::Capacity).unwrap_err();
         assert_eq!(apart.to_string(), "rounds from 0.03× to 1017.90×");
-        assert!(matches!(said(&of(&[1.0, 1.51]), Kind::Capacity), Err(Unsaid::Apart(_))));
+        assert!(matches!(
+            said(&of(&[1.0, 1.51]), Kind::Capacity),
+            Err(NoStatement::Apart(_))
+        ));
         assert!(said(&of(&[1.0, 1.49]), Kind::Capacity).is_ok());
-        assert_eq!(said(&of(&[1017.9]), Kind::Capacity), Err(Unsaid::OneRound));
-        assert_eq!(said(&of(&[]), Kind::Capacity), Err(Unsaid::NotMeasured));
+        assert_eq!(said(&of(&[1017.9]), Kind::Capacity), Err(NoStatement::OneRound));
+        assert_eq!(said(&of(&[]), Kind::Capacity), Err(NoStatement::NotMeasured));
     }
 
     #[test]
@@ -127,7 +130,10 @@ mod tests {
         let stated = said(&of(&figures), Kind::Capacity).unwrap();
         assert!(stated.ratio.max < 1.2, "{stated:?}");
         figures.extend([40.0, 40.0]);
-        assert!(matches!(said(&of(&figures), Kind::Capacity), Err(Unsaid::Apart(_))));
+        assert!(matches!(
+            said(&of(&figures), Kind::Capacity),
+            Err(NoStatement::Apart(_))
+        ));
     }
 
     #[test]
@@ -141,7 +147,7 @@ mod tests {
         for spoilt in 0..record.samples.len() {
             let mut record = record.clone();
             record.samples[spoilt].requests_per_second = 900.0;
-            assert_eq!(said(&record, Kind::Rate), Err(Unsaid::NotKeptUp));
+            assert_eq!(said(&record, Kind::Rate), Err(NoStatement::NotKeptUp));
         }
     }
 
@@ -161,7 +167,7 @@ mod tests {
                 let name = view.workload.name.clone();
                 match view.statement_to_baseline("squall") {
                     Ok(stated) => widest.push((stated.ratio.max / stated.ratio.min, name)),
-                    Err(Unsaid::NotMeasured) => {}
+                    Err(NoStatement::NotMeasured) => {}
                     Err(why) => left_out.push((name, why.to_string())),
                 }
             }
@@ -202,7 +208,10 @@ mod tests {
                 disordered: 0,
             });
         };
-        assert_eq!(spoil(|sample| sample.errors = 1, Kind::Capacity), Err(Unsaid::Failed));
-        assert_eq!(spoil(loses, Kind::FanOut), Err(Unsaid::Failed));
+        assert_eq!(
+            spoil(|sample| sample.errors = 1, Kind::Capacity),
+            Err(NoStatement::Failed)
+        );
+        assert_eq!(spoil(loses, Kind::FanOut), Err(NoStatement::Failed));
     }
 }

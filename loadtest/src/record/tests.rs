@@ -209,8 +209,8 @@ fn contender_may_be_skipped_after_it_was_measured() {
     assert!(record.check().is_ok());
 }
 
-fn absentee(name: &str, workload: Option<&str>) -> Absentee {
-    Absentee {
+fn absentee(name: &str, workload: Option<&str>) -> SkippedContender {
+    SkippedContender {
         name: name.to_owned(),
         workload: workload.map(str::to_owned),
         reason: "not installed".to_owned(),

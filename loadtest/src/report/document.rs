@@ -2,8 +2,8 @@
 
 use super::figures::Chart;
 use super::findings::{self, Finding};
+use super::ranking;
 use super::section::Section;
-use super::standing;
 use super::table::{Cell, Table};
 use super::{number, palette};
 use crate::record::{Participant, Record, Role, View};
@@ -18,7 +18,7 @@ pub(super) struct Document {
     pub(super) setting: String,
     pub(super) findings: Vec<Finding>,
     /// The charts about everything.
-    pub(super) standings: Vec<Chart>,
+    pub(super) rankings: Vec<Chart>,
     /// What the colours mean: a class, a name and its meaning each.
     pub(super) key: Vec<(String, String, String)>,
     pub(super) sections: Vec<Section>,
@@ -39,7 +39,7 @@ impl Document {
             date: record.date.clone(),
             setting: setting(record),
             findings: findings::of_record(record),
-            standings: [standing::floor(record), standing::drivers(record)]
+            rankings: [ranking::floor(record), ranking::drivers(record)]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -81,7 +81,7 @@ fn key(record: &Record) -> Vec<(String, String, String)> {
         .map(|contender| {
             let name = contender.name.as_str();
             let meaning = match name {
-                palette::SUBJECT | palette::RIVAL => palette::spoken(name),
+                palette::SUBJECT | palette::RIVAL => palette::display_name(name),
                 _ => contender.note.clone(),
             };
             (palette::class(record, name), name.to_owned(), meaning)
@@ -247,7 +247,7 @@ mod tests {
     fn absentees_have_their_reason() {
         let mut record = record();
         assert!(Document::of(&record).skipped.is_none());
-        record.skipped.push(crate::record::Absentee {
+        record.skipped.push(crate::record::SkippedContender {
             name: "nginx".to_owned(),
             workload: None,
             reason: "not installed".to_owned(),

@@ -3,9 +3,9 @@
 //! A contender leads another only where their ranges do not overlap. What is said of the whole record names only the workloads on which
 //! it allows a statement ([`View::statement`]), and the others beside their reason.
 
-use super::palette::{RIVAL, SUBJECT, spoken};
+use super::palette::{RIVAL, SUBJECT, display_name};
 use super::{number, warnings};
-use crate::record::{APART_MAX, Comparison, Kind, Record, Role, Unsaid, View};
+use crate::record::{APART_MAX, Comparison, Kind, NoStatement, Record, Role, View};
 
 /// A sentence or two.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ fn leader(view: &View<'_>) -> Option<Finding> {
         .map(|rate| format!(" at {} requests/s", number::grouped(rate, 0)));
     Some(Finding::plain(
         format!("Least {}{}:", kind.main_figure().phrase(kind), rate.unwrap_or_default()),
-        format!("{}, {amount}{beside}.{tied}", spoken(first)),
+        format!("{}, {amount}{beside}.{tied}", display_name(first)),
     ))
 }
 
@@ -151,7 +151,7 @@ fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
     let leading = leading.into_iter().map(|(index, (name, places))| {
         format!(
             "{} in {}{} ({})",
-            spoken(name),
+            display_name(name),
             places.count(),
             of(index),
             places.said()
@@ -198,13 +198,13 @@ fn place_of_subject(views: &[View<'_>]) -> Vec<Finding> {
     let views = views
         .iter()
         .filter(|view| view.workload.kind != Kind::Idle && view.baseline != Some(SUBJECT));
-    let (mut ratios, mut unsaid) = (Vec::new(), Vec::new());
+    let (mut ratios, mut without_statement) = (Vec::new(), Vec::new());
     for view in views {
         let name = view.workload.name.as_str();
         match view.statement_to_baseline(SUBJECT) {
             Ok(comparison) => ratios.push((comparison.ratio.median, name)),
-            Err(Unsaid::NotMeasured) => {}
-            Err(why) => unsaid.push((name, why)),
+            Err(NoStatement::NotMeasured) => {}
+            Err(why) => without_statement.push((name, why)),
         }
     }
     ratios.sort_by(|left, right| left.0.total_cmp(&right.0));
@@ -215,17 +215,20 @@ fn place_of_subject(views: &[View<'_>]) -> Vec<Finding> {
             1 => format!("takes {least} what the floor takes ({best})."),
             _ => format!("takes between {least} ({best}) and {most} ({worst}) what the floor takes."),
         };
-        findings.push(Finding::plain(spoken(SUBJECT), said));
+        findings.push(Finding::plain(display_name(SUBJECT), said));
     }
-    findings.extend(left_out("beside the floor", &unsaid));
+    findings.extend(left_out("beside the floor", &without_statement));
     findings
 }
 
 /// Workloads that a sentence does not name, each with the reason.
-fn left_out(what: &str, unsaid: &[(&str, Unsaid)]) -> Option<Finding> {
-    let places = unsaid.iter().map(|(name, why)| format!("{name} ({why})"));
+fn left_out(what: &str, without_statement: &[(&str, NoStatement)]) -> Option<Finding> {
+    let places = without_statement.iter().map(|(name, why)| format!("{name} ({why})"));
     let places: Vec<String> = places.collect();
-    let rule = match unsaid.iter().any(|(_, why)| matches!(why, Unsaid::Apart(_))) {
+    let rule = match without_statement
+        .iter()
+        .any(|(_, why)| matches!(why, NoStatement::Apart(_)))
+    {
         true => format!(
             " A headline takes rounds within {} of each other.",
             number::ratio(APART_MAX)
@@ -238,13 +241,13 @@ fn left_out(what: &str, unsaid: &[(&str, Unsaid)]) -> Option<Finding> {
 /// Where Squall on io_uring and Squall on epoll win; nothing unless both ran.
 fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     let (mut less, mut more, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
-    let mut unsaid = Vec::new();
+    let mut without_statement = Vec::new();
     for view in views {
         let comparison = match view.statement(SUBJECT, RIVAL) {
             Ok(comparison) => comparison,
-            Err(Unsaid::NotMeasured) => continue,
+            Err(NoStatement::NotMeasured) => continue,
             Err(why) => {
-                unsaid.push((view.workload.name.as_str(), why));
+                without_statement.push((view.workload.name.as_str(), why));
                 continue;
             }
         };
@@ -276,7 +279,7 @@ fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     ];
     let said = sentences.into_iter().filter(|(_, _, places)| !places.is_empty());
     said.map(|(lead, start, places)| Finding::plain(lead, format!("{start}{}.", places.join(", "))))
-        .chain(left_out("on io_uring beside epoll", &unsaid))
+        .chain(left_out("on io_uring beside epoll", &without_statement))
         .collect()
 }
 
@@ -307,8 +310,8 @@ fn sustained(view: &View<'_>) -> Option<Finding> {
 
 /// Names as a sentence lists them.
 fn names(names: &[&str]) -> String {
-    let spoken: Vec<String> = names.iter().map(|name| spoken(name)).collect();
-    match spoken.split_last() {
+    let display_name: Vec<String> = names.iter().map(|name| display_name(name)).collect();
+    match display_name.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),

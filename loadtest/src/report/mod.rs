@@ -12,8 +12,8 @@ mod markdown;
 mod number;
 mod page;
 mod palette;
+mod ranking;
 mod section;
-mod standing;
 mod table;
 mod warnings;
 

@@ -44,7 +44,7 @@ mod tests {
         workload.title = EVIL.to_owned();
         workload.parameters = [(EVIL.to_owned(), EVIL.to_owned())].into();
         workload.command = Some(EVIL.to_owned());
-        record.skipped.push(crate::record::Absentee {
+        record.skipped.push(crate::record::SkippedContender {
             name: "absent".to_owned(),
             workload: None,
             reason: EVIL.to_owned(),

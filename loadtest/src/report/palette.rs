@@ -41,7 +41,7 @@ pub(super) fn layer(name: &str) -> usize {
 }
 
 /// Squall in its two settings, as sentences name them; anybody else by name.
-pub(super) fn spoken(name: &str) -> String {
+pub(super) fn display_name(name: &str) -> String {
     match name {
         SUBJECT => "Squall on io_uring".to_owned(),
         RIVAL => "Squall on epoll".to_owned(),

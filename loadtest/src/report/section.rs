@@ -17,7 +17,7 @@ pub(super) struct Section {
     pub(super) findings: Vec<Finding>,
     pub(super) charts: Vec<Chart>,
     pub(super) table: Table,
-    /// What the table leaves unsaid, or nothing.
+    /// What the table leaves without_statement, or nothing.
     pub(super) note: String,
 }
 

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use crate::load::latency::LatencySummary;
-use crate::load::outcome::{Deliveries, SlowHeads, Stalled};
 use crate::load::plan::{Echo, Kind};
-use crate::load::{Outcome, Plan};
+use crate::load::run_result::{Deliveries, SlowHeads, Stalled};
+use crate::load::{Plan, RunResult};
 
 /// Renders what was asked and what came out.
-pub(crate) fn render(plan: &Plan, outcome: &Outcome) -> String {
+pub(crate) fn render(plan: &Plan, outcome: &RunResult) -> String {
     let mut text = format!("{}\n{}\n\n", target(plan), asked(plan));
     for (name, figure) in figures(plan, outcome) {
         // Writing to a string cannot fail.
@@ -77,7 +77,7 @@ fn asked(plan: &Plan) -> String {
     )
 }
 
-fn figures(plan: &Plan, outcome: &Outcome) -> Vec<(&'static str, String)> {
+fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
     let mut figures = Vec::new();
     if let Some(still_open) = outcome.still_open {
         figures.push((
@@ -249,7 +249,7 @@ fn grouped_figure(figure: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::outcome::Errors;
+    use crate::load::run_result::Errors;
 
     #[test]
     fn thousands_are_grouped() {
@@ -269,7 +269,7 @@ mod tests {
                 pipeline: 2,
             },
         );
-        let outcome = Outcome {
+        let outcome = RunResult {
             elapsed_seconds: 2.0,
             requests: 2_000,
             requests_per_second: 1_000.0,

@@ -3,21 +3,21 @@
 use anyhow::Result;
 use http::Method;
 
-mod conversation;
 mod preflight;
 mod request;
 mod response;
+mod script;
 mod slow_heads;
 
-use conversation::{Http, HttpConversation};
-use response::Judge;
+use response::ResponseCheck;
+use script::{Http, HttpScript};
 use slow_heads::Crowd;
 
 use super::engine::{self, Job};
-use super::outcome::Outcome;
 use super::pacing::Pacing;
 use super::plan::Plan;
 use super::progress::{Phase, Progress};
+use super::run_result::RunResult;
 use crate::interrupt::Interrupt;
 
 /// Carries out a plan for HTTP, with `pipeline` requests in flight on a connection at most.
@@ -31,7 +31,7 @@ pub(crate) fn run(
     pipeline: usize,
     progress: &mut dyn Progress,
     interrupt: &Interrupt,
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     let request = request::encode(plan)?;
     progress.phase(Phase::Checking);
     let address = preflight::check(plan, &request, interrupt)?;
@@ -43,19 +43,19 @@ pub(crate) fn run(
     };
     let shared = || Http {
         request: request.clone(),
-        judge: judge(plan),
+        check: response_check(plan),
         expected_status: plan.expect.status,
         pipeline,
         closes: pacing == Pacing::Churn,
     };
     let crowd = Crowd::gather(plan, address)?;
-    let outcome = engine::run::<HttpConversation>(job, shared, progress, interrupt)?;
-    Ok(Outcome {
+    let outcome = engine::run::<HttpScript>(job, shared, progress, interrupt)?;
+    Ok(RunResult {
         slow_heads: crowd.map(Crowd::disperse).transpose()?,
         ..outcome
     })
 }
 
-fn judge(plan: &Plan) -> Judge {
-    Judge::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
+fn response_check(plan: &Plan) -> ResponseCheck {
+    ResponseCheck::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::response::{Answer, Judge, ResponseReader, Step};
+use super::response::{CheckedResponse, ResponseCheck, ResponseReader, Step};
 use crate::interrupt::Interrupt;
 use crate::load::plan::{Expectation, Kind, Plan};
 
@@ -27,13 +27,13 @@ pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Resul
     let mut exchange = Exchange {
         stream,
         reader: ResponseReader::new(),
-        judge: super::judge(plan),
+        check: super::response_check(plan),
         beginning: Vec::new(),
         deadline,
         interrupt,
     };
     let checked = exchange.make(request).and_then(|answer| {
-        judge(answer, &plan.expect)?;
+        check_response(answer, &plan.expect)?;
         if plan.kind == Kind::Churn {
             exchange.expect_close()
         } else {
@@ -65,7 +65,7 @@ fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<(SocketAddr, T
     Err(error).with_context(|| format!("cannot connect to {address}"))
 }
 
-fn judge(answer: Answer, expect: &Expectation) -> Result<()> {
+fn check_response(answer: CheckedResponse, expect: &Expectation) -> Result<()> {
     ensure!(
         answer.status == expect.status,
         "expected status {}, got {} (see --expect-status)",
@@ -83,7 +83,7 @@ fn judge(answer: Answer, expect: &Expectation) -> Result<()> {
 struct Exchange<'run> {
     stream: TcpStream,
     reader: ResponseReader,
-    judge: Judge,
+    check: ResponseCheck,
     /// The first bytes that came, for a message.
     beginning: Vec<u8>,
     deadline: Instant,
@@ -91,7 +91,7 @@ struct Exchange<'run> {
 }
 
 impl Exchange<'_> {
-    fn make(&mut self, request: &[u8]) -> Result<Answer> {
+    fn make(&mut self, request: &[u8]) -> Result<CheckedResponse> {
         self.stream.set_nodelay(true)?;
         self.stream.set_read_timeout(Some(PATIENCE))?;
         self.stream.set_write_timeout(Some(self.left()?))?;
@@ -101,7 +101,7 @@ impl Exchange<'_> {
         loop {
             let received = match self.receive(&mut buffer)? {
                 0 => {
-                    let ended = self.reader.end(&self.judge).map_err(anyhow::Error::msg)?;
+                    let ended = self.reader.end(&self.check).map_err(anyhow::Error::msg)?;
                     sent.context("the request could not be sent")?;
                     return ended.context("the server closed the connection before it answered");
                 }
@@ -109,7 +109,7 @@ impl Exchange<'_> {
             };
             if let Step::Done { consumed, answer } = self
                 .reader
-                .read(received, &mut self.judge)
+                .read(received, &mut self.check)
                 .map_err(anyhow::Error::msg)?
             {
                 ensure!(consumed == received.len(), "more came than one answer");

@@ -14,7 +14,7 @@ const FIELDS_MAX: usize = 128;
 
 /// What the answers of one thread are judged by.
 #[derive(Debug)]
-pub(crate) struct Judge {
+pub(crate) struct ResponseCheck {
     /// The whole content, if it is checked.
     expected_body: Option<Vec<u8>>,
     /// An answer to HEAD has no content, whatever its fields say.
@@ -41,7 +41,7 @@ enum Framing {
 
 /// One whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct CheckedResponse {
     pub(crate) status: u16,
     /// Whether the content is the one expected; true if none is.
     pub(crate) is_body_right: bool,
@@ -55,13 +55,13 @@ pub(crate) enum Step {
     /// All bytes were taken and more are needed.
     More,
     /// An answer ended after so many of the bytes.
-    Done { consumed: usize, answer: Answer },
+    Done { consumed: usize, answer: CheckedResponse },
 }
 
 /// What is wrong with an answer, in words.
 pub(crate) type Mistake = &'static str;
 
-impl Judge {
+impl ResponseCheck {
     pub(crate) fn new(expected_body: Option<Vec<u8>>, is_head_request: bool) -> Self {
         Self {
             expected_body,
@@ -155,21 +155,21 @@ impl ResponseReader {
     ///
     /// They are not an answer; nothing can be read from the connection any more.
     #[inline]
-    pub(crate) fn read(&mut self, bytes: &[u8], judge: &mut Judge) -> Result<Step, Mistake> {
+    pub(crate) fn read(&mut self, bytes: &[u8], check: &mut ResponseCheck) -> Result<Step, Mistake> {
         let mut rest = bytes;
         loop {
             if rest.is_empty() {
                 return Ok(Step::More);
             }
             let taken = match self.state {
-                State::Head => self.take_head(rest, judge)?,
+                State::Head => self.take_head(rest, check)?,
                 State::Content(left) => {
-                    let taken = self.take_content(rest, left, judge);
+                    let taken = self.take_content(rest, left, check);
                     self.state = State::Content(left - taken as u64);
                     taken
                 }
                 State::Chunk(left) => {
-                    let taken = self.take_content(rest, left, judge);
+                    let taken = self.take_content(rest, left, check);
                     self.state = if taken as u64 == left {
                         State::ChunkEnd
                     } else {
@@ -177,7 +177,7 @@ impl ResponseReader {
                     };
                     taken
                 }
-                State::UntilClose => self.take_content(rest, u64::MAX, judge),
+                State::UntilClose => self.take_content(rest, u64::MAX, check),
                 State::ChunkSize | State::ChunkEnd | State::Trailer => self.take_line(rest)?,
             };
             rest = rest.get(taken..).unwrap_or_default();
@@ -185,7 +185,7 @@ impl ResponseReader {
                 let consumed = bytes.len() - rest.len();
                 return Ok(Step::Done {
                     consumed,
-                    answer: self.finish(judge),
+                    answer: self.finish(check),
                 });
             }
         }
@@ -196,18 +196,18 @@ impl ResponseReader {
     /// # Errors
     ///
     /// An answer was cut short.
-    pub(crate) fn end(&mut self, judge: &Judge) -> Result<Option<Answer>, Mistake> {
+    pub(crate) fn end(&mut self, check: &ResponseCheck) -> Result<Option<CheckedResponse>, Mistake> {
         match self.state {
-            State::UntilClose => Ok(Some(self.finish(judge))),
+            State::UntilClose => Ok(Some(self.finish(check))),
             State::Head if self.partial.is_empty() => Ok(None),
             _ => Err("the connection was closed in the middle of an answer"),
         }
     }
 
-    fn finish(&mut self, judge: &Judge) -> Answer {
-        let answer = Answer {
+    fn finish(&mut self, check: &ResponseCheck) -> CheckedResponse {
+        let answer = CheckedResponse {
             status: self.head.status,
-            is_body_right: self.is_body_right && judge.is_expected_length(self.position),
+            is_body_right: self.is_body_right && check.is_expected_length(self.position),
             closes: self.head.closes,
         };
         self.state = State::Head;
@@ -217,13 +217,13 @@ impl ResponseReader {
     }
 
     #[inline]
-    fn take_head(&mut self, bytes: &[u8], judge: &mut Judge) -> Result<usize, Mistake> {
+    fn take_head(&mut self, bytes: &[u8], check: &mut ResponseCheck) -> Result<usize, Mistake> {
         let kept = self.partial.len();
         let read = if kept == 0 {
-            judge.head(bytes)?
+            check.head(bytes)?
         } else {
             self.partial.extend_from_slice(bytes);
-            judge.head(&self.partial)?
+            check.head(&self.partial)?
         };
         let Some((length, head)) = read else {
             if kept == 0 {
@@ -251,10 +251,10 @@ impl ResponseReader {
     }
 
     #[inline]
-    fn take_content(&mut self, bytes: &[u8], left: u64, judge: &Judge) -> usize {
+    fn take_content(&mut self, bytes: &[u8], left: u64, check: &ResponseCheck) -> usize {
         let taken = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
         let part = bytes.get(..taken).unwrap_or_default();
-        self.is_body_right = self.is_body_right && judge.is_expected(self.position, part);
+        self.is_body_right = self.is_body_right && check.is_expected(self.position, part);
         self.position += taken as u64;
         taken
     }
@@ -375,8 +375,8 @@ mod tests {
         HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: x, close\r\n\r\nHello!\
         HTTP/1.1 200 OK\r\n\r\nHello";
 
-    fn answer(status: u16, is_body_right: bool, closes: bool) -> Answer {
-        Answer {
+    fn answer(status: u16, is_body_right: bool, closes: bool) -> CheckedResponse {
+        CheckedResponse {
             status,
             is_body_right,
             closes,
@@ -384,22 +384,22 @@ mod tests {
     }
 
     /// Every answer in `parts`, which come one after the other; the end of the connection included.
-    fn read_all(parts: &[&[u8]], judge: &mut Judge) -> Result<Vec<Answer>, Mistake> {
+    fn read_all(parts: &[&[u8]], check: &mut ResponseCheck) -> Result<Vec<CheckedResponse>, Mistake> {
         let mut reader = ResponseReader::new();
         let mut answers = Vec::new();
         for part in parts {
             let mut rest = *part;
-            while let Step::Done { consumed, answer } = reader.read(rest, judge)? {
+            while let Step::Done { consumed, answer } = reader.read(rest, check)? {
                 rest = &rest[consumed..];
                 answers.push(answer);
             }
         }
-        answers.extend(reader.end(judge)?);
+        answers.extend(reader.end(check)?);
         Ok(answers)
     }
 
-    fn judge() -> Judge {
-        Judge::new(Some(b"Hello".to_vec()), false)
+    fn hello_check() -> ResponseCheck {
+        ResponseCheck::new(Some(b"Hello".to_vec()), false)
     }
 
     #[test]
@@ -415,22 +415,22 @@ mod tests {
         for middle in 0..=ANSWERS.len() {
             let (first, second) = ANSWERS.split_at(middle);
             assert_eq!(
-                read_all(&[first, second], &mut judge()).unwrap(),
+                read_all(&[first, second], &mut hello_check()).unwrap(),
                 expected,
                 "split at {middle}"
             );
         }
         let bytes: Vec<&[u8]> = ANSWERS.chunks(1).collect();
-        assert_eq!(read_all(&bytes, &mut judge()).unwrap(), expected);
+        assert_eq!(read_all(&bytes, &mut hello_check()).unwrap(), expected);
     }
 
     #[test]
     fn known_head_hides_nothing() {
-        let mut judge = judge();
+        let mut check = hello_check();
         let same = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         let answers =
             format!("{same}Hello{same}Hullo{same}HelloHTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nHello{same}Hello");
-        let statuses_and_bodies: Vec<(u16, bool)> = read_all(&[answers.as_bytes()], &mut judge)
+        let statuses_and_bodies: Vec<(u16, bool)> = read_all(&[answers.as_bytes()], &mut check)
             .unwrap()
             .into_iter()
             .map(|answer| (answer.status, answer.is_body_right))
@@ -443,14 +443,14 @@ mod tests {
 
     #[test]
     fn without_expectation_any_content_is_right_and_head_has_none() {
-        let mut any = Judge::new(None, false);
+        let mut any = ResponseCheck::new(None, false);
         assert!(
             read_all(&[ANSWERS], &mut any)
                 .unwrap()
                 .iter()
                 .all(|answer| answer.is_body_right)
         );
-        let mut head = Judge::new(None, true);
+        let mut head = ResponseCheck::new(None, true);
         let answers =
             b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert_eq!(read_all(&[answers], &mut head).unwrap(), [answer(200, true, false); 2]);
@@ -469,7 +469,7 @@ mod tests {
                 false,
             ),
         ] {
-            let answers = read_all(&[bytes.as_bytes()], &mut Judge::new(None, false)).unwrap();
+            let answers = read_all(&[bytes.as_bytes()], &mut ResponseCheck::new(None, false)).unwrap();
             assert_eq!(answers, [answer(200, true, closes)], "{bytes}");
         }
     }
@@ -503,7 +503,7 @@ mod tests {
             (with("Content-Length: 5"), "in the middle"),
             ("HTTP/1.1 2".to_owned(), "in the middle"),
         ] {
-            let error = read_all(&[bytes.as_bytes()], &mut judge()).unwrap_err();
+            let error = read_all(&[bytes.as_bytes()], &mut hello_check()).unwrap_err();
             assert!(error.contains(mistake), "{bytes:.60}: {error}");
         }
     }

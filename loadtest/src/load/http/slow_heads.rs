@@ -17,8 +17,8 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
-use super::super::outcome::SlowHeads;
 use super::super::plan::Plan;
+use super::super::run_result::SlowHeads;
 use super::super::worker::pin;
 
 /// How long a connection that says something waits between two bytes: less than the 10 s a server may give a whole head.

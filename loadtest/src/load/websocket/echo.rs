@@ -12,16 +12,16 @@ use super::frame::{Opcode, Violation, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
 use super::payload::Payloads;
-use super::socket::{Socket, Terms, first_address};
+use super::socket::{Socket, SocketOptions, first_address};
 use crate::interrupt::Interrupt;
 use crate::load::clock::Nanos;
-use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
+use crate::load::counts::Counts;
 use crate::load::engine::{self, Job};
-use crate::load::outcome::{Failure, Outcome};
 use crate::load::pacing::Pacing;
 use crate::load::plan::{Echo, Plan};
 use crate::load::progress::{Phase, Progress};
-use crate::load::tally::Tally;
+use crate::load::run_result::{Failure, RunResult};
+use crate::load::script::{Flow, InFlight, PeerClose, Script, ScriptContext};
 use crate::load::target::Target;
 
 /// Carries out a plan for an echo.
@@ -35,7 +35,7 @@ pub(crate) fn run(
     pacing: Pacing,
     progress: &mut dyn Progress,
     interrupt: &Interrupt,
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     progress.phase(Phase::Checking);
     let address = first_address(&plan.target, plan.timeout)?;
     check(plan, echo, address).with_context(|| format!("the check before the load: {}", plan.target))?;
@@ -51,17 +51,17 @@ pub(crate) fn run(
         payloads: Payloads::new(echo.message_bytes),
         pipeline: echo.pipeline,
     };
-    engine::run::<EchoConversation>(job, shared, progress, interrupt)
+    engine::run::<EchoScript>(job, shared, progress, interrupt)
 }
 
 /// Makes one connection and echoes one message on it.
 fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
-    let terms = Terms {
+    let options = SocketOptions {
         headers: &plan.request.headers,
         message_bytes_max: echo.message_bytes,
         timeout: plan.timeout,
     };
-    let mut socket = Socket::open(0, address, &plan.target, &terms)?;
+    let mut socket = Socket::open(0, address, &plan.target, &options)?;
     let mut payloads = Payloads::new(echo.message_bytes);
     let mut frame = Vec::new();
     let number = 1_u64.to_le_bytes();
@@ -92,12 +92,12 @@ pub(crate) struct Shared {
 
 /// One connection that echoes.
 #[derive(Debug)]
-pub(crate) struct EchoConversation {
+pub(crate) struct EchoScript {
     state: State,
     /// Messages that may be in flight.
     pipeline: usize,
     /// The messages in flight, oldest first; at most as many as the plan's pipeline.
-    in_flight: VecDeque<Asked>,
+    in_flight: VecDeque<InFlight>,
     asked: u64,
     answered: u64,
 }
@@ -108,8 +108,8 @@ enum State {
     Open(MessageReader),
 }
 
-impl EchoConversation {
-    fn receive_messages(&mut self, bytes: &[u8], turn: &mut Turn<'_, Shared>) -> Result<(), Stop> {
+impl EchoScript {
+    fn receive_messages(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Shared>) -> Result<(), Stop> {
         let State::Open(reader) = &mut self.state else {
             return Ok(());
         };
@@ -117,7 +117,7 @@ impl EchoConversation {
             in_flight: &mut self.in_flight,
             answered: &mut self.answered,
             payloads: &turn.shared.payloads,
-            tally: turn.tally,
+            counts: turn.counts,
         };
         reader.receive(bytes, |message| match message {
             Message::Data { is_text: true, .. } => Err(Stop::Failed(Failure::WrongBody)),
@@ -132,7 +132,7 @@ impl EchoConversation {
     }
 }
 
-impl Conversation for EchoConversation {
+impl Script for EchoScript {
     type Shared = Shared;
 
     fn begin(_index: usize, shared: &mut Shared) -> Self {
@@ -145,7 +145,7 @@ impl Conversation for EchoConversation {
         }
     }
 
-    fn open(&mut self, turn: &mut Turn<'_, Shared>) {
+    fn open(&mut self, turn: &mut ScriptContext<'_, Shared>) {
         if let State::Opening(handshake) = &self.state {
             let target = &turn.shared.target;
             turn.out
@@ -165,15 +165,15 @@ impl Conversation for EchoConversation {
         }
     }
 
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Shared>) {
+    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Shared>) {
         for _ in 0..count {
             self.asked += 1;
             turn.shared.payloads.write(&self.asked.to_le_bytes(), turn.out);
-            self.in_flight.push_back(Asked { since, sent: turn.now });
+            self.in_flight.push_back(InFlight { since, sent: turn.now });
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_, Shared>) -> Result<Flow, Failure> {
+    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Shared>) -> Result<Flow, Failure> {
         let received = match &mut self.state {
             State::Open(_) => self.receive_messages(bytes, turn),
             State::Opening(handshake) => match handshake.receive(bytes) {
@@ -194,10 +194,10 @@ impl Conversation for EchoConversation {
         }
     }
 
-    fn end(&mut self, _turn: &mut Turn<'_, Shared>) -> Result<Ending, Failure> {
+    fn end(&mut self, _turn: &mut ScriptContext<'_, Shared>) -> Result<PeerClose, Failure> {
         // A server that hangs up without a close frame breaks section 7.1.1, but answered everything it was asked.
         if self.is_ready() && self.in_flight.is_empty() {
-            Ok(Ending::Unasked)
+            Ok(PeerClose::Unexpected)
         } else {
             Err(Failure::ClosedEarly)
         }
@@ -218,10 +218,10 @@ impl Conversation for EchoConversation {
 
 /// What an answer is compared with and counted in.
 struct Answers<'turn> {
-    in_flight: &'turn mut VecDeque<Asked>,
+    in_flight: &'turn mut VecDeque<InFlight>,
     answered: &'turn mut u64,
     payloads: &'turn Payloads,
-    tally: &'turn mut Tally,
+    counts: &'turn mut Counts,
 }
 
 impl Answers<'_> {
@@ -233,9 +233,9 @@ impl Answers<'_> {
             return Err(Failure::WrongBody);
         }
         // An answer to nothing is as wrong as a wrong one.
-        let Asked { since, .. } = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
+        let InFlight { since, .. } = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
         *self.answered += 1;
-        self.tally.answered(since, now);
+        self.counts.answered(since, now);
         Ok(())
     }
 }

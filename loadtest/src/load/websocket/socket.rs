@@ -22,7 +22,7 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What holds for every connection of a run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms<'plan> {
+pub(crate) struct SocketOptions<'plan> {
     pub(crate) headers: &'plan [(HeaderName, HeaderValue)],
     /// Longer messages are refused.
     pub(crate) message_bytes_max: usize,
@@ -45,12 +45,17 @@ impl Socket {
     /// # Errors
     ///
     /// The connection is refused, or what answers is not the WebSocket that was asked for.
-    pub(crate) fn open(index: usize, address: SocketAddr, target: &Target, terms: &Terms<'_>) -> Result<Self> {
-        let deadline = Instant::now() + terms.timeout;
+    pub(crate) fn open(
+        index: usize,
+        address: SocketAddr,
+        target: &Target,
+        options: &SocketOptions<'_>,
+    ) -> Result<Self> {
+        let deadline = Instant::now() + options.timeout;
         let mut stream =
-            connect(index, address, terms.timeout).with_context(|| format!("cannot connect to {address}"))?;
-        let mut handshake = Handshake::new(terms.headers);
-        let request = handshake.request(&target.authority, &target.path, terms.headers);
+            connect(index, address, options.timeout).with_context(|| format!("cannot connect to {address}"))?;
+        let mut handshake = Handshake::new(options.headers);
+        let request = handshake.request(&target.authority, &target.path, options.headers);
         write(&mut stream, &request, deadline)?;
         let mut buffer = [0; READ_BYTES];
         loop {
@@ -62,7 +67,7 @@ impl Socket {
             if let Some(surplus) = handshake.receive(received)? {
                 let mut socket = Self {
                     stream,
-                    reader: MessageReader::new(terms.message_bytes_max).inflating(handshake.is_deflated()),
+                    reader: MessageReader::new(options.message_bytes_max).inflating(handshake.is_deflated()),
                     waiting: VecDeque::new(),
                 };
                 socket.take(&surplus, deadline)?;

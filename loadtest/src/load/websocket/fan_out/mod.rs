@@ -1,7 +1,7 @@
 //! Fan-out: what one connection publishes, all subscribers receive; the latency is that of each delivery.
 //!
 //! Everybody subscribes, and has received a greeting, before the load begins: whatever is missing later was lost by the server.
-//! Once all are there (`opening`), each thread (`audience`) hears its share of them, and one of the threads has the publisher. Every message has a number and the time it was due; every subscriber checks the numbers (`continuity`).
+//! Once all are there (`setup`), each thread (`worker`) hears its share of them, and one of the threads has the publisher. Every message has a number and the time it was due; every subscriber checks the numbers (`continuity`).
 
 use std::ops::Range;
 use std::thread::{self, ScopedJoinHandle};
@@ -10,31 +10,31 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-mod audience;
 mod continuity;
 mod notice;
-mod opening;
 mod publisher;
+mod setup;
+mod shared_progress;
 mod stalled;
-mod standing;
 mod statistics;
 mod subscriber;
+mod worker;
 
 use super::payload::Payloads;
 use crate::descriptors;
 use crate::interrupt::Interrupt;
 use crate::load::clock::{Clock, Nanos, nanos};
+use crate::load::counts::Counts;
 use crate::load::latency::Latencies;
-use crate::load::outcome::{CoreLatency, Deliveries, Outcome, Stalled};
 use crate::load::plan::{FanOut, Plan};
 use crate::load::progress::{Phase, Progress, Snapshot};
-use crate::load::tally::Tally;
-use audience::{Audience, Report};
-use opening::{Cast, Opening, Share};
+use crate::load::run_result::{CoreLatency, Deliveries, RunResult, Stalled};
 use publisher::Publisher;
-use stalled::Bystanders;
-use standing::Standing;
-use subscriber::{Faults, Hearing};
+use setup::{Connected, Setup, ThreadShare};
+use shared_progress::SharedProgress;
+use stalled::StalledSubscribers;
+use subscriber::{Faults, ReceiveState};
+use worker::{FanOutWorker, Report};
 
 /// Bytes of one recv(2): a burst for a subscriber, whole.
 const READ_BYTES: usize = 64 * 1024;
@@ -55,23 +55,23 @@ pub(crate) fn run(
     fan_out: &FanOut,
     progress: &mut dyn Progress,
     interrupt: &Interrupt,
-) -> Result<Outcome> {
+) -> Result<RunResult> {
     let sockets = plan.connections + fan_out.stalled + 1;
     descriptors::check_room(u32::try_from(sockets).context("too many connections")?)?;
     progress.phase(Phase::Checking);
-    let mut opening = Opening::begin(plan, fan_out, interrupt)?;
-    opening.greet()?;
+    let mut setup = Setup::begin(plan, fan_out, interrupt)?;
+    setup.greet()?;
     progress.phase(Phase::Connecting);
-    opening.open_all()?;
-    opening.greet()?;
-    let cast = Cast::from(opening)?;
+    setup.open_all()?;
+    setup.greet()?;
+    let connected = Connected::from(setup)?;
     let missed = || -> Result<Option<u64>> {
         let path = fan_out.statistics.as_deref();
         path.map(|path| statistics::missed(&fan_out.publish, path, plan.timeout))
             .transpose()
     };
     let missed_before = missed()?;
-    let mut outcome = Performance::new(plan, fan_out, interrupt).give(cast, progress)?;
+    let mut outcome = FanOutRun::new(plan, fan_out, interrupt).run(connected, progress)?;
     let stalled = outcome
         .fan_out
         .as_mut()
@@ -83,17 +83,17 @@ pub(crate) fn run(
 }
 
 /// The load itself.
-struct Performance<'run> {
+struct FanOutRun<'run> {
     plan: &'run Plan,
     fan_out: &'run FanOut,
     interrupt: &'run Interrupt,
     clock: Clock,
     start: Nanos,
     window: Range<Nanos>,
-    standing: Standing,
+    shared: SharedProgress,
 }
 
-impl<'run> Performance<'run> {
+impl<'run> FanOutRun<'run> {
     fn new(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Self {
         let clock = Clock::start();
         let start = clock.now() + nanos(HEAD_START);
@@ -105,15 +105,15 @@ impl<'run> Performance<'run> {
             clock,
             start,
             window: window_start..window_start + nanos(plan.duration),
-            standing: Standing::new(plan.connections as u64),
+            shared: SharedProgress::new(plan.connections as u64),
         }
     }
 
-    fn give(&self, cast: Cast, progress: &mut dyn Progress) -> Result<Outcome> {
-        let publisher = Publisher::new(cast.publisher, self.fan_out, self.start, self.window.clone());
+    fn run(&self, connected: Connected, progress: &mut dyn Progress) -> Result<RunResult> {
+        let publisher = Publisher::new(connected.publisher, self.fan_out, self.start, self.window.clone());
         let mut publisher = Some(publisher);
         let reports = thread::scope(|scope| {
-            let threads: Vec<ScopedJoinHandle<'_, Result<Report<'_>>>> = cast
+            let threads: Vec<ScopedJoinHandle<'_, Result<Report<'_>>>> = connected
                 .shares
                 .into_iter()
                 .enumerate()
@@ -121,8 +121,8 @@ impl<'run> Performance<'run> {
                     // The first thread takes it.
                     let publisher = publisher.take();
                     let name = format!("fan-out-{number}");
-                    let attend = move || self.attend(number, share, publisher);
-                    thread::Builder::new().name(name).spawn_scoped(scope, attend)
+                    let work = move || self.run_thread(number, share, publisher);
+                    thread::Builder::new().name(name).spawn_scoped(scope, work)
                 })
                 .collect::<Result<_, _>>()
                 .context("cannot start a thread")?;
@@ -135,35 +135,37 @@ impl<'run> Performance<'run> {
         Ok(self.outcome(reports))
     }
 
-    fn attend(&self, number: usize, share: Share, publisher: Option<Publisher>) -> Result<Report<'_>> {
+    fn run_thread(&self, number: usize, share: ThreadShare, publisher: Option<Publisher>) -> Result<Report<'_>> {
         let turn = number.checked_rem(self.plan.cores.len());
         if let Some(core) = turn.and_then(|turn| self.plan.cores.get(turn)) {
             let mut set = CpuSet::new();
             set.set(*core);
             sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
         }
-        let hearing = self.hearing(self.window.clone());
-        let bystanders = Bystanders::new(share.stalled, self.hearing(Nanos::MAX..Nanos::MAX));
+        let state = self.state(self.window.clone());
+        let stalled = StalledSubscribers::new(share.stalled, self.state(Nanos::MAX..Nanos::MAX));
         let patience = nanos(self.plan.timeout);
-        let attended =
-            Audience::new(share.readers, publisher, bystanders, hearing, patience).and_then(Audience::attend);
-        if attended.is_err() {
-            self.standing.finish(self.clock.now());
+        let report = FanOutWorker::new(share.readers, publisher, stalled, state, patience).and_then(FanOutWorker::run);
+        if report.is_err() {
+            self.shared.finish(self.clock.now());
         }
-        attended
+        report
     }
 
-    /// An empty hearing, whose latencies are those of what is due in `window`.
-    fn hearing(&self, window: Range<Nanos>) -> Hearing<'_> {
+    /// An empty state, whose latencies are those of what is due in `window`.
+    fn state(&self, window: Range<Nanos>) -> ReceiveState<'_> {
         let by_place = self.fan_out.connect_cores.iter().map(|_| Latencies::new());
         // Where the load has settled: the warm-up's latter half.
         let quiet = self.start.midpoint(window.start.min(self.window.start))..window.start.min(self.window.start);
-        Hearing {
+        ReceiveState {
             clock: self.clock,
-            standing: &self.standing,
+            shared: &self.shared,
             payloads: Payloads::new(self.fan_out.message_bytes),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
-            tally: Tally { window, ..Tally::new() },
+            counts: Counts {
+                window,
+                ..Counts::new()
+            },
             faults: Faults::default(),
             delivered: 0,
             quiet: (quiet, Latencies::new()),
@@ -183,20 +185,20 @@ impl<'run> Performance<'run> {
                 phase = Some(current);
             }
             if now.saturating_sub(reported_at) >= 1_000_000_000 && current != Phase::Finishing {
-                let answers = self.standing.delivered();
+                let answers = self.shared.delivered();
                 progress.tick(&Snapshot {
                     phase: current,
                     elapsed: Duration::from_nanos(now.saturating_sub(span.start)),
                     length: Duration::from_nanos(span.end - span.start),
                     answers,
                     answers_per_second: (answers - reported) as f64 * 1e9 / (now - reported_at) as f64,
-                    errors: self.standing.failed(),
-                    connections: self.standing.live(),
+                    errors: self.shared.failed(),
+                    connections: self.shared.live(),
                 });
                 (reported_at, reported) = (now, answers);
             }
             if self.interrupt.is_raised() {
-                self.standing.stop();
+                self.shared.stop();
             }
             thread::sleep(TICK.min(Duration::from_nanos(span.end.saturating_sub(now))));
         }
@@ -204,7 +206,7 @@ impl<'run> Performance<'run> {
 
     /// The phase at `now`, and its span.
     fn phase_at(&self, now: Nanos) -> (Phase, Range<Nanos>) {
-        if self.standing.finished_at().is_some() || now >= self.window.end {
+        if self.shared.finished_at().is_some() || now >= self.window.end {
             (Phase::Finishing, now..Nanos::MAX)
         } else if now >= self.window.start {
             (Phase::Timing, self.window.clone())
@@ -213,17 +215,17 @@ impl<'run> Performance<'run> {
         }
     }
 
-    fn outcome(&self, reports: Vec<Report<'_>>) -> Outcome {
-        let mut tally = Tally::new();
+    fn outcome(&self, reports: Vec<Report<'_>>) -> RunResult {
+        let mut counts = Counts::new();
         let mut faults = Faults::default();
         let (mut lag, mut quiet) = (Latencies::new(), Latencies::new());
         let mut by_place: Vec<Latencies> = self.fan_out.connect_cores.iter().map(|_| Latencies::new()).collect();
         let mut stalled: Option<Stalled> = None;
         for report in &reports {
-            tally.add(&report.hearing.tally);
-            faults += report.hearing.faults;
-            quiet.add(&report.hearing.quiet.1);
-            for (sum, latencies) in by_place.iter_mut().zip(&report.hearing.by_place) {
+            counts.add(&report.state.counts);
+            faults += report.state.faults;
+            quiet.add(&report.state.quiet.1);
+            for (sum, latencies) in by_place.iter_mut().zip(&report.state.by_place) {
                 sum.add(latencies);
             }
             stalled = stalled.map_or(report.stalled, |sum| {
@@ -234,22 +236,22 @@ impl<'run> Performance<'run> {
             }
         }
         let end = self
-            .standing
+            .shared
             .finished_at()
             .unwrap_or(self.window.end)
             .min(self.window.end);
         let elapsed = Duration::from_nanos(end.saturating_sub(self.window.start)).as_secs_f64();
         let connections = self.plan.connections + self.fan_out.stalled + 1;
-        tally.connections_opened = connections as u64;
+        counts.connections_opened = connections as u64;
         let cores = self.fan_out.connect_cores.iter().zip(&by_place);
         let by_core = cores.map(|(core, latencies)| CoreLatency {
             core: *core,
             latency: latencies.summarize(),
         });
-        Outcome {
+        RunResult {
             fan_out: Some(Deliveries {
                 subscribers: self.plan.connections as u64,
-                published: self.standing.published(),
+                published: self.shared.published(),
                 lost: faults.lost,
                 duplicated: faults.duplicated,
                 out_of_order: faults.out_of_order,
@@ -259,7 +261,7 @@ impl<'run> Performance<'run> {
                 stalled,
                 publisher_lag: self.fan_out.rate.and_then(|_| lag.summarize()),
             }),
-            ..tally.into_outcome(elapsed, self.standing.is_stopped())
+            ..counts.into_result(elapsed, self.shared.is_stopped())
         }
     }
 }

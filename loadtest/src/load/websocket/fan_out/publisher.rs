@@ -8,12 +8,12 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::standing::Standing;
+use super::shared_progress::SharedProgress;
 use crate::load::clock::{Nanos, nanos};
+use crate::load::counts::Counts;
 use crate::load::latency::Latencies;
-use crate::load::outcome::Failure;
 use crate::load::plan::{FanOut, STAMP_BYTES};
-use crate::load::tally::Tally;
+use crate::load::run_result::Failure;
 use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
@@ -106,14 +106,14 @@ impl Publisher {
     /// # Errors
     ///
     /// The connection broke.
-    pub(super) fn turn(&mut self, now: Nanos, standing: &Standing, tally: &mut Tally) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self, now: Nanos, shared: &SharedProgress, counts: &mut Counts) -> Result<(), Failure> {
         if self.is_idle() {
             self.out.append(&mut self.pong);
         }
-        self.write(now, tally)?;
+        self.write(now, counts)?;
         let due = match self.next_due() {
             Some(due) => due,
-            None if now >= self.start && standing.is_settled() => now,
+            None if now >= self.start && shared.is_settled() => now,
             None => return Ok(()),
         };
         if !self.is_idle() || due > now || due >= self.window.end {
@@ -122,8 +122,8 @@ impl Publisher {
         if let Pace::Rate { bursts, .. } = &mut self.pace {
             *bursts += 1;
         }
-        self.publish(due, standing);
-        self.write(now, tally)
+        self.publish(due, shared);
+        self.write(now, counts)
     }
 
     /// Whether it publishes only once subscribers have received the last burst.
@@ -194,21 +194,21 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, due: Nanos, standing: &Standing) {
-        let first = standing.published() + 1;
-        standing.publish(self.burst);
+    fn publish(&mut self, due: Nanos, shared: &SharedProgress) {
+        let first = shared.published() + 1;
+        shared.publish(self.burst);
         for number in first..first + self.burst {
             self.payloads.write(&message_stamp(number, due), &mut self.out);
         }
         self.due = Some(due);
     }
 
-    fn write(&mut self, now: Nanos, tally: &mut Tally) -> Result<(), Failure> {
+    fn write(&mut self, now: Nanos, counts: &mut Counts) -> Result<(), Failure> {
         while let Some(unwritten) = self.out.get(self.written..).filter(|bytes| !bytes.is_empty()) {
             match self.stream.write(unwritten) {
                 Ok(count) => {
                     self.written += count;
-                    tally.sent(count, now);
+                    counts.sent(count, now);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return Ok(()),

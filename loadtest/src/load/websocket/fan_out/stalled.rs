@@ -4,18 +4,18 @@
 //! for: what it received and what it was told it missed make up what was published. A server that tells nothing is given up on once it is
 //! silent.
 
-use super::subscriber::{Hearing, Subscriber};
+use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;
-use crate::load::outcome::Stalled;
+use crate::load::run_result::Stalled;
 
 /// How long nothing may come to any of them, after the end, before no more is expected. 5 s: a server whose peer read nothing for a minute
 /// asks rarely whether it does again (RFC 9293, section 3.8.6.1).
 const SILENCE: Nanos = 5_000_000_000;
 
 /// The stalled subscribers of one thread.
-pub(super) struct Bystanders<'run> {
+pub(super) struct StalledSubscribers<'run> {
     subscribers: Vec<Subscriber>,
-    hearing: Hearing<'run>,
+    state: ReceiveState<'run>,
     closed: u64,
     /// Whether they have begun to read again.
     are_awake: bool,
@@ -23,12 +23,12 @@ pub(super) struct Bystanders<'run> {
     progress: (u64, Nanos),
 }
 
-impl<'run> Bystanders<'run> {
-    /// Their hearing counts in no window.
-    pub(super) fn new(subscribers: Vec<Subscriber>, hearing: Hearing<'run>) -> Self {
+impl<'run> StalledSubscribers<'run> {
+    /// Their state counts in no window.
+    pub(super) fn new(subscribers: Vec<Subscriber>, state: ReceiveState<'run>) -> Self {
         Self {
             subscribers,
-            hearing,
+            state,
             closed: 0,
             are_awake: false,
             progress: (0, 0),
@@ -44,7 +44,7 @@ impl<'run> Bystanders<'run> {
         let Some(subscriber) = self.subscribers.get_mut(index).filter(|_| is_reading) else {
             return;
         };
-        if subscriber.turn(peer_closed, &mut self.hearing).is_err() {
+        if subscriber.turn(peer_closed, &mut self.state).is_err() {
             subscriber.leave();
             self.closed += 1;
         }
@@ -58,7 +58,7 @@ impl<'run> Bystanders<'run> {
             // What came while they did not read makes no event any more.
             (0..self.subscribers.len()).for_each(|index| self.hear(index, true, true));
         }
-        let heard = self.hearing.delivered + self.hearing.faults.told;
+        let heard = self.state.delivered + self.state.faults.told;
         if heard != self.progress.0 {
             self.progress = (heard, now);
         }
@@ -69,8 +69,8 @@ impl<'run> Bystanders<'run> {
     pub(super) fn report(&self) -> Option<Stalled> {
         (!self.subscribers.is_empty()).then(|| Stalled {
             subscribers: self.subscribers.len() as u64,
-            received: self.hearing.delivered,
-            told: self.hearing.faults.told,
+            received: self.state.delivered,
+            told: self.state.faults.told,
             closed: self.closed,
             unaccounted: self.unaccounted(),
             counted_by_server: None,
@@ -78,7 +78,7 @@ impl<'run> Bystanders<'run> {
     }
 
     fn unaccounted(&self) -> u64 {
-        let published = self.hearing.standing.published();
+        let published = self.state.shared.published();
         self.subscribers
             .iter()
             .filter(|subscriber| subscriber.stream().is_some())

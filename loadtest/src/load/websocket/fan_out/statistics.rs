@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use crate::client::http1::{Connection, get};
+use crate::client::http1::{BlockingClient, get};
 use crate::load::target::Target;
 use crate::load::websocket::socket::first_address;
 
@@ -22,7 +22,7 @@ struct Statistics {
 pub(super) fn missed(publish: &Target, path: &str, patience: Duration) -> Result<u64> {
     let address = first_address(publish, patience)?;
     let answer = || -> Result<Statistics> {
-        let mut connection = Connection::open(address)?;
+        let mut connection = BlockingClient::open(address)?;
         connection.send(&get(address, path))?;
         let response = connection.receive()?;
         ensure!(response.status == 200, "the status is {}, not 200", response.status);

@@ -6,12 +6,12 @@ use std::ops::{AddAssign, Range};
 
 use super::continuity::{Arrival, Continuity};
 use super::notice;
-use super::standing::Standing;
+use super::shared_progress::SharedProgress;
 use crate::load::clock::{Clock, Nanos};
+use crate::load::counts::Counts;
 use crate::load::latency::Latencies;
-use crate::load::outcome::Failure;
 use crate::load::plan::STAMP_BYTES;
-use crate::load::tally::Tally;
+use crate::load::run_result::Failure;
 use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
@@ -32,13 +32,13 @@ pub(super) struct Subscriber {
 
 /// What the subscribers of one thread hear with and count in.
 #[derive(Debug)]
-pub(super) struct Hearing<'run> {
+pub(super) struct ReceiveState<'run> {
     pub(super) clock: Clock,
-    pub(super) standing: &'run Standing,
+    pub(super) shared: &'run SharedProgress,
     pub(super) payloads: Payloads,
     /// Takes one read; what it cuts in two is kept by the subscriber.
     pub(super) buffer: Box<[u8]>,
-    pub(super) tally: Tally,
+    pub(super) counts: Counts,
     pub(super) faults: Faults,
     /// Deliveries that came for the first time.
     pub(super) delivered: u64,
@@ -102,12 +102,12 @@ impl Subscriber {
     /// # Errors
     ///
     /// The connection has ended or cannot go on.
-    pub(super) fn turn(&mut self, peer_closed: bool, hearing: &mut Hearing<'_>) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self, peer_closed: bool, state: &mut ReceiveState<'_>) -> Result<(), Failure> {
         loop {
             let Some(stream) = self.stream.as_mut() else {
                 return Ok(());
             };
-            let count = match stream.read(&mut hearing.buffer) {
+            let count = match stream.read(&mut state.buffer) {
                 Ok(0) => return Err(Failure::ClosedEarly),
                 Ok(count) => count,
                 Err(error) => match error.kind() {
@@ -116,36 +116,36 @@ impl Subscriber {
                     _ => return Err(Failure::Reset),
                 },
             };
-            let now = hearing.clock.now();
-            let pongs = self.hear(count, now, hearing)?;
+            let now = state.clock.now();
+            let pongs = self.hear(count, now, state)?;
             let Some(stream) = self.stream.as_mut() else {
                 return Ok(());
             };
             if !pongs.is_empty() {
                 answer_pings(stream, &pongs).map_err(|_| Failure::Reset)?;
             }
-            if count < hearing.buffer.len() && !peer_closed {
+            if count < state.buffer.len() && !peer_closed {
                 return Ok(());
             }
         }
     }
 
     /// Judges the messages that the first `count` bytes of the buffer complete; gives the pongs to send.
-    fn hear(&mut self, count: usize, now: Nanos, hearing: &mut Hearing<'_>) -> Result<Vec<u8>, Failure> {
+    fn hear(&mut self, count: usize, now: Nanos, state: &mut ReceiveState<'_>) -> Result<Vec<u8>, Failure> {
         // Nothing can be heard that has not been published, so this is read after the bytes.
-        let published = hearing.standing.published();
+        let published = state.shared.published();
         let mut pongs = Vec::new();
-        hearing.tally.received(count, now);
-        let Hearing {
+        state.counts.received(count, now);
+        let ReceiveState {
             payloads,
             buffer,
-            tally,
+            counts,
             faults,
             delivered,
             quiet: (quiet, quiet_latencies),
             by_place,
             ..
-        } = hearing;
+        } = state;
         let Self {
             reader,
             continuity,
@@ -172,11 +172,11 @@ impl Subscriber {
                     if number > 0 && faults.take(continuity.take(number)) {
                         *delivered += 1;
                         *received += 1;
-                        tally.answered(due, now);
+                        counts.answered(due, now);
                         if quiet.contains(&due) {
                             quiet_latencies.record(now.saturating_sub(due));
                         }
-                        if let Some(latencies) = by_place.get_mut(*place).filter(|_| tally.window.contains(&due)) {
+                        if let Some(latencies) = by_place.get_mut(*place).filter(|_| counts.window.contains(&due)) {
                             latencies.record(now.saturating_sub(due));
                         }
                     }

@@ -9,10 +9,10 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::publisher::Publisher;
-use super::stalled::Bystanders;
-use super::subscriber::{Hearing, Subscriber};
+use super::stalled::StalledSubscribers;
+use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;
-use crate::load::outcome::Stalled;
+use crate::load::run_result::Stalled;
 
 /// Subscribers heard in one turn.
 const EVENTS_MAX: usize = 256;
@@ -31,14 +31,14 @@ const INTERRUPTED_PATIENCE: Nanos = 1_000_000_000;
 const PATIENCE_WITH_PROGRESS: u64 = 10;
 
 /// How long before a burst is due the thread stops sleeping: a timer of whole milliseconds would be late.
-const VIGIL: Nanos = 2_000_000;
+const SPIN: Nanos = 2_000_000;
 
-pub(super) struct Audience<'run> {
+pub(super) struct FanOutWorker<'run> {
     epoll: OwnedFd,
     subscribers: Vec<Subscriber>,
     publisher: Option<Publisher>,
-    bystanders: Bystanders<'run>,
-    hearing: Hearing<'run>,
+    stalled: StalledSubscribers<'run>,
+    state: ReceiveState<'run>,
     /// Whether the publisher waits for subscribers of other threads, which cannot wake this one.
     waits_for_others: bool,
     /// How long nothing may be delivered of what was published, and how long the server may take to take a burst.
@@ -52,26 +52,26 @@ pub(super) struct Audience<'run> {
     settled: u64,
 }
 
-/// What became of an audience.
+/// What became of an worker.
 pub(super) struct Report<'run> {
-    pub(super) hearing: Hearing<'run>,
+    pub(super) state: ReceiveState<'run>,
     pub(super) publisher: Option<Publisher>,
     pub(super) stalled: Option<Stalled>,
 }
 
-impl<'run> Audience<'run> {
+impl<'run> FanOutWorker<'run> {
     pub(super) fn new(
         subscribers: Vec<Subscriber>,
         publisher: Option<Publisher>,
-        bystanders: Bystanders<'run>,
-        hearing: Hearing<'run>,
+        stalled: StalledSubscribers<'run>,
+        state: ReceiveState<'run>,
         patience: Nanos,
     ) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?;
         let live = subscribers.len() as u64;
-        let waits_for_others = hearing.standing.live() > live;
+        let waits_for_others = state.shared.live() > live;
         let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-        for (kind, members) in [(0, subscribers.as_slice()), (STALLED, bystanders.subscribers())] {
+        for (kind, members) in [(0, subscribers.as_slice()), (STALLED, stalled.subscribers())] {
             for (index, subscriber) in members.iter().enumerate() {
                 if let Some(stream) = subscriber.stream() {
                     epoll::add(&epoll, stream, EventData::new_u64(kind | index as u64), interest)?;
@@ -86,8 +86,8 @@ impl<'run> Audience<'run> {
             epoll,
             subscribers,
             publisher,
-            bystanders,
-            hearing,
+            stalled,
+            state,
             waits_for_others,
             patience,
             progress: (0, 0),
@@ -98,10 +98,10 @@ impl<'run> Audience<'run> {
     }
 
     /// Publishes and hears until everything has come that was published, or until patience ends.
-    pub(super) fn attend(mut self) -> Result<Report<'run>> {
+    pub(super) fn run(mut self) -> Result<Report<'run>> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         loop {
-            let now = self.hearing.clock.now();
+            let now = self.state.clock.now();
             if self.publish(now) {
                 break;
             }
@@ -115,21 +115,21 @@ impl<'run> Audience<'run> {
         }
         self.count_missing();
         Ok(Report {
-            stalled: self.bystanders.report(),
-            hearing: self.hearing,
+            stalled: self.stalled.report(),
+            state: self.state,
             publisher: self.publisher,
         })
     }
 
     /// Lets the publisher write what is due; says whether nothing more is to be waited for.
     fn publish(&mut self, now: Nanos) -> bool {
-        let standing = self.hearing.standing;
+        let shared = self.state.shared;
         let is_silent = self.is_silent(now);
-        if let Some(finished_at) = standing.finished_at() {
-            let is_heard = self.bystanders.are_done(now);
-            let is_complete = is_heard && self.settled >= standing.published() * self.live;
+        if let Some(finished_at) = shared.finished_at() {
+            let is_heard = self.stalled.are_done(now);
+            let is_complete = is_heard && self.settled >= shared.published() * self.live;
             let waited = now.saturating_sub(finished_at);
-            let is_too_late = if standing.is_stopped() {
+            let is_too_late = if shared.is_stopped() {
                 waited > INTERRUPTED_PATIENCE
             } else {
                 is_heard && is_silent && waited > self.patience
@@ -139,27 +139,27 @@ impl<'run> Audience<'run> {
         let Some(publisher) = &mut self.publisher else {
             return false;
         };
-        if let Err(failure) = publisher.turn(now, standing, &mut self.hearing.tally) {
-            self.hearing.tally.failed(failure, 1);
-            standing.finish(now);
+        if let Err(failure) = publisher.turn(now, shared, &mut self.state.counts) {
+            self.state.counts.failed(failure, 1);
+            shared.finish(now);
         }
         let is_stuck = is_silent && publisher.waits_for_subscribers();
-        if standing.is_stopped() || standing.live() == 0 || is_stuck || publisher.has_published_all(now) {
+        if shared.is_stopped() || shared.live() == 0 || is_stuck || publisher.has_published_all(now) {
             // What is half written is finished first, as long as there is patience.
             let over_since = *self.over_since.get_or_insert(now);
             if publisher.is_idle() || now > over_since.saturating_add(self.patience.min(INTERRUPTED_PATIENCE)) {
-                standing.finish(now);
+                shared.finish(now);
             }
-        } else if now > self.hearing.tally.window.end.saturating_add(self.patience) {
+        } else if now > self.state.counts.window.end.saturating_add(self.patience) {
             // The server does not take what was due long ago.
-            standing.finish(now);
+            shared.finish(now);
         }
         false
     }
 
     /// Whether nothing has been delivered to anybody for longer than the server may take.
     fn is_silent(&mut self, now: Nanos) -> bool {
-        let delivered = self.hearing.standing.delivered();
+        let delivered = self.state.shared.delivered();
         let (before, since) = self.progress;
         if delivered != before || since == 0 {
             self.progress = (delivered, now);
@@ -170,9 +170,9 @@ impl<'run> Audience<'run> {
 
     fn sleep(&self, now: Nanos) -> Nanos {
         match &self.publisher {
-            Some(publisher) if publisher.is_idle() && self.hearing.standing.finished_at().is_none() => {
+            Some(publisher) if publisher.is_idle() && self.state.shared.finished_at().is_none() => {
                 match publisher.next_due() {
-                    Some(due) => due.saturating_sub(now).saturating_sub(VIGIL).min(TICK),
+                    Some(due) => due.saturating_sub(now).saturating_sub(SPIN).min(TICK),
                     None if self.waits_for_others => 0,
                     None => TICK,
                 }
@@ -182,9 +182,9 @@ impl<'run> Audience<'run> {
     }
 
     fn hear(&mut self, events: &[Event]) {
-        let standing = self.hearing.standing;
-        let now = self.hearing.clock.now();
-        let (delivered_before, settled_before) = (self.hearing.delivered, self.settled);
+        let shared = self.state.shared;
+        let now = self.state.clock.now();
+        let (delivered_before, settled_before) = (self.state.delivered, self.settled);
         let mut gone = Vec::new();
         for event in events {
             let (key, flags) = (event.data.u64(), event.flags);
@@ -194,9 +194,9 @@ impl<'run> Audience<'run> {
                 continue;
             }
             if key & STALLED != 0 {
-                let is_reading = now < self.hearing.tally.window.start || standing.finished_at().is_some();
+                let is_reading = now < self.state.counts.window.start || shared.finished_at().is_some();
                 let index = usize::try_from(key ^ STALLED).unwrap_or(usize::MAX);
-                self.bystanders.hear(index, peer_closed, is_reading);
+                self.stalled.hear(index, peer_closed, is_reading);
                 continue;
             }
             let index = usize::try_from(key).unwrap_or(usize::MAX);
@@ -204,19 +204,19 @@ impl<'run> Audience<'run> {
                 continue;
             };
             let before = subscriber.highest();
-            let heard = subscriber.turn(peer_closed, &mut self.hearing);
+            let heard = subscriber.turn(peer_closed, &mut self.state);
             self.settled += subscriber.highest() - before;
             if let Err(failure) = heard {
                 gone.push(subscriber.highest());
                 self.live -= 1;
                 subscriber.leave();
-                self.hearing.tally.failed(failure, 1);
+                self.state.counts.failed(failure, 1);
             }
         }
-        standing.follow(self.hearing.delivered - delivered_before, self.settled - settled_before);
+        shared.follow(self.state.delivered - delivered_before, self.settled - settled_before);
         for highest in gone {
             self.settled -= highest;
-            standing.leave(highest);
+            shared.leave(highest);
         }
     }
 
@@ -225,28 +225,28 @@ impl<'run> Audience<'run> {
             return;
         };
         // A server that says goodbye to the publisher once all is published harms nothing.
-        let standing = self.hearing.standing;
+        let shared = self.state.shared;
         if let Err(failure) = publisher.hear()
-            && standing.finished_at().is_none()
+            && shared.finished_at().is_none()
         {
-            self.hearing.tally.failed(failure, 1);
-            standing.finish(self.hearing.clock.now());
+            self.state.counts.failed(failure, 1);
+            shared.finish(self.state.clock.now());
         }
     }
 
     /// Counts what never came.
     fn count_missing(&mut self) {
-        let published = self.hearing.standing.published();
+        let published = self.state.shared.published();
         let missing: u64 = self
             .subscribers
             .iter()
             .map(|subscriber| published - subscriber.highest())
             .sum();
-        self.hearing.faults.lost += missing;
-        self.hearing.tally.unanswered = self.hearing.faults.lost;
-        if let Some(publisher) = self.publisher.as_ref().filter(|_| !self.hearing.standing.is_stopped()) {
-            let subscribers = self.hearing.standing.live() + self.hearing.standing.failed();
-            self.hearing.tally.unsent = publisher.unpublished() * subscribers;
+        self.state.faults.lost += missing;
+        self.state.counts.unanswered = self.state.faults.lost;
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !self.state.shared.is_stopped()) {
+            let subscribers = self.state.shared.live() + self.state.shared.failed();
+            self.state.counts.unsent = publisher.unpublished() * subscribers;
         }
     }
 }

@@ -5,19 +5,19 @@ use anyhow::{Result, bail};
 use crate::contender::Contender;
 use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
-use crate::record::Absentee;
+use crate::record::SkippedContender;
 use crate::server::Server;
 use crate::verification;
 use crate::workload::Workload;
 
 /// Who takes part in what. A contender that is missing never ends a run: it is left out, and the record says why.
 #[derive(Debug, Default)]
-pub(crate) struct Field {
-    pub(crate) contenders: Vec<Contender>,
-    pub(crate) skipped: Vec<Absentee>,
+pub(crate) struct Contenders {
+    pub(crate) ready: Vec<Contender>,
+    pub(crate) skipped: Vec<SkippedContender>,
 }
 
-impl Field {
+impl Contenders {
     /// Builds what has to be built, one program at a time, and leaves out who lacks something. Contenders that have no part in any
     /// of the workloads are passed over.
     ///
@@ -25,18 +25,18 @@ impl Field {
     ///
     /// Nobody is left, or the user interrupted.
     pub(crate) fn prepare(
-        contenders: Vec<Contender>,
+        candidates: Vec<Contender>,
         workloads: &[Workload],
         is_built: bool,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let mut field = Self::default();
+        let mut contenders = Self::default();
         let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
-        for contender in contenders.into_iter().filter(has_part) {
+        for contender in candidates.into_iter().filter(has_part) {
             interrupt.check()?;
             // Variants are one program.
-            let is_shared = field
-                .contenders
+            let is_shared = contenders
+                .ready
                 .iter()
                 .any(|other| other.build_key() == contender.build_key());
             let outcome = contender.check_requirements().and_then(|()| {
@@ -47,15 +47,15 @@ impl Field {
                 contender.check_built()
             });
             match outcome {
-                Ok(()) => field.contenders.push(contender),
+                Ok(()) => contenders.ready.push(contender),
                 Err(error) => {
                     interrupt.check()?;
-                    field.leave_out(&contender, None, &error);
+                    contenders.leave_out(&contender, None, &error);
                 }
             }
         }
-        field.check_not_empty()?;
-        Ok(field)
+        contenders.check_not_empty()?;
+        Ok(contenders)
     }
 
     /// Starts everybody once and checks their answers to the workloads they take part in. Who does not start is left out of the
@@ -65,7 +65,7 @@ impl Field {
     ///
     /// Nobody is left, or the user interrupted.
     pub(crate) fn verify(&mut self, workloads: &[Workload], cores: Cores, interrupt: &Interrupt) -> Result<()> {
-        for contender in std::mem::take(&mut self.contenders) {
+        for contender in std::mem::take(&mut self.ready) {
             interrupt.check()?;
             let mut server = match Server::start(&contender, cores, interrupt) {
                 Ok(server) => server,
@@ -88,7 +88,7 @@ impl Field {
             }
             let plural = if right == 1 { "" } else { "s" };
             eprintln!("verified {} under {right} workload{plural}", contender.name);
-            self.contenders.push(contender);
+            self.ready.push(contender);
         }
         self.check_not_empty()
     }
@@ -109,7 +109,7 @@ impl Field {
             None => eprintln!("skipping {}: {reason}", contender.name),
             Some(workload) => eprintln!("skipping {} under {}: {reason}", contender.name, workload.name),
         }
-        self.skipped.push(Absentee {
+        self.skipped.push(SkippedContender {
             name: contender.name.clone(),
             workload: workload.map(|workload| workload.name.clone()),
             reason,
@@ -118,7 +118,7 @@ impl Field {
     }
 
     fn check_not_empty(&self) -> Result<()> {
-        if self.contenders.is_empty() {
+        if self.ready.is_empty() {
             bail!("no contender is left to run");
         }
         Ok(())

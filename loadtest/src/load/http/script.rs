@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 
-use super::response::{Answer, Judge, ResponseReader, Step};
+use super::response::{CheckedResponse, ResponseCheck, ResponseReader, Step};
 use crate::load::clock::Nanos;
-use crate::load::conversation::{Asked, Conversation, Ending, Flow, Turn};
-use crate::load::outcome::Failure;
+use crate::load::run_result::Failure;
+use crate::load::script::{Flow, InFlight, PeerClose, Script, ScriptContext};
 
 /// What the HTTP connections of one thread share.
 #[derive(Debug)]
 pub(crate) struct Http {
     /// One whole request.
     pub(crate) request: Vec<u8>,
-    pub(crate) judge: Judge,
+    pub(crate) check: ResponseCheck,
     pub(crate) expected_status: u16,
     /// Requests in flight on one connection at most.
     pub(crate) pipeline: usize,
@@ -22,30 +22,30 @@ pub(crate) struct Http {
 
 /// One connection's requests and answers.
 #[derive(Debug)]
-pub(crate) struct HttpConversation {
+pub(crate) struct HttpScript {
     reader: ResponseReader,
     /// The requests in flight, oldest first; at most `pipeline`.
-    in_flight: VecDeque<Asked>,
+    in_flight: VecDeque<InFlight>,
     /// 0 when the server said that it closes.
     room_max: usize,
 }
 
-impl HttpConversation {
-    fn judge(&mut self, answer: Answer, turn: &mut Turn<'_, Http>) {
-        let Some(Asked { since, .. }) = self.in_flight.pop_front() else {
+impl HttpScript {
+    fn check_response(&mut self, answer: CheckedResponse, turn: &mut ScriptContext<'_, Http>) {
+        let Some(InFlight { since, .. }) = self.in_flight.pop_front() else {
             return;
         };
         if answer.status != turn.shared.expected_status {
-            turn.tally.failed(Failure::WrongStatus, 1);
+            turn.counts.failed(Failure::WrongStatus, 1);
         } else if answer.is_body_right {
-            turn.tally.answered(since, turn.now);
+            turn.counts.answered(since, turn.now);
         } else {
-            turn.tally.failed(Failure::WrongBody, 1);
+            turn.counts.failed(Failure::WrongBody, 1);
         }
     }
 }
 
-impl Conversation for HttpConversation {
+impl Script for HttpScript {
     type Shared = Http;
 
     fn begin(_index: usize, shared: &mut Http) -> Self {
@@ -56,7 +56,7 @@ impl Conversation for HttpConversation {
         }
     }
 
-    fn open(&mut self, _turn: &mut Turn<'_, Http>) {}
+    fn open(&mut self, _turn: &mut ScriptContext<'_, Http>) {}
 
     fn is_ready(&self) -> bool {
         true
@@ -68,27 +68,27 @@ impl Conversation for HttpConversation {
     }
 
     #[inline]
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Http>) {
+    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Http>) {
         for _ in 0..count {
-            self.in_flight.push_back(Asked { since, sent: turn.now });
+            self.in_flight.push_back(InFlight { since, sent: turn.now });
             turn.out.extend_from_slice(&turn.shared.request);
         }
     }
 
     #[inline]
-    fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_, Http>) -> Result<Flow, Failure> {
+    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Http>) -> Result<Flow, Failure> {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.in_flight.is_empty() {
                 // Bytes that nobody asked for would be taken for the next answer.
                 return Err(Failure::Malformed);
             }
-            let step = self.reader.read(rest, &mut turn.shared.judge);
+            let step = self.reader.read(rest, &mut turn.shared.check);
             let Step::Done { consumed, answer } = step.map_err(|_| Failure::Malformed)? else {
                 break;
             };
             rest = rest.get(consumed..).unwrap_or_default();
-            self.judge(answer, turn);
+            self.check_response(answer, turn);
             if answer.closes || turn.shared.closes {
                 self.room_max = 0;
                 return match (self.in_flight.len(), rest) {
@@ -101,18 +101,18 @@ impl Conversation for HttpConversation {
         Ok(Flow::Continue)
     }
 
-    fn end(&mut self, turn: &mut Turn<'_, Http>) -> Result<Ending, Failure> {
-        let answer = self.reader.end(&turn.shared.judge).map_err(|_| Failure::ClosedEarly)?;
+    fn end(&mut self, turn: &mut ScriptContext<'_, Http>) -> Result<PeerClose, Failure> {
+        let answer = self.reader.end(&turn.shared.check).map_err(|_| Failure::ClosedEarly)?;
         let Some(answer) = answer else {
             return if self.in_flight.is_empty() {
-                Ok(Ending::Unasked)
+                Ok(PeerClose::Unexpected)
             } else {
                 Err(Failure::ClosedEarly)
             };
         };
-        self.judge(answer, turn);
+        self.check_response(answer, turn);
         if self.in_flight.is_empty() {
-            Ok(Ending::Served)
+            Ok(PeerClose::EndedResponse)
         } else {
             Err(Failure::ClosedEarly)
         }

@@ -1,23 +1,23 @@
 //! What one connection says, and how it judges what it hears: the seam between the engine and a protocol.
 //!
-//! The engine owns sockets, time and pacing; a conversation owns neither. It is told what came and when, appends what is to be sent,
-//! and counts what it found in the tally. Invariant: every request it was asked to send ends as exactly one answer or failure, or
+//! The engine owns sockets, time and pacing; a script owns neither. It is told what came and when, appends what is to be sent,
+//! and counts what it found in the counts. Invariant: every request it was asked to send ends as exactly one answer or failure, or
 //! is among `in_flight` when the connection goes.
 
 use super::clock::Nanos;
-use super::outcome::Failure;
-use super::tally::Tally;
+use super::counts::Counts;
+use super::run_result::Failure;
 
 /// One connection's half of a protocol. A new one is made for every connection that is opened.
-pub(crate) trait Conversation: Sized {
-    /// What the conversations of one thread share: prepared bytes, what they expect, memory of earlier answers.
+pub(crate) trait Script: Sized {
+    /// What the scripts of one thread share: prepared bytes, what they expect, memory of earlier answers.
     type Shared;
 
-    /// The conversation on a connection about to be opened, number `index` of all that the run holds, over all threads.
+    /// The script on a connection about to be opened, number `index` of all that the run holds, over all threads.
     fn begin(index: usize, shared: &mut Self::Shared) -> Self;
 
     /// Takes note that the connection is open, and appends what is said first, such as an opening handshake.
-    fn open(&mut self, turn: &mut Turn<'_, Self::Shared>);
+    fn open(&mut self, turn: &mut ScriptContext<'_, Self::Shared>);
 
     /// Whether requests can be sent: true once a handshake, if the protocol has one, is over.
     fn is_ready(&self) -> bool;
@@ -26,21 +26,21 @@ pub(crate) trait Conversation: Sized {
     fn room(&self) -> usize;
 
     /// Appends `count` requests, at most `room`, sent now; their latency counts from `since`, which under a schedule is earlier.
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut Turn<'_, Self::Shared>);
+    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Self::Shared>);
 
     /// Takes bytes that came, whatever their number.
     ///
     /// # Errors
     ///
     /// The connection cannot go on. All that is in flight fails with what is returned.
-    fn receive(&mut self, bytes: &[u8], turn: &mut Turn<'_, Self::Shared>) -> Result<Flow, Failure>;
+    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Self::Shared>) -> Result<Flow, Failure>;
 
     /// Takes note that the peer closed its direction.
     ///
     /// # Errors
     ///
     /// Something was missing. All that is in flight fails with what is returned.
-    fn end(&mut self, turn: &mut Turn<'_, Self::Shared>) -> Result<Ending, Failure>;
+    fn end(&mut self, turn: &mut ScriptContext<'_, Self::Shared>) -> Result<PeerClose, Failure>;
 
     /// Requests that are sent and not answered.
     fn in_flight(&self) -> usize;
@@ -54,7 +54,7 @@ pub(crate) trait Conversation: Sized {
 
 /// A request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct InFlight {
     /// When its latency began; under a schedule, when it was due.
     pub(crate) since: Nanos,
     pub(crate) sent: Nanos,
@@ -71,20 +71,20 @@ pub(crate) enum Flow {
 
 /// What a close by the peer meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum PeerClose {
     /// It ended an answer, as it must when nothing else does: open another one.
-    Served,
+    EndedResponse,
     /// Nothing was in flight, and nobody expected it.
-    Unasked,
+    Unexpected,
 }
 
-/// What a conversation may use during one call.
+/// What a script may use during one call.
 #[derive(Debug)]
-pub(crate) struct Turn<'a, Shared> {
+pub(crate) struct ScriptContext<'a, Shared> {
     pub(crate) shared: &'a mut Shared,
     /// The time of the event.
     pub(crate) now: Nanos,
     /// What is to be sent, appended to.
     pub(crate) out: &'a mut Vec<u8>,
-    pub(crate) tally: &'a mut Tally,
+    pub(crate) counts: &'a mut Counts,
 }

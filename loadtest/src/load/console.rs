@@ -6,21 +6,21 @@ use rustix::fd::{AsFd, OwnedFd};
 use std::net::SocketAddr;
 
 use super::clock::{Clock, Nanos};
-use super::conversation::Turn;
+use super::counts::Counts;
 use super::pacing::Pacing;
-use super::tally::Tally;
+use super::script::ScriptContext;
 
 /// Bytes taken by one recv(2): what a socket has pending under pipelining, and small enough to stay in the second-level cache.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// Borrowed by each connection for its turn, so that an idle one owns no buffer.
 #[derive(Debug)]
-pub(crate) struct Desk<Shared> {
+pub(crate) struct Console<Shared> {
     epoll: OwnedFd,
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
     pub(crate) pacing: Pacing,
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     pub(crate) shared: Shared,
     /// Whether requests may be sent: between the start of the load and the end of the window.
     pub(crate) is_sending: bool,
@@ -28,14 +28,14 @@ pub(crate) struct Desk<Shared> {
     pub(crate) output: Vec<u8>,
 }
 
-impl<Shared> Desk<Shared> {
+impl<Shared> Console<Shared> {
     pub(crate) fn new(address: SocketAddr, pacing: Pacing, clock: Clock, shared: Shared) -> Result<Self> {
         Ok(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?,
             clock,
             address,
             pacing,
-            tally: Tally::new(),
+            counts: Counts::new(),
             shared,
             is_sending: false,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
@@ -53,14 +53,14 @@ impl<Shared> Desk<Shared> {
         epoll::add(&self.epoll, descriptor, EventData::new_u64(key), flags)
     }
 
-    /// The means of one call to a conversation, for an event at `now`.
+    /// The means of one call to a script, for an event at `now`.
     #[inline]
-    pub(crate) fn turn(&mut self, now: Nanos) -> Turn<'_, Shared> {
-        Turn {
+    pub(crate) fn turn(&mut self, now: Nanos) -> ScriptContext<'_, Shared> {
+        ScriptContext {
             shared: &mut self.shared,
             now,
             out: &mut self.output,
-            tally: &mut self.tally,
+            counts: &mut self.counts,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::load::clock::Nanos;
 
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct SharedProgress {
     /// The number of the message published last.
     published: AtomicU64,
     /// When the last message was published; `Nanos::MAX` before.
@@ -23,7 +23,7 @@ pub(super) struct Standing {
     failed: AtomicU64,
 }
 
-impl Standing {
+impl SharedProgress {
     pub(super) fn new(subscribers: u64) -> Self {
         Self {
             published: AtomicU64::new(0),
@@ -100,23 +100,23 @@ mod tests {
 
     #[test]
     fn all_is_settled_when_everybody_who_lives_has_the_last_number() {
-        let standing = Standing::new(2);
-        assert!(standing.is_settled());
-        standing.publish(3);
-        standing.follow(3, 3);
-        assert!(!standing.is_settled(), "the other one has nothing");
-        standing.follow(1, 2);
-        standing.leave(2);
-        assert!(standing.is_settled(), "the other one has gone");
-        assert_eq!((standing.delivered(), standing.live(), standing.failed()), (4, 1, 1));
+        let shared = SharedProgress::new(2);
+        assert!(shared.is_settled());
+        shared.publish(3);
+        shared.follow(3, 3);
+        assert!(!shared.is_settled(), "the other one has nothing");
+        shared.follow(1, 2);
+        shared.leave(2);
+        assert!(shared.is_settled(), "the other one has gone");
+        assert_eq!((shared.delivered(), shared.live(), shared.failed()), (4, 1, 1));
     }
 
     #[test]
     fn end_is_when_it_was_first_said() {
-        let standing = Standing::new(1);
-        assert_eq!(standing.finished_at(), None);
-        standing.finish(7);
-        standing.finish(9);
-        assert_eq!(standing.finished_at(), Some(7));
+        let shared = SharedProgress::new(1);
+        assert_eq!(shared.finished_at(), None);
+        shared.finish(7);
+        shared.finish(9);
+        assert_eq!(shared.finished_at(), Some(7));
     }
 }

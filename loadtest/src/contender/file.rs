@@ -9,7 +9,7 @@ use super::{Contender, File, LISTEN_PLACEHOLDER, Requirement, SCRATCH_PLACEHOLDE
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Form {
+pub(super) struct ContenderFile {
     pub(super) name: String,
     /// The version, or the command that prints it; one of the two.
     pub(super) version: Option<String>,
@@ -28,27 +28,27 @@ pub(super) struct Form {
     requires: Vec<Requirement>,
     /// Path that answers with a JSON object in which `missed` is how many messages its subscribers missed.
     statistics: Option<String>,
-    build: Option<BuildForm>,
-    start: StartForm,
-    ready: ReadyForm,
+    build: Option<BuildSection>,
+    start: StartSection,
+    ready: ReadySection,
     #[serde(default)]
-    stop: StopForm,
+    stop: StopSection,
     #[serde(default)]
     files: Vec<File>,
     #[serde(default)]
-    variants: Vec<VariantForm>,
+    variants: Vec<VariantSection>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BuildForm {
+struct BuildSection {
     command: Vec<String>,
     hint: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StartForm {
+struct StartSection {
     command: Vec<String>,
     /// Further arguments, which a variant replaces by its own.
     #[serde(default)]
@@ -57,19 +57,19 @@ struct StartForm {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReadyForm {
+struct ReadySection {
     path: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct StopForm {
+struct StopSection {
     signal: Stop,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct VariantForm {
+struct VariantSection {
     name: String,
     note: String,
     arguments: Vec<String>,
@@ -88,7 +88,7 @@ fn with(command: &[String], arguments: Vec<String>) -> Vec<String> {
     command.iter().cloned().chain(arguments).collect()
 }
 
-impl Form {
+impl ContenderFile {
     /// The contender and its variants.
     pub(super) fn into_contenders(self, folder: &Path) -> Result<Vec<Contender>> {
         let (build, hint) = match self.build {

@@ -11,7 +11,7 @@ use super::latency::LatencySummary;
 ///
 /// Every request that was sent is in exactly one of `warmup_requests`, `requests`, `late_requests`, `unanswered` and `errors`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Outcome {
+pub(crate) struct RunResult {
     /// Length of the window; shorter than asked for when it was interrupted.
     pub(crate) elapsed_seconds: f64,
     /// Right answers that came in the window.

@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use super::clock::Nanos;
 use super::latency::Latencies;
-use super::outcome::{Errors, Failure, Outcome};
+use super::run_result::{Errors, Failure, RunResult};
 
 /// The counts of one thread.
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Counts {
     /// The timed window; empty at the far end of time until it is known.
     pub(crate) window: Range<Nanos>,
     pub(crate) latencies: Latencies,
@@ -27,7 +27,7 @@ pub(crate) struct Tally {
     pub(crate) still_open: u64,
 }
 
-impl Tally {
+impl Counts {
     pub(crate) fn new() -> Self {
         Self {
             window: Nanos::MAX..Nanos::MAX,
@@ -104,13 +104,13 @@ impl Tally {
     }
 
     /// The outcome of a run whose window took `elapsed_seconds`.
-    pub(crate) fn into_outcome(self, elapsed_seconds: f64, interrupted: bool) -> Outcome {
+    pub(crate) fn into_result(self, elapsed_seconds: f64, interrupted: bool) -> RunResult {
         let rate = if elapsed_seconds > 0.0 {
             self.requests as f64 / elapsed_seconds
         } else {
             0.0
         };
-        Outcome {
+        RunResult {
             elapsed_seconds,
             requests: self.requests,
             requests_per_second: rate,
@@ -143,19 +143,22 @@ mod tests {
 
     #[test]
     fn answers_count_when_they_come_and_latencies_when_requests_were_due() {
-        let mut tally = Tally {
+        let mut counts = Counts {
             window: 1_000_000..2_000_000,
-            ..Tally::new()
+            ..Counts::new()
         };
-        tally.answered(500_000, 600_000);
-        tally.answered(900_000, 1_100_000);
-        tally.answered(1_200_000, 1_500_000);
-        tally.answered(1_900_000, 2_300_000);
-        tally.unanswered(1_950_000, 2_500_000);
-        tally.unsent(1_999_999, 2_500_000, 1);
-        tally.unsent(2_000_000, 2_500_000, 1);
-        assert_eq!((tally.warmup_requests, tally.requests, tally.late_requests), (1, 2, 1));
-        let outcome = tally.into_outcome(0.001, false);
+        counts.answered(500_000, 600_000);
+        counts.answered(900_000, 1_100_000);
+        counts.answered(1_200_000, 1_500_000);
+        counts.answered(1_900_000, 2_300_000);
+        counts.unanswered(1_950_000, 2_500_000);
+        counts.unsent(1_999_999, 2_500_000, 1);
+        counts.unsent(2_000_000, 2_500_000, 1);
+        assert_eq!(
+            (counts.warmup_requests, counts.requests, counts.late_requests),
+            (1, 2, 1)
+        );
+        let outcome = counts.into_result(0.001, false);
         let latency = outcome.latency.unwrap();
         assert_eq!((latency.count, outcome.unanswered, outcome.unsent), (4, 1, 1));
         assert!(

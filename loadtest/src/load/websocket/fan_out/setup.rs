@@ -16,13 +16,13 @@ use crate::interrupt::Interrupt;
 use crate::load::plan::{FanOut, Plan, STAMP_BYTES};
 use crate::load::websocket::message::MessageReader;
 use crate::load::websocket::payload::Payloads;
-use crate::load::websocket::socket::{Socket, Terms, first_address};
+use crate::load::websocket::socket::{Socket, SocketOptions, first_address};
 
 /// After this long without a greeting it is published again, for servers that subscribe after they have shaken hands.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The connections, while there is no load.
-pub(super) struct Opening<'run> {
+pub(super) struct Setup<'run> {
     plan: &'run Plan,
     fan_out: &'run FanOut,
     interrupt: &'run Interrupt,
@@ -34,16 +34,16 @@ pub(super) struct Opening<'run> {
     payloads: Payloads,
 }
 
-impl<'run> Opening<'run> {
+impl<'run> Setup<'run> {
     /// Opens the publisher and the first subscriber.
     pub(super) fn begin(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Result<Self> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
-        let seat = Seat::take(&fan_out.connect_cores, 0)?;
-        let publisher = Socket::open(0, publish_address, &fan_out.publish, &terms(plan, fan_out))
+        let pinned = PinnedCore::take(&fan_out.connect_cores, 0)?;
+        let publisher = Socket::open(0, publish_address, &fan_out.publish, &options(plan, fan_out))
             .with_context(|| fan_out.publish.to_string())?;
-        drop(seat);
-        let mut opening = Self {
+        drop(pinned);
+        let mut setup = Self {
             plan,
             fan_out,
             interrupt,
@@ -53,9 +53,9 @@ impl<'run> Opening<'run> {
             stalled: Vec::with_capacity(fan_out.stalled),
             payloads: Payloads::new(fan_out.message_bytes),
         };
-        let first = opening.subscribe()?;
-        opening.subscribers.push(first);
-        Ok(opening)
+        let first = setup.subscribe()?;
+        setup.subscribers.push(first);
+        Ok(setup)
     }
 
     pub(super) fn open_all(&mut self) -> Result<()> {
@@ -73,9 +73,9 @@ impl<'run> Opening<'run> {
     fn subscribe(&self) -> Result<Socket> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
-        let _seat = Seat::take(&self.fan_out.connect_cores, before)?;
-        let terms = terms(self.plan, self.fan_out);
-        let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &terms);
+        let _pinned = PinnedCore::take(&self.fan_out.connect_cores, before)?;
+        let options = options(self.plan, self.fan_out);
+        let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &options);
         let subscribed = subscribed.with_context(|| self.plan.target.to_string());
         subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
     }
@@ -116,8 +116,8 @@ impl<'run> Opening<'run> {
 }
 
 /// How the connections of a run are opened.
-fn terms<'run>(plan: &'run Plan, fan_out: &FanOut) -> Terms<'run> {
-    Terms {
+fn options<'run>(plan: &'run Plan, fan_out: &FanOut) -> SocketOptions<'run> {
+    SocketOptions {
         headers: &plan.request.headers,
         message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
         timeout: plan.timeout,
@@ -125,23 +125,23 @@ fn terms<'run>(plan: &'run Plan, fan_out: &FanOut) -> Terms<'run> {
 }
 
 /// The calling thread on one of several cores, from which it connects meanwhile; it is let go again afterwards.
-struct Seat(Option<CpuSet>);
+struct PinnedCore(Option<CpuSet>);
 
-impl Seat {
+impl PinnedCore {
     /// Sits down on number `turn` of the cores, which are taken in turn; with none, stays where it is.
     fn take(cores: &[usize], turn: usize) -> Result<Self> {
         let Some(core) = turn.checked_rem(cores.len()).and_then(|place| cores.get(place)) else {
             return Ok(Self(None));
         };
         let before = sched_getaffinity(None).context("cannot tell which cores are allowed")?;
-        let mut seat = CpuSet::new();
-        seat.set(*core);
-        sched_setaffinity(None, &seat).with_context(|| format!("cannot connect from core {core}"))?;
+        let mut pinned = CpuSet::new();
+        pinned.set(*core);
+        sched_setaffinity(None, &pinned).with_context(|| format!("cannot connect from core {core}"))?;
         Ok(Self(Some(before)))
     }
 }
 
-impl Drop for Seat {
+impl Drop for PinnedCore {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
             // Whoever could sit down may stand up.
@@ -151,26 +151,26 @@ impl Drop for Seat {
 }
 
 /// The same connections, ready to be loaded.
-pub(super) struct Cast {
+pub(super) struct Connected {
     pub(super) publisher: (TcpStream, MessageReader),
     /// The subscribers of each thread.
-    pub(super) shares: Vec<Share>,
+    pub(super) shares: Vec<ThreadShare>,
 }
 
 /// The subscribers of one thread, and those of them that will not read for a while.
 #[derive(Default)]
-pub(super) struct Share {
+pub(super) struct ThreadShare {
     pub(super) readers: Vec<Subscriber>,
     pub(super) stalled: Vec<Subscriber>,
 }
 
-impl Cast {
-    pub(super) fn from(opening: Opening<'_>) -> Result<Self> {
-        let threads = opening.plan.threads;
-        let places = opening.fan_out.connect_cores.len().max(1);
-        let readers = opening.subscribers.len();
-        let mut shares: Vec<Share> = (0..threads).map(|_| Share::default()).collect();
-        for (index, socket) in opening.subscribers.into_iter().chain(opening.stalled).enumerate() {
+impl Connected {
+    pub(super) fn from(setup: Setup<'_>) -> Result<Self> {
+        let threads = setup.plan.threads;
+        let places = setup.fan_out.connect_cores.len().max(1);
+        let readers = setup.subscribers.len();
+        let mut shares: Vec<ThreadShare> = (0..threads).map(|_| ThreadShare::default()).collect();
+        for (index, socket) in setup.subscribers.into_iter().chain(setup.stalled).enumerate() {
             let (stream, reader) = socket.into_parts()?;
             let subscriber = Subscriber::new(stream, reader, index % places);
             match shares.get_mut(index % threads) {
@@ -180,7 +180,7 @@ impl Cast {
             }
         }
         Ok(Self {
-            publisher: opening.publisher.into_parts()?,
+            publisher: setup.publisher.into_parts()?,
             shares,
         })
     }
