@@ -1,7 +1,7 @@
-//! One connection: its socket, its script, and what the socket would not take yet.
+//! One connection of the load: its socket, its script, and its unsent bytes.
 //!
-//! Invariant: a connection that failed has no socket and nothing in flight, and waits for the next tick before it is opened again, so
-//! that a server in trouble is not asked as fast as the machine can.
+//! Invariant: a failed connection has no socket and no request in flight. It is reopened at the next tick (100 ms), so a server that
+//! refuses connections does not receive them in a busy loop.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,24 +17,25 @@ use super::pacing::Pacing;
 use super::run_result::Failure;
 use super::script::{Flow, PeerClose, Script, ScriptContext};
 
-/// Connections made from one loopback address. An address has about 28,000 ports to give, and the search for a free one gets longer.
+/// Connections from one loopback address: it has about 28,000 ephemeral ports, and finding a free one slows down as they fill.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
-/// A connection from an address of its own choice ends without a farewell. Its port would stay in TIME-WAIT for a minute and, as one that was
-/// bound, be nobody else's meanwhile, whatever address it is used with: a few runs of 15,000 connections would leave none.
-pub(crate) const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+/// SO_LINGER for connections from a bound address: they close with a reset.
+///
+/// A bound port in TIME-WAIT is unusable for a minute with every address, so a few runs of 15,000 connections would use up all ports.
+pub(crate) const RESET_ON_CLOSE: Option<Duration> = Some(Duration::ZERO);
 
-/// Reads that fill the buffer in one turn: a megabyte, after which others have theirs.
+/// Full reads in one turn (1 MiB) before other connections get their turn.
 const READS_MAX: usize = 16;
 
-/// Where a connection is in its life.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// No socket; opened at the next tick, if the run needs it.
+    /// No socket; the next tick opens one if the run needs it.
     Closed,
     Connecting,
     Open,
-    /// Its work is done and the server closes it; whoever closes first is left with the port in TIME-WAIT (RFC 9293 section 3.6).
+    /// All answers arrived and the server will close. The side that closes first keeps its port in TIME-WAIT (RFC 9293 section 3.6).
     Leaving,
 }
 
@@ -42,22 +43,23 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextStep {
     Nothing,
-    /// The server closed it in good order: open it again at once.
+    /// The server closed it as announced: reopen it now.
     Reopen,
-    /// There is more to read than one turn takes; nothing will say so again.
+    /// Unread input remains, which edge-triggered epoll reports no second time.
     Resume,
 }
 
+/// One connection of the load.
 #[derive(Debug)]
 pub(crate) struct LoadConnection<C> {
-    /// Its number among all that the run holds.
+    /// Its number over all threads.
     index: usize,
     key: u64,
     pub(crate) state: State,
     socket: Option<OwnedFd>,
     pub(crate) script: C,
     unsent: Vec<u8>,
-    /// When it began to connect, or to leave.
+    /// When it started to connect, or entered [`State::Leaving`].
     since: Nanos,
     /// Whether it is in the worker's queue of connections with room.
     pub(crate) is_queued: bool,
@@ -77,12 +79,12 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// What epoll calls it; events under any other key are for a socket it had before.
+    /// Returns its epoll key; events with another key belong to an earlier socket.
     pub(crate) fn key(&self) -> u64 {
         self.key
     }
 
-    /// Begins to connect; events for it come under `key`. What goes wrong at once is counted, and returned for who must know.
+    /// Starts to connect; its events carry `key`. An immediate failure is counted and returned.
     pub(crate) fn connect(&mut self, key: u64, console: &mut Console<C::Shared>) -> Result<(), Errno> {
         self.script = C::begin(self.index, &mut console.shared);
         self.key = key;
@@ -104,7 +106,7 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Takes its turn after an event.
+    /// Handles an event.
     #[inline]
     pub(crate) fn turn(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> NextStep {
         let turned = match self.state {
@@ -130,7 +132,7 @@ impl<C: Script> LoadConnection<C> {
         })
     }
 
-    /// How many requests it takes now.
+    /// Returns how many requests it can send now.
     #[inline]
     pub(crate) fn room(&self) -> usize {
         if self.state == State::Open {
@@ -140,12 +142,12 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Sends the first requests of a connection that was opened before the load began.
+    /// Sends the first requests of a connection opened before the load.
     pub(crate) fn start(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
         if self.state != State::Open {
             return;
         }
-        self.greet(now, console);
+        self.append_first_requests(now, console);
         if let Err(failure) = self.send(now, console) {
             self.fail(failure, console);
         }
@@ -160,12 +162,12 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Whether the end of the run waits for it.
+    /// Whether the end of the run waits for this connection.
     pub(crate) fn is_busy(&self, pacing: Pacing) -> bool {
         self.script.in_flight() > 0 || (pacing == Pacing::Churn && self.state == State::Connecting)
     }
 
-    /// Counts what is without an answer when the run ends at `now`.
+    /// Counts its unanswered requests when the run ends at `now`.
     pub(crate) fn give_up(&self, now: Nanos, console: &mut Console<C::Shared>) {
         self.script
             .each_in_flight(&mut |since| console.counts.unanswered(since, now));
@@ -174,7 +176,7 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Looks for what takes too long, at `now`. Returns whether it may be opened again.
+    /// Fails it if it is past its timeout at `now`; returns whether it may be reopened.
     pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, console: &mut Console<C::Shared>) -> bool {
         let is_late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.state {
@@ -182,7 +184,7 @@ impl<C: Script> LoadConnection<C> {
             State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, console),
             State::Open if self.script.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, console),
             State::Open if !self.script.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, console),
-            // The answer was right and all of it came; that the server forgets to close is no failure of it.
+            // The answer was correct and complete; a server that closes late has not failed.
             State::Leaving => {
                 self.close();
                 return true;
@@ -205,16 +207,16 @@ impl<C: Script> LoadConnection<C> {
         console.counts.connections_opened += 1;
         let now = console.clock.now();
         self.script.open(&mut console.turn(now));
-        self.greet(now, console);
+        self.append_first_requests(now, console);
         self.send(now, console)?;
         Ok(NextStep::Nothing)
     }
 
-    /// Appends the requests that a connection which has just opened, or begins its work, sends without a schedule.
-    fn greet(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
+    /// Appends the first requests of a connection, unless a schedule sends them.
+    fn append_first_requests(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
         let (is_due, since) = match console.pacing {
             Pacing::Closed | Pacing::Hold => (console.is_sending, now),
-            // A connection is only begun while requests may be sent, so its request may be, too.
+            // Churn only connects while requests may be sent.
             Pacing::Churn => (true, self.since),
             Pacing::Open(_) => return,
         };
@@ -223,7 +225,7 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Appends as many requests as there is room for.
+    /// Appends requests until the pipeline is full.
     #[inline]
     fn fill(&mut self, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
         let room = self.script.room();
@@ -232,8 +234,9 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Reads until the socket is empty, or the turn is over. A read that does not fill the buffer emptied it, unless the peer has also
-    /// closed.
+    /// Reads until the socket is empty or the turn is over.
+    ///
+    /// A short read has emptied the socket, unless the peer closed it too: then only a further read returns the end of stream.
     #[inline]
     fn receive(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
@@ -275,7 +278,7 @@ impl<C: Script> LoadConnection<C> {
         Ok(NextStep::Resume)
     }
 
-    /// Gives the script the first `received` bytes of the input buffer.
+    /// Passes the first `received` bytes of the input buffer to the script.
     #[inline]
     fn take(&mut self, received: usize, now: Nanos, console: &mut Console<C::Shared>) -> Result<Flow, Failure> {
         let Console {
@@ -295,7 +298,7 @@ impl<C: Script> LoadConnection<C> {
             .receive(input.get(..received).unwrap_or_default(), &mut turn)
     }
 
-    /// Waits for the server to close a connection whose work is done.
+    /// Waits for the server's close after the last answer.
     fn discard(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         loop {
             let Some(socket) = &self.socket else {
@@ -306,7 +309,7 @@ impl<C: Script> LoadConnection<C> {
                 Ok(_) => return Err(Failure::Malformed),
                 Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
                 Err(Errno::INTR) => {}
-                // It is gone, one way or the other, and owed nothing.
+                // A reset after the last answer also closes it.
                 Err(_) => break,
             }
         }
@@ -314,7 +317,7 @@ impl<C: Script> LoadConnection<C> {
         Ok(NextStep::Reopen)
     }
 
-    /// Sends the output buffer, behind what waits already, and keeps what the socket does not take.
+    /// Sends the output buffer after the unsent bytes, and keeps what the socket does not accept.
     #[inline]
     fn send(&mut self, now: Nanos, console: &mut Console<C::Shared>) -> Result<(), Failure> {
         if console.output.is_empty() {
@@ -375,7 +378,7 @@ fn begin_to_connect(index: usize, address: SocketAddr) -> Result<OwnedFd, Errno>
     sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(source) = source(index, address) {
         net::bind(&socket, &SocketAddr::new(source, 0))?;
-        sockopt::set_socket_linger(&socket, AT_ONCE)?;
+        sockopt::set_socket_linger(&socket, RESET_ON_CLOSE)?;
     }
     match net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
@@ -383,7 +386,7 @@ fn begin_to_connect(index: usize, address: SocketAddr) -> Result<OwnedFd, Errno>
     }
 }
 
-/// The address that connection `index` comes from, if one does not have ports enough: 127.0.1.1, 127.0.1.2 and so on.
+/// Returns the loopback address that connection `index` binds to, from the 10,001st on: 127.0.1.1, 127.0.1.2 and so on.
 pub(crate) fn source(index: usize, address: SocketAddr) -> Option<IpAddr> {
     let group = u32::try_from(index / CONNECTIONS_PER_SOURCE).ok()?;
     if group == 0 || !matches!(address.ip(), IpAddr::V4(ip) if ip.is_loopback()) {

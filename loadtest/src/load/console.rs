@@ -1,4 +1,6 @@
-//! What the connections of one thread have in common: readiness, buffers, counts, and the rules of the run.
+//! The console: the state that all connections of one load thread share: epoll, clock, buffers, counts and pacing.
+//!
+//! Each connection borrows it for one turn, so an idle connection owns no buffer.
 
 use anyhow::{Context, Result};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -10,10 +12,10 @@ use super::counts::Counts;
 use super::pacing::Pacing;
 use super::script::ScriptContext;
 
-/// Bytes taken by one recv(2): what a socket has pending under pipelining, and small enough to stay in the second-level cache.
+/// Bytes of one recv(2): holds what a pipelining server sends at once, and fits in the second-level cache.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// Borrowed by each connection for its turn, so that an idle one owns no buffer.
+/// The shared state of one load thread.
 #[derive(Debug)]
 pub(crate) struct Console<Shared> {
     epoll: OwnedFd,
@@ -22,7 +24,7 @@ pub(crate) struct Console<Shared> {
     pub(crate) pacing: Pacing,
     pub(crate) counts: Counts,
     pub(crate) shared: Shared,
-    /// Whether requests may be sent: between the start of the load and the end of the window.
+    /// Whether requests may be sent: true from the start of the load to the end of the window.
     pub(crate) is_sending: bool,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
@@ -47,13 +49,13 @@ impl<Shared> Console<Shared> {
         &self.epoll
     }
 
-    /// Watches a descriptor for its whole life: edge-triggered, so that nothing is ever changed about it.
+    /// Adds a descriptor to epoll for its whole life: edge-triggered, so no epoll_ctl(2) follows.
     pub(crate) fn watch(&self, descriptor: impl AsFd, key: u64) -> rustix::io::Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, descriptor, EventData::new_u64(key), flags)
     }
 
-    /// The means of one call to a script, for an event at `now`.
+    /// Returns what one call to a script may use, for an event at `now`.
     #[inline]
     pub(crate) fn turn(&mut self, now: Nanos) -> ScriptContext<'_, Shared> {
         ScriptContext {

@@ -1,7 +1,7 @@
-//! What one thread counts during a run, and how the counts of all threads become an outcome.
+//! The counts of one thread, and how those of all threads become the result of the run.
 //!
-//! A request belongs to the window by when it was sent (open loop: due); an answer adds to the throughput by when it came. So a stall
-//! at the end of the window is in the latencies although its answers come too late for the throughput.
+//! The send time (open loop: due time) decides whether a request's latency counts. The arrival time decides whether its answer counts
+//! as throughput. So the latencies include a stall at the end of the window, although its answers are too late for the throughput.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::run_result::{Errors, Failure, RunResult};
 /// The counts of one thread.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// The timed window; empty at the far end of time until it is known.
+    /// The timed window; `MAX..MAX` until it is known.
     pub(crate) window: Range<Nanos>,
     pub(crate) latencies: Latencies,
     pub(crate) requests: u64,
@@ -45,7 +45,7 @@ impl Counts {
         }
     }
 
-    /// Counts a right answer that came at `now` to a request whose latency counts from `since`.
+    /// Counts a correct answer that arrived at `now`; its latency counts from `since`.
     pub(crate) fn answered(&mut self, since: Nanos, now: Nanos) {
         if now < self.window.start {
             self.warmup_requests += 1;
@@ -57,13 +57,13 @@ impl Counts {
         self.record(since, now);
     }
 
-    /// Counts a request that is still unanswered at `now`, when the run ends.
+    /// Counts a request that is unanswered at `now`, the end of the run.
     pub(crate) fn unanswered(&mut self, since: Nanos, now: Nanos) {
         self.unanswered += 1;
         self.record(since, now);
     }
 
-    /// Counts `times` requests that were due from `since` on, if that is in the window, and are still unsent at `now`, when the run ends.
+    /// Counts `times` requests due at `since` and unsent at `now`, the end of the run; ignores those due outside the window.
     pub(crate) fn unsent(&mut self, since: Nanos, now: Nanos, times: u64) {
         if self.window.contains(&since) {
             self.unsent += times;
@@ -71,7 +71,7 @@ impl Counts {
         }
     }
 
-    /// Counts `times` requests that failed.
+    /// Counts `times` failed requests.
     pub(crate) fn failed(&mut self, failure: Failure, times: u64) {
         self.errors.count(failure, times);
     }
@@ -103,7 +103,7 @@ impl Counts {
         self.still_open += other.still_open;
     }
 
-    /// The outcome of a run whose window took `elapsed_seconds`.
+    /// Returns the result of a run whose window took `elapsed_seconds`.
     pub(crate) fn into_result(self, elapsed_seconds: f64, interrupted: bool) -> RunResult {
         let rate = if elapsed_seconds > 0.0 {
             self.requests as f64 / elapsed_seconds
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_count_when_they_come_and_latencies_when_requests_were_due() {
+    fn answers_count_by_arrival_and_latencies_by_due_time() {
         let mut counts = Counts {
             window: 1_000_000..2_000_000,
             ..Counts::new()

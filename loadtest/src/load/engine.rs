@@ -1,7 +1,6 @@
-//! The threads of a run, and the one that leads them through its phases.
+//! The engine: the worker threads of a run, and the coordinator that takes them through its phases.
 //!
-//! All workers open their connections first; only when the last one is ready do they hear when the load begins and when the window
-//! opens and closes, so that every figure is about the same moments.
+//! The coordinator sends the timeline after the last worker has opened its connections, so all figures cover the same window.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -25,30 +24,30 @@ use super::script::Script;
 use super::worker::{Worker, WorkerStatus, pin};
 use crate::interrupt::Interrupt;
 
-/// How often workers look for what is late, and how soon an interrupt is noticed.
+/// How often the coordinator wakes the workers to check timeouts, and how soon it notices an interrupt.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often the end of the workers is looked for.
+/// How often the coordinator checks whether the workers have ended.
 const FINISHING_TICK: Duration = Duration::from_millis(5);
 
-/// What the engine does with a plan, once its protocol is settled.
+/// A plan with its address and pacing, ready to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) address: SocketAddr,
-    /// Connections of all kinds, all threads together; at least as many as threads.
+    /// Connections over all threads; at least one per thread.
     pub(crate) connections: usize,
     pub(crate) pacing: Pacing,
 }
 
-/// When the load begins, and when it is timed.
+/// When the load starts, and the timed window.
 #[derive(Debug, Clone)]
 struct Timeline {
     start: Nanos,
     window: Range<Nanos>,
 }
 
-/// One worker, seen from outside.
+/// The coordinator's handle of one worker.
 struct WorkerHandle<'scope> {
     status: &'scope WorkerStatus,
     wake: &'scope OwnedFd,
@@ -56,11 +55,11 @@ struct WorkerHandle<'scope> {
     thread: ScopedJoinHandle<'scope, Result<Option<Counts>>>,
 }
 
-/// Carries out `job` with scripts of type `C`; `shared` makes what those of one thread share, on that thread.
+/// Runs `job` with scripts of type `C`; `shared` makes the shared state of one thread's scripts, on that thread.
 ///
 /// # Errors
 ///
-/// Connections cannot be opened before the load begins, or the system refuses what an epoll loop needs.
+/// A connection fails before the load begins, or a system call for threads or epoll fails.
 pub(crate) fn run<C: Script>(
     job: Job<'_>,
     shared: impl Fn() -> C::Shared + Sync,
@@ -105,7 +104,7 @@ pub(crate) fn run<C: Script>(
     })
 }
 
-/// What one worker is given.
+/// What one worker starts with.
 struct WorkerSetup<'run> {
     job: Job<'run>,
     number: usize,
@@ -135,7 +134,7 @@ fn spawn<'scope>(
 }
 
 impl WorkerSetup<'_> {
-    /// What a worker does from beginning to end; `None` if the run was called off before it began.
+    /// Runs a worker from start to end; returns `None` if the run was aborted before the load began.
     fn work<C: Script>(self, shared: C::Shared, timeline: &Receiver<Timeline>) -> Result<Option<Counts>> {
         let Self { job, number, .. } = self;
         let (plan, cores) = (job.plan, &job.plan.cores);
@@ -146,7 +145,7 @@ impl WorkerSetup<'_> {
         let console = Console::new(job.address, job.pacing, self.clock, shared)?;
         let mut worker = Worker::<C>::new(indices, console, plan.timeout, self.wake, self.status)?;
         worker.set_up()?;
-        // A coordinator that has gone listens to nobody, and gives no timeline either.
+        // If the coordinator has aborted, this send fails and so does the `recv` below.
         self.ready.send(()).ok();
         let Ok(Timeline { start, window }) = timeline.recv() else {
             return Ok(None);
@@ -159,7 +158,7 @@ impl WorkerSetup<'_> {
     }
 }
 
-/// The thread that started the run.
+/// The thread that started the run, which moves the workers through its phases.
 struct Coordinator<'run, 'scope> {
     job: Job<'run>,
     clock: Clock,
@@ -180,7 +179,7 @@ impl Coordinator<'_, '_> {
                 start,
                 window: window.clone(),
             };
-            // One that has failed since is noticed when it is joined.
+            // A worker that failed meanwhile is noticed when it is joined.
             worker.timeline.send(timeline).ok();
         }
         let mut end = window.end;
@@ -208,7 +207,7 @@ impl Coordinator<'_, '_> {
         })
     }
 
-    /// Waits for all workers to have opened their connections. Returns whether the run can go on.
+    /// Waits until all workers have opened their connections; returns false if one failed or the user interrupted.
     fn wait_until_ready(&self, ready: &Receiver<()>) -> bool {
         let mut ready_count = 0;
         while ready_count < self.workers.len() {
@@ -218,7 +217,7 @@ impl Coordinator<'_, '_> {
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
             self.wake_all();
-            // A thread that has ended by now has failed.
+            // A worker ends this early only by failing.
             if self.interrupt.is_raised() || self.workers.iter().any(|worker| worker.thread.is_finished()) {
                 return false;
             }
@@ -226,7 +225,7 @@ impl Coordinator<'_, '_> {
         true
     }
 
-    /// Ends a run that never began, with the reason of a worker that failed.
+    /// Ends a run before its load, with the error of the worker that failed.
     fn abort(self) -> Result<RunResult> {
         self.workers
             .iter()
@@ -239,7 +238,7 @@ impl Coordinator<'_, '_> {
         bail!("interrupted before the load began")
     }
 
-    /// Sees the workers through one phase. Returns whether it lasted to its end.
+    /// Reports progress through one phase; returns false if the user interrupted it.
     fn watch(&self, phase: Phase, span: Range<Nanos>, progress: &mut dyn Progress) -> bool {
         progress.phase(phase);
         let (mut last_report, mut last_answers) =
@@ -271,12 +270,12 @@ impl Coordinator<'_, '_> {
         }
     }
 
-    /// Waits for the workers, and adds up what they counted.
+    /// Waits for the workers and adds up their counts.
     fn gather(self) -> Result<Counts> {
         while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
             self.wake_all();
             if self.interrupt.is_raised() {
-                // The window is over; only the waiting ends.
+                // The window is over, so this only cuts the wait for late answers.
                 let now = self.clock.now();
                 for worker in &self.workers {
                     worker.status.end.fetch_min(now, Ordering::Relaxed);
@@ -293,7 +292,7 @@ impl Coordinator<'_, '_> {
 
     fn wake_all(&self) {
         for worker in &self.workers {
-            // A counter that is full has been woken before.
+            // EAGAIN means the counter is full, so the worker is being woken already.
             rustix::io::write(worker.wake, &1_u64.to_ne_bytes()).ok();
         }
     }

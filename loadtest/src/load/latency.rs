@@ -1,22 +1,22 @@
-//! Latencies in a histogram of bounded size (HDR: three significant digits from 100 ns to an hour), and what is told of them.
+//! Latencies in a histogram of bounded size (HDR: three significant digits from 100 ns to an hour), and their summary.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Nanos;
 
-/// Below this, differences are not kept: reading the clock twice takes about as long.
+/// The shortest latency told apart; reading the clock twice takes about as long.
 const LEAST: Nanos = 100;
 
-/// What took longer counts as this.
+/// The longest latency recorded; longer ones count as this.
 const GREATEST: Nanos = 3_600_000_000_000;
 
 const SIGNIFICANT_DIGITS: u8 = 3;
 
-/// Points of the curve for each halving of what lies above.
+/// Points of the percentile curve for each halving of the remaining share.
 const POINTS_PER_HALVING: u32 = 5;
 
-/// Latencies being counted.
+/// A histogram of latencies.
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies {
     histogram: Histogram<u64>,
@@ -35,7 +35,7 @@ impl Latencies {
         self.histogram.saturating_record(latency);
     }
 
-    /// Counts `times` latencies of about the same length.
+    /// Records `times` latencies of the same length.
     pub(crate) fn record_many(&mut self, latency: Nanos, times: u64) {
         self.histogram.saturating_record_n(latency, times);
     }
@@ -45,7 +45,7 @@ impl Latencies {
         self.histogram.add(&other.histogram).expect("equal bounds");
     }
 
-    /// What is told of them; `None` when nothing was counted.
+    /// Returns the summary; `None` if no latency was recorded.
     pub(crate) fn summarize(&self) -> Option<LatencySummary> {
         if self.histogram.is_empty() {
             return None;
@@ -86,7 +86,7 @@ pub(crate) struct LatencySummary {
     pub(crate) p99_9_us: f64,
     pub(crate) p99_99_us: f64,
     pub(crate) max_us: f64,
-    /// Points (percentile, µs), rising in both, closer together towards 100: at most `percentile` per cent took no longer.
+    /// Points (percentile, µs), both ascending and closer together towards 100.
     pub(crate) curve: Vec<(f64, f64)>,
 }
 

@@ -1,8 +1,7 @@
-//! The load generator: puts a server under a load that is planned, and tells what came of it.
+//! The load generator: runs a planned load against one server and returns the result.
 //!
-//! A plan (`plan`) is carried out by threads (`worker`) that each run one epoll loop over connections of their own. What a connection
-//! says is a script (`script`), written without sockets; when it speaks is the worker's pacing. What is counted
-//! (`counts`) becomes the outcome (`outcome`).
+//! Each thread (`worker`) runs one epoll loop over its own connections, for a plan (`plan`). A script (`script`), written without
+//! sockets, decides what a connection sends; the pacing (`pacing`) decides when. The counts (`counts`) become the result (`run_result`).
 
 use anyhow::Result;
 
@@ -32,14 +31,13 @@ pub(crate) use plan::Plan;
 pub(crate) use progress::Progress;
 pub(crate) use run_result::RunResult;
 
-/// Carries out `plan`: checks one answer, opens the connections, loads the server, and waits for what is in flight.
+/// Runs `plan`: checks one answer, opens the connections, loads the server, and waits for the requests in flight.
 ///
-/// An interrupt ends it early, with what was measured so far.
+/// An interrupt ends it early; the result holds what was measured until then.
 ///
 /// # Errors
 ///
-/// The plan contradicts itself, the server cannot be reached, or its first answer is not the right one. What goes wrong after the
-/// first answer is counted in the outcome instead.
+/// The plan contradicts itself, the server is unreachable, or its first answer is wrong. Later failures are counted in the result.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<RunResult> {
     plan.check()?;
     let open = |rate| {

@@ -1,49 +1,48 @@
-//! When requests are sent: at once when an answer comes, or when a schedule says so.
+//! When requests are sent: as soon as an answer arrives, or by a schedule.
 //!
-//! A schedule is arithmetic, not a queue: request `k` is due at `start + k / rate`, so requests that wait for a connection cost no
-//! memory, none is ever dropped, and each one's latency counts from when it was due. That is what keeps a stalled server from
-//! hiding its stall (coordinated omission).
+//! A schedule is arithmetic, not a queue: request `k` is due at `start + k / rate`. So waiting requests take no memory, all of them are
+//! counted, and latency counts from when a request was due. A stalled server cannot hide its stall (coordinated omission).
 
 use super::clock::Nanos;
 
-/// How the connections of a run are kept busy.
+/// When the connections of a run send.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Pacing {
-    /// Each connection sends as much as it has room for.
+    /// Closed loop: each connection sends whenever its pipeline has room.
     Closed,
-    /// Requests are due at a rate.
+    /// Open loop: requests are due at a rate.
     Open(Rate),
-    /// Each connection sends one request, whose latency counts from the start of connecting, and makes room for the next connection.
+    /// A new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// Each connection sends one request before the run begins, and then nothing.
+    /// Each connection sends one request before the window and stays silent afterwards.
     Hold,
 }
 
-/// A rate for all threads together.
+/// A rate over all threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rate {
     /// More than 0.
     pub(crate) per_second: f64,
-    /// How many are due at the same moment; at least 1.
+    /// Requests due at the same moment; at least 1.
     pub(crate) burst: usize,
-    /// How many threads, counted from the first, share the schedule in turn; at least 1.
+    /// Threads that share the schedule round-robin; at least 1.
     pub(crate) threads: usize,
 }
 
-/// What one thread sends when.
+/// One thread's share of the schedule.
 #[derive(Debug, Clone)]
 pub(crate) struct Schedule {
     start: Nanos,
-    /// Time from one request to the next, all threads together; not a whole number.
+    /// Nanoseconds from one request to the next over all threads; a fraction.
     interval: f64,
     burst: u64,
-    /// The next request of this thread, counted over all threads.
+    /// The number of this thread's next request, counted over all threads.
     next: u64,
     step: u64,
 }
 
 impl Schedule {
-    /// The share of thread `thread`; `None` if it has none.
+    /// Returns the share of thread number `thread`; `None` from `rate.threads` on.
     pub(crate) fn of_thread(rate: Rate, thread: usize, start: Nanos) -> Option<Self> {
         (thread < rate.threads).then(|| Self {
             start,
@@ -54,7 +53,7 @@ impl Schedule {
         })
     }
 
-    /// When the next request is due.
+    /// Returns when the next request is due.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a schedule is as long as a run, a day at most"
@@ -65,7 +64,7 @@ impl Schedule {
         self.start + (first_of_burst as f64 * self.interval) as Nanos
     }
 
-    /// How many requests of this thread are due before `end` and not taken yet.
+    /// Returns how many of this thread's remaining requests are due before `end`.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a rate is bounded, and a run is a day at most"
@@ -79,12 +78,12 @@ impl Schedule {
             .div_ceil(self.step)
     }
 
-    /// Takes the next `count` requests off the schedule.
+    /// Removes the next `count` requests from the schedule.
     pub(crate) fn skip(&mut self, count: u64) {
         self.next += self.step * count;
     }
 
-    /// Takes the next request off the schedule.
+    /// Removes the next request from the schedule.
     pub(crate) fn advance(&mut self) {
         self.next += self.step;
     }

@@ -14,32 +14,32 @@ pub(crate) trait Progress {
 /// Phases of a run, in the order they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// One request is made and its answer checked.
+    /// The generator sends one request and checks its answer.
     Checking,
     Connecting,
     WarmingUp,
-    /// The timed window; in an idle hold all connections are open and silent.
+    /// The timed window; in an idle hold all connections stay open and silent.
     Timing,
-    /// The window is over; what is in flight is waited for.
+    /// The window is over; the generator waits for the requests in flight.
     Finishing,
 }
 
-/// How a run fares at one moment.
+/// The state of a run at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) phase: Phase,
-    /// Since the phase began, and how long it will be.
+    /// Time since the phase began, and its planned length.
     pub(crate) elapsed: Duration,
     pub(crate) length: Duration,
-    /// Right answers so far, warm-up included.
+    /// Correct answers so far, warm-up included.
     pub(crate) answers: u64,
-    /// Right answers per second, in the last second.
+    /// Correct answers per second, over the last second.
     pub(crate) answers_per_second: f64,
     pub(crate) errors: u64,
     pub(crate) connections: u64,
 }
 
-/// Nobody listens.
+/// Discards all progress.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NoProgress;
 

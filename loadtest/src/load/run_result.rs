@@ -1,4 +1,4 @@
-//! What came out of a run, as it is printed, written as JSON and compared.
+//! The result of a run: printed, written as JSON, and turned into a sample.
 
 use std::fmt;
 use std::ops::{Add, AddAssign};
@@ -9,103 +9,104 @@ use super::latency::LatencySummary;
 
 /// The result of one run.
 ///
-/// Every request that was sent is in exactly one of `warmup_requests`, `requests`, `late_requests`, `unanswered` and `errors`.
+/// Each sent request counts in exactly one of `warmup_requests`, `requests`, `late_requests`, `unanswered` and `errors`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunResult {
-    /// Length of the window; shorter than asked for when it was interrupted.
+    /// Length of the window; shorter than planned after an interrupt.
     pub(crate) elapsed_seconds: f64,
-    /// Right answers that came in the window.
+    /// Correct answers that arrived in the window.
     pub(crate) requests: u64,
     pub(crate) requests_per_second: f64,
-    /// Right answers before the window.
+    /// Correct answers before the window.
     pub(crate) warmup_requests: u64,
-    /// Right answers after the window, to requests sent in it.
+    /// Correct answers after the window, to requests sent in it.
     pub(crate) late_requests: u64,
-    /// Requests without an answer when the run ended.
+    /// Requests still unanswered at the end of the run.
     pub(crate) unanswered: u64,
-    /// Open loop: requests that were due in the window but found no connection free until its end.
+    /// Open loop: requests due in the window that found no free connection before its end.
     pub(crate) unsent: u64,
     pub(crate) errors: Errors,
-    /// Bytes received and sent in the window, heads included.
+    /// Bytes received in the window, heads included.
     pub(crate) bytes_received: u64,
+    /// Bytes sent in the window, heads included.
     pub(crate) bytes_sent: u64,
     /// Connections opened during the run.
     pub(crate) connections_opened: u64,
-    /// Latency of requests sent (open loop: due) in the window. What was unanswered or unsent at the end is in it with its age then,
-    /// which is the least its latency can have been.
+    /// Latency of requests sent (open loop: due) in the window. Unanswered and unsent requests count with their age at the end of the run,
+    /// a lower bound of their latency.
     pub(crate) latency: Option<LatencySummary>,
-    /// Idle hold: how many connections were still open at the end.
+    /// Idle hold: connections still open at the end.
     pub(crate) still_open: Option<u64>,
-    /// Fan-out: what became of every message; a delivery is what is called a request elsewhere.
+    /// Fan-out: the fate of each message; `requests` then counts deliveries.
     pub(crate) fan_out: Option<Deliveries>,
-    /// What became of the slow heads beside the requests, if there were any.
+    /// The slow heads beside the requests, if the plan has any.
     pub(crate) slow_heads: Option<SlowHeads>,
     /// Whether Ctrl-C ended the run early.
     pub(crate) interrupted: bool,
 }
 
-/// Connections whose heads never became whole, from before the warm-up to the end.
+/// Connections with an unfinished request head, from before the warm-up to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SlowHeads {
-    /// How many were open at the beginning, and opened again when the server had cut them.
+    /// Connections held open; the generator reopens each one that the server closes.
     pub(crate) held: u64,
-    /// How often the server cut one.
+    /// How often the server closed one.
     pub(crate) cut: u64,
 }
 
-/// What a fan-out published and what became of it, over the whole run (warm-up included).
+/// The deliveries of a fan-out over the whole run, warm-up included.
 ///
-/// Each of `published` messages must reach each of `subscribers`: what came for the first time and what is `lost` add up to that.
+/// First-time deliveries and `lost` add up to `published` times `subscribers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Deliveries {
     pub(crate) subscribers: u64,
     pub(crate) published: u64,
-    /// Deliveries that never came; also counted as unanswered.
+    /// Deliveries that never arrived; also counted as unanswered.
     pub(crate) lost: u64,
-    /// Deliveries that came again.
+    /// Repeated deliveries.
     pub(crate) duplicated: u64,
-    /// Deliveries that came after one that was published later.
+    /// Deliveries that arrived after a later message.
     pub(crate) out_of_order: u64,
-    /// Messages that the server told its subscribers they missed. They are among the lost.
+    /// Messages the server announced as missed; also among the lost.
     pub(crate) told: u64,
-    /// Latency of what was due in the latter half of the warm-up, while everybody read.
+    /// Latency of messages due in the latter half of the warm-up, while all subscribers read.
     pub(crate) quiet_latency: Option<LatencySummary>,
-    /// The subscribers that connected from each core, if connections were made from several: the publisher's core first.
+    /// Latency by the core that subscribers connected from, the publisher's core first; empty without `--connect-cores`.
     pub(crate) by_core: Vec<CoreLatency>,
-    /// Further subscribers, which did not read in the window.
+    /// The subscribers that did not read in the window.
     pub(crate) stalled: Option<Stalled>,
-    /// How much later than due the publisher's bursts were written, by the generator's own fault or because the server did not
-    /// take them; the latency of their deliveries counts from when they were due. `None` in a closed loop.
+    /// How much later than due the publisher wrote its bursts, because of the generator or because the server read late.
+    /// Delivery latency includes it. `None` in a closed loop.
     pub(crate) publisher_lag: Option<LatencySummary>,
 }
 
-/// The latency of deliveries to subscribers that connected from one core.
+/// Latency of deliveries to the subscribers that connected from one core.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CoreLatency {
     pub(crate) core: usize,
     pub(crate) latency: Option<LatencySummary>,
 }
 
-/// What became of subscribers that did not read for a while. None of it is in any other figure.
+/// Subscribers that do not read in the window; no other figure includes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stalled {
     pub(crate) subscribers: u64,
-    /// Messages that reached them, in the end.
+    /// Messages they received in the end.
     pub(crate) received: u64,
-    /// Messages that the server told them they missed.
+    /// Messages the server announced as missed.
     pub(crate) told: u64,
-    /// Those whose connection the server ended.
+    /// Subscribers whose connection the server closed.
     pub(crate) closed: u64,
-    /// Messages that neither came nor were told to be missing, to those whose connection was not ended.
+    /// Messages neither received nor announced as missed, over the subscribers still connected.
     pub(crate) unaccounted: u64,
-    /// How many missed messages the server itself counted meanwhile, for all its subscribers, if it tells.
+    /// Missed messages the server itself counted over all subscribers, if it has a statistics path.
     pub(crate) counted_by_server: Option<u64>,
 }
 
 impl Add for Stalled {
     type Output = Self;
 
-    /// Adds what another thread saw.
+    /// Adds the subscribers of another thread.
     fn add(self, other: Self) -> Self {
         Self {
             subscribers: self.subscribers + other.subscribers,
@@ -118,26 +119,26 @@ impl Add for Stalled {
     }
 }
 
-/// Requests that failed, by what went wrong, over the whole run (warm-up included).
+/// Failed requests by kind, over the whole run, warm-up included.
 ///
-/// A connection that fails fails all requests in flight on it, and counts as one failure if there are none.
+/// A failed connection fails each request in flight on it, and counts as one failure if none is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Errors {
-    /// No connection could be opened.
+    /// The connection could not be opened.
     pub(crate) connect: u64,
     /// The connection broke.
     pub(crate) reset: u64,
-    /// The server closed the connection before it had answered.
+    /// The server closed the connection before its answer was complete.
     pub(crate) closed_early: u64,
-    /// What came is not the protocol that was asked for.
+    /// The received bytes violate the protocol.
     pub(crate) malformed: u64,
-    /// No answer, or no connection, in time.
+    /// The connection or the answer took longer than the timeout.
     pub(crate) timeout: u64,
     pub(crate) wrong_status: u64,
     pub(crate) wrong_body: u64,
 }
 
-/// What went wrong with a request.
+/// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
     Connect,
@@ -150,7 +151,7 @@ pub(crate) enum Failure {
 }
 
 impl Errors {
-    /// Counts `times` failures of one kind.
+    /// Adds `times` failures of one kind.
     pub(crate) fn count(&mut self, failure: Failure, times: u64) {
         let counter = match failure {
             Failure::Connect => &mut self.connect,
@@ -193,7 +194,7 @@ impl AddAssign for Errors {
     }
 }
 
-/// The kinds that happened, such as `2 reset, 1 timeout`; `none` otherwise.
+/// Writes the kinds with their counts, such as `2 reset, 1 timeout`, or `none`.
 impl fmt::Display for Errors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let happened: Vec<String> = self

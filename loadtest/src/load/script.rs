@@ -1,90 +1,88 @@
-//! What one connection says, and how it judges what it hears: the seam between the engine and a protocol.
+//! A script: what one connection sends, and how it checks what it receives. The seam between the engine and a protocol.
 //!
-//! The engine owns sockets, time and pacing; a script owns neither. It is told what came and when, appends what is to be sent,
-//! and counts what it found in the counts. Invariant: every request it was asked to send ends as exactly one answer or failure, or
-//! is among `in_flight` when the connection goes.
+//! The engine owns sockets, time and pacing. A script receives bytes with their time, appends the bytes to send, and updates the counts.
+//! Invariant: each request ends as exactly one answer or one failure, or is among `in_flight` when the connection closes.
 
 use super::clock::Nanos;
 use super::counts::Counts;
 use super::run_result::Failure;
 
-/// One connection's half of a protocol. A new one is made for every connection that is opened.
+/// The client's half of a protocol on one connection; the engine makes a new one for each connection.
 pub(crate) trait Script: Sized {
-    /// What the scripts of one thread share: prepared bytes, what they expect, memory of earlier answers.
+    /// What the scripts of one thread share: prepared requests, expected answers, parsed heads.
     type Shared;
 
-    /// The script on a connection about to be opened, number `index` of all that the run holds, over all threads.
+    /// Makes the script for connection number `index`, counted over all threads, before it connects.
     fn begin(index: usize, shared: &mut Self::Shared) -> Self;
 
-    /// Takes note that the connection is open, and appends what is said first, such as an opening handshake.
+    /// Appends what the client sends first once connected, such as an opening handshake.
     fn open(&mut self, turn: &mut ScriptContext<'_, Self::Shared>);
 
-    /// Whether requests can be sent: true once a handshake, if the protocol has one, is over.
+    /// Whether requests can be sent: false until the protocol's handshake is complete.
     fn is_ready(&self) -> bool;
 
-    /// How many more requests may be sent now; 0 while it is not ready.
+    /// Returns how many more requests may be sent now; 0 until [`Script::is_ready`].
     fn room(&self) -> usize;
 
-    /// Appends `count` requests, at most `room`, sent now; their latency counts from `since`, which under a schedule is earlier.
+    /// Appends `count` requests, at most [`Script::room`]; their latency counts from `since`, which a schedule sets earlier than now.
     fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Self::Shared>);
 
-    /// Takes bytes that came, whatever their number.
+    /// Reads received bytes, cut anywhere.
     ///
     /// # Errors
     ///
-    /// The connection cannot go on. All that is in flight fails with what is returned.
+    /// The connection is unusable; every request in flight fails with the returned failure.
     fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Self::Shared>) -> Result<Flow, Failure>;
 
-    /// Takes note that the peer closed its direction.
+    /// Handles the peer's end of stream.
     ///
     /// # Errors
     ///
-    /// Something was missing. All that is in flight fails with what is returned.
+    /// An answer is incomplete; every request in flight fails with the returned failure.
     fn end(&mut self, turn: &mut ScriptContext<'_, Self::Shared>) -> Result<PeerClose, Failure>;
 
-    /// Requests that are sent and not answered.
+    /// Returns the number of requests sent and not answered.
     fn in_flight(&self) -> usize;
 
-    /// When the oldest request in flight was sent; the run's timeout counts from then.
+    /// Returns when the oldest request in flight was sent; the run's timeout counts from then.
     fn oldest(&self) -> Option<Nanos>;
 
-    /// When each request in flight began, oldest first; those left at the end of a run are counted with their age.
+    /// Calls `each` with the start of every request in flight, oldest first; the end of a run counts their age as latency.
     fn each_in_flight(&self, each: &mut dyn FnMut(Nanos));
 }
 
 /// A request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InFlight {
-    /// When its latency began; under a schedule, when it was due.
+    /// When its latency starts: when it was due under a schedule, else when it was sent.
     pub(crate) since: Nanos,
     pub(crate) sent: Nanos,
 }
 
-/// Whether the connection serves on.
+/// Whether the connection can serve further requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
-    /// It does.
     Continue,
-    /// The server said it will close after the answer just taken, and nothing is in flight: open another one.
+    /// The server announced a close after this answer and no request is in flight: open another connection.
     Close,
 }
 
-/// What a close by the peer meant.
+/// What the peer's close meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PeerClose {
-    /// It ended an answer, as it must when nothing else does: open another one.
+    /// It ended a close-delimited response: open another connection.
     EndedResponse,
-    /// Nothing was in flight, and nobody expected it.
+    /// No request was in flight.
     Unexpected,
 }
 
-/// What a script may use during one call.
+/// What a script uses during one call.
 #[derive(Debug)]
 pub(crate) struct ScriptContext<'a, Shared> {
     pub(crate) shared: &'a mut Shared,
     /// The time of the event.
     pub(crate) now: Nanos,
-    /// What is to be sent, appended to.
+    /// The output buffer; the script appends to it.
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) counts: &'a mut Counts,
 }

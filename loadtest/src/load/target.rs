@@ -1,7 +1,6 @@
-//! Where the load goes: a URL taken apart, and the addresses its host has.
+//! The target of a load: a parsed URL and the addresses of its host.
 //!
-//! The system's resolver may take longer than anybody wants to wait and cannot be told to stop, so it is asked on a thread of its
-//! own, which is left behind when it is late.
+//! The system's resolver can block for long and offers no way to cancel it, so it runs on a thread that is abandoned at the timeout.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -13,28 +12,28 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::Uri;
 
-/// Which protocol the target speaks.
+/// The protocol of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
     Http,
     WebSocket,
 }
 
-/// What is asked for, and from whom.
+/// A parsed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) scheme: Scheme,
     /// The host without the brackets of an IPv6 address.
     host: String,
     port: u16,
-    /// Host and port as the URL has them, for the `Host` field (RFC 9110 section 7.2).
+    /// Host and port as written in the URL, for the `Host` field (RFC 9110 section 7.2).
     pub(crate) authority: String,
-    /// Path and query, as the request line has them; never empty.
+    /// Path and query for the request line; never empty.
     pub(crate) path: String,
 }
 
 impl Target {
-    /// The target `path` at a server whose address is known.
+    /// Returns the target `path` at a known address.
     pub(crate) fn at(scheme: Scheme, address: SocketAddr, path: &str) -> Self {
         Self {
             scheme,
@@ -45,23 +44,23 @@ impl Target {
         }
     }
 
-    /// The addresses of the host, at least one.
+    /// Returns the addresses of the host, at least one.
     ///
     /// # Errors
     ///
-    /// The name is not known, or the resolver took longer than `patience`.
-    pub(crate) fn resolve(&self, patience: Duration) -> Result<Vec<SocketAddr>> {
+    /// The name is unknown, or the resolver took longer than `timeout`.
+    pub(crate) fn resolve(&self, timeout: Duration) -> Result<Vec<SocketAddr>> {
         let (answer, answers) = mpsc::channel();
         let (host, port) = (self.host.clone(), self.port);
         thread::spawn(move || {
             let found = (host.as_str(), port).to_socket_addrs();
-            // Nobody listens any more when the answer is late.
+            // The receiver is gone if the answer comes after the timeout.
             answer.send(found.map(Iterator::collect::<Vec<_>>)).ok();
         });
         let found = answers
-            .recv_timeout(patience)
-            .map_err(|_| anyhow!("cannot resolve `{}`: no answer within {patience:?}", self.host))?;
-        let addresses = found.with_context(|| format!("cannot resolve `{}`", self.host))?;
+            .recv_timeout(timeout)
+            .map_err(|_| anyhow!("could not resolve `{}`: no answer within {timeout:?}", self.host))?;
+        let addresses = found.with_context(|| format!("could not resolve `{}`", self.host))?;
         ensure!(!addresses.is_empty(), "`{}` has no address", self.host);
         Ok(addresses)
     }
@@ -81,7 +80,7 @@ impl FromStr for Target {
         let authority = uri.authority().with_context(|| format!("`{text}` names no host"))?;
         ensure!(
             !authority.as_str().contains('@'),
-            "`{text}`: a user name has no place in the URL; send it with --header"
+            "`{text}`: a user name in the URL is not supported; send it with --header"
         );
         let port = match authority.as_str().strip_prefix(authority.host()) {
             None | Some("") => 80,

@@ -1,8 +1,8 @@
-//! One thread of the generator: an epoll loop over connections of its own.
+//! One worker thread of the generator: an epoll loop over its own connections.
 //!
-//! It sleeps without a time limit wherever it can, because arming a timer for every wait is dear on a virtual machine; the thread that
-//! started the run rings its wake ten times a second and at the end of the window, and only then does it look for what is late.
-//! Under a schedule it spins through the last moments before a request is due, so that waking up late is not taken for latency.
+//! It waits without a timeout where it can, because arming a timer for each wait is expensive on a virtual machine. The coordinator
+//! wakes it ten times a second and at the end of the window; only then does it check timeouts.
+//! Under a schedule it spins for the last 60 µs before a request is due, so a late wake-up does not count as latency.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -24,26 +24,26 @@ use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
 use super::script::Script;
 
-/// Connections one thread opens at the same time: fewer than the backlog (often 128 or 511) that would drop the rest.
+/// Connections one thread opens at the same time: fewer than common listen backlogs (128, 511), which drop further ones.
 const CONNECTING_MAX: usize = 100;
 
 /// Events taken from one epoll_wait(2).
 const EVENTS_MAX: usize = 1024;
 
-/// How long before a request is due the thread stops to sleep. Waking a core of a virtual machine takes 20 to 30 µs.
+/// How long before a request is due the thread spins instead of sleeping; waking a virtual core takes 20 to 30 µs.
 const SPIN: Nanos = 60_000;
 
-/// Groups in which requests that were never sent are counted; with a million, a group of a ten-second window spans 10 µs.
+/// Groups for counting unsent requests at the end; with a million, a group of a ten-second window spans 10 µs.
 const GROUPS_MAX: u64 = 1_000_000;
 
-/// The key of the wake; no connection has it.
+/// The epoll key of the wake eventfd; connections never use it.
 const WAKE: u64 = u64::MAX;
 
-/// What the thread that started the run tells a worker, and hears from it, while it works.
+/// What the coordinator and a worker share during the run: the end of the window, and the worker's counts so far.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct WorkerStatus {
-    /// When the window ends; later than any time until somebody interrupts, which ends it at once.
+    /// When the window ends early; `MAX` until an interrupt.
     pub(crate) end: AtomicU64,
     pub(crate) answers: AtomicU64,
     pub(crate) errors: AtomicU64,
@@ -62,19 +62,19 @@ impl WorkerStatus {
     }
 }
 
-/// Has the calling thread run on one core from now on.
+/// Pins the calling thread to `core`.
 pub(crate) fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
+    sched_setaffinity(None, &set).with_context(|| format!("could not pin a thread to core {core}"))
 }
 
 pub(crate) struct Worker<'run, C: Script> {
     connections: Vec<LoadConnection<C>>,
     console: Console<C::Shared>,
-    /// Connections that had room when they were put there.
+    /// Open loop: connections that had room when they were queued, oldest first.
     with_room: VecDeque<usize>,
-    /// Keys of connections with more to read than one turn took; their turns come back without an event.
+    /// Keys of connections with unread input; edge-triggered epoll reports them no second time.
     unfinished: Vec<u64>,
     schedule: Option<Schedule>,
     timeout: Nanos,
@@ -83,7 +83,7 @@ pub(crate) struct Worker<'run, C: Script> {
 }
 
 impl<'run, C: Script> Worker<'run, C> {
-    /// A worker for the connections numbered `indices`, who looks up when `wake` rings.
+    /// Makes a worker for the connections numbered `indices`; a write to `wake` makes it check timeouts.
     pub(crate) fn new(
         indices: impl Iterator<Item = usize>,
         mut console: Console<C::Shared>,
@@ -91,9 +91,9 @@ impl<'run, C: Script> Worker<'run, C> {
         wake: &OwnedFd,
         status: &'run WorkerStatus,
     ) -> Result<Self> {
-        // Where that is not allowed, waits are as exact as the system has them.
+        // Failure leaves the default slack of 50 µs, which `SPIN` covers.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
-        console.watch(wake, WAKE).context("cannot watch the wake")?;
+        console.watch(wake, WAKE).context("could not watch the wake eventfd")?;
         Ok(Self {
             connections: indices.map(|index| LoadConnection::new(index, &mut console)).collect(),
             console,
@@ -106,11 +106,11 @@ impl<'run, C: Script> Worker<'run, C> {
         })
     }
 
-    /// Opens all connections and completes their handshakes; in an idle hold also makes their requests.
+    /// Opens all connections and completes their handshakes; in an idle hold also completes one request on each.
     ///
     /// # Errors
     ///
-    /// One of them cannot be opened, or does not answer.
+    /// A connection fails, or its answer does not arrive in time.
     pub(crate) fn set_up(&mut self) -> Result<()> {
         if self.console.pacing == Pacing::Churn {
             return Ok(());
@@ -121,7 +121,7 @@ impl<'run, C: Script> Worker<'run, C> {
         while done < total && self.status.end.load(Ordering::Relaxed) == Nanos::MAX {
             while begun < total && begun - done < CONNECTING_MAX {
                 let opened = self.connect(begun);
-                opened.with_context(|| format!("cannot open connection {} of {total}", begun + 1))?;
+                opened.with_context(|| format!("could not open connection {} of {total}", begun + 1))?;
                 begun += 1;
             }
             let woken = self.wait(None)?;
@@ -151,7 +151,7 @@ impl<'run, C: Script> Worker<'run, C> {
         Ok(())
     }
 
-    /// Loads the server until the end of `window`, then waits for what is in flight. Answers before the window are its warm-up.
+    /// Loads the server until the end of `window`, then waits for the requests in flight. Answers before the window are warm-up.
     pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Counts> {
         self.console.counts.window = window;
         self.schedule = schedule;
@@ -187,7 +187,7 @@ impl<'run, C: Script> Worker<'run, C> {
     fn start(&mut self) {
         for slot in 0..self.connections.len() {
             if self.console.pacing == Pacing::Churn {
-                // Counted; opened again at the next tick.
+                // A failure is counted, and the next tick opens the connection again.
                 self.connect(slot).ok();
                 continue;
             }
@@ -199,7 +199,7 @@ impl<'run, C: Script> Worker<'run, C> {
         }
     }
 
-    /// Sends what is due to who has room. Returns when to send next, if that depends on time alone.
+    /// Sends the due requests on connections with room; returns when the next is due, or `None` if a free connection is missing.
     fn send_due(&mut self) -> Option<Nanos> {
         let schedule = self.schedule.as_mut()?;
         loop {
@@ -232,10 +232,10 @@ impl<'run, C: Script> Worker<'run, C> {
         }
     }
 
-    /// Sleeps until something happens, or until `due`. Returns whether the wake rang.
+    /// Waits for events, or until `due`; returns whether the coordinator woke this thread.
     ///
-    /// Whole milliseconds, which are all that epoll_wait(2) knows, would make every request under a schedule half of one late;
-    /// epoll_pwait2(2), since Linux 5.11 and with rustix's feature of that name, knows nanoseconds.
+    /// Uses epoll_pwait2(2) (Linux 5.11), which takes nanoseconds. With the milliseconds of epoll_wait(2), scheduled requests would be
+    /// half a millisecond late on average.
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
         let resumed = (!self.unfinished.is_empty()).then_some(0);
         let timeout = resumed.or(due).map(|due| {
@@ -248,7 +248,7 @@ impl<'run, C: Script> Worker<'run, C> {
             Err(error) => return Err(error).context("cannot wait for events"),
         }
         let woken = self.events.iter().any(|event| event.data.u64() == WAKE);
-        // One that also had an event has had two turns.
+        // A connection may be queued twice if it also had an event.
         self.unfinished.sort_unstable();
         self.unfinished.dedup();
         self.events.extend(self.unfinished.drain(..).map(|key| Event {
@@ -258,7 +258,7 @@ impl<'run, C: Script> Worker<'run, C> {
         Ok(woken)
     }
 
-    /// The connection that event number `event` is for, unless it is the wake's or comes too late.
+    /// Returns the connection of event number `event`; `None` for the wake eventfd and for an earlier socket of the connection.
     #[inline]
     fn event(&self, event: usize) -> Option<(usize, EventFlags)> {
         let event = self.events.get(event)?;
@@ -277,15 +277,15 @@ impl<'run, C: Script> Worker<'run, C> {
         if next == NextStep::Resume {
             self.unfinished.push(connection.key());
         }
-        // A connection that is held is held, or lost.
+        // An idle hold counts a closed connection as lost and never reopens it.
         if next == NextStep::Reopen && self.console.is_sending && self.console.pacing != Pacing::Hold {
-            // Counted; opened again at the next tick.
+            // A failure is counted, and the next tick opens the connection again.
             self.connect(slot).ok();
         }
         self.queue(slot);
     }
 
-    /// Puts a connection with room where the schedule finds it.
+    /// Queues a connection with room for the schedule.
     #[inline]
     fn queue(&mut self, slot: usize) {
         if self.schedule.is_none() {
@@ -304,7 +304,7 @@ impl<'run, C: Script> Worker<'run, C> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return Ok(());
         };
-        // The upper half counts the sockets it had, so that events for an earlier one are told apart.
+        // The upper half counts the connection's sockets, so that late events of an earlier socket are ignored.
         let generation = (connection.key() >> 32).wrapping_add(1) & 0x7fff_ffff;
         connection.connect(generation << 32 | slot as u64, &mut self.console)?;
         Ok(())
@@ -317,7 +317,7 @@ impl<'run, C: Script> Worker<'run, C> {
         })
     }
 
-    /// Fails what takes too long, and opens again what failed before, if asked to.
+    /// Fails connections past their timeout, and reopens failed ones if `reopen`.
     fn check_all(&mut self, reopen: bool) {
         let now = self.console.clock.now();
         for slot in 0..self.connections.len() {
@@ -325,7 +325,7 @@ impl<'run, C: Script> Worker<'run, C> {
                 return;
             };
             if connection.check(now, self.timeout, &mut self.console) && reopen {
-                // Counted; opened again at the next tick.
+                // A failure is counted, and the next tick opens the connection again.
                 self.connect(slot).ok();
             }
         }
@@ -348,7 +348,7 @@ impl<'run, C: Script> Worker<'run, C> {
             .store(counts.connections_opened, Ordering::Relaxed);
     }
 
-    /// Counts what is left over.
+    /// Counts the unanswered and unsent requests, and returns the counts.
     fn into_counts(mut self) -> Counts {
         self.report();
         let now = self.console.clock.now();
@@ -363,10 +363,10 @@ impl<'run, C: Script> Worker<'run, C> {
         self.console.counts
     }
 
-    /// Counts what a schedule still holds: one by one, or in groups as small as keep their number within bounds.
+    /// Counts the requests left in the schedule, in at most `GROUPS_MAX` groups.
     fn count_unsent(&mut self, mut schedule: Schedule, now: Nanos) {
         let end = self.console.counts.window.end;
-        // What was due before the window is in no figure.
+        // Requests due before the window count in no figure.
         let before = schedule.left(self.console.counts.window.start.min(end));
         schedule.skip(before);
         let group = schedule.left(end).div_ceil(GROUPS_MAX).max(1);

@@ -1,4 +1,4 @@
-//! What cannot be loaded is refused with the reason, in time, and with a status that a script notices.
+//! A run that cannot start exits with 1 or 2 and names the reason within its timeout.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{RIGHT, endless, responder, run, server, url};
 
 #[test]
-fn first_answer_that_is_wrong_ends_the_run_with_the_reason() {
+fn wrong_first_answer_ends_the_run_with_the_reason() {
     let says = |text: String| responder(move |_| text.clone());
     let many_fields = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(200));
     let keeps_silent = server(|mut peer| while peer.request().is_some() {});
@@ -22,18 +22,18 @@ fn first_answer_that_is_wrong_ends_the_run_with_the_reason() {
         (says("SSH-2.0-OpenSSH_9.9\r\n".to_owned()), "not an HTTP/1.1 head"),
         (
             says("SSH-2.0-OpenSSH_9.9\r\n".to_owned()),
-            r"answered with `SSH-2.0-OpenSSH_9.9\r\n`",
+            r"head; the response is `SSH-2.0-OpenSSH_9.9\r\n`",
         ),
-        (says(RIGHT.repeat(2)), "more came than one answer"),
+        (says(RIGHT.repeat(2)), "the server sent more than one response"),
         (says(many_fields), "more than 128 fields"),
         (
             says(RIGHT.replace("Hello", "Howdy")),
             "the body is not the expected one",
         ),
         (server(drop), "before it answered"),
-        (keeps_silent, "in time (see --timeout)"),
-        (stops_in_the_middle, "in time (see --timeout)"),
-        (server(endless), "in time (see --timeout)"),
+        (keeps_silent, "within --timeout"),
+        (stops_in_the_middle, "within --timeout"),
+        (server(endless), "within --timeout"),
     ] {
         let (code, printed, said) = run(&url(address), "--timeout 500ms --expect-body Hello");
         assert!(code == Some(1) && said.contains(mistake), "{mistake}: {code:?} {said}");
@@ -49,15 +49,12 @@ fn server_that_does_not_close_when_asked_cannot_be_churned() {
         }
     });
     let (code, _, said) = run(&url(address), "--churn --timeout 300ms");
-    assert!(
-        code == Some(1) && said.contains("no close that was asked for"),
-        "{said}"
-    );
+    assert!(code == Some(1) && said.contains("no requested close"), "{said}");
 }
 
 #[test]
-fn server_that_cannot_be_reached_is_named() {
-    // Bound and not listening: nobody else can have this port, and connecting to it is refused.
+fn unreachable_server_is_named() {
+    // A bound socket that does not listen reserves the port, and the kernel refuses connections to it.
     let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     taken
         .bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())
@@ -65,7 +62,7 @@ fn server_that_cannot_be_reached_is_named() {
     let refused = url(taken.local_addr().unwrap().as_socket().unwrap());
     for (url, mistake) in [
         (refused.as_str(), "Connection refused"),
-        ("http://squall.invalid/", "cannot resolve `squall.invalid`"),
+        ("http://squall.invalid/", "could not resolve `squall.invalid`"),
     ] {
         let (code, _, said) = run(url, "--timeout 2s");
         assert!(code == Some(1) && said.contains(mistake), "{url}: {code:?} {said}");
@@ -73,7 +70,7 @@ fn server_that_cannot_be_reached_is_named() {
 }
 
 #[test]
-fn nonsense_on_the_command_line_is_named() {
+fn command_line_mistakes_are_named() {
     let good = "http://127.0.0.1/";
     for (url, arguments, status, mistake) in [
         ("127.0.0.1:80", "", 2, "must start with http://"),
@@ -93,4 +90,15 @@ fn nonsense_on_the_command_line_is_named() {
             "{arguments}: {code:?} {said}"
         );
     }
+}
+
+#[test]
+fn failed_check_names_its_reason_before_an_excerpt_of_the_response() {
+    let page = "x".repeat(5_000);
+    let answer = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+    let (code, _, said) = run(&url(responder(move |_| answer.clone())), "--timeout 2s");
+    let reason = said.find("expected status 200, got 404").unwrap();
+    let excerpt = said.find("; the response begins with `HTTP/1.1 404").unwrap();
+    assert!(code == Some(1) && reason < excerpt, "{said}");
+    assert!(said.len() < 600, "{} bytes: {said}", said.len());
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as a load: requests prepared once, answers judged one by one (RFC 9112).
+//! HTTP/1.1 as a load: the request is encoded once, and each answer is checked (RFC 9112).
 
 use anyhow::Result;
 use http::Method;
@@ -11,7 +11,7 @@ mod slow_heads;
 
 use response::ResponseCheck;
 use script::{Http, HttpScript};
-use slow_heads::Crowd;
+use slow_heads::SlowHeadThread;
 
 use super::engine::{self, Job};
 use super::pacing::Pacing;
@@ -20,11 +20,11 @@ use super::progress::{Phase, Progress};
 use super::run_result::RunResult;
 use crate::interrupt::Interrupt;
 
-/// Carries out a plan for HTTP, with `pipeline` requests in flight on a connection at most.
+/// Runs a plan for HTTP, with at most `pipeline` requests in flight on a connection.
 ///
 /// # Errors
 ///
-/// The server cannot be reached, its first answer is not the right one, or not all connections can be opened.
+/// The server is unreachable, its first answer is wrong, or a connection cannot be opened.
 pub(crate) fn run(
     plan: &Plan,
     pacing: Pacing,
@@ -48,10 +48,10 @@ pub(crate) fn run(
         pipeline,
         closes: pacing == Pacing::Churn,
     };
-    let crowd = Crowd::gather(plan, address)?;
+    let slow_heads = SlowHeadThread::start(plan, address)?;
     let outcome = engine::run::<HttpScript>(job, shared, progress, interrupt)?;
     Ok(RunResult {
-        slow_heads: crowd.map(Crowd::disperse).transpose()?,
+        slow_heads: slow_heads.map(SlowHeadThread::stop).transpose()?,
         ..outcome
     })
 }

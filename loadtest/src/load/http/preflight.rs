@@ -1,4 +1,4 @@
-//! One request before all others, whose answer must be the right one; what is wrong with it is said in full.
+//! The preflight: one request before the load, whose answer must be correct; its error names the reason first, then the response.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,17 +10,17 @@ use super::response::{CheckedResponse, ResponseCheck, ResponseReader, Step};
 use crate::interrupt::Interrupt;
 use crate::load::plan::{Expectation, Kind, Plan};
 
-/// How much of a wrong answer is shown.
-const SHOWN_BYTES_MAX: usize = 300;
+/// Bytes of a wrong response in the error.
+const EXCERPT_BYTES_MAX: usize = 300;
 
-/// How soon an interrupt is noticed.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How often a wait checks for an interrupt.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Makes `request` once. Returns the first address of the target that took the connection.
+/// Sends `request` once; returns the first address of the target that accepted the connection.
 ///
 /// # Errors
 ///
-/// Nobody answers, or not what the plan expects.
+/// The connection fails, or the response is not the one that the plan expects.
 pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Result<SocketAddr> {
     let deadline = Instant::now() + plan.timeout;
     let (address, stream) = connect(&plan.target.resolve(plan.timeout)?, deadline)?;
@@ -29,6 +29,7 @@ pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Resul
         reader: ResponseReader::new(),
         check: super::response_check(plan),
         beginning: Vec::new(),
+        received_bytes: 0,
         deadline,
         interrupt,
     };
@@ -40,22 +41,34 @@ pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Resul
             Ok(())
         }
     });
-    checked.with_context(|| {
-        let shown = String::from_utf8_lossy(&exchange.beginning);
-        let came = if shown.is_empty() {
-            "nothing".to_owned()
-        } else {
-            format!("`{}`", shown.escape_debug())
-        };
-        format!("the check before the load: {} answered with {came}", plan.target)
-    })?;
-    Ok(address)
+    match checked {
+        Ok(()) => Ok(address),
+        // The reason first: an excerpt of 300 bytes would push it off the line.
+        Err(reason) => bail!(
+            "the check before the load failed for {}: {reason:#}; {}",
+            plan.target,
+            excerpt(&exchange.beginning, exchange.received_bytes)
+        ),
+    }
+}
+
+/// Describes the response by its first [`EXCERPT_BYTES_MAX`] bytes.
+fn excerpt(beginning: &[u8], received_bytes: u64) -> String {
+    if beginning.is_empty() {
+        return "the server sent nothing".to_owned();
+    }
+    let text = String::from_utf8_lossy(beginning);
+    let text = text.escape_debug();
+    if received_bytes > beginning.len() as u64 {
+        return format!("the response begins with `{text}`");
+    }
+    format!("the response is `{text}`")
 }
 
 fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<(SocketAddr, TcpStream)> {
     let mut failure = None;
     for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now()).max(PATIENCE);
+        let left = deadline.saturating_duration_since(Instant::now()).max(POLL_INTERVAL);
         match TcpStream::connect_timeout(address, left) {
             Ok(stream) => return Ok((*address, stream)),
             Err(error) => failure = Some((address, error)),
@@ -79,13 +92,14 @@ fn check_response(answer: CheckedResponse, expect: &Expectation) -> Result<()> {
     Ok(())
 }
 
-/// One request, and the bytes that answer it.
+/// One request and the response to it.
 struct Exchange<'run> {
     stream: TcpStream,
     reader: ResponseReader,
     check: ResponseCheck,
-    /// The first bytes that came, for a message.
+    /// The first bytes received, for the error.
     beginning: Vec<u8>,
+    received_bytes: u64,
     deadline: Instant,
     interrupt: &'run Interrupt,
 }
@@ -93,16 +107,16 @@ struct Exchange<'run> {
 impl Exchange<'_> {
     fn make(&mut self, request: &[u8]) -> Result<CheckedResponse> {
         self.stream.set_nodelay(true)?;
-        self.stream.set_read_timeout(Some(PATIENCE))?;
+        self.stream.set_read_timeout(Some(POLL_INTERVAL))?;
         self.stream.set_write_timeout(Some(self.left()?))?;
-        // A server that refuses early may close before it took everything; its answer is worth more than that.
+        // A server may reject and close before it has read the whole request; its response tells more than the failed write.
         let sent = self.stream.write_all(request);
         let mut buffer = [0; 16 * 1024];
         loop {
             let received = match self.receive(&mut buffer)? {
                 0 => {
                     let ended = self.reader.end(&self.check).map_err(anyhow::Error::msg)?;
-                    sent.context("the request could not be sent")?;
+                    sent.context("could not send the request")?;
                     return ended.context("the server closed the connection before it answered");
                 }
                 received => buffer.get(..received).unwrap_or_default(),
@@ -112,17 +126,17 @@ impl Exchange<'_> {
                 .read(received, &mut self.check)
                 .map_err(anyhow::Error::msg)?
             {
-                ensure!(consumed == received.len(), "more came than one answer");
+                ensure!(consumed == received.len(), "the server sent more than one response");
                 return Ok(answer);
             }
         }
     }
 
-    /// Waits for the server to close the connection, as it was asked to.
+    /// Waits for the server to close the connection after `Connection: close`.
     fn expect_close(&mut self) -> Result<()> {
         match self.receive(&mut [0; 1])? {
             0 => Ok(()),
-            _ => bail!("more came than one answer"),
+            _ => bail!("the server sent more than one response"),
         }
     }
 
@@ -131,8 +145,9 @@ impl Exchange<'_> {
             self.left()?;
             match self.stream.read(buffer) {
                 Ok(received) => {
-                    let room = SHOWN_BYTES_MAX.saturating_sub(self.beginning.len());
+                    let room = EXCERPT_BYTES_MAX.saturating_sub(self.beginning.len());
                     self.beginning.extend(buffer.iter().take(received.min(room)));
+                    self.received_bytes += received as u64;
                     return Ok(received);
                 }
                 Err(error)
@@ -151,12 +166,16 @@ impl Exchange<'_> {
         }
     }
 
-    /// The time left; an error when there is none.
+    /// Returns the time left.
+    ///
+    /// # Errors
+    ///
+    /// The deadline has passed.
     fn left(&self) -> Result<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         ensure!(
             !left.is_zero(),
-            "no whole answer, or no close that was asked for, in time (see --timeout)"
+            "no complete response, or no requested close, within --timeout"
         );
         Ok(left)
     }

@@ -1,15 +1,15 @@
-//! The request, written once before the run (RFC 9112 section 3).
+//! The request, encoded once before the run (RFC 9112 section 3).
 
 use anyhow::{Result, bail};
 use http::{Method, header};
 
 use crate::load::plan::{Kind, Plan};
 
-/// The bytes of the request that `plan` repeats.
+/// Encodes the request that `plan` repeats.
 ///
 /// # Errors
 ///
-/// A field is given that the generator writes itself.
+/// The plan sets a field that the generator writes itself.
 pub(crate) fn encode(plan: &Plan) -> Result<Vec<u8>> {
     let request = &plan.request;
     let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, plan.target.path).into_bytes();
@@ -27,14 +27,14 @@ pub(crate) fn encode(plan: &Plan) -> Result<Vec<u8>> {
             *name,
             header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION
         ) {
-            bail!("`{name}` is written by the generator and cannot be given as a header");
+            bail!("`{name}` is written by the generator; remove it from --header");
         }
         field(name.as_str(), value.as_bytes());
     }
     if plan.kind == Kind::Churn {
         field("Connection", b"close");
     }
-    // RFC 9110 section 8.6: a request whose method anticipates content says so even when there is none.
+    // RFC 9110 section 8.6: a method that anticipates content sends Content-Length even for empty content.
     if !request.body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
         field("Content-Length", request.body.len().to_string().as_bytes());
     }

@@ -1,30 +1,29 @@
-//! Answers taken apart as their bytes come: status, framing, and whether the content is the one expected (RFC 9112 section 6).
+//! An incremental response reader: status, framing, and whether the content is the expected one (RFC 9112 section 6).
 //!
-//! Servers repeat themselves: a head is compared with the one before, and parsed only when it differs (once a second, because of
-//! `Date`). Equal bytes mean the same thing, so nothing wrong gets past. Content is compared in place and never kept. Invariant: what a
-//! reader keeps is one unfinished head or chunk line, at most `HEAD_BYTES_MAX` bytes and what one read brought.
+//! A head equal to the one before is not parsed again; it changes once a second, with `Date`. Content is compared in place.
+//! Invariant: a reader keeps at most one unfinished head or chunk line: `HEAD_BYTES_MAX` bytes plus one read.
 
 use httparse::{EMPTY_HEADER, Status};
 
-/// The longest head, chunk line or trailer section that is waited for: four times what common servers write at most.
+/// The longest head, chunk line or trailer line: four times the limit of common servers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Field lines in one head.
+/// The most field lines in one head.
 const FIELDS_MAX: usize = 128;
 
-/// What the answers of one thread are judged by.
+/// What the responses of one thread must be.
 #[derive(Debug)]
 pub(crate) struct ResponseCheck {
-    /// The whole content, if it is checked.
+    /// The whole expected content; `None` accepts any.
     expected_body: Option<Vec<u8>>,
-    /// An answer to HEAD has no content, whatever its fields say.
+    /// A response to HEAD has no content, whatever its fields say.
     is_head_request: bool,
-    /// The last head that was parsed, and what it meant.
+    /// The last parsed head, as bytes and as parsed.
     known: Vec<u8>,
     known_head: Head,
 }
 
-/// What a head says.
+/// A parsed head.
 #[derive(Debug, Clone, Copy)]
 struct Head {
     status: u16,
@@ -39,26 +38,26 @@ enum Framing {
     UntilClose,
 }
 
-/// One whole answer.
+/// One complete response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CheckedResponse {
     pub(crate) status: u16,
-    /// Whether the content is the one expected; true if none is.
+    /// Whether the content is the expected one; true if any is accepted.
     pub(crate) is_body_right: bool,
-    /// Whether the server closes the connection after it.
+    /// Whether the server closes the connection after this response.
     pub(crate) closes: bool,
 }
 
-/// How far a reader came.
+/// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// All bytes were taken and more are needed.
+    /// All bytes are consumed and the response is incomplete.
     More,
-    /// An answer ended after so many of the bytes.
+    /// A response ended after `consumed` bytes.
     Done { consumed: usize, answer: CheckedResponse },
 }
 
-/// What is wrong with an answer, in words.
+/// What is wrong with a response, in words.
 pub(crate) type Mistake = &'static str;
 
 impl ResponseCheck {
@@ -75,7 +74,7 @@ impl ResponseCheck {
         }
     }
 
-    /// Reads the head that `bytes` begin with; `None` if they end before it does.
+    /// Parses the head at the start of `bytes`; returns `None` if it is incomplete.
     #[inline]
     fn head(&mut self, bytes: &[u8]) -> Result<Option<(usize, Head)>, Mistake> {
         if !self.known.is_empty() && bytes.starts_with(&self.known) {
@@ -90,7 +89,7 @@ impl ResponseCheck {
         Ok(parsed)
     }
 
-    /// Whether `part` is what the content has at `position`.
+    /// Whether `part` equals the expected content at `position`.
     #[inline]
     fn is_expected(&self, position: u64, part: &[u8]) -> bool {
         let Some(expected) = &self.expected_body else {
@@ -109,14 +108,14 @@ impl ResponseCheck {
     }
 }
 
-/// Takes the answers of one connection apart.
+/// Reads the responses of one connection.
 #[derive(Debug)]
 pub(crate) struct ResponseReader {
     state: State,
     /// An unfinished head or chunk line.
     partial: Vec<u8>,
     head: Head,
-    /// Content seen so far, and whether all of it was expected.
+    /// Content bytes so far, and whether all of them were as expected.
     position: u64,
     is_body_right: bool,
 }
@@ -124,10 +123,10 @@ pub(crate) struct ResponseReader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Head,
-    /// So many bytes of content are left.
+    /// Content with this many bytes left.
     Content(u64),
     ChunkSize,
-    /// So many bytes of a chunk are left.
+    /// A chunk with this many bytes left.
     Chunk(u64),
     ChunkEnd,
     Trailer,
@@ -149,11 +148,11 @@ impl ResponseReader {
         }
     }
 
-    /// Takes `bytes` up to the end of the answer being read.
+    /// Reads `bytes` up to the end of the current response.
     ///
     /// # Errors
     ///
-    /// They are not an answer; nothing can be read from the connection any more.
+    /// The bytes are not a valid response; the connection is unusable.
     #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], check: &mut ResponseCheck) -> Result<Step, Mistake> {
         let mut rest = bytes;
@@ -191,11 +190,11 @@ impl ResponseReader {
         }
     }
 
-    /// Takes note that nothing more comes; the answer that only this could end, if one was being read.
+    /// Ends the stream; returns the close-delimited response that it completes, if there is one.
     ///
     /// # Errors
     ///
-    /// An answer was cut short.
+    /// A response is incomplete.
     pub(crate) fn end(&mut self, check: &ResponseCheck) -> Result<Option<CheckedResponse>, Mistake> {
         match self.state {
             State::UntilClose => Ok(Some(self.finish(check))),
@@ -238,7 +237,7 @@ impl ResponseReader {
             return Err("the head is longer than 64 KiB");
         }
         self.partial.clear();
-        // An interim answer (RFC 9110 section 15.2) is followed by the real one.
+        // An interim response (RFC 9110 section 15.2) precedes the final one.
         if !matches!(head.status, 100 | 102..=199) {
             self.head = head;
             self.state = match head.framing {
@@ -259,7 +258,7 @@ impl ResponseReader {
         taken
     }
 
-    /// Takes a line of the chunked coding (RFC 9112 section 7.1), or what there is of it.
+    /// Reads a line of the chunked coding (RFC 9112 section 7.1), or a part of it.
     fn take_line(&mut self, bytes: &[u8]) -> Result<usize, Mistake> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(bytes.len(), |end| end + 1);
@@ -331,7 +330,7 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(usize, Head
             closes = has("close") || (is_old && !has("keep-alive"));
         }
     }
-    // RFC 9112 section 6.3, in its order.
+    // The order of RFC 9112 section 6.3 decides which field wins.
     let framing = if is_head_request || matches!(status, 100..=199 | 204 | 304) {
         Framing::Length(0)
     } else if let Some(coding) = transfer_coding {

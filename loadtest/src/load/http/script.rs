@@ -1,4 +1,4 @@
-//! A connection that asks the same request again and again, and judges each answer.
+//! The HTTP script: repeats one request and checks each answer.
 
 use std::collections::VecDeque;
 
@@ -14,9 +14,9 @@ pub(crate) struct Http {
     pub(crate) request: Vec<u8>,
     pub(crate) check: ResponseCheck,
     pub(crate) expected_status: u16,
-    /// Requests in flight on one connection at most.
+    /// The most requests in flight on one connection.
     pub(crate) pipeline: usize,
-    /// Whether requests ask the server to close after its answer.
+    /// Whether the request carries `Connection: close`.
     pub(crate) closes: bool,
 }
 
@@ -24,9 +24,9 @@ pub(crate) struct Http {
 #[derive(Debug)]
 pub(crate) struct HttpScript {
     reader: ResponseReader,
-    /// The requests in flight, oldest first; at most `pipeline`.
+    /// The requests in flight, oldest first.
     in_flight: VecDeque<InFlight>,
-    /// 0 when the server said that it closes.
+    /// The most requests in flight; 0 after the server announced a close.
     room_max: usize,
 }
 
@@ -80,7 +80,7 @@ impl Script for HttpScript {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.in_flight.is_empty() {
-                // Bytes that nobody asked for would be taken for the next answer.
+                // Surplus bytes would otherwise count as the next answer.
                 return Err(Failure::Malformed);
             }
             let step = self.reader.read(rest, &mut turn.shared.check);

@@ -1,7 +1,7 @@
-//! Slow heads (Slowloris): connections beside the load whose requests never become whole, kept open as well as the server lets them.
+//! Slow heads (Slowloris): connections beside the load that never finish a request head.
 //!
-//! Half of them say nothing, half say a byte of a field now and then. One that the server has cut is opened again, but not all at once: a burst of
-//! connecting would be the generator's own noise in the latencies beside it. They have a thread of their own on the first core of the load.
+//! Half of them stay silent; half send one byte of a field every 9 s. A connection that the server closes is reopened, at most 500 a second:
+//! a burst of connects would raise the latencies measured beside it. They run on their own thread, on the first core of the load.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -21,45 +21,45 @@ use super::super::plan::Plan;
 use super::super::run_result::SlowHeads;
 use super::super::worker::pin;
 
-/// How long a connection that says something waits between two bytes: less than the 10 s a server may give a whole head.
+/// Time between two bytes of a sending connection: just below 10 s, a common timeout for a head.
 const BYTE_INTERVAL: Duration = Duration::from_secs(9);
 
-/// How often the thread looks up. It shares a core with the load, whose requests are late by what it does at one look: so it does little, often.
+/// Length of a tick. The thread shares a core with the load and delays its requests, so it does little work often.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Connections opened again in one tick: 500 a second.
+/// Connections reopened in one tick: 500 a second.
 const REOPENED_PER_TICK: usize = 1;
 
-/// Events taken at once, 4,000 a second; the others wait for the next tick.
+/// Events handled in one tick: 4,000 a second.
 const EVENTS_MAX: usize = 8;
 
-/// What one that says something begins with.
+/// What a sending connection sends first.
 const BEGINNING: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ";
 
-/// Slow heads at work; they end when they are asked what they saw, or are dropped.
+/// The thread of the slow heads; stopping or dropping it closes them.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(super) struct SlowHeadThread {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<SlowHeads>>>,
 }
 
-impl Crowd {
-    /// Opens all the slow heads of a plan; `None` if it has none.
+impl SlowHeadThread {
+    /// Opens all slow heads of a plan and starts their thread; returns `None` if the plan has none.
     ///
     /// # Errors
     ///
-    /// One of them cannot be opened.
-    pub(super) fn gather(plan: &Plan, address: SocketAddr) -> Result<Option<Self>> {
+    /// A connection cannot be opened.
+    pub(super) fn start(plan: &Plan, address: SocketAddr) -> Result<Option<Self>> {
         if plan.slow_heads == 0 {
             return Ok(None);
         }
-        let mut members = Members::open(plan.slow_heads, address)?;
+        let mut connections = Connections::open(plan.slow_heads, address)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (is_over_too, core) = (Arc::clone(&is_over), plan.cores.first().copied());
         let thread = thread::Builder::new().name("slow-heads".to_owned()).spawn(move || {
             core.map_or(Ok(()), pin)?;
-            members.work(&is_over_too)?;
-            Ok(members.seen)
+            connections.run(&is_over_too)?;
+            Ok(connections.seen)
         });
         Ok(Some(Self {
             is_over,
@@ -67,24 +67,26 @@ impl Crowd {
         }))
     }
 
-    /// Ends them, and gives what they saw.
-    pub(super) fn disperse(mut self) -> Result<SlowHeads> {
+    /// Stops the thread and returns its counts.
+    pub(super) fn stop(mut self) -> Result<SlowHeads> {
         self.is_over.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("they have ended before")?;
-        thread.join().map_err(|_| anyhow!("the slow heads panicked"))?
+        let thread = self.thread.take().context("the slow heads have already ended")?;
+        thread
+            .join()
+            .map_err(|_| anyhow!("the thread of the slow heads panicked"))?
     }
 }
 
-impl Drop for Crowd {
+impl Drop for SlowHeadThread {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        // Whoever drops them unasked has an error of its own to tell.
+        // A drop without `stop` follows another error, which is the one to report.
         self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// The connections, and what became of them.
-struct Members {
+/// The slow connections and their counts.
+struct Connections {
     address: SocketAddr,
     epoll: OwnedFd,
     sockets: Vec<Option<TcpStream>>,
@@ -92,11 +94,11 @@ struct Members {
     seen: SlowHeads,
 }
 
-impl Members {
+impl Connections {
     fn open(count: usize, address: SocketAddr) -> Result<Self> {
-        let mut members = Self {
+        let mut connections = Self {
             address,
-            epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll")?,
+            epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?,
             sockets: Vec::with_capacity(count),
             closed: VecDeque::new(),
             seen: SlowHeads {
@@ -105,17 +107,17 @@ impl Members {
             },
         };
         for number in 0..count {
-            let socket = members.connect(number);
-            let socket = socket.with_context(|| format!("cannot open slow head {} of {count}", number + 1))?;
-            members.sockets.push(Some(socket));
+            let socket = connections.connect(number);
+            let socket = socket.with_context(|| format!("could not open slow head {} of {count}", number + 1))?;
+            connections.sockets.push(Some(socket));
         }
-        Ok(members)
+        Ok(connections)
     }
 
     fn connect(&self, number: usize) -> std::io::Result<TcpStream> {
         let mut socket = TcpStream::connect(self.address)?;
         socket.set_nodelay(true)?;
-        if speaks(number) {
+        if sends_bytes(number) {
             socket.write_all(BEGINNING)?;
         }
         socket.set_nonblocking(true)?;
@@ -124,34 +126,34 @@ impl Members {
         Ok(socket)
     }
 
-    /// Holds on until it is over.
-    fn work(&mut self, is_over: &AtomicBool) -> Result<()> {
+    /// Keeps the connections open until `is_over`.
+    fn run(&mut self, is_over: &AtomicBool) -> Result<()> {
         let start = Instant::now();
-        let mut spoken = 0;
+        let mut sent = 0;
         while !is_over.load(Ordering::Relaxed) {
             thread::sleep(TICK);
-            self.notice_the_cut()?;
+            self.notice_closed()?;
             for _ in 0..REOPENED_PER_TICK.min(self.closed.len()) {
                 self.reopen();
             }
-            // Each has its turn once in an interval.
-            let turns = start.elapsed().as_secs_f64() / BYTE_INTERVAL.as_secs_f64() * self.sockets.len() as f64;
-            while (spoken as f64) < turns {
-                self.speak(spoken % self.sockets.len());
-                spoken += 1;
+            // Spread over the interval, so that each connection sends one byte per interval.
+            let due = start.elapsed().as_secs_f64() / BYTE_INTERVAL.as_secs_f64() * self.sockets.len() as f64;
+            while (sent as f64) < due {
+                self.send_byte(sent % self.sockets.len());
+                sent += 1;
             }
         }
         Ok(())
     }
 
-    fn notice_the_cut(&mut self) -> Result<()> {
+    fn notice_closed(&mut self) -> Result<()> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()))
             .context("cannot wait for events")?;
         for event in events {
             let number = usize::try_from(event.data.u64())?;
             let socket = self.sockets.get_mut(number);
-            // An answer, such as 408, comes before the end; there is more of the same event then.
+            // A response such as 408 precedes the close; level-triggered epoll then reports the socket again.
             if let Some(socket) = socket
                 && socket.as_mut().is_some_and(has_ended)
             {
@@ -163,7 +165,7 @@ impl Members {
         Ok(())
     }
 
-    /// Opens the one again that was cut first. A server that lets nobody in is asked again later.
+    /// Reopens the connection that was closed first; a refused one goes to the end of the queue.
     fn reopen(&mut self) {
         let Some(number) = self.closed.pop_front() else { return };
         let opened = self.connect(number);
@@ -175,17 +177,17 @@ impl Members {
         }
     }
 
-    fn speak(&mut self, number: usize) {
+    fn send_byte(&mut self, number: usize) {
         if let Some(Some(socket)) = self.sockets.get_mut(number)
-            && speaks(number)
+            && sends_bytes(number)
         {
-            // One that was cut is noticed as such.
+            // A failure means the server closed it, which `notice_closed` counts.
             socket.write_all(b"x").ok();
         }
     }
 }
 
-fn speaks(number: usize) -> bool {
+fn sends_bytes(number: usize) -> bool {
     number % 2 == 1
 }
 

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Type};
 use super::frame::{Opcode, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
-use crate::load::connection::{AT_ONCE, source};
+use crate::load::connection::{RESET_ON_CLOSE, source};
 use crate::load::target::Target;
 
 /// Bytes asked for by one read.
@@ -154,7 +154,7 @@ fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<T
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source(index, address) {
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.set_linger(AT_ONCE)?;
+        socket.set_linger(RESET_ON_CLOSE)?;
     }
     socket.set_tcp_nodelay(true)?;
     socket.connect_timeout(&address.into(), timeout)?;
