@@ -20,15 +20,15 @@ use squall::shards::preflight::PreflightError;
 use support::server::{Server, path_of};
 
 /// What a program printed, and how it ended.
-struct Told {
+struct Finished {
     stdout: String,
     stderr: String,
     status: Option<i32>,
 }
 
-fn told(command: &mut Command) -> Told {
+fn finish(command: &mut Command) -> Finished {
     let Output { status, stdout, stderr } = command.env("NO_COLOR", "1").output().unwrap();
-    Told {
+    Finished {
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
         status: status.code(),
@@ -44,7 +44,7 @@ fn forbidden(example: &str) -> Command {
 
 #[test]
 fn the_status_is_the_last_line_of_the_report() {
-    let told = told(&mut Command::new(path_of("doctor")));
+    let told = finish(&mut Command::new(path_of("doctor")));
     let verdict = told.stdout.lines().last().unwrap();
     let expected = match told.status {
         Some(0) => "--driver auto takes io_uring: ",
@@ -60,7 +60,7 @@ fn the_status_is_the_last_line_of_the_report() {
 
 #[test]
 fn where_io_uring_is_forbidden_the_doctor_names_the_filter_and_the_fix() {
-    let told = told(&mut forbidden("doctor"));
+    let told = finish(&mut forbidden("doctor"));
     assert_eq!(told.status, Some(1), "{}{}", told.stdout, told.stderr);
     let sentence = PreflightError::SeccompForbids.to_string();
     assert!(told.stdout.contains("missing  permission"), "{}", told.stdout);
@@ -75,7 +75,7 @@ fn where_io_uring_is_forbidden_the_doctor_names_the_filter_and_the_fix() {
 
 #[test]
 fn a_server_that_must_have_io_uring_and_is_forbidden_it_says_what_the_doctor_says() {
-    let told = told(forbidden("hello").args(["--driver", "io_uring", "--listen", "127.0.0.1:0", "--shards", "1"]));
+    let told = finish(forbidden("hello").args(["--driver", "io_uring", "--listen", "127.0.0.1:0", "--shards", "1"]));
     assert_eq!(told.status, Some(1), "{}{}", told.stdout, told.stderr);
     let sentence = PreflightError::SeccompForbids.to_string();
     assert_eq!(
@@ -101,7 +101,7 @@ fn a_server_left_to_choose_serves_through_epoll_and_says_what_the_doctor_says() 
 
 #[test]
 fn a_process_with_too_few_descriptors_is_told_that_no_driver_can_serve() {
-    let told = told(
+    let told = finish(
         Command::new("sh")
             .args(["-c", "ulimit -n 20; exec \"$0\""])
             .arg(path_of("doctor")),
@@ -118,7 +118,7 @@ fn a_process_with_too_few_descriptors_is_told_that_no_driver_can_serve() {
 #[test]
 fn the_launcher_hands_on_arguments_and_status_and_says_what_it_could_not_start() {
     let launcher = || Command::new(path_of("without_io_uring"));
-    let shell = told(launcher().args(["sh", "-c", "echo \"$0 $1\"; exit 7", "a b", "c"]));
+    let shell = finish(launcher().args(["sh", "-c", "echo \"$0 $1\"; exit 7", "a b", "c"]));
     assert_eq!(
         (shell.stdout.as_str(), shell.status),
         ("a b c\n", Some(7)),
@@ -126,7 +126,7 @@ fn the_launcher_hands_on_arguments_and_status_and_says_what_it_could_not_start()
         shell.stderr
     );
     for (arguments, part) in [(&[][..], "which program"), (&["/nowhere/at/all"], "/nowhere/at/all")] {
-        let failed = told(launcher().args(arguments));
+        let failed = finish(launcher().args(arguments));
         assert_eq!(failed.status, Some(1), "{arguments:?}");
         assert!(failed.stderr.contains(part), "{arguments:?}: {}", failed.stderr);
     }

@@ -62,11 +62,11 @@ fn smoke(target: &str, run: fn(&[u8])) {
     for seed in &seeds {
         run(seed);
     }
-    let mut dice = Dice(0x5eed);
+    let mut random = Random(0x5eed);
     for _ in 0..MUTATIONS {
-        let mut bytes = seeds[dice.below(seeds.len())].clone();
-        for _ in 0..=dice.below(4) {
-            mutate(&mut bytes, &seeds, &mut dice);
+        let mut bytes = seeds[random.below(seeds.len())].clone();
+        for _ in 0..=random.below(4) {
+            mutate(&mut bytes, &seeds, &mut random);
         }
         run(&bytes);
     }
@@ -85,31 +85,31 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Changes, inserts, removes or doubles some bytes, or puts in some of another seed.
-fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], dice: &mut Dice) {
+fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     const MARKS: &[u8] = b"\r\n :;,\t\"0159aAfF-_#?\0\x7f\x80\xff";
-    let place = dice.below(bytes.len() + 1);
-    let end = (place + 1 + dice.below(8)).min(bytes.len());
-    match dice.below(5) {
-        0 if place < bytes.len() => bytes[place] = MARKS[dice.below(MARKS.len())],
-        1 => bytes.insert(place, MARKS[dice.below(MARKS.len())]),
+    let place = random.below(bytes.len() + 1);
+    let end = (place + 1 + random.below(8)).min(bytes.len());
+    match random.below(5) {
+        0 if place < bytes.len() => bytes[place] = MARKS[random.below(MARKS.len())],
+        1 => bytes.insert(place, MARKS[random.below(MARKS.len())]),
         2 => drop(bytes.drain(place..end)),
         3 => {
             let doubled = bytes[place..end].to_vec();
             bytes.splice(place..place, doubled);
         }
         _ => {
-            let other = &seeds[dice.below(seeds.len())];
-            let start = dice.below(other.len() + 1);
-            let part = &other[start..(start + dice.below(24)).min(other.len())];
+            let other = &seeds[random.below(seeds.len())];
+            let start = random.below(other.len() + 1);
+            let part = &other[start..(start + random.below(24)).min(other.len())];
             bytes.splice(place..place, part.iter().copied());
         }
     }
 }
 
 /// A source of numbers that are hard to foresee and the same every time (xorshift64).
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

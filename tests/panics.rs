@@ -54,19 +54,19 @@ impl Drop for Nested {
 
 /// An error that panics when it is written, when it is dropped, or both.
 #[derive(Debug)]
-struct Dreadful {
+struct PanickingError {
     _held: Nested,
     is_written: bool,
 }
 
-impl fmt::Display for Dreadful {
+impl fmt::Display for PanickingError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         assert!(self.is_written, "an error that cannot be written");
-        formatter.write_str("dreadful")
+        formatter.write_str("panicking_error")
     }
 }
 
-impl std::error::Error for Dreadful {}
+impl std::error::Error for PanickingError {}
 
 /// A stream of one chunk that is followed by an end, an error or a panic; then its drop panics.
 struct OneChunk {
@@ -76,20 +76,20 @@ struct OneChunk {
 }
 
 impl Stream for OneChunk {
-    type Item = Result<Bytes, Dreadful>;
+    type Item = Result<Bytes, PanickingError>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<Option<Self::Item>> {
         if !std::mem::replace(&mut self.is_over, true) {
             return Poll::Ready(Some(Ok(Bytes::from_static(b"one chunk"))));
         }
-        let error = |is_written| Dreadful {
+        let error = |is_written| PanickingError {
             _held: Nested(self.held.0),
             is_written,
         };
         match &*self.end {
             "end" => Poll::Ready(None),
             "error" => Poll::Ready(Some(Err(error(true)))),
-            "unwritable" => Poll::Ready(Some(Err(Dreadful {
+            "unwritable" => Poll::Ready(Some(Err(PanickingError {
                 _held: Nested(0),
                 is_written: false,
             }))),
@@ -120,14 +120,14 @@ async fn panicking(cx: &mut Context, next: Next<'_>) -> Result {
 /// Fails outside of an error that failed already.
 async fn failing(cx: &mut Context, next: Next<'_>) -> Result {
     next.run(cx).await;
-    Err(Error::new(Dreadful {
+    Err(Error::new(PanickingError {
         _held: Nested::of(cx)?,
         is_written: true,
     }))
 }
 
-fn dreadful(cx: &Context, is_written: bool) -> Result {
-    Err(Error::new(Dreadful {
+fn panicking_error(cx: &Context, is_written: bool) -> Result {
+    Err(Error::new(PanickingError {
         _held: Nested::of(cx)?,
         is_written,
     }))
@@ -150,16 +150,18 @@ fn application() -> Application {
                 .get("/after/{depth}", async |_: &mut Context| "forgotten"),
         )
         .get("/error/unwritable/{depth}", async |cx: &mut Context| -> Result {
-            dreadful(cx, false)
+            panicking_error(cx, false)
         })
         .get("/error/undroppable/{depth}", async |cx: &mut Context| -> Result {
-            dreadful(cx, true)
+            panicking_error(cx, true)
         })
         .nest(
             "/twice",
             Routes::new()
                 .middleware(failing)
-                .get("/{depth}", async |cx: &mut Context| -> Result { dreadful(cx, true) }),
+                .get("/{depth}", async |cx: &mut Context| -> Result {
+                    panicking_error(cx, true)
+                }),
         )
 }
 
@@ -223,7 +225,7 @@ fn an_error_page_that_panics_so_is_replaced_by_the_plain_one() {
             .error_page(|_: &mut Context, error: &Error| -> Result {
                 match error.message() {
                     Some("panic") => panic_any(Nested(2)),
-                    _ => Err(Error::new(Dreadful {
+                    _ => Err(Error::new(PanickingError {
                         _held: Nested(2),
                         is_written: error.message() == Some("undroppable"),
                     })),
@@ -385,11 +387,11 @@ impl WebSocketHandler for Socket {
                 self.held = Some(Nested(self.depth));
                 ws.send("held").await
             }
-            "error" => Err(Error::new(Dreadful {
+            "error" => Err(Error::new(PanickingError {
                 _held: Nested(self.depth),
                 is_written: true,
             })),
-            "unwritable" => Err(Error::new(Dreadful {
+            "unwritable" => Err(Error::new(PanickingError {
                 _held: Nested(0),
                 is_written: false,
             })),

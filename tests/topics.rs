@@ -33,12 +33,12 @@ const CONNECTIONS_MAX: usize = 200;
 const OVERTAKEN: u64 = 200;
 
 /// Does what each message tells it, and answers with what came of it.
-struct Obedient {
+struct CommandHandler {
     /// A shard that is told to stand still does, until something comes.
     go_on: Receiver<()>,
 }
 
-impl WebSocketHandler for Obedient {
+impl WebSocketHandler for CommandHandler {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.send(Shard::current().id().index().to_string()).await
     }
@@ -116,11 +116,11 @@ impl WebSocketHandler for Obedient {
 }
 
 /// Hears a topic that compresses.
-struct Squeezed;
+struct CompressedSubscriber;
 
-impl WebSocketHandler for Squeezed {
+impl WebSocketHandler for CompressedSubscriber {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.subscribe("squeezed")?;
+        ws.subscribe("compressed")?;
         ws.send("open").await
     }
 
@@ -194,12 +194,12 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
         let go_on = go_on.clone();
         Application::new()
             .websocket("/ws", async move |_: &mut Context| {
-                Ok(Obedient { go_on: go_on.clone() })
+                Ok(CommandHandler { go_on: go_on.clone() })
             })
             .websocket_with(
                 "/ws/deflating",
                 WebSocketOptions::default().deflate(DeflateConfig::default()),
-                async |_: &mut Context| Ok(Squeezed),
+                async |_: &mut Context| Ok(CompressedSubscriber),
             )
             .get("/presence/{*topic}", presence)
             .get("/count/{*topic}", count)
@@ -225,7 +225,7 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
         .topic("closed", TopicOptions::new().slow_consumer(SlowConsumer::Close(1013)))
         .topic("rooms/*", TopicOptions::new().count_subscribers())
         .topic("texts", TopicOptions::new().envelope(Envelope::Text))
-        .topic("squeezed", TopicOptions::new().compress());
+        .topic("compressed", TopicOptions::new().compress());
     (Running::serve(server), go)
 }
 
@@ -810,7 +810,10 @@ fn a_topic_that_compresses_does_so_for_those_who_can_read_it() {
         (client, first)
     });
     for _ in 0..3 {
-        server.publisher.publish_blocking("squeezed", message.as_str()).unwrap();
+        server
+            .publisher
+            .publish_blocking("compressed", message.as_str())
+            .unwrap();
         for (client, first) in &mut clients {
             let frame = client.frame();
             assert_eq!(frame.first, *first);

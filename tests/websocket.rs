@@ -29,12 +29,12 @@ const SOON: Duration = Duration::from_millis(200);
 const LATE: Duration = Duration::from_secs(600);
 
 /// Does as it is told, and says how it ended.
-struct Obedient {
+struct CommandHandler {
     name: String,
     ended: Sender<(Option<u16>, String)>,
 }
 
-impl WebSocketHandler for Obedient {
+impl WebSocketHandler for CommandHandler {
     fn select_subprotocol<'o>(&self, offered: &[&'o str]) -> Option<&'o str> {
         match &*self.name {
             "inventor" => Some("squall.3"),
@@ -129,7 +129,7 @@ fn obedient_with(
                 let name = cx.optional_cookie("name")?.map_or(name, Cow::into_owned);
                 cx.set_header("X-Name", name.as_str())?;
                 let ended = ended.clone();
-                Ok(Obedient { name, ended })
+                Ok(CommandHandler { name, ended })
             })
             .post("/publish", async |cx: &mut Context| {
                 let text = String::from_utf8(cx.body().await?.to_vec())?;

@@ -43,9 +43,9 @@ const WORDS: [&str; 16] = [
 ];
 
 /// Numbers that look random, from a linear congruential generator.
-pub(crate) struct Dice(u64);
+pub(crate) struct Random(u64);
 
-impl Dice {
+impl Random {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -76,25 +76,25 @@ impl Content {
     }
 
     fn make(self) -> Vec<u8> {
-        let mut dice = Dice::new(self as u64);
+        let mut random = Random::new(self as u64);
         let mut bytes = Vec::with_capacity(CONTENT_BYTES + 256);
         while bytes.len() < CONTENT_BYTES {
             match self {
                 Self::Prose => {
-                    bytes.extend(WORDS[dice.below(WORDS.len())].as_bytes());
-                    bytes.push(if dice.below(9) == 0 { b'\n' } else { b' ' });
+                    bytes.extend(WORDS[random.below(WORDS.len())].as_bytes());
+                    bytes.push(if random.below(9) == 0 { b'\n' } else { b' ' });
                 }
                 // Neighbouring points differ a little.
-                Self::Picture => bytes.push(u8::try_from((bytes.len() / 64 + dice.below(3)) % 256).unwrap()),
-                Self::Document => bytes.push(u8::try_from(dice.below(256)).unwrap()),
+                Self::Picture => bytes.push(u8::try_from((bytes.len() / 64 + random.below(3)) % 256).unwrap()),
+                Self::Document => bytes.push(u8::try_from(random.below(256)).unwrap()),
                 Self::Records => {
-                    let (id, price) = (dice.below(1000), dice.below(100_000));
+                    let (id, price) = (random.below(1000), random.below(100_000));
                     bytes.extend(
                         format!("{{\"id\":{id},\"symbol\":\"SQL{id}\",\"price\":{price},\"open\":true}},\n").bytes(),
                     );
                 }
                 Self::Markup => {
-                    let row = dice.below(5000);
+                    let row = random.below(5000);
                     bytes.extend(
                         format!("<tr class=\"row\"><td>{row}</td><td><a href=\"/item/{row}\">item</a></td></tr>\n")
                             .bytes(),

@@ -20,7 +20,7 @@ pub(crate) const LARGE_BYTES: usize = 512 * 1024;
 
 /// What a handler says of the future under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum FutureState {
     /// It was polled and waits.
     Waits,
     /// It has been dropped, or was ready before that.
@@ -29,30 +29,30 @@ pub(crate) enum Word {
 
 /// The handler's end of a line to its test.
 #[derive(Clone)]
-pub(crate) struct Says(Sender<Word>);
+pub(crate) struct StateSender(Sender<FutureState>);
 
 /// The test's end.
-pub(crate) struct Hears(Receiver<Word>);
+pub(crate) struct StateReceiver(Receiver<FutureState>);
 
 /// A line from a handler to its test.
-pub(crate) fn line() -> (Says, Hears) {
+pub(crate) fn line() -> (StateSender, StateReceiver) {
     let (says, hears) = unbounded();
-    (Says(says), Hears(hears))
+    (StateSender(says), StateReceiver(hears))
 }
 
-impl Says {
+impl StateSender {
     /// Drops a future after `polls` polls, and says meanwhile where it stands.
     pub(crate) async fn dropped_after<F: Future>(&self, polls: usize, future: F) -> Option<F::Output> {
-        let output = dropped_after_telling(polls, future, |_| self.0.send(Word::Waits).unwrap()).await;
+        let output = dropped_after_telling(polls, future, |_| self.0.send(FutureState::Waits).unwrap()).await;
         let is_ready = output.is_some();
-        self.0.send(Word::Over { is_ready }).unwrap();
+        self.0.send(FutureState::Over { is_ready }).unwrap();
         output
     }
 }
 
-impl Hears {
+impl StateReceiver {
     /// The next word.
-    pub(crate) fn word(&self) -> Word {
+    pub(crate) fn word(&self) -> FutureState {
         self.0.recv_timeout(PATIENCE).expect("the handler says where it stands")
     }
 
@@ -60,8 +60,8 @@ impl Hears {
     pub(crate) fn until_over(&self, mut waits: impl FnMut()) -> bool {
         loop {
             match self.word() {
-                Word::Waits => waits(),
-                Word::Over { is_ready } => return is_ready,
+                FutureState::Waits => waits(),
+                FutureState::Over { is_ready } => return is_ready,
             }
         }
     }

@@ -28,7 +28,7 @@ fn ada() -> Person {
 /// what it has then.
 fn content_read<R>(media_type: &str, pieces: &[&[u8]], read: R, expected: &[u8])
 where
-    R: AsyncFn(&mut Context, usize, &crate::harness::Says) -> Result<Vec<u8>> + Clone + Send + Sync + 'static,
+    R: AsyncFn(&mut Context, usize, &crate::harness::StateSender) -> Result<Vec<u8>> + Clone + Send + Sync + 'static,
 {
     let (says, hears) = line();
     let server = Running::start(1, move || {
@@ -64,7 +64,7 @@ where
 
 #[test]
 fn a_body_that_is_dropped_leaves_what_has_come_to_the_next() {
-    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
         let first = says.dropped_after(polls, cx.body()).await;
         let second = cx.body().await?;
         if let Some(first) = first {
@@ -78,7 +78,7 @@ fn a_body_that_is_dropped_leaves_what_has_come_to_the_next() {
 #[test]
 fn a_next_chunk_that_is_dropped_leaves_its_piece_to_the_next() {
     // Each wait is dropped and followed by another, so that a piece comes at every place of the sequence.
-    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
         let mut all = Vec::new();
         // Ready as soon as there is a piece, so all pieces are read in the future that is dropped.
         let pieces = async {
@@ -98,7 +98,7 @@ fn a_next_chunk_that_is_dropped_leaves_its_piece_to_the_next() {
 
 #[test]
 fn json_that_is_dropped_leaves_what_has_come_to_the_next() {
-    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
         says.dropped_after(polls, cx.json::<Person>()).await.transpose()?;
         assert_eq!(cx.json::<Person>().await?, ada());
         Ok(b"read".to_vec())
@@ -108,7 +108,7 @@ fn json_that_is_dropped_leaves_what_has_come_to_the_next() {
 
 #[test]
 fn a_form_that_is_dropped_leaves_what_has_come_to_the_next() {
-    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::Says| {
+    let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
         says.dropped_after(polls, cx.form::<Person>()).await.transpose()?;
         assert_eq!(cx.form::<Person>().await?, ada());
         Ok(b"read".to_vec())

@@ -10,7 +10,7 @@ use squall::message::TargetForm;
 use squall::prelude::*;
 use squall::shards::yield_now;
 
-use crate::harness::{LARGE_BYTES, Running, Says, ask, at_every_poll, dropped_after, line, numbered};
+use crate::harness::{LARGE_BYTES, Running, StateSender, ask, at_every_poll, dropped_after, line, numbered};
 use crate::polls::POLLS_MAX;
 
 /// What comes behind a flush that was dropped.
@@ -19,7 +19,7 @@ const END: &str = "the end";
 /// Reads what a handler answers that drops a flush at every poll, from when it first waits or has dropped it.
 fn flushed<F>(request: &str, handler: F, expected: impl Fn(bool) -> Vec<u8>)
 where
-    F: AsyncFn(&mut Context, usize, &Says) -> Result + Clone + Send + Sync + 'static,
+    F: AsyncFn(&mut Context, usize, &StateSender) -> Result + Clone + Send + Sync + 'static,
 {
     let (says, hears) = line();
     let server = Running::start(1, move || {
@@ -60,7 +60,7 @@ fn whole() -> Vec<u8> {
 
 #[test]
 fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_chunked() {
-    let handler = async |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
         cx.write(END);
@@ -71,7 +71,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_chunked() {
 
 #[test]
 fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_until_the_close() {
-    let handler = async |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
         cx.write(END);
@@ -82,7 +82,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_until_the_close() {
 
 #[test]
 fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_with_a_length() {
-    let handler = async |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.set_header("Content-Length", (LARGE_BYTES + END.len()).to_string().as_str())?;
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
@@ -94,7 +94,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_with_a_length() {
 
 #[test]
 fn what_two_dropped_flushes_were_to_send_is_sent_all_the_same_and_in_order() {
-    let handler = async |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         let content = numbered(LARGE_BYTES);
         let (first, second) = content.split_at(LARGE_BYTES / 2);
         cx.write(first);
@@ -109,7 +109,7 @@ fn what_two_dropped_flushes_were_to_send_is_sent_all_the_same_and_in_order() {
 
 #[test]
 fn what_a_dropped_flush_was_to_send_comes_before_the_stream_behind_it() {
-    let handler = async |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
         cx.stream(futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(END))]));
@@ -121,7 +121,7 @@ fn what_a_dropped_flush_was_to_send_comes_before_the_stream_behind_it() {
 #[test]
 fn an_event_whose_send_is_dropped_is_sent_all_the_same() {
     let text = || String::from_utf8(numbered(LARGE_BYTES)).unwrap().replace('\n', " ");
-    let handler = async move |cx: &mut Context, polls: usize, says: &Says| {
+    let handler = async move |cx: &mut Context, polls: usize, says: &StateSender| {
         let mut events = cx.event_stream()?;
         says.dropped_after(polls, events.send(Event::new(text())))
             .await
@@ -225,7 +225,7 @@ fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_agai
 }
 
 /// An application whose middleware drops the handler after the polls the path names.
-fn given_up(says: &Says) -> Application {
+fn given_up(says: &StateSender) -> Application {
     let says = says.clone();
     Application::new()
         .middleware(async move |cx: &mut Context, next: Next<'_>| -> Result {

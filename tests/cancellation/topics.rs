@@ -8,7 +8,9 @@ use squall::shards::Shard;
 use squall::{Subscription, TopicEvent};
 use tungstenite::{Message as Frame, WebSocket as Client};
 
-use crate::harness::{PATIENCE, Running, Says, at_every_poll, dropped_after, dropped_after_telling, eventually, line};
+use crate::harness::{
+    PATIENCE, Running, StateSender, at_every_poll, dropped_after, dropped_after_telling, eventually, line,
+};
 use crate::support::client::Connection;
 use crate::support::running::read;
 
@@ -24,25 +26,25 @@ const WAYS: [&str; 4] = [
 ];
 
 /// Does what each message tells it.
-struct Obedient {
-    says: Says,
-    still: Still,
+struct CommandHandler {
+    says: StateSender,
+    still: BlockedShard,
 }
 
 /// How a shard stands still at the test's word, until the next word.
 #[derive(Clone)]
-struct Still {
+struct BlockedShard {
     stands: Sender<()>,
     go_on: Receiver<()>,
 }
 
 /// The test's end of that.
-struct Go {
+struct ShardBlocker {
     stands: Receiver<()>,
     go_on: Sender<()>,
 }
 
-impl Go {
+impl ShardBlocker {
     /// Has the shard of a socket stand still.
     fn stop(&self, socket: &mut Socket) {
         socket.say("stand-still");
@@ -80,7 +82,7 @@ macro_rules! give_up {
     }};
 }
 
-impl WebSocketHandler for Obedient {
+impl WebSocketHandler for CommandHandler {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.send(Shard::current().id().index().to_string()).await
     }
@@ -117,16 +119,16 @@ impl WebSocketHandler for Obedient {
     }
 }
 
-fn serve(says: Says) -> (Running, Go) {
+fn serve(says: StateSender) -> (Running, ShardBlocker) {
     let ((stands, stood), (go, go_on)) = (unbounded(), unbounded());
-    let still = Still { stands, go_on };
+    let still = BlockedShard { stands, go_on };
     let server = Running::start(2, move || {
         let (says, still) = (says.clone(), still.clone());
         let says_of = [says.clone(), says.clone(), says.clone()];
         let [publishing, present, statistics] = says_of;
         Application::new()
             .websocket("/ws", async move |_: &mut Context| {
-                Ok(Obedient {
+                Ok(CommandHandler {
                     says: says.clone(),
                     still: still.clone(),
                 })
@@ -151,7 +153,7 @@ fn serve(says: Says) -> (Running, Go) {
                 Ok(cx.topic_statistics().await?.subscribers.to_string())
             })
     });
-    let go = Go {
+    let go = ShardBlocker {
         stands: stood,
         go_on: go,
     };
@@ -203,7 +205,13 @@ impl Socket {
 }
 
 /// Has a handler on shard 0 drop its publication while shard 1 takes nothing; says whether it was ready.
-fn given_up(server: &Running, go: &Go, hears: &crate::harness::Hears, polls: usize, by: impl FnOnce()) -> bool {
+fn given_up(
+    server: &Running,
+    go: &ShardBlocker,
+    hears: &crate::harness::StateReceiver,
+    polls: usize,
+    by: impl FnOnce(),
+) -> bool {
     let mut here = Socket::on(server, 0);
     let mut there = Socket::on(server, 1);
     let mut still = Socket::on(server, 1);

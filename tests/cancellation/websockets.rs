@@ -9,13 +9,13 @@ use squall::shards::clock;
 use squall::websocket::{Connection, Limits};
 use tungstenite::Message as Frame;
 
-use crate::harness::{Running, Says, at_every_poll, dropped_after_telling, line};
+use crate::harness::{Running, StateSender, at_every_poll, dropped_after_telling, line};
 use crate::support::running::read;
 use crate::support::websocket::frame;
 
 /// Fills its output, and drops a send at every poll.
 struct Sender {
-    says: Says,
+    says: StateSender,
 }
 
 impl WebSocketHandler for Sender {

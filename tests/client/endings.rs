@@ -129,9 +129,9 @@ fn a_server_that_breaks_the_protocol_is_told_so() {
 }
 
 /// Says when it is opened and how it ended.
-struct Diary(Sender<Option<u16>>);
+struct CloseRecorder(Sender<Option<u16>>);
 
-impl WebSocketHandler for Diary {
+impl WebSocketHandler for CloseRecorder {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.send("welcome").await
     }
@@ -145,11 +145,11 @@ impl WebSocketHandler for Diary {
     }
 }
 
-fn diary() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
+fn recorder() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
     let (sender, receiver) = channel();
     let server = Running::start(1, move || {
         let sender = sender.clone();
-        Application::new().websocket("/", async move |_: &mut Context| Ok(Diary(sender.clone())))
+        Application::new().websocket("/", async move |_: &mut Context| Ok(CloseRecorder(sender.clone())))
     });
     (server, receiver)
 }
@@ -157,7 +157,7 @@ fn diary() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
 /// With a message read and with one unread.
 #[test]
 fn a_client_that_is_dropped_goes_away_with_1001() {
-    let (server, ends) = diary();
+    let (server, ends) = recorder();
     for reads in [true, false] {
         let url = server.url("/");
         on_shard(move || {
@@ -181,7 +181,7 @@ fn a_client_that_is_dropped_goes_away_with_1001() {
 /// Messages wait for who does not read them; closing does not.
 #[test]
 fn closing_does_not_wait_for_messages_to_be_read() {
-    let (server, ends) = diary();
+    let (server, ends) = recorder();
     let url = server.url("/");
     on_shard(move || {
         let url = url.clone();
@@ -203,7 +203,7 @@ fn closing_does_not_wait_for_messages_to_be_read() {
 
 #[test]
 fn a_server_that_stops_says_1001() {
-    let (server, _ends) = diary();
+    let (server, _ends) = recorder();
     let (url, stopper) = (server.url("/"), server.stopper.clone());
     on_shard(move || {
         let (url, stopper) = (url.clone(), stopper.clone());
@@ -220,7 +220,7 @@ fn a_server_that_stops_says_1001() {
 /// The shard ends with the test's future, and the client with it.
 #[test]
 fn a_client_may_be_left_to_its_shard() {
-    let (server, ends) = diary();
+    let (server, ends) = recorder();
     let url = server.url("/");
     on_shard(move || {
         let url = url.clone();
@@ -263,7 +263,7 @@ const CLIENTS: usize = 2_000;
 /// Clients that end in every state there is: afterwards nothing is left of any, at either end.
 #[test]
 fn nothing_is_left_of_two_thousand_clients() {
-    let (server, ends) = diary();
+    let (server, ends) = recorder();
     let url = server.url("/");
     on_shard(move || {
         let url = url.clone();

@@ -143,9 +143,9 @@ fn the_server_chooses_a_subprotocol_among_those_offered() {
 }
 
 /// Says where the request came to and with which fields.
-struct Mirror(String);
+struct RequestEcho(String);
 
-impl WebSocketHandler for Mirror {
+impl WebSocketHandler for RequestEcho {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.send(self.0.as_str()).await
     }
@@ -162,7 +162,7 @@ fn a_request_says_what_it_was_told_to() {
             let field = |name: &str| cx.header(name).unwrap_or("-").to_owned();
             let query = cx.query().unwrap_or("-");
             let said = format!("{} {query} {} {}", cx.path(), field("host"), field("authorization"));
-            Ok(Mirror(said))
+            Ok(RequestEcho(said))
         })
     });
     let (url, address) = (server.url("/mirror/a%20b?c=d&e"), server.address);
@@ -218,12 +218,12 @@ struct Signals {
 }
 
 /// Reads nothing until it is told to; says on demand how much it has read, and sends so much that it must wait itself.
-struct Sluggish {
+struct SlowReader {
     signals: Arc<Signals>,
     bytes: usize,
 }
 
-impl WebSocketHandler for Sluggish {
+impl WebSocketHandler for SlowReader {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         while !self.signals.go_on.load(Ordering::Acquire) {
             sleep(Duration::from_millis(1)).await;
@@ -249,12 +249,12 @@ fn more_than_the_other_end_reads_waits_and_arrives() {
     let handlers = Arc::clone(&signals);
     let server = Running::start(1, move || {
         let signals = Arc::clone(&handlers);
-        Application::new().websocket("/sluggish", async move |_: &mut Context| {
+        Application::new().websocket("/slow-reader", async move |_: &mut Context| {
             let signals = Arc::clone(&signals);
-            Ok(Sluggish { signals, bytes: 0 })
+            Ok(SlowReader { signals, bytes: 0 })
         })
     });
-    let url = server.url("/sluggish");
+    let url = server.url("/slow-reader");
     on_shard(move || much_both_ways(url.clone(), Arc::clone(&signals)));
 }
 
@@ -290,11 +290,11 @@ async fn much_both_ways(url: String, signals: Arc<Signals>) {
 }
 
 /// Passes everything on to another server, whose answers it passes back: a client in a handler.
-struct Between {
+struct Proxy {
     upstream: WebSocketClient,
 }
 
-impl WebSocketHandler for Between {
+impl WebSocketHandler for Proxy {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         let (ws, upstream) = (ws.clone(), self.upstream.clone());
         spawn_detached(async move {
@@ -315,14 +315,14 @@ impl WebSocketHandler for Between {
 #[test]
 fn a_handler_may_be_a_client_of_another_server() {
     let upstream = Running::start(1, || {
-        Application::new().websocket("/", async |_: &mut Context| Ok(Obedient))
+        Application::new().websocket("/", async |_: &mut Context| Ok(CommandHandler))
     });
     let url = upstream.url("/");
     let between = Running::start(1, move || {
         let url = url.clone();
         Application::new().websocket("/", async move |_: &mut Context| {
             let upstream = connect(&url).await?;
-            Ok(Between { upstream })
+            Ok(Proxy { upstream })
         })
     });
     let url = between.url("/");
@@ -350,9 +350,9 @@ fn a_handler_may_be_a_client_of_another_server() {
 }
 
 /// Sends everything back, until it is to close.
-struct Obedient;
+struct CommandHandler;
 
-impl WebSocketHandler for Obedient {
+impl WebSocketHandler for CommandHandler {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         match message.as_str() {
             Some("close") => ws.close(4000, "as told"),

@@ -65,9 +65,9 @@ impl RequestHandler for Handler {
     }
 }
 
-fn server() -> (Served, News<Seen>, News<()>) {
-    let ((seen, told), (waits, waiting)) = (news(), news());
-    let server = Served::start(1, move || {
+fn server() -> (TestServer, Events<Seen>, Events<()>) {
+    let ((seen, told), (waits, waiting)) = (events(), events());
+    let server = TestServer::start(1, move || {
         Application::new().middleware(Watching(seen.clone())).route(
             "/",
             Handler {
@@ -80,7 +80,7 @@ fn server() -> (Served, News<Seen>, News<()>) {
 }
 
 /// What both saw of the next exchange.
-fn both(told: &News<Seen>) -> [(Completion, u16); 2] {
+fn both(told: &Events<Seen>) -> [(Completion, u16); 2] {
     ["middleware", "on_finish"].map(|who| {
         let (name, completion, status) = told.next(who);
         assert_eq!(name, who);
@@ -129,7 +129,7 @@ fn a_peer_that_resets_while_its_handler_flushes_is_seen() {
         waiting.next("the handler flushes");
         peer.reset();
         assert_eq!(both(&told), [(Completion::PeerGone, 200); 2], "{transport:?}");
-        while !waiting.is_silent() {}
+        while !waiting.is_empty() {}
     }
 }
 

@@ -58,8 +58,8 @@ fn split_head(response: &[u8]) -> (&[u8], &[u8]) {
 /// Faults 1: the client gets all 8 MiB, framed as promised, whichever poll the handler gave its flush up at.
 #[test]
 fn a_flush_that_its_handler_gives_up_is_sent_all_the_same() {
-    let (given_up, told) = news();
-    let server = Served::start(1, move || {
+    let (given_up, told) = events();
+    let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
         let flush = async move |cx: &mut Context| -> Result {
             let polls = cx.query_param("polls")?;
@@ -100,8 +100,8 @@ fn a_flush_that_its_handler_gives_up_is_sent_all_the_same() {
 /// Faults 1: a second flush, and what is written and not flushed, come behind the one that was given up.
 #[test]
 fn what_is_written_after_a_flush_that_was_given_up_comes_behind_it() {
-    let (given_up, told) = news();
-    let server = Served::start(1, move || {
+    let (given_up, told) = events();
+    let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
         let flush = async move |cx: &mut Context| -> Result {
             let polls = cx.query_param("polls")?;
@@ -146,8 +146,8 @@ async fn give_up_flush_or_finish(cx: &mut Context) {
 /// Faults 1: where the handler fails after it gave a flush up, the client sees that the response is not whole.
 #[test]
 fn a_handler_that_fails_after_it_gave_a_flush_up_breaks_its_response() {
-    let (given_up, told) = news();
-    let server = Served::start(1, move || {
+    let (given_up, told) = events();
+    let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
         let flush = async move |cx: &mut Context| -> Result {
             cx.write(content());
@@ -174,7 +174,7 @@ fn a_handler_that_fails_after_it_gave_a_flush_up_breaks_its_response() {
 /// Faults 1: a flush that was given up leaves while the handler waits for something else.
 #[test]
 fn a_flush_that_was_given_up_leaves_while_its_handler_waits_for_something_else() {
-    let server = Served::start(1, || {
+    let server = TestServer::start(1, || {
         let flush = async |cx: &mut Context| -> Result {
             cx.write(content());
             give_up_flush(cx, 1).await;

@@ -30,12 +30,12 @@ pub(crate) enum Transport {
 pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Unix];
 
 /// A server that is stopped and joined when it goes.
-pub(crate) struct Served {
+pub(crate) struct TestServer {
     pub(crate) running: Running,
     path: PathBuf,
 }
 
-impl Served {
+impl TestServer {
     pub(crate) fn start(shards: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self::configured(shards, application, |_| {})
     }
@@ -164,14 +164,14 @@ impl Write for Peer {
 }
 
 /// What handlers on any shard tell the test.
-pub(crate) struct News<T>(Receiver<T>);
+pub(crate) struct Events<T>(Receiver<T>);
 
-pub(crate) fn news<T>() -> (Sender<T>, News<T>) {
+pub(crate) fn events<T>() -> (Sender<T>, Events<T>) {
     let (sender, receiver) = channel();
-    (sender, News(receiver))
+    (sender, Events(receiver))
 }
 
-impl<T> News<T> {
+impl<T> Events<T> {
     /// Waits for the next word, and fails with `complaint` if none comes.
     #[track_caller]
     pub(crate) fn next(&self, complaint: &str) -> T {
@@ -179,7 +179,7 @@ impl<T> News<T> {
     }
 
     /// Whether nothing was told so far, and can still be.
-    pub(crate) fn is_silent(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         matches!(self.0.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout))
     }
 }

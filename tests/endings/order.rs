@@ -48,7 +48,7 @@ fn application() -> Application {
 fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
     let waiting = ["/slow", "/silent", "/flushes", "/events"].map(|path| String::from_utf8(get(path)).unwrap());
     let post = "POST /reads HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".to_owned();
-    let server = Served::start(1, application);
+    let server = TestServer::start(1, application);
     for transport in TRANSPORTS {
         for next in waiting.iter().chain([&post, &HANDSHAKE.to_owned()]) {
             let mut both = get("/ok");
@@ -62,7 +62,7 @@ fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
 /// Faults 4: `on_finish` runs after its response was handed over, so the client has it however long `on_finish` takes.
 #[test]
 fn a_response_leaves_before_its_on_finish_waits() {
-    let server = Served::start(1, application);
+    let server = TestServer::start(1, application);
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/finish"));
         peer.read_until("\r\n\r\nfinished");
@@ -72,7 +72,7 @@ fn a_response_leaves_before_its_on_finish_waits() {
 /// Faults 4: where the end of the connection is the end of the response, it comes before `on_finish` waits.
 #[test]
 fn the_end_of_a_response_leaves_before_its_on_finish_waits() {
-    let server = Served::start(1, application);
+    let server = TestServer::start(1, application);
     for transport in TRANSPORTS {
         for request in [
             "GET /finish HTTP/1.0\r\n\r\n",
@@ -87,7 +87,7 @@ fn the_end_of_a_response_leaves_before_its_on_finish_waits() {
 /// A factory of WebSockets that sends a response of its own breaks it off: there is no handshake any more.
 #[test]
 fn a_websocket_factory_that_flushes_breaks_its_response_off() {
-    let server = Served::start(1, || {
+    let server = TestServer::start(1, || {
         Application::new().websocket("/", async |cx: &mut Context| -> Result<Silent> {
             cx.write("some");
             cx.flush().await?;

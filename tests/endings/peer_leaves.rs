@@ -11,13 +11,13 @@ use crate::harness::*;
 
 /// How a peer leaves.
 #[derive(Debug, Clone, Copy)]
-enum Leaving {
+enum Departure {
     Closes,
     HalfCloses,
     Resets,
 }
 
-const LEAVINGS: [Leaving; 3] = [Leaving::Closes, Leaving::HalfCloses, Leaving::Resets];
+const LEAVINGS: [Departure; 3] = [Departure::Closes, Departure::HalfCloses, Departure::Resets];
 
 /// Requests whose content a handler does not read, or that come with more behind them than is read ahead.
 fn requests(path: &str) -> Vec<Vec<u8>> {
@@ -45,8 +45,8 @@ fn requests(path: &str) -> Vec<Vec<u8>> {
 #[test]
 fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
     for shards in [1, 2] {
-        let (closed, told) = news::<(String, &'static str)>();
-        let server = Served::start(shards, move || {
+        let (closed, told) = events::<(String, &'static str)>();
+        let server = TestServer::start(shards, move || {
             let closed = closed.clone();
             let wait = async move |cx: &mut Context| {
                 let case = cx.path().to_owned();
@@ -85,14 +85,14 @@ fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
     }
 }
 
-fn leave(peer: Peer, leaving: Leaving) -> Option<Peer> {
+fn leave(peer: Peer, leaving: Departure) -> Option<Peer> {
     match leaving {
-        Leaving::Closes => None,
-        Leaving::HalfCloses => {
+        Departure::Closes => None,
+        Departure::HalfCloses => {
             peer.half_close();
             Some(peer)
         }
-        Leaving::Resets => {
+        Departure::Resets => {
             peer.reset();
             None
         }
@@ -114,8 +114,8 @@ fn set_nonblocking(peer: &Peer) {
 /// two connections, clients that come and go one after another are all served.
 #[test]
 fn a_silent_stream_is_dropped_when_its_client_has_closed() {
-    let (dropped, told) = news();
-    let server = Served::configured(
+    let (dropped, told) = events();
+    let server = TestServer::configured(
         1,
         move || {
             let dropped = dropped.clone();
@@ -155,7 +155,7 @@ fn a_silent_stream_is_dropped_when_its_client_has_closed() {
 /// chunk-size whether it still reads.
 #[test]
 fn a_stream_can_wait_for_its_client_to_leave() {
-    let server = Served::start(1, || {
+    let server = TestServer::start(1, || {
         Application::new().get("/", async |cx: &mut Context| {
             let closed = cx.closed();
             cx.stream(futures_util::stream::once(async move {
@@ -180,7 +180,7 @@ fn a_stream_can_wait_for_its_client_to_leave() {
 #[test]
 fn a_client_that_half_closes_gets_a_slow_answer() {
     const SLOW: Duration = Duration::from_secs(6);
-    let server = Served::start(1, || {
+    let server = TestServer::start(1, || {
         Application::new()
             .get("/handler", async |_: &mut Context| {
                 sleep(SLOW).await;
@@ -217,8 +217,8 @@ fn a_client_that_half_closes_gets_a_slow_answer() {
 /// Faults 2: an event stream that was asked for by POST ends when its client has left, although the content was never read.
 #[test]
 fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
-    let (ended, told) = news();
-    let server = Served::start(2, move || {
+    let (ended, told) = events();
+    let server = TestServer::start(2, move || {
         let ended = ended.clone();
         Application::new().post("/", async move |cx: &mut Context| -> Result {
             let _ended = OnDrop(ended.clone(), "ended");
@@ -228,7 +228,7 @@ fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
         })
     });
     for transport in TRANSPORTS {
-        for leaving in [Leaving::Closes, Leaving::Resets] {
+        for leaving in [Departure::Closes, Departure::Resets] {
             let mut peer = server.ask(transport, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
             peer.read_until("hello\n\n");
             drop(leave(peer, leaving));
@@ -240,8 +240,8 @@ fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
 /// Faults 2: what makes a WebSocket's handler hears that the client has left before its handshake was answered.
 #[test]
 fn a_websocket_factory_learns_that_its_client_has_left() {
-    let (closed, told) = news();
-    let server = Served::start(1, move || {
+    let (closed, told) = events();
+    let server = TestServer::start(1, move || {
         let closed = closed.clone();
         Application::new().websocket("/", async move |cx: &mut Context| -> Result<Silent> {
             closed.send("waits").ok();
@@ -269,7 +269,7 @@ fn a_websocket_factory_learns_that_its_client_has_left() {
 )]
 fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
     const CONTENT_BYTES: usize = 100_000;
-    let server = Served::configured(
+    let server = TestServer::configured(
         1,
         || Application::new().get("/", async |_: &mut Context| vec![b'x'; CONTENT_BYTES]),
         |config| config.linger_timeout = Duration::from_millis(300),
@@ -303,7 +303,7 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
 )]
 fn a_client_that_reads_steadily_is_not_cut_by_the_write_timeout() {
     const CONTENT_BYTES: usize = 300_000;
-    let server = Served::configured(
+    let server = TestServer::configured(
         1,
         || {
             Application::new().get("/", async |cx: &mut Context| -> Result {

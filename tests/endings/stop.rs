@@ -14,7 +14,7 @@ use crate::harness::*;
 const FAR: Duration = Duration::from_secs(60);
 
 /// The server ends by itself within the patience of a test.
-fn ends(server: Served) {
+fn ends(server: TestServer) {
     let began = clock::now();
     server.running.wait();
     let took = clock::now() - began;
@@ -48,8 +48,8 @@ async fn until_stopping() {
 #[test]
 fn a_response_that_a_stop_overtakes_says_that_it_is_the_last() {
     for shards in [1, 2] {
-        let (runs, told) = news();
-        let server = Served::configured(
+        let (runs, told) = events();
+        let server = TestServer::configured(
             shards,
             move || {
                 let runs = runs.clone();
@@ -95,8 +95,8 @@ fn a_response_that_a_stop_overtakes_says_that_it_is_the_last() {
 /// after it, and that one says it.
 #[test]
 fn a_connection_that_could_not_be_told_of_the_stop_answers_its_next_request() {
-    let (runs, told) = news();
-    let server = Served::configured(
+    let (runs, told) = events();
+    let server = TestServer::configured(
         1,
         move || {
             let runs = runs.clone();
@@ -137,8 +137,8 @@ fn clients_in_closed_loops_lose_no_answer_through_stops() {
     const CLIENTS: usize = 16;
     const STOPS: usize = 3;
     for _ in 0..STOPS {
-        let (runs, told) = news();
-        let server = Served::start(2, move || {
+        let (runs, told) = events();
+        let server = TestServer::start(2, move || {
             let runs = runs.clone();
             Application::new().post("/", async move |cx: &mut Context| -> Result {
                 let content = cx.body().await?;
@@ -186,7 +186,7 @@ fn ask_until_told_to_close(address: SocketAddr) {
 /// Faults 8: idle clients that do not close their half hold a stop up by the second in which they could have sent a request.
 #[test]
 fn an_idle_client_that_does_not_close_holds_no_stop_up() {
-    let server = Served::configured(
+    let server = TestServer::configured(
         2,
         || Application::new().get("/", async |_: &mut Context| "ok"),
         patiently,
@@ -217,8 +217,8 @@ fn a_stop_waits_for_on_finish() {
             self.0.send("finished").ok();
         }
     }
-    let (finished, told) = news();
-    let server = Served::configured(
+    let (finished, told) = events();
+    let server = TestServer::configured(
         1,
         move || Application::new().route("/", Finishing(finished.clone())),
         patiently,
@@ -239,7 +239,7 @@ fn a_stop_waits_for_on_finish() {
 /// Faults 2 (a): a stream that is silent, and whose client has closed, holds no stop up.
 #[test]
 fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
-    let server = Served::configured(1, silent_stream, patiently);
+    let server = TestServer::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         server.ask(transport, get("/")).read_until("hello");
     }
@@ -250,7 +250,7 @@ fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
 /// The same, where the client had closed its half before and was asked whether it still reads: it is asked once more.
 #[test]
 fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
-    let server = Served::configured(1, silent_stream, patiently);
+    let server = TestServer::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/"));
         peer.read_until("hello\r\n");
@@ -264,7 +264,7 @@ fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
 /// Faults 8: a client that has read its last response and does not close its half holds no stop up.
 #[test]
 fn a_client_that_does_not_close_after_its_last_response_holds_no_stop_up() {
-    let server = Served::configured(
+    let server = TestServer::configured(
         1,
         || Application::new().get("/", async |_: &mut Context| "ok"),
         patiently,

@@ -12,9 +12,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod address_space;
 mod application;
-mod fate;
-mod group;
-mod grouped;
-mod limited;
-mod refused;
+mod control_group;
+mod control_group_limits;
+mod failed_allocations;
+mod request_result;

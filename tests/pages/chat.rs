@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::line::Line;
+use super::relay::Relay;
 use super::support::browser::{Browser, Page};
 use super::support::server::Server;
 use super::{SHARDS, expect_to_look_well};
@@ -40,9 +40,9 @@ fn expect_said(page: &Page<'_>, messages: &[String]) {
     assert_eq!(page.evaluate(SAID), json!(messages));
 }
 
-/// Mends a line and has the page know, as when a phone leaves a tunnel.
-fn mend(line: &Line, page: &Page<'_>) {
-    line.mend();
+/// Lets connections through again and tells the page, as when a phone leaves a tunnel.
+fn restore(relay: &Relay, page: &Page<'_>) {
+    relay.restore();
     page.evaluate("dispatchEvent(new Event('online'))");
     page.wait_until("status.dataset.state == 'open'");
 }
@@ -130,33 +130,33 @@ fn markup_in_names_and_messages_is_shown_and_does_nothing() {
 fn a_page_whose_line_broke_comes_back_to_where_it_was() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
-    let line = Line::to(server.address());
-    let ada = come_in(&browser, line.address(), "Ada");
+    let relay = Relay::to(server.address());
+    let ada = come_in(&browser, relay.address(), "Ada");
     let grace = come_in(&browser, server.address(), "Grace");
     let mut said: Vec<String> = vec!["before".to_owned()];
     say(&grace, "before");
     expect_said(&ada, &said);
 
-    line.cut();
+    relay.cut();
     ada.wait_until("status.dataset.state == 'waiting'");
     for word in ["one", "two", "three"] {
         say(&grace, word);
         said.push(word.to_owned());
     }
     expect_said(&grace, &said);
-    mend(&line, &ada);
+    restore(&relay, &ada);
     expect_said(&ada, &said);
     assert_eq!(ada.evaluate("document.querySelectorAll('.gap').length"), 0);
 
     // More than is kept: the page says that something is missing, and shows what there is.
-    line.cut();
+    relay.cut();
     ada.wait_until("status.dataset.state == 'waiting'");
     let missed: Vec<String> = (0..KEPT + 5).map(|number| format!("message {number}")).collect();
     for message in &missed {
         say(&grace, message);
     }
     grace.wait_until(&format!("{SAID}.at(-1) === {}", json!(missed.last())));
-    mend(&line, &ada);
+    restore(&relay, &ada);
     said.extend_from_slice(&missed[5..]);
     expect_said(&ada, &said);
     let gap = ada.evaluate("[...document.querySelectorAll('.gap')].map((gap) => gap.textContent).join()");
@@ -192,9 +192,9 @@ fn a_page_that_the_server_closed_comes_back_too() {
 fn an_event_source_whose_line_broke_goes_on_behind_the_last_event_it_had() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
-    let line = Line::to(server.address());
+    let relay = Relay::to(server.address());
     let grace = come_in(&browser, server.address(), "Grace");
-    let listener = browser.open(&format!("http://{}/rooms", line.address()));
+    let listener = browser.open(&format!("http://{}/rooms", relay.address()));
     listener.evaluate(
         "globalThis.heard = [];
          globalThis.events = new EventSource('/rooms/lobby/events');
@@ -213,11 +213,11 @@ fn an_event_source_whose_line_broke_goes_on_behind_the_last_event_it_had() {
             said.push(text);
             if word == "one" {
                 listener.wait_until(&format!("heard.at(-1) === {}", json!(said.last())));
-                line.cut();
+                relay.cut();
                 listener.wait_until("events.readyState === EventSource.CONNECTING");
             }
         }
-        line.mend();
+        relay.restore();
         listener.wait_until(&format!("heard.at(-1) === {}", json!(said.last())));
     }
     assert_eq!(listener.evaluate("heard"), json!(said));

@@ -14,7 +14,7 @@
 mod support;
 
 mod chat;
-mod line;
+mod relay;
 mod ticker;
 
 use support::browser::Page;

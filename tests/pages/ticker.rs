@@ -1,6 +1,6 @@
 //! The ticker: prices move, the chart is drawn, on either transport.
 
-use super::line::Line;
+use super::relay::Relay;
 use super::support::browser::{Browser, Page};
 use super::support::server::Server;
 use super::{SHARDS, expect_to_look_well};
@@ -64,16 +64,16 @@ fn a_page_may_watch_one_sector() {
 fn prices_come_by_websocket_and_by_event_stream_and_come_back_when_the_line_broke() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("ticker", SHARDS, &[]);
-    let line = Line::to(server.address());
-    let page = browser.open(&format!("http://{}/", line.address()));
+    let relay = Relay::to(server.address());
+    let page = browser.open(&format!("http://{}/", relay.address()));
     for (transport, kind) in [("socket", "WebSocket"), ("events", "EventSource")] {
         page.evaluate(&format!("document.querySelector('[value={transport}]').click()"));
         page.wait_until("find('status').dataset.state == 'open'");
         assert_eq!(page.evaluate("connection.constructor.name"), kind);
         expect_movement(&page);
-        line.cut();
+        relay.cut();
         page.wait_until("find('status').dataset.state == 'waiting'");
-        line.mend();
+        relay.restore();
         page.wait_until("find('status').dataset.state == 'open'");
         expect_movement(&page);
     }

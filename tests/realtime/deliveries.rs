@@ -62,20 +62,20 @@ type Begun = Arc<[AtomicUsize; PUBLISHERS]>;
 
 /// Draws all rounds.
 fn plan() -> Vec<Round> {
-    let mut dice = Dice(0x5eed);
+    let mut random = Random(0x5eed);
     let mut members: Vec<[bool; TOPICS]> = (0..SUBSCRIBERS)
-        .map(|_| std::array::from_fn(|_| dice.below(2) == 0))
+        .map(|_| std::array::from_fn(|_| random.below(2) == 0))
         .collect();
     (0..ROUNDS)
         .map(|_| {
             let messages = (0..PUBLISHERS).map(|_| {
-                let topics = (0..2 * HALF_MESSAGES).map(|_| u8::try_from(dice.below(TOPICS)).unwrap());
+                let topics = (0..2 * HALF_MESSAGES).map(|_| u8::try_from(random.below(TOPICS)).unwrap());
                 topics.collect()
             });
             let messages = messages.collect();
             let before = members.clone();
             let changes = members.iter_mut().map(|members| {
-                let topic = dice.below(TOPICS + 2);
+                let topic = random.below(TOPICS + 2);
                 let Some(is_member) = members.get_mut(topic) else {
                     return Change::Nothing;
                 };
@@ -106,24 +106,24 @@ fn a_million_deliveries_come_in_order_and_whole_while_subscribers_join_and_leave
     let mut subscribers = open_subscribers(&server, &plan[0]);
     let publishers = open_publishers(&server);
     let outside = server.publisher.clone();
-    let mut conductor = Conductor::default();
+    let mut phases = Phases::default();
     let deliveries = std::thread::scope(|scope| {
         let (plan, begun) = (&plan, &begun);
         for (number, client) in publishers.into_iter().enumerate() {
-            let halves = conductor.player();
+            let halves = phases.waiter();
             scope.spawn(move || publish_on_a_shard(client, number, plan, &halves));
         }
-        let halves = conductor.player();
+        let halves = phases.waiter();
         scope.spawn(move || publish_outside(&outside, begun, plan, &halves));
         let readers: Vec<_> = subscribers
             .chunks_mut(SUBSCRIBERS / READERS)
             .enumerate()
             .map(|(part, subscribers)| {
-                let halves = conductor.player();
+                let halves = phases.waiter();
                 scope.spawn(move || read(subscribers, part * SUBSCRIBERS / READERS, plan, begun, &halves))
             })
             .collect();
-        conductor.conduct(2 * ROUNDS);
+        phases.run(2 * ROUNDS);
         readers.into_iter().map(|reader| reader.join().unwrap()).sum::<usize>()
     });
     assert!(deliveries >= 1_000_000, "{deliveries}");
@@ -161,7 +161,7 @@ fn open_publishers(server: &Running) -> Vec<Client> {
 }
 
 /// Has a handler publish its part of each round.
-fn publish_on_a_shard(mut client: Client, number: usize, plan: &[Round], halves: &Player) {
+fn publish_on_a_shard(mut client: Client, number: usize, plan: &[Round], halves: &PhaseWaiter) {
     for round in plan {
         let messages = &round.messages[number];
         let (first, second) = messages.split_at(HALF_MESSAGES);
@@ -174,8 +174,8 @@ fn publish_on_a_shard(mut client: Client, number: usize, plan: &[Round], halves:
 }
 
 /// Publishes from this thread, which is no shard's.
-fn publish_outside(publisher: &Publisher, begun: &Begun, plan: &[Round], halves: &Player) {
-    let mut feed = Feed::new(SHARDS, begun);
+fn publish_outside(publisher: &Publisher, begun: &Begun, plan: &[Round], halves: &PhaseWaiter) {
+    let mut feed = PublisherSocket::new(SHARDS, begun);
     for round in plan {
         let messages = &round.messages[SHARDS];
         let (first, second) = messages.split_at(HALF_MESSAGES);
@@ -190,7 +190,7 @@ fn publish_outside(publisher: &Publisher, begun: &Begun, plan: &[Round], halves:
 }
 
 /// Has subscribers join and leave, reads all they get, and says how much that was.
-fn read(clients: &mut [Client], first: usize, plan: &[Round], begun: &Begun, halves: &Player) -> usize {
+fn read(clients: &mut [Client], first: usize, plan: &[Round], begun: &Begun, halves: &PhaseWaiter) -> usize {
     let mut deliveries = 0;
     for (number, round) in plan.iter().enumerate() {
         let mut readers: Vec<_> = clients
@@ -340,7 +340,7 @@ fn application(begun: &Begun) -> Application {
     Application::new()
         .websocket("/subscriber", async |_: &mut Context| Ok::<_, Error>(Subscriber))
         .websocket("/publisher", async move |_: &mut Context| {
-            Ok::<_, Error>(Feed::new(shard(), &begun))
+            Ok::<_, Error>(PublisherSocket::new(shard(), &begun))
         })
 }
 
@@ -370,14 +370,14 @@ impl WebSocketHandler for Subscriber {
 }
 
 /// Publishes to a list of topics, one after the other.
-struct Feed {
+struct PublisherSocket {
     publisher: usize,
     round: u8,
     place: u8,
     begun: Begun,
 }
 
-impl Feed {
+impl PublisherSocket {
     fn new(publisher: usize, begun: &Begun) -> Self {
         Self {
             publisher,
@@ -404,7 +404,7 @@ impl Feed {
     }
 }
 
-impl WebSocketHandler for Feed {
+impl WebSocketHandler for PublisherSocket {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.send(vec![u8::try_from(shard())?]).await
     }
@@ -420,37 +420,37 @@ impl WebSocketHandler for Feed {
 
 /// Begins each half of a round for all threads, when all are ready for it. One that fails ends them all.
 #[derive(Default)]
-struct Conductor {
-    players: Vec<(Receiver<()>, Sender<()>)>,
+struct Phases {
+    waiters: Vec<(Receiver<()>, Sender<()>)>,
 }
 
 /// One thread's end.
-struct Player {
+struct PhaseWaiter {
     ready: Sender<()>,
     begin: Receiver<()>,
 }
 
-impl Conductor {
-    fn player(&mut self) -> Player {
+impl Phases {
+    fn waiter(&mut self) -> PhaseWaiter {
         let (ready, is_ready) = channel();
         let (begins, begin) = channel();
-        self.players.push((is_ready, begins));
-        Player { ready, begin }
+        self.waiters.push((is_ready, begins));
+        PhaseWaiter { ready, begin }
     }
 
-    fn conduct(self, halves: usize) {
+    fn run(self, halves: usize) {
         for _ in 0..halves {
-            if self.players.iter().any(|(is_ready, _)| is_ready.recv().is_err()) {
+            if self.waiters.iter().any(|(is_ready, _)| is_ready.recv().is_err()) {
                 return;
             }
-            for (_, begins) in &self.players {
+            for (_, begins) in &self.waiters {
                 begins.send(()).unwrap_or_default();
             }
         }
     }
 }
 
-impl Player {
+impl PhaseWaiter {
     fn wait(&self) {
         self.ready.send(()).expect("no other thread has failed");
         self.begin.recv().expect("no other thread has failed");
@@ -458,9 +458,9 @@ impl Player {
 }
 
 /// Numbers that look random, from a linear congruential generator.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0

@@ -1,4 +1,4 @@
-//! What makes real time hard, over the wire: peers that mean no good (rows D01–D15 of the attack table), crowds, and a million deliveries.
+//! What makes real time hard, over the wire: peers that mean no good (rows D01–D15 of the attack table), many_clients, and a million deliveries.
 //!
 //! Each row has a test of its name here. What cannot be seen from outside, as what is allocated, or takes hours, as a keep-alive by the default
 //! settings, is shown by the machines' own tests:
@@ -16,10 +16,10 @@
 //! | D09 foreign origins | `handshakes.rs` | `src/websocket/tests/handshakes.rs` |
 //! | D10 pings nobody reads the pongs of | `peers.rs` | `src/websocket/tests/framing.rs` |
 //! | D11 peers that do not close | `peers.rs` | `src/websocket/tests/deadlines.rs`, `pair.rs` |
-//! | D12 subscribers that stop reading | `crowds.rs` | `src/pubsub/tests/crowds.rs` |
-//! | D13 a million names | `crowds.rs` | `src/pubsub/tests/crowds.rs` |
+//! | D12 subscribers that stop reading | `many_clients.rs` | `src/pubsub/tests/many_clients.rs` |
+//! | D13 a million names | `many_clients.rs` | `src/pubsub/tests/many_clients.rs` |
 //! | D14 peers that vanish | `peers.rs` | `src/websocket/tests/deadlines.rs`, `pair.rs` |
-//! | D15 everybody at once | `crowds.rs` | |
+//! | D15 everybody at once | `many_clients.rs` | |
 
 #![allow(
     clippy::expect_used,
@@ -32,10 +32,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod crowds;
 mod deliveries;
+mod many_clients;
 
+mod command_handler;
 mod frames;
 mod handshakes;
-mod obedient;
 mod peers;

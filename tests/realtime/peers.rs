@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use squall::shards::Stop;
 use squall::websocket::{Connection, Deflaters, Event, Limits, ProtocolError};
 
-use crate::obedient::{End, serve};
+use crate::command_handler::{End, serve};
 use crate::support::running::{Running, SILENCE_MAX};
 use crate::support::server::Server;
 use crate::support::websocket::{Client, close, frame};

@@ -19,24 +19,24 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts;
 mod peer;
 mod random;
-mod tally;
+mod scenarios;
+mod server_under_test;
 mod transcripts;
-mod visits;
-mod watch;
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use counts::Counts;
 use random::Random;
+use scenarios::{PromisedResponse, SoakClient, SoakContext};
+use server_under_test::ServerUnderTest;
 use support::server::driver_under_test;
-use tally::Tally;
 use transcripts::Transcripts;
-use visits::{Promised, Visitor, World};
-use watch::Watch;
 
 /// How long it takes without `SQUALL_SOAK_SECONDS`.
 const SECONDS: u64 = 20;
@@ -51,12 +51,12 @@ const CLIENTS: usize = 8;
 const RESPONSES_BEFORE_STOP: u64 = 100;
 
 /// How long a phase takes, and how many of them a server lives through: in a short soak servers are to stop and start, too.
-struct Pace {
+struct Schedule {
     phase: Duration,
     phases: usize,
 }
 
-impl Pace {
+impl Schedule {
     fn of(seconds: u64) -> Self {
         match seconds {
             0..120 => Self {
@@ -77,7 +77,7 @@ impl Pace {
 
 /// What came of a soak.
 #[derive(Default)]
-struct Figures {
+struct Results {
     rounds: usize,
     slowest_stop: Duration,
     grown_bytes_max: u64,
@@ -88,27 +88,27 @@ struct Figures {
 fn whatever_clients_do_a_server_is_back_to_the_start_when_they_have_gone_and_stops_in_time() {
     let seconds = number("SQUALL_SOAK_SECONDS", SECONDS);
     let seed = number("SQUALL_SOAK_SEED", SEED);
-    let pace = Pace::of(seconds);
+    let schedule = Schedule::of(seconds);
     let began = Instant::now();
     let mut random = Random::new(seed);
-    let mut figures = Figures::default();
-    let mut tally = Tally::default();
+    let mut results = Results::default();
+    let mut counts = Counts::default();
     // At least one round on one shard and one on two.
-    while figures.rounds < 2 || began.elapsed() < Duration::from_secs(seconds) {
-        let shards = 1 + figures.rounds % 2;
-        let round = round(shards, &pace, &mut random, &mut figures, tally);
-        tally =
-            round.unwrap_or_else(|wrong| panic!("seed {seed}, round {} on {shards} shards: {wrong}", figures.rounds));
-        figures.rounds += 1;
+    while results.rounds < 2 || began.elapsed() < Duration::from_secs(seconds) {
+        let shards = 1 + results.rounds % 2;
+        let round = round(shards, &schedule, &mut random, &mut results, counts);
+        counts =
+            round.unwrap_or_else(|wrong| panic!("seed {seed}, round {} on {shards} shards: {wrong}", results.rounds));
+        results.rounds += 1;
     }
     let line = format!(
-        "| {} | {} s | {seed} | {} | {:.1} s | {} KiB | {} | {tally} |",
+        "| {} | {} s | {seed} | {} | {:.1} s | {} KiB | {} | {counts} |",
         driver_under_test().as_deref().unwrap_or("io_uring"),
         began.elapsed().as_secs(),
-        figures.rounds,
-        figures.slowest_stop.as_secs_f64(),
-        figures.grown_bytes_max / 1024,
-        figures.held,
+        results.rounds,
+        results.slowest_stop.as_secs_f64(),
+        results.grown_bytes_max / 1024,
+        results.held,
     );
     eprintln!("{line}");
     if let Ok(path) = std::env::var("SQUALL_SOAK_RECORD") {
@@ -124,57 +124,61 @@ fn whatever_clients_do_a_server_is_back_to_the_start_when_they_have_gone_and_sto
 /// One server's life: phases of visits, after each of which it is back to the start, and a stop in the middle of the last.
 fn round(
     shards: usize,
-    pace: &Pace,
+    schedule: &Schedule,
     random: &mut Random,
-    figures: &mut Figures,
-    tally: Tally,
-) -> Result<Tally, String> {
-    let mut watch = Watch::start(shards);
-    let world = World {
+    results: &mut Results,
+    counts: Counts,
+) -> Result<Counts, String> {
+    let mut watch = ServerUnderTest::start(shards);
+    let context = SoakContext {
         addresses: watch.addresses(),
         transcripts: Transcripts::load(),
-        tally,
+        counts,
         is_stopping: AtomicBool::new(false),
     };
-    for phase in 0..pace.phases {
-        let until = Instant::now() + pace.phase;
-        visit(&world, random, || Instant::now() >= until, || {}).map_err(|wrong| said(&watch, &wrong))?;
+    for phase in 0..schedule.phases {
+        let until = Instant::now() + schedule.phase;
+        visit(&context, random, || Instant::now() >= until, || {}).map_err(|wrong| said(&watch, &wrong))?;
         watch
-            .is_back_to_the_start()
+            .wait_for_start_resources()
             .map_err(|wrong| said(&watch, &format!("phase {phase}: {wrong}")))?;
     }
-    let before = world.tally.whole.get();
+    let before = context.counts.whole.get();
     let mut asked = None;
     let mut promised = Ok(());
     visit(
-        &world,
+        &context,
         random,
         || false,
         || {
             // The signal comes under load; then each client goes on until it is not let in any more.
-            while world.tally.whole.get() < before + RESPONSES_BEFORE_STOP {
+            while context.counts.whole.get() < before + RESPONSES_BEFORE_STOP {
                 thread::yield_now();
             }
-            let asking = world.addresses.iter().map(Promised::ask).collect::<Result<Vec<_>, _>>();
-            world.is_stopping.store(true, Ordering::Relaxed);
+            let asking = context
+                .addresses
+                .iter()
+                .map(PromisedResponse::ask)
+                .collect::<Result<Vec<_>, _>>();
+            context.is_stopping.store(true, Ordering::Relaxed);
             asked = Some(Instant::now());
             watch.server.terminate();
-            promised = asking.and_then(|asking| asking.into_iter().try_for_each(Promised::kept));
+            promised = asking.and_then(|asking| asking.into_iter().try_for_each(PromisedResponse::kept));
         },
     )
     .and(promised)
     .map_err(|wrong| said(&watch, &format!("while the server stopped: {wrong}")))?;
     let took = watch.ended(asked.unwrap_or_else(Instant::now))?;
-    figures.slowest_stop = figures.slowest_stop.max(took);
-    figures.grown_bytes_max = figures.grown_bytes_max.max(watch.grown_bytes_max);
-    let start = watch.start_held();
-    figures.held = format!("{} descriptors, {} tasks", start.descriptors, start.tasks);
-    Ok(world.tally)
+    results.slowest_stop = results.slowest_stop.max(took);
+    results.grown_bytes_max = results.grown_bytes_max.max(watch.grown_bytes_max);
+    let start = watch.start_resources();
+    results.held = format!("{} descriptors, {} tasks", start.descriptors, start.tasks);
+    Ok(context.counts)
 }
 
 /// Has clients visit until there have been enough, or the server does not let them in; meanwhile does something else.
 fn visit(
-    world: &World,
+    context: &SoakContext,
     random: &mut Random,
     is_enough: impl Fn() -> bool + Sync,
     meanwhile: impl FnOnce(),
@@ -183,14 +187,14 @@ fn visit(
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
-                let mut visitor = Visitor {
-                    world,
+                let mut client = SoakClient {
+                    context,
                     random: random.split(),
                 };
                 let (is_enough, failed) = (&is_enough, &failed);
                 scope.spawn(move || {
                     while !is_enough() && !failed.load(Ordering::Relaxed) {
-                        match visitor.visit() {
+                        match client.visit() {
                             Ok(true) => {}
                             Ok(false) => return Ok(()),
                             Err(wrong) => {
@@ -212,7 +216,7 @@ fn visit(
 }
 
 /// What is wrong, with the end of what the server has said.
-fn said(watch: &Watch, wrong: &str) -> String {
+fn said(watch: &ServerUnderTest, wrong: &str) -> String {
     let log = watch.server.log();
     let lines: Vec<_> = log.lines().collect();
     format!(

@@ -44,7 +44,7 @@ pub(crate) struct Peer {
 
 /// Why there is no whole response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum ResponseError {
     /// The connection ended, or was reset, before the first byte of one.
     Nothing,
     /// It ended, or was reset, in the middle of one, and a client sees that.
@@ -123,7 +123,7 @@ impl Peer {
     }
 
     /// Reads once, at most `bytes_max`; gives how many came.
-    pub(crate) fn read_some(&mut self, bytes_max: usize) -> Result<usize, Trouble> {
+    pub(crate) fn read_some(&mut self, bytes_max: usize) -> Result<usize, ResponseError> {
         let mut piece = vec![0; bytes_max];
         loop {
             let read = match &mut self.wire {
@@ -137,7 +137,7 @@ impl Peer {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Err(Trouble::Silent);
+                    return Err(ResponseError::Silent);
                 }
                 Err(_) => return Err(self.end()),
             }
@@ -145,7 +145,7 @@ impl Peer {
     }
 
     /// Reads the next response that is not 1xx.
-    pub(crate) fn response(&mut self, method: &str) -> Result<Response, Trouble> {
+    pub(crate) fn response(&mut self, method: &str) -> Result<Response, ResponseError> {
         loop {
             let response = self.any_response(method)?;
             if response.status == 101 || !response.is_interim() {
@@ -155,10 +155,10 @@ impl Peer {
     }
 
     /// Reads the next response, 1xx included.
-    fn any_response(&mut self, method: &str) -> Result<Response, Trouble> {
+    fn any_response(&mut self, method: &str) -> Result<Response, ResponseError> {
         let head = self.until(b"\r\n\r\n")?;
         self.is_inside = true;
-        let mut response = read_head(&head, method).map_err(Trouble::Malformed)?;
+        let mut response = read_head(&head, method).map_err(ResponseError::Malformed)?;
         match response.framing {
             Framing::None => {}
             Framing::Length(length) => response.body = self.take(length)?,
@@ -172,10 +172,10 @@ impl Peer {
         Ok(response)
     }
 
-    fn chunks(&mut self, response: &mut Response) -> Result<(), Trouble> {
+    fn chunks(&mut self, response: &mut Response) -> Result<(), ResponseError> {
         loop {
             let line = self.line()?;
-            let size = read_chunk_size(&line).map_err(Trouble::Malformed)?;
+            let size = read_chunk_size(&line).map_err(ResponseError::Malformed)?;
             if size == 0 {
                 break;
             }
@@ -183,7 +183,10 @@ impl Peer {
             response.body.extend(chunk);
             let end = self.take(2)?;
             if end != b"\r\n" {
-                return Err(Trouble::Malformed(format!("a chunk ends with \"{}\"", show(&end))));
+                return Err(ResponseError::Malformed(format!(
+                    "a chunk ends with \"{}\"",
+                    show(&end)
+                )));
             }
         }
         loop {
@@ -191,17 +194,17 @@ impl Peer {
             if line.is_empty() {
                 return Ok(());
             }
-            read_field(&line).map_err(Trouble::Malformed)?;
+            read_field(&line).map_err(ResponseError::Malformed)?;
         }
     }
 
     /// Everything up to the end of the connection; an end that is a reset is an end here.
-    pub(crate) fn until_end(&mut self) -> Result<Vec<u8>, Trouble> {
+    pub(crate) fn until_end(&mut self) -> Result<Vec<u8>, ResponseError> {
         loop {
             match self.read_some(READ_BYTES) {
-                Ok(0) | Err(Trouble::Nothing | Trouble::Broken) => return Ok(self.rest()),
+                Ok(0) | Err(ResponseError::Nothing | ResponseError::Broken) => return Ok(self.rest()),
                 Ok(_) => {}
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -226,14 +229,14 @@ impl Peer {
         rest
     }
 
-    fn line(&mut self) -> Result<Vec<u8>, Trouble> {
+    fn line(&mut self) -> Result<Vec<u8>, ResponseError> {
         let mut line = self.until(b"\r\n")?;
         line.truncate(line.len() - 2);
         Ok(line)
     }
 
     /// Takes all up to a delimiter, and the delimiter.
-    fn until(&mut self, delimiter: &[u8]) -> Result<Vec<u8>, Trouble> {
+    fn until(&mut self, delimiter: &[u8]) -> Result<Vec<u8>, ResponseError> {
         loop {
             let found = self
                 .pending()
@@ -246,7 +249,7 @@ impl Peer {
         }
     }
 
-    fn take(&mut self, length: usize) -> Result<Vec<u8>, Trouble> {
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, ResponseError> {
         while self.pending().len() < length {
             self.more()?;
         }
@@ -255,7 +258,7 @@ impl Peer {
         Ok(taken)
     }
 
-    fn more(&mut self) -> Result<(), Trouble> {
+    fn more(&mut self) -> Result<(), ResponseError> {
         match self.read_some(READ_BYTES)? {
             0 => Err(self.end()),
             _ => Ok(()),
@@ -263,11 +266,11 @@ impl Peer {
     }
 
     /// What the end of the connection means here.
-    fn end(&self) -> Trouble {
+    fn end(&self) -> ResponseError {
         if self.is_inside || !self.pending().is_empty() {
-            Trouble::Broken
+            ResponseError::Broken
         } else {
-            Trouble::Nothing
+            ResponseError::Nothing
         }
     }
 }

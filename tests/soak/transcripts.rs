@@ -11,7 +11,7 @@ const TRANSCRIPTS: [&[u8]; 12] = [
     b"GET / HTTP/1.0\r\n\r\n",
     b"GET /part/1 HTTP/1.1\r\nHost: a\r\n\r\nGET /part/2 HTTP/1.1\r\nHost: a\r\n\r\nGET /part/3 HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
-    b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: t\r\n\r\n",
+    b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=1\r\n context\r\n0\r\nX-Trailer: t\r\n\r\n",
     b"POST /count HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /ignore HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
     b"GET /stream?pieces=3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",

@@ -316,12 +316,12 @@ pub(crate) fn path_of(example: &str) -> PathBuf {
 /// What the child says on standard error, and what was understood of it.
 #[derive(Default)]
 struct Log {
-    heard: Mutex<Heard>,
+    state: Mutex<LogState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Heard {
+struct LogState {
     text: String,
     address: Option<SocketAddr>,
     ended: bool,
@@ -334,38 +334,38 @@ impl Log {
         let mut line = Vec::new();
         while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
             let text = String::from_utf8_lossy(&line);
-            let mut heard = lock(&self.heard);
-            heard.text.push_str(&text);
-            heard.address = heard.address.or_else(|| announced_address(&text));
-            drop(heard);
+            let mut state = lock(&self.state);
+            state.text.push_str(&text);
+            state.address = state.address.or_else(|| announced_address(&text));
+            drop(state);
             self.changed.notify_all();
             line.clear();
         }
-        lock(&self.heard).ended = true;
+        lock(&self.state).ended = true;
         self.changed.notify_all();
     }
 
     /// Waits for the announcement; `None` when the child ended, or stayed silent, instead.
     fn address(&self) -> Option<SocketAddr> {
-        let waiting = |heard: &mut Heard| heard.address.is_none() && !heard.ended;
-        let (heard, _) = self
+        let waiting = |state: &mut LogState| state.address.is_none() && !state.ended;
+        let (state, _) = self
             .changed
-            .wait_timeout_while(lock(&self.heard), START_TIMEOUT, waiting)
+            .wait_timeout_while(lock(&self.state), START_TIMEOUT, waiting)
             .unwrap_or_else(PoisonError::into_inner);
-        heard.address
+        state.address
     }
 
     /// Waits until standard error is closed, which the end of the child does.
     fn wait_for_end(&self, timeout: Duration) -> bool {
-        let (heard, _) = self
+        let (state, _) = self
             .changed
-            .wait_timeout_while(lock(&self.heard), timeout, |heard| !heard.ended)
+            .wait_timeout_while(lock(&self.state), timeout, |state| !state.ended)
             .unwrap_or_else(PoisonError::into_inner);
-        heard.ended
+        state.ended
     }
 
     fn text(&self) -> String {
-        lock(&self.heard).text.clone()
+        lock(&self.state).text.clone()
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// A relay to one server. Its threads end with the process.
-pub(crate) struct Line {
+pub(crate) struct Relay {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -23,7 +23,7 @@ struct State {
     ends: Vec<TcpStream>,
 }
 
-impl Line {
+impl Relay {
     /// Begins to relay.
     pub(crate) fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -57,7 +57,7 @@ impl Line {
     }
 
     /// Lets connections through again.
-    pub(crate) fn mend(&self) {
+    pub(crate) fn restore(&self) {
         lock(&self.state).is_cut = false;
     }
 }

@@ -11,11 +11,11 @@ use crate::support::running::Running;
 /// The code and the reason `on_close` was told.
 pub(crate) type End = (Option<u16>, String);
 
-struct Obedient {
+struct CommandHandler {
     ended: Sender<End>,
 }
 
-impl WebSocketHandler for Obedient {
+impl WebSocketHandler for CommandHandler {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         let text = message.as_str().unwrap();
         let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
@@ -49,7 +49,7 @@ pub(crate) fn serve(limits: Limits, change: impl FnOnce(&mut ServerConfig)) -> (
         let options = WebSocketOptions::default().limits(limits.clone());
         Application::new().websocket_with("/", options, async move |_: &mut Context| {
             let ended = ended.clone();
-            Ok(Obedient { ended })
+            Ok(CommandHandler { ended })
         })
     });
     (Running::serve(server.shards(1).configure(change)), ends)

@@ -13,12 +13,12 @@ use crate::support::server::{driver_under_test, path_of};
 const REMOVALS_MAX: usize = 100_000;
 
 /// A control group, removed when it is dropped.
-pub(crate) struct Group {
+pub(crate) struct ControlGroup {
     path: PathBuf,
     is_unified: bool,
 }
 
-impl Group {
+impl ControlGroup {
     /// Makes a group with this limit in bytes, or says what this machine lacks for that.
     ///
     /// # Panics
@@ -84,7 +84,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ControlGroup {
     fn drop(&mut self) {
         let is_removed = (0..REMOVALS_MAX).any(|_| {
             thread::yield_now();

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::fate::{Fate, SILENCE_MAX, TEXT, of_message_over, of_slow_request_over};
-use crate::group::Group;
+use crate::control_group::ControlGroup;
+use crate::request_result::{RequestResult, SILENCE_MAX, TEXT, send_message_over, send_slow_request_over};
 use crate::support::client::Connection;
 use crate::support::descriptors::room_for;
 use crate::support::server::Server;
@@ -49,19 +49,19 @@ const fn least_bytes(shards: usize) -> u64 {
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A server in a group of its own.
-struct Confined {
+struct ConfinedServer {
     server: Server,
-    group: Group,
+    group: ControlGroup,
     _turn: MutexGuard<'static, ()>,
 }
 
-impl Confined {
+impl ConfinedServer {
     fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
     /// Expects that the kernel has killed nothing.
-    fn expect_to_live(&self) {
+    fn expect_alive(&self) {
         assert_eq!(
             self.group.kills(),
             0,
@@ -71,8 +71,8 @@ impl Confined {
     }
 
     /// Expects that the server lives, and answers a request with such content again once there is memory.
-    fn expect_to_serve(&self, content: &[u8]) {
-        self.expect_to_live();
+    fn expect_serving(&self, content: &[u8]) {
+        self.expect_alive();
         let request = upload(content);
         let is_well = |_| {
             let mut connection = self.server.connect();
@@ -87,12 +87,12 @@ impl Confined {
 
 /// A group with a limit, in bytes, and the shards of the server in it.
 #[derive(Debug, Clone, Copy)]
-struct Setting {
+struct MemoryCase {
     limit_bytes: u64,
     shards: usize,
 }
 
-impl Setting {
+impl MemoryCase {
     /// A group of this number of MiB.
     const fn new(limit: u64, shards: usize) -> Self {
         Self {
@@ -111,7 +111,7 @@ impl Setting {
     }
 
     /// Starts a server that takes what each peer sends. Says aloud if this machine can confine none.
-    fn start(self) -> Option<Confined> {
+    fn start(self) -> Option<ConfinedServer> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let group = group(self.limit_bytes)?;
         let bytes = self.content_bytes().to_string();
@@ -124,7 +124,7 @@ impl Setting {
             "600",
         ];
         let server = Server::start_by(group.command("conformance"), self.shards, &flags);
-        Some(Confined {
+        Some(ConfinedServer {
             server,
             group,
             _turn: turn,
@@ -137,9 +137,9 @@ impl Setting {
         let content = self.content();
         let request = upload(&content);
         let address = confined.address();
-        let fates = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
-        expect_refusals(&fates);
-        confined.expect_to_serve(&self.content());
+        let results = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
+        expect_refusals(&results);
+        confined.expect_serving(&self.content());
     }
 
     /// WebSocket messages, of each all but the last byte before any is whole.
@@ -148,7 +148,7 @@ impl Setting {
         let message = self.content();
         let request = frame(TEXT, &message);
         let address = confined.address();
-        let fates = all_at_once(move |barrier| {
+        let results = all_at_once(move |barrier| {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
             stream.write_all(&handshake("/ws/echo", "")).unwrap();
@@ -158,10 +158,10 @@ impl Setting {
             let pause = move || {
                 barrier.wait();
             };
-            of_message_over(stream, &request, pause, &message)
+            send_message_over(stream, &request, pause, &message)
         });
-        expect_refusals(&fates);
-        confined.expect_to_serve(&self.content());
+        expect_refusals(&results);
+        confined.expect_serving(&self.content());
     }
 
     /// Connections that have had an answer and wait for a next request, until no more is let in; then all of them send at the same moment.
@@ -181,7 +181,7 @@ impl Setting {
             served.extend(is_served.then_some(connection));
         }
         assert!(!served.is_empty(), "{self:?}: no connection was served");
-        confined.expect_to_live();
+        confined.expect_alive();
         // What fits the buffers of the kernel, so that all of it is there when the server goes on.
         let request = upload(&[b'x'; 6000]);
         let (first, last) = request.split_at(request.len() / 2);
@@ -199,13 +199,13 @@ impl Setting {
                     .unwrap();
             }
         }
-        confined.expect_to_live();
+        confined.expect_alive();
         drop(served);
-        confined.expect_to_serve(&self.content());
+        confined.expect_serving(&self.content());
     }
 
     /// Peers that upload, and take nothing of what comes back.
-    fn readers_that_take_nothing(self) {
+    fn unread_responses(self) {
         let Some(confined) = self.start() else { return };
         let request = upload(&self.content());
         let address = confined.address();
@@ -231,9 +231,9 @@ impl Setting {
             heard.then_some(reader)
         });
         assert!(readers.iter().any(Option::is_some), "{self:?}: no upload was answered");
-        confined.expect_to_live();
+        confined.expect_alive();
         drop(readers);
-        confined.expect_to_serve(&self.content());
+        confined.expect_serving(&self.content());
     }
 
     /// Topics that twice as much is published to as the group may have: one whose subscribers take nothing, and one with a history.
@@ -254,20 +254,23 @@ impl Setting {
                     break;
                 }
             }
-            confined.expect_to_live();
+            confined.expect_alive();
         }
-        confined.expect_to_serve(&self.content());
+        confined.expect_serving(&self.content());
     }
 }
 
 /// More was sent than fits, so that some must have been refused; who else was served is a matter of moments.
-fn expect_refusals(fates: &[Fate]) {
-    assert!(fates.contains(&Fate::Refused), "none was refused: {fates:?}");
+fn expect_refusals(results: &[RequestResult]) {
+    assert!(
+        results.contains(&RequestResult::Refused),
+        "none was refused: {results:?}"
+    );
 }
 
 /// A group with a limit, in bytes, if this machine can make one; says aloud why not.
-fn group(limit_bytes: u64) -> Option<Group> {
-    Group::make(limit_bytes)
+fn group(limit_bytes: u64) -> Option<ControlGroup> {
+    ControlGroup::make(limit_bytes)
         .inspect_err(|lack| eprintln!("skipped: {lack}"))
         .ok()
 }
@@ -300,7 +303,7 @@ fn open_websocket(address: SocketAddr, path: &str) -> Option<TcpStream> {
 }
 
 /// Uploads over a connection that is open before memory is short, or it would wait to be let in; the last byte waits for all peers.
-fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], content: &[u8]) -> Fate {
+fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], content: &[u8]) -> RequestResult {
     let mut connection = Connection::open(address);
     let answer = connection.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
     answer.unwrap().expect_status(200).unwrap();
@@ -308,7 +311,7 @@ fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], conte
     let pause = move || {
         barrier.wait();
     };
-    of_slow_request_over(connection, request, pause, content)
+    send_slow_request_over(connection, request, pause, content)
 }
 
 /// Lets all peers do the same, which they wait for each other in with a barrier.
@@ -326,41 +329,41 @@ fn all_at_once<T: Send + 'static>(act: impl Fn(Arc<Barrier>) -> T + Send + Sync 
 
 #[test]
 fn uploads_that_do_not_fit_a_group_are_refused() {
-    Setting::new(128, 1).uploads();
-    Setting::new(64, 2).uploads();
+    MemoryCase::new(128, 1).uploads();
+    MemoryCase::new(64, 2).uploads();
 }
 
 #[test]
 fn messages_that_do_not_fit_a_group_close_their_sockets() {
-    Setting::new(128, 1).messages();
-    Setting::new(64, 2).messages();
+    MemoryCase::new(128, 1).messages();
+    MemoryCase::new(64, 2).messages();
 }
 
 #[test]
 fn idle_connections_that_do_not_fit_a_group_are_not_let_in_and_may_all_send_at_once() {
-    Setting::new(24, 1).idle_connections();
-    Setting::new(40, 2).idle_connections();
+    MemoryCase::new(24, 1).idle_connections();
+    MemoryCase::new(40, 2).idle_connections();
 }
 
 #[test]
 fn answers_that_are_not_read_do_not_fill_a_group() {
-    Setting::new(96, 1).readers_that_take_nothing();
-    Setting::new(64, 2).readers_that_take_nothing();
+    MemoryCase::new(96, 1).unread_responses();
+    MemoryCase::new(64, 2).unread_responses();
 }
 
 #[test]
 fn what_is_published_does_not_fill_a_group() {
-    Setting::new(64, 1).history();
-    Setting::new(64, 2).history();
+    MemoryCase::new(64, 1).history();
+    MemoryCase::new(64, 2).history();
 }
 
 #[test]
 fn a_server_starts_in_the_least_it_names_and_refuses_to_in_less() {
     for shards in [1, 2] {
         let least = least_bytes(shards);
-        let setting = |limit_bytes| Setting { limit_bytes, shards };
+        let setting = |limit_bytes| MemoryCase { limit_bytes, shards };
         if let Some(confined) = setting(least).start() {
-            confined.expect_to_serve(b"ok");
+            confined.expect_serving(b"ok");
         }
         let Some(group) = group(least - MIB) else { return };
         let arguments = ["--listen", "127.0.0.1:0", "--shards", &shards.to_string()].map(str::to_owned);
@@ -388,8 +391,8 @@ fn a_server_stays_near_the_limit_that_was_set_by_hand() {
     let content = vec![b'x'; 1024 * 1024];
     let request = upload(&content);
     let address = server.address();
-    let fates = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
-    assert!(fates.contains(&Fate::Refused), "{fates:?}");
+    let results = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
+    assert!(results.contains(&RequestResult::Refused), "{results:?}");
     // What the kernel takes for the program itself is not counted: it can take it back.
     let peak = server.peak_bytes();
     assert!(peak < LIMIT_BYTES * 115 / 100, "{peak}");
@@ -400,11 +403,11 @@ fn every_load_fits_every_group() {
     if std::env::var("SQUALL_MEMORY_MATRIX").is_ok_and(|value| value == "all") {
         for shards in [1, 2] {
             let sizes = [least_bytes(shards) / MIB, 64, 128, 256, 512, 1024, 2048, 4096];
-            for setting in sizes.map(|size| Setting::new(size, shards)) {
+            for setting in sizes.map(|size| MemoryCase::new(size, shards)) {
                 eprintln!("{setting:?}");
                 setting.uploads();
                 setting.messages();
-                setting.readers_that_take_nothing();
+                setting.unread_responses();
                 setting.history();
                 setting.idle_connections();
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::fate::{Fate, TEXT, of_message, of_slow_request};
+use crate::request_result::{RequestResult, TEXT, send_message, send_slow_request};
 use crate::support::client::Connection;
 use crate::support::server::{Server, command};
 use crate::support::websocket::{frame, handshake};
@@ -11,38 +11,38 @@ use crate::support::websocket::{frame, handshake};
 /// How many peers send at the same time, and how much each: three times what the server may have.
 const PEERS: usize = 24;
 const CONTENT_BYTES: usize = 8 * 1024 * 1024;
-const MORE_BYTES: u64 = 64 * 1024 * 1024;
+const HEADROOM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How many peers begin a head, and how long it is: five times what that server may have.
-const BEGINNERS: usize = 800;
+const HEADS: usize = 800;
 const HEAD_BYTES: usize = 30_000;
-const FEW_MORE_BYTES: u64 = 5 * 1024 * 1024;
+const SMALL_HEADROOM_BYTES: u64 = 5 * 1024 * 1024;
 
 const FLAGS: [&str; 4] = ["--max-body-bytes", "16777216", "--max-message-bytes", "16777216"];
 
 #[test]
 fn content_that_does_not_fit_is_refused() {
     let server = Server::start("conformance", &FLAGS);
-    server.limit_address_space(MORE_BYTES);
+    server.limit_address_space(HEADROOM_BYTES);
     let content = vec![b'x'; CONTENT_BYTES];
     let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {CONTENT_BYTES}\r\n\r\n");
     let request = Arc::new([head.as_bytes(), &content].concat());
     let address = server.address();
-    let fates = all_at_once(move |pause| of_slow_request(address, &request, pause, &content));
-    expect_some_of_each(&fates);
-    expect_to_serve(&server);
+    let results = all_at_once(move |pause| send_slow_request(address, &request, pause, &content));
+    expect_some_of_each(&results);
+    expect_serving(&server);
 }
 
 #[test]
 fn messages_that_do_not_fit_close_their_sockets() {
     let server = Server::start("conformance", &FLAGS);
-    server.limit_address_space(MORE_BYTES);
+    server.limit_address_space(HEADROOM_BYTES);
     let message = vec![b'x'; CONTENT_BYTES];
     let request = Arc::new([handshake("/ws/echo", ""), frame(TEXT, &message)].concat());
     let address = server.address();
-    let fates = all_at_once(move |pause| of_message(address, &request, pause, &message));
-    expect_some_of_each(&fates);
-    expect_to_serve(&server);
+    let results = all_at_once(move |pause| send_message(address, &request, pause, &message));
+    expect_some_of_each(&results);
+    expect_serving(&server);
 }
 
 /// Heads take memory as well while they are on their way, and so do connections; who does not fit is cut or told 503.
@@ -52,10 +52,10 @@ fn heads_that_do_not_fit_cut_their_connections() {
     // One heap for all threads, whose growth the kernel counts.
     command.env("MALLOC_ARENA_MAX", "1");
     let server = Server::start_by(command, 1, &["--header-timeout", "300"]);
-    server.limit_address_space(FEW_MORE_BYTES);
+    server.limit_address_space(SMALL_HEADROOM_BYTES);
     let mut begun = vec![b'x'; HEAD_BYTES];
     begun.splice(..0, *b"GET / HTTP/1.1\r\nHost: a\r\nX: ");
-    let mut connections: Vec<Connection> = (0..BEGINNERS).map(|_| server.connect()).collect();
+    let mut connections: Vec<Connection> = (0..HEADS).map(|_| server.connect()).collect();
     for connection in &mut connections {
         connection.tolerate_reset();
         connection.send_if_open(&begun);
@@ -69,12 +69,12 @@ fn heads_that_do_not_fit_cut_their_connections() {
             Err(complaint) => assert!(!complaint.starts_with("nothing came"), "{complaint}"),
         }
     }
-    assert!((1..BEGINNERS).contains(&served), "{served} of {BEGINNERS} were served");
-    expect_to_serve(&server);
+    assert!((1..HEADS).contains(&served), "{served} of {HEADS} were served");
+    expect_serving(&server);
 }
 
 /// Lets all peers send what they send, each all but the last byte; then the last.
-fn all_at_once(send: impl Fn(Pause) -> Fate + Send + Sync + 'static) -> Vec<Fate> {
+fn all_at_once(send: impl Fn(Pause) -> RequestResult + Send + Sync + 'static) -> Vec<RequestResult> {
     let (send, barrier) = (Arc::new(send), Arc::new(Barrier::new(PEERS)));
     let peers: Vec<_> = (0..PEERS)
         .map(|_| {
@@ -93,13 +93,13 @@ fn all_at_once(send: impl Fn(Pause) -> Fate + Send + Sync + 'static) -> Vec<Fate
 type Pause = Box<dyn FnOnce() + Send>;
 
 /// A refusal frees memory for those who go on, so that nobody is served only if something is wrong.
-fn expect_some_of_each(fates: &[Fate]) {
-    for fate in [Fate::Served, Fate::Refused] {
-        assert!(fates.contains(&fate), "never {fate:?}: {fates:?}");
+fn expect_some_of_each(results: &[RequestResult]) {
+    for result in [RequestResult::Served, RequestResult::Refused] {
+        assert!(results.contains(&result), "never {result:?}: {results:?}");
     }
 }
 
-fn expect_to_serve(server: &Server) {
+fn expect_serving(server: &Server) {
     let response = server.connect().exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
     response.unwrap().expect(200, b"ok").unwrap();
 }

@@ -19,7 +19,7 @@ pub(crate) const COMPRESSED_TEXT: u8 = 0xc1;
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum RequestResult {
     /// It was answered as if there were memory.
     Served,
     /// It was told so: by 503, or by a close frame with 1013 or 1011.
@@ -28,12 +28,17 @@ pub(crate) enum Fate {
     Cut,
 }
 
-/// Sends requests in parts, each of which waits for so many responses to those before; tells the fate of the last.
+/// Sends requests in parts, each of which waits for so many responses to those before; tells the result of the last.
 ///
 /// # Panics
 ///
 /// When something else is answered than the content, or 503, or when the server stays silent.
-pub(crate) fn of_requests(address: SocketAddr, parts: &[(&[u8], usize)], method: &str, content: &[u8]) -> Fate {
+pub(crate) fn send_requests(
+    address: SocketAddr,
+    parts: &[(&[u8], usize)],
+    method: &str,
+    content: &[u8],
+) -> RequestResult {
     let mut connection = Connection::open(address);
     connection.tolerate_reset();
     let mut answered = 0;
@@ -41,87 +46,92 @@ pub(crate) fn of_requests(address: SocketAddr, parts: &[(&[u8], usize)], method:
         while answered < *responses_before {
             match connection.response(method) {
                 Ok(response) if response.status == 200 => answered += 1,
-                response => return of_response(response, content),
+                response => return response_result(response, content),
             }
         }
         connection.send_if_open(part);
     }
-    of_response(connection.response(method), content)
+    response_result(connection.response(method), content)
 }
 
-fn of_response(response: Result<crate::support::response::Response, String>, content: &[u8]) -> Fate {
+fn response_result(response: Result<crate::support::response::Response, String>, content: &[u8]) -> RequestResult {
     match response {
         Ok(response) if response.status == 503 => {
             assert!(response.announces_close(), "{response:?}");
-            Fate::Refused
+            RequestResult::Refused
         }
         Ok(response) => {
             assert_eq!(response.status, 200, "{response:?}");
             assert!(response.body == content, "other content than asked for");
-            Fate::Served
+            RequestResult::Served
         }
         Err(complaint) => {
             assert!(!complaint.starts_with("nothing came"), "{complaint}");
-            Fate::Cut
+            RequestResult::Cut
         }
     }
 }
 
-/// Sends a request, but its last byte only after `pause`; tells its fate.
+/// Sends a request, but its last byte only after `pause`; tells its result.
 ///
 /// # Panics
 ///
-/// As [`of_requests`].
-pub(crate) fn of_slow_request(address: SocketAddr, request: &[u8], pause: impl FnOnce(), content: &[u8]) -> Fate {
-    of_slow_request_over(Connection::open(address), request, pause, content)
+/// As [`send_requests`].
+pub(crate) fn send_slow_request(
+    address: SocketAddr,
+    request: &[u8],
+    pause: impl FnOnce(),
+    content: &[u8],
+) -> RequestResult {
+    send_slow_request_over(Connection::open(address), request, pause, content)
 }
 
 /// The same over a connection that is open already.
 ///
 /// # Panics
 ///
-/// As [`of_requests`].
-pub(crate) fn of_slow_request_over(
+/// As [`send_requests`].
+pub(crate) fn send_slow_request_over(
     mut connection: Connection,
     request: &[u8],
     pause: impl FnOnce(),
     content: &[u8],
-) -> Fate {
+) -> RequestResult {
     connection.tolerate_reset();
     connection.wait_up_to(SILENCE_MAX).unwrap();
     let (last, rest) = request.split_last().unwrap();
     connection.send_if_open(rest);
     pause();
     connection.send_if_open(&[*last]);
-    of_response(connection.response("POST"), content)
+    response_result(connection.response("POST"), content)
 }
 
-/// Sends the request for a WebSocket with frames right behind it, but the last byte only after `pause`, and tells the fate of the message
+/// Sends the request for a WebSocket with frames right behind it, but the last byte only after `pause`, and tells the result of the message
 /// they make: it is to come back.
 ///
 /// # Panics
 ///
 /// When something else comes back, or the socket is closed for another reason, or the server stays silent.
-pub(crate) fn of_message(
+pub(crate) fn send_message(
     address: SocketAddr,
     request: &[u8],
     pause: impl FnOnce() + Send + 'static,
     message: &[u8],
-) -> Fate {
-    of_message_over(TcpStream::connect(address).unwrap(), request, pause, message)
+) -> RequestResult {
+    send_message_over(TcpStream::connect(address).unwrap(), request, pause, message)
 }
 
 /// The same over a connection on which the request for the WebSocket may have been sent already, while its answer was not read.
 ///
 /// # Panics
 ///
-/// As [`of_message`].
-pub(crate) fn of_message_over(
+/// As [`send_message`].
+pub(crate) fn send_message_over(
     mut stream: TcpStream,
     request: &[u8],
     pause: impl FnOnce() + Send + 'static,
     message: &[u8],
-) -> Fate {
+) -> RequestResult {
     stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let request = request.to_vec();
@@ -133,45 +143,45 @@ pub(crate) fn of_message_over(
         sent.and_then(|()| writer.write_all(&[*last])).unwrap_or_default();
     });
     let mut received = Vec::new();
-    let fate = loop {
-        if let Some(fate) = seen(&received, message) {
-            break fate;
+    let result = loop {
+        if let Some(result) = message_result(&received, message) {
+            break result;
         }
         let mut piece = [0; 16 * 1024];
         match stream.read(&mut piece) {
-            Ok(0) => break Fate::Cut,
+            Ok(0) => break RequestResult::Cut,
             Ok(count) => received.extend_from_slice(&piece[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break Fate::Cut,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break RequestResult::Cut,
             Err(error) => panic!("the server neither answered nor closed: {error}"),
         }
     };
     drop(stream.shutdown(std::net::Shutdown::Both));
     sending.join().unwrap();
-    fate
+    result
 }
 
-/// The fate that shows in what has been received, if it does yet.
-fn seen(received: &[u8], message: &[u8]) -> Option<Fate> {
+/// The result that shows in what has been received, if it does yet.
+fn message_result(received: &[u8], message: &[u8]) -> Option<RequestResult> {
     let head_bytes = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let (head, frames) = received.split_at(head_bytes);
     if head.starts_with(b"HTTP/1.1 503 ") {
-        return Some(Fate::Refused);
+        return Some(RequestResult::Refused);
     }
     assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
     let (frame, _) = Frame::read(frames)?;
     match (frame.first, frame.close_code()) {
-        (_, Some(1011 | 1013)) => Some(Fate::Refused),
+        (_, Some(1011 | 1013)) => Some(RequestResult::Refused),
         (TEXT, _) => {
             assert!(frame.payload == message, "another message came back");
-            Some(Fate::Served)
+            Some(RequestResult::Served)
         }
         (COMPRESSED_TEXT, _) => {
             assert!(
                 inflate(&frame.payload, message.len()) == message,
                 "another message came back"
             );
-            Some(Fate::Served)
+            Some(RequestResult::Served)
         }
         _ => panic!("an unexpected frame: {:02x} {:?}", frame.first, frame.close_code()),
     }

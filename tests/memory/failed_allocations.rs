@@ -15,7 +15,7 @@ use squall::testing::MemoryRefusal;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use crate::application::{application, pieces_as_json, pieces_written};
-use crate::fate::{COMPRESSED_TEXT, Fate, TEXT, of_message, of_requests};
+use crate::request_result::{COMPRESSED_TEXT, RequestResult, TEXT, send_message, send_requests};
 use crate::support::client::Connection;
 use crate::support::running::Running;
 use crate::support::websocket::{frame, handshake};
@@ -33,95 +33,95 @@ const REFUSALS_MAX: u32 = 400;
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// Tells what became of something a peer asked for.
-type Scenario = fn(SocketAddr) -> Fate;
+type Scenario = fn(SocketAddr) -> RequestResult;
 
 #[test]
 fn content_with_a_length() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let content = content();
         let head = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {CONTENT_BYTES}\r\n\r\n");
-        of_requests(address, &[(&[head.as_bytes(), &content].concat(), 0)], "POST", &content)
+        send_requests(address, &[(&[head.as_bytes(), &content].concat(), 0)], "POST", &content)
     });
 }
 
 #[test]
 fn content_in_chunks() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let content = content();
-        of_requests(address, &[(&chunked("/echo", &content), 0)], "POST", &content)
+        send_requests(address, &[(&chunked("/echo", &content), 0)], "POST", &content)
     });
 }
 
 /// The head is on its way when memory is refused: nothing can be said but by the end.
 #[test]
 fn content_that_is_sent_back_as_it_comes() {
-    walk(&[Fate::Refused, Fate::Cut], |address| {
+    refuse_each_allocation(&[RequestResult::Refused, RequestResult::Cut], |address| {
         let content = content();
-        of_requests(address, &[(&chunked("/pieces", &content), 0)], "POST", &content)
+        send_requests(address, &[(&chunked("/pieces", &content), 0)], "POST", &content)
     });
 }
 
 /// The beginning of the second head is kept while the peer reads the first answer.
 #[test]
 fn a_head_in_two_pieces() {
-    walk(&[Fate::Refused, Fate::Cut], |address| {
+    refuse_each_allocation(&[RequestResult::Refused, RequestResult::Cut], |address| {
         let field = format!("X: {}\r\n\r\n", "y".repeat(6000));
         let parts: [(&[u8], usize); 2] = [
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n", 0),
             (field.as_bytes(), 1),
         ];
-        of_requests(address, &parts, "GET", b"ok")
+        send_requests(address, &parts, "GET", b"ok")
     });
 }
 
 #[test]
 fn a_response_written_whole() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let request = b"GET /written?pieces=12 HTTP/1.1\r\nHost: a\r\n\r\n";
-        of_requests(address, &[(request, 0)], "GET", &pieces_written(12))
+        send_requests(address, &[(request, 0)], "GET", &pieces_written(12))
     });
 }
 
 #[test]
 fn a_response_of_json() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let request = b"GET /json?pieces=12 HTTP/1.1\r\nHost: a\r\n\r\n";
-        of_requests(address, &[(request, 0)], "GET", &pieces_as_json(12))
+        send_requests(address, &[(request, 0)], "GET", &pieces_as_json(12))
     });
 }
 
 #[test]
 fn a_message() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let message = content();
         let request = [handshake("/ws", ""), frame(TEXT, &message)].concat();
-        of_message(address, &request, || {}, &message)
+        send_message(address, &request, || {}, &message)
     });
 }
 
 #[test]
 fn a_message_that_is_published() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let message = content();
         let request = [handshake("/room", ""), frame(TEXT, &message)].concat();
-        of_message(address, &request, || {}, &message)
+        send_message(address, &request, || {}, &message)
     });
 }
 
 #[test]
 fn a_message_in_fragments() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let message = content();
         let (first, last) = message.split_at(CONTENT_BYTES / 3);
         let request = [handshake("/ws", ""), frame(0x01, first), frame(0x80, last)].concat();
-        of_message(address, &request, || {}, &message)
+        send_message(address, &request, || {}, &message)
     });
 }
 
 /// Each direction keeps its context, and the shard its compressors.
 #[test]
 fn a_compressed_message() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let message = content();
         let mut compressed = Vec::with_capacity(CONTENT_BYTES);
         Compress::new(Compression::fast(), false)
@@ -130,17 +130,17 @@ fn a_compressed_message() {
         let payload = compressed.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap();
         let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
         let request = [handshake("/ws", offer), frame(COMPRESSED_TEXT, payload)].concat();
-        of_message(address, &request, || {}, &message)
+        send_message(address, &request, || {}, &message)
     });
 }
 
 /// Both ends of the WebSocket are the server's.
 #[test]
 fn a_message_of_a_client() {
-    walk(&[Fate::Refused], |address| {
+    refuse_each_allocation(&[RequestResult::Refused], |address| {
         let content = content();
         let head = format!("POST /relay HTTP/1.1\r\nHost: {address}\r\nContent-Length: {CONTENT_BYTES}\r\n\r\n");
-        of_requests(address, &[(&[head.as_bytes(), &content].concat(), 0)], "POST", &content)
+        send_requests(address, &[(&[head.as_bytes(), &content].concat(), 0)], "POST", &content)
     });
 }
 
@@ -165,44 +165,44 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Plays a scenario with each request for memory refused in turn, and sees that every fate expected is met, that the server answers the next
+/// Plays a scenario with each request for memory refused in turn, and sees that every result expected is met, that the server answers the next
 /// request whatever came before, and that nothing is kept.
-fn walk(expected: &[Fate], scenario: Scenario) {
+fn refuse_each_allocation(expected: &[RequestResult], scenario: Scenario) {
     let _turn = turn();
     // Once without, for what is made once.
-    play(scenario, 0..0);
+    run(scenario, 0..0);
     let before = held();
-    let fates = play(scenario, 0..REFUSALS_MAX);
+    let results = run(scenario, 0..REFUSALS_MAX);
     let kept = held().saturating_sub(before);
-    assert!(kept <= KEPT_BYTES_MAX, "{kept} bytes are kept after {fates:?}");
-    for fate in expected {
-        assert!(fates.contains(fate), "never {fate:?}: {fates:?}");
+    assert!(kept <= KEPT_BYTES_MAX, "{kept} bytes are kept after {results:?}");
+    for result in expected {
+        assert!(results.contains(result), "never {result:?}: {results:?}");
     }
 }
 
 /// Plays a scenario once for each refusal until one does not come, then once without; gives what became of those that came.
-fn play(scenario: Scenario, refusals: std::ops::Range<u32>) -> Vec<Fate> {
+fn run(scenario: Scenario, refusals: std::ops::Range<u32>) -> Vec<RequestResult> {
     let server = Running::serve(Server::new(application).shards(1));
-    let mut fates = Vec::new();
+    let mut results = Vec::new();
     for granted in refusals {
         let refusal = MemoryRefusal::after(granted);
-        let fate = scenario(server.address);
+        let result = scenario(server.address);
         let has_come = refusal.has_come();
         drop(refusal);
         let next = Connection::open(server.address).exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
         next.unwrap().expect(200, b"ok").unwrap();
         if !has_come {
-            assert_eq!(fate, Fate::Served, "without a refusal");
-            return fates;
+            assert_eq!(result, RequestResult::Served, "without a refusal");
+            return results;
         }
-        fates.push(fate);
+        results.push(result);
     }
-    assert_eq!(scenario(server.address), Fate::Served, "after {fates:?}");
+    assert_eq!(scenario(server.address), RequestResult::Served, "after {results:?}");
     assert!(
-        fates.is_empty(),
-        "a refusal still comes after {REFUSALS_MAX}: {fates:?}"
+        results.is_empty(),
+        "a refusal still comes after {REFUSALS_MAX}: {results:?}"
     );
-    fates
+    results
 }
 
 /// Text that compresses, but not to nothing.

@@ -2,7 +2,7 @@
 
 use squall::websocket::Limits;
 
-use crate::obedient::serve;
+use crate::command_handler::serve;
 use crate::support::server::Server;
 use crate::support::websocket::{Client, frame, handshake};
 
@@ -20,7 +20,7 @@ fn subscribed(mut client: Client) -> Client {
 }
 
 /// RUSTSEC-2020-0043: half of the subscribers stop reading; the others get everything, and what waits for the slow is bounded by their
-/// queues. The slow find what they get in order. That every message they miss is counted is shown in `src/pubsub/tests/crowds.rs`.
+/// queues. The slow find what they get in order. That every message they miss is counted is shown in `src/pubsub/tests/many_clients.rs`.
 #[test]
 fn bounds_the_queues_of_subscribers_that_do_not_read() {
     /// 12 MiB for each subscriber: three times what the kernel keeps for a slow one.

@@ -24,18 +24,18 @@ pub(crate) const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// What a server holds while one connection, that which asks, is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct Resources {
     pub(crate) descriptors: usize,
     pub(crate) tasks: usize,
     pub(crate) streams: usize,
 }
 
 /// A running server, and what it held when it began.
-pub(crate) struct Watch {
+pub(crate) struct ServerUnderTest {
     pub(crate) server: Server,
     shards: usize,
     path: PathBuf,
-    start: Held,
+    start: Resources,
     /// What the descriptors were at the start.
     names: Vec<String>,
     /// The memory after the first phase.
@@ -43,7 +43,7 @@ pub(crate) struct Watch {
     pub(crate) grown_bytes_max: u64,
 }
 
-impl Watch {
+impl ServerUnderTest {
     /// Starts a server on TCP and on a Unix socket.
     pub(crate) fn start(shards: usize) -> Self {
         let path = std::env::temp_dir().join(format!("squall-soak-{}.socket", std::process::id()));
@@ -66,12 +66,12 @@ impl Watch {
         vec![Address::Tcp(self.server.address()), Address::Unix(self.path.clone())]
     }
 
-    pub(crate) fn start_held(&self) -> Held {
+    pub(crate) fn start_resources(&self) -> Resources {
         self.start
     }
 
     /// Waits until the server holds what it held when it began, and its memory has not grown.
-    pub(crate) fn is_back_to_the_start(&mut self) -> Result<(), String> {
+    pub(crate) fn wait_for_start_resources(&mut self) -> Result<(), String> {
         let until = Instant::now() + SETTLE_TIME;
         loop {
             let now = held(&self.server);
@@ -112,20 +112,20 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ServerUnderTest {
     fn drop(&mut self) {
         std::fs::remove_file(Path::new(&self.path)).unwrap_or_default();
     }
 }
 
 /// What the server says it holds, and the kernel says of it.
-fn held(server: &Server) -> Held {
+fn held(server: &Server) -> Resources {
     let mut peer = Peer::connect(&Address::Tcp(server.address())).expect("the server accepts");
     peer.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
     let response = peer.response("GET").expect("the server says what it holds");
     let text = String::from_utf8(response.body).unwrap();
     let numbers: Vec<usize> = text.split(' ').map(|number| number.parse().unwrap()).collect();
-    Held {
+    Resources {
         descriptors: server.open_descriptors(),
         tasks: numbers[0],
         streams: numbers[1],

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::peer::{Address, Peer, Trouble};
+use crate::counts::Counts;
+use crate::peer::{Address, Peer, ResponseError};
 use crate::random::Random;
 use crate::support::response::Response;
 use crate::support::show;
 use crate::support::websocket::{Frame, close, frame, handshake};
-use crate::tally::Tally;
 use crate::transcripts::Transcripts;
 
 /// A client that waits longer than this before its next request may find its connection closed: the server closes idle ones a second after its
@@ -20,17 +20,17 @@ use crate::transcripts::Transcripts;
 const IDLE_MAX: Duration = Duration::from_millis(400);
 
 /// What all clients share.
-pub(crate) struct World {
+pub(crate) struct SoakContext {
     pub(crate) addresses: Vec<Address>,
     pub(crate) transcripts: Transcripts,
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     /// The server is, or will be at any moment, asked to stop.
     pub(crate) is_stopping: AtomicBool,
 }
 
 /// One client's visits.
-pub(crate) struct Visitor<'w> {
-    pub(crate) world: &'w World,
+pub(crate) struct SoakClient<'w> {
+    pub(crate) context: &'w SoakContext,
     pub(crate) random: Random,
 }
 
@@ -38,10 +38,10 @@ pub(crate) struct Visitor<'w> {
 type Outcome = Result<(), String>;
 
 /// One way to visit, and how often of all together it is chosen.
-type Way<'w> = (&'static str, usize, fn(&mut Visitor<'w>, Peer) -> Outcome);
+type Scenario<'w> = (&'static str, usize, fn(&mut SoakClient<'w>, Peer) -> Outcome);
 
-impl<'w> Visitor<'w> {
-    const WAYS: [Way<'w>; 12] = [
+impl<'w> SoakClient<'w> {
+    const SCENARIOS: [Scenario<'w>; 12] = [
         ("mutated transcript", 30, Self::mutated),
         ("loop of requests", 15, Self::closed_loop),
         ("pipeline", 8, Self::pipeline),
@@ -58,8 +58,10 @@ impl<'w> Visitor<'w> {
 
     /// Makes one visit; false when the server does not let it in because it stops.
     pub(crate) fn visit(&mut self) -> Result<bool, String> {
-        let mut number = self.random.below(Self::WAYS.iter().map(|(_, weight, _)| weight).sum());
-        let (name, _, way) = Self::WAYS
+        let mut number = self
+            .random
+            .below(Self::SCENARIOS.iter().map(|(_, weight, _)| weight).sum());
+        let (name, _, way) = Self::SCENARIOS
             .iter()
             .find(|(_, weight, _)| {
                 let is_it = number < *weight;
@@ -68,7 +70,7 @@ impl<'w> Visitor<'w> {
             })
             .unwrap();
         let before = self.random.clone();
-        let address = self.random.pick(&self.world.addresses).clone();
+        let address = self.random.pick(&self.context.addresses).clone();
         let peer = match *name {
             "slow reader" | "impatient middleware" => Peer::connect_with_little_room(&address),
             _ => Peer::connect(&address),
@@ -78,48 +80,48 @@ impl<'w> Visitor<'w> {
             Err(_) if self.is_stopping() => return Ok(false),
             Err(error) => return Err(format!("the server refuses a connection at {address:?}: {error}")),
         };
-        self.world.tally.connections.add(1);
+        self.context.counts.connections.add(1);
         let visited = way(self, peer);
         visited.map_err(|wrong| format!("{name}, over {address:?}, {before:?}: {wrong}"))?;
         Ok(true)
     }
 
     fn is_stopping(&self) -> bool {
-        self.world.is_stopping.load(Ordering::Relaxed)
+        self.context.is_stopping.load(Ordering::Relaxed)
     }
 
     /// Looks at the answer to a whole request of a client that reads: it is there, unless the server stops.
     fn answered(
         &self,
-        response: Result<Response, Trouble>,
+        response: Result<Response, ResponseError>,
         status: u16,
         body: &[u8],
     ) -> Result<Option<Response>, String> {
         match response {
             Ok(response) => {
                 response.expect(status, body)?;
-                self.world.tally.whole.add(1);
+                self.context.counts.whole.add(1);
                 Ok(Some(response))
             }
-            Err(Trouble::Nothing) if self.is_stopping() => {
-                self.world.tally.unanswered.add(1);
+            Err(ResponseError::Nothing) if self.is_stopping() => {
+                self.context.counts.unanswered.add(1);
                 Ok(None)
             }
-            Err(Trouble::Broken) if self.is_stopping() => {
-                self.world.tally.broken.add(1);
+            Err(ResponseError::Broken) if self.is_stopping() => {
+                self.context.counts.broken.add(1);
                 Ok(None)
             }
-            Err(trouble) => Err(format!("no whole response: {trouble:?}")),
+            Err(error) => Err(format!("no whole response: {error:?}")),
         }
     }
 
     /// Leaves in one of the ways there are.
     fn leave(&mut self, peer: Peer) {
-        self.world.tally.left_early.add(1);
+        self.context.counts.left_early.add(1);
         match self.random.below(3) {
             0 => drop(peer),
             1 => {
-                self.world.tally.resets.add(1);
+                self.context.counts.resets.add(1);
                 peer.reset();
             }
             _ => {
@@ -149,7 +151,7 @@ impl<'w> Visitor<'w> {
 
     /// Bytes that nearly are requests; what comes back are whole responses, whatever they say.
     fn mutated(&mut self, mut peer: Peer) -> Outcome {
-        let bytes = self.world.transcripts.mutated(&mut self.random);
+        let bytes = self.context.transcripts.mutated(&mut self.random);
         self.send_in_pieces(&mut peer, &bytes);
         if self.random.chance(30) {
             self.leave(peer);
@@ -161,21 +163,21 @@ impl<'w> Visitor<'w> {
             return peer
                 .until_end()
                 .map(drop)
-                .map_err(|trouble| format!("{trouble:?} after \"{}\"", show(&bytes)));
+                .map_err(|error| format!("{error:?} after \"{}\"", show(&bytes)));
         }
         loop {
             match peer.response("GET") {
                 Ok(response) if response.status == 101 => {
-                    self.world.tally.whole.add(1);
+                    self.context.counts.whole.add(1);
                     return peer
                         .until_end()
                         .map(drop)
-                        .map_err(|trouble| format!("{trouble:?} after \"{}\"", show(&bytes)));
+                        .map_err(|error| format!("{error:?} after \"{}\"", show(&bytes)));
                 }
-                Ok(_) => self.world.tally.whole.add(1),
-                Err(Trouble::Nothing) => return Ok(()),
-                Err(Trouble::Broken) if self.is_stopping() => return Ok(()),
-                Err(trouble) => return Err(format!("{trouble:?} after \"{}\"", show(&bytes))),
+                Ok(_) => self.context.counts.whole.add(1),
+                Err(ResponseError::Nothing) => return Ok(()),
+                Err(ResponseError::Broken) if self.is_stopping() => return Ok(()),
+                Err(error) => return Err(format!("{error:?} after \"{}\"", show(&bytes))),
             }
         }
     }
@@ -188,7 +190,7 @@ impl<'w> Visitor<'w> {
             let is_prompt = answered_at.is_some_and(|at| at.elapsed() < IDLE_MAX);
             peer.send(&request);
             let response = peer.response(method);
-            if is_prompt && matches!(response, Err(Trouble::Nothing | Trouble::Broken)) {
+            if is_prompt && matches!(response, Err(ResponseError::Nothing | ResponseError::Broken)) {
                 return Err(format!(
                     "a request sent {:?} after an answer without `Connection: close` has none: {response:?}",
                     answered_at.map(|at| at.elapsed())
@@ -252,7 +254,7 @@ impl<'w> Visitor<'w> {
             1 => b"GET /stream?pieces=5000 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
             2 => b"GET /stall?bytes=300000&milliseconds=5 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
             3 => b"POST /count HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nnot all of it".to_vec(),
-            _ => self.world.transcripts.whole(&mut self.random),
+            _ => self.context.transcripts.whole(&mut self.random),
         };
         if self.random.chance(40) {
             bytes.truncate(self.random.below(bytes.len() + 1));
@@ -271,13 +273,13 @@ impl<'w> Visitor<'w> {
         let target = format!("/stall?bytes={bytes}&milliseconds={milliseconds}");
         let head = format!("GET {target} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n");
         peer.send(head.as_bytes());
-        self.world.tally.flushes_given_up.add(1);
+        self.context.counts.flushes_given_up.add(1);
         for _ in 0..self.random.below(30) {
             match peer.read_some(4096) {
                 Ok(0) => break,
                 Ok(_) => self.pause(4),
-                Err(Trouble::Nothing | Trouble::Broken) if self.is_stopping() => return Ok(()),
-                Err(trouble) => return Err(format!("{trouble:?} while it was read slowly")),
+                Err(ResponseError::Nothing | ResponseError::Broken) if self.is_stopping() => return Ok(()),
+                Err(error) => return Err(format!("{error:?} while it was read slowly")),
             }
         }
         if self.random.chance(20) {
@@ -288,10 +290,10 @@ impl<'w> Visitor<'w> {
     }
 
     /// Checks a response of `/stall`.
-    fn whole_or_broken(&self, response: Result<Response, Trouble>, bytes: usize) -> Outcome {
+    fn whole_or_broken(&self, response: Result<Response, ResponseError>, bytes: usize) -> Outcome {
         match response {
             Ok(response) if response.status == 503 && response.body.is_empty() => {
-                self.world.tally.whole.add(1);
+                self.context.counts.whole.add(1);
                 Ok(())
             }
             Ok(response) => {
@@ -306,18 +308,18 @@ impl<'w> Visitor<'w> {
                 if !is_right {
                     return Err(format!("{length} bytes of {bytes} came, with a valid end"));
                 }
-                self.world.tally.whole.add(1);
+                self.context.counts.whole.add(1);
                 Ok(())
             }
-            Err(Trouble::Broken) => {
-                self.world.tally.broken.add(1);
+            Err(ResponseError::Broken) => {
+                self.context.counts.broken.add(1);
                 Ok(())
             }
-            Err(Trouble::Nothing) if self.is_stopping() => {
-                self.world.tally.unanswered.add(1);
+            Err(ResponseError::Nothing) if self.is_stopping() => {
+                self.context.counts.unanswered.add(1);
                 Ok(())
             }
-            Err(trouble) => Err(format!("neither whole nor broken off: {trouble:?}")),
+            Err(error) => Err(format!("neither whole nor broken off: {error:?}")),
         }
     }
 
@@ -365,7 +367,7 @@ impl<'w> Visitor<'w> {
         if is_chunked {
             peer.send(b"0\r\n\r\n");
         }
-        self.world.tally.uploads.add(1);
+        self.context.counts.uploads.add(1);
         self.answered(peer.response("POST"), 200, body.len().to_string().as_bytes())
             .map(drop)
     }
@@ -405,7 +407,7 @@ impl<'w> Visitor<'w> {
         match peer.response("GET") {
             Ok(response) if response.status == 101 => Ok(Some(())),
             Ok(response) if self.is_stopping() && response.status == 503 => Ok(None),
-            Err(Trouble::Nothing | Trouble::Broken) if self.is_stopping() => Ok(None),
+            Err(ResponseError::Nothing | ResponseError::Broken) if self.is_stopping() => Ok(None),
             other => Err(format!("no WebSocket: {other:?}")),
         }
     }
@@ -415,13 +417,13 @@ impl<'w> Visitor<'w> {
         loop {
             if let Some((frame, length)) = Frame::read(peer.pending()) {
                 peer.consume(length);
-                self.world.tally.messages.add(1);
+                self.context.counts.messages.add(1);
                 return Ok(Some(frame));
             }
             match peer.read_some(64 * 1024) {
-                Ok(0) | Err(Trouble::Nothing | Trouble::Broken) => return Ok(None),
+                Ok(0) | Err(ResponseError::Nothing | ResponseError::Broken) => return Ok(None),
                 Ok(_) => {}
-                Err(trouble) => return Err(format!("{trouble:?} on a WebSocket")),
+                Err(error) => return Err(format!("{error:?} on a WebSocket")),
             }
         }
     }
@@ -503,8 +505,8 @@ impl<'w> Visitor<'w> {
         peer.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
         for _ in 0..1 + self.random.below(3) {
             match peer.read_some(4096) {
-                Ok(1..) => self.world.tally.events.add(1),
-                Ok(0) | Err(Trouble::Nothing | Trouble::Broken) if self.is_stopping() => return Ok(()),
+                Ok(1..) => self.context.counts.events.add(1),
+                Ok(0) | Err(ResponseError::Nothing | ResponseError::Broken) if self.is_stopping() => return Ok(()),
                 ended => return Err(format!("a stream of events ended by itself: {ended:?}")),
             }
             if peer.pending().windows(11).any(|window| window == b"data: first") {
@@ -518,11 +520,11 @@ impl<'w> Visitor<'w> {
 
 /// A request that is under way when the server gets its SIGTERM, and takes longer than idle connections are listened to. Its answer says that the
 /// connection is closed, or the next request on it is answered too.
-pub(crate) struct Promised {
+pub(crate) struct PromisedResponse {
     peer: Peer,
 }
 
-impl Promised {
+impl PromisedResponse {
     pub(crate) fn ask(address: &Address) -> Result<Self, String> {
         let mut peer = Peer::connect(address)
             .map_err(|error| format!("the server refuses a connection at {address:?}: {error}"))?;
@@ -541,15 +543,15 @@ impl Promised {
         }
         self.peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         let next = self.peer.response("GET");
-        let next = next.map_err(|trouble| {
-            format!("a request right behind an answer without `Connection: close` has none: {trouble:?}")
+        let next = next.map_err(|error| {
+            format!("a request right behind an answer without `Connection: close` has none: {error:?}")
         })?;
         next.expect(200, b"ok")
     }
 }
 
-impl From<Trouble> for String {
-    fn from(trouble: Trouble) -> Self {
-        format!("{trouble:?}")
+impl From<ResponseError> for String {
+    fn from(error: ResponseError) -> Self {
+        format!("{error:?}")
     }
 }
