@@ -69,7 +69,25 @@ pub mod prelude {
     pub use bytes::Bytes;
 }
 
-/// The programs in the README, compiled and run.
+/// The programs in the README and in the guide, compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-mod readme {}
+mod documents {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/guide/benchmarking.md")]
+    mod benchmarking {}
+    #[doc = include_str!("../docs/guide/io-uring-and-containers.md")]
+    mod io_uring_and_containers {}
+    #[doc = include_str!("../docs/guide/requests-and-responses.md")]
+    mod requests_and_responses {}
+    #[doc = include_str!("../docs/guide/routing.md")]
+    mod routing {}
+    #[doc = include_str!("../docs/guide/running.md")]
+    mod running {}
+    #[doc = include_str!("../docs/guide/state-and-shards.md")]
+    mod state_and_shards {}
+    #[doc = include_str!("../docs/guide/testing.md")]
+    mod testing {}
+    #[doc = include_str!("../docs/guide/websockets-and-topics.md")]
+    mod websockets_and_topics {}
+}

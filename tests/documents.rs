@@ -1,6 +1,6 @@
-//! What the documents say is so: the README's program and commands, the sentences it promises, and every file that is pointed to.
+//! The documents match the code: programs, commands, promised messages, links, and named files and flags.
 //!
-//! (Its programs are compiled and run as doctests of `src/lib.rs`.)
+//! Programs in the README and the guide are compiled and run as doctests of `src/lib.rs`.
 
 #![cfg(feature = "serve")]
 #![allow(
@@ -8,16 +8,32 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use squall::shards::preflight::PreflightError;
 
-/// The documents at the top.
+/// The documents in the top folder.
 const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
+/// The folder of the guide.
+const GUIDE: &str = "docs/guide";
+
+/// A stranger reads the README in five minutes; the guide has the rest.
+const README_LINES_MAX: usize = 250;
+
+#[test]
+fn the_readme_fits_on_250_lines() {
+    let lines = read("README.md").lines().count();
+    assert!(
+        lines <= README_LINES_MAX,
+        "README.md has {lines} lines; move some to {GUIDE}/"
+    );
+}
 
 #[test]
 fn the_first_program_of_the_readme_is_the_example_hello() {
@@ -30,14 +46,14 @@ fn the_first_program_of_the_readme_is_the_example_hello() {
 }
 
 #[test]
-fn two_commands_set_a_newcomer_up_and_ci_runs_the_second() {
+fn ci_runs_the_readme_test_command() {
     let readme = read("README.md");
     assert_eq!(
         blocks(&readme, "sh")[0],
         "cargo run --release --example hello\ncargo test --workspace\n"
     );
     let tests = readme.lines().filter(|line| line.starts_with("cargo test ")).count();
-    assert_eq!(tests, 1, "CI takes its test command from the README and must find one");
+    assert_eq!(tests, 1, "README.md must have exactly one test command, which CI runs");
     let ci = read(".ci/run");
     assert!(
         ci.contains("grep '^cargo test ' README.md"),
@@ -49,9 +65,46 @@ fn two_commands_set_a_newcomer_up_and_ci_runs_the_second() {
     );
 }
 
+/// A file of the guide that `src/lib.rs` does not include would have programs that no test compiles.
 #[test]
-fn what_the_readme_says_a_poor_machine_prints_is_what_it_prints() {
+fn programs_of_every_guide_file_are_doctests() {
+    let library = read("src/lib.rs");
+    for document in guide().iter().chain([&"README.md".to_owned()]) {
+        let included = format!("#[doc = include_str!(\"../{document}\")]");
+        assert!(library.contains(&included), "src/lib.rs must have: {included}");
+    }
+}
+
+/// Only `rust` blocks are compiled. `ignore` would keep one from it.
+#[test]
+fn programs_of_the_documents_are_compiled() {
+    for document in all() {
+        let text = read(&document);
+        let fences = text.lines().filter(|line| line.starts_with("```"));
+        for fence in fences.filter(|fence| fence.len() > 3) {
+            let known = ["```rust", "```rust,no_run", "```sh", "```toml", "```text"];
+            assert!(
+                known.contains(&fence),
+                "{document} has a block {fence}; use one of {known:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_readme_links_every_guide_file() {
     let readme = read("README.md");
+    for document in guide() {
+        assert!(
+            readme.contains(&format!("]({document}")),
+            "README.md must link {document}"
+        );
+    }
+}
+
+#[test]
+fn the_guide_quotes_every_preflight_error() {
+    let guide = read("docs/guide/io-uring-and-containers.md");
     let (ring_bytes, limit_bytes) = (3136 * 1024, 1024 * 1024);
     let refusals = [
         PreflightError::KernelTooOld {
@@ -77,39 +130,81 @@ fn what_the_readme_says_a_poor_machine_prints_is_what_it_prints() {
     ];
     for refusal in refusals {
         let sentence = refusal.to_string();
-        assert!(readme.contains(&sentence), "the README does not have: {sentence}");
+        assert!(guide.contains(&sentence), "the guide does not have: {sentence}");
     }
+}
+
+/// The guide's tables name every flag of the command line, and no flag that was removed.
+#[test]
+fn the_guide_names_every_flag() {
+    let options = read("src/server/options.rs");
+    let (_, declarations) = options
+        .split_once("struct ServerOptions")
+        .expect("the flags of a server");
+    let (declarations, _) = declarations.split_once("\nimpl Options").expect("the end of the flags");
+    let fields = declarations.lines().filter_map(|line| {
+        let (name, _) = line.strip_prefix("    ")?.split_once(": ")?;
+        let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
+        is_name.then(|| format!("--{}", name.replace('_', "-")))
+    });
+    let mut declared: BTreeSet<String> = fields.collect();
+    declared.insert("--logging".to_owned());
+    assert!(declared.len() > 40, "only {} flags were found", declared.len());
+    let guide = read("docs/guide/running.md");
+    let named = guide.split('`').filter(|text| text.starts_with("--"));
+    let named: BTreeSet<String> = named
+        .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        named, declared,
+        "flags of docs/guide/running.md and of src/server/options.rs"
+    );
 }
 
 #[test]
 fn every_link_leads_to_a_file() {
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in all() {
+        let text = read(&document);
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let is_elsewhere = link.starts_with("http") || link.starts_with('#');
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = beside(&document, path);
             assert!(
-                is_elsewhere || exists(link),
-                "{document} links to {link}, which is not there"
+                exists(&target),
+                "{document} links to {link}, but {target} does not exist"
+            );
+            if !anchor.is_empty() {
+                let found = anchors(&read(&target)).any(|known| known == anchor);
+                assert!(found, "{document} links to {link}, but {target} has no such heading");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_named_file_exists() {
+    for document in all() {
+        let text = read(&document);
+        for name in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
+            let is_path = name.contains('/') && (name.ends_with(".rs") || name.ends_with('/')) && !name.contains(' ');
+            let is_path = is_path && !name.starts_with('/');
+            assert!(
+                !is_path || exists(name),
+                "{document} names {name}, which does not exist"
             );
         }
     }
 }
 
+/// A newcomer copies commands: the examples they run and the files they read must exist.
 #[test]
-fn every_file_that_is_named_is_there() {
-    for document in DOCUMENTS {
-        let text = read(document);
-        for name in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)) {
-            let is_path = name.contains('/') && (name.ends_with(".rs") || name.ends_with('/')) && !name.contains(' ');
-            assert!(!is_path || exists(name), "{document} names {name}, which is not there");
-        }
-    }
-}
-
-/// What a newcomer copies from a command line is there: the example it runs, the file it reads.
-#[test]
-fn every_command_names_what_there_is() {
-    let commands = blocks(&read("README.md"), "sh").concat();
+fn commands_name_existing_examples_and_files() {
+    let commands = all()
+        .into_iter()
+        .map(|document| blocks(&read(&document), "sh").concat());
+    let commands = commands.collect::<String>();
     let words: Vec<&str> = commands.split_ascii_whitespace().collect();
     let examples = words
         .windows(2)
@@ -120,12 +215,27 @@ fn every_command_names_what_there_is() {
         .filter_map(|word| word.strip_prefix("target/release/examples/"));
     for example in examples.chain(built) {
         let is_there = exists(&format!("examples/{example}.rs")) || exists(&format!("examples/{example}/main.rs"));
-        assert!(is_there, "there is no example {example}");
+        assert!(is_there, "the example {example} does not exist");
     }
     let files = words.iter().map(|word| word.rsplit('=').next().unwrap_or(word));
     for file in files.filter(|word| word.contains('/') && word.ends_with(".json")) {
-        assert!(exists(file), "a command reads {file}, which is not there");
+        assert!(exists(file), "a command reads {file}, which does not exist");
     }
+}
+
+/// The files of the guide, sorted.
+fn guide() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(GUIDE)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = names.map(|name| format!("{GUIDE}/{name}")).collect();
+    files.sort();
+    assert!(files.len() >= 8, "only {files:?} were found");
+    files
+}
+
+/// Every document: those in the top folder and those of the guide.
+fn all() -> Vec<String> {
+    DOCUMENTS.into_iter().map(str::to_owned).chain(guide()).collect()
 }
 
 fn read(path: &str) -> String {
@@ -136,7 +246,36 @@ fn exists(path: &str) -> bool {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()
 }
 
-/// What stands between the fences of a language, in order.
+/// The path from the top folder of a link in a document; an empty link is the document itself.
+fn beside(document: &str, link: &str) -> String {
+    if link.is_empty() {
+        return document.to_owned();
+    }
+    let mut parts: Vec<&str> = document.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = title
+            .chars()
+            .filter(|next| next.is_alphanumeric() || " -_".contains(*next));
+        kept.map(|next| if next == ' ' { '-' } else { next }).collect()
+    })
+}
+
+/// The blocks of a language, in order.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     let mut inside = false;
