@@ -104,7 +104,7 @@ fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, inflates: bool) -> Trans
                 let sent = connection.send(message, &mut deflaters, &mut transcript.sent);
                 sent.expect("nobody has begun to close");
             }
-            connection.send_owed(&mut transcript.sent);
+            connection.send_pending_control(&mut transcript.sent);
             transcript.events.push(match event {
                 Ok(Event::NeedData) => break,
                 Ok(Event::Closed) => return transcript,

@@ -173,7 +173,7 @@ impl Application {
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
             sockets: Sockets::default(),
-            hub: OnceCell::new(),
+            server: OnceCell::new(),
         }))
     }
 }

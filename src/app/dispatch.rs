@@ -22,7 +22,7 @@ use super::limits::Limits;
 use super::middleware::{Chain, Next};
 use super::pattern::Pattern;
 use super::router::Router;
-use super::topics::Hub;
+use super::topics::ServerHandle;
 use super::websocket::Sockets;
 use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
@@ -46,7 +46,7 @@ pub struct App {
     pub(super) active_route: ActiveRouteSlot,
     pub(super) sockets: Sockets,
     /// What the server that runs it does for it.
-    pub(super) hub: OnceCell<Rc<dyn Hub>>,
+    pub(super) server: OnceCell<Rc<dyn ServerHandle>>,
 }
 
 /// Writes the page of an error.

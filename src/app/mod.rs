@@ -49,10 +49,11 @@ pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
 pub use topics::{
-    Bell, Delivery, Draft, Hub, Recipient, Remaining, Waiting, check, encode, encoding_bytes, notice_text,
+    Delivery, Notify, PublishRequest, Recipient, Remaining, ServerHandle, Waiting, check, encode, encoding_bytes,
+    notice_text,
 };
 pub use websocket::{
-    Batch, Duplex, End, Heard, Link, OUTGOING_BYTES_MAX, Session, TrySendError, Upgrade, WebSocket, WebSocketHandler,
-    WebSocketOptions,
+    Duplex, End, FrameBatch, HandlerTask, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketState, TrySendError, Upgrade,
+    WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use write::Completion;

@@ -10,7 +10,7 @@ use super::middleware::{Chain, Middleware};
 use super::pattern::Pattern;
 use super::respond::IntoResponse;
 use super::router::Route;
-use super::websocket::{Opening, WebSocketHandler, WebSocketOptions};
+use super::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
 use crate::message::{HeaderValue, Method};
 
@@ -204,7 +204,7 @@ impl Routes {
         F: AsyncFn(&mut Context) -> Result<H> + 'static,
         H: WebSocketHandler,
     {
-        let endpoint: Rc<dyn Endpoint> = Rc::new(Opening::new(factory, options));
+        let endpoint: Rc<dyn Endpoint> = Rc::new(WebSocketRoute::new(factory, options));
         self.add(pattern, core::iter::once((Method::GET, endpoint)));
     }
 

@@ -122,7 +122,7 @@ async fn exchange(stream: &Stream, request: Vec<u8>) -> Result<(ResponseHead, In
         let head = reader.receive(&mut rest)?;
         let consumed = presented - rest.len();
         input.consume(consumed, stream);
-        input.stash(stream).map_err(out_of_memory)?;
+        input.set_aside(stream).map_err(out_of_memory)?;
         if let Some(head) = head {
             return Ok((head, input));
         }

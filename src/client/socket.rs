@@ -49,7 +49,7 @@ impl WebSocketClient {
     ) -> Self {
         let (duplex, inbox) = (Rc::new(duplex), Rc::new(Inbox::default()));
         let shard = Shard::current();
-        let receiving = Receiving {
+        let receiving = ClientOwner {
             duplex: Rc::clone(&duplex),
             inbox: Rc::clone(&inbox),
             feeding: Some(Box::pin(feed(Rc::clone(&duplex), Rc::clone(&inbox)))),
@@ -182,7 +182,7 @@ impl fmt::Debug for WebSocketClient {
 }
 
 /// The driver's side: puts what is received into the inbox.
-struct Receiving {
+struct ClientOwner {
     duplex: Rc<Duplex>,
     inbox: Rc<Inbox>,
     /// `None` once the end is in the inbox.
@@ -192,7 +192,7 @@ struct Receiving {
     close_timeout: Duration,
 }
 
-impl Owner for Receiving {
+impl Owner for ClientOwner {
     fn duplex(&self) -> &Duplex {
         &self.duplex
     }
@@ -225,7 +225,7 @@ impl Owner for Receiving {
     }
 }
 
-impl Drop for Receiving {
+impl Drop for ClientOwner {
     /// Whoever still waits when the shard ends is told.
     fn drop(&mut self) {
         self.inbox.finish(End::default());

@@ -143,7 +143,7 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         // Nothing more to do in this turn: the receive buffer goes back before the task waits.
-        self.input.stash(&self.stream)?;
+        self.input.set_aside(&self.stream)?;
         self.poll_peer(channel, cx)
     }
 

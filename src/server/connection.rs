@@ -170,7 +170,7 @@ impl Connection {
 
     /// Sends what was answered so far, and lets other connections have their turn.
     async fn yield_to_others(&mut self) -> Flow {
-        self.input.stash(&self.stream)?;
+        self.input.set_aside(&self.stream)?;
         self.send_output().await?;
         yield_now().await;
         Ok(())
@@ -187,7 +187,7 @@ impl Connection {
             if self.input_ended {
                 return Err(self.end_of_input());
             }
-            self.input.stash(&self.stream)?;
+            self.input.set_aside(&self.stream)?;
             self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
@@ -449,7 +449,7 @@ impl Connection {
             match self.stream.poll_receive(cx) {
                 Poll::Ready(Ok(Some(received))) => {
                     self.input.push(received, &self.stream)?;
-                    self.input.stash(&self.stream)?;
+                    self.input.set_aside(&self.stream)?;
                 }
                 Poll::Ready(Ok(None)) => self.input_ended = true,
                 Poll::Ready(Err(_)) => return Err(Ending::PeerGone),

@@ -353,7 +353,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     }
     let app = application.build()?;
     app.set_limits(config.application_limits(app.limits()))?;
-    app.set_hub(ShardHub::new(&shard, &mesh, &config));
+    app.set_server(ShardHub::new(&shard, &mesh, &config));
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;

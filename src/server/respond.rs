@@ -124,7 +124,7 @@ impl Connection {
 
     /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
     async fn write_rest(&mut self, body: &[u8], streamed: Option<StreamedBody<'_>>, trailers: &Headers) -> Flow {
-        self.input.stash(&self.stream)?;
+        self.input.set_aside(&self.stream)?;
         self.write_pieces(body).await?;
         if let Some(streamed) = streamed {
             self.write_stream(streamed).await?;

@@ -25,8 +25,8 @@ pub(super) fn start(mut connection: Connection) {
     connection.server.return_exchange(exchange);
     // The application lets no 101 pass that comes without one.
     let Some(upgrade) = upgrade else { return };
-    let kept = connection.input.stash(&connection.stream);
-    if kept.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
+    let set_aside = connection.input.set_aside(&connection.stream);
+    if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Cut before the 101 has gone out, so that the client takes it for no more than a broken connection.
         connection.server.app.discard(upgrade);
         return;

@@ -1,4 +1,4 @@
-//! A server's WebSocket: the handler's session as the owner of what [`transport`](crate::transport) drives.
+//! A server's WebSocket: the handler's task as the owner of what [`transport`](crate::transport) drives.
 
 use std::rc::Rc;
 use std::task::Context;
@@ -8,7 +8,7 @@ use squall_shards::{GateGuard, SendBuffer};
 
 use super::connection::Connection;
 use super::shard::{Registration, ShardServer};
-use crate::app::{Batch, Duplex, Link, Session};
+use crate::app::{Duplex, FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 
@@ -22,19 +22,19 @@ const CLOSE_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// A handler at work, and its index in the server.
 struct ServerSocket {
     server: Rc<ShardServer>,
-    link: Rc<Link>,
+    state: Rc<SocketState>,
     /// `None` once the handler has ended.
-    session: Option<Session>,
+    task: Option<HandlerTask>,
     registration: Registration,
     _guard: GateGuard,
 }
 
 /// Serves a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
-pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) -> impl Future<Output = ()> {
+pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
     let socket = ServerSocket {
         server: connection.server,
-        link,
-        session: Some(session),
+        state,
+        task: Some(task),
         registration: connection.registration,
         _guard: connection.guard,
     };
@@ -49,7 +49,7 @@ pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) ->
 
 impl Owner for ServerSocket {
     fn duplex(&self) -> &Duplex {
-        &self.link
+        &self.state
     }
 
     fn now(&self) -> Instant {
@@ -69,41 +69,41 @@ impl Owner for ServerSocket {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(session) = &mut self.session else {
+        let Some(task) = &mut self.task else {
             return false;
         };
-        let has_ended = session.poll(cx).is_ready();
+        let has_ended = task.poll(cx).is_ready();
         if has_ended {
-            self.session = None;
+            self.task = None;
         }
         has_ended
     }
 
     fn has_ended(&self) -> bool {
-        self.session.is_none()
+        self.task.is_none()
     }
 
     fn has_deliveries(&self) -> bool {
-        self.link.has_deliveries()
+        self.state.has_deliveries()
     }
 
     fn take_deliveries(&self) -> Option<SendBuffer> {
-        let deliveries = self.link.take_deliveries(self.now());
+        let deliveries = self.state.take_deliveries(self.now());
         deliveries.map(|batch| match batch {
-            Batch::Whole(frames) => SendBuffer::from(frames),
-            Batch::Pieces(frames) => SendBuffer::from(frames),
+            FrameBatch::Whole(frames) => SendBuffer::from(frames),
+            FrameBatch::Pieces(frames) => SendBuffer::from(frames),
         })
     }
 
     /// The graceful stop, batch by batch, if there is one and this socket has not been told.
     fn going_away(&self) -> Option<Instant> {
-        let since = self.server.draining_since().filter(|_| self.link.is_open())?;
+        let since = self.server.draining_since().filter(|_| self.state.is_open())?;
         let (index, last) = (self.registration.index(), self.server.last_index());
         Some(since + close_delay(index, last, self.server.config.shutdown_timeout))
     }
 
     fn leave(&self) {
-        self.link.leave();
+        self.state.leave();
     }
 }
 

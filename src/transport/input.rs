@@ -1,7 +1,7 @@
 //! What has arrived on a connection and is not yet used: read in place in the buffer the kernel received into, and copied out only
-//! when it must be kept beyond the turn.
+//! when it must be leftover beyond the turn.
 //!
-//! Invariant: while a [`Received`] is held, nothing awaits. Whoever is about to wait calls [`Input::stash`] first, so that the shard's
+//! Invariant: while a [`Received`] is held, nothing awaits. Whoever is about to wait calls [`Input::set_aside`] first, so that the shard's
 //! receive buffers are never hoarded by connections that have nothing to do.
 
 use squall_shards::{Received, Stream};
@@ -11,28 +11,28 @@ use crate::memory::{self, OutOfMemory};
 /// Received bytes that wait to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
-    source: Source,
+    source: Buffer,
     /// How many bytes at the end of the source have not been read.
     unread: usize,
 }
 
 #[derive(Debug, Default)]
-enum Source {
+enum Buffer {
     #[default]
     Nothing,
     /// The kernel's buffer.
     Received(Received),
     /// A copy of what was left of it, and of what came after.
-    Kept(Vec<u8>),
+    Leftover(Vec<u8>),
 }
 
 impl Input {
     /// The bytes to be read next.
     pub(crate) fn bytes(&self) -> &[u8] {
         let all: &[u8] = match &self.source {
-            Source::Nothing => &[],
-            Source::Received(received) => received,
-            Source::Kept(kept) => kept,
+            Buffer::Nothing => &[],
+            Buffer::Received(received) => received,
+            Buffer::Leftover(leftover) => leftover,
         };
         let read = all.len().saturating_sub(self.unread);
         all.get(read..).unwrap_or_default()
@@ -54,8 +54,8 @@ impl Input {
     #[inline(never)]
     pub(crate) fn clear(&mut self, stream: &Stream) {
         self.unread = 0;
-        if let Source::Kept(kept) = std::mem::take(&mut self.source) {
-            stream.return_buffer(kept);
+        if let Buffer::Leftover(leftover) = std::mem::take(&mut self.source) {
+            stream.return_buffer(leftover);
         }
     }
 
@@ -67,7 +67,7 @@ impl Input {
     pub(crate) fn push(&mut self, received: Received, stream: &Stream) -> Result<(), OutOfMemory> {
         if self.is_empty() {
             self.unread = received.len();
-            self.source = Source::Received(received);
+            self.source = Buffer::Received(received);
             Ok(())
         } else {
             self.append(&received, stream)
@@ -76,11 +76,11 @@ impl Input {
 
     /// Copies what has come behind what is left from before.
     fn append(&mut self, received: &[u8], stream: &Stream) -> Result<(), OutOfMemory> {
-        self.stash(stream)?;
-        if let Source::Kept(kept) = &mut self.source {
-            kept.drain(..kept.len().saturating_sub(self.unread));
-            memory::append(kept, received)?;
-            self.unread = kept.len();
+        self.set_aside(stream)?;
+        if let Buffer::Leftover(leftover) = &mut self.source {
+            leftover.drain(..leftover.len().saturating_sub(self.unread));
+            memory::append(leftover, received)?;
+            self.unread = leftover.len();
         }
         Ok(())
     }
@@ -91,18 +91,18 @@ impl Input {
     ///
     /// There is no memory for the copy; the buffer is given back all the same.
     #[inline]
-    pub(crate) fn stash(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
+    pub(crate) fn set_aside(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
         match &self.source {
-            Source::Received(_) => self.keep(stream),
-            Source::Nothing | Source::Kept(_) => Ok(()),
+            Buffer::Received(_) => self.copy_leftover(stream),
+            Buffer::Nothing | Buffer::Leftover(_) => Ok(()),
         }
     }
 
-    fn keep(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
-        let mut kept = stream.take_buffer();
-        let copied = memory::append(&mut kept, self.bytes());
-        self.unread = kept.len();
-        self.source = Source::Kept(kept);
+    fn copy_leftover(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
+        let mut leftover = stream.take_buffer();
+        let copied = memory::append(&mut leftover, self.bytes());
+        self.unread = leftover.len();
+        self.source = Buffer::Leftover(leftover);
         copied
     }
 }

@@ -16,7 +16,7 @@ use squall_shards::{Deadline, SendBuffer, Stream};
 use super::arrival::Arrival;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
-use crate::app::{Duplex, Heard};
+use crate::app::{Duplex, ReceiveOutcome};
 use crate::websocket::{CloseCode, Expired};
 
 /// How many events one socket is handed before others get their turn.
@@ -67,7 +67,7 @@ pub(crate) trait Owner {
 }
 
 /// A WebSocket and everything it owns.
-struct Socket<O: Owner> {
+struct SocketDriver<O: Owner> {
     /// `None` once nothing goes any way: it is closed then, however long the owner is still at work.
     stream: Option<Stream>,
     owner: O,
@@ -107,7 +107,7 @@ enum Phase {
 
 /// Drives a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
 pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
-    let mut socket = Socket {
+    let mut socket = SocketDriver {
         stream: Some(connected.stream),
         owner,
         input: connected.input,
@@ -121,7 +121,7 @@ pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Out
     poll_fn(move |cx| socket.poll(cx))
 }
 
-impl<O: Owner> Socket<O> {
+impl<O: Owner> SocketDriver<O> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.owner.begin_turn(cx);
         self.owner.duplex().begin_turn(cx.waker());
@@ -144,7 +144,7 @@ impl<O: Owner> Socket<O> {
         loop {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
-                Phase::Open => self.converse(stream, cx),
+                Phase::Open => self.exchange_frames(stream, cx),
                 Phase::Lingering { .. } => self.linger(stream, cx),
                 Phase::Arriving(_) | Phase::Gone => false,
             };
@@ -164,8 +164,8 @@ impl<O: Owner> Socket<O> {
             }
         }
         self.was_receiving = self.owner.duplex().wants_input();
-        if self.input.stash(stream).is_err() {
-            self.lose(stream);
+        if self.input.set_aside(stream).is_err() {
+            self.abort(stream);
             // The owner is to hear of it.
             cx.waker().wake_by_ref();
         }
@@ -175,19 +175,19 @@ impl<O: Owner> Socket<O> {
     }
 
     /// Moves bytes; true when the owner, or the connection itself, is worth another look.
-    fn converse(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
+    fn exchange_frames(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         let moved = self.receive(stream, cx).and_then(|received| {
             self.send(stream, cx)?;
             Ok(received)
         });
         let Ok(moved) = moved else {
-            self.lose(stream);
+            self.abort(stream);
             return true;
         };
         if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
             match stream.poll_sent(cx) {
                 Poll::Ready(Ok(())) => self.begin_lingering(stream),
-                Poll::Ready(Err(_)) => self.lose(stream),
+                Poll::Ready(Err(_)) => self.abort(stream),
                 Poll::Pending => {
                     self.watch_progress(stream);
                     return moved;
@@ -211,24 +211,24 @@ impl<O: Owner> Socket<O> {
         loop {
             let mut rest = self.input.bytes();
             let presented = rest.len();
-            let heard = self.owner.duplex().receive(&mut rest, now);
+            let outcome = self.owner.duplex().receive(&mut rest, now);
             let consumed = presented - rest.len();
             self.input.consume(consumed, stream);
-            match heard {
-                Heard::Event => {
+            match outcome {
+                ReceiveOutcome::Event => {
                     // The owner is likely to answer.
                     self.owner.duplex().lend_buffer(|| stream.take_buffer());
                     return Ok(true);
                 }
-                Heard::Over => {
+                ReceiveOutcome::Over => {
                     self.input.clear(stream);
                     return Ok(true);
                 }
-                Heard::Nothing if self.input_ended => {
+                ReceiveOutcome::Nothing if self.input_ended => {
                     self.owner.duplex().receive_eof();
                     return Ok(true);
                 }
-                Heard::Nothing => {}
+                ReceiveOutcome::Nothing => {}
             }
             match stream.poll_receive(cx)? {
                 Poll::Ready(Some(received)) => self.input.push(received, stream)?,
@@ -305,7 +305,7 @@ impl<O: Owner> Socket<O> {
                     .filter(|_| self.owner.duplex().wants_input());
                 if peer.is_some_and(|due| now >= due) {
                     if self.owner.duplex().handle_deadline(now) == Some(Expired::Close) {
-                        self.lose(stream);
+                        self.abort(stream);
                     }
                     return true;
                 }
@@ -314,7 +314,7 @@ impl<O: Owner> Socket<O> {
                 if let Some(progress) = &mut self.progress {
                     let unacknowledged = || stream.unacknowledged_bytes().unwrap_or_default();
                     if !progress.note(now, stream.sent(), unacknowledged, limits) {
-                        self.lose(stream);
+                        self.abort(stream);
                         return true;
                     }
                     taking = Some(progress.deadline(now, limits));
@@ -358,7 +358,7 @@ impl<O: Owner> Socket<O> {
     }
 
     /// The connection is broken, or given up.
-    fn lose(&mut self, stream: &Stream) {
+    fn abort(&mut self, stream: &Stream) {
         self.owner.duplex().receive_eof();
         self.owner.leave();
         self.input.clear(stream);
@@ -368,7 +368,7 @@ impl<O: Owner> Socket<O> {
     }
 }
 
-impl<O: Owner> Drop for Socket<O> {
+impl<O: Owner> Drop for SocketDriver<O> {
     /// Whoever keeps the handle finds the socket closed.
     fn drop(&mut self) {
         self.owner.duplex().receive_eof();

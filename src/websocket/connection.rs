@@ -8,7 +8,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::close::{self, CloseFrame};
-use super::deadline::{Deadline, Due};
 use super::deflate::Deflaters;
 use super::error::{Expired, ProtocolError};
 use super::frame::{CONTROL_BYTES_MAX, Header, Opcode, Rules};
@@ -16,7 +15,8 @@ use super::limits::Limits;
 use super::mask;
 use super::message::{Assembly, Message};
 use super::negotiate::Deflate;
-use super::owed::Owed;
+use super::peer_timer::{Due, PeerTimer};
+use super::pending_control::PendingControl;
 use crate::message::CloseCode;
 
 /// Where a client's masking keys come from: four bytes for each frame that nobody can foresee (RFC 6455 §10.3).
@@ -30,8 +30,8 @@ pub type MaskKeys = Box<dyn FnMut() -> [u8; 4]>;
 ///    [`NeedData`](Event::NeedData) or [`Closed`](Event::Closed); [`receive_eof`](Self::receive_eof) when the peer has
 ///    half-closed.
 /// 2. **Bytes out**: [`send`](Self::send), [`ping`](Self::ping), [`close`](Self::close) append to a buffer that the
-///    caller writes to the socket. So does [`send_owed`](Self::send_owed), which is to be called after any call of the
-///    other families if [`is_owing`](Self::is_owing): it writes the pongs, pings and close frames that the protocol asks for
+///    caller writes to the socket. So does [`send_pending_control`](Self::send_pending_control), which is to be called after any call of the
+///    other families if [`has_pending_control`](Self::has_pending_control): it writes the pongs, pings and close frames that the protocol asks for
 ///    and no application does.
 /// 3. **Time**: after any of these, [`poll_deadline`](Self::poll_deadline) says when to call
 ///    [`handle_deadline`](Self::handle_deadline).
@@ -42,13 +42,13 @@ pub type MaskKeys = Box<dyn FnMut() -> [u8; 4]>;
 /// An idle connection owns no memory but this value, and a window where context takeover was negotiated.
 pub struct Connection {
     pub(super) limits: Rc<Limits>,
-    pub(super) deadline: Deadline,
+    pub(super) timer: PeerTimer,
     pub(super) role: Role,
     pub(super) deflate: Option<Deflate>,
     /// The message of which some has come.
     incoming: Option<Box<Assembly>>,
-    pub(super) owed: Owed,
-    pub(super) receiving: Receiving,
+    pub(super) pending_control: PendingControl,
+    pub(super) receiving: ReceiveState,
     /// No close frame has been written, and none is owed.
     pub(super) is_open: bool,
 }
@@ -61,7 +61,7 @@ pub(super) enum Role {
 
 /// What the bytes that come in are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receiving {
+pub(super) enum ReceiveState {
     /// Frames.
     Open,
     /// Frames that nobody wants, as a close frame is on its way to the peer, up to the close frame that answers it. So
@@ -106,12 +106,12 @@ impl Connection {
     fn new(role: Role, limits: Rc<Limits>, deflate: Option<Deflate>, now: Instant) -> Self {
         Self {
             limits,
-            deadline: Deadline::new(now),
+            timer: PeerTimer::new(now),
             role,
             deflate,
             incoming: None,
-            owed: Owed::default(),
-            receiving: Receiving::Open,
+            pending_control: PendingControl::default(),
+            receiving: ReceiveState::Open,
             is_open: true,
         }
     }
@@ -132,11 +132,11 @@ impl Connection {
         deflaters: &mut Deflaters,
         now: Instant,
     ) -> Result<Event, ProtocolError> {
-        if self.receiving == Receiving::Closed {
+        if self.receiving == ReceiveState::Closed {
             return Ok(Event::Closed);
         }
         if !input.is_empty() {
-            self.deadline.heard(now);
+            self.timer.note_received(now);
         }
         let result = self.receive_event(input, deflaters, now);
         result.inspect_err(|&error| self.fail(error.close_code(), error, now))
@@ -151,7 +151,7 @@ impl Connection {
     pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         let is_over = self.is_over();
         self.finish();
-        self.deadline.clear();
+        self.timer.clear();
         if is_over { Ok(()) } else { Err(ProtocolError::Truncated) }
     }
 
@@ -159,15 +159,15 @@ impl Connection {
     /// Changes with every call, so ask after each turn.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
-        self.deadline.at(&self.limits)
+        self.timer.at(&self.limits)
     }
 
     /// Makes a ping owed if the peer has been quiet for long, or ends the connection if a deadline has passed, and says
     /// which. After [`Expired::Close`] only the transport is left to be closed.
     pub fn handle_deadline(&mut self, now: Instant) -> Option<Expired> {
-        match self.deadline.due(&self.limits, now)? {
+        match self.timer.due(&self.limits, now)? {
             Due::Ping => {
-                self.owed.ping();
+                self.pending_control.ping();
                 None
             }
             Due::Expired(expired) => {
@@ -175,7 +175,7 @@ impl Connection {
                     self.fail(CloseCode::INTERNAL_ERROR, "ping timed out", now);
                 }
                 self.finish();
-                self.deadline.clear();
+                self.timer.clear();
                 Some(expired)
             }
         }
@@ -184,7 +184,7 @@ impl Connection {
     /// Says that nothing was read for a while by this end's own choice: the peer's silence counts from `now` on.
     pub fn resume(&mut self, now: Instant) {
         if self.is_open {
-            self.deadline.heard(now);
+            self.timer.note_received(now);
         }
     }
 
@@ -197,7 +197,7 @@ impl Connection {
     /// Whether nothing more is received, and nothing sent but what is owed.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.receiving == Receiving::Closed
+        self.receiving == ReceiveState::Closed
     }
 
     /// Whether this is a server's end, which closes the transport once the connection is over.
@@ -213,7 +213,7 @@ impl Connection {
         now: Instant,
     ) -> Result<Event, ProtocolError> {
         loop {
-            if let Receiving::Closing { skip } = &mut self.receiving {
+            if let ReceiveState::Closing { skip } = &mut self.receiving {
                 pass_over(input, skip);
             } else if let Some(assembly) = self.incoming.as_mut().filter(|assembly| !assembly.is_frame_complete()) {
                 assembly.receive(input)?;
@@ -252,7 +252,7 @@ impl Connection {
         input: &mut &[u8],
         deflaters: &mut Deflaters,
     ) -> Result<Option<Event>, ProtocolError> {
-        if let Receiving::Closing { skip } = &mut self.receiving {
+        if let ReceiveState::Closing { skip } = &mut self.receiving {
             *skip = header.payload_bytes;
             return Ok(None);
         }
@@ -274,8 +274,8 @@ impl Connection {
     }
 
     fn finish_message(&mut self, assembly: Assembly, deflaters: &mut Deflaters) -> Result<Event, ProtocolError> {
-        let context = self.deflate.as_mut().and_then(Deflate::receiving);
-        assembly.finish(context, deflaters, &self.limits).map(Event::Message)
+        let window = self.deflate.as_mut().and_then(Deflate::receiving);
+        assembly.finish(window, deflaters, &self.limits).map(Event::Message)
     }
 
     /// Does what a control frame asks for; `None` where nobody need know.
@@ -285,13 +285,13 @@ impl Connection {
         payload: Vec<u8>,
         now: Instant,
     ) -> Result<Option<Event>, ProtocolError> {
-        let is_closing = self.receiving != Receiving::Open;
+        let is_closing = self.receiving != ReceiveState::Open;
         match opcode {
             Opcode::Close => {
                 let frame = close::parse(&payload)?;
                 if self.is_open {
                     let code = payload.get(..2).unwrap_or_default();
-                    self.owed.close(code.to_vec());
+                    self.pending_control.close(code.to_vec());
                 }
                 self.finish();
                 self.await_end(now);
@@ -300,7 +300,7 @@ impl Connection {
             _ if is_closing => Ok(None),
             Opcode::Ping => {
                 let payload = Bytes::from(payload);
-                self.owed.pong(payload.clone(), &self.limits)?;
+                self.pending_control.pong(payload.clone(), &self.limits)?;
                 Ok(Some(Event::Ping(payload)))
             }
             _ => Ok(Some(Event::Pong(Bytes::from(payload)))),
@@ -311,7 +311,7 @@ impl Connection {
     fn fail(&mut self, code: CloseCode, reason: impl fmt::Display, now: Instant) {
         if self.is_open {
             let payload = close::format(code, &reason.to_string());
-            self.owed.close(payload.unwrap_or_default());
+            self.pending_control.close(payload.unwrap_or_default());
         }
         self.finish();
         self.await_end(now);
@@ -321,15 +321,15 @@ impl Connection {
     fn finish(&mut self) {
         self.incoming = None;
         self.deflate = None;
-        self.receiving = Receiving::Closed;
+        self.receiving = ReceiveState::Closed;
         self.is_open = false;
     }
 
     /// A server need not wait for its client before it closes the transport.
     fn await_end(&mut self, now: Instant) {
         match self.role {
-            Role::Server => self.deadline.clear(),
-            Role::Client(_) => self.deadline.closing(now),
+            Role::Server => self.timer.clear(),
+            Role::Client(_) => self.timer.closing(now),
         }
     }
 
@@ -337,8 +337,8 @@ impl Connection {
     pub(super) fn close_sent(&mut self, now: Instant) {
         let remaining = self.incoming.take().map_or(0, |assembly| assembly.frame_remaining());
         self.is_open = false;
-        self.receiving = Receiving::Closing { skip: remaining };
-        self.deadline.closing(now);
+        self.receiving = ReceiveState::Closing { skip: remaining };
+        self.timer.closing(now);
     }
 
     fn rules(&self) -> Rules {
@@ -356,7 +356,7 @@ impl fmt::Debug for Connection {
             .field("is_server", &self.is_server())
             .field("is_open", &self.is_open)
             .field("receiving", &self.receiving)
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.timer)
             .finish_non_exhaustive()
     }
 }

@@ -8,9 +8,9 @@ use core::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::context::{Budget, Context};
 use super::encoding::WindowBits;
 use super::error::ProtocolError;
+use super::window::{SlidingWindow, WindowBudget};
 use crate::memory;
 
 /// How much is deflated or inflated between two looks at the limit. 16 KiB.
@@ -49,7 +49,7 @@ pub struct Deflaters {
     piece: Vec<u8>,
     /// The last message that was compressed.
     compressed: Vec<u8>,
-    budget: Budget,
+    budget: WindowBudget,
 }
 
 impl Deflaters {
@@ -66,7 +66,7 @@ impl Deflaters {
             inflater: None,
             piece: Vec::new(),
             compressed: Vec::new(),
-            budget: Budget::new(context_bytes_max),
+            budget: WindowBudget::new(context_bytes_max),
         }
     }
 
@@ -76,27 +76,27 @@ impl Deflaters {
         self.budget.bytes_left()
     }
 
-    pub(super) fn lend_context(&self, window: WindowBits) -> Option<Context> {
+    pub(super) fn lend_window(&self, window: WindowBits) -> Option<SlidingWindow> {
         self.budget.lend(window)
     }
 
-    /// Deflates a message, looking back at `context` if there is one; `None` if that makes it no smaller, or if there is no memory for
+    /// Deflates a message, looking back at `window` if there is one; `None` if that makes it no smaller, or if there is no memory for
     /// it, and then the context stays as it was.
     pub(super) fn compress(
         &mut self,
         payload: &[u8],
-        window: WindowBits,
-        context: Option<&mut Context>,
+        bits: WindowBits,
+        window: Option<&mut SlidingWindow>,
     ) -> Option<&[u8]> {
-        let place = usize::from(window.bits() - WindowBits::MIN.bits());
+        let place = usize::from(bits.bits() - WindowBits::MIN.bits());
         // Put back when it is done: one that stops half-way is dropped, because zlib-rs 0.6.8 forgets what it had not put out when it is
         // reset, but not the room that took.
-        let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(window))?;
+        let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(bits))?;
         compressor.reset();
-        if let Some(context) = &context
-            && !context.as_bytes().is_empty()
+        if let Some(window) = &window
+            && !window.as_bytes().is_empty()
         {
-            compressor.set_dictionary(context.as_bytes()).ok()?;
+            compressor.set_dictionary(window.as_bytes()).ok()?;
         }
         self.piece.resize(PIECE_BYTES, 0);
         shrink(&mut self.compressed);
@@ -121,19 +121,19 @@ impl Deflaters {
         if !rest.is_empty() || compressed.len() >= payload.len() {
             return None;
         }
-        if let Some(context) = context {
-            context.extend(payload).ok()?;
+        if let Some(window) = window {
+            window.extend(payload).ok()?;
         }
         Some(compressed)
     }
 
     /// Makes a compressor, if there is memory for it.
-    fn make(&self, window: WindowBits) -> Option<Compress> {
+    fn make(&self, bits: WindowBits) -> Option<Compress> {
         // Raw deflate, without the header of zlib.
-        memory::has_headroom(COMPRESSOR_BYTES).then(|| Compress::new_with_window_bits(self.level, false, window.bits()))
+        memory::has_headroom(COMPRESSOR_BYTES).then(|| Compress::new_with_window_bits(self.level, false, bits.bits()))
     }
 
-    /// Inflates a message, looking back at `context` if there is one.
+    /// Inflates a message, looking back at `window` if there is one.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl Deflaters {
     pub(super) fn inflate(
         &mut self,
         payload: &[u8],
-        context: Option<&mut Context>,
+        window: Option<&mut SlidingWindow>,
         bytes_max: usize,
     ) -> Result<Vec<u8>, ProtocolError> {
         let inflater = match &mut self.inflater {
@@ -151,8 +151,8 @@ impl Deflaters {
             _ => return Err(ProtocolError::OutOfMemory),
         };
         self.piece.resize(PIECE_BYTES, 0);
-        let window = context.as_ref().map_or(&[][..], |context| context.as_bytes());
-        begin(inflater, window, &[])?;
+        let dictionary = window.as_ref().map_or(&[][..], |window| window.as_bytes());
+        begin(inflater, dictionary, &[])?;
         let mut inflation = Inflation {
             inflater,
             piece: &mut self.piece,
@@ -164,19 +164,19 @@ impl Deflaters {
         // After a final block the message may be over, or go on with a stream that starts anew.
         while inflation.run(&mut rest)? {
             if rest.is_empty() {
-                return inflation.finish(context);
+                return inflation.finish(window);
             }
             final_blocks += 1;
             if final_blocks > FINAL_BLOCKS_MAX {
                 return Err(ProtocolError::InvalidDeflate);
             }
-            begin(inflation.inflater, window, &inflation.inflated)?;
+            begin(inflation.inflater, dictionary, &inflation.inflated)?;
         }
         let mut end = &END[..];
         if !inflation.run(&mut end)? || !end.is_empty() {
             return Err(ProtocolError::InvalidDeflate);
         }
-        inflation.finish(context)
+        inflation.finish(window)
     }
 }
 
@@ -234,9 +234,9 @@ impl Inflation<'_> {
         }
     }
 
-    fn finish(self, context: Option<&mut Context>) -> Result<Vec<u8>, ProtocolError> {
-        if let Some(context) = context {
-            context.extend(&self.inflated)?;
+    fn finish(self, window: Option<&mut SlidingWindow>) -> Result<Vec<u8>, ProtocolError> {
+        if let Some(window) = window {
+            window.extend(&self.inflated)?;
         }
         Ok(self.inflated)
     }

@@ -7,7 +7,7 @@ use crate::memory::OutOfMemory;
 use crate::message::CloseCode;
 
 /// Why the connection failed (RFC 6455 §7.1.7). After any of these nothing more is received; what
-/// [`send_owed`](super::Connection::send_owed) then writes ends with a close frame that tells the peer.
+/// [`send_pending_control`](super::Connection::send_pending_control) then writes ends with a close frame that tells the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {

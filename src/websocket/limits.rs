@@ -14,7 +14,7 @@ pub struct Limits {
     /// Most pongs kept for a peer that does not read; beyond it the oldest is dropped, since only the latest ping need
     /// be answered (RFC 6455 §5.5.3). 16: some peers send ten pings and wait for ten pongs.
     pub pongs_queued_max: u8,
-    /// Most pings answered without [`send`](super::Connection::send) or [`send_owed`](super::Connection::send_owed) having
+    /// Most pings answered without [`send`](super::Connection::send) or [`send_pending_control`](super::Connection::send_pending_control) having
     /// got rid of a pong in between; beyond it 1008. 1024: a peer that pings so often and reads nothing means no good (as CVE-2019-9512 for HTTP/2).
     pub pings_unread_max: u16,
     /// How long the peer may take to answer a close frame, or, if it is the server, to close the transport after both

@@ -6,13 +6,13 @@
 use bytes::Bytes;
 use tungstenite::Utf8Bytes;
 
-use super::context::Context;
 use super::deflate::Deflaters;
 use super::error::ProtocolError;
 use super::frame::{Header, Opcode};
 use super::limits::Limits;
 use super::mask;
 use super::utf8::Utf8;
+use super::window::SlidingWindow;
 use crate::memory;
 
 /// A message as received. Its payload can be passed on to any number of receivers without a copy.
@@ -211,12 +211,12 @@ impl Assembly {
     /// Makes the message of what has come.
     pub(super) fn finish(
         self,
-        context: Option<&mut Context>,
+        window: Option<&mut SlidingWindow>,
         deflaters: &mut Deflaters,
         limits: &Limits,
     ) -> Result<Message, ProtocolError> {
         let payload = if self.is_compressed {
-            deflaters.inflate(&self.payload, context, limits.message_bytes_max)?
+            deflaters.inflate(&self.payload, window, limits.message_bytes_max)?
         } else {
             self.payload
         };

@@ -27,7 +27,7 @@
 //! valid is refused at its first wrong byte. Whatever the pieces, the events are the same, and so is the error; the
 //! tests hold every transcript to that.
 //!
-//! What a peer makes us answer is *owed*, and written by [`send_owed`](Connection::send_owed) when the caller has room:
+//! What a peer makes us answer is *owed*, and written by [`send_pending_control`](Connection::send_pending_control) when the caller has room:
 //! a peer that asks and does not read costs a bounded amount, then the connection.
 //!
 //! # Memory
@@ -51,8 +51,6 @@
 mod client;
 mod close;
 mod connection;
-mod context;
-mod deadline;
 mod deflate;
 mod encoding;
 mod error;
@@ -63,11 +61,13 @@ mod limits;
 mod mask;
 mod message;
 mod negotiate;
-mod owed;
+mod peer_timer;
+mod pending_control;
 mod send;
 #[cfg(test)]
 mod tests;
 mod utf8;
+mod window;
 
 pub use crate::message::CloseCode;
 pub use client::{Agreement, ClientHandshake, ClientHandshakeError};

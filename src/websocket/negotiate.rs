@@ -7,10 +7,10 @@
 
 use core::fmt::Write;
 
-use super::context::Context;
 use super::deflate::Deflaters;
 use super::encoding::{Encoding, WindowBits};
 use super::extensions::Extension;
+use super::window::SlidingWindow;
 
 /// The name of the extension, as registered.
 const NAME: &str = "permessage-deflate";
@@ -35,13 +35,13 @@ pub struct DeflateConfig {
 #[derive(Debug)]
 pub struct Deflate {
     pub(super) encoding: Encoding,
-    contexts: Option<Box<Contexts>>,
+    windows: Option<Box<SlidingWindows>>,
 }
 
 #[derive(Debug)]
-struct Contexts {
-    sending: Option<Context>,
-    receiving: Option<Context>,
+struct SlidingWindows {
+    sending: Option<SlidingWindow>,
+    receiving: Option<SlidingWindow>,
 }
 
 /// The answer does not fit the offer.
@@ -61,18 +61,18 @@ impl Default for DeflateConfig {
 }
 
 impl Deflate {
-    fn new(encoding: Encoding, sending: Option<Context>, receiving: Option<Context>) -> Self {
+    fn new(encoding: Encoding, sending: Option<SlidingWindow>, receiving: Option<SlidingWindow>) -> Self {
         let is_needed = sending.is_some() || receiving.is_some();
-        let contexts = is_needed.then(|| Box::new(Contexts { sending, receiving }));
-        Self { encoding, contexts }
+        let windows = is_needed.then(|| Box::new(SlidingWindows { sending, receiving }));
+        Self { encoding, windows }
     }
 
-    pub(super) fn sending(&mut self) -> Option<&mut Context> {
-        self.contexts.as_mut()?.sending.as_mut()
+    pub(super) fn sending(&mut self) -> Option<&mut SlidingWindow> {
+        self.windows.as_mut()?.sending.as_mut()
     }
 
-    pub(super) fn receiving(&mut self) -> Option<&mut Context> {
-        self.contexts.as_mut()?.receiving.as_mut()
+    pub(super) fn receiving(&mut self) -> Option<&mut SlidingWindow> {
+        self.windows.as_mut()?.receiving.as_mut()
     }
 }
 
@@ -121,14 +121,14 @@ impl DeflateConfig {
         let receiving = if parameters.server_no_context_takeover {
             None
         } else {
-            Some(deflaters.lend_context(server_window).ok_or(Unacceptable)?)
+            Some(deflaters.lend_window(server_window).ok_or(Unacceptable)?)
         };
         // A window of 8 bits, which no compressor of ours has, leaves the client to send everything plain.
         let Some(window) = WindowBits::new(client_bits) else {
             return Ok(Deflate::new(Encoding::Plain, None, receiving));
         };
         let takes_over = self.client_context_takeover && !parameters.client_no_context_takeover;
-        let sending = takes_over.then(|| deflaters.lend_context(window)).flatten();
+        let sending = takes_over.then(|| deflaters.lend_window(window)).flatten();
         Ok(Deflate::new(self.encoding(window), sending, receiving))
     }
 
@@ -137,7 +137,7 @@ impl DeflateConfig {
         let offered_bits = parameters.server_bits.unwrap_or(WindowBits::MAX.bits());
         let window = WindowBits::new(offered_bits)?.min(self.server_window_max);
         let takes_over = self.server_context_takeover && !parameters.server_no_context_takeover;
-        let sending = takes_over.then(|| deflaters.lend_context(window)).flatten();
+        let sending = takes_over.then(|| deflaters.lend_window(window)).flatten();
 
         // What the client says its window will be at most, told or not.
         let client_bits = match parameters.client_bits {
@@ -148,7 +148,7 @@ impl DeflateConfig {
         };
         let client_window = WindowBits::new(client_bits).unwrap_or(WindowBits::MIN);
         let takes_over = self.client_context_takeover && !parameters.client_no_context_takeover;
-        let receiving = takes_over.then(|| deflaters.lend_context(client_window)).flatten();
+        let receiving = takes_over.then(|| deflaters.lend_window(client_window)).flatten();
 
         let mut answer = NAME.to_owned();
         if sending.is_none() {

@@ -34,8 +34,8 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.check_open()?;
-        self.send_owed(out);
-        if self.is_owing() {
+        self.send_pending_control(out);
+        if self.has_pending_control() {
             return Err(SendError::OutOfMemory);
         }
         let message = message.into();
@@ -73,8 +73,8 @@ impl Connection {
         let Some(deflate) = &mut self.deflate else {
             return Ok(Encoding::Plain);
         };
-        if let Some(context) = Deflate::sending(deflate) {
-            context.clear();
+        if let Some(window) = Deflate::sending(deflate) {
+            window.clear();
         }
         Ok(deflate.encoding)
     }
@@ -103,32 +103,32 @@ impl Connection {
     pub fn close(&mut self, code: CloseCode, reason: &str, now: Instant, out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_open()?;
         let payload = close::format(code, reason)?;
-        self.owed.close(payload);
-        self.send_owed(out);
+        self.pending_control.close(payload);
+        self.send_pending_control(out);
         self.close_sent(now);
         Ok(())
     }
 
-    /// Whether [`send_owed`](Self::send_owed) has anything to write.
+    /// Whether [`send_pending_control`](Self::send_pending_control) has anything to write.
     #[must_use]
-    pub fn is_owing(&self) -> bool {
-        !self.owed.is_empty()
+    pub fn has_pending_control(&self) -> bool {
+        !self.pending_control.is_empty()
     }
 
     /// Writes what the protocol owes the peer: pongs, a keep-alive ping, and a close frame that answers the peer's or
     /// tells what it did wrong. To be called only when the peer takes what it is sent, lest a peer that pings and never
     /// reads fill the buffer; until then what is owed is bounded here. Where there is no memory to write it behind what is in `out`, all
     /// of it stays owed, to be written alone.
-    pub fn send_owed(&mut self, out: &mut Vec<u8>) {
-        let bytes = self.owed.frames() * CONTROL_FRAME_BYTES_MAX;
+    pub fn send_pending_control(&mut self, out: &mut Vec<u8>) {
+        let bytes = self.pending_control.frames() * CONTROL_FRAME_BYTES_MAX;
         if !out.is_empty() && memory::make_room_to_answer(out, bytes).is_err() {
             return;
         }
-        let (payloads, is_ping_owed) = self.owed.take();
+        let (payloads, is_ping_pending) = self.pending_control.take();
         for payload in payloads.pongs {
             self.write_frame(Opcode::Pong, false, &payload, out);
         }
-        if is_ping_owed {
+        if is_ping_pending {
             self.write_frame(Opcode::Ping, false, b"", out);
         }
         if let Some(payload) = payloads.close {

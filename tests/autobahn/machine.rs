@@ -69,7 +69,7 @@ impl Echo {
                 let echoed = self.connection.send(message, &mut self.deflaters, &mut self.sent);
                 echoed.expect("nobody has begun to close");
             }
-            self.connection.send_owed(&mut self.sent);
+            self.connection.send_pending_control(&mut self.sent);
             if matches!(event, Ok(Event::NeedData | Event::Closed)) {
                 break;
             }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use squall::app::{Duplex, Heard};
+use squall::app::{Duplex, ReceiveOutcome};
 use squall::prelude::*;
 use squall::shards::clock;
 use squall::websocket::{Connection, Limits};
@@ -73,8 +73,8 @@ fn a_wait_for_the_next_message_that_is_dropped_leaves_it_to_the_next() {
     let duplex = Duplex::new(machine, &Rc::new(RefCell::default()));
     let come = |bytes: &[u8]| {
         let mut rest = bytes;
-        let heard = duplex.receive(&mut rest, clock::now());
-        (heard, rest.is_empty())
+        let outcome = duplex.receive(&mut rest, clock::now());
+        (outcome, rest.is_empty())
     };
     // The driver polls again whenever it was handed an event, and needs no waker for it.
     at_every_poll(|polls| {
@@ -88,12 +88,12 @@ fn a_wait_for_the_next_message_that_is_dropped_leaves_it_to_the_next() {
             .await
         };
         let message = pollster::block_on(dropped_after_telling(polls, future, |poll| {
-            let (heard, is_whole) = match poll {
+            let (outcome, is_whole) = match poll {
                 1 => come(&frame(0x89, b"a ping is passed over")),
                 2 => come(&frame(0x81, b"once")),
                 _ => panic!("a message is there"),
             };
-            assert!(is_whole && heard == Heard::Event);
+            assert!(is_whole && outcome == ReceiveOutcome::Event);
         }));
         let is_ready = message.is_some();
         let message = message.unwrap_or_else(|| {

@@ -86,7 +86,7 @@ fn unread_pongs_keep_memory_bounded() {
     assert_eq!(answered, 1024);
     assert!(info.bytes_max < 8 * 1024, "{} bytes", info.bytes_max);
     let mut out = Vec::new();
-    connection.send_owed(&mut out);
+    connection.send_pending_control(&mut out);
     assert_eq!(out.len(), 16 * 127 + 2 + 2 + "too many pings".len());
 }
 

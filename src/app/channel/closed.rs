@@ -9,7 +9,7 @@ use super::{Channel, store};
 
 /// Whether the peer is there, and who wants to know when it goes.
 #[derive(Default)]
-pub(super) struct Presence {
+pub(super) struct PeerPresence {
     is_gone: bool,
     /// Counts requests, so that a [`Closed`] kept beyond its request is not taken for one of the next.
     request: u64,
@@ -17,7 +17,7 @@ pub(super) struct Presence {
     wakers: Vec<Option<Waker>>,
 }
 
-impl Presence {
+impl PeerPresence {
     /// The peer has gone; gives back who waited.
     pub(super) fn close(&mut self) -> Vec<Option<Waker>> {
         self.is_gone = true;

@@ -23,7 +23,7 @@ use crate::message::{HeaderName, HeaderValue, Headers, ResponseHead};
 
 pub use closed::Closed;
 
-use closed::Presence;
+use closed::PeerPresence;
 use incoming::Incoming;
 use outgoing::Outgoing;
 
@@ -79,7 +79,7 @@ pub struct PeerGone;
 pub struct Channel {
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
-    presence: RefCell<Presence>,
+    presence: RefCell<PeerPresence>,
 }
 
 /// The driver's end.

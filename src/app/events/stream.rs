@@ -14,7 +14,7 @@ use data_encoding::BASE64;
 
 use super::event::{Event, field, write_data};
 use crate::app::Context;
-use crate::app::topics::{Bell, Delivery, Hub, Recipient, Remaining, notice_text};
+use crate::app::topics::{Delivery, Notify, Recipient, Remaining, ServerHandle, notice_text};
 use crate::error::Result;
 use crate::message::{Method, header};
 use crate::pubsub::{
@@ -48,8 +48,8 @@ const BATCH_MAX: TakeLimits = TakeLimits {
 #[must_use = "a stream ends when it is dropped; `run` keeps it going"]
 pub struct EventStream<'c> {
     cx: &'c mut Context,
-    hub: Option<Rc<dyn Hub>>,
-    bell: Rc<Bell>,
+    server: Option<Rc<dyn ServerHandle>>,
+    notify: Rc<Notify>,
     subscriber: Option<SubscriberId>,
     /// The topic whose positions are the events' ids.
     resumable: Option<Topic>,
@@ -68,9 +68,9 @@ impl Context {
         // What nginx is told by, so that it does not hold events back.
         self.set_header("X-Accel-Buffering", "no")?;
         Ok(EventStream {
-            hub: self.app.hub().ok().map(Rc::clone),
+            server: self.app.server().ok().map(Rc::clone),
             cx: self,
-            bell: Rc::default(),
+            notify: Rc::default(),
             subscriber: None,
             resumable: None,
             heartbeat: HEARTBEAT,
@@ -120,7 +120,7 @@ impl EventStream<'_> {
     /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), one of the limits of
     /// [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
     pub fn subscribe(&mut self, topic: &str) -> Result<bool> {
-        self.follow(&Topic::new(topic)?.into())
+        self.subscribe_to(&Topic::new(topic)?.into())
     }
 
     /// Follows every topic that fits a pattern, those that come to be later included: `prices/*`, `prices/**`. Otherwise as
@@ -132,7 +132,7 @@ impl EventStream<'_> {
     ///
     /// The text is not a pattern; otherwise as [`subscribe`](Self::subscribe).
     pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
-        self.follow(&Pattern::new(pattern)?)
+        self.subscribe_to(&Pattern::new(pattern)?)
     }
 
     /// Follows a topic no more; says whether the stream did, by its name. Messages that wait for it already still come.
@@ -141,7 +141,7 @@ impl EventStream<'_> {
     ///
     /// The text is not a topic's name, or no server runs the application.
     pub fn unsubscribe(&mut self, topic: &str) -> Result<bool> {
-        self.forsake(&Topic::new(topic)?.into())
+        self.unsubscribe_from(&Topic::new(topic)?.into())
     }
 
     /// Follows a pattern no more; says whether the stream followed just this one. Messages that wait for it already still come.
@@ -150,7 +150,7 @@ impl EventStream<'_> {
     ///
     /// The text is not a pattern, or no server runs the application.
     pub fn unsubscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
-        self.forsake(&Pattern::new(pattern)?)
+        self.unsubscribe_from(&Pattern::new(pattern)?)
     }
 
     /// Follows a topic with a history, from a place in it on; what a WebSocket is told as text where the history has nothing
@@ -162,7 +162,7 @@ impl EventStream<'_> {
     pub fn subscribe_from(&mut self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.join()?;
-        self.cx.app.hub()?.subscribe_from(subscriber, topic, start)
+        self.cx.app.server()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Follows a topic with a history, and gives its events their positions for ids: a browser that comes back says by `Last-Event-ID` what
@@ -196,16 +196,16 @@ impl EventStream<'_> {
         if *self.cx.method() == Method::HEAD {
             return Ok(());
         }
-        let hub = Rc::clone(self.cx.app.hub()?);
+        let server = Rc::clone(self.cx.app.server()?);
         self.cx.flush().await?;
-        let mut stopping = hub.stopping();
+        let mut stopping = server.stopping();
         let mut closed = pin!(self.cx.closed());
         loop {
-            let mut pause = hub.sleep(self.heartbeat);
+            let mut pause = server.sleep(self.heartbeat);
             let waited = poll_fn(|task| {
                 if stopping.as_mut().poll(task).is_ready() || closed.as_mut().poll(task).is_ready() {
                     Poll::Ready(Waited::End)
-                } else if self.bell.poll_rung(task).is_ready() {
+                } else if self.notify.poll_notified(task).is_ready() {
                     Poll::Ready(Waited::Deliveries)
                 } else {
                     pause.as_mut().poll(task).map(|()| Waited::Heartbeat)
@@ -215,7 +215,7 @@ impl EventStream<'_> {
                 Waited::End => return Ok(()),
                 Waited::Heartbeat => self.cx.write(&b":\n\n"[..]),
                 Waited::Deliveries => {
-                    if self.write_deliveries(&*hub) == Flow::End {
+                    if self.write_deliveries(&*server) == Flow::End {
                         return self.cx.flush().await;
                     }
                 }
@@ -225,15 +225,15 @@ impl EventStream<'_> {
     }
 
     /// Writes what waits, up to a bound.
-    fn write_deliveries(&mut self, hub: &dyn Hub) -> Flow {
+    fn write_deliveries(&mut self, server: &dyn ServerHandle) -> Flow {
         let Some(subscriber) = self.subscriber else {
             return Flow::GoOn;
         };
         let mut text = Vec::new();
         let resumable = self.resumable.as_ref();
-        let rest = hub.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
-            Delivery::Messages(run) => {
-                for publication in run.publications() {
+        let rest = server.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
+            Delivery::Messages(slice) => {
+                for publication in slice.publications() {
                     write_publication(publication, resumable, &mut text);
                 }
             }
@@ -245,35 +245,35 @@ impl EventStream<'_> {
         match rest {
             Remaining::Nothing => Flow::GoOn,
             Remaining::More => {
-                self.bell.announce();
+                self.notify.notify();
                 Flow::GoOn
             }
             Remaining::Close(_) => {
                 // A stream that is run again, because its first run was given up here, ends again.
-                self.bell.announce();
+                self.notify.notify();
                 Flow::End
             }
         }
     }
 
-    fn follow(&mut self, pattern: &Pattern) -> Result<bool> {
+    fn subscribe_to(&mut self, pattern: &Pattern) -> Result<bool> {
         let subscriber = self.join()?;
-        Ok(self.cx.app.hub()?.subscribe(subscriber, pattern)?)
+        Ok(self.cx.app.server()?.subscribe(subscriber, pattern)?)
     }
 
-    fn forsake(&self, pattern: &Pattern) -> Result<bool> {
-        let hub = self.cx.app.hub()?;
+    fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
+        let server = self.cx.app.server()?;
         Ok(self
             .subscriber
-            .is_some_and(|subscriber| hub.unsubscribe(subscriber, pattern)))
+            .is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
     }
 
     fn join(&mut self) -> Result<SubscriberId> {
         if let Some(subscriber) = self.subscriber {
             return Ok(subscriber);
         }
-        let recipient = Rc::clone(&self.bell);
-        let subscriber = self.cx.app.hub()?.join(recipient)?;
+        let recipient = Rc::clone(&self.notify);
+        let subscriber = self.cx.app.server()?.join(recipient)?;
         self.subscriber = Some(subscriber);
         Ok(subscriber)
     }
@@ -281,8 +281,8 @@ impl EventStream<'_> {
 
 impl Drop for EventStream<'_> {
     fn drop(&mut self) {
-        if let (Some(subscriber), Some(hub)) = (self.subscriber, &self.hub) {
-            hub.leave(subscriber);
+        if let (Some(subscriber), Some(server)) = (self.subscriber, &self.server) {
+            server.leave(subscriber);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a draft to the bytes that all its subscribers share: the envelope, the frame, and the frame again, compressed, if the topic's
+//! From a request to the bytes that all its subscribers share: the envelope, the frame, and the frame again, compressed, if the topic's
 //! rules ask for it. And the words of notices, which are no publisher's.
 
 use core::fmt::{self, Write as _};
@@ -6,7 +6,7 @@ use core::fmt::{self, Write as _};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use super::draft::Draft;
+use super::publish_request::PublishRequest;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::pubsub::{Alternative, Envelope, Gap, GapReason, Missed, Notice, Position, Publication, TopicOptions};
@@ -20,8 +20,8 @@ const COPIES_MAX: usize = 3;
 
 /// How much memory a message takes while it is encoded, in bytes.
 #[must_use]
-pub fn encoding_bytes(draft: &Draft) -> usize {
-    COPIES_MAX.saturating_mul(draft.message.as_bytes().len())
+pub fn encoding_bytes(request: &PublishRequest) -> usize {
+    COPIES_MAX.saturating_mul(request.message.as_bytes().len())
 }
 
 /// Whether a message can be put into its topic's envelope, and there is memory for that.
@@ -29,20 +29,20 @@ pub fn encoding_bytes(draft: &Draft) -> usize {
 /// # Errors
 ///
 /// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text; or there is no memory.
-pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
-    memory::reserve_ahead(encoding_bytes(draft))?;
-    let text = match (options.envelope, &draft.message) {
+pub fn check(request: &PublishRequest, options: &TopicOptions) -> Result {
+    memory::reserve_ahead(encoding_bytes(request))?;
+    let text = match (options.envelope, &request.message) {
         (Envelope::None, _) | (Envelope::Text, Message::Text(_)) => return Ok(()),
         (Envelope::Json, Message::Text(text)) => text.as_str(),
         (Envelope::Json | Envelope::Text, Message::Binary(_)) => {
-            let topic = &draft.topic;
+            let topic = &request.topic;
             return Err(Error::new(format!(
                 "messages of the topic {topic} are wrapped as text, and a binary one was published; publish text, or take the envelope away"
             )));
         }
     };
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
-        let topic = &draft.topic;
+        let topic = &request.topic;
         Error::new(format!(
             "messages of the topic {topic} are wrapped as JSON, and one was published that is none ({error})"
         ))
@@ -52,15 +52,15 @@ pub fn check(draft: &Draft, options: &TopicOptions) -> Result {
 /// Makes what is sent: one frame for everybody, and a compressed one for those who read that, if the rules say so and it is smaller.
 #[must_use]
 pub fn encode(
-    draft: &Draft,
+    request: &PublishRequest,
     options: &TopicOptions,
     position: Option<Position>,
     deflaters: &mut Deflaters,
 ) -> Publication {
-    let wrapped = wrap(draft, options.envelope, position);
+    let wrapped = wrap(request, options.envelope, position);
     let payload = wrapped
         .as_deref()
-        .map_or_else(|| Payload::from(&draft.message), Payload::Text);
+        .map_or_else(|| Payload::from(&request.message), Payload::Text);
     let alternative = if options.compresses && payload.as_bytes().len() >= COMPRESS_BYTES_MIN {
         deflate(payload, deflaters).map(|(window, message)| {
             Box::new(Alternative {
@@ -72,10 +72,10 @@ pub fn encode(
         None
     };
     Publication {
-        topic: draft.topic.clone(),
+        topic: request.topic.clone(),
         message: frame(payload, Encoding::Plain, deflaters),
         alternative,
-        key: draft.key.clone(),
+        key: request.key.clone(),
         position,
     }
 }
@@ -115,14 +115,14 @@ pub fn notice_text(notice: &Notice) -> Option<String> {
 }
 
 /// A message in its envelope; `None` if it has none. That the message fits was seen by [`check`].
-fn wrap(draft: &Draft, envelope: Envelope, position: Option<Position>) -> Option<String> {
-    let data = match (envelope, &draft.message) {
+fn wrap(request: &PublishRequest, envelope: Envelope, position: Option<Position>) -> Option<String> {
+    let data = match (envelope, &request.message) {
         (Envelope::None, _) | (_, Message::Binary(_)) => return None,
         (Envelope::Json | Envelope::Text, Message::Text(text)) => text.as_str(),
     };
-    let mut text = String::with_capacity(data.len() + draft.topic.as_str().len() + Position::TEXT_BYTES_MAX + 64);
+    let mut text = String::with_capacity(data.len() + request.topic.as_str().len() + Position::TEXT_BYTES_MAX + 64);
     text.push_str("{\"topic\":");
-    push_json(&mut text, draft.topic.as_str());
+    push_json(&mut text, request.topic.as_str());
     if let Some(position) = position {
         push(&mut text, format_args!(",\"position\":\"{position}\""));
     }
@@ -154,9 +154,9 @@ mod tests {
     const POSITION: Position = Position { epoch: 7, sequence: 42 };
 
     fn encoded(message: impl Into<Message>, options: TopicOptions) -> Publication {
-        let draft = Draft::new("a/\"b\"", message).unwrap();
-        check(&draft, &options).unwrap();
-        encode(&draft, &options, Some(POSITION), &mut Deflaters::new(6, 0))
+        let request = PublishRequest::new("a/\"b\"", message).unwrap();
+        check(&request, &options).unwrap();
+        encode(&request, &options, Some(POSITION), &mut Deflaters::new(6, 0))
     }
 
     fn text(publication: &Publication) -> String {
@@ -186,7 +186,7 @@ mod tests {
             (Message::from(vec![1_u8]), json),
             (Message::from(vec![1_u8]), TopicOptions::new().envelope(Envelope::Text)),
         ] {
-            let error = check(&Draft::new("rooms/1", message).unwrap(), &options).unwrap_err();
+            let error = check(&PublishRequest::new("rooms/1", message).unwrap(), &options).unwrap_err();
             assert!(format!("{error:?}").contains("rooms/1"), "{error:?}");
         }
     }

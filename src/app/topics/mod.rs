@@ -2,19 +2,19 @@
 //! other shard, no clock.
 //!
 //! ```text
-//!   Context::publish ─▶ Draft ─▶ Hub (the server) ─▶ encode ─▶ Publication ─▶ every shard's table ─▶ announce ─▶ take ─▶ frames, or events
+//!   Context::publish ─▶ PublishRequest ─▶ ServerHandle (the server) ─▶ encode ─▶ Publication ─▶ every shard's table ─▶ announce ─▶ take ─▶ frames, or events
 //! ```
 //!
-//! [`Hub`] is what the server does for the handlers of its shard; [`Recipient`] is whoever is told that something waits: a WebSocket, or
+//! [`ServerHandle`] is what the server does for the handlers of its shard; [`Recipient`] is whoever is told that something waits: a WebSocket, or
 //! a stream of events. [`encode`] makes the bytes that all recipients share, once.
 
-mod bell;
-mod draft;
 mod encode;
-mod hub;
+mod notify;
 mod publish;
+mod publish_request;
+mod server_handle;
 
-pub use bell::Bell;
-pub use draft::Draft;
 pub use encode::{check, encode, encoding_bytes, notice_text};
-pub use hub::{Delivery, Hub, Recipient, Remaining, Waiting};
+pub use notify::Notify;
+pub use publish_request::PublishRequest;
+pub use server_handle::{Delivery, Recipient, Remaining, ServerHandle, Waiting};

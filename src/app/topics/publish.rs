@@ -1,6 +1,6 @@
 //! Topics as any handler uses them, whether it serves a WebSocket or not.
 
-use super::draft::Draft;
+use super::publish_request::PublishRequest;
 use crate::app::{App, Context};
 use crate::error::Result;
 use crate::pubsub::{Presence, Receipt, Statistics, Topic};
@@ -22,7 +22,7 @@ impl Context {
     ///
     /// Cancel safe: dropped while it waits, the message reaches every shard all the same.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.app.publish(Draft::new(topic, message)?).await
+        self.app.publish(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message that is about something: of a topic that is conflated, a subscriber that does not keep up is sent only the latest
@@ -36,7 +36,9 @@ impl Context {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.app.publish(Draft::new(topic, message)?.with_key(key)).await
+        self.app
+            .publish(PublishRequest::new(topic, message)?.with_key(key))
+            .await
     }
 
     /// Publishes a message and says what became of it on all shards: for how many subscribers it waits, and how many messages
@@ -50,7 +52,7 @@ impl Context {
     ///
     /// As [`publish`](Self::publish); only the receipt is lost.
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.app.publish_confirmed(Draft::new(topic, message)?).await
+        self.app.publish_confirmed(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message that is about something, as [`publish_keyed`](Self::publish_keyed) does, and says what became of it on all shards, as
@@ -70,8 +72,8 @@ impl Context {
         key: impl AsRef<[u8]>,
         message: impl Into<Message>,
     ) -> Result<Receipt> {
-        let draft = Draft::new(topic, message)?.with_key(key);
-        self.app.publish_confirmed(draft).await
+        let request = PublishRequest::new(topic, message)?.with_key(key);
+        self.app.publish_confirmed(request).await
     }
 
     /// How many are subscribed to a topic by its name, on all shards, as far as this one has heard: what other shards know is a turn of
@@ -114,26 +116,26 @@ impl Context {
 
 /// What a context and a WebSocket have in common.
 impl App {
-    pub(in crate::app) async fn publish(&self, draft: Draft) -> Result {
-        match self.hub()?.publish(draft)? {
+    pub(in crate::app) async fn publish(&self, request: PublishRequest) -> Result {
+        match self.server()?.publish(request)? {
             None => Ok(()),
             Some(rest) => rest.await,
         }
     }
 
-    pub(in crate::app) async fn publish_confirmed(&self, draft: Draft) -> Result<Receipt> {
-        self.hub()?.publish_confirmed(draft)?.await
+    pub(in crate::app) async fn publish_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
+        self.server()?.publish_confirmed(request)?.await
     }
 
     pub(in crate::app) fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.hub()?.subscriber_count(&Topic::new(topic)?)
+        self.server()?.subscriber_count(&Topic::new(topic)?)
     }
 
     pub(in crate::app) async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.hub()?.presence(Topic::new(topic)?).await
+        self.server()?.presence(Topic::new(topic)?).await
     }
 
     pub(in crate::app) async fn topic_statistics(&self) -> Result<Statistics> {
-        self.hub()?.statistics().await
+        self.server()?.statistics().await
     }
 }

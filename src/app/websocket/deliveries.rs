@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::batch::Batch;
-use super::link::Link;
+use super::coalesce::FrameBatch;
+use super::socket_state::SocketState;
 use crate::app::topics::{Delivery, Recipient, Remaining, notice_text};
 use crate::error::Result;
 use crate::pubsub::{SubscribeError, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits};
@@ -19,26 +19,26 @@ const DELIVERY_MAX: TakeLimits = TakeLimits {
     bytes: 256 * 1024,
 };
 
-impl Recipient for Link {
-    fn announce(&self) {
+impl Recipient for SocketState {
+    fn notify(&self) {
         self.set_deliveries(true);
     }
 }
 
-impl Link {
+impl SocketState {
     /// Takes the frames that wait, to be sent at once; `None` if there are none, or the socket is closing.
-    pub fn take_deliveries(&self, now: Instant) -> Option<Batch> {
+    pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
         self.set_deliveries(false);
-        let (subscriber, hub) = (self.subscriber()?, self.app.hub().ok()?);
+        let (subscriber, server) = (self.subscriber()?, self.app.server().ok()?);
         let encoding = self.shared_encoding()?;
         let level = match encoding {
             Encoding::Plain => 0,
             Encoding::Deflated { window, .. } => window.bits(),
         };
-        let mut joined = self.app.sockets.joined.borrow_mut();
-        let mut batch = joined.gather(level);
-        let rest = hub.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
-            Delivery::Messages(run) => batch.push(run),
+        let mut coalescer = self.app.sockets.coalescer.borrow_mut();
+        let mut batch = coalescer.begin(level);
+        let rest = server.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
+            Delivery::Messages(slice) => batch.push(slice),
             Delivery::Notice(notice) => {
                 if let Some(text) = notice_text(notice) {
                     let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
@@ -57,14 +57,14 @@ impl Link {
                 self.close(code, "too slow", now).unwrap_or_default();
             }
         }
-        (batch != Batch::Whole(Bytes::new())).then_some(batch)
+        (batch != FrameBatch::Whole(Bytes::new())).then_some(batch)
     }
 
     /// Says that the socket has ended: nothing is for it any more.
     pub fn leave(&self) {
-        if let (Some(subscriber), Ok(hub)) = (self.subscriber(), self.app.hub()) {
+        if let (Some(subscriber), Ok(server)) = (self.subscriber(), self.app.server()) {
             self.set_subscriber(None);
-            hub.leave(subscriber);
+            server.leave(subscriber);
         }
     }
 
@@ -78,7 +78,7 @@ impl Link {
             return Ok(subscriber);
         }
         let recipient = Rc::clone(self);
-        let subscriber = self.app.hub()?.join(recipient)?;
+        let subscriber = self.app.server()?.join(recipient)?;
         self.set_subscriber(Some(subscriber));
         Ok(subscriber)
     }

@@ -46,7 +46,7 @@ pub struct End {
 
 /// What came of bytes that were received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReceiveOutcome {
     /// More bytes are needed.
     Nothing,
     /// Something for the user.
@@ -56,7 +56,7 @@ pub enum Heard {
 }
 
 /// What the user is told.
-pub(super) enum News {
+pub(super) enum SocketEvent {
     Event(Event),
     End(Box<End>),
 }
@@ -108,25 +108,25 @@ impl Duplex {
     }
 
     /// Takes what it can off the front of `input`, up to one event. To be called while [`wants_input`](Self::wants_input).
-    pub fn receive(&self, input: &mut &[u8], now: Instant) -> Heard {
+    pub fn receive(&self, input: &mut &[u8], now: Instant) -> ReceiveOutcome {
         let mut deflaters = self.deflaters.borrow_mut();
         let event = self.machine.borrow_mut().receive(input, &mut deflaters, now);
         drop(deflaters);
         match event {
-            Ok(Event::NeedData) => Heard::Nothing,
+            Ok(Event::NeedData) => ReceiveOutcome::Nothing,
             Ok(Event::Close(frame)) => {
                 let end = frame.map(|frame| End {
                     code: Some(frame.code.number()),
                     reason: frame.reason,
                 });
                 self.end(end.unwrap_or_default());
-                Heard::Over
+                ReceiveOutcome::Over
             }
-            Ok(Event::Closed) => Heard::Over,
+            Ok(Event::Closed) => ReceiveOutcome::Over,
             Ok(event @ (Event::Message(_) | Event::Ping(_) | Event::Pong(_))) => {
                 self.wants_event.set(false);
                 *self.event.borrow_mut() = Some(event);
-                Heard::Event
+                ReceiveOutcome::Event
             }
             Err(error) => {
                 match error {
@@ -137,7 +137,7 @@ impl Duplex {
                     code: Some(error.close_code().number()),
                     reason: error.to_string(),
                 });
-                Heard::Over
+                ReceiveOutcome::Over
             }
         }
     }
@@ -179,13 +179,13 @@ impl Duplex {
     /// Whether anything waits to be sent.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.output.borrow().is_empty() || self.machine.borrow().is_owing()
+        !self.output.borrow().is_empty() || self.machine.borrow().has_pending_control()
     }
 
     /// Takes all that waits to be sent, what the protocol owes included. To be called when the socket takes it.
     pub fn take_output(&self) -> Vec<u8> {
         let mut output = self.output.take();
-        self.machine.borrow_mut().send_owed(&mut output);
+        self.machine.borrow_mut().send_pending_control(&mut output);
         self.wake_senders();
         output
     }
@@ -250,12 +250,12 @@ impl Duplex {
 /// The user's end.
 impl Duplex {
     /// The next event; the end comes last, once.
-    pub(super) fn poll_news(&self) -> Poll<News> {
+    pub(super) fn poll_event(&self) -> Poll<SocketEvent> {
         if let Some(event) = self.event.take() {
-            return Poll::Ready(News::Event(event));
+            return Poll::Ready(SocketEvent::Event(event));
         }
         if let Some(end) = self.end.take() {
-            return Poll::Ready(News::End(end));
+            return Poll::Ready(SocketEvent::End(end));
         }
         self.wants_event.set(true);
         Poll::Pending
@@ -268,10 +268,10 @@ impl Duplex {
     /// The end, once.
     pub async fn next_message(&self) -> Result<Message, Box<End>> {
         loop {
-            match poll_fn(|_| self.poll_news()).await {
-                News::Event(Event::Message(message)) => return Ok(message),
-                News::Event(_) => {}
-                News::End(end) => return Err(end),
+            match poll_fn(|_| self.poll_event()).await {
+                SocketEvent::Event(Event::Message(message)) => return Ok(message),
+                SocketEvent::Event(_) => {}
+                SocketEvent::End(end) => return Err(end),
             }
         }
     }

@@ -1,34 +1,34 @@
 //! WebSockets for applications: handlers, the handle they speak through, and what a driver moves bytes with. Floor 2: no socket, no clock.
 //!
 //! ```text
-//!   request ─▶ opening ── 101 ──▶ Upgrade ── open ─┬─▶ Session   the handler's whole life, one boxed future
+//!   request ─▶ opening ── 101 ──▶ Upgrade ── open ─┬─▶ HandlerTask   the handler's whole life, one boxed future
 //!                                                  │      ▲ events      │ WebSocket: send, ping, close, subscribe
 //!                                                  │      │             ▼
-//!                            driver ◀── bytes ─────┴──▶ Link      the protocol machine, one event, the output
+//!                            driver ◀── bytes ─────┴──▶ SocketState      the protocol machine, one event, the output
 //! ```
 //!
-//! One task drives both: it feeds a [`Link`] what arrives while the handler waits for an event, and polls the [`Session`]. A handler that is
+//! One task drives both: it feeds a [`SocketState`] what arrives while the handler waits for an event, and polls the [`HandlerTask`]. A handler that is
 //! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
 //!
-//! A [`Link`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
+//! A [`SocketState`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
 
-mod batch;
+mod coalesce;
 mod deliveries;
 mod duplex;
 mod handler;
-mod link;
-mod opening;
+mod handler_task;
 mod options;
-mod session;
+mod route;
 mod socket;
+mod socket_state;
 
-pub use batch::Batch;
-pub use duplex::{Duplex, End, Heard, OUTGOING_BYTES_MAX};
+pub use coalesce::FrameBatch;
+pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome};
 pub use handler::WebSocketHandler;
-pub use link::Link;
-pub(super) use opening::Opening;
-pub use opening::Upgrade;
+pub use handler_task::HandlerTask;
 pub(super) use options::Sockets;
 pub use options::WebSocketOptions;
-pub use session::Session;
+pub use route::Upgrade;
+pub(super) use route::WebSocketRoute;
 pub use socket::{TrySendError, WebSocket};
+pub use socket_state::SocketState;

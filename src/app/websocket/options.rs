@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use core::fmt;
 use std::rc::Rc;
 
-use super::batch::Joined;
+use super::coalesce::Coalescer;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
@@ -40,7 +40,7 @@ pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(super) limits: RefCell<Rc<Limits>>,
     /// What was last sent together.
-    pub(super) joined: RefCell<Joined>,
+    pub(super) coalescer: RefCell<Coalescer>,
 }
 
 impl App {

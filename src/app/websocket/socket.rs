@@ -4,8 +4,8 @@ use core::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::link::Link;
-use crate::app::topics::Draft;
+use super::socket_state::SocketState;
+use crate::app::topics::PublishRequest;
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, Presence, Receipt, Start, Statistics, SubscribeError, Topic};
 use crate::websocket::{CloseCode, Message, SendError};
@@ -14,12 +14,14 @@ use crate::websocket::{CloseCode, Message, SendError};
 /// it closed when it is.
 #[derive(Clone)]
 pub struct WebSocket {
-    link: Rc<Link>,
+    state: Rc<SocketState>,
 }
 
 impl WebSocket {
-    pub(super) fn new(link: &Rc<Link>) -> Self {
-        Self { link: Rc::clone(link) }
+    pub(super) fn new(state: &Rc<SocketState>) -> Self {
+        Self {
+            state: Rc::clone(state),
+        }
     }
 
     /// Sends a message, compressed if that was agreed upon and makes it smaller. Waits while more than
@@ -38,7 +40,7 @@ impl WebSocket {
     /// Dropped before it is ready, nothing of the message is sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result {
         let message = message.into();
-        poll_fn(|task| self.link.poll_send(&message, task))
+        poll_fn(|task| self.state.poll_send(&message, task))
             .await
             .map_err(into_error)
     }
@@ -49,7 +51,7 @@ impl WebSocket {
     ///
     /// There is none, or the socket is closed.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.link.try_send(&message.into())
+        self.state.try_send(&message.into())
     }
 
     /// Sends a ping with up to 125 bytes of payload. Keep-alive pings are sent without being asked for.
@@ -59,7 +61,7 @@ impl WebSocket {
     /// The payload is too long, the socket is closed, or as much waits for the peer already as [`try_send`](Self::try_send) lets wait: such
     /// a peer has other things to answer first.
     pub fn ping(&self, payload: &[u8]) -> Result {
-        self.link.ping(payload)
+        self.state.ping(payload)
     }
 
     /// Begins to close with a code (RFC 6455 §7.4) and a reason of up to 123 bytes, empty for none. Messages that still come are passed over;
@@ -70,8 +72,8 @@ impl WebSocket {
     /// The code may not be sent (1004–1006, 1015 and what nobody has given a meaning), or the reason is too long.
     pub fn close(&self, code: u16, reason: &str) -> Result {
         let code = CloseCode::new(code).ok_or_else(|| Error::new(format!("{code} may not stand in a close frame")))?;
-        let now = self.link.app.hub()?.now();
-        match self.link.close(code, reason, now) {
+        let now = self.state.app.server()?.now();
+        match self.state.close(code, reason, now) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -80,7 +82,7 @@ impl WebSocket {
     /// Whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.link.is_open()
+        self.state.is_open()
     }
 
     /// Subscribes to a topic, such as `rooms/42`. What is published to it from now on is sent to the peer as it is, in order, behind what waits
@@ -94,7 +96,7 @@ impl WebSocket {
     /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), or one of the limits
     /// of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe(&self, topic: &str) -> Result<bool> {
-        self.follow(&Topic::new(topic)?.into())
+        self.subscribe_to(&Topic::new(topic)?.into())
     }
 
     /// Subscribes to every topic that fits a pattern, those that come to be later included: `rooms/*`, `rooms/**`. Otherwise as
@@ -106,7 +108,7 @@ impl WebSocket {
     ///
     /// The text is not a pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<bool> {
-        self.follow(&Pattern::new(pattern)?)
+        self.subscribe_to(&Pattern::new(pattern)?)
     }
 
     /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
@@ -122,8 +124,8 @@ impl WebSocket {
     /// [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) topics already; then it is not subscribed. One that is subscribed to the topic stays so, where it is.
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
-        let subscriber = self.link.join()?;
-        self.link.app.hub()?.subscribe_from(subscriber, topic, start)
+        let subscriber = self.state.join()?;
+        self.state.app.server()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Unsubscribes from a topic; says whether the socket was subscribed to it by its name.
@@ -132,7 +134,7 @@ impl WebSocket {
     ///
     /// The text is not a topic's name.
     pub fn unsubscribe(&self, topic: &str) -> Result<bool> {
-        self.forsake(&Topic::new(topic)?.into())
+        self.unsubscribe_from(&Topic::new(topic)?.into())
     }
 
     /// Unsubscribes from a pattern; says whether the socket was subscribed to just this one.
@@ -141,7 +143,7 @@ impl WebSocket {
     ///
     /// The text is not a pattern.
     pub fn unsubscribe_pattern(&self, pattern: &str) -> Result<bool> {
-        self.forsake(&Pattern::new(pattern)?)
+        self.unsubscribe_from(&Pattern::new(pattern)?)
     }
 
     /// Says by what name the socket is present in a topic it is subscribed to by name, until it unsubscribes or ends;
@@ -153,8 +155,8 @@ impl WebSocket {
     /// [`PRESENCE_NAME_BYTES_MAX`](crate::pubsub::PRESENCE_NAME_BYTES_MAX) bytes.
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
         let topic = Topic::new(topic)?;
-        let subscriber = self.link.subscriber().ok_or(SubscribeError::NotSubscribed)?;
-        Ok(self.link.app.hub()?.set_presence(subscriber, &topic, name)?)
+        let subscriber = self.state.subscriber().ok_or(SubscribeError::NotSubscribed)?;
+        Ok(self.state.app.server()?.set_presence(subscriber, &topic, name)?)
     }
 
     /// Who is present in a topic, on every shard, as [`Context::presence`](crate::Context::presence) says it.
@@ -167,7 +169,7 @@ impl WebSocket {
     ///
     /// Cancel safe: nothing is changed.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.link.app.presence(topic).await
+        self.state.app.presence(topic).await
     }
 
     /// How many are subscribed to a topic by its name, on every shard, as [`Context::subscriber_count`](crate::Context::subscriber_count) says it.
@@ -176,7 +178,7 @@ impl WebSocket {
     ///
     /// As there.
     pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.link.app.subscriber_count(topic)
+        self.state.app.subscriber_count(topic)
     }
 
     /// What has become of all publications so far, on all shards together, as [`Context::topic_statistics`](crate::Context::topic_statistics)
@@ -190,7 +192,7 @@ impl WebSocket {
     ///
     /// Cancel safe: nothing is changed.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.link.app.topic_statistics().await
+        self.state.app.topic_statistics().await
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
@@ -206,7 +208,7 @@ impl WebSocket {
     ///
     /// As there.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.link.app.publish(Draft::new(topic, message)?).await
+        self.state.app.publish(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
@@ -219,7 +221,10 @@ impl WebSocket {
     ///
     /// As there.
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.link.app.publish(Draft::new(topic, message)?.with_key(key)).await
+        self.state
+            .app
+            .publish(PublishRequest::new(topic, message)?.with_key(key))
+            .await
     }
 
     /// Publishes a message and says what became of it on every shard, as [`Context::publish_confirmed`](crate::app::Context::publish_confirmed)
@@ -233,7 +238,10 @@ impl WebSocket {
     ///
     /// As there.
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.link.app.publish_confirmed(Draft::new(topic, message)?).await
+        self.state
+            .app
+            .publish_confirmed(PublishRequest::new(topic, message)?)
+            .await
     }
 
     /// Publishes a message that is about something and says what became of it on every shard, as
@@ -252,19 +260,19 @@ impl WebSocket {
         key: impl AsRef<[u8]>,
         message: impl Into<Message>,
     ) -> Result<Receipt> {
-        let draft = Draft::new(topic, message)?.with_key(key);
-        self.link.app.publish_confirmed(draft).await
+        let request = PublishRequest::new(topic, message)?.with_key(key);
+        self.state.app.publish_confirmed(request).await
     }
 
-    fn follow(&self, pattern: &Pattern) -> Result<bool> {
-        let subscriber = self.link.join()?;
-        Ok(self.link.app.hub()?.subscribe(subscriber, pattern)?)
+    fn subscribe_to(&self, pattern: &Pattern) -> Result<bool> {
+        let subscriber = self.state.join()?;
+        Ok(self.state.app.server()?.subscribe(subscriber, pattern)?)
     }
 
-    fn forsake(&self, pattern: &Pattern) -> Result<bool> {
-        let hub = self.link.app.hub()?;
-        let subscriber = self.link.subscriber();
-        Ok(subscriber.is_some_and(|subscriber| hub.unsubscribe(subscriber, pattern)))
+    fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
+        let server = self.state.app.server()?;
+        let subscriber = self.state.subscriber();
+        Ok(subscriber.is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
     }
 }
 

@@ -33,7 +33,7 @@ use futures_core::Stream;
 use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
 
 use super::config::ServerConfig;
-use crate::app::{Delivery, Draft, Hub, Recipient, Remaining, Waiting, check, encode};
+use crate::app::{Delivery, PublishRequest, Recipient, Remaining, ServerHandle, Waiting, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
     BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Logs, OutboxItem, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
@@ -116,8 +116,8 @@ impl ShardHub {
     /// Does what another shard, or a thread outside of them, has sent.
     fn receive(&self, from: Source, message: ShardMessage) {
         match message {
-            ShardMessage::PublishRequest(draft, receipt_sender) => {
-                self.fan_out_numbered(&draft, receipt_sender.as_ref())
+            ShardMessage::PublishRequest(request, receipt_sender) => {
+                self.fan_out_numbered(&request, receipt_sender.as_ref())
             }
             ShardMessage::Publication(publication, receipt_sender) => {
                 self.deliver(publication.unshared(UNSHARED_BYTES_MAX), receipt_sender.as_ref());
@@ -192,23 +192,27 @@ impl ShardHub {
     }
 
     /// Publishes on every shard, or has the topic's home do so.
-    fn fan_out(&self, draft: Draft, receipt_sender: Option<&ReceiptSender>) -> Result<Option<Waiting<Result>>> {
-        let options = self.rules.of(&draft.topic);
-        check(&draft, options)?;
+    fn fan_out(
+        &self,
+        request: PublishRequest,
+        receipt_sender: Option<&ReceiptSender>,
+    ) -> Result<Option<Waiting<Result>>> {
+        let options = self.rules.of(&request.topic);
+        check(&request, options)?;
         let mut waiting = Vec::new();
         let mut send = |shard, message| waiting.extend(self.send_publication(shard, message).map(|sent| (shard, sent)));
         if options.history.is_some() {
-            let owner = self.owner(&draft.topic);
+            let owner = self.owner(&request.topic);
             if owner == self.shard.id() {
-                self.fan_out_numbered(&draft, receipt_sender);
+                self.fan_out_numbered(&request, receipt_sender);
                 return Ok(None);
             }
             send(
                 owner,
-                ShardMessage::PublishRequest(Box::new(draft), receipt_sender.cloned()),
+                ShardMessage::PublishRequest(Box::new(request), receipt_sender.cloned()),
             );
         } else {
-            let publication = encode(&draft, options, None, &mut self.deflaters.borrow_mut());
+            let publication = encode(&request, options, None, &mut self.deflaters.borrow_mut());
             for shard in self.others() {
                 send(
                     shard,
@@ -241,7 +245,7 @@ fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> Waiting<Result> {
     })
 }
 
-impl Hub for ShardHub {
+impl ServerHandle for ShardHub {
     fn now(&self) -> Instant {
         self.shard.now()
     }
@@ -327,13 +331,13 @@ impl Hub for ShardHub {
         Remaining::More
     }
 
-    fn publish(&self, draft: Draft) -> Result<Option<Waiting<Result>>> {
-        self.fan_out(draft, None)
+    fn publish(&self, request: PublishRequest) -> Result<Option<Waiting<Result>>> {
+        self.fan_out(request, None)
     }
 
-    fn publish_confirmed(&self, draft: Draft) -> Result<Waiting<Result<Receipt>>> {
+    fn publish_confirmed(&self, request: PublishRequest) -> Result<Waiting<Result<Receipt>>> {
         let (receipt_sender, receipts) = shard_message::receipt_channel();
-        let waiting = self.fan_out(draft, Some(&receipt_sender))?;
+        let waiting = self.fan_out(request, Some(&receipt_sender))?;
         Ok(Box::pin(async move {
             drop(receipt_sender);
             if let Some(waiting) = waiting {

@@ -71,7 +71,7 @@ impl ShardHub {
             let Some(subscriber) = announced else { break };
             let recipient = self.recipients.borrow().find(subscriber);
             if let Some(recipient) = recipient {
-                recipient.announce();
+                recipient.notify();
             }
         }
         *self.notifier.borrow_mut() = Some(task.waker().clone());

@@ -10,7 +10,7 @@ use squall_shards::{ShardId, sleep, spawn_detached};
 use super::outbound_queue::PendingMessage;
 use super::shard_message::{HistoryRequest, HistoryResponse, ReceiptSender};
 use super::{LOCAL, ShardHub};
-use crate::app::{Draft, encode};
+use crate::app::{PublishRequest, encode};
 use crate::pubsub::{Resync, SubscriberId, Topic};
 
 /// How much of a history is given at once. 64 KiB: a subscriber asks when no more than that waits for it, and what it gets then is half of
@@ -28,15 +28,15 @@ impl ShardHub {
     }
 
     /// Numbers a message of a topic at home here, keeps it, and publishes it on every shard.
-    pub(super) fn fan_out_numbered(&self, draft: &Draft, receipt_sender: Option<&ReceiptSender>) {
-        let options = self.rules.of(&draft.topic);
+    pub(super) fn fan_out_numbered(&self, request: &PublishRequest, receipt_sender: Option<&ReceiptSender>) {
+        let options = self.rules.of(&request.topic);
         let Some(history) = options.history else {
             return;
         };
         let mut logs = self.logs.borrow_mut();
         let is_first = logs.topics() == 0;
-        let make = |position| encode(draft, options, Some(position), &mut self.deflaters.borrow_mut());
-        let publication = logs.append(&draft.topic, history, make, self.shard.now());
+        let make = |position| encode(request, options, Some(position), &mut self.deflaters.borrow_mut());
+        let publication = logs.append(&request.topic, history, make, self.shard.now());
         drop(logs);
         if is_first {
             spawn_detached(expire());

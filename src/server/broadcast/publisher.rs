@@ -11,7 +11,7 @@ use super::super::pressure::Budget;
 use super::shard_message::{ShardMessage, receipt_channel};
 use super::subscription::{Subscription, subscription};
 use super::sum;
-use crate::app::{Draft, check, encode, encoding_bytes};
+use crate::app::{PublishRequest, check, encode, encoding_bytes};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
@@ -50,7 +50,7 @@ impl Publisher {
     ///
     /// Not cancel safe: dropped while waiting, some shards have the message and some do not.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.send(Draft::new(topic, message)?, None).await
+        self.send(PublishRequest::new(topic, message)?, None).await
     }
 
     /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::Context::publish_keyed) does.
@@ -63,7 +63,8 @@ impl Publisher {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.send(Draft::new(topic, message)?.with_key(key), None).await
+        self.send(PublishRequest::new(topic, message)?.with_key(key), None)
+            .await
     }
 
     /// Publishes a message and says what became of it on all shards, as [`Context::publish_confirmed`](crate::Context::publish_confirmed)
@@ -77,7 +78,7 @@ impl Publisher {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.send_confirmed(Draft::new(topic, message)?).await
+        self.send_confirmed(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message that is about something and says what became of it on all shards, as
@@ -96,7 +97,8 @@ impl Publisher {
         key: impl AsRef<[u8]>,
         message: impl Into<Message>,
     ) -> Result<Receipt> {
-        self.send_confirmed(Draft::new(topic, message)?.with_key(key)).await
+        self.send_confirmed(PublishRequest::new(topic, message)?.with_key(key))
+            .await
     }
 
     /// Subscribes to a topic, and answers once the server runs and what is published from then on will be heard. The first shard has the
@@ -171,7 +173,7 @@ impl Publisher {
     /// The name is no topic's; the message does not fit its topic's envelope; or some queues are full or their shards have ended: those shards
     /// have not got the message, and the others have. With a topic that has a history it is one queue, and then nobody has got it.
     pub fn try_publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        let messages = self.messages(Draft::new(topic, message)?, None)?;
+        let messages = self.messages(PublishRequest::new(topic, message)?, None)?;
         let missed: Vec<_> = messages
             .filter_map(|(to, message)| self.sender.try_send(to, message).err())
             .map(|refused| refused.to.to_string())
@@ -196,17 +198,17 @@ impl Publisher {
         Ok(subscription)
     }
 
-    async fn send(&self, draft: Draft, receipt_sender: Option<&super::ReceiptSender>) -> Result {
-        for (to, message) in self.messages(draft, receipt_sender.cloned())? {
+    async fn send(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
+        for (to, message) in self.messages(request, receipt_sender.cloned())? {
             let sent = self.sender.send(to, message).await;
             sent.map_err(|error| Error::new(error.to_string()))?;
         }
         Ok(())
     }
 
-    async fn send_confirmed(&self, draft: Draft) -> Result<Receipt> {
+    async fn send_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
         let (receipt_sender, receipts) = receipt_channel();
-        self.send(draft, Some(&receipt_sender)).await?;
+        self.send(request, Some(&receipt_sender)).await?;
         drop(receipt_sender);
         Ok(sum(receipts).await)
     }
@@ -214,28 +216,28 @@ impl Publisher {
     /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
     fn messages(
         &self,
-        draft: Draft,
+        request: PublishRequest,
         receipt_sender: Option<super::ReceiptSender>,
     ) -> Result<impl Iterator<Item = (ShardId, ShardMessage)>> {
-        let options = self.rules.of(&draft.topic);
+        let options = self.rules.of(&request.topic);
         // A thread outside the shards has no look of its own that would ask.
-        let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&draft));
+        let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&request));
         if !self.budget.as_ref().is_none_or(is_allowed) {
             return Err(OutOfMemory.into());
         }
-        check(&draft, options)?;
+        check(&request, options)?;
         let shards = NonZeroUsize::new(self.sender.shards()).unwrap_or(NonZeroUsize::MIN);
-        let owner = options.history.is_some().then(|| draft.topic.owner(shards));
+        let owner = options.history.is_some().then(|| request.topic.owner(shards));
         let publication = match owner {
             Some(_) => None,
-            None => Some(DEFLATERS.with_borrow_mut(|deflaters| encode(&draft, options, None, deflaters))),
+            None => Some(DEFLATERS.with_borrow_mut(|deflaters| encode(&request, options, None, deflaters))),
         };
         let to = owner.map_or_else(|| 0..shards.get(), |owner| owner..owner + 1);
         Ok(to.map(ShardId::new).map(move |shard| {
             let receipt_sender = receipt_sender.clone();
             let message = match &publication {
                 Some(publication) => ShardMessage::Publication(Box::new(publication.clone()), receipt_sender),
-                None => ShardMessage::PublishRequest(Box::new(draft.clone()), receipt_sender),
+                None => ShardMessage::PublishRequest(Box::new(request.clone()), receipt_sender),
             };
             (shard, message)
         }))

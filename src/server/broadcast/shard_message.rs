@@ -3,14 +3,14 @@
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use super::subscription::SubscribeRequest;
-use crate::app::Draft;
+use crate::app::PublishRequest;
 use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Unsent};
 
 /// On its way to another shard; its contents in boxes, so that an empty queue is small.
 #[derive(Debug)]
 pub(in crate::server) enum ShardMessage {
     /// To its topic's home: a message to be numbered, kept and sent on.
-    PublishRequest(Box<Draft>, Option<ReceiptSender>),
+    PublishRequest(Box<PublishRequest>, Option<ReceiptSender>),
     /// A message for that shard's subscribers.
     Publication(Box<Publication>, Option<ReceiptSender>),
     /// From a topic's home: messages that were not sent, because the queue was full.

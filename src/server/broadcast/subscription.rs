@@ -13,7 +13,7 @@ use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 
 use super::ShardHub;
-use crate::app::{Bell, Delivery, Hub, Recipient as _, Remaining};
+use crate::app::{Delivery, Notify, Recipient as _, Remaining, ServerHandle};
 use crate::pubsub::{Notice, Pattern, Position, Publication, SubscribeError, TakeLimits, Topic};
 use crate::websocket::{Message, decode};
 
@@ -110,8 +110,8 @@ pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeReques
         mut closed,
         reply,
     } = request;
-    let bell: Rc<Bell> = Rc::default();
-    let recipient = Rc::clone(&bell);
+    let notify: Rc<Notify> = Rc::default();
+    let recipient = Rc::clone(&notify);
     let subscribed = hub.join(recipient).and_then(|subscriber| {
         let subscribed = hub.subscribe(subscriber, &pattern);
         if subscribed.is_err() {
@@ -124,7 +124,7 @@ pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeReques
         Err(error) => return reply.send(Err(error)).unwrap_or_default(),
     };
     reply.send(Ok(())).unwrap_or_default();
-    while poll_fn(|task| poll_announced(&bell, &mut closed, task)).await {
+    while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
         let mut taken = Vec::new();
         let rest = hub.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
             Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),
@@ -138,7 +138,7 @@ pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeReques
         }
         match rest {
             Remaining::Nothing => {}
-            Remaining::More => bell.announce(),
+            Remaining::More => notify.notify(),
             Remaining::Close(_) => break,
         }
     }
@@ -154,10 +154,10 @@ fn event_of(publication: &Publication) -> Option<TopicEvent> {
 }
 
 /// True when something waits, false when the other end is gone.
-fn poll_announced(bell: &Bell, closed: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
+fn poll_announced(notify: &Notify, closed: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
     match Pin::new(closed).poll(task) {
         Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending => bell.poll_rung(task).map(|()| true),
+        Poll::Pending => notify.poll_notified(task).map(|()| true),
     }
 }
 

@@ -174,7 +174,7 @@ fn nothing_can_be_sent_after_a_close_frame() {
             Err(SendError::Closed)
         );
         assert_eq!(connection.share(), Err(SendError::Closed));
-        assert!(!connection.is_owing() && out.is_empty());
+        assert!(!connection.has_pending_control() && out.is_empty());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Autobahn's sections 12 and 13, RFC 7692's examples, and rows D06 and D07.
 
-use super::super::context::Context;
+use super::super::window::SlidingWindow;
 use super::super::{
     Deflate, DeflateConfig, Deflaters, Encoding, Limits, Payload, ProtocolError as Error, WindowBits, encode,
 };
@@ -401,10 +401,10 @@ fn the_window_agreed_upon_is_kept() {
     for bits in 9..=15 {
         let window = WindowBits::new(bits).unwrap();
         let mut deflaters = deflaters();
-        let mut context: Option<Context> = deflaters.lend_context(window);
+        let mut sliding_window: Option<SlidingWindow> = deflaters.lend_window(window);
         let mut inflater = flate2::Decompress::new_with_window_bits(false, bits);
         for message in text.as_bytes().chunks(5000) {
-            let compressed = deflaters.compress(message, window, context.as_mut()).unwrap();
+            let compressed = deflaters.compress(message, window, sliding_window.as_mut()).unwrap();
             let mut output = Vec::with_capacity(message.len() + 1);
             let input = [compressed, b"\x00\x00\xff\xff"].concat();
             inflater

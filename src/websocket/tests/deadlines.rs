@@ -17,7 +17,7 @@ impl Bench {
     fn expire(&mut self) -> Option<Expired> {
         let at = self.connection.poll_deadline().unwrap();
         assert_eq!(self.connection.handle_deadline(at - Duration::from_nanos(1)), None);
-        assert!(!self.connection.is_owing());
+        assert!(!self.connection.has_pending_control());
         self.now = at;
         self.connection.handle_deadline(at)
     }

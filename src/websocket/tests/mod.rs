@@ -115,7 +115,7 @@ impl Bench {
 
     /// What is owed and what has been sent, since this was last asked.
     fn sent(&mut self) -> Vec<u8> {
-        self.connection.send_owed(&mut self.out);
+        self.connection.send_pending_control(&mut self.out);
         core::mem::take(&mut self.out)
     }
 }

@@ -60,7 +60,7 @@ impl End {
                 Err(error) => self.error = Some(error),
             }
         }
-        self.connection.send_owed(&mut self.wire);
+        self.connection.send_pending_control(&mut self.wire);
         self.unread = input.to_vec();
     }
 }
@@ -230,7 +230,7 @@ fn keep_alive_keeps_an_idle_connection_for_ever() {
             .unwrap();
         for end in [&mut pair.server, &mut pair.client] {
             assert_eq!(end.connection.handle_deadline(pair.now), None);
-            end.connection.send_owed(&mut end.wire);
+            end.connection.send_pending_control(&mut end.wire);
         }
         pair.settle();
     }
@@ -251,7 +251,7 @@ fn ends_that_cannot_hear_each_other_give_up_by_themselves() {
         for end in [&mut pair.server, &mut pair.client] {
             assert_eq!(end.connection.poll_deadline(), Some(due));
             assert_eq!(end.connection.handle_deadline(due), expired);
-            end.connection.send_owed(&mut end.wire);
+            end.connection.send_pending_control(&mut end.wire);
         }
     }
     for end in [&mut pair.server, &mut pair.client] {
@@ -277,7 +277,7 @@ fn any_message_puts_off_the_ping_and_a_late_pong_saves_the_connection() {
     }
     pair.now = pair.server.connection.poll_deadline().unwrap();
     assert_eq!(pair.server.connection.handle_deadline(pair.now), None);
-    pair.server.connection.send_owed(&mut pair.server.wire);
+    pair.server.connection.send_pending_control(&mut pair.server.wire);
     pair.deliver_to_client();
     pair.now += Duration::from_secs(10) - Duration::from_nanos(1);
     pair.deliver_to_server();
@@ -300,7 +300,7 @@ fn half_a_transport_is_none() {
     assert_eq!(pair.server.connection.receive_eof(), Err(ProtocolError::Truncated));
     assert_eq!(pair.server.events, [Seen::Text("last words".to_owned())]);
     assert_eq!(pair.server.send(Payload::Text("echo")), Err(SendError::Closed));
-    assert!(!pair.server.connection.is_owing(), "there is nobody to tell");
+    assert!(!pair.server.connection.has_pending_control(), "there is nobody to tell");
     assert_eq!(pair.client.connection.receive_eof(), Err(ProtocolError::Truncated));
     for end in [pair.server, pair.client] {
         assert_eq!(end.connection.poll_deadline(), None);

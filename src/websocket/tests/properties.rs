@@ -115,11 +115,11 @@ proptest! {
     fn deflate_is_what_everybody_calls_deflate(messages in vec(payloads(), 1..6), bits in 9..=15_u8) {
         let window = WindowBits::new(bits).unwrap();
         let mut deflaters = deflaters();
-        let mut sending = deflaters.lend_context(window);
-        let mut receiving = deflaters.lend_context(window);
+        let mut sending = deflaters.lend_window(window);
+        let mut receiving = deflaters.lend_window(window);
         let mut inflater = Decompress::new_with_window_bits(false, bits);
         let mut compressor = flate2::write::DeflateEncoder::new(Vec::new(), Compression::new(3));
-        let mut receiving_theirs = deflaters.lend_context(WindowBits::MAX);
+        let mut receiving_theirs = deflaters.lend_window(WindowBits::MAX);
         for message in &messages {
             if let Some(compressed) = deflaters.compress(message, window, sending.as_mut()) {
                 let compressed = compressed.to_vec();

@@ -161,7 +161,7 @@ impl Race {
             let told = end.connection.receive_eof();
             assert_eq!(told.is_ok(), is_over);
             // Who has heard the end closes the transport.
-            end.connection.send_owed(&mut end.wire);
+            end.connection.send_pending_control(&mut end.wire);
             outgoing.take(&mut end.wire);
             outgoing.has_ended = true;
         }
@@ -178,7 +178,7 @@ impl Race {
             let now = self.pair.now;
             let (end, outgoing) = self.parts(side);
             let has_expired = end.connection.handle_deadline(now).is_some();
-            end.connection.send_owed(&mut end.wire);
+            end.connection.send_pending_control(&mut end.wire);
             if has_expired {
                 assert!(end.connection.is_over());
                 outgoing.take(&mut end.wire);
@@ -235,7 +235,10 @@ impl Race {
                 !is_over || end.connection.poll_deadline().is_none(),
                 "{steps:?}: {side:?} waits for nothing"
             );
-            assert!(!end.connection.is_owing(), "{steps:?}: {side:?} owes nothing");
+            assert!(
+                !end.connection.has_pending_control(),
+                "{steps:?}: {side:?} owes nothing"
+            );
             outgoing.check_log(steps);
 
             let mut events = end.events.clone();

@@ -80,7 +80,7 @@ pub(super) fn run_pieces<'p>(
             if let Ok(Event::Message(message)) = &event {
                 connection.send(message, &mut deflaters, &mut outcome.sent).unwrap();
             }
-            connection.send_owed(&mut outcome.sent);
+            connection.send_pending_control(&mut outcome.sent);
             match event {
                 Ok(Event::NeedData) => break,
                 Ok(Event::Closed) => return outcome,

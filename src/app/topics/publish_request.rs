@@ -8,7 +8,7 @@ use crate::websocket::Message;
 
 /// A message as its publisher made it. It crosses to the shard that numbers its topic's messages, if the topic has a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct PublishRequest {
     /// Whose message it is.
     pub topic: Topic,
     /// The message.
@@ -17,8 +17,8 @@ pub struct Draft {
     pub key: Option<Bytes>,
 }
 
-impl Draft {
-    /// Makes a draft.
+impl PublishRequest {
+    /// Makes a request.
     ///
     /// # Errors
     ///

@@ -11,14 +11,14 @@ use crate::pubsub::SubscriberId;
 use crate::websocket::Connection;
 
 /// One WebSocket between its handler and its driver.
-pub struct Link {
+pub struct SocketState {
     pub(super) app: Rc<App>,
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
 }
 
-impl Link {
+impl SocketState {
     pub(super) fn new(app: &Rc<App>, machine: Connection) -> Rc<Self> {
         Rc::new(Self {
             app: Rc::clone(app),
@@ -53,7 +53,7 @@ impl Link {
     }
 }
 
-impl Deref for Link {
+impl Deref for SocketState {
     type Target = Duplex;
 
     fn deref(&self) -> &Duplex {
@@ -61,10 +61,10 @@ impl Deref for Link {
     }
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for SocketState {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Link")
+            .debug_struct("SocketState")
             .field("duplex", &self.duplex)
             .finish_non_exhaustive()
     }

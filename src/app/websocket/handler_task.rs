@@ -5,10 +5,10 @@ use core::task::{Context as Task, Poll};
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::duplex::{End, News};
+use super::duplex::{End, SocketEvent};
 use super::handler::WebSocketHandler;
-use super::link::Link;
 use super::socket::WebSocket;
+use super::socket_state::SocketState;
 use crate::app::catch_panic::catch_panic;
 use crate::app::handler::LocalBoxFuture;
 use crate::app::{ActiveRoute, App};
@@ -16,18 +16,18 @@ use crate::error::{Error, Result};
 use crate::websocket::{CloseCode, Event};
 
 /// A handler at work. The driver polls it whenever its task is woken and whenever there is an event for it.
-pub struct Session {
+pub struct HandlerTask {
     app: Rc<App>,
-    link: Rc<Link>,
+    state: Rc<SocketState>,
     active_route: ActiveRoute,
     future: Option<LocalBoxFuture<'static, ()>>,
 }
 
-impl Session {
-    pub(super) fn new(link: &Rc<Link>, active_route: ActiveRoute, future: LocalBoxFuture<'static, ()>) -> Self {
+impl HandlerTask {
+    pub(super) fn new(state: &Rc<SocketState>, active_route: ActiveRoute, future: LocalBoxFuture<'static, ()>) -> Self {
         Self {
-            app: Rc::clone(&link.app),
-            link: Rc::clone(link),
+            app: Rc::clone(&state.app),
+            state: Rc::clone(state),
             active_route,
             future: Some(future),
         }
@@ -37,7 +37,7 @@ impl Session {
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<()> {
         let Self {
             app,
-            link,
+            state,
             active_route,
             future,
         } = self;
@@ -53,14 +53,14 @@ impl Session {
             polled
         });
         polled.unwrap_or_else(|error| {
-            fail(link, &error);
+            fail(state, &error);
             app.discard(future.take());
             Poll::Ready(())
         })
     }
 }
 
-impl Drop for Session {
+impl Drop for HandlerTask {
     /// The connection's task may be dropped at any time, and with it the values of the handler.
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
@@ -69,23 +69,23 @@ impl Drop for Session {
     }
 }
 
-impl fmt::Debug for Session {
+impl fmt::Debug for HandlerTask {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Session")
-            .field("link", &self.link)
+            .debug_struct("HandlerTask")
+            .field("state", &self.state)
             .finish_non_exhaustive()
     }
 }
 
 /// Serves one connection.
-pub(super) async fn run<H: WebSocketHandler>(mut handler: H, link: Rc<Link>) {
-    let ws = WebSocket::new(&link);
-    let end = match converse(&mut handler, &ws, &link).await {
+pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<SocketState>) {
+    let ws = WebSocket::new(&state);
+    let end = match dispatch_events(&mut handler, &ws, &state).await {
         Ok(end) => end,
         Err(error) => {
-            fail(&link, &error);
-            next_end(&link, error.is_peer_gone()).await
+            fail(&state, &error);
+            next_end(&state, error.is_peer_gone()).await
         }
     };
     handler.on_close(&ws, end.code, &end.reason).await;
@@ -95,21 +95,25 @@ pub(super) async fn run<H: WebSocketHandler>(mut handler: H, link: Rc<Link>) {
 ///
 /// What a method needs while it runs is in a box that lives as long as its call: most sockets wait for an event most of the time, and one
 /// that waits would otherwise keep room for the largest of the methods.
-async fn converse<H: WebSocketHandler>(handler: &mut H, ws: &WebSocket, link: &Link) -> Result<Box<End>> {
+async fn dispatch_events<H: WebSocketHandler>(
+    handler: &mut H,
+    ws: &WebSocket,
+    state: &SocketState,
+) -> Result<Box<End>> {
     Box::pin(handler.open(ws)).await?;
     loop {
-        match poll_fn(|_| link.poll_news()).await {
-            News::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
-            News::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
-            News::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
-            News::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}
-            News::End(end) => return Ok(end),
+        match poll_fn(|_| state.poll_event()).await {
+            SocketEvent::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
+            SocketEvent::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
+            SocketEvent::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
+            SocketEvent::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}
+            SocketEvent::End(end) => return Ok(end),
         }
     }
 }
 
 /// How the connection ended, after the handler's error: by it, or, where the error was that the peer has gone, as the peer will say.
-async fn next_end(link: &Link, is_peer_gone: bool) -> Box<End> {
+async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
     if !is_peer_gone {
         return Box::new(End {
             code: Some(CloseCode::INTERNAL_ERROR.number()),
@@ -117,21 +121,23 @@ async fn next_end(link: &Link, is_peer_gone: bool) -> Box<End> {
         });
     }
     loop {
-        if let News::End(end) = poll_fn(|_| link.poll_news()).await {
+        if let SocketEvent::End(end) = poll_fn(|_| state.poll_event()).await {
             return end;
         }
     }
 }
 
 /// Logs an error of the handler, once, and closes the socket for it.
-fn fail(link: &Link, error: &Error) {
+fn fail(state: &SocketState, error: &Error) {
     if error.is_peer_gone() {
         tracing::debug!("the peer of a WebSocket has gone");
         return;
     }
     tracing::error!("a WebSocket's handler failed: {error:?}");
-    if let Ok(hub) = link.app.hub() {
+    if let Ok(server) = state.app.server() {
         // Where it is closed already, the peer has been told something else.
-        link.close(CloseCode::INTERNAL_ERROR, "", hub.now()).unwrap_or_default();
+        state
+            .close(CloseCode::INTERNAL_ERROR, "", server.now())
+            .unwrap_or_default();
     }
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::draft::Draft;
+use super::publish_request::PublishRequest;
 use crate::error::{Error, Result};
 use crate::pubsub::{
     BatchSlice, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
@@ -19,8 +19,8 @@ pub type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// Somebody whom publications are for.
 pub trait Recipient {
-    /// Says that something waits for it: it is to [`take`](Hub::take) it when it can.
-    fn announce(&self);
+    /// Says that something waits for it: it is to [`take`](ServerHandle::take) it when it can.
+    fn notify(&self);
 }
 
 /// Something handed out to a recipient.
@@ -44,7 +44,7 @@ pub enum Remaining {
 }
 
 /// The server as its shard's handlers see it.
-pub trait Hub {
+pub trait ServerHandle {
     /// The time of this turn.
     fn now(&self) -> Instant;
 
@@ -96,14 +96,14 @@ pub trait Hub {
     /// # Errors
     ///
     /// The message does not fit its topic's envelope.
-    fn publish(&self, draft: Draft) -> Result<Option<Waiting<Result>>>;
+    fn publish(&self, request: PublishRequest) -> Result<Option<Waiting<Result>>>;
 
     /// Publishes on every shard, and awaits what became of it on all of them.
     ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish).
-    fn publish_confirmed(&self, draft: Draft) -> Result<Waiting<Result<Receipt>>>;
+    fn publish_confirmed(&self, request: PublishRequest) -> Result<Waiting<Result<Receipt>>>;
 
     /// How many subscribers a topic has on all shards, as far as this one has heard.
     ///
@@ -120,19 +120,19 @@ pub trait Hub {
 }
 
 impl App {
-    /// Says where topics are, and the time. The first hub stays.
-    pub fn set_hub(&self, hub: Rc<dyn Hub>) {
-        self.hub.get_or_init(|| hub);
+    /// Says where topics are, and the time. The first server stays.
+    pub fn set_server(&self, server: Rc<dyn ServerHandle>) {
+        self.server.get_or_init(|| server);
     }
 
-    pub(in crate::app) fn hub(&self) -> Result<&Rc<dyn Hub>> {
-        let hub = self.hub.get();
-        hub.ok_or_else(|| Error::new("topics need a server, and none runs this application"))
+    pub(in crate::app) fn server(&self) -> Result<&Rc<dyn ServerHandle>> {
+        let server = self.server.get();
+        server.ok_or_else(|| Error::new("topics need a server, and none runs this application"))
     }
 }
 
-impl fmt::Debug for dyn Hub {
+impl fmt::Debug for dyn ServerHandle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Hub")
+        formatter.write_str("ServerHandle")
     }
 }

@@ -1,4 +1,4 @@
-//! The LZ77 window of one direction of one connection (RFC 7692 §7.1.1), kept between messages where context takeover
+//! The LZ77 window of one direction of one connection (RFC 7692 §7.1.1), kept between messages where window takeover
 //! was negotiated.
 //!
 //! Not the state of a compressor is kept, which takes a quarter of a megabyte, but the last bytes that went through it:
@@ -13,19 +13,19 @@ use crate::memory::{self, OutOfMemory};
 
 /// How much memory the windows of a shard may still take.
 #[derive(Debug, Clone)]
-pub(super) struct Budget {
+pub(super) struct WindowBudget {
     bytes_left: Rc<Cell<usize>>,
 }
 
 /// The last bytes of the messages that went one way.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(super) struct SlidingWindow {
     bytes: Vec<u8>,
     window_bytes: usize,
-    budget: Budget,
+    budget: WindowBudget,
 }
 
-impl Budget {
+impl WindowBudget {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_left: Rc::new(Cell::new(bytes_max)),
@@ -33,11 +33,11 @@ impl Budget {
     }
 
     /// An empty window, paid for in full; `None` if there is no budget for it.
-    pub(super) fn lend(&self, window: WindowBits) -> Option<Context> {
+    pub(super) fn lend(&self, window: WindowBits) -> Option<SlidingWindow> {
         let window_bytes = window.bytes();
         let left = self.bytes_left.get().checked_sub(window_bytes)?;
         self.bytes_left.set(left);
-        Some(Context {
+        Some(SlidingWindow {
             bytes: Vec::new(),
             window_bytes,
             budget: self.clone(),
@@ -49,7 +49,7 @@ impl Budget {
     }
 }
 
-impl Context {
+impl SlidingWindow {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -76,7 +76,7 @@ impl Context {
     }
 }
 
-impl Drop for Context {
+impl Drop for SlidingWindow {
     fn drop(&mut self) {
         let left = &self.budget.bytes_left;
         left.set(left.get() + self.window_bytes);
@@ -89,17 +89,17 @@ mod tests {
 
     #[test]
     fn a_window_holds_the_last_bytes() {
-        let budget = Budget::new(512);
-        let mut context = budget.lend(WindowBits::MIN).unwrap();
+        let budget = WindowBudget::new(512);
+        let mut window = budget.lend(WindowBits::MIN).unwrap();
         assert!(budget.lend(WindowBits::MIN).is_none(), "the budget is spent");
         let all: Vec<u8> = (0..2000_u32).map(|place| u8::try_from(place % 251).unwrap()).collect();
         let mut sent = 0;
         for step in [0, 1, 511, 1, 100, 512, 513, 362] {
-            context.extend(&all[sent..sent + step]).unwrap();
+            window.extend(&all[sent..sent + step]).unwrap();
             sent += step;
-            assert_eq!(context.as_bytes(), &all[sent.saturating_sub(512)..sent], "after {sent}");
+            assert_eq!(window.as_bytes(), &all[sent.saturating_sub(512)..sent], "after {sent}");
         }
-        drop(context);
+        drop(window);
         assert_eq!(budget.bytes_left(), 512, "and is paid back");
     }
 }

@@ -11,13 +11,13 @@ use super::limits::Limits;
 
 /// What is waited for, and since when.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
-    waiting: Waiting,
+pub(super) struct PeerTimer {
+    awaited: Awaited,
     since: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum Awaited {
     Nothing,
     /// Nothing has come since.
     Quiet,
@@ -34,38 +34,38 @@ pub(super) enum Due {
     Expired(Expired),
 }
 
-impl Deadline {
+impl PeerTimer {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            waiting: Waiting::Quiet,
+            awaited: Awaited::Quiet,
             since: now,
         }
     }
 
     /// Something has come from the peer.
-    pub(super) fn heard(&mut self, now: Instant) {
-        if matches!(self.waiting, Waiting::Quiet | Waiting::Pong) {
-            self.wait(Waiting::Quiet, now);
+    pub(super) fn note_received(&mut self, now: Instant) {
+        if matches!(self.awaited, Awaited::Quiet | Awaited::Pong) {
+            self.wait(Awaited::Quiet, now);
         }
     }
 
     /// From now on only the end is waited for. Called again, it starts anew.
     pub(super) fn closing(&mut self, now: Instant) {
-        self.wait(Waiting::Close, now);
+        self.wait(Awaited::Close, now);
     }
 
     /// Nothing is expected of the peer any more.
     pub(super) fn clear(&mut self) {
-        self.waiting = Waiting::Nothing;
+        self.awaited = Awaited::Nothing;
     }
 
     /// When the patience ends; `None` where nothing is waited for, or for longer than the clock can show.
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
-        let patience = match self.waiting {
-            Waiting::Nothing => return None,
-            Waiting::Quiet => limits.ping_interval?,
-            Waiting::Pong => limits.ping_timeout,
-            Waiting::Close => limits.close_timeout,
+        let patience = match self.awaited {
+            Awaited::Nothing => return None,
+            Awaited::Quiet => limits.ping_interval?,
+            Awaited::Pong => limits.ping_timeout,
+            Awaited::Close => limits.close_timeout,
         };
         self.since.checked_add(patience)
     }
@@ -75,19 +75,19 @@ impl Deadline {
         if now < self.at(limits)? {
             return None;
         }
-        match self.waiting {
-            Waiting::Nothing => None,
-            Waiting::Quiet => {
-                self.wait(Waiting::Pong, now);
+        match self.awaited {
+            Awaited::Nothing => None,
+            Awaited::Quiet => {
+                self.wait(Awaited::Pong, now);
                 Some(Due::Ping)
             }
-            Waiting::Pong => Some(Due::Expired(Expired::Pong)),
-            Waiting::Close => Some(Due::Expired(Expired::Close)),
+            Awaited::Pong => Some(Due::Expired(Expired::Pong)),
+            Awaited::Close => Some(Due::Expired(Expired::Close)),
         }
     }
 
-    fn wait(&mut self, waiting: Waiting, now: Instant) {
-        self.waiting = waiting;
+    fn wait(&mut self, waiting: Awaited, now: Instant) {
+        self.awaited = waiting;
         self.since = now;
     }
 }

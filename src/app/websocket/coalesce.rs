@@ -17,7 +17,7 @@ const JOIN_BYTES_MAX: usize = 64 * 1024;
 
 /// Frames to be sent at once.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Batch {
+pub enum FrameBatch {
     /// In one piece; without a byte if there was nothing.
     Whole(Bytes),
     /// In several.
@@ -27,38 +27,38 @@ pub enum Batch {
 /// The last batch that was joined for each [level](crate::pubsub::Publication::form) that peers read: there is one of plain frames, and
 /// one for each of seven windows.
 #[derive(Debug, Default)]
-pub(super) struct Joined(BTreeMap<u8, Last>);
+pub(super) struct Coalescer(BTreeMap<u8, LastBatch>);
 
 /// A batch of at most [`JOIN_BYTES_MAX`], and what it was made of.
 #[derive(Debug, Default)]
-struct Last {
-    parts: Vec<Part>,
+struct LastBatch {
+    parts: Vec<BatchPart>,
     whole: Bytes,
 }
 
 /// What a batch is made of.
 #[derive(Debug, Clone)]
-enum Part {
-    Run(BatchSlice),
+enum BatchPart {
+    Slice(BatchSlice),
     /// For one recipient alone.
     Frame(Bytes),
 }
 
 /// A batch that is being gathered.
 #[derive(Debug)]
-pub(super) struct Gathering<'j> {
+pub(super) struct BatchBuilder<'j> {
     level: u8,
-    last: &'j mut Last,
+    last: &'j mut LastBatch,
     /// So many parts are those of the last batch, and were not even cloned.
     same: usize,
     /// All of them, once one is another.
-    parts: Vec<Part>,
+    parts: Vec<BatchPart>,
 }
 
-impl Part {
+impl BatchPart {
     fn frames(&self, level: u8) -> impl Iterator<Item = &Bytes> {
         let (publications, frame) = match self {
-            Self::Run(run) => (run.publications(), None),
+            Self::Slice(slice) => (slice.publications(), None),
             Self::Frame(frame) => (&[][..], Some(frame)),
         };
         publications
@@ -68,10 +68,10 @@ impl Part {
     }
 }
 
-impl Joined {
+impl Coalescer {
     /// Begins a batch for a peer that reads forms up to this level.
-    pub(super) fn gather(&mut self, level: u8) -> Gathering<'_> {
-        Gathering {
+    pub(super) fn begin(&mut self, level: u8) -> BatchBuilder<'_> {
+        BatchBuilder {
             level,
             last: self.0.entry(level).or_default(),
             same: 0,
@@ -80,35 +80,35 @@ impl Joined {
     }
 }
 
-impl Gathering<'_> {
+impl BatchBuilder<'_> {
     /// Adds messages.
-    pub(super) fn push(&mut self, run: &BatchSlice) {
-        let is_same = |known: &Part| matches!(known, Part::Run(known) if known.is_same(run));
+    pub(super) fn push(&mut self, slice: &BatchSlice) {
+        let is_same = |known: &BatchPart| matches!(known, BatchPart::Slice(known) if known.is_same(slice));
         if self.parts.is_empty() && self.last.parts.get(self.same).is_some_and(is_same) {
             self.same += 1;
         } else {
-            self.add(Part::Run(run.clone()));
+            self.add(BatchPart::Slice(slice.clone()));
         }
     }
 
     /// Adds a frame that no other recipient is sent.
     pub(super) fn push_frame(&mut self, frame: Bytes) {
-        self.add(Part::Frame(frame));
+        self.add(BatchPart::Frame(frame));
     }
 
     /// All frames in as few pieces as is worth it.
-    pub(super) fn finish(mut self) -> Batch {
+    pub(super) fn finish(mut self) -> FrameBatch {
         if self.parts.is_empty() && self.same == self.last.parts.len() {
             // Nothing of nothing too.
-            return Batch::Whole(self.last.whole.clone());
+            return FrameBatch::Whole(self.last.whole.clone());
         }
-        self.diverge();
+        self.copy_common_prefix();
         let frames: Vec<&Bytes> = self.parts.iter().flat_map(|part| part.frames(self.level)).collect();
         let bytes = frames.iter().map(|frame| frame.len()).sum();
         let whole = match frames.as_slice() {
-            [] => return Batch::Whole(Bytes::new()),
+            [] => return FrameBatch::Whole(Bytes::new()),
             [frame] => Bytes::clone(frame),
-            frames if bytes > JOIN_BYTES_MAX => return Batch::Pieces(frames.iter().copied().cloned().collect()),
+            frames if bytes > JOIN_BYTES_MAX => return FrameBatch::Pieces(frames.iter().copied().cloned().collect()),
             frames => {
                 let mut whole = Vec::with_capacity(bytes);
                 frames.iter().for_each(|frame| whole.extend_from_slice(frame));
@@ -117,16 +117,16 @@ impl Gathering<'_> {
         };
         self.last.parts = self.parts;
         self.last.whole = whole.clone();
-        Batch::Whole(whole)
+        FrameBatch::Whole(whole)
     }
 
-    fn add(&mut self, part: Part) {
-        self.diverge();
+    fn add(&mut self, part: BatchPart) {
+        self.copy_common_prefix();
         self.parts.push(part);
     }
 
     /// Goes ways of its own from here.
-    fn diverge(&mut self) {
+    fn copy_common_prefix(&mut self) {
         let same = mem::take(&mut self.same);
         self.parts.extend(self.last.parts.iter().take(same).cloned());
     }
@@ -155,21 +155,21 @@ mod tests {
         }
 
         /// What is taken of these messages, published together.
-        fn burst(&mut self, publications: &[Publication]) -> BatchSlice {
-            let mut runs = self.bursts(publications);
-            assert_eq!(runs.len(), 1);
-            runs.remove(0)
+        fn slice(&mut self, publications: &[Publication]) -> BatchSlice {
+            let mut slices = self.slices(publications);
+            assert_eq!(slices.len(), 1);
+            slices.remove(0)
         }
 
-        fn bursts(&mut self, publications: &[Publication]) -> Vec<BatchSlice> {
+        fn slices(&mut self, publications: &[Publication]) -> Vec<BatchSlice> {
             self.topics.publish_all(publications);
             let most = TakeLimits {
                 messages: TAKE_MESSAGES_MAX,
                 bytes: usize::MAX,
             };
-            let mut runs = Vec::new();
-            self.topics.take(self.id, most, |run| runs.push(run.clone()));
-            runs
+            let mut slices = Vec::new();
+            self.topics.take(self.id, most, |slice| slices.push(slice.clone()));
+            slices
         }
     }
 
@@ -178,54 +178,54 @@ mod tests {
         (0..count).map(publication).collect()
     }
 
-    fn bytes(runs: &[BatchSlice], level: u8) -> Vec<u8> {
-        let publications = runs.iter().flat_map(BatchSlice::publications);
+    fn bytes(slices: &[BatchSlice], level: u8) -> Vec<u8> {
+        let publications = slices.iter().flat_map(BatchSlice::publications);
         publications
             .flat_map(|publication| publication.form(level).to_vec())
             .collect()
     }
 
-    fn batch(joined: &mut Joined, level: u8, runs: &[BatchSlice]) -> Batch {
-        let mut gathering = joined.gather(level);
-        runs.iter().for_each(|run| gathering.push(run));
-        gathering.finish()
+    fn batch(coalescer: &mut Coalescer, level: u8, slices: &[BatchSlice]) -> FrameBatch {
+        let mut builder = coalescer.begin(level);
+        slices.iter().for_each(|slice| builder.push(slice));
+        builder.finish()
     }
 
-    fn whole(joined: &mut Joined, level: u8, runs: &[BatchSlice]) -> Bytes {
-        match batch(joined, level, runs) {
-            Batch::Whole(whole) => whole,
-            Batch::Pieces(pieces) => panic!("{pieces:?}"),
+    fn whole(coalescer: &mut Coalescer, level: u8, slices: &[BatchSlice]) -> Bytes {
+        match batch(coalescer, level, slices) {
+            FrameBatch::Whole(whole) => whole,
+            FrameBatch::Pieces(pieces) => panic!("{pieces:?}"),
         }
     }
 
     #[test]
     fn whoever_is_sent_the_same_messages_shares_their_memory() {
-        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
-        let runs: Vec<_> = [40, 1, 7].map(|count| subscribed.burst(&publications(count))).into();
-        let first = whole(&mut joined, 0, &runs);
-        assert_eq!(first, bytes(&runs, 0));
+        let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
+        let slices: Vec<_> = [40, 1, 7].map(|count| subscribed.slice(&publications(count))).into();
+        let first = whole(&mut coalescer, 0, &slices);
+        assert_eq!(first, bytes(&slices, 0));
         for _ in 0..3 {
-            assert_eq!(whole(&mut joined, 0, &runs).as_ptr(), first.as_ptr());
+            assert_eq!(whole(&mut coalescer, 0, &slices).as_ptr(), first.as_ptr());
         }
-        let equal: Vec<_> = [40, 1, 7].map(|count| subscribed.burst(&publications(count))).into();
-        let other = whole(&mut joined, 0, &equal);
+        let equal: Vec<_> = [40, 1, 7].map(|count| subscribed.slice(&publications(count))).into();
+        let other = whole(&mut coalescer, 0, &equal);
         assert_eq!(other, first);
         assert_ne!(other.as_ptr(), first.as_ptr(), "equal is not the same");
     }
 
     #[test]
     fn peers_that_read_different_forms_do_not_share() {
-        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
         let mut publications = publications(5);
         publications[2].alternative = Some(Box::new(Alternative {
             level: 10,
             message: Bytes::from_static(b"z"),
         }));
-        let runs = [subscribed.burst(&publications)];
+        let slices = [subscribed.slice(&publications)];
         let mut batches = Vec::new();
         for level in [0, 9, 10, 15, 0, 10] {
-            let batch = whole(&mut joined, level, &runs);
-            assert_eq!(batch, bytes(&runs, level), "{level}");
+            let batch = whole(&mut coalescer, level, &slices);
+            assert_eq!(batch, bytes(&slices, level), "{level}");
             batches.push(batch);
         }
         assert_eq!(batches[0], batches[1]);
@@ -237,15 +237,15 @@ mod tests {
     #[test]
     fn a_batch_that_is_another_from_some_place_on_is_whole_too() {
         let mut subscribed = Subscribed::new();
-        let all: Vec<_> = (1..=5).map(|count| subscribed.burst(&publications(count))).collect();
+        let all: Vec<_> = (1..=5).map(|count| subscribed.slice(&publications(count))).collect();
         for known in 0..=5 {
             for cut in 0..=5 {
-                let mut joined = Joined::default();
-                whole(&mut joined, 0, &all[..known]);
+                let mut coalescer = Coalescer::default();
+                whole(&mut coalescer, 0, &all[..known]);
                 let mut other = all[..cut].to_vec();
-                other.push(subscribed.burst(&publications(2)));
+                other.push(subscribed.slice(&publications(2)));
                 for wanted in [&other[..], &all[..cut], &all[cut..]] {
-                    assert_eq!(whole(&mut joined, 0, wanted), bytes(wanted, 0), "{known} {cut}");
+                    assert_eq!(whole(&mut coalescer, 0, wanted), bytes(wanted, 0), "{known} {cut}");
                 }
             }
         }
@@ -253,29 +253,29 @@ mod tests {
 
     #[test]
     fn a_frame_for_one_recipient_stands_in_its_place_and_is_no_other_s() {
-        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
-        let runs = [1, 2].map(|count| subscribed.burst(&publications(count)));
+        let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
+        let slices = [1, 2].map(|count| subscribed.slice(&publications(count)));
         for told in ["told", "also told"] {
-            whole(&mut joined, 0, &runs);
-            let mut gathering = joined.gather(0);
-            gathering.push(&runs[0]);
-            gathering.push_frame(Bytes::from_static(told.as_bytes()));
-            gathering.push(&runs[1]);
-            let expected = [&bytes(&runs[..1], 0), told.as_bytes(), &bytes(&runs[1..], 0)].concat();
-            assert_eq!(gathering.finish(), Batch::Whole(expected.into()));
+            whole(&mut coalescer, 0, &slices);
+            let mut builder = coalescer.begin(0);
+            builder.push(&slices[0]);
+            builder.push_frame(Bytes::from_static(told.as_bytes()));
+            builder.push(&slices[1]);
+            let expected = [&bytes(&slices[..1], 0), told.as_bytes(), &bytes(&slices[1..], 0)].concat();
+            assert_eq!(builder.finish(), FrameBatch::Whole(expected.into()));
         }
-        assert_eq!(whole(&mut joined, 0, &[]), Bytes::new());
+        assert_eq!(whole(&mut coalescer, 0, &[]), Bytes::new());
     }
 
     #[test]
     fn one_frame_is_not_copied_and_a_large_batch_is_not_joined() {
-        let (mut joined, mut subscribed) = (Joined::default(), Subscribed::new());
+        let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
         let topic = Topic::new("t").unwrap();
         let large = Publication::new(topic.clone(), vec![0; JOIN_BYTES_MAX]);
         let two = [large.clone(), Publication::new(topic, "x")];
-        let runs = subscribed.bursts(&two);
-        assert_eq!(whole(&mut joined, 0, &runs[..1]).as_ptr(), large.message.as_ptr());
+        let slices = subscribed.slices(&two);
+        assert_eq!(whole(&mut coalescer, 0, &slices[..1]).as_ptr(), large.message.as_ptr());
         let pieces = two.map(|publication| publication.message);
-        assert_eq!(batch(&mut joined, 0, &runs), Batch::Pieces(pieces.to_vec()));
+        assert_eq!(batch(&mut coalescer, 0, &slices), FrameBatch::Pieces(pieces.to_vec()));
     }
 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::handler::WebSocketHandler;
-use super::link::Link;
+use super::handler_task::{HandlerTask, run_handler};
 use super::options::WebSocketOptions;
-use super::session::{Session, run};
+use super::socket_state::SocketState;
 use crate::app::handler::{Endpoint, LocalBoxFuture};
 use crate::app::{ActiveRoute, App, Context};
 use crate::error::{Error, HttpError, Result};
@@ -16,7 +16,7 @@ use crate::message::StatusCode;
 use crate::websocket::{Connection, Deflate, HandshakeError, Limits, ServerHandshake};
 
 /// A WebSocket's route: checks the request, has a handler made for it, and answers 101.
-pub(in crate::app) struct Opening<F, H> {
+pub(in crate::app) struct WebSocketRoute<F, H> {
     factory: F,
     options: WebSocketOptions,
     limits: Option<Rc<Limits>>,
@@ -28,24 +28,24 @@ pub struct Upgrade {
     limits: Rc<Limits>,
     deflate: Option<Deflate>,
     active_route: ActiveRoute,
-    start: Start,
+    start_handler: StartHandler,
 }
 
 /// Makes the future of a handler whose type is forgotten.
-type Start = Box<dyn FnOnce(Rc<Link>) -> LocalBoxFuture<'static, ()>>;
+type StartHandler = Box<dyn FnOnce(Rc<SocketState>) -> LocalBoxFuture<'static, ()>>;
 
 impl Upgrade {
-    /// Opens the WebSocket: its link, to move bytes through, and its handler, to be polled.
+    /// Opens the WebSocket: its state, to move bytes through, and its handler, to be polled.
     #[must_use]
-    pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<Link>, Session) {
-        let link = Link::new(app, Connection::server(self.limits, self.deflate, now));
-        let future = (self.start)(Rc::clone(&link));
-        let session = Session::new(&link, self.active_route, future);
-        (link, session)
+    pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<SocketState>, HandlerTask) {
+        let state = SocketState::new(app, Connection::server(self.limits, self.deflate, now));
+        let future = (self.start_handler)(Rc::clone(&state));
+        let task = HandlerTask::new(&state, self.active_route, future);
+        (state, task)
     }
 }
 
-impl<F, H> Opening<F, H> {
+impl<F, H> WebSocketRoute<F, H> {
     pub(in crate::app) fn new(factory: F, options: WebSocketOptions) -> Self {
         Self {
             factory,
@@ -79,13 +79,13 @@ impl<F, H> Opening<F, H> {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
             active_route: cx.app.active_route(),
-            start: Box::new(move |link| Box::pin(run(handler, link))),
+            start_handler: Box::new(move |state| Box::pin(run_handler(handler, state))),
         }));
         Ok(())
     }
 }
 
-impl<F, H> Endpoint for Opening<F, H>
+impl<F, H> Endpoint for WebSocketRoute<F, H>
 where
     F: AsyncFn(&mut Context) -> Result<H>,
     H: WebSocketHandler,

@@ -3,19 +3,19 @@
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
 
-use super::hub::Recipient;
+use super::server_handle::Recipient;
 
 /// Rung when something waits.
 #[derive(Debug, Default)]
-pub struct Bell {
-    is_rung: Cell<bool>,
+pub struct Notify {
+    is_notified: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl Bell {
+impl Notify {
     /// Ready when it has been rung since it was last asked. One task waits for it.
-    pub fn poll_rung(&self, task: &Context<'_>) -> Poll<()> {
-        if self.is_rung.replace(false) {
+    pub fn poll_notified(&self, task: &Context<'_>) -> Poll<()> {
+        if self.is_notified.replace(false) {
             return Poll::Ready(());
         }
         let before = self.waker.borrow_mut().replace(task.waker().clone());
@@ -24,9 +24,9 @@ impl Bell {
     }
 }
 
-impl Recipient for Bell {
-    fn announce(&self) {
-        self.is_rung.set(true);
+impl Recipient for Notify {
+    fn notify(&self) {
+        self.is_notified.set(true);
         let waker = self.waker.take();
         if let Some(waker) = waker {
             waker.wake();
