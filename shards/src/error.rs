@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::preflight::PreflightError;
-use crate::shard::ShardId;
+use crate::shard::shard::ShardId;
+use crate::start::preflight::PreflightError;
 
 /// Any error, from a shard's main function.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

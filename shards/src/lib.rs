@@ -35,65 +35,40 @@
 //! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
 //! missing where it is, and [`doctor`] everything at once. glommio runs the executors and is not seen from outside.
 
-mod blocking;
-mod buffer_pool;
-mod builder;
-mod cgroup;
+mod balance;
 pub mod clock;
-pub mod doctor;
 mod driver;
-mod epoll;
 mod error;
-mod executor;
-mod gate;
-mod imbalance;
-mod inbox;
-mod invoke;
-mod launch;
-mod ledger;
-pub mod memory;
-mod mesh;
+mod message;
 mod net;
+mod os;
 mod panics;
-mod peer_end;
-pub mod placement;
-pub mod preflight;
-#[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
-mod ring;
-mod send_buffer;
 mod shard;
-mod shard_exits;
-mod signal;
+mod start;
 mod statistics;
-mod stderr;
 mod sync;
-#[expect(unsafe_code, reason = "the few system calls that no safe crate offers")]
-mod sys;
-mod systemd;
 mod task;
 #[cfg(test)]
 mod testing;
-mod timer;
-mod turn;
-mod wait_queue;
-mod wake_flag;
-mod watchdog;
+mod time;
 
-pub use blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
-pub use builder::Builder;
+pub use driver::peer_end::PeerEnd;
 pub use driver::{Driver, Received, UnknownDriver};
 pub use error::{BoxError, LaunchError};
-pub use gate::{Closing, Gate, GateClosed, GateGuard};
-pub use invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
-pub use launch::{Shards, Stopper};
-pub use mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
+pub use message::invoke::{InvokeError, Remote, invoke_on, invoke_on_all};
+pub use message::mesh::{BroadcastError, Mesh, MeshSender, QUEUE_MESSAGES_DEFAULT, SendError, Source};
+pub use net::send_buffer::{SEND_PARTS_MAX, SendBuffer, Sent};
 pub use net::{ADDRESSES_MAX, BindError, ConnectError, Listener, Listeners, PeerAddress, Stream};
-pub use peer_end::PeerEnd;
-pub use send_buffer::{SEND_PARTS_MAX, SendBuffer, Sent};
-pub use shard::{Shard, ShardId};
-pub use signal::Stop;
+pub use os::memory;
+pub use os::stderr::StandardError;
+pub use shard::gate::{Closing, Gate, GateClosed, GateGuard};
+pub use shard::shard::{Shard, ShardId};
+pub use start::builder::Builder;
+pub use start::launch::{Shards, Stopper};
+pub use start::signal::Stop;
+pub use start::systemd::{InheritedError, InheritedListener, inherited_listeners};
+pub use start::{doctor, placement, preflight};
 pub use statistics::Statistics;
-pub use stderr::StandardError;
-pub use systemd::{InheritedError, InheritedListener, inherited_listeners};
+pub use task::blocking::{BlockingError, BlockingLimits, BlockingPool, BlockingTask};
 pub use task::{JoinHandle, TaskPanicked, spawn_blocking, spawn_detached, spawn_local, yield_now};
-pub use timer::{Deadline, Sleep, sleep, sleep_until, timeout_at};
+pub use time::{Deadline, Sleep, sleep, sleep_until, timeout_at};

@@ -38,12 +38,13 @@ pub(crate) fn length(source: &Source) -> Vec<Finding> {
 
 pub(crate) fn runtimes(source: &Source) -> Vec<Finding> {
     let ours = source.path.starts_with("src/") || source.path.starts_with("shards/");
-    let executor = source.path == "shards/src/executor.rs";
-    let epoll = executor || source.path == "shards/src/sys.rs" || source.path.starts_with("shards/src/epoll/");
+    let executor = source.path == "shards/src/shard/executor.rs";
+    let epoll =
+        executor || source.path == "shards/src/os/sys.rs" || source.path.starts_with("shards/src/driver/epoll/");
     let mut found = Vec::new();
     for (number, line) in lines(&source.code).filter(|_| ours) {
         if has_word(line, "glommio") && !executor {
-            found.push((number, "only shards/src/executor.rs names glommio".to_owned()));
+            found.push((number, "only shards/src/shard/executor.rs names glommio".to_owned()));
         }
         if has_word(line, "tokio") && !epoll {
             found.push((number, "only the epoll driver names tokio".to_owned()));
@@ -54,7 +55,11 @@ pub(crate) fn runtimes(source: &Source) -> Vec<Finding> {
 
 pub(crate) fn unsafe_code(source: &Source) -> Vec<Finding> {
     // A contender is outside the workspace and follows the style of its own framework.
-    let elsewhere = ["shards/src/ring/", "shards/src/sys.rs", "loadtest/contenders/"];
+    let elsewhere = [
+        "shards/src/driver/io_uring/",
+        "shards/src/os/sys.rs",
+        "loadtest/contenders/",
+    ];
     if elsewhere.iter().any(|path| source.path.starts_with(path)) {
         return Vec::new();
     }
@@ -63,7 +68,7 @@ pub(crate) fn unsafe_code(source: &Source) -> Vec<Finding> {
         .map(|(number, _)| {
             (
                 number,
-                "unsafe code belongs in shards/src/ring/ or shards/src/sys.rs".to_owned(),
+                "unsafe code belongs in shards/src/driver/io_uring/ or shards/src/os/sys.rs".to_owned(),
             )
         })
         .collect()

@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use socket2::SockAddr;
 
 use super::{Reactor, StreamSocket};
-use crate::{epoll, ring};
+use super::{epoll, io_uring};
 
 /// A handle to a connection on its way. Dropping it gives the connection up and closes the socket.
 pub(crate) enum Connecting {
-    Ring(ring::Connecting),
+    Ring(io_uring::Connecting),
     Epoll(epoll::Connecting),
 }
 
@@ -19,7 +19,7 @@ impl Connecting {
     /// Has a socket connected, which is in blocking mode.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd, address: SockAddr) -> io::Result<Self> {
         match reactor {
-            Reactor::Ring(ring) => Ok(Self::Ring(ring::Connecting::new(ring, socket, address))),
+            Reactor::Ring(ring) => Ok(Self::Ring(io_uring::Connecting::new(ring, socket, address))),
             Reactor::Epoll(epoll) => epoll::Connecting::new(epoll, socket, &address).map(Self::Epoll),
         }
     }

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use super::Reactor;
-use crate::{epoll, ring};
+use super::{epoll, io_uring};
 
 /// A handle to a listening socket. Dropping it ends accepting; connections it has accepted and not handed over are closed.
 pub(crate) enum ListenerSocket {
-    Ring(ring::ListenerSocket),
+    Ring(io_uring::ListenerSocket),
     Epoll(epoll::ListenerSocket),
 }
 
@@ -18,7 +18,7 @@ impl ListenerSocket {
     /// Puts a listening socket into the reactor.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd) -> Self {
         match reactor {
-            Reactor::Ring(ring) => Self::Ring(ring::ListenerSocket::new(ring, socket)),
+            Reactor::Ring(ring) => Self::Ring(io_uring::ListenerSocket::new(ring, socket)),
             Reactor::Epoll(epoll) => Self::Epoll(epoll::ListenerSocket::new(epoll, socket)),
         }
     }

@@ -1,11 +1,15 @@
 //! The seam between a shard and what moves its bytes: io_uring or epoll, decided once, at start.
 //!
-//! Everything above it ([`net`](crate::net), [`turn`](crate::turn)) speaks of a [`Reactor`] and its sockets and never of what stands behind
+//! Everything above it ([`net`](crate::net), [`turn`](crate::shard::turn)) speaks of a [`Reactor`] and its sockets and never of what stands behind
 //! them. Each of these is one of two, told apart by a branch that always goes the same way in one process. A simulated driver
 //! would be a third.
 
 mod connect;
+pub(crate) mod epoll;
+#[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
+pub(crate) mod io_uring;
 mod listener;
+pub(crate) mod peer_end;
 mod reactor;
 mod received;
 mod select;

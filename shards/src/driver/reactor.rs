@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::Driver;
-use crate::epoll::Epoll;
-use crate::ring::Ring;
-use crate::shard::ShardContext;
+use super::epoll::Epoll;
+use super::io_uring::Ring;
+use crate::shard::shard::ShardContext;
 use crate::statistics::Statistics;
 
 /// What moves a shard's bytes.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use crate::{epoll, ring};
+use super::{epoll, io_uring};
 
 /// Received bytes. They are read in place; dropping them gives the buffer back to the kernel.
 ///
@@ -12,12 +12,12 @@ use crate::{epoll, ring};
 pub struct Received(DriverBuffer);
 
 enum DriverBuffer {
-    Ring(ring::Received),
+    Ring(io_uring::Received),
     Epoll(epoll::Received),
 }
 
-impl From<ring::Received> for Received {
-    fn from(received: ring::Received) -> Self {
+impl From<io_uring::Received> for Received {
+    fn from(received: io_uring::Received) -> Self {
         Self(DriverBuffer::Ring(received))
     }
 }

@@ -1,7 +1,8 @@
 //! Which driver it will be: the one asked for, or the best one the machine allows.
 
 use super::Driver;
-use crate::preflight::{self, Needs, PreflightError};
+use crate::start::preflight;
+use crate::start::preflight::{Needs, PreflightError};
 
 /// What drives the sockets of all shards of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]

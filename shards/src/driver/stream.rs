@@ -7,15 +7,16 @@ use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
+use super::peer_end::PeerEnd;
 use super::{Reactor, Received};
-use crate::buffer_pool::BufferPool;
-use crate::peer_end::PeerEnd;
-use crate::send_buffer::{SendBuffer, Sent};
-use crate::{epoll, ring, sys};
+use super::{epoll, io_uring};
+use crate::net::buffer_pool::BufferPool;
+use crate::net::send_buffer::{SendBuffer, Sent};
+use crate::os::sys;
 
 /// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
 pub(crate) enum StreamSocket {
-    Ring(ring::StreamSocket),
+    Ring(io_uring::StreamSocket),
     Epoll(epoll::StreamSocket),
 }
 
@@ -23,7 +24,7 @@ impl StreamSocket {
     /// Puts a connected socket into the reactor.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd) -> Self {
         match reactor {
-            Reactor::Ring(ring) => Self::Ring(ring::StreamSocket::new(ring, socket)),
+            Reactor::Ring(ring) => Self::Ring(io_uring::StreamSocket::new(ring, socket)),
             Reactor::Epoll(epoll) => Self::Epoll(epoll::StreamSocket::new(epoll, socket)),
         }
     }

@@ -9,9 +9,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::stream::Stream;
 use crate::driver::Connecting;
-use crate::shard::Shard;
+use crate::shard::shard::Shard;
 use crate::task::spawn_blocking;
-use crate::timer::timeout_at;
+use crate::time::timeout_at;
 
 /// How many addresses of one name are tried. 8: more than any name in use has of each family that could answer in time.
 pub const ADDRESSES_MAX: usize = 8;
@@ -142,8 +142,8 @@ mod tests {
     use socket2::SockRef;
 
     use super::Stream;
-    use crate::builder::Builder;
     use crate::driver::Driver;
+    use crate::start::builder::Builder;
 
     #[test]
     fn a_stream_of_our_own_sends_at_once_what_it_is_given() {

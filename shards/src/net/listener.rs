@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
-use super::reuseport::ReuseportGroup;
 use super::stream::Stream;
+use crate::balance::bpf;
+use crate::balance::reuseport::ReuseportGroup;
 use crate::clock;
 use crate::driver::{ListenerSocket, StreamSocket};
-use crate::shard::ShardContext;
-use crate::sys;
-use crate::timer::{sleep, timeout_at};
+use crate::os::sys;
+use crate::shard::shard::ShardContext;
+use crate::time::{sleep, timeout_at};
 
 /// The first pause after accepting has failed for want of descriptors or memory; doubled up to [`PAUSE_MAX`]. A closed descriptor
 /// ends it early.
@@ -189,7 +190,7 @@ impl Listener {
             return now;
         };
         reuseport_group.end();
-        match sys::refuse_new_connections(self.socket.as_fd()) {
+        match bpf::refuse_new_connections(self.socket.as_fd()) {
             Ok(()) => now + HANDSHAKE_TIME,
             Err(error) => {
                 tracing::debug!(%error, "who connects while the listener is closed may be reset");

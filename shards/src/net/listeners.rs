@@ -14,9 +14,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::holder::{self, Holder};
 use super::listener::Listener;
 use super::patience::{self, Failure};
-use super::reuseport::ReuseportGroup;
-use crate::shard::Shard;
-use crate::sys;
+use crate::balance::reuseport::ReuseportGroup;
+use crate::os::sys;
+use crate::shard::shard::Shard;
 
 /// One listening socket for each shard, all on one address. Clone it into the shards' main function and [`open`](Self::open) it there.
 #[derive(Clone)]

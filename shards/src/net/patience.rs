@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::holder::Holder;
 use crate::clock;
-use crate::shard::Shard;
+use crate::shard::shard::Shard;
 
 /// How long an address that is in use is waited for, if no process that goes on is seen to have it: ten times the longest that the kernel has
 /// taken to close the sockets of a killed process (200 ms, on two busy cores).

@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use socket2::SockRef;
 
+use super::send_buffer::{SendBuffer, Sent};
+use crate::driver::peer_end::PeerEnd;
 use crate::driver::{Received, StreamSocket};
-use crate::peer_end::PeerEnd;
-use crate::send_buffer::{SendBuffer, Sent};
-use crate::shard::Shard;
+use crate::shard::shard::Shard;
 
 /// How long a peer that has closed its half is silent before it is probed, and between two probes. 5 s: a small part of the minute for which
 /// the kernel of a closed socket answers.

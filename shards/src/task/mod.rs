@@ -1,5 +1,6 @@
 //! Tasks of a shard: futures that stay on its thread, polled whenever something they wait for has happened.
 
+pub(crate) mod blocking;
 mod join;
 mod panicked;
 mod queue;
@@ -9,9 +10,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::blocking::BlockingTask;
 use crate::panics::contain;
-use crate::shard::Shard;
+use crate::shard::shard::Shard;
+use blocking::BlockingTask;
 
 pub use join::JoinHandle;
 use join::join;

@@ -17,9 +17,9 @@ use slab::Slab;
 
 use super::panicked::TaskPanicked;
 use super::waker::TaskWaker;
-use crate::inbox::Inbox;
+use crate::message::inbox::Inbox;
 use crate::panics::contain;
-use crate::shard::ShardId;
+use crate::shard::shard::ShardId;
 
 /// A future whose output nobody waits for.
 type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;

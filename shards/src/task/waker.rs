@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::task::Wake;
 
-use crate::inbox::Inbox;
-use crate::shard::ShardContext;
+use crate::message::inbox::Inbox;
+use crate::shard::shard::ShardContext;
 use crate::sync::{AtomicBool, Ordering};
 
 /// The waker of one task.
@@ -81,8 +81,8 @@ mod tests {
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::queue::Tasks;
-    use crate::inbox::Inbox;
-    use crate::shard::ShardId;
+    use crate::message::inbox::Inbox;
+    use crate::shard::shard::ShardId;
 
     /// A task that notes how many messages it finds when it is polled, and has been polled once.
     fn reader(inbox: &Arc<Inbox>, messages: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {

@@ -1,0 +1,248 @@
+//! How new connections are spread over the shards' sockets of one TCP address: by the kernel's hash or, if asked, to the shard of the CPU
+//! they come in on; and to the other shards while one stalls, or has too many.
+//!
+//! The sockets are a SO_REUSEPORT group, and the kernel takes a program for it through any of them, so a duplicate of one is kept here
+//! for the watchdog. It is given up before the first listener of the group closes, and the program with it: a duplicate would keep
+//! a socket open that nobody accepts from, and a socket that leaves changes the numbers the program goes by.
+//!
+//! Invariant: whoever uses the duplicate has taken it out. Nobody waits for it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use crossbeam::atomic::AtomicCell;
+
+use crate::balance::bpf;
+use crate::os::sys;
+
+/// What the shards' listeners on one address, and the watchdog, share.
+pub(crate) struct ReuseportGroup {
+    group: AtomicCell<Option<Box<Group>>>,
+    /// The watchdog has been told of it.
+    is_watched: AtomicBool,
+    has_ended: AtomicBool,
+}
+
+// Boxed, so that it is taken out and put back by one instruction, and no lock.
+const _: () = assert!(AtomicCell::<Option<Box<Group>>>::is_lock_free());
+
+impl ReuseportGroup {
+    /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Nobody is led away from a shard unless the
+    /// sockets are the `first` of their group: else it is not known which numbers they have.
+    pub(crate) fn new(socket: OwnedFd, sockets: usize, first: bool) -> Self {
+        let takes_back = || {
+            sys::detach_reuseport_program(socket.as_fd())
+                .inspect_err(|error| tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls"))
+        };
+        let sheds = first && sockets > 1 && takes_back().is_ok();
+        let group = Group {
+            socket,
+            cpus: None,
+            sheds,
+            left_out: vec![false; sockets],
+        };
+        Self {
+            group: AtomicCell::new(Some(Box::new(group))),
+            is_watched: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Gives each new connection to the shard of the CPU it comes in on, from now on.
+    ///
+    /// # Errors
+    ///
+    /// There is not one CPU for each socket, the kernel refuses, or the shards run already.
+    pub(crate) fn steer(&self, cpus: &[usize]) -> io::Result<()> {
+        self.with_group(|group| {
+            let steered = bpf::attach_reuseport_program(group.socket.as_fd(), &group.left_out, Some(cpus));
+            if steered.is_ok() {
+                group.cpus = Some(cpus.into());
+            }
+            steered
+        })
+        .unwrap_or_else(|| {
+            let why = "steering begins before the shards run";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        })
+    }
+
+    /// Leads new connections away from these shards and to the others; `avoided` has a place for each shard. Gives whether any is led
+    /// away from: all are treated alike if all of them are to be avoided, and when the kernel refuses.
+    pub(crate) fn steer_away_from(&self, avoided: &[bool]) -> bool {
+        let led = self.with_group(|group| group.steer_away_from(avoided));
+        match led {
+            Some(Ok(steered_away)) => steered_away,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls");
+                self.end();
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// A listener of the group is about to close: the kernel's hash decides from here on, as long as there are listeners.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        // Between this and the look at the group; who uses the group puts it back and then looks at `has_ended`, so one of the two
+        // ends it.
+        fence(Ordering::SeqCst);
+        if let Some(group) = self.group.take() {
+            group.end();
+        }
+    }
+
+    /// Whether the watchdog is still to look after it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    /// True once.
+    pub(crate) fn start_watching(&self) -> bool {
+        !self.is_watched.swap(true, Ordering::Relaxed)
+    }
+
+    /// Uses the group, unless it has ended.
+    fn with_group<R>(&self, ask: impl FnOnce(&mut Group) -> R) -> Option<R> {
+        let mut group = self.group.take()?;
+        let answer = ask(&mut group);
+        self.group.store(Some(group));
+        fence(Ordering::SeqCst);
+        if self.has_ended() {
+            self.end();
+        }
+        Some(answer)
+    }
+}
+
+impl fmt::Debug for ReuseportGroup {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ReuseportGroup")
+            .field("has_ended", &self.has_ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The kernel's group of sockets.
+struct Group {
+    socket: OwnedFd,
+    /// The CPU each socket is for, where connections are steered by it.
+    cpus: Option<Box<[usize]>>,
+    /// Whether it may leave sockets out.
+    sheds: bool,
+    /// Which sockets get no new connections, by their numbers.
+    left_out: Vec<bool>,
+}
+
+impl Group {
+    fn steer_away_from(&mut self, avoided: &[bool]) -> io::Result<bool> {
+        if !self.sheds {
+            return Ok(false);
+        }
+        let mut left_out = vec![false; self.left_out.len()];
+        left_out
+            .iter_mut()
+            .zip(avoided)
+            .for_each(|(is_out, is_avoided)| *is_out = *is_avoided);
+        if !left_out.contains(&false) {
+            left_out.fill(false);
+        }
+        let steered_away = left_out.contains(&true);
+        if left_out != self.left_out {
+            if steered_away || self.cpus.is_some() {
+                bpf::attach_reuseport_program(self.socket.as_fd(), &left_out, self.cpus.as_deref())?;
+            } else {
+                sys::detach_reuseport_program(self.socket.as_fd())?;
+            }
+            self.left_out = left_out;
+        }
+        Ok(steered_away)
+    }
+
+    fn end(self) {
+        if self.cpus.is_some() || self.left_out.contains(&true) {
+            // Refused, it leaves connections to be spread unevenly over the listeners that remain.
+            sys::detach_reuseport_program(self.socket.as_fd()).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+    use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    use super::*;
+    use crate::net::tcp_socket;
+
+    /// Listeners on an address, and what spreads connections over them.
+    fn bind_group(address: SocketAddr, is_first: bool) -> (Vec<TcpListener>, ReuseportGroup) {
+        let mut listeners: Vec<TcpListener> = Vec::new();
+        for _ in 0..2 {
+            let address = listeners.first().map_or(address, |first| first.local_addr().unwrap());
+            let socket = tcp_socket(address, true).unwrap();
+            socket.listen(sys::listen_backlog()).unwrap();
+            listeners.push(socket.into());
+        }
+        let duplicate = listeners[0].try_clone().unwrap();
+        let reuseport_group = ReuseportGroup::new(duplicate.into(), listeners.len(), is_first);
+        (listeners, reuseport_group)
+    }
+
+    fn free_port() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    #[test]
+    fn nobody_is_led_away_from_where_there_is_nowhere_to_go() {
+        let (_listeners, reuseport_group) = bind_group(free_port(), true);
+        for (avoided, steered_away) in [
+            (&[true, false][..], true),
+            (&[true, true], false),
+            (&[false, true], true),
+            (&[false, false], false),
+            (&[true], true),
+            (&[false, false, true], false),
+        ] {
+            assert_eq!(reuseport_group.steer_away_from(avoided), steered_away, "{avoided:?}");
+        }
+    }
+
+    #[test]
+    fn a_later_generation_does_not_know_its_sockets_numbers() {
+        let (listeners, first) = bind_group(free_port(), true);
+        let (_listeners, later) = bind_group(listeners[0].local_addr().unwrap(), false);
+        assert!(first.steer_away_from(&[true, false]));
+        assert!(!later.steer_away_from(&[true, false]));
+    }
+
+    #[test]
+    fn after_its_end_nothing_is_led_and_no_socket_is_kept_open() {
+        let (mut listeners, reuseport_group) = bind_group(free_port(), true);
+        let address = listeners[0].local_addr().unwrap();
+        assert!(reuseport_group.steer_away_from(&[true, false]));
+        reuseport_group.end();
+        drop(listeners.remove(0));
+        TcpStream::connect(address).unwrap();
+        assert!(!reuseport_group.steer_away_from(&[false, true]) && reuseport_group.has_ended());
+        let steered = reuseport_group.steer(&[0, 1]).unwrap_err();
+        assert_eq!(steered.kind(), ErrorKind::InvalidInput);
+        drop(listeners);
+        let nobody = TcpStream::connect(address).unwrap_err();
+        assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn who_uses_it_as_it_ends_ends_it() {
+        let (listeners, reuseport_group) = bind_group(free_port(), true);
+        let address = listeners[0].local_addr().unwrap();
+        let ended = reuseport_group.with_group(|_| reuseport_group.end());
+        assert!(ended.is_some() && reuseport_group.with_group(|_| ()).is_none());
+        drop(listeners);
+        assert!(TcpStream::connect(address).is_err());
+    }
+}

@@ -1,0 +1,222 @@
+//! Listening sockets in the ring: one multishot accept each, and what to do when descriptors run out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use io_uring::{cqueue, opcode, types};
+
+use super::operation::{Operation, SlotKey, Token};
+use super::streams::{remember, wake};
+use super::{Ring, SharedRing, count};
+use crate::os::sys::is_passing_accept_error;
+
+/// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's backlog.
+const ACCEPTED_MAX: usize = 1024;
+
+/// One listening socket.
+pub(super) struct ListenerState {
+    socket: Rc<OwnedFd>,
+    accept: Accept,
+    accepted: VecDeque<OwnedFd>,
+    /// The error that paused accepting, as an errno, not yet told to the application.
+    error: Option<i32>,
+    waker: Option<Waker>,
+    closing: bool,
+}
+
+/// Where accepting stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accept {
+    Idle,
+    Armed,
+    /// Being cancelled: too many accepted sockets wait, or accepting is to stop.
+    Cancelling,
+    /// Out of descriptors or memory: armed again when a descriptor is freed, or by the application's back-off.
+    Exhausted,
+}
+
+/// A handle to a listening socket. Dropping it ends accepting; connections it has accepted and not handed over are closed.
+pub(crate) struct ListenerSocket {
+    ring: SharedRing,
+    key: SlotKey,
+    socket: Rc<OwnedFd>,
+}
+
+impl ListenerSocket {
+    pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
+        let socket = Rc::new(socket);
+        let listener = ListenerState {
+            socket: Rc::clone(&socket),
+            accept: Accept::Idle,
+            accepted: VecDeque::new(),
+            error: None,
+            waker: None,
+            closing: false,
+        };
+        let key = ring.listeners.borrow_mut().insert(listener);
+        Self {
+            ring: Rc::clone(ring),
+            key,
+            socket,
+        }
+    }
+
+    /// Takes the next accepted socket. After an error the next call tries again.
+    pub(crate) fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        let mut listeners = self.ring.listeners.borrow_mut();
+        let Some(listener) = listeners.find(self.key) else {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the listener is closed",
+            )));
+        };
+        if let Some(socket) = listener.accepted.pop_front() {
+            return Poll::Ready(Ok(socket));
+        }
+        if let Some(errno) = listener.error.take() {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        }
+        if listener.accept == Accept::Idle {
+            self.ring.arm_accept(self.key, listener);
+        }
+        remember(&mut listener.waker, cx);
+        Poll::Pending
+    }
+
+    /// Lets an exhausted listener try again at the next [`poll_accept`](Self::poll_accept).
+    pub(crate) fn retry(&self) {
+        if let Some(listener) = self.ring.listeners.borrow_mut().find(self.key)
+            && listener.accept == Accept::Exhausted
+        {
+            listener.accept = Accept::Idle;
+        }
+    }
+
+    /// Ends accepting through the ring; ready when the kernel has confirmed it. What was accepted stays to be taken.
+    pub(crate) fn poll_quiet(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut listeners = self.ring.listeners.borrow_mut();
+        let Some(listener) = listeners.find(self.key) else {
+            return Poll::Ready(());
+        };
+        match listener.accept {
+            Accept::Idle | Accept::Exhausted => return Poll::Ready(()),
+            Accept::Armed => {
+                listener.accept = Accept::Cancelling;
+                self.ring.cancel_accept(self.key);
+            }
+            Accept::Cancelling => {}
+        }
+        remember(&mut listener.waker, cx);
+        Poll::Pending
+    }
+
+    /// Takes what was accepted before the listener went quiet.
+    pub(crate) fn take_accepted(&self) -> Option<OwnedFd> {
+        self.ring.listeners.borrow_mut().find(self.key)?.accepted.pop_front()
+    }
+
+    pub(crate) fn ring(&self) -> &SharedRing {
+        &self.ring
+    }
+}
+
+impl AsFd for ListenerSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for ListenerSocket {
+    fn drop(&mut self) {
+        let mut listeners = self.ring.listeners.borrow_mut();
+        let Some(listener) = listeners.find(self.key) else {
+            return;
+        };
+        listener.closing = true;
+        listener.accepted.clear();
+        match listener.accept {
+            Accept::Armed => self.ring.cancel_accept(self.key),
+            Accept::Cancelling => {}
+            Accept::Idle | Accept::Exhausted => drop(listeners.remove(self.key)),
+        }
+    }
+}
+
+impl Ring {
+    fn arm_accept(&self, key: SlotKey, listener: &mut ListenerState) {
+        let descriptor = types::Fd(listener.socket.as_raw_fd());
+        let entry = opcode::AcceptMulti::new(descriptor).flags(libc::SOCK_CLOEXEC).build();
+        self.push(entry.user_data(Token::new(Operation::Accept, key).to_user_data()));
+        listener.accept = Accept::Armed;
+    }
+
+    fn cancel_accept(&self, key: SlotKey) {
+        let target = Token::new(Operation::Accept, key).to_user_data();
+        let ignored = Token::new(Operation::Ignored, SlotKey::NONE).to_user_data();
+        self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
+    }
+
+    /// A multishot accept has brought a connection, or has ended.
+    pub(super) fn accepted(&self, key: SlotKey, result: i32, flags: u32) {
+        // SAFETY: a result of zero or more is a descriptor the kernel has just made for us; nobody else has seen it.
+        let socket = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
+        let mut listeners = self.listeners.borrow_mut();
+        // Without its listener the socket is closed as it goes out of scope: the late child of a dropped accept (row G02).
+        let Some(listener) = listeners.find(key) else { return };
+        let more = cqueue::more(flags);
+        if listener.closing {
+            if !more {
+                drop(listeners.remove(key));
+            }
+            return;
+        }
+        if let Some(socket) = socket {
+            count(&self.counters.accepted);
+            listener.accepted.push_back(socket);
+            if more && listener.accept == Accept::Armed && listener.accepted.len() >= ACCEPTED_MAX {
+                listener.accept = Accept::Cancelling;
+                self.cancel_accept(key);
+            }
+        }
+        if !more {
+            listener.accept = match -result {
+                libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM => {
+                    count(&self.counters.accept_pauses);
+                    listener.error = Some(-result);
+                    Accept::Exhausted
+                }
+                // A client that hung up in the backlog, an interruption, a cancellation: nothing is wrong with the listener.
+                errno if errno <= 0 || is_passing_accept_error(errno) => Accept::Idle,
+                errno => {
+                    listener.error = Some(errno);
+                    Accept::Idle
+                }
+            };
+        }
+        let waker = listener.waker.take();
+        drop(listeners);
+        wake(waker);
+    }
+
+    /// A descriptor was freed: exhausted listeners may try again at once.
+    pub(super) fn descriptor_freed(&self) {
+        let mut listeners = self.listeners.borrow_mut();
+        if listeners.len() == 0 {
+            return;
+        }
+        let mut wakers = Vec::new();
+        for (_, listener) in listeners.iter_mut() {
+            if listener.accept == Accept::Exhausted {
+                listener.accept = Accept::Idle;
+                wakers.extend(listener.waker.take());
+            }
+        }
+        drop(listeners);
+        for waker in wakers {
+            waker.wake();
+        }
+    }
+}

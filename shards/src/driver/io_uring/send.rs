@@ -1,0 +1,192 @@
+//! What is being sent on a socket. The slot owns it until its completion has come in, so that dropping the future that asked
+//! for the send can never free memory the kernel still reads.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
+
+/// A send that the kernel has been given, or is about to be.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    buffer: SendBuffer,
+    /// What most sends do without, which are of one part and taken at once. Boxed, because every stream has room for a send, and because the
+    /// kernel holds the address of a message.
+    details: Option<Box<SendDetails>>,
+}
+
+/// What a send in several parts, or one that the kernel takes piece by piece, has besides.
+#[derive(Debug)]
+struct SendDetails {
+    sent: usize,
+    /// When the kernel last took a part of it and not all.
+    advanced: Option<Instant>,
+    header: libc::msghdr,
+    parts: Vec<libc::iovec>,
+}
+
+/// What to ask the kernel for.
+pub(super) enum SendRequest {
+    Bytes { start: *const u8, length: u32 },
+    Message(*const libc::msghdr),
+}
+
+impl InFlight {
+    pub(super) fn new(buffer: SendBuffer) -> Self {
+        Self { buffer, details: None }
+    }
+
+    /// How many bytes of it the kernel has taken.
+    fn sent(&self) -> usize {
+        self.details.as_ref().map_or(0, |details| details.sent)
+    }
+
+    /// Counts what one completion says was sent; true when all of it is.
+    pub(super) fn advance(&mut self, sent: usize) -> bool {
+        let before = self.sent();
+        let sent = before + sent;
+        let is_all = sent >= self.buffer.len();
+        if !is_all && sent > before {
+            let details = self.details.get_or_insert_with(SendDetails::empty);
+            details.sent = sent;
+            // The task is not woken for a part: it dates the part by this when it looks.
+            details.advanced = Some(crate::clock::now());
+        }
+        is_all
+    }
+
+    /// When the kernel last took a part of it.
+    pub(super) fn advanced(&self) -> Option<Instant> {
+        self.details.as_ref().and_then(|details| details.advanced)
+    }
+
+    /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
+    pub(super) fn request(&mut self) -> SendRequest {
+        let sent = self.sent();
+        match &self.buffer {
+            SendBuffer::Owned(bytes) => Self::bytes(bytes, sent),
+            SendBuffer::Shared(bytes) => Self::bytes(bytes, sent),
+            SendBuffer::Vectored(parts) => {
+                let details = self.details.get_or_insert_with(SendDetails::empty);
+                details.point_at(parts, sent);
+                SendRequest::Message(&raw const details.header)
+            }
+        }
+    }
+
+    fn bytes(bytes: &[u8], sent: usize) -> SendRequest {
+        let rest = bytes.get(sent..).unwrap_or_default();
+        // What does not fit 32 bits goes with the next request.
+        SendRequest::Bytes {
+            start: rest.as_ptr(),
+            length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Gives the buffer back, for the pool.
+    pub(super) fn into_owned(self) -> Option<Vec<u8>> {
+        match self.buffer {
+            SendBuffer::Owned(bytes) => Some(bytes),
+            SendBuffer::Shared(_) | SendBuffer::Vectored(_) => None,
+        }
+    }
+}
+
+impl SendDetails {
+    fn empty() -> Box<Self> {
+        let header = libc::msghdr {
+            msg_name: std::ptr::null_mut(),
+            msg_namelen: 0,
+            msg_iov: std::ptr::null_mut(),
+            msg_iovlen: 0,
+            msg_control: std::ptr::null_mut(),
+            msg_controllen: 0,
+            msg_flags: 0,
+        };
+        Box::new(Self {
+            sent: 0,
+            advanced: None,
+            header,
+            parts: Vec::new(),
+        })
+    }
+
+    /// Points the header at what is left of `parts` after `skip` bytes.
+    fn point_at(&mut self, parts: &[Bytes], mut skip: usize) {
+        self.parts.clear();
+        for part in parts {
+            if skip >= part.len() {
+                skip -= part.len();
+                continue;
+            }
+            let rest = part.get(skip..).unwrap_or_default();
+            skip = 0;
+            self.parts.push(libc::iovec {
+                iov_base: rest.as_ptr().cast_mut().cast(),
+                iov_len: rest.len(),
+            });
+            if self.parts.len() == SEND_PARTS_MAX {
+                break;
+            }
+        }
+        self.header.msg_iov = self.parts.as_mut_ptr();
+        self.header.msg_iovlen = self.parts.len() as _;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InFlight, SendBuffer, SendRequest};
+    use bytes::Bytes;
+
+    fn lengths(in_flight: &mut InFlight) -> Vec<usize> {
+        match in_flight.request() {
+            SendRequest::Bytes { length, .. } => vec![length as usize],
+            SendRequest::Message(_) => in_flight
+                .details
+                .as_ref()
+                .unwrap()
+                .parts
+                .iter()
+                .map(|part| part.iov_len)
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_short_send_goes_on_where_it_ended() {
+        let mut in_flight = InFlight::new(SendBuffer::from(b"abcdef".to_vec()));
+        assert_eq!(lengths(&mut in_flight), [6]);
+        assert!(!in_flight.advance(4));
+        assert_eq!(lengths(&mut in_flight), [2]);
+        assert!(in_flight.advance(2));
+        assert_eq!(in_flight.into_owned().unwrap(), b"abcdef");
+    }
+
+    #[test]
+    fn a_short_vectored_send_skips_whole_parts_and_cuts_one() {
+        let parts = vec![
+            Bytes::from_static(b"ab"),
+            Bytes::new(),
+            Bytes::from_static(b"cdef"),
+            Bytes::from_static(b"g"),
+        ];
+        let mut in_flight = InFlight::new(SendBuffer::from(parts));
+        assert_eq!(lengths(&mut in_flight), [2, 4, 1]);
+        assert!(!in_flight.advance(3));
+        assert_eq!(lengths(&mut in_flight), [3, 1]);
+        assert!(!in_flight.advance(3));
+        assert_eq!(lengths(&mut in_flight), [1]);
+        assert!(in_flight.advance(1));
+    }
+
+    #[test]
+    fn more_parts_than_one_call_takes_go_in_several() {
+        let parts = vec![Bytes::from_static(b"x"); super::SEND_PARTS_MAX + 5];
+        let mut in_flight = InFlight::new(SendBuffer::from(parts));
+        assert_eq!(lengths(&mut in_flight).len(), super::SEND_PARTS_MAX);
+        assert!(!in_flight.advance(super::SEND_PARTS_MAX));
+        assert_eq!(lengths(&mut in_flight).len(), 5);
+    }
+}

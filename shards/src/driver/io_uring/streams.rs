@@ -1,0 +1,580 @@
+//! Connected sockets in the ring: receive into provided buffers, send from owned ones, close when nothing is in flight.
+//!
+//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion has not come in; the descriptor is closed only
+//! when it is zero, and the slot is freed only when the close has completed. So no completion can find another socket in its place.
+
+mod ends;
+
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use io_uring::{cqueue, opcode, types};
+
+use super::buffers::{BufferId, GROUP};
+use super::operation::{Operation, SlotKey, Token};
+use super::send::{InFlight, SendRequest};
+use super::{Received, Ring, SharedRing, count};
+use crate::driver::peer_end::EndSeen;
+use crate::net::send_buffer::SendBuffer;
+
+/// How many streams may receive into memory of their own at the same moment. 256: 1 MiB a shard, because none of it was asked for; the others
+/// wait, for a turn mostly.
+const PLAIN_RECEIVES_MAX: usize = 256;
+
+/// One connected socket.
+pub(super) struct StreamState {
+    descriptor: RawFd,
+    receive: Receive,
+    /// Received buffers not yet taken by the task, oldest first: a chain through the ring's `links`.
+    first: BufferId,
+    last: BufferId,
+    held: u16,
+    pending: u16,
+    closing: bool,
+    /// The close is on its way: the descriptor's number is no longer ours.
+    close_pushed: bool,
+    /// The receive buffer of a plain receive: in flight, or filled and not yet taken.
+    plain: Option<Vec<u8>>,
+    receive_waker: Option<Waker>,
+    send_waker: Option<Waker>,
+    end_waker: Option<Waker>,
+    /// What is known of the peer's end, and whether a poll for it is armed.
+    end: EndSeen,
+    is_end_watched: bool,
+    in_flight: Option<InFlight>,
+    /// The error that ended sending, as an errno; 0 while it goes well.
+    send_error: i32,
+    sent_bytes: u64,
+}
+
+/// Where receiving stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Receive {
+    /// Nothing asked of the kernel.
+    Idle,
+    /// A multishot receive is armed, and has not completed since.
+    Fresh,
+    /// It has delivered bytes, and is armed still.
+    Armed,
+    /// It is being cancelled, because the connection holds as many buffers as it may.
+    Cancelling,
+    /// It ended for want of a buffer; the stream stands in the ring's `parked` queue.
+    Parked,
+    /// A receive into a buffer of its own is armed.
+    Plain,
+    /// The peer has sent its last byte (0) or the socket has failed (errno).
+    Ended(i32),
+}
+
+/// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
+pub(crate) struct StreamSocket {
+    ring: SharedRing,
+    key: SlotKey,
+}
+
+impl StreamSocket {
+    /// Puts a connected socket into the ring.
+    pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
+        let stream = StreamState {
+            descriptor: socket.into_raw_fd(),
+            receive: Receive::Idle,
+            first: 0,
+            last: 0,
+            held: 0,
+            pending: 0,
+            closing: false,
+            close_pushed: false,
+            plain: None,
+            receive_waker: None,
+            send_waker: None,
+            end_waker: None,
+            end: EndSeen::default(),
+            is_end_watched: false,
+            in_flight: None,
+            send_error: 0,
+            sent_bytes: 0,
+        };
+        let key = ring.streams.borrow_mut().insert(stream);
+        Self {
+            ring: Rc::clone(ring),
+            key,
+        }
+    }
+
+    /// Takes the next received bytes; `None` when the peer has sent its last.
+    pub(crate) fn poll_receive(&self, cx: &Context<'_>) -> Poll<io::Result<Option<Received>>> {
+        let mut streams = self.ring.streams.borrow_mut();
+        let Some(stream) = streams.find(self.key) else {
+            return Poll::Ready(Err(closed()));
+        };
+        if let Some((buffer, length)) = self.ring.take_held(stream) {
+            self.ring.go_on_receiving(self.key, stream);
+            let received = Received::provided(Rc::clone(&self.ring), buffer, length);
+            return Poll::Ready(Ok(Some(received)));
+        }
+        if let Some(bytes) = stream.take_plain() {
+            self.ring.go_on_receiving(self.key, stream);
+            return Poll::Ready(Ok(Some(Received::plain(bytes))));
+        }
+        match stream.receive {
+            Receive::Ended(0) => return Poll::Ready(Ok(None)),
+            Receive::Ended(errno) => return Poll::Ready(Err(io::Error::from_raw_os_error(errno))),
+            Receive::Idle => self.ring.arm_receive(self.key, stream),
+            Receive::Fresh | Receive::Armed | Receive::Cancelling | Receive::Parked | Receive::Plain => {}
+        }
+        remember(&mut stream.receive_waker, cx);
+        Poll::Pending
+    }
+
+    /// Waits until no send is in flight.
+    pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut streams = self.ring.streams.borrow_mut();
+        let Some(stream) = streams.find(self.key) else {
+            return Poll::Ready(Err(closed()));
+        };
+        if stream.send_error != 0 {
+            return Poll::Ready(Err(io::Error::from_raw_os_error(stream.send_error)));
+        }
+        if stream.in_flight.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        remember(&mut stream.send_waker, cx);
+        Poll::Pending
+    }
+
+    /// Whether a send is in flight.
+    pub(crate) fn is_sending(&self) -> bool {
+        let mut streams = self.ring.streams.borrow_mut();
+        streams.find(self.key).is_some_and(|stream| stream.in_flight.is_some())
+    }
+
+    /// Queues a send; it goes out at the end of the turn. None [is in flight](Self::is_sending).
+    pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
+        let mut streams = self.ring.streams.borrow_mut();
+        let Some(stream) = streams.find(self.key) else {
+            return Err(closed());
+        };
+        if stream.send_error != 0 {
+            return Err(io::Error::from_raw_os_error(stream.send_error));
+        }
+        debug_assert!(
+            stream.in_flight.is_none(),
+            "one send at a time keeps the bytes in order"
+        );
+        if !buffer.is_empty() {
+            stream.in_flight = Some(InFlight::new(buffer));
+            self.ring.push_send(self.key, stream);
+        }
+        Ok(())
+    }
+
+    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    pub(crate) fn sent(&self) -> (u64, Option<Instant>) {
+        let mut streams = self.ring.streams.borrow_mut();
+        streams.find(self.key).map_or((0, None), |stream| {
+            let advanced = stream.in_flight.as_ref().and_then(InFlight::advanced);
+            (stream.sent_bytes, advanced)
+        })
+    }
+
+    /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.
+    pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        let mut streams = self.ring.streams.borrow_mut();
+        let Some(stream) = streams.find(self.key) else {
+            return Err(closed());
+        };
+        Ok(call(stream.as_fd()))
+    }
+
+    pub(crate) fn ring(&self) -> &SharedRing {
+        &self.ring
+    }
+}
+
+impl Drop for StreamSocket {
+    fn drop(&mut self) {
+        self.ring.close_stream(self.key);
+    }
+}
+
+impl Ring {
+    /// Asks for bytes: multishot, into whichever provided buffer is next.
+    fn arm_receive(&self, key: SlotKey, stream: &mut StreamState) {
+        let token = Token::new(Operation::Receive, key);
+        let entry = opcode::RecvMulti::new(types::Fd(stream.descriptor), GROUP).build();
+        #[cfg(test)]
+        let entry = super::lost_end::poll_first_if_wanted(entry);
+        self.push(entry.user_data(token.to_user_data()));
+        stream.receive = Receive::Fresh;
+        stream.pending += 1;
+    }
+
+    /// Asks for bytes once, into a buffer of the stream's own. Where there is no memory for one, receiving has failed.
+    fn arm_plain_receive(&self, key: SlotKey, stream: &mut StreamState) {
+        let buffer_bytes = self.config.receive_buffer_bytes as usize;
+        let mut buffer = Vec::new();
+        if buffer.try_reserve_exact(buffer_bytes).is_err() {
+            stream.receive = Receive::Ended(libc::ENOMEM);
+            return;
+        }
+        buffer.resize(buffer_bytes, 0);
+        count(&self.counters.plain_receives);
+        let token = Token::new(Operation::ReceivePlain, key);
+        let entry = opcode::Recv::new(
+            types::Fd(stream.descriptor),
+            buffer.as_mut_ptr(),
+            self.config.receive_buffer_bytes,
+        );
+        self.push(entry.build().user_data(token.to_user_data()));
+        stream.plain = Some(buffer);
+        stream.receive = Receive::Plain;
+        stream.pending += 1;
+        self.plain_receives.update(|count| count + 1);
+    }
+
+    fn push_send(&self, key: SlotKey, stream: &mut StreamState) {
+        let descriptor = types::Fd(stream.descriptor);
+        let Some(in_flight) = &mut stream.in_flight else { return };
+        let entry = match in_flight.request() {
+            SendRequest::Bytes { start, length } => opcode::Send::new(descriptor, start, length)
+                .flags(libc::MSG_NOSIGNAL)
+                .build(),
+            SendRequest::Message(header) => opcode::SendMsg::new(descriptor, header).flags(SEND_FLAGS).build(),
+        };
+        self.push(entry.user_data(Token::new(Operation::Send, key).to_user_data()));
+        stream.pending += 1;
+    }
+
+    pub(super) fn push_cancel(&self, operation: Operation, key: SlotKey) {
+        let ignored = Token::new(Operation::Ignored, SlotKey::NONE).to_user_data();
+        let target = Token::new(operation, key).to_user_data();
+        self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
+    }
+
+    /// The oldest received buffer of a stream, and how many bytes it holds.
+    fn take_held(&self, stream: &mut StreamState) -> Option<(BufferId, u32)> {
+        if stream.held == 0 {
+            return None;
+        }
+        let buffer = stream.first;
+        let (length, next) = self.buffers.borrow().link(buffer);
+        stream.first = next;
+        stream.held -= 1;
+        Some((buffer, length))
+    }
+
+    /// Lets the kernel go on, before the task has to wait, with a stream that was paused and holds half of what it may again.
+    fn go_on_receiving(&self, key: SlotKey, stream: &mut StreamState) {
+        let room = stream.held <= self.config.receive_buffers_per_stream_max / 2;
+        // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
+        if stream.receive == Receive::Idle && room && stream.plain.is_none() {
+            self.arm_receive(key, stream);
+        }
+    }
+
+    /// A multishot receive has delivered a buffer, or has ended.
+    pub(super) fn received(&self, key: SlotKey, result: i32, flags: u32) {
+        let buffer = cqueue::buffer_select(flags);
+        if buffer.is_some() {
+            self.buffers.borrow_mut().taken();
+        }
+        let mut streams = self.streams.borrow_mut();
+        let stream = streams
+            .find(key)
+            .filter(|stream| !stream.closing || !cqueue::more(flags));
+        let Some(stream) = stream else {
+            // The stream is closing (or its slot was used again): nobody reads this.
+            self.return_unread(buffer);
+            return;
+        };
+        let more = cqueue::more(flags);
+        if !more {
+            stream.pending -= 1;
+        }
+        match (buffer, usize::try_from(result)) {
+            (Some(buffer), Ok(length @ 1..)) if !stream.closing => self.append(stream, buffer, length),
+            (buffer, _) => self.return_unread(buffer),
+        }
+        if stream.closing {
+            self.close_if_quiet(key, stream);
+            return;
+        }
+        self.after_receive(key, stream, result, more);
+        let waker = stream.receive_waker.take();
+        let end_waker = if more { None } else { stream.take_failed_waker() };
+        drop(streams);
+        wake(end_waker);
+        let Some(waker) = waker else { return };
+        waker.wake_by_ref();
+        // Put back: the same task will wait again, and then need not clone it anew.
+        if let Some(stream) = self.streams.borrow_mut().find(key) {
+            stream.receive_waker.get_or_insert(waker);
+        }
+    }
+
+    /// What follows from a completion of a multishot receive: go on, pause, park or end.
+    fn after_receive(&self, key: SlotKey, stream: &mut StreamState, result: i32, more: bool) {
+        let full = stream.held >= self.config.receive_buffers_per_stream_max;
+        if more {
+            let is_fresh = stream.receive == Receive::Fresh;
+            if is_fresh {
+                stream.receive = Receive::Armed;
+            }
+            if full && stream.receive == Receive::Armed {
+                count(&self.counters.quota_cancels);
+                self.push_cancel(Operation::Receive, key);
+                stream.receive = Receive::Cancelling;
+            } else if is_fresh && stream.may_have_lost_its_end() {
+                // Armed anew, it looks at the socket before it waits, and finds what is left of the bytes and then the end.
+                self.push_cancel(Operation::Receive, key);
+                stream.receive = Receive::Cancelling;
+            }
+            return;
+        }
+        stream.receive = match -result {
+            0 => Receive::Ended(0),
+            libc::ENOBUFS => {
+                count(&self.counters.parked);
+                self.parked.borrow_mut().push_back(key);
+                Receive::Parked
+            }
+            // Cancelled for its quota, interrupted, or ended by the kernel although all is well: armed again when there is room.
+            errno if errno < 0 || matches!(errno, libc::ECANCELED | libc::EINTR | libc::EAGAIN) => Receive::Idle,
+            errno => Receive::Ended(errno),
+        };
+        if stream.receive == Receive::Idle && !full {
+            self.arm_receive(key, stream);
+        }
+    }
+
+    fn append(&self, stream: &mut StreamState, buffer: BufferId, length: usize) {
+        let mut buffers = self.buffers.borrow_mut();
+        buffers.set_length(buffer, length);
+        if stream.held == 0 {
+            stream.first = buffer;
+        } else {
+            buffers.set_next(stream.last, buffer);
+        }
+        stream.last = buffer;
+        stream.held += 1;
+    }
+
+    fn return_unread(&self, buffer: Option<BufferId>) {
+        if let Some(buffer) = buffer {
+            // SAFETY: the kernel has filled it, and it was never handed out.
+            unsafe { self.memory.poison(buffer) };
+            self.buffers.borrow_mut().give_back(buffer);
+        }
+    }
+
+    /// A plain receive has completed.
+    pub(super) fn received_plain(&self, key: SlotKey, result: i32) {
+        self.plain_receives.update(|count| count.saturating_sub(1));
+        let mut streams = self.streams.borrow_mut();
+        let Some(stream) = streams.find(key) else { return };
+        stream.pending -= 1;
+        if stream.closing {
+            stream.plain = None;
+            self.close_if_quiet(key, stream);
+            return;
+        }
+        match usize::try_from(result) {
+            Ok(length @ 1..) => {
+                if let Some(buffer) = &mut stream.plain {
+                    buffer.truncate(length);
+                }
+                stream.receive = Receive::Idle;
+            }
+            _ => {
+                stream.plain = None;
+                stream.receive = match -result {
+                    libc::ECANCELED | libc::EINTR | libc::EAGAIN => Receive::Idle,
+                    errno => Receive::Ended(errno),
+                };
+            }
+        }
+        let (waker, end_waker) = (stream.receive_waker.take(), stream.take_failed_waker());
+        drop(streams);
+        wake(waker);
+        wake(end_waker);
+    }
+
+    /// At the end of a turn: publishes free buffers and gives the parked streams their chance, first come first served. Those
+    /// for which no buffer is left receive into memory of their own, so that nobody waits for somebody else's slow handler; where there is
+    /// no memory either, their tasks learn that receiving has failed. True if any did, so that there is something to run.
+    pub(super) fn settle_buffers(&self) -> bool {
+        let mut buffers = self.buffers.borrow_mut();
+        let mut parked = self.parked.borrow_mut();
+        buffers.publish(!parked.is_empty());
+        if parked.is_empty() {
+            return false;
+        }
+        let mut failed = Vec::new();
+        let mut chances = buffers.published();
+        drop(buffers);
+        let mut streams = self.streams.borrow_mut();
+        while let Some(key) = parked.pop_front() {
+            let Some(stream) = streams.find(key) else { continue };
+            if stream.receive != Receive::Parked || stream.closing {
+                continue;
+            }
+            if stream.held >= self.config.receive_buffers_per_stream_max {
+                // It is to read what it holds first; that arms it again.
+                stream.receive = Receive::Idle;
+                continue;
+            }
+            if chances > 0 {
+                chances -= 1;
+                self.arm_receive(key, stream);
+            } else if self.plain_receives.get() >= PLAIN_RECEIVES_MAX {
+                // What it waits for completes at once, because there are bytes for all of these.
+                parked.push_front(key);
+                break;
+            } else {
+                self.arm_plain_receive(key, stream);
+                if stream.receive != Receive::Plain {
+                    failed.extend(stream.receive_waker.take());
+                }
+            }
+        }
+        drop((streams, parked));
+        let has_failed = !failed.is_empty();
+        failed.into_iter().for_each(Waker::wake);
+        has_failed
+    }
+
+    /// A send has completed: whole, in part, or with an error.
+    pub(super) fn sent(&self, key: SlotKey, result: i32) {
+        let mut streams = self.streams.borrow_mut();
+        let Some(stream) = streams.find(key) else { return };
+        stream.pending -= 1;
+        let Some(in_flight) = &mut stream.in_flight else { return };
+        let done = match usize::try_from(result) {
+            Ok(sent) => {
+                stream.sent_bytes += sent as u64;
+                in_flight.advance(sent)
+            }
+            Err(_) if matches!(-result, libc::EINTR | libc::EAGAIN) => false,
+            Err(_) => {
+                stream.send_error = -result;
+                true
+            }
+        };
+        if !done && !stream.closing {
+            self.push_send(key, stream);
+            return;
+        }
+        let buffer = stream.in_flight.take().and_then(InFlight::into_owned);
+        let waker = stream.send_waker.take();
+        let end_waker = match stream.send_error {
+            0 => None,
+            _ => stream.take_failed_waker(),
+        };
+        if stream.closing {
+            self.close_if_quiet(key, stream);
+        }
+        drop(streams);
+        if let Some(buffer) = buffer {
+            self.pool.give_back(buffer);
+        }
+        wake(waker);
+        wake(end_waker);
+    }
+
+    /// Begins to close a stream whose handle is gone.
+    fn close_stream(&self, key: SlotKey) {
+        let mut streams = self.streams.borrow_mut();
+        let Some(stream) = streams.find(key) else { return };
+        stream.closing = true;
+        stream.receive_waker = None;
+        stream.send_waker = None;
+        stream.end_waker = None;
+        while let Some((buffer, _)) = self.take_held(stream) {
+            self.return_unread(Some(buffer));
+        }
+        drop(stream.take_plain());
+        match stream.receive {
+            Receive::Fresh | Receive::Armed | Receive::Cancelling => self.push_cancel(Operation::Receive, key),
+            Receive::Plain => self.push_cancel(Operation::ReceivePlain, key),
+            Receive::Idle | Receive::Parked | Receive::Ended(_) => {}
+        }
+        if stream.in_flight.is_some() {
+            self.push_cancel(Operation::Send, key);
+        }
+        if stream.is_end_watched {
+            self.push_cancel(Operation::PeerEnd, key);
+        }
+        self.close_if_quiet(key, stream);
+    }
+
+    /// Closes the descriptor once nothing is in flight on it.
+    fn close_if_quiet(&self, key: SlotKey, stream: &mut StreamState) {
+        if stream.pending == 0 {
+            stream.pending = 1;
+            stream.close_pushed = true;
+            let token = Token::new(Operation::Close, key);
+            self.push(
+                opcode::Close::new(types::Fd(stream.descriptor))
+                    .build()
+                    .user_data(token.to_user_data()),
+            );
+        }
+    }
+
+    /// The descriptor is closed: the slot is free, and a listener that had run out of descriptors may try again.
+    pub(super) fn closed(&self, key: SlotKey) {
+        drop(self.streams.borrow_mut().remove(key));
+        self.descriptor_freed();
+    }
+}
+
+impl StreamState {
+    /// What was received into a buffer of the stream's own, once it is there.
+    fn take_plain(&mut self) -> Option<Vec<u8>> {
+        match self.receive {
+            Receive::Plain => None,
+            _ => self.plain.take(),
+        }
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open: the slot closes it only after its handle is gone and its last completion but that of the close has
+        // come in, and every borrow of the slot until then comes from the one or the other.
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+
+    /// Gives up the memory the kernel may still use, to be leaked.
+    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
+        (self.in_flight.take(), self.plain.take())
+    }
+
+    /// The descriptor, to be closed by the caller when the ring ends with the stream still in it.
+    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
+        // SAFETY: open and owned by this slot as long as no close was pushed; the ring that ends takes it once.
+        (!self.close_pushed).then(|| unsafe { OwnedFd::from_raw_fd(self.descriptor) })
+    }
+}
+
+const SEND_FLAGS: u32 = libc::MSG_NOSIGNAL.unsigned_abs();
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket is closed")
+}
+
+/// Keeps the waker of the task that waits, without cloning it anew for the same task.
+pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes outside every borrow: a waker may run code of the application's.
+pub(super) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

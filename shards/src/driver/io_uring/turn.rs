@@ -1,0 +1,167 @@
+//! The ring's part of a turn: publish buffers → one `io_uring_enter` that submits everything the tasks asked for and, when nothing
+//! is runnable, sleeps until at least one completion → hand the completions to their slots.
+
+use io_uring::{cqueue, opcode, types};
+
+use super::operation::{Operation, SlotKey, Token};
+use super::{Ring, count};
+use crate::shard::shard::ShardContext;
+
+/// How often the ring is looked at before deadlines are judged by; each look makes the kernel finish some twenty pieces of work.
+const CATCH_UP_ENTERS_MAX: usize = 1024;
+
+impl Ring {
+    /// One turn; blocks the thread in the ring if the shard may sleep.
+    pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+        let has_woken = self.settle_buffers();
+        if may_sleep && !has_woken {
+            self.sleep(shard);
+        } else {
+            self.enter(0);
+        }
+        shard.refresh_now();
+        self.dispatch();
+    }
+
+    /// Takes in whatever has happened so far.
+    pub(crate) fn catch_up(&self) {
+        for _ in 0..CATCH_UP_ENTERS_MAX {
+            if !self.has_completions() {
+                return;
+            }
+            self.dispatch();
+        }
+    }
+
+    /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.open_sockets() == 0 && self.listeners.borrow().len() == 0
+    }
+
+    /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
+    fn sleep(&self, shard: &ShardContext) {
+        self.arm_wake_event();
+        if !self.config.spin.is_zero() && self.spin(shard) {
+            return;
+        }
+        if shard.inbox().wake_flag().fall_asleep() {
+            self.enter(1);
+            shard.inbox().wake_flag().wake_up();
+        }
+    }
+
+    /// Watches the ring and the mail without sleeping: waking a sleeping core costs 20–30 µs on a virtual machine. True when
+    /// something has come.
+    fn spin(&self, shard: &ShardContext) -> bool {
+        self.enter(0);
+        let until = crate::clock::now() + self.config.spin;
+        loop {
+            if self.has_completions() || shard.inbox().wake_flag().has_messages() {
+                return true;
+            }
+            if crate::clock::now() >= until {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Whether completions wait, letting the kernel finish the work it says it has for us.
+    fn has_completions(&self) -> bool {
+        let mut ring = self.ring.borrow_mut();
+        if ring.submission().taskrun() {
+            // The error, if any, comes again at the next enter, which handles it.
+            drop(ring.submit());
+        }
+        !ring.completion().is_empty()
+    }
+
+    /// Submits what is queued and waits for `wanted` completions.
+    fn enter(&self, wanted: usize) {
+        self.push_backlog();
+        let mut ring = self.ring.borrow_mut();
+        let idle = wanted == 0 && {
+            let submission = ring.submission();
+            submission.is_empty() && !submission.taskrun() && !submission.cq_overflow()
+        };
+        if idle {
+            return;
+        }
+        count(&self.counters.enters);
+        if let Err(error) = ring.submit_and_wait(wanted) {
+            drop(ring);
+            self.enter_failed(&error);
+        }
+    }
+
+    /// A failed enter never ends the shard: interrupted, or the kernel wants its completions reaped or some memory first.
+    #[cold]
+    fn enter_failed(&self, error: &std::io::Error) {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EBUSY | libc::EAGAIN | libc::ETIME) => std::thread::yield_now(),
+            Some(libc::EBADR) => {
+                count(&self.counters.overflows);
+                tracing::error!(
+                    "the kernel dropped completions for want of memory; affected connections will time out"
+                );
+            }
+            _ => {
+                tracing::error!(%error, "io_uring_enter failed; trying again");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Hands every completion to its slot.
+    fn dispatch(&self) {
+        let mut completions = self.completions.take();
+        {
+            let mut ring = self.ring.borrow_mut();
+            if ring.submission().cq_overflow() {
+                count(&self.counters.overflows);
+            }
+            completions.extend(ring.completion());
+        }
+        self.counters
+            .completions
+            .set(self.counters.completions.get().wrapping_add(completions.len() as u64));
+        for completion in completions.drain(..) {
+            self.complete(&completion);
+        }
+        self.completions.replace(completions);
+    }
+
+    fn complete(&self, completion: &cqueue::Entry) {
+        let (result, flags) = (completion.result(), completion.flags());
+        let Some(token) = Token::from_user_data(completion.user_data()) else {
+            count(&self.counters.stale);
+            return;
+        };
+        match token.operation {
+            Operation::Receive => self.received(token.slot, result, flags),
+            Operation::Send => self.sent(token.slot, result),
+            Operation::Accept => self.accepted(token.slot, result, flags),
+            Operation::Close => self.closed(token.slot),
+            Operation::Connect => self.connected(token.slot, result),
+            Operation::PeerEnd => self.peer_ended(token.slot, result, flags),
+            Operation::ReceivePlain => self.received_plain(token.slot, result),
+            Operation::WakeEvent => self.wake_event.armed.set(false),
+            Operation::Timer => self.timer.fired(),
+            Operation::Ignored => {}
+        }
+    }
+
+    /// Keeps a read of the doorbell in the ring, so that other threads can end the sleep.
+    fn arm_wake_event(&self) {
+        let wake_event = &self.wake_event;
+        if wake_event.armed.replace(true) {
+            return;
+        }
+        let counter = wake_event.counter.as_ptr().cast::<u8>();
+        let token = Token::new(Operation::WakeEvent, SlotKey::NONE);
+        #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
+        let entry = opcode::Read::new(types::Fd(wake_event.descriptor), counter, size_of::<u64>() as u32).build();
+        self.push(entry.user_data(token.to_user_data()));
+    }
+}

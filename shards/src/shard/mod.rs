@@ -1,0 +1,6 @@
+//! One shard: its identity, its core, what it owns, and the turn it spends its life in.
+
+pub(crate) mod executor;
+pub(crate) mod gate;
+pub(crate) mod shard;
+pub(crate) mod turn;

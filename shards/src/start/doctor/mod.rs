@@ -1,0 +1,174 @@
+//! The doctor: everything a server uses of this machine, found or not, and how to mend what is missing.
+//!
+//! Why: [`preflight`](super::preflight) ends a server at the first thing that is missing. Who sets a machine or a container up
+//! wants to see all of it at once, also what is there but tight, and which driver will be taken and why.
+//!
+//! Invariant: the doctor has no opinion of its own on what a driver needs. It asks what the preflight asks, judges as it judges,
+//! and says what it says, so what it promises is what a server finds.
+
+mod cpus;
+mod finding;
+mod io_uring;
+mod limits;
+mod sockets;
+mod table;
+
+use std::num::NonZeroUsize;
+
+pub use finding::{Area, Finding, NeededBy, Standing};
+
+use super::placement;
+use super::preflight::refusal::HostEnvironment;
+use super::preflight::{PreflightError, features, judge_ring, raise_limits};
+use crate::driver::Driver;
+use crate::driver::io_uring::RingConfig;
+
+/// What was found. Displayed, it is a table: a line for each finding, its fix whole on the next, and the driver at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    release: String,
+    shards: NonZeroUsize,
+    findings: Vec<Finding>,
+    io_uring_refusal: Option<PreflightError>,
+}
+
+/// Examines the machine as a server with default settings would find it.
+///
+/// Raises the soft limits on open files and locked memory to the hard ones, as a server does when it starts. For the rest it
+/// leaves nothing behind: it makes a small ring, a few sockets on the loopback device and a thread, and drops them.
+#[must_use]
+pub fn examine() -> Report {
+    raise_limits();
+    let available = placement::available();
+    let shards = available.default_shards();
+    let needs = RingConfig::default().needs(shards);
+    let environment = HostEnvironment::read();
+    let probed = features::probe();
+    let mut findings = io_uring::findings(&probed, &environment, &needs);
+    findings.extend(limits::findings(&environment, &needs));
+    findings.extend(sockets::findings(available.cpus()));
+    findings.extend(cpus::findings(&available));
+    Report {
+        io_uring_refusal: judge_ring(&probed, &environment, &needs),
+        release: environment.release,
+        shards,
+        findings,
+    }
+}
+
+impl Report {
+    /// The kernel's release, as in `6.18.44`.
+    #[must_use]
+    pub fn release(&self) -> &str {
+        &self.release
+    }
+
+    /// How many shards a server starts here unless told otherwise.
+    #[must_use]
+    pub const fn shards(&self) -> NonZeroUsize {
+        self.shards
+    }
+
+    /// Everything that was looked at, by area.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Why the io_uring driver cannot be used here, if it cannot; what [`preflight::io_uring_refusal`] says.
+    ///
+    /// [`preflight::io_uring_refusal`]: super::preflight::io_uring_refusal
+    #[must_use]
+    pub const fn io_uring_refusal(&self) -> Option<&PreflightError> {
+        self.io_uring_refusal.as_ref()
+    }
+
+    /// The driver that [`Driver::Auto`] takes here; `None` if none can serve.
+    #[must_use]
+    pub fn driver(&self) -> Option<Driver> {
+        if self.lacks(NeededBy::EveryDriver) {
+            None
+        } else if self.io_uring_refusal.is_none() {
+            Some(Driver::IoUring)
+        } else {
+            (!self.lacks(NeededBy::Epoll)).then_some(Driver::Epoll)
+        }
+    }
+
+    fn lacks(&self, needed_by: NeededBy) -> bool {
+        self.missing(needed_by).next().is_some()
+    }
+
+    fn missing(&self, needed_by: NeededBy) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |finding| finding.standing == Standing::Missing && finding.needed_by == needed_by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Rlimit, setrlimit};
+
+    use super::*;
+    use crate::os::sys::Resource;
+    use crate::start::preflight;
+    use crate::testing::{child, child_role, output_of};
+
+    fn report(refused: bool, missing: &[NeededBy]) -> Report {
+        let finding = |needed_by| Finding::new(Area::Sockets, needed_by, "socket", "none").missing("get one");
+        Report {
+            release: "6.18.44".to_owned(),
+            shards: NonZeroUsize::MIN,
+            findings: missing.iter().copied().map(finding).collect(),
+            io_uring_refusal: refused.then_some(PreflightError::SeccompForbids),
+        }
+    }
+
+    #[test]
+    fn the_driver_is_the_best_one_that_lacks_nothing() {
+        use NeededBy::{Epoll, EveryDriver, Nobody};
+        for (refused, missing, driver) in [
+            (false, &[][..], Some(Driver::IoUring)),
+            (false, &[Epoll, Nobody], Some(Driver::IoUring)),
+            (false, &[EveryDriver], None),
+            (true, &[Nobody], Some(Driver::Epoll)),
+            (true, &[Epoll], None),
+            (true, &[EveryDriver], None),
+        ] {
+            assert_eq!(report(refused, missing).driver(), driver, "{refused} {missing:?}");
+        }
+    }
+
+    /// What is refused is always found missing too, and the other way round: the doctor and the preflight never disagree.
+    #[test]
+    fn the_doctor_says_of_io_uring_what_the_preflight_says() {
+        let report = examine();
+        let needs = RingConfig::default().needs(report.shards());
+        assert_eq!(report.io_uring_refusal().cloned(), preflight::io_uring_refusal(&needs));
+        assert_eq!(report.lacks(NeededBy::IoUring), report.io_uring_refusal().is_some());
+        assert!(!report.lacks(NeededBy::EveryDriver), "{report}");
+    }
+
+    #[test]
+    fn a_process_without_descriptors_can_serve_with_no_driver() {
+        let test = "a_process_without_descriptors_can_serve_with_no_driver";
+        if child_role().is_none() {
+            output_of(child(module_path!(), test, "few descriptors"));
+            return;
+        }
+        let few = Rlimit {
+            current: Some(20),
+            maximum: Some(20),
+        };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let report = examine();
+        assert_eq!(report.driver(), None, "{report}");
+        assert!(
+            report
+                .to_string()
+                .contains("no driver can serve here: only 20 files may be open"),
+            "{report}"
+        );
+    }
+}

@@ -1,0 +1,424 @@
+//! From a checked [`Builder`](crate::Builder) to running shards, and back to one process without threads.
+//!
+//! All shards start or none does: each sets up its executor and ring, reports, and waits for the word. A shard that panics
+//! outside of its tasks takes the process down at once, because its listener would go on collecting connections that nobody
+//! answers. A shard whose main function returns an error has the others stopped, and `run` returns that error.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::placement::Placement;
+use super::preflight::{PreflightError, explain_ring_refusal};
+use super::shard_exits::ShardExits;
+use super::signal::{Stop, StopSignals};
+use crate::balance::watchdog::Watchdog;
+use crate::driver::epoll::{Epoll, EpollConfig};
+use crate::driver::io_uring::{Ring, RingConfig};
+use crate::driver::{Driver, Reactor, SelectedDriver};
+use crate::error::{BoxError, LaunchError};
+use crate::message::inbox::Inbox;
+use crate::message::invoke::{Invocation, Invocations, Remote};
+use crate::message::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
+use crate::os::stderr::StandardError;
+use crate::panics::contain;
+use crate::shard::executor::Executor;
+use crate::shard::shard::{Shard, ShardContext, ShardId};
+use crate::shard::turn::drive;
+use crate::task::blocking::{BlockingLimits, BlockingPool};
+use crate::task::{TaskPanicked, spawn_detached};
+
+/// How long the end of `run` waits for blocking work that is still being done.
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The exit code of a process one of whose shards has died; Rust's own for a panic.
+const SHARD_PANIC_EXIT_CODE: i32 = 101;
+
+/// How shards behave as a process.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RunConfig {
+    pub(crate) stop_on_signals: bool,
+    pub(crate) graceful_stop_max: Option<Duration>,
+    pub(crate) balances: bool,
+}
+
+/// A set of shards, ready to run. Make meshes and bind listeners with it before [`run`](Self::run) takes it.
+#[derive(Debug)]
+pub struct Shards {
+    inboxes: Arc<[Arc<Inbox>]>,
+    placement: Placement,
+    selected: SelectedDriver,
+    ring: RingConfig,
+    thread_name: String,
+    run_config: RunConfig,
+    exits: Arc<ShardExits>,
+    pool: BlockingPool,
+    invocations: Mesh<Invocation>,
+}
+
+impl Shards {
+    pub(crate) fn new(
+        inboxes: Arc<[Arc<Inbox>]>,
+        placement: Placement,
+        driver: (SelectedDriver, RingConfig),
+        thread_name: String,
+        run_config: (RunConfig, BlockingLimits),
+    ) -> Self {
+        let (selected, ring) = driver;
+        let (run_config, limits) = run_config;
+        let exits = Arc::new(ShardExits::new(inboxes.len()));
+        let pool = BlockingPool::new(limits, placement.blocking.clone());
+        let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
+        Self {
+            inboxes,
+            placement,
+            selected,
+            ring,
+            thread_name,
+            run_config,
+            exits,
+            pool,
+            invocations,
+        }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// What drives the sockets: never [`Driver::Auto`].
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        self.selected.driver()
+    }
+
+    /// Why [`Driver::Auto`] has come to epoll, in a sentence with the fix; `None` when it was not asked to choose, or has come to
+    /// io_uring. Whoever runs the shards should say it to the operator.
+    #[must_use]
+    pub fn io_uring_refusal(&self) -> Option<&PreflightError> {
+        match &self.selected {
+            SelectedDriver::Epoll(refusal) => refusal.as_ref(),
+            SelectedDriver::IoUring => None,
+        }
+    }
+
+    /// The CPU each shard will be pinned to, in the order of the shards.
+    #[must_use]
+    pub fn cpus(&self) -> &[usize] {
+        &self.placement.shards
+    }
+
+    /// Makes queues between all shards for messages of one type, each holding at most `queue_messages_max`.
+    #[must_use]
+    pub fn mesh<M: Send + 'static>(&self, queue_messages_max: usize) -> Mesh<M> {
+        Mesh::new(&self.inboxes, queue_messages_max)
+    }
+
+    /// Something to stop the shards with, from any thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            inboxes: Arc::clone(&self.inboxes),
+            exits: Arc::clone(&self.exits),
+        }
+    }
+
+    /// Something to run closures on shards with, from any thread.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::new(self.invocations.sender())
+    }
+
+    /// The pool for blocking work.
+    #[must_use]
+    pub fn blocking_pool(&self) -> BlockingPool {
+        self.pool.clone()
+    }
+
+    /// Starts every shard, runs `main` on each, and returns when all have ended. The calling thread only waits.
+    ///
+    /// A panic inside `main` or any task is caught: a task ends, and a panicked `main` is an error of its shard.
+    ///
+    /// # Errors
+    ///
+    /// A shard could not be set up (then none has run), the first error that a `main` returned, or a shard does not hear that it is to
+    /// stop: its thread is left behind, and ends with the process.
+    pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
+    where
+        M: Fn(Shard) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let signals = self.signals()?;
+        let main = Arc::new(main);
+        let (reports, reported) = channel();
+        let mut threads = Vec::with_capacity(self.count());
+        let mut start_senders = Vec::with_capacity(self.count());
+        let watchdog = Watchdog::new(self.count(), self.run_config.balances);
+        for (inbox, &cpu) in self.inboxes.iter().zip(&self.placement.shards) {
+            let (start_sender, start) = channel();
+            start_senders.push(start_sender);
+            let main = Arc::clone(&main);
+            let shard_spawn = ShardSpawn {
+                inbox: Arc::clone(inbox),
+                count: self.count(),
+                cpu,
+                driver: self.driver(),
+                ring: self.ring.clone(),
+                name: format!("{}-{}", self.thread_name, inbox.shard().index()),
+                invocations: self.invocations.clone(),
+                pool: self.pool.clone(),
+                watchdog: Arc::clone(&watchdog),
+                stopper: self.stopper(),
+                reports: reports.clone(),
+                start,
+            };
+            threads.push(shard_spawn.spawn(move |shard| main(shard))?);
+        }
+        drop(reports);
+        // Started from here, so that it may run on any core.
+        let watching = watchdog.start();
+        let started = await_reports(&reported, threads.len());
+        for start_sender in start_senders {
+            // A thread that has failed does not listen any more.
+            start_sender.send(started.is_ok()).unwrap_or_default();
+        }
+        let ended = self.await_ends(threads, &watchdog);
+        drop(watching);
+        drop(signals);
+        let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
+        if unfinished > 0 {
+            tracing::warn!(unfinished, "blocking work is still being done and is left behind");
+        }
+        started?;
+        ended
+    }
+
+    fn await_ends(&self, threads: Vec<ShardThread>, watchdog: &Watchdog) -> Result<(), LaunchError> {
+        let stop = || self.inboxes.first().and_then(|inbox| inbox.stop());
+        if let Err(shard) = self.exits.wait(stop, self.run_config.graceful_stop_max) {
+            let work = watchdog.heartbeat(shard).work().map(str::to_owned);
+            return Err(LaunchError::Overdue { shard, work });
+        }
+        let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();
+        ended.map(drop)
+    }
+
+    fn signals(&self) -> Result<Option<StopSignals>, LaunchError> {
+        if !self.run_config.stop_on_signals {
+            return Ok(None);
+        }
+        let stopper = self.stopper();
+        StopSignals::listen(move |stop| stopper.stop(stop))
+            .map(Some)
+            .map_err(|error| LaunchError::Settings(format!("SIGTERM and SIGINT cannot be handled: {error}")))
+    }
+}
+
+/// Waits until every shard has said whether it is set up.
+fn await_reports(reported: &Receiver<Result<(), LaunchError>>, shards: usize) -> Result<(), LaunchError> {
+    for _ in 0..shards {
+        // A channel that ends early belongs to a thread that panicked in its set-up, and that ends the process.
+        reported.recv().unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Everything a shard's thread is born with.
+struct ShardSpawn {
+    inbox: Arc<Inbox>,
+    count: usize,
+    cpu: usize,
+    driver: Driver,
+    ring: RingConfig,
+    name: String,
+    invocations: Mesh<Invocation>,
+    pool: BlockingPool,
+    watchdog: Arc<Watchdog>,
+    stopper: Stopper,
+    reports: Sender<Result<(), LaunchError>>,
+    start: Receiver<bool>,
+}
+
+/// A running shard's thread.
+struct ShardThread {
+    shard: ShardId,
+    thread: thread::JoinHandle<Result<(), LaunchError>>,
+}
+
+impl ShardThread {
+    fn join(self) -> Result<(), LaunchError> {
+        let shard = self.shard;
+        self.thread.join().unwrap_or(Err(LaunchError::Panicked { shard }))
+    }
+}
+
+impl ShardSpawn {
+    fn spawn<F>(self, main: impl Fn(Shard) -> F + Send + 'static) -> Result<ShardThread, LaunchError>
+    where
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let (shard, name) = (self.inbox.shard(), self.name.clone());
+        let exits = Arc::clone(&self.stopper.exits);
+        let work = move || match contain(|| self.run(main)) {
+            Ok(ended) => {
+                exits.record(shard);
+                ended
+            }
+            Err(text) => exit_process(shard, &TaskPanicked::with_text(text)),
+        };
+        thread::Builder::new()
+            .name(name)
+            .spawn(work)
+            .map(|thread| ShardThread { shard, thread })
+            .map_err(|error| LaunchError::Start {
+                shard,
+                reason: format!("no thread for it: {error}"),
+            })
+    }
+
+    /// The whole life of a shard's thread.
+    fn run<F>(self, main: impl Fn(Shard) -> F + 'static) -> Result<(), LaunchError>
+    where
+        F: Future<Output = Result<(), BoxError>> + 'static,
+    {
+        let shard = self.inbox.shard();
+        let (executor, reactor) = match self.set_up() {
+            Ok(ready) => ready,
+            Err(reason) => {
+                drop(self.reports.send(Err(LaunchError::Start { shard, reason })));
+                return Ok(());
+            }
+        };
+        drop(self.reports.send(Ok(())));
+        if !self.start.recv().unwrap_or(false) {
+            return Ok(());
+        }
+        let Self {
+            inbox,
+            invocations,
+            pool,
+            watchdog,
+            stopper,
+            ..
+        } = self;
+        let sender = invocations.sender_of(shard);
+        let context = ShardContext::install(inbox, reactor, pool, Invocations::new(sender), watchdog);
+        let ending = Rc::clone(&context);
+        let outcome = executor.run(async move {
+            Invocations::start(&invocations);
+            let outcome = Rc::new(Cell::new(None));
+            let finished = MainOutcome(Rc::clone(&outcome));
+            // Inside the task, so that a panic before main's first await is caught like any other.
+            spawn_detached(async move {
+                finished.set(main(Shard::current()).await);
+            });
+            drive(&context, &|| MainOutcome::is_set(&outcome)).await;
+            outcome.take().unwrap_or(Ok(()))
+        });
+        ending.end_messages();
+        outcome.map_err(|error| {
+            stopper.stop(Stop::Now);
+            LaunchError::Main { shard, error }
+        })
+    }
+
+    /// Makes the executor and the reactor of this thread, and pins it.
+    fn set_up(&self) -> Result<(Executor, Reactor), String> {
+        if self.driver == Driver::Epoll {
+            self.pin();
+            return self
+                .set_up_epoll()
+                .map_err(|error| format!("its epoll was refused ({error}); raise `ulimit -n`"));
+        }
+        let executor = Executor::beside_ring(&self.name)?;
+        self.pin();
+        let ring = Ring::new(self.ring.clone(), &self.inbox).map_err(|error| {
+            let needs = self
+                .ring
+                .needs(NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
+            explain_ring_refusal(&error, &needs).to_string()
+        })?;
+        Ok((executor, Reactor::Ring(ring)))
+    }
+
+    fn set_up_epoll(&self) -> io::Result<(Executor, Reactor)> {
+        let executor = Executor::beside_epoll()?;
+        let entered = executor.enter();
+        let config = EpollConfig {
+            receive_buffer_bytes: self.ring.receive_buffer_bytes as usize,
+            spin: self.ring.spin,
+        };
+        let epoll = Epoll::new(config, &self.inbox)?;
+        drop(entered);
+        Ok((executor, Reactor::Epoll(epoll)))
+    }
+
+    fn pin(&self) {
+        if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
+            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "the thread could not be pinned; it floats");
+        }
+    }
+}
+
+/// How a shard's main function ended. Dropped without having been set, it has panicked.
+struct MainOutcome(Rc<Cell<Option<Result<(), BoxError>>>>);
+
+impl MainOutcome {
+    fn set(&self, outcome: Result<(), BoxError>) {
+        self.0.set(Some(outcome));
+    }
+
+    fn is_set(cell: &Cell<Option<Result<(), BoxError>>>) -> bool {
+        let outcome = cell.take();
+        let is_set = outcome.is_some();
+        cell.set(outcome);
+        is_set
+    }
+}
+
+impl Drop for MainOutcome {
+    fn drop(&mut self) {
+        if !Self::is_set(&self.0) {
+            self.0.set(Some(Err("its main function panicked".into())));
+        }
+    }
+}
+
+/// Ends the process: this shard's listener would collect connections that nobody answers.
+#[expect(
+    clippy::exit,
+    reason = "nothing is left that could serve or log; see the head of this file"
+)]
+fn exit_process(shard: ShardId, panicked: &TaskPanicked) -> ! {
+    let words = format!(
+        "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections\n"
+    );
+    StandardError.write_all(words.as_bytes()).unwrap_or_default();
+    std::process::exit(SHARD_PANIC_EXIT_CODE)
+}
+
+/// Stops shards, from any thread.
+#[derive(Debug, Clone)]
+pub struct Stopper {
+    inboxes: Arc<[Arc<Inbox>]>,
+    exits: Arc<ShardExits>,
+}
+
+impl Stopper {
+    /// Asks every shard to stop. What that means is up to their main functions, which see it through
+    /// [`Shard::stopping`](crate::Shard::stopping).
+    pub fn stop(&self, stop: Stop) {
+        for inbox in self.inboxes.iter() {
+            inbox.request_stop(stop);
+        }
+        self.exits.wake_waiter();
+    }
+}

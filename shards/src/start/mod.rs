@@ -1,0 +1,10 @@
+//! Starts the shards of a process and ends them: settings, preflight, threads, signals.
+
+pub(crate) mod builder;
+pub mod doctor;
+pub(crate) mod launch;
+pub mod placement;
+pub mod preflight;
+pub(crate) mod shard_exits;
+pub(crate) mod signal;
+pub(crate) mod systemd;

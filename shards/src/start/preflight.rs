@@ -1,0 +1,389 @@
+//! What must be true before a shard starts, and a sentence with the fix for each thing that is not.
+//!
+//! Why: a server that cannot have its ring should say so in words an operator can act on, before it opens a port. Each
+//! refusal names what is missing, how much of it, and what to change. What can be probed is probed with a real ring, not
+//! guessed from the kernel's version: distributions carry features back, and sandboxes take them away.
+//! [`doctor`](super::doctor) shows all that was found; here only the first thing that is missing counts.
+//!
+//! What each feature needs: multishot accept and provided-buffer rings 5.19; multishot receive and SINGLE_ISSUER 6.0;
+//! DEFER_TASKRUN 6.1. So [`KERNEL_NEEDED`] is 6.1.
+//!
+//! Invariant: nothing here panics, and nothing but soft limits is changed: they are raised to the hard ones.
+
+pub(crate) mod features;
+pub(crate) mod refusal;
+
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+
+use libc::ENOMEM;
+
+use crate::os::sys::{Resource, raise_to_hard};
+use features::Feature;
+pub use refusal::PreflightError;
+use refusal::{HostEnvironment, refusal};
+
+/// The oldest kernel with every feature of the io_uring driver.
+pub const KERNEL_NEEDED: &str = "6.1";
+
+/// The locked memory without which glommio, the executor, refuses to start, whatever privileges the process has.
+pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+
+/// The locked memory of one executor: its three rings at a depth of 128 and 64 KiB of buffers registered with each took
+/// 205 KiB where it was measured (Linux 6.18), rounded up here.
+const EXECUTOR_LOCKED_BYTES: u64 = 256 * 1024;
+
+/// The descriptors of one shard without any connection: four rings, wake-ups, listeners, and one held in reserve.
+const DESCRIPTORS_PER_SHARD: u64 = 16;
+
+/// The descriptors of the process beside its shards: standard streams, signals, a log and an open file or two.
+const DESCRIPTORS_OF_PROCESS: u64 = 16;
+
+/// What the server is going to ask of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// The number of shards, each with a ring of its own.
+    pub shards: NonZeroUsize,
+    /// The submission entries of each ring.
+    pub submission_entries: u32,
+    /// The completion entries of each ring.
+    pub completion_entries: u32,
+    /// The connections hoped for; fewer are a warning, not an error.
+    pub connections: u64,
+}
+
+/// Checks everything the io_uring driver needs.
+///
+/// Raises the soft limits on open files and locked memory to the hard ones, logs what was raised, and warns if the limits may
+/// be too low for the connections or the rings needed.
+///
+/// # Errors
+///
+/// The first [`PreflightError`] found. The process should print it and end with a non-zero status.
+pub fn check(needs: &Needs) -> Result<(), PreflightError> {
+    check_descriptors(needs)?;
+    io_uring_refusal(needs).map_or(Ok(()), Err)
+}
+
+/// Checks what every driver needs: room for descriptors.
+///
+/// Raises the soft limits as [`check`] does, and warns if there is less room than connections hoped for.
+///
+/// # Errors
+///
+/// [`PreflightError::NofileTooLow`].
+pub fn check_descriptors(needs: &Needs) -> Result<(), PreflightError> {
+    raise_limits();
+    let limit = HostEnvironment::read().nofile;
+    let connections = connections_max(limit, needs)?;
+    if connections < needs.connections {
+        let wanted = needs.connections;
+        tracing::warn!("the limit on open files leaves room for {connections} connections, {wanted} are wanted");
+    }
+    Ok(())
+}
+
+/// Tells why the io_uring driver cannot be used here, or `None` if it can: what `--driver auto` asks.
+///
+/// Raises the soft limits as [`check`] does, and warns if the rings may not fit into the one on locked memory. Makes a small ring on
+/// the calling thread, lets it accept a connection of its own and receive from it, and drops it.
+#[must_use]
+pub fn io_uring_refusal(needs: &Needs) -> Option<PreflightError> {
+    raise_limits();
+    let environment = HostEnvironment::read();
+    let refusal = judge_ring(&features::probe(), &environment, needs);
+    if let (None, Some(limit)) = (&refusal, environment.memlock_too_low_for(needs)) {
+        let needed = needs.locked_bytes();
+        tracing::warn!(limit, needed, "the rings may not fit into the limit on locked memory");
+    }
+    refusal
+}
+
+/// Raises the soft limits on open files and locked memory to the hard ones, which needs no privilege.
+pub(crate) fn raise_limits() {
+    for (name, resource) in [("open files", Resource::Nofile), ("locked memory", Resource::Memlock)] {
+        let (before, now) = raise_to_hard(resource);
+        if before != now {
+            let (from, to) = (Amount(before.current), Amount(now.current));
+            tracing::info!(%from, %to, "raised the soft limit on {name}");
+        }
+    }
+}
+
+/// Judges what a probe found, and the limit on locked memory.
+pub(crate) fn judge_ring(
+    probed: &io::Result<Vec<Feature>>,
+    environment: &HostEnvironment,
+    needs: &Needs,
+) -> Option<PreflightError> {
+    let features = match probed {
+        Ok(features) => features,
+        Err(error) => return Some(explain_probe(error, environment, needs)),
+    };
+    let missing = features.iter().find(|feature| !feature.found);
+    missing
+        .map(|feature| PreflightError::KernelTooOld {
+            release: environment.release.clone(),
+            missing: feature.name,
+        })
+        .or_else(|| judge_memlock(environment.memlock))
+}
+
+/// Explains why there was no ring to ask. Where memory was short, a limit that is too low in any case says more than an estimate of
+/// the need: the ring was small, and whether it fits depends on what else this user has locked.
+pub(crate) fn explain_probe(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
+    let short = error.raw_os_error() == Some(ENOMEM);
+    let too_low = judge_memlock(environment.memlock).filter(|_| short);
+    too_low.unwrap_or_else(|| refusal(error, environment, needs))
+}
+
+/// Judges whether the executors start at all.
+pub(crate) fn judge_memlock(limit: Option<u64>) -> Option<PreflightError> {
+    let limit_bytes = limit.filter(|limit| *limit < MEMLOCK_BYTES_MIN)?;
+    Some(PreflightError::MemlockTooLow { limit_bytes })
+}
+
+/// Counts the connections that the limit on open files leaves room for, over all shards; none is an error.
+pub(crate) fn connections_max(limit: Option<u64>, needs: &Needs) -> Result<u64, PreflightError> {
+    let needed = needs.descriptors();
+    match limit {
+        None => Ok(u64::MAX),
+        Some(limit) if limit > needed => Ok(limit - needed),
+        Some(limit) => Err(PreflightError::NofileTooLow { limit, needed }),
+    }
+}
+
+/// Explains why the kernel refused a ring of the size needed, from the error and from what the process may do.
+///
+/// For the shards, whose own rings are larger than the ones made here.
+#[must_use]
+pub fn explain_ring_refusal(error: &io::Error, needs: &Needs) -> PreflightError {
+    refusal(error, &HostEnvironment::read(), needs)
+}
+
+impl Needs {
+    /// Estimates the locked memory of all shards: an entry takes 68 bytes of submission queue or 16 of completion queue,
+    /// in whole pages, and the executors have rings of their own. (A ring of 1024 and 4096 entries was made at a limit of
+    /// 136 KiB on Linux 6.18, which is what this gives for it, and not at 132.)
+    pub(crate) fn locked_bytes(&self) -> u64 {
+        let pages = |bytes: u64| bytes.next_multiple_of(4096);
+        let submission = pages(u64::from(self.submission_entries) * 64);
+        let rest = pages(512 + u64::from(self.submission_entries) * 4 + u64::from(self.completion_entries) * 16);
+        (submission + rest + EXECUTOR_LOCKED_BYTES).saturating_mul(self.shards.get() as u64)
+    }
+
+    /// Counts the descriptors needed before the first connection.
+    pub(crate) const fn descriptors(&self) -> u64 {
+        (self.shards.get() as u64)
+            .saturating_mul(DESCRIPTORS_PER_SHARD)
+            .saturating_add(DESCRIPTORS_OF_PROCESS)
+    }
+}
+
+/// A limit as an operator writes it.
+pub(crate) struct Amount(pub(crate) Option<u64>);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(amount) => amount.fmt(formatter),
+            None => formatter.write_str("unlimited"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::process::Command;
+
+    use rustix::process::{Rlimit, setrlimit};
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+    use super::*;
+    use crate::testing::{child, child_role, output_of};
+    use libc::{ENOSYS, EPERM};
+
+    fn needs(shards: usize) -> Needs {
+        Needs {
+            shards: NonZeroUsize::new(shards).unwrap(),
+            submission_entries: 1024,
+            completion_entries: 4096,
+            connections: 10_000,
+        }
+    }
+
+    #[test]
+    fn limits_are_judged_at_their_edges() {
+        let memlock_too_low = |limit_bytes| Some(PreflightError::MemlockTooLow { limit_bytes });
+        for (limit, expected) in [
+            (Some(MEMLOCK_BYTES_MIN - 1), memlock_too_low(MEMLOCK_BYTES_MIN - 1)),
+            (Some(MEMLOCK_BYTES_MIN), None),
+            (None, None),
+        ] {
+            assert_eq!(judge_memlock(limit), expected);
+        }
+        let nofile_too_low = |limit| Err(PreflightError::NofileTooLow { limit, needed: 48 });
+        for (limit, expected) in [
+            (Some(10), nofile_too_low(10)),
+            (Some(48), nofile_too_low(48)),
+            (Some(49), Ok(1)),
+            (None, Ok(u64::MAX)),
+        ] {
+            assert_eq!(connections_max(limit, &needs(2)), expected);
+        }
+    }
+
+    /// The first feature that is missing is named, before the limits.
+    #[test]
+    fn a_missing_feature_is_a_kernel_too_old() {
+        let mut environment = HostEnvironment::read();
+        environment.memlock = Some(0);
+        let feature = |name, found| Feature {
+            name,
+            since: "6.1",
+            found,
+        };
+        let probed = vec![feature("a", true), feature("b", false), feature("c", false)];
+        let release = environment.release.clone();
+        assert_eq!(
+            judge_ring(&Ok(probed), &environment, &needs(1)),
+            Some(PreflightError::KernelTooOld { release, missing: "b" })
+        );
+        assert_eq!(
+            judge_ring(&Ok(vec![feature("a", true)]), &environment, &needs(1)),
+            Some(PreflightError::MemlockTooLow { limit_bytes: 0 })
+        );
+    }
+
+    #[test]
+    fn the_memory_of_the_rings_grows_with_each_dimension() {
+        assert_eq!(needs(1).locked_bytes(), 64 * 1024 + 72 * 1024 + 256 * 1024);
+        assert_eq!(needs(4).locked_bytes(), 4 * needs(1).locked_bytes());
+        let largest = Needs {
+            shards: NonZeroUsize::MAX,
+            submission_entries: u32::MAX,
+            completion_entries: u32::MAX,
+            connections: 0,
+        };
+        assert_eq!(largest.locked_bytes(), u64::MAX);
+        assert_eq!(largest.descriptors(), u64::MAX);
+    }
+
+    /// Makes io_uring_setup fail with this error for the rest of the thread's life.
+    fn forbid_io_uring(errno: i32) {
+        let rules = BTreeMap::from([(libc::SYS_io_uring_setup, Vec::new())]);
+        let action = SeccompAction::Errno(errno.cast_unsigned());
+        let architecture = std::env::consts::ARCH.try_into().unwrap();
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, action, architecture).unwrap();
+        let program: BpfProgram = filter.try_into().unwrap();
+        apply_filter(&program).unwrap();
+    }
+
+    fn set_limit(resource: Resource, soft: u64, hard: u64) {
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(soft),
+                maximum: Some(hard),
+            },
+        )
+        .unwrap();
+    }
+
+    fn run(test: &str, role: &str) -> Command {
+        child(module_path!(), test, role)
+    }
+
+    #[test]
+    fn a_real_seccomp_filter_and_real_limits_are_found_out() {
+        let test = "a_real_seccomp_filter_and_real_limits_are_found_out";
+        let Some(role) = child_role() else {
+            for role in ["EPERM", "ENOSYS", "memlock", "nofile", "raised"] {
+                output_of(run(test, role));
+            }
+            return;
+        };
+        match role.as_str() {
+            "EPERM" | "ENOSYS" => {
+                forbid_io_uring(if role == "EPERM" { EPERM } else { ENOSYS });
+                assert_eq!(check(&needs(1)), Err(PreflightError::SeccompForbids));
+                assert_eq!(io_uring_refusal(&needs(1)), Some(PreflightError::SeccompForbids));
+                assert_eq!(check_descriptors(&needs(1)), Ok(()), "another driver may do without");
+            }
+            "memlock" => {
+                set_limit(Resource::Memlock, 65_536, 65_536);
+                let expected = PreflightError::MemlockTooLow { limit_bytes: 65_536 };
+                // With nothing missing in the ring, which the machine that runs this may forbid.
+                assert_eq!(
+                    judge_ring(&Ok(Vec::new()), &HostEnvironment::read(), &needs(1)),
+                    Some(expected)
+                );
+            }
+            "nofile" => {
+                set_limit(Resource::Nofile, 32, 32);
+                let expected = PreflightError::NofileTooLow { limit: 32, needed: 32 };
+                assert_eq!(check(&needs(1)), Err(expected.clone()));
+                assert_eq!(check_descriptors(&needs(1)), Err(expected));
+            }
+            "raised" => {
+                set_limit(Resource::Nofile, 40, 100);
+                assert_eq!(check_descriptors(&needs(2)), Ok(()));
+                assert_eq!(HostEnvironment::read().nofile, Some(100));
+            }
+            other => panic!("no such role: {other}"),
+        }
+    }
+
+    #[test]
+    fn a_ring_that_does_not_fit_into_locked_memory_is_explained() {
+        let test = "a_ring_that_does_not_fit_into_locked_memory_is_explained";
+        if child_role().is_none() {
+            output_of(run(test, "without CAP_IPC_LOCK"));
+            return;
+        }
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::IPC_LOCK);
+        set_capabilities(None, sets).unwrap();
+        set_limit(Resource::Memlock, 0, 0);
+        // Kernels differ in whether they count a ring's memory against the limit; where they do, this is how it is told.
+        if let Err(error) = io_uring::IoUring::new(features::PROBE_ENTRIES) {
+            let explained = explain_ring_refusal(&error, &needs(1));
+            let refused = io_uring_refusal(&needs(1));
+            if error.raw_os_error() == Some(ENOMEM) {
+                let needed_bytes = needs(1).locked_bytes();
+                assert_eq!(
+                    explained,
+                    PreflightError::RingsTooLarge {
+                        limit_bytes: 0,
+                        needed_bytes
+                    }
+                );
+                assert_eq!(refused, Some(PreflightError::MemlockTooLow { limit_bytes: 0 }));
+            } else {
+                assert_eq!(refused, Some(explained), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_with_a_new_kernel_and_no_filter_has_everything() {
+        let release = HostEnvironment::read().release;
+        let (major, rest) = release.split_once('.').unwrap();
+        let minor = rest
+            .split(|character: char| !character.is_ascii_digit())
+            .next()
+            .unwrap();
+        let new = (major.parse::<u32>().unwrap(), minor.parse::<u32>().unwrap()) >= (6, 1);
+        match features::probe() {
+            Ok(features) if new => {
+                let missing: Vec<_> = features.iter().filter(|feature| !feature.found).collect();
+                assert!(missing.is_empty(), "{missing:?}");
+                assert_eq!(check(&needs(1)), Ok(()));
+            }
+            _ => assert!(io_uring_refusal(&needs(1)).is_some()),
+        }
+    }
+}
