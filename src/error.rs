@@ -1,8 +1,8 @@
-//! Errors as values: [`Error`], one word wide, is what a handler returns; [`HttpError`] is one that knows its status.
+//! Errors as values: a handler returns an [`Error`]; an [`HttpError`] also carries a status.
 //!
-//! Any `std::error::Error` becomes an [`Error`] through `?` and answers `500` with nothing of it shown to the client. What the
-//! client may see is said on purpose: a status, a message and fields, through [`HttpError`] or [`ResultExt`]. The cause is kept
-//! for the log.
+//! `?` turns any `std::error::Error` into an [`Error`]. It answers 500, and the client sees nothing of it. The client
+//! sees only a status, a message and fields that the application chose through [`HttpError`] or [`ResultExt`]. The
+//! cause goes to the log.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -13,10 +13,11 @@ use crate::message::{BoxError, HeaderName, HeaderValue, Headers, StatusCode, hea
 /// The result of a handler, of middleware and of most calls on a [`Context`](crate::Context).
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
-/// An error on its way to becoming a response, or to ending `main`.
+/// An error that becomes a response, or that ends `main`.
 ///
-/// It is one pointer wide, and `Send`, so that work on other threads (`spawn_blocking`) can fail with it; so must its cause be. Like `anyhow::Error` it is not itself a `std::error::Error`, so that every such error converts into
-/// it with `?`. `Debug` prints readable text with the chain of causes, because that is what `fn main() -> Result` shows.
+/// It is one pointer wide and `Send`, so work on other threads (`spawn_blocking`) can return it. Like
+/// `anyhow::Error`, it is not a `std::error::Error` itself, because `?` converts every such error into it. `Debug`
+/// prints the chain of causes as readable text: that is what `fn main() -> Result` shows.
 pub struct Error {
     inner: Box<Inner>,
 }
@@ -33,16 +34,18 @@ struct Inner {
 enum Kind {
     /// The application chose the status.
     Chosen,
-    /// Some error nobody gave a status: a 500 that tells the client nothing.
+    /// No status was chosen: 500, with nothing shown to the client.
     Unexpected,
-    /// A panic, caught.
+    /// A caught panic.
     Panic,
-    /// There is no one left to answer.
+    /// The peer is gone, so no response can be sent.
     PeerGone,
 }
 
 impl Error {
-    /// Makes an error that answers 500 and whose text goes to the log only; an [`HttpError`] or an `Error` in a box stays what it is.
+    /// Makes an error that answers 500 and whose text goes to the log only.
+    ///
+    /// A boxed [`HttpError`] or a boxed `Error` keeps its status, message and fields.
     #[must_use]
     pub fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         let cause = match cause.into().downcast::<Inner>() {
@@ -55,13 +58,13 @@ impl Error {
         }
     }
 
-    /// Makes the error a caught panic becomes: 500, with the panic's message for the log.
+    /// Makes the error of a caught panic: 500, with the panic's message for the log.
     #[must_use]
     pub(crate) fn panicked(message: String) -> Self {
         Self::of(Kind::Panic, HttpError::new(500).with_source(message))
     }
 
-    /// Makes the error of what nobody waits for any more, because the peer has gone or has got all it is to get.
+    /// Makes the error of a write or read whose peer is gone, or whose peer has received the complete response.
     #[must_use]
     pub(crate) fn peer_gone() -> Self {
         Self::of(Kind::PeerGone, HttpError::new(500))
@@ -73,49 +76,49 @@ impl Error {
         }
     }
 
-    /// The status this error answers with; 500 where none was chosen.
+    /// Returns the status of the response; 500 where none was chosen.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.inner.http.status
     }
 
-    /// The message the client may see, where one was given.
+    /// Returns the message that the client sees, if there is one.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.inner.http.message.as_deref()
     }
 
-    /// The fields the response to this error carries, such as `Allow` or `WWW-Authenticate`.
+    /// Returns the fields of the response, such as `Allow` or `WWW-Authenticate`.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.inner.http.headers
     }
 
-    /// Whether a panic was caught.
+    /// Returns whether this is a caught panic.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         self.inner.kind == Kind::Panic
     }
 
-    /// Whether the peer has gone, or has got all it is to get, so that nobody reads an answer.
+    /// Returns whether the peer is gone or has received the complete response, so that no error page is sent.
     #[must_use]
     pub fn is_peer_gone(&self) -> bool {
         self.inner.kind == Kind::PeerGone
     }
 
-    /// The cause kept for the log.
+    /// Returns the cause, which goes to the log.
     #[must_use]
     pub fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         core::error::Error::source(&self.inner.http)
     }
 
-    /// The cause, if it is a `T`.
+    /// Returns the cause if it is a `T`.
     #[must_use]
     pub fn downcast_ref<T: core::error::Error + 'static>(&self) -> Option<&T> {
         self.source()?.downcast_ref()
     }
 
-    /// Chooses the status, keeping message, fields and cause.
+    /// Sets the status and keeps message, fields and cause.
     #[must_use]
     pub fn with_status(mut self, status: impl IntoStatus) -> Self {
         self.inner.http.status = status.into_status();
@@ -125,7 +128,7 @@ impl Error {
         self
     }
 
-    /// Sets the message the client may see.
+    /// Sets the message that the client sees.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.inner.http.message = Some(message.into());
@@ -134,31 +137,31 @@ impl Error {
 }
 
 impl<E: core::error::Error + Send + Sync + 'static> From<E> for Error {
-    /// Keeps an [`HttpError`] as it is; anything else becomes a 500 with the error as its cause.
+    /// Keeps an [`HttpError`] unchanged; any other error becomes the cause of a 500.
     fn from(error: E) -> Self {
         Self::new(Box::new(error) as Cause)
     }
 }
 
 impl From<Error> for BoxError {
-    /// Makes it a `std::error::Error`, with the same text and the same causes.
+    /// Converts into a `std::error::Error` with the same text and causes.
     fn from(error: Error) -> Self {
         error.inner
     }
 }
 
 impl From<Error> for Box<dyn core::error::Error + Send + Sync> {
-    /// Makes it a `std::error::Error`, with the same text and the same causes.
+    /// Converts into a `std::error::Error` with the same text and causes.
     fn from(error: Error) -> Self {
         error.inner
     }
 }
 
 impl From<OutOfMemory> for Error {
-    /// Answers 503 and closes the connection: whoever comes again, on a new one, may find more memory.
+    /// Answers 503 with `Retry-After: 1` and closes the connection, which frees its memory.
     fn from(_: OutOfMemory) -> Self {
         let http = HttpError::new(503)
-            .with_message("no memory is free for this request")
+            .with_message("the server is out of memory; retry later")
             .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
             .with_header(header::CONNECTION, HeaderValue::from_static("close"));
         Self::of(Kind::Chosen, http)
@@ -166,14 +169,14 @@ impl From<OutOfMemory> for Error {
 }
 
 impl fmt::Display for Error {
-    /// Writes this error's own level, without its causes.
+    /// Writes this error's own text, without its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.inner, formatter)
     }
 }
 
 impl fmt::Debug for Error {
-    /// Writes this error and below it the chain of its causes.
+    /// Writes this error and, one a line, the chain of its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.inner, formatter)
     }
@@ -184,7 +187,7 @@ impl fmt::Display for Inner {
         match (self.kind, &self.http.source) {
             (Kind::Unexpected, Some(cause)) => fmt::Display::fmt(cause, formatter),
             (Kind::Panic, Some(message)) => write!(formatter, "panicked: {message}"),
-            (Kind::PeerGone, _) => formatter.write_str("the peer has gone"),
+            (Kind::PeerGone, _) => formatter.write_str("the peer is gone"),
             _ => fmt::Display::fmt(&self.http, formatter),
         }
     }
@@ -203,7 +206,9 @@ impl fmt::Debug for Inner {
 }
 
 impl core::error::Error for Inner {
-    /// What is behind the text that `Display` writes, which for all but a chosen status is the cause's own.
+    /// Returns the cause below the text that `Display` writes.
+    ///
+    /// Without a chosen status, `Display` writes the direct cause, so the chain starts one level deeper.
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         let cause = core::error::Error::source(&self.http);
         match self.kind {
@@ -213,7 +218,7 @@ impl core::error::Error for Inner {
     }
 }
 
-/// An error with a status: what a handler returns to answer 404, 409, 429…
+/// An error with a status, such as 404, 409 or 429.
 ///
 /// ```
 /// # use squall::{Error, HttpError};
@@ -229,7 +234,7 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// Makes an error that answers with `status` and the status's own reason phrase.
+    /// Makes an error that answers with `status` and its registered reason phrase.
     #[must_use]
     pub fn new(status: impl IntoStatus) -> Self {
         Self {
@@ -240,7 +245,7 @@ impl HttpError {
         }
     }
 
-    /// Sets the message the client sees on the error page.
+    /// Sets the message that the client sees on the error page.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = Some(message.into());
@@ -261,7 +266,7 @@ impl HttpError {
         self
     }
 
-    /// The status this error answers with.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
@@ -285,7 +290,7 @@ impl core::error::Error for HttpError {
     }
 }
 
-/// Gives an error, or a missing value, the status it answers with.
+/// Gives an error, or a missing value, a status.
 ///
 /// ```
 /// # use squall::{Result, ResultExt};
@@ -295,18 +300,18 @@ impl core::error::Error for HttpError {
 /// assert_eq!(age("old").unwrap_err().status(), 400);
 /// ```
 pub trait ResultExt<T> {
-    /// Answers with `status` in the error case; the error itself goes to the log.
+    /// Gives the error a status; its text goes to the log only.
     ///
     /// # Errors
     ///
-    /// Those of `self`, with the status.
+    /// Returns the error of `self` with the status.
     fn or_status(self, status: impl IntoStatus) -> Result<T>;
 
-    /// Answers with `status` and a message the client sees; the error itself goes to the log.
+    /// Gives the error a status and a message that the client sees; its text goes to the log only.
     ///
     /// # Errors
     ///
-    /// Those of `self`, with the status and the message.
+    /// Returns the error of `self` with the status and the message.
     fn or_error(self, status: impl IntoStatus, message: impl Into<Cow<'static, str>>) -> Result<T>;
 }
 
@@ -330,13 +335,15 @@ impl<T> ResultExt<T> for Option<T> {
     }
 }
 
-/// What can be given as a status: a [`StatusCode`] or its number.
+/// A status: a [`StatusCode`] or its number.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a status code",
     note = "give a `StatusCode`, or a number from 100 to 999 such as `404`"
 )]
 pub trait IntoStatus {
-    /// The status. A number outside 100–999 is no status: it is logged as the mistake it is and answers 500.
+    /// Converts into a [`StatusCode`].
+    ///
+    /// A number outside 100–999 becomes 500 and is logged as an error.
     fn into_status(self) -> StatusCode;
 }
 

@@ -1,5 +1,6 @@
-//! Squall: request handlers on their own HTTP server, with one pinned executor and one io_uring a core, and nothing shared between
-//! them. Tornado's idea, rebuilt for many cores.
+//! A web framework with its own HTTP server: one pinned thread, one executor and one io_uring per core.
+//!
+//! The cores share nothing. The handler model is Tornado's.
 //!
 //! ```no_run
 //! use squall::prelude::*;
@@ -18,9 +19,14 @@
 //! }
 //! ```
 //!
-//! The floors, each of which imports only those below it: [`message`] (requests, responses, bodies), [`http1`] and [`websocket`] (the
-//! protocols, without sockets), [`app`] (routing, handlers, middleware), and the server and the [`client`], which drive bytes through them on
-//! the shards of [`squall_shards`]. Without the default feature `serve` the first three are built alone.
+//! The crate is built in floors; each imports only the floors below it:
+//!
+//! - [`message`]: requests, responses, bodies.
+//! - [`http1`], [`websocket`], [`pubsub`]: the protocols, without sockets.
+//! - [`app`]: routing, handlers, middleware.
+//! - the server and the [`client`]: they move bytes between sockets and the floors below, on the shards of [`squall_shards`].
+//!
+//! Without the default feature `serve`, only the first three floors are built.
 
 pub mod app;
 #[cfg(feature = "serve")]
@@ -54,7 +60,7 @@ pub use server::{
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
 
-/// What an application uses in nearly every file: `use squall::prelude::*;`
+/// The names that nearly every file of an application needs: `use squall::prelude::*;`
 pub mod prelude {
     pub use crate::app::{
         Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,

@@ -1,4 +1,4 @@
-//! An application: routes, middleware, state and settings, as the closure given to the server lists them once per shard.
+//! An application: routes, middleware, state and settings. The server calls a closure that builds one on each shard.
 
 use core::any::{TypeId, type_name};
 use core::cell::{Cell, OnceCell};
@@ -19,7 +19,7 @@ use super::routes::{Routes, routing_methods};
 use super::websocket::Sockets;
 use crate::error::{Error, Result};
 
-/// What a shard serves: routes to handlers, and what stands around them (Tornado's class of this name).
+/// The routes, middleware, state and settings that a shard serves (Tornado's class of this name).
 ///
 /// ```
 /// use squall::prelude::*;
@@ -44,14 +44,14 @@ pub struct Application {
     problems: Vec<String>,
 }
 
-/// Everything that is wrong with an application, a sentence each.
+/// Every mistake in an application, one sentence each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildError {
     problems: Vec<String>,
 }
 
 impl Application {
-    /// Makes an application without routes: it answers 404.
+    /// Makes an application without routes, which answers every request with 404.
     pub fn new() -> Self {
         Self {
             routes: Routes::new(),
@@ -69,20 +69,24 @@ impl Application {
 
     routing_methods!(self => self.routes);
 
-    /// Adds routes for one host (`api.example.com`) or every host below a domain (`*.example.com`). They are tried before the
-    /// others, in the order the hosts were added; a path they do not have falls through to the next (Tornado's `add_handlers`).
+    /// Adds routes for one host (`api.example.com`) or for every host below a domain (`*.example.com`).
+    ///
+    /// Host routes are tried before the others, in the order the hosts were added. A path that a host's routes lack
+    /// falls through to the next (Tornado's `add_handlers`).
     pub fn host(mut self, host: &str, add: impl FnOnce(Routes) -> Routes) -> Self {
         self.hosts.push((host.to_owned(), add(Routes::new())));
         self
     }
 
-    /// Adds middleware around everything, inside what was added before. It runs for 404 and 405 too.
+    /// Adds middleware around everything, inside the middleware added before.
+    ///
+    /// It also runs for 404 and 405.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
         self.chain.push(Rc::new(middleware));
         self
     }
 
-    /// Sets what answers a path no route has, instead of 404 (Tornado's `default_handler_class`).
+    /// Sets the function for paths that match no route, instead of 404 (Tornado's `default_handler_class`).
     pub fn fallback<F, R>(mut self, function: F) -> Self
     where
         F: AsyncFn(&mut Context) -> R + 'static,
@@ -92,8 +96,10 @@ impl Application {
         self
     }
 
-    /// Sets what writes the page of an error (Tornado's `write_error`). The status and the error's fields are set before it is
-    /// called; it may change them. Should it fail, the default page is sent.
+    /// Sets the function that writes error pages (Tornado's `write_error`).
+    ///
+    /// Status and fields of the error are set before the call, and the function may change them. If it fails, the
+    /// default page is sent.
     pub fn error_page<F, R>(mut self, page: F) -> Self
     where
         F: Fn(&mut Context, &Error) -> R + 'static,
@@ -103,7 +109,9 @@ impl Application {
         self
     }
 
-    /// Adds state that handlers get by its type, with [`Context::state`]. It belongs to this shard alone: `Cell` and `RefCell` do.
+    /// Adds a value that handlers get by its type, with [`Context::state`].
+    ///
+    /// It belongs to this shard alone, so it may be a `Cell` or a `RefCell`.
     pub fn state<T: 'static>(mut self, value: T) -> Self {
         let kind = TypeId::of::<T>();
         if self.state.iter().any(|(other, _)| *other == kind) {
@@ -114,26 +122,29 @@ impl Application {
         self
     }
 
-    /// Believes these proxies about the client's address and scheme (Tornado's `xheaders`). Without it nobody is believed.
+    /// Trusts these proxies' fields for the client's address and scheme (Tornado's `xheaders`).
+    ///
+    /// The default is to trust no proxy.
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
         self.trusted_proxies = proxies;
         self
     }
 
-    /// Sets what bounds the reading of requests, all of it at once. Limits that are not safe are an error of [`build`](Self::build).
+    /// Sets all bounds on reading requests; [`build`](Self::build) rejects unsafe ones.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets [`Limits::body_bytes_max`] alone: how many bytes of content a request may carry. [`Context::set_body_limit`] changes it for
-    /// one request.
+    /// Sets [`Limits::body_bytes_max`] alone: how many bytes of content a request may carry.
+    ///
+    /// [`Context::set_body_limit`] changes it for one request.
     pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
         self.limits.body_bytes_max = bytes_max;
         self
     }
 
-    /// Sets whether a route that has no handler for OPTIONS answers it with `Allow` (it does unless told otherwise), or with 405.
+    /// Sets whether a route without a handler for OPTIONS answers it with `Allow` (the default) or with 405.
     pub fn automatic_options(mut self, automatic: bool) -> Self {
         self.automatic_options = automatic;
         self
@@ -143,8 +154,8 @@ impl Application {
     ///
     /// # Errors
     ///
-    /// A [`BuildError`] that names everything wrong with it: patterns that cannot be read, two that match the same paths, two
-    /// handlers for one method, names and state given twice, limits that are not safe.
+    /// A [`BuildError`] that lists every mistake: invalid patterns, two patterns that match the same paths, two
+    /// handlers for one method, names and state added twice, unsafe limits.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
         problems.extend(self.limits.check().err());
@@ -194,7 +205,7 @@ impl fmt::Debug for Application {
 }
 
 impl BuildError {
-    /// What is wrong, a sentence each.
+    /// Returns the mistakes, one sentence each.
     pub fn problems(&self) -> impl Iterator<Item = &str> {
         self.problems.iter().map(String::as_str)
     }
@@ -202,7 +213,7 @@ impl BuildError {
 
 impl fmt::Display for BuildError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the application cannot be built")?;
+        formatter.write_str("could not build the application:")?;
         self.problems
             .iter()
             .try_for_each(|problem| write!(formatter, "\n  {problem}"))

@@ -1,7 +1,8 @@
-//! A request's content, as a handler reads it: whole, or piece by piece; as JSON or as a form.
+//! Reading a request's content: whole, in pieces, as JSON or as a form.
 //!
-//! However it is read, it is limited (RFC 9110 §15.5.14): a request whose `Content-Length` is over the limit is answered 413 before a byte of
-//! it is asked for, a chunked one when the chunks so far, and the size of the next, pass the limit.
+//! Every way is limited (RFC 9110 §15.5.14). A `Content-Length` over the limit is answered with 413 before any
+//! content is read. A chunked request gets 413 as soon as its chunks, including the announced size of the next one,
+//! pass the limit.
 
 use core::future::poll_fn;
 
@@ -16,7 +17,7 @@ use super::request::bad_request;
 use crate::error::{Error, HttpError, Result};
 use crate::message::Headers;
 
-/// What of a request's content belongs to its context.
+/// The part of a request's content that its context stores.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     bytes_max: u64,
@@ -36,13 +37,14 @@ impl RequestBody {
 }
 
 impl Context {
-    /// Sets how many bytes of content this request may carry, instead of the application's `body_bytes_max`
-    /// (Tornado's `set_max_body_size`). It counts for what is read from now on.
+    /// Sets how many bytes of content this request may carry (Tornado's `set_max_body_size`).
+    ///
+    /// It replaces the application's [`body_bytes_max`](super::Limits::body_bytes_max) for all later reads.
     pub fn set_body_limit(&mut self, bytes_max: u64) {
         self.body.bytes_max = bytes_max;
     }
 
-    /// The length of the content, where the request announces it: 0 where it has none, `None` where it is chunked.
+    /// Returns the announced length in bytes: 0 without content, `None` for chunked content.
     #[must_use]
     pub fn content_length(&self) -> Option<u64> {
         match self.channel.body_length() {
@@ -52,16 +54,19 @@ impl Context {
         }
     }
 
-    /// Reads the whole content. A second call gives the same bytes; pieces read before are not in them.
+    /// Reads the whole content.
+    ///
+    /// A second call returns the same bytes. Pieces that [`next_chunk`](Self::next_chunk) has returned are not part
+    /// of it.
     ///
     /// # Errors
     ///
-    /// 413 if it is over the limit, 400 if its framing is broken, 408 if it comes too slowly, 503 if there is no memory for it; an
-    /// error nobody reads if the peer has gone.
+    /// 413 over the limit, 400 for broken framing, 408 if the peer sends too slowly, 503 if memory is short;
+    /// [`is_peer_gone`](Error::is_peer_gone) if the peer is gone.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what has come stays for the next call.
+    /// Cancel safe: received bytes stay for the next call.
     pub async fn body(&mut self) -> Result<Bytes> {
         if let Some(whole) = &self.body.whole {
             return Ok(whole.clone());
@@ -73,8 +78,9 @@ impl Context {
         Ok(whole)
     }
 
-    /// Reads the next piece of the content, as large as it came; `None` at the end. A handler that does not ask stops the peer:
-    /// at most 64 KiB are read ahead.
+    /// Reads the next piece of the content, as large as it arrived; `None` at the end.
+    ///
+    /// At most 64 KiB are read ahead. A handler that reads no further stops the peer.
     ///
     /// # Errors
     ///
@@ -89,19 +95,22 @@ impl Context {
         piece.map_err(super::BodyError::into_error)
     }
 
-    /// The trailer fields (RFC 9110 §6.5), which are complete when all content has been read. They are never merged into the
-    /// head's fields.
+    /// Returns the trailer fields (RFC 9110 §6.5), which are complete once all content has been read.
+    ///
+    /// They are never merged into the fields of the head.
     #[must_use]
     pub fn trailers(&self) -> Headers {
         self.channel.trailers()
     }
 
-    /// Reads the content as JSON. The type must be `application/json` or end in `+json`: a page of another origin can send any
-    /// other type without asking first, so taking it would let that page act in a visitor's name.
+    /// Reads the content as JSON; its type must be `application/json` or end in `+json`.
+    ///
+    /// Browsers let a page of another origin send most other types without a preflight request. To accept them would
+    /// let that page act as the visitor.
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 with the line and column for bad JSON, 400 if it is deeper than
+    /// 415 for another type; 400 with line and column for invalid JSON; 400 for JSON nested deeper than
     /// [`json_depth_max`](super::Limits::json_depth_max); otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
@@ -115,13 +124,14 @@ impl Context {
         json::decode(&body, self.app.limits().json_depth_max)
     }
 
-    /// Reads the content as a form. The type must be `application/x-www-form-urlencoded`. Repeated keys fill a `Vec`. What of it is read is as
-    /// [`query_as`](Self::query_as) says.
+    /// Reads the content as a form; its type must be `application/x-www-form-urlencoded`.
+    ///
+    /// Repeated keys fill a `Vec`. `T` reads the same parameters as in [`query_as`](Self::query_as).
     ///
     /// # Errors
     ///
-    /// 415 for another type, 400 if a parameter that is read is badly encoded, the form has more parameters than the limit or does not fit `T`;
-    /// otherwise as [`body`](Self::body).
+    /// 415 for another type; 400 if a parameter that `T` reads is badly encoded, if the form has too many parameters,
+    /// or if it does not fit `T`; otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///
@@ -136,10 +146,10 @@ impl Context {
         }
         let body = self.body().await?;
         decode_form(&body, self.app.limits().parameter_count_max)
-            .map_err(|error| bad_request(format!("the form is not as expected: {error}")))
+            .map_err(|error| bad_request(format!("could not decode the form: {error}")))
     }
 
-    /// The content's type without its parameters, which may hold any bytes: a file name in Latin-1 hides no type.
+    /// The type without its parameters, which may hold any bytes, such as a file name in Latin-1.
     fn media_type(&self) -> Option<&str> {
         let media_type = self.headers().get("content-type")?.split(|&byte| byte == b';').next()?;
         str::from_utf8(media_type).ok().map(str::trim_ascii)

@@ -1,9 +1,13 @@
-//! What a trusted proxy says about the client: Tornado's `xheaders`, made safe by a list of the proxies that may say it.
+//! The client's address and scheme behind trusted proxies: Tornado's `xheaders`, limited to a list of proxies.
 //!
-//! Off unless the application names its proxies, because anybody can send these fields. `X-Real-Ip` beats `X-Forwarded-For`, which
-//! is read from the right past trusted proxies; `X-Scheme` beats `X-Forwarded-Proto`, whose last item counts. A port behind an address is
-//! dropped. A value that is neither an address nor a known scheme changes nothing: an empty item stands where a proxy knew no address, and what
-//! stands left of it may be the client's invention. `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are not read, as in Tornado.
+//! It is off until the application lists its proxies, because any client can send these fields.
+//!
+//! - `X-Real-Ip` takes precedence over `X-Forwarded-For`, which is read from the right, past trusted proxies.
+//! - `X-Scheme` takes precedence over `X-Forwarded-Proto`, of which the last item counts.
+//! - A port behind an address is dropped.
+//! - An invalid address or scheme changes nothing. A proxy writes an empty item if it knows no address, and the
+//!   client may have invented the items to its left.
+//! - `Forwarded`, `X-Forwarded-Host` and `X-Forwarded-Port` are ignored, as in Tornado.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -11,16 +15,16 @@ use core::str::FromStr;
 
 use crate::message::Fields;
 
-/// The remote end of the connection a request came over.
+/// The remote end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Peer {
-    /// Its address; `None` on a Unix socket.
+    /// The remote address; `None` on a Unix socket.
     pub address: Option<SocketAddr>,
     /// Whether the connection is encrypted.
     pub is_secure: bool,
 }
 
-/// The proxies whose word about the client is believed.
+/// The proxies whose fields about the client are trusted.
 ///
 /// ```
 /// # use squall::TrustedProxies;
@@ -30,7 +34,7 @@ pub struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies {
     networks: Vec<Network>,
-    /// Whether whoever connects over a Unix socket is trusted; written `unix` in the list.
+    /// Whether peers on a Unix socket are trusted; written `unix` in the list.
     unix: bool,
 }
 
@@ -41,14 +45,14 @@ struct Network {
     prefix_bits: u32,
 }
 
-/// A list of trusted proxies has an entry that is neither an address nor a network nor `unix`.
+/// The error of an entry that is not an address, a network or `unix`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidProxy {
     entry: String,
 }
 
 impl TrustedProxies {
-    /// Whether this end of a connection is a trusted proxy.
+    /// Returns whether the peer is a trusted proxy.
     #[must_use]
     pub fn trusts(&self, peer: &Peer) -> bool {
         match peer.address {
@@ -61,29 +65,30 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(address))
     }
 
-    /// The client's address, as far as `peer` is trusted to tell it.
+    /// The client's address: from the fields if `peer` is trusted, else that of the connection.
     pub(super) fn remote_ip(&self, peer: &Peer, fields: Fields<'_>) -> Option<IpAddr> {
         let connected = peer.address.map(|address| address.ip().to_canonical());
         if !self.trusts(peer) {
             return connected;
         }
         let mut real_ip = fields.get_all("x-real-ip");
-        let told = match (real_ip.next(), real_ip.next()) {
+        let forwarded = match (real_ip.next(), real_ip.next()) {
             (Some(value), None) => parse_address(value),
+            // A proxy sets one line. Of two, the client may have sent either.
             (Some(_), Some(_)) => None,
             (None, _) => self.forwarded_for(fields),
         };
-        told.or(connected)
+        forwarded.or(connected)
     }
 
-    /// The rightmost entry of `X-Forwarded-For` that is no trusted proxy; the leftmost where all are.
+    /// The rightmost entry of `X-Forwarded-For` that is not a trusted proxy; the leftmost entry if all are trusted.
     fn forwarded_for(&self, fields: Fields<'_>) -> Option<IpAddr> {
         let mut chosen = None;
         let entries = fields
             .get_all("x-forwarded-for")
             .flat_map(|line| line.split(|&byte| byte == b','));
         for entry in entries {
-            // Read from the left, each untrusted entry replaces what stands before it, and so do entries nobody can read.
+            // Each untrusted or unreadable entry replaces those to its left, which the client may have invented.
             match (parse_address(entry), chosen) {
                 (Some(address), Some(_)) if self.contains(address) => {}
                 (address, _) => chosen = Some(address),
@@ -92,13 +97,13 @@ impl TrustedProxies {
         chosen.flatten()
     }
 
-    /// Whether the client spoke TLS, as far as `peer` is trusted to tell it.
+    /// Whether the client spoke TLS: from the fields if `peer` is trusted, else as the connection is.
     pub(super) fn is_secure(&self, peer: &Peer, fields: Fields<'_>) -> bool {
-        self.tells_secure(peer, fields).unwrap_or(peer.is_secure)
+        self.forwarded_secure(peer, fields).unwrap_or(peer.is_secure)
     }
 
-    /// Whether the client spoke TLS, by the word of a trusted `peer`; `None` without one.
-    pub(super) fn tells_secure(&self, peer: &Peer, fields: Fields<'_>) -> Option<bool> {
+    /// Whether the fields of a trusted `peer` say that the client spoke TLS; `None` without a trusted answer.
+    pub(super) fn forwarded_secure(&self, peer: &Peer, fields: Fields<'_>) -> Option<bool> {
         if !self.trusts(peer) {
             return None;
         }
@@ -145,7 +150,9 @@ impl Network {
         (prefix_bits <= whole).then_some(Self { address, prefix_bits })
     }
 
-    /// Whether an address lies in the network. One that is IPv4 written as IPv6 counts as IPv4, as a dual-stack listener sees it.
+    /// Whether an address lies in the network.
+    ///
+    /// An IPv4 address mapped into IPv6 counts as IPv4, because a dual-stack listener reports it so.
     fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -173,9 +180,10 @@ impl fmt::Display for InvalidProxy {
 
 impl core::error::Error for InvalidProxy {}
 
-/// Reads an address as proxies write it: `203.0.113.9`, `2001:db8::1`, `[2001:db8::1]`, or with the port of the client's connection behind
-/// it, as Azure's gateways do: `203.0.113.9:4711`, `[2001:db8::1]:4711`. The port is dropped. A zone (`%eth0`) means something to one machine
-/// alone and is refused.
+/// Reads an address as proxies write it, with or without a port, which is dropped.
+///
+/// Forms: `203.0.113.9`, `2001:db8::1`, `[2001:db8::1]`, and Azure's `203.0.113.9:4711` and `[2001:db8::1]:4711`. A
+/// zone (`%eth0`) is rejected, because it has a meaning on one machine only.
 fn parse_address(value: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(value).ok()?.trim_ascii();
     let address = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

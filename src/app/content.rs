@@ -1,4 +1,4 @@
-//! What can be written into a response: text or bytes, each knowing the media type it has if nobody names another.
+//! Content that can be written into a response: text or bytes, each with its default media type.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,12 @@ use crate::message::MediaType;
     note = "write a `&str`, a `String`, bytes, or use `write_json` for a value that serializes"
 )]
 pub trait Content {
-    /// The content itself.
+    /// Returns the content as bytes.
     fn content(&self) -> &[u8];
 
-    /// The `Content-Type` of a response that starts with this content and was given none: UTF-8 text is plain text, bytes are
-    /// `application/octet-stream`. Neither is a type a browser runs scripts in.
+    /// Returns the default `Content-Type`: UTF-8 text is `text/plain`, bytes are `application/octet-stream`.
+    ///
+    /// Browsers run scripts in neither type.
     fn media_type(&self) -> MediaType;
 }
 

@@ -1,8 +1,8 @@
-//! What a handler works with: one request and the response being made to it.
+//! The context of a handler: one request and the response to it.
 //!
-//! The accessors stand where their half is: the request's in `request.rs` and `body.rs`, the response's in `write.rs`. A context is
-//! used again for request after request, so everything that lasts one request is forgotten in [`Context::reset`], and memory is
-//! kept up to the bounds named there.
+//! The request's accessors are in `request.rs` and `body.rs`, the response's in `write.rs`. A connection uses one
+//! context for all of its requests. [`Context::reset`] clears everything that belongs to one request and retains
+//! memory up to the named bounds.
 
 use core::any::{Any, TypeId, type_name};
 use core::fmt;
@@ -17,10 +17,10 @@ use super::write::ResponseState;
 use crate::error::{Error, Result};
 use crate::message::RequestHead;
 
-/// How much memory an idle context keeps for a request's head. Browsers send 0.5 to 2 KiB.
+/// How many bytes an idle context retains for a request's head: 16 KiB. Browsers send 0.5 to 2 KiB.
 const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// One request and its response, as a handler sees them: Tornado's `self.request` and the writing half of `RequestHandler`.
+/// One request and its response: Tornado's `self.request` and the writing half of its `RequestHandler`.
 ///
 /// Reading: [`method`](Self::method), [`path`](Self::path), [`param`](Self::param), [`query_param`](Self::query_param),
 /// [`header`](Self::header), [`cookie`](Self::cookie), [`body`](Self::body), [`json`](Self::json), [`form`](Self::form), [`remote_ip`](Self::remote_ip).
@@ -32,13 +32,13 @@ pub struct Context {
     pub(super) channel: Rc<Channel>,
     pub(super) head: RequestHead,
     pub(super) peer: Peer,
-    /// The route that matched, by its index.
+    /// The index of the route that matched.
     pub(super) route: Option<usize>,
-    /// Where that route's parameters lie in the path.
+    /// The position of each parameter of that route in the path.
     pub(super) params: Vec<ParamSpan>,
     pub(super) body: RequestBody,
     pub(super) response: ResponseState,
-    /// Whether the endpoint that was called has an `on_finish`.
+    /// Whether the called endpoint has an `on_finish`.
     pub(super) wants_on_finish: bool,
     extensions: Vec<(TypeId, Box<dyn Any>)>,
 }
@@ -59,7 +59,7 @@ impl Context {
         }
     }
 
-    /// Forgets the request and the response, keeping memory up to the named bounds.
+    /// Clears the request and the response and retains memory up to the named bounds.
     pub(super) fn reset(&mut self) {
         self.head.shrink(RETAINED_HEAD_BYTES_MAX);
         self.route = None;
@@ -73,14 +73,15 @@ impl Context {
         self.channel.reset();
     }
 
-    /// Drops the attached values, each under a guard of its own.
+    /// Drops each extension under its own panic guard.
     fn drop_extensions(&mut self) {
         for (_, value) in self.extensions.drain(..) {
             self.app.discard(value);
         }
     }
 
-    /// The application's state of type `T`, as given to [`Application::state`](super::Application::state) on this shard.
+    /// Returns the application's state of type `T`, as given to [`Application::state`](super::Application::state) on
+    /// this shard.
     ///
     /// # Errors
     ///
@@ -91,16 +92,18 @@ impl Context {
             .ok_or_else(|| Error::new(format!("the application has no state of type `{}`", type_name::<T>())))
     }
 
-    /// Attaches a value to this request, such as the user a middleware has found; it replaces one of the same type.
+    /// Stores a value for the rest of this request, such as the user that a middleware has found.
+    ///
+    /// It replaces an earlier value of the same type.
     pub fn insert_extension<T: 'static>(&mut self, value: T) {
         let value: Box<dyn Any> = Box::new(value);
         match self.extensions.iter_mut().find(|(kind, _)| *kind == TypeId::of::<T>()) {
-            Some(place) => place.1 = value,
+            Some(entry) => entry.1 = value,
             None => self.extensions.push((TypeId::of::<T>(), value)),
         }
     }
 
-    /// The value of type `T` attached to this request.
+    /// Returns the value of type `T` that [`insert_extension`](Self::insert_extension) stored for this request.
     #[must_use]
     pub fn extension<T: 'static>(&self) -> Option<&T> {
         let mut values = self.extensions.iter();
@@ -108,18 +111,20 @@ impl Context {
         value.downcast_ref()
     }
 
-    /// Builds the path of a named route, percent-encoding the values (Tornado's `reverse_url`).
+    /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).
     ///
     /// # Errors
     ///
-    /// 500 if no route has the name, if the number of values is not the number of parameters, or if a value does not fit its
-    /// parameter.
+    /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
+    /// does not fit its parameter.
     pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
         self.app.reverse_url(name, values)
     }
 
-    /// Waits until the peer has gone (Tornado's `on_connection_close`). A peer that closed only its sending side counts as gone.
-    /// The future borrows nothing, so it can stand beside the handler's own work in a `select`.
+    /// Returns a future that completes when the peer is gone (Tornado's `on_connection_close`).
+    ///
+    /// A peer that closed only its sending side counts as gone. The future borrows nothing, so a handler can `select`
+    /// between it and its own work.
     ///
     /// # Cancel safety
     ///
@@ -130,7 +135,7 @@ impl Context {
 }
 
 impl Drop for Context {
-    /// Its connection may be dropped at any time, and with it what the application has put here.
+    /// Drops the application's values under a guard: the connection can be dropped at any time.
     fn drop(&mut self) {
         self.drop_extensions();
         self.response.reset(&self.app);
@@ -138,7 +143,7 @@ impl Drop for Context {
 }
 
 impl fmt::Debug for Context {
-    /// Shows method, path and status; fields and content may hold secrets and are left out.
+    /// Shows method, path and status. Fields and content are omitted, because they may hold secrets.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Context")

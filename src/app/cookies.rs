@@ -1,7 +1,7 @@
-//! Reading a request's cookies, as Tornado reads them: what clients send is older than the grammar of RFC 6265.
+//! Reading a request's cookies, as Tornado does: real clients send more than the grammar of RFC 6265 allows.
 //!
-//! Of a request with more cookies than the limit none is read. To read the first of them and leave out the rest would let whoever can
-//! add cookies, as another host below the same domain can, choose which ones a handler gets to see.
+//! If a request has more cookies than the limit, none is read. A host below the same domain can add cookies; if only
+//! the first ones were read, it could choose which cookies a handler sees.
 
 use std::borrow::Cow;
 
@@ -11,19 +11,22 @@ use crate::error::{HttpError, Result};
 use crate::message::StatusCode;
 
 impl Context {
-    /// The value of a cookie; the last one where several have the name.
+    /// Returns the value of a cookie, or the last value if several cookies have this name.
     ///
-    /// A value in quotes is given without them, its backslashes and octal escapes decoded. A client can send what it likes: a cookie proves nothing.
+    /// Quotes around a value are removed, and its backslashes and octal escapes decoded. The client controls the
+    /// value, so verify it.
     ///
     /// # Errors
     ///
-    /// 400, naming the cookie, if it is missing: [`or_error`](crate::ResultExt::or_error) makes it another status. Else as [`cookies`](Self::cookies).
+    /// 400, naming the cookie, if it is missing; [`or_error`](crate::ResultExt::or_error) changes the status.
+    /// Otherwise as [`cookies`](Self::cookies).
     pub fn cookie(&self, name: &str) -> Result<Cow<'_, str>> {
         self.optional_cookie(name)?
             .ok_or_else(|| bad_request(format!("the cookie `{name}` is missing")))
     }
 
-    /// The value of a cookie as [`cookie`](Self::cookie) gives it, or `None` where it is missing (Tornado's `get_cookie`).
+    /// Returns the value of a cookie like [`cookie`](Self::cookie), or `None` where it is missing (Tornado's
+    /// `get_cookie`).
     ///
     /// # Errors
     ///
@@ -33,13 +36,14 @@ impl Context {
         Ok(all.last().map(|(_, value)| value))
     }
 
-    /// Every cookie of the request, its name and its value, in the order received. A cookie without a name, with a name no cookie can have, or
-    /// that is not UTF-8, is left out alone.
+    /// Returns the name and value of every cookie, in the order received.
+    ///
+    /// A cookie that has no name or an invalid one, or that is not UTF-8, is skipped.
     ///
     /// # Errors
     ///
-    /// 431 if there are more than [`cookie_count_max`](super::Limits::cookie_count_max), those that would be left out included
-    /// (RFC 6585 §5).
+    /// 431 if there are more than [`cookie_count_max`](super::Limits::cookie_count_max) cookies, skipped ones
+    /// included (RFC 6585 §5).
     pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
         let fields = || self.head.fields().get_all("cookie");
         let count_max = self.app.limits().cookie_count_max;
@@ -53,13 +57,13 @@ impl Context {
     }
 }
 
-/// What stands between the semicolons of one `Cookie` field and is not blank.
+/// The parts between the semicolons of one `Cookie` field, without blank ones.
 fn pieces(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     let pieces = field.split(|&byte| byte == b';');
     pieces.filter(|piece| !piece.trim_ascii().is_empty())
 }
 
-/// Reads one `Cookie` field. Each piece is proved to be text by itself, because one that is not hides no other.
+/// Reads one `Cookie` field. Each piece is checked for UTF-8 alone, so an invalid one does not hide the others.
 fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     pieces(field).filter_map(|piece| {
         let (name, value) = str::from_utf8(piece).ok()?.split_once('=')?;
@@ -68,7 +72,7 @@ fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     })
 }
 
-/// Whether a cookie can have this name: a token (RFC 9110 §5.6.2), or one with colons, which Python takes too.
+/// Whether this is a cookie's name: a token (RFC 9110 §5.6.2), or one with colons, which Python also accepts.
 fn is_name(name: &str) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
     !name.is_empty() && name.bytes().all(is_legal)
@@ -83,7 +87,7 @@ fn unquote(value: &str) -> Cow<'_, str> {
     }
 }
 
-/// Decodes `\"`, `\\`, and three octal digits, which are one character up to U+00FF.
+/// Decodes `\"`, `\\`, and three octal digits, which stand for one character up to U+00FF.
 fn unescape(mut text: &str) -> String {
     let mut value = String::with_capacity(text.len());
     while let Some((before, escaped)) = text.split_once('\\') {
@@ -136,17 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn every_semicolon_parts_cookies_and_what_is_none_is_left_out() {
+    fn semicolons_separate_cookies_and_invalid_ones_are_skipped() {
         let all = read("a=1;b=2; ;c;=d; /=x;a=3;b c=4;k:y=5;ä=6;;");
         let expected = [("a", "1"), ("b", "2"), ("a", "3"), ("k:y", "5")];
         assert_eq!(all, expected.map(|(name, value)| (name, value.to_owned())));
     }
 
     #[test]
-    fn a_cookie_that_is_not_utf_8_is_left_out_alone() {
+    fn a_cookie_that_is_not_utf_8_is_skipped_alone() {
         let field = b"a=1; name=Fran\xe7ois; n\xe4me=2; \xff; session=abc";
         let all: Vec<_> = cookies(field).collect();
         assert_eq!(all, [("a", Cow::Borrowed("1")), ("session", Cow::Borrowed("abc"))]);
-        assert_eq!(pieces(field).count(), 5, "those left out count against the limit");
+        assert_eq!(pieces(field).count(), 5, "skipped cookies count against the limit");
     }
 }

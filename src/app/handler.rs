@@ -1,11 +1,12 @@
-//! Handlers: a type that implements [`RequestHandler`], or an async function. Behind [`Endpoint`] both look the same to the router.
+//! Handlers: a type that implements [`RequestHandler`], or an async function. The router sees both as an
+//! [`Endpoint`].
 //!
-//! One handler value lives on each shard and serves every request there, through `&self`; what it counts or caches stands in a
+//! Each shard has one handler value, which serves every request there through `&self`. Counters and caches are in a
 //! `Cell` or `RefCell`, and nothing is `Send`.
 //!
-//! Which methods a handler implements is read off its type, before the first request and without running it: a method left to its
-//! default returns [`NotImplemented`], and no `async fn` can return that. So 405 carries a true `Allow` (RFC 9110 §15.5.6), and
-//! erasing the handler's type costs one allocation per request, of the future of the method called.
+//! The type of a handler tells which methods it implements, before the first request. A default method returns
+//! [`NotImplemented`], a type that an `async fn` cannot return. So a 405 carries a true `Allow` (RFC 9110 §15.5.6).
+//! Erasing the handler's type costs one allocation per request: the future of the called method.
 
 use core::any::type_name;
 use core::future::ready;
@@ -18,7 +19,7 @@ use super::respond::IntoResponse;
 use crate::error::{HttpError, Result};
 use crate::message::Method;
 
-/// Serves the requests of a route, one method of HTTP by one method of Rust (Tornado's class of this name).
+/// Serves the requests of a route, each HTTP method by a Rust method (Tornado's class of this name).
 ///
 /// ```
 /// use squall::prelude::*;
@@ -35,16 +36,21 @@ use crate::message::Method;
 /// let application = Application::new().route("/", Hello);
 /// ```
 ///
-/// Each request runs [`prepare`](Self::prepare), then the method it asks for unless `prepare` has finished the response, and
-/// after the response was handed to the socket [`on_finish`](Self::on_finish). A method not implemented answers 405 and `Allow`
-/// names those that are; `HEAD` is answered by `get` unless `head` is implemented, and `OPTIONS` automatically unless `options` is.
+/// Each request runs in this order:
+///
+/// 1. [`prepare`](Self::prepare).
+/// 2. The method of the request, unless `prepare` has finished the response.
+/// 3. [`on_finish`](Self::on_finish), after the response was passed to the kernel.
+///
+/// A method that is not implemented answers 405, and `Allow` names the implemented ones. `HEAD` falls back to `get`. `OPTIONS` is
+/// answered automatically unless `options` is implemented.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request handler",
     label = "a handler given to `route` implements `RequestHandler`",
     note = "write `impl RequestHandler for …`; an async function is added with `.get(pattern, function)` and its like"
 )]
 pub trait RequestHandler: 'static {
-    /// The methods, beyond the seven that have a name here, that [`other`](Self::other) serves.
+    /// The methods that [`other`](Self::other) serves, beyond the seven with a Rust method of their own.
     const OTHER_METHODS: &'static [&'static str] = &[];
 
     /// Runs before the method; if it finishes the response, the method is not called.
@@ -53,7 +59,7 @@ pub trait RequestHandler: 'static {
         ready(Ok(()))
     }
 
-    /// Serves GET, and HEAD where `head` is not implemented: the content is then left out when it is sent.
+    /// Serves GET, and HEAD if `head` is not implemented; the content of a HEAD response is not sent.
     fn get(&self, cx: &mut Context) -> impl Future<Output = Result> {
         let _ = cx;
         NotImplemented
@@ -101,15 +107,17 @@ pub trait RequestHandler: 'static {
         NotImplemented
     }
 
-    /// Runs after the response was handed to the kernel, or was given up, if this handler was called. It can no longer change the response;
-    /// [`Context::completion`] says how it ended. The next request of the connection waits for it, and so does a graceful stop.
+    /// Runs after the response has been passed to the kernel or given up, if this handler was called.
+    ///
+    /// It cannot change the response; [`Context::completion`] tells how it ended. The next request of the connection
+    /// waits for it, and so does a graceful stop.
     fn on_finish(&self, cx: &mut Context) -> impl Future<Output = ()> {
         let _ = cx;
         NothingToFinish
     }
 }
 
-/// The future of a method that a handler leaves to its default. It answers 405, for a handler that calls it itself.
+/// The future of a method that a handler does not override; awaited by a handler itself, it answers 405.
 struct NotImplemented;
 
 impl Future for NotImplemented {
@@ -120,7 +128,7 @@ impl Future for NotImplemented {
     }
 }
 
-/// The future of an `on_finish` left to its default, which therefore need not be called.
+/// The future of an `on_finish` that a handler does not override, so it is never called.
 struct NothingToFinish;
 
 impl Future for NothingToFinish {
@@ -131,26 +139,27 @@ impl Future for NothingToFinish {
     }
 }
 
-/// A future of a handler or of middleware whose type is erased. To make one runs none of their code, which waits for the first
-/// poll: there a panic is caught.
+/// A boxed future of a handler or middleware, which stays on its shard.
+///
+/// Creating one runs none of the application's code. That code starts at the first poll, where panics are caught.
 pub(super) type LocalBoxFuture<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// A handler whose type is erased.
+/// A handler with its type erased.
 pub(super) trait Endpoint {
     /// Serves the request in `cx`.
     fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a>;
 
-    /// Whether what serves GET can serve HEAD too: its response is one that can be sent without its content.
+    /// Whether the endpoint of GET can also serve HEAD: its response can be sent without content.
     fn answers_head(&self) -> bool;
 
-    /// Whether anything is to run after the response.
+    /// Whether [`on_finish`](Self::on_finish) does anything.
     fn has_on_finish(&self) -> bool;
 
-    /// Runs it.
+    /// Runs after the response.
     fn on_finish<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a, ()>;
 }
 
-/// A [`RequestHandler`] as an endpoint, with what is read off its type.
+/// A [`RequestHandler`] as an endpoint, with facts that its type tells.
 pub(super) struct Handler<H> {
     handler: H,
     serves_head: bool,
@@ -166,7 +175,7 @@ impl<H: RequestHandler> Handler<H> {
         }
     }
 
-    /// The methods `H` implements; an error if `OTHER_METHODS` and `other` do not go together.
+    /// The methods that `H` implements; an error if `OTHER_METHODS` and `other` do not match.
     pub(super) fn methods() -> Result<Vec<Method>, String> {
         let named = [
             (Method::GET, is_implemented(H::get)),
@@ -180,7 +189,7 @@ impl<H: RequestHandler> Handler<H> {
         if H::OTHER_METHODS.is_empty() == is_implemented(H::other) {
             let name = type_name::<H>();
             return Err(format!(
-                "`{name}` must either name OTHER_METHODS and implement `other`, or do neither"
+                "`{name}` must either set OTHER_METHODS and implement `other`, or do neither"
             ));
         }
         let mut methods = Vec::new();
@@ -189,7 +198,7 @@ impl<H: RequestHandler> Handler<H> {
                 Ok(method) if !named.iter().any(|(known, _)| *known == method) => methods.push(method),
                 _ => {
                     return Err(format!(
-                        "`{name}` in OTHER_METHODS of `{}` is not another method",
+                        "`{name}` in OTHER_METHODS of `{}` is invalid or has a Rust method of its own",
                         type_name::<H>()
                     ));
                 }
@@ -278,7 +287,7 @@ where
     }
 }
 
-/// Whether a method of a handler is more than the default.
+/// Whether a handler overrides a method.
 fn is_implemented<'a, H: 'a, F, R>(method: F) -> bool
 where
     F: FnOnce(&'a H, &'a mut Context) -> R,
@@ -286,7 +295,7 @@ where
     returned_type(method) != type_name::<NotImplemented>()
 }
 
-/// The name of the type a method returns; the method is not called.
+/// The name of a method's return type. The method is not called.
 fn returned_type<'a, H: 'a, F, R>(_: F) -> &'static str
 where
     F: FnOnce(&'a H, &'a mut Context) -> R,
@@ -324,7 +333,7 @@ mod tests {
         async fn on_finish(&self, _: &mut Context) {}
     }
 
-    /// Passes everything on, so it implements what the other one does and no more.
+    /// Passes its methods on, so it implements those that `H` implements.
     struct Wrapped<H>(H);
     impl<H: RequestHandler> RequestHandler for Wrapped<H> {
         fn get(&self, cx: &mut Context) -> impl Future<Output = Result> {
@@ -340,9 +349,9 @@ mod tests {
         }
     }
 
-    /// `type_name` promises no format, so this test is the one that notices if a compiler stops telling the default apart.
+    /// `type_name` guarantees no format, so this test detects a compiler that no longer tells the default apart.
     #[test]
-    fn reads_the_implemented_methods_off_the_type() {
+    fn the_type_tells_which_methods_are_implemented() {
         assert_eq!(Handler::<Nothing>::methods(), Ok(vec![]));
         let purge = Method::from_bytes(b"PURGE").unwrap();
         assert_eq!(Handler::<Some>::methods(), Ok(vec![purge, Method::GET, Method::PUT]));
@@ -375,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_methods_that_do_not_go_with_other() {
+    fn rejects_other_methods_that_do_not_match_other() {
         let _ = (Overlapping, Unserved, Unnamed);
         assert!(
             Handler::<Overlapping>::methods()
@@ -385,7 +394,7 @@ mod tests {
         assert!(
             Handler::<Unserved>::methods()
                 .unwrap_err()
-                .contains("either name OTHER_METHODS")
+                .contains("either set OTHER_METHODS")
         );
         assert!(Handler::<Unnamed>::methods().unwrap_err().contains("or do neither"));
     }

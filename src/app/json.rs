@@ -1,18 +1,19 @@
-//! JSON out of a request's content. How deep it is nested is looked at before it is decoded, because decoding a level calls itself for
-//! the next one: the look takes no stack, so the limit can be any that the stack has room for.
+//! Decoding JSON content with a limit on its nesting.
 //!
-//! serde_json has a limit of its own, which is switched off: it cannot be set, and does not count what the decoded type ignores.
+//! Decoding recurses once a level. So the depth is checked first, without recursion, and the limit can be as high as
+//! the stack allows. serde_json's own limit is off: it cannot be set, and it does not count levels that the decoded
+//! type ignores.
 
 use serde::de::DeserializeOwned;
 
 use super::request::bad_request;
 use crate::error::Result;
 
-/// Decodes all of a request's content.
+/// Decodes the complete content of a request.
 ///
 /// # Errors
 ///
-/// 400 if it is nested deeper than `depth_max` levels, is not JSON, or no `T`.
+/// 400 if the content is nested deeper than `depth_max` levels, is not JSON, or does not fit `T`.
 pub(super) fn decode<T: DeserializeOwned>(content: &[u8], depth_max: usize) -> Result<T> {
     if is_deeper(content, depth_max) {
         return Err(bad_request(format!("the JSON is more than {depth_max} levels deep")));
@@ -20,10 +21,12 @@ pub(super) fn decode<T: DeserializeOwned>(content: &[u8], depth_max: usize) -> R
     let mut decoder = serde_json::Deserializer::from_slice(content);
     decoder.disable_recursion_limit();
     let value = T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value));
-    value.map_err(|error| bad_request(format!("the JSON is not as expected: {error}")))
+    value.map_err(|error| bad_request(format!("could not decode the JSON: {error}")))
 }
 
-/// Whether more than `depth_max` arrays and objects are open at once. Of what is no JSON it looks at least as far as a decoder comes.
+/// Whether more than `depth_max` arrays and objects are open at once.
+///
+/// In invalid JSON, it checks at least as far as a decoder reads.
 fn is_deeper(content: &[u8], depth_max: usize) -> bool {
     let (mut depth, mut in_string) = (0_usize, false);
     let mut bytes = content.iter();
@@ -52,7 +55,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    /// How many levels a value has, as it was decoded.
+    /// The number of levels of a decoded value.
     fn depth(value: &Value) -> usize {
         match value {
             Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or(0),
@@ -87,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_looked_at_as_far_as_it_could_be() {
+    fn invalid_json_is_checked_as_far_as_a_decoder_reads() {
         for (text, deeper) in [
             ("[[", true),
             ("]]][", false),

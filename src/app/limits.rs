@@ -1,10 +1,12 @@
-//! Every number that bounds what an application reads out of one request, with its default and the reason for it.
+//! The bounds on what an application reads out of one request, each with its default and its reason.
 
-/// The most that [`Limits::json_depth_max`] may be. 256: a shard's stack is 2 MiB, and a level of a small struct took 5 KiB of it where
-/// the program was not optimized, a level of [`serde_json::Value`] 2 KiB.
+/// The upper bound of [`Limits::json_depth_max`]: 256.
+///
+/// A shard's stack is 2 MiB. In an unoptimized build, a level of a small struct took 5 KiB of it, a level of
+/// [`serde_json::Value`] 2 KiB.
 pub const JSON_DEPTH_CEILING: usize = 256;
 
-/// Bounds on what handlers read out of requests. One value serves every request of a shard.
+/// The bounds on what handlers read out of a request; one value serves every request of a shard.
 ///
 /// ```
 /// use squall::app::Limits;
@@ -15,17 +17,23 @@ pub const JSON_DEPTH_CEILING: usize = 256;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest content in bytes, unless its handler says otherwise with [`set_body_limit`](super::Context::set_body_limit); beyond it
-    /// 413. 1 MiB: nginx's, and enough for forms and most JSON; Tornado takes 100 MiB into memory.
+    /// Bytes of content in a request; more is rejected with 413. Default 1 MiB.
+    ///
+    /// nginx has the same default; Tornado's is 100 MiB. A handler raises it with
+    /// [`set_body_limit`](super::Context::set_body_limit).
     pub body_bytes_max: u64,
-    /// Most parameters of a query, and most of a form, repeated ones too; beyond it 400. 1000: what PHP and Django settled on after the
-    /// hash-collision attacks of 2011, and no form made for people has as many; Tornado takes any number.
+    /// Parameters of a query, and of a form, repeated ones included; more are rejected with 400. Default 1000.
+    ///
+    /// PHP and Django chose this number after the hash-collision attacks of 2011. Tornado sets no limit.
     pub parameter_count_max: usize,
-    /// How many arrays and objects may be open at once in JSON; beyond it 400. At most [`JSON_DEPTH_CEILING`], because what decodes a
-    /// level calls itself for the next one. 128: about what serde_json and most other decoders stop at.
+    /// Arrays and objects open at once in JSON; more are rejected with 400. Default 128, at most
+    /// [`JSON_DEPTH_CEILING`].
+    ///
+    /// Decoding recurses once a level. serde_json and most other decoders stop at about 128.
     pub json_depth_max: usize,
-    /// Most cookies of one request, in all its fields; beyond it 431 for who reads any of them. 100: twice what RFC 6265 §6.1 asks a
-    /// browser to keep for a domain.
+    /// Cookies of one request, in all its fields; reading any of more is rejected with 431. Default 100.
+    ///
+    /// RFC 6265 §6.1 asks browsers to store at least 50 for a domain.
     pub cookie_count_max: usize,
 }
 
@@ -41,12 +49,12 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What must be true of them for a shard to be safe.
+    /// Checks that the limits are safe for a shard.
     pub(crate) fn check(&self) -> Result<(), String> {
         let depth = self.json_depth_max;
         if depth > JSON_DEPTH_CEILING {
             return Err(format!(
-                "json_depth_max (--max-json-depth) is {depth} and must be {JSON_DEPTH_CEILING} at most, or JSON could overflow the stack of a shard"
+                "json_depth_max (--max-json-depth) is {depth}; set it to at most {JSON_DEPTH_CEILING}, because deeper JSON can overflow the stack of a shard"
             ));
         }
         Ok(())

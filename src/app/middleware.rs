@@ -1,13 +1,12 @@
-//! Middleware: advice around handlers.
+//! Middleware: code that runs before and after handlers.
 //!
-//! One order, outermost first: what [`Application::middleware`](super::Application::middleware) was given, as added; then what each
-//! group from the outside in was given; then what the route itself was given. The application's middleware also runs for 404, and
-//! a route's whole chain for its 405 and its automatic OPTIONS.
+//! The order, outermost first: the application's ([`Application::middleware`](super::Application::middleware)), as
+//! added; each group's, from the outside in; the route's own. The application's middleware also runs for 404. A
+//! route's whole chain also runs for its 405 and its automatic OPTIONS.
 //!
-//! Every error is a response by the time middleware sees it: whatever runs inside, be it an `Err`, a panic or a 404, has become an
-//! error page when `next.run(cx).await` returns. An error page forgets the fields that were set where it came from, and keeps those
-//! set further out: middleware that adds a field to every response sets it before `next`, and it is on error pages and on flushed
-//! responses too.
+//! When `next.run(cx).await` returns, an `Err`, a panic or a 404 further in has already become an error page. That
+//! page drops the fields set at or inside the failed level and keeps those set further out. So middleware that adds a
+//! field to every response sets it before `next`: error pages and flushed responses then carry it too.
 
 use std::rc::Rc;
 
@@ -18,9 +17,9 @@ use super::handler::LocalBoxFuture;
 use crate::error::Result;
 use crate::message::Headers;
 
-/// Advice around the handlers of an application, a group or a route.
+/// Runs before and after the handlers of an application, a group or a route.
 ///
-/// An async function `fn(&mut Context, Next<'_>) -> Result` is one too.
+/// An async function `fn(&mut Context, Next<'_>) -> Result` is middleware too.
 ///
 /// ```
 /// use squall::prelude::*;
@@ -38,11 +37,11 @@ use crate::message::Headers;
     label = "middleware implements `Middleware`, or is an async function `fn(&mut Context, Next<'_>) -> Result`"
 )]
 pub trait Middleware: 'static {
-    /// Handles a request: does its part before and after `next.run(cx).await`, or answers itself and never calls `next`.
+    /// Handles a request: calls `next.run(cx).await` in the middle, or answers without it.
     ///
     /// # Errors
     ///
-    /// An error becomes the error page in place of what was written, and middleware further out sees that page.
+    /// The error page replaces the content written so far, and middleware further out sees that page.
     fn handle(&self, cx: &mut Context, next: Next<'_>) -> impl Future<Output = Result>;
 }
 
@@ -55,7 +54,7 @@ where
     }
 }
 
-/// What remains to be run: the middleware further in, and the handler.
+/// The rest of the chain: the middleware further in and the handler.
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
     pub(super) app: &'a App,
@@ -64,15 +63,18 @@ pub struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Runs it. The response is then in `cx`, whatever happened: an error or a panic has become its error page, and
-    /// [`Context::error`] tells which.
+    /// Runs the rest of the chain; the response is then in `cx`.
+    ///
+    /// An error or a panic has become its error page, and [`Context::error`] returns the error.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the handler where it stands, and what that has written: the response becomes a 503 without content, which the middleware
-    /// may replace. Where the head has been sent, the connection is cut, so that the client sees the response break off.
+    /// Dropping the future drops the handler and discards its content: the response becomes a 503 without content,
+    /// which the middleware may replace. If the head has been sent, the connection closes, so the client can tell
+    /// that the response is incomplete.
     pub async fn run(self, cx: &mut Context) {
         let Self { app, chain, inner } = self;
+        // An error page keeps the fields set further out, so copy them before the inner code adds its own.
         let headers = &cx.response.head.headers;
         let headers_outside = (!headers.is_empty()).then(|| headers.clone());
         let mut guard = ResponseGuard {
@@ -99,7 +101,7 @@ impl Next<'_> {
     }
 }
 
-/// A response under way. If its handler is dropped, half of a response must not be taken for the whole.
+/// Replaces an unfinished response if its handler is dropped, so that half a response is never sent as complete.
 struct ResponseGuard<'c> {
     cx: &'c mut Context,
     headers_outside: Option<Headers>,
@@ -126,7 +128,7 @@ impl core::fmt::Debug for Next<'_> {
 /// The middleware around a route, outermost first.
 pub(super) type Chain = Vec<Rc<dyn DynMiddleware>>;
 
-/// Middleware whose type is erased.
+/// Middleware with its type erased.
 pub(super) trait DynMiddleware {
     fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> LocalBoxFuture<'a>;
 }

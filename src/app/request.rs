@@ -1,4 +1,4 @@
-//! The reading half of a [`Context`]: method, path and its parameters, query, fields, and who sent them.
+//! The reading half of a [`Context`]: method, path and its parameters, query, fields, addresses.
 
 use core::any::type_name;
 use core::fmt::Display;
@@ -15,48 +15,48 @@ use crate::error::{Error, HttpError, Result};
 use crate::message::{Fields, Method, Version, default_port};
 
 impl Context {
-    /// The request's method.
+    /// Returns the method of the request.
     #[must_use]
     pub fn method(&self) -> &Method {
         self.head.method()
     }
 
-    /// The version of HTTP the request was made in.
+    /// Returns the HTTP version of the request.
     #[must_use]
     pub fn version(&self) -> Version {
         self.head.version()
     }
 
-    /// The path as sent, still percent-encoded, without the query.
+    /// Returns the path without the query, percent-encoded as received.
     #[must_use]
     pub fn path(&self) -> &str {
         self.head.path()
     }
 
-    /// The query as sent, still percent-encoded, without its `?`.
+    /// Returns the query without its `?`, percent-encoded as received.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.head.query()
     }
 
-    /// Every field of the request, in the order received.
+    /// Returns every field of the request, in the order received.
     #[must_use]
     pub fn headers(&self) -> Fields<'_> {
         self.head.fields()
     }
 
-    /// The first value of a field, if there is one and it is UTF-8. Names match in any case.
+    /// Returns the first value of a field if it is UTF-8; the name matches in any case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.fields().get_str(name)
     }
 
-    /// A parameter of the route's pattern, percent-decoded and parsed.
+    /// Returns a path parameter, percent-decoded and parsed.
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter and what was expected, if the value is badly encoded or is no `T`; 500 if the route has no such
-    /// parameter.
+    /// 400, naming the parameter and the expected type, if the value is badly encoded or does not parse; 500 if the
+    /// route has no such parameter.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
         let pattern = self.route.and_then(|index| self.app.pattern(index));
         let place = pattern.and_then(|pattern| pattern.position(name));
@@ -69,22 +69,25 @@ impl Context {
         parse("path parameter", name, &value)
     }
 
-    /// A parameter of the query, decoded and parsed; the last one where there are several (Tornado's `get_query_argument`).
+    /// Returns a query parameter, decoded and parsed (Tornado's `get_query_argument`).
+    ///
+    /// Of several values, the last one counts.
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if it is missing, badly encoded or no `T`, or if there are more parameters than the limit. How other
-    /// parameters are encoded does not matter.
+    /// 400, naming the parameter, if it is missing, badly encoded or does not parse, or if the query has more than
+    /// [`parameter_count_max`](super::Limits::parameter_count_max) parameters. The encoding of other parameters is
+    /// not checked.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?
             .ok_or_else(|| bad_request(format!("the query parameter `{name}` is missing")))
     }
 
-    /// A parameter of the query as [`query_param`](Self::query_param) gives it, or `None` where it is missing.
+    /// Returns a query parameter like [`query_param`](Self::query_param), or `None` where it is missing.
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if it is badly encoded or no `T`, or if there are more parameters than the limit.
+    /// 400, naming the parameter, if it is badly encoded or does not parse, or if the query has too many parameters.
     pub fn optional_query_param<T: FromStr>(&self, name: &str) -> Result<Option<T>> {
         let mut last = None;
         self.each_query_param(name, |value| {
@@ -94,11 +97,12 @@ impl Context {
         last.map(|value| parse("query parameter", name, &value)).transpose()
     }
 
-    /// Every value of a parameter of the query, in order (Tornado's `get_query_arguments`).
+    /// Returns every value of a query parameter, in order (Tornado's `get_query_arguments`).
     ///
     /// # Errors
     ///
-    /// 400, naming the parameter, if a value is badly encoded or no `T`, or if there are more parameters than the limit.
+    /// 400, naming the parameter, if a value is badly encoded or does not parse, or if the query has too many
+    /// parameters.
     pub fn query_params<T: FromStr>(&self, name: &str) -> Result<Vec<T>> {
         let mut values = Vec::new();
         self.each_query_param(name, |value| {
@@ -108,52 +112,65 @@ impl Context {
         Ok(values)
     }
 
-    /// The whole query as a `T`. Repeated keys fill a `Vec`.
+    /// Decodes the whole query into a `T`; repeated keys fill a `Vec`.
     ///
-    /// A struct reads the parameters it names, and how others are encoded does not matter. A map, a list of pairs and a struct with
-    /// `#[serde(flatten)]` read every parameter.
+    /// A struct reads only the parameters that it names, and the encoding of others is not checked. A map, a list of
+    /// pairs and a struct with `#[serde(flatten)]` read every parameter.
     ///
     /// # Errors
     ///
-    /// 400 if a parameter that is read is badly encoded, the query has more parameters than the limit or does not fit `T`.
+    /// 400 if a parameter that `T` reads is badly encoded, if the query has too many parameters, or if it does not
+    /// fit `T`.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
         decode_form(query.as_bytes(), self.app.limits().parameter_count_max)
-            .map_err(|error| bad_request(format!("the query is not as expected: {error}")))
+            .map_err(|error| bad_request(format!("could not decode the query: {error}")))
     }
 
-    /// The remote end's address: the proxy's, where there is one; `None` on a Unix socket.
+    /// Returns the address of the other end of the connection; `None` on a Unix socket.
+    ///
+    /// Behind a proxy, this is the proxy's address.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.peer.address
     }
 
-    /// The client's address, as told by a proxy where [`Application::trusted_proxies`](super::Application::trusted_proxies)
-    /// trusts it, else the remote end's; `None` on a Unix socket nobody told more about (Tornado's `remote_ip`).
+    /// Returns the client's address (Tornado's `remote_ip`).
+    ///
+    /// A proxy's fields count if [`Application::trusted_proxies`](super::Application::trusted_proxies) lists the
+    /// proxy; else the address is that of the connection. `None` on a Unix socket without a trusted field.
     #[must_use]
     pub fn remote_ip(&self) -> Option<IpAddr> {
         self.app.trusted_proxies().remote_ip(&self.peer, self.head.fields())
     }
 
-    /// `https` or `http`, as told by a trusted proxy, else as the connection is (Tornado's `request.protocol`).
+    /// Returns `https` or `http`: from a trusted proxy's fields, else from the connection (Tornado's
+    /// `request.protocol`).
     #[must_use]
     pub fn protocol(&self) -> &'static str {
         let is_secure = self.app.trusted_proxies().is_secure(&self.peer, self.head.fields());
         if is_secure { "https" } else { "http" }
     }
 
-    /// The host and port the request was made to: of an absolute-form target where there is one, which replaces `Host` (RFC 9112 §3.2.2), else of
-    /// `Host`. A port that is the scheme's default, or empty, is left out; otherwise as sent. Empty if the request had none (Tornado's
-    /// `request.host`).
+    /// Returns the host and port that the client addressed (Tornado's `request.host`).
+    ///
+    /// An absolute-form target replaces `Host` (RFC 9112 §3.2.2). A port that is empty or the scheme's default is
+    /// removed. The text is empty if the request names no host.
     #[must_use]
     pub fn host(&self) -> &str {
-        let told = self.app.trusted_proxies().tells_secure(&self.peer, self.head.fields());
-        let told = told.map(|is_secure| if is_secure { "https" } else { "http" });
-        let scheme = told.or_else(|| self.head.scheme()).unwrap_or_else(|| self.protocol());
+        let forwarded = self
+            .app
+            .trusted_proxies()
+            .forwarded_secure(&self.peer, self.head.fields());
+        let forwarded = forwarded.map(|is_secure| if is_secure { "https" } else { "http" });
+        // The scheme decides which port is the default: a trusted proxy knows it best, then the target, then the connection.
+        let scheme = forwarded
+            .or_else(|| self.head.scheme())
+            .unwrap_or_else(|| self.protocol());
         without_default_port(self.head.authority(), default_port(scheme))
     }
 
-    /// [`host`](Self::host) without the port (Tornado's `request.host_name`).
+    /// Returns [`host`](Self::host) without the port (Tornado's `request.host_name`).
     #[must_use]
     pub fn host_name(&self) -> &str {
         host_name(self.host())
@@ -175,7 +192,7 @@ impl Context {
     }
 }
 
-/// Parses a value, or says which parameter was to be what. The value itself is not repeated: it is the client's.
+/// Parses a value. The error names the parameter and the type, and does not repeat the client's value.
 fn parse<T: FromStr>(place: &str, name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| {
         let whole = type_name::<T>();

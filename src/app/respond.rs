@@ -1,5 +1,7 @@
-//! What a handler function may return. A value writes itself into the response: after what the function has already written, and
-//! without touching a status or a field it has nothing to say about.
+//! The return types of handler functions.
+//!
+//! A value appends itself to the response, after the content that the function has written. It changes only the
+//! status and fields that it carries.
 
 use std::borrow::Cow;
 
@@ -10,7 +12,7 @@ use super::context::Context;
 use crate::error::{Error, HttpError, IntoStatus, Result};
 use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCode};
 
-/// A value that can be a response.
+/// A value that can become a response.
 ///
 /// | value | response |
 /// |---|---|
@@ -19,7 +21,7 @@ use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCo
 /// | bytes (`Vec<u8>`, `&'static [u8]`, `Bytes`), [`Body`] | `application/octet-stream` |
 /// | [`Html`], [`Json`] | `text/html; charset=utf-8`, `application/json` |
 /// | [`StatusCode`], `(StatusCode, T)` | that status, with the content of `T` |
-/// | [`Redirect`], [`Response`] | as they say |
+/// | [`Redirect`], [`Response`] | status, fields and content of the value |
 /// | `Result<T, E>` | `T`, or the error page of `E` |
 /// | `Option<T>` | `T`, or 404 |
 #[diagnostic::on_unimplemented(
@@ -32,7 +34,7 @@ pub trait IntoResponse {
     ///
     /// # Errors
     ///
-    /// The value's own, or 500 if it cannot be sent. They become the error page.
+    /// The value's own error, or 500 if the value cannot be sent. The error becomes the error page.
     fn into_response(self, cx: &mut Context) -> Result;
 }
 
@@ -40,7 +42,9 @@ pub trait IntoResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Json<T>(pub T);
 
-/// Text as a page of HTML. It goes out as it is: escape what is not yours.
+/// Text as an HTML page.
+///
+/// The text is sent unchanged: escape every part that comes from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Html<T>(pub T);
 
@@ -60,25 +64,25 @@ pub struct Response {
 }
 
 impl Redirect {
-    /// 302 Found, as Tornado's `redirect`: clients repeat the request as a GET, in practice.
+    /// Makes a 302 Found, as Tornado's `redirect`; in practice, clients repeat the request as a GET.
     #[must_use]
     pub fn to(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::FOUND, location)
     }
 
-    /// 301 Moved Permanently.
+    /// Makes a 301 Moved Permanently.
     #[must_use]
     pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::MOVED_PERMANENTLY, location)
     }
 
-    /// 303 See Other: look there with a GET, as after a form was taken.
+    /// Makes a 303 See Other: the client sends a GET to `location`, as after a submitted form.
     #[must_use]
     pub fn see_other(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::SEE_OTHER, location)
     }
 
-    /// 307 Temporary Redirect: repeat the request there, method and content unchanged.
+    /// Makes a 307 Temporary Redirect: the client repeats the request with the same method and content.
     #[must_use]
     pub fn temporary(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::TEMPORARY_REDIRECT, location)
@@ -102,7 +106,7 @@ impl Response {
         }
     }
 
-    /// Sets a field, replacing every line of that name.
+    /// Sets a field and replaces every line of that name.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.set(name, value);
@@ -116,7 +120,7 @@ impl Response {
         self
     }
 
-    /// The fields, to be changed.
+    /// Returns the fields for changes.
     pub fn headers_mut(&mut self) -> &mut Headers {
         &mut self.headers
     }
@@ -128,7 +132,7 @@ impl IntoResponse for () {
     }
 }
 
-/// Implements [`IntoResponse`] for what becomes bytes without a copy.
+/// Implements [`IntoResponse`] for types that convert into [`Bytes`] without a copy.
 macro_rules! whole_body {
     ($($type:ty => $media_type:ident, $into_bytes:expr;)*) => {$(
         impl IntoResponse for $type {

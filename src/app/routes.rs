@@ -1,5 +1,7 @@
-//! Routes as an application lists them: patterns, handlers, groups. [`Application`](super::Application) and [`Routes`] take the same
-//! calls. Nothing is checked before [`Application::build`](super::Application::build), which reports every mistake at once.
+//! Routes as an application lists them: patterns, handlers, groups.
+//!
+//! [`Application`](super::Application) and [`Routes`] have the same methods.
+//! [`Application::build`](super::Application::build) checks everything and reports all mistakes at once.
 
 use core::fmt;
 use std::rc::Rc;
@@ -14,7 +16,7 @@ use super::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
 use crate::message::{HeaderValue, Method};
 
-/// A group of routes, to be nested under a prefix or bound to a host.
+/// A group of routes, for a path prefix or a host.
 ///
 /// ```
 /// use squall::prelude::*;
@@ -33,14 +35,14 @@ use crate::message::{HeaderValue, Method};
 #[must_use = "routes do nothing until they are part of an application"]
 pub struct Routes {
     entries: Vec<RouteEntry>,
-    /// The route that `named` and `route_middleware` speak of: the one added last.
+    /// The route added last, to which `named` and `route_middleware` apply.
     last: Option<usize>,
     chain: Chain,
     nested: Vec<(String, Self)>,
     problems: Vec<String>,
 }
 
-/// One pattern and what has been added to it so far.
+/// One pattern and everything added to it so far.
 struct RouteEntry {
     pattern: String,
     name: Option<String>,
@@ -48,21 +50,31 @@ struct RouteEntry {
     chain: Chain,
 }
 
-/// Writes the calls that [`Routes`] and [`Application`](super::Application) have in common; `$routes` is the group they add to.
+/// Defines the methods that [`Routes`] and [`Application`](super::Application) share; `$routes` is the group they add
+/// to.
 macro_rules! routing_methods {
     ($self:ident => $routes:expr) => {
         /// Adds a route: requests whose path matches `pattern` go to `handler`.
         ///
-        /// A pattern is text with parameters: `{id}` takes one or more characters up to the next `/`, `{id:u64}` only what is a
-        /// `u64` once decoded (also `u32`, `i32`, `i64`, `uuid`, and `slug` for letters, digits, `-`, `_`), `{*rest}` the rest of
-        /// the path. Fixed text beats a parameter, a typed parameter an untyped one; a path that no pattern matches is 404.
-        /// A segment may have text around its one parameter. `{{` and `}}` stand for braces.
+        /// A pattern is text with parameters, at most one in a segment:
+        ///
+        /// | parameter | matches |
+        /// |---|---|
+        /// | `{id}` | one or more characters up to the next `/` |
+        /// | `{id:u64}` | a value that parses as `u64` once decoded; also `u32`, `i32`, `i64`, `uuid` |
+        /// | `{id:slug}` | letters, digits, `-`, `_` |
+        /// | `{*rest}` | the rest of the path |
+        ///
+        /// Fixed text takes precedence over a parameter, a typed parameter over an untyped one. A path that matches
+        /// no pattern is answered with 404. `{{` and `}}` stand for braces.
         pub fn route<H: $crate::app::RequestHandler>(mut $self, pattern: &str, handler: H) -> Self {
             $routes.add_handler(pattern, handler);
             $self
         }
 
-        /// Adds an async function for GET, and with it HEAD. Methods added to one pattern add up.
+        /// Adds an async function for GET, which also serves HEAD.
+        ///
+        /// Functions for several methods can share one pattern.
         pub fn get<F, R>($self, pattern: &str, function: F) -> Self
         where
             F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
@@ -117,9 +129,10 @@ macro_rules! routing_methods {
             $self
         }
 
-        /// Adds a WebSocket: requests that match and open one get a handler each, made by `factory`, which sees the request and may
-        /// refuse it with any error. A GET that does not open a WebSocket is answered with what it lacks: 400, or 426 where it asks
-        /// for another version of the protocol.
+        /// Adds a WebSocket route: `factory` makes a handler for each connection.
+        ///
+        /// The factory sees the request and rejects it by returning an error. A GET that opens no WebSocket is
+        /// answered with 400, or with 426 if it asks for another protocol version.
         pub fn websocket<F, H>($self, pattern: &str, factory: F) -> Self
         where
             F: AsyncFn(&mut $crate::app::Context) -> $crate::error::Result<H> + 'static,
@@ -128,7 +141,7 @@ macro_rules! routing_methods {
             $self.websocket_with(pattern, $crate::app::WebSocketOptions::default(), factory)
         }
 
-        /// Adds a WebSocket with options of its own: limits, compression.
+        /// Adds a WebSocket route with its own options, such as limits and compression.
         pub fn websocket_with<F, H>(
             mut $self,
             pattern: &str,
@@ -149,14 +162,15 @@ macro_rules! routing_methods {
             $self
         }
 
-        /// Adds middleware to the route added last, inside all that its groups have.
+        /// Adds middleware to the route added last, inside the middleware of its groups.
         pub fn route_middleware<M: $crate::app::Middleware>(mut $self, middleware: M) -> Self {
             $routes.wrap_last(middleware);
             $self
         }
 
-        /// Adds a group whose patterns are put after `prefix`: `/api` and `/users` make `/api/users`, and the empty pattern is the
-        /// prefix itself. Its middleware runs for its own routes only.
+        /// Adds a group under `prefix`: `/api` and `/users` make `/api/users`.
+        ///
+        /// An empty pattern stands for the prefix itself. The group's middleware runs for its own routes only.
         pub fn nest(mut $self, prefix: &str, group: $crate::app::Routes) -> Self {
             $routes.add_group(prefix, group);
             $self
@@ -171,7 +185,7 @@ impl Routes {
         Self::default()
     }
 
-    /// Adds middleware around every route of this group, inside what was added before.
+    /// Adds middleware around every route of this group, inside the middleware added before.
     pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
         self.chain.push(Rc::new(middleware));
         self
@@ -212,7 +226,7 @@ impl Routes {
         match self.last.and_then(|index| self.entries.get_mut(index)) {
             Some(entry) if entry.name.is_none() => entry.name = Some(name.to_owned()),
             Some(entry) => {
-                let problem = format!("`{}` is named `{name}` but has a name already", entry.pattern);
+                let problem = format!("`{}` cannot be named `{name}`: it already has a name", entry.pattern);
                 self.problems.push(problem);
             }
             None => self
@@ -239,7 +253,7 @@ impl Routes {
         }
     }
 
-    /// Lists this group's routes and those of the groups in it, with whole patterns and whole chains.
+    /// Lists the routes of this group and its subgroups, with complete patterns and middleware chains.
     pub(super) fn flatten(self, prefix: &str, outer: &Chain, problems: &mut Vec<String>) -> Vec<Route> {
         problems.extend(self.problems);
         let with = |inner: &Chain| outer.iter().chain(inner).map(Rc::clone).collect::<Chain>();
@@ -263,7 +277,7 @@ impl Routes {
         routes
     }
 
-    /// Adds endpoints to the entry of a pattern, new or old, which is then the last one.
+    /// Adds endpoints to the entry of a pattern, and makes it the last one.
     fn add(&mut self, pattern: &str, endpoints: impl Iterator<Item = (Method, Rc<dyn Endpoint>)>) {
         let found = self.entries.iter().position(|entry| entry.pattern == pattern);
         let index = found.unwrap_or(self.entries.len());

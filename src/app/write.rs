@@ -1,9 +1,13 @@
 //! The writing half of a [`Context`]: status, fields, content, flushing and finishing.
 //!
-//! What is written is kept until the handler returns, and then goes out with its length; [`Context::flush`] sends what there is and
-//! the response goes on in chunks. Misuse that has no caller to tell (writing after `finish`, content with a 204) is remembered and
-//! turns the response into a 500, or cuts the connection if the head is out. Fields hold the `http` crate's names and values, so
-//! nothing from application data can break a line: [`Context::set_header`] refuses it and sets nothing (RFC 9110 §5.5).
+//! Content is buffered until the handler returns and then sent with its length. [`Context::flush`] sends the buffer
+//! at once, and the rest of the response follows in chunks.
+//!
+//! Some misuse has no caller that could receive an error, such as writing after `finish` or content with a 204. It is
+//! recorded and turns the response into a 500. If the head has been sent, it closes the connection instead.
+//!
+//! Names and values are those of the `http` crate, so application data cannot inject a line: [`Context::set_header`]
+//! rejects the value and sets nothing (RFC 9110 §5.5).
 
 use core::fmt::Display;
 use core::future::poll_fn;
@@ -25,55 +29,58 @@ use crate::message::{
     Body, BodyStream, BoxError, HeaderName, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, header,
 };
 
-/// The response as far as it has been made.
+/// The response as written so far.
 #[derive(Default)]
 pub(super) struct ResponseState {
     pub(super) head: ResponseHead,
-    /// Content written and not yet flushed.
+    /// Content that is not yet flushed.
     written: Vec<u8>,
-    /// Content handed over in one piece, kept as it is: then `written` is empty.
+    /// Content passed as one piece and stored without a copy; `written` is then empty.
     whole: Bytes,
     pub(super) stream: Option<BodyStream>,
-    /// What the connection becomes if this is a 101.
+    /// The protocol that follows a 101.
     pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) trailers: Headers,
-    /// The type of what was written first, for a response that was given none.
+    /// The media type of the first write, used where the application sets no `Content-Type`.
     media_type: Option<MediaType>,
     pub(super) head_sent: bool,
     finished: bool,
     pub(super) completion: Completion,
-    /// What went wrong first and had no caller to tell.
+    /// The first misuse that had no caller to return an error to.
     fault: Option<Fault>,
-    /// The error this response was made from.
+    /// The error that this response reports.
     pub(super) error: Option<Error>,
 }
 
-/// How a response ends for its peer: [`Context::completion`].
+/// How a response ended for its peer: see [`Context::completion`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Completion {
-    /// The peer gets all of the response.
+    /// The peer gets the complete response.
     #[default]
     Whole,
-    /// The connection is closed in the middle of the response, so that the peer sees that the rest is missing: the handler failed
-    /// after its head had been sent, or the peer took the response too slowly.
+    /// The connection closes in the middle of the response, so the peer can tell that it is incomplete.
+    ///
+    /// Either the handler failed after the head was sent, or the peer read too slowly.
     BrokenOff,
-    /// The peer has reset the connection, or has closed it in the middle of content that the handler reads. A peer that has closed its half
-    /// otherwise may still read: its response is whole.
+    /// The peer reset the connection, or closed it before the content that the handler reads was complete.
+    ///
+    /// A peer that closed only its sending half otherwise may still read, so its response can be
+    /// [`Whole`](Self::Whole).
     PeerGone,
 }
 
-/// The status of a response that the peer did not wait for: 499, nginx's "client closed request". It is never sent.
+/// The status of a response whose peer left early: 499, as in nginx. It appears in logs and is never sent.
 fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
-/// Why the response cannot be sent as it has been made.
+/// Why the response cannot be sent as written.
 #[derive(Clone, Copy)]
 enum Fault {
-    /// The application did what may not be done, and when.
+    /// A call that was invalid at that point.
     Misuse(&'static str),
-    /// Not all that was written could be kept.
+    /// The buffer for the content could not grow.
     OutOfMemory,
 }
 
@@ -87,13 +94,13 @@ impl From<Fault> for Error {
 }
 
 impl Context {
-    /// The status of the response so far.
+    /// Returns the status that the response has so far.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.response.head.status
     }
 
-    /// Sets the status; 200 if it is never set.
+    /// Sets the status; the default is 200.
     pub fn set_status(&mut self, status: impl IntoStatus) {
         if self.response.head_sent {
             self.response.misuse("the status was set after the head had been sent");
@@ -102,18 +109,21 @@ impl Context {
         }
     }
 
-    /// The fields of the response so far. Those of the framing (`Content-Length`, `Connection`, `Date`…) are added when it is sent.
+    /// Returns the fields that the response has so far.
+    ///
+    /// Framing fields (`Content-Length`, `Connection`, `Date` and others) are added when the head is sent.
     #[must_use]
     pub fn response_headers(&self) -> &Headers {
         &self.response.head.headers
     }
 
-    /// Sets a field of the response, replacing every line of that name.
+    /// Sets a field of the response and replaces every line of that name.
     ///
     /// # Errors
     ///
-    /// 500, with nothing set, if the name or the value cannot be sent (CR, LF or NUL in it, for instance, or blanks around it, which no
-    /// recipient would get to see) or if the head has been sent. Where the value is the client's, `.or_status(400)?` says whose fault it is.
+    /// 500, with nothing set, if the head has been sent or if the name or value is invalid: CR, LF or NUL in it, or a
+    /// space or tab at either end, which recipients strip. Where the value comes from the client, `.or_status(400)?`
+    /// reports the client's fault.
     pub fn set_header<N, V>(&mut self, name: N, value: V) -> Result
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -124,7 +134,7 @@ impl Context {
         Ok(())
     }
 
-    /// Adds a field line to the response, keeping those of the same name.
+    /// Adds a field line to the response and keeps lines of the same name.
     ///
     /// # Errors
     ///
@@ -139,17 +149,21 @@ impl Context {
         Ok(())
     }
 
-    /// Removes every line of a field from the response; says whether there was one. After the head has been sent there is none.
+    /// Removes every line of a field and returns whether there was one.
+    ///
+    /// It returns `false` after the head has been sent.
     pub fn clear_header(&mut self, name: impl TryInto<HeaderName>) -> bool {
         name.try_into()
             .is_ok_and(|name| self.response.head.headers.remove(&name))
     }
 
-    /// Adds a trailer field, sent after the content of a chunked response (RFC 9110 §6.5); a response that is not chunked has none.
+    /// Adds a trailer field, which a chunked response sends after its content (RFC 9110 §6.5).
+    ///
+    /// A response that is not chunked drops its trailers.
     ///
     /// # Errors
     ///
-    /// 500, with nothing added, if the name or the value cannot be sent.
+    /// 500, with nothing added, if the name or the value is invalid.
     pub fn add_trailer<N, V>(&mut self, name: N, value: V) -> Result
     where
         N: TryInto<HeaderName, Error: Display>,
@@ -160,20 +174,22 @@ impl Context {
         Ok(())
     }
 
-    /// Appends text or bytes to the content. A response that is given no `Content-Type` gets `text/plain; charset=utf-8` if text
-    /// was written first, `application/octet-stream` if bytes were. Where there is no memory for it, the response becomes 503, or is cut
-    /// if its head has been sent.
+    /// Appends text or bytes to the content.
+    ///
+    /// The first write chooses the default `Content-Type`: `text/plain; charset=utf-8` for text,
+    /// `application/octet-stream` for bytes. Out of memory, the response becomes a 503; if its head has been sent,
+    /// the connection closes.
     pub fn write(&mut self, content: impl Content) {
         if self.response.begin_content(content.media_type()) {
             self.response.append(content.content());
         }
     }
 
-    /// Appends a value as JSON, and makes the response `application/json` unless it was given another type.
+    /// Appends a value as JSON; the default `Content-Type` is then `application/json`.
     ///
     /// # Errors
     ///
-    /// 500, with nothing written, if the value cannot be serialized; 503 if there is no memory for it.
+    /// 500, with nothing written, if the value cannot be serialized; 503 if memory is short.
     pub fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result {
         if self.response.begin_content(MediaType::Json) {
             let buffer = self.response.buffer()?;
@@ -189,33 +205,37 @@ impl Context {
         Ok(())
     }
 
-    /// Appends a whole body: bytes without copying them where nothing else has been written, or a stream, which then is the end of
-    /// the content. The response gets the type `application/octet-stream` unless it was given another.
+    /// Appends a body: bytes, or a stream that ends the content.
+    ///
+    /// Bytes are not copied if they are the only content. The default `Content-Type` is `application/octet-stream`.
     pub fn write_body(&mut self, body: impl Into<Body>) {
         self.write_body_as(body.into(), MediaType::Bytes);
     }
 
-    /// Makes a stream the end of the content. The driver draws from it as fast as the socket takes it, after the handler has
-    /// returned. An error in it, of any type that [`Body::stream`] takes, cuts the connection, so that the peer cannot take a part for
-    /// the whole.
+    /// Ends the content with a stream.
+    ///
+    /// The server polls the stream as fast as the socket accepts data, after the handler has returned. An error in
+    /// the stream, of any type that [`Body::stream`] takes, closes the connection, so the peer can tell that the
+    /// content is incomplete.
     pub fn stream<E: Into<BoxError>>(&mut self, stream: impl Stream<Item = Result<Bytes, E>> + 'static) {
         self.write_body(Body::stream(stream));
     }
 
-    /// Sends the head, if it has not been sent, and what has been written, and waits until the socket has taken it: a slow peer
-    /// holds its own handler up and nobody else. The response goes on chunked unless `Content-Length` was set.
+    /// Sends the head and the content written so far, and waits until the socket has accepted them.
     ///
-    /// Where a response has no content (to HEAD, or by its status) the first flush sends all of it. A further one fails, so that
-    /// a handler made for GET does not go on for nobody.
+    /// Only this handler waits for a slow peer. The rest of the response is chunked unless `Content-Length` was set.
+    ///
+    /// A response without content (to HEAD, or because of its status) is complete after the first flush. Every
+    /// further flush fails, which ends a handler that was written for GET.
     ///
     /// # Errors
     ///
-    /// An error nobody reads if the peer has gone, or is to get nothing more; 500 if the response cannot be sent as it is, 503 if
-    /// there is no memory for it.
+    /// [`is_peer_gone`](Error::is_peer_gone) if the peer is gone or has received the complete response; 500 if the
+    /// response cannot be sent as written; 503 if memory is short.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what was handed over is sent all the same, before anything that is written later and before the response ends.
+    /// Cancel safe: data that was handed over is sent before any later write and before the response ends.
     pub async fn flush(&mut self) -> Result {
         let Self {
             response,
@@ -224,6 +244,7 @@ impl Context {
             ..
         } = self;
         response.check_head()?;
+        // Joins a body passed as one piece with later writes before both move into the channel.
         response.buffer()?;
         response.complete();
         if response.head_sent && response.content().is_empty() {
@@ -236,35 +257,39 @@ impl Context {
         let channel = Rc::clone(channel);
         let submitted = poll_fn(|task| channel.poll_submit(|| response.take_flush(), task.waker())).await;
         if submitted.is_err() {
-            // A handler that goes on writing for a peer that has gone gathers no memory with it.
+            // Free the memory now: a handler may keep writing after its peer is gone.
             response.written.clear();
             return Err(Error::peer_gone());
         }
         let flushed = poll_fn(|task| channel.poll_flushed(task.waker())).await;
         let buffer = flushed.map_err(|_| Error::peer_gone())?;
+        // The driver returns the emptied buffer; reuse it unless the handler has allocated another meanwhile.
         if response.written.capacity() == 0 {
             response.written = buffer;
         }
         Ok(())
     }
 
-    /// Ends the response: nothing more may be written. In [`prepare`](super::RequestHandler::prepare) it means that the verb is not
-    /// called. A response need not be finished by hand.
+    /// Ends the response: later writes are misuse.
+    ///
+    /// In [`prepare`](super::RequestHandler::prepare), it skips the method. Calling it is optional.
     pub fn finish(&mut self) {
         self.response.finished = true;
     }
 
-    /// Whether the response has been ended with [`finish`](Self::finish) or [`redirect`](Self::redirect).
+    /// Returns whether [`finish`](Self::finish) or [`redirect`](Self::redirect) has ended the response.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.response.finished
     }
 
-    /// Answers 302 with `location`, and finishes. [`Redirect`](super::Redirect) knows the other statuses.
+    /// Answers 302 with `location` and finishes the response.
+    ///
+    /// [`Redirect`](super::Redirect) offers the other statuses.
     ///
     /// # Errors
     ///
-    /// 500 if the location cannot be sent, as it holds CR, LF or anything else but visible ASCII.
+    /// 500 if the location has CR, LF or a character that is not visible ASCII.
     pub fn redirect(&mut self, location: &str) -> Result {
         self.set_header(header::LOCATION, location)?;
         self.set_status(StatusCode::FOUND);
@@ -272,11 +297,13 @@ impl Context {
         Ok(())
     }
 
-    /// How the response ends for its peer, as far as is known. Middleware asks after `next.run(cx).await`: then [`Completion::Whole`] says
-    /// that the response as it stands can be sent. [`on_finish`](super::RequestHandler::on_finish) asks when the server has handed the response
-    /// to the kernel, or has given up: then it is final.
+    /// Returns how the response ends for its peer, as far as is known.
     ///
-    /// Where the handler failed because the peer left and no head was sent, [`status`](Self::status) is 499, nginx's "client closed request".
+    /// After `next.run(cx).await`, middleware reads [`Completion::Whole`] if the response can be sent as it is. In
+    /// [`on_finish`](super::RequestHandler::on_finish) the value is final: the server has passed the response to the
+    /// kernel or has given it up.
+    ///
+    /// If the peer left before a head was sent, [`status`](Self::status) is 499, nginx's "client closed request".
     #[must_use]
     pub fn completion(&self) -> Completion {
         match self.response.completion {
@@ -285,7 +312,7 @@ impl Context {
         }
     }
 
-    /// The error the response was made from, once it was: middleware finds it here after `next.run(cx).await`.
+    /// Returns the error that the response reports; middleware finds it here after `next.run(cx).await`.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.response.error.as_ref()
@@ -316,7 +343,7 @@ impl Context {
 }
 
 impl ResponseState {
-    /// Forgets the response; keeps memory up to the bound.
+    /// Clears the response and retains memory up to the bound.
     pub(super) fn reset(&mut self, app: &App) {
         self.clear(app);
         self.head_sent = false;
@@ -329,11 +356,11 @@ impl ResponseState {
         }
     }
 
-    /// Forgets what has been made so far, so that an error page can be written instead.
+    /// Discards everything written so far, so that an error page can replace it.
     pub(super) fn clear(&mut self, app: &App) {
         self.head.clear();
         self.written.clear();
-        // Bytes may have an owner of the application's.
+        // `Bytes` can hold an owner of the application's type, whose drop may panic.
         if !self.whole.is_empty() {
             app.discard(core::mem::take(&mut self.whole));
         }
@@ -349,7 +376,7 @@ impl ResponseState {
         self.fault = None;
     }
 
-    /// Content that waits to be sent.
+    /// The content that waits to be sent.
     pub(super) fn content(&self) -> &[u8] {
         if self.whole.is_empty() {
             &self.written
@@ -358,21 +385,23 @@ impl ResponseState {
         }
     }
 
-    /// Whether the response can be sent as it is, when whoever made it is done.
+    /// Checks that the complete response can be sent as written.
     pub(super) fn check(&mut self, method: &Method) -> Result {
         self.check_head()?;
         let announced = self.head.headers.get(&header::CONTENT_LENGTH);
+        // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length is
+        // unknown before it ends.
         let may_differ =
             *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.stream.is_some();
         match announced {
             Some(announced) if !may_differ && parse_length(announced) != Some(self.content().len() as u64) => Err(
-                Error::new("the Content-Length that was set is not the length of the content"),
+                Error::new("the Content-Length that was set differs from the length of the content"),
             ),
             _ => Ok(()),
         }
     }
 
-    /// Adds the type of content that was given none, as the last thing before the head is sent.
+    /// Sets the default `Content-Type`, as the last step before the head is sent.
     pub(super) fn complete(&mut self) {
         if let Some(media_type) = self.media_type
             && self.has_content()
@@ -383,7 +412,7 @@ impl ResponseState {
         }
     }
 
-    /// Whether the head can be sent as it is with what has been written.
+    /// Checks that the head can be sent with the content written so far.
     fn check_head(&mut self) -> Result {
         let status = self.head.status;
         if let Some(fault) = self.fault.take() {
@@ -399,7 +428,7 @@ impl ResponseState {
         }
     }
 
-    /// Gives the response up because its peer has left.
+    /// Gives the response up because its peer is gone.
     pub(super) fn abandon(&mut self) {
         self.completion = Completion::PeerGone;
         if !self.head_sent {
@@ -407,7 +436,7 @@ impl ResponseState {
         }
     }
 
-    /// Whether all that the peer is to get has been sent: a head that no content follows.
+    /// Whether the peer has the complete response: the head was sent, and no content follows it.
     pub(super) fn is_whole(&self, method: &Method) -> bool {
         self.head_sent && (*method == Method::HEAD || has_no_content(self.head.status))
     }
@@ -420,12 +449,12 @@ impl ResponseState {
         self.fault.get_or_insert(Fault::Misuse(what));
     }
 
-    /// Whether content may be added now; the first to be added names the type.
+    /// Whether content may be added now. The first content chooses the default media type.
     fn begin_content(&mut self, media_type: MediaType) -> bool {
         if self.finished {
             self.misuse("content was written after the response had been finished");
         } else if self.stream.is_some() {
-            self.misuse("content was written after a stream had been made the end of it");
+            self.misuse("content was written after a stream, which ends the content");
         } else {
             self.media_type.get_or_insert(media_type);
             return true;
@@ -437,6 +466,7 @@ impl ResponseState {
     fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
         if !self.whole.is_empty() {
             let whole = core::mem::take(&mut self.whole);
+            // A uniquely owned `Bytes` converts without a copy.
             match whole.try_into_mut() {
                 Ok(own) => self.written = own.into(),
                 Err(shared) => memory::append(&mut self.written, &shared)?,
@@ -445,18 +475,20 @@ impl ResponseState {
         Ok(&mut self.written)
     }
 
-    /// Appends to the content, or notes that there is no memory for it.
+    /// Appends to the content, or records that memory ran out.
     fn append(&mut self, content: &[u8]) {
         let appended = self
             .buffer()
             .and_then(|buffer| memory::append_to_answer(buffer, content));
         if appended.is_err() {
+            // Part of the content is missing, so the rest is useless: return its memory at once.
             self.written = Vec::new();
             self.fault.get_or_insert(Fault::OutOfMemory);
         }
     }
 
-    /// Takes what there is to send, which [`buffer`](Self::buffer) has made one piece. The status stays to be looked at.
+    /// Takes what is ready to send; [`buffer`](Self::buffer) has joined it. A copy of the status stays for later
+    /// readers.
     fn take_flush(&mut self) -> Flush {
         let head = (!self.head_sent).then(|| {
             let status = self.head.status;
@@ -475,7 +507,7 @@ impl ResponseState {
     }
 }
 
-/// Whether a response of this status never has content (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5).
+/// Whether a response with this status never has content (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5).
 pub(super) fn has_no_content(status: StatusCode) -> bool {
     status.is_informational()
         || matches!(
@@ -491,22 +523,22 @@ where
 {
     let name = name
         .try_into()
-        .map_err(|error| Error::new(format!("this is no field name: {error}")))?;
-    let refuse = |why: &dyn Display| Error::new(format!("this cannot be the value of the field `{name}`: {why}"));
+        .map_err(|error| Error::new(format!("invalid field name: {error}")))?;
+    let refuse = |why: &dyn Display| Error::new(format!("invalid value for the field `{name}`: {why}"));
     let value: HeaderValue = value.try_into().map_err(|error| refuse(&error))?;
     if has_outer_blanks(value.as_bytes()) {
-        return Err(refuse(&"a blank begins or ends it"));
+        return Err(refuse(&"it starts or ends with a space or tab"));
     }
     Ok((name, value))
 }
 
-/// Whether blanks surround a value: they are no part of it, and a recipient takes them off (RFC 9110 §5.5).
+/// Whether a value starts or ends with a space or tab, which a recipient would strip (RFC 9110 §5.5).
 fn has_outer_blanks(value: &[u8]) -> bool {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     is_blank(value.first()) || is_blank(value.last())
 }
 
-/// A Content-Length is digits alone (RFC 9110 §8.6).
+/// Parses a Content-Length, which is digits alone (RFC 9110 §8.6).
 fn parse_length(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok()?;
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

@@ -321,6 +321,6 @@ fn a_build_error_reads_as_text() {
     let error = Application::new().get("x", echo("", [])).build().unwrap_err();
     assert_eq!(
         format!("{error:?}"),
-        "the application cannot be built\n  the pattern `x` does not start with `/`"
+        "could not build the application:\n  the pattern `x` does not start with `/`"
     );
 }

@@ -36,7 +36,7 @@ pub trait WebSocketHandler: 'static {
     /// that name no origin, as no browser does. The scheme is compared where it is known: a proxy may end TLS in front of this server, so one
     /// that is [trusted](crate::Application::trusted_proxies) has to tell it.
     fn check_origin(&self, cx: &Context) -> bool {
-        let is_secure = cx.app.trusted_proxies().tells_secure(&cx.peer, cx.head.fields());
+        let is_secure = cx.app.trusted_proxies().forwarded_secure(&cx.peer, cx.head.fields());
         let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
         is_same_origin(&cx.head, scheme)
     }
