@@ -1,4 +1,4 @@
-//! The command line: what was asked, before anything is looked up or checked.
+//! The command line, parsed and not yet checked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ mod run;
 pub(crate) use run::RunArgs;
 use run::duration;
 
-/// Measures Squall beside its peers on the same cores, in one run, after checking that all of them answer alike.
+/// Measures Squall and other servers side by side on the same cores, after checking that all of them answer correctly.
 #[derive(Debug, Parser)]
 #[command(name = "squall-loadtest", version)]
 pub(crate) struct Args {
@@ -23,11 +23,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
-    /// Build and start contenders and check their answers, without timing anything.
+    /// Build and start contenders and check their answers, without measuring them.
     Verify(VerifyArgs),
-    /// Verify contenders, then measure them side by side, interleaved over several rounds.
+    /// Verify contenders, then measure them interleaved over several rounds.
     Compare(CompareArgs),
-    /// Draw the record of a comparison: `report.html` with charts, and `report.md` with the same tables.
+    /// Write the report of a recorded comparison: `report.html` with charts, and `report.md` with the same tables.
     Report(ReportArgs),
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) placement: Placement,
-    /// Workloads whose answers are checked, separated by commas [default: all]
+    /// Workloads to check, separated by commas [default: all]
     #[arg(long, value_delimiter = ',')]
     pub(crate) workloads: Vec<String>,
 }
@@ -48,35 +48,35 @@ pub(crate) struct CompareArgs {
     pub(crate) selection: Selection,
     #[command(flatten)]
     pub(crate) placement: Placement,
-    /// Short windows and as many rounds as ten minutes hold, for a first impression
+    /// Short windows and at most 3 rounds within ten minutes, for a first impression
     #[arg(long)]
     pub(crate) quick: bool,
     /// Workloads to run, separated by commas [default: all]
     #[arg(long, value_delimiter = ',')]
     pub(crate) workloads: Vec<String>,
-    /// Rounds; in each one every contender is measured once per workload [default: 5; with --quick what fits, at most 3]
+    /// Rounds; each measures every contender once per workload [default: 5; with --quick as many as fit, at most 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: Option<u32>,
     /// Length of one timed window, such as `5s` or `500ms` [default: 5s; with --quick 700ms]
     #[arg(long, value_parser = window)]
     pub(crate) duration: Option<Duration>,
-    /// Load on a freshly started server before its timed window; `0s` for none [default: 1s; with --quick 150ms]
+    /// Length of the load before each timed window; `0s` for none [default: 1s; with --quick 150ms]
     #[arg(long, value_parser = duration)]
     pub(crate) warmup: Option<Duration>,
-    /// The contender that ratios are taken to
+    /// The contender that all others are divided by
     #[arg(long, default_value = "floor-epoll")]
     pub(crate) baseline: String,
-    /// Folder for the record and the report, which is created
+    /// Folder for the record and the report; created if missing
     #[arg(long, value_name = "DIR", default_value = "target/compare")]
     pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReportArgs {
-    /// The record, as `compare` wrote it
+    /// The record written by `compare`
     #[arg(value_name = "RECORD.json")]
     pub(crate) record: PathBuf,
-    /// Folder for the report, which is created [default: where the record is]
+    /// Folder for the report; created if missing [default: the record's folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -86,20 +86,20 @@ pub(crate) struct Selection {
     /// Contenders, separated by commas [default: all]
     #[arg(long, value_delimiter = ',')]
     pub(crate) contenders: Vec<String>,
-    /// Folder that holds `contenders/` and `workloads/` [default: the nearest `loadtest/` above the current folder]
+    /// Folder with `contenders/` and `workloads/` [default: the nearest `loadtest/` above the current folder]
     #[arg(long)]
     pub(crate) directory: Option<PathBuf>,
-    /// Use what was built before
+    /// Skip the builds and use the existing programs
     #[arg(long)]
     pub(crate) no_build: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Placement {
-    /// Core that the server is pinned to
+    /// Core to pin the server to
     #[arg(long, default_value_t = 0)]
     pub(crate) server_core: usize,
-    /// Core that the load generator is pinned to
+    /// Core to pin the load generator to
     #[arg(long, default_value_t = 1)]
     pub(crate) load_core: usize,
 }
@@ -113,7 +113,7 @@ impl Placement {
     }
 }
 
-/// The shortest window that says anything: the kernel counts CPU time in steps of up to 10 ms.
+/// The shortest window: the kernel counts CPU time in steps of up to 10 ms.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
 
 fn window(text: &str) -> Result<Duration, String> {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn window_is_long_enough_for_the_ticks_of_the_kernel() {
+    fn window_is_at_least_ten_kernel_ticks_long() {
         assert!(window("99ms").is_err());
         assert_eq!(window("100ms"), Ok(WINDOW_MIN));
     }

@@ -1,4 +1,4 @@
-//! The folder of contenders and workloads: found, read, and chosen from by name.
+//! The catalogue: finds the folder of contenders and workloads, reads it, and selects from it by name.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::contender::Contender;
 use crate::workload::Workload;
 
-/// Every contender and workload there is, in the order of their names.
+/// All contenders and workloads, sorted by name.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     directory: PathBuf,
@@ -16,7 +16,7 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads `directory`, or else the nearest `loadtest` folder in or above the current one.
+    /// Reads `directory`, or the nearest `loadtest` folder in or above the current one.
     pub(crate) fn read(directory: Option<&Path>) -> Result<Self> {
         let directory = match directory {
             Some(directory) => std::path::absolute(directory)?,
@@ -43,12 +43,12 @@ impl Catalogue {
         })
     }
 
-    /// The contenders with these names, in this order, or all of them.
+    /// Returns the contenders with these names, in this order; all of them if `names` is empty.
     pub(crate) fn contenders(&self, names: &[String]) -> Result<Vec<Contender>> {
         choose(&self.contenders, names, "contender", |contender| &contender.name)
     }
 
-    /// The workloads with these names, in this order, or all of them.
+    /// Returns the workloads with these names, in this order; all of them if `names` is empty.
     pub(crate) fn workloads(&self, names: &[String]) -> Result<Vec<Workload>> {
         choose(&self.workloads, names, "workload", |workload| &workload.name)
     }
@@ -66,7 +66,7 @@ fn choose<T: Clone>(all: &[T], names: &[String], kind: &str, name_of: fn(&T) -> 
         let found = all.iter().find(|item| name_of(item) == name);
         found.cloned().ok_or_else(|| {
             let known: Vec<&str> = all.iter().map(|item| name_of(item).as_str()).collect();
-            anyhow!("there is no {kind} `{name}`; there are {}", known.join(", "))
+            anyhow!("unknown {kind} `{name}`; choose from {}", known.join(", "))
         })
     });
     chosen.collect()
@@ -81,7 +81,7 @@ fn nearest(from: &Path) -> Result<PathBuf> {
         }
     }
     bail!(
-        "no loadtest folder in or above {}; name it with --directory",
+        "could not find a loadtest folder in or above {}; name it with --directory",
         from.display()
     )
 }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(chosen, names);
         let error = catalogue.contenders(&["hyperr".to_owned()]).unwrap_err().to_string();
         assert!(
-            error.contains("no contender `hyperr`") && error.contains("hyper,"),
+            error.contains("unknown contender `hyperr`") && error.contains("hyper,"),
             "{error}"
         );
     }

@@ -1,7 +1,7 @@
-//! A process this one started and owns: it never outlives its `Child`, whether that ends by return, error or panic.
+//! A child process that never outlives its `Child`, whether that is dropped by return, error or panic.
 //!
-//! Each child leads a process group of its own, so that Ctrl-C in a terminal reaches the judge alone and helpers of a server
-//! (nginx's workers, cargo's compilers) are ended with it. Its output goes to an unnamed file, which cannot fill up and block it.
+//! Each child leads its own process group: Ctrl-C in a terminal reaches only the orchestrator, and dropping the child also kills its helpers
+//! (nginx's workers, cargo's compilers). Its output goes to an unnamed file, because a full pipe would block it.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,13 +15,13 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::interrupt::Interrupt;
 
-/// How often a running child is looked at. Often enough for a person, rarely enough to cost a benchmark nothing.
+/// How often a wait checks the child; 50 wake-ups a second cost a benchmark less than its noise.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How much of a child's output is read back at most.
+/// The most output read back from a child.
 const OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
 
-/// How a wait for a child ended. The child itself is ended in every case once its `Child` is dropped.
+/// How a wait for a child ended; the child runs on unless it exited.
 #[derive(Debug)]
 pub(crate) enum Ending {
     Exited(ExitStatus),
@@ -29,7 +29,7 @@ pub(crate) enum Ending {
     Interrupted,
 }
 
-/// A running process and what it printed.
+/// A child process and its output.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: std::process::Child,
@@ -38,10 +38,10 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `command`; both its output streams are kept for [`Child::output`].
+    /// Starts `command` and collects both output streams for [`Child::output`].
     pub(crate) fn spawn(mut command: Command) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let output = tempfile::tempfile().context("cannot create a temporary file")?;
+        let output = tempfile::tempfile().context("could not create a temporary file")?;
         command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -49,7 +49,7 @@ impl Child {
             .process_group(0);
         let process = command.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => anyhow!("`{program}` is not installed, or its folder is missing"),
-            _ => anyhow!(error).context(format!("cannot start `{program}`")),
+            _ => anyhow!(error).context(format!("could not start `{program}`")),
         })?;
         let pid = Pid::from_child(&process);
         Ok(Self { process, pid, output })
@@ -59,13 +59,13 @@ impl Child {
         self.pid
     }
 
-    /// Whether the process has ended. Leaves its figures under `/proc` readable until it is dropped.
+    /// Whether the process has ended; keeps its `/proc` files until it is dropped.
     pub(crate) fn has_ended(&self) -> Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(rustix::process::waitid(WaitId::Pid(self.pid), options)?.is_some())
     }
 
-    /// Waits until the process ends, at most for `timeout`.
+    /// Waits until the process ends, for at most `timeout`.
     pub(crate) fn wait(&mut self, timeout: Duration, interrupt: &Interrupt) -> Result<Ending> {
         match self.wait_unreaped(timeout, interrupt)? {
             None => Ok(Ending::Exited(self.process.wait()?)),
@@ -73,7 +73,7 @@ impl Child {
         }
     }
 
-    /// Waits until the process ends, and leaves its figures under `/proc` readable. `None` says that it ended.
+    /// Waits until the process ends and keeps its `/proc` files; returns `None` once it has ended.
     pub(crate) fn wait_unreaped(&self, timeout: Duration, interrupt: &Interrupt) -> Result<Option<Ending>> {
         let deadline = Instant::now() + timeout;
         while !self.has_ended()? {
@@ -88,14 +88,14 @@ impl Child {
         Ok(None)
     }
 
-    /// Asks the process to end and waits until it has, at most for `timeout`.
+    /// Sends SIGTERM to the group and waits for the process, for at most `timeout`.
     pub(crate) fn terminate(&self, timeout: Duration) -> Result<()> {
         rustix::process::kill_process_group(self.pid, Signal::TERM)?;
         self.wait_unreaped(timeout, &Interrupt::default())?;
         Ok(())
     }
 
-    /// What the process has printed so far, on both streams.
+    /// Returns the output so far, of both streams.
     pub(crate) fn output(&mut self) -> Result<String> {
         let mut bytes = Vec::new();
         self.output.seek(SeekFrom::Start(0))?;
@@ -103,7 +103,7 @@ impl Child {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// The one line of its output that most likely says what went wrong: the first error, or else the last line.
+    /// Returns the output line that most likely names the error: the first that starts with "error", or the last.
     pub(crate) fn complaint(&mut self) -> String {
         let output = self.output().unwrap_or_default();
         let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -111,14 +111,14 @@ impl Child {
         let error = lines.clone().find(is_error);
         error
             .or_else(|| lines.next_back())
-            .unwrap_or("it printed nothing")
+            .unwrap_or("it printed no output")
             .to_owned()
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // The group is gone already if the process ended and had no helpers; then there is nobody left to tell.
+        // ESRCH if the process and its helpers have ended already.
         rustix::process::kill_process_group(self.pid, Signal::KILL).ok();
         self.process.wait().ok();
     }
@@ -159,7 +159,7 @@ mod tests {
         };
         assert_eq!(complaint("echo '  Error: no leave'; echo usage"), "Error: no leave");
         assert_eq!(complaint("echo one; echo; echo ünd; echo"), "ünd");
-        assert_eq!(complaint("exit 1"), "it printed nothing");
+        assert_eq!(complaint("exit 1"), "it printed no output");
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         }
         child.terminate(Duration::from_secs(60)).unwrap();
         assert!(child.has_ended().unwrap());
-        // The shell also tells what became of its `sleep`.
+        // The shell also prints that its `sleep` was terminated.
         assert!(child.output().unwrap().ends_with("bye\n"));
     }
 

@@ -1,7 +1,7 @@
-//! A comparison: every contender under every workload it takes part in, interleaved over rounds, one fresh server for each turn.
+//! A comparison: measures each contender under its workloads, interleaved over rounds, with a fresh server process for each run.
 //!
-//! What goes wrong in a turn ends that contender's part in that workload and nothing else. Whatever was measured before an
-//! interrupt, or before the time ran out, is kept and recorded.
+//! A failed run drops its contender from that workload only. An interrupt or the deadline ends the comparison, and what was measured until
+//! then is recorded.
 
 use std::time::{Duration, Instant};
 
@@ -21,28 +21,28 @@ pub(crate) mod schedule;
 
 use schedule::{ScheduledRun, WorkloadSchedule};
 
-/// System calls are counted in a window as short as this: their number per request settles at once.
+/// The window in which system calls are counted; their number per request is stable, so a short one suffices.
 const COUNTING: Timing = Timing {
     warmup: Duration::from_millis(50),
     window: Duration::from_millis(250),
 };
 
-/// An open loop is past saturation when the server answers less than this share of the rate; higher rates show nothing new.
+/// The share of an offered rate below which a server is past saturation, and a sweep skips the higher rates.
 const KEPT_UP: f64 = 0.95;
 
-/// How a comparison is made.
+/// The settings of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) cores: Cores,
     pub(crate) timing: Timing,
     pub(crate) rounds: u32,
     pub(crate) is_quick: bool,
-    /// No turn begins after this moment.
+    /// No run starts after this moment.
     pub(crate) deadline: Option<Instant>,
     pub(crate) counts_system_calls: bool,
 }
 
-/// A comparison under way.
+/// A running comparison.
 #[derive(Debug)]
 pub(crate) struct Comparison<'a> {
     settings: Settings,
@@ -51,19 +51,19 @@ pub(crate) struct Comparison<'a> {
     interrupt: &'a Interrupt,
     samples: Vec<Sample>,
     remarks: Vec<String>,
-    /// Turns that are no longer taken: a place in `workloads` and one in the field's contenders.
+    /// Dropped pairs: an index into `workloads` and one into `contenders.ready`.
     given_up: Vec<(usize, usize)>,
 }
 
-/// What came of a comparison.
+/// The results of a comparison.
 #[derive(Debug)]
 pub(crate) struct Findings {
     pub(crate) samples: Vec<Sample>,
-    /// What a reader should know, in sentences.
+    /// Caveats for the reader.
     pub(crate) remarks: Vec<String>,
 }
 
-/// How a turn ended.
+/// How a run ended.
 enum RunEnd {
     Measured(Vec<Sample>),
     Interrupted,
@@ -87,7 +87,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Takes all runs, or as many as time and the user allow.
+    /// Executes all runs, until the deadline or an interrupt.
     pub(crate) fn run(mut self) -> Findings {
         let runs = schedule::interleave(&entries(self.contenders, self.workloads, &self.settings));
         for (index, run) in runs.iter().enumerate() {
@@ -101,7 +101,7 @@ impl<'a> Comparison<'a> {
             {
                 let left = runs.len() - index;
                 self.remark(format!(
-                    "the time ran out in round {}: {left} runs were not taken",
+                    "the time ran out in round {}: {left} runs were skipped",
                     run.round
                 ));
                 break;
@@ -125,7 +125,7 @@ impl<'a> Comparison<'a> {
         self.into_findings()
     }
 
-    /// One turn on a fresh server: the timed windows, and in the first round one in which system calls are counted.
+    /// Executes one run on a fresh server: the timed windows, and in the first round the one that counts system calls.
     fn take(&mut self, run: ScheduledRun, workload: &Workload, contender: &Contender) -> Result<RunEnd> {
         let Settings {
             cores,
@@ -143,14 +143,14 @@ impl<'a> Comparison<'a> {
                 Ok(Some(sample)) => sample,
                 Ok(None) => return Ok(RunEnd::Interrupted),
                 Err(error) => {
-                    // A server that died says why.
+                    // If the server died, its own message is the better reason.
                     server.check_running()?;
                     if samples.is_empty() {
                         return Err(error);
                     }
-                    // The lower rates of a sweep are as good without the higher ones.
+                    // The lower rates of a sweep remain valid.
                     self.remark(format!(
-                        "{} under {} went no further in round {}: {error:#}",
+                        "{} under {} stopped early in round {}: {error:#}",
                         contender.name, workload.name, run.round
                     ));
                     return Ok(RunEnd::Measured(samples));
@@ -174,7 +174,7 @@ impl<'a> Comparison<'a> {
                     .iter_mut()
                     .for_each(|sample| sample.system_calls_per_request = Some(calls)),
                 Ok(None) => return Ok(RunEnd::Interrupted),
-                // What was timed before is as good without them.
+                // The timed windows remain valid.
                 Err(error) => self.remark(format!(
                     "system calls of {} under {} were not counted: {error:#}",
                     contender.name, workload.name
@@ -187,11 +187,11 @@ impl<'a> Comparison<'a> {
 
     fn count_system_calls(&self, subject: &Subject, server: &Server, workload: &Workload) -> Result<Option<f64>> {
         let plans = workload.plans(server.address, self.settings.cores, COUNTING);
-        let (_, plan): &(_, Plan) = plans.first().context("there is no plan")?;
+        let (_, plan): &(_, Plan) = plans.first().context("the workload has no plan")?;
         subject.count_system_calls(plan, self.interrupt)
     }
 
-    /// Leaves a contender out of a workload from now on. What it did in earlier rounds stays.
+    /// Drops a contender from a workload; its samples of earlier rounds stay.
     fn give_up(&mut self, run: ScheduledRun, workload: &Workload, contender: &Contender, error: &anyhow::Error) {
         self.given_up.push((run.workload, run.contender));
         let has_samples = self
@@ -204,7 +204,7 @@ impl<'a> Comparison<'a> {
                 contender.name, workload.name, run.round
             ));
         } else {
-            self.contenders.leave_out(contender, Some(workload), error);
+            self.contenders.skip(contender, Some(workload), error);
         }
     }
 
@@ -226,14 +226,14 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// How long a whole comparison takes, about, if it has so many rounds.
+/// Estimates the length of the whole comparison.
 pub(crate) fn length(contenders: &Contenders, workloads: &[Workload], settings: &Settings) -> Duration {
     (1..=settings.rounds)
         .map(|round| round_length(contenders, workloads, settings, round))
         .sum()
 }
 
-/// How long one round takes, about.
+/// Estimates the length of one round.
 pub(crate) fn round_length(
     contenders: &Contenders,
     workloads: &[Workload],

@@ -1,6 +1,6 @@
-//! A contender: a server to find or build, start, probe and stop, as its `contender.toml` says it.
+//! A contender: a server that the orchestrator finds or builds, starts, probes and stops, as described by its `contender.toml`.
 //!
-//! One file may declare variants, which are the same program started with other arguments and count as contenders of their own.
+//! One file may declare variants: the same program with other arguments, each a contender of its own.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,94 +26,94 @@ use version::Version;
 /// The longest a build may take; actix-web needs under a minute on two cores.
 const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// What stands for the address in a start command and in the files it is given.
+/// The placeholder for the address, in start commands and files.
 pub(crate) const LISTEN_PLACEHOLDER: &str = "{listen}";
 
-/// What stands for the folder that a running server has to itself.
+/// The placeholder for the scratch folder of a running server.
 const SCRATCH_PLACEHOLDER: &str = "{scratch}";
 
-/// A server that can be started. Paths in its commands are relative to `directory`.
+/// A server under test; paths in its commands are relative to `directory`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Contender {
     pub(crate) name: String,
     pub(crate) note: String,
-    /// What to do when it cannot be built or started.
+    /// What the user can do if it cannot be built or started.
     pub(crate) hint: Option<String>,
-    /// Path that answers 200 once the server is ready.
+    /// The path that returns 200 once the server is ready.
     pub(crate) ready_path: String,
     pub(crate) stop: Stop,
-    /// Files that a start puts into the scratch folder: their names and contents.
+    /// Files written into the scratch folder before each start.
     pub(crate) files: Vec<File>,
-    /// Where it tells what it counts of its topics, if it does.
+    /// The path of its topic statistics, if it has one.
     pub(crate) statistics_path: Option<String>,
-    /// Whether it also runs on the core of the load.
+    /// Whether it also runs on the load's core.
     pub(crate) spans_cores: bool,
     serves: Vec<Service>,
     requires: Vec<Requirement>,
     version: Version,
-    /// Empty if there is nothing to build.
+    /// The build command; empty for an installed program.
     build: Vec<String>,
     /// The start command, with placeholders.
     command: Vec<String>,
     directory: PathBuf,
 }
 
-/// What a server can do, and so which workloads it takes part in.
+/// A service of a server, which decides its workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Service {
     /// `GET /plaintext` and `GET /json` over HTTP/1.1.
     Http,
-    /// `/ws/echo` sends every WebSocket message back.
+    /// `/ws/echo` returns each WebSocket message.
     WebsocketEcho,
-    /// What is sent to `/ws/pub` reaches everybody on `/ws/sub`.
+    /// Each message sent to `/ws/pub` reaches all connections on `/ws/sub`.
     WebsocketFanOut,
 }
 
-/// A file that a server is started with.
+/// A file written before a server starts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
-    /// Its name in the scratch folder, without a path.
+    /// Its name in the scratch folder.
     pub(crate) name: String,
     /// Its text, with placeholders.
     pub(crate) content: String,
 }
 
-/// How a server is ended when its window is over.
+/// How a server is stopped after its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Stop {
-    /// At once: a server that keeps nothing has nothing to lose.
+    /// By SIGKILL: the servers here keep no state.
     #[default]
     Kill,
-    /// By SIGTERM, and by SIGKILL if that takes longer than a second.
+    /// By SIGTERM, then by SIGKILL after one second.
     Term,
 }
 
 impl Contender {
-    /// Reads the form in `folder/contender.toml`: the contender itself, then its variants.
+    /// Reads `folder/contender.toml`; returns the contender, then its variants.
     pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
-        let form: ContenderFile = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
+        let file: ContenderFile = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
         let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         ensure!(
-            form.name == folder_name,
+            file.name == folder_name,
             "its name is `{}`, but its folder is `{folder_name}`",
-            form.name
+            file.name
         );
-        form.into_contenders(folder)
+        file.into_contenders(folder)
     }
 
     pub(crate) fn serves(&self, service: Service) -> bool {
         self.serves.contains(&service)
     }
 
-    /// Fails with the first thing it needs that is not installed.
+    /// Fails with the first requirement that is not installed.
     pub(crate) fn check_requirements(&self) -> Result<()> {
         self.requires.iter().try_for_each(Requirement::check)
     }
 
-    /// Builds the server, in silence unless that fails. One without a build command is there already.
+    /// Builds the server, quietly unless that fails; does nothing without a build command.
     pub(crate) fn build(&self, interrupt: &Interrupt) -> Result<()> {
         let Some((program, arguments)) = self.build.split_first() else {
             return Ok(());
@@ -133,12 +133,12 @@ impl Contender {
         !self.build.is_empty()
     }
 
-    /// The command that builds it; variants of one program share it.
+    /// Identifies the build; variants of one program share it.
     pub(crate) fn build_key(&self) -> (&Path, &[String]) {
         (&self.directory, &self.build)
     }
 
-    /// Fails if the program was not built, as far as a file tells; a program without a folder is looked up when it starts.
+    /// Fails if the program's file is missing; a program named without a folder is looked up in `PATH` at its start.
     pub(crate) fn check_built(&self) -> Result<()> {
         let program = self.command.first().context("the start command is empty")?;
         let is_there = !program.contains('/') || self.directory.join(program).is_file();
@@ -146,7 +146,7 @@ impl Contender {
         Ok(())
     }
 
-    /// How a record names it. Asks an installed program for its version.
+    /// Returns its entry in the record; runs an installed program to get its version.
     pub(crate) fn participant(&self) -> Participant {
         Participant {
             name: self.name.clone(),
@@ -157,8 +157,7 @@ impl Contender {
         }
     }
 
-    /// The command that starts the server on `address`, pinned to the core of servers or, if it spans both, to both, with `scratch` as its own
-    /// folder.
+    /// Returns the command that starts the server on `address` with the folder `scratch`, pinned to the server's core or to both cores.
     pub(crate) fn start_command(&self, address: SocketAddr, cores: Cores, scratch: &Path) -> Command {
         let mut command = Command::new("taskset");
         let pinned = match self.spans_cores {
@@ -174,7 +173,7 @@ impl Contender {
     }
 }
 
-/// Puts the address and the scratch folder where `text` wants them.
+/// Replaces both placeholders in `text`.
 pub(crate) fn fill_in(text: &str, address: SocketAddr, scratch: &Path) -> String {
     text.replace(LISTEN_PLACEHOLDER, &address.to_string())
         .replace(SCRATCH_PLACEHOLDER, &scratch.display().to_string())

@@ -1,4 +1,4 @@
-//! The field: contenders that can be started and answer rightly, and those that take no part, each with its reason.
+//! The contenders of a comparison: those that start and answer correctly, and the skipped ones with their reasons.
 
 use anyhow::{Result, bail};
 
@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::verification;
 use crate::workload::Workload;
 
-/// Who takes part in what. A contender that is missing never ends a run: it is left out, and the record says why.
+/// The contenders that take part, and those that do not; a missing contender is skipped, and the record says why.
 #[derive(Debug, Default)]
 pub(crate) struct Contenders {
     pub(crate) ready: Vec<Contender>,
@@ -18,12 +18,13 @@ pub(crate) struct Contenders {
 }
 
 impl Contenders {
-    /// Builds what has to be built, one program at a time, and leaves out who lacks something. Contenders that have no part in any
-    /// of the workloads are passed over.
+    /// Builds the contenders one by one and skips those with a missing requirement or a failed build.
+    ///
+    /// Contenders that serve none of the workloads are ignored.
     ///
     /// # Errors
     ///
-    /// Nobody is left, or the user interrupted.
+    /// No contender is left, or the user interrupted.
     pub(crate) fn prepare(
         candidates: Vec<Contender>,
         workloads: &[Workload],
@@ -34,7 +35,7 @@ impl Contenders {
         let has_part = |contender: &Contender| workloads.iter().any(|workload| contender.serves(workload.service()));
         for contender in candidates.into_iter().filter(has_part) {
             interrupt.check()?;
-            // Variants are one program.
+            // Variants share one build.
             let is_shared = contenders
                 .ready
                 .iter()
@@ -50,7 +51,7 @@ impl Contenders {
                 Ok(()) => contenders.ready.push(contender),
                 Err(error) => {
                     interrupt.check()?;
-                    contenders.leave_out(&contender, None, &error);
+                    contenders.skip(&contender, None, &error);
                 }
             }
         }
@@ -58,12 +59,13 @@ impl Contenders {
         Ok(contenders)
     }
 
-    /// Starts everybody once and checks their answers to the workloads they take part in. Who does not start is left out of the
-    /// run, and who answers wrongly is left out of that workload.
+    /// Starts each contender once and checks its answers to its workloads.
+    ///
+    /// A contender that does not start is skipped entirely; one with a wrong answer is skipped for that workload.
     ///
     /// # Errors
     ///
-    /// Nobody is left, or the user interrupted.
+    /// No contender is left, or the user interrupted.
     pub(crate) fn verify(&mut self, workloads: &[Workload], cores: Cores, interrupt: &Interrupt) -> Result<()> {
         for contender in std::mem::take(&mut self.ready) {
             interrupt.check()?;
@@ -71,7 +73,7 @@ impl Contenders {
                 Ok(server) => server,
                 Err(error) => {
                     interrupt.check()?;
-                    self.leave_out(&contender, None, &error);
+                    self.skip(&contender, None, &error);
                     continue;
                 }
             };
@@ -82,7 +84,7 @@ impl Contenders {
                     Ok(()) => right += 1,
                     Err(error) => {
                         interrupt.check()?;
-                        self.leave_out(&contender, Some(workload), &error);
+                        self.skip(&contender, Some(workload), &error);
                     }
                 }
             }
@@ -93,17 +95,17 @@ impl Contenders {
         self.check_not_empty()
     }
 
-    /// Whether `contender` is to be measured under `workload`.
+    /// Whether `contender` takes part in `workload`.
     pub(crate) fn takes_part(&self, contender: &Contender, workload: &Workload) -> bool {
         contender.serves(workload.service())
             && !self
                 .skipped
                 .iter()
-                .any(|absentee| absentee.name == contender.name && absentee.workload.as_ref() == Some(&workload.name))
+                .any(|skipped| skipped.name == contender.name && skipped.workload.as_ref() == Some(&workload.name))
     }
 
-    /// Takes note that `contender` does not take part, in this workload or at all, and tells the user.
-    pub(crate) fn leave_out(&mut self, contender: &Contender, workload: Option<&Workload>, error: &anyhow::Error) {
+    /// Skips `contender` for `workload`, or for all if that is `None`, and prints the reason.
+    pub(crate) fn skip(&mut self, contender: &Contender, workload: Option<&Workload>, error: &anyhow::Error) {
         let reason = format!("{error:#}");
         match workload {
             None => eprintln!("skipping {}: {reason}", contender.name),

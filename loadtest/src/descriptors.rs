@@ -1,19 +1,19 @@
-//! The limit on open files: as high as allowed, for this process and for the servers and generators that inherit it.
+//! The limit on open files: raised to the hard limit for this process and its children.
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Descriptors either side needs besides its connections.
+/// Descriptors that each side needs besides its connections.
 const SPARE: u64 = 100;
 
-/// Raises the soft limit to the hard one.
+/// Raises the soft limit to the hard limit.
 pub(crate) fn raise_limit() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).context("cannot raise the limit on open files")
+    setrlimit(Resource::Nofile, limit).context("could not raise the limit on open files")
 }
 
-/// Fails if the limit does not leave room for so many connections.
+/// Fails if the limit is too low for `connections`.
 pub(crate) fn check_room(connections: u32) -> Result<()> {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a flag, so that servers are stopped by their owners and a report is still written.
+//! Ctrl-C and SIGTERM as a flag, so that the orchestrator still stops its servers and writes the report.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Says whether the user asked to stop.
+/// A flag that SIGINT and SIGTERM raise.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
     raised: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Lets SIGINT and SIGTERM raise the flag, for the rest of the process's life, instead of ending the process.
+    /// Makes SIGINT and SIGTERM raise the flag instead of ending the process.
     pub(crate) fn raise_on_signals(&self) -> Result<()> {
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&self.raised)).context("cannot catch signals")?;
+            signal_hook::flag::register(signal, Arc::clone(&self.raised))
+                .context("could not register a signal handler")?;
         }
         Ok(())
     }
@@ -25,7 +26,7 @@ impl Interrupt {
         self.raised.load(Ordering::Relaxed)
     }
 
-    /// Fails if the user asked to stop.
+    /// Fails once the flag is raised.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_raised() {
             bail!("interrupted");

@@ -1,34 +1,34 @@
-//! The machine and the software a figure was taken on, without which the figure means nothing.
+//! The machine and the software that a record was measured on.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of this machine and of the judge itself. What cannot be found out is left out.
+/// The machine and the orchestrator; unknown values are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
     pub(crate) is_virtual: bool,
-    /// Who runs the virtual machine.
+    /// The vendor of the hypervisor.
     pub(crate) hypervisor: Option<String>,
     pub(crate) memory_mib: u64,
     pub(crate) kernel: String,
-    /// How the kernel chooses the clock rate of the first core; virtual machines have none.
+    /// The frequency governor of the first core; absent on virtual machines.
     pub(crate) governor: Option<String>,
-    /// What the kernel does against faults of the CPU, one `fault: measure` each, of those that this CPU has.
+    /// The kernel's mitigations of CPU vulnerabilities, as `vulnerability: mitigation`, for those this CPU has.
     pub(crate) mitigations: Vec<String>,
     pub(crate) rustc: Option<String>,
     /// Name and version of the load generator.
     pub(crate) generator: Option<String>,
-    /// Commit of the repository, with `-dirty` when files differ from it.
+    /// The commit of the repository, with `-dirty` if tracked files differ.
     pub(crate) commit: Option<String>,
 }
 
 impl Machine {
-    /// Looks at the machine; `directory` is somewhere in the repository.
+    /// Inspects the machine; `directory` is inside the repository.
     pub(crate) fn inspect(directory: &Path) -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
@@ -50,13 +50,13 @@ impl Machine {
     }
 }
 
-/// Asks `lscpu`, which knows the signatures of hypervisors.
+/// Runs `lscpu`, which knows the signatures of hypervisors.
 fn hypervisor() -> Option<String> {
     let output = Command::new("lscpu").env("LC_ALL", "C").output().ok()?;
     value(&String::from_utf8_lossy(&output.stdout), "Hypervisor vendor")
 }
 
-/// Reads the kernel's folder of CPU faults: one file each, which says `Not affected` or what is done.
+/// Reads the kernel's folder of CPU vulnerabilities: one file each, with `Not affected` or the mitigation.
 fn mitigations(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut mitigations: Vec<String> = entries
@@ -78,7 +78,7 @@ fn commit(directory: &Path) -> Option<String> {
     Some(if is_dirty { format!("{commit}-dirty") } else { commit })
 }
 
-/// The first line a command prints; `None` if it fails or prints nothing.
+/// Returns the first line that a command prints; `None` if it fails or prints none.
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     non_empty(String::from_utf8_lossy(&output.stdout).lines().next()?)
@@ -89,7 +89,7 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The value of the first `label : value` line.
+/// Returns the value of the first `label : value` line.
 fn value(text: &str, label: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;

@@ -1,6 +1,6 @@
-//! The judge: starts Squall and its peers as processes of their own, checks their answers, and measures them side by side.
+//! The orchestrator: starts Squall and other servers as separate processes, checks their answers, and measures them side by side.
 //!
-//! It links nothing of Squall and shares no parser with it. See `METHODOLOGY.md` for what the figures mean.
+//! It links no code of Squall and has its own parsers. `METHODOLOGY.md` defines the figures.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a shell reports for a command that Ctrl-C ended.
+/// The exit code of a command ended by Ctrl-C: 128 plus SIGINT.
 const INTERRUPTED: u8 = 130;
 
 fn run(args: &Args, interrupt: &Interrupt) -> Result<()> {

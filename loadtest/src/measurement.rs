@@ -1,7 +1,6 @@
-//! One timed window: what the generator saw and what the server paid for it, as a sample of the record.
+//! A measurement: the generator's counts and the server's resource usage over one timed window, as a sample of the record.
 //!
-//! The server's side is read at the two moments when the generator says that the window begins and ends, so that warming up,
-//! connecting and waiting for the last answers are in none of the figures.
+//! The server's counters are read when the window opens and when it closes, so figures exclude warm-up, connecting and late answers.
 
 use std::time::{Duration, Instant};
 
@@ -17,29 +16,29 @@ use crate::proc::{self, CoreTime, Memory, ProcessTime, RunTime};
 use crate::record::{Connections, CpuPerRequest, FanOut, Hop, Idleness, Kind, Latency, Noise, Point, Sample, Slow};
 use crate::syscalls::Counter;
 
-/// Requests that a percentile with three or four nines is not told from fewer of.
+/// The fewest requests for which a percentile with three or four nines is reported.
 const REQUESTS_FOR_THREE_NINES: u64 = 1000;
 const REQUESTS_FOR_FOUR_NINES: u64 = 10_000;
 
-/// Where the two sides of a measurement run.
+/// The cores of server and load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
     pub(crate) load: usize,
 }
 
-/// A server to be measured: its processes, where they run, and what they held before the first connection.
+/// A server under measurement: its processes, its cores, and its memory before the first connection.
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) pids: Vec<Pid>,
     pub(crate) cores: Cores,
     pub(crate) empty: Memory,
-    /// Whether it runs on both cores, so that nobody can tell who else does.
+    /// Whether it runs on both cores, which makes the noise on them unmeasurable.
     spans_cores: bool,
 }
 
 impl Subject {
-    /// Reads the memory of a server that has started and has nothing to do.
+    /// Reads the memory of an idle server.
     pub(crate) fn new(pids: Vec<Pid>, cores: Cores, spans_cores: bool) -> Result<Self> {
         let empty = proc::sum(&pids, Memory::read)?;
         Ok(Self {
@@ -50,9 +49,9 @@ impl Subject {
         })
     }
 
-    /// Carries out `plan` and samples the server meanwhile. `None` says that the user interrupted it.
+    /// Runs `plan` and measures the server; returns `None` if the user interrupted.
     ///
-    /// The sample has no names, round or offered rate yet.
+    /// The caller adds the names, the round and the offered rate.
     pub(crate) fn sample(&self, kind: Kind, plan: &Plan, interrupt: &Interrupt) -> Result<Option<Sample>> {
         let mut window = Window::over(self, kind == Kind::Slow);
         let outcome = load::run(plan, &mut window, interrupt)?;
@@ -69,7 +68,7 @@ impl Subject {
         }))
     }
 
-    /// System calls per request, in a window of its own. `None` says that the user interrupted it.
+    /// Measures system calls per request in a window of its own; returns `None` if the user interrupted.
     pub(crate) fn count_system_calls(&self, plan: &Plan, interrupt: &Interrupt) -> Result<Option<f64>> {
         let mut counting = Counting {
             counter: Counter::attach(&self.pids)?,
@@ -91,7 +90,7 @@ impl Subject {
     }
 }
 
-/// A window without a right answer is no sample of anything. Connections held in silence answer outside of it.
+/// Fails for a window without a correct answer; an idle hold has its answers before the window.
 fn ensure_answers(outcome: &RunResult, kind: Kind) -> Result<()> {
     if kind == Kind::Idle || outcome.requests > 0 {
         return Ok(());
@@ -99,7 +98,7 @@ fn ensure_answers(outcome: &RunResult, kind: Kind) -> Result<()> {
     bail!("no request was answered in the window; errors: {}", outcome.errors)
 }
 
-/// What the kernel says about a server and its machine at one moment.
+/// The kernel's counters of server, load and cores at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
@@ -124,13 +123,12 @@ impl Reading {
     }
 }
 
-/// Takes a reading when the window begins and another when it ends. Memory is read after the second, outside of what is timed,
-/// because it takes the longest.
+/// Reads the counters when the window opens and when it closes; memory comes last, because reading it takes longest.
 struct Window<'a> {
     subject: &'a Subject,
     opened: Option<Result<Reading>>,
     closed: Option<Result<(Reading, Memory)>>,
-    /// The proportional memory at the beginning, and the most that was seen since; `None` unless it is watched.
+    /// The proportional memory at the start and its maximum since; `None` unless watched.
     watched: Option<(u64, u64)>,
     watches_memory: bool,
 }
@@ -146,13 +144,13 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// How far the server's memory grew at most since the window began.
+    /// Returns the largest growth of the server's memory since the window opened.
     fn growth_kib(&self) -> Option<u64> {
         self.watched.map(|(before, most)| most - before)
     }
 
     fn watch_memory(&mut self) {
-        // A server that has died is noticed when the window closes.
+        // A dead server is reported when the window closes.
         if let Ok(memory) = proc::sum(&self.subject.pids, Memory::read) {
             let now = memory.proportional_kib;
             let (before, most) = self.watched.unwrap_or((now, now));
@@ -201,7 +199,7 @@ impl Progress for Window<'_> {
     }
 }
 
-/// Switches the counter on when the window begins and off when it ends.
+/// Enables the counter for the length of the window.
 struct Counting {
     counter: Counter,
     failure: Option<anyhow::Error>,
@@ -220,13 +218,13 @@ impl Progress for Counting {
     fn tick(&mut self, _snapshot: &Snapshot) {}
 }
 
-/// What happened between two readings, before it is divided by anything.
+/// The differences between two readings.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     elapsed: Duration,
     server: ProcessTime,
     server_runs: RunTime,
-    /// At the end.
+    /// At the end of the window.
     memory: Memory,
     load: Duration,
     server_core: CoreTime,
@@ -247,7 +245,7 @@ impl Usage {
         }
     }
 
-    /// `time` as a part of the window.
+    /// Returns `time` as a share of the window.
     fn share(&self, time: Duration) -> f64 {
         time.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::EPSILON)
     }
@@ -341,7 +339,7 @@ fn hop(deliveries: &Deliveries) -> Option<Hop> {
     })
 }
 
-/// What stalled subscribers cost, and what became of theirs.
+/// Returns the cost and the message counts of stalled subscribers.
 fn slow(outcome: &RunResult, growth_kib: Option<u64>) -> Option<Slow> {
     let deliveries = outcome.fan_out.as_ref()?;
     let stalled = deliveries.stalled?;

@@ -1,7 +1,7 @@
-//! What the kernel says under `/proc` about a process's CPU time and memory, and about a core's.
+//! CPU time and memory of processes, and CPU time of cores, from `/proc`.
 //!
-//! `utime` and `stime` count clock ticks, usually 10 ms. Their sum follows the scheduler's exact run time; how it is split between
-//! user and system may come from sampling at the timer interrupt, so it needs windows of several seconds.
+//! `utime` and `stime` count clock ticks, usually 10 ms. Their sum follows the scheduler's exact run time. Their split may be sampled at the
+//! timer interrupt, so it needs windows of several seconds.
 
 use std::fs;
 use std::ops::Add;
@@ -10,19 +10,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Pid;
 
-/// How far CPU time in ticks may be from the exact one: up to 10 ms each for user and system time, and a timer tick of the scheduler's.
+/// The largest rounding of CPU time in ticks: 10 ms each for user and system time, plus a tick of the scheduler.
 const ROUNDING_MAX: Duration = Duration::from_millis(25);
 
-/// The processes of a group, such as a server and the workers it has started. They are found once, as looking for them means reading
-/// the names of all processes there are.
+/// Returns the processes of a group, such as a server and its workers; reads the status of each process on the machine.
 pub(crate) fn group_members(group: Pid) -> Result<Vec<Pid>> {
     let mut members = Vec::new();
-    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+    for entry in fs::read_dir("/proc").context("could not read /proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
-        // A process may end between being listed and being read.
+        // The process may have ended since it was listed.
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
             continue;
         };
@@ -30,23 +29,23 @@ pub(crate) fn group_members(group: Pid) -> Result<Vec<Pid>> {
             members.push(pid);
         }
     }
-    ensure!(!members.is_empty(), "no process is left of group {group}");
+    ensure!(!members.is_empty(), "process group {group} has ended");
     Ok(members)
 }
 
-/// The group in a line of `/proc/PID/stat`.
+/// Parses the group in a line of `/proc/PID/stat`.
 fn group_of(text: &str) -> Option<Pid> {
-    // `pgrp` is field 5 of proc_pid_stat(5), so it comes third after the name.
+    // `pgrp` is field 5 of proc_pid_stat(5), the third after the name.
     let (_, after_name) = text.rsplit_once(')')?;
     Pid::from_raw(after_name.split_ascii_whitespace().nth(2)?.parse().ok()?)
 }
 
-/// Adds up what `read` says of each process.
+/// Sums `read` over the processes.
 pub(crate) fn sum<T: Add<Output = T> + Default>(pids: &[Pid], read: fn(Pid) -> Result<T>) -> Result<T> {
     pids.iter().try_fold(T::default(), |total, pid| Ok(total + read(*pid)?))
 }
 
-/// CPU time of a process, all threads together.
+/// CPU time of a process over all threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ProcessTime {
     pub(crate) user: Duration,
@@ -54,16 +53,16 @@ pub(crate) struct ProcessTime {
 }
 
 impl ProcessTime {
-    /// Reads `/proc/PID/stat`. Works until the process is reaped, so also after it ended.
+    /// Reads `/proc/PID/stat`, which exists until the process is reaped.
     pub(crate) fn read(pid: Pid) -> Result<Self> {
         let text = read(&format!("/proc/{}/stat", pid.as_raw_pid()))?;
         Self::parse(&text, rustix::param::clock_ticks_per_second())
     }
 
     fn parse(text: &str, ticks_per_second: u64) -> Result<Self> {
-        // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+        // The second field, the program's name in parentheses, may contain spaces and parentheses.
         let (_, after_name) = text.rsplit_once(')').context("no program name in /proc/PID/stat")?;
-        // `state` is field 3 of proc_pid_stat(5) and comes first here; `utime` is 14, `stime` 15.
+        // In proc_pid_stat(5), field 3 is the first after the name; `utime` is 14 and `stime` 15.
         let mut fields = after_name.split_ascii_whitespace().skip(11);
         let mut ticks = || -> Result<Duration> {
             let ticks: u64 = fields.next().context("/proc/PID/stat is too short")?.parse()?;
@@ -86,14 +85,15 @@ impl ProcessTime {
         self.user + self.system
     }
 
-    /// The same split of the scheduler's exact run time, which is not rounded to ticks. A `running` that is further off than rounding
-    /// explains misses threads that have ended, and is not used.
+    /// Returns the same split of `running`, the scheduler's exact run time.
+    ///
+    /// Ignores a `running` that differs by more than rounding: it then lacks threads that have ended.
     pub(crate) fn refined_by(self, running: Duration) -> Self {
         let total = self.total();
         if running < total / 2 || running.abs_diff(total) > ROUNDING_MAX {
             return self;
         }
-        // Less than a tick of both is the kernel's, which every server uses more of.
+        // Below one tick the split is unknown; system time dominates in all servers.
         let user = match total.is_zero() {
             true => Duration::ZERO,
             false => running.mul_f64(self.user.as_secs_f64() / total.as_secs_f64()),
@@ -116,13 +116,12 @@ impl Add for ProcessTime {
     }
 }
 
-/// What one core has done since the machine started.
+/// CPU time of one core since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CoreTime {
-    /// Time with nothing to do. The kernel measures it, whereas it samples the time a core is busy at its ticks, and so mistakes
-    /// much of what runs for a moment hundreds of times a second.
+    /// Idle time. The kernel measures it exactly but samples busy time at its ticks, which misses short bursts.
     pub(crate) idle: Duration,
-    /// Time the hypervisor gave to another machine although this one had work.
+    /// Time the hypervisor gave to other machines while this core had work.
     pub(crate) stolen: Duration,
 }
 
@@ -158,11 +157,11 @@ impl CoreTime {
     }
 }
 
-/// How long a process's threads ran, and how often, exactly rather than in ticks.
+/// Run time and number of runs of a process's threads, in nanoseconds instead of ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RunTime {
     pub(crate) running: Duration,
-    /// How often a thread was put on a core; a process that sleeps adds nothing.
+    /// How often a thread was scheduled on a core; a sleeping process adds 0.
     pub(crate) runs: u64,
 }
 
@@ -171,8 +170,8 @@ impl RunTime {
     pub(crate) fn read(pid: Pid) -> Result<Self> {
         let folder = format!("/proc/{}/task", pid.as_raw_pid());
         let mut total = Self::default();
-        for task in fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))? {
-            // A thread may end between being listed and being read.
+        for task in fs::read_dir(&folder).with_context(|| format!("could not read {folder}"))? {
+            // The thread may have ended since it was listed.
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else {
                 continue;
             };
@@ -213,14 +212,14 @@ impl Add for RunTime {
     }
 }
 
-/// Memory of a process, in KiB. What the kernel keeps for its sockets is not in it.
+/// Memory of a process in KiB, without the kernel's socket buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
-    /// Resident pages, shared ones counted whole.
+    /// Resident pages; shared pages count fully.
     pub(crate) resident_kib: u64,
-    /// Resident pages, shared ones divided by those who share them.
+    /// Resident pages; shared pages are divided by the processes that share them.
     pub(crate) proportional_kib: u64,
-    /// Resident pages nobody else has.
+    /// Resident pages of this process alone.
     pub(crate) private_kib: u64,
 }
 
@@ -261,9 +260,9 @@ impl Add for Memory {
     }
 }
 
-/// Fails unless this process may run on `core`.
+/// Fails if this process must not run on `core`.
 pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
-    let allowed = rustix::thread::sched_getaffinity(None).context("cannot tell which cores are allowed")?;
+    let allowed = rustix::thread::sched_getaffinity(None).context("could not read the allowed cores")?;
     let is_allowed = |core: usize| core < rustix::thread::CpuSet::MAX_CPU && allowed.is_set(core);
     let cores: Vec<String> = (0..rustix::thread::CpuSet::MAX_CPU)
         .filter(|core| is_allowed(*core))
@@ -271,18 +270,18 @@ pub(crate) fn check_core_allowed(core: usize) -> Result<()> {
         .collect();
     ensure!(
         is_allowed(core),
-        "this process may not run on core {core}; it may on {}",
+        "this process may not run on core {core}; choose from {}",
         cores.join(", ")
     );
     Ok(())
 }
 
 fn read(path: &str) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
+    fs::read_to_string(path).with_context(|| format!("could not read {path}"))
 }
 
 fn duration_of(ticks: u64, ticks_per_second: u64) -> Duration {
-    // 100 or 1000 ticks a second; both divide a million.
+    // 100 or 1000 ticks per second; both divide a million.
     Duration::from_micros(ticks.saturating_mul(1_000_000 / ticks_per_second.max(1)))
 }
 

@@ -1,4 +1,4 @@
-//! A contender that is running: started on a free port, awaited until it answers, ended when its owner lets go.
+//! A running contender: started on a free port, ready once it answers, stopped when dropped.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
@@ -15,30 +15,30 @@ use crate::interrupt::Interrupt;
 use crate::measurement::Cores;
 use crate::proc;
 
-/// How long a server may take from its start to its first answer.
+/// The longest time from a server's start to its first answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often a starting server is asked whether it is ready.
+/// How often a starting server is probed.
 const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a server that is asked to end may take to do so.
+/// The longest time from SIGTERM to SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A running server. Dropping it ends it.
+/// A running server; dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     stop: Stop,
-    /// Its files, which go when it has gone.
+    /// Its files, deleted after the process has ended.
     _scratch: TempDir,
 }
 
 impl Server {
-    /// Starts `contender` pinned where it belongs and waits until it answers its ready path with 200.
+    /// Starts `contender` pinned to its cores and waits until its ready path returns 200.
     pub(crate) fn start(contender: &Contender, cores: Cores, interrupt: &Interrupt) -> Result<Self> {
         let address = free_address()?;
-        let scratch = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let scratch = tempfile::tempdir().context("could not create a temporary folder")?;
         for file in &contender.files {
             let content = fill_in(&file.content, address, scratch.path());
             std::fs::write(scratch.path().join(&file.name), content)?;
@@ -57,12 +57,12 @@ impl Server {
         Ok(server)
     }
 
-    /// Its processes: the one that was started and those it has started since.
+    /// Returns its processes: the started one and its descendants in the group.
     pub(crate) fn pids(&self) -> Result<Vec<Pid>> {
         proc::group_members(self.child.pid())
     }
 
-    /// Fails if the server has ended, with the reason it printed.
+    /// Fails with the server's error line if it has ended.
     pub(crate) fn check_running(&mut self) -> Result<()> {
         if self.child.has_ended()? {
             bail!("the server ended by itself: {}", self.child.complaint());
@@ -77,9 +77,9 @@ impl Server {
             self.check_running()?;
             match probe(self.address, path) {
                 Ok(200) => return Ok(()),
-                Ok(status) => bail!("its ready path {path} answers {status}"),
+                Ok(status) => bail!("its ready path {path} returned {status}, not 200"),
                 Err(error) if Instant::now() >= deadline => {
-                    return Err(error.context(format!("it does not answer after {} s", READY_TIMEOUT.as_secs())));
+                    return Err(error.context(format!("it did not answer within {} s", READY_TIMEOUT.as_secs())));
                 }
                 Err(_) => thread::sleep(PROBE_INTERVAL),
             }
@@ -90,7 +90,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.stop == Stop::Term {
-            // Whoever does not end by itself is killed when its `Child` is dropped.
+            // Dropping the `Child` kills a server that ignores SIGTERM.
             self.child.terminate(STOP_TIMEOUT).ok();
         }
     }
@@ -102,8 +102,10 @@ fn probe(address: SocketAddr, path: &str) -> Result<u16> {
     Ok(connection.receive()?.status)
 }
 
-/// A loopback address whose port is free now. It stays so for the moment the server needs to take it, because the kernel hands
-/// ephemeral ports out in no order; if another process takes it first, the server says so and the run stops.
+/// Returns a loopback address whose port is free now.
+///
+/// Another process could take it before the server binds it; that is rare, because the kernel assigns ephemeral ports at random, and then the
+/// server fails to start.
 fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?)

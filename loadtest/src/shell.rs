@@ -1,6 +1,6 @@
-//! Commands as they would be typed into a shell.
+//! Commands as typed into a shell.
 
-/// The words of a command in one line; those that a shell would take apart stand in quotes.
+/// Joins the words of a command into one line and quotes those that a shell would split.
 pub(crate) fn typed(words: &[String]) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "-_./=:,{}@%+".contains(letter);
     let quoted = words.iter().map(|word| {

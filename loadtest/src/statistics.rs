@@ -1,8 +1,8 @@
-//! Medians with their spread, and ratios taken within a round.
+//! Medians with their ranges, and ratios within a round.
 
 use serde::Serialize;
 
-/// The middle of some repeated measurements, and how far they lie apart.
+/// The median and the range of repeated measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -11,7 +11,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// `None` if there are no values.
+    /// Returns the spread of `values`; `None` if `values` is empty.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -25,23 +25,22 @@ impl Spread {
         })
     }
 
-    /// Whether the two ranges have a point in common.
+    /// Whether the two ranges overlap.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.min <= other.max && other.min <= self.max
     }
 }
 
-/// One figure measured in one round.
+/// A figure measured in one round.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct InRound {
     pub(crate) round: u32,
     pub(crate) figure: f64,
 }
 
-/// Divides each figure by the baseline's of the same round; a round in which either is missing counts for nothing.
+/// Divides each figure by the baseline's of the same round; skips rounds without both.
 ///
-/// What slows a whole round down (a busy neighbour, a throttled core) slows both and cancels out, which a ratio of two medians
-/// taken from different rounds would keep.
+/// A busy neighbour or a throttled core slows both servers of a round and cancels out; a ratio of two medians would keep it.
 pub(crate) fn ratios(figures: &[InRound], baseline: &[InRound]) -> Vec<f64> {
     let ratios = figures.iter().filter_map(|measured| {
         let base = baseline.iter().find(|base| base.round == measured.round)?;
@@ -50,15 +49,16 @@ pub(crate) fn ratios(figures: &[InRound], baseline: &[InRound]) -> Vec<f64> {
     ratios.collect()
 }
 
-/// How often the interval of a median may miss the true one.
+/// The probability that the interval misses the true median.
 const MISSES_MAX: f64 = 0.05;
 
-/// The median with an interval that holds the true one in 95 % of all cases, whatever the distribution: between two values counted from
-/// either end (binomial). Fewer than six values have no such interval, and their range is given, as the widest there is.
+/// Returns the median with a 95 % confidence interval for any distribution (binomial order statistics).
+///
+/// Fewer than six values have no such interval; the range stands in for it.
 pub(crate) fn interval_of_median(mut values: Vec<f64>) -> Option<Spread> {
     let whole = Spread::of(values.iter().copied())?;
     values.sort_by(f64::total_cmp);
-    // The share of all cases in which fewer than `left_out + 1` values lie on one side of the true median, twice: once for each side.
+    // Twice (once per side) the probability that at most `left_out` values lie on one side of the true median.
     let (mut left_out, mut case, mut misses) = (0, 0.5_f64.powf(values.len() as f64), 0.0);
     loop {
         misses += 2.0 * case;
@@ -68,7 +68,7 @@ pub(crate) fn interval_of_median(mut values: Vec<f64>) -> Option<Spread> {
         left_out += 1;
         case *= (values.len() - left_out + 1) as f64 / left_out as f64;
     }
-    // One less: with none left out the interval begins at the least value.
+    // The last step exceeded the bound, so leave out one value less.
     let left_out = usize::saturating_sub(left_out, 1);
     let inner = values.get(left_out..values.len() - left_out)?;
     Some(Spread {

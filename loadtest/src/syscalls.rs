@@ -1,7 +1,7 @@
-//! How many system calls a server makes: counted by `perf stat`, switched on and off for the length of a window.
+//! Counts a server's system calls with `perf stat`, enabled for the length of a window.
 //!
-//! Counting costs the server something for each call, so it has windows of its own and the other figures are never taken in them.
-//! Not every machine allows it; [`check`] says what is missing before anything is measured.
+//! Counting slows each call down, so it gets its own window and no other figure is measured there. Some machines forbid it; [`check`] reports
+//! that before the comparison starts.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -19,16 +19,16 @@ use tempfile::TempDir;
 use crate::child::{Child, Ending};
 use crate::interrupt::Interrupt;
 
-/// The kernel's own event, which fires at every entry.
+/// The kernel tracepoint at the entry of each system call.
 const EVENT: &str = "raw_syscalls:sys_enter";
 
-/// How long perf may take for anything it is told.
+/// The longest time for perf to carry out a command.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often an answer is looked for.
+/// How often the acknowledgement pipe is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Fails, with the way to get it, if system calls cannot be counted here.
+/// Fails if this machine cannot count system calls; the error says how to enable it.
 pub(crate) fn check() -> Result<()> {
     let mut counter = Counter::attach(&[rustix::process::getpid()])?;
     counter.enable()?;
@@ -37,7 +37,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// perf, attached to processes and not counting yet.
+/// A perf process attached to the server.
 #[derive(Debug)]
 pub(crate) struct Counter {
     perf: Child,
@@ -47,9 +47,9 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Attaches to `pids` and to every thread they start from now on.
+    /// Attaches to `pids` and to each thread they start later; counting is off.
     pub(crate) fn attach(pids: &[Pid]) -> Result<Self> {
-        let pipes = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let pipes = tempfile::tempdir().context("could not create a temporary folder")?;
         let (control, acknowledged) = (pipes.path().join("control"), pipes.path().join("acknowledged"));
         let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_pid().to_string()).collect();
         let mut command = Command::new("perf");
@@ -60,7 +60,7 @@ impl Counter {
             acknowledged.display()
         ));
         command.args(["--pid", &pids.join(",")]);
-        // Figures without a locale's separators.
+        // Other locales print separators in numbers.
         command.env("LC_ALL", "C");
         let [control, acknowledged] = [open_pipe(&control)?, open_pipe(&acknowledged)?];
         let perf = Child::spawn(command).context("install perf (Debian: linux-perf, Ubuntu: linux-tools-generic)")?;
@@ -70,38 +70,42 @@ impl Counter {
             acknowledged,
             _pipes: pipes,
         };
-        // It acknowledges nothing before it is attached.
+        // perf acknowledges commands only after it has attached.
         counter.tell("disable")?;
         Ok(counter)
     }
 
-    /// Counts from now on.
+    /// Starts counting.
     pub(crate) fn enable(&mut self) -> Result<()> {
         self.tell("enable")
     }
 
-    /// Counts no longer.
+    /// Stops counting.
     pub(crate) fn disable(&mut self) -> Result<()> {
         self.tell("disable")
     }
 
-    /// Ends it and returns how many system calls it saw.
+    /// Ends perf and returns the number of system calls.
     pub(crate) fn finish(mut self) -> Result<u64> {
         rustix::process::kill_process(self.perf.pid(), Signal::INT)?;
         match self.perf.wait(PATIENCE, &Interrupt::default())? {
             Ending::Exited(_) => count_in(&self.perf.output()?),
-            Ending::TimedOut | Ending::Interrupted => bail!("perf does not end"),
+            Ending::TimedOut | Ending::Interrupted => bail!("perf did not end within {} s", PATIENCE.as_secs()),
         }
     }
 
-    /// Gives an order and waits until it is carried out.
-    fn tell(&mut self, order: &str) -> Result<()> {
-        writeln!(self.control, "{order}")?;
+    /// Sends a command and waits for its acknowledgement.
+    fn tell(&mut self, command: &str) -> Result<()> {
+        writeln!(self.control, "{command}")?;
         let deadline = Instant::now() + PATIENCE;
         let mut answer = Vec::new();
-        // "ack\n", in later versions followed by a zero.
+        // "ack\n", in later versions followed by a zero byte.
         while !answer.contains(&b'\n') {
-            ensure!(Instant::now() < deadline, "perf does not answer");
+            ensure!(
+                Instant::now() < deadline,
+                "perf did not answer within {} s",
+                PATIENCE.as_secs()
+            );
             let mut buffer = [0; 16];
             match self.acknowledged.read(&mut buffer) {
                 Ok(count) => answer.extend(buffer.iter().take(count)),
@@ -118,9 +122,9 @@ impl Counter {
     }
 }
 
-/// Makes a named pipe and opens it in both directions, which neither waits for the other side nor ends when it goes.
+/// Creates a named pipe and opens it for reading and writing, so that opening does not block and perf's exit does not end it.
 fn open_pipe(path: &Path) -> Result<File> {
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("cannot make a pipe")?;
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("could not make a pipe")?;
     let flags = OFlags::NONBLOCK.bits();
     let file = File::options()
         .read(true)
@@ -130,12 +134,12 @@ fn open_pipe(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The count in what perf prints: `123,,raw_syscalls:sys_enter,…`.
+/// Parses the count in perf's output: `123,,raw_syscalls:sys_enter,…`.
 fn count_in(output: &str) -> Result<u64> {
     let line = output.lines().find(|line| line.contains(EVENT));
     let line = line.with_context(|| format!("perf printed no count: {}", output.trim()))?;
     let count = line.split(',').next().unwrap_or_default();
-    // Nobody of them ran in between, as an idle server does; a tracepoint has no other reason not to be counted.
+    // perf prints this if no thread ran in the window, as with an idle server.
     if count == "<not counted>" {
         return Ok(0);
     }

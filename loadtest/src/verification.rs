@@ -1,8 +1,7 @@
-//! What a server must get right before it is timed: a fast wrong answer is no answer.
+//! Verification: checks a server's answers before it is measured.
 //!
-//! Besides the answer itself it checks what tells a server that reads HTTP from one that answers whatever arrives: two pipelined
-//! requests get two answers, a request cut in the middle gets one, and a path nobody serves is not found. Every answer carries
-//! `Date`, as RFC 9110 section 6.6.1 asks of a server with a clock, so that nobody saves the work of writing it.
+//! Besides the answer itself, it checks that the server parses HTTP: two pipelined requests get two answers, a request cut in the middle gets
+//! one, and an unknown path gets 404. Each answer must carry `Date` (RFC 9110 section 6.6.1), so that all contenders pay for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,10 +15,10 @@ use crate::load::{self, Plan};
 use crate::measurement::Cores;
 use crate::workload::{Expectation, Timing, Workload};
 
-/// A path that no contender serves.
+/// A path that returns 404 on all contenders.
 const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
 
-/// How long a WebSocket server is tried, and on how many connections.
+/// Length and connections of the load that checks a WebSocket server.
 const WEBSOCKET_CHECK: Duration = Duration::from_millis(200);
 const WEBSOCKET_CHECK_CONNECTIONS: usize = 4;
 
@@ -27,10 +26,10 @@ const WEBSOCKET_CHECK_CONNECTIONS: usize = 4;
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with what was expected and what came.
+/// The first difference, with the expected and the received value.
 pub(crate) fn verify(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
     let Some(expect) = &workload.expect else {
-        return bears_load(address, workload, cores, interrupt);
+        return check_websocket(address, workload, cores, interrupt);
     };
     let request = get(address, workload.path());
     answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
@@ -39,8 +38,8 @@ pub(crate) fn verify(address: SocketAddr, workload: &Workload, cores: Cores, int
     refuses_unknown(address).context("a path that does not exist")
 }
 
-/// A short load without a single error: the generator checks every WebSocket message it gets.
-fn bears_load(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
+/// Runs a short load, which checks each WebSocket message, and fails on any error.
+fn check_websocket(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
     let timing = Timing {
         warmup: Duration::ZERO,
         window: WEBSOCKET_CHECK,
@@ -54,12 +53,12 @@ fn bears_load(address: SocketAddr, workload: &Workload, cores: Cores, interrupt:
         let errors = outcome.errors;
         ensure!(
             errors.total() == 0,
-            "of {} messages some failed: {errors}",
+            "some of {} messages failed: {errors}",
             outcome.requests
         );
-        // One that is held says nothing in the window, but is there at its end.
+        // An idle hold has no messages in the window; its connections still open at the end are the proof.
         let proofs = outcome.requests + outcome.still_open.unwrap_or(0);
-        ensure!(proofs > 0, "no message came back within {WEBSOCKET_CHECK:?}");
+        ensure!(proofs > 0, "no message arrived within {WEBSOCKET_CHECK:?}");
     }
     Ok(())
 }
@@ -69,7 +68,7 @@ fn answers_one(address: SocketAddr, request: &str, expect: &Expectation) -> Resu
     connection.send(request)?;
     check(&connection.receive()?, expect)?;
     check_no_surplus(&connection)?;
-    // Keep-alive: the same connection serves again.
+    // Keep-alive: the same connection must serve a second request.
     connection.send(request)?;
     check(&connection.receive()?, expect)?;
     check_no_surplus(&connection)
@@ -89,7 +88,7 @@ fn answers_cut(address: SocketAddr, request: &str, expect: &Expectation) -> Resu
     let (first, second) = request.split_at(request.len() / 2);
     let mut connection = BlockingClient::open(address)?;
     connection.send(first)?;
-    // A whole exchange on another connection gives the server time to see the first part alone.
+    // An exchange on another connection gives the server time to read the first part alone.
     answers_one(address, request, expect)?;
     connection.send(second)?;
     check(&connection.receive()?, expect)?;
@@ -112,7 +111,7 @@ fn check(response: &Response, expect: &Expectation) -> Result<()> {
         response.status
     );
     let content_type = response.field("content-type").unwrap_or("none");
-    // Parameters such as charset are the server's own business.
+    // Parameters such as charset are optional.
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     ensure!(
         media_type.eq_ignore_ascii_case(&expect.content_type),
@@ -125,13 +124,13 @@ fn check(response: &Response, expect: &Expectation) -> Result<()> {
         "expected body `{}`, got `{content}`",
         expect.body
     );
-    ensure!(response.field("date").is_some(), "the answer has no Date");
+    ensure!(response.field("date").is_some(), "the response has no Date");
     Ok(())
 }
 
 fn check_no_surplus(connection: &BlockingClient) -> Result<()> {
     let surplus = connection.surplus();
-    ensure!(surplus.is_empty(), "{} bytes came that nobody asked for", surplus.len());
+    ensure!(surplus.is_empty(), "the server sent {} surplus bytes", surplus.len());
     Ok(())
 }
 
@@ -214,10 +213,7 @@ mod tests {
                 |line| routed(line, &RIGHT.replace("Length: 5", "Length: 4")),
                 "got `Hell`",
             ),
-            (
-                |line| routed(line, &format!("{RIGHT}{RIGHT}")),
-                "bytes came that nobody asked for",
-            ),
+            (|line| routed(line, &format!("{RIGHT}{RIGHT}")), "surplus bytes"),
             (|_| RIGHT.to_owned(), "expected status 404, got 200"),
         ];
         for (answer, mistake) in cases {

@@ -1,4 +1,4 @@
-//! A workload: one kind of load, and the answer it must get, as its TOML file says it.
+//! A workload: a load and its expected answer, as described by its TOML file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,28 +15,28 @@ mod planned;
 
 pub(crate) use planned::Timing;
 
-/// Connections that one process is asked to hold at most; the limit on open files is looked at before a run as well.
+/// The most connections of a workload; the limit on open files is checked separately.
 const CONNECTIONS_MAX: usize = 100_000;
 
-/// Rates of one sweep; each is a window of its own.
+/// The most rates of a sweep; each takes one window.
 const RATES_MAX: usize = 20;
 
-/// Windows that one slow workload is long.
+/// The most windows of a slow-subscriber workload.
 const WINDOWS_MAX: u32 = 100;
 
-/// One kind of load. Its name is the name of its file.
+/// A workload, named after its file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) load: Load,
-    /// The answer to an HTTP request; WebSocket workloads know their answers themselves.
+    /// The expected HTTP answer; `None` for WebSocket workloads, which check their messages.
     pub(crate) expect: Option<Expectation>,
-    /// Rounds of it in a quick comparison, if that is fewer than of the others; 0 leaves it out, unless it is asked for by name.
+    /// The most rounds in a quick comparison; 0 excludes it unless named on the command line.
     quick_rounds_max: Option<u32>,
 }
 
-/// What the server is asked to do. The names are those of [`Kind`].
+/// The load of a workload; the names are those of [`Kind`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Load {
@@ -57,14 +57,14 @@ pub(crate) enum Load {
         path: String,
         connections: usize,
         requests_per_second: f64,
-        /// Connections beside those whose heads never become whole.
+        /// Further connections that never finish a request head.
         #[serde(default)]
         slow_heads: usize,
     },
     Sweep {
         path: String,
         connections: usize,
-        /// Requests per second, ascending. A server that falls behind one of them is spared the higher ones.
+        /// Requests per second, ascending; a server that falls behind one skips the higher ones.
         rates: Vec<f64>,
     },
     Churn {
@@ -81,11 +81,11 @@ pub(crate) enum Load {
         connections: usize,
         message_bytes: usize,
     },
-    /// WebSockets that echo one message each, counted as idle connections are.
+    /// WebSockets that echo one message each and then stay idle.
     WebsocketIdle {
         path: String,
         connections: usize,
-        /// Whether permessage-deflate without context takeover is offered, and must be taken.
+        /// Whether the client requires permessage-deflate without context takeover.
         #[serde(default)]
         deflate: bool,
     },
@@ -102,7 +102,7 @@ pub(crate) enum Load {
     Hop {
         subscribe_path: String,
         publish_path: String,
-        /// Half of them connect from the publisher's core, half from the other one.
+        /// Half connect from the publisher's core, half from the other core.
         subscribers: usize,
         messages_per_second: f64,
         message_bytes: usize,
@@ -110,18 +110,18 @@ pub(crate) enum Load {
     Slow {
         subscribe_path: String,
         publish_path: String,
-        /// Those who go on reading.
+        /// Subscribers that read.
         subscribers: usize,
-        /// Those who do not read while the window is open.
+        /// Subscribers that do not read in the window.
         stalled: usize,
         messages_per_second: f64,
         message_bytes: usize,
-        /// How many windows of the comparison it is long.
+        /// Its length, in windows of the comparison.
         windows: u32,
     },
 }
 
-/// The one right answer.
+/// The expected answer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expectation {
@@ -132,15 +132,15 @@ pub(crate) struct Expectation {
 }
 
 impl Workload {
-    /// Reads the form in `text`; `name` is the name of its file.
+    /// Parses `text`; `name` is the file's name without the extension.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self> {
-        let form: WorkloadFile = toml::from_str(text).context("not a workload")?;
+        let file: WorkloadFile = toml::from_str(text).context("not a workload")?;
         let workload = Self {
             name: name.to_owned(),
-            title: form.title,
-            load: form.load,
-            expect: form.expect,
-            quick_rounds_max: form.quick_rounds_max,
+            title: file.title,
+            load: file.load,
+            expect: file.expect,
+            quick_rounds_max: file.quick_rounds_max,
         };
         workload.check()?;
         Ok(workload)
@@ -171,7 +171,7 @@ impl Workload {
         }
     }
 
-    /// What a contender must be able to do to take part.
+    /// Returns the service that a contender needs to take part.
     pub(crate) fn service(&self) -> Service {
         match self.load {
             Load::Echo { .. } | Load::WebsocketIdle { .. } => Service::WebsocketEcho,
@@ -180,7 +180,7 @@ impl Workload {
         }
     }
 
-    /// Connections it holds at a time.
+    /// Returns its connections at one time, publisher and slow heads included.
     pub(crate) fn connections(&self) -> usize {
         match self.load {
             Load::Latency { .. } => 1,
@@ -196,7 +196,7 @@ impl Workload {
                 slow_heads,
                 ..
             } => connections + slow_heads,
-            // The publisher is one more.
+            // Plus the publisher.
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } => subscribers + 1,
             Load::Slow {
                 subscribers, stalled, ..
@@ -204,12 +204,12 @@ impl Workload {
         }
     }
 
-    /// Whether it is part of a quick comparison that names no workloads.
+    /// Whether a quick comparison includes it by default.
     pub(crate) fn is_quick(&self) -> bool {
         self.quick_rounds_max != Some(0)
     }
 
-    /// How many of `rounds` it takes part in, if it takes part.
+    /// Returns its number of rounds, at most `rounds`.
     pub(crate) fn rounds(&self, rounds: u32, is_quick: bool) -> u32 {
         match self.quick_rounds_max {
             Some(most) if is_quick => rounds.min(most.max(1)),
@@ -217,7 +217,7 @@ impl Workload {
         }
     }
 
-    /// How long one turn's windows are, with what comes before them.
+    /// Returns the length of one run's windows, warm-ups included.
     pub(crate) fn load_length(&self, timing: Timing) -> Duration {
         match &self.load {
             Load::Sweep { rates, .. } => {
@@ -231,7 +231,7 @@ impl Workload {
         }
     }
 
-    /// Path of a request.
+    /// Returns the path of a request or of the subscribers.
     pub(crate) fn path(&self) -> &str {
         match &self.load {
             Load::Capacity { path, .. }
@@ -266,24 +266,24 @@ impl Workload {
         match (self.service(), &self.expect) {
             (Service::Http, None) => bail!("[expect] is missing"),
             (Service::WebsocketEcho | Service::WebsocketFanOut, Some(_)) => {
-                bail!("[expect] has no meaning for a WebSocket")
+                bail!("[expect] does not apply to a WebSocket workload; remove it")
             }
             _ => {}
         }
         if let Load::Slow { windows, .. } = &self.load {
             ensure!(
                 (1..=WINDOWS_MAX).contains(windows),
-                "it is between 1 and {WINDOWS_MAX} windows long"
+                "windows must be between 1 and {WINDOWS_MAX}"
             );
         }
         if let Load::Sweep { rates, .. } = &self.load {
             ensure!(
                 (1..=RATES_MAX).contains(&rates.len()),
-                "a sweep has between 1 and {RATES_MAX} rates"
+                "a sweep must have between 1 and {RATES_MAX} rates"
             );
-            ensure!(rates.is_sorted_by(|low, high| low < high), "the rates do not ascend");
+            ensure!(rates.is_sorted_by(|low, high| low < high), "the rates must ascend");
         }
-        // The generator has bounds of its own, which a window of any length shows.
+        // The generator's own bounds do not depend on the window, so check any plan.
         let nowhere = "127.0.0.1:9".parse()?;
         self.plans(nowhere, Cores::default(), Timing::NOMINAL)
             .iter()
@@ -291,7 +291,7 @@ impl Workload {
     }
 }
 
-/// The file, word for word.
+/// The schema of a workload file; an unknown key is an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WorkloadFile {

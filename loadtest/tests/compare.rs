@@ -253,7 +253,7 @@ fn mistakes_are_found_before_anything_is_measured() {
         assert_eq!(run.status.code(), Some(1), "{}", stderr(&run));
         stderr(&run)
     };
-    assert!(refused(&["--workloads", "plane"]).contains("there is no workload `plane`; there are plain"));
+    assert!(refused(&["--workloads", "plane"]).contains("unknown workload `plane`; choose from plain"));
     assert!(refused(&["--contenders", "absent,broken"]).contains("no contender is left to run"));
     fs::write(catalogue.path().join("workloads/plain.toml"), "tilte = 'x'").unwrap();
     let error = refused(&[]);

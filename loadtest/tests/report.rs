@@ -1,6 +1,6 @@
-//! `report` from a record to what a browser makes of it, in wide and narrow, light and dark windows.
+//! `report` from a record to its rendering in a browser, in wide and narrow, light and dark windows.
 //!
-//! The record is a fixture: windows of a real run, and invented ones for every kind of workload.
+//! The record is a fixture: windows of a real run, and invented ones for each kind of workload.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,10 +22,10 @@ const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/compa
 /// Debian's browser; the tests that need one are skipped where it is absent.
 const BROWSER: &str = "/usr/bin/chromium";
 
-/// The longest a browser may take for one page, in seconds: it starts in one or two.
+/// The longest time for a browser to render one page, in seconds; it starts in one or two.
 const BROWSER_SECONDS_MAX: &str = "60";
 
-/// Says in the page what a person would see of it: how wide it is, what it holds, which texts leave their chart, and which lie on another.
+/// Measures the rendered page: its width, its contents, texts outside their chart, and overlapping texts.
 const MEASURE: &str = r#"<script>
 const box = element => element.getBoundingClientRect();
 const charts = [...document.querySelectorAll("svg")];
@@ -55,7 +55,7 @@ fn report(record: &Path, folder: &Path) -> Output {
     command.output().unwrap()
 }
 
-/// The fixture's report in a folder of its own.
+/// Writes the fixture's report into a temporary folder.
 fn fixture() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let output = report(Path::new(FIXTURE), folder.path());
@@ -64,10 +64,10 @@ fn fixture() -> (TempDir, PathBuf) {
     (folder, page)
 }
 
-/// What the browser writes to standard output; `None`, with a note, if there is no browser.
+/// Returns the browser's standard output; prints a note and returns `None` without a browser.
 fn browse(page: &Path, profile: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     if !Path::new(BROWSER).exists() {
-        eprintln!("skipped: there is no {BROWSER}; apt-get install chromium");
+        eprintln!("skipped: {BROWSER} is not installed; apt-get install chromium");
         return None;
     }
     let mut command = Command::new("timeout");
@@ -87,9 +87,9 @@ fn browse(page: &Path, profile: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-/// What [`MEASURE`] says in a window of this width; `None` if there is no browser.
+/// Returns the result of [`MEASURE`] in a window of this width; `None` without a browser.
 ///
-/// The window is a frame in a page, as the browser's own windows do not become as narrow as a phone.
+/// The window is a frame in a page, because the browser's own windows have a minimum width above a phone's.
 fn measure(page: &Path, width: u32) -> Option<Value> {
     let folder = tempfile::tempdir().unwrap();
     let page = fs::read_to_string(page).unwrap();
@@ -110,7 +110,7 @@ fn measure(page: &Path, width: u32) -> Option<Value> {
     Some(serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {document}")))
 }
 
-/// Width and height of a PNG, from its first chunk.
+/// Reads width and height from the first chunk of a PNG.
 fn png_size(png: &[u8]) -> (u32, u32) {
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
     let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
@@ -118,7 +118,7 @@ fn png_size(png: &[u8]) -> (u32, u32) {
 }
 
 #[test]
-fn report_is_two_files_that_say_the_same() {
+fn report_is_two_files_with_the_same_content() {
     let (folder, page) = fixture();
     let page = fs::read_to_string(page).unwrap();
     let markdown = fs::read_to_string(folder.path().join("report.md")).unwrap();
@@ -148,7 +148,7 @@ fn report_is_two_files_that_say_the_same() {
 }
 
 #[test]
-fn unusable_record_ends_in_one_sentence_and_no_report() {
+fn unusable_record_is_one_error_and_no_report() {
     let folder = tempfile::tempdir().unwrap();
     let written = |name: &str, text: &str| -> PathBuf {
         let path = folder.path().join(name);
@@ -157,7 +157,7 @@ fn unusable_record_ends_in_one_sentence_and_no_report() {
     };
     let fixture = fs::read_to_string(FIXTURE).unwrap();
     for (record, reason) in [
-        (folder.path().join("absent.json"), "cannot read"),
+        (folder.path().join("absent.json"), "could not read"),
         (written("text.json", "hello"), "not JSON"),
         (written("other.json", "[]"), "not a record of a comparison"),
         (
@@ -169,7 +169,7 @@ fn unusable_record_ends_in_one_sentence_and_no_report() {
                 "floorless.json",
                 &fixture.replace(r#""baseline": "floor-epoll""#, r#""baseline": "flor""#),
             ),
-            "the baseline `flor` is no contender",
+            "the baseline `flor` is not among the contenders",
         ),
     ] {
         let output = report(&record, &folder.path().join("out"));
@@ -194,9 +194,9 @@ fn browser_shows_every_chart_and_table_and_nothing_overflows() {
             seen["width"].as_u64() <= seen["window"].as_u64(),
             "the page is wider than its window: {seen}"
         );
-        // Two about everything; three each for capacity, latency, churn, echo and fan-out; two each for pipelined, sweep and idle.
+        // Two overview charts; three each for capacity, latency, churn, echo and fan-out; two each for pipelined, sweep and idle.
         assert_eq!(seen["charts"], 23, "{seen}");
-        // One a workload, then contenders, absentees and noise.
+        // One table per workload, then contenders, skipped contenders and noise.
         assert_eq!(seen["tables"], 11, "{seen}");
         for (what, least) in [("rows", 60), ("curves", 40), ("bars", 80), ("whiskers", 60)] {
             assert!(seen[what].as_u64() >= Some(least), "{what}: {seen}");

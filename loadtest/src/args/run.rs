@@ -7,77 +7,77 @@ use http::{HeaderName, HeaderValue, Method};
 
 use crate::load::target::Target;
 
-/// Loads one server that runs already, and tells its throughput and latency.
+/// Load one running server, and print its throughput and latency.
 ///
-/// Without --rate, each connection waits for its answer before it sends the next request (closed loop): that finds what the server can
-/// do. With --rate, requests are due at fixed moments whether or not the server keeps up, and latency counts from then (open
-/// loop): that finds what users of a service would see.
+/// Without --rate (closed loop), each connection waits for its answer before it sends the next request: this measures capacity. With --rate
+/// (open loop), requests are due at fixed moments whether or not the server keeps up, and latency counts from then: this measures what
+/// users of a service see.
 ///
-/// A ws:// URL is loaded with messages that must come back as they were sent (echo), or, with --publish, with messages that each of
-/// the connections must receive exactly once and in order (fan-out).
+/// A ws:// URL receives messages that the server must return unchanged (echo). With --publish, each connection must receive each published
+/// message exactly once and in order (fan-out).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// What to ask for, such as http://127.0.0.1:8888/plaintext, or where to echo or subscribe, such as ws://127.0.0.1:8888/ws/echo
+    /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as ws://127.0.0.1:8888/ws/echo
     pub(crate) url: Target,
-    /// Connections, all threads together
+    /// Connections over all threads
     #[arg(short, long, default_value_t = 64)]
     pub(crate) connections: usize,
     /// Requests in flight on each connection
     #[arg(short, long, default_value_t = 1)]
     pub(crate) pipeline: usize,
-    /// Open loop: requests due per second, over all connections
+    /// Open loop: requests due per second over all connections
     #[arg(short, long)]
     pub(crate) rate: Option<f64>,
-    /// WebSocket fan-out: publish here what every connection receives at URL, such as ws://127.0.0.1:8888/ws/pub; --rate is then in
-    /// messages published per second, and without it the next burst follows when everybody has the last one
+    /// WebSocket fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other URL.
+    /// --rate then counts published messages per second; without it, the next burst follows when all subscribers have the last one
     #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
     pub(crate) publish: Option<Target>,
     /// Fan-out: messages published at once; the rate stays the same
     #[arg(long, default_value_t = 1, requires = "publish")]
     pub(crate) burst: usize,
-    /// Fan-out: further subscribers, which read nothing in the timed window, and all that waits for them after it
+    /// Fan-out: further subscribers that do not read in the timed window and read the backlog after it
     #[arg(long, default_value_t = 0, requires = "publish")]
     pub(crate) stalled: usize,
-    /// Fan-out: path where the server tells, as JSON, how many messages its subscribers `missed`
+    /// Fan-out: path on the server that returns JSON with the number of messages its subscribers `missed`
     #[arg(long, value_name = "PATH", requires = "publish")]
     pub(crate) statistics: Option<String>,
-    /// Fan-out: cores to connect from, in turn and separated by commas, the publisher from the first; latencies are told for each
+    /// Fan-out: cores to connect from, round-robin and separated by commas, the publisher from the first; prints latencies for each
     #[arg(long, value_delimiter = ',', requires = "publish")]
     pub(crate) connect_cores: Vec<usize>,
-    /// WebSocket: length of a message, 16 or more for fan-out
+    /// WebSocket: length of a message in bytes, 16 or more for fan-out
     #[arg(long, default_value_t = 64)]
     pub(crate) message_bytes: usize,
-    /// WebSocket: offer permessage-deflate without context takeover, and fail if it is not taken
+    /// WebSocket: offer permessage-deflate without context takeover, and fail if the server declines it
     #[arg(long, conflicts_with = "publish")]
     pub(crate) deflate: bool,
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,
-    /// Make one request, or WebSocket handshake, on each connection, hold all in silence, and count which are still open at the end
+    /// Send one request or WebSocket message on each connection, keep all silent, and count those still open at the end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
-    /// HTTP: further connections whose heads never become whole, half of them silent, the others with a byte every 9 seconds
+    /// HTTP: further connections that never finish a request head; half stay silent, half send a byte every 9 seconds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) slow_heads: usize,
     /// Length of the timed window, such as 10s, 500ms or 2m
     #[arg(short, long, default_value = "10s", value_parser = duration)]
     pub(crate) duration: Duration,
-    /// Load before the window, which no figure takes in
+    /// Length of the load before the window; no figure includes it
     #[arg(short, long, default_value = "1s", value_parser = duration)]
     pub(crate) warmup: Duration,
-    /// How long a connection may take to open, and a request to be answered
+    /// The longest time for a connection to open, and for an answer
     #[arg(long, default_value = "5s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// Threads [default: one for each of --cores, or 1]
     #[arg(short, long)]
     pub(crate) threads: Option<usize>,
-    /// Cores to pin the threads to, in turn, separated by commas
+    /// Cores to pin the threads to, round-robin and separated by commas
     #[arg(long, value_delimiter = ',')]
     pub(crate) cores: Vec<usize>,
     /// Method of the request
     #[arg(short = 'X', long, default_value = "GET")]
     pub(crate) method: Method,
-    /// A field of the request, such as 'Accept: text/html'; may be given several times
+    /// A field of the request, such as 'Accept: text/html'; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Body of the request
@@ -86,10 +86,10 @@ pub(crate) struct RunArgs {
     /// File with the body of the request
     #[arg(long, value_name = "FILE", conflicts_with = "body")]
     pub(crate) body_file: Option<PathBuf>,
-    /// Status that every answer must have
+    /// Expected status of each answer
     #[arg(long, value_name = "STATUS", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
     pub(crate) expect_status: u16,
-    /// Body that every answer must have, whole [default: any]
+    /// Expected body of each answer, whole [default: any]
     #[arg(long, value_name = "BODY")]
     pub(crate) expect_body: Option<String>,
     /// Print the result as JSON
@@ -97,7 +97,7 @@ pub(crate) struct RunArgs {
     pub(crate) json: bool,
 }
 
-/// Reads `10`, `10s`, `1.5s`, `500ms` or `2m`.
+/// Parses a duration such as `10`, `10s`, `1.5s`, `500ms` or `2m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let end = text
         .find(|letter: char| letter.is_ascii_alphabetic())
@@ -109,7 +109,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "m" => Some(60.0),
         _ => None,
     };
-    // Digits and a point alone: what else counts as a number, such as `-0` or an exponent, is not a length of time.
+    // `f64` also parses `-0`, `inf` and exponents, which this flag rejects.
     let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number: Option<f64> = number.parse().ok().filter(|_| is_plain);
     let length = number
@@ -117,7 +117,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         .map(|(number, unit)| Duration::try_from_secs_f64(number * unit));
     match length {
         Some(Ok(length)) => Ok(length),
-        Some(Err(_)) => Err("that is too long".to_owned()),
+        Some(Err(_)) => Err("the length of time is too long".to_owned()),
         None => Err("expected a length of time such as 10s, 500ms or 2m".to_owned()),
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_read() {
+    fn durations_are_parsed() {
         for (text, milliseconds) in [
             ("10", 10_000),
             ("10s", 10_000),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn header_is_a_name_and_a_value() {
+    fn header_is_parsed_as_name_and_value() {
         assert_eq!(
             header("Accept:  a: b "),
             Ok((HeaderName::from_static("accept"), HeaderValue::from_static("a: b")))

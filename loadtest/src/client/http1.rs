@@ -1,6 +1,6 @@
-//! A blocking HTTP/1.1 client, just large enough to check an answer: literal bytes out, one response at a time back.
+//! A blocking HTTP/1.1 client that checks answers: sends literal bytes and reads one response at a time (RFC 9112).
 //!
-//! It understands `Content-Length` and answers without content, and says so when it meets anything else. RFC 9112.
+//! It reads responses with `Content-Length` or without content, and rejects all others.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// How long an answer, or a connection, is waited for.
+/// The longest time to connect, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The longest response head taken, and the longest content. No contender's answer comes near either.
+/// The longest response head and content; the contenders' responses stay far below.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const CONTENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// A response, field names as they came.
+/// A response, with field names as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -24,7 +24,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// The value of the first field called `name`, in any case.
+    /// Returns the value of the first field `name`, ignoring case.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -33,12 +33,12 @@ impl Response {
     }
 }
 
-/// The literal bytes of a GET request.
+/// Encodes a GET request.
 pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")
 }
 
-/// A connection and what it received beyond the last response.
+/// A connection, and the bytes received beyond the last response.
 #[derive(Debug)]
 pub(crate) struct BlockingClient {
     stream: TcpStream,
@@ -46,7 +46,7 @@ pub(crate) struct BlockingClient {
 }
 
 impl BlockingClient {
-    /// Connects from any free local address.
+    /// Connects to `address` within 5 s.
     pub(crate) fn open(address: SocketAddr) -> Result<Self> {
         Self::prepare(TcpStream::connect_timeout(&address, PATIENCE)?)
     }
@@ -64,7 +64,7 @@ impl BlockingClient {
     pub(crate) fn send(&mut self, bytes: &str) -> Result<()> {
         self.stream
             .write_all(bytes.as_bytes())
-            .context("cannot send the request")
+            .context("could not send the request")
     }
 
     /// Waits for one whole response.
@@ -94,7 +94,7 @@ impl BlockingClient {
         Ok(response)
     }
 
-    /// Bytes received that no response asked for belongs to.
+    /// Returns the bytes received beyond the last response.
     pub(crate) fn surplus(&self) -> &[u8] {
         &self.received
     }
@@ -111,11 +111,11 @@ impl BlockingClient {
             {
                 bail!("no answer within {} s", PATIENCE.as_secs());
             }
-            Err(error) => return Err(error).context("cannot read the answer"),
+            Err(error) => return Err(error).context("could not read the response"),
         };
         ensure!(
             count > 0,
-            "the server closed the connection before its answer was complete"
+            "the server closed the connection before its response was complete"
         );
         self.received.extend(buffer.iter().take(count));
         Ok(())
@@ -148,17 +148,17 @@ fn content_length(response: &Response) -> Result<usize> {
     }
     ensure!(
         response.field("transfer-encoding").is_none(),
-        "the answer has a transfer coding, not a Content-Length"
+        "the response has a Transfer-Encoding instead of a Content-Length"
     );
     let length = response
         .field("content-length")
-        .context("the answer has no Content-Length")?;
+        .context("the response has no Content-Length")?;
     let length: usize = length
         .parse()
         .with_context(|| format!("`{length}` is not a Content-Length"))?;
     ensure!(
         length <= CONTENT_BYTES_MAX,
-        "the answer's content is longer than {CONTENT_BYTES_MAX} bytes"
+        "the response content is longer than {CONTENT_BYTES_MAX} bytes"
     );
     Ok(length)
 }
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection to a peer that sends `bytes`, whatever it is asked, and closes.
+    /// Connects to a peer that sends `bytes` unconditionally and closes.
     fn connected_to_peer_that_says(bytes: &'static str) -> BlockingClient {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connection = BlockingClient::open(listener.local_addr().unwrap()).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn unsupported_responses_are_named() {
         for (answer, mistake) in [
             ("SSH-2.0-OpenSSH\r\n\r\n", "not an HTTP/1.1 status line"),
             ("HTTP/1.1 2x0 OK\r\n\r\n", "not an HTTP/1.1 status line"),
@@ -207,7 +207,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", "no Content-Length"),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-                "transfer coding",
+                "Transfer-Encoding instead",
             ),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
@@ -216,7 +216,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", "longer than"),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfour",
-                "before its answer was complete",
+                "before its response was complete",
             ),
         ] {
             let error = connected_to_peer_that_says(answer).receive().unwrap_err();

@@ -1,3 +1,3 @@
-//! The judge's own client side: it shares no codec with any server it judges.
+//! The clients that check answers; they share no codec with any server under test.
 
 pub(crate) mod http1;

@@ -1,4 +1,4 @@
-//! `compare`: builds the contenders, checks their answers, measures them side by side, and leaves a record and a report.
+//! `compare`: builds the contenders, checks their answers, measures them side by side, and writes a record and a report.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use crate::shell;
 use crate::syscalls;
 use crate::workload::{Timing, Workload};
 
-/// What a quick comparison may take from its first server to its last, so that with its report it stays below ten minutes.
+/// The longest time from the first server to the last in a quick comparison: ten minutes minus the report.
 const QUICK_BUDGET: Duration = Duration::from_secs(540);
 
-/// More rounds than this make a quick comparison longer and not more telling.
+/// The most rounds of a quick comparison; its short windows make further rounds pointless.
 const QUICK_ROUNDS_MAX: u32 = 3;
 
 const QUICK_TIMING: Timing = Timing {
@@ -39,7 +39,7 @@ const FULL_TIMING: Timing = Timing {
 
 const FULL_ROUNDS: u32 = 5;
 
-/// Where the record goes, in the folder that was asked for.
+/// The record's file name in the output folder.
 const RECORD_FILE: &str = "record.json";
 
 pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
             .div_ceil(60)
     );
     let findings = Comparison::new(settings, &workloads, &mut contenders, interrupt).run();
-    ensure!(!findings.samples.is_empty(), "nothing was measured");
+    ensure!(!findings.samples.is_empty(), "the comparison measured no window");
     remarks.extend(findings.remarks.iter().cloned());
     let record = Record {
         remarks,
@@ -86,19 +86,18 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
     output.write(&record)
 }
 
-/// What a reader must know about the way this run was asked for.
+/// Returns the caveats that follow from the command line.
 fn opening_remarks(args: &CompareArgs, cores: Cores) -> Vec<String> {
     let mut remarks = Vec::new();
     if args.quick {
         remarks.push(
-            "a quick comparison: short windows and few rounds, so differences of a few per cent mean nothing"
-                .to_owned(),
+            "a quick comparison: short windows and few rounds; differences of a few per cent are noise".to_owned(),
         );
     }
     if cores.server == cores.load {
         let core = cores.server;
         remarks.push(format!(
-            "server and load shared core {core}: only CPU per request can be compared"
+            "server and load shared core {core}: only CPU per request is comparable"
         ));
     }
     remarks.iter().for_each(|remark| eprintln!("note: {remark}"));
@@ -115,7 +114,7 @@ fn can_count_system_calls(remarks: &mut Vec<String>) -> bool {
     false
 }
 
-/// What was asked for; a quick comparison has as many rounds as its time allows.
+/// Returns the settings; a quick comparison gets as many rounds as fit into its time.
 fn settings(
     args: &CompareArgs,
     started: Instant,
@@ -155,7 +154,7 @@ fn recorded(settings: &Settings, workloads: &[Workload], contenders: Contenders,
         contenders
             .skipped
             .iter()
-            .any(|absentee| absentee.workload.as_ref() == Some(&workload.name))
+            .any(|skipped| skipped.workload.as_ref() == Some(&workload.name))
     };
     Record {
         version: record::VERSION,
@@ -187,7 +186,7 @@ fn recorded(settings: &Settings, workloads: &[Workload], contenders: Contenders,
     }
 }
 
-/// Where the record goes, made before anything is measured, so that a wrong path costs seconds and not the run.
+/// The output folder, created before the measurement so that a wrong path fails in seconds.
 struct Output {
     folder: PathBuf,
 }
@@ -199,13 +198,13 @@ impl Output {
             tempfile::tempfile_in(folder)?;
             Ok(())
         };
-        writable().with_context(|| format!("cannot write into {}", folder.display()))?;
+        writable().with_context(|| format!("could not write into {}", folder.display()))?;
         Ok(Self {
             folder: folder.to_owned(),
         })
     }
 
-    /// Writes the record and the report beside it, and shows the tables.
+    /// Writes the record and the report, and prints the tables.
     fn write(&self, record: &Record) -> Result<()> {
         let path = self.folder.join(RECORD_FILE);
         record.write(&path)?;
@@ -213,7 +212,7 @@ impl Output {
         let tables = report::markdown(record);
         std::io::stdout()
             .write_all(tables.as_bytes())
-            .context("cannot write to standard output")?;
+            .context("could not write to standard output")?;
         for path in std::iter::once(path).chain(written) {
             eprintln!("wrote {}", path.display());
         }
@@ -221,7 +220,7 @@ impl Output {
     }
 }
 
-/// The command line without the path of the program, which is nobody else's business.
+/// Returns the command line without the program's path, which may hold a user name.
 fn own_command() -> String {
     let name = std::iter::once(env!("CARGO_PKG_NAME").to_owned());
     let words: Vec<String> = name.chain(std::env::args().skip(1)).collect();

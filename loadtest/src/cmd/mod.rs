@@ -1,4 +1,4 @@
-//! One subcommand a file.
+//! The subcommands, one per file.
 
 pub(crate) mod compare;
 pub(crate) mod report;

@@ -1,4 +1,4 @@
-//! `report`: draws the record of a comparison, as one HTML file and as Markdown.
+//! `report`: writes the report of a recorded comparison, as one HTML file and as Markdown.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
     let directory = args.output.as_deref().or(beside).unwrap_or_else(|| Path::new("."));
     let mut screen = std::io::stdout();
     for path in report::write(&record, directory)? {
-        writeln!(screen, "{}", path.display()).context("cannot write to standard output")?;
+        writeln!(screen, "{}", path.display()).context("could not write to standard output")?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `run`: one load on one server, told as it goes and at the end.
+//! `run`: loads one server, and prints the progress and the result.
 
 use std::fs;
 use std::io::Write;
@@ -34,16 +34,16 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
     };
     std::io::stdout()
         .write_all(text.as_bytes())
-        .context("cannot write the result")?;
-    judge(&plan, &outcome)
+        .context("could not write the result")?;
+    check(&plan, &outcome)
 }
 
-/// The plan that the command line asks for.
+/// Returns the plan of the command line.
 fn plan(args: &RunArgs) -> Result<Plan> {
     let kind = kind(args);
     let body = match (&args.body, &args.body_file) {
         (Some(body), _) => body.clone().into_bytes(),
-        (None, Some(file)) => fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+        (None, Some(file)) => fs::read(file).with_context(|| format!("could not read {}", file.display()))?,
         (None, None) => Vec::new(),
     };
     Ok(Plan {
@@ -102,14 +102,14 @@ fn kind(args: &RunArgs) -> Kind {
     }
 }
 
-/// Fails if the server did not do what was asked of it, so that a script notices.
-fn judge(plan: &Plan, outcome: &RunResult) -> Result<()> {
+/// Fails after any error or loss, so that a shell script sees the exit code.
+fn check(plan: &Plan, outcome: &RunResult) -> Result<()> {
     if outcome.interrupted {
         return Ok(());
     }
     let failed = outcome.errors.total();
     let what = match plan.kind {
-        // A delivery that does not come is lost; it is a subscriber that fails.
+        // In a fan-out, deliveries are lost and connections fail.
         Kind::FanOut(_) => "connections",
         _ => plan.kind.noun(),
     };
@@ -130,11 +130,11 @@ fn judge(plan: &Plan, outcome: &RunResult) -> Result<()> {
         let lost = (plan.connections as u64).saturating_sub(still_open);
         ensure!(
             lost == 0,
-            "{lost} of {} connections were closed while they were held",
+            "the server closed {lost} of {} idle connections",
             plan.connections
         );
     } else {
-        ensure!(outcome.requests > 0, "no answer came in the timed window");
+        ensure!(outcome.requests > 0, "no answer arrived in the timed window");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `verify`: builds and starts contenders and checks their answers, one contender at a time.
+//! `verify`: builds and starts one contender after the other and checks its answers.
 
 use anyhow::{Result, ensure};
 
@@ -8,11 +8,11 @@ use crate::contenders::Contenders;
 use crate::interrupt::Interrupt;
 use crate::proc;
 
-/// Checks every contender against every workload before it says anything about one that failed.
+/// Checks each contender against each workload.
 ///
 /// # Errors
 ///
-/// Names each contender that answered wrongly, under which workload, and what was wrong. A contender that is missing is no error.
+/// Wrong answers, each with its contender, workload and reason. A contender that cannot start is skipped instead.
 pub(crate) fn run(args: &VerifyArgs, interrupt: &Interrupt) -> Result<()> {
     let catalogue = Catalogue::read(args.selection.directory.as_deref())?;
     let workloads = catalogue.workloads(&args.workloads)?;
@@ -22,11 +22,11 @@ pub(crate) fn run(args: &VerifyArgs, interrupt: &Interrupt) -> Result<()> {
     let contenders = catalogue.contenders(&args.selection.contenders)?;
     let mut contenders = Contenders::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
     contenders.verify(&workloads, cores, interrupt)?;
-    let wrong = contenders.skipped.iter().filter(|absentee| absentee.workload.is_some());
+    let wrong = contenders.skipped.iter().filter(|skipped| skipped.workload.is_some());
     let wrong: Vec<String> = wrong
-        .map(|absentee| {
-            let workload = absentee.workload.as_deref().unwrap_or_default();
-            format!("{} under {workload}: {}", absentee.name, absentee.reason)
+        .map(|skipped| {
+            let workload = skipped.workload.as_deref().unwrap_or_default();
+            format!("{} under {workload}: {}", skipped.name, skipped.reason)
         })
         .collect();
     ensure!(wrong.is_empty(), "wrong answers\n  {}", wrong.join("\n  "));

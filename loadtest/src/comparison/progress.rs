@@ -1,8 +1,8 @@
-//! A line for each turn on standard error, so that whoever waits sees what goes on and how far it is.
+//! The progress of a comparison on standard error: one line for each sample.
 
 use crate::record::{Kind, Sample};
 
-/// Tells what turn `number` of `count` measured.
+/// Prints the samples of run `number` of `count`.
 pub(super) fn show(number: usize, count: usize, samples: &[Sample], kind: Kind) {
     for sample in samples {
         eprintln!("{number:>4}/{count} {}", line(sample, kind));

@@ -1,16 +1,16 @@
-//! The order of a comparison: who is measured under what, when.
+//! The schedule of a comparison: the order of its runs.
 //!
-//! Within a round each workload visits all of its contenders before the next workload begins, and each round starts with another
-//! contender, so that what drifts (clock, temperature, neighbours) falls on all alike.
+//! Within a round, each workload runs all its contenders before the next workload begins. Each round starts with another contender, so that
+//! drift (clock, temperature, neighbours) affects all of them equally.
 
 use std::time::Duration;
 
 use crate::workload::{Timing, Workload};
 
-/// What a turn costs besides its windows: starting the server, connecting, and ending both.
+/// Time of a run besides its windows: starting the server and ending it.
 const OVERHEAD: Duration = Duration::from_millis(250);
 
-/// One contender under one workload in one round. The numbers are places in the lists the schedule was made from.
+/// One contender under one workload in one round, by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScheduledRun {
     pub(crate) round: u32,
@@ -18,14 +18,14 @@ pub(crate) struct ScheduledRun {
     pub(crate) contender: usize,
 }
 
-/// Who takes part in a workload, and in how many rounds.
+/// The contenders of one workload, and its number of rounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WorkloadSchedule {
     pub(crate) rounds: u32,
     pub(crate) contenders: Vec<usize>,
 }
 
-/// All runs in their order; `entries` has one for each workload.
+/// Returns all runs in order; `entries` has one element for each workload.
 pub(crate) fn interleave(entries: &[WorkloadSchedule]) -> Vec<ScheduledRun> {
     let rounds = entries.iter().map(|entry| entry.rounds).max().unwrap_or(0);
     let mut runs = Vec::new();
@@ -44,14 +44,14 @@ pub(crate) fn interleave(entries: &[WorkloadSchedule]) -> Vec<ScheduledRun> {
     runs
 }
 
-/// How long one contender's turn under `workload` takes, about.
+/// Estimates the length of one contender's run under `workload`.
 pub(crate) fn length(workload: &Workload, timing: Timing) -> Duration {
-    // Opening a connection and making a request on it costs both sides some 100 µs.
+    // Opening a connection and sending a request on it takes about 100 µs on both sides.
     let connecting = Duration::from_micros(100) * u32::try_from(workload.connections()).unwrap_or(u32::MAX);
     OVERHEAD + connecting + workload.load_length(timing)
 }
 
-/// The most rounds, 1 to `most`, that fit into `budget` when each takes what `round_length` says of it.
+/// Returns the most rounds, from 1 to `most`, whose lengths fit into `budget`.
 pub(crate) fn rounds_within(budget: Duration, most: u32, round_length: impl Fn(u32) -> Duration) -> u32 {
     let mut total = Duration::ZERO;
     for round in 1..=most {
@@ -92,14 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn workload_with_fewer_rounds_or_nobody_drops_out() {
+    fn workload_with_fewer_rounds_or_without_contenders_drops_out() {
         let runs = interleave(&[entry(1, &[0]), entry(2, &[]), entry(2, &[1]), entry(0, &[1])]);
         assert_eq!(labels(&runs), ["1a0", "1c1", "2c1"]);
         assert!(interleave(&[]).is_empty());
     }
 
     #[test]
-    fn rounds_fill_the_budget_and_are_never_none() {
+    fn rounds_fill_the_budget_and_are_at_least_one() {
         let minute = Duration::from_secs(60);
         let first_is_long = |round| if round == 1 { minute * 3 } else { minute };
         for (minutes, rounds) in [(1, 1), (3, 1), (4, 2), (5, 3), (60, 3)] {

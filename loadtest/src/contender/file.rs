@@ -1,4 +1,4 @@
-//! `contender.toml`, word for word. A word it does not know is a mistake and not a comment.
+//! The schema of `contender.toml`; an unknown key is an error.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,15 @@ use serde::Deserialize;
 
 use super::{Contender, File, LISTEN_PLACEHOLDER, Requirement, SCRATCH_PLACEHOLDER, Service, Stop, Version};
 
+/// A parsed `contender.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContenderFile {
     pub(super) name: String,
-    /// The version, or the command that prints it; one of the two.
+    /// The version; either this or `version_command`.
     pub(super) version: Option<String>,
     version_command: Option<Vec<String>>,
-    /// The package of the contender's `Cargo.lock` that `version` is the version of; a test holds the two together.
+    /// The package in the contender's `Cargo.lock` that has this version; a test compares the two.
     #[cfg_attr(
         not(test),
         expect(dead_code, reason = "read by the test that compares it with Cargo.lock")
@@ -26,7 +27,7 @@ pub(super) struct ContenderFile {
     serves: Vec<Service>,
     #[serde(default)]
     requires: Vec<Requirement>,
-    /// Path that answers with a JSON object in which `missed` is how many messages its subscribers missed.
+    /// The path of a JSON object whose `missed` counts the messages its subscribers missed.
     statistics: Option<String>,
     build: Option<BuildSection>,
     start: StartSection,
@@ -50,7 +51,7 @@ struct BuildSection {
 #[serde(deny_unknown_fields)]
 struct StartSection {
     command: Vec<String>,
-    /// Further arguments, which a variant replaces by its own.
+    /// Further arguments; a variant replaces them.
     #[serde(default)]
     arguments: Vec<String>,
 }
@@ -73,9 +74,9 @@ struct VariantSection {
     name: String,
     note: String,
     arguments: Vec<String>,
-    /// What it serves, if that is less than the main contender does.
+    /// Its services, if fewer than the main contender's.
     serves: Option<Vec<Service>>,
-    /// Whether it runs on both cores, beside the load.
+    /// Whether it also runs on the load's core.
     #[serde(default)]
     both_cores: bool,
 }
@@ -89,7 +90,7 @@ fn with(command: &[String], arguments: Vec<String>) -> Vec<String> {
 }
 
 impl ContenderFile {
-    /// The contender and its variants.
+    /// Returns the contender and its variants.
     pub(super) fn into_contenders(self, folder: &Path) -> Result<Vec<Contender>> {
         let (build, hint) = match self.build {
             None => (Vec::new(), None),
@@ -98,12 +99,12 @@ impl ContenderFile {
                 (build.command, build.hint)
             }
         };
-        ensure!(!self.serves.is_empty(), "it serves nothing");
+        ensure!(!self.serves.is_empty(), "its list `serves` is empty");
         for file in &self.files {
             let is_plain = Path::new(&file.name)
                 .file_name()
                 .is_some_and(|name| name == file.name.as_str());
-            ensure!(is_plain, "`{}` is not the name of a file", file.name);
+            ensure!(is_plain, "`{}` is not a file name", file.name);
         }
         let texts = self
             .start
@@ -116,7 +117,7 @@ impl ContenderFile {
         );
         ensure!(
             self.files.is_empty() || self.start.command.iter().any(|word| word.contains(SCRATCH_PLACEHOLDER)),
-            "the start command does not say {SCRATCH_PLACEHOLDER}, so nobody finds the files"
+            "the start command lacks {SCRATCH_PLACEHOLDER}, so the server cannot find its files"
         );
         let main = Contender {
             name: self.name,

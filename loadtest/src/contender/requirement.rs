@@ -1,4 +1,4 @@
-//! What a contender needs that the judge does not build: a program, or a module of Python's.
+//! A requirement of a contender that the orchestrator does not build: a program or a Python module.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 
-/// Folders that hold servers but are not in everybody's `PATH`.
+/// Folders with servers that a user's `PATH` often lacks.
 const SERVER_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// Something to be found, and how to come by it.
+/// A program or module, and how to install it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Requirement {
@@ -28,7 +28,7 @@ enum RequirementKind {
 }
 
 impl Requirement {
-    /// Fails, with the hint, if it is not there.
+    /// Fails with the hint if it is not installed.
     pub(super) fn check(&self) -> Result<()> {
         let hint = &self.hint;
         match &self.what {
@@ -44,11 +44,11 @@ impl Requirement {
     }
 }
 
-/// Where contenders and what they need are looked for: `PATH`, and then the folders of servers.
+/// Returns the search path for contenders and requirements: `PATH`, then [`SERVER_FOLDERS`].
 pub(super) fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SERVER_FOLDERS.map(PathBuf::from));
-    // What came out of `PATH` goes into one again.
+    // Joining cannot fail: split parts of `PATH` contain no separator.
     std::env::join_paths(folders).unwrap_or(path)
 }
 

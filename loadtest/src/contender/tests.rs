@@ -108,7 +108,7 @@ fn contender_serves_http_unless_it_says_otherwise() {
 }
 
 #[test]
-fn what_is_missing_is_said_with_the_way_to_get_it() {
+fn missing_program_is_named_with_its_hint() {
     let error = only(FORM).check_built().unwrap_err();
     assert_eq!(error.to_string(), "target/quick has not been built");
     only(FORM).check_requirements().unwrap();
@@ -123,7 +123,7 @@ fn what_is_missing_is_said_with_the_way_to_get_it() {
 }
 
 #[test]
-fn participant_has_the_version_of_what_is_installed() {
+fn participant_has_the_installed_version() {
     let mut found = only(INSTALLED);
     found.directory = PathBuf::from(".");
     let participant = found.participant();
@@ -146,27 +146,17 @@ fn mistakes_are_named() {
         (FORM, "[ready]", "[raedy]", "raedy"),
         (FORM, "note = \"as", "colour = \"red\"\nnote = \"as", "colour"),
         (INSTALLED, "websocket-echo", "gopher", "gopher"),
-        (INSTALLED, "[\"websocket-echo\"]", "[]", "it serves nothing"),
+        (INSTALLED, "[\"websocket-echo\"]", "[]", "`serves` is empty"),
         (INSTALLED, "TERM", "HUP", "HUP"),
-        (
-            INSTALLED,
-            "\"found.conf\"",
-            "\"../found.conf\"",
-            "not the name of a file",
-        ),
-        (
-            INSTALLED,
-            "{scratch}/found.conf",
-            "found.conf",
-            "nobody finds the files",
-        ),
+        (INSTALLED, "\"found.conf\"", "\"../found.conf\"", "not a file name"),
+        (INSTALLED, "{scratch}/found.conf", "found.conf", "cannot find its files"),
     ] {
         let error = contenders(&form.replacen(from, to, 1)).unwrap_err();
         assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
     }
 }
 
-/// A contender's declared version is the one its lock file builds.
+/// The declared version must be the one in the lock file.
 #[test]
 fn committed_versions_are_the_locked_ones() {
     #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! A contender's version: written down where the judge builds it from a lock file, asked of the program where it was found installed.
+//! A contender's version: declared if built from a lock file, printed by the program if installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,29 +7,29 @@ use anyhow::{Result, bail};
 
 use super::requirement::search_path;
 
-/// Where the version is known from.
+/// The source of the version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Version {
     Declared(String),
-    /// Printed by this command, among other words.
-    Asked(Vec<String>),
+    /// The first version number that this command prints.
+    Printed(Vec<String>),
 }
 
 impl Version {
     pub(super) fn of(declared: Option<String>, command: Option<Vec<String>>) -> Result<Self> {
         match (declared, command) {
             (Some(version), None) => Ok(Self::Declared(version)),
-            (None, Some(command)) if !command.is_empty() => Ok(Self::Asked(command)),
+            (None, Some(command)) if !command.is_empty() => Ok(Self::Printed(command)),
             (None, Some(_)) => bail!("version_command is empty"),
-            _ => bail!("either version or version_command is needed, and not both"),
+            _ => bail!("give either version or version_command, not both"),
         }
     }
 
-    /// The version; a program that does not tell has the version `unknown`.
+    /// Returns the version, or `unknown` if the command prints none.
     pub(super) fn resolve(&self, directory: &Path) -> String {
         match self {
             Self::Declared(version) => version.clone(),
-            Self::Asked(command) => ask(command, directory).unwrap_or_else(|| "unknown".to_owned()),
+            Self::Printed(command) => ask(command, directory).unwrap_or_else(|| "unknown".to_owned()),
         }
     }
 }
@@ -42,11 +42,11 @@ fn ask(command: &[String], directory: &Path) -> Option<String> {
         .current_dir(directory)
         .output()
         .ok()?;
-    let said = [output.stdout, output.stderr].concat();
-    number_in(&String::from_utf8_lossy(&said)).map(str::to_owned)
+    let printed = [output.stdout, output.stderr].concat();
+    number_in(&String::from_utf8_lossy(&printed)).map(str::to_owned)
 }
 
-/// The first thing in `text` that looks like a version: digits with a dot among them.
+/// Returns the first number with a dot in `text`.
 fn number_in(text: &str) -> Option<&str> {
     text.split(|character: char| !character.is_ascii_digit() && character != '.')
         .map(|piece| piece.trim_matches('.'))
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn program_is_asked_on_either_stream() {
+    fn version_is_read_from_either_stream() {
         let asked = |script: &str| {
             let command = ["sh", "-c", script].map(str::to_owned).to_vec();
             Version::of(None, Some(command)).unwrap().resolve(Path::new("."))
@@ -76,9 +76,9 @@ mod tests {
     }
 
     #[test]
-    fn version_is_said_once() {
+    fn version_has_exactly_one_source() {
         for (declared, command, mistake) in [
-            (None, None, "either version or version_command"),
+            (None, None, "give either version or version_command"),
             (Some("1".to_owned()), Some(vec!["x".to_owned()]), "not both"),
             (None, Some(Vec::new()), "version_command is empty"),
         ] {

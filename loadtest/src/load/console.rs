@@ -33,7 +33,7 @@ pub(crate) struct Console<Shared> {
 impl<Shared> Console<Shared> {
     pub(crate) fn new(address: SocketAddr, pacing: Pacing, clock: Clock, shared: Shared) -> Result<Self> {
         Ok(Self {
-            epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?,
+            epoll: epoll::create(CreateFlags::CLOEXEC).context("could not create an epoll instance")?,
             clock,
             address,
             pacing,

@@ -72,7 +72,7 @@ pub(crate) fn run<C: Script>(
     let wakes: Vec<OwnedFd> = (0..threads)
         .map(|_| eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
         .collect::<Result<_, _>>()
-        .context("cannot create an eventfd")?;
+        .context("could not create an eventfd")?;
     progress.phase(Phase::Connecting);
     thread::scope(|scope| {
         let (ready_sender, ready) = mpsc::channel();
@@ -124,7 +124,7 @@ fn spawn<'scope>(
     let builder = thread::Builder::new().name(format!("load-{}", setup.number));
     let thread = builder
         .spawn_scoped(scope, move || work(setup, receiver))
-        .context("cannot start a thread")?;
+        .context("could not start a thread")?;
     Ok(WorkerHandle {
         status,
         wake,

@@ -1,6 +1,6 @@
-//! What a run is asked to do: whom to load, how, for how long, and which answer is right.
+//! The plan of one run: the target, the kind of load, its length, and the expected answer.
 //!
-//! A plan is plain data, so that the command line and `compare` make the same thing. It is checked as a whole before anything starts.
+//! A plan is plain data; the command line and `compare` both make one. [`Plan::check`] rejects contradictions before the run starts.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::target::{Scheme, Target};
 
-/// Connections one run may hold: an address has 28,000 ports to give, and loopback has some 250 sources that are used here.
+/// The most connections of one run.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
-/// Requests in flight on one connection.
+/// The most requests in flight on one connection.
 const PIPELINE_MAX: usize = 1024;
 
-/// The longest run, warm-up and timeout included each.
+/// The longest duration, warm-up or timeout.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Requests or messages per second that can be asked for; beyond it the schedule is finer than a nanosecond clock can tell.
+/// The highest rate per second; beyond it, distances in the schedule approach the clock's nanosecond.
 const RATE_MAX: f64 = 100e6;
 
-/// The longest WebSocket message; each thread holds one.
+/// The longest WebSocket message; each thread keeps one in memory.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What a published message begins with: its number and when it was due, 64 bits each.
+/// Length of the stamp at the start of a published message: its number and its due time, 64 bits each.
 pub(crate) const STAMP_BYTES: usize = 16;
 
 /// One run.
@@ -36,34 +36,34 @@ pub(crate) struct Plan {
     pub(crate) connections: usize,
     /// Length of the timed window.
     pub(crate) duration: Duration,
-    /// Load before the window, which no figure takes in.
+    /// Load before the window; no figure includes it.
     pub(crate) warmup: Duration,
-    /// How long a connection may take to open and a request to be answered.
+    /// The longest time for a connection to open, and for an answer.
     pub(crate) timeout: Duration,
     pub(crate) threads: usize,
-    /// Cores the threads are pinned to, in turn; empty leaves them to the scheduler.
+    /// Cores the threads are pinned to, round-robin; empty leaves them unpinned.
     pub(crate) cores: Vec<usize>,
     pub(crate) request: Request,
     pub(crate) expect: Expectation,
-    /// HTTP: further connections whose heads never become whole, from before the warm-up on; no figure of requests takes them in.
+    /// HTTP: further connections that never finish a request head, opened before the warm-up; request figures exclude them.
     pub(crate) slow_heads: usize,
 }
 
-/// In which way the server is loaded.
+/// The kind of load.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
-    /// HTTP: each connection keeps `pipeline` requests in flight, and sends the next when one is answered.
+    /// HTTP: each connection keeps `pipeline` requests in flight and sends the next when an answer arrives.
     ClosedLoop { pipeline: usize },
-    /// HTTP: requests are due at a rate (per second, all connections together), whether or not the server keeps up; latency counts
-    /// from the moment a request was due. At most `pipeline` of them are in flight on one connection.
+    /// HTTP: `rate` requests per second are due over all connections, whether or not the server keeps up. Latency counts from when a
+    /// request was due. At most `pipeline` are in flight on one connection.
     OpenLoop { rate: f64, pipeline: usize },
-    /// HTTP: every request has a connection of its own; latency counts from the start of connecting.
+    /// HTTP: a new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// HTTP or WebSocket: one request or handshake on each connection, which is then held in silence for the duration.
+    /// HTTP or WebSocket: one request or echo on each connection, which then stays open and silent for the duration.
     Hold,
-    /// WebSocket: messages that come back; as fast as the answers come, or at a rate per second over all connections.
+    /// WebSocket: the server returns each message; closed loop, or a rate per second over all connections.
     Echo(Echo),
-    /// WebSocket: what one connection publishes, all the others receive.
+    /// WebSocket: one connection publishes, and all others receive each message.
     FanOut(FanOut),
 }
 
@@ -91,24 +91,24 @@ impl Default for Echo {
 /// WebSocket fan-out; `Plan::connections` subscribe at `Plan::target`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FanOut {
-    /// Where the one publisher connects to, at the same server.
+    /// The URL the publisher connects to, at the same server.
     pub(crate) publish: Target,
-    /// Length of a message, which has a number and a time in it.
+    /// Length of a message; at least [`STAMP_BYTES`].
     pub(crate) message_bytes: usize,
-    /// Messages published per second; `None` publishes the next burst when everybody has received the last one.
+    /// Messages published per second; `None` publishes the next burst when all subscribers have received the last one.
     pub(crate) rate: Option<f64>,
     /// Messages published at once; the rate stays the same.
     pub(crate) burst: usize,
-    /// Subscribers, beyond `Plan::connections`, that read nothing in the timed window, and all that waits for them after it.
+    /// Subscribers beyond `Plan::connections` that do not read in the timed window and read the backlog after it.
     pub(crate) stalled: usize,
-    /// Where the server tells, as JSON, how many messages subscribers `missed`; a path at the publisher's server.
+    /// A path on the publisher's server that returns JSON with the number of messages its subscribers `missed`.
     pub(crate) statistics: Option<String>,
-    /// Cores that connections are made from, in turn, the publisher's from the first: a server that steers connections by the core they
-    /// come from has them on different shards. Empty leaves it to the scheduler.
+    /// Cores to connect from, round-robin, the publisher from the first: a server that steers connections by core then has them on
+    /// different shards. Empty leaves the connecting thread where it is.
     pub(crate) connect_cores: Vec<usize>,
 }
 
-/// What is sent besides the target.
+/// The request, besides its target.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -116,16 +116,16 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
-/// Which answer is right.
+/// The expected answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expectation {
     pub(crate) status: u16,
-    /// The whole content; `None` accepts any that is framed correctly.
+    /// The whole content; `None` accepts any content with correct framing.
     pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Plan {
-    /// The same run, which asks the server at `path` what it counts, if it stalls subscribers.
+    /// Returns the same plan that also reads the server's statistics at `path`, if it stalls subscribers.
     pub(crate) fn with_statistics(mut self, path: Option<&str>) -> Self {
         if let Kind::FanOut(fan_out) = &mut self.kind
             && fan_out.stalled > 0
@@ -135,7 +135,7 @@ impl Plan {
         self
     }
 
-    /// A run of `kind` against `target` with everything else as the command line has it by default.
+    /// Returns a plan of `kind` against `target` with the command line's defaults.
     pub(crate) fn new(target: Target, kind: Kind) -> Self {
         Self {
             target,
@@ -159,7 +159,11 @@ impl Plan {
         }
     }
 
-    /// Fails if the parts contradict each other or a figure is out of bounds, and says which.
+    /// Checks that the parts agree and that each number is within its bounds.
+    ///
+    /// # Errors
+    ///
+    /// The first contradiction, in words for the user.
     pub(crate) fn check(&self) -> Result<()> {
         let connections = self.connections;
         ensure!(
@@ -168,29 +172,29 @@ impl Plan {
         );
         ensure!(
             (1..=connections).contains(&self.threads),
-            "{} threads cannot share {connections} connections: each needs one",
+            "{} threads cannot share {connections} connections: each thread needs at least one",
             self.threads
         );
         for (name, length) in [("duration", self.duration), ("timeout", self.timeout)] {
-            ensure!(!length.is_zero(), "the {name} must be longer than nothing");
+            ensure!(!length.is_zero(), "the {name} must be longer than 0");
         }
         for (name, length) in [
             ("duration", self.duration),
             ("warm-up", self.warmup),
             ("timeout", self.timeout),
         ] {
-            ensure!(length <= DURATION_MAX, "the {name} must be a day at most");
+            ensure!(length <= DURATION_MAX, "the {name} must be at most 24 hours");
         }
         ensure!(
             self.slow_heads <= CONNECTIONS_MAX,
-            "there can be {CONNECTIONS_MAX} slow heads at most, not {}",
+            "the number of slow heads must be at most {CONNECTIONS_MAX}, not {}",
             self.slow_heads
         );
         self.check_scheme()?;
         self.kind.check()
     }
 
-    /// Fails if the target does not speak what the kind of load needs, or cannot be sent what is to be sent.
+    /// Checks that the target's scheme fits the kind of load and the request.
     fn check_scheme(&self) -> Result<()> {
         let scheme = self.target.scheme;
         let (is_right, needed) = match self.kind {
@@ -198,16 +202,20 @@ impl Plan {
             Kind::Hold => (true, "http:// or ws://"),
             Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
         };
-        ensure!(is_right, "{} must start with {needed} here", self.target);
+        ensure!(
+            is_right,
+            "{} must start with {needed} for this kind of load",
+            self.target
+        );
         ensure!(
             scheme == Scheme::Http || self.slow_heads == 0,
-            "{}: slow heads are beside HTTP requests only",
+            "{}: --slow-heads needs an http:// target",
             self.target
         );
         let is_plain = self.request.method == Method::GET && self.request.body.is_empty() && self.expect.body.is_none();
         ensure!(
             scheme == Scheme::Http || is_plain,
-            "{}: a WebSocket is opened by a GET without a body, and its messages are not chosen",
+            "{}: a WebSocket is opened by a GET without a body; remove --method, --body and --expect-body",
             self.target
         );
         Ok(())
@@ -215,7 +223,7 @@ impl Plan {
 }
 
 impl Kind {
-    /// What is counted.
+    /// Returns what the results count, in the plural.
     pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::ClosedLoop { .. } | Self::OpenLoop { .. } | Self::Churn | Self::Hold => "requests",
@@ -239,22 +247,22 @@ impl Kind {
         };
         ensure!(
             message_bytes <= MESSAGE_BYTES_MAX,
-            "a message can have {MESSAGE_BYTES_MAX} bytes at most, not {message_bytes}"
+            "a message must have at most {MESSAGE_BYTES_MAX} bytes, not {message_bytes}"
         );
         if let Self::FanOut(fan_out) = self {
             ensure!(
                 fan_out.publish.scheme == Scheme::WebSocket,
-                "{} must start with ws:// here",
+                "{} must start with ws:// for this kind of load",
                 fan_out.publish
             );
             ensure!(
                 message_bytes >= STAMP_BYTES,
-                "a published message has a number and a time in it: it needs {STAMP_BYTES} bytes or more, not {message_bytes}"
+                "a published message carries a number and a time: it needs {STAMP_BYTES} bytes or more, not {message_bytes}"
             );
         }
         ensure!(
             (1..=PIPELINE_MAX).contains(&pipeline),
-            "between 1 and {PIPELINE_MAX} requests can be in flight on a connection, not {pipeline}"
+            "requests in flight on a connection must be between 1 and {PIPELINE_MAX}, not {pipeline}"
         );
         if let Some(rate) = rate {
             ensure!(
@@ -289,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn default_plan_holds_together() {
+    fn default_plans_are_consistent() {
         plan(Kind::ClosedLoop { pipeline: 1 }).check().unwrap();
         fan_out(16, 1).check().unwrap();
     }
@@ -334,7 +342,7 @@ mod tests {
                     warmup: Duration::from_secs(100_000),
                     ..closed()
                 },
-                "the warm-up must be a day",
+                "the warm-up must be at most 24 hours",
             ),
             (plan(Kind::ClosedLoop { pipeline: 0 }), "in flight"),
             (open(0.0), "the rate must be"),
@@ -350,7 +358,7 @@ mod tests {
                 "must start with ws://",
             ),
             (fan_out(15, 1), "16 bytes or more, not 15"),
-            (fan_out(MESSAGE_BYTES_MAX + 1, 1), "at most, not 16777217"),
+            (fan_out(MESSAGE_BYTES_MAX + 1, 1), "bytes, not 16777217"),
             (fan_out(64, 0), "in flight"),
             (
                 Plan {

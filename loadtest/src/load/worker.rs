@@ -245,7 +245,7 @@ impl<'run, C: Script> Worker<'run, C> {
         self.events.clear();
         match epoll::wait(self.console.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for events"),
+            Err(error) => return Err(error).context("could not wait for events"),
         }
         let woken = self.events.iter().any(|event| event.data.u64() == WAKE);
         // A connection may be queued twice if it also had an event.

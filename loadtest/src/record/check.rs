@@ -1,4 +1,4 @@
-//! What a record may not say: each contradiction is refused with a sentence that names it.
+//! The checks of a record: each contradiction is an error that names it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Kind, Latency, Record, Sample, Workload};
 
 impl Record {
-    /// Refuses a record that contradicts itself.
+    /// Fails with the first contradiction in the record.
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(
             self.version == super::VERSION,
@@ -15,13 +15,13 @@ impl Record {
             self.version,
             super::VERSION
         );
-        ensure!(self.rounds > 0, "it has no rounds");
+        ensure!(self.rounds > 0, "the number of rounds is 0");
         ensure_figure("window_seconds", self.window_seconds)?;
         ensure_figure("warmup_seconds", self.warmup_seconds)?;
-        ensure!(self.window_seconds > 0.0, "the timed windows took no time");
+        ensure!(self.window_seconds > 0.0, "window_seconds is 0");
         each_once("workload", self.workloads.iter().map(|workload| &workload.name))?;
         each_once("contender", self.contenders.iter().map(|contender| &contender.name))?;
-        self.check_absentees()?;
+        self.check_skipped()?;
         self.check_baseline()?;
         let mut windows = BTreeSet::new();
         for sample in &self.samples {
@@ -42,17 +42,17 @@ impl Record {
         Ok(())
     }
 
-    fn check_absentees(&self) -> Result<()> {
-        for absentee in &self.skipped {
-            let name = &absentee.name;
-            match &absentee.workload {
+    fn check_skipped(&self) -> Result<()> {
+        for skipped in &self.skipped {
+            let name = &skipped.name;
+            match &skipped.workload {
                 None => ensure!(
                     self.participant(name).is_none(),
                     "{name} both took part and was skipped"
                 ),
                 Some(workload) => ensure!(
                     self.workload(workload).is_some(),
-                    "{name} was skipped under {workload}, which is no workload"
+                    "{name} was skipped under the unknown workload `{workload}`"
                 ),
             }
         }
@@ -61,20 +61,20 @@ impl Record {
 
     fn check_baseline(&self) -> Result<()> {
         let is_known = self.participant(&self.baseline).is_some()
-            || self.skipped.iter().any(|absentee| absentee.name == self.baseline);
-        ensure!(is_known, "the baseline `{}` is no contender", self.baseline);
+            || self.skipped.iter().any(|skipped| skipped.name == self.baseline);
+        ensure!(is_known, "the baseline `{}` is not among the contenders", self.baseline);
         Ok(())
     }
 
     fn check_sample(&self, sample: &Sample) -> Result<()> {
         ensure!(
             self.participant(&sample.contender).is_some(),
-            "this contender took no part"
+            "the contender did not take part"
         );
-        let workload = self.workload(&sample.workload).context("this is no workload")?;
+        let workload = self.workload(&sample.workload).context("the workload is unknown")?;
         ensure!(
             (1..=self.rounds).contains(&sample.round),
-            "there were {} rounds",
+            "the record has only {} rounds",
             self.rounds
         );
         check_figures(sample)?;
@@ -90,13 +90,13 @@ impl Record {
 fn each_once<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
     let mut seen = BTreeSet::new();
     for name in names {
-        ensure!(!name.is_empty(), "a {what} has no name");
-        ensure!(seen.insert(name), "the {what} `{name}` is there twice");
+        ensure!(!name.is_empty(), "a {what} has an empty name");
+        ensure!(seen.insert(name), "the {what} `{name}` is listed twice");
     }
     Ok(())
 }
 
-/// Nothing that is measured here can be below zero.
+/// Fails if a measured figure is negative or not finite.
 fn check_figures(sample: &Sample) -> Result<()> {
     let cpu = sample.cpu_per_request;
     let noise = sample.noise;
@@ -129,7 +129,7 @@ fn check_figures(sample: &Sample) -> Result<()> {
         figure.map_or(Ok(()), |figure| ensure_figure(name, figure))?;
     }
     if let Some(idle) = sample.idleness {
-        ensure!(idle.watch_seconds > 0.0, "the watch took no time");
+        ensure!(idle.watch_seconds > 0.0, "watch_seconds is 0");
     }
     Ok(())
 }
@@ -143,26 +143,26 @@ fn check_kind(sample: &Sample, workload: &Workload) -> Result<()> {
     let is_open_loop = matches!(workload.kind, Kind::Sweep | Kind::Rate);
     ensure!(
         !is_open_loop || sample.offered_rate.is_some_and(|rate| rate > 0.0),
-        "an open loop has an offered rate"
+        "an open loop needs an offered rate"
     );
     ensure!(
         workload.kind != Kind::Pipelined || sample.latency.is_none(),
-        "pipelined requests have no latency of their own"
+        "a pipelined workload must not have a latency"
     );
     if let Some(fan_out) = sample.fan_out {
         let is_fan_out = matches!(workload.kind, Kind::FanOut | Kind::Hop | Kind::Slow);
-        ensure!(is_fan_out, "only fan-out has deliveries");
+        ensure!(is_fan_out, "only a fan-out can have deliveries");
         let due = u128::from(fan_out.subscribers) * u128::from(fan_out.published);
         let accounted = u128::from(fan_out.delivered) + u128::from(fan_out.lost);
         ensure!(
             accounted <= due,
-            "{accounted} deliveries came or were lost, but only {due} were due"
+            "{accounted} deliveries arrived or were lost, but only {due} were due"
         );
     }
     if let Some(held) = sample.connections {
         ensure!(
             held.still_open <= held.held,
-            "{} connections are still open of {}",
+            "{} connections are still open out of {}",
             held.still_open,
             held.held
         );
@@ -193,7 +193,7 @@ fn check_latency(latency: &Latency) -> Result<()> {
         ensure_figure("a latency", point.us)?;
         ensure!(
             (0.0..=100.0).contains(&point.percentile),
-            "there is no percentile {}",
+            "a percentile must be between 0 and 100, not {}",
             point.percentile
         );
         ensure!(

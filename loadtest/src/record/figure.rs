@@ -1,8 +1,8 @@
-//! The figures of a sample, each with its name, its unit and the digits it deserves, so that tables and charts are lists of figures.
+//! The figures of a sample, each with its heading and unit; tables and charts are lists of figures.
 
 use super::{Kind, Sample};
 
-/// Something a sample may know.
+/// A figure that a sample may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Figure {
     Throughput,
@@ -18,26 +18,27 @@ pub(crate) enum Figure {
     Max,
     SystemCalls,
     ServerBusy,
-    /// Proportional, as memory shared with others would count for everybody otherwise.
+    /// Proportional memory, so that shared pages do not count once per process.
     ConnectionMemory,
     EmptyMemory,
     IdleCpu,
     WakeUps,
     Lost,
-    /// Of deliveries to who connected from the publisher's core, and from the other one.
+    /// Of deliveries to subscribers on the publisher's core.
     NearP50,
+    /// Of deliveries to subscribers on the other core.
     FarP50,
     QuietP99,
-    /// Growth for each subscriber that does not read.
+    /// Memory growth per stalled subscriber.
     SlowMemory,
     Unaccounted,
     Closed,
-    /// Of the connections beside the requests whose heads never became whole.
+    /// How often the server closed a slow head.
     SlowHeadsCut,
 }
 
 impl Figure {
-    /// The figure in this sample; `None` if it was not measured there.
+    /// Returns the figure in `sample`; `None` if not measured.
     pub(crate) fn of(self, sample: &Sample) -> Option<f64> {
         let latency = sample.latency.as_ref();
         match self {
@@ -68,7 +69,7 @@ impl Figure {
         }
     }
 
-    /// What it is called above a column, with its unit.
+    /// Returns its column heading, with the unit.
     pub(crate) fn heading(self, kind: Kind) -> String {
         match self {
             Self::Throughput => format!("{}/s", kind.units()),
@@ -98,7 +99,7 @@ impl Figure {
         }
     }
 
-    /// What it is called inside a sentence, after "less" or "more".
+    /// Returns its name inside a sentence.
     pub(crate) fn phrase(self, kind: Kind) -> String {
         match self {
             Self::Throughput => "throughput".to_owned(),

@@ -1,8 +1,7 @@
-//! The record of one comparison: everything that was asked and measured, as one JSON document that says which version of the format it is.
+//! The record of one comparison: its settings and samples, as one JSON document with a format version.
 //!
-//! The record holds samples and nothing that can be computed from them, so that it cannot disagree with itself about a median; what can
-//! still contradict itself (a sample of a contender that took no part, the same window twice) is refused in `check`. What a machine
-//! may be unable to measure is optional, and absent means "not measured", never zero.
+//! The record holds samples and no derived figures, so a median cannot contradict it. `check` rejects the remaining contradictions, such as a
+//! sample of an unknown contender or a repeated window. Optional values are absent if not measured, never zero.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -28,46 +27,46 @@ pub(crate) use workload::{Kind, Workload};
 
 use crate::machine::Machine;
 
-/// The version of the format this program writes, and the only one it reads. It rises when a reader of the old one would be misled.
+/// The format version that this program writes and reads; it rises when an old reader would misread the record.
 pub(crate) const VERSION: u32 = 1;
 
-/// The largest record that is read, in bytes. A record of thirty contenders, twelve workloads and twenty rounds with 100-point curves has some 40 MB.
+/// The largest record in bytes; 30 contenders, 12 workloads and 20 rounds with 100-point curves take about 40 MB.
 const RECORD_BYTES_MAX: u64 = 128 << 20;
 
-/// One comparison, whole.
+/// One comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     /// See [`VERSION`].
     pub(crate) version: u32,
     pub(crate) title: String,
-    /// What a reader should know before believing a figure, in sentences: that the run was interrupted, that it is an example.
+    /// Caveats as sentences, such as an interrupt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) remarks: Vec<String>,
-    /// The command line, so that the run can be repeated.
+    /// The command line that repeats the run.
     pub(crate) command: String,
     /// When the run ended, as an HTTP date.
     pub(crate) date: String,
     pub(crate) machine: Machine,
     pub(crate) cores: Cores,
-    /// Rounds that were asked for; an interrupted run has fewer samples than this promises.
+    /// Planned rounds; an interrupted run has fewer samples.
     pub(crate) rounds: u32,
     /// Length of one timed window.
     pub(crate) window_seconds: f64,
-    /// Load on a freshly started server before its timed window.
+    /// Length of the load before each timed window.
     pub(crate) warmup_seconds: f64,
-    /// Name of the contender that ratios are taken to.
+    /// The contender that all others are divided by.
     pub(crate) baseline: String,
     pub(crate) workloads: Vec<Workload>,
-    /// Who took part, in the order they are shown.
+    /// The contenders that took part, in display order.
     pub(crate) contenders: Vec<Participant>,
-    /// Who did not, and why.
+    /// The contenders that did not, each with its reason.
     pub(crate) skipped: Vec<SkippedContender>,
-    /// One for each workload, contender, round and offered rate, in the order they were measured.
+    /// One sample for each workload, contender, round and offered rate, in the order of measurement.
     pub(crate) samples: Vec<Sample>,
 }
 
-/// Where the two sides of a measurement run: the numbers of the cores.
+/// The core numbers of server and load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cores {
@@ -79,22 +78,23 @@ impl Record {
     /// Reads and checks the record in `path`.
     ///
     /// # Errors
-    /// Fails with a sentence if the file cannot be read, is not a record of this version, or contradicts itself.
+    ///
+    /// The file is unreadable, not a record of this version, or contradicts itself.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = File::open(path).with_context(|| format!("could not read {}", path.display()))?;
         let length = file.metadata()?.len();
         ensure!(
             length <= RECORD_BYTES_MAX,
-            "{} has {length} bytes; a record has {RECORD_BYTES_MAX} at most",
+            "{} has {length} bytes; a record has at most {RECORD_BYTES_MAX}",
             path.display()
         );
         Self::parse(BufReader::new(file.take(RECORD_BYTES_MAX))).with_context(|| path.display().to_string())
     }
 
-    /// Reads and checks the record that `reader` holds.
+    /// Reads and checks a record.
     pub(crate) fn parse(reader: impl Read) -> Result<Self> {
         let value: serde_json::Value = serde_json::from_reader(reader).context("not JSON")?;
-        // The version is looked at first: a record of another one fails for that reason and not for a field it does not have.
+        // The version comes first, so that a record of another version does not fail for a missing field.
         let version = value.get("version").and_then(serde_json::Value::as_u64);
         let version = version.context("not a record of a comparison: it has no `version`")?;
         ensure!(
@@ -106,23 +106,24 @@ impl Record {
         Ok(record)
     }
 
-    /// Writes the record as JSON, then checks it: a mistake of the judge must not cost what a long run measured.
+    /// Writes the record as JSON, then checks it, so that a bug of this program does not lose a long run.
     ///
     /// # Errors
-    /// Fails if the file cannot be written, or if what was written contradicts itself.
+    ///
+    /// The file cannot be written, or the record contradicts itself.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let file = File::create(path).with_context(|| format!("could not write {}", path.display()))?;
         let mut writer = BufWriter::new(file);
-        serde_json::to_writer_pretty(&mut writer, self).context("cannot write the record")?;
+        serde_json::to_writer_pretty(&mut writer, self).context("could not write the record")?;
         writer.write_all(b"\n")?;
         writer
             .flush()
-            .with_context(|| format!("cannot write {}", path.display()))?;
+            .with_context(|| format!("could not write {}", path.display()))?;
         self.check()
             .with_context(|| format!("{} was written, but contradicts itself", path.display()))
     }
 
-    /// Who took part under this name.
+    /// Returns the participant of this name.
     pub(crate) fn participant(&self, name: &str) -> Option<&Participant> {
         self.contenders.iter().find(|contender| contender.name == name)
     }

@@ -1,4 +1,4 @@
-//! Who was compared: the contenders that ran, and those that could not.
+//! The contenders in a record: those that ran, and those that were skipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,42 +8,42 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Participant {
     pub(crate) name: String,
     pub(crate) version: String,
-    /// How it was set up, in a phrase.
+    /// Its settings, in a phrase.
     pub(crate) note: String,
-    /// The command that built it; empty if it was found installed.
+    /// The command that built it; empty for an installed program.
     #[serde(default)]
     pub(crate) build_command: Vec<String>,
-    /// The command that started it, with `{listen}` where the address goes.
+    /// The command that started it, with `{listen}` for the address.
     pub(crate) command: Vec<String>,
 }
 
-/// A contender that did not run: at all, under one workload, or in the later rounds of one.
+/// A contender that was skipped entirely, or for one workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SkippedContender {
     pub(crate) name: String,
-    /// Name of the workload it was left out of, or dropped from; `None` if it took no part in the run.
+    /// The workload it was skipped for; `None` if it did not take part at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) workload: Option<String>,
     pub(crate) reason: String,
-    /// What to do so that it runs next time.
+    /// What the user can do so that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
 }
 
-/// What a contender is in the comparison, which decides how it is drawn.
+/// The role of a contender, which decides how charts draw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Squall, in one of its settings.
     Subject,
-    /// A server that somebody might use instead.
+    /// Another server.
     Peer,
-    /// A bare loop that shows what the kernel and a parser cost; not a server.
+    /// A bare loop that shows the cost of kernel and parser.
     Floor,
 }
 
 impl Role {
-    /// Tells the role by the name, as names are given: `squall`, `squall-epoll`, `floor-epoll`, anything else.
+    /// Returns the role by the first word of the name: `squall…`, `floor-…`, or any other.
     pub(crate) fn of(name: &str) -> Self {
         match name.split('-').next() {
             Some("squall") => Self::Subject,

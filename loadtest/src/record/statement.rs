@@ -1,39 +1,40 @@
-//! Whether a record allows a statement about two contenders under one workload, for the sentences and charts that a reader sees first.
+//! Whether a record supports a statement about two contenders under one workload, for headlines and the first charts.
 //!
-//! A median of quotients is a number however little stands behind it: one window of 250 ms near saturation has been a thousand times the
-//! floor's. A headline names a workload only if its quotients say the same in every round, as far as [`APART_MAX`] goes.
+//! A single noisy window can give any ratio: one window of 250 ms near saturation showed a thousand times the floor's. So a headline needs
+//! ratios that agree over the rounds within [`APART_MAX`].
 
 use std::fmt;
 
 use super::{Comparison, Kind, SUSTAINED_SHARE, View};
 use crate::statistics::{Spread, interval_of_median};
 
-/// How far the ends of the interval of a ratio's median may lie apart, as a quotient, for the ratio to stand in a headline. In `loadtest/record`
-/// all 30 ratios of CPU time, of memory and of the median latency lie within it, at 1.004 to 1.48. Those of a 99th percentile below saturation and of the
-/// way between cores do not: 1.5 to 11.
+/// The largest quotient between the ends of the median ratio's interval for a headline.
+///
+/// In `loadtest/record`, all 30 ratios of CPU time, memory and median latency have 1.004 to 1.48. Ratios of a 99th percentile below
+/// saturation and of the hop between cores have 1.5 to 11.
 pub(crate) const APART_MAX: f64 = 1.5;
 
-/// Why a workload is named in no headline.
+/// Why the record supports no statement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NoStatement {
-    /// No round has a figure of both.
+    /// No round has figures of both contenders.
     NotMeasured,
-    /// One round tells nothing of how far a second one would lie.
+    /// Only one round has figures, so their variation is unknown.
     OneRound,
-    /// A request got a wrong answer or none, or a delivery was lost or came twice.
+    /// A request failed, or a delivery was lost, repeated or out of order.
     Failed,
-    /// A rate was offered that one of the two did not answer in every round: a latency then says how near saturation is.
+    /// One of the two answered less than 99 % of the offered rate in a round, so its latency depends on its saturation.
     NotKeptUp,
-    /// The ends of the interval lie further apart than [`APART_MAX`].
+    /// The ends of the interval are further apart than [`APART_MAX`].
     Apart(Spread),
 }
 
 impl View<'_> {
-    /// A contender's main figure beside another's, with the interval of its ratio in place of the range.
+    /// Compares the main figures of two contenders; the ratio has its 95 % interval instead of its range.
     ///
     /// # Errors
     ///
-    /// Why the record allows no statement on the two.
+    /// The reason why the record supports no statement.
     pub(crate) fn statement(&self, contender: &str, other: &str) -> Result<Comparison, NoStatement> {
         let figure = self.workload.kind.main_figure();
         let compared = self.compare(contender, other, figure).ok_or(NoStatement::NotMeasured)?;
@@ -42,7 +43,7 @@ impl View<'_> {
         if ratios.len() < 2 {
             return Err(NoStatement::OneRound);
         }
-        // Where subscribers are slow on purpose, what they miss is the policy of the topic.
+        // Slow subscribers lose messages by the topic's policy, which is no failure.
         let counts_deliveries = self.workload.kind != Kind::Slow;
         let has_failed = both().any(|sample| {
             let deliveries = sample.fan_out.filter(|_| counts_deliveries);
@@ -65,11 +66,11 @@ impl View<'_> {
         }
     }
 
-    /// The same with the baseline.
+    /// Compares the main figure of a contender with the baseline's.
     ///
     /// # Errors
     ///
-    /// As [`statement`](Self::statement).
+    /// The reason why the record supports no statement.
     pub(crate) fn statement_to_baseline(&self, contender: &str) -> Result<Comparison, NoStatement> {
         self.statement(contender, self.baseline.ok_or(NoStatement::NotMeasured)?)
     }
@@ -81,7 +82,7 @@ impl fmt::Display for NoStatement {
             Self::NotMeasured => formatter.write_str("not measured"),
             Self::OneRound => formatter.write_str("one round"),
             Self::Failed => formatter.write_str("wrong or lost answers"),
-            Self::NotKeptUp => formatter.write_str("the rate was not kept up with"),
+            Self::NotKeptUp => formatter.write_str("a server fell behind the rate"),
             Self::Apart(ratio) => write!(formatter, "rounds from {:.2}× to {:.2}×", ratio.min, ratio.max),
         }
     }

@@ -1,4 +1,4 @@
-//! Records that are read back, refused, and summed up.
+//! Tests of records: reading, writing and the checks.
 
 use super::*;
 
@@ -84,11 +84,11 @@ fn record_reads_back_what_was_written() {
 }
 
 #[test]
-fn record_that_contradicts_itself_is_written_and_complained_about() {
+fn contradicting_record_is_written_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.json");
     let mut record = record();
-    record.baseline = "nobody".to_owned();
+    record.baseline = "unknown".to_owned();
     let error = format!("{:#}", record.write(&path).unwrap_err());
     assert!(
         error.contains("was written, but contradicts itself: the baseline"),
@@ -114,52 +114,52 @@ fn other_versions_and_other_files_are_named() {
 }
 
 /// Makes a record contradict itself.
-type Spoil = fn(&mut Record);
+type Corrupt = fn(&mut Record);
 
-fn assert_refused(spoils: &[(Spoil, &str)]) {
+fn assert_refused(corruptions: &[(Corrupt, &str)]) {
     assert!(record().check().is_ok());
-    for (spoil, reason) in spoils {
-        let mut spoiled = record();
-        spoil(&mut spoiled);
-        let error = spoiled.check().unwrap_err();
+    for (corrupt, reason) in corruptions {
+        let mut corrupted = record();
+        corrupt(&mut corrupted);
+        let error = corrupted.check().unwrap_err();
         assert!(format!("{error:#}").contains(reason), "{reason}: {error:#}");
     }
 }
 
 #[test]
-fn names_that_lead_nowhere_are_refused_with_a_sentence() {
+fn unknown_names_are_rejected() {
     assert_refused(&[
         (
-            |record| record.baseline = "nobody".to_owned(),
-            "the baseline `nobody` is no contender",
+            |record| record.baseline = "unknown".to_owned(),
+            "the baseline `unknown` is not among the contenders",
         ),
-        (|record| record.rounds = 1, "there were 1 rounds"),
-        (|record| record.rounds = 0, "no rounds"),
+        (|record| record.rounds = 1, "only 1 rounds"),
+        (|record| record.rounds = 0, "rounds is 0"),
         (
-            |record| first(record).contender = "nobody".to_owned(),
-            "this contender took no part",
+            |record| first(record).contender = "unknown".to_owned(),
+            "the contender did not take part",
         ),
         (
             |record| first(record).workload = "nothing".to_owned(),
-            "this is no workload",
+            "the workload is unknown",
         ),
         (
             |record| first(record).contender = "squall".to_owned(),
             "squall under plaintext-64, round 1, was measured twice",
         ),
         (
-            |record| record.skipped = vec![absentee("squall", None)],
+            |record| record.skipped = vec![skipped("squall", None)],
             "squall both took part and was skipped",
         ),
         (
-            |record| record.skipped = vec![absentee("squall", Some("nothing"))],
-            "squall was skipped under nothing, which is no workload",
+            |record| record.skipped = vec![skipped("squall", Some("nothing"))],
+            "squall was skipped under the unknown workload `nothing`",
         ),
     ]);
 }
 
 #[test]
-fn figures_that_cannot_be_are_refused_with_a_sentence() {
+fn impossible_figures_are_rejected() {
     assert_refused(&[
         (
             |record| first(record).requests_per_second = -1.0,
@@ -205,11 +205,11 @@ fn figures_that_cannot_be_are_refused_with_a_sentence() {
 #[test]
 fn contender_may_be_skipped_after_it_was_measured() {
     let mut record = record();
-    record.skipped = vec![absentee("squall", Some("plaintext-64"))];
+    record.skipped = vec![skipped("squall", Some("plaintext-64"))];
     assert!(record.check().is_ok());
 }
 
-fn absentee(name: &str, workload: Option<&str>) -> SkippedContender {
+fn skipped(name: &str, workload: Option<&str>) -> SkippedContender {
     SkippedContender {
         name: name.to_owned(),
         workload: workload.map(str::to_owned),

@@ -1,41 +1,41 @@
-//! One workload of a record, looked at across rounds: medians with their spread, ratios taken within a round, who can be told apart.
+//! A view of one workload of a record over all rounds: medians with ranges, ratios within rounds, and which contenders differ.
 
 use std::cmp::Ordering;
 
 use super::{Figure, Kind, Record, Role, Sample, Workload};
 use crate::statistics::{self, InRound, Spread};
 
-/// The share of an offered rate that has to be answered for the rate to count as sustained.
+/// The share of an offered rate that a server must answer to sustain it.
 pub(crate) const SUSTAINED_SHARE: f64 = 0.99;
 
-/// The share of the rate that the baseline and Squall sustain at which a sweep compares. Nearer to saturation a latency says how near that is,
-/// in multiples of everything else.
+/// The share of the rate sustained by the baseline and Squall at which a sweep compares latencies; closer to saturation, queueing dominates.
 const COMPARED_SHARE: f64 = 0.8;
 
-/// The windows of one workload. In a sweep, figures are those at one offered rate, the highest within
-/// [`COMPARED_SHARE`] of what the baseline and all of Squall sustain.
+/// The windows of one workload.
+///
+/// In a sweep, figures are those at one offered rate: the highest within [`COMPARED_SHARE`] of what the baseline and all Squall variants sustain.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) record: &'a Record,
     pub(crate) workload: &'a Workload,
-    /// Whom ratios are taken to: the record's baseline, or else the first floor that ran under this workload.
+    /// The contender that all others are divided by: the record's baseline, or the first floor that ran under this workload.
     pub(crate) baseline: Option<&'a str>,
-    /// The rate that figures are taken at; `None` where there are no rates to choose from.
+    /// The offered rate of the figures; `None` outside a sweep.
     pub(crate) offered_rate: Option<f64>,
     windows: Vec<&'a Sample>,
 }
 
-/// How one contender's figure relates to another's in the same rounds.
+/// One contender's figure compared with another's in the same rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Comparison {
-    /// Its figure divided by the other's, within each round.
+    /// The figure divided by the other's, within each round.
     pub(crate) ratio: Spread,
-    /// Whether the run tells the two apart: both were measured at least twice, and the ranges of their figures have no point in common.
+    /// Whether the run shows a difference: both have at least two rounds, and their ranges do not overlap.
     pub(crate) tells_apart: bool,
 }
 
 impl Record {
-    /// A view of each workload, those of one kind beside each other.
+    /// Returns a view of each workload, ordered by kind.
     pub(crate) fn views(&self) -> Vec<View<'_>> {
         let mut views: Vec<View<'_>> = self.workloads.iter().map(|workload| View::of(self, workload)).collect();
         views.sort_by_key(|view| view.workload.kind);
@@ -64,7 +64,7 @@ impl<'a> View<'a> {
         view
     }
 
-    /// The same at another offered rate.
+    /// Returns the same view at another offered rate.
     pub(crate) fn at_rate(&self, rate: f64) -> Self {
         Self {
             offered_rate: Some(rate),
@@ -72,23 +72,23 @@ impl<'a> View<'a> {
         }
     }
 
-    /// All windows, of all contenders and at all rates.
+    /// Returns all windows, of all contenders and rates.
     pub(crate) fn windows(&self) -> &[&'a Sample] {
         &self.windows
     }
 
-    /// Names of the contenders that ran, in the record's order.
+    /// Returns the names of the contenders with samples, in the record's order.
     pub(crate) fn contenders(&self) -> impl Iterator<Item = &'a str> {
         let names = self.record.contenders.iter().map(|contender| contender.name.as_str());
         names.filter(|name| self.windows.iter().any(|sample| sample.contender == *name))
     }
 
-    /// The same, the least by the workload's main figure first, those without it last.
+    /// Returns the names ordered by the workload's main figure, lowest first, those without it last.
     pub(crate) fn ranked(&self) -> Vec<&'a str> {
         self.ranked_by(self.workload.kind.main_figure())
     }
 
-    /// The same by another figure.
+    /// Returns the names ordered by `figure`, lowest first, those without it last.
     pub(crate) fn ranked_by(&self, figure: Figure) -> Vec<&'a str> {
         let median = |name| self.spread(name, figure).map_or(f64::INFINITY, |spread| spread.median);
         let mut names: Vec<(&str, f64)> = self.contenders().map(|name| (name, median(name))).collect();
@@ -96,16 +96,16 @@ impl<'a> View<'a> {
         names.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// A contender's windows, at the rate that figures are taken at.
+    /// Returns a contender's windows at the view's offered rate.
     pub(crate) fn samples(&self, contender: &str) -> impl Iterator<Item = &'a Sample> {
         self.windows.iter().copied().filter(move |sample| {
             sample.contender == contender && (self.offered_rate.is_none() || sample.offered_rate == self.offered_rate)
         })
     }
 
-    /// The median of a figure over all rounds, with the least and the greatest; `None` if no round knows it.
+    /// Returns the median and range of a figure over all rounds; `None` if no round has it.
     ///
-    /// A high percentile has to be known in every round that knows a lower one: the median of fewer rounds could come out below it.
+    /// A high percentile must be present in each round with a latency: a median of fewer rounds could fall below a lower percentile's.
     pub(crate) fn spread(&self, contender: &str, figure: Figure) -> Option<Spread> {
         let is_gap = |sample: &Sample| sample.latency.is_some() && figure.of(sample).is_none();
         if matches!(figure, Figure::P999 | Figure::P9999 | Figure::Max) && self.samples(contender).any(is_gap) {
@@ -114,7 +114,7 @@ impl<'a> View<'a> {
         Spread::of(self.samples(contender).filter_map(|sample| figure.of(sample)))
     }
 
-    /// A contender's figure beside another's; `None` if no round has both.
+    /// Compares a figure of two contenders; returns `None` if no round has both.
     pub(crate) fn compare(&self, contender: &str, other: &str, figure: Figure) -> Option<Comparison> {
         let ratio = Spread::of(self.ratios(contender, other, figure))?;
         let [own, others] = [contender, other].map(|name| self.in_rounds(name, figure));
@@ -126,18 +126,18 @@ impl<'a> View<'a> {
         })
     }
 
-    /// A contender's figure divided by another's, for each round that has both.
+    /// Returns a contender's figure divided by another's, for each round with both.
     pub(super) fn ratios(&self, contender: &str, other: &str, figure: Figure) -> Vec<f64> {
         let [own, others] = [contender, other].map(|name| self.in_rounds(name, figure));
         statistics::ratios(&own, &others)
     }
 
-    /// A contender's main figure beside the baseline's; `None` if there is no baseline or no round has both.
+    /// Compares a contender's main figure with the baseline's; returns `None` without a baseline or a round with both.
     pub(crate) fn to_baseline(&self, contender: &str) -> Option<Comparison> {
         self.compare(contender, self.baseline?, self.workload.kind.main_figure())
     }
 
-    /// The offered rates, ascending, each once.
+    /// Returns the distinct offered rates, ascending.
     pub(crate) fn offered_rates(&self) -> Vec<f64> {
         let mut rates: Vec<f64> = self.windows.iter().filter_map(|sample| sample.offered_rate).collect();
         rates.sort_by(f64::total_cmp);
@@ -145,7 +145,7 @@ impl<'a> View<'a> {
         rates
     }
 
-    /// The highest offered rate of which a contender answered [`SUSTAINED_SHARE`] in the median round.
+    /// Returns the highest offered rate of which a contender answered [`SUSTAINED_SHARE`] in the median round.
     pub(crate) fn sustained_rate(&self, contender: &str) -> Option<f64> {
         let sustains = |rate: &f64| {
             let answered = self.at_rate(*rate).spread(contender, Figure::Throughput);
@@ -163,9 +163,9 @@ impl<'a> View<'a> {
     }
 
     fn comparable_rate(&self) -> Option<f64> {
-        let who = |name: &&str| Some(*name) == self.baseline || Role::of(name) == Role::Subject;
-        let sustained = self.contenders().filter(who).map(|name| self.sustained_rate(name));
-        // Who sustains no rate at all leaves only the lowest to compare at.
+        let counts = |name: &&str| Some(*name) == self.baseline || Role::of(name) == Role::Subject;
+        let sustained = self.contenders().filter(counts).map(|name| self.sustained_rate(name));
+        // A contender that sustains no offered rate leaves the lowest one for the comparison.
         let lowest = self.offered_rates().first().copied();
         let least = sustained
             .map(|rate| rate.or(lowest))
@@ -242,7 +242,10 @@ mod tests {
         record.samples.last_mut().unwrap().latency.as_mut().unwrap().p999_us = None;
         assert_eq!(p999(&record), None);
         record.samples.last_mut().unwrap().latency = None;
-        assert!(p999(&record).is_some(), "a round without any latency is no gap");
+        assert!(
+            p999(&record).is_some(),
+            "a round without any latency does not count as a gap"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a server was asked to do: a workload as it was run.
+//! A workload as recorded.
 
 use std::collections::BTreeMap;
 
@@ -6,53 +6,53 @@ use serde::{Deserialize, Serialize};
 
 use super::Figure;
 
-/// One kind of load.
+/// A recorded workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Workload {
-    /// The name of its file, without the extension.
+    /// Its file name without the extension.
     pub(crate) name: String,
-    /// What it is, in a phrase: "/json, 64 connections, one request at a time on each".
+    /// Its description, such as "/json, 64 connections, one request at a time on each".
     pub(crate) title: String,
     pub(crate) kind: Kind,
-    /// What it was run with, for a person to read: `connections` is `64`, `path` is `/json`. Names carry their unit last.
+    /// Its parameters as text, such as `connections`: `64`. Names end with their unit.
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, String>,
-    /// The load generator's command that would repeat one window of it.
+    /// The generator command that repeats one window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) command: Option<String>,
 }
 
-/// What a workload is about, which decides what a "request" is, what figures are shown, and of which one the ratio is taken.
+/// The kind of a workload, which decides what a "request" is, which figures are shown, and which figure ratios compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
-    /// As many requests as the server answers, in a closed loop: how much work a core does.
+    /// A closed loop: the capacity of one core.
     Capacity,
-    /// The same with several requests in flight on each connection, where a latency would say nothing.
+    /// A closed loop with several requests in flight on each connection; it has no latency.
     Pipelined,
-    /// One connection, one request at a time: how soon a single client has its answer.
+    /// One connection, one request at a time: the latency of a single client.
     Latency,
-    /// Requests at one rate in an open loop: how soon everybody has an answer below saturation.
+    /// An open loop at one rate: the latency below saturation.
     Rate,
-    /// The same at several rates, from idle to past saturation.
+    /// An open loop at several rates, from idle to past saturation.
     Sweep,
     /// A new connection for each request.
     Churn,
-    /// Connections that keep silent.
+    /// Silent connections.
     Idle,
-    /// WebSocket messages that come back.
+    /// WebSocket messages that the server returns.
     Echo,
     /// WebSocket messages published to many subscribers.
     FanOut,
-    /// The same now and then, to few subscribers on either core: what the way between cores takes.
+    /// A slow fan-out to few subscribers on both cores: the latency between cores.
     Hop,
-    /// The same while some of the subscribers do not read.
+    /// A fan-out while some of the subscribers do not read.
     Slow,
 }
 
 impl Kind {
-    /// What is counted, in the singular: what CPU time is divided by and throughput counts.
+    /// Returns the unit that throughput counts and CPU time is divided by, in the singular.
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::Capacity | Self::Pipelined | Self::Latency | Self::Rate | Self::Sweep => "request",
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// [`Kind::unit`] in the plural.
+    /// Returns [`Kind::unit`] in the plural.
     pub(crate) fn units(self) -> &'static str {
         match self.unit() {
             "request" => "requests",
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The figure that contenders are ranked and compared by; less of it is better in every kind.
+    /// Returns the figure that ranks contenders; lower is better for all kinds.
     pub(crate) fn main_figure(self) -> Figure {
         match self {
             Self::Capacity | Self::Pipelined | Self::Churn | Self::Echo | Self::FanOut => Figure::Cpu,

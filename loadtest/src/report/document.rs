@@ -1,7 +1,8 @@
-//! A whole report as data: what the page and the Markdown have in common.
+//! A report as data, rendered as HTML by `page` and as Markdown by `markdown`.
 
 use super::figures::Chart;
-use super::findings::{self, Finding};
+use super::finding::Finding;
+use super::findings;
 use super::ranking;
 use super::section::Section;
 use super::table::{Cell, Table};
@@ -9,25 +10,25 @@ use super::{number, palette};
 use crate::record::{Participant, Record, Role, View};
 use crate::shell;
 
-/// A report. Its texts are as the record has them; whoever writes it escapes them.
+/// A report; its texts are unescaped.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) title: String,
     pub(super) date: String,
-    /// Where and how it was measured, in a line.
+    /// Machine, cores, rounds and windows, in one line.
     pub(super) setting: String,
     pub(super) findings: Vec<Finding>,
-    /// The charts about everything.
+    /// The overview charts.
     pub(super) rankings: Vec<Chart>,
-    /// What the colours mean: a class, a name and its meaning each.
+    /// The colour key: class, name and meaning.
     pub(super) key: Vec<(String, String, String)>,
     pub(super) sections: Vec<Section>,
-    /// The machine and the software, a name and a value each.
+    /// The machine and the software: name and value.
     pub(super) facts: Vec<(&'static str, String)>,
     pub(super) contenders: Table,
     pub(super) skipped: Option<Table>,
     pub(super) noise: Option<Table>,
-    /// Every command, with what it did.
+    /// All commands: purpose and command line.
     pub(super) commands: Vec<(String, String)>,
 }
 
@@ -71,7 +72,7 @@ fn setting(record: &Record) -> String {
     )
 }
 
-/// Whose colours mean something: Squall in each of its settings, and the floors.
+/// Returns the colour key: Squall's variants and the floors.
 fn key(record: &Record) -> Vec<(String, String, String)> {
     let of_role = |role: Role| move |contender: &&Participant| Role::of(&contender.name) == role;
     let subjects = record
@@ -91,7 +92,7 @@ fn key(record: &Record) -> Vec<(String, String, String)> {
         (
             class,
             "floor-…".to_owned(),
-            "bare loops, which are no servers".to_owned(),
+            "bare loops without a server's features".to_owned(),
         )
     });
     subjects.chain(floors).collect()
@@ -108,7 +109,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     let hypervisor = machine.hypervisor.as_deref().unwrap_or("of an unknown kind");
     let platform = match machine.is_virtual {
         true => format!("virtual machine, hypervisor {hypervisor}"),
-        false => "bare metal, or a machine that does not say".to_owned(),
+        false => "bare metal, or an unreported hypervisor".to_owned(),
     };
     let mitigations = match machine.mitigations.as_slice() {
         [] => unknown(),
@@ -124,7 +125,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         ("Kernel", format!("Linux {}", machine.kernel)),
         (
             "Clock governor",
-            machine.governor.clone().unwrap_or_else(|| "none to be seen".to_owned()),
+            machine.governor.clone().unwrap_or_else(|| "not visible".to_owned()),
         ),
         ("CPU mitigations", mitigations),
         ("Compiler", machine.rustc.clone().unwrap_or_else(unknown)),
@@ -163,13 +164,13 @@ fn contenders(record: &Record) -> Table {
 }
 
 fn skipped(record: &Record) -> Option<Table> {
-    let mut table = Table::new(["left out", "of", "because", "hint"], []);
-    for absentee in &record.skipped {
-        let workload = absentee.workload.as_deref().unwrap_or("everything");
-        let hint = absentee.hint.as_deref().unwrap_or("–");
+    let mut table = Table::new(["skipped", "for", "reason", "hint"], []);
+    for skipped in &record.skipped {
+        let workload = skipped.workload.as_deref().unwrap_or("all workloads");
+        let hint = skipped.hint.as_deref().unwrap_or("–");
         table.push(
             "",
-            [absentee.name.as_str(), workload, &absentee.reason, hint].map(Cell::of),
+            [skipped.name.as_str(), workload, &skipped.reason, hint].map(Cell::of),
         );
     }
     (!table.rows.is_empty()).then_some(table)
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn absentees_have_their_reason() {
+    fn skipped_contenders_have_their_reason() {
         let mut record = record();
         assert!(Document::of(&record).skipped.is_none());
         record.skipped.push(crate::record::SkippedContender {

@@ -1,4 +1,4 @@
-//! The charts of one workload: what each contender costs, and how long its clients wait.
+//! The charts of one workload: each contender's cost and latency.
 
 use std::f64::consts::LOG10_2;
 
@@ -13,22 +13,22 @@ pub(super) struct Chart {
     pub(super) title: String,
     /// How to read it.
     pub(super) note: String,
-    /// Whether it is about twice as high as bars are.
+    /// Whether it is about twice as high as a bar chart.
     pub(super) is_tall: bool,
-    /// An SVG element, in which everything that came from the record is escaped.
+    /// An SVG element with escaped texts.
     pub(super) svg: String,
 }
 
-/// Requests that a percentile must leave above itself to be drawn: fewer are anecdotes.
+/// The fewest requests above a percentile for it to be drawn.
 const BEYOND_MIN: f64 = 10.0;
 
-/// Percentiles with a tick.
+/// The percentiles with ticks.
 const PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
 
-/// Steps of a latency curve from its median to four nines.
+/// Steps of a latency curve from the median to four nines.
 const CURVE_STEPS: u32 = 60;
 
-/// CPU time per request, user and system stacked, with error bars; `None` if nobody's was measured.
+/// Draws CPU time per request, user and system stacked, with error bars; returns `None` without a measurement.
 pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     let kind = view.workload.kind;
     let parts = |name: &str| {
@@ -39,7 +39,7 @@ pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     Some(Chart {
         title: format!("CPU per {}, µs", kind.unit()),
         note: format!(
-            "Solid: in user mode; light: in the kernel. {} The dashed line is the floor.",
+            "Solid: user mode; light: kernel. {} The dashed line is the floor.",
             whiskers(view)
         ),
         is_tall: false,
@@ -47,7 +47,7 @@ pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     })
 }
 
-/// Any other figure as plain bars; `None` if nobody's was measured.
+/// Draws another figure as plain bars; returns `None` without a measurement.
 pub(super) fn plain(view: &View<'_>, figure: Figure, title: String, note: &str) -> Option<Chart> {
     let parts = |name: &str| vec![("system", view.spread(name, figure).map_or(0.0, |spread| spread.median))];
     let svg = bars(view, figure, parts)?.draw();
@@ -62,7 +62,7 @@ pub(super) fn plain(view: &View<'_>, figure: Figure, title: String, note: &str) 
 fn whiskers(view: &View<'_>) -> String {
     match view.record.rounds {
         1 => "One round.".to_owned(),
-        rounds => format!("Bars are medians of {rounds} rounds, error bars the least and the greatest."),
+        rounds => format!("Bars are medians of {rounds} rounds; error bars span the range."),
     }
 }
 
@@ -103,11 +103,11 @@ fn bars(view: &View<'_>, figure: Figure, parts: impl Fn(&str) -> Vec<(&'static s
     })
 }
 
-/// Latency over percentiles; `None` if no latency was measured.
+/// Draws latency over percentiles; returns `None` without a latency.
 pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     let percentiles: Vec<f64> = (0..=CURVE_STEPS)
         .map(|step| {
-            // From one half to four nines.
+            // Equal steps in nines, from the median to four nines.
             let nines = LOG10_2 + (4.0 - LOG10_2) * f64::from(step) / f64::from(CURVE_STEPS);
             100.0 * (1.0 - 10_f64.powf(-nines))
         })
@@ -142,7 +142,7 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     Some(Chart {
         title: "Latency".to_owned(),
         note: format!(
-            "Medians of the rounds; the bands span all rounds. A curve ends where fewer than {BEYOND_MIN} {} lie beyond.",
+            "Medians of the rounds; the bands span all rounds. A curve ends where fewer than {BEYOND_MIN} {} are above it.",
             view.workload.kind.units()
         ),
         is_tall: true,
@@ -150,7 +150,7 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     })
 }
 
-/// Latency at one percentile over the offered rate; `None` if nobody was measured at two rates.
+/// Draws latency at one percentile over the offered rate; returns `None` with fewer than two rates.
 pub(super) fn sweep(view: &View<'_>, figure: Figure) -> Option<Chart> {
     let rates = view.offered_rates();
     let greatest = *rates.last().filter(|_| rates.len() > 1)?;
@@ -186,14 +186,14 @@ pub(super) fn sweep(view: &View<'_>, figure: Figure) -> Option<Chart> {
     Some(Chart {
         title: format!("{title} as the rate rises"),
         note:
-            "An open loop: latency counts from when a request was due. A ring marks a rate that was not kept up with."
+            "An open loop: latency counts from when a request was due. A ring marks a rate that the server fell behind."
                 .to_owned(),
         is_tall: true,
         svg: chart.draw(),
     })
 }
 
-/// A curve for each contender that has a point, in the order they are drawn.
+/// Returns a curve for each contender with a point, in drawing order.
 fn series(view: &View<'_>, has_points: bool, curve: impl Fn(&str) -> Vec<Mark>) -> Vec<Series> {
     let mut names: Vec<&str> = view.contenders().collect();
     names.sort_by_key(|name| palette::layer(name));
@@ -217,7 +217,7 @@ fn mark(x: f64, spread: Spread, is_missed: bool) -> Mark {
     }
 }
 
-/// A logarithmic axis of times that holds every mark; `None` if there is none.
+/// Returns a logarithmic time axis that covers all marks; `None` without a mark.
 fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     let marks = || series.iter().flat_map(|series| &series.marks);
     let heights = Spread::of(marks().flat_map(|mark| [mark.low, mark.high]))?;
@@ -230,15 +230,16 @@ fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     })
 }
 
-/// The latency at a percentile over all rounds; `None` unless every round that knows a median has enough requests beyond it. A curve over
-/// fewer rounds than its start would fall where a slow round ends.
+/// Returns the latency at a percentile over all rounds; `None` unless each round with a latency has enough requests above it.
+///
+/// A curve over fewer rounds than at its start would drop where a slow round ends.
 fn percentile_mark(view: &View<'_>, name: &str, percentile: f64) -> Option<Mark> {
     let rounds = view.samples(name).filter(|sample| sample.latency.is_some());
     let latencies: Option<Vec<f64>> = rounds.map(|sample| latency_at(sample, percentile)).collect();
     Some(mark(percentile, Spread::of(latencies?)?, false))
 }
 
-/// The latency at a percentile, on the straight line between the known ones about it, as the chart draws both.
+/// Interpolates the latency at a percentile, linearly on the chart's axes.
 fn latency_at(sample: &Sample, percentile: f64) -> Option<f64> {
     let beyond = (1.0 - percentile / 100.0) * sample.requests as f64;
     let latency = sample.latency.as_ref().filter(|_| beyond >= BEYOND_MIN)?;
@@ -246,7 +247,7 @@ fn latency_at(sample: &Sample, percentile: f64) -> Option<f64> {
         [] => named_points(latency).collect(),
         curve => curve.iter().copied().filter(|point| point.percentile < 100.0).collect(),
     };
-    // What stands for 90 may come as 89.99999.
+    // The histogram may report 90 as 89.99999.
     let after = known.iter().position(|point| point.percentile >= percentile - 1e-6)?;
     let high = known.get(after)?;
     let Some(low) = after.checked_sub(1).and_then(|before| known.get(before)) else {
@@ -261,7 +262,7 @@ fn latency_at(sample: &Sample, percentile: f64) -> Option<f64> {
     Some(low.us * (high.us / low.us.max(f64::MIN_POSITIVE)).powf(share))
 }
 
-/// The percentiles a latency names, for one that has no curve.
+/// Returns the named percentiles, for a latency without a curve.
 fn named_points(latency: &Latency) -> impl Iterator<Item = Point> {
     let named = [
         (50.0, Some(latency.p50_us)),
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn charts_are_drawn_of_what_was_measured_and_of_nothing_else() {
+    fn charts_show_only_measured_figures() {
         let mut record = record();
         let workload = record.workloads.remove(0);
         let view = View::of(&record, &workload);

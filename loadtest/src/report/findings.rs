@@ -1,41 +1,14 @@
-//! What a record says, in sentences that are computed and not composed: who is nearest the floor, and where io_uring and epoll win.
+//! The findings of a record, computed as sentences: which servers are nearest the floor, and where io_uring and epoll win.
 //!
-//! A contender leads another only where their ranges do not overlap. What is said of the whole record names only the workloads on which
-//! it allows a statement ([`View::statement`]), and the others beside their reason.
+//! One contender leads another only if their ranges do not overlap. Findings about the whole record name only workloads that support a
+//! statement ([`View::statement`]), and list the others with their reason.
 
+use super::finding::Finding;
 use super::palette::{RIVAL, SUBJECT, display_name};
 use super::{number, warnings};
 use crate::record::{APART_MAX, Comparison, Kind, NoStatement, Record, Role, View};
 
-/// A sentence or two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    /// How it begins, for who reads no more.
-    pub(super) lead: String,
-    /// How it goes on.
-    pub(super) text: String,
-    /// Whether it says that something is amiss with the run or with a server.
-    pub(super) is_warning: bool,
-}
-
-impl Finding {
-    pub(super) fn plain(lead: impl Into<String>, text: String) -> Self {
-        Self {
-            lead: lead.into(),
-            text,
-            is_warning: false,
-        }
-    }
-
-    pub(super) fn warning(lead: &str, text: String) -> Self {
-        Self {
-            is_warning: true,
-            ..Self::plain(lead, text)
-        }
-    }
-}
-
-/// What the whole record says.
+/// Returns the findings about the whole record.
 pub(super) fn of_record(record: &Record) -> Vec<Finding> {
     let views = record.views();
     let mut findings = warnings::remarks(record);
@@ -47,7 +20,7 @@ pub(super) fn of_record(record: &Record) -> Vec<Finding> {
     findings
 }
 
-/// What one workload says.
+/// Returns the findings about one workload.
 pub(super) fn of_workload(view: &View<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(leader(view));
@@ -74,7 +47,7 @@ pub(super) fn of_workload(view: &View<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The servers that nobody is shown to be ahead of: the one with the least, and those whose ranges overlap with its own.
+/// Returns the leading servers: the one with the lowest figure, and those whose ranges overlap with its range.
 fn leaders<'a>(view: &View<'a>) -> Vec<&'a str> {
     let figure = view.workload.kind.main_figure();
     let is_server = |name: &&str| Role::of(name) != Role::Floor && view.spread(name, figure).is_some();
@@ -107,7 +80,7 @@ fn leader(view: &View<'_>) -> Option<Finding> {
     };
     let tied = match ties {
         [] => String::new(),
-        ties => format!(" Not told apart from it: {}.", names(ties)),
+        ties => format!(" No difference shown to: {}.", names(ties)),
     };
     let rate = view
         .offered_rate
@@ -118,14 +91,14 @@ fn leader(view: &View<'_>) -> Option<Finding> {
     ))
 }
 
-/// Who leads where, most places first.
+/// Names the leading servers and their workloads, most workloads first.
 fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
     let mut places: Vec<(&str, Places<'_>)> = Vec::new();
     let mut total = 0;
     for view in views.iter().filter(|view| view.baseline.is_some()) {
         let leaders = leaders(view);
-        let is_told = leaders.first().map(|first| view.statement_to_baseline(first));
-        if is_told.is_none_or(|told| told.is_err()) {
+        let statement = leaders.first().map(|first| view.statement_to_baseline(first));
+        if statement.is_none_or(|statement| statement.is_err()) {
             continue;
         }
         total += usize::from(!leaders.is_empty());
@@ -143,7 +116,7 @@ fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
         0 => format!(" of {total} workloads"),
         _ => String::new(),
     };
-    // Who shares a place and has none of its own is named and no more, lest the sentence becomes a list of everybody.
+    // A contender that only shares places is named without its workloads, which keeps the sentence short.
     let (leading, sharing): (Vec<_>, Vec<_>) = places
         .iter()
         .enumerate()
@@ -165,7 +138,7 @@ fn nearest_to_floor(views: &[View<'_>]) -> Option<Finding> {
     (total > 0).then(|| Finding::plain("Nearest the floor:", format!("{}.", said.join("; "))))
 }
 
-/// The workloads that a contender leads, alone or beside others.
+/// The workloads that a contender leads, alone or shared.
 #[derive(Debug, Default)]
 struct Places<'a> {
     alone: Vec<&'a str>,
@@ -193,7 +166,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Between what ratios Squall lies, and where; then where the record allows no such statement.
+/// States the range of Squall's ratios to the floor, then the workloads without a statement.
 fn place_of_subject(views: &[View<'_>]) -> Vec<Finding> {
     let views = views
         .iter()
@@ -217,11 +190,11 @@ fn place_of_subject(views: &[View<'_>]) -> Vec<Finding> {
         };
         findings.push(Finding::plain(display_name(SUBJECT), said));
     }
-    findings.extend(left_out("beside the floor", &without_statement));
+    findings.extend(left_out("about the floor", &without_statement));
     findings
 }
 
-/// Workloads that a sentence does not name, each with the reason.
+/// Lists the workloads without a statement, each with its reason.
 fn left_out(what: &str, without_statement: &[(&str, NoStatement)]) -> Option<Finding> {
     let places = without_statement.iter().map(|(name, why)| format!("{name} ({why})"));
     let places: Vec<String> = places.collect();
@@ -230,15 +203,15 @@ fn left_out(what: &str, without_statement: &[(&str, NoStatement)]) -> Option<Fin
         .any(|(_, why)| matches!(why, NoStatement::Apart(_)))
     {
         true => format!(
-            " A headline takes rounds within {} of each other.",
+            " A headline needs rounds within {} of each other.",
             number::ratio(APART_MAX)
         ),
         false => String::new(),
     };
-    (!places.is_empty()).then(|| Finding::plain("No statement", format!("{what} on {}.{rule}", places.join(", "))))
+    (!places.is_empty()).then(|| Finding::plain("No statement", format!("{what} for {}.{rule}", places.join(", "))))
 }
 
-/// Where Squall on io_uring and Squall on epoll win; nothing unless both ran.
+/// States where Squall on io_uring and Squall on epoll win; empty unless both ran.
 fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     let (mut less, mut more, mut undecided) = (Vec::new(), Vec::new(), Vec::new());
     let mut without_statement = Vec::new();
@@ -267,19 +240,19 @@ fn drivers(views: &[View<'_>]) -> Vec<Finding> {
     let sentences = [
         (
             "io_uring wins against epoll,",
-            "Squall on both, ranges apart, on ",
+            "Squall on both, ranges apart, for ",
             less,
         ),
-        ("io_uring loses to epoll,", "ranges apart, on ", more),
+        ("io_uring loses to epoll,", "ranges apart, for ", more),
         (
             "No difference shown",
-            "between the two, as their ranges overlap, on ",
+            "between the two, as their ranges overlap, for ",
             undecided,
         ),
     ];
     let said = sentences.into_iter().filter(|(_, _, places)| !places.is_empty());
     said.map(|(lead, start, places)| Finding::plain(lead, format!("{start}{}.", places.join(", "))))
-        .chain(left_out("on io_uring beside epoll", &without_statement))
+        .chain(left_out("about io_uring and epoll", &without_statement))
         .collect()
 }
 
@@ -287,7 +260,7 @@ fn drivers_in(view: &View<'_>) -> Option<Comparison> {
     view.compare(SUBJECT, RIVAL, view.workload.kind.main_figure())
 }
 
-/// The highest rates that were kept up with.
+/// States the highest sustained rates.
 fn sustained(view: &View<'_>) -> Option<Finding> {
     let rates = view.contenders().map(|name| {
         let rate = view.sustained_rate(name);
@@ -302,16 +275,16 @@ fn sustained(view: &View<'_>) -> Option<Finding> {
     let said: Vec<String> = said.collect();
     (!said.is_empty()).then(|| {
         Finding::plain(
-            "Highest rate kept up with, in requests/s:",
+            "Highest sustained rate, in requests/s:",
             format!("{}.", said.join(", ")),
         )
     })
 }
 
-/// Names as a sentence lists them.
+/// Joins names for a sentence.
 fn names(names: &[&str]) -> String {
-    let display_name: Vec<String> = names.iter().map(|name| display_name(name)).collect();
-    match display_name.split_last() {
+    let shown: Vec<String> = names.iter().map(|name| display_name(name)).collect();
+    match shown.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),
@@ -330,7 +303,7 @@ mod tests {
         said.collect::<Vec<String>>().join("\n")
     }
 
-    /// Adds a contender with one window a round.
+    /// Adds a contender with one window per round.
     fn add(record: &mut Record, name: &str, cpu: [f64; 2]) {
         let mut participant = record.contenders.first().cloned().unwrap();
         participant.name = name.to_owned();
@@ -341,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn leader_is_named_with_those_it_cannot_be_told_apart_from() {
+    fn leader_is_named_with_the_servers_that_tie() {
         let mut record = record();
         add(&mut record, "hyper", [5.0, 8.5]);
         add(&mut record, "axum", [50.0, 51.0]);
@@ -359,12 +332,12 @@ mod tests {
         let workload = record.workloads.first().unwrap();
         let said = of_workload(&View::of(&record, workload));
         let said = &said.first().unwrap().text;
-        assert!(said.contains("Not told apart from it: Squall on io_uring."), "{said}");
+        assert!(said.contains("No difference shown to: Squall on io_uring."), "{said}");
     }
 
-    /// The fault that was seen: a sweep of one round near saturation, and one whose rounds say nothing together.
+    /// A regression: headlines quoted a sweep of one round near saturation, and a workload whose rounds disagreed.
     #[test]
-    fn headlines_name_no_workload_on_which_the_record_allows_no_statement() {
+    fn headlines_name_only_workloads_that_support_a_statement() {
         let mut record = record();
         add(&mut record, RIVAL, [5.0, 9.5]);
         for (name, kind, figures) in [
@@ -389,9 +362,9 @@ mod tests {
         let said = texts(&record);
         for sentence in [
             "Squall on io_uring takes 1.19× what the floor takes (plaintext-64).",
-            "No statement beside the floor on failed (wrong or lost answers), rate-5k (rounds from 0.19× to 900.00×), \
-             missed (the rate was not kept up with), sweep (one round). A headline takes rounds within 1.50× of each other.",
-            "No statement on io_uring beside epoll on ",
+            "No statement about the floor for failed (wrong or lost answers), rate-5k (rounds from 0.19× to 900.00×), \
+             missed (a server fell behind the rate), sweep (one round). A headline needs rounds within 1.50× of each other.",
+            "No statement about io_uring and epoll for ",
             " in 1 of 1 workloads (",
         ] {
             assert!(said.contains(sentence), "{said}");
@@ -404,15 +377,15 @@ mod tests {
         for (epoll, start) in [
             (
                 [5.5, 8.5],
-                "No difference shown between the two, as their ranges overlap, on plaintext-64 (0.98× the CPU per request).",
+                "No difference shown between the two, as their ranges overlap, for plaintext-64 (0.98× the CPU per request).",
             ),
             (
                 [15.0, 18.0],
-                "io_uring wins against epoll, Squall on both, ranges apart, on plaintext-64 (0.42× the CPU per request).",
+                "io_uring wins against epoll, Squall on both, ranges apart, for plaintext-64 (0.42× the CPU per request).",
             ),
             (
                 [2.0, 3.0],
-                "io_uring loses to epoll, ranges apart, on plaintext-64 (2.75× the CPU per request).",
+                "io_uring loses to epoll, ranges apart, for plaintext-64 (2.75× the CPU per request).",
             ),
         ] {
             let mut record = record();

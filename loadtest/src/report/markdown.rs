@@ -1,7 +1,7 @@
-//! A report as Markdown: the sentences and the tables, without the charts.
+//! A report as Markdown: the findings and the tables, without the charts.
 
 use super::document::Document;
-use super::findings::Finding;
+use super::finding::Finding;
 use super::table::{Table, escaped};
 
 /// Writes the report.
@@ -26,7 +26,7 @@ pub(super) fn write(document: &Document) -> String {
         text += &format!("- {name}: {}\n", escaped(value));
     }
     text += &format!("\n{}", document.contenders.markdown());
-    for (title, table) in [("Left out", &document.skipped), ("Noise", &document.noise)] {
+    for (title, table) in [("Skipped", &document.skipped), ("Noise", &document.noise)] {
         text += &table.as_ref().map(|table| titled(title, table)).unwrap_or_default();
     }
     text += "\n### Commands\n\n";
@@ -47,7 +47,7 @@ fn list(findings: &[Finding]) -> String {
     items.collect()
 }
 
-/// A command as a block of code, which an indent makes whatever it contains.
+/// Renders a command as an indented code block, which needs no escaping.
 fn block(command: &str) -> String {
     let lines = command.lines().map(|line| format!("    {line}\n"));
     lines.collect()

@@ -1,4 +1,4 @@
-//! The report of a comparison: one self-contained HTML file with charts, and the same as Markdown tables, both computed from its record.
+//! The report of a comparison: one self-contained HTML file with charts, and the same tables as Markdown, both from its record.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 mod chart;
 mod document;
 mod figures;
+mod finding;
 mod findings;
 mod markdown;
 mod number;
@@ -20,29 +21,31 @@ mod warnings;
 use crate::record::Record;
 use document::Document;
 
-/// The report as one HTML file.
+/// Renders the report as one HTML file.
 ///
 /// # Errors
-/// Fails if the page cannot be put together, which no record can bring about.
+///
+/// The template fails to render, which does not depend on the record.
 pub(crate) fn html(record: &Record) -> Result<String> {
     page::write(&Document::of(record))
 }
 
-/// The report as Markdown: the sentences and the tables.
+/// Renders the report as Markdown: the findings and the tables.
 pub(crate) fn markdown(record: &Record) -> String {
     markdown::write(&Document::of(record))
 }
 
-/// Writes `report.html` and `report.md` into `directory`, which is created, and returns where they are.
+/// Writes `report.html` and `report.md` into `directory`, creates it if missing, and returns both paths.
 ///
 /// # Errors
-/// Fails if the directory cannot be created or a file cannot be written.
+///
+/// The directory cannot be created, or a file cannot be written.
 pub(crate) fn write(record: &Record, directory: &Path) -> Result<[PathBuf; 2]> {
-    std::fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    std::fs::create_dir_all(directory).with_context(|| format!("could not create {}", directory.display()))?;
     let page = directory.join("report.html");
     let tables = directory.join("report.md");
     for (path, text) in [(&page, html(record)?), (&tables, markdown(record))] {
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, text).with_context(|| format!("could not write {}", path.display()))?;
     }
     Ok([page, tables])
 }

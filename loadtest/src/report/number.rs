@@ -1,9 +1,9 @@
-//! How figures are written: the digits they deserve, thousands apart, units that fit.
+//! Number formats: significant digits, grouped thousands, fitting units.
 
 use crate::record::Figure;
 use crate::statistics::Spread;
 
-/// Digits after the point for a column whose smallest figure is this one: three that mean something, and none for nothing.
+/// Returns the digits after the point for a column whose smallest figure is `smallest`: three significant digits.
 pub(super) fn decimals(smallest: f64) -> usize {
     match smallest {
         smallest if smallest < 10.0 => 2,
@@ -12,7 +12,7 @@ pub(super) fn decimals(smallest: f64) -> usize {
     }
 }
 
-/// Digits after the point for a figure in a column whose smallest one is `smallest`; what is counted in thousands has none.
+/// Returns the digits after the point for `figure` in a column whose smallest one is `smallest`; counts have 0.
 pub(super) fn decimals_of(figure: Figure, smallest: f64) -> usize {
     match figure {
         Figure::Throughput
@@ -41,22 +41,22 @@ pub(super) fn grouped(number: f64, decimals: usize) -> String {
     grouped
 }
 
-/// The least and the greatest, such as `5.26–5.32`.
+/// Writes a range, such as `5.26–5.32`.
 pub(super) fn range(spread: Spread, decimals: usize) -> String {
     format!("{}–{}", grouped(spread.min, decimals), grouped(spread.max, decimals))
 }
 
-/// A quotient, such as `1.05×`.
+/// Writes a ratio, such as `1.05×`.
 pub(super) fn ratio(ratio: f64) -> String {
     format!("{ratio:.*}×", if ratio < 10.0 { 2 } else { 1 })
 }
 
-/// A quotient's least and greatest, such as `1.03–1.09×`.
+/// Writes a range of ratios, such as `1.03–1.09×`.
 pub(super) fn ratio_range(spread: Spread) -> String {
     format!("{}–{}", ratio(spread.min).trim_end_matches('×'), ratio(spread.max))
 }
 
-/// A time in the unit that makes it short, such as `50 µs`, `2.5 ms` or `1 s`.
+/// Writes a time in its fitting unit, such as `50 µs`, `2.5 ms` or `1 s`.
 pub(super) fn microseconds(us: f64) -> String {
     let (number, unit) = match us {
         us if us < 1e3 => (us, "µs"),
@@ -66,7 +66,7 @@ pub(super) fn microseconds(us: f64) -> String {
     format!("{} {unit}", short(number))
 }
 
-/// A rate in thousands or millions where it has them, such as `500`, `165k` or `1.2M`.
+/// Writes a rate, in thousands or millions if it fits, such as `500`, `165k` or `1.2M`.
 pub(super) fn rate(per_second: f64) -> String {
     match per_second {
         rate if rate < 1e3 => short(rate),
@@ -75,7 +75,7 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
-/// At most three digits that mean something, without zeros at the end.
+/// Writes at most three significant digits, without trailing zeros.
 fn short(number: f64) -> String {
     let decimals = match number {
         number if number < 1.0 => 3,
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_apart() {
+    fn thousands_are_grouped() {
         for (number, decimals, text) in [
             (0.0, 0, "0"),
             (999.4, 0, "999"),

@@ -1,11 +1,11 @@
-//! A report as one HTML file that needs nothing else: style and charts are inside, and there is no script.
+//! A report as one self-contained HTML file: style and charts are inline, without scripts.
 
 use anyhow::{Context, Result};
 use askama::Template;
 
 use super::document::Document;
 
-/// The page. The template escapes every text; only charts, which escaped their own, go in as they are.
+/// The page; the template escapes all texts except the charts, which escape their own.
 #[derive(Debug, Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
@@ -14,7 +14,7 @@ struct Page<'a> {
 
 /// Writes the report.
 pub(super) fn write(document: &Document) -> Result<String> {
-    Page { document }.render().context("cannot write the page")
+    Page { document }.render().context("could not write the page")
 }
 
 #[cfg(test)]
@@ -24,7 +24,7 @@ mod tests {
 
     /// Every text of a record is markup here; none of it may arrive as such.
     #[test]
-    fn page_takes_no_markup_from_the_record() {
+    fn markup_in_the_record_is_escaped() {
         const EVIL: &str = "<script>alert('\"')</script>";
         let mut record = record();
         record.title = EVIL.to_owned();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn page_needs_nothing_else() {
+    fn page_loads_no_other_file() {
         let page = write(&Document::of(&record())).unwrap();
         for forbidden in ["<link", "<script", "src=", "@import", "url(", "href=\"http"] {
             assert!(!page.contains(forbidden), "{forbidden}");

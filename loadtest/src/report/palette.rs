@@ -1,17 +1,17 @@
-//! Who is drawn how: a class for each contender, which stays the same in every chart and table of a report.
+//! The style class of each contender, the same in all charts and tables of a report.
 
 use crate::record::{Record, Role};
 
-/// The contender that is Squall on io_uring, its default.
+/// Squall on io_uring, its default.
 pub(super) const SUBJECT: &str = "squall";
 
-/// The contender that is the same binary on epoll.
+/// The same binary on epoll.
 pub(super) const RIVAL: &str = "squall-epoll";
 
-/// Colours that the style sheet has for peers; further ones share them.
+/// Number of peer colours in the style sheet; further peers reuse them.
 const PEER_COLOURS: usize = 9;
 
-/// The classes of a contender: what it is, and for a peer which colour is its own.
+/// Returns the classes of a contender: its role, and a peer's colour.
 pub(super) fn class(record: &Record, name: &str) -> String {
     match (name, Role::of(name)) {
         (SUBJECT, _) => "subject".to_owned(),
@@ -29,7 +29,7 @@ pub(super) fn class(record: &Record, name: &str) -> String {
     }
 }
 
-/// The order to draw in, so that what matters lies on top: peers, floors, then Squall, its default last.
+/// Returns the drawing order, later on top: peers, floors, Squall's variants, Squall's default.
 pub(super) fn layer(name: &str) -> usize {
     match (name, Role::of(name)) {
         (SUBJECT, _) => 4,
@@ -40,7 +40,7 @@ pub(super) fn layer(name: &str) -> usize {
     }
 }
 
-/// Squall in its two settings, as sentences name them; anybody else by name.
+/// Returns the name in sentences: Squall with its driver, others unchanged.
 pub(super) fn display_name(name: &str) -> String {
     match name {
         SUBJECT => "Squall on io_uring".to_owned(),

@@ -1,4 +1,4 @@
-//! The two charts about everything: how far each server is from the floor, and io_uring beside epoll.
+//! The two overview charts: each server's distance from the floor, and io_uring compared with epoll.
 
 use super::chart::{Dot, DotChart, Row};
 use super::figures::Chart;
@@ -6,21 +6,21 @@ use super::palette::{RIVAL, SUBJECT};
 use super::{number, palette};
 use crate::record::{Kind, Record, View};
 
-/// Ratios that an axis may have ticks at.
+/// Possible ticks of a ratio axis.
 const TICKS: [f64; 15] = [
     0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
 ];
 
-/// Distance that ticks keep from each other, as a share of the axis.
+/// The least distance between ticks, as a share of the axis.
 const TICK_DISTANCE: f64 = 0.16;
 
-/// How far the axis reaches at least; it reaches all of Squall's dots. Who lies further off is an arrow at the edge, as an axis that reached
-/// everybody would put all that is near the floor into one spot.
+/// The least end of the axis; it also covers all of Squall's dots. Dots beyond it are arrows, because a longer axis would squeeze the dots
+/// near the floor into one spot.
 const REACH: f64 = 2.0;
 
-/// Every contender's main figure divided by the floor's, a row for each workload; `None` if no workload has a floor.
+/// Draws each contender's main figure divided by the floor's, one row per workload; returns `None` if no workload has a floor.
 ///
-/// Idle memory is left out: the floor keeps a few bytes for a connection, and a quotient of those says nothing.
+/// Idle memory is excluded: the floor keeps only a few bytes per connection, so its ratio means little.
 pub(super) fn floor(record: &Record) -> Option<Chart> {
     let subjects: Vec<&str> = [SUBJECT, RIVAL]
         .into_iter()
@@ -31,7 +31,7 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
         .into_iter()
         .filter(|view| view.workload.kind != Kind::Idle && view.baseline.is_some())
         .collect();
-    // What allows no statement may lie anywhere, and would stretch the axis for nothing.
+    // A ratio without a statement may be arbitrarily large and would stretch the axis.
     let own = views
         .iter()
         .flat_map(|view| subjects.iter().filter_map(|name| view.statement_to_baseline(name).ok()));
@@ -49,8 +49,8 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
     };
     Some(Chart {
         title: "Cost as a multiple of the floor’s".to_owned(),
-        note: "A dot is a server: its CPU per request, or its latency where the workload is about that. Grey: the other servers; \
-               an arrow: further off; grey rings: other floors; a dash: no statement. 1× is a bare loop, which shows what the kernel costs."
+        note: "A dot is a server: its CPU per request, or its latency in a latency workload. Grey: other servers; an arrow: beyond the \
+               axis; grey rings: other floors; a dash: no statement. 1× is a bare loop, which shows the cost of the kernel."
             .to_owned(),
         is_tall: false,
         svg: chart.draw(),
@@ -85,7 +85,7 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
     }
 }
 
-/// Squall's main figure on io_uring divided by the same on epoll, a row for each workload that allows a statement; `None` if none does.
+/// Draws Squall's main figure on io_uring divided by that on epoll, one row per workload that supports a statement; returns `None` without a row.
 pub(super) fn drivers(record: &Record) -> Option<Chart> {
     let rows: Vec<Row> = record.views().iter().filter_map(drivers_row).collect();
     let chart = DotChart {
@@ -97,8 +97,8 @@ pub(super) fn drivers(record: &Record) -> Option<Chart> {
     };
     Some(Chart {
         title: "Squall on io_uring ÷ Squall on epoll".to_owned(),
-        note: "The same binary in the same rounds, by the same figures. A line spans the interval of the median. A ring: the two ranges \
-               overlap, so this run shows no difference."
+        note: "The same binary in the same rounds. A line spans the interval of the median. A ring: the two ranges overlap, so this run \
+               shows no difference."
             .to_owned(),
         is_tall: false,
         svg: chart.draw(),
@@ -126,7 +126,7 @@ fn drivers_row(view: &View<'_>) -> Option<Row> {
     })
 }
 
-/// Ticks on both sides of 1 that enclose every dot up to `reach`, not too near each other; `None` if there is no dot.
+/// Returns spaced ticks on both sides of 1 that enclose all dots up to `reach`; `None` without a dot.
 fn ticks(rows: &[Row], reach: f64) -> Option<Vec<(f64, String)>> {
     let dots = || rows.iter().flat_map(|row| &row.dots);
     dots().next()?;

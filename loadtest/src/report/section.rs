@@ -1,7 +1,8 @@
-//! What a report shows of one workload: sentences, charts and a table.
+//! The section of one workload in a report: findings, charts and a table.
 
 use super::figures::{self, Chart};
-use super::findings::{self, Finding};
+use super::finding::Finding;
+use super::findings;
 use super::table::{Cell, Table};
 use super::{number, palette};
 use crate::record::{Figure, Kind, View};
@@ -12,17 +13,17 @@ use crate::statistics::Spread;
 pub(super) struct Section {
     pub(super) name: String,
     pub(super) title: String,
-    /// What it was run with.
+    /// Its parameters.
     pub(super) parameters: String,
     pub(super) findings: Vec<Finding>,
     pub(super) charts: Vec<Chart>,
     pub(super) table: Table,
-    /// What the table leaves without_statement, or nothing.
+    /// A note below the table; empty for none.
     pub(super) note: String,
 }
 
 impl Section {
-    /// What is known of a workload; `None` if nobody ran under it.
+    /// Makes the section; returns `None` if no contender ran under the workload.
     pub(super) fn of(view: &View<'_>) -> Option<Self> {
         view.windows().first()?;
         let workload = view.workload;
@@ -42,16 +43,16 @@ impl Section {
             },
             note: match (workload.kind, view.baseline) {
                 (Kind::Idle, _) => {
-                    "Memory is the process's own; what the kernel keeps for its sockets is not in it.".to_owned()
+                    "Memory is that of the process, without the kernel's socket buffers.".to_owned()
                 }
                 (Kind::Sweep, _) => format!(
-                    "p99 latency in µs at each offered rate. A dagger: less than {:.0} % of the rate was answered.",
+                    "p99 latency in µs at each offered rate. A dagger marks a rate of which less than {:.0} % was answered.",
                     crate::record::SUSTAINED_SHARE * 100.0
                 ),
-                (Kind::Slow, _) => "Latencies are of those who went on reading. A stalled subscriber accounts for every message by having \
-                                    received it in the end, by having been told that it missed it, or by having been closed."
+                (Kind::Slow, _) => "Latencies are those of the subscribers that read. A message to a stalled subscriber is accounted for if the \
+                                    subscriber received it in the end, if the server announced it as missed, or if the server closed the connection."
                     .to_owned(),
-                (_, None) => "No floor ran under this workload, so there are no ratios.".to_owned(),
+                (_, None) => "The table has no ratios, because no floor ran under this workload.".to_owned(),
                 (_, Some(_)) => String::new(),
             },
         })
@@ -66,7 +67,7 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
             view,
             Figure::SystemCalls,
             calls.clone(),
-            "Counted in a window of its own, because counting slows a server down.",
+            "Counted in a separate window, because counting slows the server down.",
         )
     };
     let charts = match kind {
@@ -75,7 +76,7 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
                 view,
                 Figure::ConnectionMemory,
                 "Memory per connection, KiB".to_owned(),
-                "Growth of the process's proportional share of memory, divided by the connections.",
+                "Growth of the process's proportional memory, divided by the connections.",
             ),
             figures::plain(
                 view,
@@ -93,7 +94,7 @@ fn charts(view: &View<'_>) -> Vec<Chart> {
     charts.into_iter().flatten().collect()
 }
 
-/// The figures in the columns of a workload's table. Who has nothing to show in one of them leaves a dash, and a column of dashes is left out.
+/// Returns the columns of a workload's table; missing figures are dashes, and columns without figures are omitted.
 fn columns(kind: Kind) -> &'static [Figure] {
     use Figure::{
         Closed, ConnectionMemory, Cpu, EmptyMemory, FarP50, IdleCpu, Lost, Max, NearP50, P50, P90, P99, P999, P9999,
@@ -166,7 +167,7 @@ fn table(view: &View<'_>, figures: &[Figure]) -> Table {
     table
 }
 
-/// What the column of ratios is called before the name of the baseline.
+/// Returns the heading of the ratio column, before the name of the baseline.
 fn ratio_heading(kind: Kind) -> &'static str {
     match kind.main_figure() {
         Figure::P50 | Figure::FarP50 => "p50",
@@ -190,7 +191,7 @@ fn cell(spread: Option<Spread>, decimals: usize) -> Cell {
     with_range(figure, spread, |spread| number::range(spread, decimals))
 }
 
-/// Adds the range, unless nothing varied.
+/// Adds the range if the rounds differ.
 fn with_range(cell: Cell, spread: Spread, write: impl Fn(Spread) -> String) -> Cell {
     match spread.max > spread.min {
         true => cell.with_range(write(spread)),
@@ -198,11 +199,11 @@ fn with_range(cell: Cell, spread: Spread, write: impl Fn(Spread) -> String) -> C
     }
 }
 
-/// A sweep has a column for each rate.
+/// Makes the table of a sweep, with a column for each rate.
 fn sweep_table(view: &View<'_>) -> Table {
     let rates = view.offered_rates();
     let headings = rates.iter().map(|rate| format!("at {}/s", number::rate(*rate)));
-    let kept = std::iter::once(format!("{}/s kept up with", view.workload.kind.units()));
+    let kept = std::iter::once(format!("{}/s sustained", view.workload.kind.units()));
     let mut table = Table::new(["server"], kept.chain(headings));
     for name in view.ranked() {
         let sustained = view
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn workload_nobody_ran_under_has_no_section() {
+    fn workload_without_samples_has_no_section() {
         let record = record();
         assert!(Section::of(&View::of(&record, &workload("absent", Kind::Idle))).is_none());
     }

@@ -1,28 +1,28 @@
-//! Tables as data, so that the page and the Markdown show the same cells.
+//! Tables as data, so that HTML and Markdown show the same cells.
 
-/// A table. Every row has a cell for each heading.
+/// A table; each row has one cell for each heading.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) headings: Vec<Heading>,
     pub(super) rows: Vec<Row>,
 }
 
-/// What stands above a column.
+/// A column heading.
 #[derive(Debug)]
 pub(super) struct Heading {
     pub(super) text: String,
-    /// Whether the column is aligned at its right edge.
+    /// Whether the column is right-aligned.
     pub(super) is_number: bool,
 }
 
-/// A row, with classes for the style sheet.
+/// A row with its style classes.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) class: String,
     pub(super) cells: Vec<Cell>,
 }
 
-/// A figure or a text, and the range beneath it.
+/// A figure or a text, with an optional range below it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Cell {
     pub(super) text: String,
@@ -37,7 +37,7 @@ impl Cell {
         }
     }
 
-    /// A figure nobody measured.
+    /// Makes the cell of an unmeasured figure: a dash.
     pub(super) fn absent() -> Self {
         Self::of("–")
     }
@@ -51,7 +51,7 @@ impl Cell {
 }
 
 impl Table {
-    /// A table with these columns of text, then these of numbers.
+    /// Makes a table with text columns, then number columns.
     pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a str>, numbers: impl IntoIterator<Item = String>) -> Self {
         let heading = |is_number: bool| move |text: String| Heading { text, is_number };
         let texts = texts.into_iter().map(str::to_owned).map(heading(false));
@@ -69,7 +69,7 @@ impl Table {
         });
     }
 
-    /// The table in Markdown, columns aligned by characters; ranges stand in brackets behind their figures.
+    /// Renders the table as Markdown with aligned columns; ranges follow their figures in brackets.
     pub(super) fn markdown(&self) -> String {
         let headings = self.headings.iter().map(|heading| escaped(&heading.text)).collect();
         let mut lines: Vec<Vec<String>> = vec![headings];
@@ -116,7 +116,7 @@ fn written(cell: &Cell) -> String {
     }
 }
 
-/// Text that Markdown takes for text.
+/// Escapes text for Markdown.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_takes_no_markup_from_the_record() {
+    fn markup_in_the_record_is_escaped() {
         assert_eq!(escaped("<img>*a_b*|`x`\n&"), "&lt;img&gt;\\*a\\_b\\*\\|\\`x\\` &amp;");
     }
 }

@@ -1,26 +1,26 @@
-//! What a reader should know before believing a record: what its maker remarked, what went wrong, how noisy it was.
+//! Warnings about a record: its remarks, failures and noise.
 
-use super::findings::Finding;
+use super::finding::Finding;
 use super::number;
 use crate::record::{Record, View};
 
-/// The share of a core that others may take before a run is called noisy.
+/// The share of a core above which a run counts as noisy.
 const NOISE_MAX: f64 = 0.1;
 
-/// What the maker of the record remarked, and that one round is few.
+/// Returns the record's remarks, and a warning about a single round.
 pub(super) fn remarks(record: &Record) -> Vec<Finding> {
     let remarks = record
         .remarks
         .iter()
         .map(|remark| Finding::warning("Note:", sentence(remark)));
     let one_round = (record.rounds == 1).then(|| {
-        let text = "Nothing tells how far a second one would lie, so no two servers are told apart.";
+        let text = "Variation between rounds is unknown, so this run shows no difference between servers.";
         Finding::warning("One round:", text.to_owned())
     });
     remarks.chain(one_round).collect()
 }
 
-/// A remark as a sentence of its own.
+/// Makes a remark a sentence: a capital letter and a full stop.
 fn sentence(remark: &str) -> String {
     let mut letters = remark.trim().chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
@@ -31,7 +31,7 @@ fn sentence(remark: &str) -> String {
     }
 }
 
-/// Wrong answers, deliveries that never came, connections that were closed.
+/// Returns wrong answers, lost deliveries and closed connections.
 pub(super) fn failures(views: &[View<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for view in views {
@@ -51,14 +51,14 @@ fn failures_of(view: &View<'_>, name: &str) -> impl Iterator<Item = Finding> {
             windows().map(|sample| sample.errors).sum(),
             "requests got a wrong answer or none",
         ),
-        (fan_out().map(|fan_out| fan_out.lost).sum(), "deliveries never came"),
+        (fan_out().map(|fan_out| fan_out.lost).sum(), "deliveries never arrived"),
         (
             fan_out().map(|fan_out| fan_out.disordered).sum(),
-            "deliveries came twice or out of order",
+            "deliveries were repeated or out of order",
         ),
         (
             held.map(|held| held.held.saturating_sub(held.still_open)).sum(),
-            "idle connections were closed",
+            "idle connections were closed by the server",
         ),
     ];
     let lead = format!("{name} under {}:", view.workload.name);
@@ -68,7 +68,7 @@ fn failures_of(view: &View<'_>, name: &str) -> impl Iterator<Item = Finding> {
         .map(move |(amount, what)| Finding::warning(&lead, format!("{} {what}.", number::grouped(amount as f64, 0))))
 }
 
-/// What else used the two cores.
+/// Returns the share of both cores that others took.
 pub(super) fn noise(record: &Record) -> Option<Finding> {
     let noises = || record.samples.iter().filter_map(|sample| sample.noise);
     noises().next()?;
@@ -78,14 +78,18 @@ pub(super) fn noise(record: &Record) -> Option<Finding> {
         noises().map(|noise| noise.stolen).fold(0.0, f64::max),
     ];
     let text = format!(
-        "in the worst window others took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's, the hypervisor {:.1}\u{a0}%.",
+        "in the worst window, other processes took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's; the hypervisor took \
+         {:.1}\u{a0}%.",
         server * 100.0,
         load * 100.0,
         stolen * 100.0
     );
     let is_noisy = server.max(load).max(stolen) > NOISE_MAX;
     Some(match is_noisy {
-        true => Finding::warning("Noise:", format!("{text} That is too much for a run worth keeping.")),
+        true => Finding::warning(
+            "Noise:",
+            format!("{text} Repeat the run on a quieter machine before you keep it."),
+        ),
         false => Finding::plain("Noise:", text),
     })
 }
@@ -97,7 +101,7 @@ mod tests {
     use crate::record::{Connections, FanOut, Noise};
 
     #[test]
-    fn what_went_wrong_is_a_warning() {
+    fn failures_are_warnings() {
         let mut record = record();
         let sample = record.samples.first_mut().unwrap();
         sample.errors = 1200;
@@ -128,17 +132,17 @@ mod tests {
             texts,
             [
                 "1,200 requests got a wrong answer or none.",
-                "3 deliveries never came.",
-                "2 deliveries came twice or out of order.",
-                "1 idle connections were closed.",
+                "3 deliveries never arrived.",
+                "2 deliveries were repeated or out of order.",
+                "1 idle connections were closed by the server.",
             ]
         );
     }
 
     #[test]
-    fn noise_is_a_warning_only_when_there_is_much_of_it() {
+    fn noise_above_the_limit_is_a_warning() {
         let mut record = record();
-        assert_eq!(noise(&record), None, "nobody listened");
+        assert_eq!(noise(&record), None, "the record has no noise figures");
         for (share, is_warning) in [(0.02, false), (0.2, true)] {
             record.samples.first_mut().unwrap().noise = Some(Noise {
                 others_on_server_core: share,
@@ -150,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn remarks_are_sentences_and_one_round_is_remarked() {
+    fn remarks_become_sentences_and_one_round_is_a_warning() {
         let mut record = record();
         record.remarks = vec!["a quick comparison".to_owned(), "It ended early.".to_owned()];
         record.rounds = 1;
         let texts: Vec<String> = remarks(&record).into_iter().map(|finding| finding.text).collect();
         assert_eq!(texts[..2], ["A quick comparison.", "It ended early."]);
-        assert!(texts[2].starts_with("Nothing tells how far a second one would lie"));
+        assert!(texts[2].starts_with("Variation between rounds is unknown"));
     }
 }

@@ -1,4 +1,4 @@
-//! A workload as the record tells it: its parameters in words, and the generator's command that repeats it.
+//! A workload in the record: its parameters as text, and the generator command that repeats it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::shell;
 use super::{Load, Timing, Workload};
 
 impl Workload {
-    /// How a record names it, when its windows were made like this on these cores.
+    /// Returns its entry in a record of these cores and windows.
     pub(crate) fn recorded(&self, cores: Cores, timing: Timing) -> record::Workload {
         let parameters: BTreeMap<String, String> = self
             .parameters()
@@ -26,7 +26,7 @@ impl Workload {
         }
     }
 
-    /// The generator's command that loads a server at `{listen}` in the same way; of a sweep, at its lowest rate.
+    /// Returns the generator command for a server at `{listen}`; for a sweep, at its lowest rate.
     fn command(&self, cores: Cores, timing: Timing) -> Vec<String> {
         let timing = match &self.load {
             Load::Slow { windows, .. } => timing.slow(*windows),
@@ -149,7 +149,7 @@ mod tests {
 
     const CORES: Cores = Cores { server: 2, load: 3 };
 
-    /// The command a record shows is one this program takes, with the load the workload asks for.
+    /// The recorded command parses and makes the workload's plan.
     #[test]
     fn command_of_every_committed_workload_is_understood() {
         let catalogue = Catalogue::read(Some(Path::new(env!("CARGO_MANIFEST_DIR")))).unwrap();

@@ -1,4 +1,4 @@
-//! A workload as the load generator's plans: one, or one for each rate of a sweep.
+//! The generator plans of a workload: one, or one for each rate of a sweep.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::{Load, Workload};
 use crate::load::websocket::deflate;
 use crate::measurement::Cores;
 
-/// Open loop: requests in flight on one connection. More than one would be pipelining, which browsers and proxies do not do.
+/// Open loop: requests in flight on one connection; more would be pipelining, which browsers and proxies avoid.
 const OPEN_LOOP_PIPELINE: usize = 1;
 
-/// How long a request may go unanswered. A server past its capacity in an open loop answers late, and that is no failure.
+/// The longest time for an answer; long, because a saturated server in an open loop answers late without failing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a window is, and what comes before it.
+/// The lengths of a window and of its warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timing {
     pub(crate) warmup: Duration,
@@ -24,14 +24,15 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// A timing for questions whose answer does not depend on it.
+    /// A timing for checks that do not depend on it.
     pub(crate) const NOMINAL: Self = Self {
         warmup: Duration::ZERO,
         window: Duration::from_secs(1),
     };
 
-    /// That of a window in which subscribers stall: as long as so many, behind a warm-up in whose latter half everybody reads as quietly as they
-    /// will ever do.
+    /// Returns the timing of a window with stalled subscribers: `windows` times as long.
+    ///
+    /// Its warm-up lasts at least a quarter of the window, because its latter half gives the quiet p99.
     pub(super) fn slow(self, windows: u32) -> Self {
         let window = self.window * windows;
         Self {
@@ -42,7 +43,7 @@ impl Timing {
 }
 
 impl Workload {
-    /// What the generator, pinned to one of the `cores`, is to do with the server at `address`, and the offered rate if there is one.
+    /// Returns the plans against the server at `address`, each with its offered rate in an open loop.
     pub(crate) fn plans(&self, address: SocketAddr, cores: Cores, timing: Timing) -> Vec<(Option<f64>, Plan)> {
         let plan = |scheme, kind, timing: Timing| Plan {
             connections: self.subscribers_or_connections(),
@@ -75,7 +76,7 @@ impl Workload {
             Load::Sweep { rates, .. } => rates.iter().copied().map(open).collect(),
             Load::Churn { .. } => vec![(None, http(Kind::Churn))],
             Load::Idle { .. } => {
-                // There is nothing to warm up: each connection says one thing.
+                // Each connection sends one request, so a warm-up has no effect.
                 let silent = Timing {
                     warmup: Duration::ZERO,
                     ..timing
@@ -121,7 +122,7 @@ impl Workload {
         })
     }
 
-    /// Where messages are published, how many a second, and how long they are; nothing where none are.
+    /// Returns the publish path, the messages per second and their length; `None` without a publisher.
     pub(super) fn publishing(&self) -> Option<(&str, f64, usize)> {
         match &self.load {
             Load::FanOut {
@@ -146,7 +147,7 @@ impl Workload {
         }
     }
 
-    /// Connections beside the load whose heads never become whole.
+    /// Returns the number of further connections that never finish a request head.
     pub(super) fn slow_heads(&self) -> usize {
         match self.load {
             Load::Rate { slow_heads, .. } => slow_heads,
@@ -154,7 +155,7 @@ impl Workload {
         }
     }
 
-    /// Connections as a plan counts them, which leaves a publisher and slow heads out.
+    /// Returns the connections of a plan, without the publisher and slow heads.
     pub(super) fn subscribers_or_connections(&self) -> usize {
         match self.load {
             Load::FanOut { subscribers, .. } | Load::Hop { subscribers, .. } | Load::Slow { subscribers, .. } => {

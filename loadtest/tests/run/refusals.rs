@@ -78,7 +78,7 @@ fn command_line_mistakes_are_named() {
         (good, "--rate 0", 1, "the rate must be"),
         (good, "--threads 65", 1, "65 threads cannot share 64 connections"),
         (good, "--cores 1023", 1, "may not run on core 1023"),
-        (good, "--body-file /nowhere/at/all", 1, "cannot read /nowhere/at/all"),
+        (good, "--body-file /nowhere/at/all", 1, "could not read /nowhere/at/all"),
         (good, "--header Content-Length:5", 1, "written by the generator"),
         (good, "--header nonsense", 2, "a name, a colon and a value"),
         (good, "--duration soon", 2, "a length of time"),

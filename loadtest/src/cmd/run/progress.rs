@@ -1,4 +1,4 @@
-//! How a run fares, on standard error: one line that is rewritten on a terminal, a line a second elsewhere.
+//! The progress of a run on standard error: one updated line on a terminal, one line per second elsewhere.
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::load::Progress;
 use crate::load::progress::{Phase, Snapshot};
 
-/// Tells a person how a run fares.
+/// Prints the progress of a run.
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    /// Hidden when standard error is no terminal.
+    /// Hidden unless standard error is a terminal.
     line: ProgressBar,
-    /// What is counted.
+    /// What the run counts, in the plural.
     noun: &'static str,
 }
 
 impl Reporter {
     pub(crate) fn new(noun: &'static str) -> Self {
         let line = ProgressBar::new_spinner();
-        // A template that cannot be read would leave the default style, which serves as well.
+        // On an error the default style remains.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
@@ -62,7 +62,7 @@ impl Progress for Reporter {
             errors => format!(", {errors} errors"),
         };
         let load = match snapshot.answers_per_second {
-            // Nothing is asked of connections that are held.
+            // An idle hold has no requests to count.
             0.0 => format!("{} connections", snapshot.connections),
             rate => format!("{rate:.0} {}/s", self.noun),
         };

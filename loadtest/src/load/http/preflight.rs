@@ -75,7 +75,7 @@ fn connect(addresses: &[SocketAddr], deadline: Instant) -> Result<(SocketAddr, T
         }
     }
     let (address, error) = failure.context("the host has no address")?;
-    Err(error).with_context(|| format!("cannot connect to {address}"))
+    Err(error).with_context(|| format!("could not connect to {address}"))
 }
 
 fn check_response(answer: CheckedResponse, expect: &Expectation) -> Result<()> {
@@ -161,7 +161,7 @@ impl Exchange<'_> {
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                     bail!("the server reset the connection before it answered")
                 }
-                Err(error) => return Err(error).context("cannot read the answer"),
+                Err(error) => return Err(error).context("could not read the response"),
             }
         }
     }

@@ -63,7 +63,7 @@ impl SlowHeadThread {
         });
         Ok(Some(Self {
             is_over,
-            thread: Some(thread.context("cannot start a thread")?),
+            thread: Some(thread.context("could not start a thread")?),
         }))
     }
 
@@ -98,7 +98,7 @@ impl Connections {
     fn open(count: usize, address: SocketAddr) -> Result<Self> {
         let mut connections = Self {
             address,
-            epoll: epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?,
+            epoll: epoll::create(CreateFlags::CLOEXEC).context("could not create an epoll instance")?,
             sockets: Vec::with_capacity(count),
             closed: VecDeque::new(),
             seen: SlowHeads {
@@ -149,7 +149,7 @@ impl Connections {
     fn notice_closed(&mut self) -> Result<()> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&Timespec::default()))
-            .context("cannot wait for events")?;
+            .context("could not wait for events")?;
         for event in events {
             let number = usize::try_from(event.data.u64())?;
             let socket = self.sockets.get_mut(number);

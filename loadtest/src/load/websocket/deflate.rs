@@ -1,8 +1,7 @@
-//! permessage-deflate (RFC 7692) without context takeover, as the judge offers it: every message is compressed by itself, so a connection
-//! needs to remember nothing between two of them.
+//! permessage-deflate (RFC 7692) without context takeover: each message is compressed alone, so connections keep no window between messages.
 //!
-//! The judge sends its own messages as they are, which the extension allows; what a server compressed it inflates, with a new inflater for
-//! each message. Nothing is timed under it but memory.
+//! The generator sends uncompressed messages, which the extension allows, and inflates compressed ones with a new inflater each.
+//! Only memory is measured with it, never time.
 
 use flate2::{Decompress, FlushDecompress};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
@@ -10,21 +9,22 @@ use http::{HeaderName, HeaderValue};
 
 use super::frame::Violation;
 
-/// What every compressed message ends with, and which is left out of it (section 7.2.1).
+/// The bytes that a sender removes from the end of each compressed message (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// How much longer than it was a message can come, when it could not be made shorter. 64 bytes: a dozen stored blocks.
+/// How many bytes an incompressible message may grow by: 64, a dozen stored blocks.
 pub(super) const OVERHEAD_BYTES_MAX: usize = 64;
 
 const OFFER: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
-/// The field that offers it.
+/// Returns the request field that offers the extension.
 pub(crate) fn offer() -> (HeaderName, HeaderValue) {
     (SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(OFFER))
 }
 
-/// Whether this is an answer to the offer that takes it: the server promises to forget each message. Whether we may remember ours, which
-/// we do not compress, is nothing to us.
+/// Whether the response field accepts the offer with `server_no_context_takeover`.
+///
+/// The client's context does not matter, because the generator sends uncompressed messages.
 pub(super) fn is_taken(answer: &[u8]) -> bool {
     let mut members = answer.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let is = |member: &[u8], name: &str| member.eq_ignore_ascii_case(name.as_bytes());
@@ -32,7 +32,7 @@ pub(super) fn is_taken(answer: &[u8]) -> bool {
         && members.any(|member| is(member, "server_no_context_takeover"))
 }
 
-/// Inflates a message, to `bytes_max` bytes at most.
+/// Inflates a message to at most `bytes_max` bytes.
 pub(super) fn inflate(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, Violation> {
     let mut inflater = Decompress::new(false);
     let mut message = Vec::with_capacity(bytes_max + 1);

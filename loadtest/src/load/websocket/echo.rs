@@ -1,6 +1,6 @@
-//! Echo: every message must come back as it was sent, in the order it was sent.
+//! The echo script: the server must return each message unchanged and in order.
 //!
-//! Each message carries its number, so an answer that was swapped, repeated or left out is found, not only one that was changed.
+//! Each message carries its number, so the script also detects swapped, repeated and missing echoes.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,11 +24,11 @@ use crate::load::run_result::{Failure, RunResult};
 use crate::load::script::{Flow, InFlight, PeerClose, Script, ScriptContext};
 use crate::load::target::Target;
 
-/// Carries out a plan for an echo.
+/// Runs a plan for an echo.
 ///
 /// # Errors
 ///
-/// The server cannot be reached, does not open a WebSocket, or answers something else; or not all connections can be opened.
+/// The server is unreachable, rejects the handshake or returns a wrong echo, or a connection cannot be opened.
 pub(crate) fn run(
     plan: &Plan,
     echo: &Echo,
@@ -38,7 +38,7 @@ pub(crate) fn run(
 ) -> Result<RunResult> {
     progress.phase(Phase::Checking);
     let address = first_address(&plan.target, plan.timeout)?;
-    check(plan, echo, address).with_context(|| format!("the check before the load: {}", plan.target))?;
+    check(plan, echo, address).with_context(|| format!("the check before the load failed for {}", plan.target))?;
     let job = Job {
         plan,
         address,
@@ -54,7 +54,7 @@ pub(crate) fn run(
     engine::run::<EchoScript>(job, shared, progress, interrupt)
 }
 
-/// Makes one connection and echoes one message on it.
+/// Opens one connection and checks one echo on it.
 fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
     let options = SocketOptions {
         headers: &plan.request.headers,
@@ -73,30 +73,30 @@ fn check(plan: &Plan, echo: &Echo, address: SocketAddr) -> Result<()> {
     let stamp = payloads.stamp(&answer, number.len());
     ensure!(
         stamp.is_some_and(|stamp| number.starts_with(stamp)),
-        "a message of {} bytes came back changed, {} bytes long: is this an echo?",
+        "a message of {} bytes came back changed, {} bytes long; give the URL of an echo",
         echo.message_bytes,
         answer.len()
     );
     Ok(())
 }
 
-/// What the echoing connections of one thread share.
+/// What the echo connections of one thread share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     target: Target,
     headers: Vec<(HeaderName, HeaderValue)>,
     payloads: Payloads,
-    /// Messages in flight on one connection at most.
+    /// The most messages in flight on one connection.
     pipeline: usize,
 }
 
-/// One connection that echoes.
+/// The script of one echo connection.
 #[derive(Debug)]
 pub(crate) struct EchoScript {
     state: State,
-    /// Messages that may be in flight.
+    /// The most messages in flight.
     pipeline: usize,
-    /// The messages in flight, oldest first; at most as many as the plan's pipeline.
+    /// The messages in flight, oldest first.
     in_flight: VecDeque<InFlight>,
     asked: u64,
     answered: u64,
@@ -195,7 +195,7 @@ impl Script for EchoScript {
     }
 
     fn end(&mut self, _turn: &mut ScriptContext<'_, Shared>) -> Result<PeerClose, Failure> {
-        // A server that hangs up without a close frame breaks section 7.1.1, but answered everything it was asked.
+        // Closing without a close frame violates RFC 6455 section 7.1.1, but each echo has arrived.
         if self.is_ready() && self.in_flight.is_empty() {
             Ok(PeerClose::Unexpected)
         } else {
@@ -216,7 +216,7 @@ impl Script for EchoScript {
     }
 }
 
-/// What an answer is compared with and counted in.
+/// What an echo is compared with and counted in.
 struct Answers<'turn> {
     in_flight: &'turn mut VecDeque<InFlight>,
     answered: &'turn mut u64,
@@ -232,7 +232,7 @@ impl Answers<'_> {
         if !is_next {
             return Err(Failure::WrongBody);
         }
-        // An answer to nothing is as wrong as a wrong one.
+        // An echo of a message never sent counts as a wrong one.
         let InFlight { since, .. } = self.in_flight.pop_front().ok_or(Failure::WrongBody)?;
         *self.answered += 1;
         self.counts.answered(since, now);
@@ -240,7 +240,7 @@ impl Answers<'_> {
     }
 }
 
-/// Why no more is read from a connection.
+/// Why reading from a connection ends.
 enum Stop {
     Closed,
     Failed(Failure),
@@ -249,7 +249,7 @@ enum Stop {
 impl From<Violation> for Stop {
     fn from(violation: Violation) -> Self {
         Self::Failed(match violation {
-            // An echo of another length is a wrong answer in a right frame.
+            // A longer echo is a wrong answer in a valid frame.
             Violation::TooLong { .. } => Failure::WrongBody,
             _ => Failure::Malformed,
         })

@@ -1,7 +1,6 @@
-//! Frames on the wire (RFC 6455, section 5.2): a server's headers are read and judged, a client's frames are written masked.
+//! Frames on the wire (RFC 6455 section 5.2): parses and checks a server's headers, and writes masked client frames.
 //!
-//! The judge has a codec of its own so that it reads frames where they lie, without a buffer or an allocation per frame, and is
-//! strict where a forgiving client would hide a server's mistake.
+//! The generator has its own codec to read frames in place, without an allocation per frame, and to report each violation of a server.
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ const COMPRESSED: u8 = 0x40;
 const RESERVED: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
-/// What a frame is (section 11.8).
+/// The opcode of a frame (section 11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     Continuation = 0x0,
@@ -44,7 +43,7 @@ impl Opcode {
     }
 }
 
-/// A frame's header as a server sent it.
+/// A server frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) is_final: bool,
@@ -55,10 +54,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header that `bytes` begin with; `None` while it has not ended.
+    /// Parses the header at the start of `bytes`; returns `None` if it is incomplete.
     ///
     /// # Errors
-    /// What a server must not send, whatever extension was asked for.
+    ///
+    /// A violation that no negotiated extension allows.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, Violation> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
@@ -141,7 +141,7 @@ fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// What a server did that RFC 6455 forbids, or that is more than was asked for.
+/// A violation of RFC 6455 by the server, or a message longer than the run allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Violation {
     ReservedBits,
@@ -161,7 +161,7 @@ impl fmt::Display for Violation {
         match self {
             Self::ReservedBits => write!(
                 formatter,
-                "a frame has reserved bits set, though no extension gives them a meaning"
+                "a frame has reserved bits set without a negotiated extension"
             ),
             Self::Masked => write!(formatter, "a frame from the server is masked"),
             Self::UnknownOpcode(opcode) => write!(formatter, "a frame has the unknown opcode {opcode:#x}"),
@@ -170,8 +170,8 @@ impl fmt::Display for Violation {
                 formatter,
                 "a control frame is fragmented or longer than {CONTROL_BYTES_MAX} bytes"
             ),
-            Self::StrayContinuation => write!(formatter, "a continuation frame continues no message"),
-            Self::UnfinishedMessage => write!(formatter, "a message begins before the one before it has ended"),
+            Self::StrayContinuation => write!(formatter, "a continuation frame follows no unfinished message"),
+            Self::UnfinishedMessage => write!(formatter, "a message begins before the fragmented one has ended"),
             Self::TooLong { message_bytes_max } => {
                 write!(
                     formatter,
@@ -181,7 +181,7 @@ impl fmt::Display for Violation {
             Self::CloseCode => write!(formatter, "a close frame carries half a close code"),
             Self::Deflate => write!(
                 formatter,
-                "a compressed message is no end of a DEFLATE stream, or grows too long"
+                "a compressed message is invalid DEFLATE or inflates beyond the length limit"
             ),
         }
     }

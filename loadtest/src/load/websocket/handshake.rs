@@ -1,7 +1,7 @@
-//! The opening handshake (RFC 6455, section 4.1): the request, and a strict reading of its answer.
+//! The opening handshake (RFC 6455 section 4.1): the request, and strict checks of the response.
 //!
-//! No subprotocol is asked for, and no extension but the one that a further field of the request offers; an answer that names another is
-//! refused as the standard demands, and so is one that does not take the offer, which is what the run is about.
+//! The request offers no subprotocol, and permessage-deflate only on demand. A response that names anything else fails, as section 4.1
+//! requires, and so does one that declines the offer, because the run measures it.
 
 use anyhow::{Context, Result, bail, ensure};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
@@ -12,14 +12,14 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::deflate;
 
-/// The longest answer that is waited for.
+/// The longest response head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 const FIELDS_MAX: usize = 64;
 
 const EXTENSIONS: &str = "sec-websocket-extensions";
 
-/// One connection's handshake, from its request to the byte that the first frame begins with.
+/// The handshake of one connection, up to the first byte after the response head.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     key: String,
@@ -29,7 +29,7 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
-    /// A handshake with a key that nobody can guess, whose request has these further fields.
+    /// Makes a handshake with a random key and these additional request fields.
     pub(crate) fn new(fields: &[(HeaderName, HeaderValue)]) -> Self {
         Self {
             key: generate_key(),
@@ -38,12 +38,12 @@ impl Handshake {
         }
     }
 
-    /// Whether messages may come compressed once hands are shaken.
+    /// Whether messages may be compressed after the handshake.
     pub(crate) fn is_deflated(&self) -> bool {
         self.is_deflated
     }
 
-    /// The request for `target` on `authority` (the `Host` field), with further field lines.
+    /// Encodes the request for `target` on `authority` (the `Host` field), with additional fields.
     pub(crate) fn request(&self, authority: &str, target: &str, fields: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: {authority}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -61,10 +61,11 @@ impl Handshake {
         request
     }
 
-    /// Takes what was received. Once the answer is complete and right, gives what followed it; `None` before.
+    /// Reads received bytes; returns the bytes after the response head once it is complete and correct, and `None` before.
     ///
     /// # Errors
-    /// An answer that does not open a WebSocket, in words for the user.
+    ///
+    /// The response does not open a WebSocket; the error says why.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
         self.received.extend_from_slice(bytes);
         let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
@@ -74,7 +75,7 @@ impl Handshake {
             Ok(Status::Partial) => {
                 ensure!(
                     self.received.len() < HEAD_BYTES_MAX,
-                    "the answer to the handshake has no end within {HEAD_BYTES_MAX} bytes"
+                    "the answer to the handshake is longer than {HEAD_BYTES_MAX} bytes"
                 );
                 return Ok(None);
             }
@@ -113,13 +114,13 @@ fn check_fields(fields: &[Header<'_>], accept: &str, is_deflated: bool) -> Resul
     let mut extensions = values(fields, EXTENSIONS);
     ensure!(
         !is_deflated || extensions.next().is_some_and(deflate::is_taken),
-        "the 101 does not take permessage-deflate without context takeover, which was offered"
+        "the 101 declines permessage-deflate without context takeover; remove --deflate or enable it on the server"
     );
     for unasked in [EXTENSIONS, "sec-websocket-protocol"] {
         let asked = usize::from(is_deflated && unasked == EXTENSIONS);
         if let Some(value) = values(fields, unasked).nth(asked) {
             bail!(
-                "the 101 names `{unasked}: {}`, which was not asked for",
+                "the 101 names `{unasked}: {}`, which the client did not offer",
                 value.escape_ascii()
             );
         }

@@ -1,13 +1,12 @@
-//! Messages out of bytes (RFC 6455, sections 5.4 and 5.5): frames are joined, control frames come in between.
+//! A message reader (RFC 6455 sections 5.4 and 5.5): joins fragments and handles control frames between them.
 //!
-//! Whole frames are handed on where the socket's buffer has them. Only what a read cut in two is copied, and only a fragmented
-//! message is gathered, so that ten thousand subscribers cost no allocation per message.
-//! Invariant: neither buffer grows beyond the longest message that is waited for and one read.
+//! Complete frames are passed on in place. Only frames cut by a read and fragmented messages are copied, so 10,000 subscribers need no
+//! allocation per message. Invariant: each buffer holds at most one message and one read.
 
 use super::deflate;
 use super::frame::{Header, Opcode, Violation};
 
-/// What a server said.
+/// A message or control frame from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message<'bytes> {
     /// A text or binary message.
@@ -15,14 +14,14 @@ pub(crate) enum Message<'bytes> {
         is_text: bool,
         payload: &'bytes [u8],
     },
-    /// To be answered by a pong with the same payload.
+    /// Requires a pong with the same payload.
     Ping(&'bytes [u8]),
     Pong,
-    /// The close code, if there is one (section 7.4). Nothing more follows.
+    /// The close code, if present (section 7.4); the reader ignores later bytes.
     Close(Option<u16>),
 }
 
-/// The beginning of a message.
+/// The fragments of a message so far.
 #[derive(Debug)]
 struct Fragments {
     is_text: bool,
@@ -30,21 +29,21 @@ struct Fragments {
     gathered: Vec<u8>,
 }
 
-/// Turns what is read from one connection into messages.
+/// Turns the bytes of one connection into messages.
 #[derive(Debug, Default)]
 pub(crate) struct MessageReader {
     message_bytes_max: usize,
-    /// The beginning of a frame whose end has not come yet.
+    /// The beginning of an incomplete frame.
     unfinished: Vec<u8>,
-    /// Whether messages may come compressed, each by itself.
+    /// Whether messages may be compressed.
     inflates: bool,
-    /// A message whose last fragment has not come yet.
+    /// An incomplete fragmented message.
     fragments: Option<Fragments>,
     is_closed: bool,
 }
 
 impl MessageReader {
-    /// A reader that refuses messages of more than `message_bytes_max` bytes.
+    /// Makes a reader that rejects messages longer than `message_bytes_max` bytes.
     pub(crate) fn new(message_bytes_max: usize) -> Self {
         Self {
             message_bytes_max,
@@ -52,15 +51,16 @@ impl MessageReader {
         }
     }
 
-    /// The same reader, on a connection where permessage-deflate was agreed upon if `inflates`.
+    /// Returns the reader with permessage-deflate negotiated if `inflates`.
     pub(crate) fn inflating(self, inflates: bool) -> Self {
         Self { inflates, ..self }
     }
 
-    /// Hands every message that `received` completes to `on_message`, in order.
+    /// Passes each message that `received` completes to `on_message`, in order.
     ///
     /// # Errors
-    /// A violation of the protocol, or the first error of `on_message`. The connection is then of no further use.
+    ///
+    /// A protocol violation, or the first error of `on_message`; the connection is then unusable.
     pub(crate) fn receive<E: From<Violation>>(
         &mut self,
         received: &[u8],
@@ -80,7 +80,7 @@ impl MessageReader {
         Ok(())
     }
 
-    /// Reads whole frames; says how many bytes they were.
+    /// Reads complete frames and returns their total length.
     fn receive_frames<E: From<Violation>>(
         &mut self,
         bytes: &[u8],
@@ -97,7 +97,7 @@ impl MessageReader {
             self.receive_frame(&header, payload, on_message)?;
             rest = next;
         }
-        // What comes after a close frame is not listened to.
+        // RFC 6455 section 5.5.1: bytes after a close frame are ignored.
         let unread = if self.is_closed { 0 } else { rest.len() };
         Ok(bytes.len() - unread)
     }
@@ -127,7 +127,7 @@ impl MessageReader {
                     return Err(Violation::ReservedBits.into());
                 }
                 if header.is_final {
-                    return self.hand_on(is_text, is_compressed, payload, on_message);
+                    return self.deliver(is_text, is_compressed, payload, on_message);
                 }
                 self.fragments = Some(Fragments {
                     is_text,
@@ -146,12 +146,12 @@ impl MessageReader {
                 let Some(whole) = self.fragments.take() else {
                     return Ok(());
                 };
-                self.hand_on(whole.is_text, whole.is_compressed, &whole.gathered, on_message)
+                self.deliver(whole.is_text, whole.is_compressed, &whole.gathered, on_message)
             }
         }
     }
 
-    fn hand_on<E: From<Violation>>(
+    fn deliver<E: From<Violation>>(
         &self,
         is_text: bool,
         is_compressed: bool,
@@ -168,7 +168,7 @@ impl MessageReader {
         })
     }
 
-    /// The payload's length, once it is known to fit into what is waited for.
+    /// Returns the payload length if the message stays within the limit.
     fn check_length(&self, header: &Header) -> Result<usize, Violation> {
         let too_long = Violation::TooLong {
             message_bytes_max: self.message_bytes_max,

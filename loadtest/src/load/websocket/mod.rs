@@ -1,7 +1,7 @@
-//! WebSockets under load: echo, where what is sent comes back, and fan-out, where what one publishes all others receive.
+//! WebSocket loads: echo, where the server returns each message, and fan-out, where all subscribers receive each published message.
 //!
-//! Echo is a script of the engine's (`echo`). Fan-out (`fan_out`) has no requests and answers to pace, so it has threads of
-//! its own. Both speak through the same strict client: handshake, frames, messages.
+//! Echo (`echo`) is a script of the engine. Fan-out (`fan_out`) has no request-answer pairs, so it runs its own threads. Both use the same
+//! strict client: handshake, frames, messages.
 
 pub(crate) mod deflate;
 pub(crate) mod echo;

@@ -1,21 +1,21 @@
-//! What messages contain: all of a run have one length and one filling, and differ in a stamp at their beginning.
+//! Message payloads: a stamp that identifies the message, then a fixed filling of the run's message length.
 //!
-//! So a message that comes back, or reaches a subscriber, tells which one it is, and one changed byte is noticed.
+//! The stamp shows which message arrived; the filling reveals each changed byte.
 
 use super::frame::{Opcode, write_masked};
 
-/// The messages of one thread.
+/// Writes and checks the payloads of one thread.
 #[derive(Debug)]
 pub(crate) struct Payloads {
-    /// A whole message. The stamp at its beginning is that of the message written last.
+    /// A whole message, with the stamp of the one written last.
     bytes: Vec<u8>,
     mask_seed: u64,
 }
 
 impl Payloads {
-    /// Messages of `message_bytes` bytes.
+    /// Makes payloads of `message_bytes` bytes.
     pub(crate) fn new(message_bytes: usize) -> Self {
-        // No byte is like the next, and none is zero, so that neither a shift nor an empty buffer looks right.
+        // Neighbouring bytes differ and are never zero, so a shifted or zeroed payload is detected.
         let filling = (1..=251).cycle().take(message_bytes);
         Self {
             bytes: filling.collect(),
@@ -27,7 +27,7 @@ impl Payloads {
         self.bytes.len()
     }
 
-    /// Appends a frame with the message that has this stamp, or as much of the stamp as there is room for.
+    /// Appends a frame whose message starts with `stamp`, cut to the message length.
     pub(crate) fn write(&mut self, stamp: &[u8], output: &mut Vec<u8>) {
         for (byte, stamp) in self.bytes.iter_mut().zip(stamp) {
             *byte = *stamp;
@@ -36,7 +36,7 @@ impl Payloads {
         write_masked(Opcode::Binary, &self.bytes, mask, output);
     }
 
-    /// The stamp of `payload`, `stamp_bytes` long or as long as the message is; `None` if it is not a message of this run.
+    /// Returns the stamp of `payload`, at most `stamp_bytes` long; `None` if the rest is not this run's filling.
     pub(crate) fn stamp<'payload>(&self, payload: &'payload [u8], stamp_bytes: usize) -> Option<&'payload [u8]> {
         let (stamp, filling) = payload.split_at(stamp_bytes.min(payload.len()));
         let expected = self.bytes.get(stamp.len()..)?;
@@ -44,8 +44,9 @@ impl Payloads {
         is_ours.then_some(stamp)
     }
 
-    /// A masking key that differs from frame to frame. Nothing has to be hidden from a proxy here, so it may be guessed
-    /// (RFC 6455, section 10.3, is about scripts in browsers).
+    /// Returns a masking key that differs from frame to frame (xorshift64).
+    ///
+    /// It is predictable: RFC 6455 section 10.3 protects proxies from browser scripts, which do not run here.
     fn next_mask(&mut self) -> [u8; 4] {
         self.mask_seed ^= self.mask_seed << 13;
         self.mask_seed ^= self.mask_seed >> 7;

@@ -1,6 +1,6 @@
-//! A WebSocket opened and spoken to by blocking calls: how a server is checked before it is loaded, and how subscribers arrive.
+//! A blocking WebSocket client: checks a server before the load, and opens the subscribers of a fan-out.
 //!
-//! Every wait has a deadline, and every failure is said in words for the user.
+//! Each wait has a deadline, and each error is worded for the user.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -17,16 +17,16 @@ use super::message::{Message, MessageReader};
 use crate::load::connection::{RESET_ON_CLOSE, source};
 use crate::load::target::Target;
 
-/// Bytes asked for by one read.
+/// Bytes of one read.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What holds for every connection of a run.
+/// The options of all connections of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SocketOptions<'plan> {
     pub(crate) headers: &'plan [(HeaderName, HeaderValue)],
-    /// Longer messages are refused.
+    /// The longest message; a longer one is an error.
     pub(crate) message_bytes_max: usize,
-    /// How long connecting and shaking hands may take together.
+    /// The longest time for connecting and the handshake together.
     pub(crate) timeout: Duration,
 }
 
@@ -35,16 +35,16 @@ pub(crate) struct SocketOptions<'plan> {
 pub(crate) struct Socket {
     stream: TcpStream,
     reader: MessageReader,
-    /// Messages that came together with an earlier one; at most what one read brings.
+    /// Messages received with an earlier one; at most one read.
     waiting: VecDeque<Vec<u8>>,
 }
 
 impl Socket {
-    /// Connects as connection number `index` of a run to `address`, and shakes hands for `target`, all within `timeout`.
+    /// Connects to `address` as connection number `index` of a run and completes the handshake for `target`, within the timeout.
     ///
     /// # Errors
     ///
-    /// The connection is refused, or what answers is not the WebSocket that was asked for.
+    /// The connection or the handshake fails.
     pub(crate) fn open(
         index: usize,
         address: SocketAddr,
@@ -53,7 +53,7 @@ impl Socket {
     ) -> Result<Self> {
         let deadline = Instant::now() + options.timeout;
         let mut stream =
-            connect(index, address, options.timeout).with_context(|| format!("cannot connect to {address}"))?;
+            connect(index, address, options.timeout).with_context(|| format!("could not connect to {address}"))?;
         let mut handshake = Handshake::new(options.headers);
         let request = handshake.request(&target.authority, &target.path, options.headers);
         write(&mut stream, &request, deadline)?;
@@ -76,20 +76,20 @@ impl Socket {
         }
     }
 
-    /// Sends bytes that are frames already.
+    /// Sends encoded frames.
     ///
     /// # Errors
     ///
-    /// The connection broke, or the server did not take them within `timeout`.
+    /// The connection failed, or the server did not accept the bytes within `timeout`.
     pub(crate) fn send(&mut self, frames: &[u8], timeout: Duration) -> Result<()> {
         write(&mut self.stream, frames, Instant::now() + timeout)
     }
 
-    /// The next message; `None` if none came within `timeout`. Pings are answered.
+    /// Returns the next message, or `None` after `timeout`; answers pings.
     ///
     /// # Errors
     ///
-    /// The server closed the WebSocket or broke the protocol.
+    /// The server closed the WebSocket or violated the protocol.
     pub(crate) fn receive(&mut self, timeout: Duration) -> Result<Option<Vec<u8>>> {
         let deadline = Instant::now() + timeout;
         let mut buffer = [0; READ_BYTES];
@@ -108,7 +108,7 @@ impl Socket {
         }
     }
 
-    /// The connection, from now on without blocking, and where its reader stands.
+    /// Returns the connection, now non-blocking, and its reader with any partial frame.
     pub(crate) fn into_parts(self) -> Result<(TcpStream, MessageReader)> {
         self.stream.set_nonblocking(true)?;
         Ok((self.stream, self.reader))
@@ -118,7 +118,9 @@ impl Socket {
         let mut pongs = Vec::new();
         self.reader.receive(received, |message| {
             match message {
-                Message::Data { is_text: true, .. } => bail!("a text message came, though only binary ones are sent"),
+                Message::Data { is_text: true, .. } => {
+                    bail!("the server sent a text message; this run sends only binary ones")
+                }
                 Message::Data { payload, .. } => self.waiting.push_back(payload.to_vec()),
                 Message::Ping(payload) => write_masked(Opcode::Pong, payload, [0; 4], &mut pongs),
                 Message::Pong => {}
@@ -134,21 +136,21 @@ impl Socket {
     }
 }
 
-/// The first address of the target's host.
+/// Returns the first address of the target's host.
 ///
 /// # Errors
 ///
-/// The host has none, or it is not found within `patience`.
-pub(crate) fn first_address(target: &Target, patience: Duration) -> Result<SocketAddr> {
-    let addresses = target.resolve(patience)?;
+/// The host is not resolved within `timeout`.
+pub(crate) fn first_address(target: &Target, timeout: Duration) -> Result<SocketAddr> {
+    let addresses = target.resolve(timeout)?;
     addresses
         .first()
         .copied()
         .with_context(|| format!("{target} has no address"))
 }
 
-/// What is said when a deadline passes.
-const LATE: &str = "the server did not answer in time";
+/// The error text after a deadline.
+const LATE: &str = "the server did not answer within --timeout";
 
 fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -170,7 +172,7 @@ fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<()> 
     })
 }
 
-/// Reads once: nothing if the server closed its direction, `None` if it said nothing until the deadline.
+/// Reads once; returns an empty slice at the end of the stream, and `None` at the deadline.
 fn read<'buffer>(
     stream: &mut TcpStream,
     buffer: &'buffer mut [u8],
@@ -191,12 +193,12 @@ fn read<'buffer>(
     }
 }
 
-/// The time until `deadline`; `None` once it has passed.
+/// Returns the time until `deadline`; `None` once it has passed.
 fn remaining(deadline: Instant) -> Option<Duration> {
     let remaining = deadline.saturating_duration_since(Instant::now());
     (!remaining.is_zero()).then_some(remaining)
 }
 
 fn broken(error: io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context("the connection broke")
+    anyhow::Error::new(error).context("the connection failed")
 }

@@ -1,4 +1,4 @@
-//! Horizontal bars, one a contender, each labelled where it is: what it stands for, its error bar, its figure and a remark.
+//! Horizontal bars, one per contender, each with its name, error bar, figure and remark.
 
 use super::canvas::Canvas;
 use super::{CHARACTER_WIDTH, CHART_WIDTH, label_width};
@@ -7,36 +7,36 @@ use crate::statistics::Spread;
 const ROW_HEIGHT: f64 = 25.0;
 const BAR_HEIGHT: f64 = 15.0;
 
-/// Room above the rows for what the remarks are.
+/// Space above the rows for the heading of the remarks.
 const TOP: f64 = 17.0;
 
-/// How far below the middle of a row its letters stand.
+/// Distance from the middle of a row to the text baseline.
 const BASELINE: f64 = 4.5;
 
-/// Room between a name and its bar, and between a bar and its figure.
+/// Space between a name and its bar, and between a bar and its figure.
 const GAP: f64 = 8.0;
 
-/// A bar this many times longer than the median one is cut, with a mark where it is cut, because the others would be stumps beside it.
+/// A bar this many times longer than the median is cut and marked, because the others would be too short to compare.
 const CUT_AT: f64 = 4.0;
 
-/// How much longer than the longest whole bar a cut one is drawn.
+/// Length of a cut bar relative to the longest whole bar.
 const CUT_LENGTH: f64 = 1.15;
 
 /// One bar.
 #[derive(Debug)]
 pub(in crate::report) struct Bar {
     pub(in crate::report) name: String,
-    /// Who it is, for the style sheet.
+    /// Its style class.
     pub(in crate::report) class: String,
-    /// What it is stacked of, from the axis outwards: a class and a length each.
+    /// Its stacked parts from the axis outwards: class and length.
     pub(in crate::report) parts: Vec<(&'static str, f64)>,
-    /// What the error bar spans.
+    /// The range of the error bar.
     pub(in crate::report) spread: Spread,
     /// The figure beside it.
     pub(in crate::report) figure: String,
-    /// The remark at the right edge, or nothing.
+    /// The remark at the right edge; may be empty.
     pub(in crate::report) remark: String,
-    /// What it says under the pointer.
+    /// The tooltip.
     pub(in crate::report) hover: String,
 }
 
@@ -49,12 +49,12 @@ impl Bar {
 /// Bars from zero to the right, in the order given.
 #[derive(Debug)]
 pub(in crate::report) struct BarChart {
-    /// What the chart shows, for who cannot see it.
+    /// The description for screen readers.
     pub(in crate::report) label: String,
     pub(in crate::report) bars: Vec<Bar>,
-    /// What the remarks at the right edge are, or nothing.
+    /// The heading of the remarks; may be empty.
     pub(in crate::report) remarks: String,
-    /// Where a thin line across all rows stands: the floor.
+    /// The position of the dashed line across all rows: the floor.
     pub(in crate::report) reference: Option<f64>,
 }
 
@@ -84,7 +84,7 @@ impl BarChart {
             let x = left + reference * frame.pixels;
             canvas.line("reference", (x, TOP), (x, bottom));
         }
-        // Figures come last, so that they lie on the reference and not under it.
+        // Figures come last, so that the reference line does not cross them.
         for (index, bar) in self.bars.iter().enumerate() {
             let baseline = middle(index) + BASELINE;
             let figure = (frame.end(bar) + GAP, baseline);
@@ -94,7 +94,7 @@ impl BarChart {
         canvas.finish("bars", &self.label)
     }
 
-    /// The length that takes the whole width, and the length from which a bar is cut.
+    /// Returns the length at full width, and the length from which bars are cut.
     fn extent(&self) -> (f64, f64) {
         let Some(lengths) = Spread::of(self.bars.iter().map(Bar::length)) else {
             return (1.0, f64::INFINITY);
@@ -115,7 +115,7 @@ impl BarChart {
     }
 }
 
-/// Where bars begin and how long they are.
+/// The start and scale of the bars.
 #[derive(Debug)]
 struct Frame {
     left: f64,
@@ -138,7 +138,7 @@ impl Frame {
         bar.length() > self.cut
     }
 
-    /// Length of one unit of a bar: a cut one takes the whole width, in the proportions of its parts.
+    /// Returns the length of one unit; a cut bar takes the full width and keeps the proportions of its parts.
     fn pixels_of(&self, bar: &Bar) -> f64 {
         if !self.is_cut(bar) {
             return self.pixels;
@@ -147,7 +147,7 @@ impl Frame {
         (CHART_WIDTH - self.left - letters as f64 * CHARACTER_WIDTH - 3.0 * GAP) / bar.length()
     }
 
-    /// Where a bar and its error bar end.
+    /// Returns the end of a bar and its error bar.
     fn end(&self, bar: &Bar) -> f64 {
         let length = match self.is_cut(bar) {
             true => bar.length(),
@@ -177,7 +177,7 @@ impl Frame {
         }
     }
 
-    /// Draws the mark that says that a bar goes on.
+    /// Draws the mark of a cut bar.
     fn draw_cut(&self, canvas: &mut Canvas, bar: &Bar, middle: f64) {
         let cut = self.left + (self.end(bar) - self.left) * 0.82;
         let slanted = [(0.0, -1.0), (5.0, -1.0), (-1.0, 1.0), (-6.0, 1.0)];
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_of_nothing_are_a_picture_all_the_same() {
+    fn zero_length_bars_are_valid_svg() {
         assert!(chart(Vec::new()).starts_with("<svg"));
         let svg = chart(vec![bar("idle", 0.0, 0.0)]);
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

@@ -1,13 +1,13 @@
-//! The few SVG elements that charts are made of, written as text. Everything that is not a number is escaped here.
+//! The SVG elements of charts, written as text with all strings escaped.
 
 use std::fmt::Write;
 
 use askama::filters::{Html, escape};
 
-/// A place on a canvas: right and down.
+/// A position on a canvas: x to the right, y down.
 pub(super) type Place = (f64, f64);
 
-/// An SVG picture that is being drawn.
+/// An SVG drawing.
 #[derive(Debug)]
 pub(super) struct Canvas {
     size: (f64, f64),
@@ -53,7 +53,7 @@ impl Canvas {
         ));
     }
 
-    /// Text on a baseline; the classes `end` and `middle` say what of it is at `place`, else its start is.
+    /// Draws text on a baseline; the classes `end` and `middle` align its end or middle at `place` instead of its start.
     pub(super) fn text(&mut self, class: &str, place: Place, text: &str) {
         self.push(format_args!(
             r#"<text class="{}" x="{:.1}" y="{:.1}">{}</text>"#,
@@ -64,7 +64,7 @@ impl Canvas {
         ));
     }
 
-    /// Straight lines from place to place.
+    /// Draws a polyline.
     pub(super) fn polyline(&mut self, class: &str, places: &[Place]) {
         let points = points(places);
         self.push(format_args!(
@@ -73,7 +73,7 @@ impl Canvas {
         ));
     }
 
-    /// The area that straight lines from place to place enclose.
+    /// Draws a polygon.
     pub(super) fn polygon(&mut self, class: &str, places: &[Place]) {
         let points = points(places);
         self.push(format_args!(
@@ -82,7 +82,7 @@ impl Canvas {
         ));
     }
 
-    /// Puts what `draw` draws into a group with a text that is shown when the pointer rests on it.
+    /// Groups what `draw` draws, with a tooltip.
     pub(super) fn group(&mut self, class: &str, hover: &str, draw: impl FnOnce(&mut Self)) {
         self.push(format_args!(
             r#"<g class="{}"><title>{}</title>"#,
@@ -93,7 +93,7 @@ impl Canvas {
         self.body.push_str("</g>");
     }
 
-    /// The picture as an element for a page; `label` is read out to who cannot see it.
+    /// Returns the SVG element; screen readers read `label`.
     pub(super) fn finish(self, class: &str, label: &str) -> String {
         let (width, height) = self.size;
         format!(
@@ -105,7 +105,7 @@ impl Canvas {
     }
 
     fn push(&mut self, element: std::fmt::Arguments<'_>) {
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _ = self.body.write_fmt(element);
     }
 }
@@ -115,9 +115,9 @@ fn points(places: &[Place]) -> String {
     points.join(" ")
 }
 
-/// Text as it may stand between tags and between quotation marks.
+/// Escapes text for elements and attribute values.
 fn escaped(text: &str) -> String {
-    // Escaping has no failure of its own, and a string takes everything.
+    // Escaping into a string cannot fail.
     escape(text, Html).map(|text| text.to_string()).unwrap_or_default()
 }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_that_is_not_a_number_is_escaped() {
+    fn all_strings_are_escaped() {
         let evil = r#"<b>"&'"#;
         let mut canvas = Canvas::new(10.0, 10.0);
         canvas.group(evil, evil, |canvas| {

@@ -1,29 +1,29 @@
-//! Curves with their names beside their ends instead of a legend.
+//! Curves with their names at their right ends instead of a legend.
 
 use super::canvas::{Canvas, Place};
 use super::scale::{Measure, Scale};
 use super::{CHART_WIDTH, label_width, labels};
 
-/// Height of the plot, if the names beside it need no more.
+/// Least height of the plot; more names make it higher.
 const PLOT_HEIGHT: f64 = 290.0;
 
-/// Distance of the names beside a plot from each other.
+/// Vertical distance between names.
 const NAME_HEIGHT: f64 = 15.0;
 
-/// Room above the plot for the title of the upright axis, and below it for the other axis.
+/// Space above the plot for the title of the y axis, and below it for the x axis.
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 
-/// Room between the plot and the names beside it, which the leaders cross.
+/// Space between the plot and the names, for the leader lines.
 const LEADER: f64 = 18.0;
 
 /// An axis.
 #[derive(Debug)]
 pub(in crate::report) struct Axis {
     pub(in crate::report) measure: Measure,
-    /// The figures at its ends.
+    /// The values at its ends.
     pub(in crate::report) domain: (f64, f64),
-    /// Figures and what is written there.
+    /// The ticks: value and label.
     pub(in crate::report) ticks: Vec<(f64, String)>,
     pub(in crate::report) title: String,
 }
@@ -34,14 +34,14 @@ impl Axis {
     }
 }
 
-/// One point of a curve: the median of the rounds, with the least and the greatest.
+/// One point of a curve: the median of the rounds and their range.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::report) struct Mark {
     pub(in crate::report) x: f64,
     pub(in crate::report) y: f64,
     pub(in crate::report) low: f64,
     pub(in crate::report) high: f64,
-    /// Drawn as a ring: what the axis promises was not reached here.
+    /// Drawn as a ring: the server fell behind this rate.
     pub(in crate::report) is_missed: bool,
 }
 
@@ -49,19 +49,19 @@ pub(in crate::report) struct Mark {
 #[derive(Debug)]
 pub(in crate::report) struct Series {
     pub(in crate::report) name: String,
-    /// Who it is, for the style sheet.
+    /// Its style class.
     pub(in crate::report) class: String,
-    /// Whether its range over the rounds is drawn as a band.
+    /// Whether its range is drawn as a band.
     pub(in crate::report) has_band: bool,
-    /// Whether each point is drawn, which a curve of a few points deserves.
+    /// Whether each point is drawn, for curves of a few points.
     pub(in crate::report) has_points: bool,
     pub(in crate::report) marks: Vec<Mark>,
 }
 
-/// Curves over one pair of axes. Later series are drawn over earlier ones.
+/// Curves over one pair of axes; later series are drawn on top.
 #[derive(Debug)]
 pub(in crate::report) struct CurveChart {
-    /// What the chart shows, for who cannot see it.
+    /// The description for screen readers.
     pub(in crate::report) label: String,
     pub(in crate::report) x: Axis,
     pub(in crate::report) y: Axis,
@@ -100,7 +100,7 @@ impl CurveChart {
         canvas.finish("curves", &self.label)
     }
 
-    /// Writes the names beside the plot, each as near to the end of its curve as the others let it be, and leads a line there.
+    /// Writes each name as close to the end of its curve as the other names allow, with a leader line.
     fn draw_names(&self, canvas: &mut Canvas, plot: &Plot, corner: Place) {
         let (right, bottom) = corner;
         let ends: Vec<(&Series, Place)> = self
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(
             svg.matches(r#"class="leader peer""#).count(),
             2,
-            "who has no point has no name"
+            "a series without points has no name"
         );
         assert!(svg.contains(">two</text>") && !svg.contains(">empty</text>"), "{svg}");
         assert!(!svg.contains("NaN"), "{svg}");

@@ -1,4 +1,4 @@
-//! Rows of dots on one logarithmic axis of ratios: how far everybody is from the one they are divided by.
+//! Rows of dots on one logarithmic axis of ratios.
 
 use super::canvas::Canvas;
 use super::scale::{Measure, Scale};
@@ -6,45 +6,45 @@ use super::{CHART_WIDTH, label_width};
 
 const ROW_HEIGHT: f64 = 27.0;
 
-/// Room above the rows for what the columns at the right are called, and below for the axis.
+/// Space above the rows for the headings of the columns, and below for the axis.
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 26.0;
 
-/// Room between the parts of a row.
+/// Space between the parts of a row.
 const GAP: f64 = 14.0;
 
 /// One dot.
 #[derive(Debug)]
 pub(in crate::report) struct Dot {
-    /// Who it is, for the style sheet; `open` draws a ring.
+    /// Its style class; `open` draws a ring.
     pub(in crate::report) class: String,
     pub(in crate::report) ratio: f64,
-    /// The least and the greatest ratio, as a line through the dot, where it is worth one.
+    /// The range of the ratio, drawn as a line through the dot.
     pub(in crate::report) range: Option<(f64, f64)>,
     pub(in crate::report) radius: f64,
-    /// What it says under the pointer.
+    /// The tooltip.
     pub(in crate::report) hover: String,
 }
 
-/// One row. Later dots are drawn over earlier ones.
+/// One row; later dots are drawn on top.
 #[derive(Debug)]
 pub(in crate::report) struct Row {
     pub(in crate::report) name: String,
     pub(in crate::report) dots: Vec<Dot>,
-    /// What stands in the columns at the right.
+    /// The texts of the columns at the right.
     pub(in crate::report) columns: Vec<String>,
 }
 
 /// Rows of ratios on one axis, with a line at 1.
 #[derive(Debug)]
 pub(in crate::report) struct DotChart {
-    /// What the chart shows, for who cannot see it.
+    /// The description for screen readers.
     pub(in crate::report) label: String,
-    /// Ratios with a tick, ascending; the first and the last are the ends of the axis. A dot beyond the last is an arrow at the edge.
+    /// The ticks, ascending, from end to end of the axis; a dot beyond the last is an arrow at the edge.
     pub(in crate::report) ticks: Vec<(f64, String)>,
-    /// What a dot left of 1 and right of it says, above the rows.
+    /// The meaning of dots left and right of 1, above the rows.
     pub(in crate::report) sides: Option<(String, String)>,
-    /// What the columns at the right are called, with the class of each.
+    /// The headings and classes of the columns at the right.
     pub(in crate::report) columns: Vec<(String, String)>,
     pub(in crate::report) rows: Vec<Row>,
 }
@@ -104,7 +104,7 @@ impl DotChart {
     }
 }
 
-/// Draws a dot, or an arrow at the edge for one that lies beyond the last tick.
+/// Draws a dot, or an arrow at the edge for a dot beyond the last tick.
 fn draw_dot(canvas: &mut Canvas, scale: &Scale, dot: &Dot, (last, middle): (f64, f64)) {
     let x = scale.place(dot.ratio);
     canvas.group(&format!("dot {}", dot.class), &dot.hover, |canvas| {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(
             svg.matches("<circle").count(),
             1,
-            "who is off the axis is an arrow: {svg}"
+            "a dot beyond the axis is an arrow: {svg}"
         );
         assert_eq!(svg.matches("<polygon").count(), 1, "{svg}");
     }

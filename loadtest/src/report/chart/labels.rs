@@ -1,11 +1,11 @@
-//! Labels beside the ends of curves: each as near to its curve as the others let it be.
+//! The placement of labels beside curves: each as close to its curve as the others allow.
 
-/// Moves wanted heights apart until neighbours are `gap` from each other and none is above `top`; the order stays. If there is room, none is below `bottom`.
+/// Moves the wanted heights apart to at least `gap`, in the same order, from `top` down; they stay above `bottom` if they fit.
 pub(super) fn spread(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     let height = |index: usize| wanted.get(index).copied().unwrap_or_default();
     order.sort_by(|left, right| height(*left).total_cmp(&height(*right)));
-    // Downwards each label makes room for the one above it; then upwards, from the bottom, those that were pushed out come back.
+    // Downwards, each label yields to the one above it; then upwards, labels below `bottom` move back.
     let mut sorted: Vec<f64> = Vec::with_capacity(wanted.len());
     for index in &order {
         let least = sorted.last().map_or(top, |above| above + gap);
@@ -45,7 +45,7 @@ mod tests {
         assert_eq!(
             spread(&[5.0, 5.0, 5.0], 10.0, 0.0, 12.0),
             [0.0, 10.0, 20.0],
-            "no room at all: downwards"
+            "labels that do not fit extend downwards"
         );
         assert_eq!(spread(&[], 10.0, 0.0, 12.0), [0.0; 0]);
     }

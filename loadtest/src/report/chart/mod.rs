@@ -1,4 +1,4 @@
-//! Charts as inline SVG. They carry classes and no colours; the page's style sheet gives each class its colour in light, dark and print.
+//! Charts as inline SVG; the page's style sheet gives each class its colour in light, dark and print.
 
 mod bars;
 mod canvas;
@@ -12,13 +12,13 @@ pub(super) use curves::{Axis, CurveChart, Mark, Series};
 pub(super) use dots::{Dot, DotChart, Row};
 pub(super) use scale::{Measure, linear_ticks, log_axis};
 
-/// Width of every chart in its own units; the page scales it to its column. On a phone one unit is about 0.8 pixels.
+/// Width of each chart in its own units; the page scales it to its column. On a phone one unit is about 0.8 pixels.
 const CHART_WIDTH: f64 = 480.0;
 
-/// Room for one character of a label, in a font that is wider than most.
+/// Width of one character of a label, in a wide font.
 const CHARACTER_WIDTH: f64 = 7.4;
 
-/// Room that the longest of these labels takes.
+/// Returns the width of the longest label.
 fn label_width<'a>(labels: impl Iterator<Item = &'a str>) -> f64 {
     labels.map(|label| label.chars().count()).max().unwrap_or(0) as f64 * CHARACTER_WIDTH
 }

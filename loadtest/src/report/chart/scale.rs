@@ -1,13 +1,13 @@
-//! Scales: where a figure lies on an axis, and which figures deserve a tick there.
+//! Scales: the position of a value on an axis, and its ticks.
 
-/// How an axis is divided.
+/// The division of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::report) enum Measure {
-    /// Equal differences.
+    /// Linear.
     Linear,
-    /// Equal quotients.
+    /// Logarithmic.
     Logarithmic,
-    /// Percentiles by their nines, so that 90, 99 and 99.9 are equally far apart.
+    /// Percentiles by their nines: 90, 99 and 99.9 are equally far apart.
     Nines,
 }
 
@@ -21,7 +21,7 @@ impl Measure {
     }
 }
 
-/// Maps the figures from `domain.0` to `domain.1` to the places from `range.0` to `range.1`.
+/// Maps values from `domain.0` to `domain.1` to positions from `range.0` to `range.1`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Scale {
     measure: Measure,
@@ -34,7 +34,7 @@ impl Scale {
         Self { measure, domain, range }
     }
 
-    /// The place of a figure; one outside the domain is put at its end.
+    /// Returns the position of a value, clamped to the domain.
     pub(super) fn place(&self, value: f64) -> f64 {
         let [low, high, value] = [self.domain.0, self.domain.1, value].map(|value| self.measure.distance(value));
         let share = match high - low {
@@ -45,7 +45,7 @@ impl Scale {
     }
 }
 
-/// Round figures from zero to at least `greatest`, some four of them.
+/// Returns about four round ticks from zero to at least `greatest`.
 pub(in crate::report) fn linear_ticks(greatest: f64) -> Vec<f64> {
     let step = round_step(greatest / 4.0);
     let count = (greatest / step - 1e-9).ceil().clamp(1.0, 10.0);
@@ -55,8 +55,8 @@ pub(in crate::report) fn linear_ticks(greatest: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The ends of a logarithmic axis that encloses `least` and `greatest`, and its ticks: 1, 2 and 5 times powers of ten, or only the powers
-/// where those would crowd.
+/// Returns the ends and ticks of a logarithmic axis that encloses `least` and `greatest`: 1, 2 and 5 times powers of ten, or only the powers
+/// if they would crowd.
 pub(in crate::report) fn log_axis(least: f64, greatest: f64) -> ((f64, f64), Vec<f64>) {
     let (least, greatest) = (least.max(1e-6), greatest.max(least).max(1e-6));
     let mut ticks = enclosing(least, greatest, &[1.0, 2.0, 5.0]);
@@ -71,10 +71,10 @@ pub(in crate::report) fn log_axis(least: f64, greatest: f64) -> ((f64, f64), Vec
     (domain, ticks)
 }
 
-/// Ticks that an axis has room for.
+/// The most ticks of an axis.
 const TICKS_MAX: usize = 8;
 
-/// The shortest run of `multiples` of powers of ten from one that is not above `least` to one that is not below `greatest`.
+/// Returns the shortest sequence of `multiples` of powers of ten that encloses `least` and `greatest`.
 fn enclosing(least: f64, greatest: f64, multiples: &[f64]) -> Vec<f64> {
     let decade = |figure: f64| 10_f64.powf(figure.log10().floor());
     let last = decade(greatest) * 10.0;
@@ -88,7 +88,7 @@ fn enclosing(least: f64, greatest: f64, multiples: &[f64]) -> Vec<f64> {
     ticks.into_iter().take(end + 1).skip(first).collect()
 }
 
-/// The next step that is 1, 2, 2.5 or 5 times a power of ten.
+/// Returns the next step that is 1, 2, 2.5 or 5 times a power of ten.
 fn round_step(step: f64) -> f64 {
     let step = step.max(1e-9);
     let decade = 10_f64.powf(step.log10().floor());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn places_lie_as_the_measure_says() {
+    fn positions_follow_the_measure() {
         let linear = Scale::new(Measure::Linear, (0.0, 10.0), (100.0, 200.0));
         assert!(close(linear.place(5.0), 150.0));
         let log = Scale::new(Measure::Logarithmic, (10.0, 1000.0), (200.0, 0.0));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_outside_stay_on_the_paper() {
+    fn values_outside_the_domain_are_clamped() {
         let log = Scale::new(Measure::Logarithmic, (1.0, 10.0), (0.0, 100.0));
         assert!(close(log.place(0.0), 0.0) && close(log.place(1e9), 100.0));
         let nines = Scale::new(Measure::Nines, (50.0, 99.99), (0.0, 100.0));

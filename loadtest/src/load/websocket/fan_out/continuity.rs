@@ -1,28 +1,27 @@
-//! What one subscriber has received: which numbers came, which were skipped, which came again.
+//! The message numbers one subscriber has received: in order, skipped, late or repeated.
 //!
-//! Messages are numbered from 1. All numbers up to the highest that came are remembered for as long as a bit is left for them, which
-//! tells a late delivery from a repeated one.
+//! Messages are numbered from 1. A bit for each of the last 64 numbers tells a late delivery from a repeated one.
 
-/// Numbers that can be told apart once they are overtaken: one bit each.
+/// Numbers remembered below the highest: one bit each.
 const MEMORY: u64 = 64;
 
-/// Where one subscriber stands.
+/// The received numbers of one subscriber.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Continuity {
-    /// The number expected next: one more than the highest that came.
+    /// The next expected number: one more than the highest received.
     next: u64,
-    /// Bit 0 says whether the highest number came, bit 1 the one before, and so on.
+    /// Bit `n` is set if the number `n` below the highest was received.
     came: u64,
 }
 
-/// What a delivery was.
+/// The kind of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// The next one, after so many that were skipped.
+    /// A new highest number, `skipped` numbers beyond the expected one.
     Ahead { skipped: u64 },
-    /// One that had been skipped.
+    /// A number skipped earlier.
     Late,
-    /// One that came before, or so long ago that it cannot be told.
+    /// A number received before, or 64 or more below the highest.
     Repeated,
 }
 
@@ -34,12 +33,12 @@ impl Continuity {
         }
     }
 
-    /// The highest number that came; 0 before the first.
+    /// Returns the highest received number; 0 before the first.
     pub(super) fn highest(self) -> u64 {
         self.next - 1
     }
 
-    /// Takes note of `number`, which is at least 1.
+    /// Records `number`, which is at least 1.
     pub(super) fn take(&mut self, number: u64) -> Arrival {
         if let Some(skipped) = number.checked_sub(self.next) {
             let shift = skipped.saturating_add(1);

@@ -1,7 +1,8 @@
-//! Fan-out: what one connection publishes, all subscribers receive; the latency is that of each delivery.
+//! The fan-out load: one connection publishes, all subscribers receive, and the latency of each delivery is measured.
 //!
-//! Everybody subscribes, and has received a greeting, before the load begins: whatever is missing later was lost by the server.
-//! Once all are there (`setup`), each thread (`worker`) hears its share of them, and one of the threads has the publisher. Every message has a number and the time it was due; every subscriber checks the numbers (`continuity`).
+//! Each subscriber has received a greeting before the load begins (`setup`), so a message missing later was lost by the server.
+//! Each thread (`worker`) then reads its share of the subscribers; the first also runs the publisher. A message carries its number and due
+//! time, and each subscriber checks the numbers (`continuity`).
 
 use std::ops::Range;
 use std::thread::{self, ScopedJoinHandle};
@@ -36,20 +37,20 @@ use stalled::StalledSubscribers;
 use subscriber::{Faults, ReceiveState};
 use worker::{FanOutWorker, Report};
 
-/// Bytes of one recv(2): a burst for a subscriber, whole.
+/// Bytes of one recv(2): holds a whole burst for one subscriber.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How often an interrupt, and the end of the threads, is looked for.
+/// How often the run checks for an interrupt and for the end of its threads.
 const TICK: Duration = Duration::from_millis(20);
 
-/// What the threads have before the load begins, to register their subscribers.
+/// Time for the threads to register their subscribers with epoll before the load begins.
 const HEAD_START: Duration = Duration::from_millis(50);
 
-/// Opens all connections, checks that everybody hears the publisher, publishes, and waits for the last delivery.
+/// Opens all connections, checks that each subscriber receives a greeting, publishes, and waits for the last delivery.
 ///
 /// # Errors
 ///
-/// A connection cannot be opened, or a subscriber hears nothing, before the load begins. What goes wrong later is counted.
+/// A connection cannot be opened, or a greeting does not arrive. Failures during the load are counted instead.
 pub(crate) fn run(
     plan: &Plan,
     fan_out: &FanOut,
@@ -82,7 +83,7 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
-/// The load itself.
+/// The load, after all connections are open.
 struct FanOutRun<'run> {
     plan: &'run Plan,
     fan_out: &'run FanOut,
@@ -118,21 +119,21 @@ impl<'run> FanOutRun<'run> {
                 .into_iter()
                 .enumerate()
                 .map(|(number, share)| {
-                    // The first thread takes it.
+                    // The first thread takes the publisher.
                     let publisher = publisher.take();
                     let name = format!("fan-out-{number}");
                     let work = move || self.run_thread(number, share, publisher);
                     thread::Builder::new().name(name).spawn_scoped(scope, work)
                 })
                 .collect::<Result<_, _>>()
-                .context("cannot start a thread")?;
+                .context("could not start a thread")?;
             self.watch(&threads, progress);
             threads
                 .into_iter()
                 .map(|thread| thread.join().map_err(|_| anyhow!("a thread of the fan-out panicked"))?)
                 .collect::<Result<Vec<Report<'_>>>>()
         })?;
-        Ok(self.outcome(reports))
+        Ok(self.result(reports))
     }
 
     fn run_thread(&self, number: usize, share: ThreadShare, publisher: Option<Publisher>) -> Result<Report<'_>> {
@@ -140,7 +141,7 @@ impl<'run> FanOutRun<'run> {
         if let Some(core) = turn.and_then(|turn| self.plan.cores.get(turn)) {
             let mut set = CpuSet::new();
             set.set(*core);
-            sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))?;
+            sched_setaffinity(None, &set).with_context(|| format!("could not pin a thread to core {core}"))?;
         }
         let state = self.state(self.window.clone());
         let stalled = StalledSubscribers::new(share.stalled, self.state(Nanos::MAX..Nanos::MAX));
@@ -152,10 +153,10 @@ impl<'run> FanOutRun<'run> {
         report
     }
 
-    /// An empty state, whose latencies are those of what is due in `window`.
+    /// Makes an empty receive state that records latencies of messages due in `window`.
     fn state(&self, window: Range<Nanos>) -> ReceiveState<'_> {
         let by_place = self.fan_out.connect_cores.iter().map(|_| Latencies::new());
-        // Where the load has settled: the warm-up's latter half.
+        // The load has settled by the latter half of the warm-up.
         let quiet = self.start.midpoint(window.start.min(self.window.start))..window.start.min(self.window.start);
         ReceiveState {
             clock: self.clock,
@@ -173,7 +174,7 @@ impl<'run> FanOutRun<'run> {
         }
     }
 
-    /// Tells how the run goes until all threads have ended, and passes an interrupt on.
+    /// Reports progress until all threads have ended, and passes on an interrupt.
     fn watch<T>(&self, threads: &[ScopedJoinHandle<'_, T>], progress: &mut dyn Progress) {
         let mut phase = None;
         let (mut reported_at, mut reported) = (self.start, 0);
@@ -204,7 +205,7 @@ impl<'run> FanOutRun<'run> {
         }
     }
 
-    /// The phase at `now`, and its span.
+    /// Returns the phase at `now`, and its span.
     fn phase_at(&self, now: Nanos) -> (Phase, Range<Nanos>) {
         if self.shared.finished_at().is_some() || now >= self.window.end {
             (Phase::Finishing, now..Nanos::MAX)
@@ -215,7 +216,7 @@ impl<'run> FanOutRun<'run> {
         }
     }
 
-    fn outcome(&self, reports: Vec<Report<'_>>) -> RunResult {
+    fn result(&self, reports: Vec<Report<'_>>) -> RunResult {
         let mut counts = Counts::new();
         let mut faults = Faults::default();
         let (mut lag, mut quiet) = (Latencies::new(), Latencies::new());

@@ -1,8 +1,8 @@
-//! What a server tells a subscriber it missed: a text message `{"topic":"prices","missed":3}`, in the place of what is missing.
+//! The server's notice to a subscriber about missed messages: a text message `{"topic":"prices","missed":3}` in their place.
 
 use serde::Deserialize;
 
-/// The longest notice; a topic's name is in it.
+/// The longest notice; it contains the topic's name.
 pub(super) const NOTICE_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Deserialize)]
@@ -10,7 +10,7 @@ struct Notice {
     missed: u64,
 }
 
-/// How many messages a text message says are missing; `None` if it says nothing of the kind.
+/// Returns the number of missed messages in a notice; `None` if `text` is not a notice.
 pub(super) fn missed(text: &[u8]) -> Option<u64> {
     serde_json::from_slice(text).ok().map(|Notice { missed }| missed)
 }

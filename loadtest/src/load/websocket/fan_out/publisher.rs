@@ -1,7 +1,7 @@
-//! The publisher: one connection that sends numbered messages, at a rate or whenever everybody has received the last ones.
+//! The publisher: one connection that sends numbered messages, at a rate or when all subscribers have received the last burst.
 //!
-//! At a rate, a message carries the time it was due, not the time it was written: what a busy server makes the publisher wait is
-//! part of the latency. Invariant: a burst is written only when the one before it has been taken whole, so nothing piles up here.
+//! At a rate, a message carries its due time, so the latency includes the time that a busy server makes the publisher wait.
+//! Invariant: a burst is encoded only after the socket has accepted the one before, so at most one burst is buffered.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -18,9 +18,10 @@ use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
 
-/// Bytes asked for by one read; a publisher hears little.
+/// Bytes of one read; a publisher receives only control frames and acknowledgements.
 const READ_BYTES: usize = 4 * 1024;
 
+/// The publishing connection and its schedule.
 #[derive(Debug)]
 pub(super) struct Publisher {
     stream: TcpStream,
@@ -30,28 +31,28 @@ pub(super) struct Publisher {
     burst: u64,
     start: Nanos,
     window: Range<Nanos>,
-    /// Frames being written, and how much of them has been.
+    /// The frames being written, and how many of their bytes are.
     out: Vec<u8>,
     written: usize,
-    /// The answer to the latest ping, which may stand for those before it (RFC 6455, section 5.5.3).
+    /// The answer to the latest ping; older pings need none (RFC 6455 section 5.5.3).
     pong: Vec<u8>,
-    /// When the burst being written was due; `None` when it has been written.
+    /// When the burst being written was due; `None` between bursts.
     due: Option<Nanos>,
-    /// How much later than due bursts were written, within the window.
+    /// How much later than due the bursts of the window were written.
     pub(super) lag: Latencies,
 }
 
 /// When the next burst is due.
 #[derive(Debug)]
 enum Pace {
-    /// Burst after burst at equal distances from the start.
+    /// At equal intervals from the start; `bursts` have been sent.
     Rate { interval: f64, bursts: u64 },
-    /// When everybody has received the last one.
+    /// When all subscribers have received the last one.
     Closed,
 }
 
 impl Publisher {
-    /// A publisher whose first burst is due at `start`.
+    /// Makes a publisher whose first burst is due at `start`.
     pub(super) fn new(
         (stream, reader): (TcpStream, MessageReader),
         fan_out: &FanOut,
@@ -86,7 +87,7 @@ impl Publisher {
         &self.stream
     }
 
-    /// When the next burst is due, if time alone decides that.
+    /// Returns when the next burst is due; `None` in a closed loop.
     pub(super) fn next_due(&self) -> Option<Nanos> {
         match self.pace {
             Pace::Rate { interval, bursts } => {
@@ -101,11 +102,11 @@ impl Publisher {
         }
     }
 
-    /// Writes what is due, one burst at most, so that subscribers are heard in between.
+    /// Writes at most one due burst, so that subscribers are read in between.
     ///
     /// # Errors
     ///
-    /// The connection broke.
+    /// The connection failed.
     pub(super) fn turn(&mut self, now: Nanos, shared: &SharedProgress, counts: &mut Counts) -> Result<(), Failure> {
         if self.is_idle() {
             self.out.append(&mut self.pong);
@@ -126,17 +127,17 @@ impl Publisher {
         self.write(now, counts)
     }
 
-    /// Whether it publishes only once subscribers have received the last burst.
+    /// Whether it runs in a closed loop.
     pub(super) fn waits_for_subscribers(&self) -> bool {
         matches!(self.pace, Pace::Closed)
     }
 
-    /// Whether the window is over and nothing that was due in it is left.
+    /// Whether the window is over and all its bursts are encoded.
     pub(super) fn has_published_all(&self, now: Nanos) -> bool {
         now.min(self.next_due().unwrap_or(now)) >= self.window.end
     }
 
-    /// How many messages were due but not published, when the run has ended.
+    /// Returns how many due messages were never published, at the end of the run.
     pub(super) fn unpublished(&self) -> u64 {
         match self.pace {
             Pace::Rate { interval, bursts } if self.next_due() < Some(self.window.end) => {
@@ -153,17 +154,17 @@ impl Publisher {
         }
     }
 
-    /// Whether everything handed to it has been written.
+    /// Whether the socket has accepted all encoded bytes.
     pub(super) fn is_idle(&self) -> bool {
         self.written == self.out.len()
     }
 
-    /// Reads what the server has to say: pings, or its farewell.
+    /// Reads what the server sends to the publisher: pings, acknowledgements, or a close.
     ///
     /// # Errors
     ///
-    /// The connection has ended or cannot go on.
-    pub(super) fn hear(&mut self) -> Result<(), Failure> {
+    /// The connection is closed, failed, or violates the protocol.
+    pub(super) fn receive(&mut self) -> Result<(), Failure> {
         let mut buffer = [0; READ_BYTES];
         loop {
             let count = match self.stream.read(&mut buffer) {
@@ -178,7 +179,7 @@ impl Publisher {
             let pong = &mut self.pong;
             self.reader
                 .receive(buffer.get(..count).unwrap_or_default(), |message| match message {
-                    // A server may acknowledge what is published; that is not judged.
+                    // A server may acknowledge published messages; this run does not check that.
                     Message::Data { .. } | Message::Pong => Ok(()),
                     Message::Ping(payload) => {
                         pong.clear();
@@ -226,7 +227,7 @@ impl Publisher {
     }
 }
 
-/// What a message begins with.
+/// Returns the stamp at the start of a message.
 pub(super) fn message_stamp(number: u64, due: Nanos) -> [u8; STAMP_BYTES] {
     let mut stamp = [0; STAMP_BYTES];
     let bytes = number.to_le_bytes().into_iter().chain(due.to_le_bytes());

@@ -1,7 +1,7 @@
-//! Everybody arrives: the publisher and the subscribers, one after the other by blocking calls, until each has heard a greeting.
+//! The setup of a fan-out: opens the publisher and the subscribers by blocking calls, until each subscriber has received a greeting.
 //!
-//! A server may subscribe a client only after it has shaken hands, so a greeting that does not come is published again; whoever has
-//! heard one is subscribed, and misses nothing of what is published later.
+//! A server may subscribe a client some time after the handshake, so a missing greeting is published again. A subscriber that has
+//! received one is subscribed and must receive each later message.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::load::websocket::message::MessageReader;
 use crate::load::websocket::payload::Payloads;
 use crate::load::websocket::socket::{Socket, SocketOptions, first_address};
 
-/// After this long without a greeting it is published again, for servers that subscribe after they have shaken hands.
+/// How long a subscriber waits for a greeting before it is published again.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The connections, while there is no load.
+/// The connections before the load.
 pub(super) struct Setup<'run> {
     plan: &'run Plan,
     fan_out: &'run FanOut,
@@ -29,7 +29,7 @@ pub(super) struct Setup<'run> {
     address: SocketAddr,
     publisher: Socket,
     subscribers: Vec<Socket>,
-    /// Subscribers that will not read for a while.
+    /// Subscribers that will not read in the window.
     stalled: Vec<Socket>,
     payloads: Payloads,
 }
@@ -39,7 +39,7 @@ impl<'run> Setup<'run> {
     pub(super) fn begin(plan: &'run Plan, fan_out: &'run FanOut, interrupt: &'run Interrupt) -> Result<Self> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
-        let pinned = PinnedCore::take(&fan_out.connect_cores, 0)?;
+        let pinned = PinnedCore::pin(&fan_out.connect_cores, 0)?;
         let publisher = Socket::open(0, publish_address, &fan_out.publish, &options(plan, fan_out))
             .with_context(|| fan_out.publish.to_string())?;
         drop(pinned);
@@ -73,11 +73,11 @@ impl<'run> Setup<'run> {
     fn subscribe(&self) -> Result<Socket> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
-        let _pinned = PinnedCore::take(&self.fan_out.connect_cores, before)?;
+        let _pinned = PinnedCore::pin(&self.fan_out.connect_cores, before)?;
         let options = options(self.plan, self.fan_out);
         let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &options);
         let subscribed = subscribed.with_context(|| self.plan.target.to_string());
-        subscribed.with_context(|| format!("cannot open a subscriber beside {before} others"))
+        subscribed.with_context(|| format!("could not open subscriber {}", before + 1))
     }
 
     /// Publishes a greeting until every subscriber has received one.
@@ -95,7 +95,7 @@ impl<'run> Setup<'run> {
                     Some(greeting) => break greeting,
                     None if Instant::now() < deadline => self.publisher.send(&frame, self.plan.timeout)?,
                     None => bail!(
-                        "what is published at {} does not reach subscriber {} of {total} at {} within {:?}",
+                        "a message published at {} does not reach subscriber {} of {total} at {} within {:?}",
                         self.fan_out.publish,
                         index + 1,
                         self.plan.target,
@@ -106,7 +106,7 @@ impl<'run> Setup<'run> {
             let is_greeting = self.payloads.stamp(&greeting, STAMP_BYTES) == Some(message_stamp(0, 0).as_slice());
             ensure!(
                 is_greeting,
-                "a subscriber at {} received a message of {} bytes that was not published by this run, or was changed",
+                "a subscriber at {} received a message of {} bytes that this run did not publish, or that was changed",
                 self.plan.target,
                 greeting.len()
             );
@@ -115,7 +115,7 @@ impl<'run> Setup<'run> {
     }
 }
 
-/// How the connections of a run are opened.
+/// Returns the socket options of a run.
 fn options<'run>(plan: &'run Plan, fan_out: &FanOut) -> SocketOptions<'run> {
     SocketOptions {
         headers: &plan.request.headers,
@@ -124,19 +124,19 @@ fn options<'run>(plan: &'run Plan, fan_out: &FanOut) -> SocketOptions<'run> {
     }
 }
 
-/// The calling thread on one of several cores, from which it connects meanwhile; it is let go again afterwards.
+/// Pins the calling thread to a core while it connects; dropping it restores the affinity.
 struct PinnedCore(Option<CpuSet>);
 
 impl PinnedCore {
-    /// Sits down on number `turn` of the cores, which are taken in turn; with none, stays where it is.
-    fn take(cores: &[usize], turn: usize) -> Result<Self> {
-        let Some(core) = turn.checked_rem(cores.len()).and_then(|place| cores.get(place)) else {
+    /// Pins to the core for connection number `index`, round-robin; does nothing without cores.
+    fn pin(cores: &[usize], index: usize) -> Result<Self> {
+        let Some(core) = index.checked_rem(cores.len()).and_then(|place| cores.get(place)) else {
             return Ok(Self(None));
         };
-        let before = sched_getaffinity(None).context("cannot tell which cores are allowed")?;
+        let before = sched_getaffinity(None).context("could not read the allowed cores")?;
         let mut pinned = CpuSet::new();
         pinned.set(*core);
-        sched_setaffinity(None, &pinned).with_context(|| format!("cannot connect from core {core}"))?;
+        sched_setaffinity(None, &pinned).with_context(|| format!("could not pin a thread to core {core}"))?;
         Ok(Self(Some(before)))
     }
 }
@@ -144,23 +144,24 @@ impl PinnedCore {
 impl Drop for PinnedCore {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            // Whoever could sit down may stand up.
+            // The thread had this affinity before, so the call does not fail.
             sched_setaffinity(None, before).ok();
         }
     }
 }
 
-/// The same connections, ready to be loaded.
+/// The connections, split over the threads.
 pub(super) struct Connected {
     pub(super) publisher: (TcpStream, MessageReader),
     /// The subscribers of each thread.
     pub(super) shares: Vec<ThreadShare>,
 }
 
-/// The subscribers of one thread, and those of them that will not read for a while.
+/// The subscribers of one thread.
 #[derive(Default)]
 pub(super) struct ThreadShare {
     pub(super) readers: Vec<Subscriber>,
+    /// Subscribers that will not read in the window.
     pub(super) stalled: Vec<Subscriber>,
 }
 

@@ -1,25 +1,27 @@
-//! What all threads of a fan-out know of each other: how far the publisher is, and how far the subscribers follow.
+//! The progress that all threads of a fan-out share: how far the publisher is, and how far the subscribers are.
 //!
-//! Every figure is written by few and only ever a hint to the others, but for the last number published: once `finished_at` is set,
-//! it stays.
+//! Each counter may lag behind. Exact is only `published` once `finished_at` is set.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::load::clock::Nanos;
 
+/// Atomic counters of publisher and subscribers.
 #[derive(Debug)]
 pub(super) struct SharedProgress {
-    /// The number of the message published last.
+    /// The number of the last published message.
     published: AtomicU64,
-    /// When the last message was published; `Nanos::MAX` before.
+    /// When publishing ended; `Nanos::MAX` before.
     finished_at: AtomicU64,
-    /// Whether the user wants an end.
+    /// Whether the user interrupted.
     stopped: AtomicBool,
-    /// Deliveries that came for the first time.
+    /// First-time deliveries.
     delivered: AtomicU64,
-    /// The highest numbers that came, summed over the subscribers that live.
+    /// The highest received numbers, summed over the live subscribers.
     settled: AtomicU64,
+    /// Subscribers still connected.
     live: AtomicU64,
+    /// Subscribers whose connection failed.
     failed: AtomicU64,
 }
 
@@ -40,12 +42,12 @@ impl SharedProgress {
         self.published.load(Ordering::Acquire)
     }
 
-    /// Takes note of messages that are about to be written.
+    /// Adds messages that are about to be written.
     pub(super) fn publish(&self, messages: u64) {
         self.published.fetch_add(messages, Ordering::Release);
     }
 
-    /// Takes note that nothing more will be published.
+    /// Records the end of publishing; the first call wins.
     pub(super) fn finish(&self, now: Nanos) {
         self.finished_at.fetch_min(now, Ordering::Release);
     }
@@ -63,20 +65,20 @@ impl SharedProgress {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Takes note of deliveries, and of how much higher than before the highest numbers are.
+    /// Adds first-time deliveries, and the growth of the highest received numbers.
     pub(super) fn follow(&self, delivered: u64, settled: u64) {
         self.delivered.fetch_add(delivered, Ordering::Relaxed);
         self.settled.fetch_add(settled, Ordering::Relaxed);
     }
 
-    /// Takes note that a subscriber has gone, which had come as far as `highest`.
+    /// Records a failed subscriber whose highest received number was `highest`.
     pub(super) fn leave(&self, highest: u64) {
         self.live.fetch_sub(1, Ordering::Relaxed);
         self.settled.fetch_sub(highest, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether everybody who lives has received everything.
+    /// Whether each live subscriber has received the last published message.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(Ordering::Relaxed) >= self.published() * self.live()
     }
@@ -99,20 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_settled_when_everybody_who_lives_has_the_last_number() {
+    fn progress_is_settled_when_each_live_subscriber_has_the_last_number() {
         let shared = SharedProgress::new(2);
         assert!(shared.is_settled());
         shared.publish(3);
         shared.follow(3, 3);
-        assert!(!shared.is_settled(), "the other one has nothing");
+        assert!(!shared.is_settled(), "the other subscriber has received nothing");
         shared.follow(1, 2);
         shared.leave(2);
-        assert!(shared.is_settled(), "the other one has gone");
+        assert!(shared.is_settled(), "the other subscriber has failed");
         assert_eq!((shared.delivered(), shared.live(), shared.failed()), (4, 1, 1));
     }
 
     #[test]
-    fn end_is_when_it_was_first_said() {
+    fn first_end_of_publishing_wins() {
         let shared = SharedProgress::new(1);
         assert_eq!(shared.finished_at(), None);
         shared.finish(7);

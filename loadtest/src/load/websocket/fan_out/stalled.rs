@@ -1,15 +1,14 @@
-//! Subscribers that read nothing while the window is open, and then all that waits for them: how a server treats who does not keep up.
+//! Stalled subscribers: they do not read in the window and read the backlog after it, which shows how a server treats slow consumers.
 //!
-//! What reaches them is checked as everybody's is, but counted apart. When the publisher has ended, each is heard until it has been accounted
-//! for: what it received and what it was told it missed make up what was published. A server that tells nothing is given up on once it is
-//! silent.
+//! Their messages are checked like all others and counted separately. After publishing ends, each reads until the received and the announced
+//! missed messages add up to the published ones, or until the server has been silent for 5 s.
 
 use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;
 use crate::load::run_result::Stalled;
 
-/// How long nothing may come to any of them, after the end, before no more is expected. 5 s: a server whose peer read nothing for a minute
-/// asks rarely whether it does again (RFC 9293, section 3.8.6.1).
+/// The silence after which the backlog counts as complete. 5 s: after a minute of zero window a server probes rarely
+/// (RFC 9293 section 3.8.6.1).
 const SILENCE: Nanos = 5_000_000_000;
 
 /// The stalled subscribers of one thread.
@@ -17,14 +16,14 @@ pub(super) struct StalledSubscribers<'run> {
     subscribers: Vec<Subscriber>,
     state: ReceiveState<'run>,
     closed: u64,
-    /// Whether they have begun to read again.
+    /// Whether they have started to read the backlog.
     are_awake: bool,
-    /// How much had come, and when that was seen to grow.
+    /// Received and announced messages so far, and when that sum last grew.
     progress: (u64, Nanos),
 }
 
 impl<'run> StalledSubscribers<'run> {
-    /// Their state counts in no window.
+    /// Makes the stalled subscribers of a thread; `state` has an empty window.
     pub(super) fn new(subscribers: Vec<Subscriber>, state: ReceiveState<'run>) -> Self {
         Self {
             subscribers,
@@ -39,8 +38,8 @@ impl<'run> StalledSubscribers<'run> {
         &self.subscribers
     }
 
-    /// Hears number `index`, unless it is not to read now.
-    pub(super) fn hear(&mut self, index: usize, peer_closed: bool, is_reading: bool) {
+    /// Reads from number `index` if `is_reading`.
+    pub(super) fn read(&mut self, index: usize, peer_closed: bool, is_reading: bool) {
         let Some(subscriber) = self.subscribers.get_mut(index).filter(|_| is_reading) else {
             return;
         };
@@ -50,22 +49,22 @@ impl<'run> StalledSubscribers<'run> {
         }
     }
 
-    /// Whether all has come that will, when the publisher ended before `now`; the first call wakes them.
+    /// Whether the backlog is complete at `now`, after publishing has ended; the first call starts the reading.
     pub(super) fn are_done(&mut self, now: Nanos) -> bool {
         if !self.are_awake {
             self.are_awake = true;
             self.progress = (0, now);
-            // What came while they did not read makes no event any more.
-            (0..self.subscribers.len()).for_each(|index| self.hear(index, true, true));
+            // Edge-triggered epoll reported the backlog already.
+            (0..self.subscribers.len()).for_each(|index| self.read(index, true, true));
         }
-        let heard = self.state.delivered + self.state.faults.told;
-        if heard != self.progress.0 {
-            self.progress = (heard, now);
+        let accounted = self.state.delivered + self.state.faults.told;
+        if accounted != self.progress.0 {
+            self.progress = (accounted, now);
         }
         now.saturating_sub(self.progress.1) > SILENCE || self.unaccounted() == 0
     }
 
-    /// What became of them; `None` if there are none.
+    /// Returns their counts; `None` without stalled subscribers.
     pub(super) fn report(&self) -> Option<Stalled> {
         (!self.subscribers.is_empty()).then(|| Stalled {
             subscribers: self.subscribers.len() as u64,

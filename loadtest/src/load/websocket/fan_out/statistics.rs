@@ -1,4 +1,4 @@
-//! What the server itself counts: a JSON object at a path of its own, with the number of messages that subscribers `missed`.
+//! The server's own statistics: a JSON object at a path, with the number of messages its subscribers `missed`.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ struct Statistics {
     missed: u64,
 }
 
-/// How many messages the subscribers of the server that `publish` names have missed so far, as `path` tells.
+/// Reads the number of missed messages from `path` at the host of `publish`.
 ///
 /// # Errors
 ///
-/// The server cannot be asked, or answers something else.
-pub(super) fn missed(publish: &Target, path: &str, patience: Duration) -> Result<u64> {
-    let address = first_address(publish, patience)?;
+/// The server is unreachable, or its response is not such an object with status 200.
+pub(super) fn missed(publish: &Target, path: &str, timeout: Duration) -> Result<u64> {
+    let address = first_address(publish, timeout)?;
     let answer = || -> Result<Statistics> {
         let mut connection = BlockingClient::open(address)?;
         connection.send(&get(address, path))?;
         let response = connection.receive()?;
-        ensure!(response.status == 200, "the status is {}, not 200", response.status);
+        ensure!(response.status == 200, "expected status 200, got {}", response.status);
         Ok(serde_json::from_slice(&response.content)?)
     };
-    let statistics = answer().with_context(|| format!("what the server counts, at {path}"))?;
+    let statistics = answer().with_context(|| format!("could not read the server's statistics at {path}"))?;
     Ok(statistics.missed)
 }

@@ -1,4 +1,4 @@
-//! One subscriber: reads what is delivered to it and judges every message by its number, its time and its content.
+//! One subscriber: reads its deliveries and checks the number, due time and content of each message.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,50 +16,51 @@ use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
 use crate::load::websocket::payload::Payloads;
 
-/// One connection that receives what is published.
+/// One subscribed connection.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    /// `None` once the connection has gone.
+    /// `None` after the connection has failed.
     stream: Option<TcpStream>,
     reader: MessageReader,
     continuity: Continuity,
-    /// Which of the plan's cores it connected from.
+    /// The index of the core it connected from, in the plan's `connect_cores`.
     place: usize,
-    /// Messages that came for the first time, and those it was told it missed.
+    /// First-time deliveries.
     received: u64,
+    /// Messages that the server announced as missed.
     told: u64,
 }
 
-/// What the subscribers of one thread hear with and count in.
+/// The buffer and counts that the subscribers of one thread share.
 #[derive(Debug)]
 pub(super) struct ReceiveState<'run> {
     pub(super) clock: Clock,
     pub(super) shared: &'run SharedProgress,
     pub(super) payloads: Payloads,
-    /// Takes one read; what it cuts in two is kept by the subscriber.
+    /// Holds one read; a subscriber keeps the frame that a read cuts in two.
     pub(super) buffer: Box<[u8]>,
     pub(super) counts: Counts,
     pub(super) faults: Faults,
-    /// Deliveries that came for the first time.
+    /// First-time deliveries.
     pub(super) delivered: u64,
-    /// The latter half of the warm-up, and the latencies of what was due in it.
+    /// The latter half of the warm-up, and the latencies of messages due in it.
     pub(super) quiet: (Range<Nanos>, Latencies),
-    /// The latencies of those who connected from each core, in the window; empty if nobody asks.
+    /// The latencies in the window by the core that subscribers connected from; empty without `connect_cores`.
     pub(super) by_place: Vec<Latencies>,
 }
 
-/// Deliveries that did not come as they should.
+/// Deliveries that were lost, repeated or out of order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) out_of_order: u64,
-    /// What subscribers were told they missed.
+    /// Messages that the server announced as missed.
     pub(super) told: u64,
 }
 
 impl Subscriber {
-    /// A subscriber that connected from the plan's core number `place`.
+    /// Makes a subscriber that connected from core number `place` of the plan's `connect_cores`.
     pub(super) fn new(stream: TcpStream, reader: MessageReader, place: usize) -> Self {
         Self {
             stream: Some(stream),
@@ -75,33 +76,33 @@ impl Subscriber {
         self.stream.as_ref()
     }
 
-    /// The highest number that came.
+    /// Returns the highest received number.
     pub(super) fn highest(&self) -> u64 {
         self.continuity.highest()
     }
 
-    /// Messages that came for the first time.
+    /// Returns the number of first-time deliveries.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Messages it was told it missed.
+    /// Returns the number of messages announced as missed.
     pub(super) fn told(&self) -> u64 {
         self.told
     }
 
-    /// Gives the connection up.
+    /// Closes the connection.
     pub(super) fn leave(&mut self) {
         self.stream = None;
     }
 
     /// Reads until the socket is empty.
     ///
-    /// A short read has emptied it, unless the peer closed it in the same moment: then only a further read tells.
+    /// A short read has emptied it, unless the peer closed it too: then only a further read returns the end of stream.
     ///
     /// # Errors
     ///
-    /// The connection has ended or cannot go on.
+    /// The connection is closed, failed, or violates the protocol.
     pub(super) fn turn(&mut self, peer_closed: bool, state: &mut ReceiveState<'_>) -> Result<(), Failure> {
         loop {
             let Some(stream) = self.stream.as_mut() else {
@@ -117,7 +118,7 @@ impl Subscriber {
                 },
             };
             let now = state.clock.now();
-            let pongs = self.hear(count, now, state)?;
+            let pongs = self.receive(count, now, state)?;
             let Some(stream) = self.stream.as_mut() else {
                 return Ok(());
             };
@@ -130,9 +131,9 @@ impl Subscriber {
         }
     }
 
-    /// Judges the messages that the first `count` bytes of the buffer complete; gives the pongs to send.
-    fn hear(&mut self, count: usize, now: Nanos, state: &mut ReceiveState<'_>) -> Result<Vec<u8>, Failure> {
-        // Nothing can be heard that has not been published, so this is read after the bytes.
+    /// Checks the messages that the first `count` bytes of the buffer complete; returns the pongs to send.
+    fn receive(&mut self, count: usize, now: Nanos, state: &mut ReceiveState<'_>) -> Result<Vec<u8>, Failure> {
+        // Loaded after the read: a delivered message was counted as published before it was written.
         let published = state.shared.published();
         let mut pongs = Vec::new();
         state.counts.received(count, now);
@@ -168,7 +169,7 @@ impl Subscriber {
                     if number > published {
                         return Err(Stop(Failure::WrongBody));
                     }
-                    // Number 0 is a greeting from before the run.
+                    // Number 0 is a greeting from the setup.
                     if number > 0 && faults.take(continuity.take(number)) {
                         *delivered += 1;
                         *received += 1;
@@ -194,7 +195,7 @@ impl Subscriber {
     }
 }
 
-/// The number of a message and when it was due.
+/// Returns the number and due time of a message.
 fn stamp(payloads: &Payloads, payload: &[u8]) -> Option<(u64, Nanos)> {
     let (number, due) = payloads.stamp(payload, STAMP_BYTES)?.split_first_chunk()?;
     Some((u64::from_le_bytes(*number), u64::from_le_bytes(*due.first_chunk()?)))
@@ -210,7 +211,7 @@ impl AddAssign for Faults {
 }
 
 impl Faults {
-    /// Counts what is wrong with an arrival; says whether the message came for the first time.
+    /// Counts the faults of an arrival; returns whether it is a first-time delivery.
     fn take(&mut self, arrival: Arrival) -> bool {
         match arrival {
             Arrival::Ahead { skipped } => self.lost += skipped,
@@ -224,7 +225,7 @@ impl Faults {
     }
 }
 
-/// A server that takes no pongs for so long that the socket is full goes without: it has its own timeout.
+/// Sends pongs, and drops them if the socket buffer is full: the server has its own ping timeout.
 fn answer_pings(stream: &mut TcpStream, pongs: &[u8]) -> io::Result<()> {
     match stream.write_all(pongs) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
@@ -237,7 +238,7 @@ struct Stop(Failure);
 impl From<Violation> for Stop {
     fn from(violation: Violation) -> Self {
         Self(match violation {
-            // A message of another length is a wrong one in a right frame.
+            // A message of another length is wrong content in a valid frame.
             Violation::TooLong { .. } => Failure::WrongBody,
             _ => Failure::Malformed,
         })

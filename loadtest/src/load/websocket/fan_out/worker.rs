@@ -1,6 +1,6 @@
-//! One thread of a fan-out: an epoll loop over its subscribers, one of which threads has the publisher as well.
+//! One thread of a fan-out: an epoll loop over its subscribers; the first thread also runs the publisher.
 //!
-//! Each turn writes at most one burst and hears at most `EVENTS_MAX` subscribers, so that neither side waits long for the other.
+//! Each turn writes at most one burst and reads from at most `EVENTS_MAX` subscribers, so neither side waits long for the other.
 
 use anyhow::{Context, Result};
 use rustix::event::Timespec;
@@ -14,23 +14,23 @@ use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;
 use crate::load::run_result::Stalled;
 
-/// Subscribers heard in one turn.
+/// The most events in one turn.
 const EVENTS_MAX: usize = 256;
 
-/// What the publisher is called among the epoll keys; every other key is a subscriber's index, with this bit for one that is stalled.
+/// The publisher's epoll key. All other keys are subscriber indices, with the bit `STALLED` for stalled ones.
 const PUBLISHER: u64 = u64::MAX;
 const STALLED: u64 = 1 << 32;
 
-/// The longest sleep, after which the end of the run is looked for.
+/// The longest sleep before the thread checks for the end of the run.
 const TICK: Nanos = 20_000_000;
 
 /// How long deliveries are waited for once the user has asked for an end.
 const INTERRUPTED_PATIENCE: Nanos = 1_000_000_000;
 
-/// A server that is far behind, but goes on delivering, is waited for this many times as long as one that is silent.
+/// How many timeouts the run waits for a server that is behind and still delivers.
 const PATIENCE_WITH_PROGRESS: u64 = 10;
 
-/// How long before a burst is due the thread stops sleeping: a timer of whole milliseconds would be late.
+/// How long before a due burst the thread spins, because its timer has millisecond resolution.
 const SPIN: Nanos = 2_000_000;
 
 pub(super) struct FanOutWorker<'run> {
@@ -39,20 +39,21 @@ pub(super) struct FanOutWorker<'run> {
     publisher: Option<Publisher>,
     stalled: StalledSubscribers<'run>,
     state: ReceiveState<'run>,
-    /// Whether the publisher waits for subscribers of other threads, which cannot wake this one.
+    /// Whether other threads have subscribers too; they cannot wake this thread's closed-loop publisher, so it polls.
     waits_for_others: bool,
-    /// How long nothing may be delivered of what was published, and how long the server may take to take a burst.
+    /// The longest silence of all deliveries, and the longest time for the server to accept a burst.
     patience: Nanos,
-    /// How much had been delivered by all threads, and when that was seen to grow.
+    /// Deliveries of all threads so far, and when they last grew.
     progress: (u64, Nanos),
-    /// When the publisher was first seen to have no more to begin.
+    /// When the publisher had no further burst to start.
     over_since: Option<Nanos>,
+    /// Subscribers of this thread still connected.
     live: u64,
-    /// The highest numbers that came, summed over the subscribers that live.
+    /// The highest received numbers, summed over the live subscribers of this thread.
     settled: u64,
 }
 
-/// What became of an worker.
+/// What a worker returns at the end.
 pub(super) struct Report<'run> {
     pub(super) state: ReceiveState<'run>,
     pub(super) publisher: Option<Publisher>,
@@ -67,7 +68,7 @@ impl<'run> FanOutWorker<'run> {
         state: ReceiveState<'run>,
         patience: Nanos,
     ) -> Result<Self> {
-        let epoll = epoll::create(CreateFlags::CLOEXEC).context("cannot create an epoll instance")?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC).context("could not create an epoll instance")?;
         let live = subscribers.len() as u64;
         let waits_for_others = state.shared.live() > live;
         let interest = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
@@ -97,7 +98,7 @@ impl<'run> FanOutWorker<'run> {
         })
     }
 
-    /// Publishes and hears until everything has come that was published, or until patience ends.
+    /// Publishes and receives until all deliveries have arrived or the timeout has passed.
     pub(super) fn run(mut self) -> Result<Report<'run>> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         loop {
@@ -109,9 +110,9 @@ impl<'run> FanOutWorker<'run> {
             let sleep = timespec(self.sleep(now));
             match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&sleep)) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return Err(error).context("epoll_wait failed"),
+                Err(error) => return Err(error).context("could not wait for events"),
             }
-            self.hear(&events);
+            self.handle(&events);
         }
         self.count_missing();
         Ok(Report {
@@ -121,18 +122,18 @@ impl<'run> FanOutWorker<'run> {
         })
     }
 
-    /// Lets the publisher write what is due; says whether nothing more is to be waited for.
+    /// Lets the publisher write what is due; returns true once the thread has nothing left to wait for.
     fn publish(&mut self, now: Nanos) -> bool {
         let shared = self.state.shared;
         let is_silent = self.is_silent(now);
         if let Some(finished_at) = shared.finished_at() {
-            let is_heard = self.stalled.are_done(now);
-            let is_complete = is_heard && self.settled >= shared.published() * self.live;
+            let are_stalled_done = self.stalled.are_done(now);
+            let is_complete = are_stalled_done && self.settled >= shared.published() * self.live;
             let waited = now.saturating_sub(finished_at);
             let is_too_late = if shared.is_stopped() {
                 waited > INTERRUPTED_PATIENCE
             } else {
-                is_heard && is_silent && waited > self.patience
+                are_stalled_done && is_silent && waited > self.patience
             };
             return is_complete || is_too_late || waited > self.patience.saturating_mul(PATIENCE_WITH_PROGRESS);
         }
@@ -145,19 +146,19 @@ impl<'run> FanOutWorker<'run> {
         }
         let is_stuck = is_silent && publisher.waits_for_subscribers();
         if shared.is_stopped() || shared.live() == 0 || is_stuck || publisher.has_published_all(now) {
-            // What is half written is finished first, as long as there is patience.
+            // Finish a half-written burst first, within the timeout: a cut frame would count as a loss.
             let over_since = *self.over_since.get_or_insert(now);
             if publisher.is_idle() || now > over_since.saturating_add(self.patience.min(INTERRUPTED_PATIENCE)) {
                 shared.finish(now);
             }
         } else if now > self.state.counts.window.end.saturating_add(self.patience) {
-            // The server does not take what was due long ago.
+            // The server has not accepted a burst for a whole timeout.
             shared.finish(now);
         }
         false
     }
 
-    /// Whether nothing has been delivered to anybody for longer than the server may take.
+    /// Whether no thread has received a delivery for longer than the timeout.
     fn is_silent(&mut self, now: Nanos) -> bool {
         let delivered = self.state.shared.delivered();
         let (before, since) = self.progress;
@@ -181,7 +182,7 @@ impl<'run> FanOutWorker<'run> {
         }
     }
 
-    fn hear(&mut self, events: &[Event]) {
+    fn handle(&mut self, events: &[Event]) {
         let shared = self.state.shared;
         let now = self.state.clock.now();
         let (delivered_before, settled_before) = (self.state.delivered, self.settled);
@@ -190,13 +191,13 @@ impl<'run> FanOutWorker<'run> {
             let (key, flags) = (event.data.u64(), event.flags);
             let peer_closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
             if key == PUBLISHER {
-                self.hear_publisher(flags.contains(EventFlags::IN) || peer_closed);
+                self.receive_for_publisher(flags.contains(EventFlags::IN) || peer_closed);
                 continue;
             }
             if key & STALLED != 0 {
                 let is_reading = now < self.state.counts.window.start || shared.finished_at().is_some();
                 let index = usize::try_from(key ^ STALLED).unwrap_or(usize::MAX);
-                self.stalled.hear(index, peer_closed, is_reading);
+                self.stalled.read(index, peer_closed, is_reading);
                 continue;
             }
             let index = usize::try_from(key).unwrap_or(usize::MAX);
@@ -204,9 +205,9 @@ impl<'run> FanOutWorker<'run> {
                 continue;
             };
             let before = subscriber.highest();
-            let heard = subscriber.turn(peer_closed, &mut self.state);
+            let received = subscriber.turn(peer_closed, &mut self.state);
             self.settled += subscriber.highest() - before;
-            if let Err(failure) = heard {
+            if let Err(failure) = received {
                 gone.push(subscriber.highest());
                 self.live -= 1;
                 subscriber.leave();
@@ -220,13 +221,13 @@ impl<'run> FanOutWorker<'run> {
         }
     }
 
-    fn hear_publisher(&mut self, has_said_something: bool) {
-        let Some(publisher) = self.publisher.as_mut().filter(|_| has_said_something) else {
+    fn receive_for_publisher(&mut self, is_readable: bool) {
+        let Some(publisher) = self.publisher.as_mut().filter(|_| is_readable) else {
             return;
         };
-        // A server that says goodbye to the publisher once all is published harms nothing.
+        // After the last burst the server may close the publisher.
         let shared = self.state.shared;
-        if let Err(failure) = publisher.hear()
+        if let Err(failure) = publisher.receive()
             && shared.finished_at().is_none()
         {
             self.state.counts.failed(failure, 1);
@@ -234,7 +235,7 @@ impl<'run> FanOutWorker<'run> {
         }
     }
 
-    /// Counts what never came.
+    /// Counts the deliveries that never arrived.
     fn count_missing(&mut self) {
         let published = self.state.shared.published();
         let missing: u64 = self
@@ -251,7 +252,7 @@ impl<'run> FanOutWorker<'run> {
     }
 }
 
-/// Whole milliseconds, rounded down: what every epoll_wait(2) can count in.
+/// Rounds down to whole milliseconds, the resolution of epoll_wait(2).
 fn timespec(nanos: Nanos) -> Timespec {
     let millis = nanos / 1_000_000;
     Timespec {
