@@ -1,4 +1,6 @@
-//! One shard's accept loop: connections in, a task each, until the graceful stop; then those that were already waiting.
+//! One shard's accept loop: it gives each connection a task, until a graceful stop.
+//!
+//! After the stop begins, it still serves the connections that wait in the backlog.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,22 +14,24 @@ use super::connection::serve;
 use super::shard::ShardServer;
 use crate::memory;
 
-/// How many connections are let in between two looks at the memory: what they all take to begin with is a fraction of the headroom.
+/// How many connections are accepted between two memory checks. 64: their first allocations fit the headroom many times
+/// over.
 const CONNECTIONS_PER_MEMORY_CHECK: usize = 64;
 
-/// What one more connection may make the tables of a shard grow by: they double when they are full, and hold some 250 bytes for each.
+/// How much the tables of a shard may grow for one more connection, in bytes: an entry takes 250, and a full table
+/// doubles.
 const TABLE_BYTES_PER_CONNECTION: usize = 512;
 
-/// How often the log says at most that a shard has all its connections. 10 s: often enough for whoever looks whether it still has.
+/// The shortest time between two log lines about a full shard. 10 s: an operator sees soon enough whether it lasts.
 const FULL_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a client is told when the process has no descriptor or no memory left for it (rows H01 and H14).
+/// The response to a connection for which the process has no descriptor or no memory.
 const OVERLOAD_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 34\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: no connection is free for now";
+    Content-Length: 35\r\nConnection: close\r\nRetry-After: 1\r\n\r\n503: server overloaded, retry later";
 
-/// Sees that there is memory for connections before they are let in.
+/// Checks memory before connections are accepted.
 struct Admission {
-    /// How many may still come before the next look.
+    /// How many connections may follow before the next check.
     left: usize,
     has_warned: bool,
 }
@@ -40,13 +44,13 @@ impl Admission {
         }
     }
 
-    /// Whether one more may come, where so many are open.
+    /// Returns whether one more connection fits, where `open` are open.
     fn admits(&mut self, open: usize) -> bool {
         if self.left == 0 {
             if !memory::has_headroom(open * TABLE_BYTES_PER_CONNECTION) {
-                // Said once, however many are turned away.
+                // Logged once, however many connections are refused.
                 if !std::mem::replace(&mut self.has_warned, true) {
-                    tracing::warn!(open, "there is no memory for more connections; new ones are told 503");
+                    tracing::warn!(open, "memory is short; new connections are answered 503");
                 }
                 return false;
             }
@@ -58,10 +62,10 @@ impl Admission {
     }
 }
 
-/// Says that a shard has all the connections it may have: not for each that reaches the limit, which a peer could do at will.
+/// Limits the log lines about a full shard, because a peer can fill a shard again and again.
 struct FullLog {
     logged_at: Option<Instant>,
-    /// How often the limit was reached since.
+    /// How often the shard has become full since the last log line.
     unlogged: u64,
 }
 
@@ -73,7 +77,7 @@ impl FullLog {
         }
     }
 
-    /// The limit is reached; gives how often it was before without being said, if it is time to say it.
+    /// Notes that the shard is full; if a log line is due, returns how often it was full without one.
     fn reached(&mut self, now: Instant) -> Option<u64> {
         let is_due = self
             .logged_at
@@ -87,7 +91,7 @@ impl FullLog {
     }
 }
 
-/// Accepts as long as there is room and until the shard is asked to stop, then serves what waits in the backlog and closes the listener.
+/// Accepts connections until the shard stops, then serves those in the backlog and closes the listener.
 ///
 /// # Errors
 ///
@@ -110,10 +114,10 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
             tracing::warn!(
                 connections_max,
                 times_unlogged,
-                "a shard has all the connections it may have; new ones wait"
+                "the shard is full; new connections wait in the backlog; raise --max-connections"
             );
         }
-        // This one waits here, those behind it in the backlog; a stop that comes meanwhile serves them all.
+        // This connection waits here, later ones in the backlog. A stop meanwhile ends the wait, and all of them are served.
         unless_stopped(Stop::Graceful, &server, server.wait_for_capacity()).await;
         start(stream, &server);
     }
@@ -123,6 +127,7 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
             start(stream, &server);
         }
     };
+    // The first call refuses new connections; those that clients have begun are still served.
     while let Some(stream) = unless_stopped(Stop::Now, &server, listener.accept_last())
         .await
         .flatten()
@@ -133,7 +138,7 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
     Ok(())
 }
 
-/// What a wait gives; `None` when the shard is to stop before that, in this way or one more urgent.
+/// Returns what `wait` returns, or `None` if the shard must stop first, in this way or a more urgent one.
 async fn unless_stopped<T>(stop: Stop, server: &ShardServer, wait: impl Future<Output = T>) -> Option<T> {
     let mut wait = pin!(wait);
     let mut stopping = pin!(server.shard.stopping(stop));
@@ -155,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_reached_again_and_again_is_said_now_and_then() {
+    fn a_shard_that_is_full_again_and_again_is_logged_at_intervals() {
         #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
         let start = Instant::now();
         let mut full = FullLog::new();

@@ -1,8 +1,8 @@
-//! The answer to one request: the application runs, and meanwhile content it asks for comes in and what it flushes goes out.
+//! Answers one request: runs the application, and moves content in and flushes out while the handler waits.
 //!
-//! Handler and connection are one task. [`Connection::answer`] polls the handler, then moves bytes for it, and again until neither can
-//! go on; only then does the task wait. A handler that answers at once is polled exactly once. What it has answered is written by
-//! [`Connection::respond`].
+//! Handler and connection share one task. [`Connection::answer`] polls the handler, moves bytes for it, and repeats
+//! until neither makes progress; only then does the task wait. A handler that answers at once is polled exactly once.
+//! [`Connection::respond`] then writes its response.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -15,33 +15,34 @@ use crate::http1::{CHUNK_FRAMING_BYTES_MAX, Event, HEAD_BYTES_USUAL};
 use crate::message::RequestHead;
 use crate::transport::progress::Progress;
 
-/// What the server does for a handler that waits.
+/// The bytes that move for a handler while it waits.
 #[derive(Default)]
 struct HandlerIo {
-    /// What the handler has flushed and the kernel has not taken. It outlives the handler's wait for it, and the handler.
+    /// The flush that the kernel has not taken yet. It outlives the handler's wait for it, and the handler.
     flush: Option<PendingFlush>,
-    /// How the peer takes what is being sent, while more waits behind it.
+    /// How fast the peer accepts the current send, while more output waits behind it.
     progress: Option<Progress>,
-    /// The handler is done; what it flushed may not be sent yet.
+    /// The handler has ended; its last flush may still be on its way.
     is_answered: bool,
 }
 
 /// Flushed content on its way to the kernel.
 struct PendingFlush {
-    /// The handler's buffer, which goes back to it.
+    /// The handler's buffer, which returns to the handler.
     buffer: Vec<u8>,
-    /// How much of it has been written to the output.
+    /// How many of its bytes are written to the output.
     written: usize,
 }
 
 impl Connection {
-    /// Lets the application answer the request in `exchange`, writes what it answers, and runs its `on_finish`.
+    /// Runs the application for the request in `exchange`, writes its response, and runs its `on_finish`.
     pub(super) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);
         let driven = {
             let mut handler = pin!(app.respond(exchange));
+            // The first poll needs no box; most handlers end with it.
             if poll_fn(|cx| Poll::Ready(handler.as_mut().poll(cx))).await.is_ready() {
                 Ok(())
             } else {
@@ -54,16 +55,16 @@ impl Connection {
             Err(ending) => Err(ending),
         };
         match answered {
-            // As it nearly always is.
+            // The usual case allocates no future.
             Ok(()) if !exchange.has_on_finish() => Ok(()),
             answered => Box::pin(self.finish(&app, exchange, answered)).await,
         }
     }
 
-    /// Tells the exchange how its response ended, and runs its `on_finish`.
+    /// Records in the exchange how the response ended, and runs its `on_finish`.
     async fn finish(&mut self, app: &App, exchange: &mut Exchange, mut answered: Flow) -> Flow {
         if matches!(answered, Ok(()) | Err(Ending::Close)) && exchange.has_on_finish() {
-            // The response leaves first, its end included: `on_finish` may take as long as it likes.
+            // Send the response with its end first, because `on_finish` may take long.
             let sent = if self.machine.persists() {
                 self.send_output().await
             } else {
@@ -74,7 +75,7 @@ impl Connection {
         match answered {
             Ok(()) => {}
             Err(Ending::PeerGone) => exchange.conclude(Completion::PeerGone),
-            // A refusal in place of the response is a whole answer; a cut breaks the response off.
+            // Only an abort breaks the response off; an error response in its place is complete.
             Err(Ending::Abort) => exchange.conclude(Completion::BrokenOff),
             Err(Ending::Idle | Ending::Close | Ending::Upgrade) => {}
         }
@@ -84,9 +85,10 @@ impl Connection {
         answered
     }
 
-    /// Moves bytes for a handler that has just been polled and waits, and polls it again, until it is done and what it flushed is sent. A
-    /// handler whose peer is lost runs to its end all the same, and learns of it. In a box, to stay out of every connection's
-    /// memory.
+    /// Moves bytes for a handler that waits, and polls it, until it has ended and its flushes are sent.
+    ///
+    /// A handler whose peer is gone learns of it and still runs to its end. This future is boxed, to stay out of every
+    /// connection's memory.
     async fn drive_handler(
         &mut self,
         app: &App,
@@ -107,8 +109,9 @@ impl Connection {
                 if io.is_answered && (lost.is_some() || io.flush.is_none()) {
                     return Poll::Ready(lost.map_or(Ok(()), Err));
                 }
+                // No more bytes move; the handler runs on to its end.
                 if let Some(ending) = lost {
-                    // The refusal that replaces the response leaves now.
+                    // The error response that replaces the handler's leaves now, before the handler ends.
                     if ending == Ending::Close && self.send_gathered(cx).is_err() {
                         lost = Some(Ending::PeerGone);
                     }
@@ -123,7 +126,7 @@ impl Connection {
         .await
     }
 
-    /// How much content the request at hand announces.
+    /// Returns how much content the current request announces.
     fn request_length(&self) -> BodyLength {
         if self.machine.is_request_complete() {
             BodyLength::Empty
@@ -134,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// Does what the handler waits for. Ready when the handler is worth polling again.
+    /// Does what the handler waits for; ready when the handler can make progress.
     fn move_bytes(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &mut Context<'_>) -> Poll<Flow> {
         let wants_body = !io.is_answered && channel.wants_body();
         let has_fed = wants_body && self.feed(channel, cx)?;
@@ -142,15 +145,15 @@ impl Connection {
         if has_fed || has_flushed || self.watch_time(channel, io, cx)? {
             return Poll::Ready(Ok(()));
         }
-        // Nothing more to do in this turn: the receive buffer goes back before the task waits.
+        // The task is about to wait, so it must return the kernel's receive buffer first.
         self.input.set_aside(&self.stream)?;
         self.poll_peer(channel, cx)
     }
 
-    /// Feeds the handler content until it has had enough or there is none; true if there was something for it.
+    /// Feeds content to the handler until it wants no more or none is left; returns whether the handler can go on.
     fn feed(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Flow<bool> {
         let mut fed = false;
-        // Never written to: a head comes only after this exchange.
+        // The machine reads no head before this exchange ends, so this stays empty.
         let mut no_head = RequestHead::new();
         while channel.wants_body() {
             let mut rest = self.input.bytes();
@@ -168,7 +171,7 @@ impl Connection {
                 }
                 Ok(Event::NeedData) => {
                     channel.announce(self.machine.content_announced());
-                    // What a chunk announces may be more than the handler takes: it hears of that before the bytes come.
+                    // A chunk-size may already exceed the handler's limit: the handler fails before those bytes arrive.
                     channel.wants_body()
                 }
                 Ok(Event::End | Event::Blocked | Event::Request | Event::Upgraded | Event::Closed) => {
@@ -190,7 +193,7 @@ impl Connection {
         Ok(fed)
     }
 
-    /// Gets more content from the peer; true when there is some, or when there will be none.
+    /// Receives more content; returns true when some has arrived or none will follow.
     fn fetch(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Flow<bool> {
         if self.machine.expects_continue() {
             self.make_room(HEAD_BYTES_USUAL)?;
@@ -208,8 +211,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Sends what earlier requests were answered, and then what the handler flushes; true when the kernel has taken a flush, so that the
-    /// handler can go on.
+    /// Sends earlier responses, then the handler's flush; returns true when the kernel has taken the flush.
     fn send_flushed(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &mut Context<'_>) -> Flow<bool> {
         if io.flush.is_none()
             && let Some(flush) = channel.take_flush()
@@ -222,6 +224,7 @@ impl Connection {
             });
         }
         while !self.output.is_empty() || io.flush.is_some() {
+            // Only one send is under way at a time: a slow peer holds back the handler, and memory stays bounded.
             if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
                 let (now, sent) = (self.server.shard.now(), self.stream.sent());
                 let limits = &self.server.write;
@@ -247,8 +250,10 @@ impl Connection {
         Ok(false)
     }
 
-    /// Judges by the time how the peer takes what it is sent, and how fast the content comes that the handler asks for; true when the
-    /// handler learns of a deadline. Otherwise this task is woken at the next one.
+    /// Checks the pace of the peer, as receiver of output and as sender of content; returns true if the content timed
+    /// out.
+    ///
+    /// Otherwise it sets the task's deadline to the next check.
     fn watch_time(&mut self, channel: &Channel, io: &mut HandlerIo, cx: &Context<'_>) -> Flow<bool> {
         let now = self.server.shard.now();
         let mut due = None;
@@ -271,7 +276,8 @@ impl Connection {
 fn push_trailer(channel: &Channel, name: &str, value: &[u8]) {
     let name = http::HeaderName::from_bytes(name.as_bytes());
     let value = http::HeaderValue::from_bytes(value);
-    // The machine has checked both; what the `http` crate is stricter about is dropped, as any trailer may be.
+    // The machine has checked both. A trailer that only the stricter `http` crate rejects is dropped, as any
+    // trailer may be.
     if let (Ok(name), Ok(value)) = (name, value) {
         channel.push_trailer(name, value);
     }

@@ -1,4 +1,4 @@
-//! Whether a server could serve with its settings: one look for those from the command line and those set in code, before anything is bound.
+//! Checks the settings of a server before it binds, whether they come from the command line or from code.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::config::ServerConfig;
 use crate::app;
 
-/// What is wrong with a [`ServerConfig`], a sentence each.
+/// The invalid settings of a [`ServerConfig`], one sentence each.
 #[derive(Debug)]
 pub(super) struct InvalidConfig(Vec<String>);
 
 impl ServerConfig {
-    /// Looks for settings with which nobody could be served.
+    /// Rejects settings with which the server could serve no request.
     ///
     /// # Errors
     ///
-    /// There are some. Each is named, with its flag if it has one and what is allowed.
+    /// At least one setting is invalid. The error names every invalid setting, its flag and the allowed values.
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
         let mut problems = Vec::new();
         let mut refuse_if = |is_wrong: bool, setting: &str, why: &str| {
@@ -24,7 +24,7 @@ impl ServerConfig {
             }
         };
         for (time, setting) in self.timeouts() {
-            let why = "must be more than 0, or it would pass before a peer could do anything; to wait as good as for ever, make it a week";
+            let why = "must be more than 0, or every wait would end at once; for no limit in practice, set a week";
             refuse_if(time.is_zero(), setting, why);
         }
         for (number, setting) in self.required_sizes() {
@@ -34,17 +34,17 @@ impl ServerConfig {
         refuse_if(
             self.connections_per_shard_max == 0,
             "connections_per_shard_max (--max-connections)",
-            "must be more than 0, or nobody could connect",
+            "must be more than 0, or every connection would wait",
         );
         refuse_if(
             self.memory_bytes_max == Some(0),
             "memory_bytes_max (--max-memory-bytes)",
-            "must be more than 0, or every request would be refused; `None` asks the kernel",
+            "must be more than 0, or every request would be refused; `None` takes the machine's memory",
         );
         refuse_if(
             !self.memory_watermarks.are_ascending(),
             "memory_watermarks (--memory-watermarks)",
-            "must be percentages up to 100, none below the one before",
+            "must be four percentages in ascending order, at most 100",
         );
         refuse_if(
             self.memory_watermarks.refuse_requests == 0,
@@ -59,7 +59,7 @@ impl ServerConfig {
         refuse_if(
             self.websocket.ping_interval == Some(Duration::ZERO),
             "websocket.ping_interval",
-            "must be more than 0, or peers would be pinged without a pause; `None` turns pings off",
+            "must be more than 0, or pings would follow each other without a pause; `None` turns pings off",
         );
         problems.extend(self.application_limits(app::Limits::default()).check().err());
         if problems.is_empty() {
@@ -69,7 +69,7 @@ impl ServerConfig {
         }
     }
 
-    /// How long a peer is waited for.
+    /// Returns the timeouts that may not be 0.
     fn timeouts(&self) -> [(Duration, &'static str); 7] {
         let http1 = &self.http1;
         [
@@ -86,7 +86,7 @@ impl ServerConfig {
         ]
     }
 
-    /// What no request can do without.
+    /// Returns the size limits that may not be 0.
     fn required_sizes(&self) -> [(usize, &'static str); 4] {
         let http1 = &self.http1;
         [
@@ -103,7 +103,7 @@ impl ServerConfig {
 
 impl fmt::Display for InvalidConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the server cannot be started with these settings")?;
+        formatter.write_str("could not start the server; change these settings:")?;
         self.0.iter().try_for_each(|problem| write!(formatter, "\n  {problem}"))
     }
 }
@@ -116,7 +116,7 @@ mod tests {
     use crate::app::JSON_DEPTH_CEILING;
     use std::time::Duration;
 
-    /// The problems of the default settings with one change.
+    /// Returns the problems of the default settings with one change.
     fn problems(change: impl FnOnce(&mut ServerConfig)) -> Vec<String> {
         let mut config = ServerConfig::default();
         change(&mut config);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_fine_and_all_mistakes_are_named_at_once() {
+    fn the_defaults_are_valid_and_all_mistakes_are_named_at_once() {
         assert_eq!(problems(|_| ()), [""; 0]);
         let all = problems(|config| {
             config.http1.idle_timeout = Duration::ZERO;
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(all.len(), 2, "{all:?}");
     }
 
-    /// Each of these settings, as 0 and as the least above it.
+    /// Checks that each of these settings is invalid as 0 and valid as the smallest value above it.
     macro_rules! least {
         ($least:expr => $($setting:ident $(.$field:ident)?),*) => {
             $(
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_serve_nobody_is_refused_by_name_and_the_next_value_is_not() {
+    fn zero_is_refused_by_name_and_the_smallest_value_above_it_is_not() {
         least!(Duration::from_nanos(1) => http1.header_timeout, http1.first_byte_timeout, http1.idle_timeout, http1.body_gap_timeout, http1.body_rate_grace, write_stall_timeout, websocket.ping_timeout);
         least!(1 => http1.target_bytes_max, http1.header_bytes_max, http1.header_count_max, http1.header_name_bytes_max, connections_per_shard_max, websocket.fragments_max);
         let memory = |bytes_max| problems(|config| config.memory_bytes_max = bytes_max);

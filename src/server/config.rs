@@ -1,4 +1,4 @@
-//! Every setting of a server, with its default and the reason for it.
+//! The settings of a server, each with its default and the reason for it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,77 +15,103 @@ use crate::pubsub::{self, TopicRules};
 use crate::transport::progress::WriteLimits;
 use crate::websocket;
 
-/// The settings of a server. Limits are per connection unless they say otherwise.
+/// The settings of a server.
+///
+/// A limit is for each connection unless its text says otherwise.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// Where to listen.
+    /// The addresses to listen on.
     pub listen: Vec<ListenAddress>,
-    /// How many shards; `None` for as many as cores this process may really use.
+    /// The number of shards; `None`, the default, starts one for each core this process may use.
     pub shards: Option<usize>,
-    /// What drives the sockets.
+    /// The driver of the sockets: io_uring, epoll, or whichever the kernel allows.
     pub driver: Driver,
-    /// How long a shard watches its ring before it sleeps. Off by default: it trades a core's time for latency.
+    /// How long a shard polls before it sleeps.
+    ///
+    /// Off by default: it trades a core's time for latency.
     pub spin: Duration,
-    /// Whether each new connection goes to the shard of the CPU that received it. Off by default: the kernel's hash spreads
-    /// connections more evenly unless the network card's queues are spread over the CPUs.
+    /// Whether each new connection goes to the shard of the CPU that received it.
+    ///
+    /// Off by default: the kernel's hash distributes connections more evenly, unless the network card's queues are
+    /// distributed over the CPUs.
     pub steer_by_cpu: bool,
-    /// Whether new TCP connections go to the other shards while a shard has at least 512 and a third more than its share. Off by
-    /// default: short connections would all go to the shards that have few long ones. In a second process on a shared port it does
-    /// nothing.
+    /// Whether new TCP connections go to other shards while a shard has at least 512 and a third more than its share.
+    ///
+    /// Off by default: short connections would all go to the shards that have few long ones. In a second process on a
+    /// shared port it has no effect.
     pub balance: bool,
-    /// Whether another process may listen on the same TCP address, as two generations of a server do during a rolling restart. Off
-    /// by default: a server started twice by mistake would get half of the connections each, without a word.
+    /// Whether another process may listen on the same TCP address, as both servers of a rolling restart do.
+    ///
+    /// Off by default: a server that an operator starts twice by mistake would share its connections silently.
     pub share_port: bool,
-    /// Bounds on requests.
+    /// Limits of HTTP/1 requests.
     pub http1: http1::Limits,
-    /// Bounds on WebSockets whose routes have none of their own.
+    /// Limits of WebSockets whose routes set none of their own.
     pub websocket: websocket::Limits,
-    /// What holds for which topics.
+    /// The rules of topics: slow-consumer policy, history, envelope.
     pub topics: TopicRules,
-    /// Bounds on subscribers, and on what waits for them.
+    /// Limits of subscribers and of their queues.
     pub pubsub: pubsub::Limits,
-    /// Bounds on the histories of topics.
+    /// Limits of the histories of topics.
     pub histories: pubsub::LogLimits,
-    /// [`Limits::body_bytes_max`](app::Limits::body_bytes_max), the largest content of a request. `None`, here and in the three below,
-    /// leaves it to the application ([`Application::limits`](crate::Application::limits)).
+    /// The most bytes of content in a request ([`Limits::body_bytes_max`](app::Limits::body_bytes_max)).
+    ///
+    /// `None`, here and in the three fields below, keeps the limit of the application
+    /// ([`Application::limits`](crate::Application::limits)).
     pub body_bytes_max: Option<u64>,
-    /// [`Limits::parameter_count_max`](app::Limits::parameter_count_max), the most parameters of a query or a form.
+    /// The most parameters in a query or a form ([`Limits::parameter_count_max`](app::Limits::parameter_count_max)).
     pub parameter_count_max: Option<usize>,
-    /// [`Limits::json_depth_max`](app::Limits::json_depth_max), how deep JSON may be.
+    /// The most levels of nested JSON ([`Limits::json_depth_max`](app::Limits::json_depth_max)).
     pub json_depth_max: Option<usize>,
-    /// [`Limits::cookie_count_max`](app::Limits::cookie_count_max), the most cookies of a request.
+    /// The most cookies in a request ([`Limits::cookie_count_max`](app::Limits::cookie_count_max)).
     pub cookie_count_max: Option<usize>,
-    /// How many bytes the kernel takes for a connection beyond what is on its way to the peer. 128 KiB: what a fast peer is sent in one
-    /// turn; the kernel's own bound is 4 MiB for each peer that stops reading, and topics' policies for slow subscribers would act
-    /// on what comes behind those.
+    /// The most unsent bytes the kernel buffers for a TCP connection, beyond those on their way to the peer.
+    ///
+    /// 128 KiB: what a fast peer is sent in one turn. The kernel's own bound is 4 MiB for each peer that stops reading;
+    /// the slow-consumer policies of topics would apply only after those.
     pub unsent_bytes_max: u32,
-    /// How long a peer may take nothing of a response. 30 s: half of nginx's, made up for by the minimum rate.
+    /// How long a peer may accept no byte of a response before the connection is aborted.
+    ///
+    /// 30 s: half of nginx's, because there is a minimum rate as well.
     pub write_stall_timeout: Duration,
-    /// Bytes per second below which a response is given up once [`write_rate_grace`](Self::write_rate_grace) has passed; 0 turns the
-    /// rule off. 240: Kestrel's.
+    /// Bytes per second below which a response is aborted, once [`write_rate_grace`](Self::write_rate_grace) has
+    /// passed.
+    ///
+    /// 240: Kestrel's. 0 turns this off.
     pub write_bytes_per_second_min: u64,
-    /// How long a response may take before its rate is judged. 60 s.
+    /// How long a response may take before its rate is checked.
+    ///
+    /// The default is 60 s.
     pub write_rate_grace: Duration,
-    /// How long a closed connection is still read from, so that the peer can read the last response. 5 s: nginx's `lingering_timeout`.
+    /// How long a closing connection is still read, so that the peer can receive the last response.
+    ///
+    /// 5 s: nginx's `lingering_timeout`.
     pub linger_timeout: Duration,
-    /// How long a graceful stop waits for connections before it cuts them. 30 s: actix-web's, and what Kubernetes waits before it
-    /// kills.
+    /// How long a graceful stop waits for connections before it aborts them.
+    ///
+    /// 30 s: actix-web's, and what Kubernetes waits before it kills a process.
     pub shutdown_timeout: Duration,
-    /// Whether SIGTERM and SIGINT stop the server; a second one at once. On by default. A process can have one such server; a
-    /// program that handles signals itself stops it with [`BoundServer::stopper`](crate::BoundServer::stopper).
+    /// Whether SIGTERM and SIGINT stop the server: the first gracefully, the second at once.
+    ///
+    /// On by default. A process can have one such server; a program that handles signals itself stops its server with
+    /// [`BoundServer::stopper`](crate::BoundServer::stopper).
     pub stop_on_signals: bool,
-    /// Most connections of one shard; beyond it new ones wait in the kernel's backlog. 65,536: more than the usual limit of open
-    /// files lets a process have, so that limit decides until both are raised.
+    /// The most open connections of one shard; further ones wait in the kernel's backlog.
+    ///
+    /// 65,536: above the usual limit of open files, so that limit applies first until the operator raises both.
     pub connections_per_shard_max: usize,
-    /// How much memory the process may hold, in bytes, for the watermarks to be measured by. `None`, the default, takes what the machine has. The
-    /// limits of control groups hold as well. Counted is what is touched and what is granted; the pages of files are not. Less than 8 MiB
-    /// and 14 MiB for each shard is an error of the start.
+    /// The most bytes of memory the process may hold; the watermarks are percentages of it.
+    ///
+    /// `None`, the default, takes the machine's memory. Limits of control groups apply as well. Counted are touched
+    /// pages and granted bytes, but not pages of files. A start with less than 8 MiB and 14 MiB for each shard fails.
     pub memory_bytes_max: Option<u64>,
-    /// At which shares of that memory shards close idle connections, refuse requests, and refuse memory.
+    /// The percentages of that memory at which shards close idle connections, refuse requests, and refuse memory.
     pub memory_watermarks: MemoryWatermarks,
-    /// Proxies whose `X-Real-Ip`, `X-Forwarded-For`, `X-Scheme` and `X-Forwarded-Proto` are believed. None by default, because
-    /// anybody can send these fields (Tornado's `xheaders`).
+    /// The proxies whose `X-Real-Ip`, `X-Forwarded-For`, `X-Scheme` and `X-Forwarded-Proto` are trusted (Tornado's
+    /// `xheaders`).
+    ///
+    /// None by default, because any client can send these fields.
     pub trusted_proxies: Option<TrustedProxies>,
 }
 
@@ -132,7 +158,7 @@ impl ServerConfig {
         }
     }
 
-    /// An application's limits, with what is set here in their place.
+    /// Returns an application's limits, replaced by those set here.
     pub(super) fn application_limits(&self, own: app::Limits) -> app::Limits {
         app::Limits {
             body_bytes_max: self.body_bytes_max.unwrap_or(own.body_bytes_max),
@@ -143,16 +169,18 @@ impl ServerConfig {
     }
 }
 
-/// Where a server listens: `127.0.0.1:8888`, `[::]:80`, `:8888` for every IPv4 address, `unix:/run/app.sock`, or `systemd` for the
-/// sockets handed over by the service manager.
+/// An address to listen on, as text or as a value.
+///
+/// As text: `127.0.0.1:8888`, `[::]:80`, `:8888` for every IPv4 address, `unix:/run/app.sock`, or `systemd` for the
+/// sockets that the service manager passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
-    /// A TCP address; port 0 takes a free one.
+    /// A TCP address; with port 0 the kernel picks a free port.
     Tcp(SocketAddr),
-    /// A Unix socket at a path.
+    /// The path of a Unix socket.
     Unix(PathBuf),
-    /// The sockets in `LISTEN_FDS`.
+    /// The sockets that `LISTEN_FDS` announces.
     Systemd,
 }
 
@@ -191,7 +219,7 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// An address to listen on was not understood.
+/// The error of a listen address that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidListenAddress(String);
 
@@ -199,7 +227,7 @@ impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{:?} is no address to listen on: an IP address and a port up to 65535, a path or a word are; write 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
+            "invalid listen address {:?}; expected 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
             self.0
         )
     }
@@ -212,7 +240,7 @@ mod tests {
     use super::ListenAddress;
 
     #[test]
-    fn every_form_of_address_is_understood() {
+    fn every_form_of_address_is_parsed() {
         let tcp = |text: &str| ListenAddress::Tcp(text.parse().unwrap());
         for (text, expected) in [
             ("127.0.0.1:8888", tcp("127.0.0.1:8888")),
@@ -227,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_named_in_the_error() {
+    fn the_error_quotes_the_invalid_address() {
         for text in ["", "8888", "127.0.0.1", "127.0.0.1:99999", "unix:", "example.org:80"] {
             let error = text.parse::<ListenAddress>().unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");

@@ -1,10 +1,10 @@
 //! One connection of a shard: bytes ↔ [`http1::Connection`] ↔ application.
 //!
-//! The loop is: read a request head, let the application answer, turn to the next, and send what was answered before waiting for more.
-//! Responses to pipelined requests gather in one buffer and leave in one send.
+//! The loop: read a request head, let the application answer, turn to the next request, and send the answers before
+//! waiting for more. Responses to pipelined requests gather in one buffer and leave in one send.
 //!
-//! Between requests a connection owns its slot in the ring, its deadline, the machine and this future, and nothing else: the
-//! exchange and every buffer come from the shard's pools and go back to them.
+//! Invariant: between requests a connection owns only its slot in the ring, its deadline, the machine and this future.
+//! The exchange and every buffer come from the shard's pools and return to them.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,20 +25,21 @@ use crate::transport::arrival::Arrival;
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
-/// How much output gathers before it is sent: what Linux gives a socket's send buffer to begin with, four times over.
+/// How much output gathers before it is sent. 64 KiB: four times the first size of a socket's send buffer on Linux.
 pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
-/// How much is read ahead of a request that is still being answered, so that pipelined requests do not stay in the receive buffers of
-/// the shard.
+/// How much is read ahead of a request that is still being answered. 16 KiB.
+///
+/// Pipelined requests then leave the receive buffers of the shard.
 const READ_AHEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// How many pipelined requests are answered before other connections get their turn.
 const REQUESTS_AT_ONCE_MAX: u32 = 64;
 
-/// What part of the idle timeout idle connections have while memory is short.
+/// The divisor of the idle timeout while memory is short.
 const SHORT_IDLE_DIVISOR: u32 = 4;
 
-/// What a client is told with a 503: when to try again, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
 
 /// A connection and everything it owns.
@@ -49,41 +50,41 @@ pub(super) struct Connection {
     pub(super) input: Input,
     pub(super) output: Vec<u8>,
     pub(super) deadline: Deadline,
-    /// Blank, between two requests that came together; after a 101, the one it answers.
+    /// A blank one between two pipelined requests; after a 101, the one of the upgrade.
     pub(super) exchange: Option<Box<Exchange>>,
     peer: Option<Peer>,
-    /// The peer has sent its last byte, and all before it has been received.
+    /// The peer has closed its sending half, and every byte before that has been received.
     pub(super) input_ended: bool,
-    /// The peer has closed its sending half; bytes before that may not have been received.
+    /// The peer has closed its sending half; bytes before that may still be in the socket.
     pub(super) peer_has_finished: bool,
     pub(super) registration: Registration,
     pub(super) guard: GateGuard,
 }
 
-/// Why a connection ends.
+/// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// No request is under way: once what was sent has been acknowledged, closing loses nothing.
+    /// Between requests: close as soon as the peer has acknowledged all that was sent.
     Idle,
-    /// All was said: flush, half-close, and read until the peer has read it.
+    /// After a response: flush, half-close, and read until the peer has closed its half.
     Close,
-    /// A 101 was written: what the exchange says about it comes next.
+    /// After a 101: the exchange holds what takes the connection over.
     Upgrade,
-    /// The peer must not take what it got for the whole, or is not worth waiting for.
+    /// In the middle of a response, or because the peer is too slow: close without a complete response.
     Abort,
-    /// The peer has reset the connection: nothing that is sent arrives.
+    /// The peer has reset the connection, or counts as gone: what is sent no longer arrives.
     PeerGone,
 }
 
 impl From<OutOfMemory> for Ending {
-    /// What cannot be kept cannot be answered either.
+    /// Input or output that finds no memory cannot be answered either.
     fn from(_: OutOfMemory) -> Self {
-        tracing::warn!("a connection is cut for want of memory");
+        tracing::warn!("aborted a connection: out of memory");
         Self::Abort
     }
 }
 
-/// The earlier of two moments, if there is any.
+/// Returns the earlier of two moments, or the one that is there.
 pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -91,20 +92,22 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// The way of a function that may find that the connection is at its end.
+/// The result of a step that may end the connection.
 pub(super) type Flow<T = ()> = Result<T, Ending>;
 
-/// What ended a wait between requests.
+/// What ends a wait between requests.
 enum IdleEvent {
-    /// They are in the input.
+    /// Received bytes are in the input.
     Bytes,
     PeerEnded,
     Deadline,
-    /// The server has no use for an idle connection any more, before its own deadline.
+    /// The server closes idle connections before their deadline: it stops, or memory is short.
     ClosedEarly,
 }
 
-/// Serves a connection to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
+/// Serves a connection to its end.
+///
+/// Not an `async fn`: its arguments would take space in the task twice.
 pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
     let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
     let registration = server.register();
@@ -134,7 +137,7 @@ pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -
 
 impl Connection {
     async fn serve_requests(&mut self) -> Ending {
-        // This task serves the connection as long as it speaks HTTP, so it is noted once.
+        // One task serves the connection while it speaks HTTP, so its waker is set once.
         poll_fn(|cx| {
             self.registration.set_waker(cx);
             Poll::Ready(())
@@ -148,6 +151,7 @@ impl Connection {
             };
             let answered = self.answer(&mut exchange).await;
             let next = answered.map(|()| self.machine.next_exchange(self.server.shard.now()));
+            // After a 101 the exchange still holds the upgrade.
             if next != Ok(Next::Upgraded) {
                 exchange.reset();
             }
@@ -159,6 +163,7 @@ impl Connection {
                 Err(ending) => return ending,
             }
             answered_in_turn += 1;
+            // A client that pipelines without a pause must not hold the shard.
             if self.output.len() >= OUTPUT_BYTES_MAX || answered_in_turn >= REQUESTS_AT_ONCE_MAX {
                 answered_in_turn = 0;
                 if let Err(ending) = self.yield_to_others().await {
@@ -168,15 +173,16 @@ impl Connection {
         }
     }
 
-    /// Sends what was answered so far, and lets other connections have their turn.
+    /// Sends the responses so far, and lets other connections have their turn.
     async fn yield_to_others(&mut self) -> Flow {
+        // The kernel's receive buffers serve the whole shard, so none may stay with a task that waits.
         self.input.set_aside(&self.stream)?;
         self.send_output().await?;
         yield_now().await;
         Ok(())
     }
 
-    /// Waits for the head of a request. What was answered before goes out first.
+    /// Waits for the head of a request, after sending the responses to earlier requests.
     async fn next_request(&mut self) -> Flow<Box<Exchange>> {
         loop {
             if !self.input.is_empty()
@@ -188,6 +194,7 @@ impl Connection {
                 return Err(self.end_of_input());
             }
             self.input.set_aside(&self.stream)?;
+            // An idle connection owns no exchange and no buffer.
             self.return_exchange();
             self.send_output().await?;
             match self.wait_for_input().await? {
@@ -199,7 +206,7 @@ impl Connection {
         }
     }
 
-    /// Lets the machine look for a head in the input; `None` if it is not all there.
+    /// Feeds the input to the machine; returns `None` while the head is incomplete.
     fn read_head(&mut self) -> Flow<Option<Box<Exchange>>> {
         let mut exchange = self.take_exchange()?;
         let mut rest = self.input.bytes();
@@ -211,12 +218,13 @@ impl Connection {
         let found = match event {
             Ok(Event::Request) => Ok(true),
             Ok(Event::NeedData) => Ok(false),
-            // Content that was being thrown away has gone on for too long, or is broken.
+            // The content that was being discarded exceeds its limit or is malformed: close, its response is complete.
             Ok(_) => Err(None),
             Err(error) => Err(Some(error)),
         };
         self.input.consume(consumed, &self.stream);
         if found == Ok(true) {
+            // One check for each request; the head has been read, so a 503 can answer it.
             let pressure = self.server.pressure();
             if pressure >= Pressure::RefuseRequests {
                 self.exchange = Some(exchange);
@@ -235,7 +243,7 @@ impl Connection {
         }
     }
 
-    /// The exchange of the request before, or one of the shard's.
+    /// Returns the exchange of the previous request, or one from the shard's pool.
     fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
         if let Some(exchange) = self.exchange.take() {
             return Ok(exchange);
@@ -245,14 +253,14 @@ impl Connection {
         Ok(exchange)
     }
 
-    /// Gives the exchange back to the shard while this connection has no use for one.
+    /// Returns the exchange to the shard's pool while the connection waits.
     fn return_exchange(&mut self) {
         if let Some(exchange) = self.exchange.take() {
             self.server.return_exchange(exchange);
         }
     }
 
-    /// Waits between requests: for bytes, the peer's end, a deadline, or the graceful stop.
+    /// Waits between requests for bytes, the peer's end, a deadline, a graceful stop or short memory.
     async fn wait_for_input(&mut self) -> Flow<IdleEvent> {
         poll_fn(|cx| self.poll_input(cx)).await
     }
@@ -275,34 +283,35 @@ impl Connection {
         self.deadline.poll(cx).map(|()| Ok(IdleEvent::Deadline))
     }
 
-    /// When the connection, if it is idle, is closed whatever its own deadline: because the server stops, or memory is short.
+    /// Returns when the connection, if it is idle, closes before its own deadline: at a stop, or while memory is short.
     fn early_close_at(&self) -> Option<Instant> {
         let draining_since = self.server.draining_since();
         let is_short = self.server.pressure() >= Pressure::ReapIdle;
-        // As it nearly always is.
+        // The usual case: no stop and enough memory, or a request in progress.
         if draining_since.is_none() && !is_short || !self.machine.is_idle() {
             return None;
         }
         let idle_since = self.machine.idle_since();
-        // A client that was not told `Connection: close` may send its next request until then.
+        // The last response may not have said `Connection: close`, so a request may be on its way.
         let drained = draining_since.map(|since| idle_since.unwrap_or(since).max(since) + IN_FLIGHT_GRACE);
         let reaped = idle_since.filter(|_| is_short);
         let reaped = reaped.map(|since| since + self.server.http1.idle_timeout / SHORT_IDLE_DIVISOR);
         earlier(drained, reaped)
     }
 
-    /// A deadline between requests has passed: silence is met with silence, a head that does not end with 408.
+    /// Ends a connection whose deadline has passed: an idle one silently, an incomplete head with 408.
     fn deadline_passed(&mut self) -> Flow {
         match self.machine.handle_deadline(self.server.shard.now()) {
             None => Ok(()),
             Some(expired) => match expired.status() {
                 None => Err(Ending::Idle),
-                Some(status) => Err(self.send_final_error(status, "the head of the request took too long")),
+                Some(status) => Err(self.send_final_error(status, "the request head took too long")),
             },
         }
     }
 
-    /// The peer will send no more: what it had begun is refused, and what was answered still goes out.
+    /// Ends a connection whose peer has closed its half; an incomplete request is refused, and pending output still
+    /// leaves.
     fn end_of_input(&mut self) -> Ending {
         match self.machine.receive_eof() {
             Ok(()) => Ending::Close,
@@ -310,14 +319,15 @@ impl Connection {
         }
     }
 
-    /// Answers a malformed request; nothing behind it is read.
+    /// Answers a malformed request and reads nothing behind it.
     fn refuse(&mut self, error: ParseError) -> Ending {
         tracing::debug!(%error, "refused a request");
         self.send_final_error(error.status(), &error.to_string())
     }
 
-    /// Sends one last response, if none has begun.
+    /// Writes one last response, unless a response has begun, and returns how the connection ends.
     pub(super) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
+        // Pipelined requests behind this one are not answered.
         self.input.clear(&self.stream);
         self.machine.close_after_response();
         let mut head = ResponseHead::new(status);
@@ -344,7 +354,7 @@ impl Connection {
         }
     }
 
-    /// Makes room in the output for so many bytes more, in a buffer of the shard's if there is none yet.
+    /// Makes room for more output, in a pooled buffer if the connection has none.
     pub(super) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.output.capacity() == 0 {
             self.output = self.stream.take_buffer();
@@ -352,7 +362,9 @@ impl Connection {
         memory::make_room_to_answer(&mut self.output, bytes)
     }
 
-    /// Sends what has gathered, once what was sent before has been taken by the kernel. After much, waits for it to be taken as well.
+    /// Sends the gathered output, after the kernel has taken the send before it.
+    ///
+    /// It also waits for large output to be taken, so that a slow peer is noticed.
     pub(super) async fn send_output(&mut self) -> Flow {
         if self.output.is_empty() {
             return Ok(());
@@ -366,7 +378,7 @@ impl Connection {
         if is_much { self.wait_sent().await } else { Ok(()) }
     }
 
-    /// Waits until the kernel has taken what is being sent, as long as the peer takes it fast enough.
+    /// Waits until the kernel has taken the current send; aborts if the peer accepts too little.
     pub(super) async fn wait_sent(&mut self) -> Flow {
         let mut progress = None;
         poll_fn(|cx| self.poll_sent(&mut progress, cx)).await
@@ -383,24 +395,26 @@ impl Connection {
         loop {
             let due = self.check_progress(progress, now)?;
             self.deadline.set(Some(due));
+            // A deadline that is due already leaves no wake-up behind, so compute the next one.
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }
     }
 
-    /// When to look again at how the peer takes what it is sent; or it takes too little, and is cut.
+    /// Returns when to check the peer's pace again, or aborts a peer that accepts too little.
     pub(super) fn check_progress(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
         let unacknowledged = || self.stream.unacknowledged_bytes().unwrap_or_default();
         if progress.note(now, self.stream.sent(), unacknowledged, limits) {
             return Ok(progress.deadline(now, limits));
         }
+        // The close becomes a reset, or the kernel would keep the unacknowledged bytes for minutes.
         self.stream.give_up();
         Err(Ending::Abort)
     }
 
-    /// Sends what has gathered, if the kernel has taken what was sent before.
+    /// Sends the gathered output, if the kernel has taken the send before it.
     pub(super) fn send_gathered(&mut self, cx: &mut Context<'_>) -> Flow {
         if !self.output.is_empty() && self.stream.poll_sent(cx).map_err(peer_gone)?.is_ready() {
             let output = std::mem::take(&mut self.output);
@@ -409,8 +423,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Learns, while a request is being answered, that the peer has closed its half, and passes it on to the handler; or that the peer
-    /// has reset the connection. It makes no difference what of the request has been received.
+    /// Tells the handler that the peer has closed its half, or reports that the peer has reset the connection.
+    ///
+    /// Unreceived bytes ahead of that end do not delay this.
     pub(super) fn poll_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Poll<Flow> {
         self.read_ahead(cx)?;
         match self.stream.poll_peer_end(cx) {
@@ -425,8 +440,10 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Finds out whether a peer that has closed its sending half still reads, where the response is sent in chunks: to a byte more, the kernel
-    /// of a peer that has closed its socket answers with a reset. It is asked up to `times` in a response.
+    /// Sends one byte to find out whether a peer that has closed its half still reads, at most `times` in a response.
+    ///
+    /// The kernel of a closed socket answers it with a reset. The byte is a leading zero of the next chunk-size, so
+    /// only a chunked response can carry it.
     pub(super) fn probe_peer(&mut self, times: u8, cx: &mut Context<'_>) -> Flow {
         if self.machine.wants_probe(times) {
             self.make_room(1)?;
@@ -436,13 +453,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether nothing but silence tells that a peer which has closed its sending half has closed its socket: where no byte can be sent that
-    /// means nothing, and the kernel does not know as it does of Unix sockets.
+    /// Returns whether only a timeout can tell that a peer with a closed half has closed its socket.
+    ///
+    /// This holds where the response cannot carry a probe. On a Unix socket the kernel reports the close itself.
     pub(super) fn needs_silence_timeout(&mut self) -> bool {
         self.peer_has_finished && !self.machine.takes_probes() && self.peer().address.is_some()
     }
 
-    /// Keeps what comes behind a request that is being answered, up to a bound.
+    /// Receives pipelined requests while one is being answered, up to [`READ_AHEAD_BYTES_MAX`].
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> Flow {
         while self.machine.is_request_complete() && !self.input_ended && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
         {
@@ -459,7 +477,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Who the peer is; asked of the kernel once.
+    /// Returns the peer's address, which the kernel is asked for once.
     fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| {
             let address = match self.stream.peer_address() {
@@ -473,19 +491,20 @@ impl Connection {
         })
     }
 
-    /// Sends what is left, and half-closes when the kernel has it.
+    /// Sends the rest of the output and half-closes once the kernel has it.
     pub(super) async fn end_output(&mut self) -> Flow {
         self.send_output().await?;
         self.wait_sent().await?;
-        // From here on, the end of what was sent is the end of the response.
+        // The response is complete, so the close that ends it must be a FIN again instead of a reset.
         if self.machine.is_ended_by_close() {
             self.stream.reset_on_close(false).map_err(peer_gone)?;
         }
         self.stream.shutdown_write().map_err(peer_gone)
     }
 
-    /// Sends what is left, half-closes, and reads until the peer has closed its half: closing with unread bytes in the socket would
-    /// reset it, and the peer might lose the response it has not read yet (RFC 9112 §9.6).
+    /// Half-closes, then reads until the peer has closed its half, for at most the linger timeout (RFC 9112 §9.6).
+    ///
+    /// Closing a socket with unread bytes resets it, and the peer could lose a response that it has not read.
     async fn linger(&mut self) {
         self.input.clear(&self.stream);
         self.return_exchange();
@@ -496,7 +515,7 @@ impl Connection {
         self.deadline.set(Some(self.server.shard.now() + patience));
         while !self.input_ended {
             let received = poll_fn(|cx| {
-                // A stop waits for no peer to close its half: what the peer sends is not answered any more.
+                // At a stop the peer's half no longer matters: its further requests get no answer.
                 if self.server.is_stopping() || self.deadline.poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
@@ -506,7 +525,7 @@ impl Connection {
                 Some(Ok(Some(_))) => {}
                 Some(Ok(None)) => self.input_ended = true,
                 Some(Err(_)) => return,
-                // A peer that is still reading may be behind.
+                // The timeout has passed, but the peer may still be reading: wait for its acknowledgements below.
                 None => break,
             }
         }
@@ -515,13 +534,13 @@ impl Connection {
     }
 }
 
-/// What a failed receive or send says.
+/// Maps a failed receive or send to the ending it means.
 pub(super) fn peer_gone(_: io::Error) -> Ending {
     Ending::PeerGone
 }
 
-/// The application has misused the response in a way that cannot be mended any more.
+/// Maps misuse of a response by the application, after its head has left, to an abort.
 pub(super) fn abort(error: SendError) -> Ending {
-    tracing::error!(%error, "the response cannot be completed; the connection is cut");
+    tracing::error!(%error, "could not complete the response; aborted the connection");
     Ending::Abort
 }

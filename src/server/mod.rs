@@ -1,9 +1,9 @@
-//! The server: bind → start shards → serve → drain, in that order on this page.
+//! The server: bind, start shards, serve, drain; this file reads in that order.
 //!
-//! A connection's way: [`accept`] takes it, [`connection`] serves its requests one after another, [`answer`] runs the application for
-//! each, and [`respond`] writes its response. After a 101, [`upgrade`] hands it to [`websocket`], and [`broadcast`] carries what is published
-//! to sockets on every shard. [`shard`] is what a shard's connections share, and [`pressure`] what becomes of them
-//! when memory is short.
+//! A connection's path: [`accept`] accepts it, [`connection`] reads its requests one after another, [`answer`] runs the
+//! application for each, and [`respond`] writes the response. After a 101, [`upgrade`] hands the connection to
+//! [`websocket`]. [`broadcast`] carries published messages between shards. [`shard`] holds what the connections of one
+//! shard share. [`pressure`] acts when memory is short.
 
 mod accept;
 mod answer;
@@ -41,10 +41,10 @@ use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardHub, ShardMessage};
 use pressure::Budget;
 use shard::ShardServer;
 
-/// Makes one application for each shard, on that shard.
+/// Builds the application of one shard, on that shard.
 type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
 
-/// A server: an application on every core.
+/// A server that runs an application on every core.
 ///
 /// ```no_run
 /// use squall::prelude::*;
@@ -60,13 +60,14 @@ type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
 pub struct Server {
     factory: Factory,
     config: ServerConfig,
-    /// The first setting that was not understood; said when the server is run, so that setting up reads in one line.
+    /// The first invalid setting; [`Server::bind`] returns it, so that setters need no `?`.
     invalid: Option<Error>,
 }
 
 impl Server {
-    /// Makes a server. The closure runs once on each shard, and what it builds stays there: state in it may be `Rc` and `Cell`, and
-    /// needs no lock.
+    /// Creates a server that calls `factory` once on each shard.
+    ///
+    /// The application stays on its shard, so its state may be `Rc` and `Cell` and needs no lock.
     pub fn new(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self {
             factory: Arc::new(factory),
@@ -75,10 +76,10 @@ impl Server {
         }
     }
 
-    /// Makes a server whose settings come from the command line (Tornado's `options`); `--help` lists them. Listens on
-    /// `127.0.0.1:8888` unless `--listen` or a later [`listen`](Self::listen) says otherwise, and logs to standard error.
+    /// Creates a server whose settings come from the command line (Tornado's `options`); `--help` lists them.
     ///
-    /// Ends the process on `--help` and on wrong arguments, after saying what is wrong.
+    /// It listens on `127.0.0.1:8888` unless `--listen` says otherwise, and logs to standard error. It ends the process
+    /// on `--help` and on invalid arguments, after it has printed what is wrong.
     pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self {
             config: options::from_command_line(),
@@ -86,8 +87,9 @@ impl Server {
         }
     }
 
-    /// Adds an address: `127.0.0.1:8888`, `:8888`, `[::]:80`, `unix:/run/app.sock`, `systemd`. An address that is not understood is
-    /// an error of [`run`](Self::run).
+    /// Adds a listen address: `127.0.0.1:8888`, `:8888`, `[::]:80`, `unix:/run/app.sock` or `systemd`.
+    ///
+    /// [`run`](Self::run) and [`bind`](Self::bind) return an error if the address cannot be parsed.
     #[must_use]
     pub fn listen(mut self, address: impl AsRef<str>) -> Self {
         match address.as_ref().parse() {
@@ -97,8 +99,11 @@ impl Server {
         self
     }
 
-    /// Says what holds for topics that fit a pattern, and for which no rule was added before: what becomes of slow subscribers, whether there
-    /// is a history, how messages are wrapped. It holds on all shards. Rules that cannot be are an error of [`run`](Self::run).
+    /// Sets the options of the topics that match a pattern, on all shards.
+    ///
+    /// The options are the policy for slow subscribers, the history and the envelope. Of several patterns that match a
+    /// topic the one added first applies. [`run`](Self::run) and [`bind`](Self::bind) return an error if a pattern or
+    /// its options are invalid.
     ///
     /// ```
     /// use squall::prelude::*;
@@ -120,37 +125,40 @@ impl Server {
         self
     }
 
-    /// How many shards; by default as many as cores this process may really use.
+    /// Sets the number of shards; the default is one for each core this process may use.
     #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.config.shards = Some(count);
         self
     }
 
-    /// Changes any setting.
+    /// Changes any setting in a closure.
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut ServerConfig)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// Binds, starts a shard on every core, and serves until SIGTERM or SIGINT, or until a handle from
-    /// [`bind`](Self::bind) stops it. The first signal stops gracefully: no new connections, those waiting and those being served
-    /// are finished, idle ones are closed. A second one, or the shutdown timeout, ends at once.
+    /// Binds, starts a shard on every core, and serves until SIGTERM, SIGINT or a [`Stopper`] stops the server.
+    ///
+    /// The first signal stops gracefully: the server accepts only connections that already wait, finishes requests, and
+    /// closes idle connections. A second signal, or the shutdown timeout, stops it at once.
     ///
     /// # Errors
     ///
-    /// A setting is one with which nobody could be served, an address cannot be bound, the machine lacks something (one sentence says what and how to mend it), or the application
-    /// cannot be built.
+    /// A setting is invalid, an address cannot be bound, the machine lacks what a shard needs, or the application
+    /// cannot be built. The error says in one sentence what to change.
     pub fn run(self) -> Result {
         self.bind()?.run()
     }
 
-    /// Binds without serving yet: to learn the port that was found for port 0, or to keep a handle that stops the server.
+    /// Binds the addresses without serving yet.
+    ///
+    /// Use it to read the port that the kernel picked for port 0, or to keep a handle that stops the server.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run), as far as settings, binding and the machine go.
+    /// A setting is invalid, an address cannot be bound, or the machine lacks what a shard needs.
     pub fn bind(self) -> Result<BoundServer> {
         if let Some(invalid) = self.invalid {
             return Err(invalid);
@@ -169,6 +177,7 @@ impl Server {
         }
         let shards = builder.build()?;
         let count = NonZeroUsize::new(shards.count()).unwrap_or(NonZeroUsize::MIN);
+        // Refuse a start without memory before a port is bound.
         let budget = Budget::open(config, count)?;
         let mut listeners = Vec::new();
         for address in &config.listen {
@@ -176,7 +185,7 @@ impl Server {
         }
         if listeners.is_empty() {
             return Err(Error::new(
-                "the server has no address to listen on; add .listen(\"127.0.0.1:8888\")",
+                "could not start the server: it has no listen address; add .listen(\"127.0.0.1:8888\")",
             ));
         }
         let mut config = self.config;
@@ -219,7 +228,7 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
             let inherited = inherited_listeners()?;
             if inherited.is_empty() {
                 return Err(Error::new(
-                    "no socket was handed over: LISTEN_FDS is not set for this process",
+                    "could not listen on systemd's sockets: LISTEN_FDS is not set for this process; start it from a socket unit",
                 ));
             }
             for listener in inherited {
@@ -228,9 +237,9 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
         }
     }
     for bound in listeners.iter().skip(known) {
-        // Serving without the bound is better than not serving; gVisor, for one, has no such option.
+        // Some kernels lack the option (gVisor); a server without this bound still serves.
         if let Err(error) = bound.limit_unsent(config.unsent_bytes_max) {
-            tracing::warn!(%error, "what waits in the kernel for peers that do not read stays unbounded");
+            tracing::warn!(%error, "could not set TCP_NOTSENT_LOWAT; unsent bytes per connection are unbounded");
         }
     }
     Ok(())
@@ -243,46 +252,48 @@ fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, Bind
     }
 }
 
-/// A server that listens and does not serve yet: connections wait in the kernel's backlog.
+/// A server that listens and does not serve yet.
+///
+/// New connections wait in the kernel's backlog until [`run`](Self::run).
 pub struct BoundServer {
     factory: Factory,
     config: ServerConfig,
     shards: Shards,
     listeners: Vec<Listeners>,
     mesh: Mesh<ShardMessage>,
-    /// `None` if the kernel does not tell how much memory is held.
+    /// `None` if the kernel does not report how much memory the process holds.
     budget: Option<Arc<Budget>>,
 }
 
 impl BoundServer {
-    /// The TCP addresses bound, with the ports that were found for port 0.
+    /// Returns the bound TCP addresses, with the ports that the kernel picked for port 0.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
         self.listeners.iter().filter_map(Listeners::tcp_address)
     }
 
-    /// Something to stop the server with, from any thread.
+    /// Returns a handle that stops the server from any thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.shards.stopper()
     }
 
-    /// Something to run closures on the shards with, from any thread.
+    /// Returns a handle that runs closures on the shards from any thread.
     #[must_use]
     pub fn remote(&self) -> Remote {
         self.shards.remote()
     }
 
-    /// Something to publish to topics with, from any thread outside the shards.
+    /// Returns a handle that publishes to topics from any thread outside the shards.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         Publisher::new(&self.mesh, self.config.topics.clone(), self.budget.clone())
     }
 
-    /// Serves until it is stopped.
+    /// Serves until a signal or a [`Stopper`] stops the server.
     ///
     /// # Errors
     ///
-    /// As [`Server::run`].
+    /// A shard cannot start, the application cannot be built, or a shard ended with an error.
     pub fn run(self) -> Result {
         let Self {
             factory,
@@ -300,7 +311,7 @@ impl BoundServer {
             shards.driver()
         );
         if let Some(refusal) = shards.io_uring_refusal() {
-            print_line(&format!("warning: sockets go through epoll, because {refusal}"));
+            print_line(&format!("warning: using epoll, because {refusal}"));
         }
         shards.run(move |shard| {
             let setup = ShardSetup {
@@ -326,18 +337,18 @@ impl fmt::Debug for BoundServer {
     }
 }
 
-/// What a shard is given to become a server.
+/// What one shard receives to become a server.
 struct ShardSetup {
     factory: Factory,
     config: ServerConfig,
     listeners: Vec<Listeners>,
     mesh: Mesh<ShardMessage>,
     budget: Option<Arc<Budget>>,
-    /// What the first shard says once it listens.
+    /// The line that the first shard prints once it listens; `None` on the others.
     startup_message: Option<String>,
 }
 
-/// One shard's whole life as a server.
+/// Serves on one shard, from building the application to the end of the drain.
 async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     let ShardSetup {
         factory,
@@ -371,19 +382,20 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     for accepting in accepting {
         accepting.await??;
     }
+    // The listeners are closed, so the gate counts down from here.
     let drained = server.gate.close();
     wait_for_drain(&shard, drained, shutdown_timeout).await;
     Ok(())
 }
 
-/// Says something to whoever has started the server, logging or not.
-fn print_line(words: &str) {
+/// Prints a line for the operator on standard error, whatever the log level.
+fn print_line(line: &str) {
     StandardError
-        .write_all(format!("{words}\n").as_bytes())
+        .write_all(format!("{line}\n").as_bytes())
         .unwrap_or_default();
 }
 
-/// Waits until every connection has ended, the time for it is over, or the shard is asked to stop at once.
+/// Waits until every connection has ended, the timeout has passed, or a second signal stops the shard at once.
 async fn wait_for_drain(shard: &Shard, drained: Closing, timeout: std::time::Duration) {
     use std::future::{Future, poll_fn};
     use std::pin::pin;

@@ -1,6 +1,6 @@
 //! The command line of an application (Tornado's `options`): every setting of a [`ServerConfig`] as a flag.
 //!
-//! The defaults that `--help` shows are read from the configuration's own, so the two cannot drift apart.
+//! `--help` reads its defaults from the configuration's own `Default`, so the two cannot differ.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
@@ -19,10 +19,12 @@ use crate::http1::Limits;
 use crate::pubsub::{self, LogLimits, TopicRules};
 use crate::websocket;
 
-/// Where an application listens if nobody says otherwise: Tornado's port.
+/// The listen address without `--listen`: Tornado's port.
 const LISTEN_DEFAULT: &str = "127.0.0.1:8888";
 
-/// Reads the command line of this process, and starts logging to standard error. Ends the process on `--help` and on wrong arguments.
+/// Reads the command line of this process and starts logging to standard error.
+///
+/// Ends the process on `--help` and on invalid arguments.
 pub(super) fn from_command_line() -> ServerConfig {
     let mut command = Options::command();
     let matches = command.get_matches_mut();
@@ -37,7 +39,7 @@ pub(super) fn from_command_line() -> ServerConfig {
 
 #[derive(Debug, Parser)]
 #[command(
-    about = "A Squall application. Times are in seconds and may be fractional, or carry a unit: 0.5, 250ms, 50us, 2m."
+    about = "A Squall application. A time is a number of seconds, or a number with a unit: 0.5, 250ms, 50us, 2m."
 )]
 #[command(long_about = None, max_term_width = 110)]
 struct Options {
@@ -49,7 +51,7 @@ struct Options {
     real_time: RealTimeOptions,
     #[command(flatten)]
     pace: PaceOptions,
-    /// What is logged to standard error
+    /// Logs lines of this level and above to standard error; none logs nothing
     #[arg(long, value_enum, default_value_t = Logging::Info, value_name = "LEVEL")]
     logging: Logging,
 }
@@ -57,84 +59,89 @@ struct Options {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Server")]
 struct ServerOptions {
-    /// Where to listen: 127.0.0.1:8888, :8888, [::]:8888, unix:/path, systemd; may be given more than once
+    /// Listens on this address: 127.0.0.1:8888, :8888, [::]:8888, unix:/path or systemd; repeat the flag to add
+    /// addresses
     #[arg(long, value_name = "ADDR", default_value = LISTEN_DEFAULT)]
     listen: Vec<ListenAddress>,
-    /// How many shards [default: as many as cores this process may use]
+    /// Starts this many shards [default: one for each core this process may use]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
-    /// What drives the sockets: auto, io_uring, epoll
+    /// Drives the sockets with io_uring or epoll; auto uses epoll where the kernel refuses io_uring
     #[arg(long, value_name = "NAME", default_value_t = Driver::Auto)]
     driver: Driver,
-    /// How long a shard watches its ring before it sleeps: 50us halve the latency of a lightly loaded server, and use its core
+    /// Polls for this long before a shard sleeps; 50us halves the latency of a lightly loaded server and keeps its
+    /// cores busy
     #[arg(long, value_name = "TIME", default_value_t)]
     spin: Time,
-    /// Gives each new connection to the shard of the CPU that received it
+    /// Assigns each new connection to the shard of the CPU that received it [default: off, the kernel's hash decides]
     #[arg(long)]
     steer_by_cpu: bool,
-    /// Gives new connections to the other shards while one has a third more than its share, and 512 at least
+    /// Leads new connections away from a shard that has at least 512 and a third more than its share [default: off]
     #[arg(long)]
     balance: bool,
-    /// Lets another process listen on the same address, for a rolling restart
+    /// Lets another process listen on the same TCP address, for a rolling restart [default: off]
     #[arg(long)]
     share_port: bool,
-    /// Most connections of one shard; more wait in the kernel's backlog
+    /// Most open connections for each shard; further ones wait in the kernel's backlog
     #[arg(long, value_name = "N", default_value_t = ServerConfig::default().connections_per_shard_max)]
     max_connections: usize,
-    /// How much memory the process may hold; control groups hold as well [default: what the machine has]
+    /// Most bytes of memory the process may hold; limits of control groups apply as well [default: the machine's
+    /// memory]
     #[arg(long, value_name = "BYTES")]
     max_memory_bytes: Option<u64>,
-    /// At how many percent of it idle connections close, connections close after a response, requests are told 503, memory is refused
+    /// Percentages of that memory at which a shard closes idle connections early, closes connections after a response,
+    /// answers 503, and refuses memory
     #[arg(long, value_name = "LIST", default_value_t = MemoryWatermarks::default())]
     memory_watermarks: MemoryWatermarks,
-    /// Most bytes the kernel takes for a connection beyond what is on its way to the peer
+    /// Most unsent bytes the kernel buffers for each TCP connection; further output waits in the server
     #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().unsent_bytes_max)]
     max_unsent_bytes: u32,
-    /// How long a graceful stop (SIGTERM, SIGINT) waits before it cuts connections
+    /// Longest wait for open connections at a graceful stop (SIGTERM, SIGINT); then the server aborts them
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().shutdown_timeout))]
     shutdown_timeout: Time,
-    /// Proxies whose X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto are believed: addresses, networks, unix; by commas
+    /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
+    /// separated by commas [default: none]
     #[arg(long, value_name = "LIST")]
     trusted_proxies: Option<TrustedProxies>,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Size of requests, in bytes and numbers")]
+#[command(next_help_heading = "Size limits of requests")]
 struct RequestOptions {
-    /// Largest content; beyond it 413 [default: what the application says, else 1048576]
+    /// Most bytes of content in a request; more are answered 413 [default: the application's limit, else 1048576]
     #[arg(long, value_name = "BYTES")]
     max_body_bytes: Option<u64>,
-    /// Most parameters of a query, and of a form; beyond it 400 [default: what the application says, else 1000]
+    /// Most parameters in a query, and in a form; more are answered 400 [default: the application's limit, else 1000]
     #[arg(long, value_name = "N")]
     max_parameters: Option<usize>,
-    /// How deep JSON may be, 256 at most; beyond it 400 [default: what the application says, else 128]
+    /// Most levels of nested JSON, up to 256; more are answered 400 [default: the application's limit, else 128]
     #[arg(long, value_name = "LEVELS")]
     max_json_depth: Option<usize>,
-    /// Most cookies of a request; beyond it 431 [default: what the application says, else 100]
+    /// Most cookies in a request; more are answered 431 [default: the application's limit, else 100]
     #[arg(long, value_name = "N")]
     max_cookies: Option<usize>,
-    /// Largest head; beyond it 431
+    /// Most bytes in a request head; more are answered 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
-    /// Most field lines; beyond it 431
+    /// Most field lines in a request head; more are answered 431
     #[arg(long, value_name = "N", default_value_t = Limits::default().header_count_max)]
     max_header_count: usize,
-    /// Longest field name; beyond it 431
+    /// Most bytes in a field name; more are answered 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_name_bytes_max)]
     max_header_name_bytes: usize,
-    /// Longest request-target; beyond it 414
+    /// Most bytes in a request-target; more are answered 414
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().target_bytes_max)]
     max_target_bytes: usize,
-    /// Chunk extensions of one request; beyond it 400
+    /// Most bytes of chunk extensions in a request; more are answered 400
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes_max)]
     max_chunk_extension_bytes: usize,
-    /// Largest trailer section; beyond it 431
+    /// Most bytes in a trailer section; more are answered 431
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().trailer_bytes_max)]
     max_trailer_bytes: usize,
-    /// Most trailer fields; beyond it 431
+    /// Most trailer fields in a request; more are answered 431
     #[arg(long, value_name = "N", default_value_t = Limits::default().trailer_count_max)]
     max_trailer_count: usize,
-    /// Unread content that is thrown away to keep a connection; beyond it the connection closes
+    /// Most bytes of unread content discarded to keep a connection open; beyond them the connection closes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().drain_bytes_max)]
     max_drain_bytes: u64,
 }
@@ -142,69 +149,69 @@ struct RequestOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "WebSockets and topics")]
 struct RealTimeOptions {
-    /// Largest message of a WebSocket; beyond it the socket is closed with 1009
+    /// Most bytes in a WebSocket message; more close the socket with 1009
     #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
     max_message_bytes: usize,
-    /// Most fragments of a message; beyond it the socket is closed with 1008
+    /// Most fragments in a WebSocket message; more close the socket with 1008
     #[arg(long, value_name = "N", default_value_t = websocket::Limits::default().fragments_max)]
     max_fragments: u32,
-    /// How long a peer may be silent before it is pinged; 0 turns it off
+    /// Pings a WebSocket peer that has been silent for this long; 0 turns pings off
     #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_interval.unwrap_or_default()))]
     ping_interval: Time,
-    /// How long after a ping a peer may stay silent before its socket is closed
+    /// Closes a WebSocket whose peer stays silent for this long after a ping
     #[arg(long, value_name = "TIME", default_value_t = Time(websocket::Limits::default().ping_timeout))]
     ping_timeout: Time,
-    /// Most topics and patterns one peer may be subscribed to
+    /// Most topics and patterns for each subscriber; further subscriptions fail
     #[arg(long, value_name = "N", default_value_t = pubsub::Limits::default().subscriptions_max)]
     max_subscriptions: usize,
-    /// How much may wait for one subscriber before its topics' policies act
+    /// Most bytes queued for each subscriber; beyond them its topics' slow-consumer policies apply
     #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_high)]
     max_queue_bytes: usize,
-    /// What policies shorten a subscriber's queue to, and at which it counts as keeping up again
+    /// Bytes to which a slow-consumer policy shortens a queue; at this size the subscriber counts as caught up
     #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_low)]
     low_queue_bytes: usize,
-    /// How much may wait for all subscribers of one shard
+    /// Most bytes queued for all subscribers of a shard; beyond them the shard queues no message
     #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().shard_bytes_max)]
     max_shard_queue_bytes: usize,
-    /// How much one shard may keep of the histories of topics
+    /// Most bytes of topic history for each shard; beyond them the shard drops the oldest messages
     #[arg(long, value_name = "BYTES", default_value_t = LogLimits::default().bytes_max)]
     max_history_bytes: usize,
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Pace of peers")]
+#[command(next_help_heading = "Timeouts and minimum rates")]
 struct PaceOptions {
-    /// From the first byte of a head to its last; then 408
+    /// Longest time from the first byte of a request head to its last; then the answer is 408
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().header_timeout))]
     header_timeout: Time,
-    /// From accepting a connection to its first byte [default: as --header-timeout]
+    /// Longest time from accepting a connection to its first byte; then it closes [default: as --header-timeout]
     #[arg(long, value_name = "TIME")]
     first_byte_timeout: Option<Time>,
-    /// From a response to the first byte of the next request
+    /// Longest time from a response to the first byte of the next request; then the connection closes
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().idle_timeout))]
     idle_timeout: Time,
-    /// Longest pause in content that is awaited; then 408
+    /// Longest pause in content that a handler reads; then the answer is 408
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_gap_timeout))]
     body_timeout: Time,
-    /// Slowest content, in bytes per second; then 408. 0 turns it off
+    /// Fewest bytes per second of content that a handler reads; below them the answer is 408, and 0 turns this off
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes_per_second_min)]
     min_body_rate: u64,
-    /// How long content may come before its rate is judged
+    /// Time to read content before --min-body-rate applies
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_rate_grace))]
     body_rate_grace: Time,
-    /// Longest throwing away of unread content
+    /// Longest time to discard unread content; then the connection closes
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().drain_timeout))]
     drain_timeout: Time,
-    /// Longest time a peer may take nothing of a response
+    /// Longest time a peer may accept nothing of a response; then the server aborts the connection
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_stall_timeout))]
     write_timeout: Time,
-    /// Slowest a response may be taken, in bytes per second. 0 turns it off
+    /// Fewest bytes per second a peer may accept of a response; below them the server aborts, and 0 turns this off
     #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().write_bytes_per_second_min)]
     min_write_rate: u64,
-    /// How long a response may take before its rate is judged
+    /// Time to send a response before --min-write-rate applies
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_rate_grace))]
     write_rate_grace: Time,
-    /// How long a closed connection is read from, so that its peer can read the last response
+    /// Longest time to read from a closing connection, so that the peer can receive the last response
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().linger_timeout))]
     linger_timeout: Time,
 }
@@ -285,7 +292,7 @@ fn limits(request: &RequestOptions, pace: &PaceOptions) -> Limits {
     }
 }
 
-/// A span of time as it is typed: `2`, `0.5`, `250ms`, `50us`, `2m`.
+/// A duration as an operator types it: `2`, `0.5`, `250ms`, `50us`, `2m`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Time(Duration);
 
@@ -299,14 +306,14 @@ impl FromStr for Time {
             "ms" => 1e-3,
             "us" => 1e-6,
             "m" => 60.0,
-            unit => return Err(format!("there is no unit {unit:?}; use s, ms, us or m")),
+            unit => return Err(format!("unknown unit {unit:?}; use s, ms, us or m")),
         };
         let number: f64 = digits
             .parse()
-            .map_err(|_| format!("{digits:?} is no number; write 2, 0.5, 250ms, 50us or 2m"))?;
+            .map_err(|_| format!("invalid number {digits:?}; write 2, 0.5, 250ms, 50us or 2m"))?;
         Duration::try_from_secs_f64(number * scale)
             .map(Self)
-            .map_err(|_| format!("{text:?} is no span of time"))
+            .map_err(|_| format!("{text:?} is out of range; write a time of 0 or more"))
     }
 }
 
@@ -316,7 +323,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// What is logged (Tornado's `--logging`).
+/// The lowest level that is logged (Tornado's `--logging`).
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Logging {
     Debug,
@@ -326,7 +333,7 @@ enum Logging {
     None,
 }
 
-/// Says where a panic began, as std's own hook does, but to a standard error that nobody may read.
+/// Prints a panic as std's own hook does; where standard error is closed, std's hook would panic again.
 fn print_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let (thread, trace) = (std::thread::current(), Backtrace::capture());
     let name = thread.name().unwrap_or("without a name");
@@ -334,12 +341,14 @@ fn print_panic(panic: &std::panic::PanicHookInfo<'_>) {
         BacktraceStatus::Captured => trace.to_string(),
         _ => String::new(),
     };
-    let words = format!("thread '{name}' {panic}\n{trace}");
-    StandardError.write_all(words.as_bytes()).unwrap_or_default();
+    let text = format!("thread '{name}' {panic}\n{trace}");
+    StandardError.write_all(text.as_bytes()).unwrap_or_default();
 }
 
 impl Logging {
-    /// Sends log lines to standard error, unless the application has set up logging of its own. Lines nobody reads are dropped.
+    /// Sends log lines to standard error, unless the application has installed a subscriber of its own.
+    ///
+    /// Lines that standard error does not take are dropped.
     fn start(self) {
         use tracing_subscriber::filter::LevelFilter;
         let level = match self {
@@ -368,7 +377,7 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
     use std::time::Duration;
 
-    /// What is said of a flag with a value.
+    /// Checks the settings that a flag with this value gives.
     fn check(flag: &str, value: &str) -> Result<(), String> {
         let config = Options::parse_from(["app", flag, value]).into_config();
         config.check().map_err(|invalid| invalid.to_string())
@@ -406,7 +415,11 @@ mod tests {
             body_bytes_max: 1,
             ..Limits::default()
         };
-        assert_eq!(config.application_limits(own), own, "they are left to the application");
+        assert_eq!(
+            config.application_limits(own),
+            own,
+            "no flag, so the application's limits hold"
+        );
         assert_eq!(config.linger_timeout, defaults.linger_timeout);
         assert_eq!(config.shutdown_timeout, defaults.shutdown_timeout);
         assert_eq!(config.connections_per_shard_max, defaults.connections_per_shard_max);
@@ -453,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_which_no_peer_could_do_anything_is_refused() {
+    fn a_timeout_of_zero_that_would_end_every_request_is_refused() {
         for flag in [
             "--header-timeout",
             "--first-byte-timeout",
@@ -479,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_with_which_nobody_could_be_served_is_refused() {
+    fn a_limit_of_zero_that_would_refuse_every_request_is_refused() {
         for flag in [
             "--max-connections",
             "--max-target-bytes",
@@ -501,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_timeout_covers_the_first_byte_unless_told_otherwise() {
+    fn the_header_timeout_covers_the_first_byte_unless_that_has_its_own() {
         let config = Options::parse_from(["app", "--header-timeout", "0.5"]).into_config();
         assert_eq!(config.http1.first_byte_timeout, Duration::from_millis(500));
         let config = Options::parse_from(["app", "--header-timeout=0.5", "--first-byte-timeout=3"]).into_config();

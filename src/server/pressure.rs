@@ -1,8 +1,8 @@
-//! What a shard does while the process is near all the memory it may have.
+//! What a shard does while the process is close to its memory limit.
 //!
-//! The connections themselves see how short it is and give way ([`Pressure`]): an idle one closes earlier, a request is the last of its
-//! connection, or is refused. The accept loop lets nobody in. What is left to do is here: to wake those who sleep when it begins, to
-//! look again until it is over, and to say so. A shard without pressure spends nothing on it.
+//! Connections read the [`Pressure`] themselves and save memory: they close earlier when idle, close after a response,
+//! or answer 503. The accept loop stops accepting. This file measures memory, wakes what sleeps when pressure begins,
+//! measures again until it is over, and logs it. Without pressure a shard spends nothing here.
 
 use std::cell::Cell;
 use std::fmt;
@@ -24,17 +24,18 @@ use super::watermarks::{MemoryWatermarks, Pressure};
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// How often a shard looks while there is pressure. 250 ms: Envoy's.
+/// How often a shard measures memory while there is pressure. 250 ms: Envoy's.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How often the log says at most that memory is short, unless it becomes shorter.
+/// The shortest time between two log lines about short memory, unless the pressure rises. 10 s.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The part of the memory that the histories of topics, and what waits for subscribers, may have at the most, each: a quarter, so that what
-/// connections need finds room beside both, whatever [`ServerConfig`] lets them have.
+/// The divisor of the memory that topic histories, and subscribers' queues, may each hold: a quarter.
+///
+/// Connections then find memory beside both, whatever [`ServerConfig`] allows the two.
 const TOPICS_DIVISOR: u64 = 4;
 
-/// What a server may have of memory and what it holds, for all of its shards and publishers.
+/// The memory that all shards and publishers of a server hold, and may hold.
 #[derive(Debug)]
 pub(super) struct Budget {
     ledger: Ledger,
@@ -42,11 +43,11 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Opens the kernel's account, for this number of shards. `None` if the kernel has none.
+    /// Opens the kernel's accounts for this number of shards; `None` if the kernel offers none.
     ///
     /// # Errors
     ///
-    /// There is too little memory to serve with.
+    /// The process may hold too little memory to serve.
     pub(super) fn open(config: &ServerConfig, shards: NonZeroUsize) -> Result<Option<Arc<Self>>> {
         if let Some(available) = available(config) {
             let least = least_bytes(shards);
@@ -55,7 +56,7 @@ impl Budget {
             }
         }
         let ledger = Ledger::open(config.memory_bytes_max, shards).inspect_err(
-            |error| tracing::warn!(%error, "the kernel does not tell how much memory is held; the watermarks are off"),
+            |error| tracing::warn!(%error, "could not read how much memory the process holds; the memory watermarks are off"),
         );
         Ok(ledger.ok().map(|ledger| {
             Arc::new(Self {
@@ -65,7 +66,7 @@ impl Budget {
         }))
     }
 
-    /// What of the tightest account is held, and how short memory is, where `promised` bytes are promised.
+    /// Measures the account with the largest used share, where `promised` bytes are promised.
     fn check(&self, promised: usize) -> (Option<Balance>, Pressure) {
         let balance = self.ledger.look(promised as u64);
         let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
@@ -74,24 +75,24 @@ impl Budget {
         (balance, pressure)
     }
 
-    /// Whether a thread outside the shards may take this number of bytes.
+    /// Returns whether a thread outside the shards may take this number of bytes.
     pub(super) fn allows(&self, bytes: usize) -> bool {
         let promised = memory::reserved_bytes().saturating_add(bytes);
         self.check(promised).1 < Pressure::RefuseMemory
     }
 }
 
-/// How much memory a server may have in all; `None` if neither the settings nor the kernel tell.
+/// Returns how many bytes a server may hold; `None` if neither the settings nor the kernel limit it.
 fn available(config: &ServerConfig) -> Option<u64> {
     config.memory_bytes_max.into_iter().chain(available_bytes()).min()
 }
 
-/// How many shards a server has at the most if it is not told.
+/// Returns the most shards that a server without a `shards` setting starts.
 pub(super) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
     available(config).map_or(NonZeroUsize::MAX, shards_max)
 }
 
-/// Why a server does not start.
+/// Returns the error of a start with too little memory.
 fn insufficient_memory(available: u64, shards: NonZeroUsize) -> Error {
     let (least, one) = (least_bytes(shards), least_bytes(NonZeroUsize::MIN));
     let mebibytes = |bytes: u64| bytes / (1024 * 1024);
@@ -103,14 +104,14 @@ fn insufficient_memory(available: u64, shards: NonZeroUsize) -> Error {
         ),
     };
     Error::new(format!(
-        "could not start: the process may have {} MiB of memory ({available} bytes) and {need} {} MiB at the least; \
+        "could not start the server: {need} at least {} MiB of memory, but the process may hold {} MiB ({available} bytes); \
          raise the memory limit of the control group or --max-memory-bytes{advice}",
-        mebibytes(available),
         mebibytes(least),
+        mebibytes(available),
     ))
 }
 
-/// Bounds what topics may hold on each shard by the memory there is.
+/// Limits what topics may hold on each shard to their part of the available memory.
 pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
     let Some(available) = available(config) else { return };
     let part = available / TOPICS_DIVISOR / shards.get() as u64;
@@ -119,15 +120,15 @@ pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
     config.histories.bytes_max = config.histories.bytes_max.min(part);
 }
 
-/// What a shard sees of the memory of its process.
+/// One shard's measurements of its process's memory.
 pub(super) struct Meter {
-    /// What is held and how short memory is, where this number of bytes is promised.
+    /// Returns the memory held and the pressure, where this number of bytes is promised.
     measure: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
     balance: Cell<Option<Balance>>,
     pressure: Cell<Pressure>,
-    /// There has been pressure since [`under_pressure`](Self::under_pressure) was last ready.
+    /// A measurement has found pressure since [`under_pressure`](Self::under_pressure) was last ready.
     was_under_pressure: Cell<bool>,
-    /// Who waits for there to be pressure.
+    /// The task in [`under_pressure`](Self::under_pressure).
     waker: Cell<Option<Waker>>,
 }
 
@@ -142,7 +143,7 @@ impl Meter {
         }
     }
 
-    /// Has every look at the memory by this thread look here too, and refuse what the last watermark says.
+    /// Makes every memory check of this thread measure here too, and refuse memory at the last watermark.
     pub(super) fn install(self) -> Rc<Self> {
         let meter = Rc::new(self);
         let checked = Rc::clone(&meter);
@@ -150,29 +151,32 @@ impl Meter {
         meter
     }
 
-    /// What was held at the last look, and what may be.
+    /// Returns the memory held and its limit at the last measurement.
     pub(super) fn balance(&self) -> Option<Balance> {
         self.balance.get()
     }
 
-    /// How short memory was at the last look.
+    /// Returns the pressure at the last measurement.
     pub(super) fn pressure(&self) -> Pressure {
         self.pressure.get()
     }
 
-    /// Looks.
+    /// Measures, and returns the pressure.
     pub(super) fn check(&self) -> Pressure {
         self.check_with(memory::reserved_bytes())
     }
 
-    /// Looks, and says whether this number of bytes, which are promised already, may be taken. A growth that is refused leaves the others alone.
+    /// Measures, and returns whether `missing` bytes, which are promised already, may be taken.
+    ///
+    /// The pressure that connections see leaves `missing` out: a refused buffer causes no measure against other
+    /// connections.
     fn allows(&self, missing: usize) -> bool {
         let is_allowed = || {
             let promised = memory::reserved_bytes();
             let pressure = self.check_with(promised.saturating_sub(missing));
             pressure < Pressure::RefuseMemory && (missing == 0 || (self.measure)(promised).1 < Pressure::RefuseMemory)
         };
-        // What was refused a moment ago has freed memory that the allocator may still keep.
+        // Buffers refused a moment ago are freed, but the allocator may still hold their pages.
         is_allowed() || give_back_free_if_quick() && is_allowed()
     }
 
@@ -189,10 +193,11 @@ impl Meter {
         pressure
     }
 
-    /// Waits until a look has found pressure, even if the next one found none: somebody may have acted on the first. One can wait at a
-    /// time.
+    /// Waits until a measurement finds pressure, even if the next one finds none again.
     ///
-    /// Cancel safety: may be dropped and called again.
+    /// A connection may have acted on the first one. One task can wait at a time.
+    ///
+    /// Cancel safety: a dropped call loses nothing; call it again.
     pub(super) async fn under_pressure(&self) {
         poll_fn(|cx| {
             if self.was_under_pressure.take() {
@@ -215,26 +220,29 @@ impl fmt::Debug for Meter {
     }
 }
 
-/// Makes the meter of the calling shard.
+/// Creates the meter of the calling shard.
 pub(super) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
     let budget = Arc::clone(budget);
     Meter::new(move |promised| budget.check(promised)).install()
 }
 
-/// Has every shard look: the memory is the same for all of them, and a shard that nobody asks anything does not look by itself.
+/// Measures on every shard.
+///
+/// All shards share the memory, and a shard without requests does not measure by itself.
 async fn check_all_shards() {
-    // A shard that has ended has nobody left to give way for.
+    // An error means that a shard has ended, and its memory is free.
     invoke_on_all(|| async { memory::has_headroom(0) })
         .await
         .unwrap_or_default();
 }
 
-/// Attends to one shard for as long as it serves.
+/// Acts on memory pressure for as long as the shard serves.
 pub(super) async fn watch(server: Rc<ShardServer>) {
     let Some(meter) = server.meter() else { return };
     let mut logged: Option<(Pressure, Instant)> = None;
     loop {
         meter.under_pressure().await;
+        // Idle connections sleep until their deadline; wake them to compute an earlier one.
         server.wake_connections();
         loop {
             let (pressure, now) = (meter.check(), server.shard.now());
@@ -252,12 +260,12 @@ pub(super) async fn watch(server: Rc<ShardServer>) {
                     ?pressure,
                     held,
                     limit,
-                    "memory is short; raise --max-memory-bytes or what the process may have"
+                    "memory is short; raise --max-memory-bytes or the limit of the control group"
                 );
             }
-            // Beside this, so that a shard that stalls keeps no other from giving way.
+            // In a task of its own: a stalled shard must not delay the measures of this one.
             spawn_detached(check_all_shards());
-            // Refused where the pool is full or gone; it is tried again.
+            // Fails while the pool is full or has ended; the next round tries again.
             spawn_blocking(give_back_free).await.unwrap_or_default();
             sleep(CHECK_INTERVAL).await;
         }
@@ -287,7 +295,7 @@ mod tests {
         }
     }
 
-    /// A meter of 100 bytes.
+    /// Returns a meter that allows 100 bytes.
     fn meter(held: &Rc<Cell<Option<u64>>>) -> Meter {
         let held = Rc::clone(held);
         Meter::new(move |promised| match held.get() {
@@ -300,11 +308,11 @@ mod tests {
         })
     }
 
-    /// How many promised bytes weigh as much as one that is held: one hundredth of what may be.
+    /// How many promised bytes weigh as much as one held byte: one hundredth of the limit.
     const SCALE: u64 = 1024 * 1024;
 
     #[test]
-    fn growth_meets_the_meter_and_is_refused_at_the_last_step_only() {
+    fn growth_is_refused_only_above_the_last_watermark() {
         let held = Rc::new(Cell::new(Some(0)));
         let meter = meter(&held).install();
         for (bytes, pressure, granted) in [
@@ -317,14 +325,14 @@ mod tests {
             assert_eq!(memory::reserve_ahead(1024 * 1024).is_ok(), granted, "{bytes}");
             assert!(
                 memory::make_room_to_answer(&mut Vec::new(), 100).is_ok(),
-                "an error page, say"
+                "an answer such as an error page still fits"
             );
             assert_eq!(meter.pressure(), pressure, "{bytes}");
         }
     }
 
     #[test]
-    fn growth_that_would_reach_the_last_step_is_refused_and_says_nothing_of_others() {
+    fn growth_that_would_reach_the_last_watermark_is_refused_without_pressure_on_others() {
         let held = Rc::new(Cell::new(Some(50)));
         let meter = meter(&held).install();
         let mut buffer = Vec::new();
@@ -342,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_start_says_what_there_is_and_what_is_needed() {
+    fn a_refused_start_names_the_available_and_the_needed_memory() {
         let two = NonZeroUsize::new(2).unwrap();
         let config = |bytes_max| ServerConfig {
             memory_bytes_max: Some(bytes_max),
@@ -351,7 +359,10 @@ mod tests {
         let least = least_bytes(two);
         assert!(Budget::open(&config(least), two).unwrap().is_some());
         let refused = Budget::open(&config(least - 1), two).unwrap_err().to_string();
-        for part in [(least - 1).to_string(), format!("2 shards need {} MiB", least >> 20)] {
+        for part in [
+            (least - 1).to_string(),
+            format!("2 shards need at least {} MiB", least >> 20),
+        ] {
             assert!(refused.contains(&part), "{refused}");
         }
         assert_eq!(default_shards_max(&config(least)), two);
@@ -359,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_have_no_more_than_their_part_of_what_there_is() {
+    fn topics_hold_at_most_their_part_of_the_memory() {
         let mut config = ServerConfig {
             memory_bytes_max: Some(64 << 20),
             ..ServerConfig::default()
@@ -373,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_pressure_is_woken_by_the_look_that_finds_it() {
+    fn a_task_that_waits_for_pressure_is_woken_by_the_measurement_that_finds_it() {
         let held = Rc::new(Cell::new(Some(0)));
         let meter = meter(&held);
         let mut under_pressure = Box::pin(meter.under_pressure());
@@ -383,17 +394,20 @@ mod tests {
         assert!(under_pressure.as_mut().poll(&mut cx).is_pending());
         meter.check();
         held.set(None);
-        assert_eq!(meter.check(), Pressure::None, "the kernel does not tell");
+        assert_eq!(meter.check(), Pressure::None, "the kernel reports nothing");
         assert_eq!(woken.times(), 0);
         held.set(Some(85));
         meter.check();
         assert_eq!(woken.times(), 1);
         held.set(Some(0));
         assert_eq!(meter.check(), Pressure::None);
-        assert!(under_pressure.as_mut().poll(&mut cx).is_ready(), "there was");
+        assert!(
+            under_pressure.as_mut().poll(&mut cx).is_ready(),
+            "an earlier measurement found pressure"
+        );
         assert!(
             Box::pin(meter.under_pressure()).as_mut().poll(&mut cx).is_pending(),
-            "there is no more"
+            "the pressure was reported once"
         );
     }
 }

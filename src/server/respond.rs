@@ -1,8 +1,8 @@
-//! Writing a response into the connection's output, behind those of the requests before it.
+//! Writes a response into the connection's output, behind the responses to earlier requests.
 //!
-//! The usual response is there as a whole when its handler is done: a head and a little content, written without waiting for anything.
-//! Whatever waits, for a peer to take much content or for a stream to produce some, does so in a box, so that its state is no part of
-//! every connection's memory.
+//! A usual response is complete when its handler ends: a head and a little content, written without waiting. Only a
+//! response that waits, for the peer or for its stream, runs in a boxed future, so that its state stays out of every
+//! connection's memory.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,28 +14,29 @@ use crate::app::{App, Channel, Exchange, Flush, Outcome};
 use crate::http1::{BodyLength, CHUNK_FRAMING_BYTES_MAX, HEAD_BYTES_USUAL};
 use crate::message::{BodyStream, Headers, ResponseHead, StatusCode};
 
-/// How long a stream may have nothing for a peer that has closed its sending half, where nothing can be sent that would tell whether it
-/// still reads: content that is not chunked. 5 s: as long as a connection lingers.
+/// How long a stream may be silent toward a peer that has closed its half, if no probe can be sent. 5 s.
+///
+/// Content that is not chunked carries no probe. A connection lingers for as long.
 const UNPROBED_SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// A stream that content is drawn from.
+/// A stream that yields the content of a response.
 struct StreamedBody<'a> {
     app: &'a App,
     channel: &'a Channel,
     stream: BodyStream,
-    /// Since when it has had nothing for a peer of which only silence tells whether it still reads.
+    /// Since when it has yielded nothing, where only a timeout can tell that the peer is gone.
     silent_since: Option<Instant>,
 }
 
 impl Connection {
-    /// Writes the outcome of a request as far as that takes no waiting; what does is left, and given back.
+    /// Writes the response as far as possible without waiting, and returns a future for the rest, if there is any.
     pub(super) fn respond<'a>(
         &'a mut self,
         app: &'a App,
         exchange: &'a mut Exchange,
         channel: &'a Channel,
     ) -> Flow<Option<Pin<Box<impl Future<Output = Flow>>>>> {
-        // A handler may have dropped the future of its last flush; that goes first.
+        // A handler may have dropped the future of its last flush; its bytes precede the rest.
         while let Some(flush) = channel.take_flush() {
             self.make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + flush.data.len())?;
             self.write_flushed_head(&flush)?;
@@ -51,14 +52,14 @@ impl Connection {
         else {
             return Err(Ending::Abort);
         };
-        // All that can be refused for want of memory is asked for before the head, while there is still an answer to give.
-        let here = body.len().min(OUTPUT_BYTES_MAX);
+        // Reserve memory before the head is written: until then a refusal can still be answered with 503.
+        let first_bytes = body.len().min(OUTPUT_BYTES_MAX);
         if self
-            .make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + here)
+            .make_room(HEAD_BYTES_USUAL + CHUNK_FRAMING_BYTES_MAX + first_bytes)
             .is_err()
         {
-            tracing::warn!("there is no memory for a response");
-            return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "no memory is free for the response"));
+            tracing::warn!("out of memory for a response; answered 503");
+            return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
         }
         let length = match stream {
             None => BodyLength::Known(body.len() as u64),
@@ -67,11 +68,12 @@ impl Connection {
         if let Some(head) = head {
             self.write_head(head, length)?;
         }
+        // A 101 has no content; what follows belongs to the WebSocket.
         if self.machine.is_upgraded() {
             return Ok(None);
         }
         let stream = match stream {
-            // What answers HEAD says how GET would be answered, and is not drawn.
+            // A response to HEAD has the head of GET's response and no content, so the stream is never polled.
             Some(stream) if !self.machine.takes_content() => {
                 app.discard(stream);
                 None
@@ -100,10 +102,11 @@ impl Connection {
         self.write_head(head, length)
     }
 
-    /// Writes a head, or the answer that it cannot be sent. While content is under way whose end the peer knows by the close, closing
-    /// is a reset.
+    /// Writes a head, or an error response if the head cannot be sent.
+    ///
+    /// While content is on its way whose end is the close of the connection, an early close must be a reset.
     fn write_head(&mut self, head: &ResponseHead, length: BodyLength) -> Flow {
-        // Refused because of its size or its pace: the rest of the content is not worth reading.
+        // The content was refused for its size or its pace, so its rest is not read: close.
         let is_refusal = matches!(head.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT);
         if is_refusal && !self.machine.is_request_complete() || self.server.is_stopping() {
             self.machine.close_after_response();
@@ -113,8 +116,8 @@ impl Connection {
             self.machine.send_head(head, length, &date, &mut self.output)
         };
         if let Err(error) = sent {
-            tracing::error!(%error, "the response cannot be sent");
-            return Err(self.send_final_error(StatusCode::INTERNAL_SERVER_ERROR, "the response cannot be sent"));
+            tracing::error!(%error, "could not send the response; answered 500");
+            return Err(self.send_final_error(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be sent"));
         }
         if self.machine.is_ended_by_close() {
             self.stream.reset_on_close(true).map_err(|_| Ending::Abort)?;
@@ -122,8 +125,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes content that does not fit one output buffer, or that comes as a stream, and what follows it.
+    /// Writes content that exceeds one output buffer or comes as a stream, then the end of the response.
     async fn write_rest(&mut self, body: &[u8], streamed: Option<StreamedBody<'_>>, trailers: &Headers) -> Flow {
+        // Sending may wait, so the kernel's receive buffer returns first.
         self.input.set_aside(&self.stream)?;
         self.write_pieces(body).await?;
         if let Some(streamed) = streamed {
@@ -132,7 +136,7 @@ impl Connection {
         self.machine.send_end(Some(trailers), &mut self.output).map_err(abort)
     }
 
-    /// Writes content, sending what has gathered whenever a buffer is full.
+    /// Writes content, and sends the output whenever it is full.
     async fn write_pieces(&mut self, mut content: &[u8]) -> Flow {
         loop {
             let room = OUTPUT_BYTES_MAX.saturating_sub(self.output.len());
@@ -147,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// Writes a stream as it comes: what is ready gathers, and leaves when the stream has nothing more for now.
+    /// Writes a stream: chunks that are ready gather, and leave when the stream is pending.
     async fn write_stream(&mut self, mut streamed: StreamedBody<'_>) -> Flow {
         loop {
             let chunk = poll_fn(|cx| {
@@ -163,7 +167,7 @@ impl Connection {
                     self.write_pieces(&chunk).await?;
                 }
                 Some(Err(error)) => {
-                    tracing::warn!(%error, "the stream of a response failed; the connection is cut");
+                    tracing::warn!(%error, "a response stream failed; aborted the connection");
                     return Err(Ending::Abort);
                 }
                 None => return Ok(()),
@@ -171,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Sends what has gathered while a stream has nothing, and notices a peer that has gone.
+    /// Sends the gathered output while a stream is pending, and notices a peer that is gone.
     fn send_while_waiting(
         &mut self,
         channel: &Channel,
@@ -183,7 +187,7 @@ impl Connection {
             checked?;
         }
         if self.peer_has_finished && self.server.draining_since().is_some() {
-            // It may have closed its socket since it was asked.
+            // The peer may have closed its socket since the first probe, and would hold the stop up.
             self.probe_peer(2, cx)?;
         }
         if self.needs_silence_timeout() {

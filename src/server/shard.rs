@@ -1,6 +1,6 @@
-//! What all connections of one shard share: the application, the settings, the pool of exchanges, today's date, and who is there.
+//! What the connections of one shard share: application, settings, pooled exchanges, today's date, wakers.
 //!
-//! It lives on one shard, in an `Rc`; nothing of it is locked or atomic.
+//! It lives on one shard in an `Rc`, without locks or atomics.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
@@ -20,17 +20,18 @@ use crate::memory::{self, OutOfMemory, Reservation};
 use crate::message::HttpDate;
 use crate::transport::progress::WriteLimits;
 
-/// How many exchanges a shard keeps for the next requests; as many requests as are ever in flight at once on a busy shard.
+/// The most exchanges a shard pools for later requests. 256: the most requests in flight at once on a busy shard.
 const EXCHANGES_POOLED_MAX: usize = 256;
 
-/// What a request takes that cannot be refused it, as its exchange and the future of its handler, rounded up. 4 KiB.
+/// What a request allocates without a check, its exchange and its handler's future, rounded up. 4 KiB.
 const REQUEST_BYTES: usize = 4 * 1024;
 
-/// What a connection is promised while it lives: an answer, if only that memory is short, for all connections at the same moment. 1 KiB.
+/// What each connection is promised while it lives: one answer, for all connections at the same moment. 1 KiB.
 const CONNECTION_BYTES: usize = 1024;
 
-/// How long connections that are idle when a graceful stop begins are still listened to: requests that crossed the stop on their
-/// way get an answer.
+/// How long idle connections are still read after a graceful stop begins. 1 s.
+///
+/// Requests that were on their way when the stop began still get an answer.
 pub(super) const IN_FLIGHT_GRACE: Duration = Duration::from_secs(1);
 
 /// The state of one shard's server.
@@ -40,24 +41,25 @@ pub(super) struct ShardServer {
     pub(super) http1: Rc<http1::Limits>,
     pub(super) write: WriteLimits,
     pub(super) shard: Shard,
-    /// Counts connections; closed and waited for by a graceful stop.
+    /// Counts connections; a graceful stop closes it and waits for it.
     pub(super) gate: Gate,
     #[expect(
         clippy::vec_box,
         reason = "an exchange moves between the pool and its connection: eight bytes, not its whole size"
     )]
     exchanges: RefCell<Vec<Box<Exchange>>>,
-    /// How short the process is of memory; `None` where nobody can tell.
+    /// Measures memory; `None` where the kernel reports none.
     meter: Option<Rc<Meter>>,
     date: RefCell<HttpDate>,
-    /// When the date has to be written anew.
+    /// When the date must be formatted again.
     date_until: Cell<Instant>,
     /// When the graceful stop began.
     draining_since: Cell<Option<Instant>>,
-    /// The highest place of a connection when the graceful stop began.
+    /// The highest index of a connection when the graceful stop began.
     last_index: Cell<usize>,
+    /// The task of each connection, so that a stop or short memory can wake it.
     connection_wakers: RefCell<Slab<Option<Waker>>>,
-    /// The accept loops that wait for room; each is woken before it can wait again.
+    /// The accept loops that wait for capacity; each is woken before it can wait again.
     accept_wakers: RefCell<Vec<Waker>>,
 }
 
@@ -82,14 +84,14 @@ impl ShardServer {
         }
     }
 
-    /// An exchange for the next request: one used before, if there is one.
+    /// Returns an exchange for the next request: a pooled one, if there is one.
     ///
     /// # Errors
     ///
-    /// There is none, and no memory for one request more.
+    /// The pool is empty and memory is refused.
     pub(super) fn take_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
-        let kept = self.exchanges.borrow_mut().pop();
-        kept.map_or_else(|| self.make_exchange(), Ok)
+        let pooled = self.exchanges.borrow_mut().pop();
+        pooled.map_or_else(|| self.make_exchange(), Ok)
     }
 
     #[cold]
@@ -98,7 +100,7 @@ impl ShardServer {
         Ok(Box::new(Exchange::new(&self.app)))
     }
 
-    /// Takes an exchange back, which has been reset.
+    /// Returns an exchange, which its connection has reset, to the pool.
     pub(super) fn return_exchange(&self, exchange: Box<Exchange>) {
         let mut exchanges = self.exchanges.borrow_mut();
         if exchanges.len() < EXCHANGES_POOLED_MAX {
@@ -106,7 +108,7 @@ impl ShardServer {
         }
     }
 
-    /// The date of responses: formatted once a second.
+    /// Returns the date for responses, formatted once a second.
     pub(super) fn date(&self) -> Ref<'_, HttpDate> {
         let now = self.shard.now();
         if now >= self.date_until.get() {
@@ -115,7 +117,9 @@ impl ShardServer {
         self.date.borrow()
     }
 
-    /// Formats the date, and, as it is a good moment for what is to be done now and then while there are requests, looks at the memory.
+    /// Formats the date and measures memory.
+    ///
+    /// It runs once a second while there are requests, which is as often as memory needs a measurement.
     #[cold]
     fn format_date(&self, now: Instant) {
         if let Some(meter) = &self.meter {
@@ -131,22 +135,24 @@ impl ShardServer {
         self.date_until.set(now + rest_of_second);
     }
 
-    /// Whether the shard was asked to stop: no response promises another request from then on.
+    /// Returns whether a stop has been requested.
+    ///
+    /// From then on every response says `Connection: close`.
     pub(super) fn is_stopping(&self) -> bool {
         self.shard.stop_requested().is_some()
     }
 
-    /// When the accept loops took note of the graceful stop, if they have.
+    /// Returns when the accept loops noticed the graceful stop, if they have.
     pub(super) fn draining_since(&self) -> Option<Instant> {
         self.draining_since.get()
     }
 
-    /// The highest place of a connection when the graceful stop began: what the batches of its [`Registration::index`] are counted from.
+    /// Returns the highest [`Registration::index`] at the start of the graceful stop: the base of its batches.
     pub(super) fn last_index(&self) -> usize {
         self.last_index.get()
     }
 
-    /// Begins the graceful stop, if another accept loop has not: every connection that waits for a request learns of it.
+    /// Starts the drain and wakes every idle connection, unless another accept loop has done so.
     pub(super) fn begin_draining(&self) {
         if self.draining_since.get().is_some() {
             return;
@@ -162,31 +168,33 @@ impl ShardServer {
         self.wake_connections();
     }
 
-    /// Has every connection that waits for a request look again how long it may.
+    /// Wakes every registered connection, so that idle ones compute their deadline again.
     pub(super) fn wake_connections(&self) {
         let entries = self.connection_wakers.borrow();
         let wakers: Vec<Waker> = entries.iter().filter_map(|(_, waker)| waker.clone()).collect();
-        // Woken after the borrow ends, because a waker may run anything.
+        // The borrow must end first: a waker may run any code, also code that registers a connection.
         drop(entries);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// What the shard sees of the memory of the process.
+    /// Returns the shard's memory meter.
     pub(super) fn meter(&self) -> Option<&Rc<Meter>> {
         self.meter.as_ref()
     }
 
-    /// How short memory is.
+    /// Returns how short memory is.
     pub(super) fn pressure(&self) -> Pressure {
         self.meter.as_ref().map_or(Pressure::None, |meter| meter.pressure())
     }
 
-    /// Whether the shard has as many connections as it may.
+    /// Returns whether the shard has as many connections as it may have.
     pub(super) fn is_full(&self) -> bool {
         self.gate.count() >= self.config.connections_per_shard_max
     }
 
-    /// Waits until one more connection may be let in: for another to end, for memory, or not at all.
+    /// Waits until the shard may accept one more connection.
+    ///
+    /// Cancel safety: a dropped call loses nothing.
     pub(super) async fn wait_for_capacity(&self) {
         std::future::poll_fn(|cx| {
             if !self.is_full() && self.pressure() < Pressure::RefuseRequests {
@@ -198,12 +206,12 @@ impl ShardServer {
         .await;
     }
 
-    /// A connection has ended, or there is memory again: an accept loop that waits for room may go on.
+    /// Wakes the accept loops that wait, after a connection has ended or memory is free again.
     pub(super) fn wake_accepting(&self) {
         self.accept_wakers.take().into_iter().for_each(Waker::wake);
     }
 
-    /// A place for a connection's waker, so that it learns of the graceful stop.
+    /// Registers a connection, so that a graceful stop can wake it.
     pub(super) fn register(self: &Rc<Self>) -> Registration {
         let index = self.connection_wakers.borrow_mut().insert(None);
         Registration {
@@ -214,7 +222,9 @@ impl ShardServer {
     }
 }
 
-/// A connection's place among those to be told of the graceful stop.
+/// A connection's entry among those that a graceful stop wakes.
+///
+/// Dropping it removes the entry and wakes a waiting accept loop.
 pub(super) struct Registration {
     server: Rc<ShardServer>,
     index: usize,
@@ -222,12 +232,12 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// Where it stands among them, from 0: what a graceful stop makes its batches by.
+    /// Returns its index among the connections, from 0; a graceful stop makes batches by it.
     pub(super) fn index(&self) -> usize {
         self.index
     }
 
-    /// Notes which task waits; nothing to do when it is the one noted already.
+    /// Sets the task to wake; without effect if it is set already.
     pub(super) fn set_waker(&self, cx: &Context<'_>) {
         if let Some(waker) = self.server.connection_wakers.borrow_mut().get_mut(self.index) {
             match waker {

@@ -1,8 +1,9 @@
-//! The step from HTTP to a WebSocket: the connection's socket, what it has received and what it has still to send go to a new task, and
-//! the HTTP task ends, so that an idle WebSocket keeps nothing of HTTP's memory.
+//! The step from HTTP to a WebSocket: socket, unread input and unsent output go to a new task.
 //!
-//! Invariant: no byte is lost on the way. Frames that came behind the request are read first, and the 101 goes out before any frame
-//! (RFC 6455 §4.2.2).
+//! The HTTP task ends, so an idle WebSocket holds none of HTTP's memory.
+//!
+//! Invariant: no byte is lost. Frames behind the request are read first, and the 101 leaves before any frame (RFC 6455
+//! §4.2.2).
 
 use std::rc::Rc;
 
@@ -12,10 +13,10 @@ use super::connection::Connection;
 use super::websocket::serve;
 use crate::memory;
 
-/// What a WebSocket takes that cannot be refused it, as its task and its handler's, rounded up. 4 KiB.
+/// What a WebSocket allocates without a check, its task and its handler, rounded up. 4 KiB.
 const SOCKET_BYTES: usize = 4 * 1024;
 
-/// Starts the task that serves the WebSocket a 101 promised.
+/// Starts the task that serves the WebSocket of a 101.
 pub(super) fn start(mut connection: Connection) {
     let Some(mut exchange) = connection.exchange.take() else {
         return;
@@ -23,15 +24,16 @@ pub(super) fn start(mut connection: Connection) {
     let upgrade = exchange.take_upgrade();
     exchange.reset();
     connection.server.return_exchange(exchange);
-    // The application lets no 101 pass that comes without one.
+    // The application turns a 101 without an upgrade into an error, so there is one.
     let Some(upgrade) = upgrade else { return };
     let set_aside = connection.input.set_aside(&connection.stream);
     if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
-        // Cut before the 101 has gone out, so that the client takes it for no more than a broken connection.
+        // Close before the 101 leaves, so that the client sees a failed handshake.
         connection.server.app.discard(upgrade);
         return;
     }
     let (link, session) = upgrade.open(&connection.server.app, connection.server.shard.now());
+    // The 101 becomes the first output of the WebSocket, so it precedes every frame.
     let head = std::mem::take(&mut connection.output);
     link.lend_buffer(|| head);
     spawn_detached(serve(connection, Rc::clone(&link), session));

@@ -1,9 +1,9 @@
-//! At which shares of the memory that the process may have a shard does without what it can.
+//! The percentages of available memory at which a shard starts to save memory.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// At which shares of the memory that the process may have a shard begins to do without what it can, in percent.
+/// The percentages of available memory at which a shard starts to save memory.
 ///
 /// ```
 /// use squall::MemoryWatermarks;
@@ -13,14 +13,21 @@ use std::str::FromStr;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryWatermarks {
-    /// From here on idle connections are closed after a quarter of the idle timeout. 85.
+    /// Idle connections close after a quarter of the idle timeout.
+    ///
+    /// The default is 85.
     pub reap_idle: u8,
-    /// From here on connections are closed after the response at hand as well. 92: Envoy's.
+    /// Connections close after their current response as well.
+    ///
+    /// The default is 92: Envoy's.
     pub close_after_response: u8,
-    /// From here on requests are answered 503, and nobody is accepted. More than 0. 95: Envoy's.
+    /// Requests are answered 503, and the shard accepts no connection.
+    ///
+    /// More than 0. The default is 95: Envoy's.
     pub refuse_requests: u8,
-    /// From here on memory is refused to whatever grows with what peers send or are sent, as where none is left. 98: the rest is for what
-    /// does not ask.
+    /// Memory is refused to every buffer that a peer can grow, as if the system had none left.
+    ///
+    /// The default is 98: the rest is for allocations that are not checked.
     pub refuse_memory: u8,
 }
 
@@ -36,7 +43,7 @@ impl Default for MemoryWatermarks {
 }
 
 impl MemoryWatermarks {
-    /// Whether each lies at or above the one before, and none above 100.
+    /// Returns whether each is at least the one before, and the last at most 100.
     pub(super) const fn are_ascending(self) -> bool {
         self.reap_idle <= self.close_after_response
             && self.close_after_response <= self.refuse_requests
@@ -44,7 +51,7 @@ impl MemoryWatermarks {
             && self.refuse_memory <= 100
     }
 
-    /// How pressing it is to hold so many bytes of so many.
+    /// Returns the pressure of `held` bytes where `available` bytes may be held.
     pub(super) fn pressure(self, held: u64, available: u64) -> Pressure {
         let is_reached = |percent: u8| u128::from(held) * 100 >= u128::from(available) * u128::from(percent);
         if is_reached(self.refuse_memory) {
@@ -96,7 +103,7 @@ impl fmt::Display for MemoryWatermarks {
     }
 }
 
-/// Watermarks were not understood, or do not ascend.
+/// The error of watermarks that cannot be parsed or do not ascend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidWatermarks;
 
@@ -105,14 +112,14 @@ impl fmt::Display for InvalidWatermarks {
         let usual = MemoryWatermarks::default();
         write!(
             formatter,
-            "watermarks are four percentages up to 100, none below the one before, as in {usual}"
+            "invalid watermarks; write four percentages in ascending order, at most 100, as in {usual}"
         )
     }
 }
 
 impl std::error::Error for InvalidWatermarks {}
 
-/// How short memory is. Each includes what those before it ask for.
+/// How short memory is; each level includes the measures of those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pressure {
     None,
@@ -136,7 +143,7 @@ mod tests {
                 (95, Pressure::CloseAfterResponse, Pressure::RefuseRequests),
                 (98, Pressure::RefuseRequests, Pressure::RefuseMemory),
             ] {
-                // The smallest number of bytes that is so many percent.
+                // The smallest number of bytes that reaches the percentage.
                 let mark = (available * percent).div_ceil(100);
                 assert!(mark / scale >= percent);
                 assert_eq!(watermarks.pressure(mark - 1, available), below);

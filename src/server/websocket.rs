@@ -1,4 +1,4 @@
-//! A server's WebSocket: the handler's task as the owner of what [`transport`](crate::transport) drives.
+//! A server's WebSocket: the [`Owner`] that [`transport`](crate::transport) drives.
 
 use std::rc::Rc;
 use std::task::Context;
@@ -12,14 +12,17 @@ use crate::app::{Duplex, FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 
-/// How many sockets are told of a graceful stop at once, so that their answers and the new connections of their clients come in waves.
+/// How many sockets a graceful stop closes at once. 1024.
+///
+/// Batches spread out the close frames, and the new connections of the clients.
 const CLOSE_BATCH_SOCKETS: usize = 1024;
 
-/// How long after one batch the next is told: the 65,536 sockets of a full shard within seven seconds. Less if the last would be told after half
-/// of the time the stop may take.
+/// The time between two batches: the 65,536 sockets of a full shard close within seven seconds.
+///
+/// It shrinks if the last batch would otherwise come after half of the shutdown timeout.
 const CLOSE_BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A handler at work, and its index in the server.
+/// A WebSocket's handler and its registration in the server.
 struct ServerSocket {
     server: Rc<ShardServer>,
     state: Rc<SocketState>,
@@ -29,8 +32,10 @@ struct ServerSocket {
     _guard: GateGuard,
 }
 
-/// Serves a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
-pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
+/// Serves a WebSocket to its end.
+///
+/// Not an `async fn`: its arguments would take space in the task twice.
+pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) -> impl Future<Output = ()> {
     let socket = ServerSocket {
         server: connection.server,
         state,
@@ -95,7 +100,7 @@ impl Owner for ServerSocket {
         })
     }
 
-    /// The graceful stop, batch by batch, if there is one and this socket has not been told.
+    /// Returns when a graceful stop closes this socket, if a stop has begun and the socket is open.
     fn going_away(&self) -> Option<Instant> {
         let since = self.server.draining_since().filter(|_| self.state.is_open())?;
         let (index, last) = (self.registration.index(), self.server.last_index());
@@ -107,10 +112,11 @@ impl Owner for ServerSocket {
     }
 }
 
-/// How long after the beginning of a graceful stop the socket at an index is told of it.
+/// Returns how long after the start of a graceful stop the socket at an index is closed.
 fn close_delay(index: usize, last_index: usize, shutdown_timeout: Duration) -> Duration {
     let batch = |index: usize| u32::try_from(index / CLOSE_BATCH_SOCKETS).unwrap_or(u32::MAX);
     let last = batch(last_index);
+    // The last batch needs the second half of the timeout for its close handshakes.
     let interval = CLOSE_BATCH_INTERVAL.min(shutdown_timeout / 2 / last.max(1));
     interval.saturating_mul(batch(index).min(last))
 }
@@ -120,17 +126,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_is_told_in_batches_a_tenth_of_a_second_apart() {
-        let told = |index| close_delay(index, 65_535, Duration::from_secs(30));
-        assert_eq!([told(0), told(1023)], [Duration::ZERO; 2]);
-        assert_eq!([told(1024), told(2047)], [Duration::from_millis(100); 2]);
-        assert_eq!(told(65_535), Duration::from_millis(6300));
-        // Whoever came after the stop began is told with the last.
-        assert_eq!(told(100_000), told(65_535));
+    fn a_stop_closes_sockets_in_batches_a_tenth_of_a_second_apart() {
+        let delay = |index| close_delay(index, 65_535, Duration::from_secs(30));
+        assert_eq!([delay(0), delay(1023)], [Duration::ZERO; 2]);
+        assert_eq!([delay(1024), delay(2047)], [Duration::from_millis(100); 2]);
+        assert_eq!(delay(65_535), Duration::from_millis(6300));
+        // A socket that came after the stop began closes with the last batch.
+        assert_eq!(delay(100_000), delay(65_535));
     }
 
     #[test]
-    fn a_short_stop_is_told_to_all_in_half_of_its_time() {
+    fn a_short_stop_closes_all_sockets_in_half_of_its_time() {
         for (last_index, millis) in [(3000, 150), (65_535, 150), (65_535, 5000), (3000, 0)] {
             let timeout = Duration::from_millis(millis);
             assert!(

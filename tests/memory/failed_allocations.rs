@@ -152,7 +152,7 @@ fn a_connection() {
     let refusal = MemoryRefusal::after(0);
     let refused = Connection::open(server.address).response("GET").unwrap();
     assert!(refusal.has_come());
-    refused.expect(503, b"503: no connection is free for now").unwrap();
+    refused.expect(503, b"503: server overloaded, retry later").unwrap();
     assert!(refused.announces_close());
     drop(refusal);
     let served = Connection::open(server.address).exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
