@@ -1,8 +1,7 @@
-//! How often the whole server allocates for one plaintext request, from the kernel's buffer to the kernel's buffer: at most once.
+//! Counts the allocations of the whole server for one plaintext request, socket to socket: at most one.
 //!
-//! Not a stopwatch but a counter: a server with one shard runs in this process, a client that allocates nothing sends it requests one at
-//! a time, and every allocation of the process is counted. `cargo bench --bench allocations` prints the number and fails if it
-//! is above one.
+//! A server with one shard runs in this process, a client that allocates nothing sends requests one at a time, and
+//! every allocation of the process counts. `cargo bench --bench allocations` prints the number and fails above one.
 
 #![expect(
     clippy::expect_used,
@@ -22,9 +21,9 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Requests before counting begins: pools fill and buffers grow to their usual size.
+/// Requests before counting: pools fill and buffers reach their usual size.
 const WARM_UP: usize = 1_000;
-/// Requests that are counted. The date is formatted once a second meanwhile, so the number may be a little above one.
+/// Counted requests. The date is formatted once a second meanwhile, so the result may exceed one by 0.001.
 const COUNTED: usize = 20_000;
 const PER_REQUEST_MAX: f64 = 1.001;
 
@@ -46,7 +45,7 @@ fn main() {
     let client = std::thread::spawn(move || {
         let counted = count(address);
         stopper.stop(Stop::Graceful);
-        sender.send(counted).expect("somebody waits");
+        sender.send(counted).expect("the main thread receives");
     });
     server.run().expect("the server runs");
     client.join().expect("the client ends");
@@ -57,7 +56,7 @@ fn main() {
     assert!(each <= PER_REQUEST_MAX, "at most one allocation a request");
 }
 
-/// Counts what the process allocates while it serves; the client's own part of it is nothing.
+/// Counts the allocations of the process while it serves; the client makes none.
 fn count(address: SocketAddr) -> usize {
     let mut stream = TcpStream::connect(address).expect("the server listens");
     exchange(&mut stream, WARM_UP);

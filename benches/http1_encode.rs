@@ -1,4 +1,4 @@
-//! What it costs to write the head of a response, and a whole exchange: head in, response out, turned over to the next.
+//! Measures writing a response head, and a whole exchange: head in, response out, next exchange.
 //!
 //! `cargo bench -p squall --no-default-features --bench http1_encode`
 

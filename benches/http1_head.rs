@@ -1,4 +1,4 @@
-//! What it costs to read the head of a request: the whole way through [`Connection::receive`], into a pooled head.
+//! Measures reading a request head through [`Connection::receive`] into a pooled head.
 //!
 //! `cargo bench -p squall --no-default-features --bench http1_head`
 
@@ -10,14 +10,14 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use squall::http1::{Connection, Event, Limits};
 use squall::message::RequestHead;
 
-/// What wrk sends.
+/// The request of wrk.
 const WRK: &str = "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8888\r\n\r\n";
 
-/// What the TechEmpower toolset sends for /plaintext.
+/// The request of the TechEmpower toolset for /plaintext.
 const FOUR_FIELDS: &str = "GET /plaintext HTTP/1.1\r\nHost: tfb-server\r\nAccept: text/plain,text/html;q=0.9,*/*;q=0.1\r\n\
     Connection: keep-alive\r\nUser-Agent: wrk/4.2.0\r\n\r\n";
 
-/// What a browser sends.
+/// The request of a browser.
 const TEN_FIELDS: &str = "GET /articles/2026/storms?page=2&sort=new HTTP/1.1\r\nHost: www.example.org\r\nConnection: keep-alive\r\n\
     Cache-Control: max-age=0\r\nUpgrade-Insecure-Requests: 1\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36\r\n\

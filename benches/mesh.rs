@@ -1,6 +1,6 @@
-//! What a message between two shards costs: a burst that finds the other shard awake, and a round trip between two sleeping ones.
+//! Measures messages between two shards: bursts to a shard that is awake, and a round trip between sleeping shards.
 //!
-//! The only bench with cores: each measurement starts two shards and times what happens between them from inside.
+//! Each measurement starts two shards and takes the time on one of them.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run says so and ends")]
 
@@ -15,11 +15,11 @@ use squall::shards::{BoxError, Builder, Mesh, MeshSender, Shard, ShardId, Source
 
 const QUEUE_MESSAGES: usize = 1024;
 
-/// The two ends of a measurement.
+/// The shard that measures, and the shard that sends every message back.
 const NEAR: ShardId = ShardId::new(0);
 const FAR: ShardId = ShardId::new(1);
 
-/// Runs `measure` on the first of two shards, the second of which sends every message back, and gives its answer.
+/// Runs `measure` on the first of two shards, while the second sends every message back.
 fn between_two_shards<F>(measure: impl Fn(MeshSender<u64>, Receiver) -> F + Send + Sync + 'static) -> Duration
 where
     F: Future<Output = Result<Duration, BoxError>> + 'static,
@@ -33,13 +33,13 @@ where
             let (mesh, stopper, answer) = (mesh.clone(), stopper.clone(), answer.clone());
             let receiver = Receiver::default();
             let near = (shard.id() == NEAR).then(|| measure(mesh.sender(), receiver.clone()));
-            async move { live(shard, &mesh, receiver, near, (stopper, answer)).await }
+            async move { run_shard(shard, &mesh, receiver, near, (stopper, answer)).await }
         })
         .expect("the shards run");
     answered.recv().expect("an answer")
 }
 
-async fn live(
+async fn run_shard(
     shard: Shard,
     mesh: &Mesh<u64>,
     receiver: Receiver,
@@ -64,7 +64,7 @@ async fn live(
     Ok(())
 }
 
-/// Counts what came back, and wakes who waits for it.
+/// Counts returned messages and wakes the task that waits for them.
 #[derive(Clone, Default)]
 struct Receiver {
     received: Rc<Cell<u64>>,

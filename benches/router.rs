@@ -1,4 +1,5 @@
-//! What the application layer costs a request: finding the route, calling the handler, and making the context ready for the next.
+//! Measures what the application layer adds to a request: find the route, call the handler, reset the context.
+//!
 //! Each answer is checked before it is timed.
 
 #![allow(
@@ -41,7 +42,7 @@ async fn pass(cx: &mut Context, next: Next<'_>) -> Result {
     Ok(())
 }
 
-/// An application of some size: the routes of a small REST service beside those that are timed.
+/// Returns an application with the routes of a small REST service beside the timed ones.
 fn application() -> Application {
     let mut application = Application::new()
         .route("/handler", Plaintext)

@@ -1,4 +1,4 @@
-//! What it costs to receive a masked message and to send one: the whole way through [`Connection`].
+//! Measures receiving a masked message and sending one through [`Connection`].
 //!
 //! `cargo bench -p squall --no-default-features --bench ws_frame`
 
@@ -67,8 +67,9 @@ fn encode_once(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A feed's message of 1 KiB, compressed: for many, for one peer, and for one with the messages before it in view; and
-/// read again by that peer.
+/// Measures compressing a message of 1 KiB: for many peers, for one, and for one with context takeover.
+///
+/// It also measures that peer's decompression.
 fn deflate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ws_deflate_1_KiB");
     let text: String = (0..20)
@@ -102,7 +103,7 @@ fn deflate(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// permessage-deflate as both ends have it after a handshake.
+/// Returns permessage-deflate as both ends have it after a handshake.
 fn negotiate(takes_over: bool, deflaters: &Deflaters) -> [Option<Deflate>; 2] {
     let config = DeflateConfig {
         server_context_takeover: takes_over,
@@ -142,7 +143,7 @@ fn negotiate(takes_over: bool, deflaters: &Deflaters) -> [Option<Deflate>; 2] {
     [server, client]
 }
 
-/// A client's frame; the payload is `x`s once it is unmasked.
+/// Returns a client's frame, whose unmasked payload is `x`s.
 fn masked_text(size: usize) -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![0x81];

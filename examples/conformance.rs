@@ -1,4 +1,4 @@
-//! The application that wire tests of any origin run against; its routes are a contract, listed in `tests/wire/`.
+//! The application that the wire tests run against; its routes are a contract with `tests/wire/`.
 //!
 //! ```text
 //! cargo run --release --example conformance -- --listen 127.0.0.1:8080 --max-body-bytes 65536
@@ -11,10 +11,10 @@ use std::fmt::Write as _;
 
 use squall::prelude::*;
 
-/// A topic whose history only the server's own bounds end.
-const KEPT_TOPIC: &str = "kept";
+/// A topic whose history is limited only by the server's own bounds.
+const HISTORY_TOPIC: &str = "kept";
 
-/// How much of a big body is written before it is flushed.
+/// How many bytes of a large body are written between two flushes.
 const PIECE_BYTES: usize = 64 * 1024;
 
 async fn root(_cx: &mut Context) -> &'static str {
@@ -25,7 +25,7 @@ async fn echo(cx: &mut Context) -> Result<Bytes> {
     cx.body().await
 }
 
-/// Echoes an argument in a field as well; a value that cannot be one is the client's fault.
+/// Echoes the parameter `x` in the field `X-Arg` too; answers 400 if a field cannot hold the value.
 async fn arg(cx: &mut Context) -> Result {
     let value: String = cx.query_param("x")?;
     cx.set_header("X-Arg", value.as_str()).or_status(400)?;
@@ -60,7 +60,7 @@ async fn not_modified(_cx: &mut Context) -> StatusCode {
     StatusCode::NOT_MODIFIED
 }
 
-/// Three writes, each on the wire before the next is made.
+/// Writes three words and flushes after each.
 async fn stream(cx: &mut Context) -> Result {
     for word in ["one", "two", "three"] {
         cx.write(word);
@@ -85,15 +85,15 @@ async fn big(cx: &mut Context) -> Result {
 }
 
 /// Publishes every message to a topic with a history.
-struct Keeper;
+struct HistoryPublisher;
 
-impl WebSocketHandler for Keeper {
+impl WebSocketHandler for HistoryPublisher {
     fn check_origin(&self, _: &Context) -> bool {
         true
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.publish(KEPT_TOPIC, message).await
+        ws.publish(HISTORY_TOPIC, message).await
     }
 }
 
@@ -110,12 +110,12 @@ fn application() -> Application {
         .get("/status/304", not_modified)
         .get("/stream", stream)
         .get("/big", big);
-    sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(Keeper))
+    sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(HistoryPublisher))
 }
 
 fn main() -> Result {
     let all = HistoryLimits::default().messages(usize::MAX).bytes(usize::MAX);
     Server::from_args(application)
-        .topic(KEPT_TOPIC, TopicOptions::new().history(all))
+        .topic(HISTORY_TOPIC, TopicOptions::new().history(all))
         .run()
 }

@@ -1,10 +1,10 @@
-//! The doctor: what this machine, or this container, gives a Squall server, and how to mend what is missing.
+//! Prints what this machine or container offers a Squall server, and how to fix what is missing.
 //!
 //! ```text
 //! cargo run --release --example doctor
 //! ```
 //!
-//! Ends with status 0 if everything the io_uring driver needs is there, 1 if only epoll can serve, 2 if nothing can.
+//! Exit status: 0 if the io_uring driver works, 1 if only epoll works, 2 if neither does.
 
 #![allow(clippy::print_stdout, reason = "the report is what this program is for")]
 

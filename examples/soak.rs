@@ -1,4 +1,4 @@
-//! The application that `tests/soak/` leaves early, resets, stops and starts again; its routes are that test's.
+//! The application that `tests/soak/` disconnects from early, resets, stops and restarts; its routes serve that test.
 //!
 //! ```text
 //! cargo run --release --example soak -- --listen 127.0.0.1:8080
@@ -14,13 +14,13 @@ use std::time::Duration;
 use squall::prelude::*;
 use squall::shards::{Shard, clock, invoke_on_all, sleep, timeout_at};
 
-/// How much of a response is written before it is flushed. 64 KiB and a bit, so that no flush ends where a buffer does.
+/// How many bytes of a response are written between two flushes: 64 KiB and 7, so that a flush ends inside a buffer.
 const PIECE_BYTES: usize = 64 * 1024 + 7;
 
-/// Lines of eight bytes with their numbers, as many as the longest response has, so that it takes no time to make one.
+/// Numbered lines of eight bytes, built once; enough for the longest response.
 static NUMBERS: LazyLock<Vec<String>> = LazyLock::new(|| (0..100_000).map(|line| format!("{line:07}\n")).collect());
 
-/// Content that tells its own position.
+/// Returns content in which every eight bytes are the number of their position.
 fn numbered(from: usize, bytes: usize) -> Vec<u8> {
     let mut content = String::with_capacity(bytes + 16);
     for line in from / 8..=(from + bytes) / 8 {
@@ -44,7 +44,7 @@ async fn count(cx: &mut Context) -> Result<String> {
     Ok(bytes.to_string())
 }
 
-/// Answers without a look at the content.
+/// Answers without reading the content.
 async fn ignore(_cx: &mut Context) -> &'static str {
     "ignored"
 }
@@ -58,7 +58,7 @@ async fn slow(cx: &mut Context) -> Result<&'static str> {
     Ok("slow")
 }
 
-/// Writes the bytes its query asks for, and gives up every flush that takes longer than its milliseconds.
+/// Writes as many bytes as the query says, and drops every flush that exceeds its milliseconds.
 async fn stall(cx: &mut Context) -> Result {
     let bytes: usize = cx.query_param("bytes")?;
     let patience = Duration::from_millis(cx.query_param("milliseconds")?);
@@ -70,7 +70,7 @@ async fn stall(cx: &mut Context) -> Result {
     Ok(())
 }
 
-/// A stream of the pieces its query asks for, each in a turn of its own.
+/// Streams as many pieces as the query says, each in a turn of its own.
 async fn stream(cx: &mut Context) -> Result {
     let pieces = cx.query_param("pieces")?;
     cx.stream(Pieces {
@@ -102,7 +102,7 @@ impl futures_core::Stream for Pieces {
     }
 }
 
-/// Says one word, and then nothing more: only the client ends it.
+/// Streams one word and then stays pending until the client disconnects.
 async fn silent(cx: &mut Context) {
     cx.stream(Silent { has_spoken: false });
 }
@@ -123,12 +123,12 @@ impl futures_core::Stream for Silent {
     }
 }
 
-/// Waits for the client to go, whatever it has still to send.
+/// Waits until the client disconnects, whatever content is still to come.
 async fn poll(cx: &mut Context) {
     cx.closed().await;
 }
 
-/// Gives its handler up after a moment: the client gets a 503, or sees the response break off.
+/// Drops its handler after 5 ms: the client gets a 503 or a response that breaks off.
 async fn impatient(cx: &mut Context, next: Next<'_>) -> Result {
     timeout_at(clock::after(Duration::from_millis(5)), next.run(cx)).await;
     Ok(())
@@ -141,7 +141,7 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// Echoes, and publishes the messages that begin with `publish`.
+/// Echoes messages, and publishes those that begin with `publish`.
 struct Echo;
 
 impl WebSocketHandler for Echo {
@@ -163,7 +163,7 @@ impl WebSocketHandler for Echo {
     }
 }
 
-/// What all shards hold together: tasks, sockets and timers.
+/// Returns how many tasks, sockets and timers all shards hold together.
 async fn held(_cx: &mut Context) -> Result<String> {
     let shards = invoke_on_all(|| async { Shard::current().statistics() }).await?;
     let sum = |of: fn(&squall::shards::Statistics) -> usize| shards.iter().map(of).sum::<usize>();

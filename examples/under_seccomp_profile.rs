@@ -1,12 +1,12 @@
-//! Runs a program under a seccomp profile in Docker's format, without a container: to see whether it can live with it.
+//! Runs a program under a seccomp profile in Docker's format, without a container, to test whether the program works.
 //!
 //! ```text
 //! cargo build --release --example under_seccomp_profile --example hello
 //! target/release/examples/under_seccomp_profile docs/seccomp.json target/release/examples/hello
 //! ```
 //!
-//! It understands what `docs/seccomp.json` uses (an allow-list, conditions on arguments, calls refused with another error) and
-//! refuses a profile that says more than that, rather than enforce a part of it. It needs no privilege.
+//! It supports what `docs/seccomp.json` uses: an allow-list, conditions on arguments, and calls that fail with another
+//! error. It rejects a profile with anything else, rather than enforce part of it. It needs no privilege.
 
 use std::env;
 use std::error::Error;
@@ -18,10 +18,10 @@ use seccompiler::{apply_filter, compile_from_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What a call answers that the profile does not list: "operation not permitted".
+/// The error of a call that the profile does not list: "operation not permitted".
 const EPERM: u32 = 1;
 
-/// A profile: what it does not list is refused.
+/// A profile; calls that it does not list fail.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Profile {
@@ -31,7 +31,7 @@ struct Profile {
     syscalls: Vec<Rule>,
 }
 
-/// What happens to some calls, if all conditions hold.
+/// What some calls do if all conditions hold.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Rule {
@@ -44,7 +44,7 @@ struct Rule {
     _comment: Option<String>,
 }
 
-/// What an argument must be.
+/// A condition on one argument of a call.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Condition {
@@ -57,21 +57,21 @@ struct Condition {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1);
-    let usage = "say which profile, which program, and the program's arguments after it";
+    let usage = "usage: under_seccomp_profile PROFILE PROGRAM [ARGUMENT]...";
     let (path, program) = (arguments.next().ok_or(usage)?, arguments.next().ok_or(usage)?);
     let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let profile: Profile = serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))?;
     profile.enforce()?;
-    // Comes back only if it could not.
+    // `exec` returns only if it fails.
     let error = Command::new(&program).args(arguments).exec();
-    Err(format!("{} could not be started: {error}", program.display()).into())
+    Err(format!("could not start {}: {error}", program.display()).into())
 }
 
 impl Profile {
-    /// Puts this thread, and the program it becomes, under the profile.
+    /// Applies the profile to this thread and to the program that replaces it.
     fn enforce(&self) -> Result<(), Box<dyn Error>> {
         if self.default_action != "SCMP_ACT_ERRNO" {
-            return Err(format!("the default action is {}, not SCMP_ACT_ERRNO", self.default_action).into());
+            return Err(format!("unsupported default action {}; use SCMP_ACT_ERRNO", self.default_action).into());
         }
         let mut listed = Vec::new();
         let mut filters = Vec::new();
@@ -83,11 +83,11 @@ impl Profile {
                     let refuse = json!({ "errno": errno.unwrap_or(EPERM) });
                     filters.push(filter(&json!("allow"), &refuse, &calls));
                 }
-                (action, _) => return Err(format!("the action {action} is not understood here").into()),
+                (action, _) => return Err(format!("unsupported action {action}").into()),
             }
             listed.extend(calls);
         }
-        // The kernel asks every filter and does the most severe that any of them says, so each may let pass what another refuses.
+        // The kernel runs every filter and applies the most severe verdict, so one filter may allow what another refuses.
         filters.push(filter(&json!({ "errno": EPERM }), &json!("allow"), &listed));
         for filter in filters {
             let compiled = compile_from_json(filter.as_bytes(), env::consts::ARCH.try_into()?)?;
@@ -98,7 +98,7 @@ impl Profile {
 }
 
 impl Rule {
-    /// Writes the rule as the compiler reads it, once for each call that this processor's kernel has.
+    /// Returns the rule in the compiler's format, once for each call that this processor has.
     fn calls(&self) -> Result<Vec<Value>, Box<dyn Error>> {
         let conditions: Vec<Value> = self.args.iter().map(Condition::words).collect::<Result<_, _>>()?;
         let names = self.names.iter().filter(|name| exists(name));
@@ -116,13 +116,13 @@ impl Condition {
             "SCMP_CMP_EQ" => (json!("eq"), self.value),
             "SCMP_CMP_NE" => (json!("ne"), self.value),
             "SCMP_CMP_MASKED_EQ" => (json!({ "masked_eq": self.value }), self.value_two),
-            other => return Err(format!("the comparison {other} is not understood here").into()),
+            other => return Err(format!("unsupported comparison {other}").into()),
         };
         Ok(json!({ "index": self.index, "type": "qword", "op": operator, "val": value }))
     }
 }
 
-/// Whether the compiler knows the call on this processor. A container's runtime passes over those it does not know, too.
+/// Returns whether the compiler knows the call on this processor; container runtimes skip unknown calls too.
 fn exists(name: &str) -> bool {
     let filter = filter(&json!("allow"), &json!("log"), &[json!({ "syscall": name })]);
     env::consts::ARCH

@@ -1,4 +1,4 @@
-//! Runs a program where io_uring is forbidden, as it is under the default seccomp profiles of Docker and containerd.
+//! Runs a program where io_uring is forbidden, as under the default seccomp profiles of Docker and containerd.
 //!
 //! ```text
 //! cargo build --example without_io_uring
@@ -6,9 +6,9 @@
 //! target/debug/examples/without_io_uring cargo test --workspace
 //! ```
 //!
-//! It forbids itself `io_uring_setup` (the answer is EPERM, "operation not permitted"), then becomes the program it is given. What
-//! that program starts inherits the filter, and nothing takes it off again. It needs no privilege, because it also gives up, for
-//! good, the right to gain any (`PR_SET_NO_NEW_PRIVS`).
+//! A seccomp filter makes `io_uring_setup` fail with EPERM ("operation not permitted"). The program and its children
+//! inherit the filter and cannot remove it. Root is not needed, because `PR_SET_NO_NEW_PRIVS` gives up the right to
+//! gain privileges.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -22,14 +22,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1);
     let program = arguments
         .next()
-        .ok_or("say which program to run, and its arguments after it")?;
+        .ok_or("usage: without_io_uring PROGRAM [ARGUMENT]...")?;
     forbid_io_uring()?;
-    // Comes back only if it could not.
+    // `exec` returns only if it fails.
     let error = Command::new(&program).args(arguments).exec();
-    Err(format!("{} could not be started: {error}", program.display()).into())
+    Err(format!("could not start {}: {error}", program.display()).into())
 }
 
-/// Has this thread, and the program it becomes, told EPERM when a ring is asked for.
+/// Makes `io_uring_setup` fail with EPERM for this thread and for the program that replaces it.
 fn forbid_io_uring() -> Result<(), Box<dyn Error>> {
     let forbidden = BTreeMap::from([(libc::SYS_io_uring_setup, Vec::new())]);
     let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());

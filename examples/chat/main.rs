@@ -1,11 +1,11 @@
-//! Chat in a page: rooms, names, who is here, the last messages on joining, and a page that comes back to where it was when its
-//! connection breaks, or says what is missing.
+//! A chat with rooms, names, presence and history; a page resumes where it was after its connection broke.
 //!
 //! ```text
 //! cargo run --release --example chat -- --listen 127.0.0.1:8888
 //! ```
 //!
-//! Open <http://127.0.0.1:8888/> in two windows. Each shard serves its own visitors; topics carry what is said to all. To listen only:
+//! Open <http://127.0.0.1:8888/> in two windows. Each shard serves its own visitors, and topics carry messages between
+//! shards. To read a room without a page:
 //!
 //! ```text
 //! curl -N http://127.0.0.1:8888/rooms/lobby/events
@@ -19,29 +19,29 @@ use serde::Serialize;
 use squall::prelude::*;
 use squall::websocket;
 
-use member::{MESSAGES_KEPT, Member, TEXT_CHARACTERS_MAX, people, said};
+use member::{HISTORY_MESSAGES, Member, TEXT_CHARACTERS_MAX, messages_topic, visitors_topic};
 
-/// The rooms there are. A list, because a visitor who could make rooms could make the server remember any number of them.
+/// The rooms, as a fixed list: visitors who could create rooms could make the server store any number of histories.
 const ROOMS: [&str; 3] = ["lobby", "weather", "workshop"];
 
-/// How long a message is kept, for a room where little is said.
+/// How long a quiet room keeps a message.
 const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the pages may load and connect to: this server, and nothing else.
+/// The Content-Security-Policy of the pages: load from and connect to this server only.
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// A room in the list, and how many are in it.
+/// A room in the list, with its number of visitors.
 #[derive(Serialize)]
 struct Room {
     name: &'static str,
     people: u64,
 }
 
-/// The room a request is about.
+/// Returns the room of a request, or 404.
 fn room(cx: &Context) -> Result<&'static str> {
     let name: String = cx.param("room")?;
     let room = ROOMS.into_iter().find(|room| *room == name);
-    room.or_error(404, "there is no such room")
+    room.or_error(404, "no such room")
 }
 
 async fn page(cx: &mut Context) -> Result<Html<&'static str>> {
@@ -51,22 +51,22 @@ async fn page(cx: &mut Context) -> Result<Html<&'static str>> {
 
 async fn rooms(cx: &mut Context) -> Result<Json<Vec<Room>>> {
     let room = |name| {
-        let people = cx.subscriber_count(&said(name))?;
+        let people = cx.subscriber_count(&messages_topic(name))?;
         Ok(Room { name, people })
     };
     ROOMS.into_iter().map(room).collect::<Result<_>>().map(Json)
 }
 
 async fn present(cx: &mut Context) -> Result<Json<Vec<String>>> {
-    let present = cx.presence(&said(room(cx)?)).await?;
+    let present = cx.presence(&messages_topic(room(cx)?)).await?;
     Ok(Json(present.names))
 }
 
-/// What is said, for those who only listen; a browser that comes back says where it was by itself.
+/// Streams the messages of a room; a browser that reconnects sends its position by itself.
 async fn events(cx: &mut Context) -> Result {
     let room = room(cx)?;
     let mut events = cx.event_stream()?;
-    events.resume(&said(room))?;
+    events.resume(&messages_topic(room))?;
     events.run().await
 }
 
@@ -74,7 +74,7 @@ async fn socket(cx: &mut Context) -> Result<Member> {
     Member::new(room(cx)?, cx)
 }
 
-/// Answers with a file that is part of this program.
+/// Returns a handler for a file that is part of this program.
 fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Context) -> Result<&'static str> {
     async move |cx: &mut Context| {
         cx.set_header("Content-Type", content_type)?;
@@ -82,7 +82,7 @@ fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Con
     }
 }
 
-async fn secured(cx: &mut Context, next: Next<'_>) -> Result {
+async fn security_headers(cx: &mut Context, next: Next<'_>) -> Result {
     cx.set_header("Content-Security-Policy", POLICY)?;
     cx.set_header("X-Content-Type-Options", "nosniff")?;
     next.run(cx).await;
@@ -90,13 +90,13 @@ async fn secured(cx: &mut Context, next: Next<'_>) -> Result {
 }
 
 fn application() -> Application {
-    // A character takes up to four bytes; who sends more is no page of ours, and is closed with 1009.
+    // A character takes up to four bytes. Our page never sends more, so a larger message closes the socket with 1009.
     let limits = websocket::Limits {
         message_bytes_max: 4 * TEXT_CHARACTERS_MAX,
         ..websocket::Limits::default()
     };
     Application::new()
-        .middleware(secured)
+        .middleware(security_headers)
         .get("/", async |_: &mut Context| Redirect::see_other("/rooms/lobby"))
         .get("/page.css", file("text/css; charset=utf-8", include_str!("page.css")))
         .get(
@@ -116,15 +116,15 @@ fn application() -> Application {
 }
 
 fn main() -> Result {
-    let history = HistoryLimits::default().messages(MESSAGES_KEPT).age(AGE_MAX);
+    let history = HistoryLimits::default().messages(HISTORY_MESSAGES).age(AGE_MAX);
     let messages = TopicOptions::new()
         .history(history)
         .envelope(Envelope::Json)
         .tell_missed()
         .count_subscribers();
-    let comings = TopicOptions::new().envelope(Envelope::Json);
+    let visitors = TopicOptions::new().envelope(Envelope::Json);
     Server::from_args(application)
-        .topic(&said("*"), messages)
-        .topic(&people("*"), comings)
+        .topic(&messages_topic("*"), messages)
+        .topic(&visitors_topic("*"), visitors)
         .run()
 }

@@ -1,4 +1,4 @@
-// The chat's page. Whatever others wrote becomes text nodes and never markup.
+// The chat's page. Text from other visitors becomes text nodes, never markup.
 "use strict";
 
 const MESSAGES_SHOWN_MAX = 500;
@@ -12,13 +12,13 @@ const [status, log, composer, text, newer, door] = ["status", "log", "composer",
 
 let name = sessionStorage.getItem("name");
 let socket = null;
-/** Where this page is in what has been said: it comes back to here. */
+/** The position of the last message; after a reconnect the page resumes here. */
 let position = null;
 let failures = 0;
 let retry = null;
 let lastSaid = null;
 
-/** An element of a class with text or elements inside. */
+/** Creates an element with a class and content. */
 function element(tag, className, ...inside) {
   const made = document.createElement(tag);
   made.className = className;
@@ -26,7 +26,7 @@ function element(tag, className, ...inside) {
   return made;
 }
 
-/** A name's own colour, as an angle: names that are much alike get colours that are not. */
+/** Returns a hue for a name; similar names get different hues. */
 function hue(name) {
   let hash = 2166136261;
   for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 16777619);
@@ -40,7 +40,7 @@ function avatar(name) {
   return made;
 }
 
-/** Adds to the log, and stays at its end if the reader is there. */
+/** Adds to the log, and scrolls along if the reader is at its end. */
 function append(item, isOwn) {
   const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   log.append(item);
@@ -69,20 +69,20 @@ function showMessage({ from, text, at }) {
 }
 
 const GAPS = {
-  expired: "Some messages are missing here: you were away for longer than they are kept.",
-  "other-epoch": "The server began anew: messages from before may be missing here.",
-  "not-yet": "The server began anew: messages from before may be missing here.",
+  expired: "Some messages are missing here: you were away longer than the room keeps messages.",
+  "other-epoch": "The server restarted: earlier messages may be missing here.",
+  "not-yet": "The server restarted: earlier messages may be missing here.",
 };
 
-/** Takes in what the server sent: a message of a topic, a notice about one, or, where there is no message yet, only its position. */
-function hear({ topic, position: at, data, gap, missed }) {
+/** Handles what the server sent: a message of a topic, a notice, or the position of a topic without messages. */
+function receive({ topic, position: at, data, gap, missed }) {
   if (gap) {
-    // What came since is not to be had from there; so the last messages that are kept are asked for, as by somebody new.
+    // The history no longer reaches back to our position, so ask for its last messages, as a new visitor does.
     note("note gap", GAPS[gap]);
     position = null;
     connect();
   } else if (missed) {
-    note("note gap", `${missed} messages are missing here: this page did not keep up.`);
+    note("note gap", `${missed} messages are missing here: this page was too slow.`);
   } else if (topic === `people/${room}`) {
     refresh();
     if (data.name !== name) note("note", `${data.name} ${data.event}`);
@@ -96,7 +96,7 @@ function hear({ topic, position: at, data, gap, missed }) {
 
 let refreshing = null;
 
-/** Asks who is here and how full the rooms are, once for many events that come together. */
+/** Fetches visitors and room counts, once for all events within 150 ms. */
 function refresh() {
   refreshing ??= setTimeout(async () => {
     refreshing = null;
@@ -117,7 +117,7 @@ function link({ name, people }) {
   return element("li", "", made);
 }
 
-function say(state, words) {
+function showStatus(state, words) {
   status.dataset.state = state;
   status.textContent = words;
   composer.querySelector("button").disabled = state !== "open";
@@ -137,16 +137,16 @@ function connect() {
   if (position) query.set("after", position);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/rooms/${encodeURIComponent(room)}/socket?${query}`);
-  say("waiting", failures ? "reconnecting …" : "connecting …");
+  showStatus("waiting", failures ? "reconnecting …" : "connecting …");
   socket.onopen = () => {
     failures = 0;
-    say("open", "connected");
+    showStatus("open", "connected");
   };
-  socket.onmessage = ({ data }) => hear(JSON.parse(data));
+  socket.onmessage = ({ data }) => receive(JSON.parse(data));
   socket.onclose = () => {
-    // Everybody was cut at the same moment; that nobody comes back at the same moment, each waits for a time of its own.
+    // All pages lost their connection at the same moment; a random wait spreads their reconnects.
     const wait = Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random());
-    say("waiting", "reconnecting …");
+    showStatus("waiting", "reconnecting …");
     retry = setTimeout(connect, wait);
   };
 }
@@ -174,7 +174,7 @@ log.addEventListener("scroll", () => {
 });
 
 addEventListener("online", () => socket?.readyState === WebSocket.CLOSED && connect());
-// Browsers keep a page that was left, socket and all, in case its reader comes back; but who has left is not here.
+// A browser caches a page that the reader has left, with its socket. Close it, or the visitor would stay in the room.
 addEventListener("pagehide", disconnect);
 addEventListener("pageshow", ({ persisted }) => persisted && name && connect());
 

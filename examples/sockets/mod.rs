@@ -1,20 +1,21 @@
-//! The three WebSockets that wire tests and the load generator use: `/ws/echo`, `/ws/sub` and `/ws/pub`. Any origin may open them.
-//! `/ws/statistics` says what became of everything that was published.
+//! The WebSockets of the wire tests and the load generator: `/ws/echo`, `/ws/sub` and `/ws/pub`, open to any origin.
+//!
+//! `/ws/statistics` returns what became of every published message.
 
 use serde::Serialize;
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
 
-/// What `/ws/pub` publishes to and `/ws/sub` hears.
+/// The topic that `/ws/pub` publishes to and `/ws/sub` subscribes to.
 const TOPIC: &str = "t";
 
-/// The subprotocol that `/ws/echo` speaks with clients that offer it; it is the same without.
+/// The subprotocol that `/ws/echo` selects if a client offers it; it changes nothing else.
 const SUBPROTOCOL: &str = "echo";
 
-/// Sends back every message.
+/// Sends every message back.
 struct Echo;
 
-/// Hears all that is published, and says nothing.
+/// Receives every published message and sends none itself.
 struct Subscriber;
 
 /// Publishes every message.
@@ -59,7 +60,7 @@ impl WebSocketHandler for Feed {
     }
 }
 
-/// All shards' numbers together.
+/// The statistics of all shards, added up.
 #[derive(Serialize)]
 struct Statistics {
     subscribers: usize,
@@ -86,7 +87,7 @@ async fn statistics(cx: &mut Context) -> Result<Json<Statistics>> {
     }))
 }
 
-/// Adds all of it to an application.
+/// Adds these routes to an application.
 pub(crate) fn add_to(application: Application) -> Application {
     let echo = WebSocketOptions::default().deflate(DeflateConfig::default());
     application

@@ -1,7 +1,7 @@
-// Drawings of the ticker: the chart of one symbol, the small courses in the table, the pulse of the feed. Numbers in, SVG out.
+// The ticker's SVG: the chart of one symbol, the sparklines in the table, the bars of the feed's rate.
 "use strict";
 
-/** What the chart shows, in milliseconds: as much as there is, within these. */
+/** The shortest and the longest time span of the chart, in milliseconds. */
 const CHART_SPAN_MIN = 8_000;
 const CHART_SPAN_MAX = 60_000;
 const MARGIN = { top: 12, right: 64, bottom: 22, left: 4 };
@@ -18,7 +18,7 @@ function svg(tag, attributes, text) {
 
 const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-/** Round numbers that cut a range into about so many parts. */
+/** Returns round numbers that cut a range into about `parts` parts. */
 function ticks(from, to, parts) {
   const rough = (to - from) / parts;
   const size = 10 ** Math.floor(Math.log10(rough));
@@ -28,7 +28,7 @@ function ticks(from, to, parts) {
   return marks;
 }
 
-/** Draws the last minute of a symbol's prices, `[when, cents]` each, into an element as large as it is. */
+/** Draws the last minute of a symbol's prices, `[when, cents]` each, to the size of the element. */
 function drawChart(chart, points, open, now) {
   const { clientWidth: width, clientHeight: height } = chart;
   const shown = points.filter(([when]) => now - when <= CHART_SPAN_MAX);
@@ -54,7 +54,7 @@ function drawChart(chart, points, open, now) {
   if (open > low && open < high) drawn.push(svg("line", { class: "open", x1: MARGIN.left, x2: right, y1: y(open), y2: y(open) }));
 
   const [, last] = shown.at(-1);
-  // The price holds until it changes, so the course goes on to now.
+  // A price holds until it changes, so the line extends to now.
   const course = [...shown, [now, last]].map(([when, cents]) => [x(when), y(cents)]);
   const [begin] = course[0];
   drawn.push(svg("path", { class: "area", d: `${path(course)}L${right} ${bottom}L${begin.toFixed(1)} ${bottom}Z` }));
@@ -64,8 +64,8 @@ function drawChart(chart, points, open, now) {
   chart.replaceChildren(chart.querySelector("title"), ...drawn);
 }
 
-/** A course without axes, for a row of the table: 80 by 24. */
-function courseOf(points) {
+/** Returns the path of a sparkline for a row of the table: 80 by 24. */
+function sparkline(points) {
   if (points.length < 2) return "";
   const prices = points.map(([, cents]) => cents);
   const [low, high] = [Math.min(...prices), Math.max(...prices)];
@@ -73,7 +73,7 @@ function courseOf(points) {
   return path(prices.map((cents, at) => [(at / (prices.length - 1)) * 80, 22 - ((cents - low) / span) * 20]));
 }
 
-/** Bars for the last counts, the latest at the right. */
+/** Draws a bar for each of the last counts, the latest at the right. */
 function drawPulse(pulse, counts) {
   const most = Math.max(1, ...counts);
   const bars = counts.map((count, at) => {

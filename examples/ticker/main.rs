@@ -1,11 +1,13 @@
-//! A market of three thousand symbols, live in a page: a thread outside the shards publishes prices, topics carry them to every shard, and who
-//! does not keep up is sent only the latest price of each symbol.
+//! A market of three thousand symbols, live in a page.
+//!
+//! A thread outside the shards publishes prices, and topics carry them to every shard. A slow client receives only the
+//! latest price of each symbol.
 //!
 //! ```text
 //! cargo run --release --example ticker -- --listen 127.0.0.1:8888
 //! ```
 //!
-//! Open <http://127.0.0.1:8888/>, or look at the feed itself:
+//! Open <http://127.0.0.1:8888/>, or read the feed itself:
 //!
 //! ```text
 //! curl -N http://127.0.0.1:8888/sectors/energy/events
@@ -21,16 +23,16 @@ use squall::{Publisher, shards::clock};
 
 use market::{Market, SECTORS};
 
-/// Where the walk of the prices begins: every run shows the same market.
+/// The seed of the random prices: every run shows the same market.
 const SEED: u64 = 1913;
 
-/// How often prices move.
+/// The time between two price changes.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What the page may load and connect to: this server, and nothing else.
+/// The Content-Security-Policy of the page: load from and connect to this server only.
 const POLICY: &str = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Somebody who watches over a WebSocket.
+/// A client that watches prices over a WebSocket.
 struct Watcher {
     topics: String,
 }
@@ -41,20 +43,21 @@ impl WebSocketHandler for Watcher {
         Ok(())
     }
 
-    /// Has nothing to do: watchers have nothing to say.
+    /// Ignores messages: the page sends none.
     async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
         Ok(())
     }
 }
 
-/// The pattern of the topics a request is about: one sector's, or with `all` every one's. What the client says is compared with the names
-/// there are, never put into the pattern.
+/// Returns the pattern of a request's topics: one sector, or all.
+///
+/// The sector is compared with the known names before it becomes part of a pattern, so a client cannot send wildcards.
 fn topics(cx: &Context) -> Result<String> {
     let sector: String = cx.param("sector")?;
     match sector.as_str() {
         "all" => Ok(topic("*")),
         known if SECTORS.contains(&known) => Ok(topic(known)),
-        _ => Err(HttpError::new(404).with_message("there is no such sector").into()),
+        _ => Err(HttpError::new(404).with_message("no such sector").into()),
     }
 }
 
@@ -73,7 +76,7 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// Answers with a file that is part of this program.
+/// Returns a handler for a file that is part of this program.
 fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Context) -> Result<&'static str> {
     async move |cx: &mut Context| {
         cx.set_header("Content-Type", content_type)?;
@@ -81,7 +84,7 @@ fn file(content_type: &'static str, text: &'static str) -> impl AsyncFn(&mut Con
     }
 }
 
-async fn secured(cx: &mut Context, next: Next<'_>) -> Result {
+async fn security_headers(cx: &mut Context, next: Next<'_>) -> Result {
     cx.set_header("Content-Security-Policy", POLICY)?;
     cx.set_header("X-Content-Type-Options", "nosniff")?;
     next.run(cx).await;
@@ -90,7 +93,7 @@ async fn secured(cx: &mut Context, next: Next<'_>) -> Result {
 
 fn application() -> Application {
     Application::new()
-        .middleware(secured)
+        .middleware(security_headers)
         .get("/", async |_: &mut Context| Html(include_str!("page.html")))
         .get("/page.css", file("text/css; charset=utf-8", include_str!("page.css")))
         .get(
@@ -107,7 +110,7 @@ fn application() -> Application {
         .websocket("/sectors/{sector}/socket", socket)
 }
 
-/// Publishes what moves, tick after tick, until the server has ended.
+/// Publishes the changed prices of each tick until the server has ended.
 fn feed(mut market: Market, publisher: &Publisher) -> Result {
     let mut next = clock::now();
     loop {
@@ -127,9 +130,9 @@ fn main() -> Result {
     let server = Server::from_args(application).topic(&topic("*"), prices).bind()?;
     let publisher = server.publisher();
     thread::spawn(move || {
-        // When the server has stopped there is nobody left to publish to.
+        // Publishing fails once the server has stopped; that ends this thread.
         if let Err(error) = feed(Market::new(SEED), &publisher) {
-            tracing::debug!(%error, "the market closes");
+            tracing::debug!(%error, "the feed ended");
         }
     });
     server.run()

@@ -1,28 +1,27 @@
-//! A market that is made up: symbols with prices that walk at random from a seed.
+//! A made-up market: symbols whose prices follow random walks from a seed.
 
 use serde::Serialize;
 
-/// What the symbols are sorted by.
+/// The sectors of the symbols.
 pub(crate) const SECTORS: [&str; 6] = ["energy", "finance", "health", "industry", "materials", "technology"];
 
-/// How many symbols there are.
+/// The number of symbols.
 const SYMBOLS: usize = 3000;
 
-/// How many of all symbols move in a tick, each in its turn: every one is heard of within forty ticks, so a page that has just come needs no
-/// list of prices first.
+/// How many symbols move in a tick, in turn. Each moves within 40 ticks, so a new page needs no list of prices first.
 const MOVES: usize = SYMBOLS / 40;
 
-/// How many symbols everybody trades in.
+/// How many symbols move more often.
 const FAVOURITES: u32 = 40;
 
-/// How many of these move in a tick besides.
+/// How many of the favourites also move in a tick.
 const FAVOURITE_MOVES: usize = 10;
 
-/// The least and the most a symbol may cost.
+/// The lowest and the highest price.
 const CENTS_MIN: u32 = 100;
 const CENTS_MAX: u32 = 10_000_000;
 
-/// Symbols are a consonant, a vowel, a consonant and a vowel.
+/// A symbol is a consonant, a vowel, a consonant and a vowel.
 const CONSONANTS: &[u8; 14] = b"BDFGKLMNPRSTVZ";
 const VOWELS: &[u8; 4] = b"AEIO";
 
@@ -36,7 +35,7 @@ pub(crate) struct Quote {
     open: u32,
 }
 
-/// All symbols.
+/// The market: all symbols, and which one moves next.
 #[derive(Debug)]
 pub(crate) struct Market {
     quotes: Vec<Quote>,
@@ -44,12 +43,12 @@ pub(crate) struct Market {
     random: Random,
 }
 
-/// Numbers that look as if they were drawn: `SplitMix64`.
+/// Pseudo-random numbers: `SplitMix64`.
 #[derive(Debug)]
 struct Random(u64);
 
 impl Market {
-    /// Opens the market; the same seed gives the same one.
+    /// Creates the market of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let quotes = (0..SYMBOLS).zip(SECTORS.into_iter().cycle());
@@ -69,7 +68,7 @@ impl Market {
         }
     }
 
-    /// Has some symbols move, and gives them.
+    /// Moves some symbols and returns them.
     pub(crate) fn tick(&mut self) -> impl Iterator<Item = &Quote> {
         let mut moved: Vec<usize> = (self.next..self.next + MOVES).map(|number| number % SYMBOLS).collect();
         self.next = (self.next + MOVES) % SYMBOLS;
@@ -85,7 +84,7 @@ impl Market {
 }
 
 impl Quote {
-    /// Moves by a third of a per cent at most.
+    /// Moves the price by at most a third of a per cent.
     fn walk(&mut self, random: &mut Random) {
         let step = self.cents / 300 + 1;
         let moved = self.cents + random.below(2 * step + 1);
@@ -93,9 +92,9 @@ impl Quote {
     }
 }
 
-/// The symbol of a number: far apart for numbers that are close, and of its own for each.
+/// Returns the unique symbol of a number; close numbers have different symbols.
 fn symbol(number: usize) -> String {
-    // A factor that shares none with the number of symbols there could be leads to each of them once.
+    // 1913 and the 3136 possible symbols have no common factor, so different numbers give different symbols.
     let mut rest = number * 1913;
     let mut letter = |letters: &[u8]| {
         let letter = letters.get(rest % letters.len()).copied().unwrap_or_default();
@@ -115,7 +114,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below a bound, which is at least one. The upper half of the product of two halves is one.
+    /// Returns a number below `bound`, which is at least 1: the upper half of a 64-bit product.
     fn below(&mut self, bound: u32) -> u32 {
         let product = (self.next() >> 32) * u64::from(bound);
         u32::try_from(product >> 32).unwrap_or(0)

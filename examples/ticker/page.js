@@ -1,11 +1,11 @@
-// The ticker's page: takes in prices as fast as they come, and shows them as fast as eyes can follow.
+// The ticker's page: receives every price and redraws eight times a second.
 "use strict";
 
 const ROWS = 40;
 const POINTS_MAX = 1200;
-const COURSE_POINTS = 40;
+const TREND_POINTS = 40;
 const PULSE_BARS = 40;
-/** How often what is shown changes, and how often rows change places, in milliseconds. */
+/** How often the page redraws, and how often it sorts its rows, in milliseconds. */
 const SHOW_EVERY = 125;
 const ORDER_EVERY = 1000;
 const WAIT_MIN = 500;
@@ -15,10 +15,10 @@ const find = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
 const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 2, signDisplay: "exceptZero" });
 
-/** All that is known of each symbol. */
+/** The quote of each symbol. */
 let quotes = new Map();
 let selected = null;
-let heard = 0;
+let received = 0;
 let characters = 0;
 let missed = 0;
 let connection = null;
@@ -26,15 +26,15 @@ let failures = 0;
 let retry = null;
 const counts = Array(PULSE_BARS).fill(0);
 
-/** Takes in what the server sent: a price, or how many were left out. */
-function hear(text) {
+/** Handles what the server sent: a price, or how many it skipped. */
+function receive(text) {
   characters += text.length;
   const { topic, data, missed: left } = JSON.parse(text);
   if (left) {
     missed += left;
     return;
   }
-  heard++;
+  received++;
   let quote = quotes.get(data.symbol);
   if (!quote) {
     quote = { symbol: data.symbol, sector: topic.slice("prices/".length), points: [], updates: 0 };
@@ -46,7 +46,7 @@ function hear(text) {
   if (quote.points.length > POINTS_MAX) quote.points.splice(0, POINTS_MAX / 4);
 }
 
-/** Both transports carry the same text, from addresses that differ in their last part. */
+/** Both transports carry the same text; their URLs differ in the last segment. */
 const transports = {
   socket(path) {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -57,7 +57,7 @@ const transports = {
   events(path) {
     const events = new EventSource(`${path}/events`);
     events.addEventListener("notice", ({ data }) => events.onmessage?.({ data }));
-    // It would try again by itself, but not after everything; here both transports come back in the same way.
+    // An EventSource reconnects by itself, but not after every error. Here both transports reconnect the same way.
     events.onerror = () => {
       events.close();
       fail.call(events);
@@ -71,36 +71,36 @@ function disconnect() {
   const before = connection;
   connection = null;
   if (!before) return;
-  // What it still has to say is of the sector it was opened for.
+  // Its remaining messages belong to the previous sector.
   before.onmessage = null;
   before.close();
 }
 
 function connect() {
   disconnect();
-  say("waiting", "connecting …");
+  showStatus("waiting", "connecting …");
   const transport = document.querySelector("[name=transport]:checked").value;
   connection = transports[transport](`/sectors/${find("sectors").value}`);
   connection.onopen = () => {
     failures = 0;
-    say("open", "live");
+    showStatus("open", "live");
   };
-  connection.onmessage = ({ data }) => hear(data);
+  connection.onmessage = ({ data }) => receive(data);
 }
 
 function fail() {
-  // One that was closed on purpose has a successor already.
+  // A connection that the page closed itself already has a successor.
   if (this !== connection) return;
-  say("waiting", "reconnecting …");
+  showStatus("waiting", "reconnecting …");
   retry = setTimeout(connect, Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random()));
 }
 
-function say(state, words) {
+function showStatus(state, words) {
   find("status").dataset.state = state;
   find("status").textContent = words;
 }
 
-/** What the table can be ordered by; the first is the best. */
+/** The orders of the table, best row first. */
 const orders = {
   busiest: (a, b) => b.updates - a.updates,
   winners: (a, b) => b.change - a.change,
@@ -131,7 +131,7 @@ function direction(change) {
   return change > 0 ? "up" : change < 0 ? "down" : "";
 }
 
-/** Says which symbols stand in the table, and in what order. */
+/** Selects and sorts the symbols of the table. */
 function order() {
   const wanted = find("search").value.trim().toUpperCase();
   const fitting = [...quotes.values()].filter(({ symbol }) => symbol.includes(wanted)).sort(orders[find("order").value]);
@@ -157,13 +157,13 @@ function showRow(row) {
   row.price.textContent = money(quote.cents);
   row.change.textContent = percent.format(quote.change);
   row.change.className = direction(quote.change);
-  row.line.setAttribute("d", courseOf(quote.points.slice(-COURSE_POINTS)));
+  row.line.setAttribute("d", sparkline(quote.points.slice(-TREND_POINTS)));
   row.course.setAttribute("class", direction(quote.change));
   row.row.ariaCurrent = quote.symbol === selected ? "true" : null;
   if (cents !== null) {
     const [added, removed] = quote.cents > cents ? ["rises", "falls"] : ["falls", "rises"];
     row.price.classList.remove(removed, added);
-    // Has the browser see the row without the class, so that the same animation can begin again.
+    // Reading the width forces a layout without the class, so that the same animation can start again.
     void row.price.offsetWidth;
     row.price.classList.add(added);
   }
@@ -188,12 +188,12 @@ function showFocus() {
 }
 
 function showFigures(seconds) {
-  find("rate").textContent = whole.format(Math.round(heard / seconds));
+  find("rate").textContent = whole.format(Math.round(received / seconds));
   find("traffic").textContent = `${whole.format(Math.round(characters / 1000 / seconds))} kB a second`;
-  counts.push(heard);
+  counts.push(received);
   counts.shift();
   drawPulse(find("pulse"), counts);
-  heard = characters = 0;
+  received = characters = 0;
   const all = [...quotes.values()];
   find("count").textContent = whole.format(all.length);
   find("up").textContent = whole.format(all.filter(({ change }) => change > 0).length);
@@ -230,7 +230,7 @@ async function start() {
   find("choice").addEventListener("submit", (event) => event.preventDefault());
   connect();
   requestAnimationFrame(show);
-  // Browsers keep a page that was left, in case its reader comes back; nobody watches it meanwhile.
+  // A browser caches a page that the reader has left, with its connection. Close it until the reader returns.
   addEventListener("pagehide", disconnect);
   addEventListener("pageshow", ({ persisted }) => persisted && connect());
 }
