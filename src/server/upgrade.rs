@@ -32,9 +32,9 @@ pub(super) fn start(mut connection: Connection) {
         connection.server.app.discard(upgrade);
         return;
     }
-    let (link, session) = upgrade.open(&connection.server.app, connection.server.shard.now());
+    let (state, task) = upgrade.open(&connection.server.app, connection.server.shard.now());
     // The 101 becomes the first output of the WebSocket, so it precedes every frame.
     let head = std::mem::take(&mut connection.output);
-    link.lend_buffer(|| head);
-    spawn_detached(serve(connection, Rc::clone(&link), session));
+    state.lend_buffer(|| head);
+    spawn_detached(serve(connection, Rc::clone(&state), task));
 }

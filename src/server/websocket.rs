@@ -35,7 +35,7 @@ struct ServerSocket {
 /// Serves a WebSocket to its end.
 ///
 /// Not an `async fn`: its arguments would take space in the task twice.
-pub(super) fn serve(connection: Connection, link: Rc<Link>, session: Session) -> impl Future<Output = ()> {
+pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
     let socket = ServerSocket {
         server: connection.server,
         state,
