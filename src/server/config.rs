@@ -198,6 +198,7 @@ impl FromStr for ListenAddress {
                 Ok(Self::Unix(path.into()))
             };
         }
+        // Names are not resolved; `localhost` stands for 127.0.0.1.
         let spelled_out = match text.strip_prefix(':') {
             Some(port) => format!("0.0.0.0:{port}"),
             None => text.replacen("localhost:", "127.0.0.1:", 1),

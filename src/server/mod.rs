@@ -189,6 +189,7 @@ impl Server {
             ));
         }
         let mut config = self.config;
+        // The memory for topics is divided by the number of shards, which is known only now.
         pressure::bound_topics(&mut config, count);
         Ok(BoundServer {
             factory: self.factory,
@@ -363,14 +364,17 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         application = application.trusted_proxies(proxies.clone());
     }
     let app = application.build()?;
+    // Limits of the command line replace the application's own.
     app.set_limits(config.application_limits(app.limits()))?;
     app.set_server(ShardHub::new(&shard, &mesh, &config));
     app.set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
+    // The watchdog names the active route if this shard stalls.
     app.report_active_route_to(shard.name_work(app.route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
     spawn_detached(pressure::watch(Rc::clone(&server)));
+    // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners
         .iter()
         .filter_map(Listeners::open)

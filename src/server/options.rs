@@ -358,6 +358,7 @@ impl Logging {
             Self::Error => LevelFilter::ERROR,
             Self::None => LevelFilter::OFF,
         };
+        // Colours only for a terminal: a log file would hold the escape codes.
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)

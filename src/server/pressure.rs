@@ -66,9 +66,9 @@ impl Budget {
         }))
     }
 
-    /// Measures the account with the largest used share, where `promised` bytes are promised.
-    fn check(&self, promised: usize) -> (Option<Balance>, Pressure) {
-        let balance = self.ledger.look(promised as u64);
+    /// Measures the account with the largest used share, where `reserved` bytes are reserved.
+    fn check(&self, reserved: usize) -> (Option<Balance>, Pressure) {
+        let balance = self.ledger.look(reserved as u64);
         let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
             self.watermarks.pressure(held, limit)
         });
@@ -77,8 +77,8 @@ impl Budget {
 
     /// Returns whether a thread outside the shards may take this number of bytes.
     pub(super) fn allows(&self, bytes: usize) -> bool {
-        let promised = memory::reserved_bytes().saturating_add(bytes);
-        self.check(promised).1 < Pressure::RefuseMemory
+        let reserved = memory::reserved_bytes().saturating_add(bytes);
+        self.check(reserved).1 < Pressure::RefuseMemory
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
 
 /// One shard's measurements of its process's memory.
 pub(super) struct Meter {
-    /// Returns the memory held and the pressure, where this number of bytes is promised.
+    /// Returns the memory held and the pressure, where this number of bytes is reserved.
     measure: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
     balance: Cell<Option<Balance>>,
     pressure: Cell<Pressure>,
@@ -166,22 +166,22 @@ impl Meter {
         self.check_with(memory::reserved_bytes())
     }
 
-    /// Measures, and returns whether `missing` bytes, which are promised already, may be taken.
+    /// Measures, and returns whether `missing` bytes, which are reserved already, may be taken.
     ///
     /// The pressure that connections see leaves `missing` out: a refused buffer causes no measure against other
     /// connections.
     fn allows(&self, missing: usize) -> bool {
         let is_allowed = || {
-            let promised = memory::reserved_bytes();
-            let pressure = self.check_with(promised.saturating_sub(missing));
-            pressure < Pressure::RefuseMemory && (missing == 0 || (self.measure)(promised).1 < Pressure::RefuseMemory)
+            let reserved = memory::reserved_bytes();
+            let pressure = self.check_with(reserved.saturating_sub(missing));
+            pressure < Pressure::RefuseMemory && (missing == 0 || (self.measure)(reserved).1 < Pressure::RefuseMemory)
         };
         // Buffers refused a moment ago are freed, but the allocator may still hold their pages.
         is_allowed() || give_back_free_if_quick() && is_allowed()
     }
 
-    fn check_with(&self, promised: usize) -> Pressure {
-        let (balance, pressure) = (self.measure)(promised);
+    fn check_with(&self, reserved: usize) -> Pressure {
+        let (balance, pressure) = (self.measure)(reserved);
         self.balance.set(balance);
         self.pressure.set(pressure);
         if pressure > Pressure::None {
@@ -223,7 +223,7 @@ impl fmt::Debug for Meter {
 /// Creates the meter of the calling shard.
 pub(super) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
     let budget = Arc::clone(budget);
-    Meter::new(move |promised| budget.check(promised)).install()
+    Meter::new(move |reserved| budget.check(reserved)).install()
 }
 
 /// Measures on every shard.
@@ -252,6 +252,7 @@ pub(super) async fn watch(server: Rc<ShardServer>) {
             if pressure == Pressure::None {
                 break;
             }
+            // Log a rise at once, and a level that lasts at intervals.
             let is_due = |(before, at)| pressure > before || now >= at + LOG_INTERVAL;
             if logged.is_none_or(is_due) {
                 logged = Some((pressure, now));
@@ -298,9 +299,9 @@ mod tests {
     /// Returns a meter that allows 100 bytes.
     fn meter(held: &Rc<Cell<Option<u64>>>) -> Meter {
         let held = Rc::clone(held);
-        Meter::new(move |promised| match held.get() {
+        Meter::new(move |reserved| match held.get() {
             Some(held) => {
-                let held = held + promised as u64 / SCALE;
+                let held = held + reserved as u64 / SCALE;
                 let pressure = MemoryWatermarks::default().pressure(held, 100);
                 (Some(Balance { held, limit: 100 }), pressure)
             }
@@ -308,7 +309,7 @@ mod tests {
         })
     }
 
-    /// How many promised bytes weigh as much as one held byte: one hundredth of the limit.
+    /// How many reserved bytes weigh as much as one held byte: one hundredth of the limit.
     const SCALE: u64 = 1024 * 1024;
 
     #[test]
@@ -342,7 +343,7 @@ mod tests {
         assert!(memory::has_headroom(40 << 20));
         memory::make_room(&mut buffer, 20 << 20).unwrap();
         assert_eq!(meter.pressure(), Pressure::None);
-        // What is foreseen counts, for all, until this thread looks again.
+        // Bytes reserved ahead count for every thread until this one checks again.
         memory::reserve_ahead(40 << 20).unwrap();
         assert_eq!(meter.check(), Pressure::ReapIdle);
         assert!(memory::has_headroom(0));

@@ -61,6 +61,7 @@ impl Connection {
             tracing::warn!("out of memory for a response; answered 503");
             return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
         }
+        // A stream has no known length: HTTP/1.1 sends chunks, HTTP/1.0 closes after it.
         let length = match stream {
             None => BodyLength::Known(body.len() as u64),
             Some(_) => BodyLength::Unknown,

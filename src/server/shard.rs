@@ -26,7 +26,7 @@ const EXCHANGES_POOLED_MAX: usize = 256;
 /// What a request allocates without a check, its exchange and its handler's future, rounded up. 4 KiB.
 const REQUEST_BYTES: usize = 4 * 1024;
 
-/// What each connection is promised while it lives: one answer, for all connections at the same moment. 1 KiB.
+/// What each connection reserves while it lives: one answer, for all connections at the same moment. 1 KiB.
 const CONNECTION_BYTES: usize = 1024;
 
 /// How long idle connections are still read after a graceful stop begins. 1 s.
@@ -130,6 +130,7 @@ impl ShardServer {
             .duration_since(std::time::SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .subsec_nanos();
+        // Format again when the wall clock's second ends, not a second after this request.
         let rest_of_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(into_second.into()));
         self.date.replace(HttpDate::from(wall));
         self.date_until.set(now + rest_of_second);
