@@ -1,5 +1,5 @@
-//! What must hold for any bytes an HTTP/1 peer may send. These functions panic where it does not; libFuzzer calls them
-//! through `fuzz_targets/`, and `tests/fuzz_smoke.rs` calls them on stable.
+//! The invariants for any bytes of an HTTP/1 peer. A violation panics. libFuzzer calls these functions through
+//! `fuzz_targets/`, and `tests/fuzz_smoke.rs` on stable Rust.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 use squall::http1::{BodyLength, Connection, Event, Limits, Next, ParseError, ResponseError, ResponseReader};
 use squall::message::{HeaderValue, HttpDate, RequestHead, ResponseHead, StatusCode, Version, header};
 
-/// The slow reader of the machine's own tests.
+/// The reference parser of the machine's own tests.
 #[path = "../src/http1/tests/reference.rs"]
 mod reference;
 
-/// Requests: however they are cut up they mean the same, a head that is accepted says the same when it is written down
-/// and read again, and the slow reader reads the first request as the machine does.
+/// Requests. Every split gives the same events, an accepted head survives encoding and parsing again, and the
+/// reference parser reads the same first request.
 pub(crate) fn head(data: &[u8]) {
     let whole = same_however_cut(data);
     for (request, _) in &whole.requests {
@@ -28,7 +28,7 @@ pub(crate) fn head(data: &[u8]) {
     agrees_with_reference(data, &whole);
 }
 
-/// A chunked body: as [`head`], and nothing behind a malformed byte is taken for content.
+/// A chunked body: as [`head`], and no byte behind a malformed one counts as content.
 pub(crate) fn chunked(data: &[u8]) {
     let bytes = [
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -39,8 +39,8 @@ pub(crate) fn chunked(data: &[u8]) {
     agrees_with_reference(&bytes, &whole);
 }
 
-/// A whole connection under any order of calls: nothing panics, what is written is a well-formed response, and the
-/// queries tell the truth.
+/// A whole connection under any order of calls: nothing panics, every written response is well-formed, and the
+/// queries are consistent.
 pub(crate) fn connection(data: &[u8]) {
     let Some((&count, rest)) = data.split_first() else {
         return;
@@ -53,8 +53,8 @@ pub(crate) fn connection(data: &[u8]) {
     }
 }
 
-/// A response, as a client reads it: however it is cut up it means the same, and a head that is accepted says the same when it is written down
-/// and read again.
+/// A response, as a client parses it. Every split gives the same events, and an accepted head survives encoding and
+/// parsing again.
 pub(crate) fn response(data: &[u8]) {
     let whole = response_in([data]);
     assert_eq!(response_in(data.chunks(1)), whole, "{}", data.escape_ascii());
@@ -94,7 +94,7 @@ fn response_in<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Option<
     Ok(None)
 }
 
-/// Everything that came of some bytes.
+/// The events of some bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Transcript {
     requests: Vec<(Request, Content)>,
@@ -102,7 +102,7 @@ struct Transcript {
     consumed: usize,
 }
 
-/// A request's head, in parts and written down again.
+/// A request's head, in parts and encoded again.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Request {
     method: String,
@@ -163,7 +163,7 @@ impl Request {
 fn same_however_cut(bytes: &[u8]) -> Transcript {
     let whole = read([bytes]);
     assert_eq!(read(bytes.chunks(1)), whole, "byte by byte: {}", bytes.escape_ascii());
-    // The bytes themselves say where to cut.
+    // The bytes themselves choose the cuts.
     let cut = bytes.iter().fold(7_usize, |sum, &byte| {
         sum.wrapping_mul(31).wrapping_add(usize::from(byte))
     });
@@ -284,7 +284,7 @@ struct Session {
     head: RequestHead,
     now: Instant,
     buffer: Vec<u8>,
-    /// What has been written of the response at hand.
+    /// The bytes written of the current response.
     out: Vec<u8>,
     is_head_request: bool,
     is_over: bool,
@@ -335,7 +335,7 @@ impl Session {
             11 | 12 => {
                 let next = self.connection.next_exchange(self.now);
                 self.is_over |= next == Next::Close;
-                // A response that was not ended goes on being written; what comes after it will not.
+                // An unfinished response is written on; a later one is not.
                 if next != Next::Close {
                     self.out.clear();
                     self.is_head_request = false;
@@ -415,7 +415,7 @@ impl Session {
         self.check_response();
     }
 
-    /// The response that has just ended, read by a parser that is not ours.
+    /// The finished response, parsed by another implementation.
     fn check_response(&self) {
         let mut slots = [httparse::EMPTY_HEADER; 8];
         let mut response = httparse::Response::new(&mut slots);
@@ -446,7 +446,7 @@ impl Session {
         }
     }
 
-    /// What the queries say must fit together at any time.
+    /// The queries must be consistent at any time.
     fn check(&self) {
         let connection = &self.connection;
         if connection.is_idle() {

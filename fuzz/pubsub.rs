@@ -1,5 +1,5 @@
-//! What must hold for any names and any order of calls on the table of topics. This function panics where it does not; libFuzzer calls it
-//! through `fuzz_targets/topics.rs`, and `tests/fuzz_smoke.rs` calls it on stable.
+//! The invariants of the topic table for any names and any order of calls. A violation panics. libFuzzer calls this
+//! function through `fuzz_targets/topics.rs`, and `tests/fuzz_smoke.rs` on stable Rust.
 
 use squall::pubsub as api;
 use squall::pubsub::{Pattern, Position, Topic};
@@ -8,7 +8,8 @@ use squall::pubsub::{Pattern, Position, Topic};
 #[path = "../src/pubsub/tests/side_by_side.rs"]
 mod side_by_side;
 
-/// Lines of commands to the table and to its model; see `side_by_side.rs`. What a line names is also read as a pattern and as a position.
+/// Lines of commands to the table and to its model; see `side_by_side.rs`. Each line's name is also parsed as a
+/// pattern and as a position.
 pub(crate) fn topics(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut both = side_by_side::SideBySide::new();
@@ -19,7 +20,7 @@ pub(crate) fn topics(data: &[u8]) {
     both.finish();
 }
 
-/// A pattern is either a topic or a wildcard, and fits itself if it is a topic; a position has one spelling.
+/// A pattern is either a topic, and then matches itself, or a wildcard; a position has one spelling.
 fn names(text: &str) {
     match (Pattern::new(text), Topic::new(text)) {
         (Ok(pattern), Ok(topic)) => assert!(pattern.matches(&topic), "{text}"),
@@ -29,7 +30,7 @@ fn names(text: &str) {
                 assert!(pattern.matches(&topic), "{text} {example}");
             }
         }
-        (Err(invalid), Ok(topic)) => panic!("{topic} is no pattern: {invalid}"),
+        (Err(invalid), Ok(topic)) => panic!("{topic} is refused as a pattern: {invalid}"),
         (Err(_), Err(_)) => {}
     }
     if let Ok(position) = text.parse::<Position>() {

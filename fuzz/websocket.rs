@@ -1,5 +1,5 @@
-//! What must hold for any bytes a WebSocket peer may send. These functions panic where it does not; libFuzzer calls them
-//! through `fuzz_targets/`, and `tests/fuzz_smoke.rs` calls them on stable.
+//! The invariants for any bytes of a WebSocket peer. A violation panics. libFuzzer calls these functions through
+//! `fuzz_targets/`, and `tests/fuzz_smoke.rs` on stable Rust.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,12 +9,11 @@ use squall::websocket::{
     CloseFrame, Connection, Deflate, DeflateConfig, Deflaters, Event, Limits, Message, ProtocolError, ServerHandshake,
 };
 
-/// What a connection may hold in these runs.
+/// The limits of a connection in these runs.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
-/// Frames as they come in, to a connection that inflates with context takeover: however they are cut up they mean the
-/// same, no message is larger than the limit, and what is answered is a sequence of whole frames, of which only the last
-/// closes.
+/// Frames to a connection that inflates with context takeover. Every split gives the same events, messages stay
+/// within the limit, and the output is a sequence of whole frames of which only the last closes.
 pub(crate) fn frames(data: &[u8]) {
     let whole = read([data], true);
     check(&whole);
@@ -23,8 +22,8 @@ pub(crate) fn frames(data: &[u8]) {
     assert_eq!(read([&data[..middle], &data[middle..]], true), whole, "cut at {middle}");
 }
 
-/// A compressed message: it inflates to the same in one frame as in two, and what comes of it is compressed and
-/// inflated to itself.
+/// A compressed message: one frame and two inflate to the same, and the result survives compressing and inflating
+/// again.
 pub(crate) fn deflate(data: &[u8]) {
     let whole = read([frame(0xc2, data).as_slice()], true);
     check(&whole);
@@ -40,8 +39,8 @@ pub(crate) fn deflate(data: &[u8]) {
     }
 }
 
-/// The payload of a text, in one frame, in two, and with each byte a frame of its own: accepted if the standard library
-/// takes it for UTF-8, and refused no later than it is complete.
+/// The payload of a text, in one frame, in two, and with one byte per frame. It is accepted if the standard library
+/// accepts it as UTF-8, and refused at the latest when it is complete.
 pub(crate) fn utf8(data: &[u8]) {
     let data = &data[..data.len().min(1000)];
     let (first, last) = data.split_at(data.len() / 2);
@@ -66,7 +65,7 @@ pub(crate) fn utf8(data: &[u8]) {
     }
 }
 
-/// Everything that came of some bytes.
+/// The events of some bytes.
 #[derive(Debug, Default, PartialEq)]
 struct Transcript {
     events: Vec<Seen>,
@@ -102,7 +101,7 @@ fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, inflates: bool) -> Trans
             let event = connection.receive(&mut input, &mut deflaters, now);
             if let Ok(Event::Message(message)) = &event {
                 let sent = connection.send(message, &mut deflaters, &mut transcript.sent);
-                sent.expect("nobody has begun to close");
+                sent.expect("the connection is open");
             }
             connection.send_pending_control(&mut transcript.sent);
             transcript.events.push(match event {
@@ -146,19 +145,22 @@ fn check(transcript: &Transcript) {
     assert_eq!(is_closed, closes);
 }
 
-/// The payload of the server's frame at the front of some bytes.
+/// The payload of the first server frame.
 fn payload(bytes: &[u8]) -> &[u8] {
     let (start, end) = place(bytes);
     &bytes[start..end]
 }
 
-/// Where the payload of a server's frame begins and ends.
+/// The range of the payload in a server's frame.
 fn place(bytes: &[u8]) -> (usize, usize) {
     let (start, length) = match bytes[1] {
         126 => (4, usize::from(u16::from_be_bytes([bytes[2], bytes[3]]))),
         length => (2, usize::from(length)),
     };
-    assert!(length <= MESSAGE_BYTES_MAX, "an echo is no longer than what it echoes");
+    assert!(
+        length <= MESSAGE_BYTES_MAX,
+        "an echo is longer than the limit on messages"
+    );
     (start, start + length)
 }
 

@@ -1,6 +1,6 @@
-//! How often a request allocates: once, for the handler's future whose type is erased, and nothing else once the buffers are warm.
+//! Counts the allocations of a request: one, for the boxed future of the handler, once the buffers are warm.
 //!
-//! A test binary of its own, because the counting allocator counts for the whole process.
+//! This is a test binary of its own, because the counting allocator counts for the whole process.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ impl RequestHandler for Hello {
     }
 }
 
-/// Serves one request; gives its status, if the content is as expected.
+/// Serves one request and returns its status, if the content is as expected.
 fn serve(app: &App, exchange: &mut Exchange, target: &str, content: &[u8]) -> StatusCode {
     let mut head = exchange.head_mut().rewrite();
     head.bytes(target.as_bytes())
@@ -83,10 +83,10 @@ fn a_request_allocates_once() {
     }
 }
 
-/// How often a handler panics: what row H18 asks for.
+/// How often a handler panics.
 const PANICS: u64 = 1_000_000;
 
-/// Reliability row H18: however often a handler panics, nothing of it stays.
+/// A million errors and panics leave no memory behind (`docs/threats.md#panicking-handler`).
 #[test]
 fn errors_and_panics_keep_no_memory() {
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,6 +1,7 @@
-//! Row H12: more clients come at once than the kernel keeps for a server that does not accept; in the end each is answered.
+//! More clients connect at once than the backlog of a suspended server holds; every client is answered in the end
+//! (`docs/threats.md#backlog-overflow`).
 //!
-//! A crowd of this size has a process of its own, so that it takes no descriptor and no patience from other tests.
+//! This many clients have a test process of their own, so that other tests keep their descriptors and their time.
 
 #![allow(
     clippy::expect_used,
@@ -22,24 +23,26 @@ use socket2::{Domain, Socket, Type};
 use support::client::Connection;
 use support::server::Server;
 
-/// How many clients come, where the limit on open files allows it.
+/// How many clients connect, if the limit on open files allows it.
 const CLIENTS: usize = 20_000;
 
-/// Clients with one address: a fraction of its 28,000 ports, so that a free one is found at once.
+/// Clients per source address: a fraction of its 28,000 ports, so that a free port is found at once.
 const CLIENTS_PER_ADDRESS: usize = 5000;
 
-/// How long a client may take to be let in. It knocks again after 1, 3, 7, 15 and 31 s; all but a few get in with the second or third.
+/// How long the handshake of a client may take. The kernel repeats it after 1, 3, 7, 15 and 31 s; almost all succeed
+/// with the second or third.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Of so many clients one may be reset that the backlog had no room for, and comes again then: 2 of 779,520 were in 40 runs, both just behind it.
-/// The kernel keeps the half of such a client's handshake that it has, but gives up old halves where they are more than half as many as
-/// the backlog is long (`reqsk_timer_handler`), and resets who writes to one. Those whom the backlog had room for are never reset.
+/// The kernel may reset one client in this many if the backlog had no room for it; the test then connects it again.
+/// In 40 runs it reset 2 of 779,520. The kernel keeps half-open handshakes, but drops old ones once they exceed half
+/// of the backlog (`reqsk_timer_handler`), and resets a client that then sends. A client that fits the backlog is
+/// never reset.
 const RESET_ONE_OF: usize = 1000;
 
-/// The last request of a connection, so that the server, too, has no more of them open than it must.
+/// The last request of a connection, so that the server keeps as few of them open as possible.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// Begins to connect, and does not wait for an answer.
+/// Begins to connect and returns at once.
 fn knock(number: usize, server: SocketAddr) -> TcpStream {
     let host = u8::try_from(1 + number / CLIENTS_PER_ADDRESS).unwrap();
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -65,7 +68,7 @@ fn setting(path: &str) -> Option<usize> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How often the kernel found a backlog full in this network namespace; `None` where it does not tell.
+/// How often the kernel found a backlog full in this network namespace; `None` if it does not report that.
 fn overflows() -> Option<u64> {
     let counters = fs::read_to_string("/proc/net/netstat").ok()?;
     let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
@@ -78,10 +81,12 @@ fn overflows() -> Option<u64> {
 #[test]
 fn every_client_that_connects_to_a_suspended_server_is_answered() {
     if setting("/proc/sys/net/ipv4/tcp_abort_on_overflow") == Some(1) {
-        return support::skip("this kernel is told to reset what its backlog has no room for");
+        return support::skip(
+            "this kernel resets connections that its backlog has no room for (tcp_abort_on_overflow)",
+        );
     }
     let count = support::descriptors::room_for(CLIENTS);
-    // A client that got in waits for its turn to speak until those before it got in.
+    // A connected client waits until all clients before it are connected.
     let patience = PATIENCE.as_secs().to_string();
     let server = Server::start("conformance", &["--header-timeout", &patience]);
     let overflows_before = overflows();
@@ -93,7 +98,7 @@ fn every_client_that_connects_to_a_suspended_server_is_answered() {
 
     let backlog = setting("/proc/sys/net/core/somaxconn");
     if let (Some(backlog), Some(before), Some(now)) = (backlog, overflows_before, overflows_now) {
-        // The kernel keeps one more than it is told.
+        // The kernel keeps one connection more than the configured backlog.
         let is_surplus = count > backlog + 1;
         assert!(
             !is_surplus || now > before,

@@ -1,7 +1,7 @@
-//! The doctor as its users start it: what it says of a machine, of one where io_uring is forbidden, and of one too small to serve;
-//! and that a server refused its ring says the same.
+//! The doctor as its users start it: on this machine, where io_uring is forbidden, and where limits are too small to
+//! serve. A server without io_uring gives the doctor's reason.
 //!
-//! The tests hold on a machine that forbids io_uring, too: the whole suite is run on such a one.
+//! The tests also pass on a machine that forbids io_uring, where the whole suite runs too.
 
 #![cfg(feature = "serve")]
 #![allow(
@@ -19,7 +19,7 @@ use squall::shards::preflight::PreflightError;
 
 use support::server::{Server, path_of};
 
-/// What a program printed, and how it ended.
+/// The output and the exit status of a program.
 struct Finished {
     stdout: String,
     stderr: String,
@@ -74,7 +74,7 @@ fn where_io_uring_is_forbidden_the_doctor_names_the_filter_and_the_fix() {
 }
 
 #[test]
-fn a_server_that_must_have_io_uring_and_is_forbidden_it_says_what_the_doctor_says() {
+fn a_server_forced_to_io_uring_gives_the_doctors_reason() {
     let told = finish(forbidden("hello").args(["--driver", "io_uring", "--listen", "127.0.0.1:0", "--shards", "1"]));
     assert_eq!(told.status, Some(1), "{}{}", told.stdout, told.stderr);
     let sentence = PreflightError::SeccompForbids.to_string();
@@ -84,9 +84,9 @@ fn a_server_that_must_have_io_uring_and_is_forbidden_it_says_what_the_doctor_say
     );
 }
 
-/// What the doctor promises for `--driver auto` comes true.
+/// The server on `--driver auto` does what the doctor announces.
 #[test]
-fn a_server_left_to_choose_serves_through_epoll_and_says_what_the_doctor_says() {
+fn a_server_on_auto_serves_through_epoll_and_gives_the_doctors_reason() {
     let server = Server::start_by(forbidden("hello"), 1, &[]);
     let answer = server
         .connect()
@@ -100,7 +100,7 @@ fn a_server_left_to_choose_serves_through_epoll_and_says_what_the_doctor_says() 
 }
 
 #[test]
-fn a_process_with_too_few_descriptors_is_told_that_no_driver_can_serve() {
+fn with_too_few_descriptors_the_doctor_rejects_both_drivers() {
     let told = finish(
         Command::new("sh")
             .args(["-c", "ulimit -n 20; exec \"$0\""])
@@ -116,7 +116,7 @@ fn a_process_with_too_few_descriptors_is_told_that_no_driver_can_serve() {
 }
 
 #[test]
-fn the_launcher_hands_on_arguments_and_status_and_says_what_it_could_not_start() {
+fn the_launcher_forwards_arguments_and_status_and_names_a_missing_program() {
     let launcher = || Command::new(path_of("without_io_uring"));
     let shell = finish(launcher().args(["sh", "-c", "echo \"$0 $1\"; exit 7", "a b", "c"]));
     assert_eq!(

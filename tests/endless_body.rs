@@ -1,7 +1,8 @@
-//! Row B09, to the byte: whatever a client sends, and in whatever pieces, a request's content takes no more memory than its limit and 64 KiB.
+//! A request's content takes at most its limit and 64 KiB of memory, in whatever pieces it arrives
+//! (`docs/threats.md#endless-body`).
 //!
-//! A test binary of its own, because the counting allocator counts for the whole process; and one test, because it would count others. A
-//! block that is moved counts as what it grows by: the system's allocator maps large blocks anew and does not hold both.
+//! This is a test binary of its own with one test, because the counting allocator counts for the whole process. A
+//! block that is moved counts as its growth: the system's allocator remaps large blocks and does not hold both.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,13 +22,13 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// What the row allows beside the limit.
+/// How many bytes the limit may be exceeded by.
 const SPARE_BYTES: usize = 64 * 1024;
 
-/// How large pieces come: from a byte to more than a shard's receive buffer of 4 KiB.
+/// Sizes of pieces: from one byte to more than a shard's receive buffer of 4 KiB.
 const PIECES: [usize; 5] = [1, 7, 1000, 4096, 48 * 1024];
 
-/// What the limit is: below, at and above what an exchange keeps for the next request, and the default.
+/// Limits: below, at and above what an exchange keeps for the next request, and the default.
 const LIMITS: [usize; 5] = [1000, 64 * 1024, 64 * 1024 + 1, 100_000, 1024 * 1024];
 
 /// How many bytes are allocated now.
@@ -36,7 +37,8 @@ fn live_bytes() -> usize {
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// Sends content until no more is wanted, or all of it has been sent. Gives the status and the most that was allocated at once.
+/// Sends content until the server stops reading, or all of it has been sent. Returns the status and the peak of
+/// allocated bytes.
 fn send(app: &App, exchange: &mut Exchange, target: &str, piece: &[u8], content_bytes: usize) -> (u16, usize) {
     let media_type = match target {
         "/json" => "application/json",

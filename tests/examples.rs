@@ -1,4 +1,4 @@
-//! Each example started as its users start it: what it answers, what it says on the command line, and how it stops.
+//! Each example as its users start it: its responses, its command line, and its stop.
 
 #![allow(
     clippy::expect_used,
@@ -36,13 +36,13 @@ const FLAGS: [&str; 11] = [
     "--body-timeout",
 ];
 
-/// How many clients load the server while it is told to stop.
+/// How many clients load the server while it gets SIGTERM.
 const CLIENTS: usize = 4;
 
-/// How many answers the clients have had together before the server is told to stop.
+/// How many responses the clients have had together before the server gets SIGTERM.
 const ANSWERS_BEFORE_STOP: usize = 200;
 
-/// How many fresh connections have a request under way when the server is told to stop.
+/// How many new connections have a request under way when the server gets SIGTERM.
 const BURST: usize = 50;
 
 fn get(target: &str) -> Vec<u8> {
@@ -87,7 +87,7 @@ fn techempower_answers_json() {
     assert!(content_type.starts_with(b"application/json"), "{response:?}");
 }
 
-/// The contract of the application that every wire test runs against, in one look; `tests/wire` has the details.
+/// A short check of the application that every wire test runs against; `tests/wire` has the details.
 #[test]
 fn conformance_serves_its_contract() {
     let server = Server::start("conformance", &[]);
@@ -120,7 +120,7 @@ fn conformance_serves_its_contract() {
         .unwrap();
 }
 
-/// What the pages of the chat and the ticker are made of; `tests/pages` opens them in a browser.
+/// The files of the chat and ticker pages; `tests/pages` opens them in a browser.
 #[test]
 fn chat_and_ticker_serve_their_pages() {
     for (example, page) in [("chat", "/rooms/lobby"), ("ticker", "/")] {
@@ -163,7 +163,7 @@ fn two_shards_listen_on_one_port() {
     }
 }
 
-/// `--help` explains every flag with its default, and is no failure.
+/// `--help` explains every flag with its default and exits with success.
 #[test]
 fn help_explains_every_flag_with_its_default() {
     for example in EXAMPLES {
@@ -193,7 +193,7 @@ fn section_of(help: &str, flag: &str) -> Option<String> {
     Some(std::iter::once(first).chain(rest).collect::<Vec<_>>().join("\n"))
 }
 
-/// A flag that does not exist, or a value that makes no sense, ends the program with a sentence that names it.
+/// An unknown flag or an invalid value ends the program with an error that names it.
 #[test]
 fn refuses_a_command_line_it_does_not_understand() {
     for example in EXAMPLES {
@@ -216,7 +216,7 @@ fn refuses_a_command_line_it_does_not_understand() {
     }
 }
 
-/// A port that somebody else has is one clear sentence and a non-zero exit, not a panic and not silence.
+/// A port that is in use ends the program with one sentence and a non-zero status.
 #[test]
 fn says_in_one_sentence_that_a_port_is_in_use() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a port to hold");
@@ -241,9 +241,9 @@ fn says_in_one_sentence_that_a_port_is_in_use() {
     }
 }
 
-/// SIGTERM lets a request that is half-way there arrive, answers it with `Connection: close`, and ends with success.
+/// SIGTERM lets a partly received request arrive, answers it with `Connection: close`, and ends with success.
 ///
-/// An idle connection is opened beside it: once the server has closed that one, the stop has surely begun.
+/// The test opens an idle connection beside it. Once the server closes that, the stop has begun.
 #[test]
 fn sigterm_lets_a_request_under_way_finish() {
     for (example, target, body) in [
@@ -302,7 +302,7 @@ fn sigterm_waits_for_a_body_under_way() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
-/// A second SIGTERM does not wait for what is under way, nor for the deadline of the first (30 s).
+/// A second SIGTERM stops at once, despite the request under way and the first signal's deadline of 30 s.
 #[test]
 fn a_second_sigterm_stops_at_once() {
     let server = Server::start("conformance", &["--header-timeout", "60"]);
@@ -318,8 +318,8 @@ fn a_second_sigterm_stops_at_once() {
     server.wait();
 }
 
-/// Under load, no request whose first byte was sent before the client could see the close goes unanswered; nor does
-/// one that was sent on a fresh connection before the signal. Then the server ends, and every client thread with it.
+/// Under load, a request gets a response if its first byte was sent before the client could see the close. So does
+/// one sent on a new connection before the signal. Then the server and every client thread end.
 #[test]
 fn sigterm_under_load_fails_no_request() {
     let server = Server::start("conformance", &[]);
@@ -350,16 +350,16 @@ fn sigterm_under_load_fails_no_request() {
     assert!(server.wait().success(), "{}", server.log());
     assert!(
         Connection::try_open(address).is_err(),
-        "somebody still listens on {address}"
+        "a server still listens on {address}"
     );
 }
 
-/// Sends request after request until the server announces or performs the close; an unanswered request is a failure.
+/// Sends requests until the server announces or performs the close; a missing response is a failure.
 fn request_until_closed(mut connection: Connection, answered: &mpsc::Sender<()>) -> support::Outcome<()> {
     while !connection.has_been_closed() {
         let response = connection.exchange(&get("/"), "GET")?;
         response.expect(200, b"ok")?;
-        // The test stops counting long before the clients stop asking, so nobody may be listening.
+        // The test stops counting long before the clients stop, so the receiver may be gone.
         answered.send(()).unwrap_or_default();
         if response.announces_close() {
             return connection.expect_closed();

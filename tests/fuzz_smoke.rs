@@ -1,5 +1,4 @@
-//! Runs the fuzz targets on stable: over their seeds, and over some thousand mutations of them that are the same in
-//! every run.
+//! Runs the fuzz targets on stable Rust over their seeds and over some thousand mutations, the same in every run.
 
 #![cfg(test)]
 
@@ -84,7 +83,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-/// Changes, inserts, removes or doubles some bytes, or puts in some of another seed.
+/// Changes, inserts, removes or doubles some bytes, or inserts some of another seed.
 fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     const MARKS: &[u8] = b"\r\n :;,\t\"0159aAfF-_#?\0\x7f\x80\xff";
     let place = random.below(bytes.len() + 1);
@@ -106,7 +105,7 @@ fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     }
 }
 
-/// A source of numbers that are hard to foresee and the same every time (xorshift64).
+/// Deterministic pseudo-random numbers (xorshift64).
 struct Random(u64);
 
 impl Random {

@@ -1,5 +1,5 @@
-//! Panics whose own values panic when they are dropped, and other code of an application that runs where nobody thinks of it: the text of an
-//! error, the drop of a value. Each ends its request with an answer, and the server goes on.
+//! Panics whose values panic when they are dropped, and panics in other application code: the text of an error, the
+//! drop of a value. Each request gets a response, and the server goes on.
 
 #![allow(
     clippy::expect_used,
@@ -30,15 +30,16 @@ use support::running::{Running, close_code, read};
 use tungstenite::Message as Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-/// One level is the fault that was reported; the last is deeper than the server follows, so that the rest is leaked.
+/// One level of nested panics is the common fault. The last number is deeper than the server follows, so the rest is
+/// leaked.
 const DEPTHS: [usize; 4] = [1, 2, 3, 20];
 
-/// A value to panic with. Its drop panics with another of one level less.
+/// A panic value whose drop panics with another of one level less.
 #[derive(Debug)]
 struct Nested(usize);
 
 impl Nested {
-    /// What a request asks for in its path.
+    /// The depth in the request's path.
     fn of(cx: &Context) -> Result<Self> {
         cx.param("depth").map(Self)
     }
@@ -52,7 +53,7 @@ impl Drop for Nested {
     }
 }
 
-/// An error that panics when it is written, when it is dropped, or both.
+/// An error that panics when it is displayed, dropped, or both.
 #[derive(Debug)]
 struct PanickingError {
     _held: Nested,
@@ -68,7 +69,7 @@ impl fmt::Display for PanickingError {
 
 impl std::error::Error for PanickingError {}
 
-/// A stream of one chunk that is followed by an end, an error or a panic; then its drop panics.
+/// A stream of one chunk, then an end, an error or a panic; its drop panics too.
 struct OneChunk {
     end: String,
     is_over: bool,
@@ -117,7 +118,7 @@ async fn panicking(cx: &mut Context, next: Next<'_>) -> Result {
     panic_any(Nested(depth))
 }
 
-/// Fails outside of an error that failed already.
+/// Returns a second error after the handler's.
 async fn failing(cx: &mut Context, next: Next<'_>) -> Result {
     next.run(cx).await;
     Err(Error::new(PanickingError {
@@ -165,7 +166,7 @@ fn application() -> Application {
         )
 }
 
-/// The answer to a request of a connection that goes on after it.
+/// The response to a request on a connection that stays usable.
 fn ask(connection: &mut Connection, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
     let response = connection.exchange(request.as_bytes(), "GET").unwrap();
@@ -216,9 +217,9 @@ fn the_test_client_sees_the_same_and_each_request_is_a_panic() {
     }
 }
 
-/// The page of an error, and the error of a page, are the application's as well.
+/// Error pages and their errors are application code too.
 #[test]
-fn an_error_page_that_panics_so_is_replaced_by_the_plain_one() {
+fn a_panicking_error_page_is_replaced_by_the_plain_one() {
     let server = Running::start(1, || {
         Application::new()
             .get("/", async |_: &mut Context| "alive")
@@ -237,7 +238,7 @@ fn an_error_page_that_panics_so_is_replaced_by_the_plain_one() {
             })
     });
     let mut connection = Connection::open(server.address);
-    // Not "unwritable" with a drop that panics as well: a second panic while the first unwinds ends any program.
+    // Without "unwritable" and a drop that panics too: a second panic during unwinding ends any program.
     for how in ["panic", "undroppable"] {
         let (status, text) = ask(&mut connection, &format!("/{how}"));
         assert_eq!((status, text), (404, format!("404 Not Found: {how}\n")));
@@ -301,7 +302,7 @@ fn a_stream_whose_drop_panics_after_its_end_is_sent_whole_and_one_that_panics_br
     }
 }
 
-/// Two values whose drops panic stand beside one another: a second panic while the first unwinds would end the process.
+/// Two values whose drops panic lie side by side. A second panic during unwinding would end the process.
 #[test]
 fn attached_values_a_stream_and_bytes_whose_drops_panic_do_not_end_the_connection() {
     struct Owner(Nested);
@@ -339,7 +340,7 @@ fn attached_values_a_stream_and_bytes_whose_drops_panic_do_not_end_the_connectio
 }
 
 #[test]
-fn on_finish_that_panics_so_costs_neither_the_response_nor_the_connection() {
+fn a_panicking_on_finish_keeps_the_response_and_the_connection() {
     struct Finishes;
     impl RequestHandler for Finishes {
         async fn get(&self, _: &mut Context) -> Result {
@@ -362,7 +363,7 @@ fn on_finish_that_panics_so_costs_neither_the_response_nor_the_connection() {
     }
 }
 
-/// Panics, or holds a value whose drop does, in each of its methods.
+/// Panics in each of its methods, or holds a value whose drop panics.
 struct Socket {
     depth: usize,
     held: Option<Nested>,
@@ -407,7 +408,7 @@ impl WebSocketHandler for Socket {
 }
 
 #[test]
-fn a_websocket_handler_that_panics_so_closes_its_socket_with_1011_and_no_other() {
+fn a_panicking_websocket_handler_closes_only_its_socket_with_1011() {
     let server = Running::start(1, || {
         Application::new().websocket("/{depth}", async |cx: &mut Context| {
             let depth = cx.param("depth")?;
@@ -433,7 +434,7 @@ fn a_websocket_handler_that_panics_so_closes_its_socket_with_1011_and_no_other()
             assert_eq!(close_code(&mut client), CloseCode::Error, "{word} {depth}");
             is_alive();
         }
-        // The handler's value is dropped when its peer has gone.
+        // The handler is dropped when its peer has left.
         let mut client = server.connect(&format!("/{depth}"));
         client.send(Frame::from("hold")).unwrap();
         assert_eq!(read(&mut client), Frame::from("held"));
@@ -443,9 +444,9 @@ fn a_websocket_handler_that_panics_so_closes_its_socket_with_1011_and_no_other()
     }
 }
 
-/// What a handler starts beside itself, by every way there is.
+/// The tasks of a handler, started in every way.
 #[test]
-fn tasks_that_panic_so_end_alone_and_tell_who_waits() {
+fn tasks_that_panic_end_alone_and_report_to_their_waiters() {
     let server = Running::start(1, || {
         Application::new()
             .get("/", async |_: &mut Context| "alive")
@@ -493,9 +494,9 @@ impl Drop for Counted {
     }
 }
 
-/// `Running` asserts at its end that the server has ended without an error.
+/// `Running` asserts in its drop that the server ended without an error.
 #[test]
-fn handlers_middleware_and_state_whose_drops_panic_do_not_keep_a_server_from_ending_well() {
+fn a_server_ends_well_although_handlers_middleware_and_state_panic_in_their_drops() {
     let drops = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&drops);
     let server = Running::start(2, move || {
@@ -536,7 +537,7 @@ fn handlers_middleware_and_state_whose_drops_panic_do_not_keep_a_server_from_end
     assert_eq!(drops.load(Ordering::Relaxed), 2 * 8, "all of both shards are dropped");
 }
 
-/// A request that waits when its server stops is dropped where it stands, with all that it holds.
+/// A request that waits when its server stops is dropped with everything it holds.
 #[test]
 fn a_request_that_is_dropped_half_way_may_panic_in_its_drops() {
     let drops = Arc::new(AtomicUsize::new(0));

@@ -1,7 +1,8 @@
-//! A server that was killed, with connections, is started again at once on its address; and a start on an address that a living process has is refused,
-//! with a sentence that names the process.
+//! A killed server with open connections restarts at once on its address. A start on the address of a living process
+//! fails, with an error that names the process.
 //!
-//! The kernel closes what an io_uring holds after the process has ended, so that the address is taken for a while though no process has it.
+//! The kernel closes the sockets of an io_uring after the process has ended. So the address stays in use for a while
+//! without an owner.
 
 #![allow(
     clippy::expect_used,
@@ -26,25 +27,25 @@ use support::server::{Server, command, run_to_end};
 /// How often a server is killed and started again.
 const RESTARTS: usize = 12;
 
-/// Connections that a killed server has, some in the middle of a request.
+/// The connections of a killed server, some in the middle of a request.
 const CONNECTIONS: usize = 40;
 
 /// How long a server may stay silent before a test fails.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// Starts a server on an address besides one of its own, which it says.
+/// Starts a server on this address and on one of its own, which it announces.
 fn start(shards: usize, address: &str, flags: &[&str]) -> Server {
     let flags: Vec<&str> = ["--listen", address].iter().chain(flags).copied().collect();
     Server::start_by(command("conformance"), shards, &flags)
 }
 
-/// Kills a server again and again while clients are connected to it, and starts the next at once.
+/// Kills a server repeatedly while clients are connected, and starts the next at once.
 fn kill_and_restart(shards: usize, address: &str, flags: &[&str], connect: impl Fn() -> Client) {
     let mut server = start(shards, address, flags);
     for _ in 0..RESTARTS {
         let mut clients: Vec<Client> = (0..CONNECTIONS).map(|_| connect()).collect();
         for (number, client) in clients.iter_mut().enumerate() {
-            // None of them has come to what the killed server listened with.
+            // The killed server's listener accepted none of them.
             client.exchange();
             if number % 2 == 0 {
                 client.write(b"GET / HTTP/1.1\r\nHost: ");
@@ -71,7 +72,7 @@ impl Client {
         .unwrap();
     }
 
-    /// Has a request answered.
+    /// Sends a request and expects its response.
     fn exchange(&mut self) {
         self.write(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         let mut answer = [0; 4096];
@@ -90,8 +91,8 @@ impl Client {
     }
 }
 
-/// A port that is free, and that the kernel gives to no process that asks for any port (`ip_local_port_range` begins at 32,768): it is still free between two
-/// servers.
+/// A free port outside the kernel's automatic range (`ip_local_port_range` begins at 32,768), so that it stays free
+/// between two servers.
 fn free_port(host: &str) -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 10_000).unwrap() + 15_000;
@@ -137,7 +138,7 @@ fn unix(path: &Path) -> String {
     format!("unix:{}", path.display())
 }
 
-/// A folder of this process, removed when it goes.
+/// A folder of this process, removed when it is dropped.
 struct Folder(std::path::PathBuf);
 
 impl Folder {
@@ -174,7 +175,7 @@ fn a_start_on_an_address_of_another_server_names_its_process() {
         assert!(said.contains(&sentence), "{said}");
         assert_eq!(output.status.code(), Some(1));
     }
-    // It has noticed nothing.
+    // The first server still serves.
     let mut connection = Connection::open(tcp);
     assert_eq!(
         connection

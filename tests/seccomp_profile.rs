@@ -1,6 +1,7 @@
-//! The seccomp profile in `docs/`: what it says, and that a server lives under it, on io_uring where the machine has it.
+//! The seccomp profile in `docs/`: its contents, and a server under it, on io_uring if the machine has it.
 //!
-//! A filter belongs to a process, so the example `under_seccomp_profile` puts itself under the profile and becomes the program.
+//! A filter belongs to a process, so the example `under_seccomp_profile` applies the profile to itself and then
+//! executes the program.
 
 #![cfg(feature = "serve")]
 #![allow(
@@ -22,7 +23,7 @@ use serde_json::Value;
 
 use support::server::{Server, driver_under_test, path_of};
 
-/// What io_uring takes.
+/// The system calls of io_uring.
 const IO_URING: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
 
 /// The calls that Docker's documentation names as blocked by its default profile (docs.docker.com/engine/security/seccomp), less
@@ -87,9 +88,10 @@ fn what_docker_blocks_stays_blocked() {
     assert_eq!(clone3[0]["errnoRet"], libc::ENOSYS);
 }
 
-/// Every runtime reads it: only what the OCI runtime specification has, none of what Docker alone adds to it.
+/// Every runtime reads the profile, so it uses only fields of the OCI runtime specification and none of Docker's
+/// additions.
 #[test]
-fn no_word_is_dockers_own_and_no_call_is_allowed_twice() {
+fn only_oci_fields_are_used_and_every_call_is_allowed_once() {
     let profile = profile();
     let words: Vec<&String> = profile.as_object().unwrap().keys().collect();
     assert_eq!(words, ["architectures", "defaultAction", "syscalls"]);
@@ -110,10 +112,10 @@ fn no_word_is_dockers_own_and_no_call_is_allowed_twice() {
     }
 }
 
-/// A call that is misspelt would be passed over by every runtime without a word.
+/// Every runtime silently ignores a misspelt call.
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn every_call_is_one() {
+fn every_call_exists() {
     for rule in profile()["syscalls"].as_array().unwrap() {
         for name in rule["names"].as_array().unwrap() {
             let filter = serde_json::json!({ "one": {
@@ -121,7 +123,7 @@ fn every_call_is_one() {
             }});
             let compiled =
                 seccompiler::compile_from_json(filter.to_string().as_bytes(), seccompiler::TargetArch::x86_64);
-            assert!(compiled.is_ok(), "{name} is no system call");
+            assert!(compiled.is_ok(), "unknown system call: {name}");
         }
     }
 }
@@ -140,7 +142,7 @@ fn the_doctor_finds_under_the_profile_what_it_finds_without() {
     let confined = confined(path_of("doctor")).output().unwrap();
     let lines = |stdout: &[u8]| -> Vec<String> {
         let lines = String::from_utf8_lossy(stdout);
-        // The one line that says whether there is a filter.
+        // The one line that differs: whether there is a filter.
         let lines = lines.lines().filter(|line| !line.contains("seccomp filter"));
         lines.map(ToOwned::to_owned).collect()
     };
@@ -149,7 +151,7 @@ fn the_doctor_finds_under_the_profile_what_it_finds_without() {
 }
 
 #[test]
-fn a_server_lives_under_the_profile() {
+fn a_server_runs_under_the_profile() {
     let mut command = confined(path_of("hello"));
     if let Some(driver) = driver_under_test() {
         command.args(["--driver", &driver]);
@@ -166,7 +168,7 @@ fn a_server_lives_under_the_profile() {
     assert!(server.wait().success(), "{}", server.log());
 }
 
-/// New namespaces and another personality, both of which an unprivileged process may ask for where nothing forbids it.
+/// New namespaces and another personality, which an unprivileged process may use unless a filter forbids it.
 #[test]
 fn the_profile_refuses_what_it_does_not_list() {
     let shell = confined("sh").args(["-c", "sh -c 'exit 7'"]).status().unwrap();

@@ -1,5 +1,5 @@
-//! The server in this process, with applications that no example has: handlers that break their promises, peers that do not read,
-//! and what an application can ask of its server.
+//! The server in this process, with applications that no example has: handlers that break their promises, peers that
+//! do not read, and the settings of an application.
 
 #![allow(
     clippy::expect_used,
@@ -28,7 +28,7 @@ use squall::shards::{Shard, ShardId, Stop, Stopper};
 use squall::{BoundServer, ServerConfig};
 use support::client::Connection;
 
-/// A server of one shard on a free port; stopped and joined when it goes.
+/// A server of one shard on a free port; dropping it stops and joins it.
 struct Running {
     address: SocketAddr,
     stopper: Stopper,
@@ -67,7 +67,7 @@ impl Running {
         Connection::open(self.address)
     }
 
-    /// Asks for a path and gives the body of the answer.
+    /// Requests a path and returns the content of the response.
     fn get(&self, path: &str) -> Vec<u8> {
         let mut connection = self.connect();
         connection.exchange(&get(path), "GET").unwrap().body
@@ -84,7 +84,7 @@ impl Drop for Running {
     }
 }
 
-/// Says that a handler is gone, however it went.
+/// Reports that a handler was dropped.
 struct Gone(Sender<()>);
 
 impl Drop for Gone {
@@ -97,8 +97,8 @@ fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
 
-/// A21: content that does not fit the length the handler announced. Before anything is sent that is a 500; afterwards the connection
-/// is cut, and nothing beyond the announced length is ever sent.
+/// Content that does not fit the announced length. Before anything is sent the response is 500. Afterwards the
+/// connection is cut, and no byte beyond the announced length is sent (`docs/threats.md#wrong-content-length`).
 #[test]
 fn a_wrong_content_length_is_never_on_the_wire() {
     async fn short(cx: &mut Context) -> Result {
@@ -152,7 +152,8 @@ fn a_wrong_content_length_is_never_on_the_wire() {
     }
 }
 
-/// A21, H18: a response that breaks off is a connection that breaks off, not a whole chunked body.
+/// A response that fails half-way breaks its connection off and has no last chunk
+/// (`docs/threats.md#wrong-content-length`).
 #[test]
 fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
     async fn fail(cx: &mut Context) -> Result {
@@ -182,9 +183,10 @@ fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
     }
 }
 
-/// A21: where only the close ends the content, a response that breaks off ends with a reset, and a whole one does not.
+/// If only the close ends the content, a response that breaks off ends with a reset, and a whole one with a FIN
+/// (`docs/threats.md#wrong-content-length`).
 #[test]
-fn a_response_that_breaks_off_is_not_taken_for_a_whole_one_by_an_http_1_0_peer() {
+fn an_http_1_0_peer_sees_a_reset_when_a_response_breaks_off() {
     async fn part(cx: &mut Context) -> Result {
         cx.write("some");
         cx.flush().await
@@ -226,10 +228,11 @@ fn a_response_that_breaks_off_is_not_taken_for_a_whole_one_by_an_http_1_0_peer()
     assert!(is_reset(waits), "a server that stops at once");
 }
 
-/// A handler that would flush for ever keeps its shard from nobody: in answer to HEAD it ends with its head, and its connection goes on;
-/// in answer to GET it waits in between, however fast its peer reads, and ends when the peer has gone.
+/// A handler that flushes for ever does not block its shard. In response to HEAD it ends with its head, and its
+/// connection goes on. In response to GET it waits between flushes, however fast its peer reads, and ends when the
+/// peer leaves.
 #[test]
-fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
+fn an_endless_flush_yields_its_shard_to_others() {
     let (gone, told) = channel();
     let server = Running::start(move || {
         let gone = gone.clone();
@@ -280,7 +283,8 @@ fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
     for _ in 0..10 {
         assert_eq!(server.get("/"), b"ok");
     }
-    // A reset, since a FIN alone says that the client may still read, and unread content would keep the window closed.
+    // A reset, since a FIN alone means that the client may still read, and unread content would keep the window
+    // closed.
     socket2::SockRef::from(&socket)
         .set_linger(Some(Duration::ZERO))
         .unwrap();
@@ -290,7 +294,8 @@ fn a_handler_that_flushes_for_ever_leaves_its_shard_to_others() {
     ended();
 }
 
-/// B03: a peer that takes nothing of a large response is cut when the stall timeout has passed; meanwhile others are served.
+/// A peer that reads nothing of a large response is cut after the write timeout; meanwhile others are served
+/// (`docs/threats.md#slow-reader`).
 #[test]
 fn a_peer_that_does_not_read_is_cut() {
     let (gone, told) = channel();
@@ -319,9 +324,9 @@ fn a_peer_that_does_not_read_is_cut() {
     drop(idle);
 }
 
-/// Tornado's `on_connection_close`: a handler that waits learns that its peer has gone.
+/// Tornado's `on_connection_close`: a waiting handler sees its peer leave.
 #[test]
-fn a_handler_learns_that_its_peer_has_gone() {
+fn a_handler_sees_its_peer_leave() {
     let (gone, told): (Sender<()>, Receiver<()>) = channel();
     let (waiting, waits): (Sender<()>, Receiver<()>) = channel();
     let server = Running::start(move || {
@@ -337,10 +342,10 @@ fn a_handler_learns_that_its_peer_has_gone() {
     waits.recv_timeout(Duration::from_secs(10)).expect("the handler waits");
     drop(connection);
     told.recv_timeout(Duration::from_secs(10))
-        .expect("the handler was told");
+        .expect("the handler saw its peer leave");
 }
 
-/// A graceful stop lets a response that is being made be finished, and `run` returns after it.
+/// A graceful stop waits for a running handler, and `run` returns after its response.
 #[test]
 fn a_graceful_stop_waits_for_a_handler() {
     let (waiting, waits): (Sender<()>, Receiver<()>) = channel();
@@ -362,9 +367,9 @@ fn a_graceful_stop_waits_for_a_handler() {
     assert_eq!(response.body, b"begun, finished");
 }
 
-/// A graceful stop under a crowd that keeps connecting: who is let in is answered, until nobody is let in any more.
+/// A graceful stop while many clients keep connecting: every accepted client is answered, until connects fail.
 #[test]
-fn a_graceful_stop_loses_nobody_who_has_connected() {
+fn a_graceful_stop_answers_every_connected_client() {
     const CLIENTS: usize = 8;
     const ANSWERS_BEFORE_THE_STOP: usize = 200;
     let application = || Application::new().get("/", async |_: &mut Context| "ok");
@@ -395,9 +400,10 @@ fn a_graceful_stop_loses_nobody_who_has_connected() {
     }
 }
 
-/// A shard that has all the connections it may have hears of a graceful stop: it closes the idle one, and answers who waits in the backlog.
+/// A shard at `--max-connections` still stops gracefully: it closes the idle connection and answers the client in the
+/// backlog.
 #[test]
-fn a_graceful_stop_is_heard_where_no_more_connections_may_come() {
+fn a_full_shard_stops_gracefully() {
     let server = Running::configured(
         || Application::new().get("/", async |_: &mut Context| "ok"),
         |config| config.connections_per_shard_max = 1,
@@ -411,7 +417,7 @@ fn a_graceful_stop_is_heard_where_no_more_connections_may_come() {
     idle.expect_closed().unwrap();
 }
 
-/// State in the factory's closure belongs to one shard; here there is one, so it counts every request.
+/// State in the factory's closure belongs to one shard; this server has one, so the state counts every request.
 #[test]
 fn state_of_a_shard_needs_no_lock() {
     let server = Running::start(|| {
@@ -425,9 +431,9 @@ fn state_of_a_shard_needs_no_lock() {
     assert_eq!(answers, [b"1", b"2", b"3"]);
 }
 
-/// The application's own limit on content holds unless the operator says otherwise.
+/// The application's limit on content holds unless the operator sets another.
 #[test]
-fn the_limit_on_content_is_the_applications_unless_the_operator_sets_one() {
+fn the_operators_content_limit_overrides_the_applications() {
     async fn length(cx: &mut Context) -> Result<String> {
         Ok(cx.body().await?.len().to_string())
     }
@@ -448,9 +454,9 @@ fn the_limit_on_content_is_the_applications_unless_the_operator_sets_one() {
         .unwrap();
 }
 
-/// So do its limits on parameters, JSON and cookies; each at limit - 1, limit and limit + 1.
+/// The same for limits on parameters, JSON and cookies; each at limit − 1, limit and limit + 1.
 #[test]
-fn the_limits_of_the_application_hold_unless_the_operator_sets_others() {
+fn the_operators_limits_override_the_applications() {
     async fn read(cx: &mut Context) -> Result {
         cx.query_params::<String>("x")?;
         cx.cookies()?.for_each(drop);
@@ -489,8 +495,8 @@ fn the_limits_of_the_application_hold_unless_the_operator_sets_others() {
     }
 }
 
-/// RFC 9112 §3.2.2: an absolute-form target's authority replaces `Host`, for routing and for the handler. RFC 9110 §4.2.3: a default port is
-/// the same as none.
+/// RFC 9112 §3.2.2: an absolute-form target's authority replaces `Host`, for routing and for the handler. RFC 9110
+/// §4.2.3: a default port equals none.
 #[test]
 fn the_authority_of_an_absolute_form_target_replaces_host() {
     fn host(cx: &Context) -> String {
@@ -529,9 +535,9 @@ fn the_authority_of_an_absolute_form_target_replaces_host() {
     response.expect(200, b"h h.example h.example").unwrap();
 }
 
-/// `X-Real-Ip` is believed from a listed proxy and from nobody else.
+/// `X-Real-Ip` counts only from a listed proxy.
 #[test]
-fn a_proxys_word_counts_only_where_it_is_trusted() {
+fn forwarded_fields_count_only_from_trusted_proxies() {
     let application = || {
         Application::new().get("/", async |cx: &mut Context| {
             cx.remote_ip().map(|address| address.to_string())
@@ -556,7 +562,7 @@ fn a_proxys_word_counts_only_where_it_is_trusted() {
         .unwrap();
 }
 
-/// A Unix socket is served like TCP, and a path that a server listens on is not taken from it.
+/// A Unix socket is served like TCP, and a second server cannot take the path of a listening one.
 #[test]
 fn a_unix_socket_is_served_and_guarded() {
     let folder = std::env::temp_dir().join(format!("squall-server-test-{}", std::process::id()));
@@ -590,9 +596,9 @@ fn a_unix_socket_is_served_and_guarded() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Settings are looked at before anything is bound, and every mistake in them is named.
+/// Settings are checked before anything is bound, and the error names every mistake.
 #[test]
-fn a_server_that_could_serve_nobody_is_not_bound() {
+fn invalid_settings_fail_before_binding() {
     let server = Server::new(Application::new).listen("127.0.0.1:0").configure(|config| {
         config.http1.header_timeout = Duration::ZERO;
         config.json_depth_max = Some(1000);
@@ -606,7 +612,7 @@ fn a_server_that_could_serve_nobody_is_not_bound() {
     }
 }
 
-/// A port that a server has is an error for a second one, unless both share it on purpose.
+/// A second server on a port fails, unless both set `--share-port`.
 #[test]
 fn a_port_is_shared_only_on_purpose() {
     let bind = |address: &str, share| {
@@ -621,10 +627,10 @@ fn a_port_is_shared_only_on_purpose() {
     bind(&address, true).unwrap();
 }
 
-/// Row H17: while a handler keeps its shard from everybody else, the log names its route.
+/// While a handler blocks its shard, the log names its route (`docs/threats.md#stalled-shard`).
 #[test]
-fn a_handler_that_blocks_its_shard_is_named_while_it_does() {
-    /// Lets go of the handler once the report is there.
+fn a_blocking_handler_is_named_in_the_log() {
+    /// Releases the handler once the log has the report.
     struct Watch(Sender<String>);
     impl tracing::Subscriber for Watch {
         fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -646,7 +652,7 @@ fn a_handler_that_blocks_its_shard_is_named_while_it_does() {
             }
             let mut work = Work(None);
             event.record(&mut work);
-            // Not what another test of this process does: printing the backtrace of a panic takes its time, too.
+            // Ignores reports from other tests of this process: printing the backtrace of a panic also takes long.
             if let Some(work) = work.0.filter(|work| work.contains("/slow/")) {
                 self.0.send(work).unwrap_or_default();
             }
@@ -672,10 +678,11 @@ fn a_handler_that_blocks_its_shard_is_named_while_it_does() {
     assert_eq!(server.get("/slow/handler"), b"the route /slow/{what}");
 }
 
-/// Row H04: more clients than there are receive buffers each leave the first byte of a head. What they left is copied out, so the buffers
-/// stay free for others, and each of them is answered when it goes on.
+/// More clients than receive buffers each send the first byte of a head. The server copies these bytes out, so the
+/// buffers stay free for others. Each client is answered when it continues
+/// (`docs/threats.md#receive-buffer-hoarding`).
 #[test]
-fn clients_that_leave_a_byte_each_hoard_no_receive_buffers() {
+fn incomplete_heads_return_their_receive_buffers() {
     const CLIENTS: usize = 1200;
     let server = Running::start(|| {
         Application::new().get("/", async |_: &mut Context| {
@@ -703,9 +710,10 @@ fn clients_that_leave_a_byte_each_hoard_no_receive_buffers() {
     assert!(available() >= all / 2);
 }
 
-/// Row H17: once it has been noticed that a handler blocks its shard, whoever connects is answered by another one.
+/// Once the watchdog has noticed that a handler blocks its shard, the other shard answers new clients
+/// (`docs/threats.md#stalled-shard`).
 #[test]
-fn who_connects_while_a_handler_blocks_its_shard_does_not_wait_for_it() {
+fn new_clients_avoid_a_blocked_shard() {
     const CLIENTS: usize = 30;
     let (shed, sheds) = channel();
     let is_released = Arc::new(AtomicBool::new(false));
@@ -747,7 +755,7 @@ fn who_connects_while_a_handler_blocks_its_shard_does_not_wait_for_it() {
             answered += 1;
             continue;
         }
-        // On a machine that is too busy both shards can seem to stall for a moment, and are treated alike then.
+        // On a very busy machine both shards can seem to stall for a moment; then they are treated alike.
         let stalls_before = std::mem::replace(&mut stalls, stalls_of_other());
         assert!(stalls > stalls_before, "a client waits for the shard that is blocked");
     }
@@ -755,10 +763,11 @@ fn who_connects_while_a_handler_blocks_its_shard_does_not_wait_for_it() {
     assert_eq!(blocked.response("GET").unwrap().body, b"at last");
 }
 
-/// Row H17: a handler that computes without end hears no stop; its shard is given up, and its route is named.
+/// A handler that computes without end does not see the stop. The process ends with an error, and the log names its
+/// route (`docs/threats.md#endless-handler`).
 #[test]
 #[expect(clippy::disallowed_types, reason = "hands what there is one of to the one shard")]
-fn a_handler_that_computes_without_end_does_not_keep_the_server() {
+fn a_stop_ends_the_process_despite_an_endless_handler() {
     let (begun, begins) = channel();
     let (release, released) = channel::<()>();
     let (released, begun) = (std::sync::Mutex::new(Some(released)), std::sync::Mutex::new(begun));
@@ -767,7 +776,7 @@ fn a_handler_that_computes_without_end_does_not_keep_the_server() {
         let begun = begun.lock().unwrap().clone();
         Application::new().get("/spin", async move |_: &mut Context| {
             begun.send(()).unwrap();
-            // Nothing is ever sent: it goes on until the test has seen enough.
+            // Nothing is sent on this channel: the loop runs until the test has finished.
             let released = released.as_ref().unwrap();
             while released.try_recv() == Err(TryRecvError::Empty) {
                 std::thread::yield_now();

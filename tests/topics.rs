@@ -1,4 +1,5 @@
-//! Topics over sockets: rules, histories, notices, presence, counts and streams of events, on a server in this process of one or two shards.
+//! Topics over sockets: options, histories, notices, presence, counts and event streams, on a server in this process
+//! with one or two shards.
 
 #![allow(
     clippy::expect_used,
@@ -26,15 +27,16 @@ use support::running::{Running, SILENCE_MAX, close_code, read};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
 
-/// More connections than are needed to find one on each of two shards.
+/// More connections than it takes to find one on each of two shards.
 const CONNECTIONS_MAX: usize = 200;
 
-/// How many messages of a kilobyte about three keys may wait for a subscriber: one of a hundred kilobytes finds no room then.
+/// How many messages of a kilobyte about three keys may wait for a subscriber, so that one of 100 kB exceeds its
+/// queue.
 const OVERTAKEN: u64 = 200;
 
-/// Does what each message tells it, and answers with what came of it.
+/// Runs the command in each message and answers with its result.
 struct CommandHandler {
-    /// A shard that is told to stand still does, until something comes.
+    /// The command `stand-still` blocks the shard until the test sends on this channel.
     go_on: Receiver<()>,
 }
 
@@ -72,7 +74,7 @@ impl WebSocketHandler for CommandHandler {
             ["after", position, topic] => drop(ws.subscribe_from(topic, Start::After(position.parse()?))?),
             ["publish", topic, message] => ws.publish(topic, message).await?,
             ["present", topic, name] => ws.set_presence(topic, name)?,
-            // In one go, so that nothing is sent in between.
+            // In one turn, so that nothing is sent in between.
             ["burst", count, bytes, topic] => {
                 for number in 0..count.parse::<usize>()? {
                     let message = format!("{number}{}", " ".repeat(bytes.parse()?));
@@ -80,7 +82,7 @@ impl WebSocketHandler for CommandHandler {
                 }
                 return Ok(());
             }
-            // In one go, so that none has been answered when the last is asked.
+            // In one turn, so that the last is requested before the first is answered.
             ["resume", count, prefix] => {
                 let resume = |number: usize| ws.subscribe_from(&format!("{prefix}/{number}"), Start::Last(1));
                 let refused = (0..count.parse::<usize>()?)
@@ -88,7 +90,7 @@ impl WebSocketHandler for CommandHandler {
                     .count();
                 return ws.send(format!("{refused} refused")).await;
             }
-            // In one go too: as long as it takes to send this, the socket does not keep up.
+            // In one turn too: until this is sent, the socket is a slow consumer.
             ["overtake", topic] => {
                 for number in 0..OVERTAKEN {
                     ws.publish_keyed(topic, (number % 3).to_string(), " ".repeat(1000))
@@ -104,7 +106,7 @@ impl WebSocketHandler for CommandHandler {
             ["count", topic] => return ws.send(ws.subscriber_count(topic)?.to_string()).await,
             ["stand-still"] => {
                 ws.send("standing").await?;
-                // However short, it ends in a later turn, and by then the words have been sent.
+                // Even a short sleep ends in a later turn, after the reply has been sent.
                 squall::shards::sleep(Duration::from_millis(1)).await;
                 self.go_on.recv().unwrap();
                 return Ok(());
@@ -115,7 +117,7 @@ impl WebSocketHandler for CommandHandler {
     }
 }
 
-/// Hears a topic that compresses.
+/// Subscribes to a compressed topic.
 struct CompressedSubscriber;
 
 impl WebSocketHandler for CompressedSubscriber {
@@ -165,7 +167,7 @@ async fn events(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// Follows two topics, and one of them no more.
+/// Subscribes to two topics and unsubscribes from one.
 async fn fickle(cx: &mut Context) -> Result {
     let mut events = cx.event_stream()?;
     assert!(!events.unsubscribe("rooms/1")?, "it follows nothing yet");
@@ -187,7 +189,7 @@ async fn fickle(cx: &mut Context) -> Result {
     events.run().await
 }
 
-/// A server with the rules of every test here, and what lets a shard that stands still go on.
+/// A server with the topic options of every test here, and the sender that unblocks a shard.
 fn serve(shards: usize) -> (Running, Sender<()>) {
     let (go, go_on) = unbounded();
     let application = move || {
@@ -229,7 +231,7 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
     (Running::serve(server), go)
 }
 
-/// A socket that does as it is told.
+/// A socket whose handler runs the commands it receives.
 struct Socket {
     client: Client<TcpStream>,
     shard: usize,
@@ -242,7 +244,7 @@ impl Socket {
         Self { client, shard }
     }
 
-    /// One on a certain shard: the kernel spreads connections.
+    /// Opens sockets until one is on the given shard: the kernel chooses the shard.
     fn on(server: &Running, shard: usize) -> Self {
         let mut sockets = std::iter::repeat_with(|| Self::open(server)).take(CONNECTIONS_MAX);
         sockets.find(|socket| socket.shard == shard).unwrap()
@@ -274,12 +276,12 @@ fn get(server: &Running, path: &str) -> String {
     String::from_utf8(response.body).unwrap()
 }
 
-/// The shard of two that numbers the messages of a topic.
+/// Which of two shards owns a topic, and numbers its messages.
 fn owner(topic: &str) -> usize {
     Topic::new(topic).unwrap().owner(NonZeroUsize::new(2).unwrap())
 }
 
-/// Names of topics with a home on shard 0 and on shard 1.
+/// Names of topics that shard 0 and shard 1 own.
 fn topics_of_both(prefix: &str) -> [String; 2] {
     [0, 1].map(|shard| {
         let mut names = (0..).map(|number| format!("{prefix}/{number}"));
@@ -292,7 +294,7 @@ fn data(value: &Value) -> u64 {
 }
 
 #[test]
-fn a_topic_with_a_history_gives_positions_and_what_somebody_missed_wherever_its_home_is() {
+fn a_history_gives_positions_and_missed_messages_on_every_owner_shard() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
         let mut early = Socket::on(&server, 0);
@@ -333,7 +335,7 @@ fn a_topic_with_a_history_gives_positions_and_what_somebody_missed_wherever_its_
 }
 
 #[test]
-fn who_comes_while_there_is_nothing_to_give_is_told_where_it_stands() {
+fn a_new_subscriber_of_an_empty_history_gets_its_position() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
         let standing = |socket: &mut Socket| {
@@ -360,7 +362,7 @@ fn who_comes_while_there_is_nothing_to_give_is_told_where_it_stands() {
     let mut bare = Socket::open(&server);
     bare.tell("last 5 short/1");
     server.publisher.publish_blocking("short/1", "as it is").unwrap();
-    assert_eq!(bare.text(), "as it is", "who reads no positions is told none");
+    assert_eq!(bare.text(), "as it is", "a plain subscriber gets no position");
 }
 
 #[test]
@@ -385,7 +387,7 @@ fn a_history_that_is_too_short_says_so() {
 }
 
 #[test]
-fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
+fn a_refused_resume_leaves_no_subscription_and_can_be_repeated() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
     let more = RESYNCS_MAX + 6;
@@ -395,7 +397,7 @@ fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
         assert_eq!(socket.json()["topic"], format!("kept/many/{number}"), "where it stands");
     }
     let last = format!("kept/many/{}", more - 1);
-    // Known to be kept before it is asked for.
+    // Wait until the history has it.
     pollster::block_on(server.publisher.publish_confirmed(&last, "1")).unwrap();
     socket.tell(&format!("last 1 {last}"));
     assert_eq!(data(&socket.json()), 1);
@@ -403,9 +405,9 @@ fn who_is_refused_to_catch_up_is_not_subscribed_and_can_ask_again() {
     assert_eq!(data(&socket.json()), 2);
 }
 
-/// A shard that stands still takes nothing from its queue, which holds 256 messages.
+/// A blocked shard takes nothing from its queue, which holds 256 messages.
 #[test]
-fn a_shard_that_stood_still_gets_what_was_not_sent_to_it_from_the_history() {
+fn a_blocked_shard_catches_up_from_the_history() {
     let (server, go) = serve(2);
     for topic in topics_of_both("kept") {
         let owner = owner(&topic);
@@ -413,14 +415,14 @@ fn a_shard_that_stood_still_gets_what_was_not_sent_to_it_from_the_history() {
         let mut elsewhere = Socket::on(&server, 1 - owner);
         there.tell(&format!("subscribe {topic}"));
         elsewhere.tell(&format!("subscribe {topic}"));
-        // Who connects now may be given to the shard that is to stand still.
+        // A client that connects now may be on the shard that blocks next.
         let mut publisher = Socket::on(&server, owner);
         let mut still = Socket::on(&server, 1 - owner);
         still.say("stand-still");
         assert_eq!(still.text(), "standing");
         publisher.say(&format!("burst 900 0 {topic}"));
         for number in 0..900 {
-            assert_eq!(data(&there.json()), number, "nobody else waits for it");
+            assert_eq!(data(&there.json()), number, "the other subscribers do not wait for it");
         }
         go.send(()).unwrap();
         for number in 0..900 {
@@ -432,7 +434,7 @@ fn a_shard_that_stood_still_gets_what_was_not_sent_to_it_from_the_history() {
 }
 
 #[test]
-fn a_subscriber_that_does_not_keep_up_is_told_how_many_messages_it_missed_and_they_are_counted() {
+fn a_slow_subscriber_gets_the_count_of_missed_messages() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
     socket.tell("subscribe oldest");
@@ -511,7 +513,7 @@ fn a_slow_subscriber_of_a_topic_that_resyncs_gets_everything_in_order() {
 }
 
 #[test]
-fn a_publisher_can_wait_for_what_became_of_its_message_on_all_shards() {
+fn a_receipt_reports_deliveries_on_all_shards() {
     let (server, _go) = serve(2);
     let [kept, _] = topics_of_both("kept");
     for topic in ["rooms/7", &kept] {
@@ -525,11 +527,11 @@ fn a_publisher_can_wait_for_what_became_of_its_message_on_all_shards() {
 }
 
 #[test]
-fn whoever_publishes_a_value_hears_how_many_it_has_overtaken() {
+fn a_receipt_counts_conflated_messages() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
     socket.tell("subscribe latest");
-    // Of each key one stays, and the last takes the place of its own.
+    // One message stays for each key, and the last replaces the earlier one of its key.
     let overtaken = OVERTAKEN - 3 + 1;
     assert_eq!(get(&server, "/overtake"), overtaken.to_string());
     while socket.text().len() < 100_000 {}
@@ -545,9 +547,9 @@ fn whoever_publishes_a_value_hears_how_many_it_has_overtaken() {
     assert_eq!(pollster::block_on(receipt).unwrap().queued, 1);
 }
 
-/// A client that calls itself `*` hears no more than its own topic: a pattern is asked for by name.
+/// A client named `*` gets only its own topic: only `subscribe_pattern` subscribes to a pattern.
 #[test]
-fn only_who_asks_for_a_pattern_subscribes_to_one() {
+fn only_subscribe_pattern_subscribes_to_a_pattern() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
     let mut tried = |call: &str, text: &str| {
@@ -581,10 +583,9 @@ fn only_who_asks_for_a_pattern_subscribes_to_one() {
     assert_eq!(matched("halls/1"), 0);
 }
 
-/// As the documentation of `publish` and `send` says: what a socket is sent goes ahead of what waits for it of its topics, and each keeps its own
-/// order.
+/// As `publish` and `send` document: sent messages go ahead of waiting topic messages, and each kind keeps its order.
 #[test]
-fn what_a_handler_sends_goes_ahead_of_what_it_published_before() {
+fn sent_messages_go_ahead_of_earlier_publications() {
     let (server, _go) = serve(2);
     let mut socket = Socket::on(&server, 0);
     for topic in ["rooms/1", "oldest"] {
@@ -618,10 +619,12 @@ fn presence_and_counts_cover_all_shards_and_end_with_the_socket() {
     eventually("one has gone", || get(&server, "/presence/rooms/1") == "1 bob");
     here.tell("unsubscribe rooms/1");
     assert_eq!(get(&server, "/presence/rooms/1"), "0 ");
-    eventually("nobody is left", || get(&server, "/count/rooms/1") == "0");
+    eventually("the topic has no subscriber left", || {
+        get(&server, "/count/rooms/1") == "0"
+    });
 }
 
-/// Asks again until it is so; each answer takes a round trip.
+/// Asks again until the condition holds; each answer takes a round trip.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let mut tries = 0;
     while !is_so() {
@@ -630,7 +633,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A stream of events, read by nothing of Squall's.
+/// An event stream, parsed without Squall's code.
 struct Events {
     lines: BufReader<TcpStream>,
 }
@@ -668,7 +671,7 @@ impl Events {
         line
     }
 
-    /// The lines of the next event; chunk sizes, which end in CR, are passed over, and so are comments.
+    /// The lines of the next event. Skips comments and chunk sizes, which end in CR.
     fn next(&mut self) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         loop {
@@ -682,7 +685,7 @@ impl Events {
         }
     }
 
-    /// The next event, which has an id and nothing else.
+    /// The next event, which must have only an id.
     fn next_id(&mut self) -> String {
         let lines = self.next();
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -696,7 +699,7 @@ impl Events {
 }
 
 #[test]
-fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
+fn an_event_stream_resumes_by_last_event_id() {
     let (server, _go) = serve(2);
     let [topic, _] = topics_of_both("kept");
     let path = format!("/events/{topic}");
@@ -724,7 +727,7 @@ fn a_page_that_listens_hears_topics_and_resumes_by_the_last_events_id() {
 }
 
 #[test]
-fn a_page_hears_no_more_of_a_topic_its_stream_has_unsubscribed_from() {
+fn an_event_stream_stops_after_unsubscribe() {
     let (server, _go) = serve(2);
     let mut events = Events::open(&server, "/fickle", "");
     let confirmed = |topic| pollster::block_on(server.publisher.publish_confirmed(topic, topic)).unwrap();
@@ -734,9 +737,10 @@ fn a_page_hears_no_more_of_a_topic_its_stream_has_unsubscribed_from() {
     assert_eq!(events.next(), ["data: courts/1"]);
 }
 
-/// HTML standard, "Server-sent events", "dispatch the event": an id without data is kept, and no event fires.
+/// HTML standard, "Server-sent events", "dispatch the event": the browser keeps an id without data and fires no
+/// event.
 #[test]
-fn a_page_that_heard_nothing_before_it_was_cut_comes_back_all_the_same() {
+fn an_event_stream_resumes_before_its_first_event() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
         let path = format!("/events/{topic}");
@@ -761,7 +765,7 @@ fn a_page_that_heard_nothing_before_it_was_cut_comes_back_all_the_same() {
 }
 
 #[test]
-fn an_id_that_says_nothing_is_a_gap_from_behind_which_a_page_goes_on() {
+fn an_invalid_last_event_id_is_reported_as_a_gap() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
         let path = format!("/events/{topic}");
@@ -786,9 +790,9 @@ fn a_graceful_stop_ends_streams_of_events() {
     while events.line() != "0\r\n" {}
 }
 
-/// RFC 7692 §7.2.3.6: a peer can be sent what looks back no farther than its window, and any message plain.
+/// RFC 7692 §7.2.3.6: a peer accepts references within its window, and any uncompressed message.
 #[test]
-fn a_topic_that_compresses_does_so_for_those_who_can_read_it() {
+fn a_compressed_topic_compresses_for_subscribers_that_negotiated_it() {
     use support::websocket::{Client, handshake};
     let (server, _go) = serve(2);
     let message = "tick ".repeat(400);
@@ -826,7 +830,7 @@ fn a_topic_that_compresses_does_so_for_those_who_can_read_it() {
 }
 
 #[test]
-fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
+fn a_message_against_the_topics_rules_is_the_publishers_error() {
     let (server, _go) = serve(1);
     assert!(server.publisher.try_publish("kept/1", "no JSON").is_err());
     assert!(server.publisher.try_publish("texts", vec![1_u8]).is_err());
@@ -853,7 +857,7 @@ fn what_does_not_fit_a_topics_rules_is_the_publishers_error() {
     }
 }
 
-/// What a thread outside the shards hears: the text, or how many messages it misses.
+/// What a subscription outside the shards gets: the text, or the number of missed messages.
 fn heard(subscription: &mut Subscription) -> Result<String, u64> {
     match subscription.next_blocking().unwrap() {
         TopicEvent::Message { message, .. } => Ok(message.as_str().unwrap().to_owned()),
@@ -863,7 +867,7 @@ fn heard(subscription: &mut Subscription) -> Result<String, u64> {
 }
 
 #[test]
-fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
+fn a_thread_outside_the_shards_receives_topics_until_it_drops_its_subscription() {
     let (server, _go) = serve(2);
     let mut rooms = server.publisher.subscribe_pattern_blocking("rooms/*").unwrap();
     assert_eq!(get(&server, "/count/rooms/1"), "0", "a pattern counts for no topic");
@@ -887,7 +891,7 @@ fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
     assert!(message.as_str().unwrap().ends_with("\"data\":7}"), "in its envelope");
     drop(rooms);
     eventually("it is unsubscribed", || {
-        let receipt = server.publisher.publish_confirmed("rooms/1", "nobody?");
+        let receipt = server.publisher.publish_confirmed("rooms/1", "anyone?");
         pollster::block_on(receipt).unwrap().matched == 0
     });
     assert!(server.publisher.subscribe_blocking("a//b").is_err());
@@ -895,9 +899,9 @@ fn a_thread_outside_the_shards_hears_topics_until_it_lets_go() {
     assert_eq!(kept.next_blocking(), None, "the server has ended");
 }
 
-/// It waits in the same table as sockets do, under the same policies.
+/// Its queue is in the same table as those of sockets, under the same policies.
 #[test]
-fn a_thread_outside_that_does_not_keep_up_is_told_how_many_messages_it_missed() {
+fn a_slow_thread_outside_gets_the_count_of_missed_messages() {
     let (server, _go) = serve(1);
     let mut slow = server.publisher.subscribe_blocking("oldest").unwrap();
     for number in 0..1000 {

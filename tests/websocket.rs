@@ -1,5 +1,5 @@
-//! WebSocket handlers that no example has, on a server in this process, met with tungstenite's client: handlers that are slow, that fail, that
-//! refuse, that write more than a peer reads, and publishers outside the shards.
+//! WebSocket handlers that no example has, on a server in this process, with tungstenite's client: slow, failing and
+//! refusing handlers, handlers that write more than a peer reads, and publishers outside the shards.
 
 #![allow(
     clippy::expect_used,
@@ -22,13 +22,13 @@ use support::websocket::{Client as RawClient, close, frame, handshake};
 use tungstenite::Message as Frame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-/// What a deadline under test is set to.
+/// The value of a deadline under test.
 const SOON: Duration = Duration::from_millis(200);
 
 /// Longer than any test.
 const LATE: Duration = Duration::from_secs(600);
 
-/// Does as it is told, and says how it ended.
+/// Runs the command in each message, and reports its end.
 struct CommandHandler {
     name: String,
     ended: Sender<(Option<u16>, String)>,
@@ -46,7 +46,7 @@ impl WebSocketHandler for CommandHandler {
         match &*self.name {
             "broken" => Err(Error::new("told not to open")),
             "late" => {
-                // What the client has sent behind its handshake is there long before this is over.
+                // The messages behind the handshake arrive long before this ends.
                 for _ in 0..10 {
                     squall::shards::yield_now().await;
                 }
@@ -75,7 +75,7 @@ impl WebSocketHandler for CommandHandler {
                 let piece = vec![7; 8 * 1024];
                 while ws.try_send(piece.clone()) == Ok(()) {}
                 assert_eq!(ws.try_send("one more"), Err(TrySendError::Full));
-                // Waits until the peer has taken enough.
+                // Waits until the peer has read enough.
                 ws.send("there is room again").await
             }
             "fill as far as it goes" => {
@@ -83,7 +83,7 @@ impl WebSocketHandler for CommandHandler {
                 Ok(())
             }
             "fill and do something else" => {
-                // More than the systems of both ends keep.
+                // More than the kernels of both ends hold.
                 for _ in 0..64 {
                     if ws.send(vec![7; 64 * 1024]).await.is_err() {
                         squall::shards::sleep(LATE).await;
@@ -112,7 +112,7 @@ fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
     obedient_with(shards, |_| {})
 }
 
-/// One with settings of its own.
+/// A server with its own settings.
 fn obedient_with(
     shards: usize,
     configure: impl FnOnce(&mut ServerConfig),
@@ -123,7 +123,7 @@ fn obedient_with(
         Application::new()
             .websocket("/ws/{name}", async move |cx: &mut Context| {
                 let name: String = cx.param("name")?;
-                if name == "nobody" {
+                if name == "missing" {
                     return Err(HttpError::new(404).into());
                 }
                 let name = cx.optional_cookie("name")?.map_or(name, Cow::into_owned);
@@ -143,7 +143,7 @@ fn obedient_with(
 #[test]
 fn the_factory_sees_the_request_and_may_refuse_it() {
     let (server, _ends) = obedient(1);
-    assert_eq!(server.open("/ws/nobody", &[]).unwrap_err().status(), 404);
+    assert_eq!(server.open("/ws/missing", &[]).unwrap_err().status(), 404);
     let mut client = server.connect("/ws/ada");
     client.send(Frame::from("who?")).unwrap();
     assert_eq!(read(&mut client), Frame::from("ada"));
@@ -153,7 +153,7 @@ fn the_factory_sees_the_request_and_may_refuse_it() {
 }
 
 #[test]
-fn an_opening_that_fails_closes_with_1011_and_one_that_takes_time_comes_before_every_message() {
+fn a_failing_open_closes_with_1011_and_a_slow_open_runs_before_every_message() {
     let (server, _ends) = obedient(1);
     let mut broken = server.connect("/ws/broken");
     assert_eq!(close_code(&mut broken), CloseCode::Error);
@@ -174,7 +174,7 @@ fn a_subprotocol_that_was_not_offered_cannot_be_chosen() {
 
 /// tungstenite's client answers pings by itself.
 #[test]
-fn a_handler_pings_and_hears_of_pings_and_pongs() {
+fn a_handler_sends_pings_and_receives_pings_and_pongs() {
     let (server, _ends) = obedient(1);
     let mut client = server.connect("/ws/a");
     client.send(Frame::Ping("hello?".into())).unwrap();
@@ -188,7 +188,7 @@ fn a_handler_pings_and_hears_of_pings_and_pongs() {
     assert_eq!(read(&mut client), Frame::from("ponged: unasked"));
 }
 
-/// What waits for a peer that does not read is bounded, pings too.
+/// The queue for a peer that does not read is bounded, for pings too.
 #[test]
 fn a_ping_too_many_is_an_error() {
     let (server, _ends) = obedient(1);
@@ -210,7 +210,7 @@ fn a_page_of_another_origin_is_refused_with_403_and_one_of_the_same_is_not() {
     assert!(server.open("/ws/a", &[("Origin", &own)]).is_ok());
 }
 
-/// tungstenite refuses an answer that names a subprotocol which was not offered, or none where one was.
+/// tungstenite refuses a response with a subprotocol that was not offered, or without one if some were.
 #[test]
 fn the_handler_chooses_among_the_subprotocols_offered() {
     let (server, _ends) = obedient(1);
@@ -242,12 +242,12 @@ fn a_handler_that_fails_or_panics_closes_its_socket_with_1011_and_no_other() {
 }
 
 #[test]
-fn on_close_is_told_the_code_and_the_reason_of_the_peer_or_none_if_it_just_went() {
+fn on_close_gets_the_peers_code_and_reason_or_none_without_a_close_frame() {
     let (server, ends) = obedient(1);
     let mut client = server.connect("/ws/a");
     client.send(Frame::from("close")).unwrap();
     assert_eq!(close_code(&mut client), CloseCode::Library(4000));
-    // Writes the answer.
+    // Sends the response to the close.
     client.read().unwrap_err();
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(4000));
     drop(server.connect("/ws/a"));
@@ -266,16 +266,16 @@ fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
     assert_eq!(pieces.count(), squall::app::OUTGOING_BYTES_MAX.div_ceil(8 * 1024 + 4));
 }
 
-/// What a peer does not take is not kept for as long as its handler has something else to do.
+/// Unread bytes are dropped after the write timeout, even while the handler is busy.
 #[test]
-fn a_peer_that_takes_nothing_is_reset_while_its_handler_is_busy() {
+fn a_peer_that_reads_nothing_is_reset_while_its_handler_is_busy() {
     let (server, _ends) = obedient_with(1, |config| config.write_stall_timeout = SOON);
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&frame(0x81, b"fill and do something else"));
     client.await_reset();
 }
 
-/// All was said, and the system has taken all of it; the peer does not take it in the time it has to close its half.
+/// Everything was sent and the kernel has taken it, but the peer does not read it within the linger timeout.
 #[test]
 fn a_peer_that_does_not_take_its_last_messages_is_reset() {
     let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
@@ -285,7 +285,7 @@ fn a_peer_that_does_not_take_its_last_messages_is_reset() {
     client.await_reset();
 }
 
-/// Nor is what such a peer does not take kept when it has closed its half.
+/// The same for a peer that has closed its half.
 #[test]
 fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
     let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
@@ -296,7 +296,7 @@ fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
     client.await_reset();
 }
 
-/// One that has taken all, and does not close its half, reads an end that is no failure.
+/// A peer that has read everything and does not close its half reads a normal end.
 #[test]
 fn a_peer_that_has_taken_everything_is_not_reset() {
     let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
@@ -309,7 +309,7 @@ fn a_peer_that_has_taken_everything_is_not_reset() {
 }
 
 #[test]
-fn what_handlers_and_other_threads_publish_reaches_every_shard() {
+fn publications_of_handlers_and_threads_reach_every_shard() {
     let (server, _ends) = obedient(2);
     let mut subscribers: Vec<_> = (0..8).map(|_| server.connect("/ws/s")).collect();
     for subscriber in &mut subscribers {

@@ -73,7 +73,7 @@ fn content_is_read_whole_or_in_pieces() {
 }
 
 #[test]
-fn content_is_limited_exactly_however_it_is_read() {
+fn content_is_limited_to_the_byte_by_every_read() {
     let client = client();
     const TOO_LARGE: &str = "413 Payload Too Large: the content is too large\n";
     for (target, limit) in [("/whole", LIMIT), ("/pieces", LIMIT), ("/raised", 2 * LIMIT)] {
@@ -110,9 +110,9 @@ fn content_is_limited_exactly_however_it_is_read() {
     );
 }
 
-/// The announced length is enough to refuse: no content is asked for, so no `100 (Continue)` is sent.
+/// The announced length alone is refused, so the server sends no `100 (Continue)`.
 #[test]
-fn content_that_is_announced_too_long_is_not_asked_for() {
+fn an_announced_length_over_the_limit_is_refused_without_100_continue() {
     let client = client();
     let request = client.post("/whole").announced(BodyLength::Known(LIMIT as u64 + 1));
     assert_eq!(answer(request).0, 413);
@@ -120,7 +120,7 @@ fn content_that_is_announced_too_long_is_not_asked_for() {
     assert_eq!(
         answer(request).0,
         200,
-        "content nobody reads is not the application's concern"
+        "unread content is not the application's concern"
     );
 }
 
@@ -194,7 +194,7 @@ fn json_is_parsed_or_refused_with_a_reason() {
     );
 }
 
-/// Nesting must not cost stack: 100,000 brackets on a stack of 256 KiB.
+/// JSON of 100,000 brackets fits a stack of 256 KiB.
 #[test]
 fn deep_json_does_not_overflow_a_small_stack() {
     let thread = std::thread::Builder::new().stack_size(256 * 1024);
@@ -269,9 +269,9 @@ fn forms_are_parsed_or_refused_with_a_reason() {
     }
 }
 
-/// What `TestClient` makes of values is what handlers read.
+/// Handlers read what `TestClient` sends.
 #[test]
-fn a_test_sends_json_forms_and_cookies() {
+fn the_test_client_sends_json_forms_and_cookies() {
     let application = Application::new()
         .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
             Ok(Json(cx.json().await?))
@@ -302,7 +302,7 @@ fn a_test_sends_json_forms_and_cookies() {
 
 /// RFC 9110 §5.5: a field value may hold bytes beyond ASCII, of no known encoding.
 #[test]
-fn a_cookie_that_is_not_utf_8_hides_no_other() {
+fn other_cookies_are_readable_beside_one_of_invalid_utf_8() {
     let application = Application::new()
         .get("/one", async |cx: &mut Context| cx.cookie("session").map(String::from))
         .get("/all", async |cx: &mut Context| -> Result<String> {
@@ -317,7 +317,7 @@ fn a_cookie_that_is_not_utf_8_hides_no_other() {
 }
 
 #[test]
-fn a_parameter_that_is_not_utf_8_hides_no_media_type() {
+fn a_media_type_is_readable_beside_a_parameter_of_invalid_utf_8() {
     let application = Application::new()
         .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
             Ok(Json(cx.json().await?))
@@ -344,7 +344,7 @@ fn a_parameter_that_is_not_utf_8_hides_no_media_type() {
 }
 
 #[test]
-fn a_cookie_that_is_missing_is_an_error_that_can_be_given_a_status() {
+fn a_missing_cookie_is_an_error_whose_status_the_handler_sets() {
     let application = Application::new()
         .get("/as-it-is", async |cx: &mut Context| {
             cx.cookie("session").map(String::from)

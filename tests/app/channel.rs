@@ -1,4 +1,5 @@
-//! The seam to the driver, step by step: what is asked for and when, back-pressure, and the peer going away.
+//! The channel between an exchange and its driver, step by step: requests for content, back-pressure and a peer that
+//! leaves.
 
 use core::cell::Cell;
 use core::pin::{Pin, pin};
@@ -13,10 +14,10 @@ use squall::app::{App, BodyError, BodyLength, Exchange, Outcome, PeerGone};
 use squall::message::TargetForm;
 use squall::prelude::*;
 
-/// How far content is read ahead, as documented.
+/// How many bytes of content are read ahead, as documented.
 const WINDOW_BYTES: usize = 64 * 1024;
 
-/// Counts how often it is woken.
+/// Counts its wake-ups.
 #[derive(Default)]
 struct Counter(AtomicUsize);
 
@@ -53,7 +54,7 @@ fn poll(future: Pin<&mut impl Future<Output = ()>>, waker: &Waker) -> Poll<()> {
 }
 
 #[test]
-fn content_is_asked_for_only_when_the_handler_waits_for_it_and_stops_at_the_window() {
+fn content_is_requested_only_when_the_handler_waits_and_stops_at_the_window() {
     let gate = Rc::new(Cell::new(false));
     let (app, mut exchange) = build({
         let gate = Rc::clone(&gate);
@@ -99,9 +100,9 @@ fn content_is_asked_for_only_when_the_handler_waits_for_it_and_stops_at_the_wind
     assert_eq!(body, b"3 65536");
 }
 
-/// Reliability row B09: an endless body costs its limit and what the driver pushed last.
+/// An endless body takes its limit and the last pushed piece of memory (`docs/threats.md#endless-body`).
 #[test]
-fn content_read_whole_is_not_taken_beyond_its_limit() {
+fn reading_content_whole_stops_at_its_limit() {
     let (app, mut exchange) = build(async |cx: &mut Context| -> Result {
         cx.set_body_limit(10);
         cx.body().await.map(drop)
@@ -123,7 +124,7 @@ fn content_read_whole_is_not_taken_beyond_its_limit() {
     assert_eq!(head.status, 413);
 }
 
-/// RFC 9112 §7.1: what a chunk's size line announces counts before its bytes come, however the content is read.
+/// RFC 9112 §7.1: the size line of a chunk counts before the chunk's bytes arrive, for every way to read content.
 #[test]
 fn a_chunk_that_would_pass_the_limit_is_refused_before_it_comes() {
     let whole = build(async |cx: &mut Context| -> Result {
@@ -165,7 +166,7 @@ fn a_chunk_that_would_pass_the_limit_is_refused_before_it_comes() {
     }
 }
 
-/// A handler may raise the limit when it has seen how the content begins.
+/// A handler may raise the limit after it has seen the first bytes.
 #[test]
 fn a_raised_limit_lets_an_announced_chunk_come() {
     let (app, mut exchange) = build(async |cx: &mut Context| -> Result<String> {
@@ -231,9 +232,9 @@ fn a_flush_waits_for_the_socket_and_gives_its_buffer_back() {
     assert_eq!(body.as_ptr(), sent, "the buffer is used again");
 }
 
-/// A flush whose future is dropped is sent all the same, and the next one waits for it.
+/// A flush whose future is dropped is still sent, and the next flush waits for it.
 #[test]
-fn a_flush_that_is_not_waited_for_is_sent_before_the_next() {
+fn a_dropped_flush_is_sent_before_the_next() {
     let (app, mut exchange) = build(async |cx: &mut Context| -> Result {
         cx.write("one");
         {
@@ -332,9 +333,9 @@ fn content_that_fails_is_answered_by_its_reason() {
     }
 }
 
-/// Tornado's `on_connection_close`: a handler that works on something else hears of it, and goes on.
+/// Tornado's `on_connection_close`: a handler that works on something else sees the peer leave, and continues.
 #[test]
-fn a_handler_can_wait_for_the_peer_to_go_beside_its_work() {
+fn a_handler_can_await_the_peer_leaving_beside_its_work() {
     let (app, mut exchange) = build(async |cx: &mut Context| -> Result<&'static str> {
         let closed = cx.closed();
         let work = pin!(core::future::pending::<()>());
@@ -360,7 +361,7 @@ fn a_handler_can_wait_for_the_peer_to_go_beside_its_work() {
     ));
 }
 
-/// A future kept beyond its request must not wait for the peer of another.
+/// A future that outlives its request must not wait for the peer of another request.
 #[test]
 fn a_closed_future_ends_with_its_request() {
     let kept = Rc::new(Cell::new(None));

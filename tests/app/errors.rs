@@ -1,4 +1,4 @@
-//! What becomes of an error, and of a panic.
+//! How errors and panics are answered.
 
 use core::cell::Cell;
 use core::task::Poll;
@@ -23,7 +23,7 @@ impl core::fmt::Display for Secret {
 impl core::error::Error for Secret {}
 
 #[test]
-fn an_error_is_answered_with_its_status_and_tells_no_more_than_it_was_meant_to() {
+fn an_error_sends_its_status_and_only_its_public_message() {
     let application = Application::new()
         .get("/unexpected", async |_: &mut Context| -> Result { Err(Secret)? })
         .get("/text", async |_: &mut Context| -> Result {
@@ -154,7 +154,7 @@ fn the_application_can_write_its_own_error_pages() {
     );
 }
 
-/// After the head is out there is no other way to tell the peer than to cut.
+/// After the head has been sent, an error can only cut the connection.
 #[test]
 fn an_error_after_the_head_was_flushed_cuts_the_connection() {
     let application = Application::new()
@@ -179,7 +179,7 @@ fn an_error_after_the_head_was_flushed_cuts_the_connection() {
     assert_eq!(client.app().panic_count(), 2);
 }
 
-/// What users have at hand when a stream of theirs fails.
+/// The error types that application streams fail with.
 #[test]
 fn a_stream_may_fail_with_anything_that_can_be_boxed() {
     fn torn<E: Into<BoxError> + 'static>(cx: &mut Context, error: E) {
@@ -201,7 +201,7 @@ fn a_stream_may_fail_with_anything_that_can_be_boxed() {
     }
 }
 
-/// A closure on another thread, as of `spawn_blocking`, can fail with an error; it answers as if it had been made here.
+/// A closure on another thread, as in `spawn_blocking`, can return an error; the handler answers with it.
 #[test]
 fn an_error_crosses_threads() {
     async fn work(_: &mut Context) -> Result {
@@ -213,7 +213,7 @@ fn an_error_crosses_threads() {
     assert_eq!(response.text(), "409 Conflict: taken\n");
 }
 
-/// What other code takes is any `std::error::Error`: an error of ours becomes one, and comes back as it was.
+/// Other crates take any `std::error::Error`. A Squall error converts to one and back unchanged.
 #[test]
 fn an_error_can_be_boxed_and_comes_back_as_it_was() {
     let cause = || io::Error::other("the disk is full");
@@ -315,7 +315,7 @@ fn a_panic_is_a_500_and_the_next_request_is_served() {
     assert_eq!(finished.get(), 3);
 }
 
-/// Dropping a request half-way, as when its connection breaks, runs the destructors of its handler: a panic there stays inside.
+/// A broken connection drops its request half-way and runs the destructors of its handler; a panic there is caught.
 #[test]
 fn a_panic_while_a_request_is_dropped_stays_inside() {
     let application = Application::new().get("/", async |_: &mut Context| {

@@ -1,4 +1,4 @@
-//! What proxies say about the client, after Tornado's `XHeaderTest`.
+//! The client address and scheme that proxies forward, after Tornado's `XHeaderTest`.
 
 use core::net::SocketAddr;
 
@@ -87,7 +87,7 @@ fn a_trusted_proxy_tells_the_address_and_the_scheme() {
     assert_eq!(
         seen(&client, peer("127.0.0.1"), &[]),
         "127.0.0.1 http",
-        "what one request was told is forgotten"
+        "values forwarded with one request do not leak into the next"
     );
 }
 
@@ -133,7 +133,7 @@ fn the_port_behind_an_address_is_dropped() {
 }
 
 #[test]
-fn nobody_else_is_believed() {
+fn forwarded_fields_of_untrusted_peers_are_ignored() {
     let headers = [("X-Real-IP", "4.4.4.4"), ("X-Scheme", "https")];
     assert_eq!(seen(&client(None), peer("127.0.0.1"), &headers), "127.0.0.1 http");
     let trusting = client(Some("127.0.0.1"));
@@ -176,7 +176,7 @@ fn an_encrypted_connection_is_https_unless_a_proxy_says_otherwise() {
 }
 
 #[test]
-fn a_list_that_cannot_be_read_says_which_entry() {
+fn a_malformed_proxy_list_names_the_bad_entry() {
     for entry in [
         "localhost",
         "10.0.0.0/33",

@@ -1,11 +1,12 @@
-//! The limits of the application layer (`squall::app::Limits`), each at limit - 1, limit and limit + 1: as they are, lower and higher.
+//! The limits of the application layer (`squall::app::Limits`), each at limit − 1, limit and limit + 1, with defaults
+//! and with lower and higher values.
 
 use serde::Deserialize;
 use squall::app::{JSON_DEPTH_CEILING, Limits};
 use squall::prelude::*;
 use squall::testing::{TestClient, TestResponse};
 
-/// Decodes to anything, level by level.
+/// Decodes any JSON, level by level.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Nested {
@@ -13,7 +14,7 @@ enum Nested {
     Leaf(u8),
 }
 
-/// Takes one level out of what it is sent, and leaves the rest undecoded.
+/// Decodes one level and ignores the rest.
 #[derive(Deserialize)]
 struct Shallow {}
 
@@ -46,7 +47,7 @@ fn client(limits: Limits) -> TestClient {
     TestClient::new(application).unwrap()
 }
 
-/// Whether it was let in, or refused with a status and a message.
+/// Asserts that the request was accepted, or refused with a status and a message.
 fn expect(response: &TestResponse, refusal: Option<(u16, &str)>, what: &str) {
     let (status, text) = refusal.unwrap_or((200, ""));
     assert_eq!(response.status(), status, "{what}: {}", response.text());
@@ -64,7 +65,7 @@ fn parameters_are_counted() {
         let message = format!("there are more than {limit} parameters");
         for count in [limit - 1, limit, limit + 1] {
             let refusal = (count > limit).then_some((400, &*message));
-            // The parameter that is asked for comes first, so that the refusal of one is not for want of it.
+            // The wanted parameter comes first, so that a refusal means the limit and not a missing parameter.
             let form = ["x=1", &"&a=b".repeat(count.saturating_sub(1))].concat();
             let form = if count == 0 { "" } else { &form };
             for target in ["/one", "/all", "/as"] {
@@ -110,7 +111,7 @@ fn levels_of_json_are_counted() {
     }
 }
 
-/// As deep as can be, unoptimized as tests are, on a stack of the size a shard's has.
+/// The deepest JSON, decoded by unoptimized code on a stack as large as a shard's.
 #[test]
 fn the_deepest_json_fits_the_stack_of_a_shard() {
     let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
@@ -143,7 +144,7 @@ fn the_deepest_json_fits_the_stack_of_a_shard() {
     assert_eq!(thread.unwrap().join().unwrap(), "1");
 }
 
-/// A stack that could be too small is a mistake to be told of at the start, not when a request comes.
+/// A stack that could be too small is an error at the start, before any request.
 #[test]
 fn json_deeper_than_the_stack_is_refused_at_the_start() {
     let limits = |json_depth_max| Limits {
@@ -164,7 +165,7 @@ fn json_deeper_than_the_stack_is_refused_at_the_start() {
 }
 
 #[test]
-fn cookies_are_counted_over_all_fields_and_none_is_read_of_too_many() {
+fn cookies_are_counted_over_all_fields_and_too_many_are_refused() {
     for limit in [1, 3, Limits::default().cookie_count_max, 150] {
         let limits = Limits {
             cookie_count_max: limit,

@@ -1,4 +1,5 @@
-//! The application layer through its public API: what a user writes, called by `squall::testing::TestClient`, and the driver's seam.
+//! The application layer through its public API, called by `squall::testing::TestClient`, and the channel to its
+//! driver.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! Which methods a route serves: the true `Allow`, HEAD from GET, automatic OPTIONS, and the life of a [`RequestHandler`].
+//! The methods of a route: the correct `Allow`, HEAD from GET, automatic OPTIONS, and the life of a
+//! [`RequestHandler`].
 
 use core::cell::Cell;
 use std::rc::Rc;
@@ -152,7 +153,7 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
     );
 }
 
-/// A handshake is a GET, and a connection that has become a WebSocket has no head to be asked for alone (RFC 6455 §4.1).
+/// A handshake is a GET, and a WebSocket has no response whose head alone could be sent (RFC 6455 §4.1).
 #[test]
 fn head_is_not_served_where_only_a_websocket_is() {
     struct Silent;
@@ -190,7 +191,7 @@ fn head_is_not_served_where_only_a_websocket_is() {
     assert_eq!(response.header("allow"), Some("GET, OPTIONS"), "nothing answers HEAD");
 }
 
-/// A handler may call what it left to its default; the answer still names what it does serve.
+/// A handler may call a default method; the 405 still lists the methods the handler implements.
 #[test]
 fn a_405_made_by_a_handler_has_allow_too() {
     struct Delegating;
@@ -207,7 +208,8 @@ fn a_405_made_by_a_handler_has_allow_too() {
     );
 }
 
-/// Counts what is called; `prepare` finishes the response if the query says so (Tornado's `FinishInPrepareTest`).
+/// Counts the calls of each method. `prepare` finishes the response if the query says so (Tornado's
+/// `FinishInPrepareTest`).
 #[derive(Default)]
 struct Stages {
     log: Rc<Cell<&'static str>>,

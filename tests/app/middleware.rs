@@ -1,4 +1,4 @@
-//! Middleware: its order, and that it sees every response.
+//! Middleware: its order, and that it handles every response.
 
 use core::cell::RefCell;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use squall::prelude::*;
 use squall::testing::TestClient;
 
-/// Writes its mark down on the way in and on the way out.
+/// Records its mark before and after the handler.
 struct Mark(&'static str, Rc<RefCell<Vec<String>>>);
 
 impl Middleware for Mark {
@@ -116,7 +116,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
                 cx.set_status(418);
                 cx.write("short");
             }
-            Some("nobody") => next.run(cx).await,
+            Some("anonymous") => next.run(cx).await,
             Some(user) => {
                 cx.insert_extension(user.to_owned());
                 next.run(cx).await;
@@ -137,7 +137,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
         .middleware(guard)
         .get("/", async |cx: &mut Context| {
             let user: Option<&String> = cx.extension();
-            user.cloned().or_error(500, "nobody is attached")
+            user.cloned().or_error(500, "no user is attached")
         });
     let client = TestClient::new(application).unwrap();
     let response = client.get("/").send().unwrap();
@@ -156,10 +156,10 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
     );
     let response = client.get("/").header("authorization", "ada").send().unwrap();
     assert_eq!(response.text(), "ada");
-    let response = client.get("/").header("authorization", "nobody").send().unwrap();
+    let response = client.get("/").header("authorization", "anonymous").send().unwrap();
     assert_eq!(
         response.text(),
-        "500 Internal Server Error: nobody is attached\n",
+        "500 Internal Server Error: no user is attached\n",
         "what was attached is forgotten"
     );
 }

@@ -92,7 +92,7 @@ fn a_whole_query_fills_a_struct() {
     }
 }
 
-/// What a handler does not read may be malformed: other programs than the page's own add parameters to its links.
+/// Parameters that the handler does not read may be malformed: other programs add parameters to the links of a page.
 #[test]
 fn a_malformed_parameter_is_an_error_only_where_it_is_read() {
     let application = Application::new()
@@ -148,7 +148,7 @@ fn a_malformed_parameter_is_an_error_only_where_it_is_read() {
     assert_eq!(client.get("/path/1/100%").send().unwrap().status(), 400);
 }
 
-/// A form may hold bytes that are not escaped; those of a field that is read must be UTF-8.
+/// A form may hold unescaped bytes. A field that the handler reads must be UTF-8.
 #[test]
 fn raw_bytes_in_a_form_are_an_error_only_where_they_are_read() {
     let application = Application::new().post("/", async |cx: &mut Context| -> Result<String> {

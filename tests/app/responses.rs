@@ -7,7 +7,7 @@ use squall::message::Body;
 use squall::prelude::*;
 use squall::testing::TestClient;
 
-/// What a response looks like on one line: status, type, content.
+/// A response on one line: status, type, content.
 fn get(application: Application, target: &str) -> (u16, Option<String>, String) {
     let response = TestClient::new(application).unwrap().get(target).send().unwrap();
     let media_type = response.header("content-type").map(str::to_owned);
@@ -20,7 +20,7 @@ fn values_become_responses() {
     const HTML: &str = "text/html; charset=utf-8";
     const JSON: &str = "application/json";
     const BYTES: &str = "application/octet-stream";
-    /// One row: a function body, and what it is answered with.
+    /// One row: a function body and its response.
     macro_rules! check {
         ($($body:expr => $status:literal, $media_type:expr, $content:literal;)*) => {$(
             let application = Application::new().get("/", async |_: &mut Context| $body);
@@ -81,7 +81,7 @@ fn redirects_carry_their_status_and_location() {
 }
 
 #[test]
-fn what_is_written_first_names_the_type_unless_it_was_set() {
+fn the_first_write_sets_the_content_type_unless_it_was_set() {
     let application = Application::new()
         .get("/text", async |cx: &mut Context| {
             cx.write("a");
@@ -136,10 +136,10 @@ fn fields_are_set_added_and_cleared() {
     assert_eq!(lines, [("x-over", &b"2"[..]), ("x-multi", b"a"), ("x-multi", b"b")]);
 }
 
-/// Response splitting (Tornado's `test_header_injection`), and blanks that a recipient takes off (RFC 9110 §5.5): refused where they are
-/// set, with nothing of them in the response.
+/// Response splitting (Tornado's `test_header_injection`), and blanks that a recipient strips (RFC 9110 §5.5):
+/// setting such a value fails, and the response carries nothing of it.
 #[test]
-fn nothing_from_application_data_breaks_a_line() {
+fn application_data_cannot_break_a_header_line() {
     async fn set(cx: &mut Context) -> Result<&'static str> {
         let name: String = cx.query_param("name")?;
         let value: String = cx.query_param("value")?;
@@ -235,7 +235,7 @@ fn a_response_that_cannot_be_sent_as_it_is_becomes_a_500() {
 }
 
 #[test]
-fn statuses_without_content_and_lengths_that_are_true_are_left_alone() {
+fn statuses_without_content_and_correct_lengths_are_unchanged() {
     let application = Application::new()
         .get("/204", async |_: &mut Context| StatusCode::NO_CONTENT)
         .get("/304", async |cx: &mut Context| {
@@ -303,7 +303,8 @@ fn flushing_sends_what_there_is_and_the_rest_follows() {
     assert_eq!(client.get("/whole").send().unwrap().flushes(), [b"whole, part"]);
 }
 
-/// What goes on for ever in answer to GET ends in answer to HEAD where its head has been sent, and so does a status without content.
+/// A handler that writes for ever in response to GET ends in response to HEAD once its head has been sent. So does
+/// one whose status has no content.
 #[test]
 fn a_response_without_content_is_whole_with_its_first_flush() {
     async fn endless(cx: &mut Context) -> Result {

@@ -1,10 +1,10 @@
-//! Which route answers a path: patterns, types, groups, hosts, names; and what is refused when an application is built.
+//! Routing: patterns, types, groups, hosts and names; and the mistakes that building an application refuses.
 
 use squall::app::BuildError;
 use squall::prelude::*;
 use squall::testing::TestClient;
 
-/// Answers with the route's mark and its parameters, in the order asked for.
+/// Answers with the route's mark and its parameters, in the requested order.
 fn echo<const N: usize>(
     mark: &'static str,
     names: [&'static str; N],
@@ -18,7 +18,7 @@ fn echo<const N: usize>(
     }
 }
 
-/// Asserts what each target is answered with; a number is the status of an error.
+/// Asserts the response to each target; a number is the status of an error.
 fn assert_answers(application: Application, cases: &[(&str, &str)]) {
     let client = TestClient::new(application).unwrap();
     for (target, expected) in cases {
@@ -68,7 +68,7 @@ fn fixed_text_beats_a_parameter_and_a_parameter_takes_one_segment() {
     );
 }
 
-/// Matching is on the path as sent, decoding after it (Tornado's `RequestEncodingTest`).
+/// Routes match the path as it was sent; decoding follows (Tornado's `RequestEncodingTest`).
 #[test]
 fn parameters_are_decoded_strictly_after_the_match() {
     let application = Application::new()
@@ -93,7 +93,7 @@ fn parameters_are_decoded_strictly_after_the_match() {
 }
 
 #[test]
-fn a_value_of_another_type_is_no_such_route() {
+fn a_parameter_of_another_type_is_404() {
     let application = Application::new()
         .get("/n/{n:u32}", echo("u32", ["n"]))
         .get("/n/{name}", echo("name", ["name"]))
@@ -225,7 +225,7 @@ fn builds_urls_from_names() {
         "/static/css/a%20b.css"
     );
     for (name, values, part) in [
-        ("nobody", &[][..], "no route is named `nobody`"),
+        ("missing", &[][..], "no route is named `missing`"),
         ("user", &[&7 as &dyn core::fmt::Display], "2 parameters, but 1 values"),
         ("user", &[&"x", &"y"], "`id` is not a u64"),
         ("user", &[&7, &""], "`tab` is empty"),
@@ -238,7 +238,7 @@ fn builds_urls_from_names() {
     }
 }
 
-/// What `reverse_url` builds, the route takes apart again.
+/// The route parses the URL that `reverse_url` built.
 #[test]
 fn a_built_url_leads_back_to_its_values() {
     let application = Application::new().get("/v/{value}/end", echo("", ["value"])).named("v");

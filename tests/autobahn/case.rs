@@ -1,4 +1,4 @@
-//! One case: what the client sends, and what the server must answer.
+//! One case: the frames of the client and the required frames of the server.
 
 use crate::support::websocket::Frame;
 
@@ -17,9 +17,9 @@ pub(crate) const PONG: u8 = 10;
 pub(crate) struct Case {
     /// Its number in the suite.
     pub(crate) number: String,
-    /// What must hold.
+    /// The requirement.
     pub(crate) holds: String,
-    /// What the client sends, frame by frame. The last one may be cut short, where the answer must not wait for its end.
+    /// The frames of the client. The last one may be incomplete, where the server must not wait for its end.
     pub(crate) sent: Vec<Vec<u8>>,
     /// What the server sends before its close frame.
     pub(crate) answers: Vec<Frame>,
@@ -76,7 +76,7 @@ impl Case {
         self
     }
 
-    /// What a failure is told under.
+    /// The name that a failure is reported under.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.number, self.holds)
     }

@@ -11,10 +11,10 @@ const LEGAL: [u16; 13] = [
     1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
 ];
 
-/// Codes that mean something only without a frame, and codes without a meaning.
+/// Reserved codes that never appear in a frame, and codes without a meaning.
 const ILLEGAL: [u16; 9] = [0, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999];
 
-/// Codes of which the RFC says nothing. They are refused like those below 1000.
+/// Codes that the RFC does not define. They are refused like those below 1000.
 const UNDEFINED: [u16; 2] = [5000, 65_535];
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -22,7 +22,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.extend(payloads());
     cases.push(Case::refused(
         "7.5.1",
-        "a reason that is no text is refused",
+        "a reason of invalid UTF-8 is refused",
         vec![frame(
             FIN | CLOSE,
             b"\x03\xe8\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
@@ -52,7 +52,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// 7.1: what comes after the client's close frame counts for nothing.
+/// 7.1: frames after the client's close frame are ignored.
 fn basics() -> Vec<Case> {
     let end = || close(1000, "");
     let large = vec![b'*'; 256 * 1024];
@@ -122,11 +122,11 @@ fn payloads() -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_7() {
+fn the_protocol_machine_passes_section_7() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_7() {
+fn the_server_passes_section_7() {
     wire::hold(&cases());
 }

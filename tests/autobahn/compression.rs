@@ -1,8 +1,9 @@
-//! Sections 12 and 13: compressed messages of every size come back, whatever they are made of and whatever was agreed upon (RFC 7692).
+//! Sections 12 and 13: compressed messages of every size come back unchanged, for all content and all negotiated
+//! parameters (RFC 7692).
 //!
-//! The client deflates and inflates with zlib, whose window and takeover are what the server's answer says: a server that looked back further
-//! than it may, or forgot what it must not, would be found out. The suite sends a thousand messages for each case; here as many as make 64 KiB,
-//! and three at least, so that the last two look back.
+//! The client deflates and inflates with zlib, with the window and takeover of the server's response. A server that
+//! looks back further than it may, or drops a context it must keep, fails. The suite sends a thousand messages for
+//! each case. This test sends 64 KiB of them, and at least three, so that the last two look back.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use squall::http1;
@@ -22,7 +23,7 @@ const CASE_BYTES: usize = 64 * 1024;
 /// Messages of a case: three at least, a thousand at most.
 const MESSAGES: std::ops::RangeInclusive<usize> = 3..=1000;
 
-/// What ends every flush and is not sent (§7.2.1).
+/// The end of every flush, which is not sent (§7.2.1).
 const TAIL: &[u8] = b"\x00\x00\xff\xff";
 
 /// The size of the messages of each case of a group, and that of their fragments, of compressed bytes.
@@ -56,7 +57,7 @@ const CONTENTS: [Content; 5] = [
     Content::Markup,
 ];
 
-/// What a client offers that can do all there is: a server may ask it for anything.
+/// The offer of a client that supports everything: a server may ask it for any parameter.
 const OFFER: &str = "permessage-deflate; client_no_context_takeover; client_max_window_bits";
 
 /// What section 13 adds to that offer.
@@ -200,7 +201,7 @@ impl Case {
         })
     }
 
-    /// Whether the answer is one to the first of the offers, and says what the server was told to do (§7.1).
+    /// Whether the response accepts the first offer and states what the test configured on the server (§7.1).
     fn check_answer(&self, answer: &str, config: &DeflateConfig) -> Outcome<()> {
         let offer = &self.offers[0];
         let is_told = |parameter: &str| offer.contains(parameter);
@@ -224,8 +225,8 @@ struct Peer {
     forgets_sent: bool,
     /// The server's do not.
     forgets_received: bool,
-    /// How much is inflated at once. zlib looks back through its window and through what one call puts out, so that less than a window is
-    /// what finds out a server that looks back too far.
+    /// How many bytes are inflated at once. zlib looks back through its window and through the output of one call. So
+    /// less than a window finds a server that looks back too far.
     piece_bytes: usize,
 }
 
@@ -312,26 +313,26 @@ fn section_with_takeover(number: &str) -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_12_without_takeover() {
+fn the_protocol_machine_passes_section_12_without_takeover() {
     let config = DeflateConfig::default();
     for_each_case(section("12."), Case::name, |case| case.check_in_the_machine(&config));
 }
 
 #[test]
-fn the_machine_holds_section_12_with_takeover() {
+fn the_protocol_machine_passes_section_12_with_takeover() {
     for_each_case(section_with_takeover("12."), Case::name, |case| {
         case.check_in_the_machine(&takeover())
     });
 }
 
 #[test]
-fn the_machine_holds_section_13_without_takeover() {
+fn the_protocol_machine_passes_section_13_without_takeover() {
     let config = DeflateConfig::default();
     for_each_case(section("13."), Case::name, |case| case.check_in_the_machine(&config));
 }
 
 #[test]
-fn the_machine_holds_section_13_with_takeover() {
+fn the_protocol_machine_passes_section_13_with_takeover() {
     for_each_case(section_with_takeover("13."), Case::name, |case| {
         case.check_in_the_machine(&takeover())
     });
@@ -347,7 +348,7 @@ fn takeover() -> DeflateConfig {
 }
 
 #[test]
-fn the_server_holds_sections_12_and_13() {
+fn the_server_passes_sections_12_and_13() {
     let server = Server::shared();
     for_each_case(cases(), Case::name, |case| case.check_over_the_wire(&server));
 }

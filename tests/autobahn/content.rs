@@ -1,12 +1,12 @@
-//! Content of five kinds, as the compression cases send it: what people write, a picture, a document that is compressed within, records and
-//! markup. The suite has files of these kinds; here they are made, the same in every run.
+//! Content of five kinds for the compression cases: prose, a picture, a compressed document, records and markup. The
+//! suite has files of these kinds; these are generated, the same in every run.
 
 use std::sync::LazyLock;
 
 /// How much there is of each kind.
 pub(crate) const CONTENT_BYTES: usize = 384 * 1024;
 
-/// All of it, made when it is first asked for.
+/// All content, generated at first use.
 static ALL: LazyLock<[Vec<u8>; 5]> = LazyLock::new(|| {
     use Content::{Document, Markup, Picture, Prose, Records};
     [Prose, Picture, Document, Records, Markup].map(Content::make)

@@ -1,7 +1,8 @@
-//! Section 5: fragments make one message, control frames may come between them but not in pieces, and nothing else may (RFC 6455 §5.4).
+//! Section 5: fragments make one message. Unfragmented control frames may come between them; other frames may not
+//! (RFC 6455 §5.4).
 //!
-//! The suite has most cases three times: sent at once, frame by frame and byte by byte. Here each runs in all three ways, under each of its
-//! numbers.
+//! The suite has most cases three times: sent at once, frame by frame and byte by byte. Here each case runs in all
+//! three ways under each of its numbers.
 
 use crate::case::{CONTINUATION, Case, FIN, PING, PONG, TEXT, fragments, frame};
 use crate::{machine, wire};
@@ -58,7 +59,7 @@ fn whole_messages() -> Vec<Case> {
     cases
 }
 
-/// 5.9 to 5.18: continuations of nothing, and messages within messages.
+/// 5.9 to 5.18: continuations without a first fragment, and messages within messages.
 fn broken_messages() -> Vec<Case> {
     let text = frame(FIN | TEXT, b"Hello, world!");
     let mut cases = Vec::new();
@@ -110,11 +111,11 @@ fn pings_between() -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_5() {
+fn the_protocol_machine_passes_section_5() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_5() {
+fn the_server_passes_section_5() {
     wire::hold(&cases());
 }

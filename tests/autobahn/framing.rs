@@ -3,7 +3,7 @@
 use crate::case::{BINARY, Case, FIN, TEXT, frame};
 use crate::{machine, wire};
 
-/// The lengths around which the header changes its form, and one in the middle of nowhere.
+/// The lengths at which the header changes its form, and one between them.
 const LENGTHS: [usize; 8] = [0, 125, 126, 127, 128, 65_535, 65_536, 65_536];
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -29,11 +29,11 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_1() {
+fn the_protocol_machine_passes_section_1() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_1() {
+fn the_server_passes_section_1() {
     wire::hold(&cases());
 }

@@ -1,5 +1,5 @@
-//! Runs cases through the machine: an end that echoes, without a socket. What a server must do with a client's frames, a client must do with a
-//! server's, which differ by their masks; so every case runs through either end.
+//! Runs cases through the protocol machine of an endpoint that echoes, without a socket. Server and client differ
+//! only by their masks, so every case runs through both.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::case::{Case, End, close};
 use crate::support::websocket::Frame;
 use crate::support::{Outcome, ensure, for_each_case, show};
 
-/// A transcript up to so long is cut in two at every place, a longer one at so many places.
+/// A transcript of at most this many bytes is cut in two at every place; a longer one at this many places.
 const CUTS_MAX: usize = 700;
 
-/// A transcript up to so long is also run byte by byte.
+/// A transcript of at most this many bytes also runs byte by byte.
 const BYTE_BY_BYTE_MAX: usize = 128 * 1024;
 
 /// Which end a case runs through.
@@ -54,9 +54,9 @@ impl Echo {
         }
     }
 
-    /// Takes a piece of what the client sends, echoes and answers.
+    /// Receives a piece of the client's bytes, echoes and answers.
     pub(crate) fn receive(&mut self, piece: &[u8]) {
-        // What was not consumed before stands in front; usually nothing.
+        // Unconsumed bytes come first; there are usually none.
         let mut joined = std::mem::take(&mut self.unread);
         let mut input = piece;
         if !joined.is_empty() {
@@ -67,7 +67,7 @@ impl Echo {
             let event = self.connection.receive(&mut input, &mut self.deflaters, self.now);
             if let Ok(Event::Message(message)) = &event {
                 let echoed = self.connection.send(message, &mut self.deflaters, &mut self.sent);
-                echoed.expect("nobody has begun to close");
+                echoed.expect("the connection is open");
             }
             self.connection.send_pending_control(&mut self.sent);
             if matches!(event, Ok(Event::NeedData | Event::Closed)) {
@@ -100,7 +100,7 @@ pub(crate) fn hold(cases: &[Case]) {
     }
 }
 
-/// Runs a case in every way its bytes can come, which must all lead to the same bytes sent; and those must be right.
+/// Runs a case with its bytes cut in every way. All must send the same bytes, and those must be right.
 fn check(case: &Case, role: Role) -> Outcome<()> {
     let mut pieces = case.sent.clone();
     if case.end == End::Open {

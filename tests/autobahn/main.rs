@@ -1,9 +1,9 @@
-//! What the public Autobahn|Testsuite asks of a WebSocket server, all 517 cases of it, written anew from RFC 6455 and RFC 7692: one file for
-//! each of its sections, one row for each of its cases, under its number.
+//! All 517 cases that the public Autobahn|Testsuite has for a WebSocket server, written anew from RFC 6455 and RFC
+//! 7692. Each section has a file, and each case a row under its number.
 //!
-//! Every case runs through the machine of `squall::websocket` whole, frame by frame, byte by byte and cut in two at every place, where it is
-//! not too long for that, those of sections 1 to 7 through the machine's client as well; and over the wire, against the `conformance` example as
-//! another process.
+//! Every case runs through the machine of `squall::websocket`: whole, frame by frame, byte by byte and, if short, cut
+//! in two at every place. Sections 1 to 7 also run through the client's machine. All cases run over the wire against
+//! the `conformance` example in another process.
 //!
 //! | section | about | cases | file |
 //! |---|---|---|---|
@@ -101,7 +101,7 @@ const COUNTS: [(&str, usize); 61] = [
     ("13.5", 18),
     ("13.6", 18),
     ("13.7", 18),
-    // Numbers the suite has left out; a case of ours under one of them would be a slip.
+    // Numbers that the suite leaves out; a case under one of them would be a mistake.
     ("7.2", 0),
     ("7.4", 0),
     ("8", 0),

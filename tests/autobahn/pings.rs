@@ -3,7 +3,7 @@
 use crate::case::{Case, FIN, PING, PONG, frame};
 use crate::{machine, wire};
 
-/// What is no UTF-8: a ping's payload need not be text.
+/// Invalid UTF-8: a ping's payload may be any bytes.
 const NO_TEXT: &[u8] = b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff";
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -11,7 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let pings: [(u8, &str, &[u8]); 5] = [
         (1, "a ping without payload", b""),
         (2, "a ping with a text", b"Hello, world!"),
-        (3, "a ping whose payload is no text", NO_TEXT),
+        (3, "a ping with a payload of invalid UTF-8", NO_TEXT),
         (4, "a ping of the largest payload there may be", &longest),
         (6, "a ping of that size, whatever pieces it comes in", &longest),
     ];
@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let unasked = || vec![frame(FIN | PONG, b"unasked for")];
     cases.push(Case::open(
         "2.7",
-        "an empty pong nobody asked for is not answered",
+        "an empty unsolicited pong is not answered",
         vec![frame(FIN | PONG, b"")],
     ));
     cases.push(Case::open("2.8", "nor is one with a payload", unasked()));
@@ -56,11 +56,11 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_2() {
+fn the_protocol_machine_passes_section_2() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_2() {
+fn the_server_passes_section_2() {
     wire::hold(&cases());
 }

@@ -34,11 +34,11 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn the_machine_holds_section_3() {
+fn the_protocol_machine_passes_section_3() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_3() {
+fn the_server_passes_section_3() {
     wire::hold(&cases());
 }

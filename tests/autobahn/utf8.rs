@@ -1,16 +1,16 @@
-//! Section 6: a text is UTF-8, however it is cut into fragments, and what can be none is refused at once (RFC 6455 §8.1, RFC 3629). The
-//! sequences are those that Markus Kuhn's stress test for decoders is made of.
+//! Section 6: a text is UTF-8, wherever its fragments begin, and invalid UTF-8 is refused at once (RFC 6455 §8.1, RFC
+//! 3629). The sequences are those of Markus Kuhn's stress test for decoders.
 
 use crate::case::{CONTINUATION, Case, FIN, TEXT, fragments, frame};
 use crate::{machine, wire};
 
 use Sequences::{Invalid, Mixed, Valid};
 
-/// Texts, and what is no text.
+/// Valid texts and invalid ones.
 enum Sequences {
     Valid(Vec<Vec<u8>>),
     Invalid(Vec<Vec<u8>>),
-    /// Each with whether it is a text.
+    /// Each sequence, and whether it is valid.
     Mixed(Vec<(Vec<u8>, bool)>),
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
     in_fragments().into_iter().chain(groups).collect()
 }
 
-/// 6.1 to 6.4: texts and others in fragments.
+/// 6.1 to 6.4: valid and invalid texts in fragments.
 fn in_fragments() -> Vec<Case> {
     let single = |bytes: &[u8]| fragments(TEXT, bytes.chunks(1));
     let text = |number: &str, holds: &str, sent: Vec<Vec<u8>>, text: &[u8]| {
@@ -82,7 +82,7 @@ fn in_fragments() -> Vec<Case> {
         text("6.2.4", "code points of three bytes, likewise", single(WORD), WORD),
         Case::refused(
             "6.3.1",
-            "a surrogate is no text",
+            "a surrogate is invalid",
             vec![frame(FIN | TEXT, &surrogate)],
             1007,
         ),
@@ -92,7 +92,7 @@ fn in_fragments() -> Vec<Case> {
     cases
 }
 
-/// 6.4: refused while the message, and even the frame, is far from its end, which is never sent.
+/// 6.4: refused before the end of the message, and even of the frame, which is never sent.
 fn fail_fast() -> [Case; 4] {
     // Past U+10FFFF by its second byte.
     let beyond = b"\xf4\x90\x80\x80";
@@ -135,7 +135,7 @@ fn groups() -> Vec<Group> {
         .collect()
 }
 
-/// 6.5 to 6.11: texts, their beginnings, and where the lengths and the range end.
+/// 6.5 to 6.11: texts, their beginnings, and the ends of each length and of the range.
 fn texts_and_boundaries() -> Vec<Group> {
     let words = ["hello$world", "hello¢world", "hello€world", "hello\u{24b62}world"].map(str::as_bytes);
     let prefixes = (1..=WORD.len()).map(|end| (WORD[..end].to_vec(), str::from_utf8(&WORD[..end]).is_ok()));
@@ -168,7 +168,7 @@ fn texts_and_boundaries() -> Vec<Group> {
             Valid(each(&[b"\x7f", b"\xdf\xbf", b"\xef\xbf\xbf", b"\xf4\x8f\xbf\xbf"])),
         ),
         (
-            "the last of four, five and six bytes that the scheme could express are none",
+            "the last sequences of four, five and six bytes are invalid",
             Invalid(each(&[
                 b"\xf7\xbf\xbf\xbf",
                 b"\xfb\xbf\xbf\xbf\xbf",
@@ -182,7 +182,7 @@ fn texts_and_boundaries() -> Vec<Group> {
     ]
 }
 
-/// 6.12 to 6.16: bytes in places where they mean nothing.
+/// 6.12 to 6.16: bytes in places where they are invalid.
 fn malformed() -> Vec<Group> {
     let lonely = [(0xc0, 0xdf), (0xe0, 0xef), (0xf0, 0xf7), (0xf8, 0xfb), (0xfc, 0xfd)];
     let lonely = lonely.map(|(first, last)| (first..=last).flat_map(|byte: u8| [byte, b' ']).collect());
@@ -195,7 +195,7 @@ fn malformed() -> Vec<Group> {
         ("continuation bytes begin nothing", Invalid(unexpected)),
         ("first bytes are nothing by themselves", Invalid(lonely.into())),
         (
-            "a sequence that lacks its last byte is none",
+            "a sequence without its last byte is invalid",
             Invalid(incomplete.clone()),
         ),
         ("nor are all of those together", Invalid(vec![incomplete.concat()])),
@@ -206,7 +206,7 @@ fn malformed() -> Vec<Group> {
     ]
 }
 
-/// 6.17 to 6.19: what is written in more bytes than it takes.
+/// 6.17 to 6.19: overlong encodings.
 fn overlong() -> Vec<Group> {
     vec![
         (
@@ -242,7 +242,7 @@ fn overlong() -> Vec<Group> {
     ]
 }
 
-/// 6.20 to 6.23: surrogates, which are no text, and noncharacters and specials, which are.
+/// 6.20 to 6.23: surrogates, which are invalid, and noncharacters and specials, which are valid.
 fn code_points() -> Vec<Group> {
     vec![
         (
@@ -314,11 +314,11 @@ impl Sequences {
 }
 
 #[test]
-fn the_machine_holds_section_6() {
+fn the_protocol_machine_passes_section_6() {
     machine::hold(&cases());
 }
 
 #[test]
-fn the_server_holds_section_6() {
+fn the_server_passes_section_6() {
     wire::hold(&cases());
 }

@@ -7,7 +7,7 @@ use crate::support::server::Server;
 use crate::support::websocket::{Client, Frame};
 use crate::support::{Outcome, ensure, for_each_case, show};
 
-/// A case up to so long also goes byte by byte, each in a packet of its own.
+/// A case of at most this many bytes also goes byte by byte, each in a packet of its own.
 const BYTE_BY_BYTE_MAX: usize = 300;
 
 /// Checks every case: in one write, with a write for each frame, and with one for each byte of a short one.
@@ -32,7 +32,7 @@ pub(crate) fn hold(cases: &[Case]) {
 fn check<'p>(case: &Case, address: SocketAddr, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome<()> {
     let mut client = Client::open(address, "/ws/echo");
     for piece in pieces {
-        // A server that refuses a case may be gone before the last of it is sent.
+        // A server that refuses a case may close before the last bytes are sent.
         if !client.send_if_open(piece) {
             break;
         }

@@ -15,7 +15,7 @@ use crate::harness::{
     Running, at_every_poll_here, dropped_after, dropped_after_telling, eventually_here, on_shard, patience,
 };
 
-/// Sends back every message; counts the sockets that are open.
+/// Echoes every message and counts the open sockets.
 struct Echo {
     open: Arc<AtomicUsize>,
 }
@@ -49,7 +49,7 @@ fn echo() -> (Running, Arc<AtomicUsize>) {
     (server, open)
 }
 
-/// A server that begins to read when it is let, and gives all the texts it has got when the client has closed.
+/// A server that reads only after a signal. Returns the texts it received when the client has closed.
 fn patient_server() -> (String, crossbeam::channel::Sender<()>, JoinHandle<Vec<String>>) {
     let (go, gone) = bounded(64);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -76,7 +76,7 @@ fn read_when_let(mut server: TheirServer<TcpStream>, gone: &Receiver<()>) -> Vec
 }
 
 #[test]
-fn a_connect_that_is_dropped_gives_its_attempt_up_on_both_ends() {
+fn a_dropped_connect_closes_the_connection_on_both_ends() {
     let (server, open) = echo();
     let url = server.url("/");
     on_shard(move || {
@@ -171,7 +171,7 @@ fn a_clients_message_whose_send_is_dropped_while_it_waits_is_lost_whole() {
 }
 
 #[test]
-fn a_close_that_is_dropped_closes_all_the_same_and_the_end_is_told_to_the_next() {
+fn a_dropped_close_still_closes_and_the_next_call_returns_the_end() {
     on_shard(|| async {
         at_every_poll_here(async |polls| {
             let (url, go, serving) = patient_server();

@@ -1,4 +1,4 @@
-//! What the tests share: how a handler tells its test where its future stands, slow readers, and a shard for a client's futures.
+//! Shared by these tests: reports of a handler about its future, slow readers, and a shard for a client's futures.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -12,36 +12,36 @@ use crate::support::server::driver_under_test;
 pub(crate) use crate::polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
 pub(crate) use crate::support::running::Running;
 
-/// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
+/// How long a wait may take before its test fails: longer than any step takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// More than the kernel keeps for a client that does not read: both ends' buffers, and what `--max-unsent-bytes` lets wait besides.
+/// More than the buffers of both ends and `--max-unsent-bytes` hold for a client that does not read.
 pub(crate) const LARGE_BYTES: usize = 512 * 1024;
 
-/// What a handler says of the future under test.
+/// What a handler reports about the future under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FutureState {
-    /// It was polled and waits.
+    /// It returned `Pending`.
     Waits,
-    /// It has been dropped, or was ready before that.
+    /// It was dropped, or was ready before that.
     Over { is_ready: bool },
 }
 
-/// The handler's end of a line to its test.
+/// The handler's end of the channel to its test.
 #[derive(Clone)]
 pub(crate) struct StateSender(Sender<FutureState>);
 
 /// The test's end.
 pub(crate) struct StateReceiver(Receiver<FutureState>);
 
-/// A line from a handler to its test.
+/// A channel from a handler to its test.
 pub(crate) fn line() -> (StateSender, StateReceiver) {
     let (says, hears) = unbounded();
     (StateSender(says), StateReceiver(hears))
 }
 
 impl StateSender {
-    /// Drops a future after `polls` polls, and says meanwhile where it stands.
+    /// Drops a future after `polls` polls, and reports its state meanwhile.
     pub(crate) async fn dropped_after<F: Future>(&self, polls: usize, future: F) -> Option<F::Output> {
         let output = dropped_after_telling(polls, future, |_| self.0.send(FutureState::Waits).unwrap()).await;
         let is_ready = output.is_some();
@@ -51,12 +51,12 @@ impl StateSender {
 }
 
 impl StateReceiver {
-    /// The next word.
+    /// The next state.
     pub(crate) fn word(&self) -> FutureState {
         self.0.recv_timeout(PATIENCE).expect("the handler says where it stands")
     }
 
-    /// Does something at each word that the future waits; says at the end whether it was ready.
+    /// Calls `waits` at each `Pending`. Returns whether the future was ready in the end.
     pub(crate) fn until_over(&self, mut waits: impl FnMut()) -> bool {
         loop {
             match self.word() {
@@ -67,7 +67,7 @@ impl StateReceiver {
     }
 }
 
-/// Content that tells its own position, so that a lost, doubled or moved piece is seen.
+/// Content in which each position is recognizable, so that a lost, doubled or moved piece is found.
 pub(crate) fn numbered(bytes: usize) -> Vec<u8> {
     let mut content = Vec::with_capacity(bytes + 8);
     let mut number = 0;
@@ -88,7 +88,7 @@ pub(crate) fn ask(address: SocketAddr, line: &str) -> Connection {
     connection
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = clock::now() + PATIENCE;
     while !is_so() {
@@ -97,7 +97,7 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Waits, on a shard, until something is so.
+/// Waits on a shard until a condition holds.
 pub(crate) async fn eventually_here(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = patience();
     while !is_so() {
@@ -106,7 +106,7 @@ pub(crate) async fn eventually_here(what: &str, mut is_so: impl FnMut() -> bool)
     }
 }
 
-/// The end of patience.
+/// The moment at which a wait has failed.
 pub(crate) fn patience() -> Instant {
     clock::now() + PATIENCE
 }

@@ -1,6 +1,6 @@
-//! Every public future of the package, dropped at each of its polls on a real server: what is lost is what the table "What is lost when a future
-//! is dropped" in `ARCHITECTURE.md` says. `table.rs` holds the table to the sources and to these tests, so that no future is forgotten.
-//! The runtime's own futures are in `shards/tests/cancellation.rs`.
+//! Drops every public future of the package at each of its polls, on a real server. The loss must be what the table
+//! "What is lost when a future is dropped" in `ARCHITECTURE.md` says. `table.rs` compares that table with the sources
+//! and with these tests. The futures of the runtime are in `shards/tests/cancellation.rs`.
 
 #![cfg(feature = "serve")]
 #![allow(

@@ -1,11 +1,11 @@
-//! What a handler reads: content in every way, and whether the peer has gone.
+//! The futures that read a request: content in every way, and whether the peer has left.
 
 use squall::prelude::*;
 
 use crate::harness::{Running, ask, at_every_poll, line};
 use crate::support::client::Connection;
 
-/// Content in pieces, each sent when the handler waits for more.
+/// Content in pieces, each sent when the handler waits for it.
 const PIECES: [&[u8]; 4] = [br#"{"name":"#, br#""Ada Lovelace"#, br#"","age":"#, b"36}"];
 
 /// The same as a form.
@@ -24,8 +24,8 @@ fn ada() -> Person {
     }
 }
 
-/// Posts the pieces, chunked, to a handler that reads with what `read` makes of it, drops that at every poll, reads again, and answers with
-/// what it has then.
+/// Posts the pieces in chunks. The handler drops the future of `read` at every poll, reads again, and answers with
+/// the result.
 fn content_read<R>(media_type: &str, pieces: &[&[u8]], read: R, expected: &[u8])
 where
     R: AsyncFn(&mut Context, usize, &crate::harness::StateSender) -> Result<Vec<u8>> + Clone + Send + Sync + 'static,
@@ -77,10 +77,10 @@ fn a_body_that_is_dropped_leaves_what_has_come_to_the_next() {
 
 #[test]
 fn a_next_chunk_that_is_dropped_leaves_its_piece_to_the_next() {
-    // Each wait is dropped and followed by another, so that a piece comes at every place of the sequence.
+    // Another wait follows each dropped one, so that a piece arrives at every place of the sequence.
     let read = async |cx: &mut Context, polls: usize, says: &crate::harness::StateSender| {
         let mut all = Vec::new();
-        // Ready as soon as there is a piece, so all pieces are read in the future that is dropped.
+        // The future is ready at the first piece, so the dropped future reads all pieces.
         let pieces = async {
             while let Some(piece) = cx.next_chunk().await? {
                 all.extend_from_slice(&piece);
@@ -117,7 +117,7 @@ fn a_form_that_is_dropped_leaves_what_has_come_to_the_next() {
 }
 
 #[test]
-fn a_wait_for_the_peer_to_go_that_is_dropped_leaves_the_news_to_the_next() {
+fn a_dropped_closed_future_leaves_the_close_to_the_next() {
     let (says, hears) = line();
     let (went, gone) = crossbeam::channel::unbounded();
     let server = Running::start(1, move || {

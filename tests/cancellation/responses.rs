@@ -1,4 +1,4 @@
-//! What a handler writes: flushes, events, and the handlers themselves, dropped by middleware or by their driver.
+//! The futures that write a response: flushes, events, and handlers dropped by middleware or by their driver.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -13,10 +13,11 @@ use squall::shards::yield_now;
 use crate::harness::{LARGE_BYTES, Running, StateSender, ask, at_every_poll, dropped_after, line, numbered};
 use crate::polls::POLLS_MAX;
 
-/// What comes behind a flush that was dropped.
+/// What the handler writes behind the dropped flush.
 const END: &str = "the end";
 
-/// Reads what a handler answers that drops a flush at every poll, from when it first waits or has dropped it.
+/// Reads the response of a handler that drops a flush at every poll. The client starts to read when the handler first
+/// waits, or has dropped the flush.
 fn flushed<F>(request: &str, handler: F, expected: impl Fn(bool) -> Vec<u8>)
 where
     F: AsyncFn(&mut Context, usize, &StateSender) -> Result + Clone + Send + Sync + 'static,
@@ -59,7 +60,7 @@ fn whole() -> Vec<u8> {
 }
 
 #[test]
-fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_chunked() {
+fn a_dropped_flush_is_sent_in_a_chunked_response() {
     let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
@@ -70,7 +71,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_chunked() {
 }
 
 #[test]
-fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_until_the_close() {
+fn a_dropped_flush_is_sent_in_a_response_that_ends_by_close() {
     let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
@@ -81,7 +82,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_until_the_close() {
 }
 
 #[test]
-fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_with_a_length() {
+fn a_dropped_flush_is_sent_in_a_response_with_a_length() {
     let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.set_header("Content-Length", (LARGE_BYTES + END.len()).to_string().as_str())?;
         cx.write(numbered(LARGE_BYTES));
@@ -93,7 +94,7 @@ fn what_a_dropped_flush_was_to_send_is_sent_all_the_same_with_a_length() {
 }
 
 #[test]
-fn what_two_dropped_flushes_were_to_send_is_sent_all_the_same_and_in_order() {
+fn two_dropped_flushes_are_sent_in_order() {
     let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         let content = numbered(LARGE_BYTES);
         let (first, second) = content.split_at(LARGE_BYTES / 2);
@@ -108,7 +109,7 @@ fn what_two_dropped_flushes_were_to_send_is_sent_all_the_same_and_in_order() {
 }
 
 #[test]
-fn what_a_dropped_flush_was_to_send_comes_before_the_stream_behind_it() {
+fn a_dropped_flush_is_sent_before_the_stream_behind_it() {
     let handler = async |cx: &mut Context, polls: usize, says: &StateSender| {
         cx.write(numbered(LARGE_BYTES));
         says.dropped_after(polls, cx.flush()).await.transpose()?;
@@ -119,7 +120,7 @@ fn what_a_dropped_flush_was_to_send_comes_before_the_stream_behind_it() {
 }
 
 #[test]
-fn an_event_whose_send_is_dropped_is_sent_all_the_same() {
+fn a_dropped_event_send_is_still_sent() {
     let text = || String::from_utf8(numbered(LARGE_BYTES)).unwrap().replace('\n', " ");
     let handler = async move |cx: &mut Context, polls: usize, says: &StateSender| {
         let mut events = cx.event_stream()?;
@@ -165,7 +166,7 @@ fn a_run_that_is_dropped_has_lost_no_event_when_the_stream_is_run_again() {
             published += 1;
         };
         hears.until_over(&mut publish);
-        // What is published before the first poll has subscribers already, and waits for them.
+        // A message published before the first poll already has subscribers and waits for them.
         publish();
         let expected: String = (0..published).map(|number| format!("data: {number}\n\n")).collect();
         let mut received = Vec::new();
@@ -181,7 +182,7 @@ fn a_run_that_is_dropped_has_lost_no_event_when_the_stream_is_run_again() {
     }
 }
 
-/// The stream of a subscriber that a topic's policy has closed ends, as often as it is run.
+/// The stream of a subscriber that a topic's policy closed ends, however often it runs.
 #[test]
 fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_again() {
     let (says, hears) = line();
@@ -193,7 +194,7 @@ fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_agai
             let publisher = publisher.recv()?;
             let mut events = cx.event_stream()?;
             events.subscribe("closed")?;
-            // More than may wait for a subscriber, which takes nothing before it is run.
+            // More than the queue of a subscriber that reads nothing before it runs.
             let mut closed = 0;
             while closed == 0 {
                 closed = publisher
@@ -260,7 +261,7 @@ async fn halves(cx: &mut Context) -> Result {
 }
 
 #[test]
-fn a_handler_that_its_middleware_drops_answers_503_and_not_with_half_of_its_response() {
+fn a_handler_dropped_by_middleware_answers_503() {
     let (says, hears) = line();
     let server = Running::start(1, move || given_up(&says));
     at_every_poll(|polls| {
@@ -268,7 +269,7 @@ fn a_handler_that_its_middleware_drops_answers_503_and_not_with_half_of_its_resp
         let is_ready = hears.until_over(|| {});
         let response = connection.response("GET").unwrap();
         let (status, body) = match polls {
-            // As of middleware that never calls its handler.
+            // As with middleware that never calls its handler.
             0 => (200, ""),
             _ if is_ready => (200, "halfwhole"),
             _ => (503, ""),
@@ -303,7 +304,7 @@ fn middleware_that_drops_a_handler_may_answer_in_its_place() {
 }
 
 #[test]
-fn a_handler_that_its_middleware_drops_after_a_flush_breaks_its_response_off() {
+fn a_handler_dropped_after_a_flush_breaks_its_response_off() {
     let (says, hears) = line();
     let server = Running::start(1, move || given_up(&says));
     at_every_poll(|polls| {
@@ -320,7 +321,7 @@ fn a_handler_that_its_middleware_drops_after_a_flush_breaks_its_response_off() {
     });
 }
 
-/// A driver that drops a response resets the exchange, and the next request is answered as if nothing had been.
+/// A driver that drops a response resets the exchange; the next request is answered normally.
 #[test]
 fn a_response_that_its_driver_drops_leaves_the_exchange_to_the_next_request() {
     let app = Application::new()

@@ -1,4 +1,4 @@
-//! The table itself: every public future has a row, every row is of a future there is, and has a test that is there.
+//! Checks the table: every public future has a row, every row names an existing future and an existing test.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,13 +7,13 @@ use std::path::Path;
 /// The section of `ARCHITECTURE.md` with the table.
 const HEADING: &str = "## What is lost when a future is dropped";
 
-/// Where the futures are.
+/// The folders with the futures.
 const SOURCES: [&str; 2] = ["src", "shards/src"];
 
-/// Where their tests are.
+/// The folders with their tests.
 const TESTS: [&str; 2] = ["tests/cancellation", "shards/tests/cancellation.rs"];
 
-/// A row: the futures it is about, and the tests that show what it says.
+/// A row: its futures and the tests that show what it says.
 struct Row {
     futures: Vec<String>,
     tests: Vec<String>,
@@ -32,7 +32,7 @@ fn every_public_future_has_a_row_that_says_what_is_lost_when_it_is_dropped() {
     let stale: Vec<_> = named.difference(&there).collect();
     assert!(
         stale.is_empty(),
-        "{HEADING} in ARCHITECTURE.md has rows for {stale:?}, which are no futures"
+        "{HEADING} in ARCHITECTURE.md has rows for {stale:?}, which no public future is called"
     );
 }
 
@@ -50,7 +50,7 @@ fn every_row_has_a_test_that_is_there() {
         );
         for test in row.tests {
             let is_there = sources.contains(&format!("#[test]\nfn {test}()"));
-            assert!(is_there, "there is no test {test} in {TESTS:?}");
+            assert!(is_there, "the test {test} is missing in {TESTS:?}");
         }
     }
 }
@@ -84,7 +84,7 @@ fn rows() -> Vec<Row> {
     .collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
@@ -98,7 +98,7 @@ fn futures() -> BTreeSet<String> {
     found
 }
 
-/// Finds `pub async fn`, by its type's name and its own, and public types that are futures.
+/// Finds each `pub async fn`, by type and name, and each public type that is a future.
 fn find(text: &str, found: &mut BTreeSet<String>) {
     let mut owner = String::new();
     for line in text.lines() {
@@ -123,7 +123,7 @@ fn find(text: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The name of the type that a line such as `impl<T> Trait for path::Name<T> {` is about.
+/// The type name in a line such as `impl<T> Trait for path::Name<T> {`.
 fn type_of(line: &str) -> String {
     let mut rest = line.trim_start_matches("impl");
     if rest.starts_with('<') {
@@ -139,7 +139,7 @@ fn type_of(line: &str) -> String {
     path.rsplit("::").next().unwrap_or_default().to_owned()
 }
 
-/// Hands on the text of a file, or of each file below a folder, that is no unit test's.
+/// Passes on the text of a file, or of each file below a folder except unit tests.
 fn each_source(path: &str, use_text: &mut dyn FnMut(&str)) {
     let path = root().join(path);
     if path.is_file() {

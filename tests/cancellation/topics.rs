@@ -1,4 +1,4 @@
-//! Publishing and asking, from handlers and from threads outside the shards, on two shards.
+//! The futures of topics, from handlers and from threads outside the shards, on two shards.
 
 use std::net::TcpStream;
 
@@ -25,27 +25,27 @@ const WAYS: [&str; 4] = [
     "publish_keyed_confirmed",
 ];
 
-/// Does what each message tells it.
+/// Runs the command in each message.
 struct CommandHandler {
     says: StateSender,
     still: BlockedShard,
 }
 
-/// How a shard stands still at the test's word, until the next word.
+/// Blocks a shard at the test's command until the next command.
 #[derive(Clone)]
 struct BlockedShard {
     stands: Sender<()>,
     go_on: Receiver<()>,
 }
 
-/// The test's end of that.
+/// The test's end of a [`BlockedShard`].
 struct ShardBlocker {
     stands: Receiver<()>,
     go_on: Sender<()>,
 }
 
 impl ShardBlocker {
-    /// Has the shard of a socket stand still.
+    /// Blocks the shard of a socket.
     fn stop(&self, socket: &mut Socket) {
         socket.say("stand-still");
         self.stands.recv_timeout(PATIENCE).unwrap();
@@ -56,7 +56,7 @@ impl ShardBlocker {
     }
 }
 
-/// Publishes in one of the ways, with whatever can publish.
+/// Publishes in one of the ways, with any publisher.
 macro_rules! publish {
     ($with:expr, $way:expr, $topic:expr, $message:expr) => {
         async {
@@ -71,10 +71,10 @@ macro_rules! publish {
     };
 }
 
-/// Fills the queues, drops a publication that finds no room at every poll, and publishes once more.
+/// Fills the queues, drops a waiting publication at every poll, and publishes once more.
 macro_rules! give_up {
     ($with:expr, $way:expr, $polls:expr, $says:expr) => {{
-        // Those that are sent, and the first that was not.
+        // The sent ones, and the first that was not sent.
         while dropped_after(1, $with.publish("filling", "filling")).await.is_some() {}
         let given_up = publish!($with, $way, "news", "given up");
         $says.dropped_after($polls, given_up).await.transpose()?;
@@ -160,7 +160,7 @@ fn serve(says: StateSender) -> (Running, ShardBlocker) {
     (server, go)
 }
 
-/// A socket whose handler obeys.
+/// A socket whose handler runs the commands it receives.
 struct Socket {
     client: Client<TcpStream>,
     shard: usize,
@@ -173,7 +173,7 @@ impl Socket {
         Self { client, shard }
     }
 
-    /// One on a certain shard: the kernel spreads connections.
+    /// Opens sockets until one is on the given shard: the kernel chooses the shard.
     fn on(server: &Running, shard: usize) -> Self {
         let mut sockets = std::iter::repeat_with(|| Self::open(server)).take(CONNECTIONS_MAX);
         sockets.find(|socket| socket.shard == shard).unwrap()
@@ -192,7 +192,7 @@ impl Socket {
         read(&mut self.client).to_text().unwrap().to_owned()
     }
 
-    /// Whether what was given up comes, before what was published behind it.
+    /// Whether the dropped publication arrives, before the one behind it.
     fn hears_given_up(&mut self) -> bool {
         let first = self.text();
         if first == "given up" {
@@ -204,7 +204,7 @@ impl Socket {
     }
 }
 
-/// Has a handler on shard 0 drop its publication while shard 1 takes nothing; says whether it was ready.
+/// A handler on shard 0 drops its publication while shard 1 is blocked. Returns whether it was ready.
 fn given_up(
     server: &Running,
     go: &ShardBlocker,
@@ -239,7 +239,7 @@ fn given_up(
 }
 
 #[test]
-fn what_a_socket_publishes_reaches_every_shard_though_its_future_is_dropped_while_one_has_no_room() {
+fn a_dropped_publication_of_a_socket_reaches_every_shard() {
     let (says, hears) = line();
     let (server, go) = serve(says);
     for way in WAYS {
@@ -253,7 +253,7 @@ fn what_a_socket_publishes_reaches_every_shard_though_its_future_is_dropped_whil
 }
 
 #[test]
-fn what_a_context_publishes_reaches_every_shard_though_its_future_is_dropped_while_one_has_no_room() {
+fn a_dropped_publication_of_a_context_reaches_every_shard() {
     let (says, hears) = line();
     let (server, go) = serve(says);
     for way in WAYS {
@@ -283,7 +283,7 @@ fn shard_of(connection: &mut Connection) -> usize {
 }
 
 #[test]
-fn who_is_there_is_asked_again_after_an_answer_that_nobody_waited_for() {
+fn presence_is_asked_again_after_a_dropped_answer() {
     let (says, hears) = line();
     let (server, _go) = serve(says);
     let mut ada = Socket::on(&server, 1);
@@ -307,9 +307,10 @@ fn who_is_there_is_asked_again_after_an_answer_that_nobody_waited_for() {
     }
 }
 
-/// The shards' queues for other threads are filled one after the other, and what waits for room waits with the publisher's future.
+/// The test fills the shards' queues for other threads one after the other. The publication that waits for room is in
+/// the publisher's future.
 #[test]
-fn what_a_publisher_outside_was_to_publish_is_lost_for_the_shards_it_had_not_reached() {
+fn a_dropped_publication_from_outside_is_lost_for_the_shards_not_yet_reached() {
     let (says, _hears) = line();
     let (server, go) = serve(says);
     for way in WAYS {
@@ -323,7 +324,7 @@ fn what_a_publisher_outside_was_to_publish_is_lost_for_the_shards_it_had_not_rea
                 go.stop(&mut still);
                 let awake = if still_shard == 0 { &mut on_1 } else { &mut on_0 };
                 while server.publisher.try_publish("filling", "filling").is_ok() {
-                    // When it answers, the shard that is awake has taken all of it in.
+                    // When it answers, the running shard has taken in all of it.
                     awake.tell("subscribe news");
                 }
                 let mut goes = Some(());
@@ -382,7 +383,7 @@ fn a_subscription_from_outside_that_is_dropped_before_it_is_made_leaves_no_subsc
 }
 
 #[test]
-fn what_a_subscription_was_to_hear_is_heard_by_the_next_wait() {
+fn a_dropped_subscription_wait_leaves_its_event_to_the_next() {
     let (says, _hears) = line();
     let (server, _go) = serve(says);
     let mut subscription: Subscription = server.publisher.subscribe_blocking("news").unwrap();

@@ -1,4 +1,4 @@
-//! A server's WebSocket, and what both ends share.
+//! The futures of a server's WebSocket, which a client's shares.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::harness::{Running, StateSender, at_every_poll, dropped_after_telling,
 use crate::support::running::read;
 use crate::support::websocket::frame;
 
-/// Fills its output, and drops a send at every poll.
+/// Fills its output and drops a send at every poll.
 struct Sender {
     says: StateSender,
 }
@@ -21,7 +21,7 @@ struct Sender {
 impl WebSocketHandler for Sender {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         let polls = message.as_str().unwrap_or_default().parse()?;
-        // Until neither the kernel nor the socket's own output takes one more.
+        // Until the kernel and the socket's own output are full.
         let mut silent_turns = 0;
         while silent_turns < 3 {
             silent_turns += 1;
@@ -76,7 +76,7 @@ fn a_wait_for_the_next_message_that_is_dropped_leaves_it_to_the_next() {
         let outcome = duplex.receive(&mut rest, clock::now());
         (outcome, rest.is_empty())
     };
-    // The driver polls again whenever it was handed an event, and needs no waker for it.
+    // The driver polls again after it was handed an event, and needs no waker for it.
     at_every_poll(|polls| {
         let future = async {
             let mut next = Box::pin(duplex.next_message());

@@ -1,4 +1,4 @@
-//! Beginnings and endings that only one end chooses: what comes with the handshake's answer, a server that stops, a client that is dropped.
+//! Beginnings and endings: frames behind the handshake response, a server that stops, a client that is dropped.
 
 use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
@@ -12,12 +12,12 @@ use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
 use crate::harness::{PATIENCE, Peer, Running, accept, on_shard, patience, read_to_end};
 use crate::support::await_reset;
 
-/// A close frame of a server: a code, no reason.
+/// A close frame of a server, with a code and no reason.
 const CLOSE_1000: &[u8] = b"\x88\x02\x03\xe8";
 
-/// RFC 6455 §4.1: the server may speak as soon as it has answered, in the same segment.
+/// RFC 6455 §4.1: the server may send frames right behind its response, in the same segment.
 #[test]
-fn what_comes_with_the_answer_is_received() {
+fn frames_behind_the_response_are_received() {
     for piece in [1, 7, usize::MAX] {
         let server = Peer::answering(move |request, stream| {
             stream.set_nodelay(true).unwrap();
@@ -26,7 +26,7 @@ fn what_comes_with_the_answer_is_received() {
             for piece in all.chunks(piece) {
                 stream.write_all(piece).unwrap();
             }
-            // The answer to the close frame, masked, and nothing else: the client waits for the server to close (§7.1.1).
+            // The masked close frame, and nothing else: the client waits for the server to close (§7.1.1).
             let mut answer = [0; 8];
             std::io::Read::read_exact(stream, &mut answer).unwrap();
             assert_eq!(answer[..2], [0x88, 0x82]);
@@ -48,7 +48,7 @@ fn what_comes_with_the_answer_is_received() {
     }
 }
 
-/// Waits until this shard has no stream any more.
+/// Waits until this shard has no open stream.
 async fn all_closed() {
     let until = patience();
     while Shard::current().statistics().streams > 0 {
@@ -57,7 +57,7 @@ async fn all_closed() {
     }
 }
 
-/// A key of its own for each frame, for no proxy to foresee (RFC 6455 §10.3).
+/// Each frame has a new random masking key, so that a proxy cannot predict it (RFC 6455 §10.3).
 #[test]
 fn no_two_frames_have_the_same_mask() {
     let server = Peer::answering(|request, stream| {
@@ -106,7 +106,7 @@ fn a_connection_that_breaks_has_an_end_without_a_code() {
 
 /// A frame of a server's must not be masked (RFC 6455 §5.1).
 #[test]
-fn a_server_that_breaks_the_protocol_is_told_so() {
+fn a_protocol_violation_of_the_server_closes_with_1002() {
     let server = Peer::answering(|request, stream| {
         let head = accept(request, "");
         stream
@@ -128,7 +128,7 @@ fn a_server_that_breaks_the_protocol_is_told_so() {
     });
 }
 
-/// Says when it is opened and how it ended.
+/// Sends a welcome, and reports its close code to the test.
 struct CloseRecorder(Sender<Option<u16>>);
 
 impl WebSocketHandler for CloseRecorder {
@@ -154,7 +154,7 @@ fn recorder() -> (Running, std::sync::mpsc::Receiver<Option<u16>>) {
     (server, receiver)
 }
 
-/// With a message read and with one unread.
+/// Both with a message read and with one unread.
 #[test]
 fn a_client_that_is_dropped_goes_away_with_1001() {
     let (server, ends) = recorder();
@@ -178,7 +178,7 @@ fn a_client_that_is_dropped_goes_away_with_1001() {
     }
 }
 
-/// Messages wait for who does not read them; closing does not.
+/// Messages wait until the application reads them; closing does not.
 #[test]
 fn closing_does_not_wait_for_messages_to_be_read() {
     let (server, ends) = recorder();
@@ -219,7 +219,7 @@ fn a_server_that_stops_says_1001() {
 
 /// The shard ends with the test's future, and the client with it.
 #[test]
-fn a_client_may_be_left_to_its_shard() {
+fn a_client_ends_with_its_shard() {
     let (server, ends) = recorder();
     let url = server.url("/");
     on_shard(move || {
@@ -235,9 +235,9 @@ fn a_client_may_be_left_to_its_shard() {
     ends.recv_timeout(PATIENCE).unwrap();
 }
 
-/// It keeps the connection, and takes nothing of what it is sent.
+/// The server keeps the connection open and reads nothing.
 #[test]
-fn a_server_that_takes_nothing_is_given_up() {
+fn a_server_that_reads_nothing_is_cut() {
     let (gone, is_gone) = channel::<()>();
     let server = Peer::answering(move |request, stream| {
         stream.write_all(accept(request, "").as_bytes()).unwrap();
@@ -260,15 +260,15 @@ fn a_server_that_takes_nothing_is_given_up() {
 
 const CLIENTS: usize = 2_000;
 
-/// Clients that end in every state there is: afterwards nothing is left of any, at either end.
+/// Clients that end in every state leave nothing behind at either end.
 #[test]
-fn nothing_is_left_of_two_thousand_clients() {
+fn two_thousand_clients_leave_no_stream_behind() {
     let (server, ends) = recorder();
     let url = server.url("/");
     on_shard(move || {
         let url = url.clone();
         async move {
-            // The test's own time limit is set once it waits.
+            // The time limit of the test starts once it waits.
             yield_now().await;
             let before = Shard::current().statistics();
             for number in 0..CLIENTS {
@@ -292,13 +292,13 @@ fn nothing_is_left_of_two_thousand_clients() {
             assert_eq!(after.completions_stale, 0);
         }
     });
-    // The handlers of all those that were opened have ended, each as its client did.
+    // The handler of every opened socket has ended the way its client did.
     let (mut closed, mut gone_away) = (0, 0);
     while closed < CLIENTS / 5 || gone_away < CLIENTS / 5 * 3 {
         match ends.recv_timeout(PATIENCE).unwrap() {
             Some(1000) => closed += 1,
             Some(1001) => gone_away += 1,
-            // Dropped between the server's answer and its arrival.
+            // Dropped between the server's response and its arrival.
             code => assert_eq!(code, None),
         }
     }

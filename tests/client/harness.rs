@@ -1,4 +1,4 @@
-//! What the tests share: a shard for the client, servers on threads, and a relay that counts.
+//! Shared by these tests: a shard for the client, servers on threads, and a relay that counts bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,10 +14,10 @@ use squall::websocket::DeflateConfig;
 pub(crate) use crate::support::running::Running;
 use crate::support::server::driver_under_test;
 
-/// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
+/// How long a wait may take before its test fails: longer than any step takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The end of patience.
+/// The moment at which a wait has failed.
 pub(crate) fn patience() -> Instant {
     clock::now() + PATIENCE
 }
@@ -53,7 +53,7 @@ pub(crate) fn offering(deflate: Option<DeflateConfig>) -> ClientOptions {
     options
 }
 
-/// A server of one connection on a thread; joined when it goes, so that what went wrong there fails the test.
+/// A server of one connection on a thread. Dropping it joins the thread, so that its failure fails the test.
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     thread: Option<JoinHandle<()>>,
@@ -68,7 +68,7 @@ impl Peer {
         }
     }
 
-    /// Reads a request to its end, and goes on with what a server says to it.
+    /// Reads a request and runs `serve` on its connection.
     pub(crate) fn answering(answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static) -> Self {
         Self::start(|mut stream| {
             let request = read_request(&mut stream);
@@ -101,14 +101,14 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> String {
     String::from_utf8(request).unwrap()
 }
 
-/// Whether there is anything more to read, before the client closes.
+/// Whether more bytes arrive before the client closes.
 pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap_or_default();
     rest
 }
 
-/// The head of a right answer to a request, with some fields more.
+/// The head of a valid response to a request, with additional fields.
 pub(crate) fn accept(request: &str, fields: &str) -> String {
     let line = request.lines().find(|line| line.starts_with("sec-websocket-key: "));
     let key = line.unwrap().trim_start_matches("sec-websocket-key: ");
@@ -119,7 +119,7 @@ pub(crate) fn accept(request: &str, fields: &str) -> String {
     )
 }
 
-/// Stands between a client and a server, passes everything on, and counts it.
+/// A relay between a client and a server that counts the bytes.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     to_server: Arc<AtomicUsize>,
@@ -127,7 +127,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// For one connection.
+    /// Relays one connection.
     pub(crate) fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = Self {
@@ -145,7 +145,7 @@ impl Relay {
         relay
     }
 
-    /// How many bytes have gone to the server, and to the client.
+    /// How many bytes went to the server and to the client.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (
             self.to_server.load(Ordering::Relaxed),
@@ -162,7 +162,7 @@ fn pass_on(mut from: TcpStream, to: TcpStream, count: Arc<AtomicUsize>) {
     });
 }
 
-/// Counts what is written before it is on its way.
+/// Counts bytes before it writes them.
 struct Counted {
     to: TcpStream,
     count: Arc<AtomicUsize>,

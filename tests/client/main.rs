@@ -1,4 +1,5 @@
-//! The WebSocket client over sockets: with Squall's own server, with tungstenite's, and with servers that do what no server should.
+//! The WebSocket client over sockets: with Squall's server, with tungstenite's, and with servers that break the
+//! protocol.
 
 #![cfg(feature = "serve")]
 #![allow(

@@ -1,4 +1,4 @@
-//! Servers that do not open a WebSocket, each in its own way: the error says what was wrong, where, and what to do.
+//! Servers that refuse a WebSocket, each in its own way. The error names the fault, the address and the fix.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use squall::websocket::{ClientHandshakeError, DeflateConfig};
 
 use crate::harness::{Peer, Running, accept, on_shard, patience, read_to_end};
 
-/// What comes of a handshake that is answered by `answer`, and what is said of it.
+/// Asserts the error of a handshake that the server answers with `answer`.
 fn refused(
     options: ClientOptions,
     answer: impl FnOnce(&str, &mut TcpStream) + Send + 'static,
@@ -41,7 +41,7 @@ fn answering(text: &'static str) -> impl FnOnce(&str, &mut TcpStream) + Send + '
 }
 
 #[test]
-fn another_status_than_101_is_told() {
+fn a_status_other_than_101_is_an_error() {
     for (answer, status, said) in [
         ("HTTP/1.1 200 OK\r\n\r\n", 200, "answered 200 OK instead of 101"),
         ("HTTP/1.0 404 No\r\n\r\n", 404, "answered 404 Not Found instead of 101"),
@@ -58,7 +58,7 @@ fn another_status_than_101_is_told() {
 }
 
 #[test]
-fn squalls_own_refusals_are_told() {
+fn refusals_of_squall_servers_are_errors() {
     let server = Running::start(1, || {
         Application::new().get("/text", async |_: &mut Context| "not a WebSocket")
     });
@@ -75,7 +75,7 @@ fn squalls_own_refusals_are_told() {
 }
 
 #[test]
-fn an_answer_to_another_handshake_is_no_answer() {
+fn a_response_to_another_handshake_is_refused() {
     let plain = ClientOptions::default;
     type Answer = fn(&str) -> String;
     let cases: [(ClientOptions, Answer, ClientHandshakeError); 7] = [
@@ -128,7 +128,7 @@ fn an_answer_to_another_handshake_is_no_answer() {
 }
 
 #[test]
-fn what_is_no_answer_of_http_is_told() {
+fn a_malformed_http_response_is_an_error() {
     for (answer, expected) in [
         ("SSH-2.0-OpenSSH_9.2p1\r\n", ResponseError::StatusLine),
         ("HTTP/1.1 101 x\r\n folded: y\r\n\r\n", ResponseError::FieldLine),
@@ -143,7 +143,7 @@ fn what_is_no_answer_of_http_is_told() {
 }
 
 #[test]
-fn a_server_that_hangs_up_is_told() {
+fn a_server_that_closes_early_is_an_error() {
     for answer in ["", "HTTP/1.1 101 Switching"] {
         refused(
             ClientOptions::default(),
@@ -156,9 +156,9 @@ fn a_server_that_hangs_up_is_told() {
     }
 }
 
-/// Whether it says nothing or trickles.
+/// Both for a silent server and for one that trickles.
 #[test]
-fn a_server_that_does_not_answer_is_waited_for_as_long_as_was_said() {
+fn a_silent_server_times_out() {
     let timeout = Duration::from_millis(200);
     let told = move |error: &ConnectError| {
         let is_silent = matches!(error.failure(), ConnectFailure::Silent(waited) if *waited == timeout);
@@ -169,9 +169,9 @@ fn a_server_that_does_not_answer_is_waited_for_as_long_as_was_said() {
     refused(options, answering("HTTP/1.1 101 Switching Protocols\r\n"), told);
 }
 
-/// Nothing is left of a connection that was given up in the middle of its handshake.
+/// A connection dropped in the middle of its handshake leaves no stream behind.
 #[test]
-fn an_attempt_can_be_dropped_while_it_waits() {
+fn a_connect_can_be_dropped_while_it_waits() {
     let server = Peer::answering(|_, stream| assert_eq!(read_to_end(stream), b""));
     let url = server.url();
     on_shard(move || {
@@ -188,7 +188,7 @@ fn an_attempt_can_be_dropped_while_it_waits() {
 }
 
 #[test]
-fn what_cannot_be_asked_for_is_refused_before_anybody_is_asked() {
+fn invalid_urls_and_options_fail_before_connecting() {
     on_shard(|| async {
         let said = |error: ConnectError| error.to_string();
         let error = said(connect("wss://example.com/").await.unwrap_err());
@@ -214,8 +214,9 @@ fn what_cannot_be_asked_for_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
-fn an_address_nobody_listens_on_is_told() {
-    // Bound on one address of this machine, so that nobody has the port on all; not on this one.
+fn an_address_without_a_listener_is_an_error() {
+    // Bound on one address of this machine, so that the port is taken there and free on the address that the client
+    // connects to.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("127.9.9.9:{}", listener.local_addr().unwrap().port());
     on_shard(move || {

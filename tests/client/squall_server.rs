@@ -1,4 +1,5 @@
-//! The client with Squall's own server: echo, compression, subprotocols, fields, both directions at once, and more than the other end reads.
+//! The client with Squall's own server: echo, compression, subprotocols, fields, both directions at once, and more
+//! than the peer reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -80,12 +81,12 @@ fn messages_of_all_sizes_come_back() {
 const UNLIKE_BYTES: usize = 8 * 1024;
 const TIMES: usize = 10;
 
-/// What is agreed upon is done, by both ends: seen by who counts the bytes on the wire.
+/// Both ends use the negotiated parameters, as the byte counts on the wire show.
 #[test]
-fn compression_is_what_was_agreed_upon() {
+fn negotiated_compression_is_used() {
     let server = echo();
     let all = UNLIKE_BYTES * TIMES;
-    // Sixteen letters in no order: half the size by themselves, nothing beside a copy of them.
+    // Sixteen letters in random order: half the size by themselves, nothing beside a copy of them.
     let letters: String = noise(UNLIKE_BYTES)
         .iter()
         .map(|byte| char::from(b'a' + byte % 16))
@@ -142,7 +143,7 @@ fn the_server_chooses_a_subprotocol_among_those_offered() {
     });
 }
 
-/// Says where the request came to and with which fields.
+/// Sends back the path, the query and two fields of its request.
 struct RequestEcho(String);
 
 impl WebSocketHandler for RequestEcho {
@@ -156,7 +157,7 @@ impl WebSocketHandler for RequestEcho {
 }
 
 #[test]
-fn a_request_says_what_it_was_told_to() {
+fn a_request_sends_its_path_query_and_fields() {
     let server = Running::start(1, || {
         Application::new().websocket("/mirror/{name}", async |cx: &mut Context| {
             let field = |name: &str| cx.header(name).unwrap_or("-").to_owned();
@@ -208,16 +209,17 @@ fn one_task_sends_while_another_receives() {
 const PIECES: usize = 64;
 const PIECE_BYTES: usize = 512 * 1024;
 
-/// What the test and the handler tell each other.
+/// Signals between the test and the handler.
 #[derive(Default)]
 struct Signals {
-    /// The handler may read on.
+    /// The handler may continue to read.
     go_on: AtomicBool,
-    /// How many pieces it has sent.
+    /// How many pieces the handler has sent.
     sent: AtomicUsize,
 }
 
-/// Reads nothing until it is told to; says on demand how much it has read, and sends so much that it must wait itself.
+/// Reads nothing until the test allows it. On command it reports how much it has read, or sends more than the peer's
+/// buffers hold.
 struct SlowReader {
     signals: Arc<Signals>,
     bytes: usize,
@@ -244,7 +246,7 @@ impl WebSocketHandler for SlowReader {
 
 /// 32 MiB each way: far more than sockets and queues hold.
 #[test]
-fn more_than_the_other_end_reads_waits_and_arrives() {
+fn messages_beyond_what_the_peer_reads_wait_and_arrive() {
     let signals = Arc::new(Signals::default());
     let handlers = Arc::clone(&signals);
     let server = Running::start(1, move || {
@@ -265,7 +267,7 @@ async fn much_both_ways(url: String, signals: Arc<Signals>) {
     while let Some(taken) = timeout_at(a_while(), client.send(noise(PIECE_BYTES))).await {
         taken.unwrap();
         sent += 1;
-        assert!(sent < PIECES, "all of it was taken, and nobody reads");
+        assert!(sent < PIECES, "everything was sent although the peer does not read");
     }
     assert_eq!(client.try_send("one more"), Err(TrySendError::Full));
     signals.go_on.store(true, Ordering::Release);
@@ -281,15 +283,15 @@ async fn much_both_ways(url: String, signals: Arc<Signals>) {
     for piece in 0..PIECES {
         assert!(client.next().await.as_ref() == Some(&expected), "{piece}");
         if piece == 0 {
-            // A handler that did not have to wait would have sent all of it before the first left.
+            // A handler that never waits would have sent everything before the first piece left.
             let sent = signals.sent.load(Ordering::Acquire);
-            assert!(sent < PIECES, "all of it was taken, and nobody reads");
+            assert!(sent < PIECES, "everything was sent although the peer does not read");
         }
     }
     assert_eq!(client.close(1000, "").await.unwrap().code, Some(1000));
 }
 
-/// Passes everything on to another server, whose answers it passes back: a client in a handler.
+/// Relays messages to another server and back: a client in a handler.
 struct Proxy {
     upstream: WebSocketClient,
 }
@@ -338,7 +340,7 @@ fn a_handler_may_be_a_client_of_another_server() {
         }
     });
     drop(upstream);
-    // Its failure to reach the other server is the handler's own, and not the client's.
+    // The failure to reach the other server is the handler's, and the client gets 500.
     let url = between.url("/");
     on_shard(move || {
         let url = url.clone();
@@ -349,7 +351,7 @@ fn a_handler_may_be_a_client_of_another_server() {
     });
 }
 
-/// Sends everything back, until it is to close.
+/// Echoes every message, and closes on command.
 struct CommandHandler;
 
 impl WebSocketHandler for CommandHandler {

@@ -1,4 +1,4 @@
-//! The client with tungstenite's server: two implementations that share no code of the protocol's but the coding of frame headers.
+//! The client with tungstenite's server. The two share only the coding of frame headers.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tungstenite::{Error as TheirError, Message as Frame, WebSocket as Server};
 
 use crate::harness::{Peer, noise, offering, on_shard};
 
-/// A peer that shakes hands as tungstenite does.
+/// A peer with tungstenite's handshake.
 fn their_server(serve: impl FnOnce(Server<TcpStream>) + Send + 'static) -> Peer {
     Peer::start(|stream| serve(tungstenite::accept(stream).unwrap()))
 }
 
-/// Sends every message back until the client closes, then closes the transport.
+/// Echoes every message until the client closes, then closes the transport.
 fn echo(mut server: Server<TcpStream>) {
     loop {
         match server.read() {
@@ -55,7 +55,7 @@ fn messages_of_all_sizes_come_back_whether_or_not_compression_is_offered() {
 }
 
 #[test]
-fn a_subprotocol_of_theirs_is_ours() {
+fn the_servers_subprotocol_is_used() {
     let server = Peer::start(|stream| {
         #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
         let choose = |request: &Request, mut response: Response| {
@@ -79,7 +79,7 @@ fn a_subprotocol_of_theirs_is_ours() {
 }
 
 #[test]
-fn the_code_and_the_reason_of_their_close_are_known_and_answered() {
+fn the_servers_close_code_and_reason_are_reported_and_answered() {
     let server = their_server(|mut server| {
         let (code, reason) = (4321.into(), "go away".into());
         server.close(Some(CloseFrame { code, reason })).unwrap();
@@ -106,7 +106,7 @@ fn the_code_and_the_reason_of_their_close_are_known_and_answered() {
 }
 
 #[test]
-fn the_code_and_the_reason_of_our_close_reach_them() {
+fn the_clients_close_code_and_reason_reach_the_server() {
     let server = their_server(|mut server| {
         let Frame::Close(Some(frame)) = server.read().unwrap() else {
             panic!("no close frame")
@@ -128,7 +128,7 @@ fn the_code_and_the_reason_of_our_close_reach_them() {
     });
 }
 
-/// Their ping is answered although nobody reads, and ours is answered by them.
+/// The client answers pings while the application reads nothing, and tungstenite answers the client's.
 #[test]
 fn pings_are_answered_both_ways() {
     let server = their_server(|mut server| {
@@ -167,7 +167,7 @@ fn impatient() -> Limits {
 }
 
 #[test]
-fn a_connection_that_is_quiet_is_kept_alive() {
+fn pings_keep_a_quiet_connection_alive() {
     let server = their_server(|mut server| {
         for _ in 0..5 {
             assert!(server.read().unwrap().is_ping());
@@ -190,9 +190,9 @@ fn a_connection_that_is_quiet_is_kept_alive() {
     });
 }
 
-/// It neither answers pings nor a close frame.
+/// The server answers neither pings nor a close frame.
 #[test]
-fn a_server_that_has_gone_silent_is_given_up() {
+fn a_silent_server_is_cut_after_the_ping_timeout() {
     for closes in [false, true] {
         let (gone, is_gone) = std::sync::mpsc::channel::<()>();
         let server = their_server(move |server| {

@@ -1,4 +1,4 @@
-//! Middleware and `on_finish` learn how a response ended for its peer.
+//! Middleware and `on_finish` see how a response ended for its peer.
 
 use std::io::Write;
 use std::sync::mpsc::Sender;
@@ -9,10 +9,10 @@ use squall::prelude::*;
 
 use crate::harness::*;
 
-/// What was seen of one exchange: by the middleware, then by `on_finish`.
+/// What the middleware, and then `on_finish`, saw of one exchange.
 type Seen = (&'static str, Completion, StatusCode);
 
-/// Middleware that tells what it sees after the handler.
+/// Middleware that reports what it sees after the handler.
 struct Watching(Sender<Seen>);
 
 impl Middleware for Watching {
@@ -23,7 +23,7 @@ impl Middleware for Watching {
     }
 }
 
-/// A handler that reads all content, writes a large response in flushes, or fails in the middle, as its query asks.
+/// A handler that reads all content, writes a large response in flushes, or fails half-way, as the query asks.
 struct Handler {
     seen: Sender<Seen>,
     waits: Sender<()>,
@@ -89,7 +89,7 @@ fn both(told: &Events<Seen>) -> [(Completion, u16); 2] {
 }
 
 #[test]
-fn a_response_that_is_sent_whole_is_seen_as_such() {
+fn middleware_sees_a_complete_response() {
     let (server, told, _waiting) = server();
     for transport in TRANSPORTS {
         server.ask(transport, get("/")).read_until("whole");
@@ -97,9 +97,9 @@ fn a_response_that_is_sent_whole_is_seen_as_such() {
     }
 }
 
-/// Faults 15: an upload that breaks off is no 200 to middleware, whether its client closes, half-closes or resets.
+/// Middleware does not see 200 for an upload that breaks off, whether its client closes, half-closes or resets.
 #[test]
-fn an_upload_that_breaks_off_is_seen_as_a_peer_that_has_gone() {
+fn middleware_sees_a_broken_upload_as_a_peer_that_left() {
     let (server, told, waiting) = server();
     for transport in TRANSPORTS {
         for head in [
@@ -120,9 +120,9 @@ fn an_upload_that_breaks_off_is_seen_as_a_peer_that_has_gone() {
     }
 }
 
-/// Faults 15: middleware resumes when a peer resets while the handler flushes, and sees it.
+/// Middleware resumes and sees the reset when a peer resets while the handler flushes.
 #[test]
-fn a_peer_that_resets_while_its_handler_flushes_is_seen() {
+fn middleware_sees_a_reset_during_a_flush() {
     let (server, told, waiting) = server();
     for transport in TRANSPORTS {
         let peer = server.ask(transport, get("/?do=flush"));
@@ -133,15 +133,15 @@ fn a_peer_that_resets_while_its_handler_flushes_is_seen() {
     }
 }
 
-/// Faults 15: a handler that ends well for a peer that has reset is seen for what it is.
+/// Middleware sees the reset although the handler returned without an error.
 #[test]
-fn a_peer_that_resets_before_its_answer_is_seen() {
+fn middleware_sees_a_reset_before_the_response() {
     let (server, told, waiting) = server();
     let peer = server.ask(Transport::Tcp, get("/?do=wait"));
     waiting.next("the handler waits");
     peer.reset();
     assert_eq!(both(&told), [(Completion::PeerGone, 200); 2]);
-    // A peer that closed its half gets its answer.
+    // A peer that closed its half gets its response.
     let mut peer = server.ask(Transport::Tcp, get("/?do=wait"));
     waiting.next("the handler waits");
     peer.half_close();
@@ -149,9 +149,9 @@ fn a_peer_that_resets_before_its_answer_is_seen() {
     assert_eq!(both(&told), [(Completion::Whole, 200); 2]);
 }
 
-/// Faults 15: a response that its handler breaks off is seen as such.
+/// Middleware sees that the handler broke its response off.
 #[test]
-fn a_response_that_breaks_off_is_seen() {
+fn middleware_sees_a_response_that_broke_off() {
     let (server, told, _waiting) = server();
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/?do=fail"));

@@ -14,10 +14,10 @@ use squall::prelude::*;
 
 use crate::support::running::Running;
 
-/// How long anything may take before a test fails. Generous: a debug build on a busy machine.
+/// How long a step may take before its test fails. Generous: a debug build on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the client's kernel keeps of a response that the client does not read. Small, so that the server has to wait.
+/// How many unread bytes the client's kernel holds. Small, so that the server has to wait.
 const RECEIVE_BUFFER_BYTES: usize = 4096;
 
 /// How a client reaches the server.
@@ -29,7 +29,7 @@ pub(crate) enum Transport {
 
 pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::Tcp, Transport::Unix];
 
-/// A server that is stopped and joined when it goes.
+/// A server that is stopped and joined when it is dropped.
 pub(crate) struct TestServer {
     pub(crate) running: Running,
     path: PathBuf,
@@ -70,7 +70,7 @@ impl TestServer {
         .patient()
     }
 
-    /// Sends a request and gives the socket.
+    /// Sends a request and returns the socket.
     pub(crate) fn ask(&self, transport: Transport, request: impl AsRef<[u8]>) -> Peer {
         let mut peer = self.connect(transport);
         peer.write_all(request.as_ref()).unwrap();
@@ -102,7 +102,7 @@ impl Peer {
         self
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending half.
     pub(crate) fn half_close(&self) {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write).unwrap(),
@@ -110,14 +110,14 @@ impl Peer {
         }
     }
 
-    /// Breaks the connection; on a Unix socket, which knows no reset, closes it.
+    /// Resets the connection. A Unix socket has no reset, so it is closed.
     pub(crate) fn reset(self) {
         if let Self::Tcp(stream) = &self {
             SockRef::from(stream).set_linger(Some(Duration::ZERO)).unwrap();
         }
     }
 
-    /// Reads until `end` has come; gives everything read.
+    /// Reads until `end` has arrived, and returns everything read.
     pub(crate) fn read_until(&mut self, end: &str) -> String {
         let mut received = Vec::new();
         let mut piece = vec![0; 64 * 1024];
@@ -163,7 +163,7 @@ impl Write for Peer {
     }
 }
 
-/// What handlers on any shard tell the test.
+/// Events that handlers on any shard send to the test.
 pub(crate) struct Events<T>(Receiver<T>);
 
 pub(crate) fn events<T>() -> (Sender<T>, Events<T>) {
@@ -172,19 +172,19 @@ pub(crate) fn events<T>() -> (Sender<T>, Events<T>) {
 }
 
 impl<T> Events<T> {
-    /// Waits for the next word, and fails with `complaint` if none comes.
+    /// Waits for the next event, and fails with `complaint` if none arrives.
     #[track_caller]
     pub(crate) fn next(&self, complaint: &str) -> T {
         self.0.recv_timeout(PATIENCE).expect(complaint)
     }
 
-    /// Whether nothing was told so far, and can still be.
+    /// Whether no event has arrived and the senders still exist.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.0.recv_timeout(Duration::ZERO), Err(RecvTimeoutError::Timeout))
     }
 }
 
-/// Tells a word when it is dropped.
+/// Sends an event when it is dropped.
 pub(crate) struct OnDrop(pub(crate) Sender<&'static str>, pub(crate) &'static str);
 
 impl Drop for OnDrop {

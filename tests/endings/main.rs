@@ -1,6 +1,7 @@
-//! How exchanges end when something goes wrong: a handler that gives up, a peer that leaves, a server that stops.
+//! How exchanges end when something goes wrong: an abandoned flush, a peer that leaves, a server that stops.
 //!
-//! Each test runs the server in this process, on the driver under test, and speaks to it in literal bytes over TCP and over a Unix socket.
+//! Each test runs the server in this process, on the driver under test. It sends literal bytes over TCP and over a
+//! Unix socket.
 
 #![allow(
     clippy::expect_used,
@@ -13,8 +14,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abandoned_flush;
 mod completion;
-mod given_up_flush;
 mod harness;
 mod order;
 mod peer_leaves;

@@ -1,4 +1,4 @@
-//! What is complete leaves before anything waits.
+//! A complete response leaves before its connection waits for anything.
 
 use std::future::pending;
 
@@ -43,7 +43,7 @@ fn application() -> Application {
         })
 }
 
-/// Faults 4: a response is sent although the next request on the connection is not answered, whatever that one waits for.
+/// A response is sent although the next request on the connection waits for its handler.
 #[test]
 fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
     let waiting = ["/slow", "/silent", "/flushes", "/events"].map(|path| String::from_utf8(get(path)).unwrap());
@@ -59,7 +59,7 @@ fn a_response_leaves_before_the_handler_of_the_next_request_waits() {
     }
 }
 
-/// Faults 4: `on_finish` runs after its response was handed over, so the client has it however long `on_finish` takes.
+/// `on_finish` runs after its response was handed over, so its duration does not delay the client.
 #[test]
 fn a_response_leaves_before_its_on_finish_waits() {
     let server = TestServer::start(1, application);
@@ -69,7 +69,7 @@ fn a_response_leaves_before_its_on_finish_waits() {
     }
 }
 
-/// Faults 4: where the end of the connection is the end of the response, it comes before `on_finish` waits.
+/// Where the close ends the response, the close comes before `on_finish` waits.
 #[test]
 fn the_end_of_a_response_leaves_before_its_on_finish_waits() {
     let server = TestServer::start(1, application);
@@ -84,7 +84,7 @@ fn the_end_of_a_response_leaves_before_its_on_finish_waits() {
     }
 }
 
-/// A factory of WebSockets that sends a response of its own breaks it off: there is no handshake any more.
+/// A WebSocket factory that sends its own response breaks it off, because the handshake can no longer succeed.
 #[test]
 fn a_websocket_factory_that_flushes_breaks_its_response_off() {
     let server = TestServer::start(1, || {

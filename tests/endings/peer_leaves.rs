@@ -1,4 +1,4 @@
-//! A peer that closes or resets its connection is noticed, whatever its handler reads or does not.
+//! A peer that closes or resets its connection is noticed, whether its handler reads or not.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -19,11 +19,11 @@ enum Departure {
 
 const LEAVINGS: [Departure; 3] = [Departure::Closes, Departure::HalfCloses, Departure::Resets];
 
-/// Requests whose content a handler does not read, or that come with more behind them than is read ahead.
+/// Requests with unread content, or with more pipelined bytes behind them than are read ahead.
 fn requests(path: &str) -> Vec<Vec<u8>> {
     let head = |method: &str, fields: &str| format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
     let mut pipelined = head("GET", "");
-    // More than is read ahead, and less than the kernel takes.
+    // More than the server reads ahead, and less than the kernel holds.
     for _ in 0..1_000 {
         pipelined.extend(head("GET", ""));
     }
@@ -41,9 +41,9 @@ fn requests(path: &str) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Faults 2 (b): `cx.closed()` ends for each kind of request, each way of leaving, TCP and Unix, one shard and two.
+/// `cx.closed()` ends for each kind of request, each way of leaving, TCP and Unix, one shard and two.
 #[test]
-fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
+fn a_handler_sees_its_peer_leave_whatever_it_reads() {
     for shards in [1, 2] {
         let (closed, told) = events::<(String, &'static str)>();
         let server = TestServer::start(shards, move || {
@@ -64,7 +64,7 @@ fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
                     let path = format!("/{count}");
                     let request = requests(&path).swap_remove(kind);
                     let case = format!("{transport:?} {leaving:?} {}", show_start(&request));
-                    // Pipelined requests of a case before may be answered still.
+                    // Pipelined requests before this one may still be answered.
                     let next = || loop {
                         let (of, word) = told.next(&case);
                         if of == path {
@@ -72,7 +72,7 @@ fn a_handler_learns_that_its_peer_has_left_whatever_it_reads() {
                         }
                     };
                     let mut peer = server.connect(transport);
-                    // A server that does not read all holds the rest of a long request back.
+                    // A server that does not read everything leaves the rest of a long request with the client.
                     set_nonblocking(&peer);
                     assert!(peer.write(&request).unwrap() > 0);
                     assert_eq!(next(), "waits", "{case}");
@@ -110,8 +110,8 @@ fn set_nonblocking(peer: &Peer) {
     }
 }
 
-/// Faults 2 (a): a silent stream is dropped after its client has read what there was and closed, and its connection with it: with room for
-/// two connections, clients that come and go one after another are all served.
+/// A silent stream and its connection are dropped after its client has read everything and closed. So a server with
+/// room for two connections serves many clients one after another.
 #[test]
 fn a_silent_stream_is_dropped_when_its_client_has_closed() {
     let (dropped, told) = events();
@@ -151,8 +151,8 @@ fn a_silent_stream_is_dropped_when_its_client_has_closed() {
     }
 }
 
-/// Faults 2: a stream that waits for its client to leave hears of it. The client that only half-closed was asked by a leading zero of the next
-/// chunk-size whether it still reads.
+/// A stream that waits for its client to leave sees it leave. The server probes a half-closed client with a leading
+/// zero of the next chunk-size.
 #[test]
 fn a_stream_can_wait_for_its_client_to_leave() {
     let server = TestServer::start(1, || {
@@ -175,8 +175,8 @@ fn a_stream_can_wait_for_its_client_to_leave() {
     }
 }
 
-/// Faults 2: a client that closes only its half gets its answer, although it takes longer than the server needs to find out that a client has
-/// closed both.
+/// A client that closes only its half gets its response, although that takes longer than the server needs to detect a
+/// full close.
 #[test]
 fn a_client_that_half_closes_gets_a_slow_answer() {
     const SLOW: Duration = Duration::from_secs(6);
@@ -214,7 +214,7 @@ fn a_client_that_half_closes_gets_a_slow_answer() {
     }
 }
 
-/// Faults 2: an event stream that was asked for by POST ends when its client has left, although the content was never read.
+/// An event stream requested by POST ends when its client has left, although the content was never read.
 #[test]
 fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
     let (ended, told) = events();
@@ -237,9 +237,9 @@ fn an_event_stream_asked_for_by_post_ends_when_its_client_has_left() {
     }
 }
 
-/// Faults 2: what makes a WebSocket's handler hears that the client has left before its handshake was answered.
+/// The factory of a WebSocket sees the client leave before its handshake was answered.
 #[test]
-fn a_websocket_factory_learns_that_its_client_has_left() {
+fn a_websocket_factory_sees_its_client_leave() {
     let (closed, told) = events();
     let server = TestServer::start(1, move || {
         let closed = closed.clone();
@@ -260,8 +260,8 @@ fn a_websocket_factory_learns_that_its_client_has_left() {
     }
 }
 
-/// Faults 19: a client that reads slowly gets the whole of a last response, although that takes many times the linger timeout, whether or not
-/// it has closed its half. (One that reads nothing is reset: `tests/wire/slow_peer.rs`.)
+/// A client that reads slowly gets all of a last response, although that takes many times the linger timeout,
+/// half-closed or not. (One that reads nothing is reset: `tests/wire/slow_peer.rs`.)
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -294,8 +294,8 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
     }
 }
 
-/// Faults 18: a client that reads steadily is served to the end, although the kernel takes more from the server only now and then. (One that
-/// reads nothing is cut: `tests/wire/slow_peer.rs`.)
+/// A client that reads steadily gets everything, although the kernel takes more from the server only now and then.
+/// (One that reads nothing is cut: `tests/wire/slow_peer.rs`.)
 #[test]
 #[expect(
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! A graceful stop answers what is under way, tells clients that it was the last, and waits for nothing that has left.
+//! A graceful stop answers the requests under way with `Connection: close` and waits for no client that has left.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,10 +10,10 @@ use squall::shards::{Shard, Stop, clock, sleep, yield_now};
 
 use crate::harness::*;
 
-/// Far beyond what any stop here may take, and what each would take that waits for the wrong thing.
+/// Longer than any stop here takes unless it waits for the wrong thing.
 const FAR: Duration = Duration::from_secs(60);
 
-/// The server ends by itself within the patience of a test.
+/// Asserts that the server ends by itself in time.
 fn ends(server: TestServer) {
     let began = clock::now();
     server.running.wait();
@@ -21,13 +21,13 @@ fn ends(server: TestServer) {
     assert!(took < PATIENCE, "the stop took {took:?}");
 }
 
-/// Makes nothing but the protocol itself end a wait.
+/// Sets timeouts so long that only the protocol itself can end a wait.
 fn patiently(config: &mut squall::ServerConfig) {
     config.linger_timeout = FAR;
     config.shutdown_timeout = FAR;
 }
 
-/// An application that says hello, and then nothing more.
+/// An application that sends one piece and then nothing more.
 fn silent_stream() -> Application {
     Application::new().get("/", async |cx: &mut Context| {
         let first = futures_util::stream::iter([Ok::<_, Error>(Bytes::from_static(b"hello"))]);
@@ -38,15 +38,15 @@ fn silent_stream() -> Application {
 /// Waits in a handler until the stop has begun on its shard.
 async fn until_stopping() {
     Shard::current().stopping(Stop::Graceful).await;
-    // The accept loops, which are woken too, have their turn.
+    // The stop also wakes the accept loops; they run next.
     for _ in 0..3 {
         yield_now().await;
     }
 }
 
-/// Faults 3: a request in flight when the stop begins is answered with `Connection: close`.
+/// A request in flight when the stop begins is answered with `Connection: close`.
 #[test]
-fn a_response_that_a_stop_overtakes_says_that_it_is_the_last() {
+fn a_response_during_a_stop_says_connection_close() {
     for shards in [1, 2] {
         let (runs, told) = events();
         let server = TestServer::configured(
@@ -91,10 +91,10 @@ fn a_response_that_a_stop_overtakes_says_that_it_is_the_last() {
     }
 }
 
-/// Faults 3: a connection whose response had begun before the stop, so that it could not say `Connection: close`, answers one request more
-/// after it, and that one says it.
+/// A response that began before the stop cannot say `Connection: close`. Its connection answers one more request, and
+/// that response says it.
 #[test]
-fn a_connection_that_could_not_be_told_of_the_stop_answers_its_next_request() {
+fn a_connection_whose_response_began_before_a_stop_answers_its_next_request() {
     let (runs, told) = events();
     let server = TestServer::configured(
         1,
@@ -106,7 +106,7 @@ fn a_connection_that_could_not_be_told_of_the_stop_answers_its_next_request() {
                     cx.flush().await?;
                     runs.send(()).ok();
                     until_stopping().await;
-                    // Longer than an idle connection is listened to after the stop began.
+                    // Longer than the server waits for an idle connection after the stop began.
                     sleep(Duration::from_millis(1500)).await;
                     cx.write("begun");
                     Ok(())
@@ -131,7 +131,7 @@ fn a_connection_that_could_not_be_told_of_the_stop_answers_its_next_request() {
     ends(server);
 }
 
-/// Faults 3: clients that ask again as soon as they are answered lose no answer through stop after stop.
+/// Clients that send the next request after each response lose no response through repeated stops.
 #[test]
 fn clients_in_closed_loops_lose_no_answer_through_stops() {
     const CLIENTS: usize = 16;
@@ -163,7 +163,7 @@ fn clients_in_closed_loops_lose_no_answer_through_stops() {
     }
 }
 
-/// Posts again and again on one connection, as long as it may; each request is answered whole.
+/// Posts repeatedly on one connection until the server closes it. Every request gets a whole response.
 fn ask_until_told_to_close(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -183,9 +183,10 @@ fn ask_until_told_to_close(address: SocketAddr) {
     }
 }
 
-/// Faults 8: idle clients that do not close their half hold a stop up by the second in which they could have sent a request.
+/// Idle clients that do not close their half delay a stop by at most the second in which they could still send a
+/// request.
 #[test]
-fn an_idle_client_that_does_not_close_holds_no_stop_up() {
+fn an_idle_client_does_not_delay_a_stop() {
     let server = TestServer::configured(
         2,
         || Application::new().get("/", async |_: &mut Context| "ok"),
@@ -201,7 +202,7 @@ fn an_idle_client_that_does_not_close_holds_no_stop_up() {
     drop((peers, silent));
 }
 
-/// A stop waits for an `on_finish` that is under way, and its client has the response meanwhile.
+/// A stop waits for a running `on_finish`, and its client already has the response.
 #[test]
 fn a_stop_waits_for_on_finish() {
     struct Finishing(std::sync::mpsc::Sender<&'static str>);
@@ -236,9 +237,9 @@ fn a_stop_waits_for_on_finish() {
     }
 }
 
-/// Faults 2 (a): a stream that is silent, and whose client has closed, holds no stop up.
+/// A silent stream whose client has closed does not delay a stop.
 #[test]
-fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
+fn a_silent_stream_of_a_closed_client_does_not_delay_a_stop() {
     let server = TestServer::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         server.ask(transport, get("/")).read_until("hello");
@@ -247,9 +248,9 @@ fn a_silent_stream_whose_client_has_gone_holds_no_stop_up() {
     ends(server);
 }
 
-/// The same, where the client had closed its half before and was asked whether it still reads: it is asked once more.
+/// The same, if the client half-closed before and was probed: the server probes it once more.
 #[test]
-fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
+fn a_silent_stream_of_a_half_closed_then_closed_client_does_not_delay_a_stop() {
     let server = TestServer::configured(1, silent_stream, patiently);
     for transport in TRANSPORTS {
         let mut peer = server.ask(transport, get("/"));
@@ -261,9 +262,9 @@ fn a_silent_stream_whose_client_half_closed_and_then_closed_holds_no_stop_up() {
     ends(server);
 }
 
-/// Faults 8: a client that has read its last response and does not close its half holds no stop up.
+/// A client that has read its last response and does not close its half does not delay a stop.
 #[test]
-fn a_client_that_does_not_close_after_its_last_response_holds_no_stop_up() {
+fn a_client_that_stays_open_after_its_last_response_does_not_delay_a_stop() {
     let server = TestServer::configured(
         1,
         || Application::new().get("/", async |_: &mut Context| "ok"),

@@ -1,4 +1,4 @@
-//! A server that may have little more address space than it began with, and peers that send it more than fits.
+//! A server whose address space is limited to little more than it began with, and peers that send more than fits.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -8,12 +8,12 @@ use crate::support::client::Connection;
 use crate::support::server::{Server, command};
 use crate::support::websocket::{frame, handshake};
 
-/// How many peers send at the same time, and how much each: three times what the server may have.
+/// How many peers send at the same time, and how much each: three times the headroom.
 const PEERS: usize = 24;
 const CONTENT_BYTES: usize = 8 * 1024 * 1024;
 const HEADROOM_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How many peers begin a head, and how long it is: five times what that server may have.
+/// How many peers begin a head, and its length: five times that server's headroom.
 const HEADS: usize = 800;
 const HEAD_BYTES: usize = 30_000;
 const SMALL_HEADROOM_BYTES: u64 = 5 * 1024 * 1024;
@@ -45,7 +45,7 @@ fn messages_that_do_not_fit_close_their_sockets() {
     expect_serving(&server);
 }
 
-/// Heads take memory as well while they are on their way, and so do connections; who does not fit is cut or told 503.
+/// Incomplete heads and connections take memory too. A connection that does not fit is cut or gets 503.
 #[test]
 fn heads_that_do_not_fit_cut_their_connections() {
     let mut command = command("conformance");
@@ -73,7 +73,7 @@ fn heads_that_do_not_fit_cut_their_connections() {
     expect_serving(&server);
 }
 
-/// Lets all peers send what they send, each all but the last byte; then the last.
+/// Lets all peers send all but the last byte; then the last.
 fn all_at_once(send: impl Fn(Pause) -> RequestResult + Send + Sync + 'static) -> Vec<RequestResult> {
     let (send, barrier) = (Arc::new(send), Arc::new(Barrier::new(PEERS)));
     let peers: Vec<_> = (0..PEERS)
@@ -89,10 +89,10 @@ fn all_at_once(send: impl Fn(Pause) -> RequestResult + Send + Sync + 'static) ->
     peers.into_iter().map(|peer| peer.join().unwrap()).collect()
 }
 
-/// Waits for all peers to have come as far.
+/// Waits until all peers are at the same point.
 type Pause = Box<dyn FnOnce() + Send>;
 
-/// A refusal frees memory for those who go on, so that nobody is served only if something is wrong.
+/// A refusal frees memory for the other requests, so at least one must be served.
 fn expect_some_of_each(results: &[RequestResult]) {
     for result in [RequestResult::Served, RequestResult::Refused] {
         assert!(results.contains(&result), "never {result:?}: {results:?}");

@@ -1,12 +1,12 @@
-//! An application whose every route makes something grow.
+//! An application in which every route allocates.
 
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
 
-/// How much is written at once.
+/// How many bytes are written at once.
 static PIECE: [u8; 50_000] = [b'x'; 50_000];
 
-/// Sends back every message.
+/// Echoes every message.
 struct Echo;
 
 impl WebSocketHandler for Echo {
@@ -19,7 +19,7 @@ impl WebSocketHandler for Echo {
     }
 }
 
-/// Hears what it publishes.
+/// Receives what it publishes.
 struct Member;
 
 impl WebSocketHandler for Member {
@@ -49,7 +49,7 @@ async fn pieces(cx: &mut Context) -> Result {
     Ok(())
 }
 
-/// Writes as many pieces as it is asked for, and nothing goes out before the last.
+/// Writes the requested number of pieces; nothing is sent before the last.
 async fn written(cx: &mut Context) -> Result {
     let count: usize = cx.query_param("pieces")?;
     for _ in 0..count {
@@ -64,7 +64,7 @@ async fn json(cx: &mut Context) -> Result {
     cx.write_json(&vec![text; count])
 }
 
-/// Sends the content to this very server as a message, as a client of it, and answers with what comes back.
+/// Sends the content as a message to this server through a WebSocket client, and answers with the echo.
 async fn relay(cx: &mut Context) -> Result<Bytes> {
     let content = cx.body().await?;
     let url = format!("ws://{}/ws", cx.header("host").or_status(400)?);
@@ -102,12 +102,12 @@ pub(crate) fn application() -> Application {
         )
 }
 
-/// What `/written` answers.
+/// The response content of `/written`.
 pub(crate) fn pieces_written(count: usize) -> Vec<u8> {
     PIECE.repeat(count)
 }
 
-/// What `/json` answers.
+/// The response content of `/json`.
 pub(crate) fn pieces_as_json(count: usize) -> Vec<u8> {
     let text = [&b"\""[..], &PIECE, b"\""].concat();
     [b"[", vec![text; count].join(&b","[..]).as_slice(), b"]"].concat()

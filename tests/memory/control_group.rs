@@ -1,4 +1,4 @@
-//! A control group of the test's own, with a limit of memory, that a server is started in.
+//! A control group with a memory limit, in which a test starts a server.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::support::server::{driver_under_test, path_of};
 
-/// How often the removal of a group is tried: its last process is dead, and the kernel may still be taking it apart.
+/// How often the removal of a group is tried: after its last process has died the kernel may need a moment.
 const REMOVALS_MAX: usize = 100_000;
 
 /// A control group, removed when it is dropped.
@@ -19,7 +19,7 @@ pub(crate) struct ControlGroup {
 }
 
 impl ControlGroup {
-    /// Makes a group with this limit in bytes, or says what this machine lacks for that.
+    /// Makes a group with this limit in bytes, or returns what this machine lacks for it.
     ///
     /// # Panics
     ///
@@ -67,7 +67,7 @@ impl ControlGroup {
         command
     }
 
-    /// How many processes of the group the kernel has killed for want of memory.
+    /// How many processes of the group the kernel has killed (out of memory).
     pub(crate) fn kills(&self) -> u64 {
         let file = if self.is_unified {
             "memory.events"
@@ -96,7 +96,7 @@ impl Drop for ControlGroup {
     }
 }
 
-/// The group of this process where memory is counted, and whether it is in the unified hierarchy.
+/// The group of this process in the hierarchy that counts memory, and whether that is the unified one.
 fn own_group() -> Option<(PathBuf, bool)> {
     let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -116,7 +116,8 @@ fn own_group() -> Option<(PathBuf, bool)> {
     is_there.then_some((own, true))
 }
 
-/// Where a group is mounted: the root and the place of a mount are fields 4 and 5 of its line, its kind and its options stand behind the dash.
+/// The mount point of a group. Fields 4 and 5 of a mountinfo line are its root and its mount point; type and options
+/// follow the dash.
 fn mounted(mounts: &str, path: &str, is_wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -1,6 +1,8 @@
-//! A server in a control group, whose limit kills, and peers that make it hold more than that: it gives way, and is itself again afterwards.
+//! A server in a control group whose limit kills, and peers that ask for more memory than that: the server refuses,
+//! and recovers.
 //!
-//! `SQUALL_MEMORY_MATRIX=all` tries every load from the least a server starts in to 4 GiB, which takes some minutes and 16 GiB of memory.
+//! `SQUALL_MEMORY_MATRIX=all` tries every load in groups from the minimum to 4 GiB. That takes some minutes and 16
+//! GiB of memory.
 
 #![expect(
     clippy::disallowed_types,
@@ -28,24 +30,24 @@ const MIB: u64 = 1024 * 1024;
 /// How many peers send at the same time.
 const PEERS: u64 = 150;
 
-/// How many connections are tried, one after the other, until a server that has memory again must have answered one.
+/// How many connections are tried, one after another, until a recovered server must have answered one.
 const ATTEMPTS_MAX: usize = 1000;
 
-/// What an idle connection takes at the least, of the kernel and of the process (Linux 6.18: 1.6 KiB and 1.1 KiB).
+/// The least memory of an idle connection, kernel and process together (Linux 6.18: 1.6 KiB and 1.1 KiB).
 const CONNECTION_BYTES: u64 = 2 * 1024;
 
 /// After how many refusals a publisher gives up.
 const REFUSALS_MAX: usize = 10;
 
-/// How long the server may let a connection wait before the test goes on: it lets in no more.
+/// How long a connection may wait before the test concludes that the server accepts no more.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The least memory that this number of shards starts in, as the README names it.
+/// The documented minimum of memory for this number of shards.
 const fn least_bytes(shards: usize) -> u64 {
     (8 + 14 * shards as u64) * MIB
 }
 
-/// Held by the test that runs: several loads at once would measure the machine.
+/// Held by the running test: several loads at once would measure the machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// A server in a group of its own.
@@ -70,7 +72,7 @@ impl ConfinedServer {
         );
     }
 
-    /// Expects that the server lives, and answers a request with such content again once there is memory.
+    /// Expects that the server lives and answers a request with this content once there is memory.
     fn expect_serving(&self, content: &[u8]) {
         self.expect_alive();
         let request = upload(content);
@@ -85,7 +87,7 @@ impl ConfinedServer {
     }
 }
 
-/// A group with a limit, in bytes, and the shards of the server in it.
+/// The limit of a group in bytes, and the shards of its server.
 #[derive(Debug, Clone, Copy)]
 struct MemoryCase {
     limit_bytes: u64,
@@ -101,7 +103,7 @@ impl MemoryCase {
         }
     }
 
-    /// How much each peer sends, so that all together send half as much again as the group may have.
+    /// How much each peer sends: together one and a half times the group's limit.
     fn content_bytes(self) -> usize {
         usize::try_from(self.limit_bytes * 3 / 2 / PEERS).unwrap()
     }
@@ -110,7 +112,7 @@ impl MemoryCase {
         vec![b'x'; self.content_bytes()]
     }
 
-    /// Starts a server that takes what each peer sends. Says aloud if this machine can confine none.
+    /// Starts a server that accepts what each peer sends. Prints a note if this machine cannot limit one.
     fn start(self) -> Option<ConfinedServer> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let group = group(self.limit_bytes)?;
@@ -131,7 +133,7 @@ impl MemoryCase {
         })
     }
 
-    /// Uploads, of each all but the last byte before any is whole.
+    /// Uploads that all send all but their last byte before any is complete.
     fn uploads(self) {
         let Some(confined) = self.start() else { return };
         let content = self.content();
@@ -142,7 +144,7 @@ impl MemoryCase {
         confined.expect_serving(&self.content());
     }
 
-    /// WebSocket messages, of each all but the last byte before any is whole.
+    /// WebSocket messages that all send all but their last byte before any is complete.
     fn messages(self) {
         let Some(confined) = self.start() else { return };
         let message = self.content();
@@ -152,7 +154,7 @@ impl MemoryCase {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
             stream.write_all(&handshake("/ws/echo", "")).unwrap();
-            // It is open before memory is short, or it would wait to be let in.
+            // It opens before memory is short; otherwise it would wait to be accepted.
             assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
             barrier.wait();
             let pause = move || {
@@ -164,7 +166,7 @@ impl MemoryCase {
         confined.expect_serving(&self.content());
     }
 
-    /// Connections that have had an answer and wait for a next request, until no more is let in; then all of them send at the same moment.
+    /// Idle connections after a response, until the server accepts no more; then all of them send at once.
     fn idle_connections(self) {
         let Some(confined) = self.start() else { return };
         let wanted = room_for(usize::try_from(self.limit_bytes / CONNECTION_BYTES).unwrap());
@@ -182,7 +184,7 @@ impl MemoryCase {
         }
         assert!(!served.is_empty(), "{self:?}: no connection was served");
         confined.expect_alive();
-        // What fits the buffers of the kernel, so that all of it is there when the server goes on.
+        // A request that fits the kernel's buffers, so that all of it has arrived when the server continues.
         let request = upload(&[b'x'; 6000]);
         let (first, last) = request.split_at(request.len() / 2);
         for part in [first, last] {
@@ -204,7 +206,7 @@ impl MemoryCase {
         confined.expect_serving(&self.content());
     }
 
-    /// Peers that upload, and take nothing of what comes back.
+    /// Peers that upload and read nothing of the response.
     fn unread_responses(self) {
         let Some(confined) = self.start() else { return };
         let request = upload(&self.content());
@@ -223,7 +225,7 @@ impl MemoryCase {
                 head.extend(byte);
             }
             barrier.wait();
-            // Refused before it was whole; the answer says so.
+            // The server may refuse it before it is complete; the response shows that.
             reader.write_all(&request).unwrap_or_default();
             // The first byte of the answer, or the end.
             let heard = reader.read(&mut [0]).is_ok_and(|count| count > 0);
@@ -236,7 +238,7 @@ impl MemoryCase {
         confined.expect_serving(&self.content());
     }
 
-    /// Topics that twice as much is published to as the group may have: one whose subscribers take nothing, and one with a history.
+    /// Publishes twice the group's limit to two topics: one whose subscribers read nothing, and one with a history.
     fn history(self) {
         let Some(confined) = self.start() else { return };
         let _subscribers: Vec<Client> = (0..16)
@@ -244,7 +246,8 @@ impl MemoryCase {
             .collect();
         let message = frame(0x82, &self.content());
         for path in ["/ws/keep", "/ws/pub"] {
-            // One is closed for want of memory, or not let in; the next one may have better luck, and some more prove nothing new.
+            // A publisher may be closed or refused for lack of memory; the next one may succeed. A bounded number of
+            // refusals suffices.
             let (mut publisher, mut refusals) = (None, 0);
             for _ in 0..PEERS * 4 / 3 {
                 let open = publisher.take().or_else(|| open_websocket(confined.address(), path));
@@ -260,7 +263,7 @@ impl MemoryCase {
     }
 }
 
-/// More was sent than fits, so that some must have been refused; who else was served is a matter of moments.
+/// More was sent than fits, so at least one must be refused. Which others are served depends on timing.
 fn expect_refusals(results: &[RequestResult]) {
     assert!(
         results.contains(&RequestResult::Refused),
@@ -268,7 +271,7 @@ fn expect_refusals(results: &[RequestResult]) {
     );
 }
 
-/// A group with a limit, in bytes, if this machine can make one; says aloud why not.
+/// A group with a limit in bytes, or `None` with a note if this machine cannot make one.
 fn group(limit_bytes: u64) -> Option<ControlGroup> {
     ControlGroup::make(limit_bytes)
         .inspect_err(|lack| eprintln!("skipped: {lack}"))
@@ -290,7 +293,7 @@ fn connect_with_little_room(address: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Opens a WebSocket; `None` if the server has no memory for it, and says so or lets it wait.
+/// Opens a WebSocket; `None` if the server answers 503 for lack of memory or lets it wait.
 fn open_websocket(address: SocketAddr, path: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -302,7 +305,7 @@ fn open_websocket(address: SocketAddr, path: &str) -> Option<TcpStream> {
     head.starts_with(b"HTTP/1.1 101 ").then_some(stream)
 }
 
-/// Uploads over a connection that is open before memory is short, or it would wait to be let in; the last byte waits for all peers.
+/// Uploads over a connection that opens before memory is short. The last byte waits for all peers.
 fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], content: &[u8]) -> RequestResult {
     let mut connection = Connection::open(address);
     let answer = connection.exchange(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET");
@@ -314,7 +317,7 @@ fn upload_with(barrier: Arc<Barrier>, address: SocketAddr, request: &[u8], conte
     send_slow_request_over(connection, request, pause, content)
 }
 
-/// Lets all peers do the same, which they wait for each other in with a barrier.
+/// Lets all peers do the same at once, synchronized by a barrier.
 fn all_at_once<T: Send + 'static>(act: impl Fn(Arc<Barrier>) -> T + Send + Sync + 'static) -> Vec<T> {
     let peers = usize::try_from(PEERS).unwrap();
     let (act, barrier) = (Arc::new(act), Arc::new(Barrier::new(peers)));
@@ -328,37 +331,37 @@ fn all_at_once<T: Send + 'static>(act: impl Fn(Arc<Barrier>) -> T + Send + Sync 
 }
 
 #[test]
-fn uploads_that_do_not_fit_a_group_are_refused() {
+fn uploads_beyond_the_group_limit_are_refused() {
     MemoryCase::new(128, 1).uploads();
     MemoryCase::new(64, 2).uploads();
 }
 
 #[test]
-fn messages_that_do_not_fit_a_group_close_their_sockets() {
+fn messages_beyond_the_group_limit_close_their_sockets() {
     MemoryCase::new(128, 1).messages();
     MemoryCase::new(64, 2).messages();
 }
 
 #[test]
-fn idle_connections_that_do_not_fit_a_group_are_not_let_in_and_may_all_send_at_once() {
+fn idle_connections_beyond_the_group_limit_wait_and_the_others_may_all_send() {
     MemoryCase::new(24, 1).idle_connections();
     MemoryCase::new(40, 2).idle_connections();
 }
 
 #[test]
-fn answers_that_are_not_read_do_not_fill_a_group() {
+fn unread_responses_stay_within_the_group_limit() {
     MemoryCase::new(96, 1).unread_responses();
     MemoryCase::new(64, 2).unread_responses();
 }
 
 #[test]
-fn what_is_published_does_not_fill_a_group() {
+fn publications_stay_within_the_group_limit() {
     MemoryCase::new(64, 1).history();
     MemoryCase::new(64, 2).history();
 }
 
 #[test]
-fn a_server_starts_in_the_least_it_names_and_refuses_to_in_less() {
+fn a_server_starts_with_the_documented_minimum_and_refuses_less() {
     for shards in [1, 2] {
         let least = least_bytes(shards);
         let setting = |limit_bytes| MemoryCase { limit_bytes, shards };
@@ -381,9 +384,9 @@ fn a_server_starts_in_the_least_it_names_and_refuses_to_in_less() {
     }
 }
 
-/// A limit by hand holds as well as a group's.
+/// A limit set by a flag holds like a group's.
 #[test]
-fn a_server_stays_near_the_limit_that_was_set_by_hand() {
+fn a_server_stays_near_max_memory_bytes() {
     const LIMIT_BYTES: u64 = 100 * MIB;
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = LIMIT_BYTES.to_string();
@@ -393,13 +396,13 @@ fn a_server_stays_near_the_limit_that_was_set_by_hand() {
     let address = server.address();
     let results = all_at_once(move |barrier| upload_with(barrier, address, &request, &content));
     assert!(results.contains(&RequestResult::Refused), "{results:?}");
-    // What the kernel takes for the program itself is not counted: it can take it back.
+    // The pages of the program file are not counted: the kernel can drop them.
     let peak = server.peak_bytes();
     assert!(peak < LIMIT_BYTES * 115 / 100, "{peak}");
 }
 
 #[test]
-fn every_load_fits_every_group() {
+fn every_load_stays_within_every_group_limit() {
     if std::env::var("SQUALL_MEMORY_MATRIX").is_ok_and(|value| value == "all") {
         for shards in [1, 2] {
             let sizes = [least_bytes(shards) / MIB, 64, 128, 256, 512, 1024, 2048, 4096];

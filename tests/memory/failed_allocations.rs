@@ -1,4 +1,5 @@
-//! One request for memory is refused, the first, then the second, until none is left to refuse: what then becomes of what a peer asked for.
+//! Refuses one allocation, the first, then the second, until none is left to refuse, and checks the response each
+//! time.
 
 #![expect(
     clippy::disallowed_types,
@@ -23,16 +24,17 @@ use crate::support::websocket::{frame, handshake};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// How much content and messages have: more than a shard is granted between two looks at the memory.
+/// Size of content and messages: more than a shard reserves between two checks of the memory.
 const CONTENT_BYTES: usize = 600_000;
 
-/// More requests for memory than one peer's request can lead to.
+/// More allocations than one peer's request leads to.
 const REFUSALS_MAX: u32 = 400;
 
-/// What the process may hold more after a server has ended than before it began: what is made once and kept by threads and by the logger.
+/// How much more the process may hold after a server has ended than before it began: what threads and the logger make
+/// once and keep.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
-/// Tells what became of something a peer asked for.
+/// Runs one exchange and returns its result.
 type Scenario = fn(SocketAddr) -> RequestResult;
 
 #[test]
@@ -52,7 +54,7 @@ fn content_in_chunks() {
     });
 }
 
-/// The head is on its way when memory is refused: nothing can be said but by the end.
+/// The head has been sent when the allocation fails, so only the close can show the failure.
 #[test]
 fn content_that_is_sent_back_as_it_comes() {
     refuse_each_allocation(&[RequestResult::Refused, RequestResult::Cut], |address| {
@@ -61,7 +63,7 @@ fn content_that_is_sent_back_as_it_comes() {
     });
 }
 
-/// The beginning of the second head is kept while the peer reads the first answer.
+/// The first part of the second head is kept while the peer reads the first response.
 #[test]
 fn a_head_in_two_pieces() {
     refuse_each_allocation(&[RequestResult::Refused, RequestResult::Cut], |address| {
@@ -144,7 +146,7 @@ fn a_message_of_a_client() {
     });
 }
 
-/// Before the first connection is let in the memory is looked at.
+/// The server checks its memory before it accepts the first connection.
 #[test]
 fn a_connection() {
     let _turn = turn();
@@ -159,17 +161,17 @@ fn a_connection() {
     served.unwrap().expect(200, b"ok").unwrap();
 }
 
-/// Waits for the turn of a test: a refusal is the process's, and so is what it holds.
+/// Serialises the tests: a refusal, and the count of held memory, are the process's.
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Plays a scenario with each request for memory refused in turn, and sees that every result expected is met, that the server answers the next
-/// request whatever came before, and that nothing is kept.
+/// Runs a scenario with each allocation refused in turn. Every expected result must occur, the next request must be
+/// answered, and no memory may be kept.
 fn refuse_each_allocation(expected: &[RequestResult], scenario: Scenario) {
     let _turn = turn();
-    // Once without, for what is made once.
+    // One run without a refusal, for everything that is allocated once.
     run(scenario, 0..0);
     let before = held();
     let results = run(scenario, 0..REFUSALS_MAX);
@@ -180,7 +182,8 @@ fn refuse_each_allocation(expected: &[RequestResult], scenario: Scenario) {
     }
 }
 
-/// Plays a scenario once for each refusal until one does not come, then once without; gives what became of those that came.
+/// Runs a scenario once for each refusal until one is not reached, then once without. Returns the results of the
+/// refused runs.
 fn run(scenario: Scenario, refusals: std::ops::Range<u32>) -> Vec<RequestResult> {
     let server = Running::serve(Server::new(application).shards(1));
     let mut results = Vec::new();

@@ -1,5 +1,6 @@
-//! Row H14: memory that is refused, once at every place that asks for it (`refused.rs`), and for real, in a process whose address space is
-//! limited (`limited.rs`), or that lives in a control group (`grouped.rs`). A request may fail, a connection may be cut; the server goes on, and keeps nothing of it.
+//! Memory shortage: each allocation refused in turn (`failed_allocations.rs`), a limited address space
+//! (`address_space.rs`) and a control group (`control_group_limits.rs`). A request may get 503 and a connection may
+//! be cut. The server goes on and keeps no memory of them (`docs/threats.md#memory-exhaustion`).
 
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What may become of a request, or of a WebSocket, while memory is short.
+//! Sends requests and messages while memory is short, and returns how each ended.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,30 +9,30 @@ use flate2::{Decompress, FlushDecompress};
 use crate::support::client::Connection;
 use crate::support::websocket::Frame;
 
-/// How long the server may stay silent before a test fails; other peers, which a pause waits for, send meanwhile. An unoptimized server
-/// unmasks messages of 4 GiB in over a minute.
+/// How long the server may stay silent before a test fails. During a pause other peers send, and an unoptimized
+/// server unmasks messages of 4 GiB in over a minute.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(300);
 
-/// Text, whole; the same compressed.
+/// The first byte of a text frame, plain and compressed.
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const COMPRESSED_TEXT: u8 = 0xc1;
 
-/// What became of it.
+/// How a request or message ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestResult {
-    /// It was answered as if there were memory.
+    /// It was answered in full.
     Served,
-    /// It was told so: by 503, or by a close frame with 1013 or 1011.
+    /// It was refused by 503, or by a close frame with 1013 or 1011.
     Refused,
     /// The connection ended.
     Cut,
 }
 
-/// Sends requests in parts, each of which waits for so many responses to those before; tells the result of the last.
+/// Sends requests in parts, each after a given number of responses. Returns the result of the last.
 ///
 /// # Panics
 ///
-/// When something else is answered than the content, or 503, or when the server stays silent.
+/// When the response is neither the content nor 503, or when the server stays silent.
 pub(crate) fn send_requests(
     address: SocketAddr,
     parts: &[(&[u8], usize)],
@@ -72,7 +72,7 @@ fn response_result(response: Result<crate::support::response::Response, String>,
     }
 }
 
-/// Sends a request, but its last byte only after `pause`; tells its result.
+/// Sends a request, its last byte only after `pause`, and returns its result.
 ///
 /// # Panics
 ///
@@ -86,7 +86,7 @@ pub(crate) fn send_slow_request(
     send_slow_request_over(Connection::open(address), request, pause, content)
 }
 
-/// The same over a connection that is open already.
+/// Like [`send_slow_request`], over an open connection.
 ///
 /// # Panics
 ///
@@ -106,12 +106,12 @@ pub(crate) fn send_slow_request_over(
     response_result(connection.response("POST"), content)
 }
 
-/// Sends the request for a WebSocket with frames right behind it, but the last byte only after `pause`, and tells the result of the message
-/// they make: it is to come back.
+/// Sends a handshake with frames right behind it, the last byte only after `pause`. Returns the result of the
+/// message, which must be echoed.
 ///
 /// # Panics
 ///
-/// When something else comes back, or the socket is closed for another reason, or the server stays silent.
+/// When another message comes back, the socket closes for another reason, or the server stays silent.
 pub(crate) fn send_message(
     address: SocketAddr,
     request: &[u8],
@@ -121,7 +121,8 @@ pub(crate) fn send_message(
     send_message_over(TcpStream::connect(address).unwrap(), request, pause, message)
 }
 
-/// The same over a connection on which the request for the WebSocket may have been sent already, while its answer was not read.
+/// Like [`send_message`], over a connection whose handshake may have been sent before, but whose response was not
+/// read.
 ///
 /// # Panics
 ///
@@ -135,7 +136,7 @@ pub(crate) fn send_message_over(
     stream.set_read_timeout(Some(SILENCE_MAX)).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let request = request.to_vec();
-    // A server that has cut the connection takes no more; what it said before decides.
+    // A server that has cut the connection takes no more bytes; its earlier response decides.
     let sending = std::thread::spawn(move || {
         let (last, rest) = request.split_last().unwrap();
         let sent = writer.write_all(rest);
@@ -161,7 +162,7 @@ pub(crate) fn send_message_over(
     result
 }
 
-/// The result that shows in what has been received, if it does yet.
+/// The result that the received bytes show, if they do already.
 fn message_result(received: &[u8], message: &[u8]) -> Option<RequestResult> {
     let head_bytes = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let (head, frames) = received.split_at(head_bytes);

@@ -1,4 +1,4 @@
-//! The chat: what one page says others show, also those who come later or come back.
+//! The chat: messages of one page appear on the others, also on those that open later or reconnect.
 
 use std::net::SocketAddr;
 
@@ -12,10 +12,10 @@ use super::{SHARDS, expect_to_look_well};
 /// How many messages a room keeps.
 const KEPT: usize = 50;
 
-/// All that was said, as a page shows it.
+/// All messages, as a page shows them.
 const SAID: &str = "[...document.querySelectorAll('.message .text')].map((text) => text.textContent)";
 
-/// Opens a room, and comes in by this name as a person would.
+/// Opens a room and enters it under this name.
 fn come_in<'b>(browser: &'b Browser, server: SocketAddr, name: &str) -> Page<'b> {
     let page = browser.open(&format!("http://{server}/"));
     page.wait_until("document.activeElement.id == 'name'");
@@ -48,7 +48,7 @@ fn restore(relay: &Relay, page: &Page<'_>) {
 }
 
 #[test]
-fn what_one_page_says_another_shows_and_a_third_that_comes_later_too() {
+fn messages_appear_on_other_pages_and_on_later_ones() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
     let ada = come_in(&browser, server.address(), "Ada");
@@ -77,7 +77,7 @@ fn what_one_page_says_another_shows_and_a_third_that_comes_later_too() {
 }
 
 #[test]
-fn rooms_do_not_hear_of_each_other() {
+fn rooms_are_separate() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
     let ada = come_in(&browser, server.address(), "Ada");
@@ -127,7 +127,7 @@ fn markup_in_names_and_messages_is_shown_and_does_nothing() {
 }
 
 #[test]
-fn a_page_whose_line_broke_comes_back_to_where_it_was() {
+fn a_page_resumes_where_it_was_after_a_broken_connection() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
     let relay = Relay::to(server.address());
@@ -148,7 +148,7 @@ fn a_page_whose_line_broke_comes_back_to_where_it_was() {
     expect_said(&ada, &said);
     assert_eq!(ada.evaluate("document.querySelectorAll('.gap').length"), 0);
 
-    // More than is kept: the page says that something is missing, and shows what there is.
+    // More than the history keeps: the page shows a gap and the kept messages.
     relay.cut();
     ada.wait_until("status.dataset.state == 'waiting'");
     let missed: Vec<String> = (0..KEPT + 5).map(|number| format!("message {number}")).collect();
@@ -164,7 +164,7 @@ fn a_page_whose_line_broke_comes_back_to_where_it_was() {
 }
 
 #[test]
-fn a_page_that_the_server_closed_comes_back_too() {
+fn a_page_reconnects_after_the_server_closed_it() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
     let ada = come_in(&browser, server.address(), "Ada");
@@ -187,9 +187,9 @@ fn a_page_that_the_server_closed_comes_back_too() {
     assert_eq!(ada.evaluate("document.querySelectorAll('.gap').length"), 0);
 }
 
-/// The browser's own `EventSource` comes back by itself, with the id of the last event it had, and misses nothing.
+/// The browser's own `EventSource` reconnects with the id of its last event and misses nothing.
 #[test]
-fn an_event_source_whose_line_broke_goes_on_behind_the_last_event_it_had() {
+fn an_event_source_resumes_behind_its_last_event() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("chat", SHARDS, &[]);
     let relay = Relay::to(server.address());

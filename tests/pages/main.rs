@@ -1,6 +1,6 @@
-//! The pages of the examples in a real browser: what their readers see when others write, when prices move, when the line breaks.
+//! The pages of the examples in a real browser: messages of others, moving prices, and broken connections.
 //!
-//! Where there is no Chromium, the tests are skipped with a note.
+//! Without Chromium the tests are skipped with a note.
 
 #![allow(
     clippy::expect_used,
@@ -19,10 +19,10 @@ mod ticker;
 
 use support::browser::Page;
 
-/// The shards of an example: one more than is needed for a broadcast to cross.
+/// The shards of an example: two, so that a broadcast crosses from one to another.
 const SHARDS: usize = 3;
 
-/// Says in a page what of it lies outside the window, and what it has loaded from elsewhere.
+/// Returns what lies outside the window of a page, and what the page loaded from other origins.
 const LOOK: &str = r#"({
     tooWide: document.documentElement.scrollWidth > innerWidth,
     outside: [...document.querySelectorAll("header *, h2, main button, main input, main textarea, main select")]
@@ -32,7 +32,7 @@ const LOOK: &str = r#"({
     foreign: performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.startsWith(location.origin)),
 })"#;
 
-/// Looks at a page in windows as wide as a phone and as a desk, and in both colour schemes.
+/// Checks a page at the width of a phone and of a desktop, in both colour schemes.
 #[track_caller]
 fn expect_to_look_well(page: &Page<'_>) {
     for width in [400, 1200] {
@@ -44,7 +44,7 @@ fn expect_to_look_well(page: &Page<'_>) {
     }
     let mut papers = ["light", "dark"].map(|scheme| {
         page.prefer(scheme);
-        // A page with nothing on it takes less than 10 kB.
+        // The picture of an empty page takes less than 10 kB.
         let picture = page.picture();
         assert!(picture.len() > 20_000, "{} bytes", picture.len());
         page.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -1,4 +1,4 @@
-//! The line between a page and its server, which can be cut and mended: a relay on a port the kernel picks.
+//! A relay between a page and its server that can be cut and restored, on a port the kernel picks.
 
 #![expect(
     clippy::disallowed_types,
@@ -19,7 +19,7 @@ pub(crate) struct Relay {
 #[derive(Default)]
 struct State {
     is_cut: bool,
-    /// Both ends of every connection there has been since the line was cut last.
+    /// Both ends of every connection since the relay was last cut.
     ends: Vec<TcpStream>,
 }
 
@@ -32,7 +32,7 @@ impl Relay {
         let relayed = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A line that is cut drops who comes.
+                // A cut relay drops new connections.
                 if let Err(error) = relay(client, server, &relayed) {
                     eprintln!("the line relays nothing: {error}");
                 }
@@ -41,17 +41,17 @@ impl Relay {
         Self { address, state }
     }
 
-    /// Where the server is, by this line.
+    /// The address of the relay.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Breaks all connections, and those that are tried from now on.
+    /// Breaks all connections and drops new ones.
     pub(crate) fn cut(&self) {
         let mut state = lock(&self.state);
         state.is_cut = true;
         for end in state.ends.drain(..) {
-            // The ends may have gone by themselves.
+            // The ends may have closed already.
             drop(end.shutdown(Shutdown::Both));
         }
     }
@@ -62,7 +62,7 @@ impl Relay {
     }
 }
 
-/// Connects a client through, unless the line is cut.
+/// Connects a client to the server, unless the relay is cut.
 fn relay(client: TcpStream, server: SocketAddr, state: &Mutex<State>) -> io::Result<()> {
     let mut state = lock(state);
     if state.is_cut {
@@ -72,7 +72,7 @@ fn relay(client: TcpStream, server: SocketAddr, state: &Mutex<State>) -> io::Res
     for (from, to) in [(&client, &server), (&server, &client)] {
         let (mut from, mut to) = (from.try_clone()?, to.try_clone()?);
         thread::spawn(move || {
-            // However it ends, the other end hears of it.
+            // However the copy ends, the other end gets a FIN.
             drop(io::copy(&mut from, &mut to));
             drop(to.shutdown(Shutdown::Write));
         });

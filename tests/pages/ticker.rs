@@ -1,11 +1,11 @@
-//! The ticker: prices move, the chart is drawn, on either transport.
+//! The ticker: prices move and the chart is drawn, over both transports.
 
 use super::relay::Relay;
 use super::support::browser::{Browser, Page};
 use super::support::server::Server;
 use super::{SHARDS, expect_to_look_well};
 
-/// Waits until a price in the table changes, of the symbol that stands first.
+/// Waits until the price of the first symbol changes.
 fn expect_movement(page: &Page<'_>) {
     page.wait_until("rows[0].quote && rows[0].price.textContent");
     page.evaluate("globalThis.before = rows.map(({ name, price }) => name.textContent + price.textContent); 0");
@@ -15,7 +15,7 @@ fn expect_movement(page: &Page<'_>) {
     );
 }
 
-/// Waits until the chart shows a course that goes up or down, as large as the chart is.
+/// Waits until the chart shows a rising or falling line across its whole size.
 fn expect_chart(page: &Page<'_>) {
     page.wait_until(
         "(() => {
@@ -28,7 +28,7 @@ fn expect_chart(page: &Page<'_>) {
 }
 
 #[test]
-fn every_symbol_is_heard_of_prices_move_and_the_chart_is_drawn() {
+fn every_symbol_appears_prices_move_and_the_chart_is_drawn() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("ticker", SHARDS, &[]);
     let page = browser.open(&format!("http://{}/", server.address()));
@@ -61,7 +61,7 @@ fn a_page_may_watch_one_sector() {
 }
 
 #[test]
-fn prices_come_by_websocket_and_by_event_stream_and_come_back_when_the_line_broke() {
+fn prices_arrive_by_websocket_and_event_stream_and_resume_after_a_broken_connection() {
     let Some(browser) = Browser::start() else { return };
     let server = Server::start_with_shards("ticker", SHARDS, &[]);
     let relay = Relay::to(server.address());

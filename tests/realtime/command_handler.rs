@@ -1,4 +1,4 @@
-//! A handler that does as its peer tells it, and says how it ended.
+//! A handler that runs its client's commands and reports its end.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -8,7 +8,7 @@ use squall::websocket::Limits;
 
 use crate::support::running::Running;
 
-/// The code and the reason `on_close` was told.
+/// The code and the reason that `on_close` got.
 pub(crate) type End = (Option<u16>, String);
 
 struct CommandHandler {
@@ -41,7 +41,7 @@ impl WebSocketHandler for CommandHandler {
     }
 }
 
-/// Starts a server of one shard with such handlers at `/`.
+/// Starts a server of one shard with this handler at `/`.
 pub(crate) fn serve(limits: Limits, change: impl FnOnce(&mut ServerConfig)) -> (Running, Receiver<End>) {
     let (ended, ends) = channel();
     let server = Server::new(move || {

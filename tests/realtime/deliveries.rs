@@ -1,10 +1,11 @@
-//! A million deliveries over four shards, while subscribers join and leave: each gets every publisher's messages on a topic in order, none
-//! missing between its join and its leave, none twice.
+//! A million deliveries over four shards while subscribers join and leave. Each subscriber gets every publisher's
+//! messages of a topic in order, without gaps and duplicates between its join and its leave.
 //!
-//! What is published, and who joins and leaves when, is drawn before, the same in every run. A round has two halves. In the first, subscribers
-//! join and leave while everybody publishes, so that either may come first; the second begins when all have been told that they have. So of the
-//! first half a joiner must get the end, from some message on, and a leaver the beginning, up to some message; of the second half all or nothing.
-//! No round holds more for a subscriber than its queue does, so that nothing is dropped, whoever reads first.
+//! The plan of messages, joins and leaves is pseudo-random, the same in every run. A round has two halves. In the
+//! first half subscribers join and leave while all publishers publish, so either may come first. The second half
+//! begins when every join and leave is confirmed. So a joiner must get the end of the first half from some message
+//! on, and a leaver its beginning; of the second half, all or nothing. A round holds less than a subscriber's queue,
+//! so nothing is dropped.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,16 +22,16 @@ use crate::support::running::Running;
 use crate::support::websocket::{Client, frame};
 
 const SHARDS: usize = 4;
-/// One on each shard, and one on none.
+/// One on each shard, and one on a thread outside.
 const PUBLISHERS: usize = SHARDS + 1;
 const TOPICS: usize = 8;
 const SUBSCRIBERS: usize = 256;
-/// Threads that read for the subscribers, an equal part each.
+/// Reader threads, each for an equal part of the subscribers.
 const READERS: usize = 4;
 const ROUNDS: usize = 18;
-/// What each publisher publishes in half a round.
+/// How many messages each publisher publishes in half a round.
 const HALF_MESSAGES: usize = 50;
-/// What ends a round, in the place of a topic. Everybody is subscribed to it.
+/// The topic number that marks the end of a round. All are subscribed to it.
 const END: u8 = u8::MAX;
 
 /// Everything that happens in a round.
@@ -50,7 +51,7 @@ enum Change {
     Leave(usize),
 }
 
-/// A message as it came: who published it and which of its round it was.
+/// The publisher and the topic of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Source {
     publisher: usize,
@@ -60,7 +61,7 @@ struct Source {
 /// How many messages of the round each publisher has begun to publish.
 type Begun = Arc<[AtomicUsize; PUBLISHERS]>;
 
-/// Draws all rounds.
+/// Generates all rounds.
 fn plan() -> Vec<Round> {
     let mut random = Random(0x5eed);
     let mut members: Vec<[bool; TOPICS]> = (0..SUBSCRIBERS)
@@ -129,7 +130,7 @@ fn a_million_deliveries_come_in_order_and_whole_while_subscribers_join_and_leave
     assert!(deliveries >= 1_000_000, "{deliveries}");
 }
 
-/// Opens the subscribers, with what they are subscribed to as the first round begins. They are on every shard.
+/// Opens the subscribers on all shards, with their topics at the start of the first round.
 fn open_subscribers(server: &Running, first: &Round) -> Vec<Client> {
     let mut shards = [0; SHARDS];
     let clients = first.members.iter().map(|members| {
@@ -160,7 +161,7 @@ fn open_publishers(server: &Running) -> Vec<Client> {
         .collect()
 }
 
-/// Has a handler publish its part of each round.
+/// Lets a handler publish its part of each round.
 fn publish_on_a_shard(mut client: Client, number: usize, plan: &[Round], halves: &PhaseWaiter) {
     for round in plan {
         let messages = &round.messages[number];
@@ -173,7 +174,7 @@ fn publish_on_a_shard(mut client: Client, number: usize, plan: &[Round], halves:
     }
 }
 
-/// Publishes from this thread, which is no shard's.
+/// Publishes from this thread, outside the shards.
 fn publish_outside(publisher: &Publisher, begun: &Begun, plan: &[Round], halves: &PhaseWaiter) {
     let mut feed = PublisherSocket::new(SHARDS, begun);
     for round in plan {
@@ -189,7 +190,7 @@ fn publish_outside(publisher: &Publisher, begun: &Begun, plan: &[Round], halves:
     }
 }
 
-/// Has subscribers join and leave, reads all they get, and says how much that was.
+/// Lets subscribers join and leave, reads all they get, and returns the number of messages.
 fn read(clients: &mut [Client], first: usize, plan: &[Round], begun: &Begun, halves: &PhaseWaiter) -> usize {
     let mut deliveries = 0;
     for (number, round) in plan.iter().enumerate() {
@@ -221,9 +222,9 @@ struct Reader<'c> {
     subscriber: usize,
     round: usize,
     change: Change,
-    /// What each publisher had begun to publish when the change was known to have been made.
+    /// How far each publisher had begun to publish when the change was confirmed.
     begun: [usize; PUBLISHERS],
-    /// The places in the round of the messages that came, in the order they came.
+    /// The positions in the round of the received messages, in order of arrival.
     seen: HashMap<Source, Vec<usize>>,
     ends: [bool; PUBLISHERS],
     count: usize,
@@ -259,11 +260,11 @@ impl<'c> Reader<'c> {
 
     fn read_to_the_end(&mut self) {
         while self.ends.contains(&false) {
-            assert_eq!(self.read_one(), None, "an answer nobody asked for");
+            assert_eq!(self.read_one(), None, "an unexpected answer");
         }
     }
 
-    /// Reads a frame: an answer, which is returned, or a message, which is noted.
+    /// Reads a frame: returns an answer, and records a message.
     fn read_one(&mut self) -> Option<String> {
         let frame = self.client.frame();
         if frame.first == 0x81 {
@@ -289,7 +290,7 @@ impl<'c> Reader<'c> {
         None
     }
 
-    /// Holds what came against the plan.
+    /// Compares the received messages with the plan.
     fn check(&mut self, round: &Round) {
         for (publisher, messages) in round.messages.iter().enumerate() {
             for topic in 0..TOPICS {
@@ -300,7 +301,7 @@ impl<'c> Reader<'c> {
                 let seen = self.seen.remove(&source).unwrap_or_default();
                 let is_member = round.members[self.subscriber][topic];
                 let is_right = match self.change {
-                    // The end, at least from what was begun after it had joined, and all of the second half.
+                    // The end, at least from the messages begun after the join, and all of the second half.
                     Change::Join(joined) if joined == topic => {
                         let certain = self.begun[publisher].min(HALF_MESSAGES);
                         let missing = &published[..published.len().saturating_sub(seen.len())];
@@ -325,7 +326,7 @@ impl<'c> Reader<'c> {
 }
 
 impl Change {
-    /// What the subscriber tells its handler, which says it again when it is done.
+    /// The command to the subscriber's handler, which echoes it when done.
     fn command(self) -> Option<String> {
         match self {
             Self::Nothing => None,
@@ -348,7 +349,7 @@ fn shard() -> usize {
     Shard::current().id().index()
 }
 
-/// Joins and leaves topics as it is told.
+/// Joins and leaves topics on command.
 struct Subscriber;
 
 impl WebSocketHandler for Subscriber {
@@ -369,7 +370,7 @@ impl WebSocketHandler for Subscriber {
     }
 }
 
-/// Publishes to a list of topics, one after the other.
+/// Publishes to a list of topics, one after another.
 struct PublisherSocket {
     publisher: usize,
     round: u8,
@@ -418,13 +419,13 @@ impl WebSocketHandler for PublisherSocket {
     }
 }
 
-/// Begins each half of a round for all threads, when all are ready for it. One that fails ends them all.
+/// Starts each half of a round once all threads are ready. A failed thread ends them all.
 #[derive(Default)]
 struct Phases {
     waiters: Vec<(Receiver<()>, Sender<()>)>,
 }
 
-/// One thread's end.
+/// One thread's end of the barrier.
 struct PhaseWaiter {
     ready: Sender<()>,
     begin: Receiver<()>,
@@ -457,7 +458,7 @@ impl PhaseWaiter {
     }
 }
 
-/// Numbers that look random, from a linear congruential generator.
+/// Pseudo-random numbers from a linear congruential generator.
 struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! Rows D01–D06: frames that are wrong, too large, too many, or larger inside than outside.
+//! Frames that are malformed, too large, too many, or compressed bombs.
 
 use std::io::Write;
 
@@ -9,13 +9,13 @@ use crate::support::websocket::{Client, close, frame, handshake};
 
 const MASK: [u8; 4] = [1, 2, 3, 4];
 
-/// What the server may grow by while it refuses: generous, for buffers, allocator slack and a debug build.
+/// How much the server may grow while it refuses: room for buffers, allocator slack and a debug build.
 const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The default limit on a message.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Checks that these bytes close the connection with this code, and that another one is served as before.
+/// Checks that these bytes close the connection with this code, and that another connection is still served.
 fn refused(server: &Server, bytes: &[u8], code: u16) {
     let mut client = Client::open(server.address(), "/ws/echo");
     client.send_if_open(bytes);
@@ -25,7 +25,7 @@ fn refused(server: &Server, bytes: &[u8], code: u16) {
     other.expect(0x81, b"still there?");
 }
 
-/// RFC 6455 §5.2: a length is judged by the header that says it, and nothing is waited for or kept.
+/// RFC 6455 §5.2: the header decides about a length; the server waits for nothing and keeps nothing.
 #[test]
 fn refuses_a_declared_length_by_its_header() {
     let server = Server::start("conformance", &[]);
@@ -57,7 +57,7 @@ fn refuses_a_declared_length_by_its_header() {
     );
 }
 
-/// RFC 6455 §5: each frame that may not be, by itself, ends the connection with 1002.
+/// RFC 6455 §5: each malformed frame closes the connection with 1002.
 #[test]
 fn refuses_malformed_frames_with_1002() {
     let server = Server::shared();
@@ -81,7 +81,7 @@ fn refuses_malformed_frames_with_1002() {
     }
 }
 
-/// CVE-2026-42786: fragments of one byte, and of none, that never end, are refused at the 1025th with 1008.
+/// CVE-2026-42786: endless fragments of one byte, or of none, are refused at the 1025th with 1008.
 #[test]
 fn refuses_more_than_1024_fragments_with_1008() {
     let server = Server::start("conformance", &[]);
@@ -103,7 +103,7 @@ fn refuses_more_than_1024_fragments_with_1008() {
     client.expect(0x82, &[b'x'; 1022]);
 }
 
-/// RFC 6455 §7.4.1: the limit is on the message, whatever fragments it comes in.
+/// RFC 6455 §7.4.1: the limit applies to the message, over all its fragments.
 #[test]
 fn refuses_fragments_that_add_up_beyond_the_limit_with_1009() {
     let server = Server::shared();
@@ -117,7 +117,7 @@ fn refuses_fragments_that_add_up_beyond_the_limit_with_1009() {
     assert_eq!((echoed.first, echoed.payload.len()), (0x82, MESSAGE_BYTES_MAX));
 }
 
-/// RFC 6455 §8.1: what is no text is refused at its first impossible byte, wherever frames are cut, before the message has ended.
+/// RFC 6455 §8.1: invalid UTF-8 is refused at its first bad byte, wherever frames are cut, before the message ends.
 #[test]
 fn refuses_invalid_utf_8_at_the_first_bad_byte() {
     let server = Server::shared();
@@ -134,7 +134,7 @@ fn refuses_invalid_utf_8_at_the_first_bad_byte() {
             let (first, second) = text.split_at(cut);
             refused(&server, &[frame(0x01, first), frame(0x00, second)].concat(), 1007);
         }
-        // A frame of which more is to come.
+        // An incomplete frame.
         let mut long = frame(0x81, &[text.as_slice(), &[b'x'; 100]].concat());
         long.truncate(long.len() - 100);
         refused(&server, &long, 1007);
@@ -142,7 +142,7 @@ fn refuses_invalid_utf_8_at_the_first_bad_byte() {
     }
 }
 
-/// CVE-2026-27571: a megabyte that inflates to nearly a gigabyte is given up at the limit, whole and in fragments, and so is the next.
+/// CVE-2026-27571: a megabyte that inflates to nearly a gigabyte is refused at the limit, whole and in fragments.
 #[test]
 fn stops_inflating_at_the_limit() {
     let server = Server::start("conformance", &[]);
@@ -151,7 +151,7 @@ fn stops_inflating_at_the_limit() {
     compressor
         .compress_vec(&[0; MESSAGE_BYTES_MAX], &mut block, FlushCompress::Sync)
         .unwrap();
-    // What one block says can be said again: it looks back at nothing but zeros.
+    // One block can be repeated, since it refers only to zeros.
     let bomb = [
         block.repeat(899).as_slice(),
         block.strip_suffix(b"\x00\x00\xff\xff").unwrap(),

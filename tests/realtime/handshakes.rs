@@ -1,4 +1,4 @@
-//! Rows D07–D09: handshakes that ask for what cannot be, lack something, or come from a page of somebody else's.
+//! Handshakes with invalid offers, missing requirements, or a foreign origin.
 
 use squall::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::support::running::Running;
 use crate::support::server::Server;
 use crate::support::websocket::{Client, frame, handshake};
 
-/// The answer to an offer, which opens the WebSocket in any case: the line about extensions, if there is one.
+/// The extension field in the response to an offer, if any; the WebSocket opens in any case.
 fn agreed(server: &Server, lines: &str) -> Option<String> {
     let (mut client, head) = Client::open_with(server.address(), &handshake("/ws/echo", lines), &[]);
     client.send(&frame(0x81, b"Hello"));
@@ -16,7 +16,7 @@ fn agreed(server: &Server, lines: &str) -> Option<String> {
     answer.map(|(_, value)| value.to_owned())
 }
 
-/// CVE-2026-2229, RFC 7692 §5.1 and §7.1: an offer that breaks the rules is declined, and one behind it taken.
+/// CVE-2026-2229, RFC 7692 §5.1 and §7.1: an invalid offer is declined, and a valid one behind it accepted.
 #[test]
 fn declines_invalid_compression_offers() {
     let server = Server::shared();
@@ -50,7 +50,7 @@ fn declines_invalid_compression_offers() {
     assert!(agreed(&server, &many).is_some(), "the last of a thousand");
 }
 
-/// RFC 7692 §6.1: the bit that says a message is compressed stands on its first frame alone, and an empty message may have it.
+/// RFC 7692 §6.1: only the first frame of a message carries the compressed bit; an empty message may carry it.
 #[test]
 fn refuses_a_misplaced_compressed_bit() {
     let server = Server::shared();
@@ -71,7 +71,8 @@ fn refuses_a_misplaced_compressed_bit() {
     client.expect(0x81, b"");
 }
 
-/// RFC 6455 §4.2.1, §4.4, CVE-2021-32640, CVE-2024-37890: each requirement by itself, with its status; what is glued to a good handshake is kept.
+/// RFC 6455 §4.2.1, §4.4, CVE-2021-32640, CVE-2024-37890: each missing requirement gets its status. Bytes behind a
+/// valid handshake are kept.
 #[test]
 fn answers_a_malformed_handshake_with_its_status() {
     let server = Server::shared();
@@ -105,7 +106,7 @@ fn answers_a_malformed_handshake_with_its_status() {
     client.expect(0x8a, b"on");
 }
 
-/// Echoes, to pages of its own origin.
+/// Echoes to pages of its own origin.
 struct Guarded;
 
 impl WebSocketHandler for Guarded {
@@ -114,7 +115,7 @@ impl WebSocketHandler for Guarded {
     }
 }
 
-/// Echoes, to every page.
+/// Echoes to every page.
 struct Public;
 
 impl WebSocketHandler for Public {
@@ -127,8 +128,8 @@ impl WebSocketHandler for Public {
     }
 }
 
-/// CWE-1385: a page of another host or port opens nothing, cookies or not; one route's answer is not another's, also on one connection.
-/// What scheme the page was loaded by is known where a trusted proxy tells it.
+/// CWE-1385: a page of another host or port gets 403, with cookies or without. Each route decides by itself, also on
+/// one connection. A trusted proxy reports the scheme of the page.
 #[test]
 fn refuses_foreign_origins_route_by_route() {
     let server = Running::start(1, || {
@@ -153,7 +154,7 @@ fn refuses_foreign_origins_route_by_route() {
     ];
     for origin in foreign {
         let fields = format!("Origin: {origin}\r\nCookie: session=secret\r\n");
-        // Two refusals and one opening, on one connection: whatever one route says, it says again.
+        // Two refusals and one opening on one connection: each route repeats its decision.
         let mut connection = crate::support::client::Connection::open(server.address);
         for _ in 0..2 {
             let response = connection.exchange(&handshake("/guarded", &fields), "GET").unwrap();
@@ -168,11 +169,11 @@ fn refuses_foreign_origins_route_by_route() {
         client.send(&frame(0x81, b"Hello"));
         client.expect(0x81, b"Hello");
     }
-    // No browser leaves it out.
+    // Browsers always send it.
     Client::open(server.address, "/guarded");
 }
 
-/// RFC 9112 §3.2.2: the authority of an absolute-form target is the one that counts, and its scheme is known.
+/// RFC 9112 §3.2.2: the authority and the scheme of an absolute-form target count.
 #[test]
 fn compares_the_origin_with_the_authority_of_an_absolute_form_target() {
     let server = Running::start(1, || {
@@ -193,7 +194,7 @@ fn compares_the_origin_with_the_authority_of_an_absolute_form_target() {
     }
 }
 
-/// A proxy that is trusted says which scheme the client spoke; a page loaded by the other one is of another origin.
+/// A trusted proxy forwards the client's scheme; a page loaded by the other scheme is of another origin.
 #[test]
 fn compares_the_scheme_that_a_trusted_proxy_forwards() {
     let server = Running::start(1, || {

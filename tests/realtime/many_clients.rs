@@ -1,4 +1,4 @@
-//! Rows D12, D13 and D15: many at once, of whom some do not read, one wants everything, or all come back in the same moment.
+//! Many clients at once: some do not read, one subscribes to everything, or all reconnect in the same moment.
 
 use squall::websocket::Limits;
 
@@ -6,10 +6,10 @@ use crate::command_handler::serve;
 use crate::support::server::Server;
 use crate::support::websocket::{Client, frame, handshake};
 
-/// How much may wait for one subscriber by default.
+/// The default queue of one subscriber.
 const QUEUE_BYTES_MAX: u64 = 256 * 1024;
 
-/// What the server may grow by beside: for buffers, allocator slack and a debug build.
+/// How much the server may grow besides: buffers, allocator slack and a debug build.
 const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Waits until a client of `/ws/sub` is subscribed.
@@ -19,11 +19,12 @@ fn subscribed(mut client: Client) -> Client {
     client
 }
 
-/// RUSTSEC-2020-0043: half of the subscribers stop reading; the others get everything, and what waits for the slow is bounded by their
-/// queues. The slow find what they get in order. That every message they miss is counted is shown in `src/pubsub/tests/many_clients.rs`.
+/// RUSTSEC-2020-0043: half of the subscribers stop reading. The others get everything, and the queues bound the
+/// memory of the slow ones, which get their messages in order. `src/pubsub/tests` shows that every dropped message is
+/// counted.
 #[test]
 fn bounds_the_queues_of_subscribers_that_do_not_read() {
-    /// 12 MiB for each subscriber: three times what the kernel keeps for a slow one.
+    /// 12 MiB for each subscriber: three times what the kernel holds for a slow one.
     const MESSAGES: u32 = 800;
     const SLOW: usize = 6;
     let server = Server::start_with_shards("conformance", 2, &[]);
@@ -37,7 +38,7 @@ fn bounds_the_queues_of_subscribers_that_do_not_read() {
     for number in 0..MESSAGES {
         payload[..4].copy_from_slice(&number.to_be_bytes());
         publisher.send(&frame(0x82, &payload));
-        // As the healthy keep up, nothing is dropped for them.
+        // The fast subscribers keep up, so nothing is dropped for them.
         for subscriber in &mut healthy {
             let frame = subscriber.frame();
             assert!(frame.payload == payload, "{number}");
@@ -67,7 +68,8 @@ fn bounds_the_queues_of_subscribers_that_do_not_read() {
     }
 }
 
-/// Phoenix 95277e644: one socket has 128 subscriptions at most, is told so, and can have others once it leaves some.
+/// Phoenix 95277e644: one socket has at most 128 subscriptions, gets an error for the next, and can subscribe again
+/// after it unsubscribes.
 #[test]
 fn limits_one_socket_to_128_subscriptions() {
     let (server, _ends) = serve(Limits::default(), |_| {});
@@ -86,7 +88,7 @@ fn limits_one_socket_to_128_subscriptions() {
     assert_eq!(tell("join", 501), "refused");
 }
 
-/// A node dies and all of its clients come at once: none is turned away, and each is subscribed again and hears what is published.
+/// All clients of a failed node reconnect at once. Each is accepted, subscribed again, and gets the next message.
 #[test]
 fn accepts_every_client_that_reconnects_at_once() {
     let server = Server::start_with_shards("conformance", 2, &[]);
@@ -101,14 +103,14 @@ fn accepts_every_client_that_reconnects_at_once() {
         });
         let mut publisher = Client::open(server.address(), "/ws/pub");
         publisher.send(&frame(0x82, &[round]));
-        // Each goes when it has heard, without a word.
+        // Each disconnects after its message, without a close frame.
         for mut client in crowd.into_iter().flatten() {
             client.expect(0x82, &[round]);
         }
     }
 }
 
-/// Connects so many, then shakes hands with all, so that they are all there before one is served.
+/// Connects this many clients and then sends all handshakes, so that all wait before one is served.
 fn connect_at_once(server: &Server, count: usize) -> Vec<Client> {
     let mut clients: Vec<_> = (0..count).map(|_| Client::connect(server.address())).collect();
     for client in &mut clients {
@@ -121,7 +123,7 @@ fn connect_at_once(server: &Server, count: usize) -> Vec<Client> {
     clients
 }
 
-/// As many as the descriptors of this process allow, which the server has too, and 2000 at most.
+/// As many as the descriptors of this process and its server allow, at most 2000.
 fn clients() -> usize {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();

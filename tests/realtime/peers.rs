@@ -1,7 +1,7 @@
-//! Rows D10, D11 and D14: peers that ask and do not read, that do not close, and that are simply not there any more.
+//! Peers that ping without reading, that do not close, and that vanish.
 //!
-//! The servers here have deadlines of a fraction of a second. What is waited for is what they do then; how soon is not judged, but for the
-//! harness's patience with a silent server.
+//! The servers here have deadlines of a fraction of a second. The tests wait for the action; only the harness's limit
+//! on silence bounds its time.
 
 use std::io::Write;
 use std::rc::Rc;
@@ -17,19 +17,19 @@ use crate::support::running::{Running, SILENCE_MAX};
 use crate::support::server::Server;
 use crate::support::websocket::{Client, close, frame};
 
-/// How much is published at most to somebody who is to be cut meanwhile: ten seconds of it at the least.
+/// How much is published at most to a peer that the server must cut: at least ten seconds of publishing.
 const PUBLISHED_MAX: u32 = 10_000;
 
-/// What every deadline under test is set to.
+/// The value of every deadline under test.
 const SOON: Duration = Duration::from_millis(150);
 
 /// More than any deadline under test.
 const LATE: Duration = Duration::from_secs(600);
 
-/// How many pings make row D10.
+/// How many pings the flood has.
 const PINGS: usize = 100_000;
 
-/// The one end of the one socket of a server, which is stopped to be sure that there is no second.
+/// The end of the only socket of a server. The server is stopped, so that a second end would show.
 #[track_caller]
 fn only_end(server: Running, ends: &Receiver<End>) -> End {
     let end = ends.recv_timeout(SILENCE_MAX).expect("on_close runs");
@@ -38,7 +38,8 @@ fn only_end(server: Running, ends: &Receiver<End>) -> End {
     end
 }
 
-/// CVE-2019-9512's kin: a peer that pings without end and never reads is closed with 1008 once its system takes no more pongs.
+/// As CVE-2019-9512: a peer that pings without end and never reads is closed with 1008 once its kernel takes no more
+/// pongs.
 #[test]
 fn closes_a_peer_that_pings_and_does_not_read() {
     let (server, ends) = serve(Limits::default(), |_| {});
@@ -46,7 +47,7 @@ fn closes_a_peer_that_pings_and_does_not_read() {
     let mut writer = client.writer();
     let pings = frame(0x89, &[b'p'; 125]).repeat(1000);
     let sending = std::thread::spawn(move || while writer.write_all(&pings).is_ok() {});
-    // Not one pong is read before the server has had enough.
+    // The client reads no pong before the server closes.
     let end = ends.recv_timeout(SILENCE_MAX).expect("the server has had enough");
     assert_eq!(end, (Some(1008), "too many pings".to_owned()));
     let mut pongs = 0;
@@ -64,7 +65,7 @@ fn closes_a_peer_that_pings_and_does_not_read() {
     sending.join().unwrap();
 }
 
-/// The same in the machine, where it can be counted: what the pings cost is what sixteen pongs do.
+/// The same in the protocol machine, where memory can be counted: the pings cost as much as sixteen pongs.
 #[test]
 fn unread_pongs_keep_memory_bounded() {
     let now = moment();
@@ -106,7 +107,7 @@ fn cuts_a_peer_that_does_not_answer_a_close_frame() {
     assert_eq!(only_end(server, &ends), (None, String::new()));
 }
 
-/// RFC 6455 §7.1.1: so is one that goes on sending; none of it is answered.
+/// RFC 6455 §7.1.1: a peer that sends on after a close frame is cut, and gets no response.
 #[test]
 fn cuts_a_peer_that_sends_on_after_a_close_frame() {
     let limits = Limits {
@@ -122,12 +123,13 @@ fn cuts_a_peer_that_sends_on_after_a_close_frame() {
     let sending = std::thread::spawn(move || while writer.write_all(&block).is_ok() {});
     client.expect(0x88, &4000_u16.to_be_bytes());
     client.expect_end();
-    // It ends when the server takes no more.
+    // The thread ends when the server takes no more.
     sending.join().unwrap();
     assert_eq!(only_end(server, &ends), (None, String::new()));
 }
 
-/// RFC 6455 §5.5.1, §7.1.1: after both close frames the server closes the transport; one that keeps its own half open is let go after a while.
+/// RFC 6455 §5.5.1, §7.1.1: after both close frames the server closes the transport. A peer that keeps its half open
+/// is cut after the linger timeout.
 #[test]
 fn closes_a_connection_whose_peer_keeps_its_half_open() {
     let (server, ends) = serve(Limits::default(), |config| config.linger_timeout = SOON);
@@ -135,14 +137,14 @@ fn closes_a_connection_whose_peer_keeps_its_half_open() {
     client.send(&close(1000, "bye"));
     client.expect(0x88, &1000_u16.to_be_bytes());
     client.expect_end();
-    // Once the server has closed its socket, what still comes is answered with a reset.
+    // Once the server has closed its socket, its kernel answers further bytes with a reset.
     while client.send_if_open(&[0]) {
         client.expect_end();
     }
     assert_eq!(only_end(server, &ends), (Some(1000), "bye".to_owned()));
 }
 
-/// RFC 6455 §7.4: only codes with a meaning come back; for the others, and for half of one, the answer is 1002.
+/// RFC 6455 §7.4: legal codes are echoed; other codes, and one byte of a code, are answered with 1002.
 #[test]
 fn answers_only_legal_close_codes() {
     let server = Server::shared();
@@ -160,7 +162,7 @@ fn answers_only_legal_close_codes() {
     }
 }
 
-/// RFC 6455 §5.5.2: a peer that is gone without a word is pinged, then given up; its handler is told once.
+/// RFC 6455 §5.5.2: a peer that vanishes without a FIN is pinged and then closed; `on_close` runs once.
 #[test]
 fn closes_a_peer_that_answers_no_ping() {
     let limits = Limits {
@@ -176,7 +178,7 @@ fn closes_a_peer_that_answers_no_ping() {
     assert_eq!(only_end(server, &ends), (None, String::new()));
 }
 
-/// A peer that answers pings stays, though it says nothing else; one that stops is given up.
+/// A peer that only answers pings stays connected; one that stops answering is cut.
 #[test]
 fn keeps_a_peer_that_answers_pings() {
     let limits = Limits {
@@ -203,9 +205,9 @@ fn keeps_a_peer_that_answers_pings() {
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap(), (Some(1000), String::new()));
 }
 
-/// RFC 6455 §7.4.1: a peer that never pauses is told of a graceful stop all the same.
+/// RFC 6455 §7.4.1: a peer that sends without pause still gets 1001 at a graceful stop.
 #[test]
-fn a_peer_that_never_pauses_is_told_that_the_server_goes_away() {
+fn a_peer_that_sends_without_pause_gets_1001_at_a_stop() {
     let (server, _ends) = serve(Limits::default(), |config| config.shutdown_timeout = LATE);
     let mut client = Client::open(server.address, "/");
     let sending = never_pause(&client);
@@ -215,7 +217,7 @@ fn a_peer_that_never_pauses_is_told_that_the_server_goes_away() {
     sending.join().unwrap();
 }
 
-/// Nor does sending without a pause keep a peer that takes nothing.
+/// Sending without a pause does not keep a peer connected that reads nothing.
 #[test]
 fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
     let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
@@ -223,7 +225,7 @@ fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
     client.send(&frame(0x81, b"join t"));
     client.expect(0x81, b"joined");
     let sending = never_pause(&client);
-    // However much of it gives way to what comes after, in the end the systems of both take no more.
+    // Later messages replace earlier ones; in the end the kernels of both ends are full.
     let mut published = 0;
     let end = loop {
         server.publisher.publish_blocking("t", vec![7; 64 * 1024]).unwrap();
@@ -237,20 +239,21 @@ fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
     sending.join().unwrap();
 }
 
-/// Sends pongs, which ask for nothing, until the server takes no more.
+/// Sends pongs, which need no answer, until the server takes no more.
 fn never_pause(client: &Client) -> JoinHandle<()> {
     let mut writer = client.writer();
     let pongs = frame(0x8a, b"").repeat(10_000);
     std::thread::spawn(move || while writer.write_all(&pongs).is_ok() {})
 }
 
-/// A peer that vanishes while it is sent to, so that not even a ping gets through, is cut when it takes nothing more.
+/// A peer that vanishes while the server sends to it, so that even pings do not get through, is cut after the write
+/// timeout.
 #[test]
 fn cuts_a_peer_that_reads_nothing_more() {
     let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"flood"));
-    // What it did not take is kept no longer.
+    // The server drops the unsent bytes.
     client.await_reset();
     assert_eq!(only_end(server, &ends), (None, String::new()));
 }

@@ -1,9 +1,9 @@
-//! What happened in a soak, counted by all clients together.
+//! Counts of a soak, shared by all clients.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counters that only rise.
+/// Monotonic counters.
 #[derive(Default)]
 pub(crate) struct Counts {
     pub(crate) connections: Count,
@@ -18,7 +18,7 @@ pub(crate) struct Counts {
     pub(crate) events: Count,
 }
 
-/// One number.
+/// One counter.
 #[derive(Default)]
 pub(crate) struct Count(AtomicU64);
 

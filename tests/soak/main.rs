@@ -1,9 +1,10 @@
-//! A soak: clients that mutate, leave early, reset, read slowly and upload halves, over TCP and Unix sockets, and a server that is stopped under them
-//! and started again. After each phase it holds as many descriptors, tasks and sockets as when it began, and no more memory; each response was
-//! whole or visibly broke off; each stop ended in time and with status 0.
+//! A soak test. Clients mutate requests, leave early, reset, read slowly and break uploads off, over TCP and Unix
+//! sockets. The server is stopped under this load and started again. After each phase it must hold as many
+//! descriptors, tasks and sockets as at its start, and no more memory. Each response must be whole or visibly break
+//! off. Each stop must end in time and with status 0.
 //!
-//! `cargo test` runs it for some twenty seconds. `SQUALL_SOAK_SECONDS` says how long instead, `SQUALL_SOAK_SEED` what is drawn, and
-//! `SQUALL_SOAK_RECORD` names a file that a line about it is added to; `.ci/long` sets them.
+//! `cargo test` runs it for some twenty seconds. `SQUALL_SOAK_SECONDS` sets another duration, `SQUALL_SOAK_SEED` the
+//! seed. `SQUALL_SOAK_RECORD` names a file that gets one line per soak; `.ci/long` sets them.
 
 #![cfg(feature = "serve")]
 #![allow(
@@ -38,19 +39,19 @@ use server_under_test::ServerUnderTest;
 use support::server::driver_under_test;
 use transcripts::Transcripts;
 
-/// How long it takes without `SQUALL_SOAK_SECONDS`.
+/// The duration without `SQUALL_SOAK_SECONDS`.
 const SECONDS: u64 = 20;
 
-/// What is drawn without `SQUALL_SOAK_SEED`.
+/// The seed without `SQUALL_SOAK_SEED`.
 const SEED: u64 = 11;
 
-/// How many clients there are at once.
+/// How many clients run at once.
 const CLIENTS: usize = 8;
 
 /// How many responses the clients have had when the server gets its SIGTERM.
 const RESPONSES_BEFORE_STOP: u64 = 100;
 
-/// How long a phase takes, and how many of them a server lives through: in a short soak servers are to stop and start, too.
+/// The duration of a phase, and the phases of one server: a short soak must stop and start servers too.
 struct Schedule {
     phase: Duration,
     phases: usize,
@@ -75,7 +76,7 @@ impl Schedule {
     }
 }
 
-/// What came of a soak.
+/// The results of a soak.
 #[derive(Default)]
 struct Results {
     rounds: usize,
@@ -85,7 +86,7 @@ struct Results {
 }
 
 #[test]
-fn whatever_clients_do_a_server_is_back_to_the_start_when_they_have_gone_and_stops_in_time() {
+fn a_server_returns_to_its_start_resources_and_stops_in_time() {
     let seconds = number("SQUALL_SOAK_SECONDS", SECONDS);
     let seed = number("SQUALL_SOAK_SEED", SEED);
     let schedule = Schedule::of(seconds);
@@ -121,7 +122,7 @@ fn whatever_clients_do_a_server_is_back_to_the_start_when_they_have_gone_and_sto
     }
 }
 
-/// One server's life: phases of visits, after each of which it is back to the start, and a stop in the middle of the last.
+/// The run of one server: phases of clients, each followed by a check of its resources, and a stop during the last.
 fn round(
     shards: usize,
     schedule: &Schedule,
@@ -151,7 +152,7 @@ fn round(
         random,
         || false,
         || {
-            // The signal comes under load; then each client goes on until it is not let in any more.
+            // The signal comes under load; then each client goes on until the server refuses it.
             while context.counts.whole.get() < before + RESPONSES_BEFORE_STOP {
                 thread::yield_now();
             }
@@ -176,7 +177,7 @@ fn round(
     Ok(context.counts)
 }
 
-/// Has clients visit until there have been enough, or the server does not let them in; meanwhile does something else.
+/// Runs clients until `is_enough`, or until the server refuses them; meanwhile runs something else.
 fn visit(
     context: &SoakContext,
     random: &mut Random,
@@ -215,7 +216,7 @@ fn visit(
     })
 }
 
-/// What is wrong, with the end of what the server has said.
+/// The error, with the last lines of the server's log.
 fn said(watch: &ServerUnderTest, wrong: &str) -> String {
     let log = watch.server.log();
     let lines: Vec<_> = log.lines().collect();
@@ -225,10 +226,12 @@ fn said(watch: &ServerUnderTest, wrong: &str) -> String {
     )
 }
 
-/// A number out of the environment.
+/// A number from the environment.
 fn number(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} must be a number, but is {text:?}")),
         Err(_) => otherwise,
     }
 }

@@ -1,5 +1,5 @@
-//! A client's end of a connection, over TCP or a Unix socket: it sends literal bytes, leaves in every way there is, and reads responses
-//! strictly, telling one that is whole from one that visibly breaks off.
+//! A client's end of a connection, over TCP or a Unix socket. It sends literal bytes, leaves in every way, and reads
+//! responses strictly: whole, or visibly broken off.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,16 +12,16 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::support::response::{Framing, Response, read_chunk_size, read_field, read_head};
 use crate::support::show;
 
-/// How long the server may stay silent where it has something to say. Longer than any of its own deadlines that a visit meets.
+/// How long the server may stay silent before a scenario fails. Longer than any of its own deadlines.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// What a slow reader's system keeps for it.
+/// The receive buffer of a slow reader.
 const LITTLE_ROOM_BYTES: usize = 4096;
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Where the server listens.
+/// An address of the server.
 #[derive(Debug, Clone)]
 pub(crate) enum Address {
     Tcp(SocketAddr),
@@ -38,20 +38,20 @@ pub(crate) struct Peer {
     wire: Wire,
     received: Vec<u8>,
     consumed: usize,
-    /// A response has begun and is not whole.
+    /// A response has begun and is incomplete.
     is_inside: bool,
 }
 
-/// Why there is no whole response.
+/// Why a whole response is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ResponseError {
-    /// The connection ended, or was reset, before the first byte of one.
+    /// The connection ended, or was reset, before the first byte of a response.
     Nothing,
-    /// It ended, or was reset, in the middle of one, and a client sees that.
+    /// It ended, or was reset, in the middle of a response, visibly for the client.
     Broken,
     /// Nothing came for [`SILENCE_MAX`].
     Silent,
-    /// What came is no response.
+    /// The bytes are malformed.
     Malformed(String),
 }
 
@@ -63,7 +63,7 @@ impl Peer {
         })
     }
 
-    /// Connects with little room for what is not read.
+    /// Connects with a small receive buffer.
     pub(crate) fn connect_with_little_room(address: &Address) -> std::io::Result<Self> {
         let Address::Tcp(address) = address else {
             return Self::connect(address);
@@ -95,7 +95,8 @@ impl Peer {
         })
     }
 
-    /// Sends bytes; whether the server took them. One that has closed takes none, and what it answered decides then.
+    /// Sends bytes and returns whether the server took them. A server that has closed takes none; its earlier
+    /// response decides.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
         let sent = match &mut self.wire {
             Wire::Tcp(stream) => stream.write_all(bytes),
@@ -109,11 +110,11 @@ impl Peer {
             Wire::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Wire::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
-        // A server that has reset the connection has nothing left to be closed.
+        // A connection that the server has reset cannot be shut down.
         closed.unwrap_or_default();
     }
 
-    /// Breaks the connection off. A Unix socket, which knows no reset but by bytes not read, is closed.
+    /// Resets the connection. A Unix socket has no reset except by unread bytes, so it is closed.
     pub(crate) fn reset(self) {
         if let Wire::Tcp(stream) = &self.wire {
             SockRef::from(stream)
@@ -122,7 +123,7 @@ impl Peer {
         }
     }
 
-    /// Reads once, at most `bytes_max`; gives how many came.
+    /// Reads once, at most `bytes_max`, and returns the count.
     pub(crate) fn read_some(&mut self, bytes_max: usize) -> Result<usize, ResponseError> {
         let mut piece = vec![0; bytes_max];
         loop {
@@ -198,7 +199,7 @@ impl Peer {
         }
     }
 
-    /// Everything up to the end of the connection; an end that is a reset is an end here.
+    /// Everything up to the end of the connection; a reset counts as an end.
     pub(crate) fn until_end(&mut self) -> Result<Vec<u8>, ResponseError> {
         loop {
             match self.read_some(READ_BYTES) {
@@ -209,12 +210,12 @@ impl Peer {
         }
     }
 
-    /// What has been received and not read.
+    /// The received bytes that were not read.
     pub(crate) fn pending(&self) -> &[u8] {
         &self.received[self.consumed..]
     }
 
-    /// Takes `count` bytes of what has been received.
+    /// Takes `count` received bytes.
     pub(crate) fn consume(&mut self, count: usize) {
         self.consumed += count;
         if self.consumed == self.received.len() || self.consumed > READ_BYTES {
@@ -235,7 +236,7 @@ impl Peer {
         Ok(line)
     }
 
-    /// Takes all up to a delimiter, and the delimiter.
+    /// Takes everything up to and with a delimiter.
     fn until(&mut self, delimiter: &[u8]) -> Result<Vec<u8>, ResponseError> {
         loop {
             let found = self
@@ -265,7 +266,7 @@ impl Peer {
         }
     }
 
-    /// What the end of the connection means here.
+    /// The error that the end of the connection means here.
     fn end(&self) -> ResponseError {
         if self.is_inside || !self.pending().is_empty() {
             ResponseError::Broken

@@ -1,4 +1,4 @@
-//! Numbers that look drawn and come again with the same seed (SplitMix64, Steele, Lea and Flood 2014).
+//! Pseudo-random numbers, the same for the same seed (SplitMix64; Steele, Lea and Flood 2014).
 
 /// A sequence of numbers.
 #[derive(Debug, Clone)]
@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Another sequence, as if its seed had been drawn.
+    /// Another sequence, seeded from this one.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.next())
     }
@@ -22,12 +22,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below another, which is above 0.
+    /// A number below `bound`, which must be above 0.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 
-    /// True with a chance in percent.
+    /// True with a probability in percent.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

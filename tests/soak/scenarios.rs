@@ -1,7 +1,7 @@
-//! What a client does on one connection, drawn at random, and what it makes sure of: each response is whole, or visibly breaks off.
+//! Random scenarios of a client on one connection. Each response must be whole, or visibly break off.
 //!
-//! While the server stops, a connection may be refused, or end before a request is answered. But a client that sends its next request right after
-//! an answer that did not say `Connection: close` gets an answer.
+//! During a stop a connection may be refused, or end before its response. But a client that sends the next request
+//! right after a response without `Connection: close` gets a response.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,29 +15,29 @@ use crate::support::show;
 use crate::support::websocket::{Frame, close, frame, handshake};
 use crate::transcripts::Transcripts;
 
-/// A client that waits longer than this before its next request may find its connection closed: the server closes idle ones a second after its
-/// stop began.
+/// A client that waits longer before its next request may find its connection closed: the server closes idle ones a
+/// second after its stop began.
 const IDLE_MAX: Duration = Duration::from_millis(400);
 
-/// What all clients share.
+/// The state shared by all clients.
 pub(crate) struct SoakContext {
     pub(crate) addresses: Vec<Address>,
     pub(crate) transcripts: Transcripts,
     pub(crate) counts: Counts,
-    /// The server is, or will be at any moment, asked to stop.
+    /// The server has got, or is about to get, SIGTERM.
     pub(crate) is_stopping: AtomicBool,
 }
 
-/// One client's visits.
+/// One client, which runs scenarios.
 pub(crate) struct SoakClient<'w> {
     pub(crate) context: &'w SoakContext,
     pub(crate) random: Random,
 }
 
-/// A sentence about what the server did wrong.
+/// An error says what the server did wrong.
 type Outcome = Result<(), String>;
 
-/// One way to visit, and how often of all together it is chosen.
+/// One scenario: its name, its weight, and its function.
 type Scenario<'w> = (&'static str, usize, fn(&mut SoakClient<'w>, Peer) -> Outcome);
 
 impl<'w> SoakClient<'w> {
@@ -56,7 +56,7 @@ impl<'w> SoakClient<'w> {
         ("events", 5, Self::events),
     ];
 
-    /// Makes one visit; false when the server does not let it in because it stops.
+    /// Runs one scenario; false when the server refuses the connection because it stops.
     pub(crate) fn visit(&mut self) -> Result<bool, String> {
         let mut number = self
             .random
@@ -90,7 +90,7 @@ impl<'w> SoakClient<'w> {
         self.context.is_stopping.load(Ordering::Relaxed)
     }
 
-    /// Looks at the answer to a whole request of a client that reads: it is there, unless the server stops.
+    /// Checks the response to a whole request of a client that reads: it must be there, unless the server stops.
     fn answered(
         &self,
         response: Result<Response, ResponseError>,
@@ -115,7 +115,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Leaves in one of the ways there are.
+    /// Closes, resets or half-closes the connection.
     fn leave(&mut self, peer: Peer) {
         self.context.counts.left_early.add(1);
         match self.random.below(3) {
@@ -132,7 +132,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Waits a moment, as a client may: for nothing that the server does.
+    /// Waits a moment, as a client may; the wait synchronizes with nothing.
     fn pause(&mut self, milliseconds_max: usize) {
         thread::sleep(Duration::from_millis(self.random.below(milliseconds_max + 1) as u64));
     }
@@ -149,7 +149,7 @@ impl<'w> SoakClient<'w> {
         peer.send(rest);
     }
 
-    /// Bytes that nearly are requests; what comes back are whole responses, whatever they say.
+    /// Mutated requests; the responses must be whole, whatever their status.
     fn mutated(&mut self, mut peer: Peer) -> Outcome {
         let bytes = self.context.transcripts.mutated(&mut self.random);
         self.send_in_pieces(&mut peer, &bytes);
@@ -158,7 +158,7 @@ impl<'w> SoakClient<'w> {
             return Ok(());
         }
         peer.half_close();
-        // How a response ends depends on its request's method, which only the server knows for certain here.
+        // The end of a response depends on the method of its request, which only the server knows here.
         if bytes.windows(4).any(|window| window.eq_ignore_ascii_case(b"HEAD")) {
             return peer
                 .until_end()
@@ -182,7 +182,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Requests one after the other, each when the one before is answered.
+    /// Requests one after another, each after the previous response.
     fn closed_loop(&mut self, mut peer: Peer) -> Outcome {
         let mut answered_at: Option<Instant> = None;
         for _ in 0..1 + self.random.below(20) {
@@ -210,7 +210,7 @@ impl<'w> SoakClient<'w> {
         Ok(())
     }
 
-    /// A request and the answer to it.
+    /// A request and its response.
     fn request(&mut self) -> (&'static str, Vec<u8>, u16, Vec<u8>) {
         let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
         match self.random.below(6) {
@@ -228,7 +228,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Requests in one write; the answers come in their order.
+    /// Requests in one write; the responses must come in order.
     fn pipeline(&mut self, mut peer: Peer) -> Outcome {
         let count = 2 + self.random.below(30);
         let requests: String = (0..count)
@@ -247,7 +247,7 @@ impl<'w> SoakClient<'w> {
         Ok(())
     }
 
-    /// A request, or a part of one, and gone: before the answer, in the middle of it, or behind it.
+    /// A request, or a part of one; then the client leaves before, during or after the response.
     fn leave_early(&mut self, mut peer: Peer) -> Outcome {
         let mut bytes = match self.random.below(5) {
             0 => b"GET /slow?milliseconds=20 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
@@ -265,7 +265,7 @@ impl<'w> SoakClient<'w> {
         Ok(())
     }
 
-    /// Reads little at a time while the handler gives its flushes up: all bytes come, or the response breaks off.
+    /// Reads in small pieces while the handler abandons its flushes: all bytes arrive, or the response breaks off.
     fn read_slowly(&mut self, mut peer: Peer) -> Outcome {
         let bytes = self.random.below(600_000);
         let version = if self.random.chance(30) { "1.0" } else { "1.1" };
@@ -323,7 +323,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Middleware gives the handler up, before or after it has flushed.
+    /// Middleware drops the handler, before or after it has flushed.
     fn impatient(&mut self, mut peer: Peer) -> Outcome {
         let bytes = self.random.below(400_000);
         let target = format!("/impatient/stall?bytes={bytes}&milliseconds=50");
@@ -333,7 +333,7 @@ impl<'w> SoakClient<'w> {
         self.whole_or_broken(response, bytes)
     }
 
-    /// Content in pieces, whole or not.
+    /// Content in pieces, complete or not.
     fn upload(&mut self, mut peer: Peer) -> Outcome {
         let length = self.random.below(400_000);
         let body = self.random.bytes(length.min(5000)).repeat(80);
@@ -372,7 +372,7 @@ impl<'w> SoakClient<'w> {
             .map(drop)
     }
 
-    /// A stream that ends only when its client does.
+    /// A stream that ends only when its client leaves.
     fn silent_stream(&mut self, mut peer: Peer) -> Outcome {
         peer.send(b"GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
         while !peer.pending().windows(4).any(|window| window == b"word") {
@@ -387,7 +387,7 @@ impl<'w> SoakClient<'w> {
         Ok(())
     }
 
-    /// A handler that waits for its client to go, whose content never comes.
+    /// A handler that waits for its client to leave, while its content never arrives.
     fn poll(&mut self, mut peer: Peer) -> Outcome {
         let heads = [
             "GET /poll HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -428,7 +428,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Messages there and back, in fragments and with pings between, and one of the ways to go.
+    /// Echoed messages, in fragments and with pings between, and one of the ways to leave.
     fn websocket(&mut self, mut peer: Peer) -> Outcome {
         if self.open(&mut peer)?.is_none() {
             return Ok(());
@@ -468,7 +468,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// Frames that nearly are; what comes back are whole frames and then the end.
+    /// Mutated frames; the server must answer with whole frames and then the end.
     fn mutated_websocket(&mut self, mut peer: Peer) -> Outcome {
         if self.open(&mut peer)?.is_none() {
             return Ok(());
@@ -500,7 +500,7 @@ impl<'w> SoakClient<'w> {
         }
     }
 
-    /// A stream of events, left after a while.
+    /// An event stream that the client leaves after a while.
     fn events(&mut self, mut peer: Peer) -> Outcome {
         peer.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
         for _ in 0..1 + self.random.below(3) {
@@ -518,8 +518,8 @@ impl<'w> SoakClient<'w> {
     }
 }
 
-/// A request that is under way when the server gets its SIGTERM, and takes longer than idle connections are listened to. Its answer says that the
-/// connection is closed, or the next request on it is answered too.
+/// A request that is under way when the server gets SIGTERM, and takes longer than the server waits for idle
+/// connections. Its response says `Connection: close`, or the next request on the connection is answered too.
 pub(crate) struct PromisedResponse {
     peer: Peer,
 }
@@ -528,7 +528,7 @@ impl PromisedResponse {
     pub(crate) fn ask(address: &Address) -> Result<Self, String> {
         let mut peer = Peer::connect(address)
             .map_err(|error| format!("the server refuses a connection at {address:?}: {error}"))?;
-        // Answered once, so that the connection is not only in the backlog.
+        // One response first, so that the connection has left the backlog.
         peer.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         peer.response("GET")?.expect(200, b"ok")?;
         peer.send(b"GET /slow?milliseconds=1200 HTTP/1.1\r\nHost: a\r\n\r\n");

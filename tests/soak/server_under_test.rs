@@ -1,4 +1,4 @@
-//! The server under soak: what it holds, measured from outside and asked of itself, and whether it is back to the start.
+//! The server of a soak and its resources, measured from outside and asked of itself.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,22 +7,24 @@ use std::time::{Duration, Instant};
 use crate::peer::{Address, Peer};
 use crate::support::server::{Server, command};
 
-/// How long a server whose clients have all gone may take to let go of what they had. 20 s: five times the two seconds after which io_uring
-/// connections look for a reset they were not told of, twice over.
+/// How long a server may take to free the resources of its clients after all have left. 20 s: twice five times the
+/// two seconds after which io_uring connections check for a missed reset.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
 
-/// How much more memory a server may hold after any phase than after the first, when every pool has what it keeps. 8 MiB: in 160 s of twelve
-/// phases and 11,000 connections a server it was 1.4 MiB at the most, on either driver; a kilobyte lost with each connection would be 11.
+/// How much more memory a server may hold after any phase than after the first, when its pools are full. 8 MiB: in
+/// 160 s of twelve phases, at 11,000 connections a server, growth was at most 1.4 MiB on either driver. A kilobyte
+/// lost per connection would be 11 MiB.
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
-/// How many descriptors more than at the start a shard may have: under epoll it makes an instance to watch peers by when a handler first waits.
+/// How many descriptors a shard may add to those at its start: epoll opens an instance for peer ends when a handler
+/// first waits.
 const LATE_DESCRIPTORS_A_SHARD: usize = 1;
 
-/// How long a graceful stop may take whose clients go when their connections end. 10 s: one for idle connections to hear of it, and the five of
-/// `--linger-timeout` for those that do not close.
+/// How long a graceful stop may take if clients leave when their connections end. 10 s: one second for idle
+/// connections, and the five of `--linger-timeout` for those that do not close.
 pub(crate) const STOP_TIME: Duration = Duration::from_secs(10);
 
-/// What a server holds while one connection, that which asks, is open.
+/// The resources of a server while one connection, the asking one, is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resources {
     pub(crate) descriptors: usize,
@@ -30,13 +32,13 @@ pub(crate) struct Resources {
     pub(crate) streams: usize,
 }
 
-/// A running server, and what it held when it began.
+/// A running server and its resources at the start.
 pub(crate) struct ServerUnderTest {
     pub(crate) server: Server,
     shards: usize,
     path: PathBuf,
     start: Resources,
-    /// What the descriptors were at the start.
+    /// The names of the descriptors at the start.
     names: Vec<String>,
     /// The memory after the first phase.
     settled_bytes: Option<u64>,
@@ -70,7 +72,7 @@ impl ServerUnderTest {
         self.start
     }
 
-    /// Waits until the server holds what it held when it began, and its memory has not grown.
+    /// Waits until the server holds its start resources and its memory has not grown.
     pub(crate) fn wait_for_start_resources(&mut self) -> Result<(), String> {
         let until = Instant::now() + SETTLE_TIME;
         loop {
@@ -98,7 +100,7 @@ impl ServerUnderTest {
         }
     }
 
-    /// Waits for the end of a stop that has been asked for.
+    /// Waits for the end of a stop that was requested.
     pub(crate) fn ended(&self, asked: Instant) -> Result<Duration, String> {
         let status = self.server.wait();
         let took = asked.elapsed();
@@ -118,7 +120,7 @@ impl Drop for ServerUnderTest {
     }
 }
 
-/// What the server says it holds, and the kernel says of it.
+/// The resources, as the server and the kernel report them.
 fn held(server: &Server) -> Resources {
     let mut peer = Peer::connect(&Address::Tcp(server.address())).expect("the server accepts");
     peer.send(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -1,11 +1,11 @@
-//! Requests as they should be, and what becomes of them when bytes are changed, lost, doubled and put together anew.
+//! Valid requests, and their mutations: bytes changed, removed, doubled and joined anew.
 
 use std::fs;
 use std::path::Path;
 
 use crate::random::Random;
 
-/// Transcripts of our own; those of the fuzzer's seeds come beside them.
+/// Own transcripts, beside the fuzzer's seeds.
 const TRANSCRIPTS: [&[u8]; 12] = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.0\r\n\r\n",
@@ -22,7 +22,7 @@ const TRANSCRIPTS: [&[u8]; 12] = [
       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
 ];
 
-/// Pieces that parsers have stumbled over.
+/// Tokens that parsers have failed on.
 const TOKENS: [&[u8]; 16] = [
     b"\r\n",
     b"\n",
@@ -42,10 +42,10 @@ const TOKENS: [&[u8]; 16] = [
     b"\xff",
 ];
 
-/// Where the fuzzer's seeds are requests as they stand on the wire.
+/// The folders of seeds that are requests as on the wire.
 const SEEDS: [&str; 2] = ["fuzz/seeds/head", "fuzz/seeds/chunked"];
 
-/// Transcripts to begin with.
+/// The transcripts to mutate.
 pub(crate) struct Transcripts {
     all: Vec<Vec<u8>>,
 }
@@ -58,7 +58,7 @@ impl Transcripts {
                 .unwrap()
                 .map(|entry| entry.unwrap().path())
                 .collect();
-            // The order of a folder is the file system's; that of a seed is ours.
+            // Sorted, because the order of a folder depends on the file system.
             paths.sort();
             for path in paths {
                 let bytes = fs::read(path).unwrap();
@@ -75,12 +75,12 @@ impl Transcripts {
         Self { all }
     }
 
-    /// One of them as it is.
+    /// One transcript, unchanged.
     pub(crate) fn whole(&self, random: &mut Random) -> Vec<u8> {
         random.pick(&self.all).clone()
     }
 
-    /// One of them after up to four changes.
+    /// One transcript after up to four changes.
     pub(crate) fn mutated(&self, random: &mut Random) -> Vec<u8> {
         let mut bytes = self.whole(random);
         for _ in 0..random.below(5) {

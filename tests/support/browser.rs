@@ -1,7 +1,8 @@
-//! Debian's Chromium, without a window, driven through its own debugging pipe: pages are opened, asked and looked at.
+//! Debian's Chromium, headless, driven through its debugging pipe.
 //!
-//! The pipe is a pair of inherited descriptors with JSON in between zero bytes (the Chrome DevTools Protocol), so it takes no port, no driver
-//! program and no crate. Waiting is done in the page: an expression is evaluated until it holds.
+//! The pipe is a pair of inherited descriptors that carry JSON separated by zero bytes (the Chrome DevTools
+//! Protocol). So it needs no port, driver program or crate. The page itself waits: an expression is evaluated until
+//! it holds.
 
 #![allow(
     clippy::indexing_slicing,
@@ -22,19 +23,19 @@ use std::time::Duration;
 use data_encoding::BASE64;
 use serde_json::{Value, json};
 
-/// Where Debian's package `chromium` puts it.
+/// The path of Debian's package `chromium`.
 const PROGRAM: &str = "/usr/bin/chromium";
 
 /// How long the browser may take to answer. Generous: it starts in a second or two on a machine that is not busy.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a page may take to become what a test waits for, in milliseconds.
+/// How long a page may take to reach the expected state, in milliseconds.
 const CHANGE_MILLISECONDS_MAX: u32 = 20_000;
 
-/// How often a page is looked at meanwhile, in milliseconds.
+/// The interval between two evaluations, in milliseconds.
 const LOOK_MILLISECONDS: u32 = 10;
 
-/// The first program of the pipe: descriptors 3 and 4 are what the browser listens and speaks on.
+/// The shell that opens the pipe: the browser reads descriptor 3 and writes 4.
 const WITH_PIPE: &str = r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#;
 
 /// A running browser, ended and reaped when dropped.
@@ -50,7 +51,7 @@ pub(crate) struct Page<'b> {
     session: String,
 }
 
-/// The debugging pipe and what came through it that nobody has asked for yet.
+/// The debugging pipe, and received events that were not requested yet.
 struct Pipe {
     input: ChildStdin,
     output: Receiver<Value>,
@@ -59,11 +60,11 @@ struct Pipe {
 }
 
 impl Browser {
-    /// Starts a browser; `None`, with a note, where there is none.
+    /// Starts a browser; `None`, with a note, if none is installed.
     ///
     /// # Panics
     ///
-    /// When there is one and it does not start.
+    /// When it is installed and does not start.
     pub(crate) fn start() -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             super::skip(&format!("there is no {PROGRAM}; apt-get install chromium"));
@@ -109,7 +110,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// When it cannot be loaded.
+    /// When the page cannot be loaded.
     pub(crate) fn open(&self, url: &str) -> Page<'_> {
         let target = self.call(
             None,
@@ -130,7 +131,7 @@ impl Browser {
         page
     }
 
-    /// Asks the browser for something, in the name of a page or in its own, and gives the answer.
+    /// Sends a request to the browser, for a page or for itself, and returns the response.
     fn call(&self, session: Option<&str>, method: &str, parameters: &Value) -> Value {
         let mut pipe = self.pipe.borrow_mut();
         pipe.last_id += 1;
@@ -204,7 +205,7 @@ impl Page<'_> {
     ///
     /// # Panics
     ///
-    /// When it does not become true in time; the message shows the page's text.
+    /// When the expression does not hold in time; the message shows the page's text.
     #[track_caller]
     pub(crate) fn wait_until(&self, expression: &str) {
         let held = self.evaluate(&format!(
@@ -221,19 +222,19 @@ impl Page<'_> {
         assert_eq!(held, true, "never so: {expression}");
     }
 
-    /// Gives the page a size in CSS pixels, as of a phone or of a desk.
+    /// Sets the size of the page in CSS pixels.
     pub(crate) fn resize(&self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// Has the page believe that its reader prefers `light` or `dark`.
+    /// Emulates a reader that prefers `light` or `dark`.
     pub(crate) fn prefer(&self, scheme: &str) {
         let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         self.call("Emulation.setEmulatedMedia", &feature);
     }
 
-    /// Types text where the focus is, as an input method does.
+    /// Types text into the focused element, as an input method does.
     pub(crate) fn type_text(&self, text: &str) {
         self.call("Input.insertText", &json!({"text": text}));
     }
@@ -246,7 +247,7 @@ impl Page<'_> {
         }
     }
 
-    /// What scripts of the page have thrown and not caught since it was loaded.
+    /// The uncaught exceptions of the page's scripts since it was loaded.
     pub(crate) fn exceptions(&self) -> Vec<String> {
         let pipe = self.browser.pipe.borrow();
         let thrown = pipe.events(&self.session, "Runtime.exceptionThrown");
@@ -255,7 +256,7 @@ impl Page<'_> {
             .collect()
     }
 
-    /// What the page looks like, as a PNG.
+    /// A picture of the page, as a PNG.
     pub(crate) fn picture(&self) -> Vec<u8> {
         let answer = self.call("Page.captureScreenshot", &json!({"format": "png"}));
         let text = answer["data"].as_str().expect("a picture");
@@ -269,7 +270,8 @@ impl Page<'_> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked, it ends its helpers before itself, so that nobody writes into the profile any more; a panic's reason is not hidden by another.
+        // An orderly close ends the browser's helpers first, so that the profile is written no more. A failure here
+        // must not hide the reason of a panic.
         let pipe = self.pipe.get_mut();
         if pipe
             .input

@@ -1,7 +1,7 @@
 //! A client that sends literal bytes and reads responses strictly, over a plain blocking socket.
 //!
-//! Every read has a time limit, so a server that stays silent fails the test and does not hang it. A reset counts as a
-//! failure unless a test says otherwise: a refused client must be able to read why (RFC 9112 §9.6).
+//! Every read has a time limit, so a silent server fails the test. A reset counts as a failure unless a test allows
+//! it: a refused client must be able to read the reason (RFC 9112 §9.6).
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,10 +21,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A response head of the examples is a few hundred bytes; more than this is a server gone mad.
+/// The largest accepted response head; those of the examples have a few hundred bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// A connection to the server, and what was received on it and not yet understood.
+/// A connection to the server, and the received bytes that are not parsed yet.
 pub(crate) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
@@ -42,12 +42,12 @@ impl Connection {
         Self::try_open(address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))
     }
 
-    /// Connects, or says why not.
+    /// Connects, or returns the reason of the failure.
     pub(crate) fn try_open(address: SocketAddr) -> std::io::Result<Self> {
         Self::over(TcpStream::connect_timeout(&address, SILENCE_MAX)?)
     }
 
-    /// Takes a socket that a test has connected in its own way.
+    /// Takes over a socket that a test has connected.
     pub(crate) fn over(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE_MAX))?;
@@ -60,7 +60,7 @@ impl Connection {
         })
     }
 
-    /// Counts a reset as an end, for tests that write to a connection which the server may rightly have closed.
+    /// Counts a reset as an end, for tests that write to a connection the server may have closed.
     pub(crate) fn tolerate_reset(&mut self) {
         self.tolerates_reset = true;
     }
@@ -72,7 +72,7 @@ impl Connection {
             .map_err(|error| format!("the server took no more bytes: {error}"))
     }
 
-    /// Sends bytes to a server that may have closed already; what it answered decides, not the write.
+    /// Sends bytes to a server that may have closed already; its response decides.
     pub(crate) fn send_if_open(&mut self, bytes: &[u8]) {
         drop(self.stream.write_all(bytes));
     }
@@ -109,14 +109,14 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more will be sent; the server can still answer.
+    /// Closes the sending half; the server can still answer.
     pub(crate) fn half_close(&self) -> Outcome<()> {
         self.stream
             .shutdown(Shutdown::Write)
             .map_err(|error| format!("cannot half-close: {error}"))
     }
 
-    /// Breaks the connection: the server hears of it by a reset, if it hears.
+    /// Resets the connection.
     pub(crate) fn reset(self) {
         let at_once = Some(Duration::ZERO);
         SockRef::from(&self.stream)
@@ -156,7 +156,8 @@ impl Connection {
         self.response(method)
     }
 
-    /// Reads all responses until the server closes; `methods` are those of the requests, GET for any that it invents.
+    /// Reads all responses until the server closes. `methods` are those of the requests; further responses count as
+    /// to GET.
     pub(crate) fn responses_until_end(&mut self, methods: &[&str]) -> Outcome<Vec<Response>> {
         let mut responses: Vec<Response> = Vec::new();
         let mut finals = 0;
@@ -169,7 +170,7 @@ impl Connection {
         Ok(responses)
     }
 
-    /// Waits for bytes, as they come, and gives all there are.
+    /// Waits for bytes and returns all that have arrived.
     pub(crate) fn some(&mut self) -> Outcome<Vec<u8>> {
         if self.pending().is_empty() {
             self.fill_or_fail()?;
@@ -239,7 +240,7 @@ impl Connection {
         }
     }
 
-    /// Takes a line and leaves its CRLF behind.
+    /// Takes a line and drops its CRLF.
     fn line(&mut self) -> Outcome<Vec<u8>> {
         let length = self.find(b"\r\n")?;
         let line = self.take(length)?;
@@ -247,7 +248,7 @@ impl Connection {
         Ok(line)
     }
 
-    /// Where a delimiter begins in what is pending, after reading as much as that takes.
+    /// The position of a delimiter in the pending bytes; reads until it has arrived.
     fn find(&mut self, delimiter: &[u8]) -> Outcome<usize> {
         loop {
             let found = self
@@ -329,7 +330,7 @@ impl Connection {
     }
 }
 
-/// Bytes on their way from another thread; dropping it shuts the socket, so that no write stays blocked, and joins.
+/// A thread that sends bytes. Dropping it shuts the socket, so that no write stays blocked, and joins it.
 pub(crate) struct Sending {
     stream: TcpStream,
     stop: Arc<AtomicBool>,

@@ -1,12 +1,12 @@
-//! How many sockets a test may hold at once: as many as it wants, or as the system lets a process have.
+//! How many sockets a test may hold at once, by the limit on open files.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What a process needs besides: its files, and the sockets of tests that run beside this one.
+/// Descriptors for other uses: files, and the sockets of tests that run beside this one.
 const SPARE: u64 = 512;
 
-/// Raises this process's soft limit on open files to the hard one, which servers it starts inherit, and gives how many of `wanted`
-/// sockets that leaves room for.
+/// Raises this process's soft limit on open files to the hard one, which its servers inherit. Returns for how many of
+/// `wanted` sockets there is room.
 pub(crate) fn room_for(wanted: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

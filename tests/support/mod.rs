@@ -1,7 +1,7 @@
-//! What every test that meets Squall as another process shares: the process, the client, the reader of responses.
+//! Shared by the tests that run Squall as another process: the process, the client, the response parser.
 //!
-//! Nothing here but [`running`] comes from Squall. The judge has a parser of its own, a strict one, so that a mistake in the server's
-//! code cannot hide behind the same mistake in the test.
+//! Only [`running`] uses Squall. The tests have a strict parser of their own, so that one mistake cannot hide in both
+//! the server and the test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
 
@@ -21,13 +21,13 @@ pub(crate) mod running;
 pub(crate) mod server;
 pub(crate) mod websocket;
 
-/// A value, or a sentence that says what the server did wrong.
+/// A value, or an error that says what the server did wrong.
 pub(crate) type Outcome<T> = Result<T, String>;
 
-/// How many characters of a transcript a failure message shows.
+/// How many characters of a transcript an error shows.
 const SHOWN_CHARACTERS_MAX: usize = 400;
 
-/// Bytes as readable text, shortened in the middle of nowhere when there are many.
+/// Bytes as readable text, shortened in the middle.
 pub(crate) fn show(bytes: &[u8]) -> String {
     let text = bytes.escape_ascii().to_string();
     if text.len() <= SHOWN_CHARACTERS_MAX {
@@ -37,25 +37,25 @@ pub(crate) fn show(bytes: &[u8]) -> String {
     format!("{head}… ({} bytes in all)", bytes.len())
 }
 
-/// Says that a test is skipped and why; where `SQUALL_TEST_CLIENTS` is `all`, as in `.ci/run`, nothing may be skipped.
+/// Prints that a test is skipped, and why.
 ///
 /// # Panics
 ///
-/// There.
+/// When `SQUALL_TEST_CLIENTS` is `all`, as in `.ci/run`: then no test may be skipped.
 pub(crate) fn skip(why: &str) {
     let is_demanded = std::env::var("SQUALL_TEST_CLIENTS").is_ok_and(|value| value == "all");
     assert!(!is_demanded, "this test may not be skipped: {why}");
     eprintln!("skipped: {why}");
 }
 
-/// How long a reset is waited for.
+/// How long to wait for a reset.
 const RESET_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// Waits until the peer of a socket has reset the connection, without reading anything of it.
+/// Waits until the peer of a socket has reset the connection, and reads nothing.
 ///
 /// # Panics
 ///
-/// When it does not, or when the connection fails in another way.
+/// When the peer does not reset it, or the connection fails in another way.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "a test waits on a thread outside the shards")]
 pub(crate) fn await_reset(stream: &TcpStream) {
@@ -69,7 +69,7 @@ pub(crate) fn await_reset(stream: &TcpStream) {
     }
 }
 
-/// Fails with a sentence unless the claim holds.
+/// Returns an error unless the claim holds.
 pub(crate) fn ensure(claim: bool, complaint: impl FnOnce() -> String) -> Outcome<()> {
     if claim { Ok(()) } else { Err(complaint()) }
 }
@@ -78,7 +78,7 @@ pub(crate) fn ensure(claim: bool, complaint: impl FnOnce() -> String) -> Outcome
 ///
 /// # Panics
 ///
-/// When a case fails, or when there are no cases at all.
+/// When a case fails, or the list is empty.
 #[track_caller]
 pub(crate) fn for_each_case<C>(
     cases: impl IntoIterator<Item = C>,

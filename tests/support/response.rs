@@ -1,15 +1,15 @@
-//! A strict reader of response heads and chunk lines, written from RFC 9112 and sharing nothing with the server.
+//! A strict parser of response heads and chunk lines, written from RFC 9112 without code of the server.
 //!
-//! It refuses what a tolerant client would forgive, because a server that is only understood by tolerant clients is wrong.
+//! It refuses what a tolerant client would accept: a server that only tolerant clients understand is wrong.
 
 use super::{Outcome, ensure, show};
 
 /// How a response body ends (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// There is no body, whatever the fields say: an answer to HEAD, 1xx, 204, 304.
+    /// No body, whatever the fields say: a response to HEAD, 1xx, 204, 304.
     None,
-    /// After so many bytes.
+    /// After this number of bytes.
     Length(usize),
     /// With the last chunk.
     Chunked,
@@ -28,7 +28,7 @@ pub(crate) struct Response {
     pub(crate) framing: Framing,
     /// The decoded body.
     pub(crate) body: Vec<u8>,
-    /// The chunks as they were cut, when the body came chunked.
+    /// The chunks, when the body was chunked.
     pub(crate) chunks: Vec<Vec<u8>>,
 }
 
@@ -61,12 +61,12 @@ impl Response {
         self.list("connection").iter().any(|option| option == "close")
     }
 
-    /// Whether this is a 1xx response, to be followed by the real one.
+    /// Whether this is a 1xx response, which the final one follows.
     pub(crate) fn is_interim(&self) -> bool {
         (100..200).contains(&self.status)
     }
 
-    /// Checks status and body at once, the commonest claim of all.
+    /// Checks status and body.
     pub(crate) fn expect(&self, status: u16, body: &[u8]) -> Outcome<()> {
         ensure(self.status == status && self.body == body, || {
             format!(
@@ -109,7 +109,7 @@ pub(crate) fn read_head(bytes: &[u8], method: &str) -> Outcome<Response> {
     Ok(response)
 }
 
-/// Reads a chunk-size line without its CRLF; the server has no business sending extensions.
+/// Reads a chunk-size line without its CRLF; the server must not send extensions.
 pub(crate) fn read_chunk_size(line: &[u8]) -> Outcome<usize> {
     let text = str::from_utf8(line).unwrap_or_default();
     let is_hexadecimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());

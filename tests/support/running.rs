@@ -1,4 +1,4 @@
-//! A server in this process, and WebSocket clients of it by tungstenite.
+//! A server in this process, and tungstenite's WebSocket clients for it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use tungstenite::{Message as Frame, WebSocket as Client};
 /// How long the server may stay silent before a test fails.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// A server on a free port; stopped and joined when it goes.
+/// A server on a free port; dropping it stops and joins it.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) stopper: Stopper,
@@ -28,7 +28,7 @@ impl Running {
         Self::serve(Server::new(application).shards(shards))
     }
 
-    /// Starts a server that has everything but its address, on the driver under test.
+    /// Starts a configured server on a free port, with the driver under test.
     pub(crate) fn serve(server: Server) -> Self {
         let server = server
             .listen("127.0.0.1:0")
@@ -52,7 +52,7 @@ impl Running {
         }
     }
 
-    /// Opens a WebSocket with some fields more; the status and the answer's fields if it is refused.
+    /// Opens a WebSocket with additional fields; if refused, returns the status and the fields of the response.
     pub(crate) fn open(
         &self,
         path: &str,
@@ -76,7 +76,7 @@ impl Running {
         }
     }
 
-    /// Where a WebSocket client finds a path of it.
+    /// The URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.address)
     }
@@ -103,7 +103,7 @@ pub(crate) fn read(client: &mut Client<TcpStream>) -> Frame {
     client.read().unwrap()
 }
 
-/// The code of the close frame that comes next.
+/// The code of the next close frame.
 pub(crate) fn close_code(client: &mut Client<TcpStream>) -> CloseCode {
     match read(client) {
         Frame::Close(Some(frame)) => frame.code,

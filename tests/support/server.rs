@@ -1,7 +1,7 @@
-//! An example of Squall as a child process: started on a port the kernel picks, listened to, and reaped.
+//! An example as a child process: started on a port the kernel picks, watched, and reaped.
 //!
-//! The server is known only by its command line, its standard error and its sockets. Whatever it writes to standard
-//! error is read to the end, so that it never blocks on a full pipe, and is shown when a test fails.
+//! The tests see only its command line, its standard error and its sockets. Standard error is read to the end, so
+//! that its pipe never fills, and is shown when a test fails.
 
 #![expect(
     clippy::disallowed_types,
@@ -22,13 +22,13 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use super::client::Connection;
 
-/// How long a server may take to say where it listens. Generous: a debug build on a busy machine.
+/// How long a server may take to announce its address. Generous: a debug build on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a server may take to end once asked: the hard stop of a graceful stop is at 30 s.
+/// How long a server may take to end after a signal: a graceful stop ends after at most 30 s.
 const STOP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// What stands before the address in the line that announces a listener.
+/// The text before the address in the line that announces a listener.
 const ANNOUNCEMENT: &str = "listening on http://";
 
 /// A running example, killed and reaped when dropped.
@@ -45,7 +45,7 @@ impl Server {
     ///
     /// # Panics
     ///
-    /// When the example is not built, ends before it listens, or never says where it listens.
+    /// When the example is not built, ends before it listens, or never announces its address.
     pub(crate) fn start(example: &str, flags: &[&str]) -> Self {
         Self::start_with_shards(example, 1, flags)
     }
@@ -59,7 +59,7 @@ impl Server {
         Self::start_by(command(example), shards, flags)
     }
 
-    /// Starts an example through a command of the test's own, as one that confines it first.
+    /// Starts an example through a command of the test, such as one that sets limits first.
     ///
     /// # Panics
     ///
@@ -94,7 +94,7 @@ impl Server {
 
     /// The `conformance` server with default limits, one for all tests that run at the same time.
     ///
-    /// The last test that lets go of it ends it, so that nothing outlives the test process.
+    /// The last test that drops it ends it, so that it does not outlive the test process.
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut shared = lock(&SHARED);
@@ -106,7 +106,7 @@ impl Server {
         server
     }
 
-    /// Where the server listens.
+    /// The address of the server.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -116,7 +116,7 @@ impl Server {
         Connection::open(self.address)
     }
 
-    /// Sends SIGTERM: the polite request to end.
+    /// Sends SIGTERM, which begins a graceful stop.
     pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }
@@ -130,18 +130,18 @@ impl Server {
         assert!(status.success(), "kill failed: {status}");
     }
 
-    /// Kills the server with SIGKILL and does not wait for its end, which [`wait`](Self::wait) does.
+    /// Sends SIGKILL without waiting for the end, as [`wait`](Self::wait) does.
     pub(crate) fn kill(&self) {
         let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         kill_process(id.expect("a child has an id"), Signal::KILL).expect("a child can be killed");
     }
 
-    /// The number of the process.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.id
     }
 
-    /// Sends SIGSTOP and waits until the process has stopped; SIGCONT lets it go on.
+    /// Sends SIGSTOP and waits until the process has stopped; SIGCONT resumes it.
     pub(crate) fn suspend(&self) {
         self.signal("STOP");
         while self.state() != Some('T') {
@@ -164,7 +164,7 @@ impl Server {
         lock(&self.child).wait().expect("the server is our child")
     }
 
-    /// The state of the process as the kernel calls it: `T` while it is stopped by a signal.
+    /// The state of the process in the kernel's letters: `T` while a signal has stopped it.
     fn state(&self) -> Option<char> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id)).ok()?;
         let (_name, rest) = stat.rsplit_once(") ")?;
@@ -177,10 +177,10 @@ impl Server {
         folder.count()
     }
 
-    /// What the open files are, as `socket:[…]`: to compare two moments by.
+    /// The names of the open files, such as `socket:[…]`, to compare two moments.
     pub(crate) fn descriptor_names(&self) -> Vec<String> {
         let folder = std::fs::read_dir(format!("/proc/{}/fd", self.id)).expect("the server runs");
-        // One that is closed meanwhile has no name any more.
+        // A descriptor that is closed meanwhile has lost its name.
         let names = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
         names.map(|name| name.display().to_string()).collect()
     }
@@ -200,7 +200,7 @@ impl Server {
         self.memory("VmHWM:")
     }
 
-    /// Lets the server have so much more address space than it has now, and no more (`RLIMIT_AS`).
+    /// Limits the server to this much more address space than it has now (`RLIMIT_AS`).
     pub(crate) fn limit_address_space(&self, more_bytes: u64) {
         let limit = Some(self.memory("VmSize:") + more_bytes);
         let limit = Rlimit {
@@ -211,7 +211,7 @@ impl Server {
         prlimit(id, Resource::As, limit).expect("the limit of a child can be lowered");
     }
 
-    /// A line of the kernel's account of the server's memory, in bytes.
+    /// A line of the kernel's report on the server's memory, in bytes.
     fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id)).expect("the server runs");
         let line = status.lines().find(|line| line.starts_with(name)).expect("such a line");
@@ -252,7 +252,7 @@ pub(crate) fn command(example: &str) -> Command {
     command
 }
 
-/// Runs an example that is expected to end by itself, as with `--help`, and gives what it said.
+/// Runs an example that should end by itself, as with `--help`, and returns its output.
 ///
 /// # Panics
 ///
@@ -283,7 +283,7 @@ pub(crate) fn run_to_end(example: &str, arguments: &[&str]) -> Output {
     }
 }
 
-/// Reads a pipe to its end from another thread and sends what came.
+/// Reads a pipe to its end on another thread and sends the bytes.
 fn read_in_background(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -294,7 +294,7 @@ fn read_in_background(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>>
     receiver
 }
 
-/// Where cargo put an example: beside the `deps` folder this test runs from.
+/// The path of an example: beside the `deps` folder that this test runs from.
 ///
 /// # Panics
 ///
@@ -313,7 +313,7 @@ pub(crate) fn path_of(example: &str) -> PathBuf {
     path
 }
 
-/// What the child says on standard error, and what was understood of it.
+/// The standard error of the child, and what was parsed from it.
 #[derive(Default)]
 struct Log {
     state: Mutex<LogState>,
@@ -345,7 +345,7 @@ impl Log {
         self.changed.notify_all();
     }
 
-    /// Waits for the announcement; `None` when the child ended, or stayed silent, instead.
+    /// Waits for the announced address; `None` if the child ended or stayed silent.
     fn address(&self) -> Option<SocketAddr> {
         let waiting = |state: &mut LogState| state.address.is_none() && !state.ended;
         let (state, _) = self
@@ -355,7 +355,7 @@ impl Log {
         state.address
     }
 
-    /// Waits until standard error is closed, which the end of the child does.
+    /// Waits until standard error is closed, which happens at the end of the child.
     fn wait_for_end(&self, timeout: Duration) -> bool {
         let (state, _) = self
             .changed
@@ -369,7 +369,7 @@ impl Log {
     }
 }
 
-/// The address in a line such as `listening on http://127.0.0.1:40123`, whatever stands around it.
+/// The address in a line such as `listening on http://127.0.0.1:40123`.
 fn announced_address(line: &str) -> Option<SocketAddr> {
     let (_, after) = line.split_once(ANNOUNCEMENT)?;
     let in_address = |character: char| character.is_ascii_hexdigit() || ".:[]".contains(character);
@@ -377,17 +377,17 @@ fn announced_address(line: &str) -> Option<SocketAddr> {
     after.get(..end)?.parse().ok()
 }
 
-/// Locks even after a test has panicked with the lock held: what it guards stays true.
+/// Locks even after a test has panicked with the lock held: the guarded data stays valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The driver that all tests of this run are about, from `SQUALL_TEST_DRIVER`; without it the one a server takes by itself.
+/// The driver under test, from `SQUALL_TEST_DRIVER`; without it a server chooses its own.
 pub(crate) fn driver_under_test() -> Option<String> {
     std::env::var("SQUALL_TEST_DRIVER").ok()
 }
 
-/// Sets it for a server of this process.
+/// Sets the driver under test for a server of this process.
 pub(crate) fn use_driver_under_test(config: &mut squall::ServerConfig) {
     if let Some(driver) = driver_under_test() {
         config.driver = driver.parse().unwrap();

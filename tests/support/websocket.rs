@@ -1,5 +1,5 @@
-//! A WebSocket client in literal bytes: it writes the handshake and frames by hand and reads the server's frames strictly, so that nothing
-//! of Squall, nor of another library, decides what is right.
+//! A WebSocket client in literal bytes. It writes handshake and frames by hand and parses the server's frames
+//! strictly, without code of Squall or of another library.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,34 +10,34 @@ use socket2::{Domain, Socket, Type};
 /// How long the server may stay silent before a test fails.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How much the system may keep for a peer with little room. The server's system keeps up to 4 MiB for it as well.
+/// The receive buffer of a peer with little room. The server's kernel holds up to 4 MiB for it as well.
 const ROOM_BYTES: usize = 16 * 1024;
 
-/// The key of RFC 6455 §1.3, and the answer it must get.
+/// The key of RFC 6455 §1.3, and the value it must get.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n";
 
 /// The masking key of every frame.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame as it came: the first byte, and the payload.
+/// A received frame: the first byte, and the payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) first: u8,
     pub(crate) payload: Vec<u8>,
 }
 
-/// An open WebSocket, and what was received on it and not yet read.
+/// An open WebSocket, and the received bytes that were not read.
 pub(crate) struct Client {
     stream: TcpStream,
     received: Vec<u8>,
     consumed: usize,
 }
 
-/// The request that opens a WebSocket, with some field lines more.
+/// The request that opens a WebSocket, with additional field lines.
 pub(crate) fn handshake(path: &str, fields: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\n\
@@ -85,7 +85,7 @@ impl Frame {
         code.map(|code| u16::from_be_bytes(*code))
     }
 
-    /// Reads the server's frame at the front of `bytes` and says how long it is; `None` while it is not all there.
+    /// Reads the frame at the front of `bytes` and returns its length; `None` while it is incomplete.
     ///
     /// # Panics
     ///
@@ -111,7 +111,7 @@ impl Client {
         Self::open_with(address, &handshake(path, ""), &[]).0
     }
 
-    /// Opens one with a handshake of the test's own and bytes right behind it, and gives the head of the answer.
+    /// Opens one with the test's own handshake and bytes right behind it, and returns the head of the response.
     pub(crate) fn open_with(address: SocketAddr, handshake: &[u8], early: &[u8]) -> (Self, String) {
         let mut client = Self::connect(address);
         client.send(&[handshake, early].concat());
@@ -119,7 +119,7 @@ impl Client {
         (client, head)
     }
 
-    /// Opens a WebSocket whose end of the connection holds little that is not read, so that a server notices soon.
+    /// Opens a WebSocket with a small receive buffer, so that a server soon has to wait.
     pub(crate) fn open_with_little_room(address: SocketAddr, path: &str) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(ROOM_BYTES).unwrap();
@@ -136,7 +136,7 @@ impl Client {
         super::await_reset(&self.stream);
     }
 
-    /// Connects, and leaves the handshake to the test.
+    /// Connects without a handshake.
     pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
     }
@@ -151,7 +151,7 @@ impl Client {
         }
     }
 
-    /// Expects the answer that opens the WebSocket, and gives its head.
+    /// Expects the response that opens the WebSocket, and returns its head.
     pub(crate) fn expect_open(&mut self) -> String {
         let length = loop {
             let end = self.pending().windows(4).position(|bytes| bytes == b"\r\n\r\n");
@@ -170,7 +170,7 @@ impl Client {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Sends to a server that may have closed already; says whether it took the bytes.
+    /// Sends to a server that may have closed already; returns whether it took the bytes.
     pub(crate) fn send_if_open(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
@@ -216,7 +216,7 @@ impl Client {
         }
     }
 
-    /// Ends the connection both ways, whoever else has a handle of it.
+    /// Shuts both halves of the connection, also for other handles of the socket.
     pub(crate) fn shut(&self) {
         self.stream.shutdown(Shutdown::Both).unwrap_or_default();
     }
@@ -244,7 +244,7 @@ impl Client {
         assert!(count > 0, "the server closed after {:?}", super::show(&self.received));
     }
 
-    /// Receives once. A signal to this process, as a server's own threads get, may interrupt the wait.
+    /// Receives once. A signal to this process may interrupt the wait, since servers run in it.
     fn receive(&mut self, piece: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.stream.read(piece) {

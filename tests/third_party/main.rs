@@ -1,8 +1,8 @@
-//! The `conformance` example met by WebSocket clients that others wrote: Python's `websockets`, Node's `ws`, and Chromium's own.
+//! The `conformance` example with WebSocket clients of others: Python's `websockets`, Node's `ws`, and Chromium's.
 //!
-//! Each scenario is a function in each client's script, silent if all is well. The libraries are looked for in `target/third_party`, where
-//! `.ci/run` installs the versions that `requirements.txt` and `package-lock.json` name, and then wherever `python3` and `node` find them. A
-//! client that is not installed is skipped with a note.
+//! Each scenario is a function in each client's script, silent on success. The libraries come from
+//! `target/third_party`, where `.ci/run` installs the versions in `requirements.txt` and `package-lock.json`, or else
+//! from `python3` and `node`. A client that is not installed is skipped with a note.
 
 #![allow(
     clippy::expect_used,
@@ -22,10 +22,10 @@ use std::process::{Child, Command, Stdio};
 use support::browser::Browser;
 use support::server::Server;
 
-/// What the page of the browser runs.
+/// The script of the browser's page.
 const BROWSER_CLIENT: &str = include_str!("browser_client.js");
 
-/// How many shards the server has: one more than is needed for a broadcast to cross.
+/// How many shards the server has: two, so that a broadcast crosses from one to another.
 const SHARDS: usize = 3;
 
 #[test]
@@ -43,7 +43,7 @@ fn compression_is_agreed_upon_under_every_set_of_parameters() {
     meet_browser(&server, &["deflate"]);
 }
 
-/// RFC 6455 §1.9, §4.1: one of those offered, or none.
+/// RFC 6455 §1.9, §4.1: one of the offered subprotocols, or none.
 #[test]
 fn a_subprotocol_is_chosen_among_those_offered() {
     let server = start(&[]);
@@ -57,7 +57,7 @@ fn every_ping_is_answered_with_its_pong() {
     meet(&start(&[]), "ping", &[python, node]);
 }
 
-/// RFC 6455 §7.1.5, §7.4: the client's code comes back; text that is no UTF-8 ends with 1007.
+/// RFC 6455 §7.1.5, §7.4: the client gets its code back; invalid UTF-8 closes with 1007.
 #[test]
 fn close_codes_are_understood_both_ways() {
     let server = start(&[]);
@@ -113,7 +113,7 @@ fn start(flags: &[&str]) -> Server {
     Server::start_with_shards("conformance", SHARDS, flags)
 }
 
-/// Has script clients run a scenario.
+/// Runs a scenario in the script clients.
 fn meet(server: &Server, scenario: &str, clients: &[fn() -> Option<Command>]) {
     for client in clients {
         if let Some(child) = spawn(*client, server, scenario) {
@@ -122,7 +122,7 @@ fn meet(server: &Server, scenario: &str, clients: &[fn() -> Option<Command>]) {
     }
 }
 
-/// Has a browser run scenarios, in a page the server itself serves.
+/// Runs scenarios in a browser, in a page that the server itself serves.
 fn meet_browser(server: &Server, scenarios: &[&str]) {
     let Some(browser) = Browser::start() else { return };
     let page = browser.open(&format!("http://{}/", server.address()));
@@ -171,7 +171,7 @@ fn node() -> Option<Command> {
     available(command, &["-e", "require('ws')"], "node_client.cjs", "npm install ws")
 }
 
-/// The command that runs a script, if a probe shows that the library it needs is there.
+/// The command that runs a script, if a probe finds its library.
 fn available(mut command: Command, probe: &[&str], script: &str, hint: &str) -> Option<Command> {
     let mut trial = Command::new(command.get_program());
     trial.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -188,7 +188,7 @@ fn available(mut command: Command, probe: &[&str], script: &str, hint: &str) -> 
     Some(command)
 }
 
-/// Where `.ci/run` installs the clients.
+/// The folder in which `.ci/run` installs the clients.
 fn installed() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
     target.expect("the folder is one of cargo's").join("third_party")

@@ -1,4 +1,5 @@
-//! Row H15: a wall clock that jumps, as on a machine whose time is set, moves `Date` and nothing else: deadlines are of another clock.
+//! A wall clock that jumps changes `Date` only, because deadlines use the monotonic clock
+//! (`docs/threats.md#clock-jump`).
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,10 +12,10 @@ use crate::support::skip;
 /// How long `Date` may take to follow: it is formatted once a second.
 const DATE_LAG: Duration = Duration::from_secs(5);
 
-/// Between two looks at `Date`.
+/// The interval between two reads of `Date`.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// The library that tells a process another time than it is.
+/// The library that fakes the wall clock of a process.
 fn faketime() -> Option<PathBuf> {
     let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
     let paths = folders.map(|folder| PathBuf::from(folder).join("faketime/libfaketime.so.1"));
@@ -36,7 +37,7 @@ fn a_wall_clock_jump_changes_date_and_keeps_every_deadline() {
         return;
     };
     let setting = std::env::temp_dir().join(format!("squall-faketime-{}", std::process::id()));
-    // A time of its own and not that of the machine, where midnight might come.
+    // A fixed time: around midnight of the machine's clock the test would fail.
     let set = |day: &str| fs::write(&setting, format!("@2026-06-{day} 12:00:00")).unwrap();
     set("15");
     let mut command = command("conformance");

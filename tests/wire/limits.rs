@@ -1,8 +1,8 @@
-//! The limits of `ServerConfig` at limit − 1, limit and limit + 1, each answered with its status and a close that the client
-//! can read (RFC 9110 §15.5.14–15, RFC 6585 §5, RFC 9112 §3, §9.6).
+//! The limits of `ServerConfig` at limit − 1, limit and limit + 1. Each refusal has its status and a close that the
+//! client can read (RFC 9110 §15.5.14–15, RFC 6585 §5, RFC 9112 §3, §9.6).
 //!
-//! Where the specification does not say to the byte what is counted, the test takes the widest reading for what must pass
-//! and the narrowest for what must not.
+//! Where the specification leaves the count open, the test takes the widest reading for what must pass and the
+//! narrowest for what must not.
 
 use crate::harness::*;
 
@@ -17,18 +17,18 @@ fn bodies(length: usize) -> [Vec<u8>; 2] {
     [post_length(&body), post_chunked(&chunks)]
 }
 
-/// A GET of `/` whose whole head, request line and empty line included, has so many bytes.
+/// A GET of `/` whose whole head has this many bytes, request line and empty line included.
 fn head_of(length: usize) -> Vec<u8> {
     let rest = get_with("/", b"X: \r\n").len();
     get_with("/", &bytes(&[b"X: ", &vec![b'v'; length - rest], b"\r\n"]))
 }
 
-/// A GET of `/` with so many field lines, `Host` among them.
+/// A GET of `/` with this many field lines, `Host` among them.
 fn head_with_fields(count: usize) -> Vec<u8> {
     get_with("/", &b"X: y\r\n".repeat(count - 1))
 }
 
-/// A target of so many bytes that `/q` answers.
+/// A target of this many bytes that `/q` answers.
 fn target_of(length: usize) -> String {
     format!("/q?x={}", "t".repeat(length - "/q?x=".len()))
 }
@@ -54,7 +54,7 @@ fn accepts_8000_bytes_of_request_line_and_refuses_more_than_8_kib() {
     refused(&server, &get(&target_of(8193)), 414).unwrap();
 }
 
-/// RFC 9112 §3: a target without end is refused while it comes.
+/// RFC 9112 §3: an endless target is refused while it arrives.
 #[test]
 fn refuses_an_endless_target() {
     let server = Server::shared();
@@ -64,7 +64,7 @@ fn refuses_an_endless_target() {
     drop(sending);
 }
 
-/// RFC 9112 §3: a method without end is refused too; which 4xx or 501 is the server's choice.
+/// RFC 9112 §3: an endless method is refused too, with any 4xx or 501.
 #[test]
 fn refuses_an_endless_method() {
     let server = Server::shared();
@@ -127,7 +127,7 @@ fn refuses_a_name_of_more_than_256_bytes() {
     refused(&server, &named(257), 431).unwrap();
 }
 
-/// The operator's limit on the parameters of a query; without one it is 1000.
+/// The operator's limit on the parameters of a query; the default is 1000.
 #[test]
 fn refuses_more_parameters_than_the_limit() {
     let server = Server::start("conformance", &["--max-parameters", "10"]);
@@ -157,8 +157,8 @@ fn refuses_a_body_over_the_limit() {
     }
 }
 
-/// RFC 9110 §15.5.14: an announced length over the limit is refused before a byte of the body has come; one that no body
-/// can have is no reason to reserve memory.
+/// RFC 9110 §15.5.14: an announced length over the limit is refused before the first byte of the body. An impossible
+/// length reserves no memory.
 #[test]
 fn refuses_an_announced_length_over_the_limit_at_once() {
     let server = Server::shared();
@@ -171,7 +171,7 @@ fn refuses_an_announced_length_over_the_limit_at_once() {
     }
 }
 
-/// RFC 9112 §7.1 has recipients beware of large chunk sizes: what a size line announces counts before its bytes come.
+/// RFC 9112 §7.1 warns of large chunk sizes: the size line counts before its bytes arrive.
 #[test]
 fn refuses_a_chunk_over_the_limit_as_soon_as_its_size_has_come() {
     let server = Server::shared();
@@ -190,7 +190,7 @@ fn refuses_a_chunk_over_the_limit_as_soon_as_its_size_has_come() {
             let mut connection = server.connect();
             connection.send(&post_chunked(chunks))?;
             if *chunks == b"80000\r\n" {
-                // Half of what is allowed, and then one byte too much.
+                // Half of the limit, and then one byte too many.
                 connection.send(&vec![b'b'; 0x80000])?;
                 connection.send(b"\r\n80001\r\n")?;
             }
@@ -217,8 +217,8 @@ fn accepts_a_body_of_1_mib() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §9.6: a client that sends megabytes before it reads still finds the whole refusal: the server lingers. Whether
-/// the connection then ends or breaks depends on how much the server was willing to drain.
+/// RFC 9112 §9.6: a client that sends megabytes before it reads still finds the whole refusal, because the server
+/// lingers. Whether the connection then ends or resets depends on how much the server drains.
 #[test]
 fn lets_a_client_that_sends_first_and_reads_later_read_the_413() {
     let server = Server::shared();
@@ -246,8 +246,8 @@ fn lets_a_client_that_is_still_sending_read_the_413() {
     drop(sending);
 }
 
-/// RFC 9112 §9.6: after a refusal the server goes on reading for a while, because to close on bytes that are still coming
-/// would reset the connection, and a reset can destroy the refusal before the client has read it.
+/// RFC 9112 §9.6: after a refusal the server reads on for a while. Closing with unread bytes would reset the
+/// connection, and a reset can destroy the refusal before the client has read it.
 #[test]
 fn lingers_after_a_refusal() {
     let server = Server::shared();
@@ -265,7 +265,7 @@ fn lingers_after_a_refusal() {
             let mut connection = server.connect();
             connection.send(request)?;
             expect_refusal(&mut connection, &[*status])?;
-            // On loopback a reset is back before the write that caused it returns, so the next write would fail.
+            // On loopback a reset arrives before the write that caused it returns, so the next write would fail.
             for _ in 0..4 {
                 connection.send(&[b'b'; 1024])?;
             }
@@ -274,7 +274,7 @@ fn lingers_after_a_refusal() {
     );
 }
 
-/// RFC 9112 §7.1.1: all extensions of a body together may have 4 KiB; what separates them may or may not count.
+/// RFC 9112 §7.1.1: all extensions of a body together may have 4 KiB; their separators may count or not.
 #[test]
 fn counts_the_chunk_extensions_of_a_whole_body() {
     let server = Server::shared();
@@ -288,7 +288,7 @@ fn counts_the_chunk_extensions_of_a_whole_body() {
     refused(&server, &with_extensions(8, 520), 400).unwrap();
 }
 
-/// RFC 9112 §7.1.2: 64 trailers and 16 KiB of them are the limit; more is 431 (row A15).
+/// RFC 9112 §7.1.2: at most 64 trailers and 16 KiB of them; more is 431 (`docs/threats.md#trailers`).
 #[test]
 fn limits_trailers_in_number_and_size() {
     let server = Server::shared();

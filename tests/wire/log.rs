@@ -1,4 +1,4 @@
-//! Row H13: standard error that nobody reads, or whose reader has gone, costs log lines and nothing else.
+//! A full or closed standard error costs log lines only (`docs/threats.md#blocked-log`).
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::*;
 use crate::support::server::command;
 
-/// How many requests are made that are logged: their lines are more than the 64 KiB that a pipe takes.
+/// How many requests are logged: their lines exceed the 64 KiB of a pipe.
 const LOGGED: usize = 1000;
 
-/// A server, where it listens, and its standard error, of which nothing more has been read than what it said up to then.
+/// A server, its address, and its standard error, read only up to the announcement.
 fn unread() -> (Child, SocketAddr, ChildStderr) {
     let mut child = command("conformance")
         .args(["--listen", "127.0.0.1:0", "--shards", "1"])
@@ -20,7 +20,7 @@ fn unread() -> (Child, SocketAddr, ChildStderr) {
         .spawn()
         .unwrap();
     let mut stderr = child.stderr.take().unwrap();
-    // It may have a warning to give before.
+    // A warning may come first.
     let mut said = String::new();
     let address = loop {
         let mut byte = [0];
@@ -36,7 +36,7 @@ fn unread() -> (Child, SocketAddr, ChildStderr) {
     (child, address, stderr)
 }
 
-/// Makes the server log more than a pipe takes, and stops it.
+/// Makes the server log more than a pipe holds, and stops it.
 fn log_and_stop(mut child: Child, address: SocketAddr) {
     for _ in 0..LOGGED {
         let mut connection = Connection::open(address);

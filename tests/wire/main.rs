@@ -1,7 +1,8 @@
-//! The `conformance` example judged in literal bytes over a socket: one module per RFC part, one case per row of the
-//! attack table (A01–A22, B01–B09).
+//! Tests of the `conformance` example in literal bytes over a socket: one module per RFC part, and one for each group
+//! of attacks in `docs/threats.md`.
 //!
-//! Tests are named as sentences and cite the section or the row. Squall is met only as another process; no code is shared.
+//! Tests are named as sentences and cite the section or the attack. Squall runs as another process; the tests share
+//! no code with it.
 
 #![allow(
     clippy::expect_used,

@@ -1,13 +1,13 @@
-//! Rows B04–B09, B11 and A20: inputs that are small to send and would be large to keep, or linear to send and quadratic to read.
+//! Inputs that are cheap to send and would be expensive to keep or to parse.
 //!
-//! Time is judged only by the harness's patience with a silent server; memory by what the process holds before and after.
+//! Time is bounded only by the harness's limit on a silent server; memory by what the process holds before and after.
 
 use crate::harness::*;
 
-/// How much the server may grow by while it refuses: generous, for buffers, allocator slack and a debug build.
+/// How much the server may grow while it refuses: room for buffers, allocator slack and a debug build.
 const GROWTH_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// B04: a field value without end, one byte per packet, is refused at the header limit.
+/// An endless field value, one byte per packet, is refused at the header limit (`docs/threats.md#endless-field`).
 #[test]
 fn refuses_an_endless_field_value_byte_by_byte() {
     let server = Server::shared();
@@ -24,7 +24,8 @@ fn refuses_an_endless_field_value_byte_by_byte() {
     }
 }
 
-/// B05: more fields than the limit are refused even when they would fit the header block, distinct or all alike.
+/// More fields than the limit are refused although they fit the header block, distinct or alike
+/// (`docs/threats.md#many-fields`).
 #[test]
 fn refuses_thousands_of_fields() {
     let server = Server::start("conformance", &["--max-header-bytes", "1048576"]);
@@ -37,7 +38,8 @@ fn refuses_thousands_of_fields() {
     answered(&server, &get("/"), 200, b"ok").unwrap();
 }
 
-/// B06: ten thousand query keys are found one in, or refused; they are not compared each with each.
+/// One of ten thousand query keys is found, or the request is refused; keys are not compared pairwise
+/// (`docs/threats.md#hash-flooding`).
 #[test]
 fn answers_a_query_of_ten_thousand_keys() {
     let server = Server::start(
@@ -61,7 +63,8 @@ fn answers_a_query_of_ten_thousand_keys() {
     answered(&server, &get("/"), 200, b"ok").unwrap();
 }
 
-/// B07: names, paths, hosts and methods that are new in every request leave nothing behind.
+/// Names, paths, hosts and methods that are new in every request leave memory unchanged
+/// (`docs/threats.md#unique-names`).
 #[test]
 fn names_that_are_new_in_every_request_leave_memory_unchanged() {
     let server = Server::start("conformance", &[]);
@@ -89,7 +92,7 @@ fn names_that_are_new_in_every_request_leave_memory_unchanged() {
     );
 }
 
-/// B07: names far over the limit are refused each time.
+/// Names far over the limit are refused each time (`docs/threats.md#unique-names`).
 #[test]
 fn refuses_16_kib_names() {
     let server = Server::shared();
@@ -99,7 +102,7 @@ fn refuses_16_kib_names() {
     }
 }
 
-/// B08: eight million chunks of one byte are one body of 8 MiB, decoded in linear time.
+/// Eight million chunks of one byte are one body of 8 MiB, decoded in linear time (`docs/threats.md#tiny-chunks`).
 #[test]
 fn decodes_8_mib_in_chunks_of_one_byte() {
     const BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -119,7 +122,8 @@ fn decodes_8_mib_in_chunks_of_one_byte() {
     still_usable(&mut connection).unwrap();
 }
 
-/// B09: a chunked body without end is refused at the limit, and memory stays near it; how near, `tests/endless_body.rs` says to the byte.
+/// An endless chunked body is refused at the limit and memory stays near it; `tests/endless_body.rs` measures it to
+/// the byte (`docs/threats.md#endless-body`).
 #[test]
 fn refuses_an_endless_chunked_body_in_bounded_memory() {
     let server = Server::start("conformance", &["--max-body-bytes", "65536"]);
@@ -142,12 +146,13 @@ fn refuses_an_endless_chunked_body_in_bounded_memory() {
     );
 }
 
-/// B11: connections that are reset as soon as they are made, before or after a few bytes, keep no place of those a shard has.
+/// Connections that are reset right after connecting, before or after a few bytes, free their places
+/// (`docs/threats.md#accept-storm`).
 #[test]
 fn reset_connections_free_their_places() {
     const PLACES: usize = 64;
     const RESETS: usize = 30_000;
-    // No deadline gives a place back in the time of a test.
+    // No deadline frees a place within the time of this test.
     let flags = [
         "--max-connections",
         &PLACES.to_string(),
@@ -166,7 +171,7 @@ fn reset_connections_free_their_places() {
                 .expect(200, b"ok")
                 .unwrap();
         }
-        // All of them are open now, and so is all that a full shard opens.
+        // All of them are open now, and so are all that a full shard opens.
         server.open_descriptors()
     };
     let before = fill();
@@ -179,7 +184,8 @@ fn reset_connections_free_their_places() {
     assert_eq!(fill(), before);
 }
 
-/// A20, RFC 9112 §9.3.2: ten thousand pipelined requests in one write are answered one by one, in order.
+/// RFC 9112 §9.3.2: ten thousand pipelined requests in one write are answered one by one, in order
+/// (`docs/threats.md#pipelining`).
 #[test]
 fn answers_ten_thousand_pipelined_requests_in_order() {
     const REQUESTS: usize = 10_000;
@@ -198,7 +204,8 @@ fn answers_ten_thousand_pipelined_requests_in_order() {
     still_usable(&mut connection).unwrap();
 }
 
-/// A20: a pipeline is served in turns with the connections beside it, and waits for a client that does not read.
+/// A pipelining client takes turns with other connections, and waits if it does not read
+/// (`docs/threats.md#pipelining`).
 #[test]
 fn an_unread_pipeline_is_bounded_and_delays_no_other_client() {
     let server = Server::start("conformance", &[]);

@@ -30,7 +30,7 @@ fn messages_of_every_length_come_back_whole() {
     }
 }
 
-/// §7.4.1: what the peer does wrong ends the connection with the code for it.
+/// §7.4.1: each violation closes the connection with its code.
 #[test]
 fn what_breaks_the_protocol_is_answered_with_its_close_code() {
     let server = Server::shared();
@@ -56,7 +56,7 @@ fn what_breaks_the_protocol_is_answered_with_its_close_code() {
     }
 }
 
-/// §7.4.1: a message that is too big is refused by the header that says so, before any of it is kept.
+/// §7.4.1: the header of a message that is too big is refused before any payload is kept.
 #[test]
 fn a_message_that_is_too_big_is_refused_by_its_header() {
     let server = Server::start("conformance", &["--max-message-bytes", "1000"]);
@@ -84,9 +84,9 @@ fn a_close_frame_is_answered_with_its_code() {
     client.expect_end();
 }
 
-/// §7.1.1: a peer that half-closes without a close frame has gone; the server ends the connection too.
+/// §7.1.1: a half-close without a close frame ends the connection on the server's side too.
 #[test]
-fn a_peer_that_just_ends_is_let_go() {
+fn a_half_close_without_a_close_frame_ends_the_connection() {
     let server = Server::shared();
     let mut client = Client::open(server.address(), "/ws/echo");
     client.send(&frame(0x81, b"a"));
@@ -95,9 +95,9 @@ fn a_peer_that_just_ends_is_let_go() {
     client.expect_end();
 }
 
-/// §7.4.1: a graceful stop tells every socket 1001, and ends when they have answered.
+/// §7.4.1: a graceful stop sends every socket 1001, and ends when they have answered.
 #[test]
-fn a_graceful_stop_tells_every_socket_that_the_server_goes_away() {
+fn a_graceful_stop_closes_every_socket_with_1001() {
     let server = Server::start("conformance", &[]);
     let mut clients: Vec<_> = ["/ws/echo", "/ws/sub", "/ws/pub"]
         .iter()
@@ -119,7 +119,7 @@ fn subscribers_on_all_shards_get_every_message_in_order() {
     let server = Server::start_with_shards("conformance", 2, &[]);
     let mut subscribers: Vec<_> = (0..16).map(|_| Client::open(server.address(), "/ws/sub")).collect();
     for subscriber in &mut subscribers {
-        // Subscribed before the first frame is read: a pong says so.
+        // A pong confirms the subscription before the first frame is read.
         subscriber.send(&frame(0x89, b""));
         subscriber.expect(0x8a, b"");
     }

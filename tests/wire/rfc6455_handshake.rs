@@ -3,9 +3,9 @@
 use super::rfc6455_client::{Client, frame, handshake};
 use super::support::server::Server;
 
-/// §4.2.1, §4.4: a request that lacks something is answered with what it lacks, and the connection stays HTTP.
+/// §4.2.1, §4.4: an incomplete handshake is answered with what it lacks, and the connection stays HTTP.
 #[test]
-fn a_request_that_opens_no_websocket_is_answered_with_what_it_lacks() {
+fn an_incomplete_handshake_is_answered_with_what_it_lacks() {
     let server = Server::shared();
     let whole = String::from_utf8(handshake("/ws/echo", "")).unwrap();
     let without = |line: &str| whole.replace(&format!("{line}\r\n"), "");
@@ -32,7 +32,7 @@ fn a_request_that_opens_no_websocket_is_answered_with_what_it_lacks() {
     }
 }
 
-/// §4.2.2: frames may come right behind the handshake, in the same packet; none is lost, nor one that is cut in two.
+/// §4.2.2: frames right behind the handshake in the same packet are kept, also one that is cut in two.
 #[test]
 fn frames_that_come_with_the_handshake_are_answered() {
     let server = Server::shared();
@@ -47,7 +47,7 @@ fn frames_that_come_with_the_handshake_are_answered() {
     }
 }
 
-/// RFC 9112 §9.3.2: what was asked before the handshake on the same connection is answered before it.
+/// RFC 9112 §9.3.2: requests before the handshake on the same connection are answered first.
 #[test]
 fn a_request_pipelined_in_front_of_the_handshake_is_answered_first() {
     let server = Server::shared();
@@ -58,7 +58,7 @@ fn a_request_pipelined_in_front_of_the_handshake_is_answered_first() {
     connection.response("GET").unwrap().expect_status(101).unwrap();
 }
 
-/// RFC 7692 §5: compression is agreed upon when it is offered, and never otherwise.
+/// RFC 7692 §5: compression is negotiated if it is offered, and never otherwise.
 #[test]
 fn compression_is_agreed_upon_when_it_is_offered() {
     let server = Server::shared();

@@ -1,4 +1,5 @@
-//! RFC 9110: methods and their answers, `Allow`, `Date`, `Expect`, percent-decoding; the contract of the application.
+//! RFC 9110: methods and their responses, `Allow`, `Date`, `Expect`, percent-decoding; the contract of the
+//! application.
 
 #![expect(
     clippy::disallowed_methods,
@@ -9,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::harness::*;
 
-/// How far the server's `Date` may be from the time of the test: one second of caching, the rest for a busy machine.
+/// How far the server's `Date` may be from the test's time: one second of caching, the rest for a busy machine.
 const DATE_SKEW_MAX: Duration = Duration::from_secs(15);
 
 /// RFC 9110 §15.5.6, §10.2.1: a method the resource lacks is 405 with the methods it has; the connection stays.
@@ -85,7 +86,7 @@ fn answers_head_like_get_without_content() {
     }
 }
 
-/// RFC 9110 §15.3.5, §15.4.5, §8.6: 204 and 304 have no content, and 204 does not speak of one either.
+/// RFC 9110 §15.3.5, §15.4.5, §8.6: 204 and 304 have no content, and 204 has no `Content-Length`.
 #[test]
 fn answers_204_and_304_without_content() {
     let server = Server::shared();
@@ -94,7 +95,7 @@ fn answers_204_and_304_without_content() {
     }
 }
 
-/// RFC 9110 §15.5.5: what nobody serves is 404, whatever the method.
+/// RFC 9110 §15.5.5: an unknown path is 404 for every method.
 #[test]
 fn answers_404_to_what_it_does_not_serve() {
     let server = Server::shared();
@@ -104,7 +105,7 @@ fn answers_404_to_what_it_does_not_serve() {
         |target| {
             let mut connection = server.connect();
             let response = connection.exchange(&get(target), "GET")?;
-            // A lone `%` is no valid percent-encoding (RFC 3986 §2.1), so a server may also call it malformed.
+            // A lone `%` is an invalid percent-encoding (RFC 3986 §2.1), so a server may also call it malformed.
             let malformed = *target == "/%" && response.status == 400;
             if malformed { Ok(()) } else { response.expect_status(404) }
         },
@@ -145,8 +146,8 @@ fn decodes_percent_encoding_once() {
     );
 }
 
-/// RFC 3986 §2.1: what is no percent-encoding, or no UTF-8 once decoded, is handed on exactly or refused; it is never
-/// replaced by something else and never an error of the server.
+/// RFC 3986 §2.1: an invalid percent-encoding, or invalid UTF-8 in one, is passed on exactly or refused. It is never
+/// replaced and never a 5xx.
 #[test]
 fn never_invents_characters_for_a_bad_percent_encoding() {
     let server = Server::shared();
@@ -171,8 +172,8 @@ fn never_invents_characters_for_a_bad_percent_encoding() {
     );
 }
 
-/// The contract of `/arg`: the decoded argument comes back as a field and as content. What cannot be a field value is
-/// row A22 in `smuggling`.
+/// The contract of `/arg`: the decoded argument comes back as a field and as content. Values that cannot be a field
+/// value are in `smuggling` (`docs/threats.md#header-injection`).
 #[test]
 fn echoes_an_argument_in_a_field() {
     let server = Server::shared();
@@ -229,7 +230,7 @@ fn sends_a_true_date_with_every_response() {
     );
 }
 
-/// RFC 9110 §10.1.1: a client that waits is told to go on, in any case of the word, and only then sends the body.
+/// RFC 9110 §10.1.1: a waiting client gets 100, in any case of the word, and only then sends the body.
 #[test]
 fn says_100_to_a_client_that_waits() {
     let server = Server::shared();
@@ -252,7 +253,8 @@ fn says_100_to_a_client_that_waits() {
     );
 }
 
-/// RFC 9110 §10.1.1: 100 is only said when limits and route allow the request; otherwise the final status comes at once.
+/// RFC 9110 §10.1.1: 100 is sent only if limits and route allow the request; otherwise the final status comes at
+/// once.
 #[test]
 fn does_not_say_100_to_a_request_it_will_not_serve() {
     let server = Server::shared();

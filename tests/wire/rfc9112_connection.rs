@@ -1,8 +1,8 @@
-//! RFC 9112 §9: how long a connection lives, who closes it, and in which order requests are answered.
+//! RFC 9112 §9: the life of a connection, who closes it, and the order of responses.
 
 use crate::harness::*;
 
-/// RFC 9112 §9.3: HTTP/1.1 connections persist by default (Tornado replay row 18).
+/// RFC 9112 §9.3: HTTP/1.1 connections persist by default.
 #[test]
 fn keeps_a_connection_for_many_requests() {
     let server = Server::shared();
@@ -14,7 +14,7 @@ fn keeps_a_connection_for_many_requests() {
     }
 }
 
-/// RFC 9112 §9.3: an answer that is an error does not end the connection by itself.
+/// RFC 9112 §9.3: an error response does not end the connection by itself.
 #[test]
 fn keeps_a_connection_after_404_and_405() {
     let server = Server::shared();
@@ -56,8 +56,8 @@ fn answers_pipelined_requests_in_order() {
     connection.response("GET").unwrap().expect(200, b"last").unwrap();
 }
 
-/// RFC 9112 §9.6: a request with the close option is the last one; its answer says so (Tornado replay row 19), and what
-/// was pipelined after it is not served.
+/// RFC 9112 §9.6: a request with the close option is the last one. Its response says so, and requests pipelined
+/// behind it are not served.
 #[test]
 fn closes_after_a_request_that_says_close() {
     let server = Server::shared();
@@ -95,7 +95,7 @@ fn does_not_close_for_an_option_that_merely_resembles_close() {
     answered(&server, &get_with("/", b"Connection: closed, xclose\r\n"), 200, b"ok").unwrap();
 }
 
-/// RFC 9112 §9.3: HTTP/1.0 without keep-alive is one request (Tornado replay row 20).
+/// RFC 9112 §9.3: HTTP/1.0 without keep-alive is one request.
 #[test]
 fn closes_after_an_http_1_0_request() {
     let server = Server::shared();
@@ -110,7 +110,7 @@ fn closes_after_an_http_1_0_request() {
     connection.expect_closed().unwrap();
 }
 
-/// RFC 9112 §9.3, §C.2.2: HTTP/1.0 may ask to be kept and must be told that it is (Tornado replay row 21).
+/// RFC 9112 §9.3, §C.2.2: an HTTP/1.0 client may ask for keep-alive, and the response must confirm it.
 #[test]
 fn keeps_an_http_1_0_connection_that_asks_for_it() {
     let server = Server::shared();
@@ -136,8 +136,7 @@ fn keeps_an_http_1_0_connection_that_asks_for_it() {
     );
 }
 
-/// RFC 9112 §9.6: a client that half-closes after its request still gets the answer; Squall does not take a half-close
-/// for a hang-up.
+/// RFC 9112 §9.6: a client that half-closes after its request still gets the response.
 #[test]
 fn answers_a_client_that_has_half_closed() {
     let server = Server::shared();
@@ -159,7 +158,7 @@ fn answers_a_client_that_has_half_closed() {
     );
 }
 
-/// RFC 9112 §9.3.2, §9.6: all that was pipelined before a half-close is answered.
+/// RFC 9112 §9.3.2, §9.6: requests pipelined before a half-close are all answered.
 #[test]
 fn answers_a_whole_pipeline_before_a_half_close() {
     let server = Server::shared();
@@ -173,7 +172,7 @@ fn answers_a_whole_pipeline_before_a_half_close() {
     assert_eq!(bodies, [&b"1"[..], b"onetwothree", b"3"]);
 }
 
-/// RFC 9112 §8: an incomplete head is not served; the connection just ends, with or without a 400.
+/// RFC 9112 §8: an incomplete head is not served; the connection ends, with or without a 400.
 #[test]
 fn ends_quietly_when_the_client_leaves_in_the_middle_of_a_head() {
     let server = Server::shared();
@@ -199,7 +198,7 @@ fn ends_quietly_when_the_client_leaves_in_the_middle_of_a_head() {
     );
 }
 
-/// Tornado replay row 24: a client that goes away in the middle of a download harms nobody else.
+/// A client that leaves in the middle of a download affects no other client.
 #[test]
 fn survives_a_client_that_leaves_in_the_middle_of_a_download() {
     let server = Server::shared();

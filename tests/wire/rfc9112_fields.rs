@@ -1,6 +1,6 @@
-//! RFC 9112 §5 and RFC 9110 §5: field lines as they may be written; what `/headers` saw shows how they were read.
+//! RFC 9112 §5 and RFC 9110 §5: valid field lines; `/headers` shows how they were read.
 //!
-//! The malformed field lines are rows A06–A09 and stand in `smuggling`.
+//! Malformed field lines are in `smuggling`.
 
 use crate::harness::*;
 
@@ -41,7 +41,8 @@ fn hands_on_field_lines_in_order_and_in_lower_case() {
     .unwrap();
 }
 
-/// RFC 9112 §5.1: optional whitespace around a value is not part of it; only SP and HTAB are whitespace (row A08).
+/// RFC 9112 §5.1: optional whitespace around a value is not part of it; only SP and HTAB are whitespace
+/// (`docs/threats.md#control-characters`).
 #[test]
 fn trims_space_and_tab_and_nothing_else() {
     expect_seen(
@@ -51,7 +52,7 @@ fn trims_space_and_tab_and_nothing_else() {
     .unwrap();
 }
 
-/// RFC 9110 §5.5: a value may be empty, and obs-text is kept as the bytes it is (row A08).
+/// RFC 9110 §5.5: a value may be empty, and keeps the bytes of its obs-text.
 #[test]
 fn keeps_every_byte_a_value_may_have() {
     let printable: Vec<u8> = (0x21..=0x7e).collect();
@@ -67,7 +68,7 @@ fn keeps_every_byte_a_value_may_have() {
     assert_eq!(lines, [&b"x-empty:"[..], b"x-blank:"]);
 }
 
-/// RFC 9110 §5.6.2: a name is a token; `_` is left to the server's policy (row A07).
+/// RFC 9110 §5.6.2: a name is a token; the server decides about `_` (`docs/threats.md#malformed-field-name`).
 #[test]
 fn accepts_every_token_byte_in_a_name() {
     expect_seen(b"!#$%&'*+-.^`|~09azAZ: v\r\n", &[b"!#$%&'*+-.^`|~09azaz: v"]).unwrap();
@@ -117,7 +118,7 @@ fn accepts_every_form_of_host() {
     );
 }
 
-/// RFC 9112 §3.2: a `Host` that is no uri-host is refused in HTTP/1.0 too (Tornado replay row 7).
+/// RFC 9112 §3.2: a `Host` that is not a uri-host is refused in HTTP/1.0 too.
 #[test]
 fn refuses_a_host_with_whitespace_in_it() {
     all_refused(

@@ -1,10 +1,10 @@
-//! RFC 9112 §6–§8: where a body ends, in both directions: `Content-Length`, chunked, trailers, and no body at all.
+//! RFC 9112 §6–§8: the end of a body, in both directions: `Content-Length`, chunked, trailers, and no body at all.
 //!
-//! What must be refused is rows A01–A05 and A12–A15 and stands in `smuggling`.
+//! Requests that must be refused are in `smuggling`.
 
 use crate::harness::*;
 
-/// RFC 9112 §6.2: a body is as many bytes as announced, whatever they are.
+/// RFC 9112 §6.2: a body has the announced number of bytes, of any value.
 #[test]
 fn reads_a_body_of_announced_length_byte_for_byte() {
     let server = Server::shared();
@@ -17,7 +17,8 @@ fn reads_a_body_of_announced_length_byte_for_byte() {
     );
 }
 
-/// RFC 9110 §8.6: `Content-Length` is decimal digits with optional whitespace around; `010` is ten (row A03).
+/// RFC 9110 §8.6: `Content-Length` is decimal digits with optional whitespace around; `010` is ten
+/// (`docs/threats.md#malformed-content-length`).
 #[test]
 fn reads_content_length_as_decimal() {
     let server = Server::shared();
@@ -42,7 +43,7 @@ fn reads_content_length_as_decimal() {
 
 /// RFC 9112 §6.3, rule 7: a request with neither length nor coding has no body.
 #[test]
-fn takes_a_request_without_framing_fields_for_one_without_body() {
+fn reads_a_request_without_framing_fields_as_empty() {
     let server = Server::shared();
     answered(&server, &post(b"", b""), 200, b"").unwrap();
 }
@@ -83,7 +84,7 @@ fn ignores_chunk_extensions() {
     );
 }
 
-/// RFC 9112 §7: names of transfer codings are case-insensitive (row A04, Tornado replay row 8).
+/// RFC 9112 §7: names of transfer codings are case-insensitive (`docs/threats.md#transfer-codings`).
 #[test]
 fn knows_chunked_in_any_case() {
     let server = Server::shared();
@@ -102,7 +103,7 @@ fn knows_chunked_in_any_case() {
     );
 }
 
-/// RFC 9112 §7.1.2: the trailer section belongs to the body, so the next request begins after it (row A15).
+/// RFC 9112 §7.1.2: the trailer section belongs to the body, so the next request begins after it.
 #[test]
 fn ends_a_chunked_body_after_its_trailers() {
     let server = Server::shared();
@@ -123,7 +124,8 @@ fn ends_a_chunked_body_after_its_trailers() {
     );
 }
 
-/// RFC 9112 §7.1.3, RFC 9110 §6.5.1: a trailer is never merged into the fields of the head (row A15).
+/// RFC 9112 §7.1.3, RFC 9110 §6.5.1: a trailer is never merged into the fields of the head
+/// (`docs/threats.md#trailers`).
 #[test]
 fn keeps_trailers_apart_from_the_head() {
     let server = Server::shared();
@@ -141,8 +143,8 @@ fn keeps_trailers_apart_from_the_head() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §6.3: a body that ends with the connection before its announced end is incomplete; nobody may answer it as
-/// if it were whole (§8).
+/// RFC 9112 §6.3, §8: a body that ends with the connection before its announced end is incomplete, and never answered
+/// as whole.
 #[test]
 fn never_answers_a_truncated_body_as_a_whole_one() {
     let server = Server::shared();
@@ -172,7 +174,7 @@ fn never_answers_a_truncated_body_as_a_whole_one() {
     );
 }
 
-/// RFC 9112 §6.1, §7.1: content of unknown length goes out chunked, and the connection lives on.
+/// RFC 9112 §6.1, §7.1: content of unknown length is sent chunked, and the connection persists.
 #[test]
 fn sends_content_of_unknown_length_chunked() {
     let server = Server::shared();
@@ -184,8 +186,8 @@ fn sends_content_of_unknown_length_chunked() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §6.1, §6.3: a server must not send `Transfer-Encoding` to HTTP/1.0; the body then ends with the connection,
-/// even when the client asked to keep it.
+/// RFC 9112 §6.1, §6.3: a server must not send `Transfer-Encoding` to HTTP/1.0. The body then ends with the
+/// connection, even if the client asked for keep-alive.
 #[test]
 fn ends_content_of_unknown_length_for_http_1_0_with_the_connection() {
     let server = Server::shared();

@@ -1,6 +1,6 @@
 //! RFC 9112 §2–§3: the message as a stream of bytes, the request line, the four forms of a request-target.
 //!
-//! The malformed request lines are row A10 and stand in `smuggling`.
+//! Malformed request lines are in `smuggling` (`docs/threats.md#malformed-request-line`).
 
 use crate::harness::*;
 
@@ -34,8 +34,8 @@ fn serves_absolute_form() {
     );
 }
 
-/// RFC 9112 §3.2.4: asterisk-form asks about the server as a whole; what it answers is its own choice, but the request is
-/// well-formed and leaves the connection usable.
+/// RFC 9112 §3.2.4: asterisk-form addresses the whole server. The response is the server's choice, but the request is
+/// valid and leaves the connection usable.
 #[test]
 fn understands_asterisk_form_of_options() {
     let server = Server::shared();
@@ -47,7 +47,7 @@ fn understands_asterisk_form_of_options() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §3.2.3, RFC 9110 §9.3.6: an origin server that opens no tunnel must not say that it did.
+/// RFC 9112 §3.2.3, RFC 9110 §9.3.6: an origin server without tunnels must not answer CONNECT with 2xx.
 #[test]
 fn opens_no_tunnel_for_connect() {
     let server = Server::shared();
@@ -73,7 +73,7 @@ fn ignores_one_empty_line_before_the_request_line() {
     connection.response("GET").unwrap().expect(200, b"2").unwrap();
 }
 
-/// RFC 9112 §2.3, §3.2: HTTP/1.0 knows no obligatory `Host`.
+/// RFC 9112 §2.3, §3.2: HTTP/1.0 does not require `Host`.
 #[test]
 fn serves_http_1_0_without_host() {
     let server = Server::shared();
@@ -99,7 +99,7 @@ fn takes_a_lower_case_method_for_another_method() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §3.2.1: a path that begins with two slashes is a path, not an authority; nobody serves it here.
+/// RFC 9112 §3.2.1: a path that begins with two slashes is a path and not an authority; here it gets 404.
 #[test]
 fn takes_two_leading_slashes_literally() {
     let server = Server::shared();
@@ -112,7 +112,7 @@ fn takes_two_leading_slashes_literally() {
     still_usable(&mut connection).unwrap();
 }
 
-/// RFC 9112 §3: what does not begin with a request line is refused with 400 (Tornado replay row 5).
+/// RFC 9112 §3: bytes that do not begin with a request line are refused with 400.
 #[test]
 fn refuses_what_is_not_http() {
     all_refused(
@@ -126,8 +126,8 @@ fn refuses_what_is_not_http() {
     );
 }
 
-/// RFC 9113 §3.4: the preface of HTTP/2 names a major version that is not spoken here, with a target that no method but
-/// OPTIONS may have; either is a reason to refuse it.
+/// RFC 9113 §3.4: the HTTP/2 preface has an unsupported major version, and a target that only OPTIONS may have;
+/// either is a reason to refuse it.
 #[test]
 fn refuses_the_http_2_preface() {
     let server = Server::shared();

@@ -1,27 +1,27 @@
-//! Memory watermarks: a server that comes near the memory it may have gives way step by step, and is itself again once there is enough.
+//! Memory watermarks: a server near its memory limit sheds load step by step, and recovers once there is enough.
 //!
-//! Uploads that stop one byte before their end hold as much memory as a test wants. The memory a server may have is set by a flag, so
-//! that the machine's own is never short.
+//! Uploads that stop one byte before their end hold as much memory as a test needs. A flag limits the server's
+//! memory, so the machine's never runs short.
 
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// What a server here may have.
+/// The memory limit of a server here.
 const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
 /// The content of an upload.
 const UPLOAD_BYTES: usize = 1024 * 1024;
 
-/// How many uploads hold more than a server may have.
+/// How many uploads exceed the limit.
 const UPLOADS_MAX: usize = MEMORY_BYTES / UPLOAD_BYTES;
 
-/// Starts a server of one shard that may have [`MEMORY_BYTES`].
+/// Starts a server of one shard with [`MEMORY_BYTES`].
 fn start(watermarks: &str, flags: &[&str]) -> Server {
     start_with_shards(1, watermarks, flags)
 }
 
-/// Starts a server of so many shards that may have [`MEMORY_BYTES`] in all.
+/// Starts a server of this many shards with [`MEMORY_BYTES`] in all.
 fn start_with_shards(shards: usize, watermarks: &str, flags: &[&str]) -> Server {
     let memory = MEMORY_BYTES.to_string();
     let mut all = vec!["--max-memory-bytes", &memory, "--memory-watermarks", watermarks];
@@ -36,7 +36,7 @@ fn begin_upload(connection: &mut Connection, content_bytes: usize) -> Outcome<()
     connection.send(&vec![b'u'; content_bytes - 1])
 }
 
-/// Connections that have had an answer, and wait for a next request.
+/// Idle connections after a response.
 fn idle(server: &Server, count: usize) -> Vec<Connection> {
     let idle = (0..count).map(|_| {
         let mut connection = server.connect();
@@ -50,7 +50,8 @@ fn idle(server: &Server, count: usize) -> Vec<Connection> {
     idle.collect()
 }
 
-/// Sees that a server is itself again. Who comes too early is refused, or waits for a look of the server, so this takes few attempts.
+/// Checks that a server has recovered. An early request is refused or waits for the next check of memory, so this
+/// takes a few attempts.
 fn recovers(server: &Server) {
     let is_well = |_| {
         let answer = server.connect().exchange(&get("/"), "GET").unwrap();
@@ -80,9 +81,9 @@ fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers
     };
     refusal.expect_status(503).unwrap();
     assert!(refusal.announces_close(), "{refusal:?}");
-    assert!(closed_after > 0, "nobody was told to close");
-    // No connection is let in; one that waits is served once there is memory. What the allocator had kept may have been given back
-    // since the refusal, so that there is room for some uploads more.
+    assert!(closed_after > 0, "no response said Connection: close");
+    // The server accepts no connection; a waiting one is served once there is memory. The allocator may have returned
+    // memory since the refusal, so that some more uploads fit.
     let mut waiting = (0..UPLOADS_MAX).find_map(|_| {
         let mut waiting = server.connect();
         waiting.send(&get("/")).unwrap();
@@ -114,7 +115,7 @@ fn near_its_limit_a_server_closes_idle_connections_after_a_quarter_of_the_time()
     let server = start("30,100,100,100", &["--idle-timeout", "20"]);
     let begin = now();
     let mut idle = idle(&server, 3);
-    // Asleep since before memory is short.
+    // This shard has slept since before memory was short.
     let _uploads: Vec<Connection> = (0..UPLOADS_MAX / 2)
         .map(|_| {
             let mut upload = server.connect();
@@ -132,16 +133,16 @@ fn near_its_limit_a_server_closes_idle_connections_after_a_quarter_of_the_time()
     assert!(!answer.announces_close(), "{answer:?}");
 }
 
-/// The memory is the process's: a shard on which nothing happens learns from the others that it is short.
+/// Memory belongs to the process: an idle shard is notified by the others that it is short.
 #[test]
 fn near_its_limit_a_server_closes_the_idle_connections_of_shards_that_have_no_requests() {
     let server = start_with_shards(2, "20,100,100,100", &["--idle-timeout", "20"]);
     let mut idle = idle(&server, 32);
-    // All on one shard. The server looks when the buffer grows, and then holds what is in it: at the last time, two thirds of this, and there
-    // must be room for a copy of all of it beside.
+    // All on one shard. The server checks when the buffer grows, and then holds its content: two thirds of this at
+    // the last time. There must be room for a copy of all of it.
     let mut upload = server.connect();
     begin_upload(&mut upload, MEMORY_BYTES / 8 * 3).unwrap();
-    // Within the harness's patience, which is shorter than the idle timeout.
+    // Within the harness's limit on silence, which is shorter than the idle timeout.
     for connection in &mut idle {
         connection.expect_closed().unwrap();
     }
@@ -164,7 +165,7 @@ fn at_its_limit_a_server_refuses_memory_to_requests_under_way() {
         let has_answer = upload.listen_for(Duration::from_millis(20)).unwrap() == Some(false);
         has_answer.then(|| upload.response("POST").unwrap())
     });
-    refused.expect("somebody is refused").expect_status(503).unwrap();
+    refused.expect("one request is refused").expect_status(503).unwrap();
     let resident = server.resident_bytes();
     assert!(resident < MEMORY_BYTES as u64, "{resident}");
     drop(uploads);

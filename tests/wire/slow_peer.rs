@@ -1,7 +1,7 @@
-//! Rows B01–B03: peers that are slow on purpose are cut; peers that are merely beside them notice nothing.
+//! Peers that are slow on purpose are cut; other clients are not affected.
 //!
-//! The servers here have timeouts of a fraction of a second. The only upper bound is the harness's patience with a silent
-//! server; nothing sleeps, the pace of a dribble is how long the test listens for an answer between two bytes.
+//! The servers here have timeouts of a fraction of a second. The only upper bound is the harness's limit on silence.
+//! The tests do not sleep: they listen for a response between two bytes.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -12,16 +12,17 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::*;
 use crate::support::await_reset;
 
-/// What every timeout under test is set to, in seconds: short to wait for, long beside the gap between two calls here.
+/// The value of every timeout under test, in seconds: short to wait for, and long beside the time between two calls
+/// here.
 const TIMEOUT_SECONDS: &str = "0.5";
 
 /// How long a dribbling client waits between two bytes: much less than the timeout.
 const DRIBBLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many bytes a dribbling client sends at most; at its pace, 45 s, long after every rule must have cut it.
+/// How many bytes a dribbling client sends at most: 45 s at its pace, long after every rule must have cut it.
 const DRIBBLE_BYTES_MAX: usize = 900;
 
-/// A server that loses patience quickly.
+/// A server with short timeouts.
 fn impatient() -> Server {
     let flags = [
         "--header-timeout",
@@ -34,7 +35,7 @@ fn impatient() -> Server {
     Server::start("conformance", &flags)
 }
 
-/// Checks that the server ends the connection, after a 408 that says so or without a word.
+/// Checks that the server ends the connection, with a 408 or silently.
 fn expect_cut(connection: &mut Connection) -> Outcome<()> {
     for response in connection.responses_until_end(&[])? {
         response.expect_status(408)?;
@@ -59,7 +60,7 @@ fn dribble(connection: &mut Connection, byte: u8) -> Outcome<()> {
     ))
 }
 
-/// B01: a connection on which nothing ever comes is closed.
+/// A silent connection is closed (`docs/threats.md#slow-head`).
 #[test]
 fn closes_a_silent_connection() {
     let server = impatient();
@@ -67,7 +68,7 @@ fn closes_a_silent_connection() {
     expect_cut(&mut connection).unwrap();
 }
 
-/// B01: a head that stops half-way is cut.
+/// A head that stops half-way is cut (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_head_that_stops() {
     let server = impatient();
@@ -78,7 +79,7 @@ fn cuts_a_head_that_stops() {
     }
 }
 
-/// B01: the time for a head is absolute; a byte now and then does not prolong it.
+/// The time for a head is absolute: further bytes do not extend it (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_head_of_one_byte_at_a_time() {
     let server = impatient();
@@ -87,7 +88,7 @@ fn cuts_a_head_of_one_byte_at_a_time() {
     dribble(&mut connection, b'x').unwrap();
 }
 
-/// B01: the second head on a connection has no more time than the first.
+/// The second head on a connection has the same time as the first (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_second_head_of_one_byte_at_a_time() {
     let server = impatient();
@@ -97,7 +98,8 @@ fn cuts_a_second_head_of_one_byte_at_a_time() {
     dribble(&mut connection, b'x').unwrap();
 }
 
-/// B01: two thousand connections that never finish a head, half of them silent and half of them dribbling, delay nobody and are all cut.
+/// Two thousand connections that never finish a head, half silent and half dribbling, delay no other client and are
+/// all cut (`docs/threats.md#slow-head`).
 #[test]
 fn serves_others_beside_two_thousand_slow_heads_and_cuts_them_all() {
     let count = descriptors::room_for(2000);
@@ -114,7 +116,7 @@ fn serves_others_beside_two_thousand_slow_heads_and_cuts_them_all() {
             connection.send_if_open(b"x");
         }
         other.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
-        // Who came last is cut last.
+        // The last client is cut last.
         if dribbling[dribbling.len() - 1]
             .listen_for(DRIBBLE_INTERVAL)
             .unwrap()
@@ -129,7 +131,7 @@ fn serves_others_beside_two_thousand_slow_heads_and_cuts_them_all() {
     still_usable(&mut other).unwrap();
 }
 
-/// B02: a body that stops is cut.
+/// A body that stops is cut (`docs/threats.md#slow-body`).
 #[test]
 fn cuts_a_body_that_stops() {
     let server = impatient();
@@ -146,8 +148,8 @@ fn cuts_a_body_that_stops() {
     }
 }
 
-/// B02: a body that comes too slowly is cut although it never quite stops: below 240 bytes a second after 20 s at the
-/// latest. This is the slowest test of the suite, and it waits beside the others.
+/// A body below 240 bytes a second is cut after at most 20 s, although it never stops. This is the slowest test of
+/// the suite; it waits beside the others (`docs/threats.md#slow-body`).
 #[test]
 fn cuts_a_body_below_the_minimum_rate() {
     let server = impatient();
@@ -156,7 +158,8 @@ fn cuts_a_body_below_the_minimum_rate() {
     dribble(&mut connection, b'x').unwrap();
 }
 
-/// B03: a client that does not read its 16 MiB holds up neither a new connection on the same shard nor itself.
+/// A client that does not read its 16 MiB blocks neither a new connection on the same shard nor its own next request
+/// (`docs/threats.md#slow-reader`).
 #[test]
 fn serves_others_beside_a_client_that_does_not_read() {
     const CONTENT_BYTES: usize = 16 * 1024 * 1024;
@@ -172,12 +175,12 @@ fn serves_others_beside_a_client_that_does_not_read() {
     still_usable(&mut lazy).unwrap();
 }
 
-/// B03: a client that takes nothing more is cut when the write timeout has passed since it took the last, not later, and by a reset: until then
-/// the server's system would keep what the client does not take, for minutes.
+/// A client that reads nothing more is reset one write timeout after its last read. Without the reset the server's
+/// kernel would hold its unread bytes for minutes (`docs/threats.md#slow-reader`).
 #[test]
 fn resets_a_client_that_reads_nothing_for_the_write_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(2);
-    /// Half of what it took where a part that was taken counted from the next look.
+    /// Half of the delay that was seen when progress counted from the next check.
     const LATER_MAX: Duration = Duration::from_secs(1);
     let server = Server::start("conformance", &["--write-timeout", "2"]);
     let mut client = with_little_room(&server);
@@ -188,8 +191,9 @@ fn resets_a_client_that_reads_nothing_for_the_write_timeout() {
     assert!(cut >= TIMEOUT && cut < TIMEOUT + LATER_MAX, "cut after {cut:?}");
 }
 
-/// B03: a client that closes its half and takes nothing of a response that the server's system has taken whole is reset as well. A connection that
-/// was closed at once left the response in the system for minutes, and was counted by no limit.
+/// A client that closes its half and reads nothing is reset as well, although the kernel has taken the whole
+/// response. A plain close left the response in the kernel for minutes, outside of every limit
+/// (`docs/threats.md#slow-reader`).
 #[test]
 fn resets_a_client_that_closes_its_half_and_reads_nothing() {
     let server = Server::start("conformance", &["--linger-timeout", "1"]);
@@ -198,13 +202,13 @@ fn resets_a_client_that_closes_its_half_and_reads_nothing() {
         let mut client = with_little_room(&server);
         client.write_all(&request).unwrap();
         if ends_after {
-            // The server is at the end of its response by then, and waits for the client's.
+            // The server has finished its response by then, and waits for the client's end.
             client.peek(&mut [0]).unwrap();
         }
         client.shutdown(Shutdown::Write).unwrap();
         await_reset(&client);
     }
-    // One that takes it reads all of it, and an end that is no failure.
+    // A client that reads gets all of it, and a normal end.
     let mut connection = server.connect();
     connection.send(&request).unwrap();
     connection.half_close().unwrap();
@@ -213,7 +217,7 @@ fn resets_a_client_that_closes_its_half_and_reads_nothing() {
     connection.expect_closed().unwrap();
 }
 
-/// A connection of which the client's system keeps little.
+/// A connection with a small receive buffer.
 fn with_little_room(server: &Server) -> TcpStream {
     const ROOM_BYTES: usize = 16 * 1024;
     let socket = Socket::new(Domain::for_address(server.address()), Type::STREAM, None).unwrap();
@@ -227,8 +231,8 @@ fn moment() -> Instant {
     Instant::now()
 }
 
-/// RFC 9112 §9.5: a connection that is idle after a request is closed without a word, which no client can take for the answer
-/// to its next request (Tornado replay row 26).
+/// RFC 9112 §9.5: an idle connection is closed without a response, so that the client cannot take one for the
+/// response to its next request.
 #[test]
 fn closes_an_idle_connection_without_a_word() {
     let server = impatient();

@@ -1,7 +1,7 @@
-//! The same bytes get the same answers however TCP cuts them: whole, byte by byte, and at every two-way split.
+//! The same bytes get the same responses however TCP cuts them: whole, byte by byte, and at every two-way split.
 //!
-//! Between two pieces the test asks the same shard something else on another connection. Once that is answered the
-//! server has had the first piece to itself, so the cut is a real one, and nobody needs to sleep.
+//! Between two pieces the test sends a request to the same shard on another connection. Its response proves that the
+//! server has read the first piece alone, so the test need not sleep.
 
 use crate::harness::*;
 

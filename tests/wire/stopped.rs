@@ -1,11 +1,11 @@
-//! Row H16: a server that was stopped for longer than its timeouts, with clients that went on sending, reads what is there before it
-//! judges who was slow.
+//! A suspended server that resumes after its timeouts reads the waiting bytes before it fires timeouts
+//! (`docs/threats.md#suspended-process`).
 
 use std::time::Duration;
 
 use crate::harness::*;
 
-/// The timeouts of the server: long beside what a test does before it stops the server.
+/// The timeouts of the server: long beside the steps before it is suspended.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[test]
@@ -34,7 +34,7 @@ fn a_resumed_server_reads_waiting_bytes_before_it_fires_timeouts() {
     in_head.send(b"st: a\r\n\r\n").unwrap();
     in_body.send(b"def").unwrap();
     idle.send(&get("/q?x=again")).unwrap();
-    // Not a wait for anything: the time that passes is what is tested.
+    // The passing time itself is under test.
     assert_eq!(silent.listen_for(TIMEOUT + Duration::from_millis(500)).unwrap(), None);
     server.signal("CONT");
 

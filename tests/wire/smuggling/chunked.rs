@@ -1,8 +1,9 @@
-//! Rows A12–A15: chunked bodies that two servers could read in two ways (RFC 9112 §7.1).
+//! Chunked bodies that two servers could read in two ways (RFC 9112 §7.1).
 
 use crate::harness::*;
 
-/// A12, RFC 9112 §7.1: a chunk size is hexadecimal digits, at most sixteen of them.
+/// RFC 9112 §7.1: a chunk size is hexadecimal digits, at most sixteen of them
+/// (`docs/threats.md#malformed-chunk-size`).
 #[test]
 fn refuses_a_malformed_chunk_size() {
     let sizes: [&[u8]; 11] = [
@@ -24,7 +25,8 @@ fn refuses_a_malformed_chunk_size() {
     );
 }
 
-/// A12: the largest size that can be written is a size; it is refused as malformed or as too large, and never wraps.
+/// The largest chunk size is refused as malformed or too large, and never wraps
+/// (`docs/threats.md#malformed-chunk-size`).
 #[test]
 fn refuses_the_largest_chunk_size() {
     let server = Server::shared();
@@ -41,7 +43,7 @@ fn refuses_the_largest_chunk_size() {
     refused_with_one_of(&server, &wrapping, &[400, 413]).unwrap();
 }
 
-/// A12: endless hexadecimal digits are refused at the seventeenth, however slowly they come.
+/// Endless hexadecimal digits are refused at the seventeenth, at any pace (`docs/threats.md#malformed-chunk-size`).
 #[test]
 fn refuses_endless_chunk_size_digits() {
     let server = Server::shared();
@@ -54,7 +56,8 @@ fn refuses_endless_chunk_size_digits() {
     }
 }
 
-/// A13, RFC 9112 §7.1: every line of a chunked body ends in CRLF, and after an error nothing is parsed any more.
+/// RFC 9112 §7.1: every line of a chunked body ends in CRLF, and parsing stops at an error
+/// (`docs/threats.md#malformed-chunked-content`).
 #[test]
 fn refuses_malformed_chunked_bodies() {
     let bodies: [&[u8]; 13] = [
@@ -75,8 +78,8 @@ fn refuses_malformed_chunked_bodies() {
     all_refused(&bodies.map(post_chunked), 400);
 }
 
-/// A13: `0 CRLF X:POST / HTTP/1.1` is a last chunk with a trailer called `X` (RFC 9112 §7.1.2), or it is refused; it is
-/// never a second request.
+/// `0 CRLF X:POST / HTTP/1.1` is a last chunk with a trailer called `X` (RFC 9112 §7.1.2), or it is refused; it is
+/// never a second request (`docs/threats.md#malformed-chunked-content`).
 #[test]
 fn never_reads_a_request_line_out_of_a_trailer() {
     let server = Server::shared();
@@ -91,7 +94,7 @@ fn never_reads_a_request_line_out_of_a_trailer() {
     }
 }
 
-/// A14, RFC 9112 §7.1.1: extensions are ignored, but not whatever they contain.
+/// RFC 9112 §7.1.1: valid extensions are ignored; malformed ones are refused (`docs/threats.md#chunk-extensions`).
 #[test]
 fn refuses_chunk_extensions_with_control_characters() {
     all_refused(
@@ -105,7 +108,7 @@ fn refuses_chunk_extensions_with_control_characters() {
     );
 }
 
-/// A14: all extensions of one body together may have 4 KiB.
+/// All extensions of one body together may have 4 KiB (`docs/threats.md#chunk-extensions`).
 #[test]
 fn refuses_more_than_4_kib_of_chunk_extensions() {
     let extension = |length: usize| bytes(&[b";", &vec![b'e'; length]]);
@@ -118,8 +121,8 @@ fn refuses_more_than_4_kib_of_chunk_extensions() {
     all_refused(&[post_chunked(&one), post_chunked(&many)], 400);
 }
 
-/// A15, RFC 9110 §6.5.1: trailers that would change framing, routing or authority have no effect; the body ends with them
-/// and the next request is read.
+/// RFC 9110 §6.5.1: trailers that would change framing, routing or authority have no effect; the body ends with them
+/// and the next request is read (`docs/threats.md#trailers`).
 #[test]
 fn gives_forbidden_trailers_no_effect() {
     let server = Server::shared();
@@ -148,7 +151,7 @@ fn gives_forbidden_trailers_no_effect() {
     );
 }
 
-/// A15, RFC 9112 §7.1.2, §5: a trailer is a field line and is refused like one.
+/// RFC 9112 §7.1.2, §5: a trailer is a field line and is refused like one (`docs/threats.md#trailers`).
 #[test]
 fn refuses_malformed_trailers() {
     let trailers: [&[u8]; 8] = [
@@ -167,7 +170,7 @@ fn refuses_malformed_trailers() {
     );
 }
 
-/// A15: trailers without end are cut off with 431.
+/// Endless trailers are refused with 431 (`docs/threats.md#trailers`).
 #[test]
 fn refuses_endless_trailers() {
     let server = Server::shared();

@@ -1,10 +1,10 @@
-//! Rows A16–A22: where one exchange ends and the next begins (RFC 9112 §9, RFC 9110 §7.8, §10.1.1), and what data of the
-//! application may do to a head.
+//! The boundary between two exchanges (RFC 9112 §9, RFC 9110 §7.8, §10.1.1), and application data in a head.
 
 use super::post_lines;
 use crate::harness::*;
 
-/// A16, RFC 9110 §9.3.1, RFC 9112 §6: the body of a request belongs to it, whatever the method makes of it.
+/// RFC 9110 §9.3.1, RFC 9112 §6: the body belongs to its request, for every method
+/// (`docs/threats.md#content-of-any-method`).
 #[test]
 fn reads_content_as_content_for_every_method() {
     let server = Server::shared();
@@ -25,8 +25,8 @@ fn reads_content_as_content_for_every_method() {
     );
 }
 
-/// Checks that a request whose body is the canary gets one answer, and that the next thing served on the connection, if it
-/// stays open, is the request sent after it.
+/// Checks that a request whose body is the canary gets one response, and that the next response on the connection, if
+/// it stays open, is to the next request.
 fn one_answer_then_fresh_request(server: &Server, request: &[u8], method: &str) -> Outcome<()> {
     let mut connection = server.connect();
     connection.send(request)?;
@@ -37,7 +37,8 @@ fn one_answer_then_fresh_request(server: &Server, request: &[u8], method: &str) 
     connection.exchange(&get("/p/fresh"), "GET")?.expect(200, b"fresh")
 }
 
-/// A17, RFC 9112 §9.3: a handler that does not read a large body leaves it unread; it is drained or the connection closes.
+/// RFC 9112 §9.3: a large body that the handler does not read is drained, or the connection closes
+/// (`docs/threats.md#unread-content`).
 #[test]
 fn never_parses_the_rest_of_an_unread_body() {
     let server = Server::shared();
@@ -61,7 +62,7 @@ fn never_parses_the_rest_of_an_unread_body() {
     );
 }
 
-/// A18, RFC 9110 §10.1.1: a body that is already there is read whether or not 100 was sent.
+/// RFC 9110 §10.1.1: a body that has arrived is read whether or not 100 was sent (`docs/threats.md#expectations`).
 #[test]
 fn reads_a_body_that_did_not_wait_for_100() {
     let server = Server::shared();
@@ -77,7 +78,7 @@ fn reads_a_body_that_did_not_wait_for_100() {
     still_usable(&mut connection).unwrap();
 }
 
-/// A18, RFC 9110 §10.1.1: an expectation that is not understood is refused with 417.
+/// RFC 9110 §10.1.1: an unknown expectation is refused with 417 (`docs/threats.md#expectations`).
 #[test]
 fn answers_417_to_an_unknown_expectation() {
     let expectations: [&[u8]; 3] = [b"Expect: y 100-continue", b"Expect: 100-continue, x", b"Expect: x"];
@@ -87,7 +88,8 @@ fn answers_417_to_an_unknown_expectation() {
     );
 }
 
-/// A18: after a final answer that came before the body, the body is drained as a body or the connection closes.
+/// After a final response that came before the body, the body is drained as a body, or the connection closes
+/// (`docs/threats.md#expectations`).
 #[test]
 fn never_parses_the_body_after_an_early_final_answer() {
     let server = Server::shared();
@@ -109,7 +111,7 @@ fn never_parses_the_body_after_an_early_final_answer() {
     );
 }
 
-/// A19, RFC 9110 §7.8: an upgrade that is not granted changes nothing; what follows is HTTP/1.1.
+/// RFC 9110 §7.8: after a declined upgrade the next bytes are HTTP/1.1 (`docs/threats.md#declined-upgrade`).
 #[test]
 fn stays_with_http_1_when_an_upgrade_is_not_granted() {
     let server = Server::shared();
@@ -130,7 +132,7 @@ fn stays_with_http_1_when_an_upgrade_is_not_granted() {
     );
 }
 
-/// A19: an empty `Upgrade` asks for nothing; it may be refused, but never changes the protocol.
+/// An empty `Upgrade` may be refused, and never changes the protocol (`docs/threats.md#declined-upgrade`).
 #[test]
 fn stays_with_http_1_when_upgrade_is_empty() {
     let server = Server::shared();
@@ -148,7 +150,7 @@ fn stays_with_http_1_when_upgrade_is_empty() {
     }
 }
 
-/// A20, RFC 9112 §9.3.2: garbage after valid requests is refused after their answers.
+/// RFC 9112 §9.3.2: garbage behind valid requests is refused after their responses (`docs/threats.md#pipelining`).
 #[test]
 fn refuses_garbage_after_the_valid_answers() {
     let server = Server::shared();
@@ -166,8 +168,8 @@ fn refuses_garbage_after_the_valid_answers() {
     expect_refusal(&mut connection, &[400]).unwrap();
 }
 
-/// A21, RFC 9110 §9.3.2, §15.3.5, §15.4.5: no byte of content follows a head that must have none, so the next response is
-/// found where it begins.
+/// RFC 9110 §9.3.2, §15.3.5, §15.4.5: no byte of content follows a head that must have none, so the next response is
+/// found where it begins (`docs/threats.md#wrong-content-length`).
 #[test]
 fn sends_no_content_after_head_204_and_304() {
     let server = Server::shared();
@@ -191,7 +193,7 @@ fn sends_no_content_after_head_204_and_304() {
     connection.response("GET").unwrap().expect(200, SONG).unwrap();
 }
 
-/// A22, RFC 9110 §5.5: data of the application cannot start a new line in a head.
+/// RFC 9110 §5.5: application data cannot start a new line in a head (`docs/threats.md#header-injection`).
 #[test]
 fn refuses_line_ends_and_nul_from_user_data() {
     let server = Server::shared();
@@ -203,7 +205,7 @@ fn refuses_line_ends_and_nul_from_user_data() {
         "a%00b",
         "%0D%0A%0D%0AHTTP/1.1%20200%20OK%0D%0AContent-Length:%200%0D%0A%0D%0A",
         "a%0d%0a",
-        // Not dangerous, but taken off by every recipient (RFC 9110 §5.5): it would not come back as it was given.
+        // Harmless, but every recipient strips it (RFC 9110 §5.5), so it would not come back unchanged.
         "%20a%20",
         "%09a",
     ];

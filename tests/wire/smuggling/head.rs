@@ -1,9 +1,10 @@
-//! Rows A01–A11: heads that two servers could read in two ways (RFC 9112 §2–§6, RFC 9110 §5, §8.6).
+//! Heads that two servers could read in two ways (RFC 9112 §2–§6, RFC 9110 §5, §8.6).
 
 use super::{get_line, post_lines};
 use crate::harness::*;
 
-/// A01, RFC 9112 §6.1: a request with both framing fields is refused, in either order and any case.
+/// RFC 9112 §6.1: a request with both framing fields is refused, in either order and any case
+/// (`docs/threats.md#length-and-coding`).
 #[test]
 fn refuses_content_length_with_transfer_encoding() {
     let pairs: [[&[u8]; 2]; 5] = [
@@ -16,7 +17,8 @@ fn refuses_content_length_with_transfer_encoding() {
     all_refused(&pairs.map(|pair| post_lines(&pair, b"0\r\n\r\n")), 400);
 }
 
-/// A02, RFC 9112 §6.3, RFC 9110 §8.6: more than one length is refused, even when they are equal.
+/// RFC 9112 §6.3, RFC 9110 §8.6: more than one length is refused, even when they are equal
+/// (`docs/threats.md#repeated-content-length`).
 #[test]
 fn refuses_repeated_content_length() {
     all_refused(
@@ -33,7 +35,7 @@ fn refuses_repeated_content_length() {
     );
 }
 
-/// A03, RFC 9110 §8.6: a length is decimal digits, and one that fits a number.
+/// RFC 9110 §8.6: a length is decimal digits and fits 64 bits (`docs/threats.md#malformed-content-length`).
 #[test]
 fn refuses_a_content_length_that_is_not_decimal_digits() {
     let values: [&[u8]; 16] = [
@@ -60,7 +62,7 @@ fn refuses_a_content_length_that_is_not_decimal_digits() {
     );
 }
 
-/// A04, RFC 9112 §6.1, §7: the one transfer coding known here is chunked, once.
+/// RFC 9112 §6.1, §7: the only supported transfer coding is one `chunked` (`docs/threats.md#transfer-codings`).
 #[test]
 fn refuses_a_transfer_encoding_that_is_not_exactly_chunked() {
     let values: [&[u8]; 8] = [
@@ -84,8 +86,8 @@ fn refuses_a_transfer_encoding_that_is_not_exactly_chunked() {
     all_refused(&requests, 400);
 }
 
-/// A04, RFC 9112 §6.1: a coding that is not implemented gets 501; one that leaves the end of the body open gets 400 (§6.3),
-/// and where both are true either will do.
+/// RFC 9112 §6.1: an unsupported coding gets 501; one that leaves the end of the body open gets 400 (§6.3). Where
+/// both hold, either will do (`docs/threats.md#transfer-codings`).
 #[test]
 fn answers_501_to_a_coding_it_does_not_implement() {
     let server = Server::shared();
@@ -107,7 +109,8 @@ fn answers_501_to_a_coding_it_does_not_implement() {
     }
 }
 
-/// A05, RFC 9112 §6.1: HTTP/1.0 has no transfer codings; such a message is faulty framing.
+/// RFC 9112 §6.1: HTTP/1.0 has no transfer codings; such a request is refused
+/// (`docs/threats.md#transfer-encoding-in-http-1-0`).
 #[test]
 fn refuses_transfer_encoding_in_http_1_0() {
     all_refused(
@@ -120,7 +123,8 @@ fn refuses_transfer_encoding_in_http_1_0() {
     );
 }
 
-/// A05, RFC 9112 §6.3: a request body never ends with the connection; without a length there is none.
+/// RFC 9112 §6.3: a request body never ends with the connection; without a length it is empty
+/// (`docs/threats.md#transfer-encoding-in-http-1-0`).
 #[test]
 fn reads_an_http_1_0_post_without_length_as_empty() {
     let server = Server::shared();
@@ -130,7 +134,8 @@ fn reads_an_http_1_0_post_without_length_as_empty() {
     connection.expect_closed().unwrap();
 }
 
-/// A06, RFC 9112 §5.1, §5.2, §2.2: no whitespace before the colon, before the first field, or as line folding.
+/// RFC 9112 §5.1, §5.2, §2.2: no whitespace before the colon, before the first field, or as line folding
+/// (`docs/threats.md#misplaced-whitespace`).
 #[test]
 fn refuses_misplaced_whitespace_and_folding() {
     all_refused(
@@ -151,7 +156,7 @@ fn refuses_misplaced_whitespace_and_folding() {
     );
 }
 
-/// A07, RFC 9110 §5.1, §5.6.2: a field name is a token.
+/// RFC 9110 §5.1, §5.6.2: a field name is a token (`docs/threats.md#malformed-field-name`).
 #[test]
 fn refuses_a_field_name_that_is_not_a_token() {
     let mut requests = vec![
@@ -168,7 +173,8 @@ fn refuses_a_field_name_that_is_not_a_token() {
     all_refused(&requests, 400);
 }
 
-/// A07: a name with `_` is another name than the one with `-`; if it is not refused, it has no effect on framing.
+/// A name with `_` differs from the one with `-`: it is refused, or has no effect on framing
+/// (`docs/threats.md#malformed-field-name`).
 #[test]
 fn never_takes_an_underscore_for_a_hyphen() {
     let server = Server::shared();
@@ -193,7 +199,8 @@ fn never_takes_an_underscore_for_a_hyphen() {
     assert!(statuses == [400] || statuses == [200, 400], "{responses:?}");
 }
 
-/// A08, RFC 9110 §5.5, RFC 9112 §2.2: control characters in a value are refused; nothing is repaired.
+/// RFC 9110 §5.5, RFC 9112 §2.2: control characters in a value are refused; nothing is repaired
+/// (`docs/threats.md#control-characters`).
 #[test]
 fn refuses_control_characters_in_a_field_value() {
     let mut requests = vec![
@@ -212,7 +219,7 @@ fn refuses_control_characters_in_a_field_value() {
     all_refused(&requests, 400);
 }
 
-/// A09, RFC 9112 §2.2: lines end in CRLF; neither a lone LF nor a lone CR ends one.
+/// RFC 9112 §2.2: lines end in CRLF; neither a lone LF nor a lone CR ends one (`docs/threats.md#bare-line-feed`).
 #[test]
 fn refuses_lines_that_do_not_end_in_crlf() {
     all_refused(
@@ -231,7 +238,8 @@ fn refuses_lines_that_do_not_end_in_crlf() {
     );
 }
 
-/// A10, RFC 9112 §3: exactly `method SP request-target SP HTTP-version`; no guessing at the longest sensible prefix.
+/// RFC 9112 §3: exactly `method SP request-target SP HTTP-version`; the server does not guess
+/// (`docs/threats.md#malformed-request-line`).
 #[test]
 fn refuses_a_malformed_request_line() {
     let lines: [&[u8]; 32] = [
@@ -279,7 +287,7 @@ fn refuses_a_malformed_request_line() {
     all_refused(&requests, 400);
 }
 
-/// A10, RFC 9110 §15.6.6: another major version is one this server does not speak.
+/// RFC 9110 §15.6.6: another major version is unsupported (`docs/threats.md#malformed-request-line`).
 #[test]
 fn answers_505_to_another_major_version() {
     let versions = ["HTTP/2.0", "HTTP/3.0", "HTTP/0.9", "HTTP/9.9"];
@@ -289,7 +297,8 @@ fn answers_505_to_another_major_version() {
     );
 }
 
-/// A11, RFC 9112 §3.2: one `Host`, and a valid one. An absolute-form target, whose authority replaces it (§3.2.2), excuses neither.
+/// RFC 9112 §3.2: exactly one valid `Host`, also beside an absolute-form target (§3.2.2)
+/// (`docs/threats.md#invalid-host`).
 #[test]
 fn refuses_a_missing_repeated_or_malformed_host() {
     all_refused(

@@ -1,7 +1,8 @@
-//! Rows A01–A22 of the attack table: messages that two servers could read in two ways. Refusing is the only right reading.
+//! Requests that two servers could read in two ways (`docs/threats.md#request-smuggling`). The server must refuse
+//! them.
 //!
-//! The oracle is a canary: a whole request appended to the bad bytes. It must never be answered, unless the bytes
-//! before it were accepted as complete and it is a request of its own.
+//! Each test appends a canary, a whole request, to the bad bytes. It must never be answered, unless the bytes before
+//! it were accepted as complete.
 
 mod chunked;
 mod exchange;

@@ -1,4 +1,5 @@
-//! What a handler has flushed reaches its client, in order, also where the handler gives up waiting for it; or the response visibly breaks.
+//! Flushed bytes reach the client in order, also if the handler abandons the flush; otherwise the response visibly
+//! breaks off.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,17 +10,17 @@ use squall::shards::yield_now;
 
 use crate::harness::*;
 
-/// More than the kernel takes of a response that the client does not read.
+/// More than the kernel holds of a response that the client does not read.
 const CONTENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Content of which each position can be told from its neighbours.
+/// Content in which each position differs from its neighbours.
 fn content() -> Vec<u8> {
     (0..CONTENT_BYTES / 8)
         .flat_map(|number| format!("{number:08x}").into_bytes())
         .collect()
 }
 
-/// Flushes and gives it up after the server has been at it for `polls` polls.
+/// Flushes, and drops the flush after the server has polled it `polls` times.
 async fn give_up_flush(cx: &mut Context, polls: u32) {
     let mut flush = pin!(cx.flush());
     for _ in 0..polls {
@@ -29,7 +30,7 @@ async fn give_up_flush(cx: &mut Context, polls: u32) {
     }
 }
 
-/// The content of a chunked response, and whether its end came.
+/// The content of a chunked response, and whether its last chunk arrived.
 fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     let mut content = Vec::new();
     loop {
@@ -55,9 +56,9 @@ fn split_head(response: &[u8]) -> (&[u8], &[u8]) {
     response.split_at(end)
 }
 
-/// Faults 1: the client gets all 8 MiB, framed as promised, whichever poll the handler gave its flush up at.
+/// The client gets all 8 MiB, framed as announced, at whichever poll the handler dropped its flush.
 #[test]
-fn a_flush_that_its_handler_gives_up_is_sent_all_the_same() {
+fn an_abandoned_flush_is_still_sent() {
     let (given_up, told) = events();
     let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
@@ -97,9 +98,9 @@ fn a_flush_that_its_handler_gives_up_is_sent_all_the_same() {
     }
 }
 
-/// Faults 1: a second flush, and what is written and not flushed, come behind the one that was given up.
+/// A second flush, and bytes written without a flush, follow the abandoned one.
 #[test]
-fn what_is_written_after_a_flush_that_was_given_up_comes_behind_it() {
+fn writes_after_an_abandoned_flush_follow_it() {
     let (given_up, told) = events();
     let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
@@ -143,9 +144,9 @@ async fn give_up_flush_or_finish(cx: &mut Context) {
         .is_ready();
 }
 
-/// Faults 1: where the handler fails after it gave a flush up, the client sees that the response is not whole.
+/// If the handler fails after an abandoned flush, the client sees that the response is incomplete.
 #[test]
-fn a_handler_that_fails_after_it_gave_a_flush_up_breaks_its_response() {
+fn a_handler_that_fails_after_an_abandoned_flush_breaks_its_response() {
     let (given_up, told) = events();
     let server = TestServer::start(1, move || {
         let given_up = given_up.clone();
@@ -164,16 +165,16 @@ fn a_handler_that_fails_after_it_gave_a_flush_up_breaks_its_response() {
         let is_whole = response.windows(5).any(|five| five == b"0\r\n\r\n");
         assert!(!is_whole, "{transport:?}");
     }
-    // An HTTP/1.0 client knows the end by the close, so it sees a reset.
+    // An HTTP/1.0 client detects the end by the close, so it gets a reset.
     let peer = server.ask(Transport::Tcp, "GET / HTTP/1.0\r\n\r\n");
     told.next("the flush is given up");
     let ended = peer.read_all();
     assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
-/// Faults 1: a flush that was given up leaves while the handler waits for something else.
+/// An abandoned flush is sent while the handler waits for something else.
 #[test]
-fn a_flush_that_was_given_up_leaves_while_its_handler_waits_for_something_else() {
+fn an_abandoned_flush_is_sent_while_its_handler_waits() {
     let server = TestServer::start(1, || {
         let flush = async |cx: &mut Context| -> Result {
             cx.write(content());
