@@ -1,4 +1,4 @@
-//! Why a WebSocket could not be opened: what was wrong, where, and what to do.
+//! The error of opening a WebSocket: the address, the reason, and what to do.
 
 use std::fmt;
 use std::io;
@@ -9,36 +9,36 @@ use crate::http1::ResponseError;
 use crate::message::{HeaderName, HeaderValue, ResponseHead, StatusCode, header};
 use crate::websocket::ClientHandshakeError;
 
-/// A WebSocket could not be opened.
+/// The error of opening a WebSocket.
 #[derive(Debug)]
 pub struct ConnectError {
     url: String,
     failure: Box<ConnectFailure>,
 }
 
-/// What went wrong.
+/// The reason why a WebSocket could not be opened.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The address is not one of a WebSocket.
+    /// The URL is invalid.
     Url(&'static str),
-    /// The address is `wss://`.
+    /// The scheme is `wss`, which is not supported yet.
     Tls,
-    /// A field was set that belongs to the handshake.
+    /// The application set a field that belongs to the handshake.
     Field(HeaderName),
-    /// The kernel has no random numbers for a nonce.
+    /// The kernel refused random numbers for the nonce.
     Random(io::Error),
-    /// There is no way to the host, or nobody listens there.
+    /// The host was not found, was unreachable, or refused the connection.
     Connect(squall_shards::ConnectError),
     /// The connection broke during the handshake.
     Broken(io::Error),
     /// The server did not answer within the connect timeout.
     Silent(Duration),
-    /// What the server answered is no response of HTTP/1.1.
+    /// The response violates HTTP/1.1.
     Response(ResponseError),
     /// The server answered with another status than 101. Redirects are not followed.
     Refused(ResponseHead),
-    /// The server answered 101, and not as the handshake asks for.
+    /// The server answered 101, but the response fails the handshake.
     Handshake(ClientHandshakeError),
 }
 
@@ -50,13 +50,13 @@ impl ConnectError {
         }
     }
 
-    /// What went wrong.
+    /// Returns the reason.
     #[must_use]
     pub fn failure(&self) -> &ConnectFailure {
         &self.failure
     }
 
-    /// The status of the server's answer, if it was not 101.
+    /// Returns the status of the response, if it was not 101.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match &*self.failure {

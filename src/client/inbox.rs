@@ -1,7 +1,7 @@
-//! What was received and not read yet: one message, then the end.
+//! The inbox of a client: one received message, then the end.
 //!
-//! Why one: as long as it is not taken nothing more is read from the socket, so a client that is slow holds its server up and no memory; as
-//! soon as it is, the next may come in while the client is at work.
+//! The driver reads nothing more while a message waits. So a slow client costs no memory, and TCP slows its server
+//! down. Once the client takes the message, the next may arrive while the client works.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
@@ -10,12 +10,12 @@ use std::task::{Context, Poll, Waker};
 use crate::app::{Duplex, End};
 use crate::websocket::Message;
 
-/// Between the driver's task, which fills it, and the tasks that read.
+/// Shared by the driver's task, which fills it, and the tasks that read.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     message: RefCell<Option<Message>>,
     end: OnceCell<End>,
-    /// This end has begun to close: the end is awaited, whether or not the message is taken.
+    /// This end has begun to close: the driver waits for the end even if the message is not taken.
     is_closing: Cell<bool>,
     readers: RefCell<Vec<Waker>>,
     /// The driver's task, while it waits for the message to be taken.
@@ -23,7 +23,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// The next message, or `None` at the end.
+    /// Returns the next message; `None` at the end.
     pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
         let message = self.message.take();
         if message.is_some() {
@@ -33,7 +33,7 @@ impl Inbox {
         self.poll_end(cx).map(|_| None)
     }
 
-    /// How the connection ended.
+    /// Returns how the connection ended.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<&End> {
         if let Some(end) = self.end.get() {
             return Poll::Ready(end);
@@ -45,18 +45,18 @@ impl Inbox {
         Poll::Pending
     }
 
-    /// How the connection ended, if it has.
+    /// Returns how the connection ended, if it has.
     pub(super) fn end(&self) -> Option<&End> {
         self.end.get()
     }
 
-    /// Says that this end has begun to close.
+    /// Marks that this end has begun to close.
     pub(super) fn close(&self) {
         self.is_closing.set(true);
         self.wake_feeder();
     }
 
-    /// Says that there is nothing more to come. The first end stays.
+    /// Sets the end; the first one stays.
     pub(super) fn finish(&self, end: End) {
         self.end.get_or_init(|| end);
         self.wake_readers();
@@ -91,7 +91,7 @@ impl Inbox {
     }
 }
 
-/// Puts what is received into the inbox, to the end. Runs in the driver's task.
+/// Moves received messages into the inbox until the end. It runs in the driver's task.
 pub(super) async fn feed(duplex: Rc<Duplex>, inbox: Rc<Inbox>) {
     let end = loop {
         std::future::poll_fn(|cx| inbox.poll_room(cx)).await;

@@ -61,7 +61,9 @@ pub use error::{ConnectError, ConnectFailure};
 pub use options::ClientOptions;
 pub use socket::WebSocketClient;
 
-/// Opens a WebSocket: `ws://host:port/path?query`, on the calling shard. [`ClientOptions`] says more than the address.
+/// Opens a WebSocket at `ws://host:port/path?query`, on the calling shard.
+///
+/// Use [`ClientOptions::connect`] for headers, subprotocols, compression and timeouts.
 ///
 /// # Errors
 ///
@@ -69,11 +71,11 @@ pub use socket::WebSocketClient;
 ///
 /// # Cancel safety
 ///
-/// Dropped while it waits, the attempt is given up and its socket closed.
+/// Dropped while it waits, the attempt is abandoned and its socket closed.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's.
+/// When called on a thread that is not a shard's.
 pub async fn connect(url: &str) -> Result<WebSocketClient, ConnectError> {
     ClientOptions::default().connect(url).await
 }

@@ -1,6 +1,7 @@
-//! Opening a WebSocket as a client (RFC 6455 §4.1): connect, ask, check the answer, start the task that drives the socket.
+//! The client's opening handshake (RFC 6455 §4.1): connects, sends the request, checks the response, starts the
+//! driver's task.
 //!
-//! Invariant: what comes behind the answer is kept, for the server may speak first.
+//! Invariant: bytes behind the response are kept, because the server may send frames at once.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ thread_local! {
     static DEFLATERS: Rc<RefCell<Deflaters>> = Rc::default();
 }
 
-/// Fields that the handshake sets, or that would announce content; no others may be set by the application.
+/// Fields that the handshake sets, or that would announce content. The application may not set them.
 const OWN_FIELDS: [HeaderName; 8] = [
     header::CONNECTION,
     header::UPGRADE,
@@ -38,7 +39,6 @@ const OWN_FIELDS: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
 ];
 
-/// Opens a WebSocket.
 pub(super) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocketClient, ConnectFailure> {
     let handshake = handshake(options)?;
     let fields = fields(url, options, &handshake)?;
@@ -90,7 +90,7 @@ fn handshake(options: &ClientOptions) -> Result<ClientHandshake, ConnectFailure>
     Ok(handshake)
 }
 
-/// The fields of the request: the address's, the application's and the handshake's.
+/// The fields of the request: those of the URL, the application and the handshake.
 fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Result<Headers, ConnectFailure> {
     let mut fields = Headers::new();
     fields.set(header::HOST, url.authority.clone());
@@ -110,7 +110,7 @@ fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Re
     Ok(fields)
 }
 
-/// Sends the request and reads the head of the answer, and what came behind it.
+/// Sends the request, and reads the head of the response and the bytes behind it.
 async fn exchange(stream: &Stream, request: Vec<u8>) -> Result<(ResponseHead, Input), ConnectFailure> {
     stream.send(request).await.map_err(ConnectFailure::Broken)?;
     let mut reader = ResponseReader::default();

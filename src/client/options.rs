@@ -1,4 +1,4 @@
-//! What can be said of a WebSocket that is to be opened, beyond its address.
+//! Options of a client's WebSocket.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use super::url::Url;
 use crate::message::{HeaderName, HeaderValue, Headers};
 use crate::websocket::{DeflateConfig, Limits};
 
-/// What holds for a client's WebSocket (the arguments of Tornado's `websocket_connect`).
+/// Options of a client's WebSocket (the arguments of Tornado's `websocket_connect`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// Subprotocols to offer, best first. None by default.
+    /// Subprotocols to offer, in order of preference. Empty by default.
     pub subprotocols: Vec<String>,
-    /// Fields of the request, beside those of the handshake. `Host` may be among them, in the place of the address's.
+    /// Fields to add to the request. `Host` replaces the URL's.
     pub headers: Headers,
-    /// How to compress, if the server can (permessage-deflate, RFC 7692). `None`, the default, never: most messages of live feeds are too small to
-    /// gain.
+    /// Compression, if the server supports it (permessage-deflate, RFC 7692). `None`, the default, never compresses:
+    /// most messages of live feeds are too small to gain.
     pub deflate: Option<DeflateConfig>,
-    /// Bounds on what comes in, and the intervals of keep-alive pings. The server's defaults.
+    /// Limits on what the server sends, and the keep-alive intervals. The defaults are a server's.
     pub limits: Limits,
-    /// How long it may take to open the WebSocket, from looking the name up to the server's answer. 20 s: Tornado's.
+    /// Longest time to open the WebSocket, from the name lookup to the server's response. 20 s: Tornado's.
     pub connect_timeout: Duration,
-    /// How long the server may take nothing of what it is sent; then the connection is given up. 30 s: as long as Squall's server waits for a
-    /// client.
+    /// Longest time in which the server takes no byte of sent data; then the connection is aborted. 30 s: as Squall's
+    /// server allows a client.
     pub write_stall_timeout: Duration,
 }
 
@@ -57,28 +57,28 @@ impl ClientOptions {
         self
     }
 
-    /// Has messages compressed where the server can.
+    /// Enables compression for servers that support it.
     #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
         self
     }
 
-    /// Sets bounds on what comes in, and the intervals of keep-alive pings.
+    /// Sets limits on what the server sends, and the keep-alive intervals.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how long it may take to open the WebSocket.
+    /// Sets the longest time to open the WebSocket.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long the server may take nothing of what it is sent.
+    /// Sets the longest time in which the server takes no byte of sent data.
     #[must_use]
     pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
         self.write_stall_timeout = timeout;

@@ -1,29 +1,30 @@
-//! Random numbers for clients: nonces, and a masking key for each frame that nobody can foresee (RFC 6455 §5.3, §10.3). They are drawn from the
-//! kernel many at a time.
+//! Random numbers for clients: nonces, and an unpredictable masking key for each frame (RFC 6455 §5.3, §10.3).
+//!
+//! One system call draws many of them.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
-/// How much is drawn at once: keys for 256 frames.
+/// Bytes that one system call draws: masking keys of 256 frames.
 const DRAWN_BYTES: usize = 1024;
 
 thread_local! {
-    /// The shard's.
+    /// One pool for each shard.
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { bytes: [0; DRAWN_BYTES], used: DRAWN_BYTES }) };
 }
 
-/// What was drawn, and how much of it is used up.
+/// Drawn bytes; the first `used` are spent.
 struct Pool {
     bytes: [u8; DRAWN_BYTES],
     used: usize,
 }
 
-/// Draws random bytes, a few.
+/// Draws random bytes, at most [`DRAWN_BYTES`].
 ///
 /// # Errors
 ///
-/// The kernel has none: a filter of system calls keeps them from this process.
+/// The kernel refuses: a seccomp filter blocks `getrandom`.
 pub(super) fn draw<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
     POOL.with_borrow_mut(|pool| {
         if pool.bytes.len() - pool.used < COUNT {
@@ -37,7 +38,8 @@ pub(super) fn draw<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
     })
 }
 
-/// Draws a masking key. Where the kernel has begun to refuse since the nonce was drawn, it is a hash under a key that std has drawn before.
+/// Draws a masking key. If the kernel has begun to refuse since the nonce was drawn, the key is a hash under a random
+/// key of std.
 pub(super) fn mask_key() -> [u8; 4] {
     draw().unwrap_or_else(|_| {
         let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();

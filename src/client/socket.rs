@@ -1,4 +1,4 @@
-//! A client's WebSocket: the handle its application speaks through, and what the driver moves bytes for.
+//! A client's WebSocket: the application's handle, and the owner that the driver runs.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -16,22 +16,23 @@ use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 use crate::websocket::{CloseCode, Message, SendError};
 
-/// How long what is sent may take before its rate is judged, by a minimum of nothing.
+/// Time after which the peer's rate would be judged. A client's minimum rate is 0, so only a stall ends a send.
 const RATE_GRACE: Duration = Duration::from_secs(60);
 
-/// An open WebSocket, as its client sees it. It stays on its shard; a clone is the same connection, so that one task may send while another
-/// receives.
+/// An open WebSocket, as its client sees it.
 ///
-/// A task of its own answers pings and keeps the connection alive, as long as messages are read: one that has come waits for
-/// [`next`](Self::next), and until it is taken nothing more is read, so that TCP holds the server back.
+/// It stays on its shard. Clones share the connection, so that one task may send while another receives.
 ///
-/// When the last clone is dropped the server is told 1001, and the connection ends by itself.
+/// A task of Squall's answers pings and keeps the connection alive while messages are read. One received message waits
+/// for [`next`](Self::next); until it is taken nothing more is read, and TCP slows the server down.
+///
+/// Dropping the last clone closes the connection with 1001.
 #[derive(Clone)]
 pub struct WebSocketClient {
     shared: Rc<Shared>,
 }
 
-/// What the clones share.
+/// The state that clones share.
 struct Shared {
     duplex: Rc<Duplex>,
     inbox: Rc<Inbox>,
@@ -40,7 +41,7 @@ struct Shared {
 }
 
 impl WebSocketClient {
-    /// Starts the task that drives a WebSocket whose handshake is done.
+    /// Starts the task that drives a WebSocket after its handshake.
     pub(super) fn start(
         connected: Connected,
         duplex: Duplex,
@@ -72,60 +73,64 @@ impl WebSocketClient {
         }
     }
 
-    /// Sends a message, compressed if that was agreed upon and makes it smaller. Waits while more than
-    /// [`OUTGOING_BYTES_MAX`](crate::app::OUTGOING_BYTES_MAX) wait for the server to take them; when it is ready the message is queued, not received.
+    /// Sends a message, compressed if negotiated and if that makes it smaller.
+    ///
+    /// Waits while more than [`OUTGOING_BYTES_MAX`](crate::app::OUTGOING_BYTES_MAX) bytes wait for the server. Ready
+    /// means queued, not received.
     ///
     /// # Errors
     ///
-    /// The connection is closed, or is being closed.
+    /// The connection is closed or closing, or memory is short.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing of the message is sent.
+    /// Dropped while it waits, the whole message is lost: the server receives no byte of it.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         poll_fn(|cx| self.shared.duplex.poll_send(&message, cx)).await
     }
 
-    /// Sends a message if there is room for it now.
+    /// Sends a message if the output has room.
     ///
     /// # Errors
     ///
-    /// There is none, or the connection is closed.
+    /// [`TrySendError`]: the output is full, memory is short, or the connection is closed.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         self.shared.duplex.try_send(&message.into())
     }
 
-    /// Waits for the next message; `None` once the connection has ended, of which [`end`](Self::end) knows more. Where several tasks wait,
-    /// each message goes to one of them.
+    /// Waits for the next message; `None` once the connection has ended. [`end`](Self::end) returns how.
+    ///
+    /// If several tasks wait, each message goes to one of them.
     ///
     /// # Cancel safety
     ///
-    /// No message is lost.
+    /// Cancel safe: the message is returned by the next call.
     pub async fn next(&self) -> Option<Message> {
         poll_fn(|cx| self.shared.inbox.poll_next(cx)).await
     }
 
-    /// Sends a ping with up to 125 bytes of payload. Keep-alive pings are sent without being asked for.
+    /// Sends a ping with at most 125 bytes of payload; Squall sends keep-alive pings itself.
     ///
     /// # Errors
     ///
-    /// The payload is too long, the connection is closed, or as much waits for the server already as [`try_send`](Self::try_send) lets wait.
+    /// The payload is too long, the connection is closed, or the output is full as for [`try_send`](Self::try_send).
     pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
         self.shared.duplex.ping(payload)
     }
 
-    /// Closes with a code (RFC 6455 §7.4) and a reason of up to 123 bytes, empty for none, and waits until the server has answered, or has had
-    /// its time ([`Limits::close_timeout`](crate::websocket::Limits::close_timeout)). A message that had come before can still be read; those
-    /// that come after are passed over. To close what is closed tells how it ended.
+    /// Closes with a code (RFC 6455 §7.4) and a reason of at most 123 bytes, and waits for the server's answer.
+    ///
+    /// It waits at most [`Limits::close_timeout`](crate::websocket::Limits::close_timeout). A message that has arrived
+    /// before can still be read; later ones are ignored. On a closed connection it returns how that ended.
     ///
     /// # Errors
     ///
-    /// The code may not be sent (1004–1006, 1015 and what nobody has given a meaning), or the reason is too long.
+    /// The code may not be sent (1004–1006, 1015 and unassigned codes), or the reason is too long.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the connection closes all the same.
+    /// Dropped while it waits, the connection still closes.
     pub async fn close(&self, code: u16, reason: &str) -> Result<End, SendError> {
         let code = CloseCode::new(code).ok_or(SendError::CloseCode)?;
         self.shared.close(code, reason)?;
@@ -133,19 +138,21 @@ impl WebSocketClient {
         Ok(end.await)
     }
 
-    /// How the connection ended, if it has: a code of `None` means that it broke, or that the server said no more.
+    /// Returns how the connection ended, if it has.
+    ///
+    /// A code of `None` means that it broke, or that the server's close frame had none.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.shared.inbox.end()
     }
 
-    /// Whether messages can be sent: neither end has begun to close.
+    /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.shared.duplex.is_open()
     }
 
-    /// The subprotocol the server chose among those offered.
+    /// Returns the subprotocol that the server chose among those offered.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
         self.shared.subprotocol.as_deref()
@@ -166,7 +173,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Without a reason it can only be closed already.
+        // An empty reason fits, so the only error is a closed connection.
         self.close(CloseCode::GOING_AWAY, "").unwrap_or_default();
     }
 }
@@ -181,7 +188,7 @@ impl fmt::Debug for WebSocketClient {
     }
 }
 
-/// The driver's side: puts what is received into the inbox.
+/// The driver's side, which moves received messages into the inbox.
 struct ClientOwner {
     duplex: Rc<Duplex>,
     inbox: Rc<Inbox>,
@@ -226,7 +233,7 @@ impl Owner for ClientOwner {
 }
 
 impl Drop for ClientOwner {
-    /// Whoever still waits when the shard ends is told.
+    /// If the shard ends first, readers that still wait receive the end.
     fn drop(&mut self) {
         self.inbox.finish(End::default());
     }

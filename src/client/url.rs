@@ -1,20 +1,20 @@
-//! Addresses of WebSockets (RFC 6455 §3): `ws://host:port/path?query`.
+//! URLs of WebSockets (RFC 6455 §3): `ws://host:port/path?query`.
 
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
 use super::error::ConnectFailure;
 
-/// The port of `ws` where none is named.
+/// The default port of `ws`.
 const PORT: u16 = 80;
 
-/// What is said of anything that is no address at all.
+/// The error of a text that is not a URL of this form.
 const FORM: &str = "it is not an address of the form ws://host:port/path";
 
-/// Where a WebSocket is.
+/// The parts of a WebSocket's URL.
 #[derive(Debug)]
 pub(super) struct Url {
-    /// A name or an address, an IPv6 one without its brackets.
+    /// A name or an IP address; an IPv6 address without its brackets.
     pub(super) host: String,
     pub(super) port: u16,
     /// The value of `Host`.
@@ -45,7 +45,7 @@ impl Url {
             ));
         }
         let port = port(authority).ok_or(ConnectFailure::Url("its port is not a number up to 65535"))?;
-        // Displayed, a path that is not there is `/`, as it is to be sent.
+        // An empty path is displayed as `/`, which the request needs.
         let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         if !target.is_ascii() {
             return Err(ConnectFailure::Url("its path is not ASCII; write other bytes as %XX"));
@@ -61,7 +61,7 @@ impl Url {
     }
 }
 
-/// The port of an authority without a user. Digits only: `str::parse` would take a sign.
+/// The port of an authority without a user. Only digits: `str::parse` would accept a sign.
 fn port(authority: &Authority) -> Option<u16> {
     let behind_host = authority.as_str().strip_prefix(authority.host())?;
     match behind_host.strip_prefix(':').unwrap_or_default() {
@@ -71,7 +71,7 @@ fn port(authority: &Authority) -> Option<u16> {
     }
 }
 
-/// An address as errors show it: without a query or a user, which may be secret.
+/// A URL as errors show it: without its query and user, which may be secret.
 pub(super) fn shown(text: &str) -> String {
     let end = text.find(['?', '#']).unwrap_or(text.len());
     let (text, _) = text.split_at(end);

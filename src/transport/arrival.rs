@@ -1,39 +1,39 @@
-//! The end of a connection that sends and receives nothing more: whether the peer takes the rest of what it was sent.
+//! The end of a connection that sends and receives nothing more: the wait until the peer has acknowledged everything.
 //!
-//! Why: nothing more comes that would say so, and a socket that is closed at once keeps the rest in the kernel, for minutes if the peer reads
-//! nothing, beyond every limit on connections. So the socket stays until the peer's kernel has acknowledged all, or until it acknowledges too
-//! little: a slow peer gets the whole response, and one that does not read is reset.
+//! A socket that is closed at once leaves its unacknowledged bytes in the kernel, for minutes if the peer reads
+//! nothing, beyond every limit on connections. So the socket stays until the peer's kernel has acknowledged all, or
+//! acknowledges too slowly. A slow peer receives the whole response; a peer that does not read is reset.
 
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use squall_shards::{Deadline, PeerEnd, Stream};
 
-/// How long after the first look the second comes. 10 ms: most peers have acknowledged the rest by then, and those that put it off have within
-/// 40 ms (Linux).
+/// First pause between two checks. 10 ms: most peers have acknowledged by then, and delayed acknowledgements come
+/// within 40 ms (Linux).
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// How long the pause between two looks, which doubles, becomes at most.
+/// Longest pause between two checks; each is twice the last.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How much a peer must acknowledge in each `--linger-timeout` to be waited for on. 1 KiB: in the 5 s of the default little less than
-/// `--min-write-rate` asks for.
+/// Bytes a peer must acknowledge in each `--linger-timeout`. 1 KiB in the default 5 s: a little less than
+/// `--min-write-rate` requires.
 const TAKEN_BYTES_MIN: u64 = 1024;
 
-/// The wait for it.
+/// A wait for the last acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
     patience: Duration,
-    /// When the peer is judged next.
+    /// When the rate is checked next.
     judged_at: Instant,
-    /// What it had not acknowledged when it was judged last.
+    /// Unacknowledged bytes at the last rate check.
     left_bytes: Option<u64>,
     look: Instant,
     pause: Duration,
 }
 
 impl Arrival {
-    /// Begins to wait for a peer that may take as long as it likes, if it takes [`TAKEN_BYTES_MIN`] in each `patience`.
+    /// Begins to wait. The wait has no total limit if the peer acknowledges [`TAKEN_BYTES_MIN`] in each `patience`.
     pub(crate) fn new(now: Instant, patience: Duration) -> Self {
         Self {
             patience,
@@ -44,8 +44,8 @@ impl Arrival {
         }
     }
 
-    /// Ready when the peer has all that was sent, has gone, or has been given up. A Unix socket is not waited for: what its peer has not read
-    /// is the peer's own, and stays with it.
+    /// Ready when the peer has acknowledged everything, has gone, or was reset. A Unix socket is ready at once: unread
+    /// bytes already belong to its peer.
     pub(crate) fn poll(
         &mut self,
         stream: &Stream,
@@ -64,7 +64,7 @@ impl Arrival {
         }
     }
 
-    /// Looks, if it is time to; true when the wait is over.
+    /// Checks the peer if a check is due; true when the wait is over.
     fn look(&mut self, now: Instant, stream: &Stream) -> bool {
         if now < self.look {
             return false;

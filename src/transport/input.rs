@@ -1,8 +1,8 @@
-//! What has arrived on a connection and is not yet used: read in place in the buffer the kernel received into, and copied out only
-//! when it must be leftover beyond the turn.
+//! Received bytes that are not used yet. They are read in place, in the buffer the kernel received into, and copied out
+//! only if they stay beyond the turn.
 //!
-//! Invariant: while a [`Received`] is held, nothing awaits. Whoever is about to wait calls [`Input::set_aside`] first, so that the shard's
-//! receive buffers are never hoarded by connections that have nothing to do.
+//! Invariant: a task holds no [`Received`] while it waits; it calls [`Input::set_aside`] first. Otherwise idle
+//! connections would use up the shard's receive buffers.
 
 use squall_shards::{Received, Stream};
 
@@ -12,7 +12,7 @@ use crate::memory::{self, OutOfMemory};
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     source: Buffer,
-    /// How many bytes at the end of the source have not been read.
+    /// Number of unread bytes, at the end of the buffer.
     unread: usize,
 }
 
@@ -22,12 +22,12 @@ enum Buffer {
     Nothing,
     /// The kernel's buffer.
     Received(Received),
-    /// A copy of what was left of it, and of what came after.
+    /// A copy of its unread bytes, and of bytes received later.
     Leftover(Vec<u8>),
 }
 
 impl Input {
-    /// The bytes to be read next.
+    /// The unread bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         let all: &[u8] = match &self.source {
             Buffer::Nothing => &[],
@@ -42,7 +42,7 @@ impl Input {
         self.unread == 0
     }
 
-    /// Drops what was read, and gives back the buffer once all of it was.
+    /// Drops read bytes; returns the buffer once all are read.
     pub(crate) fn consume(&mut self, count: usize, stream: &Stream) {
         self.unread = self.unread.saturating_sub(count);
         if self.is_empty() {
@@ -50,7 +50,7 @@ impl Input {
         }
     }
 
-    /// Forgets everything. Never inlined, so that [`consume`](Self::consume) can be.
+    /// Drops everything. Never inlined, so that [`consume`](Self::consume) can be.
     #[inline(never)]
     pub(crate) fn clear(&mut self, stream: &Stream) {
         self.unread = 0;
@@ -59,11 +59,11 @@ impl Input {
         }
     }
 
-    /// Adds what has come. It is read in place unless something is left from before.
+    /// Adds received bytes; they are read in place unless older bytes are unread.
     ///
     /// # Errors
     ///
-    /// There is no memory for both. What has come is lost, so the connection is of no use any more.
+    /// Memory is short. The received bytes are lost, so the caller must end the connection.
     pub(crate) fn push(&mut self, received: Received, stream: &Stream) -> Result<(), OutOfMemory> {
         if self.is_empty() {
             self.unread = received.len();
@@ -74,7 +74,7 @@ impl Input {
         }
     }
 
-    /// Copies what has come behind what is left from before.
+    /// Appends received bytes to a copy of the unread ones.
     fn append(&mut self, received: &[u8], stream: &Stream) -> Result<(), OutOfMemory> {
         self.set_aside(stream)?;
         if let Buffer::Leftover(leftover) = &mut self.source {
@@ -85,11 +85,11 @@ impl Input {
         Ok(())
     }
 
-    /// Copies what is left out of the kernel's buffer and gives the buffer back.
+    /// Copies unread bytes out of the kernel's buffer and returns that buffer.
     ///
     /// # Errors
     ///
-    /// There is no memory for the copy; the buffer is given back all the same.
+    /// Memory is short. The buffer is returned anyway, and the bytes are lost.
     #[inline]
     pub(crate) fn set_aside(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
         match &self.source {

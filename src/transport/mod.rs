@@ -1,7 +1,7 @@
-//! What a server and a client move bytes with: between a stream of the shard and the machines of the floors below.
+//! What a server and a client move bytes with, between a shard's stream and the protocol machines.
 //!
-//! [`input`] is what has arrived, [`progress`] judges how fast a peer takes what it is sent, [`arrival`] whether it takes the last of
-//! it, [`websocket`] drives a WebSocket.
+//! [`input`] holds received bytes. [`progress`] checks how fast a peer takes sent bytes, [`arrival`] whether it takes
+//! the last of them. [`websocket`] drives a WebSocket.
 
 pub(crate) mod arrival;
 pub(crate) mod input;

@@ -1,14 +1,15 @@
-//! Whether a peer takes its response fast enough to be worth the memory it holds (rows B03 of the attack list): it may stall for so
-//! long, and after a grace period it must keep a minimum rate.
+//! Whether a peer takes its response fast enough for the memory it holds (`docs/threats.md#slow-reader`).
+//!
+//! A stall has a limit, and after a grace period the rate has a minimum.
 
 use std::time::{Duration, Instant};
 
 use squall_shards::Sent;
 
-/// After a send of more than this, the connection waits for the peer to take it before it goes on.
+/// Largest send in bytes after which a connection continues at once; after a larger one it waits for the peer.
 pub(crate) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
 
-/// Bounds on how slowly a response may be taken.
+/// Bounds on how slowly a peer may take sent bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WriteLimits {
     pub(crate) stall_timeout: Duration,
@@ -16,25 +17,24 @@ pub(crate) struct WriteLimits {
     pub(crate) rate_grace: Duration,
 }
 
-/// How a peer has been taking bytes since a wait for it began.
+/// The bytes that a peer has taken since a wait for it began.
 #[derive(Debug)]
 pub(crate) struct Progress {
     began: Instant,
     sent_at_begin: u64,
     moved: Instant,
     sent: u64,
-    /// When to ask next what the peer has acknowledged.
+    /// When to check the peer's acknowledgements next.
     look: Instant,
-    /// What it had acknowledged at the first look, and at the last.
+    /// Acknowledged bytes at the first check and at the last.
     acknowledged: Option<[i64; 2]>,
 }
 
-/// How often the acknowledgements of a peer are looked at in the time that it may stall. 8: a stall is seen an eighth of that time too late at the
-/// most.
+/// Checks of the acknowledgements in one stall timeout. 8: a stall is noticed at most an eighth of the timeout late.
 const LOOKS_A_STALL: u32 = 8;
 
 impl Progress {
-    /// Begins to watch; `sent` is how far the stream has come.
+    /// Begins to watch; `sent` is the stream's current count.
     pub(crate) fn new(now: Instant, sent: Sent, limits: &WriteLimits) -> Self {
         Self {
             look: now + limits.stall_timeout / LOOKS_A_STALL,
@@ -46,11 +46,13 @@ impl Progress {
         }
     }
 
-    /// Notes how far the peer has come; `false` if it is too slow. What it has taken counts from when it took it: a part of what is sent
-    /// wakes no task, and so is seen later than that.
+    /// Notes the stream's count; `false` if the peer is too slow.
     ///
-    /// The kernel takes more only when much of its buffer is free, so a slow peer is also judged by what it acknowledges:
-    /// `unacknowledged_bytes` is asked now and then.
+    /// A partial send wakes no task and is noticed late, so taken bytes count from the time at which the kernel took
+    /// them.
+    ///
+    /// The kernel takes more only when much of its buffer is free. So acknowledged bytes count too;
+    /// `unacknowledged_bytes` is called now and then.
     pub(crate) fn note(
         &mut self,
         now: Instant,
@@ -79,7 +81,7 @@ impl Progress {
         now.duration_since(self.moved) < limits.stall_timeout && !is_slow
     }
 
-    /// When to look again.
+    /// When to call [`note`](Self::note) again.
     pub(crate) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
         let stall = self.moved + limits.stall_timeout;
         let rate = (self.began + limits.rate_grace).max(now + Duration::from_secs(1));
@@ -103,12 +105,12 @@ mod tests {
         Instant::now()
     }
 
-    /// This number of bytes taken, at an unknown time.
+    /// A count of taken bytes, at an unknown time.
     fn taken(bytes: u64) -> Sent {
         Sent { bytes, advanced: None }
     }
 
-    /// The peer acknowledges nothing of what the kernel has.
+    /// The peer acknowledges nothing of what the kernel holds.
     fn none_more() -> u64 {
         1_000_000
     }
@@ -148,7 +150,7 @@ mod tests {
         }
     }
 
-    /// The look after the stall timeout finds a part that was taken long before: from then on the peer has taken nothing.
+    /// The check after the stall timeout finds bytes that were taken long before; the stall counts from then.
     #[test]
     fn a_stall_counts_from_when_the_peer_took_something_and_not_from_when_that_is_seen() {
         let start = origin();
@@ -176,7 +178,8 @@ mod tests {
         assert!(!progress.note(start + Duration::from_secs(30), sent, none_more, &LIMITS));
     }
 
-    /// The kernel takes 64 KiB at a time, which a peer at 1,000 bytes a second needs a minute for: what it acknowledges meanwhile counts.
+    /// The kernel takes 64 KiB at a time, for which a peer at 1,000 bytes a second needs a minute: acknowledged bytes
+    /// count meanwhile.
     #[test]
     fn a_peer_that_acknowledges_steadily_is_served_although_the_kernel_takes_nothing_more() {
         let start = origin();
@@ -186,7 +189,7 @@ mod tests {
             let left = 1_000_000 - second * 1000;
             assert!(progress.note(now, taken(0), || left, &LIMITS), "second {second}");
         }
-        // It stops: what it had acknowledged was seen by the look of an eighth of the stall timeout later.
+        // The peer stops. The next check, an eighth of the stall timeout later, has seen its last acknowledgement.
         let stopped = start + Duration::from_secs(600);
         assert!(progress.note(stopped + Duration::from_secs(4), taken(0), || 401_000, &LIMITS));
         assert!(!progress.note(stopped + Duration::from_secs(34), taken(0), || 401_000, &LIMITS));

@@ -1,10 +1,12 @@
-//! The driver of one WebSocket, at either end: bytes ↔ [`Duplex`] ↔ whom it belongs to, in one task.
+//! The driver of one WebSocket, on a server or a client. One task moves bytes between the stream and the [`Duplex`],
+//! and runs the [`Owner`].
 //!
-//! Each turn runs the [`Owner`], receives while it waits for an event, and sends what has gathered: first what it wrote and the protocol owes,
-//! then what was published to its topics, all of it that waits in one send. At most one send is in flight. An owner that is busy has nothing
-//! received for it, and no deadline of the peer's runs meanwhile.
+//! Each turn runs the owner, receives while the owner waits for an event, and sends: first its messages and pending
+//! control frames, then one batch of publications. At most one send is in flight. While the owner is busy, nothing is
+//! received for it, and the peer's deadlines pause.
 //!
-//! When the protocol is over, what is left is sent, a server closes its half, and the peer's is awaited for a while (RFC 6455 §7.1.1).
+//! When the protocol is over, the driver sends the rest and waits for the peer to close; a server closes its half first
+//! (RFC 6455 §7.1.1).
 
 use std::future::poll_fn;
 use std::io;
@@ -19,32 +21,32 @@ use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use crate::app::{Duplex, ReceiveOutcome};
 use crate::websocket::{CloseCode, Expired};
 
-/// How many events one socket is handed before others get their turn.
+/// Events that one socket handles before other tasks get a turn.
 const EVENTS_AT_ONCE_MAX: u32 = 64;
 
-/// Whom a WebSocket belongs to: a handler of a server, or a client.
+/// The owner of a WebSocket: a server's handler or a client.
 pub(crate) trait Owner {
-    /// What the driver moves bytes for.
+    /// The state that the driver moves bytes for.
     fn duplex(&self) -> &Duplex;
 
     /// The time of this turn.
     fn now(&self) -> Instant;
 
-    /// How slowly the peer may take what it is sent.
+    /// How slowly the peer may take sent bytes.
     fn write_limits(&self) -> &WriteLimits;
 
-    /// How long the peer is given to close its half when all was said.
+    /// How long the peer may take to close its half after everything was sent.
     fn linger_timeout(&self) -> Duration;
 
-    /// Learns which task it is driven by, at the beginning of each turn.
+    /// Notes the task that drives the owner. Called at the beginning of each turn.
     fn begin_turn(&self, cx: &Context<'_>) {
         let _ = cx;
     }
 
-    /// Runs the owner's future until it waits; true when it has ended just now.
+    /// Polls the owner's future; true if it has just ended.
     fn run(&mut self, cx: &mut Context<'_>) -> bool;
 
-    /// Whether it has ended.
+    /// Whether the owner's future has ended.
     fn has_ended(&self) -> bool;
 
     /// Whether publications wait for this socket.
@@ -52,60 +54,60 @@ pub(crate) trait Owner {
         false
     }
 
-    /// Takes what waits of them, to be sent at once.
+    /// Takes one batch of them to send.
     fn take_deliveries(&self) -> Option<SendBuffer> {
         None
     }
 
-    /// When the peer is to be told that this end goes away, if it is.
+    /// When to close with 1001 because the server stops; `None` if it runs on.
     fn going_away(&self) -> Option<Instant> {
         None
     }
 
-    /// Says that nothing is delivered any more.
+    /// Ends deliveries to this socket.
     fn leave(&self) {}
 }
 
 /// A WebSocket and everything it owns.
 struct SocketDriver<O: Owner> {
-    /// `None` once nothing goes any way: it is closed then, however long the owner is still at work.
+    /// `None` once the connection is over, even if the owner still runs.
     stream: Option<Stream>,
     owner: O,
     input: Input,
     deadline: Deadline,
-    /// How the peer takes what is being sent, while that is waited for.
+    /// How the peer takes the current send, while the driver waits for it.
     progress: Option<Progress>,
     phase: Phase,
     input_ended: bool,
-    /// Bytes were being received when the task last waited.
+    /// Whether the driver was receiving when the task last waited.
     was_receiving: bool,
-    /// Much is in flight, and the peer is to take it in time.
+    /// Whether the send in flight is larger than [`UNWATCHED_BYTES_MAX`].
     is_watched: bool,
 }
 
 /// A connected stream after the handshake.
 pub(crate) struct Connected {
     pub(crate) stream: Stream,
-    /// What came behind the handshake.
+    /// Bytes that came behind the handshake.
     pub(crate) input: Input,
     pub(crate) input_ended: bool,
     pub(crate) deadline: Deadline,
 }
 
-/// Where the connection stands.
+/// The state of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Frames go both ways.
     Open,
-    /// All was sent, and the peer is to close until then.
+    /// Everything was sent; the peer has until then to close its half.
     Lingering { until: Instant },
-    /// The peer has closed its half, or could have, and the rest is on its way.
+    /// The peer has closed its half or missed the time for it; the last acknowledgements are awaited.
     Arriving(Arrival),
-    /// Nothing goes any way; the handler may still be at work.
+    /// The connection is over; the owner may still run.
     Gone,
 }
 
-/// Drives a WebSocket to its end. Not an `async fn`, whose arguments would lie in the task's memory twice.
+/// Drives a WebSocket to its end. Not an `async fn`: its arguments would lie in the task's memory twice.
 pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
     let mut socket = SocketDriver {
         stream: Some(connected.stream),
@@ -138,7 +140,7 @@ impl<O: Owner> SocketDriver<O> {
         Poll::Pending
     }
 
-    /// Does all there is to do now.
+    /// Does everything that can be done now.
     fn turn(&mut self, stream: &Stream, cx: &mut Context<'_>) {
         let mut events = 0;
         loop {
@@ -157,7 +159,7 @@ impl<O: Owner> SocketDriver<O> {
             }
             events += 1;
             if events >= EVENTS_AT_ONCE_MAX {
-                // A peer that never pauses is told of a stop, and judged by what it takes, all the same.
+                // A peer that never pauses must still meet a stop and the rate check.
                 self.watch_time(stream, cx);
                 cx.waker().wake_by_ref();
                 break;
@@ -166,7 +168,7 @@ impl<O: Owner> SocketDriver<O> {
         self.was_receiving = self.owner.duplex().wants_input();
         if self.input.set_aside(stream).is_err() {
             self.abort(stream);
-            // The owner is to hear of it.
+            // Run the owner again, so that it sees the end.
             cx.waker().wake_by_ref();
         }
         if let Some(buffer) = self.owner.duplex().reclaim_buffer() {
@@ -174,7 +176,7 @@ impl<O: Owner> SocketDriver<O> {
         }
     }
 
-    /// Moves bytes; true when the owner, or the connection itself, is worth another look.
+    /// Receives and sends; true if the owner or the connection must run again.
     fn exchange_frames(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         let moved = self.receive(stream, cx).and_then(|received| {
             self.send(stream, cx)?;
@@ -198,7 +200,7 @@ impl<O: Owner> SocketDriver<O> {
         moved
     }
 
-    /// Receives until there is an event; true when there is.
+    /// Receives until an event waits; true if one does.
     fn receive(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.owner.duplex().wants_input() {
             return Ok(false);
@@ -216,7 +218,7 @@ impl<O: Owner> SocketDriver<O> {
             self.input.consume(consumed, stream);
             match outcome {
                 ReceiveOutcome::Event => {
-                    // The owner is likely to answer.
+                    // The owner usually answers an event at once.
                     self.owner.duplex().lend_buffer(|| stream.take_buffer());
                     return Ok(true);
                 }
@@ -238,7 +240,7 @@ impl<O: Owner> SocketDriver<O> {
         }
     }
 
-    /// Sends what waits, as far as the socket takes it.
+    /// Sends output as long as the socket accepts it.
     fn send(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let is_waiting = self.owner.duplex().has_output() || self.owner.has_deliveries();
@@ -252,6 +254,7 @@ impl<O: Owner> SocketDriver<O> {
             }
             self.progress = None;
             self.is_watched = false;
+            // The owner's messages first: they overtake publications, as `WebSocket::send` promises.
             let buffer = if self.owner.duplex().has_output() {
                 Some(self.owner.duplex().take_output().into())
             } else if self.owner.has_deliveries() {
@@ -271,7 +274,7 @@ impl<O: Owner> SocketDriver<O> {
         self.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
     }
 
-    /// Does what the time asks for, and arms the deadline for what comes next; true when something was done.
+    /// Handles due deadlines and arms the next one; true if one was handled.
     fn watch_time(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
@@ -310,6 +313,7 @@ impl<O: Owner> SocketDriver<O> {
                     return true;
                 }
                 let limits = self.owner.write_limits();
+                // Progress exists only while a send waits, so an idle peer is never judged.
                 let mut taking = None;
                 if let Some(progress) = &mut self.progress {
                     let unacknowledged = || stream.unacknowledged_bytes().unwrap_or_default();
@@ -325,8 +329,8 @@ impl<O: Owner> SocketDriver<O> {
         self.deadline.poll(cx).is_ready()
     }
 
-    /// All was sent: a server half-closes, because closing with unread bytes in the socket would reset it, and the peer might lose the close
-    /// frame; a client waits for that.
+    /// Starts the closing wait. A server half-closes first: closing with unread bytes would reset the socket, and the
+    /// peer might lose the close frame. A client waits for the server.
     fn begin_lingering(&mut self, stream: &Stream) {
         self.input.clear(stream);
         self.progress = None;
@@ -344,7 +348,7 @@ impl<O: Owner> SocketDriver<O> {
         };
     }
 
-    /// Reads what nobody wants until the peer has closed its half; true then.
+    /// Discards input until the peer has closed its half; true then.
     fn linger(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
         loop {
             self.phase = match stream.poll_receive(cx) {
@@ -357,7 +361,7 @@ impl<O: Owner> SocketDriver<O> {
         }
     }
 
-    /// The connection is broken, or given up.
+    /// Ends a connection that broke or missed a deadline.
     fn abort(&mut self, stream: &Stream) {
         self.owner.duplex().receive_eof();
         self.owner.leave();
@@ -369,7 +373,7 @@ impl<O: Owner> SocketDriver<O> {
 }
 
 impl<O: Owner> Drop for SocketDriver<O> {
-    /// Whoever keeps the handle finds the socket closed.
+    /// Later calls on the owner's handle find the socket closed.
     fn drop(&mut self) {
         self.owner.duplex().receive_eof();
         self.owner.leave();

@@ -1,4 +1,4 @@
-//! The opening handshake as a client sees it (RFC 6455 §4.1): the fields of its request, and the check of the answer.
+//! The client's opening handshake (RFC 6455 §4.1): the fields of its request, and the check of the response.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ use super::handshake::version;
 use super::negotiate::{Deflate, DeflateConfig};
 use crate::message::{Headers, ResponseHead};
 
-/// A request for a WebSocket, from making it to reading its answer.
+/// A client's request for a WebSocket.
 #[derive(Debug, Clone)]
 pub struct ClientHandshake {
     key: String,
@@ -20,17 +20,17 @@ pub struct ClientHandshake {
     deflate: Option<DeflateConfig>,
 }
 
-/// What was agreed upon.
+/// The result of a handshake.
 #[derive(Debug)]
 pub struct Agreement {
-    /// The subprotocol the server chose.
+    /// The subprotocol that the server chose.
     pub subprotocol: Option<String>,
-    /// For [`Connection::client`](super::Connection::client).
+    /// The compression for [`Connection::client`](super::Connection::client).
     pub deflate: Option<Deflate>,
 }
 
 impl ClientHandshake {
-    /// Makes a request with a nonce of sixteen random bytes, drawn anew for each connection.
+    /// Makes a request with a nonce, 16 random bytes that are new for each connection.
     #[must_use]
     pub fn new(nonce: [u8; 16]) -> Self {
         Self {
@@ -54,11 +54,11 @@ impl ClientHandshake {
         self
     }
 
-    /// The fields of the request, beside `Host` and what the application adds. The request is `GET`, HTTP/1.1.
+    /// Returns the fields of the request, without `Host`; the request is a `GET` of HTTP/1.1.
     ///
     /// # Errors
     ///
-    /// [`ClientHandshakeError::Subprotocol`] if the name of a subprotocol offered is not a token.
+    /// [`ClientHandshakeError::Subprotocol`] if the name of an offered subprotocol is not a token.
     pub fn fields(&self) -> Result<Headers, ClientHandshakeError> {
         let mut headers = Headers::new();
         headers.set(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -86,11 +86,11 @@ impl ClientHandshake {
         Ok(headers)
     }
 
-    /// Checks the answer (RFC 6455 §4.1, the list after "Once the client's opening handshake has been sent").
+    /// Checks the response (RFC 6455 §4.1, the list after "Once the client's opening handshake has been sent").
     ///
     /// # Errors
     ///
-    /// What about it breaks the RFC or is not what was asked for; the client closes the transport.
+    /// The response violates the RFC or accepts more than was offered; the client closes the transport.
     pub fn check(&self, response: &ResponseHead, deflaters: &Deflaters) -> Result<Agreement, ClientHandshakeError> {
         let headers = &response.headers;
         if response.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -146,7 +146,7 @@ impl ClientHandshake {
     }
 }
 
-/// Why a client does not take an answer for a WebSocket.
+/// The reason why a client rejects the response to its handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientHandshakeError {
@@ -156,11 +156,11 @@ pub enum ClientHandshakeError {
     Upgrade,
     /// `Connection` does not name upgrade.
     Connection,
-    /// `Sec-WebSocket-Accept` does not belong to the key.
+    /// `Sec-WebSocket-Accept` does not match the key.
     Accept,
-    /// A subprotocol that is not a token, or was not offered.
+    /// A subprotocol is not a token, or was not offered.
     Subprotocol,
-    /// An extension, or a parameter of one, that was not offered or cannot be met.
+    /// An extension or a parameter of one was not offered, or is not supported.
     Extensions,
 }
 
@@ -179,7 +179,7 @@ impl fmt::Display for ClientHandshakeError {
 
 impl core::error::Error for ClientHandshakeError {}
 
-/// Every value of a field.
+/// The values of a field.
 fn lines<'h>(headers: &'h Headers, name: &'h header::HeaderName) -> impl Iterator<Item = &'h [u8]> {
     headers
         .iter()

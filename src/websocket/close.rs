@@ -1,4 +1,4 @@
-//! What a close frame says (RFC 6455 §5.5.1): a code, and a reason in UTF-8.
+//! The payload of a close frame (RFC 6455 §5.5.1): a code, and a reason in UTF-8.
 
 use super::error::{ProtocolError, SendError};
 use super::frame::CONTROL_BYTES_MAX;
@@ -7,16 +7,16 @@ use crate::message::CloseCode;
 /// Longest reason in bytes: a control frame's payload less the code.
 const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
-/// What a close frame says.
+/// The payload of a close frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// Why.
+    /// The code.
     pub code: CloseCode,
-    /// Why, in words, for whoever debugs this; usually empty.
+    /// The reason as text for debugging; usually empty.
     pub reason: String,
 }
 
-/// Reads the payload of a close frame; `None` where it is empty, which stands for 1005.
+/// Reads the payload of a close frame; `None` if it is empty, which means 1005.
 pub(super) fn parse(payload: &[u8]) -> Result<Option<CloseFrame>, ProtocolError> {
     if payload.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! One WebSocket connection after its handshake: the receiving half and what both halves share. [`send`](super::send) is
-//! the other half.
+//! One WebSocket connection after its handshake: the receiving half, and the state both halves share.
+//! [`send`](super::send) is the sending half.
 
 use core::fmt;
 use std::rc::Rc;
@@ -19,37 +19,37 @@ use super::peer_timer::{Due, PeerTimer};
 use super::pending_control::PendingControl;
 use crate::message::CloseCode;
 
-/// Where a client's masking keys come from: four bytes for each frame that nobody can foresee (RFC 6455 §10.3).
+/// A source of masking keys: 4 unpredictable bytes for each frame of a client (RFC 6455 §10.3).
 pub type MaskKeys = Box<dyn FnMut() -> [u8; 4]>;
 
 /// One end of a WebSocket connection, without a socket, a buffer of its own or a compressor.
 ///
 /// There are three families of calls:
 ///
-/// 1. **Bytes in**: [`receive`](Self::receive) with whatever has arrived, again and again until it says
-///    [`NeedData`](Event::NeedData) or [`Closed`](Event::Closed); [`receive_eof`](Self::receive_eof) when the peer has
-///    half-closed.
-/// 2. **Bytes out**: [`send`](Self::send), [`ping`](Self::ping), [`close`](Self::close) append to a buffer that the
-///    caller writes to the socket. So does [`send_pending_control`](Self::send_pending_control), which is to be called after any call of the
-///    other families if [`has_pending_control`](Self::has_pending_control): it writes the pongs, pings and close frames that the protocol asks for
-///    and no application does.
-/// 3. **Time**: after any of these, [`poll_deadline`](Self::poll_deadline) says when to call
+/// 1. **Bytes in**: call [`receive`](Self::receive) with the received bytes until it returns
+///    [`NeedData`](Event::NeedData) or [`Closed`](Event::Closed). Call [`receive_eof`](Self::receive_eof) when the peer
+///    has half-closed.
+/// 2. **Bytes out**: [`send`](Self::send), [`ping`](Self::ping) and [`close`](Self::close) append to a buffer that the
+///    caller writes to the socket. So does [`send_pending_control`](Self::send_pending_control), which writes the
+///    protocol's own pongs, pings and close frames. Call it after any call of the other families if
+///    [`has_pending_control`](Self::has_pending_control).
+/// 3. **Time**: after any call, [`poll_deadline`](Self::poll_deadline) returns when to call
 ///    [`handle_deadline`](Self::handle_deadline).
 ///
-/// Once [`is_over`](Self::is_over) and nothing is owed, a server closes the transport; a client waits for the server to
-/// do so until the deadline (RFC 6455 §7.1.1).
+/// Once [`is_over`](Self::is_over) and all pending control frames are sent, a server closes the transport. A client
+/// waits until the server does so or the deadline passes (RFC 6455 §7.1.1).
 ///
-/// An idle connection owns no memory but this value, and a window where context takeover was negotiated.
+/// An idle connection owns only this value, and a window if context takeover was negotiated.
 pub struct Connection {
     pub(super) limits: Rc<Limits>,
     pub(super) timer: PeerTimer,
     pub(super) role: Role,
     pub(super) deflate: Option<Deflate>,
-    /// The message of which some has come.
+    /// The message that is being received.
     incoming: Option<Box<Assembly>>,
     pub(super) pending_control: PendingControl,
     pub(super) receiving: ReceiveState,
-    /// No close frame has been written, and none is owed.
+    /// Whether no close frame has been written or is pending.
     pub(super) is_open: bool,
 }
 
@@ -59,45 +59,44 @@ pub(super) enum Role {
     Client(MaskKeys),
 }
 
-/// What the bytes that come in are.
+/// How received bytes are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReceiveState {
-    /// Frames.
+    /// As frames.
     Open,
-    /// Frames that nobody wants, as a close frame is on its way to the peer, up to the close frame that answers it. So
-    /// many bytes of payload are to be passed over before the next header.
+    /// A close frame was sent: frames are skipped up to the peer's close frame. `skip` payload bytes come before the
+    /// next header.
     Closing { skip: u64 },
-    /// Nobody's.
+    /// They are ignored.
     Closed,
 }
 
-/// What [`Connection::receive`] found in the input.
+/// The result of [`Connection::receive`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing more can be said without more bytes. What is left of the input, at most 130 bytes, must be presented
-    /// again, in front of them.
+    /// More bytes are needed. Present the rest of the input, at most 130 bytes, again in front of them.
     NeedData,
     /// A whole message.
     Message(Message),
-    /// A ping; a pong is owed by now.
+    /// A ping; its pong is pending.
     Ping(Bytes),
-    /// A pong, asked for or not.
+    /// A pong, solicited or not.
     Pong(Bytes),
-    /// The peer's close frame, with a code and a reason if it had any. If this end had not sent one, one is owed by now.
-    /// Nothing comes after it.
+    /// The peer's close frame, with its code and reason if it had them. It is the last event. If this end has sent
+    /// none, its answer is pending.
     Close(Option<CloseFrame>),
-    /// Nothing that comes in means anything any more. The input was not looked at.
+    /// The connection is over; the input was not read.
     Closed,
 }
 
 impl Connection {
-    /// Makes a server's end of a connection whose handshake is done.
+    /// Makes a server's end of a connection, after its handshake.
     #[must_use]
     pub fn server(limits: Rc<Limits>, deflate: Option<Deflate>, now: Instant) -> Self {
         Self::new(Role::Server, limits, deflate, now)
     }
 
-    /// Makes a client's end of a connection whose handshake is done.
+    /// Makes a client's end of a connection, after its handshake.
     #[must_use]
     pub fn client(limits: Rc<Limits>, deflate: Option<Deflate>, mask_keys: MaskKeys, now: Instant) -> Self {
         Self::new(Role::Client(mask_keys), limits, deflate, now)
@@ -116,16 +115,15 @@ impl Connection {
         }
     }
 
-    /// Advances `input` past what was consumed and says what it was. Bytes not consumed must be presented again, in
-    /// front of more.
+    /// Consumes input up to one event and advances `input` behind it.
     ///
-    /// After this end has sent a close frame, messages, pings and pongs that still come are passed over, as a browser
-    /// does.
+    /// Present bytes that were not consumed again, in front of more. After this end has sent a close frame, later
+    /// messages, pings and pongs are skipped, as in browsers.
     ///
     /// # Errors
     ///
-    /// What the peer did wrong. From then on every call says [`Event::Closed`]; a close frame that tells the peer is
-    /// owed, unless one has been sent.
+    /// The peer violated the protocol or a limit. A close frame with the reason is pending unless one was sent, and
+    /// later calls return [`Event::Closed`].
     pub fn receive(
         &mut self,
         input: &mut &[u8],
@@ -142,12 +140,11 @@ impl Connection {
         result.inspect_err(|&error| self.fail(error.close_code(), error, now))
     }
 
-    /// Says that the peer will send nothing more. To be called when [`receive`](Self::receive) has said
-    /// [`Event::NeedData`] and there will be none.
+    /// Ends the connection because the peer sends nothing more; call it after [`Event::NeedData`].
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::Truncated`] if no close frame had come: what applications know as 1006.
+    /// [`ProtocolError::Truncated`] if the peer sent no close frame, which applications know as 1006.
     pub fn receive_eof(&mut self) -> Result<(), ProtocolError> {
         let is_over = self.is_over();
         self.finish();
@@ -155,15 +152,17 @@ impl Connection {
         if is_over { Ok(()) } else { Err(ProtocolError::Truncated) }
     }
 
-    /// When [`handle_deadline`](Self::handle_deadline) is to be called; `None` while nothing is expected of the peer.
-    /// Changes with every call, so ask after each turn.
+    /// Returns when to call [`handle_deadline`](Self::handle_deadline); `None` while nothing is awaited from the peer.
+    ///
+    /// Every call may change it, so ask after each turn.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.timer.at(&self.limits)
     }
 
-    /// Makes a ping owed if the peer has been quiet for long, or ends the connection if a deadline has passed, and says
-    /// which. After [`Expired::Close`] only the transport is left to be closed.
+    /// Queues a keep-alive ping, or ends the connection and returns the missed deadline.
+    ///
+    /// After [`Expired::Close`], close the transport.
     pub fn handle_deadline(&mut self, now: Instant) -> Option<Expired> {
         match self.timer.due(&self.limits, now)? {
             Due::Ping => {
@@ -181,26 +180,26 @@ impl Connection {
         }
     }
 
-    /// Says that nothing was read for a while by this end's own choice: the peer's silence counts from `now` on.
+    /// Restarts the peer's silence timer at `now`, after a time in which the caller read nothing.
     pub fn resume(&mut self, now: Instant) {
         if self.is_open {
             self.timer.note_received(now);
         }
     }
 
-    /// Whether messages can be sent: neither end has begun to close.
+    /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.is_open
     }
 
-    /// Whether nothing more is received, and nothing sent but what is owed.
+    /// Returns whether the connection is over: nothing more is received, and only pending control frames are sent.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.receiving == ReceiveState::Closed
     }
 
-    /// Whether this is a server's end, which closes the transport once the connection is over.
+    /// Returns whether this is a server's end, which closes the transport once the connection is over.
     #[must_use]
     pub fn is_server(&self) -> bool {
         matches!(self.role, Role::Server)
@@ -245,7 +244,7 @@ impl Connection {
         }
     }
 
-    /// Begins a data frame, and ends it if it is all there.
+    /// Begins a data frame; returns its message if that is complete.
     fn begin_frame(
         &mut self,
         header: Header,
@@ -278,7 +277,7 @@ impl Connection {
         assembly.finish(window, deflaters, &self.limits).map(Event::Message)
     }
 
-    /// Does what a control frame asks for; `None` where nobody need know.
+    /// Handles a control frame; `None` if the application need not see it.
     fn receive_control(
         &mut self,
         opcode: Opcode,
@@ -290,6 +289,7 @@ impl Connection {
             Opcode::Close => {
                 let frame = close::parse(&payload)?;
                 if self.is_open {
+                    // The answer repeats the code and leaves the reason out (RFC 6455 §5.5.1).
                     let code = payload.get(..2).unwrap_or_default();
                     self.pending_control.close(code.to_vec());
                 }
@@ -297,6 +297,7 @@ impl Connection {
                 self.await_end(now);
                 Ok(Some(Event::Close(frame)))
             }
+            // Ok(None), => After our close frame the peer may still send pings; answering would send frames behind it.
             _ if is_closing => Ok(None),
             Opcode::Ping => {
                 let payload = Bytes::from(payload);
@@ -307,7 +308,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection for a reason that the peer is told, unless it has been sent a close frame before.
+    /// Ends the connection, with a close frame that names the reason unless one was sent before.
     fn fail(&mut self, code: CloseCode, reason: impl fmt::Display, now: Instant) {
         if self.is_open {
             let payload = close::format(code, &reason.to_string());
@@ -317,7 +318,7 @@ impl Connection {
         self.await_end(now);
     }
 
-    /// Receives and sends nothing more but what is owed.
+    /// Ends receiving; only pending control frames are sent from now on.
     fn finish(&mut self) {
         self.incoming = None;
         self.deflate = None;
@@ -325,7 +326,7 @@ impl Connection {
         self.is_open = false;
     }
 
-    /// A server need not wait for its client before it closes the transport.
+    /// Only a client waits for the transport to close.
     fn await_end(&mut self, now: Instant) {
         match self.role {
             Role::Server => self.timer.clear(),
@@ -333,7 +334,7 @@ impl Connection {
         }
     }
 
-    /// A close frame has been written: what comes from now on is passed over.
+    /// Skips the rest of the current frame, and later frames, because a close frame was written.
     pub(super) fn close_sent(&mut self, now: Instant) {
         let remaining = self.incoming.take().map_or(0, |assembly| assembly.frame_remaining());
         self.is_open = false;
@@ -361,7 +362,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Takes a control frame off the front of `input` and unmasks its payload; `None` while it is not all there.
+/// Takes a whole control frame off the front of `input` and unmasks its payload; `None` if it is incomplete.
 fn take_control(header: Header, header_bytes: usize, input: &mut &[u8]) -> Option<Vec<u8>> {
     let payload_bytes = usize::try_from(header.payload_bytes).unwrap_or(CONTROL_BYTES_MAX);
     let (frame, rest) = input.split_at_checked(header_bytes + payload_bytes)?;
@@ -373,7 +374,7 @@ fn take_control(header: Header, header_bytes: usize, input: &mut &[u8]) -> Optio
     Some(payload)
 }
 
-/// Takes up to `skip` bytes off the front of `input`.
+/// Takes at most `skip` bytes off the front of `input`.
 fn pass_over(input: &mut &[u8], skip: &mut u64) {
     let passed = usize::try_from(*skip).unwrap_or(usize::MAX).min(input.len());
     *input = input.get(passed..).unwrap_or_default();

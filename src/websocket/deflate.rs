@@ -1,8 +1,8 @@
-//! Deflating and inflating (RFC 7692 §7.2, RFC 1951) with states that belong to the shard and are lent for one message
-//! at a time, so that a connection holds none.
+//! Deflating and inflating (RFC 7692 §7.2, RFC 1951). The shard owns the compressors and lends them for one message at
+//! a time, so a connection holds none.
 //!
-//! Invariant: inflating stops within one piece of [`PIECE_BYTES`] of the limit, and never costs more than in proportion
-//! to what came in and what came out.
+//! Invariant: inflating stops within one piece of [`PIECE_BYTES`] behind the limit. Its cost is proportional to the
+//! bytes in and out.
 
 use core::fmt;
 
@@ -13,51 +13,52 @@ use super::error::ProtocolError;
 use super::window::{SlidingWindow, WindowBudget};
 use crate::memory;
 
-/// How much is deflated or inflated between two looks at the limit. 16 KiB.
+/// Bytes that are deflated or inflated between two checks of the limit: 16 KiB.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// What ends every flush, and what a sender leaves out (RFC 7692 §7.2.1).
+/// The end of every flush, which a sender leaves out (RFC 7692 §7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// That tail, and an empty final block: only a message that stops between two blocks ends exactly there.
+/// That end, and an empty final block. Only a message that stops between two blocks ends exactly there.
 const END: [u8; 6] = [0, 0, 0xff, 0xff, 3, 0];
 
-/// Most final blocks within a message. Each makes the inflater begin anew, which costs as much as some kilobytes, and a
-/// sender that compresses a message in one go needs one.
+/// Most final blocks in a message. Each restarts the inflater, at the cost of some kilobytes of input; a usual sender
+/// writes one.
 const FINAL_BLOCKS_MAX: usize = 16;
 
-/// How hard a shard's messages are compressed. 1, zlib's fastest: the messages of live feeds are small, and gain little from more.
+/// Default compression level: 1, zlib's fastest. Messages of live feeds are small and gain little from more.
 const LEVEL_DEFAULT: u32 = 1;
 
-/// How much all connections of a shard may keep for context takeover. 64 MiB: a thousand connections with the largest windows both ways.
+/// Default memory of a shard for context takeover: 64 MiB, a thousand connections with the largest windows both ways.
 const CONTEXT_BYTES_MAX_DEFAULT: usize = 64 * 1024 * 1024;
 
-/// What a compressor takes, rounded up from about 300 KiB. flate2 asks for it in a way that cannot be refused, so it is looked for before.
+/// Memory of a compressor, rounded up from about 300 KiB. flate2 allocates infallibly, so the headroom is checked
+/// before.
 const COMPRESSOR_BYTES: usize = 320 * 1024;
 
-/// What an inflater takes, likewise, from about 40 KiB.
+/// Memory of the inflater, rounded up from about 40 KiB.
 const INFLATER_BYTES: usize = 48 * 1024;
 
-/// The compressors of a shard, and the memory that connections may keep for context takeover.
+/// The compressors of a shard, and its memory for context takeover.
 pub struct Deflaters {
     level: Compression,
-    /// One for each size of window, made when it is first needed.
+    /// One for each window size, made on first use.
     compressors: [Option<Compress>; (WindowBits::MAX.bits() - WindowBits::MIN.bits() + 1) as usize],
-    /// With the largest window, it reads what was written for any.
+    /// It has the largest window, so it reads every size.
     inflater: Option<Decompress>,
-    /// What one call of either puts out.
+    /// The output of one call.
     piece: Vec<u8>,
-    /// The last message that was compressed.
+    /// The last compressed message.
     compressed: Vec<u8>,
     budget: WindowBudget,
 }
 
 impl Deflaters {
-    /// Makes the compressors of a shard; nothing is allocated before the first compressed message.
+    /// Makes the compressors of a shard; the first compressed message allocates them.
     ///
-    /// `level` is zlib's, 1 (fast) to 9 (small); what is above counts as 9. `context_bytes_max` is how much all
-    /// connections of the shard may keep between messages, at most 32 KiB each way; where it is used up, connections
-    /// negotiate no context takeover.
+    /// `level` is zlib's, 1 (fast) to 9 (small); larger values count as 9. `context_bytes_max` bounds the memory that
+    /// all connections of the shard keep between messages, at most 32 KiB each way. Beyond it, connections negotiate no
+    /// context takeover.
     #[must_use]
     pub fn new(level: u32, context_bytes_max: usize) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl Deflaters {
         }
     }
 
-    /// How many bytes of the budget for context takeover are not promised to any connection.
+    /// Returns the unused bytes of the budget for context takeover.
     #[must_use]
     pub fn context_bytes_left(&self) -> usize {
         self.budget.bytes_left()
@@ -80,8 +81,9 @@ impl Deflaters {
         self.budget.lend(window)
     }
 
-    /// Deflates a message, looking back at `window` if there is one; `None` if that makes it no smaller, or if there is no memory for
-    /// it, and then the context stays as it was.
+    /// Deflates a message, with `window` as its dictionary.
+    ///
+    /// Returns `None` if the result is no smaller or memory is short; then the window is unchanged.
     pub(super) fn compress(
         &mut self,
         payload: &[u8],
@@ -89,8 +91,8 @@ impl Deflaters {
         window: Option<&mut SlidingWindow>,
     ) -> Option<&[u8]> {
         let place = usize::from(bits.bits() - WindowBits::MIN.bits());
-        // Put back when it is done: one that stops half-way is dropped, because zlib-rs 0.6.8 forgets what it had not put out when it is
-        // reset, but not the room that took.
+        // Put back only when it has finished. zlib-rs 0.6.8 cannot reuse one that stopped half-way: a reset drops its
+        // pending output, but keeps that output's room taken.
         let mut compressor = self.compressors.get_mut(place)?.take().or_else(|| self.make(bits))?;
         compressor.reset();
         if let Some(window) = &window
@@ -108,7 +110,7 @@ impl Deflaters {
             let made = moved(before_out, compressor.total_out());
             rest = rest.get(taken..).unwrap_or_default();
             memory::append(&mut self.compressed, self.piece.get(..made).unwrap_or_default()).ok()?;
-            // A piece that is not full says that everything is flushed.
+            // A piece that is not full means that everything is flushed.
             if made < PIECE_BYTES {
                 break;
             }
@@ -127,18 +129,18 @@ impl Deflaters {
         Some(compressed)
     }
 
-    /// Makes a compressor, if there is memory for it.
+    /// Makes a compressor, if memory suffices.
     fn make(&self, bits: WindowBits) -> Option<Compress> {
         // Raw deflate, without the header of zlib.
         memory::has_headroom(COMPRESSOR_BYTES).then(|| Compress::new_with_window_bits(self.level, false, bits.bits()))
     }
 
-    /// Inflates a message, looking back at `window` if there is one.
+    /// Inflates a message, with `window` as its dictionary.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::MessageTooBig`] as soon as more than `bytes_max` have come out,
-    /// [`ProtocolError::InvalidDeflate`] for anything that is not a whole deflated message, [`ProtocolError::OutOfMemory`].
+    /// [`ProtocolError::MessageTooBig`] as soon as more than `bytes_max` bytes come out;
+    /// [`ProtocolError::InvalidDeflate`] for anything but a whole deflated message; [`ProtocolError::OutOfMemory`].
     pub(super) fn inflate(
         &mut self,
         payload: &[u8],
@@ -161,7 +163,7 @@ impl Deflaters {
         };
         let mut rest = payload;
         let mut final_blocks = 0;
-        // After a final block the message may be over, or go on with a stream that starts anew.
+        // After a final block the message ends, or continues with a new stream.
         while inflation.run(&mut rest)? {
             if rest.is_empty() {
                 return inflation.finish(window);
@@ -181,7 +183,7 @@ impl Deflaters {
 }
 
 impl Default for Deflaters {
-    /// Level 1, and 64 MiB for context takeover.
+    /// Returns level 1 and 64 MiB for context takeover.
     fn default() -> Self {
         Self::new(LEVEL_DEFAULT, CONTEXT_BYTES_MAX_DEFAULT)
     }
@@ -197,7 +199,7 @@ impl fmt::Debug for Deflaters {
     }
 }
 
-/// One message on its way through the inflater.
+/// One message in the inflater.
 struct Inflation<'d> {
     inflater: &'d mut Decompress,
     piece: &'d mut [u8],
@@ -206,7 +208,7 @@ struct Inflation<'d> {
 }
 
 impl Inflation<'_> {
-    /// Inflates all of `input`, or what comes before the end of a stream in it; says whether there was one.
+    /// Inflates `input` up to the end of a stream; returns whether there was one.
     fn run(&mut self, input: &mut &[u8]) -> Result<bool, ProtocolError> {
         loop {
             let (before_in, before_out) = (self.inflater.total_in(), self.inflater.total_out());
@@ -224,7 +226,7 @@ impl Inflation<'_> {
             if status == Status::StreamEnd {
                 return Ok(true);
             }
-            // A piece that is not full says that there is nothing more to come from what went in.
+            // A piece that is not full means that the input is used up.
             if made < self.piece.len() && input.is_empty() {
                 return Ok(false);
             }
@@ -242,7 +244,7 @@ impl Inflation<'_> {
     }
 }
 
-/// Makes the inflater look back at the last bytes of `before` and `after`, which follow each other.
+/// Restarts the inflater, with the last bytes of `before` and `after` as its dictionary.
 fn begin(inflater: &mut Decompress, before: &[u8], after: &[u8]) -> Result<(), ProtocolError> {
     inflater.reset(false);
     let window_bytes = WindowBits::MAX.bytes();
@@ -261,7 +263,7 @@ fn begin(inflater: &mut Decompress, before: &[u8], after: &[u8]) -> Result<(), P
     Ok(())
 }
 
-/// Empties a buffer that is used again and again, and gives back what one large message made it.
+/// Clears a reused buffer, and frees the room that a large message took.
 fn shrink(buffer: &mut Vec<u8>) {
     buffer.clear();
     buffer.shrink_to(4 * PIECE_BYTES);

@@ -1,5 +1,5 @@
-//! In which form a message travels to a peer: plain, or deflated with a window of a certain size. Peers that share an
-//! encoding can be sent the very same bytes, so one frame is made for all of them.
+//! The form in which a peer reads a message: plain, or deflated with a window of some size. Peers with the same
+//! encoding share one frame.
 
 use bytes::Bytes;
 use tungstenite::Utf8Bytes;
@@ -8,21 +8,22 @@ use super::deflate::Deflaters;
 use super::frame::{Header, Opcode, Rules};
 use super::message::{Message, Payload};
 
-/// The base-2 logarithm of the size of an LZ77 window: 9 to 15 (RFC 7692 §7.1.2). The 8 that the RFC allows as well is
-/// more than zlib can do without a header of its own.
+/// The base-2 logarithm of the size of an LZ77 window, 9 to 15 (RFC 7692 §7.1.2).
+///
+/// The RFC also allows 8, which zlib does not support for raw deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WindowBits(u8);
 
-/// What a peer reads.
+/// The form in which a peer reads messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Encoding {
-    /// Uncompressed messages only.
+    /// Plain messages only.
     Plain,
-    /// Messages deflated within such a window, too.
+    /// Plain messages, and messages deflated within a window.
     Deflated {
-        /// The largest window the peer can look back through.
+        /// The peer's largest window.
         window: WindowBits,
-        /// A message with less payload in bytes than this is sent plain.
+        /// Smallest payload that is compressed, in bytes.
         compress_bytes_min: usize,
     },
 }
@@ -33,7 +34,7 @@ impl WindowBits {
     /// The largest window: 32 KiB.
     pub const MAX: Self = Self(15);
 
-    /// A window of that size, 9 to 15.
+    /// Returns the window of this logarithm, 9 to 15.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
         match bits {
@@ -42,29 +43,30 @@ impl WindowBits {
         }
     }
 
-    /// The smallest window that holds so many bytes; the largest if none does.
+    /// The smallest window that holds this many bytes, or the largest one.
     #[must_use]
     fn holding(bytes: usize) -> Self {
         let fits = |bits: &u8| 1_usize << bits >= bytes;
         (Self::MIN.0..Self::MAX.0).find(fits).map_or(Self::MAX, Self)
     }
 
-    /// The logarithm: 9 to 15.
+    /// Returns the logarithm: 9 to 15.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
         1 << self.0
     }
 }
 
-/// Makes one frame, unmasked as a server sends it, that every peer of this encoding can be sent: compressed, if it pays,
-/// without looking back at any message before. What [`Connection::share`](super::Connection::share) says of a connection
-/// decides which encoding it may be sent.
+/// Makes one unmasked frame for every peer with this encoding, compressed without a dictionary if that makes it
+/// smaller.
+///
+/// [`Connection::share`](super::Connection::share) returns the encoding of a connection.
 #[must_use]
 pub fn encode(payload: Payload<'_>, encoding: Encoding, deflaters: &mut Deflaters) -> Bytes {
     let bytes = payload.as_bytes();
@@ -83,8 +85,9 @@ pub fn encode(payload: Payload<'_>, encoding: Encoding, deflaters: &mut Deflater
     Bytes::from(frame)
 }
 
-/// Makes one compressed frame, unmasked as a server sends it, and says which window a peer needs to read it: the smallest that holds
-/// the message, since nothing in it can look back farther. `None` if it would be no smaller than a plain one.
+/// Makes one compressed, unmasked frame, and returns the smallest window that reads it.
+///
+/// That window holds the whole message. `None` if the frame would be no smaller than a plain one.
 #[must_use]
 pub fn deflate(payload: Payload<'_>, deflaters: &mut Deflaters) -> Option<(WindowBits, Bytes)> {
     let bytes = payload.as_bytes();
@@ -94,7 +97,7 @@ pub fn deflate(payload: Payload<'_>, deflaters: &mut Deflaters) -> Option<(Windo
     Some((WindowBits::holding(bytes.len()), Bytes::from(frame)))
 }
 
-/// Reads back the message of one plain frame as [`encode`] makes it, without copying it. `None` for any other bytes.
+/// Reads the message of one plain frame made by [`encode`], without a copy; `None` for any other bytes.
 #[must_use]
 pub fn decode(frame: &Bytes) -> Option<Message> {
     let rules = Rules {
@@ -121,7 +124,7 @@ fn write(payload: Payload<'_>, is_compressed: bool, bytes: &[u8], frame: &mut Ve
         mask: None,
         payload_bytes: bytes.len() as u64,
     };
-    // Exactly, so that sharing the frame allocates nothing more.
+    // The exact size, so that `Bytes::from` reuses the allocation.
     frame.reserve_exact(header.header_bytes() + bytes.len());
     header.write(frame);
     frame.extend_from_slice(bytes);

@@ -1,17 +1,19 @@
-//! What can go wrong after the handshake, by whose fault: [`ProtocolError`] is the peer's, [`SendError`] the
-//! application's, [`Expired`] a peer that took too long.
+//! Errors after the handshake: [`ProtocolError`] is the peer's fault, [`SendError`] the application's, [`Expired`] a
+//! missed deadline.
 
 use core::fmt;
 
 use crate::memory::OutOfMemory;
 use crate::message::CloseCode;
 
-/// Why the connection failed (RFC 6455 §7.1.7). After any of these nothing more is received; what
-/// [`send_pending_control`](super::Connection::send_pending_control) then writes ends with a close frame that tells the peer.
+/// Why the connection failed (RFC 6455 §7.1.7).
+///
+/// Nothing more is received. [`send_pending_control`](super::Connection::send_pending_control) writes a close frame
+/// with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set that no extension gave a meaning, or not in this frame.
+    /// A reserved bit is set that the negotiated extensions do not define, or not in this frame.
     ReservedBit,
     /// The opcode is one of 3–7 and B–F.
     ReservedOpcode,
@@ -25,13 +27,13 @@ pub enum ProtocolError {
     ControlFragmented,
     /// A control frame has more than 125 bytes of payload.
     ControlTooLong,
-    /// A continuation came where no message has begun.
+    /// A continuation came before the first frame of a message.
     ContinuationUnexpected,
-    /// A message began before the one before it had ended.
+    /// A message began before the previous one had ended.
     ContinuationExpected,
     /// A close frame's payload is a single byte.
     CloseTruncated,
-    /// A close frame's code may not stand there.
+    /// A close frame's code is reserved or unassigned.
     CloseCode,
     /// A text, or the reason of a close frame, is not UTF-8.
     InvalidUtf8,
@@ -41,17 +43,16 @@ pub enum ProtocolError {
     MessageTooBig,
     /// A message has more frames than [`Limits::fragments_max`](super::Limits::fragments_max).
     TooManyFragments,
-    /// More pings came than [`Limits::pings_unread_max`](super::Limits::pings_unread_max) while no pong could be sent.
+    /// More pings came than [`Limits::pings_unread_max`](super::Limits::pings_unread_max) before a pong could be sent.
     TooManyPings,
-    /// There is no memory to keep a message in; the peer may have done nothing wrong.
+    /// Memory is short; the peer may have done nothing wrong.
     OutOfMemory,
-    /// The transport ended without a close frame; what is told to the application as 1006, and cannot be told to the
-    /// peer.
+    /// The transport ended without a close frame, which applications know as 1006.
     Truncated,
 }
 
 impl ProtocolError {
-    /// The code that tells the peer.
+    /// Returns the code for the peer's close frame.
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
@@ -108,21 +109,23 @@ impl fmt::Display for ProtocolError {
 
 impl core::error::Error for ProtocolError {}
 
-/// Why something was not sent, most often what the application did wrong. Nothing of the refused call has been written.
+/// Why something was not sent, usually a fault of the application.
+///
+/// The failed call has written nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection is closed, or a close frame is on its way (Tornado's `WebSocketClosedError`).
+    /// The connection is closed, or a close frame is pending or sent (Tornado's `WebSocketClosedError`).
     Closed,
     /// The payload of a ping is longer than 125 bytes.
     ControlTooLong,
-    /// The code may not stand in a close frame (1004–1006, 1015 and what nobody has given a meaning).
+    /// The code may not stand in a close frame (1004–1006, 1015 and unassigned codes).
     CloseCode,
     /// The reason of a close frame is longer than 123 bytes.
     ReasonTooLong,
-    /// A client masks every frame with a key of its own, so it can share none.
+    /// A client cannot send shared frames, because it masks each frame with a key of its own.
     MaskRequired,
-    /// There is no memory to keep the frame in until the peer takes it. The connection goes on.
+    /// Memory is short. The connection continues.
     OutOfMemory,
 }
 
@@ -147,11 +150,11 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// What the peer did not do in time.
+/// The deadline that the peer missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expired {
-    /// It gave no sign of life after a ping. A close frame with 1011 is owed, in case it hears after all.
+    /// The peer sent nothing after a ping. A close frame with 1011 is pending.
     Pong,
-    /// It did not answer a close frame, or did not close the transport; cut it.
+    /// The peer did not answer a close frame or did not close the transport; abort the transport.
     Close,
 }

@@ -1,26 +1,26 @@
-//! The lists in `Sec-WebSocket-Extensions` (RFC 6455 §9.1): names, each with parameters, read but not yet understood.
+//! The parser of `Sec-WebSocket-Extensions` (RFC 6455 §9.1): names with parameters, not interpreted yet.
 
 use std::borrow::Cow;
 
-/// One extension of a list, offered or agreed to.
+/// One offered or accepted extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Extension<'v> {
     pub(super) name: &'v str,
     pub(super) parameters: Vec<Parameter<'v>>,
 }
 
-/// One parameter. A value in quotes stands here without them; the RFC has it be a token all the same.
+/// One parameter. A quoted value is unquoted; the RFC requires it to be a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter<'v> {
     pub(super) name: &'v str,
     pub(super) value: Option<Cow<'v, str>>,
 }
 
-/// The list breaks the grammar, for which the RFC has the handshake fail.
+/// The list violates the grammar, so the handshake must fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Reads the list in one field line; empty elements count for nothing (RFC 9110 §5.6.1).
+/// Reads the list of one field line; empty elements are ignored (RFC 9110 §5.6.1).
 pub(super) fn parse<'v>(value: &'v [u8], list: &mut Vec<Extension<'v>>) -> Result<(), Malformed> {
     let mut reader = Reader {
         rest: str::from_utf8(value).map_err(|_| Malformed)?,
@@ -95,7 +95,7 @@ impl<'v> Reader<'v> {
         if token.is_empty() { Err(Malformed) } else { Ok(token) }
     }
 
-    /// Takes a mark, and the blanks behind it.
+    /// Takes a delimiter and the blanks behind it.
     fn eat(&mut self, mark: char) -> bool {
         let Some(rest) = self.rest.strip_prefix(mark) else {
             return false;

@@ -1,6 +1,6 @@
-//! The header of a frame (RFC 6455 §5.2), coded by tungstenite; here stand the rules about which headers may come.
+//! The header of a frame (RFC 6455 §5.2): tungstenite parses it, and this file checks it.
 //!
-//! Invariant: a [`Header`] that [`Header::parse`] returns obeys every rule that can be told from one header alone.
+//! Invariant: a [`Header`] from [`Header::parse`] obeys every rule that concerns one header alone.
 
 use std::io::Cursor;
 
@@ -12,10 +12,10 @@ use super::error::ProtocolError;
 /// Longest payload of a control frame in bytes (RFC 6455 §5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
-/// Longest header: two bytes, eight of an extended length, four of a mask.
+/// Longest header in bytes: 2, an extended length of 8, and a mask of 4.
 pub(super) const HEADER_BYTES_MAX: usize = 2 + 8 + 4;
 
-/// A frame's meaning (RFC 6455 §11.8).
+/// The meaning of a frame (RFC 6455 §11.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation,
@@ -37,7 +37,7 @@ pub(super) struct Header {
     pub(super) payload_bytes: u64,
 }
 
-/// What a header must be like on this connection, in this direction.
+/// What this connection requires of received headers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     /// Clients mask, servers do not (RFC 6455 §5.1).
@@ -53,10 +53,10 @@ impl Opcode {
 }
 
 impl Header {
-    /// Reads the header at the front of `input` and says how long it is; `None` while it is not all there.
+    /// Reads the header at the front of `input`, with its length in bytes; `None` if it is incomplete.
     pub(super) fn parse(input: &[u8], rules: Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let mut cursor = Cursor::new(input);
-        // The only error a slice can give: an opcode that has no meaning.
+        // From a slice, the only error is an unknown opcode.
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| ProtocolError::ReservedOpcode)?;
         let Some((coded, payload_bytes)) = parsed else {
             return Ok(None);
@@ -72,6 +72,7 @@ impl Header {
         if coded.rsv2 || coded.rsv3 {
             return Err(ProtocolError::ReservedBit);
         }
+        // A second way to write a length would let two readers disagree (RFC 6455 §5.2).
         if header_bytes != coded.len(payload_bytes) || payload_bytes >> 63 != 0 {
             return Err(ProtocolError::PayloadLength);
         }
@@ -79,7 +80,7 @@ impl Header {
         Ok(Some((header, header_bytes)))
     }
 
-    /// How many bytes the header takes.
+    /// Length of the header in bytes.
     pub(super) fn header_bytes(self) -> usize {
         self.coded().len(self.payload_bytes)
     }

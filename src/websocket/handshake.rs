@@ -1,4 +1,4 @@
-//! The opening handshake as a server sees it (RFC 6455 §4.2): everything the request must have, and the answer.
+//! The server's opening handshake (RFC 6455 §4.2): the check of the request, and the response.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use super::extensions::{self, Extension};
 use super::negotiate::{Deflate, DeflateConfig};
 use crate::message::{RequestHead, ResponseHead, Version, default_port, host_and_port};
 
-/// The one version of the protocol there is.
+/// The only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// A request that may become a WebSocket.
@@ -22,12 +22,13 @@ pub struct ServerHandshake<'h> {
 }
 
 impl<'h> ServerHandshake<'h> {
-    /// Checks every requirement of RFC 6455 §4.2.1 but the origin, which is the application's matter;
-    /// [`is_same_origin`] is the usual answer to it.
+    /// Checks every requirement of RFC 6455 §4.2.1 except the origin.
+    ///
+    /// The application checks the origin, usually with [`is_same_origin`].
     ///
     /// # Errors
     ///
-    /// What is missing or wrong; [`HandshakeError::response`] tells the client.
+    /// The first requirement that the request fails; [`HandshakeError::response`] makes the response.
     pub fn new(head: &'h RequestHead) -> Result<Self, HandshakeError> {
         if *head.method() != Method::GET {
             return Err(HandshakeError::Method);
@@ -66,17 +67,19 @@ impl<'h> ServerHandshake<'h> {
         })
     }
 
-    /// The subprotocols the client offers, best first (RFC 6455 §1.9).
+    /// Returns the client's subprotocols in its order of preference (RFC 6455 §1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'h str> {
         self.subprotocols.iter().copied()
     }
 
-    /// Makes `response` the 101 that opens the connection, keeping the fields it has. `subprotocol` is the one chosen;
-    /// `deflate` says how to compress, if at all. What is returned goes into [`Connection::server`](super::Connection::server).
+    /// Turns `response` into the 101 that opens the connection, and keeps its fields.
+    ///
+    /// `subprotocol` is the chosen one; `deflate` configures compression, or disables it. Pass the result to
+    /// [`Connection::server`](super::Connection::server).
     ///
     /// # Errors
     ///
-    /// [`SubprotocolNotOffered`], for which a client must fail the connection; nothing was changed.
+    /// [`SubprotocolNotOffered`], for which a client would fail the connection; `response` is unchanged.
     pub fn respond(
         &self,
         subprotocol: Option<&str>,
@@ -105,10 +108,11 @@ impl<'h> ServerHandshake<'h> {
     }
 }
 
-/// Whether the page that opens this WebSocket comes from the host it is opened to (Tornado's `check_origin`): the host
-/// and port of `Origin` are those of the request's authority (the target's where it names one, else `Host`), whatever the
-/// case, with the default ports of http and https understood. Where the scheme is known (`scheme`, `http` or `https`, else
-/// that of the target), it must be the same too. A request without `Origin`, which no browser sends, passes; `null` does not.
+/// Returns whether `Origin` names the host and port that the request was made to (Tornado's `check_origin`).
+///
+/// The request's authority is that of its target, or else `Host`. Letter case is ignored, and the default ports of http
+/// and https count. The scheme must match too if it is known: `scheme`, or else that of the target. A request without
+/// `Origin` comes from a program other than a browser and passes; the origin `null` fails.
 #[must_use]
 pub fn is_same_origin(head: &RequestHead, scheme: Option<&str>) -> bool {
     if head.fields().get("origin").is_none() {
@@ -137,7 +141,7 @@ pub fn is_same_origin(head: &RequestHead, scheme: Option<&str>) -> bool {
         && own_scheme.eq_ignore_ascii_case(origin_scheme)
 }
 
-/// What is wrong with a request for a WebSocket.
+/// The requirement that a request for a WebSocket fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -149,13 +153,13 @@ pub enum HandshakeError {
     Upgrade,
     /// `Connection` does not name upgrade.
     Connection,
-    /// There is no host.
+    /// The request names no host.
     Host,
     /// The request has content.
     Content,
-    /// `Sec-WebSocket-Version` is not one 13.
+    /// `Sec-WebSocket-Version` is missing, repeated, or not 13.
     Version,
-    /// `Sec-WebSocket-Key` is not one base64 of sixteen bytes.
+    /// `Sec-WebSocket-Key` is missing, repeated, or not 16 bytes in base64.
     Key,
     /// `Sec-WebSocket-Protocol` is not a list of tokens.
     Subprotocols,
@@ -164,7 +168,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// The status that tells the client.
+    /// Returns the status of the response.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -181,8 +185,9 @@ impl HandshakeError {
         }
     }
 
-    /// The response that tells the client, with the fields its status asks for: `Allow`, or the version spoken here
-    /// (RFC 6455 §4.4) and the protocol to upgrade to (RFC 9110 §15.5.22).
+    /// Returns the response, with the fields that its status requires.
+    ///
+    /// These are `Allow`, or the supported version (RFC 6455 §4.4) and `Upgrade` (RFC 9110 §15.5.22).
     #[must_use]
     pub fn response(self) -> ResponseHead {
         let mut response = ResponseHead::new(self.status());
@@ -219,7 +224,7 @@ impl fmt::Display for HandshakeError {
 
 impl core::error::Error for HandshakeError {}
 
-/// The application chose a subprotocol that the client did not offer.
+/// The error of a chosen subprotocol that the client did not offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubprotocolNotOffered;
 
@@ -231,18 +236,18 @@ impl fmt::Display for SubprotocolNotOffered {
 
 impl core::error::Error for SubprotocolNotOffered {}
 
-/// The field with which a client asks for this version.
+/// The field with which a client requests this version.
 pub(super) const fn version() -> (HeaderName, HeaderValue) {
     (header::SEC_WEBSOCKET_VERSION, VERSION)
 }
 
-/// The value of a field that comes once.
+/// The value of a field that occurs once.
 fn only<'h>(head: &'h RequestHead, name: &str) -> Option<&'h [u8]> {
     let mut values = head.fields().get_all(name);
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Whether this is base64 of sixteen bytes (RFC 6455 §4.1).
+/// Whether this is 16 bytes in base64 (RFC 6455 §4.1).
 fn is_key(key: &[u8]) -> bool {
     key.len() == 24 && data_encoding::BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
 }
@@ -253,7 +258,7 @@ fn subprotocols(head: &RequestHead) -> Result<Vec<&str>, HandshakeError> {
         let value = str::from_utf8(value).map_err(|_| HandshakeError::Subprotocols)?;
         for element in value.split(',') {
             let element = element.trim_matches([' ', '\t']);
-            // Empty elements count for nothing (RFC 9110 §5.6.1).
+            // Empty elements are ignored (RFC 9110 §5.6.1).
             if !element.is_empty() && !extensions::is_token(element) {
                 return Err(HandshakeError::Subprotocols);
             }

@@ -1,5 +1,5 @@
-//! Masking (RFC 6455 §5.3): each byte XOR one of four key bytes. Done in words, because every byte a client sends comes
-//! through here; applied twice it changes nothing.
+//! Masking (RFC 6455 §5.3): each byte XOR one of four key bytes; a second pass restores the bytes. It works in words,
+//! because every byte of a client passes through it.
 
 /// Masks or unmasks `bytes`, which begin `offset` bytes into the payload.
 pub(super) fn apply(bytes: &mut [u8], key: [u8; 4], offset: usize) {
@@ -31,7 +31,7 @@ mod tests {
     }
 
     proptest! {
-        /// In words, from any offset, is the same as byte by byte.
+        /// Masking in words, from any offset, equals masking byte by byte.
         #[test]
         fn words_do_what_bytes_would(bytes: Vec<u8>, key: [u8; 4], offset in 0_usize..100) {
             let slow: Vec<u8> = bytes.iter().enumerate().map(|(place, byte)| byte ^ key[(place + offset) % 4]).collect();

@@ -1,7 +1,7 @@
-//! Messages (RFC 6455 §5.4, §5.6): what an application receives and sends, and how one is put together from frames.
+//! Messages (RFC 6455 §5.4, §5.6), and their assembly from frames.
 //!
-//! Invariant: nothing is allocated for a byte that has not come, and a message that would exceed
-//! [`Limits::message_bytes_max`] is refused by the header that says so.
+//! Invariant: memory is allocated only for received bytes. A message larger than [`Limits::message_bytes_max`] is
+//! rejected at the header that exceeds it.
 
 use bytes::Bytes;
 use tungstenite::Utf8Bytes;
@@ -15,10 +15,10 @@ use super::utf8::Utf8;
 use super::window::SlidingWindow;
 use crate::memory;
 
-/// A message as received. Its payload can be passed on to any number of receivers without a copy.
+/// A received message; clones share its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Text: UTF-8, and proved to be.
+    /// Text, checked to be UTF-8.
     Text(Utf8Bytes),
     /// Bytes.
     Binary(Bytes),
@@ -34,7 +34,7 @@ pub enum Payload<'p> {
 }
 
 impl Message {
-    /// The payload.
+    /// Returns the payload.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
@@ -43,7 +43,7 @@ impl Message {
         }
     }
 
-    /// The text, if it is one.
+    /// Returns the text; `None` for a binary message.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -54,7 +54,7 @@ impl Message {
 }
 
 impl<'p> Payload<'p> {
-    /// The payload, whatever its kind.
+    /// Returns the payload.
     #[must_use]
     pub fn as_bytes(self) -> &'p [u8] {
         match self {
@@ -122,7 +122,7 @@ impl<'p> From<&'p [u8]> for Payload<'p> {
     }
 }
 
-/// A message that has begun, and the frame of it that is being received.
+/// A message that has begun, and the state of its current frame.
 #[derive(Debug)]
 pub(super) struct Assembly {
     is_text: bool,
@@ -130,7 +130,7 @@ pub(super) struct Assembly {
     fragments: u32,
     utf8: Utf8,
     payload: Vec<u8>,
-    /// Of the frame at hand.
+    /// Whether the current frame is the last.
     is_final: bool,
     mask: Option<[u8; 4]>,
     frame_received: usize,
@@ -158,7 +158,7 @@ impl Assembly {
         Ok(assembly)
     }
 
-    /// Goes on with the header of a later frame.
+    /// Continues with the header of a later frame.
     pub(super) fn continue_with(&mut self, header: Header, limits: &Limits) -> Result<(), ProtocolError> {
         if header.opcode != Opcode::Continuation {
             return Err(ProtocolError::ContinuationExpected);
@@ -166,13 +166,13 @@ impl Assembly {
         self.begin_frame(header, limits)
     }
 
-    /// Takes what is there of the frame's payload off the front of `input`.
+    /// Takes the frame's payload off the front of `input`, as far as it has arrived.
     pub(super) fn receive(&mut self, input: &mut &[u8]) -> Result<(), ProtocolError> {
         let (piece, rest) = input.split_at_checked(self.frame_remaining).unwrap_or((*input, &[]));
         *input = rest;
         let is_whole = self.is_final && self.payload.is_empty() && piece.len() == self.frame_remaining;
         let start = self.payload.len();
-        // The last frame says how long the message is: it gets no more room than that.
+        // The last frame sets the length of the message, so the buffer grows no further.
         let bytes_max = if self.is_final {
             start.saturating_add(self.frame_remaining)
         } else {
@@ -186,29 +186,29 @@ impl Assembly {
         }
         self.frame_received += piece.len();
         self.frame_remaining -= piece.len();
-        // A text that came in one piece is proved when it is finished; what is compressed, when it is inflated.
+        // `finish` checks text that arrived in one piece, and compressed text once it is inflated.
         if self.is_text && !self.is_compressed && !is_whole {
             self.utf8.receive(piece).map_err(|_| ProtocolError::InvalidUtf8)?;
         }
         Ok(())
     }
 
-    /// Whether all of the frame's payload has come.
+    /// Whether the frame's payload is complete.
     pub(super) fn is_frame_complete(&self) -> bool {
         self.frame_remaining == 0
     }
 
-    /// How many bytes of the frame's payload have not come.
+    /// Payload bytes of the frame that have not arrived.
     pub(super) fn frame_remaining(&self) -> u64 {
         self.frame_remaining as u64
     }
 
-    /// Whether all of the message has come.
+    /// Whether the message is complete.
     pub(super) fn is_complete(&self) -> bool {
         self.is_final && self.is_frame_complete()
     }
 
-    /// Makes the message of what has come.
+    /// Makes the message.
     pub(super) fn finish(
         self,
         window: Option<&mut SlidingWindow>,
@@ -245,8 +245,8 @@ impl Assembly {
         Ok(())
     }
 
-    /// What does not compress grows when it is compressed: by five bytes for each block that is stored, and by an eighth where an encoder
-    /// in a hurry writes fixed codes, of up to nine bits a byte, for all it gets, as zlib-ng does at its first level.
+    /// Largest payload on the wire. Compression may enlarge a message: by 5 bytes for each stored block, and by an
+    /// eighth where an encoder writes fixed codes of up to 9 bits a byte, as zlib-ng does at level 1.
     fn payload_bytes_max(&self, limits: &Limits) -> usize {
         let allowance = if self.is_compressed {
             limits.message_bytes_max / 8 + 64

@@ -1,5 +1,5 @@
-//! WebSocket (RFC 6455) with permessage-deflate (RFC 7692), both ends of it: bytes and the time come in, events and
-//! bytes go out.
+//! WebSocket (RFC 6455) with permessage-deflate (RFC 7692), for servers and clients: bytes and the time come in, events
+//! and bytes go out.
 //!
 //! ```text
 //!          request head                                 response head
@@ -12,8 +12,8 @@
 //!      │      │ frame    header, then rules                       │    │
 //!      │      │   ├─ data ────▶ message   mask, utf8, fragments   │    │
 //!      └─────▶│   │                └─ deflate (lent) ─▶ Message   │    │
-//!             │   ├─ ping ────▶ owed ─────────────────────────────┼────┤
-//!             │   └─ close ───▶ close ─▶ owed ────────────────────┼────┤
+//!             │   ├─ ping ────▶ pending_control ──────────────────┼────┤
+//!             │   └─ close ───▶ close ─▶ pending_control ─────────┼────┤
 //!             │                                                   │    │
 //!             │ send ◀─ deflate (lent)   ping   close ────────────┼────┘
 //!             └───────────────────────────────────────────────────┘
@@ -21,32 +21,36 @@
 //!
 //! # Theory of operation
 //!
-//! [`Connection`] owns no socket and no clock. The caller presents what has arrived to
-//! [`receive`](Connection::receive), which takes whole things off its front; only an unfinished header or control frame
-//! stays. Payload is taken as it comes, unmasked, and validated at once if it is text, so that a message that can never be
-//! valid is refused at its first wrong byte. Whatever the pieces, the events are the same, and so is the error; the
-//! tests hold every transcript to that.
+//! [`Connection`] owns no socket and no clock. [`receive`](Connection::receive) takes whole items off the front of the
+//! input; only an incomplete header or control frame stays. It unmasks payload as it arrives and checks text at once,
+//! so an invalid message fails at its first bad byte. Events and errors do not depend on how the input is cut; the
+//! tests check this for every transcript.
 //!
-//! What a peer makes us answer is *owed*, and written by [`send_pending_control`](Connection::send_pending_control) when the caller has room:
-//! a peer that asks and does not read costs a bounded amount, then the connection.
+//! Answers that the protocol requires are *pending control frames*.
+//! [`send_pending_control`](Connection::send_pending_control) writes them when the caller has room. A peer that causes
+//! answers and reads none costs a bounded amount of memory, then its connection.
 //!
 //! # Memory
 //!
-//! A connection holds no compressor: [`Deflaters`] belong to the shard and are lent to each call. Where context takeover
-//! was negotiated, the connection keeps the last window of bytes instead, at most 32 KiB each way, out of one budget.
-//! Nothing is allocated for a byte that has not come, and a message is refused by the header that makes it too big, or,
-//! if it is compressed, after at most 16 KiB more than it may have.
+//! A connection holds no compressor: the shard's [`Deflaters`] are lent to each call. With context takeover, a
+//! connection keeps the last window of bytes instead, at most 32 KiB each way, out of the shard's budget.
+//!
+//! Memory is allocated only for received bytes. A message that is too big is rejected at its header, or, if it is
+//! compressed, after at most 16 KiB beyond the limit.
 //!
 //! # One message, many receivers
 //!
-//! [`encode`] makes a frame that any number of connections can be sent by reference, one for each [`Encoding`] among
-//! them; [`Connection::share`] says which one a connection reads.
+//! [`encode`] makes one frame for all connections with the same [`Encoding`], which [`Connection::share`] returns.
 //!
 //! # Where to read what
 //!
-//! `limits` has every number. A request goes through `handshake` (or `client`), `extensions` and `negotiate`; a frame
-//! through `frame`, `mask`, `message`, `utf8` and `deflate` with `context`, or through `close` and `owed`; what is sent,
-//! through `send` and `encoding`; `deadline` keeps the time.
+//! | step | files |
+//! |---|---|
+//! | numbers | `limits` |
+//! | handshake | `handshake` or `client`, `extensions`, `negotiate` |
+//! | received frame | `frame`, `mask`, `message`, `utf8`, `deflate` with `window`; or `close`, `pending_control` |
+//! | sent frame | `send`, `encoding` |
+//! | time | `peer_timer` |
 
 mod client;
 mod close;

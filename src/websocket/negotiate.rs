@@ -1,9 +1,8 @@
-//! What two ends agree about permessage-deflate (RFC 7692 §5, §7.1): the offers a server takes and declines, the offer
-//! a client makes, and the answer it can live with.
+//! Negotiation of permessage-deflate (RFC 7692 §5, §7.1): a client's offer, the server's choice and answer, and the
+//! client's check of it.
 //!
-//! An offer that breaks the RFC or asks for what we cannot do is declined, and the next one is looked at; the
-//! connection is then not compressed, which every client must be able to bear. An answer that breaks it fails the
-//! connection.
+//! A server declines an offer that is invalid or unsupported and looks at the next; without one, the connection is not
+//! compressed. A client fails the connection for an invalid answer.
 
 use core::fmt::Write;
 
@@ -12,26 +11,26 @@ use super::encoding::{Encoding, WindowBits};
 use super::extensions::Extension;
 use super::window::SlidingWindow;
 
-/// The name of the extension, as registered.
+/// The registered name of the extension.
 const NAME: &str = "permessage-deflate";
 
-/// How one end wants to use permessage-deflate, in the RFC's words: *server* and *client* say who compresses.
+/// How one end uses permessage-deflate, in the RFC's words: *server* and *client* is the end that compresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeflateConfig {
-    /// Whether the server's messages may look back at those before. Off: small messages that are alike compress several
-    /// times worse, and an idle connection costs nothing.
+    /// Whether the server's messages may refer to earlier ones. Off: similar small messages compress several times
+    /// worse, but an idle connection costs nothing.
     pub server_context_takeover: bool,
-    /// Whether the client's messages may. Off, likewise.
+    /// Whether the client's messages may refer to earlier ones. Off, likewise.
     pub client_context_takeover: bool,
     /// The largest window of the server's compressor. 15: within a message it costs a connection nothing.
     pub server_window_max: WindowBits,
-    /// The largest window of the client's compressor, where the client lets itself be told. 15.
+    /// The largest window of the client's compressor, if the client accepts a bound. 15.
     pub client_window_max: WindowBits,
-    /// A message with less payload in bytes is sent plain. 64: below that, what deflate saves is not worth its time.
+    /// Smallest payload that is compressed, in bytes. 64: below it, deflate saves less than its time is worth.
     pub compress_bytes_min: usize,
 }
 
-/// permessage-deflate as it was agreed upon, for one connection.
+/// The negotiated compression of one connection.
 #[derive(Debug)]
 pub struct Deflate {
     pub(super) encoding: Encoding,
@@ -44,7 +43,7 @@ struct SlidingWindows {
     receiving: Option<SlidingWindow>,
 }
 
-/// The answer does not fit the offer.
+/// The error of an answer that does not fit the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unacceptable;
 
@@ -77,12 +76,12 @@ impl Deflate {
 }
 
 impl DeflateConfig {
-    /// Takes the first offer that can be taken, and says what to answer.
+    /// Takes the first acceptable offer; returns the answer.
     pub(super) fn accept(&self, offers: &[Extension<'_>], deflaters: &Deflaters) -> Option<(String, Deflate)> {
         offers.iter().find_map(|offer| self.accept_one(offer, deflaters))
     }
 
-    /// What a client offers.
+    /// Returns a client's offer.
     pub(super) fn offer(&self) -> String {
         let mut offer = NAME.to_owned();
         if !self.server_context_takeover {
@@ -102,7 +101,7 @@ impl DeflateConfig {
         offer
     }
 
-    /// What a client makes of the server's answer to [`offer`](Self::offer).
+    /// Checks the server's answer to [`offer`](Self::offer).
     pub(super) fn confirm(&self, answer: &Extension<'_>, deflaters: &Deflaters) -> Result<Deflate, Unacceptable> {
         let parameters = Parameters::parse(answer).ok_or(Unacceptable)?;
         let server_window = match parameters.server_bits {
@@ -123,7 +122,7 @@ impl DeflateConfig {
         } else {
             Some(deflaters.lend_window(server_window).ok_or(Unacceptable)?)
         };
-        // A window of 8 bits, which no compressor of ours has, leaves the client to send everything plain.
+        // zlib has no window of 8 bits for raw deflate, so this client sends plain messages only.
         let Some(window) = WindowBits::new(client_bits) else {
             return Ok(Deflate::new(Encoding::Plain, None, receiving));
         };
@@ -139,7 +138,7 @@ impl DeflateConfig {
         let takes_over = self.server_context_takeover && !parameters.server_no_context_takeover;
         let sending = takes_over.then(|| deflaters.lend_window(window)).flatten();
 
-        // What the client says its window will be at most, told or not.
+        // The upper bound of the client's window, whether the answer names it or not.
         let client_bits = match parameters.client_bits {
             None => WindowBits::MAX.bits(),
             Some(hint) => hint
@@ -186,8 +185,8 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// Reads them; `None` for another extension, an unknown parameter, one that comes twice, or a value that may not be
-    /// there or must be.
+    /// Reads them; `None` for another extension, an unknown or repeated parameter, or a value that is missing,
+    /// unexpected or invalid.
     fn parse(extension: &Extension<'_>) -> Option<Self> {
         if !extension.name.eq_ignore_ascii_case(NAME) {
             return None;
@@ -210,12 +209,12 @@ impl Parameters {
     }
 }
 
-/// Sets a flag; says whether it was not set before.
+/// Sets a flag; returns whether it was unset.
 fn set(flag: &mut bool) -> bool {
     !core::mem::replace(flag, true)
 }
 
-/// A number from 8 to 15, without leading zeros.
+/// Reads a number from 8 to 15, without leading zeros.
 fn bits(value: &str) -> Option<u8> {
     match value.as_bytes() {
         [digit @ b'8'..=b'9'] => Some(digit - b'0'),

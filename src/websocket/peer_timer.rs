@@ -1,15 +1,14 @@
-//! Until when the peer must have done what: the clock of one connection, told the time by its caller.
+//! The timer of one connection: the peer's next deadline. The caller passes the time in.
 //!
-//! Only one thing is waited for at a time: for the connection to have been quiet so long that it is worth a ping, for a
-//! sign of life after that ping, or for the end of the closing handshake. Any byte is a sign of life; a peer that sends
-//! cannot be gone.
+//! It awaits one thing at a time: received bytes within the ping interval, received bytes after a ping, or the end of
+//! the closing handshake. Any byte proves that the peer lives.
 
 use std::time::Instant;
 
 use super::error::Expired;
 use super::limits::Limits;
 
-/// What is waited for, and since when.
+/// What is awaited, and since when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PeerTimer {
     awaited: Awaited,
@@ -19,15 +18,15 @@ pub(super) struct PeerTimer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     Nothing,
-    /// Nothing has come since.
+    /// Received bytes; without any, a ping is due.
     Quiet,
-    /// A ping is owed or out.
+    /// Received bytes, after a ping.
     Pong,
-    /// A close frame is owed or out.
+    /// The end, after a close frame.
     Close,
 }
 
-/// What has come of waiting.
+/// A deadline that has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Due {
     Ping,
@@ -42,24 +41,24 @@ impl PeerTimer {
         }
     }
 
-    /// Something has come from the peer.
+    /// Bytes were received.
     pub(super) fn note_received(&mut self, now: Instant) {
         if matches!(self.awaited, Awaited::Quiet | Awaited::Pong) {
             self.wait(Awaited::Quiet, now);
         }
     }
 
-    /// From now on only the end is waited for. Called again, it starts anew.
+    /// Awaits only the end from now on; a second call restarts the time.
     pub(super) fn closing(&mut self, now: Instant) {
         self.wait(Awaited::Close, now);
     }
 
-    /// Nothing is expected of the peer any more.
+    /// Awaits nothing more.
     pub(super) fn clear(&mut self) {
         self.awaited = Awaited::Nothing;
     }
 
-    /// When the patience ends; `None` where nothing is waited for, or for longer than the clock can show.
+    /// The deadline; `None` if nothing is awaited, or if it is beyond the range of the clock.
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
         let patience = match self.awaited {
             Awaited::Nothing => return None,
@@ -70,7 +69,7 @@ impl PeerTimer {
         self.since.checked_add(patience)
     }
 
-    /// What is due, if anything is. A ping that is due counts as sent, and the wait for its answer begins.
+    /// Returns the deadline that has passed, if any. A due ping counts as sent: its answer is awaited from now on.
     pub(super) fn due(&mut self, limits: &Limits, now: Instant) -> Option<Due> {
         if now < self.at(limits)? {
             return None;

@@ -1,5 +1,5 @@
-//! What the protocol owes the peer and no application asked for: pongs, the keep-alive ping, a close frame. It waits
-//! here until the caller has room for it, and is bounded whether the peer reads or not.
+//! Control frames that the protocol itself sends: pongs, the keep-alive ping, a close frame. They wait here until the
+//! caller has room, in bounded memory even if the peer does not read.
 
 use std::collections::VecDeque;
 
@@ -8,17 +8,17 @@ use bytes::Bytes;
 use super::error::ProtocolError;
 use super::limits::Limits;
 
-/// The frames owed, in the order they are to be sent: pongs, ping, close.
+/// The pending control frames, in the order of sending: pongs, ping, close.
 #[derive(Debug, Default)]
 pub(super) struct PendingControl {
-    /// No memory is kept while there is nothing, as there is most of the time on most connections.
+    /// `None` while there are none, so that an idle connection keeps no memory.
     payloads: Option<Box<Payloads>>,
     /// Pings since pongs were last sent.
     pings_unread: u16,
     is_ping_pending: bool,
 }
 
-/// What the pongs and the close frame are to carry.
+/// The payloads of the pongs and the close frame.
 #[derive(Debug, Default)]
 pub(super) struct Payloads {
     pub(super) pongs: VecDeque<Bytes>,
@@ -26,7 +26,7 @@ pub(super) struct Payloads {
 }
 
 impl PendingControl {
-    /// A ping came that is to be answered. If the peer lets too many answers wait, the oldest is dropped.
+    /// Queues a pong; beyond the limit the oldest is dropped.
     pub(super) fn pong(&mut self, payload: Bytes, limits: &Limits) -> Result<(), ProtocolError> {
         if self.pings_unread >= limits.pings_unread_max {
             return Err(ProtocolError::TooManyPings);
@@ -53,7 +53,7 @@ impl PendingControl {
         self.payloads.is_none() && !self.is_ping_pending
     }
 
-    /// How many frames are owed.
+    /// Number of pending frames.
     pub(super) fn frames(&self) -> usize {
         let payloads = self.payloads.as_ref();
         let pongs_and_close = payloads.map_or(0, |payloads| {
@@ -62,7 +62,7 @@ impl PendingControl {
         pongs_and_close + usize::from(self.is_ping_pending)
     }
 
-    /// Takes all that is owed, which counts as sent: what the frames carry, and whether a ping goes between them.
+    /// Takes all pending frames, which count as sent: their payloads, and whether a ping is among them.
     pub(super) fn take(&mut self) -> (Payloads, bool) {
         self.pings_unread = 0;
         let payloads = self.payloads.take().map(|payloads| *payloads);

@@ -1,7 +1,7 @@
-//! The sending half of a [`Connection`]: whole messages, each in one frame, and control frames.
+//! The sending half of a [`Connection`]: messages of one frame each, and control frames.
 //!
-//! Invariant: a call that fails has written nothing, what has been written is a sequence of whole frames, and nothing
-//! comes after a close frame.
+//! Invariant: a failed call has written nothing. The output is a sequence of whole frames and ends with the close
+//! frame.
 
 use std::time::Instant;
 
@@ -17,16 +17,17 @@ use super::negotiate::Deflate;
 use crate::memory;
 use crate::message::CloseCode;
 
-/// The longest control frame: its header and mask, and its payload.
+/// Longest control frame in bytes: header, mask and payload.
 const CONTROL_FRAME_BYTES_MAX: usize = 2 + 4 + CONTROL_BYTES_MAX;
 
 impl Connection {
-    /// Writes a message, compressed if that was negotiated and makes it smaller. What is owed goes before it: an answer to what came after
-    /// a ping does not overtake the pong.
+    /// Writes a message, compressed if negotiated and if that makes it smaller.
+    ///
+    /// Pending control frames go first, so that a reply cannot overtake the pong of an earlier ping.
     ///
     /// # Errors
     ///
-    /// [`SendError::Closed`] if either end has begun to close, [`SendError::OutOfMemory`] if there is no memory for the message.
+    /// [`SendError::Closed`] if either end has begun to close, [`SendError::OutOfMemory`] if memory is short.
     pub fn send<'p>(
         &mut self,
         message: impl Into<Payload<'p>>,
@@ -40,7 +41,7 @@ impl Connection {
         }
         let message = message.into();
         let (opcode, payload) = (message.opcode(), message.as_bytes());
-        // Before anything is compressed: what has gone into a context must be sent.
+        // Reserved before compression: bytes that entered a window must be sent.
         memory::make_room_to_answer(out, HEADER_BYTES_MAX + payload.len())?;
         let Some((deflate, window)) = self.deflate.as_mut().and_then(|deflate| match deflate.encoding {
             Encoding::Deflated {
@@ -59,8 +60,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Says what encoding of a frame made for many, by [`encode`](super::encode), this peer may be sent now. The caller
-    /// is to write that frame next: later messages will refer to none before it.
+    /// Returns the encoding in which this peer can read a shared frame of [`encode`](super::encode).
+    ///
+    /// Write that frame next: the connection forgets its window, so later messages refer to none before it.
     ///
     /// # Errors
     ///
@@ -79,11 +81,12 @@ impl Connection {
         Ok(deflate.encoding)
     }
 
-    /// Writes a ping with up to 125 bytes of payload. Keep-alive pings need not be asked for.
+    /// Writes a ping with at most 125 bytes of payload; keep-alive pings are sent by themselves.
     ///
     /// # Errors
     ///
-    /// [`SendError::ControlTooLong`], [`SendError::Closed`] if either end has begun to close, or [`SendError::OutOfMemory`].
+    /// [`SendError::ControlTooLong`], [`SendError::Closed`] if either end has begun to close, or
+    /// [`SendError::OutOfMemory`].
     pub fn ping(&mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_open()?;
         if payload.len() > CONTROL_BYTES_MAX {
@@ -94,8 +97,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins to close: writes a close frame with a code and a reason of up to 123 bytes, `reason` empty for none. The
-    /// peer has [`Limits::close_timeout`](super::Limits::close_timeout) to answer it.
+    /// Begins to close: writes a close frame with a code and a reason of at most 123 bytes.
+    ///
+    /// The peer must answer within [`Limits::close_timeout`](super::Limits::close_timeout).
     ///
     /// # Errors
     ///
@@ -109,16 +113,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether [`send_pending_control`](Self::send_pending_control) has anything to write.
+    /// Returns whether [`send_pending_control`](Self::send_pending_control) has frames to write.
     #[must_use]
     pub fn has_pending_control(&self) -> bool {
         !self.pending_control.is_empty()
     }
 
-    /// Writes what the protocol owes the peer: pongs, a keep-alive ping, and a close frame that answers the peer's or
-    /// tells what it did wrong. To be called only when the peer takes what it is sent, lest a peer that pings and never
-    /// reads fill the buffer; until then what is owed is bounded here. Where there is no memory to write it behind what is in `out`, all
-    /// of it stays owed, to be written alone.
+    /// Writes pending pongs, the keep-alive ping, and a close frame that answers the peer's or names its fault.
+    ///
+    /// Call it only when the socket accepts a send; otherwise a peer that pings and never reads would fill the buffer.
+    /// If memory is short for a write behind other output, all frames stay pending and are written alone later.
     pub fn send_pending_control(&mut self, out: &mut Vec<u8>) {
         let bytes = self.pending_control.frames() * CONTROL_FRAME_BYTES_MAX;
         if !out.is_empty() && memory::make_room_to_answer(out, bytes).is_err() {

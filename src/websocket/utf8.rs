@@ -1,18 +1,17 @@
-//! UTF-8 that comes in pieces (RFC 6455 §8.1, RFC 3629): refused at the first byte that cannot belong to it, wherever
-//! the cuts are.
+//! Validation of UTF-8 in pieces (RFC 6455 §8.1, RFC 3629). It fails at the first impossible byte, wherever the text is
+//! cut.
 //!
-//! Whole pieces go through the standard library's validator; only a sequence that a cut runs through is kept, at most
-//! three bytes of it.
+//! The standard library checks whole pieces. Only a sequence across a cut is kept, at most three bytes of it.
 
-/// A validator between two pieces.
+/// The state between two pieces.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Utf8 {
-    /// The beginning of a sequence whose end has not come.
+    /// The beginning of an incomplete sequence.
     begun: [u8; 4],
     begun_bytes: usize,
 }
 
-/// The bytes are no UTF-8, whatever may follow.
+/// The error of bytes that no continuation could make valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct InvalidUtf8;
 
@@ -21,7 +20,7 @@ impl Utf8 {
     ///
     /// # Errors
     ///
-    /// [`InvalidUtf8`] if no continuation could make a text of what has come so far.
+    /// [`InvalidUtf8`] at the first impossible byte.
     pub(super) fn receive(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let mut rest = piece;
         while self.begun_bytes > 0
@@ -42,7 +41,7 @@ impl Utf8 {
         }
     }
 
-    /// Whether the text may end here; elsewhere the proof of the whole message says so.
+    /// Whether the text may end here. Outside of tests, the check of the whole message covers this.
     #[cfg(test)]
     pub(super) fn is_complete(self) -> bool {
         self.begun_bytes == 0
@@ -58,7 +57,7 @@ impl Utf8 {
         Ok(())
     }
 
-    /// A sequence of four bytes is either complete or refused, so there is always a place.
+    /// A sequence of 4 bytes is either complete or refused, so it always fits.
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.begun.get_mut(self.begun_bytes) {
             *place = byte;
@@ -75,7 +74,7 @@ mod tests {
 
     use super::{InvalidUtf8, Utf8};
 
-    /// After how many bytes the validator refuses, byte by byte; `None` if it takes them all.
+    /// Number of bytes before the one that is refused; `None` if all are accepted.
     fn refused_after(bytes: &[u8]) -> Option<usize> {
         let mut utf8 = Utf8::default();
         (0..bytes.len()).find(|&place| utf8.receive(&bytes[place..=place]).is_err())
@@ -150,7 +149,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// However it is cut, the verdict is that of the standard library on the whole.
+        /// Wherever it is cut, the result equals that of the standard library for the whole.
         #[test]
         fn cuts_do_not_matter(bytes in nearly_text(), cut in 0_usize..32) {
             let cut = cut.min(bytes.len());

@@ -1,9 +1,9 @@
-//! The LZ77 window of one direction of one connection (RFC 7692 §7.1.1), kept between messages where window takeover
-//! was negotiated.
+//! The LZ77 window of one direction of a connection (RFC 7692 §7.1.1), kept between messages if context takeover was
+//! negotiated.
 //!
-//! Not the state of a compressor is kept, which takes a quarter of a megabyte, but the last bytes that went through it:
-//! a lent compressor that is given them as its dictionary goes on as if it had never been taken away. All windows of
-//! a shard come out of one budget; a connection for which nothing is left negotiates no takeover.
+//! The connection keeps the last bytes that went through a compressor, not the compressor's state of 256 KiB. A lent
+//! compressor takes them as its dictionary and continues as if it had stayed. All windows of a shard share one budget;
+//! once it is spent, connections negotiate no takeover.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ use std::rc::Rc;
 use super::encoding::WindowBits;
 use crate::memory::{self, OutOfMemory};
 
-/// How much memory the windows of a shard may still take.
+/// The memory that the windows of a shard may still take.
 #[derive(Debug, Clone)]
 pub(super) struct WindowBudget {
     bytes_left: Rc<Cell<usize>>,
 }
 
-/// The last bytes of the messages that went one way.
+/// The last bytes of the messages in one direction.
 #[derive(Debug)]
 pub(super) struct SlidingWindow {
     bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl WindowBudget {
         }
     }
 
-    /// An empty window, paid for in full; `None` if there is no budget for it.
+    /// Makes an empty window and reserves its whole size; `None` if the budget does not suffice.
     pub(super) fn lend(&self, window: WindowBits) -> Option<SlidingWindow> {
         let window_bytes = window.bytes();
         let left = self.bytes_left.get().checked_sub(window_bytes)?;
@@ -54,11 +54,11 @@ impl SlidingWindow {
         &self.bytes
     }
 
-    /// Slides the window over what has gone through.
+    /// Appends bytes and drops the oldest beyond the window's size.
     ///
     /// # Errors
     ///
-    /// There is no memory for it; the window stays where it is.
+    /// Memory is short; the window is unchanged.
     pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), OutOfMemory> {
         let kept = bytes
             .get(bytes.len().saturating_sub(self.window_bytes)..)
@@ -70,7 +70,7 @@ impl SlidingWindow {
         Ok(())
     }
 
-    /// Forgets what has gone through. Only a sender may: what it sends next refers to nothing before.
+    /// Drops all bytes. Only a sender may: its next message then refers to none before it.
     pub(super) fn clear(&mut self) {
         self.bytes = Vec::new();
     }

@@ -7,24 +7,24 @@ use std::rc::Rc;
 
 use super::{Channel, store};
 
-/// Whether the peer is there, and who wants to know when it goes.
+/// Whether the peer is there, and the tasks that wait for it to go.
 #[derive(Default)]
 pub(super) struct PeerPresence {
     is_gone: bool,
-    /// Counts requests, so that a [`Closed`] kept beyond its request is not taken for one of the next.
+    /// Counts requests, so that a [`Closed`] kept beyond its request ignores the next one.
     request: u64,
-    /// One place for each [`Closed`] that waits, used again when it is dropped: as many as the handler has at once.
+    /// One slot for each waiting [`Closed`], reused after its drop.
     wakers: Vec<Option<Waker>>,
 }
 
 impl PeerPresence {
-    /// The peer has gone; gives back who waited.
+    /// Marks the peer as gone; returns the wakers of waiting tasks.
     pub(super) fn close(&mut self) -> Vec<Option<Waker>> {
         self.is_gone = true;
         core::mem::take(&mut self.wakers)
     }
 
-    /// The request is over; gives back who still waited.
+    /// Ends the request; returns the wakers of tasks that still wait.
     pub(super) fn next_request(&mut self) -> Vec<Option<Waker>> {
         self.is_gone = false;
         self.request = self.request.wrapping_add(1);
@@ -32,8 +32,13 @@ impl PeerPresence {
     }
 }
 
-/// Ends when the peer has gone, or when the request it was made for is over. Borrows nothing, so a handler can select between it
-/// and its own work. Cancel safe.
+/// A future that ends when the peer has gone, or when its request is over.
+///
+/// It borrows nothing, so a handler can select between it and its own work.
+///
+/// # Cancel safety
+///
+/// Cancel safe: another [`Closed`] of the request ends at the same time.
 #[must_use = "it waits only when awaited"]
 pub struct Closed {
     channel: Rc<Channel>,

@@ -1,8 +1,10 @@
 //! Content on its way to a handler.
 //!
-//! It is asked for lazily: nothing is wanted before the handler waits for it, which is what holds `100 (Continue)` back
-//! (RFC 9110 §10.1.1), and a handler that stops reading stops the peer. Invariant: unread content, and the memory it is kept in, stays
-//! below [`WINDOW_BYTES`] if it is read in pieces, and below the limit of the body if it is read whole, plus what the driver pushed last.
+//! Content is requested lazily: until the handler waits for it, the driver pushes nothing. So `100 (Continue)` is held
+//! back (RFC 9110 §10.1.1), and a handler that stops reading stops the peer.
+//!
+//! Invariant: unread content and its buffer stay below [`WINDOW_BYTES`] if read in pieces, and below the body limit if
+//! read whole, plus the last push of the driver.
 
 use core::task::{Poll, Waker};
 
@@ -12,21 +14,21 @@ use super::{BodyError, BodyLength, KEPT_BYTES_MAX, store};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderName, HeaderValue, Headers};
 
-/// How far content is read ahead of a handler that reads it in pieces. What one `recv` brings is rarely more than 64 KiB, so a
+/// Most content that is read ahead of a handler that reads in pieces. 64 KiB: a `recv` rarely returns more, so a
 /// handler that keeps up never waits for the window.
 const WINDOW_BYTES: usize = 64 * 1024;
 
-/// The content of one request, as far as it has come and has not been read.
+/// The content of one request that has arrived and was not read.
 #[derive(Default)]
 pub(super) struct Incoming {
     length: BodyLength,
     demand: Demand,
     unread: BytesMut,
     received_bytes: u64,
-    /// What will come beyond that, at least, by the peer's own word: the rest of the current chunk.
+    /// Rest of the current chunk: content that the peer has announced beyond the received bytes.
     announced_bytes: u64,
     trailers: Headers,
-    /// Whether there is content that has not been pushed yet.
+    /// Whether the driver has more content to push.
     is_coming: bool,
     error: Option<BodyError>,
     waker: Option<Waker>,
@@ -35,17 +37,17 @@ pub(super) struct Incoming {
 /// How the handler reads.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Demand {
-    /// Not at all, so far.
+    /// It has not read yet.
     #[default]
     Nothing,
-    /// Piece by piece, with the window, up to a limit.
+    /// In pieces, with the window, up to a limit.
     Pieces { bytes_max: u64 },
-    /// All of it at once, up to a limit.
+    /// All at once, up to a limit.
     Whole { bytes_max: u64 },
 }
 
 impl Demand {
-    /// How much unread content there can come to be, but for what the driver pushes last.
+    /// Most unread content, apart from the last push.
     fn bytes_max(self) -> usize {
         match self {
             Self::Nothing => 0,
@@ -55,7 +57,7 @@ impl Demand {
     }
 }
 
-/// The driver's end. What changes the state gives back the waker to be woken.
+/// The driver's end. A method that changes the state returns the waker that its caller must wake.
 impl Incoming {
     pub(super) fn begin(&mut self, length: BodyLength) {
         self.length = length;
@@ -83,13 +85,13 @@ impl Incoming {
         self.waker.take()
     }
 
-    /// Takes note of what will come. If that is more than the handler reads, it is woken to find out.
+    /// Notes the rest of a chunk. If that exceeds the handler's limit, the handler is woken to see the error.
     pub(super) fn announce(&mut self, bytes: u64) -> Option<Waker> {
         self.announced_bytes = bytes;
         if self.wants_more() { None } else { self.waker.take() }
     }
 
-    /// How much unread content there can come to be, but for what is pushed last: no more than was announced, if it was.
+    /// Most unread content, apart from the last push: at most the announced length.
     fn unread_bytes_max(&self) -> usize {
         let wanted = self.demand.bytes_max();
         match self.length {
@@ -107,7 +109,7 @@ impl Incoming {
         self.waker.take()
     }
 
-    /// Content that has come whole cannot fail any more; of two failures the first is the reason.
+    /// Fails the content, unless it is complete. The first failure stays.
     pub(super) fn fail(&mut self, error: BodyError) -> Option<Waker> {
         if self.is_coming {
             self.error.get_or_insert(error);
@@ -118,9 +120,10 @@ impl Incoming {
 
 /// The handler's end.
 impl Incoming {
-    /// Forgets the request, keeping memory up to the bound; gives back what must not be dropped while this is borrowed.
+    /// Forgets the request and keeps at most [`KEPT_BYTES_MAX`] bytes of memory. Returns a waker for the caller to
+    /// drop: its drop may borrow this state again.
     pub(super) fn reset(&mut self) -> Option<Waker> {
-        // A request without content, as most are, leaves nothing behind.
+        // Most requests have no content, so there is nothing to reset.
         if self.length == BodyLength::Empty {
             return self.waker.take();
         }
@@ -166,7 +169,8 @@ impl Incoming {
         }
     }
 
-    /// Whether content may still be read: an announced length, of the whole or of a chunk, is checked before its bytes are asked for.
+    /// Fails if the announced length, of the whole or of a chunk, exceeds the limit. The check runs before those bytes
+    /// are requested.
     fn check(&mut self, bytes_max: u64) -> Result<(), BodyError> {
         let is_too_large = match self.length {
             BodyLength::Known(length) => length > bytes_max,
@@ -186,7 +190,7 @@ impl Incoming {
         }
     }
 
-    /// How long the content is at least.
+    /// Lower bound of the content's length, in bytes.
     fn expected_bytes(&self) -> u64 {
         self.received_bytes.saturating_add(self.announced_bytes)
     }
@@ -197,7 +201,7 @@ impl Incoming {
         Poll::Pending
     }
 
-    /// Takes what has come; nothing costs nothing.
+    /// Takes the unread content without allocating if it is empty.
     fn take_unread(&mut self) -> Bytes {
         if self.unread.is_empty() {
             Bytes::new()
@@ -207,11 +211,12 @@ impl Incoming {
     }
 }
 
-/// Makes room for so many bytes more, of `bytes_max` in the end. A `BytesMut` has no growth that can be refused, so it becomes the `Vec` it is made of for that long.
+/// Reserves room for `bytes` more, up to `bytes_max` in all. `BytesMut` cannot grow fallibly, so it becomes a `Vec` for
+/// the growth.
 fn make_room(unread: &mut BytesMut, bytes: usize, bytes_max: usize) -> Result<(), OutOfMemory> {
     let mut buffer = match core::mem::take(unread).freeze().try_into_mut() {
         Ok(own) => Vec::from(own),
-        // The handler still has what was taken out of the same memory.
+        // The handler still holds a piece of this memory.
         Err(shared) => {
             let mut copy = Vec::new();
             memory::append(&mut copy, &shared)?;

@@ -1,9 +1,9 @@
-//! The channel between a handler and the driver of its connection: content comes in, flushed content goes out, and the news that
-//! the peer has gone.
+//! The channel between a handler and the driver of its connection: content comes in, flushed content goes out, and the
+//! peer's end is reported.
 //!
-//! Both ends run in one task on one shard: the driver polls the handler, moves bytes, and polls again. A wait stores its waker
-//! all the same, because a handler may join or select several futures, each with a waker of its own. A waker is woken and dropped
-//! only while nothing here is borrowed, since either may come back.
+//! Both ends run in one task: the driver polls the handler, moves bytes, and polls again. A wait still stores its
+//! waker, because a handler may join or select futures that have wakers of their own. Wakers are woken and dropped
+//! while nothing is borrowed, because both may call back into the channel.
 
 mod closed;
 mod incoming;
@@ -27,54 +27,56 @@ use closed::PeerPresence;
 use incoming::Incoming;
 use outgoing::Outgoing;
 
-/// How much memory an idle exchange keeps for content, in each direction: the buffer an HTTP/1 connection commonly has in the
-/// kernel.
+/// Most memory in bytes that an idle exchange keeps for content, in each direction. 64 KiB: the usual kernel buffer of
+/// an HTTP/1 connection.
 pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
 
 /// How much content a request announces (RFC 9112 §6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BodyLength {
-    /// None at all.
+    /// No content.
     #[default]
     Empty,
-    /// As much as `Content-Length` says.
+    /// The number in `Content-Length`.
     Known(u64),
-    /// Chunked: the end is where the last chunk is.
+    /// Chunked: the last chunk ends it.
     Unknown,
 }
 
-/// Why content stopped coming.
+/// Why content stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyError {
-    /// It cannot be read on: broken framing (400), or trailers beyond their limits (431).
+    /// Broken framing (400), or trailers beyond their limits (431).
     Refused(ParseError),
-    /// It came too slowly: 408.
+    /// It came too slowly (408).
     TimedOut,
-    /// It is longer than the request may carry: 413.
+    /// It is longer than the limit (413).
     TooLarge,
-    /// There is no memory to keep it in: 503.
+    /// Memory is short (503).
     OutOfMemory,
-    /// The peer has gone: nobody is left to answer.
+    /// The peer has gone, so a response would be lost.
     PeerGone,
 }
 
-/// What a handler flushes.
+/// The bytes of one flush.
 #[derive(Debug, Default)]
 pub struct Flush {
     /// The head, in the first flush of a response.
     pub head: Option<ResponseHead>,
-    /// Content. It may be empty: the head alone then goes out, and no chunk.
+    /// Content. If it is empty, only the head is sent, and no chunk.
     pub data: Vec<u8>,
-    /// The `Content-Length` the application set, if it did; with the head only.
+    /// The `Content-Length` that the application set, beside a head only.
     pub content_length: Option<u64>,
 }
 
-/// The peer has gone before all was sent.
+/// The peer went before all was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerGone;
 
-/// The two ends' common state. The driver uses the public methods; a [`Context`](super::Context) uses the others.
+/// The state that both ends share.
+///
+/// The driver uses the public methods, and a [`Context`](super::Context) uses the others.
 #[derive(Default)]
 pub struct Channel {
     incoming: RefCell<Incoming>,
@@ -84,62 +86,64 @@ pub struct Channel {
 
 /// The driver's end.
 impl Channel {
-    /// Says what content the request announces: once, before [`App::respond`](super::App::respond).
+    /// Sets the announced length. Call it once, before [`App::respond`](super::App::respond).
     pub fn begin(&self, length: BodyLength) {
         self.incoming.borrow_mut().begin(length);
     }
 
-    /// Whether the handler reads content and has room for more. The driver pushes only then.
+    /// Returns whether the handler reads content and has room for more; the driver pushes only then.
     #[must_use]
     pub fn wants_body(&self) -> bool {
         self.incoming.borrow().wants_more()
     }
 
-    /// Hands over content, decoded. Where there is no memory for it, it has failed with [`BodyError::OutOfMemory`].
+    /// Hands over decoded content. If memory is short, the content fails with [`BodyError::OutOfMemory`].
     pub fn push_data(&self, data: &[u8]) {
         self.change_incoming(|incoming| incoming.push(data));
     }
 
-    /// Says how many bytes of content will come at least, beyond those pushed: what is left of the current chunk. Where that is more than the
-    /// handler takes, it is woken and wants no more.
+    /// Announces the rest of the current chunk, beyond the pushed bytes. If it exceeds the handler's limit, the handler
+    /// is woken and `wants_body` becomes false.
     pub fn announce(&self, bytes: u64) {
         self.change_incoming(|incoming| incoming.announce(bytes));
     }
 
-    /// Hands over one trailer field. Trailers are kept apart from the head's fields (RFC 9110 §6.5.1).
+    /// Hands over one trailer field. Trailers stay apart from the head's fields (RFC 9110 §6.5.1).
     pub fn push_trailer(&self, name: HeaderName, value: HeaderValue) {
         self.incoming.borrow_mut().push_trailer(name, value);
     }
 
-    /// Says that all content has been pushed.
+    /// Ends the content.
     pub fn end_body(&self) {
         self.change_incoming(Incoming::end);
     }
 
-    /// Says that no more content will come, and why.
+    /// Fails the content.
     pub fn fail_body(&self, error: BodyError) {
         self.change_incoming(|incoming| incoming.fail(error));
     }
 
-    /// Takes what the handler waits to have sent. The driver answers with [`Channel::flushed`].
+    /// Takes the flush that the handler waits for. The driver answers with [`Channel::flushed`].
     pub fn take_flush(&self) -> Option<Flush> {
         self.outgoing.borrow_mut().take()
     }
 
-    /// Says that the socket took the flush, or never will; `buffer` is the flush's data, to be written into again.
+    /// Reports that the socket took the flush, or never will. `buffer` is the flush's data, for reuse.
     pub fn flushed(&self, buffer: Vec<u8>, result: Result<(), PeerGone>) {
         let waker = self.outgoing.borrow_mut().flushed(buffer, result);
         wake(waker);
     }
 
-    /// Says that the peer will send nothing more. It may have gone, or it may have closed its sending half and wait for the response:
-    /// who waits for it to go is told, and the response is still sent.
+    /// Reports that the peer sends nothing more: it has gone, or it has closed its sending half and waits for the
+    /// response.
+    ///
+    /// Tasks that wait for the peer to go are woken, and the response is still sent.
     pub fn peer_finished(&self) {
         let wakers = self.presence.borrow_mut().close();
         wake(wakers.into_iter().flatten());
     }
 
-    /// Says that the peer has gone: every wait on it ends.
+    /// Reports that the peer has gone, which ends every wait.
     pub fn close(&self) {
         self.change_incoming(|incoming| incoming.fail(BodyError::PeerGone));
         let waker = self.outgoing.borrow_mut().close();
@@ -155,48 +159,46 @@ impl Channel {
 
 /// The handler's end.
 impl Channel {
-    /// Forgets the request; keeps memory up to [`KEPT_BYTES_MAX`].
+    /// Forgets the request; keeps at most [`KEPT_BYTES_MAX`] bytes of memory in each direction.
     pub(super) fn reset(&self) {
         let wakers = (self.incoming.borrow_mut().reset(), self.outgoing.borrow_mut().reset());
         drop(wakers);
         let wakers = self.presence.borrow_mut().next_request();
-        // Nearly always nobody; this is on the way of every request.
+        // Nearly always empty, and this runs once a request.
         if !wakers.is_empty() {
             wake(wakers.into_iter().flatten());
         }
     }
 
-    /// What the head announced.
     pub(super) fn body_length(&self) -> BodyLength {
         self.incoming.borrow().length()
     }
 
-    /// The trailer fields that have come so far.
+    /// The trailer fields that have arrived.
     pub(super) fn trailers(&self) -> Headers {
         self.incoming.borrow().trailers().clone()
     }
 
-    /// The next piece of content, of a body of at most `bytes_max`; `None` at the end.
+    /// The next piece of a body of at most `bytes_max` bytes; `None` at the end.
     pub(super) fn poll_piece(&self, bytes_max: u64, waker: &Waker) -> Poll<Result<Option<Bytes>, BodyError>> {
         self.incoming.borrow_mut().poll_piece(bytes_max, waker)
     }
 
-    /// All content that has not been read yet, of a body of at most `bytes_max`.
+    /// All unread content of a body of at most `bytes_max` bytes.
     pub(super) fn poll_whole(&self, bytes_max: u64, waker: &Waker) -> Poll<Result<Bytes, BodyError>> {
         self.incoming.borrow_mut().poll_whole(bytes_max, waker)
     }
 
-    /// Hands a flush to the driver, once the one before it has been sent; `flush` is called only then.
+    /// Hands a flush to the driver once the previous one was sent; `flush` is called only then.
     pub(super) fn poll_submit(&self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
         self.outgoing.borrow_mut().poll_submit(flush, waker)
     }
 
-    /// Waits until the flush handed over has been sent; gives back a buffer to write on with.
+    /// Waits until the flush was sent; returns a buffer for the next one.
     pub(super) fn poll_flushed(&self, waker: &Waker) -> Poll<Result<Vec<u8>, PeerGone>> {
         self.outgoing.borrow_mut().poll_flushed(waker)
     }
 
-    /// Whether the driver has said that the peer has gone.
     pub(super) fn is_peer_gone(&self) -> bool {
         self.outgoing.borrow().is_peer_gone()
     }
@@ -208,7 +210,7 @@ impl Channel {
 }
 
 impl BodyError {
-    /// What a handler gets.
+    /// The error that a handler receives.
     pub(super) fn into_error(self) -> Error {
         let (status, message) = match self {
             Self::PeerGone => return Error::peer_gone(),
@@ -235,7 +237,7 @@ fn wake(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-/// Stores a waker unless it would wake the task that is stored already.
+/// Stores a waker, unless the stored one wakes the same task.
 fn store(place: &mut Option<Waker>, waker: &Waker) {
     if !place.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
         *place = Some(waker.clone());

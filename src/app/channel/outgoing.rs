@@ -1,15 +1,15 @@
-//! Content a handler flushes, on its way to the socket: one flush at a time, so that a slow peer holds up its own handler only.
+//! Flushed content on its way to the socket. One flush at a time, so a slow peer delays its own handler only.
 
 use core::task::{Poll, Waker};
 
 use super::{Flush, KEPT_BYTES_MAX, PeerGone, store};
 
-/// The flush under way, if any.
+/// The current flush, if any.
 #[derive(Default)]
 pub(super) struct Outgoing {
     state: FlushState,
     waker: Option<Waker>,
-    /// The buffer of the last flush, to be written into again.
+    /// The buffer of the last flush, for reuse.
     spare: Vec<u8>,
     peer_gone: bool,
 }
@@ -18,15 +18,15 @@ pub(super) struct Outgoing {
 enum FlushState {
     #[default]
     Idle,
-    /// The driver has not looked yet.
+    /// Not taken by the driver yet.
     Waiting(Flush),
-    /// The driver is sending.
+    /// The driver is sending it.
     Sending,
     Done(Result<(), PeerGone>),
 }
 
 impl Outgoing {
-    /// Forgets the request; gives back what must not be dropped while this is borrowed.
+    /// Forgets the request. Returns a waker for the caller to drop: its drop may borrow this state again.
     pub(super) fn reset(&mut self) -> Option<Waker> {
         self.state = FlushState::Idle;
         self.peer_gone = false;
@@ -34,7 +34,7 @@ impl Outgoing {
     }
 
     pub(super) fn take(&mut self) -> Option<Flush> {
-        // Looked at before it is taken: this is asked for every request, and hardly any flushes.
+        // A cheap check first: this runs for every request, and few handlers flush.
         if !matches!(self.state, FlushState::Waiting(_)) {
             return None;
         }
@@ -73,7 +73,7 @@ impl Outgoing {
         self.poll_idle(waker)?.map(|()| Ok(core::mem::take(&mut self.spare)))
     }
 
-    /// Waits for the end of the flush under way.
+    /// Waits for the end of the current flush.
     fn poll_idle(&mut self, waker: &Waker) -> Poll<Result<(), PeerGone>> {
         if self.peer_gone {
             return Poll::Ready(Err(PeerGone));

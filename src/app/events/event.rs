@@ -1,10 +1,10 @@
-//! One event of a stream, and how it is written (HTML standard, section "Server-sent events", "Interpreting an event stream").
+//! One event of a stream and its bytes (HTML standard, section "Server-sent events", "Interpreting an event stream").
 
 use core::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// An event: text, and what a page makes of it.
+/// An event: text, with an optional name, id and retry delay.
 ///
 /// ```
 /// use squall::Event;
@@ -21,7 +21,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// Makes an event with this text, of any number of lines; a page hears of it by `onmessage`.
+    /// Makes an event with this text, of any number of lines; the page receives it in `onmessage`.
     pub fn new(data: impl Into<String>) -> Self {
         Self {
             data: data.into(),
@@ -29,30 +29,29 @@ impl Event {
         }
     }
 
-    /// Gives it a name; a page hears of it by `addEventListener(name, …)` then, and not by `onmessage`.
+    /// Sets the name; the page then receives the event in `addEventListener(name, …)` instead of `onmessage`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Gives it an id, which the browser sends as `Last-Event-ID` when it connects anew.
+    /// Sets the id, which the browser sends as `Last-Event-ID` when it reconnects.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Tells the browser how long to wait before it connects anew, in whole milliseconds; browsers wait some three seconds if they are not
-    /// told.
+    /// Sets the browser's delay before it reconnects, in whole milliseconds. Browsers use about 3 s by default.
     pub fn retry(mut self, delay: Duration) -> Self {
         self.retry = Some(delay);
         self
     }
 
-    /// Appends the event's lines and the blank one that ends it.
+    /// Appends the event's lines and the empty line that ends it.
     ///
     /// # Errors
     ///
-    /// A line break in the name or the id, or NUL in the id, which would make another event of this one. Nothing is written then.
+    /// The name or the id contains CR, LF or NUL, which would inject another event. Then nothing is written.
     pub(super) fn write(&self, out: &mut Vec<u8>) -> Result {
         let breaks = |text: &&String| text.contains(['\r', '\n', '\0']);
         if self.name.as_ref().filter(breaks).is_some() || self.id.as_ref().filter(breaks).is_some() {

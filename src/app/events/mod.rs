@@ -1,6 +1,7 @@
-//! Server-Sent Events: a response that does not end, for pages that only listen (the HTML standard's `EventSource`). Floor 2.
+//! Server-Sent Events: an endless response for pages that only listen (the HTML standard's `EventSource`). Layer 2.
 //!
-//! [`Event`] is one event and its bytes; [`EventStream`] is the response, which its handler writes to or hands over to topics.
+//! [`Event`] is one event and its bytes. [`EventStream`] is the response: its handler sends events, or subscribes it to
+//! topics.
 
 mod event;
 mod stream;

@@ -1,7 +1,7 @@
-//! The response that is a stream of events: what its handler sends, and what is published to the topics it follows.
+//! The response that is a stream of events: events of its handler, and messages of the topics it is subscribed to.
 //!
-//! A page that listens takes part in topics as a WebSocket does: it waits in the same table, under the same limits and policies for slow
-//! consumers. What it cannot take waits there and not in the response, which is flushed after each batch.
+//! An event stream is a subscriber like a WebSocket, with the same limits and policies for slow consumers. Messages for
+//! a slow client wait in the topic table, not in the response, because the response is flushed after each batch.
 
 use core::fmt;
 use core::future::poll_fn;
@@ -22,11 +22,11 @@ use crate::pubsub::{
 };
 use crate::websocket::{Message, decode};
 
-/// How long a stream is silent before a comment is sent, unless its handler says otherwise. 15 s: the HTML standard's advice, because proxies
-/// give up silent connections after 30 s and more.
+/// Silence after which [`EventStream::run`] sends a comment, unless the handler sets another. 15 s: the HTML standard's
+/// advice, because proxies close silent connections after 30 s or more.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// How much is written between two flushes. 64 KiB: what a socket takes without waiting on an unhurried day.
+/// Most that is written between two flushes. 64 KiB: a socket usually accepts this at once.
 const BATCH_MAX: TakeLimits = TakeLimits {
     messages: TAKE_MESSAGES_MAX,
     bytes: 64 * 1024,
@@ -57,7 +57,9 @@ pub struct EventStream<'c> {
 }
 
 impl Context {
-    /// Begins a stream of events. Nothing is sent before the first event, or [`EventStream::run`].
+    /// Begins a stream of events.
+    ///
+    /// Nothing is sent before the first event or [`EventStream::run`].
     ///
     /// # Errors
     ///
@@ -65,7 +67,7 @@ impl Context {
     pub fn event_stream(&mut self) -> Result<EventStream<'_>> {
         self.set_header(header::CONTENT_TYPE, "text/event-stream")?;
         self.set_header(header::CACHE_CONTROL, "no-store")?;
-        // What nginx is told by, so that it does not hold events back.
+        // Tells nginx not to buffer events.
         self.set_header("X-Accel-Buffering", "no")?;
         Ok(EventStream {
             server: self.app.server().ok().map(Rc::clone),
@@ -79,29 +81,33 @@ impl Context {
 }
 
 impl EventStream<'_> {
-    /// The id of the last event the browser had before it connected anew; `None` the first time.
+    /// Returns the id of the last event before the browser reconnected; `None` on the first connection.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
         self.cx.header("last-event-id").filter(|id| !id.is_empty())
     }
 
-    /// Sets after how long a silence [`run`](Self::run) sends a comment, by which both ends and the proxies between them know that the other is
-    /// there: 15 s unless set. While a handler waits for anything else, between two [`send`](Self::send)s for instance, none is sent.
+    /// Sets the silence after which [`run`](Self::run) sends a comment; 15 s by default.
+    ///
+    /// The comment shows both ends, and the proxies between them, that the connection lives. Only `run` sends it: a
+    /// handler that waits for anything else is silent.
     pub fn heartbeat(&mut self, interval: Duration) -> &mut Self {
         self.heartbeat = interval;
         self
     }
 
-    /// Sends an event, and waits until the socket has taken it. Heartbeats are [`run`](Self::run)'s alone: a stream whose handler may be silent
-    /// for long follows a topic instead, and the handler's events are published to that.
+    /// Sends an event, and waits until the socket has taken it.
+    ///
+    /// Only [`run`](Self::run) sends heartbeats. A handler with long silences publishes its events to a topic and
+    /// subscribes the stream to it.
     ///
     /// # Errors
     ///
-    /// The event's name or id has a line break, or the peer has gone: the handler ends with `?`.
+    /// The event's name or id has a line break, or the peer has gone. Pass the error on with `?`.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: the event is sent all the same.
+    /// Cancel safe: the event is still sent.
     pub async fn send(&mut self, event: Event) -> Result {
         let mut text = Vec::new();
         event.write(&mut text)?;
@@ -109,52 +115,64 @@ impl EventStream<'_> {
         self.cx.flush().await
     }
 
-    /// Follows a topic: [`run`](Self::run) sends what is published to it from now on. Text comes as it is, bytes in base64 as an event named
-    /// `binary`, and word of missed messages as one named `notice`. Says whether the stream did not follow it before.
+    /// Subscribes to a topic: [`run`](Self::run) sends the messages published from now on. Returns whether the
+    /// subscription is new.
     ///
-    /// A name made of what a client says is one topic and never a pattern, but a `/` in it makes another topic (`rooms/` and `1/staff`):
-    /// check such names first.
+    /// | message | event |
+    /// |---|---|
+    /// | text | its data, unchanged |
+    /// | binary | named `binary`, in base64 |
+    /// | notice, such as missed messages | named `notice`, in JSON |
+    ///
+    /// A client may choose part of the name: it can never become a pattern. But a `/` in it selects another topic
+    /// (`rooms/` and `1/staff`), so check such names first.
     ///
     /// # Errors
     ///
-    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), one of the limits of
-    /// [`pubsub::Limits`](crate::pubsub::Limits) is reached, or no server runs the application.
+    /// The name is invalid, a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached, or the application runs
+    /// without a server. A name with `*` or `**` is a pattern; use [`subscribe_pattern`](Self::subscribe_pattern).
     pub fn subscribe(&mut self, topic: &str) -> Result<bool> {
         self.subscribe_to(&Topic::new(topic)?.into())
     }
 
-    /// Follows every topic that fits a pattern, those that come to be later included: `prices/*`, `prices/**`. Otherwise as
-    /// [`subscribe`](Self::subscribe).
+    /// Subscribes to all topics that match a pattern, such as `prices/*` or `prices/**`, future topics included.
     ///
-    /// Never for a text made of what a client says: with `*` for a name it would hear all the others.
+    /// It otherwise works as [`subscribe`](Self::subscribe). Never build a pattern from a client's text: a client that
+    /// sends `*` would receive the messages of all others.
     ///
     /// # Errors
     ///
-    /// The text is not a pattern; otherwise as [`subscribe`](Self::subscribe).
+    /// The pattern is invalid; otherwise as [`subscribe`](Self::subscribe).
     pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
         self.subscribe_to(&Pattern::new(pattern)?)
     }
 
-    /// Follows a topic no more; says whether the stream did, by its name. Messages that wait for it already still come.
+    /// Unsubscribes from a topic, and returns whether the stream was subscribed to it by name.
+    ///
+    /// Messages that wait already are still sent.
     ///
     /// # Errors
     ///
-    /// The text is not a topic's name, or no server runs the application.
+    /// The name is invalid, or the application runs without a server.
     pub fn unsubscribe(&mut self, topic: &str) -> Result<bool> {
         self.unsubscribe_from(&Topic::new(topic)?.into())
     }
 
-    /// Follows a pattern no more; says whether the stream followed just this one. Messages that wait for it already still come.
+    /// Unsubscribes from a pattern, and returns whether the stream was subscribed to exactly this one.
+    ///
+    /// Messages that wait already are still sent.
     ///
     /// # Errors
     ///
-    /// The text is not a pattern, or no server runs the application.
+    /// The pattern is invalid, or the application runs without a server.
     pub fn unsubscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
         self.unsubscribe_from(&Pattern::new(pattern)?)
     }
 
-    /// Follows a topic with a history, from a place in it on; what a WebSocket is told as text where the history has nothing
-    /// ([`subscribe_from`](crate::WebSocket::subscribe_from)) comes as an event named `notice`.
+    /// Subscribes to a topic with a history, from a start in it.
+    ///
+    /// The notices that a WebSocket receives as text ([`subscribe_from`](crate::WebSocket::subscribe_from)) come as
+    /// events named `notice`.
     ///
     /// # Errors
     ///
@@ -165,11 +183,15 @@ impl EventStream<'_> {
         self.cx.app.server()?.subscribe_from(subscriber, topic, start)
     }
 
-    /// Follows a topic with a history, and gives its events their positions for ids: a browser that comes back says by `Last-Event-ID` what
-    /// it had, and is sent what it missed, or a `notice` that this is not to be had any more, or that its id is none of ours. The first thing
-    /// it is sent is an id, be it one without an event, so that it can come back even if it hears of nothing (HTML standard, section
-    /// "Server-sent events", "dispatch the event": an id without data is kept, and no event fires). A stream has one such topic; the ids
-    /// of a second would be taken for the first's.
+    /// Subscribes to a topic with a history, with the messages' positions as event ids, so that a reconnecting browser
+    /// misses nothing.
+    ///
+    /// The browser sends its last id as `Last-Event-ID`. It then receives the messages it missed, or a `notice` if the
+    /// history lacks them or the id is invalid. The stream begins with an id even if it has no event to send, so that
+    /// the browser can resume from there. (HTML standard, section "Server-sent events", "dispatch the event": an id
+    /// without data is kept, and no event fires.)
+    ///
+    /// A stream resumes one topic only: the ids of a second topic would be taken for the first's.
     ///
     /// # Errors
     ///
@@ -179,19 +201,20 @@ impl EventStream<'_> {
         let position = |id| str::from_utf8(id).ok()?.parse().ok();
         let had = id.map(|id| position(id).unwrap_or(Position::UNKNOWN));
         self.resumable = Some(Topic::new(topic)?);
-        // Without a position it is sent none of the past, but where the topic stands.
+        // Without a position: the current position, and no past messages.
         self.subscribe_from(topic, had.map_or(Start::Last(0), Start::After))
     }
 
-    /// Sends what is published to the topics followed, until the peer goes, the server stops, or the peer's topics close who is too slow.
+    /// Sends the messages of the subscribed topics until the peer goes, the server stops, or a topic's policy closes a
+    /// slow stream.
     ///
     /// # Errors
     ///
-    /// The peer has gone: the handler ends with `?`.
+    /// The peer has gone. Pass the error on with `?`.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped early, what was taken is sent all the same, and the stream can be run again.
+    /// Cancel safe: dropped early, the messages already taken are still sent. Call it again to continue.
     pub async fn run(&mut self) -> Result {
         if *self.cx.method() == Method::HEAD {
             return Ok(());
@@ -224,7 +247,7 @@ impl EventStream<'_> {
         }
     }
 
-    /// Writes what waits, up to a bound.
+    /// Writes one batch of waiting messages.
     fn write_deliveries(&mut self, server: &dyn ServerHandle) -> Flow {
         let Some(subscriber) = self.subscriber else {
             return Flow::GoOn;
@@ -249,7 +272,7 @@ impl EventStream<'_> {
                 Flow::GoOn
             }
             Remaining::Close(_) => {
-                // A stream that is run again, because its first run was given up here, ends again.
+                // If this run is dropped during the flush, the next run must end too.
                 self.notify.notify();
                 Flow::End
             }
@@ -297,21 +320,21 @@ impl fmt::Debug for EventStream<'_> {
     }
 }
 
-/// What ended a wait.
+/// The reason a wait ended.
 enum Waited {
     Deliveries,
     Heartbeat,
     End,
 }
 
-/// Whether a stream goes on.
+/// Whether a stream continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
     GoOn,
     End,
 }
 
-/// Writes a publication as an event, with its position for an id if it is of the topic that can be resumed.
+/// Writes a publication as an event. Its id is its position if the topic is the resumable one.
 fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: &mut Vec<u8>) {
     let Some(message) = decode(&publication.message) else {
         return;
@@ -330,8 +353,10 @@ fn write_publication(publication: &Publication, resumable: Option<&Topic>, out: 
     }
 }
 
-/// Writes a notice as an event; the id of what it says about the topic that can be resumed is where that topic stands, so that a browser that
-/// comes back asks from there. Where nothing is missing the id is all: without data it is kept, and the page hears nothing.
+/// Writes a notice as an event.
+///
+/// For the resumable topic its id is the topic's current position, so that a reconnecting browser resumes from there. A
+/// position notice is an id without data: the browser keeps it, and the page receives nothing.
 fn write_notice(notice: &Notice, resumable: Option<&Topic>, out: &mut Vec<u8>) {
     match notice {
         Notice::CurrentPosition { topic, last, .. } if resumable == Some(topic) => {

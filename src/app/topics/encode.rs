@@ -1,5 +1,5 @@
-//! From a request to the bytes that all its subscribers share: the envelope, the frame, and the frame again, compressed, if the topic's
-//! rules ask for it. And the words of notices, which are no publisher's.
+//! Encoding of a published message into the bytes that its subscribers share: an envelope, a frame, and a compressed
+//! frame if the topic's options ask for one. Also the text of notices, which Squall itself sends.
 
 use core::fmt::{self, Write as _};
 
@@ -12,23 +12,23 @@ use crate::memory;
 use crate::pubsub::{Alternative, Envelope, Gap, GapReason, Missed, Notice, Position, Publication, TopicOptions};
 use crate::websocket::{Deflaters, Encoding, Message, Payload, deflate, encode as frame};
 
-/// A message with less payload in bytes is not compressed: what deflate saves is not worth its time.
+/// Smallest payload that is compressed, in bytes. 64: below it, deflate saves less than its time is worth.
 const COMPRESS_BYTES_MIN: usize = 64;
 
-/// How many copies of a message there are while it is encoded: in its envelope, in a frame, and compressed.
+/// Copies of a message that exist while it is encoded: in its envelope, in a frame, and compressed.
 const COPIES_MAX: usize = 3;
 
-/// How much memory a message takes while it is encoded, in bytes.
+/// Returns the memory that encoding a message takes, in bytes.
 #[must_use]
 pub fn encoding_bytes(request: &PublishRequest) -> usize {
     COPIES_MAX.saturating_mul(request.message.as_bytes().len())
 }
 
-/// Whether a message can be put into its topic's envelope, and there is memory for that.
+/// Checks that a message fits its topic's envelope, and that memory suffices to encode it.
 ///
 /// # Errors
 ///
-/// The topic's messages are wrapped as JSON and this one is not JSON, or as text and this one is not text; or there is no memory.
+/// The envelope is JSON and the message is not; the envelope is text and the message is binary; or memory is short.
 pub fn check(request: &PublishRequest, options: &TopicOptions) -> Result {
     memory::reserve_ahead(encoding_bytes(request))?;
     let text = match (options.envelope, &request.message) {
@@ -49,7 +49,7 @@ pub fn check(request: &PublishRequest, options: &TopicOptions) -> Result {
     })
 }
 
-/// Makes what is sent: one frame for everybody, and a compressed one for those who read that, if the rules say so and it is smaller.
+/// Encodes a message: one plain frame, and a compressed one if the options ask for it and it is smaller.
 #[must_use]
 pub fn encode(
     request: &PublishRequest,
@@ -80,8 +80,8 @@ pub fn encode(
     }
 }
 
-/// What tells a subscriber that it misses something, or where it stands: JSON, as the guide describes it to clients. `None` where it is not to
-/// be told: who gets a topic's messages bare reads no positions.
+/// Returns the JSON text of a notice, as the guide describes it to clients. `None` for a position without an envelope:
+/// clients of bare messages read no positions.
 #[must_use]
 pub fn notice_text(notice: &Notice) -> Option<String> {
     let mut text = String::from("{\"topic\":");
@@ -114,7 +114,7 @@ pub fn notice_text(notice: &Notice) -> Option<String> {
     Some(text)
 }
 
-/// A message in its envelope; `None` if it has none. That the message fits was seen by [`check`].
+/// Puts a message into its envelope; `None` without one. [`check`] has made sure that the message fits.
 fn wrap(request: &PublishRequest, envelope: Envelope, position: Option<Position>) -> Option<String> {
     let data = match (envelope, &request.message) {
         (Envelope::None, _) | (_, Message::Binary(_)) => return None,
@@ -141,7 +141,7 @@ fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
 }
 
 fn push_json(text: &mut String, value: impl Serialize) {
-    // Strings and their absence have no way to fail.
+    // Serialising a string or `None` cannot fail.
     text.push_str(&serde_json::to_string(&value).unwrap_or_default());
 }
 

@@ -1,12 +1,15 @@
-//! Topics for applications: publishing, and what stands between a handler's words and the bytes its subscribers read. Floor 2: no socket, no
-//! other shard, no clock.
+//! Topics for applications: from a handler's call of `publish` to the bytes that its subscribers read. Layer 2: no
+//! socket, no other shard, no clock.
 //!
 //! ```text
-//!   Context::publish ─▶ PublishRequest ─▶ ServerHandle (the server) ─▶ encode ─▶ Publication ─▶ every shard's table ─▶ announce ─▶ take ─▶ frames, or events
+//!   Context::publish ─▶ PublishRequest ─▶ ServerHandle ─▶ encode ─▶ Publication ─▶ every shard's table
+//!                                                                                        │
+//!                                             frames or events ◀─ take ◀─ Recipient ◀────┘ notify
 //! ```
 //!
-//! [`ServerHandle`] is what the server does for the handlers of its shard; [`Recipient`] is whoever is told that something waits: a WebSocket, or
-//! a stream of events. [`encode`] makes the bytes that all recipients share, once.
+//! [`ServerHandle`] is what the server does for the handlers of its shard. A [`Recipient`] is notified when messages
+//! wait for it: a WebSocket, an event stream or a subscription from outside. [`encode`] makes the bytes that all
+//! recipients share, once.
 
 mod encode;
 mod notify;

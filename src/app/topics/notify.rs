@@ -1,11 +1,11 @@
-//! A recipient that is a task: it waits until something waits for it.
+//! A recipient that is a task: it sleeps until messages wait for it.
 
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
 
 use super::server_handle::Recipient;
 
-/// Rung when something waits.
+/// A flag and the waker of the one task that waits for it.
 #[derive(Debug, Default)]
 pub struct Notify {
     is_notified: Cell<bool>,
@@ -13,7 +13,7 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Ready when it has been rung since it was last asked. One task waits for it.
+    /// Ready if a notification came since the last call. Only the task of the last call is woken.
     pub fn poll_notified(&self, task: &Context<'_>) -> Poll<()> {
         if self.is_notified.replace(false) {
             return Poll::Ready(());

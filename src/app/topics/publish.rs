@@ -1,4 +1,4 @@
-//! Topics as any handler uses them, whether it serves a WebSocket or not.
+//! Publishing and topic counts, for handlers of every kind.
 
 use super::publish_request::PublishRequest;
 use crate::app::{App, Context};
@@ -7,26 +7,30 @@ use crate::pubsub::{Presence, Receipt, Statistics, Topic};
 use crate::websocket::Message;
 
 impl Context {
-    /// Publishes a message to all who are subscribed to a topic, on every shard. The frame is encoded once, and one message crosses to each
-    /// other shard, however many subscribers it has.
+    /// Publishes a message to all subscribers of a topic, on every shard.
     ///
-    /// Waits while the queue to another shard is full: never for a subscriber, and never in a circle, because a shard takes in what other
-    /// shards send whatever its handlers wait for. Up to 4096 messages wait for one shard. What one handler publishes, one call after the other, arrives in that order.
+    /// Squall encodes the frame once and sends one message to each other shard, however many subscribers it has.
+    ///
+    /// Waits while the queue to another shard is full; a slow subscriber never delays a publisher. At most 4096
+    /// messages wait for one shard. Publishing cannot deadlock: a shard receives messages whatever its handlers wait
+    /// for. Messages published one after the other by one handler arrive in that order.
     ///
     /// # Errors
     ///
-    /// The name is no topic's, the message does not fit its topic's envelope, or a shard takes nothing more: then its subscribers, and they
-    /// alone, have not got the message.
+    /// The topic's name is invalid, or the message does not fit the topic's envelope; then it reaches no subscriber. Or
+    /// 4096 messages wait for a shard; then only that shard's subscribers miss it.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped while it waits, the message reaches every shard all the same.
+    /// Cancel safe: dropped while it waits, the message still reaches every shard.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
         self.app.publish(PublishRequest::new(topic, message)?).await
     }
 
-    /// Publishes a message that is about something: of a topic that is conflated, a subscriber that does not keep up is sent only the latest
-    /// message about each key ([`SlowConsumer::Conflate`](crate::pubsub::SlowConsumer::Conflate)).
+    /// Publishes a message with a key.
+    ///
+    /// On a conflated topic, a slow subscriber receives only the latest message of each key
+    /// ([`SlowConsumer::Conflate`](crate::pubsub::SlowConsumer::Conflate)).
     ///
     /// # Errors
     ///
@@ -41,8 +45,10 @@ impl Context {
             .await
     }
 
-    /// Publishes a message and says what became of it on all shards: for how many subscribers it waits, and how many messages
-    /// subscribers miss because they did not keep up. Costs a round trip to the busiest shard.
+    /// Publishes a message and returns its receipt.
+    ///
+    /// The receipt counts, over all shards, the subscribers the message waits for, and the messages that slow
+    /// subscribers miss. It costs a round trip to the busiest shard.
     ///
     /// # Errors
     ///
@@ -55,9 +61,10 @@ impl Context {
         self.app.publish_confirmed(PublishRequest::new(topic, message)?).await
     }
 
-    /// Publishes a message that is about something, as [`publish_keyed`](Self::publish_keyed) does, and says what became of it on all shards, as
-    /// [`publish_confirmed`](Self::publish_confirmed) does: of how many older messages about the same it took the place, too
-    /// ([`Receipt::conflated`]).
+    /// Publishes a message with a key and returns its receipt.
+    ///
+    /// It combines [`publish_keyed`](Self::publish_keyed) and [`publish_confirmed`](Self::publish_confirmed). The
+    /// receipt also counts the older messages of the key that it replaced ([`Receipt::conflated`]).
     ///
     /// # Errors
     ///
@@ -76,31 +83,34 @@ impl Context {
         self.app.publish_confirmed(request).await
     }
 
-    /// How many are subscribed to a topic by its name, on all shards, as far as this one has heard: what other shards know is a turn of
-    /// theirs old.
+    /// Returns the number of subscribers of a topic by its exact name, on all shards.
+    ///
+    /// The counts of other shards are up to one of their turns old.
     ///
     /// # Errors
     ///
-    /// The name is no topic's, or the topic's options do not have subscribers counted
-    /// ([`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers)).
+    /// The topic's name is invalid, or its options lack
+    /// [`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers).
     pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
         self.app.subscriber_count(topic)
     }
 
-    /// Who is present in a topic: the names given by [`WebSocket::set_presence`](crate::WebSocket::set_presence), asked of every shard.
+    /// Returns the names present in a topic, collected from every shard.
+    ///
+    /// [`WebSocket::set_presence`](crate::WebSocket::set_presence) sets them.
     ///
     /// # Errors
     ///
-    /// The name is no topic's, or a shard has ended.
+    /// The topic's name is invalid, or a shard has ended.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is changed.
+    /// Cancel safe: it changes nothing.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
         self.app.presence(topic).await
     }
 
-    /// What has become of all publications so far, on all shards together: delivered, waiting, conflated, missed.
+    /// Returns counts of all publications on all shards: delivered, waiting, conflated, missed.
     ///
     /// # Errors
     ///
@@ -108,13 +118,13 @@ impl Context {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is changed.
+    /// Cancel safe: it changes nothing.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
         self.app.topic_statistics().await
     }
 }
 
-/// What a context and a WebSocket have in common.
+/// Shared by contexts and WebSockets.
 impl App {
     pub(in crate::app) async fn publish(&self, request: PublishRequest) -> Result {
         match self.server()?.publish(request)? {

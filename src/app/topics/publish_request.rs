@@ -1,4 +1,4 @@
-//! What somebody wants to publish, before it is known where it stands in its topic's history.
+//! A message as an application publishes it, before it has a position in its topic's history.
 
 use bytes::Bytes;
 
@@ -6,23 +6,25 @@ use crate::error::Result;
 use crate::pubsub::Topic;
 use crate::websocket::Message;
 
-/// A message as its publisher made it. It crosses to the shard that numbers its topic's messages, if the topic has a history.
+/// A message to publish.
+///
+/// If the topic has a history, the request goes to the shard that owns it, which numbers the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishRequest {
-    /// Whose message it is.
+    /// The topic.
     pub topic: Topic,
     /// The message.
     pub message: Message,
-    /// What it is about, where only the latest word on that counts.
+    /// The key, for conflated topics: a slow subscriber receives only the latest message of each key.
     pub key: Option<Bytes>,
 }
 
 impl PublishRequest {
-    /// Makes a request.
+    /// Makes a request without a key.
     ///
     /// # Errors
     ///
-    /// The name is no topic's.
+    /// The topic's name is invalid.
     pub fn new(topic: &str, message: impl Into<Message>) -> Result<Self> {
         Ok(Self {
             topic: Topic::new(topic)?,
@@ -31,7 +33,7 @@ impl PublishRequest {
         })
     }
 
-    /// Says what the message is about.
+    /// Sets the key.
     #[must_use]
     pub fn with_key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(Bytes::copy_from_slice(key.as_ref()));

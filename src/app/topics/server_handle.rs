@@ -1,4 +1,4 @@
-//! What the server does for the handlers of its shard beyond their own sockets: topics that reach every shard, and the time.
+//! What the server does for the handlers of its shard, beyond their own sockets: topics on every shard, and the time.
 
 use core::fmt;
 use core::pin::Pin;
@@ -14,113 +14,114 @@ use crate::pubsub::{
 
 use crate::app::App;
 
-/// What must be awaited.
+/// A boxed future of the server.
 pub type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// Somebody whom publications are for.
+/// A subscriber that publications are delivered to.
 pub trait Recipient {
-    /// Says that something waits for it: it is to [`take`](ServerHandle::take) it when it can.
+    /// Called when messages wait: the recipient then [takes](ServerHandle::take) them, when it can send.
     fn notify(&self);
 }
 
-/// Something handed out to a recipient.
+/// An item handed out to a recipient.
 #[derive(Debug)]
 pub enum Delivery<'d> {
     /// Messages of one topic, in order.
     Messages(&'d BatchSlice),
-    /// What it is told in the place of messages.
+    /// A notice in place of messages, such as a count of missed ones.
     Notice(&'d Notice),
 }
 
-/// What stands behind what was taken.
+/// What remains after a [`take`](ServerHandle::take).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remaining {
-    /// Nothing: the recipient is told when there is something.
+    /// The queue is empty; the next message notifies the recipient.
     Nothing,
-    /// More, to be taken when this has been sent.
+    /// More waits; take it when this batch has been sent.
     More,
-    /// The recipient is to be closed with this code, because it did not keep up.
+    /// The recipient was too slow: close it with this code.
     Close(u16),
 }
 
-/// The server as its shard's handlers see it.
+/// The server, as the handlers of a shard see it.
 pub trait ServerHandle {
-    /// The time of this turn.
+    /// Returns the time of this turn.
     fn now(&self) -> Instant;
 
-    /// Waits for so long.
+    /// Waits for this long.
     fn sleep(&self, duration: Duration) -> Waiting<()>;
 
-    /// Waits until the server is asked to stop.
+    /// Waits until a stop of the server begins.
     fn stopping(&self) -> Waiting<()>;
 
-    /// Makes somebody a subscriber, to nothing yet.
+    /// Registers a subscriber, without subscriptions yet.
     ///
     /// # Errors
     ///
-    /// The shard has as many as it may have.
+    /// The shard has its maximum of subscribers.
     fn join(&self, recipient: Rc<dyn Recipient>) -> Result<SubscriberId, SubscribeError>;
 
-    /// Forgets a subscriber and all that waits for it.
+    /// Removes a subscriber and its queued messages.
     fn leave(&self, subscriber: SubscriberId);
 
-    /// Subscribes; says whether the subscriber was not subscribed to this pattern before.
+    /// Subscribes to a pattern, and returns whether the subscription is new.
     ///
     /// # Errors
     ///
-    /// One of the limits of [`Topics::subscribe`](crate::pubsub::Topics::subscribe).
+    /// A limit of [`Topics::subscribe`](crate::pubsub::Topics::subscribe) is reached.
     fn subscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError>;
 
-    /// Subscribes to a topic, and has its messages come from its history first, from a place on.
+    /// Subscribes to a topic and replays its history from a start.
     ///
     /// # Errors
     ///
     /// As [`subscribe`](Self::subscribe), or the topic has no history.
     fn subscribe_from(&self, subscriber: SubscriberId, topic: Topic, start: Start) -> Result<bool>;
 
-    /// Unsubscribes; says whether the subscriber was subscribed.
+    /// Unsubscribes, and returns whether the subscriber was subscribed.
     fn unsubscribe(&self, subscriber: SubscriberId, pattern: &Pattern) -> bool;
 
-    /// Says by what name a subscriber is present in a topic.
+    /// Sets a subscriber's name in a topic.
     ///
     /// # Errors
     ///
-    /// It is not subscribed to the topic by its name, or the name is too long.
+    /// The subscriber is not subscribed to the topic by name, or the name is too long.
     fn set_presence(&self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError>;
 
-    /// Hands out what waits for a subscriber, in order and within bounds.
+    /// Hands out a subscriber's queued messages, in order and within the limits.
     fn take(&self, subscriber: SubscriberId, most: TakeLimits, hand_out: &mut dyn FnMut(Delivery<'_>)) -> Remaining;
 
-    /// Publishes on every shard; `None` when it is done, else what must be awaited for the shards whose queues are full.
+    /// Publishes on every shard; returns `None` when done, or a future that waits for the shards whose queues are full.
     ///
     /// # Errors
     ///
     /// The message does not fit its topic's envelope.
     fn publish(&self, request: PublishRequest) -> Result<Option<Waiting<Result>>>;
 
-    /// Publishes on every shard, and awaits what became of it on all of them.
+    /// Publishes on every shard; the future returns the receipt.
     ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish).
     fn publish_confirmed(&self, request: PublishRequest) -> Result<Waiting<Result<Receipt>>>;
 
-    /// How many subscribers a topic has on all shards, as far as this one has heard.
+    /// Returns the number of a topic's subscribers on all shards; the counts of other shards are up to one of their
+    /// turns old.
     ///
     /// # Errors
     ///
-    /// The topic's rules do not have them counted.
+    /// The topic's options do not count subscribers.
     fn subscriber_count(&self, topic: &Topic) -> Result<u64>;
 
-    /// Who is present in a topic, on all shards.
+    /// Returns the names present in a topic on all shards.
     fn presence(&self, topic: Topic) -> Waiting<Result<Presence>>;
 
-    /// What has become of everything on all shards.
+    /// Returns the counts of all publications on all shards.
     fn statistics(&self) -> Waiting<Result<Statistics>>;
 }
 
 impl App {
-    /// Says where topics are, and the time. The first server stays.
+    /// Sets the server that runs this application; a second call has no effect.
     pub fn set_server(&self, server: Rc<dyn ServerHandle>) {
         self.server.get_or_init(|| server);
     }

@@ -1,8 +1,8 @@
-//! Frames that leave together, joined into one piece of memory that all who are sent the same frames share.
+//! Joins the frames of one send into one buffer that several recipients share.
 //!
-//! In a turn, the subscribers of a topic are sent the same frames as a rule. So the last batch is kept with what it was joined from, and a
-//! batch of the very same messages is that one again: a comparison of pointers in the place of a copy. One piece costs the kernel less
-//! than 40, and Squall one count of references instead of 40.
+//! In one turn, most subscribers of a topic receive the same frames. So the coalescer keeps the last batch and the
+//! messages it was made of. A batch of the same messages returns that buffer: a pointer comparison instead of a copy.
+//! The kernel sends one buffer faster than 40 pieces, and Squall counts one reference instead of 40.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -11,47 +11,47 @@ use bytes::Bytes;
 
 use crate::pubsub::BatchSlice;
 
-/// Up to how many bytes frames are joined; larger batches leave in pieces. 64 KiB: what is copied then is small beside what the kernel does
-/// with it.
+/// Largest batch that is copied into one buffer, in bytes; larger batches leave in pieces. 64 KiB: such a copy costs
+/// little beside the kernel's work for the send.
 const JOIN_BYTES_MAX: usize = 64 * 1024;
 
-/// Frames to be sent at once.
+/// The frames of one send.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FrameBatch {
-    /// In one piece; without a byte if there was nothing.
+    /// One buffer; empty if the batch was empty.
     Whole(Bytes),
-    /// In several.
+    /// One buffer for each frame.
     Pieces(Vec<Bytes>),
 }
 
-/// The last batch that was joined for each [level](crate::pubsub::Publication::form) that peers read: there is one of plain frames, and
-/// one for each of seven windows.
+/// The last joined batch of each [level](crate::pubsub::Publication::form): one for plain frames, one for each of seven
+/// window sizes.
 #[derive(Debug, Default)]
 pub(super) struct Coalescer(BTreeMap<u8, LastBatch>);
 
-/// A batch of at most [`JOIN_BYTES_MAX`], and what it was made of.
+/// A batch of at most [`JOIN_BYTES_MAX`] bytes, and the parts it was joined from.
 #[derive(Debug, Default)]
 struct LastBatch {
     parts: Vec<BatchPart>,
     whole: Bytes,
 }
 
-/// What a batch is made of.
+/// A part of a batch.
 #[derive(Debug, Clone)]
 enum BatchPart {
     Slice(BatchSlice),
-    /// For one recipient alone.
+    /// A frame for one recipient only.
     Frame(Bytes),
 }
 
-/// A batch that is being gathered.
+/// A batch under construction.
 #[derive(Debug)]
 pub(super) struct BatchBuilder<'j> {
     level: u8,
     last: &'j mut LastBatch,
-    /// So many parts are those of the last batch, and were not even cloned.
+    /// Number of leading parts that equal those of the last batch. They are not cloned.
     same: usize,
-    /// All of them, once one is another.
+    /// All parts, once one differs from the last batch.
     parts: Vec<BatchPart>,
 }
 
@@ -81,7 +81,6 @@ impl Coalescer {
 }
 
 impl BatchBuilder<'_> {
-    /// Adds messages.
     pub(super) fn push(&mut self, slice: &BatchSlice) {
         let is_same = |known: &BatchPart| matches!(known, BatchPart::Slice(known) if known.is_same(slice));
         if self.parts.is_empty() && self.last.parts.get(self.same).is_some_and(is_same) {
@@ -91,15 +90,15 @@ impl BatchBuilder<'_> {
         }
     }
 
-    /// Adds a frame that no other recipient is sent.
+    /// Adds a frame for this recipient only.
     pub(super) fn push_frame(&mut self, frame: Bytes) {
         self.add(BatchPart::Frame(frame));
     }
 
-    /// All frames in as few pieces as is worth it.
+    /// Joins the frames into one buffer, or returns them in pieces above [`JOIN_BYTES_MAX`].
     pub(super) fn finish(mut self) -> FrameBatch {
         if self.parts.is_empty() && self.same == self.last.parts.len() {
-            // Nothing of nothing too.
+            // Two empty batches are equal too.
             return FrameBatch::Whole(self.last.whole.clone());
         }
         self.copy_common_prefix();
@@ -125,7 +124,7 @@ impl BatchBuilder<'_> {
         self.parts.push(part);
     }
 
-    /// Goes ways of its own from here.
+    /// Clones the parts that equal the last batch, because the next part differs.
     fn copy_common_prefix(&mut self) {
         let same = mem::take(&mut self.same);
         self.parts.extend(self.last.parts.iter().take(same).cloned());
@@ -140,7 +139,7 @@ mod tests {
         Topics,
     };
 
-    /// A subscriber of everything, through whom publications become what is taken.
+    /// A subscriber of every topic. It turns publications into slices.
     struct Subscribed {
         topics: Topics,
         id: SubscriberId,
@@ -154,7 +153,7 @@ mod tests {
             Self { topics, id }
         }
 
-        /// What is taken of these messages, published together.
+        /// Publishes these messages together and takes the resulting slice.
         fn slice(&mut self, publications: &[Publication]) -> BatchSlice {
             let mut slices = self.slices(publications);
             assert_eq!(slices.len(), 1);

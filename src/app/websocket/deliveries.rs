@@ -1,4 +1,4 @@
-//! A WebSocket as a recipient of publications: frames made for many, sent as they are, behind what its own handler sends.
+//! A WebSocket as a recipient of publications. It sends shared frames unchanged, behind its own handler's messages.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::pubsub::{SubscribeError, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits};
 use crate::websocket::{CloseCode, Encoding, Payload, encode};
 
-/// How much of what waits for a socket goes into one send: as many frames as one vectored send takes, and 256 KiB, what may wait for it at
-/// most.
+/// Bounds of one send to a socket: the frames of one vectored send, and 256 KiB, the most that may wait for a
+/// subscriber.
 const DELIVERY_MAX: TakeLimits = TakeLimits {
     messages: TAKE_MESSAGES_MAX,
     bytes: 256 * 1024,
@@ -26,7 +26,7 @@ impl Recipient for SocketState {
 }
 
 impl SocketState {
-    /// Takes the frames that wait, to be sent at once; `None` if there are none, or the socket is closing.
+    /// Takes the waiting frames for one send; `None` if the queue is empty or the socket is closing.
     pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
         self.set_deliveries(false);
         let (subscriber, server) = (self.subscriber()?, self.app.server().ok()?);
@@ -60,7 +60,7 @@ impl SocketState {
         (batch != FrameBatch::Whole(Bytes::new())).then_some(batch)
     }
 
-    /// Says that the socket has ended: nothing is for it any more.
+    /// Removes the socket from its shard's subscribers; its queued messages are dropped.
     pub fn leave(&self) {
         if let (Some(subscriber), Ok(server)) = (self.subscriber(), self.app.server()) {
             self.set_subscriber(None);
@@ -68,9 +68,10 @@ impl SocketState {
         }
     }
 
-    /// Who this socket is among the subscribers of its shard, from its first subscription on.
+    /// Returns this socket's subscriber id; the first call registers the socket.
     pub(super) fn join(self: &Rc<Self>) -> Result<SubscriberId> {
-        // A handler may go on after its peer has: such a socket is never delivered to, and never leaves again.
+        // A handler may run on after its peer has gone. Such a socket never leaves again, so a subscriber made here
+        // would leak.
         if self.is_over() {
             return Err(SubscribeError::Left.into());
         }

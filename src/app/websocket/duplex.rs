@@ -1,7 +1,7 @@
-//! What a WebSocket's user and its driver share, at either end of it: the protocol machine, the event that waits for the user, and the output that
-//! waits for the socket. The user of a server's end is a handler.
+//! The state that a WebSocket's user and its driver share, on a server or a client: the protocol machine, one waiting
+//! event, the output. The user on a server is a handler.
 //!
-//! Invariant: at most one event waits. No waker is woken, and nothing of the application runs, while a cell is borrowed.
+//! Invariant: at most one event waits. While a cell is borrowed, no waker is woken and no application code runs.
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -13,57 +13,57 @@ use std::time::Instant;
 use super::socket::TrySendError;
 use crate::websocket::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, ProtocolError, SendError};
 
-/// How much output may wait for the peer before a sender waits. 64 KiB: four times what Linux gives a socket's send buffer to begin with. One
-/// message more is let in whatever its size.
+/// Most output in bytes that waits for the peer before a sender waits; one more message of any size is accepted. 64
+/// KiB: four times the initial send buffer of a Linux socket.
 pub const OUTGOING_BYTES_MAX: usize = 64 * 1024;
 
 /// One WebSocket between its user and its driver.
 pub struct Duplex {
     machine: RefCell<Connection>,
-    /// The shard's.
+    /// Shared by all sockets of the shard.
     deflaters: Rc<RefCell<Deflaters>>,
     output: RefCell<Vec<u8>>,
     event: RefCell<Option<Event>>,
     end: RefCell<Option<Box<End>>>,
-    /// The user waits for an event.
+    /// Whether the user waits for an event.
     wants_event: Cell<bool>,
-    /// The driver is at work, and need not be woken.
+    /// Whether the driver is running; then it needs no wake-up.
     is_driven: Cell<bool>,
     driver: RefCell<Option<Waker>>,
-    /// Who waits for room in the output.
+    /// Senders that wait for room in the output.
     room: RefCell<Vec<Waker>>,
 }
 
 /// How a connection ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct End {
-    /// The code of the peer's close frame, or of the one that told it what it did wrong; `None` if the connection broke, or if the peer's frame
-    /// had none.
+    /// The code of the peer's close frame, or of ours after a protocol error. `None` if the connection broke, or if the
+    /// peer's close frame had none.
     pub code: Option<u16>,
-    /// The reason beside it; empty for none.
+    /// The reason that came with the code; empty if the frame had none.
     pub reason: String,
 }
 
-/// What came of bytes that were received.
+/// The result of [`Duplex::receive`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiveOutcome {
-    /// More bytes are needed.
+    /// The machine needs more bytes.
     Nothing,
-    /// Something for the user.
+    /// An event waits for the user.
     Event,
-    /// Nothing that comes means anything any more.
+    /// The connection is over; the rest of the input is ignored.
     Over,
 }
 
-/// What the user is told.
+/// An event or the end, for the user.
 pub(super) enum SocketEvent {
     Event(Event),
     End(Box<End>),
 }
 
-/// The driver's end.
+/// The driver's side.
 impl Duplex {
-    /// Makes the two ends of a connection whose handshake is done; `deflaters` are the shard's.
+    /// Makes the shared state of a connection after its handshake. `deflaters` belong to the shard.
     #[must_use]
     pub fn new(machine: Connection, deflaters: &Rc<RefCell<Deflaters>>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Duplex {
         }
     }
 
-    /// The driver begins to work; `waker` wakes it from now on.
+    /// Marks the driver as running and stores its waker.
     pub fn begin_turn(&self, waker: &Waker) {
         self.is_driven.set(true);
         let mut driver = self.driver.borrow_mut();
@@ -90,24 +90,25 @@ impl Duplex {
         }
     }
 
-    /// The driver waits: what is sent from now on must wake it.
+    /// Marks the driver as waiting; output from now on wakes it.
     pub fn end_turn(&self) {
         self.is_driven.set(false);
     }
 
-    /// Whether bytes are to be received: the user waits for them, or they are passed over on the way to the peer's close frame.
+    /// Returns whether the driver must receive: the user waits for an event, or the peer's close frame is awaited.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         let machine = self.machine.borrow();
         !machine.is_over() && (self.wants_event.get() || !machine.is_open())
     }
 
-    /// Says that bytes are received again after the user was busy: the peer's silence counts from `now` on.
+    /// Restarts the peer's silence timer at `now`, after a time in which nothing was received because the user was
+    /// busy.
     pub fn resume(&self, now: Instant) {
         self.machine.borrow_mut().resume(now);
     }
 
-    /// Takes what it can off the front of `input`, up to one event. To be called while [`wants_input`](Self::wants_input).
+    /// Consumes input up to one event. Call it only while [`wants_input`](Self::wants_input).
     pub fn receive(&self, input: &mut &[u8], now: Instant) -> ReceiveOutcome {
         let mut deflaters = self.deflaters.borrow_mut();
         let event = self.machine.borrow_mut().receive(input, &mut deflaters, now);
@@ -124,6 +125,7 @@ impl Duplex {
             }
             Ok(Event::Closed) => ReceiveOutcome::Over,
             Ok(event @ (Event::Message(_) | Event::Ping(_) | Event::Pong(_))) => {
+                // The handler is busy now, so the driver must stop receiving for it.
                 self.wants_event.set(false);
                 *self.event.borrow_mut() = Some(event);
                 ReceiveOutcome::Event
@@ -142,20 +144,20 @@ impl Duplex {
         }
     }
 
-    /// Says that nothing more will come, whether the peer has closed as it should or the connection broke.
+    /// Ends the connection, because the peer has closed or the connection broke.
     pub fn receive_eof(&self) {
-        // Without a close frame it is the end that has no code; with one it has been told.
+        // After a close frame the end is set already; without one it has neither code nor reason.
         self.machine.borrow_mut().receive_eof().unwrap_or_default();
         self.end(End::default());
     }
 
-    /// When [`handle_deadline`](Self::handle_deadline) is to be called.
+    /// Returns when to call [`handle_deadline`](Self::handle_deadline).
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.machine.borrow().poll_deadline()
     }
 
-    /// Does what the time asks for: a ping is owed, or the peer has gone.
+    /// Queues a keep-alive ping, or ends the connection if the peer missed its deadline.
     pub fn handle_deadline(&self, now: Instant) -> Option<Expired> {
         let expired = self.machine.borrow_mut().handle_deadline(now);
         if expired.is_some() {
@@ -168,7 +170,7 @@ impl Duplex {
     ///
     /// # Errors
     ///
-    /// The reason is too long, or one end has begun to close before.
+    /// The reason is longer than 123 bytes, or either end has begun to close.
     pub fn close(&self, code: CloseCode, reason: &str, now: Instant) -> Result<(), SendError> {
         let output = &mut self.output.borrow_mut();
         self.machine.borrow_mut().close(code, reason, now, output)?;
@@ -176,13 +178,13 @@ impl Duplex {
         Ok(())
     }
 
-    /// Whether anything waits to be sent.
+    /// Returns whether messages or control frames wait to be sent.
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.output.borrow().is_empty() || self.machine.borrow().has_pending_control()
     }
 
-    /// Takes all that waits to be sent, what the protocol owes included. To be called when the socket takes it.
+    /// Takes the output, pending control frames included. Call it only when the socket accepts a send.
     pub fn take_output(&self) -> Vec<u8> {
         let mut output = self.output.take();
         self.machine.borrow_mut().send_pending_control(&mut output);
@@ -190,7 +192,7 @@ impl Duplex {
         output
     }
 
-    /// Gives a buffer to write into, if there is none.
+    /// Sets the output buffer, if it has none.
     pub fn lend_buffer(&self, make: impl FnOnce() -> Vec<u8>) {
         let mut output = self.output.borrow_mut();
         if output.capacity() == 0 {
@@ -198,30 +200,30 @@ impl Duplex {
         }
     }
 
-    /// Takes the buffer back if nothing was written.
+    /// Takes the output buffer back if it is empty.
     pub fn reclaim_buffer(&self) -> Option<Vec<u8>> {
         let mut output = self.output.borrow_mut();
         (output.is_empty() && output.capacity() > 0).then(|| core::mem::take(&mut *output))
     }
 
-    /// Whether nothing more is received, nor sent but what waits.
+    /// Returns whether the connection is over: nothing more is received, and only pending output is sent.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.machine.borrow().is_over()
     }
 
-    /// Whether messages can be sent: neither end has begun to close.
+    /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.machine.borrow().is_open()
     }
 
-    /// What frames made for many this peer can be sent; `None` once either end has begun to close.
+    /// Returns the encoding in which this peer reads shared frames; `None` once either end has begun to close.
     pub(super) fn shared_encoding(&self) -> Option<Encoding> {
         self.machine.borrow_mut().share().ok()
     }
 
-    /// Whether this end closes the transport once the connection is over: a server does, a client waits for it (RFC 6455 §7.1.1).
+    /// Returns whether this is a server's end, which closes the transport; a client waits for that (RFC 6455 §7.1.1).
     #[must_use]
     pub fn is_server(&self) -> bool {
         self.machine.borrow().is_server()
@@ -247,9 +249,9 @@ impl Duplex {
     }
 }
 
-/// The user's end.
+/// The user's side.
 impl Duplex {
-    /// The next event; the end comes last, once.
+    /// Returns the next event. The end comes last and once.
     pub(super) fn poll_event(&self) -> Poll<SocketEvent> {
         if let Some(event) = self.event.take() {
             return Poll::Ready(SocketEvent::Event(event));
@@ -261,11 +263,16 @@ impl Duplex {
         Poll::Pending
     }
 
-    /// The next message; pings and pongs are passed over. To be awaited in the driver's own task.
+    /// Returns the next message; pings and pongs are skipped. Await it in the driver's task only, because it registers
+    /// no waker.
     ///
     /// # Errors
     ///
-    /// The end, once.
+    /// The connection has ended. The end is returned once; a later call waits forever.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the message is returned by the next call.
     pub async fn next_message(&self) -> Result<Message, Box<End>> {
         loop {
             match poll_fn(|_| self.poll_event()).await {
@@ -276,11 +283,11 @@ impl Duplex {
         }
     }
 
-    /// Sends a message if there is room for it now.
+    /// Sends a message if the output has room.
     ///
     /// # Errors
     ///
-    /// There is none, or the connection is closed.
+    /// [`TrySendError`]: the output is full, memory is short, or the connection is closed.
     pub fn try_send(&self, message: &Message) -> Result<(), TrySendError> {
         let mut machine = self.machine.borrow_mut();
         if !machine.is_open() {
@@ -292,6 +299,7 @@ impl Duplex {
         }
         let mut deflaters = self.deflaters.borrow_mut();
         let sent = machine.send(message, &mut deflaters, &mut output);
+        // A waker may run the driver at once, so no cell stays borrowed.
         drop((machine, output, deflaters));
         self.wake();
         sent.map_err(|error| match error {
@@ -304,7 +312,7 @@ impl Duplex {
     ///
     /// # Errors
     ///
-    /// The connection is closed.
+    /// The connection is closed, or memory is short.
     pub fn poll_send(&self, message: &Message, task: &Task<'_>) -> Poll<Result<(), SendError>> {
         match self.try_send(message) {
             Ok(()) => Poll::Ready(Ok(())),
@@ -321,11 +329,11 @@ impl Duplex {
         }
     }
 
-    /// Sends a ping if there is room for it now.
+    /// Sends a ping if the output has room.
     ///
     /// # Errors
     ///
-    /// There is none, the payload is too long, or the connection is closed.
+    /// The output is full, the payload is longer than 125 bytes, or the connection is closed.
     pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
         let mut output = self.output.borrow_mut();
         if output.len() >= OUTGOING_BYTES_MAX {

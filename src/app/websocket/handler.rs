@@ -1,4 +1,4 @@
-//! What an application implements for a WebSocket: one value for each connection, called for one event after the other.
+//! The trait of WebSocket handlers: one value for each connection, one call for each event.
 
 use core::future::ready;
 
@@ -9,7 +9,9 @@ use crate::app::Context;
 use crate::error::Result;
 use crate::websocket::{Message, is_same_origin};
 
-/// Serves one WebSocket (Tornado's class of this name). Each connection has a value of its own, made by the factory of its route.
+/// Serves one WebSocket (Tornado's class of the same name).
+///
+/// The factory of the route makes one value for each connection.
 ///
 /// ```
 /// use squall::prelude::*;
@@ -25,29 +27,32 @@ use crate::websocket::{Message, is_same_origin};
 /// let application = Application::new().websocket("/echo", async |_: &mut Context| Ok(Echo));
 /// ```
 ///
-/// A method that waits is not called again before it is done, and nothing more is read from its socket meanwhile. An error or a panic
-/// closes the socket with 1011 and is logged once.
+/// Calls are sequential: until one has finished, nothing more is read from its socket. An error or a panic is logged
+/// once and closes the socket with 1011.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a WebSocket handler",
     label = "a factory given to `websocket` makes a value that implements `WebSocketHandler`"
 )]
 pub trait WebSocketHandler: 'static {
-    /// Whether a page of this origin may open the socket; 403 if not. By default only pages of the host the request was made to, and clients
-    /// that name no origin, as no browser does. The scheme is compared where it is known: a proxy may end TLS in front of this server, so one
-    /// that is [trusted](crate::Application::trusted_proxies) has to tell it.
+    /// Returns whether a page of this origin may open the socket; `false` answers 403.
+    ///
+    /// The default accepts pages of the request's own host, and requests without `Origin`, which come from programs
+    /// other than browsers. It compares the scheme if the scheme is known. Behind a proxy that ends TLS, a
+    /// [trusted](crate::Application::trusted_proxies) proxy must report it.
     fn check_origin(&self, cx: &Context) -> bool {
         let is_secure = cx.app.trusted_proxies().forwarded_secure(&cx.peer, cx.head.fields());
         let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
         is_same_origin(&cx.head, scheme)
     }
 
-    /// Chooses one of the subprotocols the client offers, best first (RFC 6455 §1.9). By default none.
+    /// Chooses one of the client's subprotocols, which come in its order of preference (RFC 6455 §1.9). The default
+    /// chooses none.
     fn select_subprotocol<'o>(&self, offered: &[&'o str]) -> Option<&'o str> {
         let _ = offered;
         None
     }
 
-    /// Runs when the socket is open, before the first message.
+    /// Runs once the socket is open, before the first message.
     fn open(&mut self, ws: &WebSocket) -> impl Future<Output = Result> {
         let _ = ws;
         ready(Ok(()))
@@ -56,23 +61,24 @@ pub trait WebSocketHandler: 'static {
     /// Runs for each message.
     fn on_message(&mut self, ws: &WebSocket, message: Message) -> impl Future<Output = Result>;
 
-    /// Runs for each ping; the pong is on its way already.
+    /// Runs for each ping. Squall has queued the pong already.
     fn on_ping(&mut self, ws: &WebSocket, payload: Bytes) -> impl Future<Output = Result> {
         drop(payload);
         let _ = ws;
         ready(Ok(()))
     }
 
-    /// Runs for each pong, asked for or not.
+    /// Runs for each pong, including unsolicited ones.
     fn on_pong(&mut self, ws: &WebSocket, payload: Bytes) -> impl Future<Output = Result> {
         drop(payload);
         let _ = ws;
         ready(Ok(()))
     }
 
-    /// Runs once at the end, except after a panic and where the server is stopped at once (a second signal, the end of the shutdown timeout),
-    /// which drops the handler where it stands. It is given the code and the reason of the peer's close frame, or of the one that told
-    /// it what it did wrong; no code if the connection broke, or if the peer's frame had none.
+    /// Runs once at the end, with the code and reason of the peer's close frame, or of ours after a protocol error.
+    ///
+    /// `code` is `None` if the connection broke, or if the peer's close frame had none. The method does not run after a
+    /// panic, after a second stop signal, or at the shutdown timeout: these drop the handler.
     fn on_close(&mut self, ws: &WebSocket, code: Option<u16>, reason: &str) -> impl Future<Output = ()> {
         let _ = (ws, code, reason);
         ready(())

@@ -1,4 +1,5 @@
-//! The life of a handler: open, one event after the other, the end. One boxed future for each connection, whatever the handler's type.
+//! The life of a handler: `open`, one call for each event, `on_close`. One boxed future for each connection hides the
+//! handler's type.
 
 use core::fmt;
 use core::task::{Context as Task, Poll};
@@ -15,7 +16,9 @@ use crate::app::{ActiveRoute, App};
 use crate::error::{Error, Result};
 use crate::websocket::{CloseCode, Event};
 
-/// A handler at work. The driver polls it whenever its task is woken and whenever there is an event for it.
+/// A running handler.
+///
+/// The driver polls it when its task is woken, and when an event waits for it.
 pub struct HandlerTask {
     app: Rc<App>,
     state: Rc<SocketState>,
@@ -33,7 +36,7 @@ impl HandlerTask {
         }
     }
 
-    /// Runs the handler until it waits; ready once it has ended. A panic ends it, and closes the socket with 1011.
+    /// Runs the handler until it waits; ready once it has ended. A panic ends it and closes the socket with 1011.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<()> {
         let Self {
             app,
@@ -61,7 +64,7 @@ impl HandlerTask {
 }
 
 impl Drop for HandlerTask {
-    /// The connection's task may be dropped at any time, and with it the values of the handler.
+    /// The shard may drop the connection's task at any time. `discard` catches panics of the handler's destructors.
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
             self.app.discard(future);
@@ -78,7 +81,7 @@ impl fmt::Debug for HandlerTask {
     }
 }
 
-/// Serves one connection.
+/// Runs a handler from `open` to `on_close`.
 pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<SocketState>) {
     let ws = WebSocket::new(&state);
     let end = match dispatch_events(&mut handler, &ws, &state).await {
@@ -91,10 +94,10 @@ pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<S
     handler.on_close(&ws, end.code, &end.reason).await;
 }
 
-/// Hands the handler one event after the other, until the end or its first error.
+/// Calls the handler for each event, until the end or its first error.
 ///
-/// What a method needs while it runs is in a box that lives as long as its call: most sockets wait for an event most of the time, and one
-/// that waits would otherwise keep room for the largest of the methods.
+/// Each call is boxed, so that its state is freed when it returns. Most sockets wait for an event most of the time;
+/// unboxed, each would keep room for the largest method.
 async fn dispatch_events<H: WebSocketHandler>(
     handler: &mut H,
     ws: &WebSocket,
@@ -112,7 +115,8 @@ async fn dispatch_events<H: WebSocketHandler>(
     }
 }
 
-/// How the connection ended, after the handler's error: by it, or, where the error was that the peer has gone, as the peer will say.
+/// How the connection ended after the handler's error: with 1011, or as the peer closed it if the error means that the
+/// peer has gone.
 async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
     if !is_peer_gone {
         return Box::new(End {
@@ -127,7 +131,7 @@ async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
     }
 }
 
-/// Logs an error of the handler, once, and closes the socket for it.
+/// Logs a handler's error once and closes the socket with 1011.
 fn fail(state: &SocketState, error: &Error) {
     if error.is_peer_gone() {
         tracing::debug!("the peer of a WebSocket has gone");
@@ -135,7 +139,7 @@ fn fail(state: &SocketState, error: &Error) {
     }
     tracing::error!("a WebSocket's handler failed: {error:?}");
     if let Ok(server) = state.app.server() {
-        // Where it is closed already, the peer has been told something else.
+        // If the socket is closed already, the peer has received another code.
         state
             .close(CloseCode::INTERNAL_ERROR, "", server.now())
             .unwrap_or_default();

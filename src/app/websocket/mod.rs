@@ -1,16 +1,17 @@
-//! WebSockets for applications: handlers, the handle they speak through, and what a driver moves bytes with. Floor 2: no socket, no clock.
+//! WebSockets for applications: handlers, their socket handle, and the state a driver moves bytes with. Layer 2: no
+//! socket, no clock.
 //!
 //! ```text
-//!   request ─▶ opening ── 101 ──▶ Upgrade ── open ─┬─▶ HandlerTask   the handler's whole life, one boxed future
-//!                                                  │      ▲ events      │ WebSocket: send, ping, close, subscribe
-//!                                                  │      │             ▼
-//!                            driver ◀── bytes ─────┴──▶ SocketState      the protocol machine, one event, the output
+//!   request ─▶ WebSocketRoute ─ 101 ─▶ Upgrade ─ open ─┬─▶ HandlerTask   the handler's whole life, one boxed future
+//!                                                      │      ▲ events      │ WebSocket: send, ping, close, subscribe
+//!                                                      │      │             ▼
+//!                                driver ◀── bytes ─────┴──▶ SocketState   the protocol machine, one event, the output
 //! ```
 //!
-//! One task drives both: it feeds a [`SocketState`] what arrives while the handler waits for an event, and polls the [`HandlerTask`]. A handler that is
-//! busy is not handed the next event and nothing more is read for it, so it slows its own socket and no other.
+//! One task drives both. It receives into the [`SocketState`] while the handler waits for an event, and polls the
+//! [`HandlerTask`]. While a handler is busy, nothing is read for it, so a slow handler delays its own socket only.
 //!
-//! A [`SocketState`] is a [`Duplex`] that belongs to an application. A client, which has none, has a [`Duplex`] alone.
+//! A [`SocketState`] is a [`Duplex`] with an application. A client has a [`Duplex`] alone.
 
 mod coalesce;
 mod deliveries;

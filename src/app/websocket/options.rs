@@ -1,4 +1,4 @@
-//! What can be said of a WebSocket's route, and what all WebSockets of a shard share.
+//! Options of a WebSocket route, and the state that all WebSockets of a shard share.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -8,25 +8,26 @@ use super::coalesce::Coalescer;
 use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
-/// What holds for the WebSockets of one route.
+/// Options of the WebSockets of one route.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct WebSocketOptions {
-    /// Bounds on what comes in; `None` for the server's.
+    /// Limits on what the peer sends; `None` uses the server's.
     pub limits: Option<Limits>,
-    /// How to compress, if the client can (permessage-deflate, RFC 7692). `None` never: most messages of live feeds are too small to gain.
+    /// Compression, if the client supports it (permessage-deflate, RFC 7692). `None`, the default, never compresses:
+    /// most messages of live feeds are too small to gain.
     pub deflate: Option<DeflateConfig>,
 }
 
 impl WebSocketOptions {
-    /// Sets bounds on what comes in.
+    /// Sets limits on what the peer sends.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// Has messages compressed where the client can.
+    /// Enables compression for clients that support it.
     #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
@@ -34,17 +35,16 @@ impl WebSocketOptions {
     }
 }
 
-/// What all WebSockets of a shard share.
+/// The state that all WebSockets of a shard share.
 #[derive(Default)]
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
     pub(super) limits: RefCell<Rc<Limits>>,
-    /// What was last sent together.
     pub(super) coalescer: RefCell<Coalescer>,
 }
 
 impl App {
-    /// Sets the bounds of WebSockets whose routes have none of their own.
+    /// Sets the limits of WebSockets whose route sets none.
     pub fn set_websocket_limits(&self, limits: Limits) {
         *self.sockets.limits.borrow_mut() = Rc::new(limits);
     }

@@ -1,4 +1,4 @@
-//! The opening handshake on its way through routes and middleware (RFC 6455 §4.2), and what it leaves to the driver.
+//! The opening handshake as a route (RFC 6455 §4.2), and what it hands to the driver.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -15,7 +15,7 @@ use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;
 use crate::websocket::{Connection, Deflate, HandshakeError, Limits, ServerHandshake};
 
-/// A WebSocket's route: checks the request, has a handler made for it, and answers 101.
+/// The route of a WebSocket: checks the request, makes a handler and answers 101.
 pub(in crate::app) struct WebSocketRoute<F, H> {
     factory: F,
     options: WebSocketOptions,
@@ -23,7 +23,7 @@ pub(in crate::app) struct WebSocketRoute<F, H> {
     handler: PhantomData<fn() -> H>,
 }
 
-/// A connection that is to become a WebSocket once its 101 has been written.
+/// A connection that becomes a WebSocket once its 101 is written.
 pub struct Upgrade {
     limits: Rc<Limits>,
     deflate: Option<Deflate>,
@@ -31,11 +31,11 @@ pub struct Upgrade {
     start_handler: StartHandler,
 }
 
-/// Makes the future of a handler whose type is forgotten.
+/// Starts a handler and hides its type.
 type StartHandler = Box<dyn FnOnce(Rc<SocketState>) -> LocalBoxFuture<'static, ()>>;
 
 impl Upgrade {
-    /// Opens the WebSocket: its state, to move bytes through, and its handler, to be polled.
+    /// Opens the WebSocket: the driver moves bytes through the state and polls the task.
     #[must_use]
     pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<SocketState>, HandlerTask) {
         let state = SocketState::new(app, Connection::server(self.limits, self.deflate, now));
@@ -55,7 +55,7 @@ impl<F, H> WebSocketRoute<F, H> {
         }
     }
 
-    /// Answers 101 for a handler, if it agrees.
+    /// Answers 101, if the handler accepts the origin.
     fn accept(&self, cx: &mut Context, handler: H) -> Result
     where
         H: WebSocketHandler,
@@ -92,7 +92,7 @@ where
 {
     fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a> {
         Box::pin(async move {
-            // Looked at before the factory runs, which may do much for a request that is no handshake.
+            // Checked before the factory runs, because the factory may be expensive.
             ServerHandshake::new(&cx.head).map_err(refuse)?;
             let handler = (self.factory)(&mut *cx).await?;
             if cx.response.head_sent {
@@ -118,7 +118,7 @@ where
     }
 }
 
-/// The error page for a request that opens no WebSocket, with the fields its status asks for.
+/// Makes the error page for a failed handshake, with the fields its status requires.
 fn refuse(error: HandshakeError) -> Error {
     let response = error.response();
     let mut refusal = HttpError::new(response.status).with_message(error.to_string());

@@ -1,4 +1,4 @@
-//! The handle a handler speaks to its peer through.
+//! The handle through which a handler talks to its peer.
 
 use core::fmt;
 use std::future::poll_fn;
@@ -10,8 +10,10 @@ use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, Presence, Receipt, Start, Statistics, SubscribeError, Topic};
 use crate::websocket::{CloseCode, Message, SendError};
 
-/// An open WebSocket, as its handler sees it. A clone is the same socket: one kept by another task of the shard can send too, and finds
-/// it closed when it is.
+/// An open WebSocket, as its handler sees it.
+///
+/// Clones share the socket: another task of the shard may keep one and send through it. After the end they find it
+/// closed.
 #[derive(Clone)]
 pub struct WebSocket {
     state: Rc<SocketState>,
@@ -24,20 +26,22 @@ impl WebSocket {
         }
     }
 
-    /// Sends a message, compressed if that was agreed upon and makes it smaller. Waits while more than
-    /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) wait for the peer to take them; when it is ready the message is queued, not received.
+    /// Sends a message, compressed if negotiated and if that makes it smaller.
     ///
-    /// What is sent keeps its order, and goes ahead of messages of topics that wait for this socket, those that its own handler
-    /// [published](Self::publish) before included: they are taken at the end of the shard's turn, when all that was sent has gone out.
+    /// Waits while more than [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) bytes wait for the peer. Ready means
+    /// queued, not received.
+    ///
+    /// Sent messages keep their order. They overtake messages of topics, even those this handler
+    /// [published](Self::publish) before: a socket takes these at the end of the shard's turn, after all sent messages.
     ///
     /// # Errors
     ///
-    /// The socket is closed, or is being closed, or there is no memory for the message. A handler may pass this on with `?`: the first is
-    /// logged as what peers do, not as a fault; the second closes the socket with 1011.
+    /// The socket is closed or closing, or memory is short. Pass the error on with `?`: a closed socket is logged at
+    /// debug level, short memory closes the socket with 1011.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, nothing of the message is sent.
+    /// Dropped while it waits, the whole message is lost: the peer receives no byte of it.
     pub async fn send(&self, message: impl Into<Message>) -> Result {
         let message = message.into();
         poll_fn(|task| self.state.poll_send(&message, task))
@@ -45,31 +49,32 @@ impl WebSocket {
             .map_err(into_error)
     }
 
-    /// Sends a message if there is room for it now.
+    /// Sends a message if the output has room.
     ///
     /// # Errors
     ///
-    /// There is none, or the socket is closed.
+    /// [`TrySendError`]: the output is full, memory is short, or the socket is closed.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         self.state.try_send(&message.into())
     }
 
-    /// Sends a ping with up to 125 bytes of payload. Keep-alive pings are sent without being asked for.
+    /// Sends a ping with at most 125 bytes of payload; Squall sends keep-alive pings itself.
     ///
     /// # Errors
     ///
-    /// The payload is too long, the socket is closed, or as much waits for the peer already as [`try_send`](Self::try_send) lets wait: such
-    /// a peer has other things to answer first.
+    /// The payload is too long, the socket is closed, or the output is full as for [`try_send`](Self::try_send).
     pub fn ping(&self, payload: &[u8]) -> Result {
         self.state.ping(payload)
     }
 
-    /// Begins to close with a code (RFC 6455 §7.4) and a reason of up to 123 bytes, empty for none. Messages that still come are passed over;
-    /// `on_close` runs when the peer has answered, or has had its time. To close what is closed does nothing.
+    /// Begins to close, with a code (RFC 6455 §7.4) and a reason of at most 123 bytes.
+    ///
+    /// Later messages of the peer are ignored. `on_close` runs when the peer has answered, or after the close timeout.
+    /// Closing a closed socket does nothing.
     ///
     /// # Errors
     ///
-    /// The code may not be sent (1004–1006, 1015 and what nobody has given a meaning), or the reason is too long.
+    /// The code may not be sent (1004–1006, 1015 and unassigned codes), or the reason is too long.
     pub fn close(&self, code: u16, reason: &str) -> Result {
         let code = CloseCode::new(code).ok_or_else(|| Error::new(format!("{code} may not stand in a close frame")))?;
         let now = self.state.app.server()?.now();
@@ -79,79 +84,87 @@ impl WebSocket {
         }
     }
 
-    /// Whether messages can be sent: neither end has begun to close.
+    /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state.is_open()
     }
 
-    /// Subscribes to a topic, such as `rooms/42`. What is published to it from now on is sent to the peer as it is, in order, behind what waits
-    /// already. Says whether the socket was not subscribed to it before.
+    /// Subscribes to a topic, such as `rooms/42`, and returns whether the subscription is new.
     ///
-    /// A name made of what a client says is one topic and never a pattern, but a `/` in it makes another topic (`rooms/` and `1/staff`):
-    /// check such names first.
+    /// The peer receives each message published from now on, in order, behind those that wait already.
+    ///
+    /// A client may choose part of the name: it can never become a pattern. But a `/` in it selects another topic
+    /// (`rooms/` and `1/staff`), so check such names first.
     ///
     /// # Errors
     ///
-    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), or one of the limits
-    /// of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
+    /// The name is invalid, or a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached. A name with `*` or `**`
+    /// is a pattern; use [`subscribe_pattern`](Self::subscribe_pattern).
     pub fn subscribe(&self, topic: &str) -> Result<bool> {
         self.subscribe_to(&Topic::new(topic)?.into())
     }
 
-    /// Subscribes to every topic that fits a pattern, those that come to be later included: `rooms/*`, `rooms/**`. Otherwise as
-    /// [`subscribe`](Self::subscribe).
+    /// Subscribes to all topics that match a pattern, such as `rooms/*` or `rooms/**`, future topics included.
     ///
-    /// Never for a text made of what a client says: with `*` for a name it would hear all the others.
+    /// It otherwise works as [`subscribe`](Self::subscribe). Never build a pattern from a client's text: a client that
+    /// sends `*` would receive the messages of all others.
     ///
     /// # Errors
     ///
-    /// The text is not a pattern, or one of the limits of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
+    /// The pattern is invalid, or a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<bool> {
         self.subscribe_to(&Pattern::new(pattern)?)
     }
 
-    /// Subscribes to a topic with a history, whose messages come from a place in it on: behind the [`Position`](crate::pubsub::Position) a client
-    /// had when it went away ([`Position::UNKNOWN`](crate::pubsub::Position::UNKNOWN) if what it says is none), or with the last so many. Where
-    /// the history cannot give what is behind the position, the client is told so as text,
-    /// `{"topic":"a/b","gap":"expired","position":"7:42"}` (or `"other-epoch"`, `"not-yet"`). Where it has no message to give and the topic has an
-    /// [`Envelope`](crate::pubsub::Envelope), it is told where it stands, `{"topic":"a/b","position":"7:42"}`, so that it can come back even if
-    /// it hears of nothing. Live messages follow.
+    /// Subscribes to a topic with a history, from a start in it: the messages after a position, or the last ones. Live
+    /// messages follow.
+    ///
+    /// After a reconnect, start after the client's last [`Position`](crate::pubsub::Position), or after
+    /// [`Position::UNKNOWN`](crate::pubsub::Position::UNKNOWN) if the client's text is invalid. The peer may receive a
+    /// notice as text first:
+    ///
+    /// | notice | meaning |
+    /// |---|---|
+    /// | `{"topic":"a/b","gap":"expired","position":"7:42"}` | the history lacks messages after the client's position; also `"other-epoch"`, `"not-yet"` |
+    /// | `{"topic":"a/b","position":"7:42"}` | the history has nothing to send, and the topic has an [`Envelope`](crate::pubsub::Envelope); the client can resume from here |
     ///
     /// # Errors
     ///
-    /// As [`subscribe`](Self::subscribe), or the topic has no history, or the socket is catching up on
-    /// [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) topics already; then it is not subscribed. One that is subscribed to the topic stays so, where it is.
+    /// As [`subscribe`](Self::subscribe); the topic has no history; or the socket is catching up on
+    /// [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) topics already. An existing subscription to the topic stays as it
+    /// is.
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.state.join()?;
         self.state.app.server()?.subscribe_from(subscriber, topic, start)
     }
 
-    /// Unsubscribes from a topic; says whether the socket was subscribed to it by its name.
+    /// Unsubscribes from a topic, and returns whether the socket was subscribed to it by name.
     ///
     /// # Errors
     ///
-    /// The text is not a topic's name.
+    /// The name is invalid.
     pub fn unsubscribe(&self, topic: &str) -> Result<bool> {
         self.unsubscribe_from(&Topic::new(topic)?.into())
     }
 
-    /// Unsubscribes from a pattern; says whether the socket was subscribed to just this one.
+    /// Unsubscribes from a pattern, and returns whether the socket was subscribed to exactly this one.
     ///
     /// # Errors
     ///
-    /// The text is not a pattern.
+    /// The pattern is invalid.
     pub fn unsubscribe_pattern(&self, pattern: &str) -> Result<bool> {
         self.unsubscribe_from(&Pattern::new(pattern)?)
     }
 
-    /// Says by what name the socket is present in a topic it is subscribed to by name, until it unsubscribes or ends;
-    /// [`Context::presence`](crate::Context::presence) lists the names. A second name replaces the first.
+    /// Sets the name under which the socket is present in a topic, until it unsubscribes or ends.
+    ///
+    /// [`Context::presence`](crate::Context::presence) lists the names. A second call replaces the name.
     ///
     /// # Errors
     ///
-    /// The socket is not subscribed to the topic, or the name has more than
+    /// The socket is not subscribed to the topic by name, or the name is longer than
     /// [`PRESENCE_NAME_BYTES_MAX`](crate::pubsub::PRESENCE_NAME_BYTES_MAX) bytes.
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
         let topic = Topic::new(topic)?;
@@ -159,7 +172,7 @@ impl WebSocket {
         Ok(self.state.app.server()?.set_presence(subscriber, &topic, name)?)
     }
 
-    /// Who is present in a topic, on every shard, as [`Context::presence`](crate::Context::presence) says it.
+    /// Returns the names present in a topic on all shards, as [`Context::presence`](crate::Context::presence) does.
     ///
     /// # Errors
     ///
@@ -167,12 +180,13 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is changed.
+    /// Cancel safe: it changes nothing.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
         self.state.app.presence(topic).await
     }
 
-    /// How many are subscribed to a topic by its name, on every shard, as [`Context::subscriber_count`](crate::Context::subscriber_count) says it.
+    /// Returns the number of subscribers of a topic on all shards, as
+    /// [`Context::subscriber_count`](crate::Context::subscriber_count) does.
     ///
     /// # Errors
     ///
@@ -181,8 +195,8 @@ impl WebSocket {
         self.state.app.subscriber_count(topic)
     }
 
-    /// What has become of all publications so far, on all shards together, as [`Context::topic_statistics`](crate::Context::topic_statistics)
-    /// says it.
+    /// Returns counts of all publications on all shards, as
+    /// [`Context::topic_statistics`](crate::Context::topic_statistics) does.
     ///
     /// # Errors
     ///
@@ -190,15 +204,15 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: nothing is changed.
+    /// Cancel safe: it changes nothing.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
         self.state.app.topic_statistics().await
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
     ///
-    /// If this socket is subscribed to the topic, its peer gets the message behind what the handler [sends](Self::send) right after it: messages
-    /// of topics wait for the end of the shard's turn. What is to come in one order is published throughout, to one topic.
+    /// A socket subscribed to the topic receives the message at the end of the shard's turn, so a [sent](Self::send)
+    /// message overtakes it. To keep one order, publish all messages to one topic.
     ///
     /// # Errors
     ///
@@ -211,7 +225,7 @@ impl WebSocket {
         self.state.app.publish(PublishRequest::new(topic, message)?).await
     }
 
-    /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
+    /// Publishes a message with a key, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
     ///
     /// # Errors
     ///
@@ -227,8 +241,8 @@ impl WebSocket {
             .await
     }
 
-    /// Publishes a message and says what became of it on every shard, as [`Context::publish_confirmed`](crate::app::Context::publish_confirmed)
-    /// does.
+    /// Publishes a message and returns its receipt, as
+    /// [`Context::publish_confirmed`](crate::app::Context::publish_confirmed) does.
     ///
     /// # Errors
     ///
@@ -244,7 +258,7 @@ impl WebSocket {
             .await
     }
 
-    /// Publishes a message that is about something and says what became of it on every shard, as
+    /// Publishes a message with a key and returns its receipt, as
     /// [`Context::publish_keyed_confirmed`](crate::app::Context::publish_keyed_confirmed) does.
     ///
     /// # Errors
@@ -285,14 +299,14 @@ impl fmt::Debug for WebSocket {
     }
 }
 
-/// Why a message was not sent at once.
+/// The reason why a message was not sent at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError {
-    /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) wait for the peer already.
+    /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) bytes or more wait for the peer.
     Full,
-    /// There is no memory to keep it in until the peer takes it. The socket stays open.
+    /// Memory is short. The socket stays open.
     OutOfMemory,
-    /// The socket is closed, or is being closed.
+    /// The socket is closed or closing.
     Closed,
 }
 
@@ -308,7 +322,7 @@ impl fmt::Display for TrySendError {
 
 impl core::error::Error for TrySendError {}
 
-/// A peer that has gone is no fault of the application's.
+/// A closed socket means that the peer has gone, which is logged at debug level.
 fn into_error(error: SendError) -> Error {
     match error {
         SendError::Closed => Error::peer_gone(),

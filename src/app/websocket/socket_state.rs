@@ -1,4 +1,4 @@
-//! A server's end of a WebSocket: its [`Duplex`], the application it belongs to, and who it is among the subscribers of its shard.
+//! A server's end of a WebSocket: its [`Duplex`], its application, and its subscriber id.
 
 use core::cell::Cell;
 use core::fmt;
@@ -28,17 +28,16 @@ impl SocketState {
         })
     }
 
-    /// Who this socket is among the subscribers of its shard, once it is one.
+    /// The socket's subscriber id, from its first subscription until it leaves.
     pub(super) fn subscriber(&self) -> Option<SubscriberId> {
         self.subscriber.get()
     }
 
-    /// Says who it is; `None` once it has left.
     pub(super) fn set_subscriber(&self, subscriber: Option<SubscriberId>) {
         self.subscriber.set(subscriber);
     }
 
-    /// Says whether publications wait for this socket, and wakes its driver if they do.
+    /// Sets whether publications wait for this socket; if they do, wakes its driver.
     pub(super) fn set_deliveries(&self, wait: bool) {
         self.has_deliveries.set(wait);
         if wait {
@@ -46,7 +45,7 @@ impl SocketState {
         }
     }
 
-    /// Whether publications wait for this socket.
+    /// Returns whether publications wait for this socket.
     #[must_use]
     pub fn has_deliveries(&self) -> bool {
         self.has_deliveries.get()
