@@ -49,7 +49,7 @@ pub use middleware::{Middleware, Next};
 pub use respond::{Html, IntoResponse, Json, Redirect, Response};
 pub use routes::Routes;
 pub use topics::{
-    Delivery, Notify, PublishRequest, Recipient, Remaining, ServerHandle, Waiting, check, encode, encoding_bytes,
+    Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,
     notice_text,
 };
 pub use websocket::{

@@ -68,7 +68,11 @@ impl ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "cannot open a WebSocket at {}: {}", self.url, self.failure)
+        write!(
+            formatter,
+            "could not open a WebSocket at {}: {}",
+            self.url, self.failure
+        )
     }
 }
 
@@ -78,14 +82,16 @@ impl fmt::Display for ConnectFailure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(what) => formatter.write_str(what),
-            Self::Tls => formatter.write_str("there is no TLS (wss) yet; connect by ws:// to a proxy that speaks it"),
+            Self::Tls => {
+                formatter.write_str("TLS (wss) is not supported yet; connect by ws:// to a proxy that adds TLS")
+            }
             Self::Field(name) => write!(formatter, "the field {name} belongs to the handshake; do not set it"),
-            Self::Random(error) => write!(formatter, "the kernel gives no random numbers: {error}"),
+            Self::Random(error) => write!(formatter, "the kernel refuses random numbers: {error}; allow getrandom"),
             Self::Connect(error) => error.fmt(formatter),
             Self::Broken(error) => write!(formatter, "the connection broke during the handshake: {error}"),
             Self::Silent(timeout) => write!(
                 formatter,
-                "no answer to the handshake within {timeout:?}; see whether a WebSocket is there, or raise connect_timeout"
+                "the server did not answer the handshake within {timeout:?}; check the URL, or raise connect_timeout"
             ),
             Self::Response(error) => error.fmt(formatter),
             Self::Refused(head) => refusal(head, formatter),
@@ -101,7 +107,7 @@ fn refusal(head: &ResponseHead, formatter: &mut fmt::Formatter<'_>) -> fmt::Resu
         Some(Ok(location)) if head.status.is_redirection() => {
             write!(
                 formatter,
-                "; redirects are not followed, this one leads to {}",
+                "; redirects are not followed, and this one leads to {}",
                 shown(location)
             )
         }

@@ -1,4 +1,4 @@
-//! The WebSocket client: for feeds from one server to another, for tools and for tests.
+//! The WebSocket client: for feeds between servers, for tools and for tests.
 //!
 //! ```
 //! use squall::prelude::*;
@@ -44,9 +44,12 @@
 //! # }
 //! ```
 //!
-//! The way of a connection, file by file: `options` and `url` say what is wanted, `opening` connects and shakes hands, with a nonce from
-//! `random`; then a task of its own drives the socket, as it does a server's (`src/transport/websocket.rs`), and puts what is received into an
-//! `inbox`, where the [`WebSocketClient`] in `socket` finds it.
+//! | step | file |
+//! |---|---|
+//! | configure | `options`, `url` |
+//! | connect and shake hands, with a random nonce | `opening`, `random` |
+//! | drive the socket in a task of its own | `src/transport/websocket.rs` |
+//! | hold a received message for the [`WebSocketClient`] | `inbox`, `socket` |
 
 mod error;
 mod inbox;

@@ -54,7 +54,7 @@ mod tests {
     use super::{DRAWN_BYTES, draw};
 
     #[test]
-    fn nothing_is_drawn_twice() {
+    fn drawn_bytes_are_never_reused() {
         let drawn: BTreeSet<[u8; 16]> = (0..DRAWN_BYTES).map(|_| draw().unwrap()).collect();
         assert_eq!(drawn.len(), DRAWN_BYTES);
         let odd: BTreeSet<[u8; 15]> = (0..DRAWN_BYTES).map(|_| draw().unwrap()).collect();

@@ -9,7 +9,7 @@ use super::error::ConnectFailure;
 const PORT: u16 = 80;
 
 /// The error of a text that is not a URL of this form.
-const FORM: &str = "it is not an address of the form ws://host:port/path";
+const FORM: &str = "the URL does not have the form ws://host:port/path";
 
 /// The parts of a WebSocket's URL.
 #[derive(Debug)]
@@ -28,27 +28,27 @@ impl Url {
         match uri.scheme_str() {
             Some(scheme) if scheme.eq_ignore_ascii_case("ws") => {}
             Some(scheme) if scheme.eq_ignore_ascii_case("wss") => return Err(ConnectFailure::Tls),
-            Some(_) => return Err(ConnectFailure::Url("its scheme is not ws; write ws://host:port/path")),
-            None => return Err(ConnectFailure::Url("it has no scheme; write ws://host:port/path")),
+            Some(_) => return Err(ConnectFailure::Url("the scheme is not ws; write ws://host:port/path")),
+            None => return Err(ConnectFailure::Url("the URL has no scheme; write ws://host:port/path")),
         }
         if text.contains('#') {
             return Err(ConnectFailure::Url(
-                "it has a fragment, which is never sent; write %23 for a #",
+                "the URL has a fragment, which is never sent; write %23 for a #",
             ));
         }
         let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
-            return Err(ConnectFailure::Url("it has no host; write ws://host:port/path"));
+            return Err(ConnectFailure::Url("the URL has no host; write ws://host:port/path"));
         };
         if authority.as_str().contains('@') {
             return Err(ConnectFailure::Url(
-                "it has a user in it; send an Authorization field instead",
+                "the URL names a user; send an Authorization field instead",
             ));
         }
-        let port = port(authority).ok_or(ConnectFailure::Url("its port is not a number up to 65535"))?;
+        let port = port(authority).ok_or(ConnectFailure::Url("the port is not a number up to 65535"))?;
         // An empty path is displayed as `/`, which the request needs.
         let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
         if !target.is_ascii() {
-            return Err(ConnectFailure::Url("its path is not ASCII; write other bytes as %XX"));
+            return Err(ConnectFailure::Url("the path is not ASCII; write other bytes as %XX"));
         }
         let host = authority.host();
         let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_a_host_and_may_have_a_port_a_path_and_a_query() {
+    fn a_url_has_a_host_and_optional_port_path_and_query() {
         for (text, host, port, authority, target) in [
             ("ws://a", "a", 80, "a", "/"),
             ("ws://a/", "a", 80, "a", "/"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_an_address_is_said() {
+    fn an_invalid_url_has_an_error_with_the_reason() {
         for (text, said) in [
             ("", "form"),
             ("a", "no scheme"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_do_not_show_what_may_be_secret() {
+    fn errors_hide_the_user_and_query_of_a_url() {
         assert_eq!(shown("ws://a/b?token=c"), "ws://a/b");
         assert_eq!(shown("ws://user:password@a/b"), "ws://a/b");
         assert_eq!(shown("ws://a/b@c"), "ws://a/b@c");

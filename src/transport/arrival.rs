@@ -25,10 +25,10 @@ const TAKEN_BYTES_MIN: u64 = 1024;
 pub(crate) struct Arrival {
     patience: Duration,
     /// When the rate is checked next.
-    judged_at: Instant,
+    rate_check_at: Instant,
     /// Unacknowledged bytes at the last rate check.
     left_bytes: Option<u64>,
-    look: Instant,
+    next_check: Instant,
     pause: Duration,
 }
 
@@ -37,9 +37,9 @@ impl Arrival {
     pub(crate) fn new(now: Instant, patience: Duration) -> Self {
         Self {
             patience,
-            judged_at: now + patience,
+            rate_check_at: now + patience,
             left_bytes: None,
-            look: now,
+            next_check: now,
             pause: PAUSE_MIN,
         }
     }
@@ -54,10 +54,10 @@ impl Arrival {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         loop {
-            if self.look(now(), stream) || stream.poll_peer_end(cx) == Poll::Ready(PeerEnd::Gone) {
+            if self.check(now(), stream) || stream.poll_peer_end(cx) == Poll::Ready(PeerEnd::Gone) {
                 return Poll::Ready(());
             }
-            deadline.set(Some(self.look));
+            deadline.set(Some(self.next_check));
             if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -65,8 +65,8 @@ impl Arrival {
     }
 
     /// Checks the peer if a check is due; true when the wait is over.
-    fn look(&mut self, now: Instant, stream: &Stream) -> bool {
-        if now < self.look {
+    fn check(&mut self, now: Instant, stream: &Stream) -> bool {
+        if now < self.next_check {
             return false;
         }
         if stream.has_arrived() {
@@ -74,15 +74,15 @@ impl Arrival {
         }
         let left = stream.unacknowledged_bytes().unwrap_or_default();
         let judged = self.left_bytes.get_or_insert(left);
-        if now >= self.judged_at {
+        if now >= self.rate_check_at {
             if left.saturating_add(TAKEN_BYTES_MIN) > *judged {
                 stream.give_up();
                 return true;
             }
             *judged = left;
-            self.judged_at = now + self.patience;
+            self.rate_check_at = now + self.patience;
         }
-        self.look = self.judged_at.min(now + self.pause);
+        self.next_check = self.rate_check_at.min(now + self.pause);
         self.pause = PAUSE_MAX.min(self.pause * 2);
         false
     }

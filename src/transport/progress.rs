@@ -25,19 +25,19 @@ pub(crate) struct Progress {
     moved: Instant,
     sent: u64,
     /// When to check the peer's acknowledgements next.
-    look: Instant,
+    next_check: Instant,
     /// Acknowledged bytes at the first check and at the last.
     acknowledged: Option<[i64; 2]>,
 }
 
 /// Checks of the acknowledgements in one stall timeout. 8: a stall is noticed at most an eighth of the timeout late.
-const LOOKS_A_STALL: u32 = 8;
+const CHECKS_PER_STALL: u32 = 8;
 
 impl Progress {
     /// Begins to watch; `sent` is the stream's current count.
     pub(crate) fn new(now: Instant, sent: Sent, limits: &WriteLimits) -> Self {
         Self {
-            look: now + limits.stall_timeout / LOOKS_A_STALL,
+            next_check: now + limits.stall_timeout / CHECKS_PER_STALL,
             acknowledged: None,
             began: now,
             sent_at_begin: sent.bytes,
@@ -64,8 +64,8 @@ impl Progress {
             self.sent = sent.bytes;
             self.moved = sent.advanced.map_or(now, |advanced| advanced.max(self.moved));
         }
-        if now >= self.look {
-            self.look = now + limits.stall_timeout / LOOKS_A_STALL;
+        if now >= self.next_check {
+            self.next_check = now + limits.stall_timeout / CHECKS_PER_STALL;
             let acknowledged = sent.bytes.wrapping_sub(unacknowledged_bytes()).cast_signed();
             let [_, last] = self.acknowledged.get_or_insert([acknowledged; 2]);
             if acknowledged > *last {
@@ -85,7 +85,7 @@ impl Progress {
     pub(crate) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
         let stall = self.moved + limits.stall_timeout;
         let rate = (self.began + limits.rate_grace).max(now + Duration::from_secs(1));
-        stall.min(rate).min(self.look)
+        stall.min(rate).min(self.next_check)
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_is_given_up_after_the_stall_timeout() {
+    fn a_peer_that_takes_nothing_is_too_slow_after_the_stall_timeout() {
         let start = origin();
         let mut progress = Progress::new(start, taken(1000), &LIMITS);
         assert!(progress.note(start + Duration::from_secs(29), taken(1000), none_more, &LIMITS));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn every_byte_taken_puts_the_stall_off_but_the_rate_is_asked_for_in_the_end() {
+    fn every_byte_taken_postpones_the_stall_but_the_rate_has_a_minimum() {
         let start = origin();
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         for second in 1..60 {
@@ -152,7 +152,7 @@ mod tests {
 
     /// The check after the stall timeout finds bytes that were taken long before; the stall counts from then.
     #[test]
-    fn a_stall_counts_from_when_the_peer_took_something_and_not_from_when_that_is_seen() {
+    fn a_stall_counts_from_the_last_byte_taken() {
         let start = origin();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut progress = Progress::new(start, taken(0), &LIMITS);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_before_the_wait_began_makes_the_wait_no_shorter() {
+    fn bytes_taken_before_the_wait_do_not_shorten_it() {
         let start = origin() + Duration::from_secs(100);
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         let sent = Sent {
@@ -181,7 +181,7 @@ mod tests {
     /// The kernel takes 64 KiB at a time, for which a peer at 1,000 bytes a second needs a minute: acknowledged bytes
     /// count meanwhile.
     #[test]
-    fn a_peer_that_acknowledges_steadily_is_served_although_the_kernel_takes_nothing_more() {
+    fn steady_acknowledgements_count_while_the_kernel_takes_nothing() {
         let start = origin();
         let mut progress = Progress::new(start, taken(0), &LIMITS);
         for second in 1..600 {

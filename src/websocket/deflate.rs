@@ -83,7 +83,7 @@ impl Deflaters {
 
     /// Deflates a message, with `window` as its dictionary.
     ///
-    /// Returns `None` if the result is no smaller or memory is short; then the window is unchanged.
+    /// Returns `None` if the result saves nothing or memory is short; then the window is unchanged.
     pub(super) fn compress(
         &mut self,
         payload: &[u8],

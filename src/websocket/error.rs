@@ -92,16 +92,16 @@ impl fmt::Display for ProtocolError {
             Self::MaskForbidden => "a server's frame is masked",
             Self::ControlFragmented => "a control frame is fragmented",
             Self::ControlTooLong => "a control frame is longer than 125 bytes",
-            Self::ContinuationUnexpected => "nothing to continue",
+            Self::ContinuationUnexpected => "a continuation came before a first frame",
             Self::ContinuationExpected => "the message before has not ended",
-            Self::CloseTruncated => "half a close code",
+            Self::CloseTruncated => "the close code is cut off",
             Self::CloseCode => "the close code may not be sent",
             Self::InvalidUtf8 => "the text is not UTF-8",
             Self::InvalidDeflate => "the message does not inflate",
             Self::MessageTooBig => "the message is too big",
             Self::TooManyFragments => "the message has too many fragments",
             Self::TooManyPings => "too many pings",
-            Self::OutOfMemory => "no memory is free for the message",
+            Self::OutOfMemory => "memory is short for the message",
             Self::Truncated => "the transport ended without a close frame",
         })
     }
@@ -138,12 +138,12 @@ impl From<OutOfMemory> for SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Closed => "the WebSocket is closed",
-            Self::ControlTooLong => "the payload of a ping has at most 125 bytes",
-            Self::CloseCode => "the code may not stand in a close frame; 1000 and 3000 to 4999 may",
-            Self::ReasonTooLong => "the reason for closing has at most 123 bytes",
-            Self::MaskRequired => "a client cannot send a frame that was made for many",
-            Self::OutOfMemory => "no memory is free for the message",
+            Self::Closed => "could not send: the WebSocket is closed",
+            Self::ControlTooLong => "could not send the ping: its payload is too long; send at most 125 bytes",
+            Self::CloseCode => "could not close: the code may not be sent; use 1000 or 3000 to 4999",
+            Self::ReasonTooLong => "could not close: the reason is too long; send at most 123 bytes",
+            Self::MaskRequired => "could not send: a client cannot send shared frames; send the message",
+            Self::OutOfMemory => "could not send: memory is short",
         })
     }
 }

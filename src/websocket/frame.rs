@@ -88,7 +88,7 @@ impl Header {
     /// Appends the header.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         let written = self.coded().format(self.payload_bytes, out);
-        debug_assert!(written.is_ok(), "a Vec takes whatever is written to it");
+        debug_assert!(written.is_ok(), "writing to a Vec cannot fail");
     }
 
     fn coded(self) -> FrameHeader {

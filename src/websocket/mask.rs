@@ -33,7 +33,7 @@ mod tests {
     proptest! {
         /// Masking in words, from any offset, equals masking byte by byte.
         #[test]
-        fn words_do_what_bytes_would(bytes: Vec<u8>, key: [u8; 4], offset in 0_usize..100) {
+        fn masking_in_words_equals_masking_in_bytes(bytes: Vec<u8>, key: [u8; 4], offset in 0_usize..100) {
             let slow: Vec<u8> = bytes.iter().enumerate().map(|(place, byte)| byte ^ key[(place + offset) % 4]).collect();
             let mut fast = bytes;
             apply(&mut fast, key, offset);

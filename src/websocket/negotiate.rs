@@ -225,5 +225,5 @@ fn bits(value: &str) -> Option<u8> {
 
 fn push_bits(text: &mut String, name: &str, bits: u8) {
     let written = write!(text, "; {name}={bits}");
-    debug_assert!(written.is_ok(), "a String takes whatever is written to it");
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }

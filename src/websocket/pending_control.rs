@@ -11,7 +11,7 @@ use super::limits::Limits;
 /// The pending control frames, in the order of sending: pongs, ping, close.
 #[derive(Debug, Default)]
 pub(super) struct PendingControl {
-    /// `None` while there are none, so that an idle connection keeps no memory.
+    /// `None` while empty, so that an idle connection keeps no memory.
     payloads: Option<Box<Payloads>>,
     /// Pings since pongs were last sent.
     pings_unread: u16,

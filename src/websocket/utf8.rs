@@ -7,8 +7,8 @@
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Utf8 {
     /// The beginning of an incomplete sequence.
-    begun: [u8; 4],
-    begun_bytes: usize,
+    partial: [u8; 4],
+    partial_bytes: usize,
 }
 
 /// The error of bytes that no continuation could make valid.
@@ -23,7 +23,7 @@ impl Utf8 {
     /// [`InvalidUtf8`] at the first impossible byte.
     pub(super) fn receive(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
         let mut rest = piece;
-        while self.begun_bytes > 0
+        while self.partial_bytes > 0
             && let Some((&byte, after)) = rest.split_first()
         {
             rest = after;
@@ -44,13 +44,13 @@ impl Utf8 {
     /// Whether the text may end here. Outside of tests, the check of the whole message covers this.
     #[cfg(test)]
     pub(super) fn is_complete(self) -> bool {
-        self.begun_bytes == 0
+        self.partial_bytes == 0
     }
 
     fn continue_sequence(&mut self, byte: u8) -> Result<(), InvalidUtf8> {
         self.push(byte);
-        match str::from_utf8(self.begun.get(..self.begun_bytes).unwrap_or_default()) {
-            Ok(_) => self.begun_bytes = 0,
+        match str::from_utf8(self.partial.get(..self.partial_bytes).unwrap_or_default()) {
+            Ok(_) => self.partial_bytes = 0,
             Err(error) if error.error_len().is_some() => return Err(InvalidUtf8),
             Err(_) => {}
         }
@@ -59,9 +59,9 @@ impl Utf8 {
 
     /// A sequence of 4 bytes is either complete or refused, so it always fits.
     fn push(&mut self, byte: u8) {
-        if let Some(place) = self.begun.get_mut(self.begun_bytes) {
+        if let Some(place) = self.partial.get_mut(self.partial_bytes) {
             *place = byte;
-            self.begun_bytes += 1;
+            self.partial_bytes += 1;
         }
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_impossible_byte_is_refused() {
+    fn the_first_impossible_byte_is_rejected() {
         let cases: [(&[u8], usize); 16] = [
             (b"\x80", 0),
             (b"\xbf", 0),
@@ -151,7 +151,7 @@ mod tests {
 
         /// Wherever it is cut, the result equals that of the standard library for the whole.
         #[test]
-        fn cuts_do_not_matter(bytes in nearly_text(), cut in 0_usize..32) {
+        fn the_partition_of_the_text_does_not_matter(bytes in nearly_text(), cut in 0_usize..32) {
             let cut = cut.min(bytes.len());
             let mut utf8 = Utf8::default();
             let taken = utf8.receive(&bytes[..cut]).and_then(|()| utf8.receive(&bytes[cut..]));

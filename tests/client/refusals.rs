@@ -25,7 +25,7 @@ fn refused(
         assert_eq!(read_to_end(stream), b"", "nothing more is said");
     });
     let url = format!("{}secret?token=secret", server.url());
-    let shown = format!("cannot open a WebSocket at {}secret: ", server.url());
+    let shown = format!("could not open a WebSocket at {}secret: ", server.url());
     on_shard(move || {
         let (options, url, shown, check) = (options.clone(), url.clone(), shown.clone(), check.clone());
         async move {
@@ -48,7 +48,7 @@ fn a_status_other_than_101_is_an_error() {
         (
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Found\r\nLocation: ws://b/c?d\r\n\r\n",
             302,
-            "302 Found instead of 101; redirects are not followed, this one leads to ws://b/c",
+            "302 Found instead of 101; redirects are not followed, and this one leads to ws://b/c",
         ),
     ] {
         refused(ClientOptions::default(), answering(answer), move |error| {
@@ -192,11 +192,11 @@ fn invalid_urls_and_options_fail_before_connecting() {
     on_shard(|| async {
         let said = |error: ConnectError| error.to_string();
         let error = said(connect("wss://example.com/").await.unwrap_err());
-        let tls = "cannot open a WebSocket at wss://example.com/: there is no TLS (wss) yet; connect by ws:// to a proxy that speaks it";
+        let tls = "could not open a WebSocket at wss://example.com/: TLS (wss) is not supported yet; connect by ws:// to a proxy that adds TLS";
         assert_eq!(error, tls);
         let error = said(connect("http://example.com/").await.unwrap_err());
         assert!(
-            error.ends_with("its scheme is not ws; write ws://host:port/path"),
+            error.ends_with("the scheme is not ws; write ws://host:port/path"),
             "{error}"
         );
         for name in [SEC_WEBSOCKET_KEY, CONTENT_LENGTH] {

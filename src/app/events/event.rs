@@ -56,7 +56,7 @@ impl Event {
         let breaks = |text: &&String| text.contains(['\r', '\n', '\0']);
         if self.name.as_ref().filter(breaks).is_some() || self.id.as_ref().filter(breaks).is_some() {
             return Err(Error::new(
-                "the name and the id of an event are one line each, without NUL",
+                "could not send the event: its name or id contains CR, LF or NUL; remove them",
             ));
         }
         if let Some(name) = &self.name {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_event_can_make_another() {
+    fn an_event_cannot_inject_another() {
         for event in [
             Event::new("x").name("a\ndata: b"),
             Event::new("x").id("1\r2"),

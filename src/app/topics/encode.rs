@@ -37,14 +37,14 @@ pub fn check(request: &PublishRequest, options: &TopicOptions) -> Result {
         (Envelope::Json | Envelope::Text, Message::Binary(_)) => {
             let topic = &request.topic;
             return Err(Error::new(format!(
-                "messages of the topic {topic} are wrapped as text, and a binary one was published; publish text, or take the envelope away"
+                "could not publish to {topic}: its messages are wrapped as text and this one is binary; publish text, or remove the envelope"
             )));
         }
     };
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
         let topic = &request.topic;
         Error::new(format!(
-            "messages of the topic {topic} are wrapped as JSON, and one was published that is none ({error})"
+            "could not publish to {topic}: its messages are wrapped as JSON and this one is invalid ({error}); publish JSON, or remove the envelope"
         ))
     })
 }
@@ -137,7 +137,7 @@ fn wrap(request: &PublishRequest, envelope: Envelope, position: Option<Position>
 
 fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
     let written = text.write_fmt(arguments);
-    debug_assert!(written.is_ok(), "a String takes whatever is written to it");
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
 }
 
 fn push_json(text: &mut String, value: impl Serialize) {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_says_topic_and_position_and_is_json_whatever_the_message() {
+    fn an_envelope_has_topic_and_position_and_is_valid_json() {
         let json = encoded("{\"x\": [1]}", TopicOptions::new().envelope(Envelope::Json));
         assert_eq!(
             text(&json),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_its_envelope_is_refused_and_named() {
+    fn a_message_that_does_not_fit_its_envelope_is_rejected_with_its_topic() {
         let json = TopicOptions::new().envelope(Envelope::Json);
         for (message, options) in [
             (Message::from("{\"x\":"), json),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_compressed_once_for_all_windows_that_hold_it() {
+    fn a_message_is_compressed_once_for_every_window_that_holds_it() {
         let message = "tick ".repeat(80);
         let publication = encoded(message.as_str(), TopicOptions::new().compress());
         let small = publication.form(9);

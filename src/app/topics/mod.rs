@@ -20,4 +20,4 @@ mod server_handle;
 pub use encode::{check, encode, encoding_bytes, notice_text};
 pub use notify::Notify;
 pub use publish_request::PublishRequest;
-pub use server_handle::{Delivery, Recipient, Remaining, ServerHandle, Waiting};
+pub use server_handle::{Delivery, Recipient, Remaining, ServerFuture, ServerHandle};

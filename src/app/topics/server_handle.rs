@@ -15,7 +15,7 @@ use crate::pubsub::{
 use crate::app::App;
 
 /// A boxed future of the server.
-pub type Waiting<T> = Pin<Box<dyn Future<Output = T>>>;
+pub type ServerFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// A subscriber that publications are delivered to.
 pub trait Recipient {
@@ -49,10 +49,10 @@ pub trait ServerHandle {
     fn now(&self) -> Instant;
 
     /// Waits for this long.
-    fn sleep(&self, duration: Duration) -> Waiting<()>;
+    fn sleep(&self, duration: Duration) -> ServerFuture<()>;
 
     /// Waits until a stop of the server begins.
-    fn stopping(&self) -> Waiting<()>;
+    fn stopping(&self) -> ServerFuture<()>;
 
     /// Registers a subscriber, without subscriptions yet.
     ///
@@ -96,14 +96,14 @@ pub trait ServerHandle {
     /// # Errors
     ///
     /// The message does not fit its topic's envelope.
-    fn publish(&self, request: PublishRequest) -> Result<Option<Waiting<Result>>>;
+    fn publish(&self, request: PublishRequest) -> Result<Option<ServerFuture<Result>>>;
 
     /// Publishes on every shard; the future returns the receipt.
     ///
     /// # Errors
     ///
     /// As [`publish`](Self::publish).
-    fn publish_confirmed(&self, request: PublishRequest) -> Result<Waiting<Result<Receipt>>>;
+    fn publish_confirmed(&self, request: PublishRequest) -> Result<ServerFuture<Result<Receipt>>>;
 
     /// Returns the number of a topic's subscribers on all shards; the counts of other shards are up to one of their
     /// turns old.
@@ -114,10 +114,10 @@ pub trait ServerHandle {
     fn subscriber_count(&self, topic: &Topic) -> Result<u64>;
 
     /// Returns the names present in a topic on all shards.
-    fn presence(&self, topic: Topic) -> Waiting<Result<Presence>>;
+    fn presence(&self, topic: Topic) -> ServerFuture<Result<Presence>>;
 
     /// Returns the counts of all publications on all shards.
-    fn statistics(&self) -> Waiting<Result<Statistics>>;
+    fn statistics(&self) -> ServerFuture<Result<Statistics>>;
 }
 
 impl App {
@@ -128,7 +128,9 @@ impl App {
 
     pub(in crate::app) fn server(&self) -> Result<&Rc<dyn ServerHandle>> {
         let server = self.server.get();
-        server.ok_or_else(|| Error::new("topics need a server, and none runs this application"))
+        server.ok_or_else(|| {
+            Error::new("could not use topics: the application runs without a server; run it with `Server`")
+        })
     }
 }
 

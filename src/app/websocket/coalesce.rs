@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_sent_the_same_messages_shares_their_memory() {
+    fn recipients_of_the_same_messages_share_memory() {
         let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
         let slices: Vec<_> = [40, 1, 7].map(|count| subscribed.slice(&publications(count))).into();
         let first = whole(&mut coalescer, 0, &slices);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_another_from_some_place_on_is_whole_too() {
+    fn a_batch_with_a_common_prefix_is_complete() {
         let mut subscribed = Subscribed::new();
         let all: Vec<_> = (1..=5).map(|count| subscribed.slice(&publications(count))).collect();
         for known in 0..=5 {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_for_one_recipient_stands_in_its_place_and_is_no_other_s() {
+    fn a_frame_for_one_recipient_keeps_its_place_and_is_not_shared() {
         let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
         let slices = [1, 2].map(|count| subscribed.slice(&publications(count)));
         for told in ["told", "also told"] {

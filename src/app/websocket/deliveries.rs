@@ -52,7 +52,7 @@ impl SocketState {
             Remaining::More => self.set_deliveries(true),
             Remaining::Close(code) => {
                 let Some(code) = CloseCode::new(code) else {
-                    unreachable!("a rule with a code that may not be sent is refused");
+                    unreachable!("topic options reject codes that may not be sent");
                 };
                 self.close(code, "too slow", now).unwrap_or_default();
             }

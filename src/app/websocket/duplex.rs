@@ -132,8 +132,8 @@ impl Duplex {
             }
             Err(error) => {
                 match error {
-                    ProtocolError::OutOfMemory => tracing::warn!("a WebSocket is closed for want of memory"),
-                    _ => tracing::debug!(%error, "a peer broke the WebSocket protocol"),
+                    ProtocolError::OutOfMemory => tracing::warn!("closing a WebSocket with 1013: memory is short"),
+                    _ => tracing::debug!(%error, "a peer violated the WebSocket protocol"),
                 }
                 self.end(End {
                     code: Some(error.close_code().number()),

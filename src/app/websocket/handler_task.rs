@@ -134,10 +134,10 @@ async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
 /// Logs a handler's error once and closes the socket with 1011.
 fn fail(state: &SocketState, error: &Error) {
     if error.is_peer_gone() {
-        tracing::debug!("the peer of a WebSocket has gone");
+        tracing::debug!("a WebSocket peer has gone");
         return;
     }
-    tracing::error!("a WebSocket's handler failed: {error:?}");
+    tracing::error!("a WebSocket handler failed: {error:?}");
     if let Ok(server) = state.app.server() {
         // If the socket is closed already, the peer has received another code.
         state

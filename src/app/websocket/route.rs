@@ -97,7 +97,7 @@ where
             let handler = (self.factory)(&mut *cx).await?;
             if cx.response.head_sent {
                 return Err(Error::new(
-                    "what makes a WebSocket's handler has sent a response of its own",
+                    "could not open the WebSocket: its factory has sent a response; return a handler or an error instead",
                 ));
             }
             self.accept(cx, handler)

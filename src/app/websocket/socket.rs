@@ -76,7 +76,11 @@ impl WebSocket {
     ///
     /// The code may not be sent (1004–1006, 1015 and unassigned codes), or the reason is too long.
     pub fn close(&self, code: u16, reason: &str) -> Result {
-        let code = CloseCode::new(code).ok_or_else(|| Error::new(format!("{code} may not stand in a close frame")))?;
+        let code = CloseCode::new(code).ok_or_else(|| {
+            Error::new(format!(
+                "could not close with code {code}: it may not be sent; use 1000 or 3000 to 4999"
+            ))
+        })?;
         let now = self.state.app.server()?.now();
         match self.state.close(code, reason, now) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
@@ -313,9 +317,9 @@ pub enum TrySendError {
 impl fmt::Display for TrySendError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Full => "the peer does not keep up with what it is sent",
-            Self::OutOfMemory => "no memory is free for the message",
-            Self::Closed => "the WebSocket is closed",
+            Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
+            Self::OutOfMemory => "could not send: memory is short",
+            Self::Closed => "could not send: the WebSocket is closed",
         })
     }
 }

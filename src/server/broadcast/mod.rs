@@ -33,7 +33,7 @@ use futures_core::Stream;
 use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
 
 use super::config::ServerConfig;
-use crate::app::{Delivery, PublishRequest, Recipient, Remaining, ServerHandle, Waiting, check, encode};
+use crate::app::{Delivery, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode};
 use crate::error::{Error, Result};
 use crate::pubsub::{
     BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Logs, OutboxItem, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
@@ -196,7 +196,7 @@ impl ShardHub {
         &self,
         request: PublishRequest,
         receipt_sender: Option<&ReceiptSender>,
-    ) -> Result<Option<Waiting<Result>>> {
+    ) -> Result<Option<ServerFuture<Result>>> {
         let options = self.rules.of(&request.topic);
         check(&request, options)?;
         let mut waiting = Vec::new();
@@ -228,7 +228,7 @@ impl ShardHub {
 }
 
 /// Waits until what found no room has been sent to every shard.
-fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> Waiting<Result> {
+fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> ServerFuture<Result> {
     Box::pin(async move {
         let mut refused = None;
         for (to, sent) in waiting {
@@ -250,11 +250,11 @@ impl ServerHandle for ShardHub {
         self.shard.now()
     }
 
-    fn sleep(&self, duration: Duration) -> Waiting<()> {
+    fn sleep(&self, duration: Duration) -> ServerFuture<()> {
         Box::pin(sleep(duration))
     }
 
-    fn stopping(&self) -> Waiting<()> {
+    fn stopping(&self) -> ServerFuture<()> {
         let shard = self.shard.clone();
         Box::pin(async move {
             shard.stopping(Stop::Graceful).await;
@@ -331,11 +331,11 @@ impl ServerHandle for ShardHub {
         Remaining::More
     }
 
-    fn publish(&self, request: PublishRequest) -> Result<Option<Waiting<Result>>> {
+    fn publish(&self, request: PublishRequest) -> Result<Option<ServerFuture<Result>>> {
         self.fan_out(request, None)
     }
 
-    fn publish_confirmed(&self, request: PublishRequest) -> Result<Waiting<Result<Receipt>>> {
+    fn publish_confirmed(&self, request: PublishRequest) -> Result<ServerFuture<Result<Receipt>>> {
         let (receipt_sender, receipts) = shard_message::receipt_channel();
         let waiting = self.fan_out(request, Some(&receipt_sender))?;
         Ok(Box::pin(async move {
@@ -357,7 +357,7 @@ impl ServerHandle for ShardHub {
         Ok(self.counts.borrow().count(topic.as_str()))
     }
 
-    fn presence(&self, topic: Topic) -> Waiting<Result<Presence>> {
+    fn presence(&self, topic: Topic) -> ServerFuture<Result<Presence>> {
         Box::pin(async move {
             let mut all = Presence::default();
             for presence in query_all_shards(move |topics| topics.presence(&topic)).await? {
@@ -367,7 +367,7 @@ impl ServerHandle for ShardHub {
         })
     }
 
-    fn statistics(&self) -> Waiting<Result<Statistics>> {
+    fn statistics(&self) -> ServerFuture<Result<Statistics>> {
         Box::pin(async {
             let mut all = Statistics::default();
             for statistics in query_all_shards(Topics::statistics).await? {

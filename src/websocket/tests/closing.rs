@@ -4,7 +4,7 @@ use super::super::{CloseCode, Event, ProtocolError as Error, SendError};
 use super::transcript::{Seen, run};
 use super::{Bench, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, closing, masked, plain};
 
-/// 7.1.1 to 7.1.4, 7.1.6: nothing after a close frame is looked at.
+/// 7.1.1 to 7.1.4, 7.1.6: bytes behind a close frame are ignored.
 #[test]
 fn a_close_frame_is_answered_once_and_ends_everything() {
     let close = || masked(FIN | CLOSE, &closing(1000, b""));
@@ -71,9 +71,9 @@ fn a_reason_is_text() {
     }
 }
 
-/// 7.7.x, 7.9.x, 7.13.x and D11: every code there is.
+/// 7.7.x, 7.9.x, 7.13.x: every code.
 #[test]
-fn only_codes_with_a_meaning_may_come() {
+fn only_assigned_close_codes_are_accepted() {
     for code in 0..=u16::MAX {
         let is_valid = match code {
             0..1000 | 1004..=1006 | 1015..3000 | 5000.. => false,
@@ -101,9 +101,9 @@ fn only_codes_with_a_meaning_may_come() {
     }
 }
 
-/// After this end has begun to close, frames are passed over until the answer comes, however they are cut.
+/// After this end has begun to close, frames are skipped until the peer's close frame, however they are cut.
 #[test]
-fn what_comes_while_closing_is_passed_over() {
+fn frames_after_our_close_frame_are_skipped() {
     let mut late = [
         masked(FIN | CONTINUATION, b"rest"),
         masked(FIN | TEXT, &[b'x'; 300]),
@@ -179,7 +179,7 @@ fn nothing_can_be_sent_after_a_close_frame() {
 }
 
 #[test]
-fn what_is_too_long_to_send_is_not_sent() {
+fn a_control_frame_with_too_long_a_payload_is_not_sent() {
     let Bench {
         mut connection,
         now,
@@ -200,14 +200,14 @@ fn what_is_too_long_to_send_is_not_sent() {
     assert_eq!(out.len(), 127 + 127);
 }
 
-/// D14, and what applications know as 1006.
+/// Without a close frame, applications know the end as 1006 (`docs/threats.md#vanished-peer`).
 #[test]
-fn the_end_of_the_transport_is_an_error_before_a_close_frame_and_none_after() {
+fn the_end_of_the_transport_is_an_error_unless_a_close_frame_came_before() {
     let mut bench = Bench::server();
     bench.receive_all(&masked(TEXT, b"half")).unwrap();
     assert_eq!(bench.connection.receive_eof(), Err(Error::Truncated));
     assert_eq!(bench.receive_all(b""), Ok(Event::Closed));
-    assert_eq!(bench.sent(), b"", "there is nobody to tell");
+    assert_eq!(bench.sent(), b"", "the transport has ended, so no frame is written");
     assert_eq!(bench.connection.receive_eof(), Ok(()), "once");
 
     let mut bench = Bench::server();

@@ -1,4 +1,4 @@
-//! Autobahn's sections 12 and 13, RFC 7692's examples, and rows D06 and D07.
+//! Autobahn's sections 12 and 13, RFC 7692's examples, and compression bombs.
 
 use super::super::window::SlidingWindow;
 use super::super::{
@@ -23,7 +23,7 @@ fn takeover() -> DeflateConfig {
     }
 }
 
-/// With takeover both ways, in a server that keeps `deflaters` for it.
+/// With takeover both ways, in a server that keeps windows of `deflaters` for it.
 fn with_takeover() -> Option<Deflate> {
     offer_to(&takeover(), "permessage-deflate", &deflaters()).map(|(_, deflate)| deflate)
 }
@@ -36,7 +36,7 @@ fn the_examples_of_the_rfc_inflate() {
         b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
         b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
         b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
-        // A final block with nothing behind it.
+        // A final block at the end.
         b"\xf3\x48\xcd\xc9\xc9\x07\x00",
     ];
     let hello = Seen::Text("Hello".to_owned());
@@ -58,7 +58,7 @@ fn the_examples_of_the_rfc_inflate() {
     }
 }
 
-/// RFC 7692 §7.2.3.2: the second message looks back at the first.
+/// RFC 7692 §7.2.3.2: the second message refers to the first.
 #[test]
 fn the_example_of_context_takeover_inflates() {
     let (first, second) = (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"\xf2\x00\x11\x00\x00");
@@ -95,7 +95,7 @@ fn an_empty_message_may_be_compressed() {
 }
 
 #[test]
-fn what_does_not_inflate_closes_with_1007() {
+fn invalid_deflate_closes_with_1007() {
     let cases: [&[u8]; 9] = [
         b"\xff\xff\xff",
         b"\x07",
@@ -103,12 +103,12 @@ fn what_does_not_inflate_closes_with_1007() {
         b"\xf2\x48\xcd",
         b"",
         b"\x00\x05\x00\xfa\xff\x48\x65",
-        // Looks back beyond its beginning.
+        // Refers to bytes before its beginning.
         b"\xf2\x00\x11\x00\x00",
         b"\xf2\x48\xcd\xc9\xc9\x07",
         // A final block that takes the tail for its data.
         b"\x01\x04\x00\xfb\xff",
-        // A tail that should have been left out, once more than it may stay.
+        // One byte of the tail, which a sender leaves out.
         b"\xf3\x48\xcd\xc9\xc9\x07\x00\xff",
     ];
     for payload in cases {
@@ -128,7 +128,7 @@ fn what_does_not_inflate_closes_with_1007() {
     assert_eq!(outcome.error, Some(Error::InvalidUtf8), "text is text after inflating");
 }
 
-/// D06: a bomb, whole and in fragments, stops at the limit.
+/// A bomb, whole and in fragments, stops at the limit (`docs/threats.md#decompression-bomb`).
 #[test]
 fn inflating_stops_at_the_limit() {
     let limits = Limits {
@@ -152,7 +152,7 @@ fn inflating_stops_at_the_limit() {
             assert_eq!(result.is_ok(), is_allowed, "{length}");
             if !is_allowed {
                 assert_eq!(result, Err(Error::MessageTooBig), "{length}");
-                // The headroom is looked for beside what is kept.
+                // The headroom check counts beside the message.
                 let kept = info.bytes_max.saturating_sub(HEADROOM_BYTES as u64);
                 assert!(kept < 500_000, "{length}: {kept} bytes");
             }
@@ -160,9 +160,9 @@ fn inflating_stops_at_the_limit() {
     }
 }
 
-/// A message that does not compress is given up half-way; the compressor, which may serve any other connection next, is none the worse.
+/// Deflating noise stops half-way; the shared compressor must then serve the next message.
 #[test]
-fn what_does_not_compress_harms_no_message_after_it() {
+fn an_incompressible_message_leaves_later_messages_intact() {
     let mut deflaters = Deflaters::default();
     let noise = noise(16_000);
     for round in 0..10 {
@@ -173,9 +173,10 @@ fn what_does_not_compress_harms_no_message_after_it() {
     assert!(deflaters.inflate(&compressed, None, text.len()).unwrap() == text);
 }
 
-/// RFC 1951 §3.2.6: fixed codes take eight or nine bits for a byte, and some encoders use no other. The limit is on what comes out.
+/// RFC 1951 §3.2.6: fixed codes take 8 or 9 bits for a byte, and some encoders use no others. The limit is on the
+/// inflated size.
 #[test]
-fn a_message_that_grew_by_being_compressed_may_be_as_large_as_the_limit() {
+fn the_limit_applies_to_the_inflated_size() {
     let limits = Limits {
         message_bytes_max: 100_000,
         ..Limits::default()
@@ -191,7 +192,8 @@ fn a_message_that_grew_by_being_compressed_may_be_as_large_as_the_limit() {
     }
 }
 
-/// A message of bytes from 144 on as one block of fixed codes, all nine bits long, and an empty stored block without its tail.
+/// A message of bytes from 144 on as one block of fixed codes, all 9 bits long, and an empty stored block without its
+/// tail.
 fn in_fixed_codes(message: &[u8]) -> Vec<u8> {
     let (mut bytes, mut place) = (Vec::new(), 0);
     let mut put = |bit: u16| {
@@ -212,7 +214,7 @@ fn in_fixed_codes(message: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Each final block makes the inflater begin anew; a megabyte of them would be half a million beginnings.
+/// Each final block restarts the inflater; a megabyte of them would cost half a million restarts.
 #[test]
 fn final_blocks_are_counted() {
     let blocks = |count: usize| masked(FIN | RSV1 | BINARY, &b"\x03\x00".repeat(count));
@@ -224,9 +226,9 @@ fn final_blocks_are_counted() {
     );
 }
 
-/// D07: RSV1 where it may not be, with the extension negotiated.
+/// RSV1 in a wrong place, with the extension negotiated (`docs/threats.md#compression-offers`).
 #[test]
-fn only_the_first_frame_says_that_a_message_is_compressed() {
+fn only_the_first_frame_carries_the_compressed_bit() {
     let cases = [
         masked(FIN | RSV1 | PING, b""),
         masked(FIN | RSV1 | 8, b""),
@@ -240,7 +242,7 @@ fn only_the_first_frame_says_that_a_message_is_compressed() {
     }
 }
 
-/// What a fast random source gives: does not compress.
+/// Output of a fast random source, which does not compress.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = move || {
@@ -252,7 +254,7 @@ fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// Like a feed: every message much like those before.
+/// Messages of a feed, each similar to the last.
 fn tick(number: usize) -> String {
     format!(
         r#"{{"symbol":"SQL{}","price":{},"volume":{},"venue":"XSTO"}}"#,
@@ -301,7 +303,7 @@ fn every_setting_carries_every_message() {
 }
 
 #[test]
-fn takeover_makes_messages_that_are_alike_much_smaller() {
+fn takeover_makes_similar_messages_much_smaller() {
     let mut wire_bytes = [0; 2];
     for (bytes, config) in wire_bytes.iter_mut().zip([takeover(), DeflateConfig::default()]) {
         let mut pair = Pair::new(Some(&config));
@@ -316,9 +318,9 @@ fn takeover_makes_messages_that_are_alike_much_smaller() {
     assert!(with * 2 < without, "{with} and {without} bytes");
 }
 
-/// A frame made for many goes between messages of the connection's own, with takeover too.
+/// A shared frame goes between messages of the connection's own, with takeover too.
 #[test]
-fn shared_frames_can_be_read_by_everyone() {
+fn every_peer_reads_shared_frames() {
     for config in [Some(takeover()), Some(DeflateConfig::default()), None] {
         let mut pair = Pair::new(config.as_ref());
         let mut sent = Vec::new();
@@ -349,7 +351,7 @@ fn shared_frames_can_be_read_by_everyone() {
 }
 
 #[test]
-fn what_would_not_get_smaller_is_sent_plain() {
+fn an_incompressible_message_is_sent_plain() {
     let mut deflaters = deflaters();
     let encoding = no_takeover().unwrap().encoding;
     let mut frame = |payload: &[u8]| encode(Payload::Binary(payload), encoding, &mut deflaters);
@@ -361,16 +363,16 @@ fn what_would_not_get_smaller_is_sent_plain() {
         "too little to be worth it"
     );
     assert_eq!(frame(&[0; 64])[0], FIN | RSV1 | BINARY);
-    // As long as what one call puts out, and a little more or less.
+    // Around the size of one call's output.
     for length in 16_300..16_450 {
         let payload = noise(length);
         assert_eq!(frame(&payload), plain(FIN | BINARY, &payload));
     }
 }
 
-/// Memory is near nothing without takeover, and within the budget with it.
+/// Without takeover a connection keeps almost no memory; with it, the budget bounds the memory.
 #[test]
-fn windows_come_out_of_one_budget() {
+fn all_windows_share_one_budget() {
     let deflaters = Deflaters::new(6, 3 * 32 * 1024);
     let first = offer_to(&takeover(), "permessage-deflate", &deflaters).unwrap();
     assert_eq!(first.0, "permessage-deflate");
@@ -394,9 +396,9 @@ fn windows_come_out_of_one_budget() {
     assert_eq!(deflaters.context_bytes_left(), 3 * 32 * 1024);
 }
 
-/// No byte is referred to that lies further back than was agreed: zlib itself checks that, with a window of that size.
+/// zlib with a window of the negotiated size checks that no reference goes further back.
 #[test]
-fn the_window_agreed_upon_is_kept() {
+fn references_stay_within_the_negotiated_window() {
     let text: String = (0..3000).map(|number| tick(number % 300)).collect();
     for bits in 9..=15 {
         let window = WindowBits::new(bits).unwrap();

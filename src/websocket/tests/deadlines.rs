@@ -1,4 +1,4 @@
-//! Who is too slow, by a clock that only these tests move.
+//! Deadlines of the peer, by a clock that only these tests move.
 
 use core::time::Duration;
 
@@ -8,12 +8,12 @@ use super::{Bench, CLOSE, FIN, PING, PONG, TEXT, closing, masked, plain};
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Bench {
-    /// How long from now until the deadline.
+    /// Time from now until the deadline.
     fn patience(&self) -> Option<Duration> {
         self.connection.poll_deadline().map(|at| at.duration_since(self.now))
     }
 
-    /// Moves the clock to the deadline and says what expired; nothing had, a moment before.
+    /// Moves the clock to the deadline and returns what expired. A nanosecond before, nothing is due.
     fn expire(&mut self) -> Option<Expired> {
         let at = self.connection.poll_deadline().unwrap();
         assert_eq!(self.connection.handle_deadline(at - Duration::from_nanos(1)), None);
@@ -23,9 +23,9 @@ impl Bench {
     }
 }
 
-/// D14: nobody there.
+/// A peer that has vanished (`docs/threats.md#vanished-peer`).
 #[test]
-fn a_quiet_peer_is_pinged_and_a_silent_one_given_up() {
+fn a_quiet_peer_is_pinged_and_a_silent_peer_times_out() {
     let mut bench = Bench::server();
     assert_eq!(bench.patience(), Some(25 * SECOND));
     assert_eq!(bench.expire(), None);
@@ -40,7 +40,7 @@ fn a_quiet_peer_is_pinged_and_a_silent_one_given_up() {
 }
 
 #[test]
-fn any_byte_is_a_sign_of_life() {
+fn any_byte_resets_the_silence_timer() {
     for sign in [masked(FIN | PONG, b""), masked(FIN | TEXT, b"x"), vec![FIN | TEXT]] {
         let mut bench = Bench::server();
         bench.expire();
@@ -54,7 +54,11 @@ fn any_byte_is_a_sign_of_life() {
     let mut bench = Bench::server();
     bench.now += 5 * SECOND;
     bench.receive(&mut &b""[..]).unwrap();
-    assert_eq!(bench.patience(), Some(20 * SECOND), "nothing is no byte");
+    assert_eq!(
+        bench.patience(),
+        Some(20 * SECOND),
+        "an empty input does not reset the timer"
+    );
 }
 
 #[test]
@@ -71,9 +75,9 @@ fn pings_can_be_switched_off() {
     assert_eq!(bench.patience(), None, "longer than the clock can show");
 }
 
-/// D11: a peer that does not answer, or goes on sending, has five seconds all the same.
+/// A peer that does not answer, or sends on, has 5 s in all (`docs/threats.md#unanswered-close`).
 #[test]
-fn a_close_frame_is_to_be_answered_in_time() {
+fn a_close_frame_must_be_answered_in_time() {
     let mut bench = Bench::server();
     bench.now += SECOND;
     bench

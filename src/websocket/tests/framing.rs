@@ -5,7 +5,7 @@ use super::transcript::{Seen, run};
 use super::{BINARY, Bench, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, RSV1, TEXT, closing, masked, plain};
 use crate::websocket::{Event, Limits};
 
-/// A client's close frame, which ends many a transcript, and what it is answered with.
+/// A client's close frame, which ends most transcripts, and its answer.
 fn ending() -> (Vec<u8>, Vec<u8>) {
     (
         masked(FIN | CLOSE, &closing(1000, b"")),
@@ -13,7 +13,7 @@ fn ending() -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// The transcript must be refused with this error and this code, after these events.
+/// Checks that the transcript fails with this error and its code, after these events.
 #[track_caller]
 fn refused(frames: &[Vec<u8>], error: Error, events: &[Seen]) {
     let outcome = run(&frames.concat());
@@ -81,9 +81,9 @@ fn pings_are_answered_with_their_payload() {
     }
 }
 
-/// 2.5, 3.x, 4.x, 5.1, 5.2 and D02: what one header alone is refused for, whatever comes around it.
+/// 2.5, 3.x, 4.x, 5.1, 5.2: headers that are invalid by themselves (`docs/threats.md#malformed-frames`).
 #[test]
-fn headers_that_may_not_be_are_refused() {
+fn invalid_headers_are_rejected() {
     let hello = || masked(FIN | TEXT, b"Hello");
     let echoed = [Seen::Text("Hello".to_owned())];
     let mut cases = vec![
@@ -114,7 +114,7 @@ fn headers_that_may_not_be_are_refused() {
     }
 }
 
-/// RFC 6455 §5.2: the fewest bytes that hold the length, and never 2⁶³.
+/// RFC 6455 §5.2: the fewest bytes that hold the length, and less than 2⁶³.
 #[test]
 fn lengths_are_written_in_the_fewest_bytes() {
     let heads: [&[u8]; 7] = [
@@ -131,9 +131,9 @@ fn lengths_are_written_in_the_fewest_bytes() {
     }
 }
 
-/// 2.7 to 2.9: pongs that nobody asked for.
+/// 2.7 to 2.9: unsolicited pongs.
 #[test]
-fn pongs_are_told_and_not_answered() {
+fn unsolicited_pongs_are_events_without_an_answer() {
     let outcome = run(&[
         masked(FIN | PONG, b"unsolicited"),
         masked(FIN | PONG, b""),
@@ -167,9 +167,9 @@ fn ten_pings_get_ten_pongs_in_order() {
     assert_eq!(bench.sent(), pongs.concat(), "also when they wait for each other");
 }
 
-/// 5.19 over a slow wire: an answer to what came after a ping does not overtake its pong.
+/// 5.19 over a slow wire: a reply does not overtake the pong of an earlier ping.
 #[test]
-fn a_pong_goes_before_what_is_sent_after_it() {
+fn a_reply_does_not_overtake_a_pong() {
     let mut bench = Bench::server();
     bench.receive_all(&masked(FIN | PING, b"first")).unwrap();
     let Bench {
@@ -183,9 +183,9 @@ fn a_pong_goes_before_what_is_sent_after_it() {
     assert_eq!(bench.sent(), expected);
 }
 
-/// D10: a peer that pings and does not read.
+/// A peer that pings and does not read (`docs/threats.md#ping-flood`).
 #[test]
-fn unread_pongs_are_bounded_in_number_and_in_patience() {
+fn unread_pongs_are_bounded_and_then_close_the_connection() {
     let mut bench = Bench::server();
     let limits = Limits::default();
     for number in 0..limits.pings_unread_max {
@@ -234,7 +234,7 @@ fn fragments_make_one_message_and_control_frames_pass_between_them() {
 
 /// 5.9 to 5.18.
 #[test]
-fn fragments_out_of_order_are_refused() {
+fn fragments_out_of_order_are_rejected() {
     let (first, last) = (masked(TEXT, b"fragment1"), masked(FIN | CONTINUATION, b"fragment2"));
     let text = || masked(FIN | TEXT, b"x");
     let joined = Seen::Text("fragment1fragment2".to_owned());

@@ -1,4 +1,4 @@
-//! The opening handshake, from both sides (RFC 6455 §4, RFC 7692 §5 and §7.1; rows D07 to D09).
+//! The opening handshake, from both sides (RFC 6455 §4, RFC 7692 §5 and §7.1).
 
 use super::super::extensions;
 use super::super::{
@@ -47,7 +47,7 @@ pub(super) fn request(method: &str, version: &str, fields: &[(&str, &str)]) -> R
     head
 }
 
-/// The usual request with some fields changed, added or, with no value, left out.
+/// The usual request with some fields changed or added, or removed by `None`.
 fn with(changes: &[(&str, Option<&str>)]) -> RequestHead {
     let mut fields: Vec<_> = HANDSHAKE
         .into_iter()
@@ -57,7 +57,7 @@ fn with(changes: &[(&str, Option<&str>)]) -> RequestHead {
     request("GET", "HTTP/1.1", &fields)
 }
 
-/// What a server with this configuration answers to an offer, and what it has agreed to.
+/// A server's answer to an offer under this configuration, and the result of the negotiation.
 pub(super) fn offer_to(config: &DeflateConfig, offer: &str, deflaters: &Deflaters) -> Option<(String, Deflate)> {
     let head = with(&[("Sec-WebSocket-Extensions", Some(offer))]);
     let mut response = ResponseHead::default();
@@ -105,7 +105,7 @@ fn the_example_of_the_rfc() {
     assert_eq!(fields, expected);
 }
 
-/// D08 and RFC 6455 §4.2.1, each requirement by itself.
+/// RFC 6455 §4.2.1, each requirement by itself (`docs/threats.md#malformed-handshake`).
 #[test]
 fn every_requirement_is_checked() {
     use HandshakeError as E;
@@ -170,7 +170,7 @@ fn every_requirement_is_checked() {
 }
 
 #[test]
-fn a_refusal_says_what_would_be_taken() {
+fn a_rejection_names_the_supported_method_and_version() {
     let version = HandshakeError::Version.response();
     assert_eq!(version.status, StatusCode::UPGRADE_REQUIRED);
     assert_eq!(version.headers.get(&header::SEC_WEBSOCKET_VERSION).unwrap(), "13");
@@ -186,9 +186,9 @@ fn a_refusal_says_what_would_be_taken() {
     assert_eq!(HandshakeError::Key.response().status, StatusCode::BAD_REQUEST);
 }
 
-/// D09 and Tornado's test_check_origin_*.
+/// Tornado's test_check_origin_* (`docs/threats.md#cross-site-websocket`).
 #[test]
-fn only_the_same_origin_is_the_same_origin() {
+fn the_same_origin_has_equal_host_port_and_scheme() {
     let cases = [
         (None, None, true),
         (Some("http://example.com"), None, true),
@@ -224,10 +224,10 @@ fn only_the_same_origin_is_the_same_origin() {
     assert!(!is_same_origin(&twice, None));
 }
 
-/// D09 and RFC 9112 §3.2.2: the authority of an absolute-form target is the request's, not that of `Host`, and its scheme too unless a
-/// trusted proxy knows better.
+/// RFC 9112 §3.2.2: the authority of an absolute-form target replaces `Host`, and its scheme counts unless a trusted
+/// proxy reports another.
 #[test]
-fn the_origin_of_an_absolute_form_is_that_of_its_target() {
+fn the_authority_of_an_absolute_form_target_replaces_host() {
     for (target, host, origin, scheme, expected) in [
         ("http://h:80/", "h", "http://h", None, true),
         ("http://h/", "h:80", "http://h:80", None, true),
@@ -275,9 +275,9 @@ fn a_subprotocol_must_have_been_offered() {
         .unwrap();
 }
 
-/// 13.x and D07: what is agreed upon, and what is declined.
+/// 13.x: accepted and declined offers (`docs/threats.md#compression-offers`).
 #[test]
-fn offers_are_taken_or_declined() {
+fn valid_offers_are_accepted_and_invalid_ones_declined() {
     const NONE: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     let with_bits = |rest: &str| Some(format!("{NONE}; {rest}"));
     let cases = [
@@ -341,7 +341,7 @@ fn offers_are_taken_or_declined() {
 }
 
 #[test]
-fn a_server_may_want_less_than_is_offered() {
+fn a_server_may_accept_less_than_was_offered() {
     let config = DeflateConfig {
         server_context_takeover: true,
         client_context_takeover: true,
@@ -377,7 +377,7 @@ fn a_server_may_want_less_than_is_offered() {
 }
 
 #[test]
-fn a_server_that_does_not_compress_answers_no_offer() {
+fn a_server_without_compression_declines_every_offer() {
     let head = with(&[("Sec-WebSocket-Extensions", Some("permessage-deflate"))]);
     let mut response = ResponseHead::default();
     let deflate = ServerHandshake::new(&head)
@@ -387,7 +387,7 @@ fn a_server_that_does_not_compress_answers_no_offer() {
     assert!(deflate.is_none() && !response.headers.contains(&header::SEC_WEBSOCKET_EXTENSIONS));
 }
 
-/// The answer to the RFC's own request, with some fields changed.
+/// The response to the RFC's own request, with some fields changed.
 fn answer(changes: &[(HeaderName, Option<&'static str>)]) -> ResponseHead {
     let mut response = ResponseHead::new(StatusCode::SWITCHING_PROTOCOLS);
     for (name, value) in [
@@ -413,7 +413,7 @@ fn client() -> ClientHandshake {
 }
 
 #[test]
-fn a_client_says_what_it_wants() {
+fn a_client_offers_its_configuration() {
     let fields = client().fields().unwrap();
     assert_eq!(
         fields.get(&header::SEC_WEBSOCKET_KEY).unwrap(),
@@ -429,7 +429,7 @@ fn a_client_says_what_it_wants() {
 }
 
 #[test]
-fn a_client_takes_what_it_asked_for() {
+fn a_client_accepts_an_answer_that_fits_its_offer() {
     let agreed = client().check(&answer(&[]), &deflaters()).unwrap();
     assert!(agreed.subprotocol.is_none() && agreed.deflate.is_none());
     let response = answer(&[
@@ -445,7 +445,7 @@ fn a_client_takes_what_it_asked_for() {
 }
 
 #[test]
-fn a_client_refuses_what_is_no_answer() {
+fn a_client_rejects_an_invalid_response() {
     use ClientHandshakeError as E;
     let cases = [
         (header::UPGRADE, None, E::Upgrade),
@@ -483,9 +483,9 @@ fn a_client_refuses_what_is_no_answer() {
     assert_eq!(bare.check(&unasked, &deflaters()).err(), Some(E::Extensions));
 }
 
-/// RFC 7692 §5.1, §7.1: the answer must be one to the offer.
+/// RFC 7692 §5.1, §7.1: the answer must fit the offer.
 #[test]
-fn a_client_refuses_extensions_it_did_not_offer() {
+fn a_client_rejects_extensions_it_did_not_offer() {
     for value in [
         "permessage-bzip2",
         "permessage-deflate",
@@ -503,9 +503,9 @@ fn a_client_refuses_extensions_it_did_not_offer() {
     }
 }
 
-/// A window no compressor of ours has: legal, and everything is sent plain.
+/// A window of 8 bits is legal and unsupported, so every message is sent plain.
 #[test]
-fn a_client_that_is_left_eight_bits_sends_plain() {
+fn a_client_limited_to_8_window_bits_sends_plain_messages() {
     let value = "permessage-deflate; server_no_context_takeover; client_max_window_bits=8";
     let response = answer(&[(header::SEC_WEBSOCKET_EXTENSIONS, Some(value))]);
     let deflate = client().check(&response, &deflaters()).unwrap().deflate.unwrap();

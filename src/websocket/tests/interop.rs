@@ -1,4 +1,4 @@
-//! tungstenite at the other end of a wire in memory: what either writes, the other reads the same.
+//! tungstenite at the other end of a wire in memory: each side reads what the other writes.
 
 use std::io::{self, Read, Write};
 
@@ -10,7 +10,7 @@ use super::super::{CloseCode, Connection, Event, Limits, Payload};
 use super::transcript::{Seen, run_pieces};
 use super::{CONTINUATION, FIN, PING, TEXT, deflaters, epoch, masked};
 
-/// What is to be read, and what has been written.
+/// Bytes to read, and bytes written.
 #[derive(Default)]
 struct Wire {
     incoming: Vec<u8>,
@@ -66,7 +66,7 @@ fn messages() -> Vec<Theirs> {
 }
 
 #[test]
-fn a_server_reads_what_their_client_writes() {
+fn a_server_reads_the_frames_of_tungstenites_client() {
     let mut client = theirs(Role::Client);
     for message in messages() {
         client.send(message).unwrap();
@@ -94,7 +94,7 @@ fn a_server_reads_what_their_client_writes() {
 }
 
 #[test]
-fn their_server_reads_what_a_client_writes() {
+fn tungstenites_server_reads_the_frames_of_a_client() {
     let mut server = theirs(Role::Server);
     let mask_keys = Box::new(|| [0xde, 0xad, 0xbe, 0xef]);
     let mut client = Connection::client(Limits::default().into(), None, mask_keys, epoch());
@@ -125,9 +125,9 @@ fn their_server_reads_what_a_client_writes() {
     assert_eq!(input, b"");
 }
 
-/// Where they refuse, so do we.
+/// Squall rejects what tungstenite rejects.
 #[test]
-fn what_they_refuse_is_refused() {
+fn frames_that_tungstenite_rejects_are_rejected() {
     let transcripts = [
         masked(FIN | 3, b""),
         masked(FIN | 0x70, b""),

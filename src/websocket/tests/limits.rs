@@ -1,4 +1,4 @@
-//! Autobahn's sections 9 and 10, and rows D01, D03 and D04: large messages, many fragments, and where they end.
+//! Autobahn's sections 9 and 10, and the limits of messages and fragments.
 
 use super::super::{Event, Limits, ProtocolError as Error};
 use super::transcript::{Seen, run_pieces, run_with};
@@ -12,7 +12,7 @@ fn small() -> Limits {
     }
 }
 
-/// 9.1, 9.2, 9.7, 9.8: up to the limit, in pieces as a socket would give them.
+/// 9.1, 9.2, 9.7, 9.8: up to the limit, in pieces of a socket's size.
 #[test]
 fn large_messages_are_echoed() {
     let limits = Limits::default();
@@ -28,9 +28,9 @@ fn large_messages_are_echoed() {
     }
 }
 
-/// 9.3, 9.4, 10.1: fragments of every size within the number allowed.
+/// 9.3, 9.4, 10.1: fragments of every size within their limit.
 #[test]
-fn fragmented_messages_are_put_together() {
+fn fragmented_messages_are_assembled() {
     let payload = vec![b'*'; 65536];
     for size in [64, 256, 1300, 4096, 65536] {
         let mut bytes = Vec::new();
@@ -64,9 +64,9 @@ fn a_message_may_be_as_large_as_the_limit_and_no_larger() {
     }
 }
 
-/// D01: a header alone, and nothing behind it.
+/// Only a header arrives (`docs/threats.md#declared-length`).
 #[test]
-fn a_declared_length_is_refused_by_the_header_and_allocates_nothing() {
+fn a_declared_length_is_rejected_by_its_header_without_allocating() {
     for (length, error) in [
         (1_u64 << 63 | 1, Error::PayloadLength),
         (1 << 62, Error::MessageTooBig),
@@ -92,9 +92,9 @@ fn a_declared_length_is_refused_by_the_header_and_allocates_nothing() {
     );
 }
 
-/// D03: fragments of one byte, and of none.
+/// Fragments of one byte, and empty ones (`docs/threats.md#many-fragments`).
 #[test]
-fn fragments_are_counted_empty_ones_too() {
+fn empty_fragments_count_too() {
     for piece in [&b""[..], b"x"] {
         for count in [4, 5] {
             let mut bytes = masked(TEXT, piece);
@@ -114,7 +114,7 @@ fn fragments_are_counted_empty_ones_too() {
 }
 
 #[test]
-fn no_memory_is_kept_between_messages() {
+fn a_connection_keeps_no_memory_between_messages() {
     let mut bench = Bench::server();
     let frames = [
         masked(TEXT, &[b'x'; 70_000]),

@@ -1,6 +1,8 @@
-//! Tests of the machine as a whole, in the order of the Autobahn suite's sections: what only the inside shows, such as events, errors and memory.
-//! The suite's own cases stand in `tests/autobahn/`, one by one. [`transcript`] runs bytes through the machine in every way they can be cut up;
-//! [`pair`] and [`races`] set two machines back to back; [`interop`] talks to tungstenite, which shares no more with it than the header.
+//! Tests of the whole machine in the order of the Autobahn suite's sections, for what only its inside shows: events,
+//! errors, memory.
+//!
+//! The suite's own cases stand in `tests/autobahn/`. [`transcript`] cuts bytes in every way; [`pair`] and [`races`]
+//! connect two machines; [`interop`] talks to tungstenite, which shares only the header's parser.
 
 mod closing;
 mod compression;
@@ -20,7 +22,7 @@ use std::time::Instant;
 
 use super::{Connection, Deflaters, Event, Limits, ProtocolError};
 
-/// The key the frames of these tests are masked with.
+/// The masking key of these tests.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 const CONTINUATION: u8 = 0;
@@ -33,7 +35,7 @@ const PONG: u8 = 10;
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 
-/// Some moment to count from; every other time in these tests is this one and a number.
+/// An arbitrary origin of time.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
 fn epoch() -> Instant {
     Instant::now()
@@ -43,7 +45,7 @@ fn deflaters() -> Deflaters {
     Deflaters::new(6, 1 << 20)
 }
 
-/// A client's frame, put together without the code under test.
+/// A client's frame, made without the code under test.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(first, payload.len(), 0x80);
     frame.extend(KEY);
@@ -79,7 +81,7 @@ fn closing(code: u16, reason: &[u8]) -> Vec<u8> {
     [&code.to_be_bytes(), reason].concat()
 }
 
-/// One end, what it needs, and what it has written.
+/// One end, its deflaters and clock, and its output.
 struct Bench {
     connection: Connection,
     deflaters: Deflaters,
@@ -113,7 +115,7 @@ impl Bench {
         Ok(event)
     }
 
-    /// What is owed and what has been sent, since this was last asked.
+    /// The output since the last call, pending control frames included.
     fn sent(&mut self) -> Vec<u8> {
         self.connection.send_pending_control(&mut self.out);
         core::mem::take(&mut self.out)

@@ -1,4 +1,4 @@
-//! Two machines back to back: a server and a client, a wire in each direction that delays as it is told, and one clock.
+//! Two connected machines: a server and a client, a wire in each direction with a delay, and one clock.
 
 use core::time::Duration;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use super::transcript::Seen;
 use super::{deflaters, epoch};
 use crate::message::ResponseHead;
 
-/// One end and the wire that leads away from it.
+/// One end and its outgoing wire.
 pub(super) struct End {
     pub(super) connection: Connection,
     pub(super) deflaters: Deflaters,
-    /// Sent, and not yet arrived.
+    /// Sent bytes that have not arrived.
     pub(super) wire: Vec<u8>,
     pub(super) events: Vec<Seen>,
     pub(super) error: Option<ProtocolError>,
@@ -82,7 +82,7 @@ impl Pair {
         }
     }
 
-    /// Lets everything arrive that has been sent to the server.
+    /// Delivers everything sent to the server.
     fn deliver_to_server(&mut self) {
         let bytes = core::mem::take(&mut self.client.wire);
         self.server.receive(&bytes, self.now);
@@ -93,7 +93,7 @@ impl Pair {
         self.client.receive(&bytes, self.now);
     }
 
-    /// Lets everything arrive, and what is answered, until both are silent.
+    /// Delivers everything, answers included, until both ends are silent.
     pub(super) fn settle(&mut self) {
         while !self.client.wire.is_empty() || !self.server.wire.is_empty() {
             self.deliver_to_server();
@@ -102,7 +102,7 @@ impl Pair {
     }
 }
 
-/// What a server and a client with the same wishes agree upon, through the whole of both handshakes.
+/// The result of both whole handshakes between a server and a client of the same configuration.
 fn agree(deflate: Option<&DeflateConfig>) -> (Option<Deflate>, Option<Deflate>) {
     let deflaters = deflaters();
     let mut client = ClientHandshake::new(*b"the sample nonce");
@@ -178,7 +178,7 @@ fn either_end_may_close_first() {
     }
 }
 
-/// Each end's close frame crosses the other's: neither is answered, both are the answer.
+/// The close frames cross; each end takes the other's as its answer.
 #[test]
 fn close_frames_that_cross_end_the_connection() {
     let mut pair = Pair::new(None);
@@ -192,7 +192,7 @@ fn close_frames_that_cross_end_the_connection() {
     assert!(pair.server.connection.is_over() && pair.client.connection.is_over());
 }
 
-/// The server is told of an error while its own close frame is under way.
+/// The server's close frame crosses the client's error.
 #[test]
 fn a_failure_that_crosses_a_close_frame_ends_the_connection() {
     let mut pair = Pair::new(None);
@@ -207,7 +207,7 @@ fn a_failure_that_crosses_a_close_frame_ends_the_connection() {
 }
 
 #[test]
-fn an_answer_that_comes_too_late_is_not_looked_at() {
+fn an_answer_after_the_close_timeout_is_ignored() {
     let mut pair = Pair::new(None);
     pair.server.close(CloseCode::NORMAL, pair.now);
     pair.deliver_to_client();
@@ -217,9 +217,9 @@ fn an_answer_that_comes_too_late_is_not_looked_at() {
     assert_eq!(pair.server.events, []);
 }
 
-/// Both ends ping; each other's pings keep them quiet for as long as they answer.
+/// Both ends ping; answered pings keep the connection open.
 #[test]
-fn keep_alive_keeps_an_idle_connection_for_ever() {
+fn keep_alive_pings_keep_an_idle_connection_open() {
     let mut pair = Pair::new(None);
     for _ in 0..100 {
         let ends = [&pair.server, &pair.client];
@@ -241,9 +241,9 @@ fn keep_alive_keeps_an_idle_connection_for_ever() {
     }
 }
 
-/// The wire is cut both ways without a word: each end pings, waits, and gives the other up, at the moments its limits say.
+/// Both directions are cut: each end pings, waits and gives up, at the times of its limits.
 #[test]
-fn ends_that_cannot_hear_each_other_give_up_by_themselves() {
+fn both_ends_give_up_when_the_wire_is_cut() {
     let mut pair = Pair::new(None);
     let began = pair.now;
     for (seconds, expired) in [(25, None), (35, Some(Expired::Pong))] {
@@ -258,15 +258,15 @@ fn ends_that_cannot_hear_each_other_give_up_by_themselves() {
         assert!(end.connection.is_over());
         assert_eq!(end.send(Payload::Text("hello?")), Err(SendError::Closed));
     }
-    // What each sent into the void, a ping and a close frame, makes no difference if it arrives after all.
+    // The ping and close frame that each sent change nothing if they arrive late.
     pair.settle();
     assert_eq!((pair.server.events, pair.client.events), (vec![], vec![]));
     assert_eq!((pair.server.error, pair.client.error), (None, None));
 }
 
-/// Each ping is lost but the last byte of life that came before it is not: patience is counted from there.
+/// Pings are lost, but other bytes arrive: the timeout counts from the last byte.
 #[test]
-fn any_message_puts_off_the_ping_and_a_late_pong_saves_the_connection() {
+fn any_byte_postpones_the_ping_and_a_late_pong_saves_the_connection() {
     let mut pair = Pair::new(None);
     for _ in 0..10 {
         pair.now += Duration::from_secs(24);
@@ -291,22 +291,25 @@ fn any_message_puts_off_the_ping_and_a_late_pong_saves_the_connection() {
     assert!(pair.server.connection.is_open());
 }
 
-/// A client that half-closes has gone for the server, whatever it still reads: both are told, and no deadline is left.
+/// A client that half-closes has gone for the server: both ends see the end, and no deadline remains.
 #[test]
-fn half_a_transport_is_none() {
+fn a_half_closed_transport_ends_the_connection() {
     let mut pair = Pair::new(None);
     pair.client.send(Payload::Text("last words")).unwrap();
     pair.deliver_to_server();
     assert_eq!(pair.server.connection.receive_eof(), Err(ProtocolError::Truncated));
     assert_eq!(pair.server.events, [Seen::Text("last words".to_owned())]);
     assert_eq!(pair.server.send(Payload::Text("echo")), Err(SendError::Closed));
-    assert!(!pair.server.connection.has_pending_control(), "there is nobody to tell");
+    assert!(
+        !pair.server.connection.has_pending_control(),
+        "the transport has ended, so no frame is pending"
+    );
     assert_eq!(pair.client.connection.receive_eof(), Err(ProtocolError::Truncated));
     for end in [pair.server, pair.client] {
         assert_eq!(end.connection.poll_deadline(), None);
     }
 
-    // Behind a close frame it is how a connection ends.
+    // Behind a close frame it is a clean end.
     let mut pair = Pair::new(None);
     pair.client.close(CloseCode::NORMAL, pair.now);
     pair.deliver_to_server();
@@ -317,7 +320,7 @@ fn half_a_transport_is_none() {
 }
 
 #[test]
-fn a_message_can_be_passed_on_without_a_copy() {
+fn a_message_is_forwarded_without_a_copy() {
     let mut pair = Pair::new(None);
     let Ok(Event::Message(message)) = ({
         pair.client.send(Payload::Binary(&[7; 100])).unwrap();

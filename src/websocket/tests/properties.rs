@@ -1,4 +1,4 @@
-//! Properties of all inputs, tried on random ones.
+//! Properties that hold for all inputs, checked on random ones.
 
 use flate2::{Compression, Decompress, FlushDecompress};
 use proptest::collection::vec;
@@ -46,7 +46,7 @@ fn takeover() -> Deflate {
     offer_to(&config, "permessage-deflate", &deflaters()).unwrap().1
 }
 
-/// Compressible to varying degrees.
+/// Payloads of varying compressibility.
 fn payloads() -> impl Strategy<Value = Vec<u8>> {
     (vec(any::<u8>(), 1..60), 1..400_usize, any::<bool>()).prop_map(|(part, times, is_noisy)| {
         let mut bytes = part.repeat(times);
@@ -64,9 +64,9 @@ fn payloads() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// Any partition of the same bytes gives the same events, the same error and the same answers.
+    /// Any partition of the same bytes gives the same events, error and answers.
     #[test]
-    fn cutting_up_changes_nothing(bytes in frames(), cuts in vec(any::<Index>(), 0..6), is_tight in any::<bool>()) {
+    fn the_partition_of_the_input_does_not_matter(bytes in frames(), cuts in vec(any::<Index>(), 0..6), is_tight in any::<bool>()) {
         let limits = if is_tight {
             Limits { message_bytes_max: 131, fragments_max: 3, ..Limits::default() }
         } else {
@@ -80,10 +80,10 @@ proptest! {
         prop_assert_eq!(&run_pieces(pieces, &limits, Some(takeover())), &whole);
         prop_assert_eq!(&run_pieces(bytes.chunks(1), &limits, Some(takeover())), &whole);
         let errors_sent = whole.sent.windows(2).any(|pair| pair[0] == FIN | CLOSE);
-        prop_assert!(whole.error.is_none() || errors_sent, "an error is told");
+        prop_assert!(whole.error.is_none() || errors_sent, "the close frame names the error");
     }
 
-    /// A header that is written is read back, in the fewest bytes.
+    /// A written header is read back, in the fewest bytes.
     #[test]
     fn headers_are_read_back(
         opcode in select(&[Opcode::Continuation, Opcode::Text, Opcode::Binary][..]),
@@ -109,10 +109,10 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// What a server deflates an inflater that is not ours reads, and what a compressor that is not ours deflates, with
-    /// another flush between any two writes, a server reads.
+    /// Another inflater reads what a server deflates. A server reads what another compressor deflates, with another
+    /// flush after each write.
     #[test]
-    fn deflate_is_what_everybody_calls_deflate(messages in vec(payloads(), 1..6), bits in 9..=15_u8) {
+    fn deflate_agrees_with_another_implementation(messages in vec(payloads(), 1..6), bits in 9..=15_u8) {
         let window = WindowBits::new(bits).unwrap();
         let mut deflaters = deflaters();
         let mut sending = deflaters.lend_window(window);
@@ -142,7 +142,7 @@ proptest! {
         }
     }
 
-    /// Whatever is sent, with whatever was agreed, arrives.
+    /// Every sent message arrives, under every negotiated setting.
     #[test]
     fn messages_arrive(
         messages in vec(payloads(), 1..8),

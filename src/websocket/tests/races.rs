@@ -1,5 +1,7 @@
-//! Two machines back to back in every order that a few things can happen in: messages, closing from either end or both, bytes that are under way,
-//! transports that end, a peer that breaks the protocol, time. Whatever the order, some things hold.
+//! Two connected machines under every order of a few steps: messages, closing, bytes in flight, transports that end, a
+//! protocol error, time.
+//!
+//! Some invariants hold in every order.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,22 +11,22 @@ use super::super::{CloseCode, Payload, ProtocolError};
 use super::pair::{End, Pair};
 use super::transcript::Seen;
 
-/// Something that happens.
+/// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// An end sends a message.
     Send(Side),
     /// An end closes.
     Close(Side),
-    /// All that is under way to an end arrives.
+    /// Everything in flight to an end arrives.
     Arrive(Side),
-    /// Half of it does.
+    /// Half of it arrives.
     ArriveInPart(Side),
-    /// An end's transport ends, behind what is under way.
+    /// An end's transport ends, behind the bytes in flight.
     End(Side),
-    /// The client sends what it may not.
+    /// The client sends an invalid frame.
     Break,
-    /// Nothing happens until the next deadline.
+    /// The clock moves to the next deadline.
     Wait,
 }
 
@@ -36,7 +38,7 @@ enum Side {
 
 use Side::{Client, Server};
 
-/// What can go wrong with closing alone.
+/// The steps that concern closing alone.
 const CLOSING: [Step; 8] = [
     Step::Send(Server),
     Step::Close(Server),
@@ -48,7 +50,7 @@ const CLOSING: [Step; 8] = [
     Step::Break,
 ];
 
-/// All there is.
+/// All steps.
 const STEPS: [Step; 12] = [
     Step::Send(Server),
     Step::Send(Client),
@@ -64,16 +66,16 @@ const STEPS: [Step; 12] = [
     Step::Wait,
 ];
 
-/// What an end has done, and what of it is under way.
+/// The output of an end, and its part in flight.
 #[derive(Default)]
 struct Outgoing {
     under_way: Vec<u8>,
-    /// Every byte there was.
+    /// Every byte written.
     log: Vec<u8>,
-    /// The messages it was allowed to send.
+    /// The messages that were accepted for sending.
     messages: Vec<Seen>,
     has_closed: bool,
-    /// Nothing can be sent any more, and whether the other end knows.
+    /// Whether the transport has ended in this direction, and whether the other end knows.
     has_ended: bool,
     end_has_arrived: bool,
 }
@@ -83,7 +85,7 @@ struct Race {
     server: Outgoing,
     client: Outgoing,
     has_broken: bool,
-    /// Somebody has waited in vain, or a transport ended by itself.
+    /// Whether a deadline passed or a transport ended by itself.
     is_unclean: bool,
 }
 
@@ -146,7 +148,7 @@ impl Race {
         self.flush();
     }
 
-    /// Lets so many bytes arrive at an end, and the end of the transport behind the last of them.
+    /// Delivers at most this many bytes to an end; behind the last byte, also the end of the transport.
     fn arrive(&mut self, side: Side, bytes_max: usize) {
         let now = self.pair.now;
         let (_, outgoing) = self.parts(side.other());
@@ -160,14 +162,14 @@ impl Race {
             let is_over = end.connection.is_over();
             let told = end.connection.receive_eof();
             assert_eq!(told.is_ok(), is_over);
-            // Who has heard the end closes the transport.
+            // An end that sees the end closes the transport.
             end.connection.send_pending_control(&mut end.wire);
             outgoing.take(&mut end.wire);
             outgoing.has_ended = true;
         }
     }
 
-    /// Moves the clock to the next deadline and does what is due.
+    /// Moves the clock to the next deadline and handles it.
     fn wait(&mut self) {
         let ends = [&self.pair.server, &self.pair.client];
         let Some(due) = ends.iter().filter_map(|end| end.connection.poll_deadline()).min() else {
@@ -188,7 +190,7 @@ impl Race {
         }
     }
 
-    /// Puts on its way what has been written. A server that is over ends the transport.
+    /// Sends the written bytes. A server that is over ends the transport.
     fn flush(&mut self) {
         for side in [Server, Client] {
             let (end, outgoing) = self.parts(side);
@@ -197,7 +199,7 @@ impl Race {
         }
     }
 
-    /// Lets everything arrive, and as much time pass as it takes, until nothing is waited for.
+    /// Delivers everything and moves the clock until nothing is awaited.
     fn settle(&mut self) {
         for _ in 0..20 {
             for _ in 0..3 {
@@ -249,7 +251,7 @@ impl Race {
                 "{steps:?}: {side:?} gets {events:?} before {told:?}"
             );
             if is_clean && is_over {
-                // The peer's own code, or what it was told comes back.
+                // The peer's own code, or the code it received, comes back.
                 let code = match (side, peer_has_closed, has_broken) {
                     (Server, _, true) => None,
                     (Client, false, true) => Some(1002),
@@ -260,7 +262,7 @@ impl Race {
                     Seen::Close(frame) => frame.map(|(code, _)| code),
                     event => panic!("{event:?}"),
                 });
-                assert_eq!(told, code.map(Some), "{steps:?}: what {side:?} is told");
+                assert_eq!(told, code.map(Some), "{steps:?}: the end that {side:?} sees");
             }
             if is_clean && !has_broken && !outgoing.has_closed {
                 assert_eq!(
@@ -273,7 +275,7 @@ impl Race {
 }
 
 impl Outgoing {
-    /// Takes what an end has written; what comes after the end of its transport is lost.
+    /// Takes an end's output; bytes behind the end of its transport are lost.
     fn take(&mut self, wire: &mut Vec<u8>) {
         self.log.extend_from_slice(wire);
         if !self.has_ended {
@@ -282,7 +284,7 @@ impl Outgoing {
         wire.clear();
     }
 
-    /// Nothing is written behind a close frame.
+    /// Checks that the close frame is the last output.
     fn check_log(&self, steps: &[Step]) {
         let mut log = self.log.as_slice();
         let mut is_closed = false;
@@ -296,7 +298,7 @@ impl Outgoing {
 }
 
 impl Side {
-    /// What this end closes with.
+    /// The code this end closes with.
     fn code(self) -> CloseCode {
         match self {
             Server => CloseCode::GOING_AWAY,
@@ -318,7 +320,7 @@ fn run(steps: &[Step]) {
     race.check(steps);
 }
 
-/// Every sequence of so many steps.
+/// Runs every sequence of this length.
 fn run_all(alphabet: &[Step], length: usize) {
     let mut steps = vec![alphabet[0]; length];
     for number in 0..alphabet.len().pow(u32::try_from(length).unwrap()) {
@@ -332,12 +334,12 @@ fn run_all(alphabet: &[Step], length: usize) {
 }
 
 #[test]
-fn closing_ends_well_in_every_order() {
+fn every_order_of_closing_ends_cleanly() {
     run_all(&CLOSING, 5);
 }
 
 #[test]
-fn everything_ends_well_in_every_order() {
+fn every_order_of_steps_ends_cleanly() {
     run_all(&STEPS, 4);
 }
 
@@ -345,7 +347,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn everything_ends_well_in_long_runs_too(steps in vec(select(&STEPS[..]), 4..30)) {
+    fn long_runs_of_steps_end_cleanly(steps in vec(select(&STEPS[..]), 4..30)) {
         run(&steps);
     }
 }

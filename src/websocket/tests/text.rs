@@ -1,11 +1,11 @@
-//! Autobahn's section 6: UTF-8, whole, in fragments, and refused as early as can be.
+//! Autobahn's section 6: UTF-8, whole and in fragments, rejected as early as possible.
 
 use super::super::ProtocolError;
 use super::transcript::{Seen, run};
 use super::{Bench, CONTINUATION, FIN, TEXT, masked, plain};
 use crate::websocket::Event;
 
-/// 6.5, 6.7, 6.9, 6.11, 6.13, 6.22, 6.23: sequences that are text: the ends of every length, both sides of the surrogates,
+/// 6.5, 6.7, 6.9, 6.11, 6.13, 6.22, 6.23: valid sequences: the ends of every length, both sides of the surrogates,
 /// noncharacters.
 const VALID: [&[u8]; 24] = [
     b"",
@@ -34,8 +34,8 @@ const VALID: [&[u8]; 24] = [
     b"\xef\xbb\xbf",
 ];
 
-/// 6.3, 6.4, 6.6, 6.8, 6.10, 6.12, 6.14 to 6.21: sequences that are not, and the place of the first byte that cannot
-/// belong to a text. One past the end: every byte may, but the text may not end there.
+/// 6.3, 6.4, 6.6, 6.8, 6.10, 6.12, 6.14 to 6.21: invalid sequences, each with the index of its first impossible byte.
+/// An index behind the end: each byte is possible, but the text may not end there.
 const INVALID: [(&[u8], usize); 47] = [
     // Ends too early.
     (b"\xce", 1),
@@ -123,7 +123,7 @@ fn text_is_echoed_whole_in_two_fragments_and_in_fragments_of_one_byte() {
 }
 
 #[test]
-fn what_is_no_text_closes_with_1007() {
+fn invalid_utf_8_closes_with_1007() {
     for (bytes, _) in INVALID {
         let (first, second) = bytes.split_at(bytes.len() / 2);
         for transcript in [
@@ -143,11 +143,11 @@ fn what_is_no_text_closes_with_1007() {
     }
 }
 
-/// 6.4 and D05: at the byte, not at the end of the frame or of the message.
+/// 6.4: at the first bad byte, not at the end of the frame or message (`docs/threats.md#invalid-utf-8`).
 #[test]
-fn text_is_refused_at_its_first_impossible_byte() {
+fn text_is_rejected_at_its_first_impossible_byte() {
     for (bytes, place) in INVALID {
-        // The frame says that more is to come, and so would the message.
+        // The frame announces more bytes, and the message more frames.
         let mut long = bytes.to_vec();
         long.resize(bytes.len() + 10, b'x');
         let place = place.min(long.len());
@@ -173,7 +173,7 @@ fn text_is_refused_at_its_first_impossible_byte() {
 }
 
 #[test]
-fn bytes_need_not_be_text() {
+fn a_binary_message_may_contain_invalid_utf_8() {
     for (bytes, _) in INVALID {
         assert_eq!(run(&masked(FIN | 2, bytes)).events, [Seen::Binary(bytes.to_vec())]);
     }

@@ -1,12 +1,12 @@
-//! Runs a client's bytes whole, byte by byte and at every two-way split through a server that echoes, and insists that
-//! nobody could tell the difference.
+//! Runs a client's bytes through an echo server, whole, byte by byte and at every two-way split, and checks that the
+//! outcome is the same.
 
 use std::rc::Rc;
 
 use super::super::{CloseFrame, Connection, Deflate, Event, Limits, Message, ProtocolError};
 use super::{deflaters, epoch};
 
-/// Everything a transcript led to.
+/// The outcome of a transcript.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Outcome {
     pub(super) events: Vec<Seen>,
@@ -38,12 +38,12 @@ impl From<Event> for Seen {
     }
 }
 
-/// Runs `bytes` cut up in every way that is worth it and returns the one outcome they all have.
+/// Runs `bytes` in every partition and returns their common outcome.
 pub(super) fn run(bytes: &[u8]) -> Outcome {
     run_with(bytes, &Limits::default(), || None)
 }
 
-/// Likewise, with a connection made for the occasion. A long transcript is split at some places only.
+/// The same with these limits and compression. A long transcript is split at some indexes only.
 pub(super) fn run_with(bytes: &[u8], limits: &Limits, deflate: impl Fn() -> Option<Deflate>) -> Outcome {
     let whole = run_pieces([bytes], limits, deflate());
     let one_by_one = run_pieces(bytes.chunks(1), limits, deflate());
@@ -61,7 +61,7 @@ pub(super) fn run_with(bytes: &[u8], limits: &Limits, deflate: impl Fn() -> Opti
     whole
 }
 
-/// Runs pieces through one connection, presenting again what was not consumed.
+/// Runs pieces through one connection and presents unconsumed bytes again.
 pub(super) fn run_pieces<'p>(
     pieces: impl IntoIterator<Item = &'p [u8]>,
     limits: &Limits,
