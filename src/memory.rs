@@ -1,13 +1,14 @@
-//! Memory that may be refused: a "no" ends the request or the connection that asked, where a `Vec` that grows by itself would end the
-//! process.
+//! Fallible memory: a refused allocation ends one request or connection, where a plain `Vec` would abort the process.
 //!
-//! What grows with what a peer sends, or with what it is sent, asks for its memory here. What a connection or a request takes whatever
-//! its content, its task, its handler's future, an error page, cannot be refused; it is small, and finds room because nothing is granted
-//! for long without a look whether [`HEADROOM_BYTES`] are left. Where a limit kills instead of refusing, somebody else can say no at
-//! the same look ([`add_check`]).
+//! Every buffer that a peer can grow is allocated here. Memory of a fixed size cannot be refused: the task of a
+//! connection, the future of a handler, an error page. It is small, and it finds room because every check requires
+//! [`HEADROOM_BYTES`] to be free.
 //!
-//! Such a look sees what the process has touched. So a buffer that grows is touched at once, whatever will be written to it; and while
-//! much is granted and not touched yet, it counts as promised, for the looks of all threads ([`reserved_bytes`]).
+//! Some limits kill the process instead of refusing memory, such as a control group's. For them, the server adds a
+//! check of its own ([`add_check`]).
+//!
+//! A check sees resident memory only. So a buffer's new pages are touched as soon as it grows. Bytes that are
+//! reserved and not yet touched count in the checks of all threads ([`reserved_bytes`]).
 
 #[cfg(feature = "testing")]
 mod refusal;
@@ -21,38 +22,41 @@ use std::io;
 #[cfg(feature = "testing")]
 pub use refusal::MemoryRefusal;
 
-/// How much must be left. 1 MiB: four times what a shard is granted between two looks, and the rest for what does not ask.
+/// How many bytes must stay free: 1 MiB. That is four times what a shard may take between two checks; the rest is for
+/// allocations that are not checked.
 pub(crate) const HEADROOM_BYTES: usize = 1024 * 1024;
 
-/// How much a shard is granted between two looks. 256 KiB: a look costs what one large allocation costs, a few microseconds.
+/// How many bytes a shard may take between two checks: 256 KiB. A check costs a few microseconds, as one large
+/// allocation does.
 const UNCHECKED_BYTES_MAX: usize = 256 * 1024;
 
-/// From here on a block has a mapping of its own, which grows without a copy. 32 MiB: the most that glibc's threshold for that rises to.
+/// From this size on, a block has a mapping of its own, which grows without a copy: 32 MiB, the maximum of glibc's
+/// threshold.
 const MAPPED_BYTES_MIN: usize = 32 * 1024 * 1024;
 
-/// The least page of a machine that Linux runs on. 4 KiB.
+/// The smallest page of a machine that runs Linux: 4 KiB.
 const PAGE_BYTES: usize = 4 * 1024;
 
-/// Up to here growth that answers is small: an error page, a response's head. Only the allocator refuses it, so that there are words for a
-/// refusal. 4 KiB.
+/// Growth up to this size for a response, such as an error page or a head, is refused by the allocator only: 4 KiB.
+/// So a refusal itself can still be sent.
 const SMALL_BYTES_MAX: usize = 4 * 1024;
 
-/// What all threads together were granted and have not touched yet.
+/// The bytes that all threads have reserved and not yet touched.
 static RESERVED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
-/// Answers at a look whether this number of bytes, which are promised already, may be taken.
+/// Returns whether this number of bytes, which count as reserved already, may be taken.
 type AddedCheck = Box<dyn Fn(usize) -> bool>;
 
 thread_local! {
-    /// How much this shard may be granted before the next look.
+    /// How many bytes this shard may take before its next check.
     static UNCHECKED_BYTES_LEFT: Cell<usize> = const { Cell::new(UNCHECKED_BYTES_MAX) };
-    /// What this thread was told about with [`reserve_ahead`] and takes until its next look.
+    /// The bytes that [`reserve_ahead`] has reserved until this thread's next check.
     static RESERVED_AHEAD: RefCell<Option<Reservation>> = const { RefCell::new(None) };
-    /// Who is asked at every look of this thread, beside the allocator.
+    /// The check of the server, beside that of the allocator.
     static ADDED_CHECK: RefCell<Option<AddedCheck>> = const { RefCell::new(None) };
 }
 
-/// Bytes that count as held until they are touched; then this value is dropped.
+/// Bytes that count as taken before they are touched. Drop it once they are.
 #[derive(Debug)]
 pub(crate) struct Reservation(usize);
 
@@ -69,13 +73,15 @@ impl Drop for Reservation {
     }
 }
 
-/// What all threads together were granted and have not touched yet, in bytes; but for small growth, which is touched before the next look.
+/// The bytes that all threads have reserved and not yet touched.
+///
+/// Growth up to 256 KiB is not counted, because it is touched before the next check.
 #[cfg(feature = "serve")]
 pub(crate) fn reserved_bytes() -> usize {
     RESERVED_BYTES.load(Ordering::Relaxed)
 }
 
-/// There is no memory for what was asked.
+/// The error of refused memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfMemory;
 
@@ -85,17 +91,19 @@ impl From<OutOfMemory> for io::Error {
     }
 }
 
-/// Makes room in a buffer for so many bytes more. The first room is exactly what is asked for; later the buffer at least doubles.
+/// Makes room in a buffer for this number of bytes more.
+///
+/// The first growth is exact; later ones at least double the buffer.
 ///
 /// # Errors
 ///
-/// There is none. The buffer holds what it held; whoever has it lets go of it, for the sake of all others.
+/// Memory is short. The buffer is unchanged; the caller drops it to free its memory.
 #[inline]
 pub(crate) fn make_room(buffer: &mut Vec<u8>, bytes: usize) -> Result<(), OutOfMemory> {
     make_room_within(buffer, bytes, usize::MAX)
 }
 
-/// Makes room as [`make_room`] does, for a buffer that will hold `bytes_max` in the end: it does not double beyond that.
+/// Makes room as [`make_room`] does, but does not double beyond `bytes_max`, the final size of the buffer.
 ///
 /// # Errors
 ///
@@ -109,7 +117,7 @@ pub(crate) fn make_room_within(buffer: &mut Vec<u8>, bytes: usize, bytes_max: us
     }
 }
 
-/// Makes room as [`make_room`] does, for what a peer is answered: where memory is short, a little may still be said.
+/// Makes room as [`make_room`] does, for a response: where memory is short, up to 4 KiB are still allowed.
 ///
 /// # Errors
 ///
@@ -135,7 +143,7 @@ pub(crate) fn append(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(), OutOfMemo
     Ok(())
 }
 
-/// Appends bytes to what a peer is answered, as [`make_room_to_answer`] makes room.
+/// Appends bytes to a response; makes room as [`make_room_to_answer`] does.
 ///
 /// # Errors
 ///
@@ -147,16 +155,16 @@ pub(crate) fn append_to_answer(buffer: &mut Vec<u8>, bytes: &[u8]) -> Result<(),
     Ok(())
 }
 
-/// Says that so many bytes have been taken, or few are about to be in ways that cannot be refused.
+/// Accounts for bytes that were just taken, or that a small infallible allocation will take.
 ///
 /// # Errors
 ///
-/// They leave too little: they are to be given back, or not to be taken.
+/// Memory is short: the caller gives the bytes back, or does not take them.
 pub(crate) fn reserve(bytes: usize) -> Result<(), OutOfMemory> {
     reserve_or_allow_small(bytes, 0)
 }
 
-/// Says the same of what answers a peer, if only by a refusal: where memory is short, a little may still be taken.
+/// Accounts for bytes of a response: where memory is short, up to 4 KiB are still allowed.
 ///
 /// # Errors
 ///
@@ -166,7 +174,7 @@ pub(crate) fn reserve_to_answer(bytes: usize) -> Result<(), OutOfMemory> {
     reserve_or_allow_small(bytes, SMALL_BYTES_MAX)
 }
 
-/// Grants `bytes`. Up to `small_bytes_max` are granted even where they leave too little; the next growth then looks again.
+/// Reserves `bytes`. Up to `small_bytes_max` pass even if the added check refuses; the next growth then checks again.
 fn reserve_or_allow_small(bytes: usize, small_bytes_max: usize) -> Result<(), OutOfMemory> {
     let left = match UNCHECKED_BYTES_LEFT.get().checked_sub(bytes) {
         Some(left) => left,
@@ -180,11 +188,11 @@ fn reserve_or_allow_small(bytes: usize, small_bytes_max: usize) -> Result<(), Ou
     Ok(())
 }
 
-/// Announces `bytes`, of any size, that this thread will take before its next look, in ways that cannot be refused.
+/// Reserves bytes of any size that infallible allocations of this thread will take before its next check.
 ///
 /// # Errors
 ///
-/// They would leave too little.
+/// They would leave less than the headroom.
 pub(crate) fn reserve_ahead(bytes: usize) -> Result<(), OutOfMemory> {
     if bytes <= UNCHECKED_BYTES_MAX {
         return reserve(bytes);
@@ -194,28 +202,28 @@ pub(crate) fn reserve_ahead(bytes: usize) -> Result<(), OutOfMemory> {
     Ok(())
 }
 
-/// Whether so many bytes, and the headroom, could be had now.
+/// Whether this number of bytes, and the headroom, are available now.
 pub(crate) fn has_headroom(bytes: usize) -> bool {
     check(bytes).is_ok()
 }
 
-/// Who refuses.
+/// The source of a refusal.
 enum Refusal {
     /// The allocator, or a test.
     Allocator,
-    /// Who is asked beside it ([`add_check`]), before the kernel kills.
+    /// The check given to [`add_check`], which refuses before the kernel kills the process.
     AddedCheck,
 }
 
-/// Looks whether `missing` bytes and the headroom can be had, and promises them.
+/// Checks that `missing` bytes and the headroom are available, and reserves `missing`.
 fn check(missing: usize) -> Result<Reservation, Refusal> {
-    // What was foreseen has been touched by now, or will not be.
+    // Bytes reserved ahead have been touched by now, or never will be.
     RESERVED_AHEAD.take();
     let mut block = Vec::<u8>::new();
     let reserved = block.try_reserve_exact(HEADROOM_BYTES.saturating_add(missing));
-    // Or the compiler would see that it is not used, and take it for granted.
+    // Without this, the compiler may remove the unused allocation and assume that it succeeds.
     black_box(&mut block);
-    // Bytes that the allocator refuses are not promised; the look counts all the same.
+    // Refused bytes are not reserved, but the added check still runs: it also measures the memory pressure.
     let reservation = Reservation::of(reserved.as_ref().map_or(0, |()| missing));
     let may_grow = ADDED_CHECK.with_borrow(|may_grow| may_grow.as_ref().is_none_or(|may_grow| may_grow(reservation.0)));
     if reserved.is_err() || is_refused() {
@@ -227,7 +235,9 @@ fn check(missing: usize) -> Result<Reservation, Refusal> {
     }
 }
 
-/// Has every look of this thread ask `may_grow` too, and refuse without its yes. It is asked about bytes that [`reserved_bytes`] has already.
+/// Adds a check of this thread: memory is refused unless `may_grow` returns `true`.
+///
+/// Its argument is part of [`reserved_bytes`] already.
 #[cfg(feature = "serve")]
 pub(crate) fn add_check(may_grow: impl Fn(usize) -> bool + 'static) {
     ADDED_CHECK.with(|asked| asked.replace(Some(Box::new(may_grow))));
@@ -247,7 +257,7 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: u
         touch(buffer.spare_capacity_mut());
         return reserve_or_allow_small(buffer.capacity() - before, small_bytes_max);
     }
-    // The allocator may have to copy the buffer, and then all of the new one is missing.
+    // A block below the mapping threshold may move. Old and new one then exist at once, so the copied bytes count too.
     let copied = if before >= MAPPED_BYTES_MIN { 0 } else { buffer.len() };
     let reservation = check(copied.saturating_add(more)).map_err(|_| OutOfMemory)?;
     buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
@@ -256,18 +266,18 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: u
     Ok(())
 }
 
-/// Has the kernel give every page of a block that was granted, so that the next look sees it.
+/// Makes the kernel supply every page of a new block, so that the next check sees them.
 fn touch(block: &mut [MaybeUninit<u8>]) {
     for page in block.chunks_mut(PAGE_BYTES) {
         if let Some(last) = page.last_mut() {
             last.write(0);
         }
     }
-    // Or the compiler would see that these are never read.
+    // Without this, the compiler may remove the writes, because nothing reads them.
     black_box(block);
 }
 
-/// Whether a test wants this request refused.
+/// Whether a test makes this request fail.
 fn is_refused() -> bool {
     #[cfg(feature = "testing")]
     return refusal::is_due();
@@ -275,7 +285,7 @@ fn is_refused() -> bool {
     return false;
 }
 
-/// A buffer that something is written to which knows nothing of [`OutOfMemory`]: it hears of [`io::ErrorKind::OutOfMemory`].
+/// A buffer for code that knows only [`io::Write`]: refused memory is [`io::ErrorKind::OutOfMemory`].
 #[derive(Debug)]
 pub(crate) struct FallibleWriter<'b>(pub(crate) &'b mut Vec<u8>);
 
@@ -300,7 +310,7 @@ mod tests {
     use super::{OutOfMemory, UNCHECKED_BYTES_MAX, append, has_headroom, make_room, make_room_within, reserve};
 
     #[test]
-    fn what_nobody_has_is_refused() {
+    fn impossible_sizes_are_refused_and_the_buffer_is_unchanged() {
         let mut buffer = b"kept".to_vec();
         assert_eq!(make_room(&mut buffer, isize::MAX as usize), Err(OutOfMemory));
         assert_eq!(make_room(&mut buffer, usize::MAX), Err(OutOfMemory));
@@ -319,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_doubles_up_to_what_it_will_hold_and_then_grows_by_what_it_must() {
+    fn a_buffer_doubles_up_to_its_final_size_and_then_grows_exactly() {
         let mut buffer = vec![0; 100];
         for (bytes, capacity) in [(1, 200), (101, 250), (151, 251), (400, 500)] {
             make_room_within(&mut buffer, bytes, 250).unwrap();
@@ -328,8 +338,8 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_looked_at_after_so_much() {
-        // On a thread of its own, that has been granted nothing yet.
+    fn memory_is_checked_once_every_256_kib() {
+        // A new thread has reserved nothing yet.
         let looks = std::thread::spawn(|| {
             let looks = |bytes: usize| allocation_counter::measure(|| reserve(bytes).unwrap()).count_total;
             [

@@ -1,7 +1,7 @@
-//! A client that calls an application without a socket: it drives an [`Exchange`] as a connection would, and shows what a peer
-//! would get.
+//! A test client that calls an application without a socket, and returns what a client would receive.
 //!
-//! One exchange serves all requests of a client, reset in between, so that what one request leaves behind is seen by the next.
+//! It drives an [`Exchange`] as a connection does. One exchange serves all requests of a client and is reset in
+//! between, so a test sees state that leaks from one request into the next.
 //!
 //! ```
 //! use squall::prelude::*;
@@ -49,7 +49,7 @@ use crate::message::{
 
 pub use crate::memory::MemoryRefusal;
 
-/// How long a handler may wait for something that is not its request before the client gives up.
+/// How long the client waits for a handler that waits for neither its content nor its flush: 10 s.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls an application.
@@ -58,7 +58,7 @@ pub struct TestClient {
     exchange: RefCell<Exchange>,
 }
 
-/// A request that is being put together.
+/// A request under construction.
 #[must_use = "a request does nothing until it is sent"]
 pub struct TestRequest<'a> {
     client: &'a TestClient,
@@ -69,11 +69,12 @@ pub struct TestRequest<'a> {
     length: BodyLength,
     trailers: Headers,
     peer: Peer,
-    /// Why the content could not be made; said when the request is sent, so that it reads in one line.
+    /// Why the content could not be encoded; [`send`](Self::send) returns it, so that the calls before can be
+    /// chained.
     invalid: Option<Error>,
 }
 
-/// What a peer would get.
+/// A response as a client receives it.
 #[derive(Debug, Clone, Default)]
 pub struct TestResponse {
     status: StatusCode,
@@ -85,18 +86,18 @@ pub struct TestResponse {
 }
 
 impl TestClient {
-    /// Builds an application and makes a client of it.
+    /// Builds an application and makes a client for it.
     ///
     /// # Errors
     ///
-    /// Those of [`Application::build`].
+    /// As [`Application::build`].
     pub fn new(application: Application) -> Result<Self> {
         let app = application.build()?;
         let exchange = RefCell::new(Exchange::new(&app));
         Ok(Self { app, exchange })
     }
 
-    /// The application that is called.
+    /// Returns the application under test.
     #[must_use]
     pub fn app(&self) -> &Rc<App> {
         &self.app
@@ -137,7 +138,7 @@ impl TestClient {
         self.request(Method::OPTIONS, target)
     }
 
-    /// Starts a request of any method. `target` is sent as it is: a path and maybe a query, or `*`.
+    /// Starts a request of any method; `target` is a path with an optional query, or `*`, and is sent unchanged.
     pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
         TestRequest {
             client: self,
@@ -157,7 +158,7 @@ impl TestClient {
 }
 
 impl TestRequest<'_> {
-    /// Adds a field line; `host` replaces the one a request has from the start.
+    /// Adds a field line; `host` replaces the default one.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = name.to_ascii_lowercase();
         self.headers.retain(|(other, _)| name != "host" || *other != name);
@@ -165,23 +166,25 @@ impl TestRequest<'_> {
         self
     }
 
-    /// Adds a cookie, in a field line of its own. Neither is escaped.
+    /// Adds a cookie in a field line of its own, without escaping.
     pub fn cookie(self, name: &str, value: &str) -> Self {
         self.header("cookie", format!("{name}={value}"))
     }
 
-    /// Sets the content to a value as JSON, and its type. A value that cannot be JSON is an error of [`send`](Self::send).
+    /// Sets the content to a value as JSON, with its type; [`send`](Self::send) returns the error of a value that
+    /// does not encode.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.encoded("application/json", serde_json::to_vec(value))
     }
 
-    /// Sets the content to a form, and its type. A `Vec` in the value repeats its key; a value that cannot be a form, as it has structs
-    /// in it, is an error of [`send`](Self::send).
+    /// Sets the content to a form, with its type; a `Vec` in the value repeats its key.
+    ///
+    /// [`send`](Self::send) returns the error of a value that does not encode, such as one with nested structs.
     pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.encoded("application/x-www-form-urlencoded", serde_html_form::to_string(value))
     }
 
-    /// Sets the content, sent in one piece with its length.
+    /// Sets the content, sent as one piece with its length.
     pub fn body(mut self, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
         self.length = BodyLength::Known(content.len() as u64);
@@ -189,14 +192,14 @@ impl TestRequest<'_> {
         self
     }
 
-    /// Sets the content, sent in chunks without its length.
+    /// Sets the content, sent in chunks without a length.
     pub fn chunks<T: Into<Vec<u8>>>(mut self, chunks: impl IntoIterator<Item = T>) -> Self {
         self.length = BodyLength::Unknown;
         self.pieces = chunks.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Announces content of another length than that which is sent.
+    /// Announces a length that may differ from that of the content.
     pub fn announced(mut self, length: BodyLength) -> Self {
         self.length = length;
         self
@@ -208,7 +211,7 @@ impl TestRequest<'_> {
         self
     }
 
-    /// Sets who sends the request, instead of an unencrypted connection from 127.0.0.1.
+    /// Sets the sender, instead of an unencrypted connection from 127.0.0.1.
     pub fn peer(mut self, peer: Peer) -> Self {
         self.peer = peer;
         self
@@ -218,8 +221,7 @@ impl TestRequest<'_> {
     ///
     /// # Errors
     ///
-    /// If the handler waits ten seconds for something that is neither its content nor its flush, or if what was to be the content
-    /// could not be made JSON or a form.
+    /// The handler waits 10 s for something other than its content or its flush, or the content could not be encoded.
     pub fn send(mut self) -> Result<TestResponse> {
         if let Some(invalid) = self.invalid {
             return Err(invalid);
@@ -277,7 +279,7 @@ impl TestRequest<'_> {
         }
     }
 
-    /// Writes the request down as a parser would have read it.
+    /// Writes the head as the parser would.
     fn write_head(&self, head: &mut RequestHead) {
         let mut bytes = self.target.clone().into_bytes();
         let mut append = |text: &[u8]| -> Range<usize> {
@@ -315,7 +317,7 @@ impl TestRequest<'_> {
         }
     }
 
-    /// Gives the handler the next piece of content, if it wants one; says whether it did.
+    /// Gives the handler the next piece of content if it wants one, and returns whether it did.
     fn feed(&mut self, channel: &Channel) -> bool {
         if !channel.wants_body() {
             return false;
@@ -334,64 +336,64 @@ impl TestRequest<'_> {
 }
 
 impl TestResponse {
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The fields the application set, and no framing.
+    /// Returns the fields that the application set, without those of the framing.
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.headers
     }
 
-    /// The first value of a field, if it is text.
+    /// Returns the first value of a field if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(&HeaderName::try_from(name).ok()?)?.to_str().ok()
     }
 
-    /// The content; none for HEAD.
+    /// Returns the content, which is empty for HEAD.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.content
     }
 
-    /// The content as text; bytes that are not UTF-8 are replaced.
+    /// Returns the content as text; invalid UTF-8 is replaced by U+FFFD.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    /// The content as JSON.
+    /// Decodes the content as JSON.
     ///
     /// # Errors
     ///
-    /// If it is not, or no `T`.
+    /// The content is not JSON, or does not fit `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         Ok(serde_json::from_slice(&self.content)?)
     }
 
-    /// What each flush handed over, before the rest.
+    /// Returns the content of each flush, in order.
     #[must_use]
     pub fn flushes(&self) -> &[Vec<u8>] {
         &self.flushes
     }
 
-    /// The trailer fields.
+    /// Returns the trailer fields.
     #[must_use]
     pub fn trailers(&self) -> &Headers {
         &self.trailers
     }
 
-    /// Whether the connection was cut.
+    /// Returns whether the connection was closed in the middle of the response.
     #[must_use]
     pub fn is_aborted(&self) -> bool {
         self.aborted
     }
 
-    /// Takes what the handler flushed; says whether there was something.
+    /// Takes what the handler flushed, and returns whether there was anything.
     fn take_flushes(&mut self, channel: &Channel) -> bool {
         let mut any = false;
         while let Some(flush) = channel.take_flush() {
@@ -407,7 +409,7 @@ impl TestResponse {
         any
     }
 
-    /// Draws a stream to its end, or to its error.
+    /// Polls a stream until it ends or fails.
     fn draw(&mut self, app: &App, mut stream: BodyStream) -> Result {
         let drawn = core::future::poll_fn(|task| {
             loop {
@@ -425,7 +427,8 @@ impl TestResponse {
     }
 }
 
-/// Polls a future to its end. In between, `step` moves what moves; when nothing does, the thread waits for the future's waker.
+/// Polls a future to its end. `step` moves data in between; when it has moved all data, the thread waits for the
+/// future's waker.
 fn run(future: impl Future<Output = ()>, mut step: impl FnMut() -> bool) -> Result {
     let (sender, woken) = sync_channel(1);
     let waker = Waker::from(Arc::new(ChannelWaker(sender)));
@@ -433,13 +436,15 @@ fn run(future: impl Future<Output = ()>, mut step: impl FnMut() -> bool) -> Resu
     let mut future = pin!(future);
     while future.as_mut().poll(&mut task).is_pending() {
         if !step() && woken.recv_timeout(STALL_TIMEOUT).is_err() {
-            return Err(Error::new(format!("the handler has waited for {STALL_TIMEOUT:?}")));
+            return Err(Error::new(format!(
+                "the handler made no progress for {STALL_TIMEOUT:?}"
+            )));
         }
     }
     Ok(())
 }
 
-/// A waker that remembers one ring; a second one before the first is heard says nothing new.
+/// A waker that sends into a channel of capacity 1. A second wake before the first is received changes nothing.
 struct ChannelWaker(SyncSender<()>);
 
 impl Wake for ChannelWaker {

@@ -1,7 +1,9 @@
-//! Which route the application works for, said where another thread can read it: what watches over shards names it when a handler
-//! keeps one from its connections.
+//! The active route: which route the application now serves, readable from other threads.
 //!
-//! Nobody waits for these numbers, so they are stored and read without any order: at worst a report names the request before.
+//! The watchdog of the shards reads it, and names the route in its report when a handler blocks a shard.
+//!
+//! Loads and stores are relaxed, because no thread waits for the value. At worst, a report names the route of the
+//! request before.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::cell::OnceCell;
@@ -9,28 +11,30 @@ use std::sync::Arc;
 
 use super::dispatch::App;
 
-/// Where the application says what it is at; nowhere until somebody asks for it.
+/// The place where the application stores its active route; empty until a server sets it.
 #[derive(Debug, Default)]
 pub(super) struct ActiveRouteSlot(OnceCell<Arc<AtomicUsize>>);
 
-/// ActiveRoute that can be taken up again: the number of a name in [`App::route_labels`].
+/// The index of a route's label in [`App::route_labels`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ActiveRoute(usize);
 
 impl App {
-    /// The names of what this application can be at: its routes, and last what answers where there is none.
+    /// Returns the label of each route, and last the label of requests without a route.
     #[must_use]
     pub fn route_labels(&self) -> Arc<[String]> {
         let routes = self.router.patterns().map(|pattern| format!("the route {pattern}"));
         routes.chain(["a path without a route".to_owned()]).collect()
     }
 
-    /// Has the application say what it is at: an index into [`route_labels`](Self::route_labels). The first place asked for stays.
+    /// Sets where the application stores its active route, as an index into [`route_labels`](Self::route_labels).
+    ///
+    /// Only the first call has an effect.
     pub fn report_active_route_to(&self, place: Arc<AtomicUsize>) {
         self.active_route.0.get_or_init(|| place);
     }
 
-    /// What it is at, for [`set_active_route`](Self::set_active_route).
+    /// Returns the active route, for a later [`set_active_route`](Self::set_active_route).
     #[must_use]
     pub fn active_route(&self) -> ActiveRoute {
         ActiveRoute(
@@ -41,14 +45,14 @@ impl App {
         )
     }
 
-    /// Says that it goes on with this.
-    pub fn set_active_route(&self, work: ActiveRoute) {
+    /// Sets the active route, before a handler is polled again.
+    pub fn set_active_route(&self, route: ActiveRoute) {
         if let Some(place) = self.active_route.0.get() {
-            place.store(work.0, Ordering::Relaxed);
+            place.store(route.0, Ordering::Relaxed);
         }
     }
 
-    /// Says that a route is at work; `None` where there is none for the request.
+    /// Sets the active route by its index; `None` for a request without a route.
     pub(super) fn enter_route(&self, route: Option<usize>) {
         self.set_active_route(ActiveRoute(route.unwrap_or(self.router.len())));
     }

@@ -1,11 +1,12 @@
-//! Panics of the application's code end its request and nothing else.
+//! Panics of the application's code end their request and nothing else.
 //!
-//! [`CatchPanic`] runs a future of the application and turns a panic, while it is polled or dropped, into an error. The shard's
-//! state is the application's own: a `RefCell` borrowed when the panic came is released by the unwinding, and what was half changed
-//! stays so, as after an early return.
+//! [`CatchPanic`] turns a panic of a future, while it is polled or dropped, into an error. The state of the shard
+//! belongs to the application. Unwinding releases a borrowed `RefCell`; half-made changes remain, as after an early
+//! return.
 //!
-//! Invariant: what the application made is dropped, and its errors are written, under a guard, one value under each. Of two values under
-//! one guard the second may panic while the first's panic unwinds, and that ends the process. The value that a panic carries is one of them.
+//! Invariant: each value of the application is dropped, and each of its errors is formatted, under a guard of its
+//! own. If two values shared a guard, the second could panic while the first unwinds, which aborts the process. A
+//! panic's payload counts as such a value.
 
 use core::any::Any;
 use core::pin::Pin;
@@ -16,11 +17,13 @@ use super::dispatch::App;
 use super::handler::LocalBoxFuture;
 use crate::error::{Error, Result};
 
-/// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. One is a mistake in a destructor, and a
-/// few more its repetition in what it holds; a chain that is longer may have no end, and each level costs the shard the time of an unwinding.
+/// How many panic payloads are dropped, each thrown by the drop of the one before, until the next is leaked: 4.
+///
+/// The first is a faulty destructor, and a few more are the same fault in nested values. A longer chain may be
+/// endless, and each level costs the shard an unwinding.
 const DROPPED_LEVELS_MAX: usize = 4;
 
-/// A future of the application's, with its panics caught and counted.
+/// A future of the application that catches and counts its panics.
 pub(super) struct CatchPanic<'a, T> {
     app: &'a App,
     future: Option<LocalBoxFuture<'a, T>>,
@@ -45,9 +48,9 @@ impl<T> Future for CatchPanic<'_, T> {
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
         let Self { app, future } = &mut *self;
-        // A future that ends is dropped under the guard it was polled under.
+        // A future that ends is dropped here, inside the guard, because its destructor may panic.
         let polled = catch_panic(app, || {
-            // There is none only after the end, when nobody polls.
+            // `None` means that the future has ended and this one was polled again.
             let Some(running) = future else { return Poll::Pending };
             let polled = running.as_mut().poll(task);
             if polled.is_ready() {
@@ -66,7 +69,7 @@ impl<T> Future for CatchPanic<'_, T> {
 }
 
 impl<T> Drop for CatchPanic<'_, T> {
-    /// A request whose connection broke is dropped half-way, and so are the values of its handler.
+    /// Drops the future under a guard: a broken connection drops its request midway, with the values of the handler.
     fn drop(&mut self) {
         if self.future.is_some() {
             self.drop_running();
@@ -84,18 +87,18 @@ pub(super) fn catch_panic<T>(app: &App, run: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// The text a panic was given, as far as it is text.
+/// The panic's message if it is text.
 fn message(thrown: &(dyn Any + Send)) -> String {
     if let Some(text) = thrown.downcast_ref::<&str>() {
         (*text).to_owned()
     } else if let Some(text) = thrown.downcast_ref::<String>() {
         text.clone()
     } else {
-        "with a value that is no text".to_owned()
+        "with a payload that is not text".to_owned()
     }
 }
 
-/// Drops the value that a panic carried, which is the application's own and may panic in turn.
+/// Drops the payload of a panic, which belongs to the application and may panic again.
 fn drop_payload(mut thrown: Box<dyn Any + Send>) {
     for _ in 0..DROPPED_LEVELS_MAX {
         match catch_unwind(AssertUnwindSafe(|| drop(thrown))) {
@@ -103,7 +106,7 @@ fn drop_payload(mut thrown: Box<dyn Any + Send>) {
             Err(next) => thrown = next,
         }
     }
-    tracing::error!("the value of a panic is leaked: each of {DROPPED_LEVELS_MAX} drops panicked with another value");
+    tracing::error!("leaked the payload of a panic: {DROPPED_LEVELS_MAX} drops in a row panicked");
     #[expect(
         clippy::mem_forget,
         reason = "dropping it may panic without end, and a panic here would end the connection without an answer"

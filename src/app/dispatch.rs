@@ -1,6 +1,6 @@
-//! From a request to its response: which route, which handler, and what becomes of an error.
+//! From a request to its response: selects the route and the handler, and turns errors into responses.
 //!
-//! Invariant: after [`App::respond`] there is a response to send, or the connection is to be cut; nothing else is left to happen.
+//! Invariant: after [`App::respond`] there is a response to send, or the connection must close.
 
 use core::any::{Any, TypeId};
 use core::cell::{Cell, OnceCell};
@@ -28,13 +28,13 @@ use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Body, BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
 
-/// How much of a path a log line shows.
+/// How many bytes of a path a log line shows.
 const LOGGED_PATH_BYTES_MAX: usize = 256;
 
-/// An application that is built: what a shard serves requests with.
+/// A built application, which serves the requests of one shard.
 pub struct App {
     pub(super) router: Router,
-    /// The application's own middleware, around what no route answers.
+    /// The application's own middleware, for requests that match no route.
     pub(super) chain: Chain,
     pub(super) fallback: Option<Rc<dyn Endpoint>>,
     pub(super) error_page: Option<ErrorPage>,
@@ -45,20 +45,20 @@ pub struct App {
     pub(super) panic_count: Cell<u64>,
     pub(super) active_route: ActiveRouteSlot,
     pub(super) sockets: Sockets,
-    /// What the server that runs it does for it.
+    /// The functions that the server offers to the application.
     pub(super) server: OnceCell<Rc<dyn ServerHandle>>,
 }
 
 /// Writes the page of an error.
 pub(super) type ErrorPage = Box<dyn Fn(&mut Context, &Error) -> Result>;
 
-/// What answers a request, inside all middleware.
+/// The innermost part of a request's chain.
 pub(super) enum InnerHandler<'a> {
     Endpoint(&'a dyn Endpoint),
     BuiltIn(BuiltInResponse<'a>),
 }
 
-/// An answer that needs no handler.
+/// A response that needs no handler of the application.
 pub(super) enum BuiltInResponse<'a> {
     NotFound,
     MethodNotAllowed { allow: &'a HeaderValue },
@@ -66,11 +66,11 @@ pub(super) enum BuiltInResponse<'a> {
 }
 
 impl App {
-    /// Makes the response to the request in `exchange`. When it is ready, [`Exchange::outcome`] says what to send.
+    /// Makes the response to the request in `exchange`; [`Exchange::outcome`] then returns what to send.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the handler where it stands; the exchange must then be reset.
+    /// Dropping the future drops the handler. The exchange must then be reset.
     pub async fn respond(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
         let (inner, chain) = self.find_handler(cx);
@@ -80,12 +80,14 @@ impl App {
         cx.response.complete();
     }
 
-    /// What runs the handler's `on_finish`, if it has one. The driver calls this when the response has been handed to the socket, or has been
-    /// given up, and says before with [`Exchange::conclude`] how it ended.
+    /// Returns the future of the handler's `on_finish`, if the handler has one.
+    ///
+    /// The driver calls this after the response has been passed to the kernel or given up. Before, it reports how the
+    /// response ended with [`Exchange::conclude`].
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the handler where it stands.
+    /// Dropping the future drops the handler.
     pub fn finished<'a>(&'a self, exchange: &'a mut Exchange) -> Option<Pin<Box<impl Future<Output = ()>>>> {
         let cx = &mut exchange.context;
         if !core::mem::take(&mut cx.wants_on_finish) {
@@ -96,21 +98,22 @@ impl App {
         let on_finish = CatchPanic::new(self, endpoint.on_finish(cx));
         Some(Box::pin(async move {
             if let Err(error) = on_finish.await {
-                tracing::error!("{error}, in on_finish");
+                tracing::error!("on_finish failed: {error}");
             }
         }))
     }
 
-    /// Draws the next chunk from a response's stream, with a panic of the stream caught: it ends the stream with an error. A stream that has
-    /// ended, or failed, is dropped here, and an empty one stands in its place. An error is given as its text.
+    /// Polls a response's stream for its next chunk; a panic ends the stream with an error.
+    ///
+    /// A stream that has ended or failed is dropped here and replaced by an empty one. Errors arrive as text.
     pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let drawn = catch_panic(self, || match stream.as_mut().poll_next(task) {
-            // Written and dropped under the guard: it is the application's own.
+            // Format and drop the error inside the guard: both run code of the application.
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.to_string().into()))),
             drawn => drawn,
         });
         let drawn = drawn.unwrap_or_else(|error| {
-            tracing::error!("{error}, in the stream of a response");
+            tracing::error!("the stream of a response failed: {error}");
             Poll::Ready(Some(Err(error.into())))
         });
         if matches!(drawn, Poll::Ready(None | Some(Err(_)))) {
@@ -119,58 +122,61 @@ impl App {
         drawn
     }
 
-    /// Drops a value of the application's, such as a stream nobody draws from: its destructor may panic, and that is caught.
+    /// Drops a value of the application, such as an unread stream, and catches a panic of its destructor.
     pub fn discard<T>(&self, value: T) {
         if let Err(error) = catch_panic(self, || drop(value)) {
-            tracing::error!("{error}, while a value of the application was dropped");
+            tracing::error!("dropping a value of the application failed: {error}");
         }
     }
 
-    /// How many panics of the application have been caught.
+    /// Returns how many panics of the application have been caught.
     #[must_use]
     pub fn panic_count(&self) -> u64 {
         self.panic_count.get()
     }
 
-    /// What bounds the reading of requests.
+    /// Returns the bounds on reading requests.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits.get()
     }
 
-    /// Sets what bounds the reading of requests, for exchanges reset from now on: the operator's flags beat the application.
+    /// Sets the bounds on reading requests, which override the application's; exchanges use them from their next
+    /// reset on.
     ///
     /// # Errors
     ///
-    /// They would not be safe; they are not set.
+    /// The limits are unsafe; the old ones remain.
     pub fn set_limits(&self, limits: Limits) -> Result {
         limits.check().map_err(Error::new)?;
         self.limits.set(limits);
         Ok(())
     }
 
-    /// Builds the path of a named route, percent-encoding the values (Tornado's `reverse_url`).
+    /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).
     ///
     /// # Errors
     ///
-    /// 500 if no route has the name, if the number of values is not the number of parameters, or if a value does not fit its
-    /// parameter.
+    /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
+    /// does not fit its parameter.
     pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
         let pattern = self.router.named(name);
         let pattern = pattern.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
         pattern
             .fill(values)
-            .map_err(|problem| Error::new(format!("no URL for the route `{name}`: {problem}")))
+            .map_err(|problem| Error::new(format!("could not build the URL of the route `{name}`: {problem}")))
     }
 
-    /// Turns an error into its response, or into the end of the connection where the head is out already. Logged once, here.
-    /// `headers` are those set outside of what failed: they stay.
+    /// Turns an error into its response, or closes the connection if the head has been sent.
+    ///
+    /// This is the one place that logs the error. The response keeps `headers`, the fields set further out than the
+    /// failed code.
     pub(super) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
         if let Err(panic) = catch_panic(self, || log(cx, &error)) {
-            tracing::error!("{panic}, while an error was written to the log");
+            tracing::error!("formatting an error for the log failed: {panic}");
         }
         if cx.response.is_whole(cx.head.method()) {
-            // There is nothing left to break off.
+            // The peer has the complete response, so the error changes nothing for it.
         } else if error.is_peer_gone() {
             cx.response.abandon();
         } else if cx.response.head_sent {
@@ -178,7 +184,7 @@ impl App {
         } else {
             self.write_error(cx, &error, headers);
         }
-        // Middleware may answer an error of its own for the one before.
+        // A middleware that fails after the handler replaces the handler's error.
         if let Some(earlier) = cx.response.error.replace(error) {
             self.discard(earlier);
         }
@@ -201,7 +207,7 @@ impl App {
         self.panic_count.set(self.panic_count.get().wrapping_add(1));
     }
 
-    /// Finds what answers a request and the middleware around it; writes down which route matched.
+    /// Finds the handler of a request and the middleware around it, and records the route that matched.
     fn find_handler(&self, cx: &mut Context) -> (InnerHandler<'_>, &Chain) {
         let head = &cx.head;
         if head.target_form() == TargetForm::Asterisk && *head.method() == Method::OPTIONS {
@@ -227,7 +233,7 @@ impl App {
         (inner, &route.chain)
     }
 
-    /// Replaces the response by the page of an error; should the application's own page fail, by the plain one.
+    /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
     fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
         if has_no_content(error.status()) {
             return begin_error(cx, error, headers);
@@ -237,10 +243,10 @@ impl App {
             let written = catch_panic(self, || page(cx, error)).flatten();
             match written.and_then(|()| cx.response.check(cx.head.method())) {
                 Ok(()) => return,
-                // Dropped with what writes it, under its guard.
+                // The closure owns the fault, so formatting and dropping it happen inside the guard.
                 Err(fault) => {
                     if let Err(panic) = catch_panic(self, move || tracing::error!("the error page failed: {fault:?}")) {
-                        tracing::error!("the error page failed, and so did writing its error to the log: {panic}");
+                        tracing::error!("the error page failed, and formatting its error failed too: {panic}");
                     }
                 }
             }
@@ -251,8 +257,9 @@ impl App {
 }
 
 impl Context {
-    /// Makes a 503 of a response whose handler was dropped, or breaks it off where its head is out already. `headers` are those set outside of
-    /// the handler.
+    /// Replaces a response whose handler was dropped by a 503, or marks it broken off if its head has been sent.
+    ///
+    /// The response keeps `headers`, the fields set further out than the handler.
     pub(super) fn give_up(&mut self, headers: Headers) {
         if self.response.is_whole(self.head.method()) {
             return;
@@ -288,8 +295,10 @@ impl fmt::Debug for App {
     }
 }
 
-/// Forgets what was written, and starts the response of an error: its status and its fields, besides those that stay and do not
-/// describe content. A 405 has its route's `Allow`, even if a handler made it (RFC 9110 §15.5.6).
+/// Discards the content and starts the response of an error, with its status and its fields.
+///
+/// Fields from further out stay, except those that describe content. A 405 always carries its route's `Allow`, even
+/// if a handler made it (RFC 9110 §15.5.6).
 fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
     let response = &mut cx.response;
     response.clear(&cx.app);
@@ -309,13 +318,15 @@ fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
     }
 }
 
-/// Logs an error: loudly if it is ours. What the client sent is shown escaped and cut, so that it cannot forge a line.
+/// Logs an error: server errors at level error, all others at debug.
+///
+/// The path is escaped and cut, so a client cannot forge a log line.
 fn log(cx: &Context, error: &Error) {
     let (method, status) = (cx.head.method(), error.status());
     let path = cx.head.path();
     let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
     if error.is_peer_gone() {
-        tracing::debug!(%method, ?path, "nobody is left to answer");
+        tracing::debug!(%method, ?path, "the peer is gone");
     } else if status.is_server_error() {
         tracing::error!(%method, ?path, status = status.as_u16(), "{error:?}");
     } else {

@@ -1,7 +1,7 @@
-//! The error page of an application that has none of its own: status, reason phrase and the message meant for the client, as
-//! HTML, JSON or plain text by what the client asks for first.
+//! The default error page: status, reason phrase and the message for the client, as HTML, JSON or plain text.
 //!
-//! Nothing of the request stands in it, and the message is escaped; `nosniff` keeps a browser from seeing HTML where there is none.
+//! The first supported type in `Accept` decides. The page contains nothing of the request, and the message is
+//! escaped. `nosniff` stops browsers from treating other types as HTML.
 
 use super::context::Context;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub(super) fn write(cx: &mut Context, error: &Error) {
     cx.write(page);
 }
 
-/// The first type in `Accept` that an error page can have and that is not refused with `q=0`; plain text if there is none.
+/// The first supported type in `Accept` that is not excluded by `q=0`; else plain text.
 fn preferred(cx: &Context) -> MediaType {
     let ranges = cx
         .headers()
@@ -58,7 +58,7 @@ fn preferred(cx: &Context) -> MediaType {
     MediaType::Text
 }
 
-/// Text as HTML shows it.
+/// Escapes text for HTML.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,17 +1,17 @@
-//! Paths of routes without parameters, found by comparing whole paths: most routes are such, and most requests go to them.
+//! Routes without parameters, found by comparing the whole path. Most routes have none, and most requests go to them.
 //!
-//! Sorted out by length, because two routes of one length are rare, and a length costs no hashing to know. The paths come from
-//! the application; what a peer asks for is compared with those of its length and with nothing else.
+//! Paths are grouped by length: two routes rarely share one, and a length needs no hash. A request's path is compared
+//! only with the application's paths of its length.
 
-/// Values by whole path.
+/// Values by complete path.
 #[derive(Default)]
 pub(super) struct ExactPaths {
-    /// The paths of `n` bytes are at `n`.
+    /// The paths of `n` bytes are at index `n`.
     by_length: Vec<Vec<(Box<str>, usize)>>,
 }
 
 impl ExactPaths {
-    /// Adds a path that is not there yet.
+    /// Adds a new path.
     pub(super) fn insert(&mut self, path: &str, value: usize) {
         if self.by_length.len() <= path.len() {
             self.by_length.resize_with(path.len() + 1, Vec::new);

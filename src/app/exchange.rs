@@ -1,9 +1,12 @@
-//! An exchange: one request and its response, as the driver of a connection sees them.
+//! An exchange: one request and its response, as the driver of a connection handles them.
 //!
-//! The driver fills [`head_mut`](Exchange::head_mut), tells the [`Channel`] what content comes ([`Channel::begin`]), and polls
-//! [`App::respond`](super::App::respond). While that is pending it feeds content the channel wants and sends what the channel
-//! flushes. Then it sends the [`Outcome`], runs what [`App::finished`](super::App::finished) gives it, and resets the exchange for the next
-//! request: its memory is used again, up to named bounds.
+//! The driver works in this order:
+//!
+//! - It fills [`head_mut`](Exchange::head_mut) and announces the content to the [`Channel`] ([`Channel::begin`]).
+//! - It polls [`App::respond`](super::App::respond). Meanwhile, it feeds content that the channel wants and sends
+//!   what it flushes.
+//! - It sends the [`Outcome`] and runs the future of [`App::finished`](super::App::finished).
+//! - It resets the exchange for the next request, which reuses the memory up to named bounds.
 
 use std::rc::Rc;
 
@@ -21,22 +24,24 @@ pub struct Exchange {
     pub(super) context: Context,
 }
 
-/// What is left to send when a response has been made. A flush that the handler did not wait for may still lie in the channel:
-/// it goes first.
+/// The rest of a response that the driver must send.
+///
+/// A flush that the handler did not await may still be in the channel; it is sent first.
 pub enum Outcome<'a> {
     /// A response, or the rest of it.
     Respond {
-        /// The head; `None` if it has been flushed.
+        /// The head; `None` if it was flushed.
         head: Option<&'a ResponseHead>,
-        /// Content; maybe empty. Without a stream, and if nothing was flushed, it is all there is.
+        /// Content, possibly empty. Without a stream and an earlier flush, it is all of the content.
         body: &'a [u8],
-        /// More content, after `body`; draw from it with [`App::poll_stream`](super::App::poll_stream). In answer to HEAD it is
-        /// dropped with [`App::discard`](super::App::discard) instead.
+        /// More content after `body`, read with [`App::poll_stream`](super::App::poll_stream).
+        ///
+        /// For HEAD, the driver drops it with [`App::discard`](super::App::discard).
         stream: Option<BodyStream>,
-        /// Trailer fields, for a response sent chunked.
+        /// Trailer fields of a chunked response.
         trailers: &'a Headers,
     },
-    /// Nothing: cut the connection, so that the peer cannot take what was flushed for the whole.
+    /// An incomplete response: close the connection, so the peer can tell that content is missing.
     Abort,
 }
 
@@ -49,29 +54,29 @@ impl Exchange {
         }
     }
 
-    /// The head of the request.
+    /// Returns the head of the request.
     #[must_use]
     pub fn head(&self) -> &RequestHead {
         &self.context.head
     }
 
-    /// The head of the request, to be filled.
+    /// Returns the head of the request, to be filled.
     pub fn head_mut(&mut self) -> &mut RequestHead {
         &mut self.context.head
     }
 
-    /// The channel to this exchange's handler; the same one for as long as the exchange lives.
+    /// Returns the channel to the handler, which stays the same for the life of the exchange.
     #[must_use]
     pub fn channel(&self) -> Rc<Channel> {
         Rc::clone(&self.context.channel)
     }
 
-    /// Says who sends the requests from now on.
+    /// Sets the sender of all later requests.
     pub fn set_peer(&mut self, peer: Peer) {
         self.context.peer = peer;
     }
 
-    /// What is to be sent, once [`App::respond`](super::App::respond) is ready.
+    /// Returns what to send, once [`App::respond`](super::App::respond) is ready.
     pub fn outcome(&mut self) -> Outcome<'_> {
         let response = &mut self.context.response;
         if response.completion != Completion::Whole {
@@ -86,13 +91,13 @@ impl Exchange {
         }
     }
 
-    /// Whether the handler that was called has an `on_finish`.
+    /// Returns whether the called handler has an `on_finish`.
     #[must_use]
     pub fn has_on_finish(&self) -> bool {
         self.context.wants_on_finish
     }
 
-    /// Says how the response ended, unless the application gave it up before.
+    /// Records how the response ended, unless the application gave it up before.
     pub fn conclude(&mut self, completion: Completion) {
         let known = &mut self.context.response.completion;
         if *known == Completion::Whole {
@@ -100,13 +105,14 @@ impl Exchange {
         }
     }
 
-    /// What is to become of the connection after the 101 that was sent.
+    /// Takes the protocol that follows the 101, if one was sent.
     pub fn take_upgrade(&mut self) -> Option<Box<Upgrade>> {
         self.context.response.upgrade.take()
     }
 
-    /// Forgets the request and its response; keeps memory up to named bounds. What it was told of the peer stays, and so does the
-    /// head, until the next one is written over it.
+    /// Clears the request and its response and retains memory up to named bounds.
+    ///
+    /// The peer stays, and so does the head until the next request overwrites it.
     pub fn reset(&mut self) {
         self.context.reset();
     }

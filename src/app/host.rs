@@ -1,28 +1,30 @@
-//! Host names in routing: a group of routes answers for one host, or for every host below a domain (RFC 9110 §7.2).
+//! Host names in routing: a group of routes serves one host, or every host below a domain (RFC 9110 §7.2).
 
 use crate::message::host_and_port;
 
-/// Which hosts a group of routes answers for.
+/// The hosts that a group of routes serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HostPattern {
-    /// This host alone.
+    /// This host only.
     Exact(String),
-    /// Every host that ends with this, which starts with a dot: `.example.com` for `*.example.com`.
+    /// Every host with this ending, which starts with a dot: `.example.com` for `*.example.com`.
     Below(String),
 }
 
 impl HostPattern {
-    /// Parses `host` or `*.domain`; the error says in one sentence what is wrong with it.
+    /// Parses `host` or `*.domain`; the error is one sentence.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (name, below) = text.strip_prefix("*.").map_or((text, false), |domain| (domain, true));
         let is_address = name.starts_with('[') && name.ends_with(']');
         if name.is_empty() || name.contains(['*', '/', ' ']) {
             return Err(format!(
-                "the host `{text}` is neither a host name nor `*.` and a domain"
+                "the host `{text}` is invalid; write it as `example.com` or `*.example.com`"
             ));
         }
         if name.contains(':') && !is_address {
-            return Err(format!("the host `{text}` has a port; routes are chosen by name alone"));
+            return Err(format!(
+                "the host `{text}` has a port; remove it, because routes match names only"
+            ));
         }
         let name = name.trim_end_matches('.');
         Ok(if below {
@@ -32,7 +34,7 @@ impl HostPattern {
         })
     }
 
-    /// Whether a host name is one of these. Case does not count, and neither does the root's dot at the end.
+    /// Whether the pattern includes a host name. Case and a final dot are ignored.
     pub(super) fn matches(&self, host_name: &str) -> bool {
         let host_name = host_name.strip_suffix('.').unwrap_or(host_name);
         match self {
@@ -47,7 +49,7 @@ impl HostPattern {
     }
 }
 
-/// An authority without its port; an IPv6 address keeps its brackets.
+/// An authority without its port; an IPv6 address retains its brackets.
 pub(super) fn host_name(authority: &str) -> &str {
     let name_end = match authority.rfind(']') {
         Some(bracket) => bracket + 1,
@@ -56,7 +58,7 @@ pub(super) fn host_name(authority: &str) -> &str {
     authority.get(..name_end).unwrap_or(authority)
 }
 
-/// An authority without its port, if that is the default or empty (RFC 9110 §4.2.3).
+/// An authority without a port that is empty or the default (RFC 9110 §4.2.3).
 pub(super) fn without_default_port(authority: &str, default_port: u16) -> &str {
     match host_and_port(authority, default_port) {
         Some((host, port)) if port == default_port => host,
@@ -69,7 +71,7 @@ mod tests {
     use super::{HostPattern, host_name, without_default_port};
 
     #[test]
-    fn leaves_out_a_port_that_says_nothing() {
+    fn removes_an_empty_or_default_port() {
         for (authority, port, expected) in [
             ("a", 80, "a"),
             ("a:80", 80, "a"),
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_the_port_out_of_a_host_name() {
+    fn a_host_name_has_no_port() {
         for (authority, name) in [
             ("example.com", "example.com"),
             ("example.com:8080", "example.com"),
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_host_name() {
+    fn rejects_invalid_host_names() {
         for text in ["", "*.", "*", "a.*.com", "a/b", "example.com:80"] {
             assert!(HostPattern::parse(text).is_err(), "{text}");
         }

@@ -1,9 +1,11 @@
-//! The application layer: how a request meets a handler. Floor 2: it builds on `message` and `error` alone, reads no clock and does
-//! no I/O. A driver feeds it through an [`Exchange`] and a [`Channel`], so that it runs under tests without a socket.
+//! The application layer: from a request to a handler. Floor 2: it builds on `message` and `error`, without a clock
+//! or I/O.
 //!
-//! In the order a request goes: [`Application`] lists the routes, `router` finds one by host and path, `dispatch` runs the
-//! [`Middleware`] around it and the [`RequestHandler`] or function inside, which reads and writes a [`Context`]; what it returns is
-//! written by [`IntoResponse`], and an error by its page; [`Outcome`] is what the driver sends.
+//! A driver feeds it through an [`Exchange`] and a [`Channel`], so it runs in tests without a socket.
+//!
+//! The order of a request: [`Application`] lists the routes, and `router` finds one by host and path. `dispatch` runs
+//! the [`Middleware`] and, inside it, the [`RequestHandler`] or function, which reads and writes a [`Context`].
+//! [`IntoResponse`] writes the returned value, and an error becomes its page. The driver sends the [`Outcome`].
 
 mod active_route;
 mod application;

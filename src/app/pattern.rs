@@ -1,4 +1,4 @@
-//! The pattern of a route: what its text means, which segments it accepts, and how a URL is built back from it.
+//! The pattern of a route: its grammar, the values it accepts, and the URL built from it.
 //!
 //! ```text
 //! pattern    = *( literal / parameter ) [ rest ]     ; at most one parameter between two slashes
@@ -8,8 +8,8 @@
 //! literal    = visible ASCII but "?" and "#"; "{{" and "}}" stand for braces
 //! ```
 //!
-//! A pattern is compared with the path as it was sent, still percent-encoded (RFC 3986 §2.4: decode after splitting), so a
-//! literal that needs encoding is written encoded, and `%2F` inside a segment does not end it.
+//! A pattern is compared with the path as received, still percent-encoded (RFC 3986 §2.4: decode after splitting). So
+//! a literal that needs encoding is written encoded, and `%2F` does not end a segment.
 
 use core::fmt::{self, Write as _};
 
@@ -34,14 +34,14 @@ enum Piece {
 pub(super) struct Parameter {
     pub(super) name: String,
     pub(super) kind: ParameterType,
-    /// Whether it takes the rest of the path, slashes and all.
+    /// Whether it takes the rest of the path, slashes included.
     rest: bool,
 }
 
-/// What the decoded value of a parameter must look like for the route to match.
+/// The type that a decoded value must have for the route to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParameterType {
-    /// Anything.
+    /// Any text.
     Text,
     U32,
     U64,
@@ -53,13 +53,13 @@ pub(super) enum ParameterType {
     Slug,
 }
 
-/// Characters of a value that a built URL shows as they are: the unreserved ones (RFC 3986 §2.3).
+/// The characters that a built URL percent-encodes: all but the unreserved ones (RFC 3986 §2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// A rest parameter keeps its slashes, since they separated segments when it was matched.
+/// The same for a rest parameter, which keeps its slashes: they separated segments when it was matched.
 const ENCODED_IN_REST: &AsciiSet = &ENCODED.remove(b'/');
 
 impl Pattern {
-    /// Parses a pattern; the error says in one sentence what is wrong with it.
+    /// Parses a pattern; the error is one sentence.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if !text.starts_with('/') {
             return Err(format!("the pattern `{text}` does not start with `/`"));
@@ -102,12 +102,12 @@ impl Pattern {
         })
     }
 
-    /// The place of a parameter among the parameters.
+    /// The index of a parameter among the parameters.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.parameters().position(|parameter| parameter.name == name)
     }
 
-    /// The one path that matches a pattern without parameters.
+    /// The path of a pattern without parameters.
     pub(super) fn literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Literal(path)] => Some(path),
@@ -115,8 +115,8 @@ impl Pattern {
         }
     }
 
-    /// The pattern in `matchit`'s grammar, with names and types left out: patterns of one shape match the same paths, but for
-    /// their types.
+    /// The pattern in `matchit`'s grammar, without names and types. Patterns of one shape match the same paths,
+    /// except for types.
     pub(super) fn shape(&self) -> String {
         let mut shape = String::new();
         for (index, piece) in self.pieces.iter().enumerate() {
@@ -130,18 +130,18 @@ impl Pattern {
         shape
     }
 
-    /// How many parameters have a type: of two patterns of one shape, the one with more is tried first.
+    /// How many parameters have a type. Of two patterns of one shape, the one with more is tried first.
     pub(super) fn typed_count(&self) -> usize {
         self.typed_count
     }
 
-    /// Whether both patterns accept exactly the same paths, given that they are of one shape.
+    /// Whether two patterns of one shape accept exactly the same paths.
     pub(super) fn same_types(&self, other: &Self) -> bool {
         let ours = self.parameters().map(|parameter| parameter.kind);
         ours.eq(other.parameters().map(|parameter| parameter.kind))
     }
 
-    /// Builds the path that matches this pattern with these values, percent-encoding them.
+    /// Builds the path that matches this pattern with these values, percent-encoded.
     pub(super) fn fill(&self, values: &[&dyn fmt::Display]) -> Result<String, String> {
         let count = self.parameters().count();
         if values.len() != count {
@@ -169,8 +169,8 @@ impl Pattern {
 }
 
 impl Parameter {
-    /// Refuses a value that would build a URL this pattern does not match: an empty one, one of another type, or one that a
-    /// client removes as a dot segment (RFC 3986 §5.2.4).
+    /// Rejects a value whose URL would not match this pattern: an empty value, one of another type, or a dot segment,
+    /// which clients remove (RFC 3986 §5.2.4).
     fn check(&self, value: &str) -> Result<(), String> {
         let dots = |segment: &str| segment == "." || segment == "..";
         if value.is_empty() {
@@ -214,7 +214,7 @@ impl ParameterType {
         }
     }
 
-    /// Whether a decoded value is of this kind. Numbers are digits with at most a leading `-`: no `+`, no blanks.
+    /// Whether a decoded value has this type. Numbers are digits with an optional leading `-`, without `+` or spaces.
     pub(super) fn accepts(self, value: &str) -> bool {
         match self {
             Self::Text => true,
@@ -233,7 +233,7 @@ impl ParameterType {
     }
 }
 
-/// Splits a pattern into pieces; an error continues the sentence "the pattern …".
+/// Splits a pattern into pieces; an error completes the sentence "the pattern …".
 fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
@@ -258,7 +258,7 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
                 let parameter = parse_parameter(inside)?;
                 if parameter.rest && !tail.is_empty() {
                     return Err(format!(
-                        "goes on after `{{*{}}}`, which takes the rest of the path",
+                        "continues after `{{*{}}}`, which takes the rest of the path",
                         parameter.name
                     ));
                 }
@@ -266,16 +266,14 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
                 tail
             }
             '}' => return Err("has a `}` without `{`".to_owned()),
-            '?' | '#' => return Err(format!("has a `{character}`, which never is part of a path")),
+            '?' | '#' => return Err(format!("has a `{character}`, which a path cannot contain")),
             '!'..='~' => {
                 parameter_in_segment &= character != '/';
                 literal.push(character);
                 tail
             }
             _ => {
-                return Err(format!(
-                    "has a {character:?}, which a path holds only percent-encoded; write it so"
-                ));
+                return Err(format!("has a {character:?}; write it percent-encoded"));
             }
         };
     }
@@ -285,7 +283,7 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Parses what stands between the braces.
+/// Parses the text between the braces.
 fn parse_parameter(inside: &str) -> Result<Parameter, String> {
     let (inside, rest) = inside.strip_prefix('*').map_or((inside, false), |name| (name, true));
     let (name, kind) = match inside.split_once(':') {
@@ -293,14 +291,14 @@ fn parse_parameter(inside: &str) -> Result<Parameter, String> {
         Some(_) if rest => return Err(format!("has a type on `{{*{inside}}}`, which takes any text")),
         Some((name, kind)) => {
             let kind = ParameterType::parse(kind)
-                .ok_or_else(|| format!("has the unknown type `{kind}`; there are u32, u64, i32, i64, uuid and slug"))?;
+                .ok_or_else(|| format!("has the unknown type `{kind}`; use u32, u64, i32, i64, uuid or slug"))?;
             (name, kind)
         }
     };
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     if !starts_well || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         return Err(format!(
-            "has a parameter named `{name}`; a name is ASCII letters, digits and `_`"
+            "has a parameter named `{name}`; a name has ASCII letters, digits and `_`, and no leading digit"
         ));
     }
     Ok(Parameter {
@@ -329,7 +327,7 @@ mod tests {
     use super::{ParameterType, Pattern};
 
     #[test]
-    fn says_what_is_wrong_with_a_pattern() {
+    fn an_error_names_the_mistake_in_a_pattern() {
         for (text, part) in [
             ("users", "does not start with `/`"),
             ("", "does not start with `/`"),
@@ -362,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_accept_what_their_type_holds_and_no_more() {
+    fn a_type_accepts_exactly_its_values() {
         for (kind, accepted, refused) in [
             (
                 ParameterType::U32,

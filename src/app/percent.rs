@@ -1,9 +1,11 @@
-//! Strict percent-decoding (RFC 3986 §2.1) and the pairs of `application/x-www-form-urlencoded`.
+//! Strict percent-decoding (RFC 3986 §2.1), and the pairs of `application/x-www-form-urlencoded`.
 //!
-//! Strict: a `%` without two hexadecimal digits, or bytes that are no UTF-8 once decoded, are an error rather than guessed at, so
-//! that no two parties read a different value. A handler gets that error for what it reads: a parameter it does not ask for may be as
-//! malformed as other programs make theirs (`utm=100%`). Pairs are separated by `&` alone, `+` is a blank in them, and they are kept in a
-//! list in the order sent: nothing is hashed, so colliding keys cost nothing.
+//! A `%` without two hexadecimal digits is an error, and so are decoded bytes that are not UTF-8. To guess would let
+//! two parties read different values. A handler gets errors only of the parameters that it reads, because other
+//! programs send malformed ones (`utm=100%`).
+//!
+//! Pairs are separated by `&` alone, and `+` is a space in them. They are a list in the order received. Nothing is
+//! hashed, so colliding keys cost nothing.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -27,7 +29,7 @@ pub(super) enum DecodeError {
     },
 }
 
-/// Decodes part of a path, in which `+` is only a plus sign.
+/// Decodes part of a path, in which `+` is a plus sign.
 pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if text.contains('%') {
         decode(text.as_bytes())
@@ -46,7 +48,7 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
     percent_decode(bytes).decode_utf8().map_err(|_| DecodeError::Utf8)
 }
 
-/// A key or a value of a form, as sent.
+/// A key or a value of a form, as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Encoded<'f>(&'f [u8]);
 
@@ -58,7 +60,7 @@ impl<'f> Encoded<'f> {
         }
     }
 
-    /// Decodes as far as that can be done, as `serde_html_form` does: what is malformed stands for itself, or for U+FFFD.
+    /// Decodes like `serde_html_form`: malformed escapes stay unchanged, and invalid UTF-8 becomes U+FFFD.
     fn decode_lossy(self) -> String {
         percent_decode(&self.spaced()).decode_utf8_lossy().into_owned()
     }
@@ -80,7 +82,7 @@ impl<'f> Encoded<'f> {
     }
 }
 
-/// One pair of a form, decoded only where it is asked for.
+/// One pair of a form, decoded only when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FormPair<'f> {
     key: Encoded<'f>,
@@ -88,7 +90,7 @@ pub(super) struct FormPair<'f> {
 }
 
 impl<'f> FormPair<'f> {
-    /// Whether this is the key. A malformed key equals none.
+    /// Whether the pair has this key. A malformed key equals no key.
     pub(super) fn has_key(self, key: &str) -> bool {
         self.key.is(key)
     }
@@ -104,8 +106,10 @@ impl<'f> FormPair<'f> {
     }
 }
 
-/// The pairs of a form in the order sent, at most `count_max` of them; one more is an error, after which nothing comes. A key without `=` has
-/// an empty value; empty pieces between two `&` are left out.
+/// The pairs of a form in the order received, at most `count_max`. One pair more is an error, which ends the
+/// iteration.
+///
+/// A key without `=` has an empty value. Empty pieces between two `&` are skipped.
 pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<FormPair<'_>, DecodeError>> {
     let pieces = form.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
     let limited = pieces.take(count_max.saturating_add(1)).enumerate();
@@ -120,10 +124,10 @@ pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Resul
     })
 }
 
-/// Decodes a whole form to a `T`, strictly in all that `T` reads.
+/// Decodes a form into a `T`, strictly in every pair that `T` reads.
 ///
-/// A struct reads the fields it names; everything else (a map, a list of pairs, a struct with `#[serde(flatten)]`) reads every pair. The
-/// error says in one sentence what is wrong.
+/// A struct reads the fields it names. Every other type (a map, a list of pairs, a struct with `#[serde(flatten)]`)
+/// reads every pair. The error is one sentence.
 pub(super) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) -> Result<T, FormError> {
     pairs(form, count_max)
         .try_for_each(|pair| pair.map(drop))
@@ -131,7 +135,7 @@ pub(super) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) ->
     T::deserialize(FormDeserializer { bytes: form })
 }
 
-/// A form whose pairs have been counted. It looks at those that will be read before the lenient decoder does.
+/// A form within its limit of pairs. It checks the pairs that will be read, before the lenient decoder reads them.
 struct FormDeserializer<'f> {
     bytes: &'f [u8],
 }
@@ -145,7 +149,7 @@ impl<'f> FormDeserializer<'f> {
         serde_html_form::Deserializer::from_bytes(self.bytes)
     }
 
-    /// Checks every pair, because every one is read.
+    /// Checks every pair, for a type that reads every pair.
     fn check_all(&self) -> Result<(), FormError> {
         self.pairs()
             .try_for_each(FormPair::check)
@@ -169,7 +173,7 @@ impl<'de> Deserializer<'de> for FormDeserializer<'de> {
     ) -> Result<V::Value, FormError> {
         for pair in self.pairs() {
             let Err(error) = pair.check() else { continue };
-            // The decoder would take a malformed key for this one.
+            // The lenient decoder would map this malformed key to the field, so compare what it decodes to.
             let key = pair.key.decode_lossy();
             if let Some(field) = fields.iter().find(|field| **field == key) {
                 let message = format_args!("the parameter `{field}` is malformed: {error}");
@@ -223,7 +227,7 @@ mod tests {
     use super::{DecodeError, decode_path, pairs};
 
     #[test]
-    fn decodes_escapes_and_nothing_else() {
+    fn decodes_valid_escapes_only() {
         for (text, expected) in [
             ("plain", Ok("plain")),
             ("a%2Fb", Ok("a/b")),
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_key_is_no_key_and_a_malformed_value_an_error_of_its_own() {
+    fn a_malformed_key_matches_nothing_and_a_malformed_value_is_an_error() {
         let decoded: Vec<_> = pairs(b"utm%=1&a%20+b=%f&c=\xff&%64=%", 4).map(Result::unwrap).collect();
         let [malformed, spaced, bytes, escaped] = *decoded else {
             panic!("{decoded:?}")
@@ -290,6 +294,6 @@ mod tests {
         assert_eq!(count("&a&b=&", 2), Ok(2));
         assert_eq!(count("&a&b=&&a", 2), Err(DecodeError::TooManyPairs { count_max: 2 }));
         assert_eq!(count("a", 0), Err(DecodeError::TooManyPairs { count_max: 0 }));
-        assert_eq!(count("a=1&b=%f", 2), Ok(2), "what is malformed counts like any other");
+        assert_eq!(count("a=1&b=%f", 2), Ok(2), "malformed pairs count too");
     }
 }

@@ -1,9 +1,11 @@
-//! The compiled routes: which route answers a path, and which endpoint of it a method.
+//! The compiled routes: from a path to its route, and from a method to the endpoint.
 //!
-//! Each host group and the routes for every host are one tree. A tree knows shapes only: those without parameters are compared
-//! whole and win, as the more special ones; the others are a `matchit` tree. The routes of one shape stand in its leaf in the
-//! order they are tried, those with more typed parameters first. Invariant: of two routes in a leaf, none
-//! hides the other wholly, and every route's endpoints serve different methods. [`Router::build`] refuses anything else.
+//! Each host group has a tree, and so do the routes for every host. A tree stores shapes. Shapes without parameters
+//! are compared as whole paths first; all others are in a `matchit` tree. The leaf of a shape lists its routes, those
+//! with more typed parameters first.
+//!
+//! Invariant: no route in a leaf hides another completely, and the endpoints of a route serve different methods.
+//! [`Router::build`] rejects everything else.
 
 use core::fmt;
 use std::collections::HashMap;
@@ -19,27 +21,28 @@ use crate::message::{HeaderValue, Method, RequestHead};
 
 /// Every route of an application.
 pub(super) struct Router {
-    /// Tried in the order they were added, before `general`.
+    /// Tried before `general`, in the order they were added.
     hosts: Vec<(HostPattern, Tree)>,
     general: Tree,
     routes: Vec<Route>,
+    /// The index of each named route.
     names: HashMap<String, usize>,
-    /// Every method some route serves: the answer to `OPTIONS *`.
+    /// Every method that any route serves: the answer to `OPTIONS *`.
     allow: HeaderValue,
 }
 
-/// One pattern and what serves it.
+/// One pattern and its endpoints.
 pub(super) struct Route {
     pub(super) pattern: Pattern,
     pub(super) name: Option<String>,
     pub(super) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
-    /// Outermost first: the application's, the groups', the route's own.
+    /// Outermost first: the application's middleware, the groups', the route's own.
     pub(super) chain: Chain,
-    /// The value of `Allow`: written by [`Router::build`].
+    /// The value of `Allow`, set by [`Router::build`].
     pub(super) allow: HeaderValue,
 }
 
-/// Where the value of a parameter lies in the path.
+/// The position of a parameter's value in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct ParamSpan {
     start: u32,
@@ -61,7 +64,7 @@ struct Leaf {
 }
 
 impl Router {
-    /// Compiles groups of routes. What is wrong is added to `problems`, a sentence each.
+    /// Compiles groups of routes, and adds every mistake to `problems`, one sentence each.
     pub(super) fn build(
         groups: Vec<(Option<HostPattern>, Vec<Route>)>,
         automatic_options: bool,
@@ -101,12 +104,12 @@ impl Router {
         router
     }
 
-    /// Takes out every route: the application ends, and drops them one by one.
+    /// Takes every route out of a router that is dropped, so that each can be dropped under its own guard.
     pub(super) fn take_routes(&mut self) -> Vec<Route> {
         core::mem::take(&mut self.routes)
     }
 
-    /// Finds the route for a path as sent, and writes where its parameters lie.
+    /// Finds the route of a request and stores the positions of its parameters.
     pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
         let path = head.path();
         if !self.hosts.is_empty() {
@@ -122,12 +125,12 @@ impl Router {
         self.general.find(path, &self.routes, params)
     }
 
-    /// The route at an index that [`Router::find`] gave.
+    /// The route at an index that [`Router::find`] returned.
     pub(super) fn route(&self, index: usize) -> Option<&Route> {
         self.routes.get(index)
     }
 
-    /// How many routes there are.
+    /// The number of routes.
     pub(super) fn len(&self) -> usize {
         self.routes.len()
     }
@@ -143,14 +146,15 @@ impl Router {
         self.routes.get(*index).map(|route| &route.pattern)
     }
 
-    /// Every method some route serves.
+    /// Every method that any route serves.
     pub(super) fn allow(&self) -> &HeaderValue {
         &self.allow
     }
 }
 
 impl Route {
-    /// The endpoint that serves a method; GET's serves HEAD where none was made for it (RFC 9110 §9.3.2), if it can.
+    /// The endpoint that serves a method. GET's endpoint also serves HEAD if it can and no other does (RFC 9110
+    /// §9.3.2).
     pub(super) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
         let serving = |wanted: &Method| {
             let mut endpoints = self.endpoints.iter();
@@ -164,7 +168,7 @@ impl Route {
         }
     }
 
-    /// The names of the methods that are served, some maybe twice.
+    /// The names of the served methods; a name can appear twice.
     fn methods(&self) -> impl Iterator<Item = &str> {
         let head = self.endpoint(&Method::HEAD).map(|_| "HEAD");
         self.endpoints.iter().map(|(method, _)| method.as_str()).chain(head)
@@ -172,7 +176,7 @@ impl Route {
 }
 
 impl ParamSpan {
-    /// Where `part`, a slice of `whole`, lies in it.
+    /// The position of `part`, a slice of `whole`.
     fn within(whole: &str, part: &str) -> Self {
         let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
         let offset = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
@@ -182,14 +186,14 @@ impl ParamSpan {
         }
     }
 
-    /// The text at this place.
+    /// The text at this position.
     pub(super) fn of(self, whole: &str) -> &str {
         whole.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
 impl Tree {
-    /// Adds the route at `index`, or says which other one it collides with.
+    /// Adds the route at `index`; the error names the route that it collides with.
     fn insert(&mut self, index: usize, routes: &[Route]) -> Result<(), String> {
         let Some(route) = routes.get(index) else { return Ok(()) };
         let pattern = |index: &usize| routes.get(*index).map(|route| &route.pattern);
@@ -199,6 +203,7 @@ impl Tree {
             if let Some(other) = others.find(|other| other.same_types(&route.pattern)) {
                 return Err(collision(other, &route.pattern));
             }
+            // More typed parameters first: `{id:u64}` must be tried before `{name}`.
             let place = leaf.routes.partition_point(|other| {
                 pattern(other).is_some_and(|other| other.typed_count() >= route.pattern.typed_count())
             });
@@ -245,7 +250,9 @@ impl Tree {
         literal.or_else(|| self.find_by_shape(path, routes, params))
     }
 
-    /// Finds what has parameters. Never inlined: the tree's search is large, and most requests have been found before it.
+    /// Finds a route with parameters.
+    ///
+    /// Never inlined: the search of the tree is large code, and most requests match an exact path before it.
     #[inline(never)]
     fn find_by_shape(&self, path: &str, routes: &[Route], params: &mut Vec<ParamSpan>) -> Option<usize> {
         let matched = self.leaves_by_shape.at(path).ok()?;
@@ -267,7 +274,7 @@ impl fmt::Debug for Router {
     }
 }
 
-/// Whether every value is of its parameter's type, once decoded.
+/// Whether every decoded value has the type of its parameter.
 fn accepts(pattern: &Pattern, path: &str, params: &[ParamSpan]) -> bool {
     pattern.typed_count() == 0
         || pattern.parameters().zip(params).all(|(parameter, span)| {
@@ -284,7 +291,7 @@ fn collision(earlier: &Pattern, later: &Pattern) -> String {
     }
 }
 
-/// Finds methods that two endpoints of a route serve.
+/// Reports methods that have two endpoints in one route.
 fn check_methods(route: &Route, problems: &mut Vec<String>) {
     for (index, (method, _)) in route.endpoints.iter().enumerate() {
         if route.endpoints.iter().take(index).any(|(earlier, _)| earlier == method) {
@@ -293,7 +300,7 @@ fn check_methods(route: &Route, problems: &mut Vec<String>) {
     }
 }
 
-/// The value of `Allow` (RFC 9110 §10.2.1): the methods served, and OPTIONS where it is automatic, each once, in order.
+/// The value of `Allow` (RFC 9110 §10.2.1): the served methods, and OPTIONS if it is automatic, sorted, each once.
 fn allow<'m>(methods: impl Iterator<Item = &'m str>, automatic_options: bool) -> HeaderValue {
     let mut names: Vec<&str> = methods.collect();
     if automatic_options {

@@ -1,11 +1,13 @@
-//! An allocator that refuses, for tests: one request for memory out of all that the library makes fails, whatever there is.
+//! A refusal for tests: one of the library's requests for memory fails, however much is free.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// How many requests are granted before the refused one; below zero there is none to come.
+/// How many requests succeed before the refused one; negative when none is pending.
 static GRANTED_BEFORE: AtomicI64 = AtomicI64::new(-1);
 
-/// One refused request for memory, of all that the library makes on any thread for what peers can make grow. Only one can wait at a time.
+/// One refused request for memory, counted over all threads.
+///
+/// It counts the requests of buffers that a peer can grow. At most one refusal can be pending in a process.
 ///
 /// ```
 /// use squall::prelude::*;
@@ -24,13 +26,13 @@ static GRANTED_BEFORE: AtomicI64 = AtomicI64::new(-1);
 pub struct MemoryRefusal(());
 
 impl MemoryRefusal {
-    /// Refuses the next request but so many.
+    /// Refuses one request, after `granted` others have succeeded.
     pub fn after(granted: u32) -> Self {
         GRANTED_BEFORE.store(granted.into(), Ordering::SeqCst);
         Self(())
     }
 
-    /// Whether it has been refused.
+    /// Returns whether the refusal has happened.
     #[must_use]
     pub fn has_come(&self) -> bool {
         GRANTED_BEFORE.load(Ordering::SeqCst) < 0
@@ -43,7 +45,7 @@ impl Drop for MemoryRefusal {
     }
 }
 
-/// Whether this request is the one.
+/// Whether this request is the refused one.
 pub(super) fn is_due() -> bool {
     GRANTED_BEFORE.fetch_sub(1, Ordering::SeqCst) == 0
 }

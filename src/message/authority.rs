@@ -1,12 +1,13 @@
-//! The authority of a request, `host` or `host:port` (RFC 3986 §3.2), taken apart.
+//! Parsing an authority, `host` or `host:port` (RFC 3986 §3.2).
 
-/// The port a scheme means where an authority names none: 443 for `https`, 80 for anything else (RFC 9110 §4.2.1, §4.2.2).
+/// The default port of a scheme: 443 for `https`, else 80 (RFC 9110 §4.2.1, §4.2.2).
 pub(crate) fn default_port(scheme: &str) -> u16 {
     if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 }
 }
 
-/// Parts a host from its port; an IPv6 address keeps its brackets, and a colon inside them parts nothing. Where the port is missing, or empty,
-/// it is `default_port` (RFC 9110 §4.2.3). `None` where the port is not a number up to 65535.
+/// Splits a host from its port. An IPv6 address retains its brackets.
+///
+/// A missing or empty port is `default_port` (RFC 9110 §4.2.3). `None` if the port is not a number up to 65535.
 pub(crate) fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, port),

@@ -1,4 +1,4 @@
-//! The body of a response as an application hands it over: nothing, bytes, or a stream of bytes.
+//! The body of a response as an application passes it: empty, bytes, or a stream of bytes.
 
 use core::fmt;
 use core::pin::Pin;
@@ -7,10 +7,12 @@ use core::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-/// Any error, for a body stream that fails half-way. It stays on its shard, so it need not be `Send`.
+/// Any error of a body stream. It stays on its shard, so it need not be `Send`.
 pub type BoxError = Box<dyn std::error::Error>;
 
-/// A stream of chunks; an error cuts the connection, so that the peer cannot take a truncated body for a whole one.
+/// A stream of chunks.
+///
+/// An error closes the connection, so the peer can tell that the body is truncated.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, BoxError>>>>;
 
 /// A response body.
@@ -19,26 +21,27 @@ pub enum Body {
     /// No content.
     #[default]
     Empty,
-    /// Content that is all there; its length goes into `Content-Length`.
+    /// Complete content; its length is sent as `Content-Length`.
     Bytes(Bytes),
-    /// Content that comes in pieces; sent chunked unless the application set `Content-Length`.
+    /// Content in pieces, sent chunked unless the application sets `Content-Length`.
     Stream(BodyStream),
 }
 
 impl Body {
-    /// Makes a body from a stream of chunks, whose errors are anything that can be boxed: any `std::error::Error`, a
-    /// [`squall::Error`](crate::Error), a boxed error, text. They go to the log.
+    /// Makes a body from a stream of chunks, whose errors go to the log.
+    ///
+    /// An error is any `std::error::Error`, a [`squall::Error`](crate::Error), a boxed error, or text.
     pub fn stream<E: Into<BoxError>>(stream: impl Stream<Item = Result<Bytes, E>> + 'static) -> Self {
         Self::Stream(Box::pin(BoxedErrors(Box::pin(stream))))
     }
 
-    /// What stands in the place of a stream that has been drawn to its end.
+    /// The replacement for a stream that has ended.
     pub(crate) fn empty_stream() -> BodyStream {
         Box::pin(EmptyStream)
     }
 }
 
-/// A stream that has ended; it takes no memory.
+/// A stream that has ended; it has size zero, so boxing it allocates nothing.
 struct EmptyStream;
 
 impl Stream for EmptyStream {

@@ -1,28 +1,28 @@
-//! The `Date` line (RFC 9110 §5.6.7, §6.6.1), written once a second and copied into every response of that second.
+//! The `Date` line (RFC 9110 §5.6.7, §6.6.1), formatted once a second and copied into every response of that second.
 
 use core::fmt;
 use std::time::SystemTime;
 
-/// How the line looks, and so how long it is.
+/// The template of the line; its length is constant.
 const EPOCH: [u8; 37] = *b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 
-/// Where the date lies in it.
+/// The position of the date in it.
 const VALUE: core::ops::Range<usize> = 6..35;
 
-/// A moment as an IMF-fixdate.
+/// A time as an IMF-fixdate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HttpDate {
     line: [u8; EPOCH.len()],
 }
 
 impl HttpDate {
-    /// The whole field line, ready to be copied into a head.
+    /// Returns the complete field line, ready to copy into a head.
     #[must_use]
     pub const fn field_line(&self) -> &[u8; EPOCH.len()] {
         &self.line
     }
 
-    /// The date as text.
+    /// Returns the date as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let value = self.line.get(VALUE).unwrap_or_default();
@@ -31,7 +31,7 @@ impl HttpDate {
 }
 
 impl From<SystemTime> for HttpDate {
-    /// Formats a time. A time that no IMF-fixdate can show (before 1970, after 9999) shows as the nearest that can.
+    /// Formats a time; one before 1970 or after 9999 is clamped to the nearest valid second.
     fn from(time: SystemTime) -> Self {
         const LAST_SECOND: u64 = 253_402_300_799; // 9999-12-31T23:59:59Z
         let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -1,9 +1,11 @@
-//! The fields of a response, in the order they were set. A short list searched from the front: a response has a handful of
-//! fields, and a list keeps their order, keeps its memory between requests and needs no hash of a name the peer may choose.
+//! The fields of a response, in the order they were set.
+//!
+//! They are a list that is searched from the front, because a response has few fields. A list retains their
+//! order and its memory, and hashes no names that a peer may choose.
 
 use http::{HeaderName, HeaderValue};
 
-/// Response fields in order. Names and values are the `http` crate's, so none can hold CR, LF or NUL.
+/// Response fields in order, as names and values of the `http` crate, which cannot contain CR, LF or NUL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     list: Vec<(HeaderName, HeaderValue)>,
@@ -16,7 +18,7 @@ impl Headers {
         Self { list: Vec::new() }
     }
 
-    /// Sets a field, replacing every line of that name (Tornado's `set_header`).
+    /// Sets a field and replaces every line of that name (Tornado's `set_header`).
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
         if let Some(place) = self.list.iter().position(|(found, _)| *found == name) {
             let mut index = 0;
@@ -32,19 +34,19 @@ impl Headers {
         }
     }
 
-    /// Adds a field line, keeping those of the same name (Tornado's `add_header`).
+    /// Adds a field line and keeps lines of the same name (Tornado's `add_header`).
     pub fn add(&mut self, name: HeaderName, value: HeaderValue) {
         self.list.push((name, value));
     }
 
-    /// Removes every line of a name; says whether there was one (Tornado's `clear_header`).
+    /// Removes every line of a name and returns whether there was one (Tornado's `clear_header`).
     pub fn remove(&mut self, name: &HeaderName) -> bool {
         let before = self.list.len();
         self.list.retain(|(found, _)| found != name);
         self.list.len() != before
     }
 
-    /// The first value of a name.
+    /// Returns the first value of a name.
     #[must_use]
     pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.list
@@ -53,32 +55,32 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
-    /// Whether there is a line of that name.
+    /// Returns whether there is a line of that name.
     #[must_use]
     pub fn contains(&self, name: &HeaderName) -> bool {
         self.get(name).is_some()
     }
 
-    /// Every line, in order.
+    /// Returns every line, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.list.iter().map(|(name, value)| (name, value))
     }
 
-    /// How many lines there are.
+    /// Returns the number of lines.
     #[must_use]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are zero lines.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Forgets every line and keeps the memory.
+    /// Removes every line and retains the memory.
     pub fn clear(&mut self) {
-        // Most lists are empty, and dropping nothing is a call all the same.
+        // Most lists are empty, and `Vec::clear` costs a call even then.
         if !self.list.is_empty() {
             self.list.clear();
         }

@@ -1,8 +1,8 @@
-//! The media types Squall gives content by itself (RFC 9110 §8.3).
+//! The media types that Squall sets by default (RFC 9110 §8.3).
 
 use http::HeaderValue;
 
-/// A media type of content that was given no `Content-Type`.
+/// The media type of content without a `Content-Type` from the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaType {
     /// `text/plain; charset=utf-8`
@@ -16,7 +16,7 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// As the value of the field.
+    /// Returns the field value as text.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         let line = self.field_line();
@@ -24,7 +24,7 @@ impl MediaType {
         value.trim_ascii_end()
     }
 
-    /// As the whole field line, ready to be copied into a head.
+    /// Returns the complete field line, ready to copy into a head.
     #[must_use]
     pub const fn field_line(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl MediaType {
         }
     }
 
-    /// As the value of `Content-Type`. It is static, so it takes no memory.
+    /// Returns the value of `Content-Type`, which is static and allocates nothing.
     #[must_use]
     pub fn header_value(self) -> HeaderValue {
         HeaderValue::from_static(self.as_str())

@@ -1,11 +1,12 @@
-//! What a message is (RFC 9110 §6): the head of a request, the head of a response, and a body. Floor 0: no I/O, no clock,
-//! nothing that knows how HTTP/1 writes any of it down.
+//! HTTP messages (RFC 9110 §6): the head of a request, the head of a response, and a body. Floor 0: no I/O, no clock,
+//! no HTTP/1.
 //!
-//! A request's head keeps the received bytes in one buffer and its fields as spans into it, so that reading a request costs one
-//! copy and no allocation once the buffer has grown. A response's head holds the `http` crate's own names and values, which
-//! cannot contain CR, LF or NUL: an injection fails where the value is made, not where it is sent (RFC 9110 §5.5).
+//! A request's head stores the received bytes in one buffer and its fields as spans into it. So reading a request
+//! costs one copy, and no allocation once the buffer has grown. A response's head uses the `http` crate's names and
+//! values, which cannot contain CR, LF or NUL: an injection fails where the value is created, not where it is sent
+//! (RFC 9110 §5.5).
 //!
-//! Beside them are the codes WebSockets are closed with, for protocols never import one another and more than one names them.
+//! WebSocket close codes are here too, because several protocols use them and protocols never import one another.
 
 mod authority;
 mod body;

@@ -1,23 +1,24 @@
 //! The head of a request: method, request-target, version and fields (RFC 9110 §6, RFC 9112 §3).
 //!
-//! Invariant: every [`Span`] lies inside `bytes`, names are stored in lower case, and everything but field values is visible
-//! ASCII. Only a [`RequestHeadBuilder`] writes a head, so the invariant is kept in this file.
+//! Invariant: every [`Span`] is inside `bytes`, names are in lower case, and everything except field values is
+//! visible ASCII. Only a [`RequestHeadBuilder`] writes a head, so this file alone maintains the invariant.
 
 use http::Method;
 
 use crate::memory::{self, OutOfMemory};
 
-/// The version of HTTP/1 a request was made in (RFC 9112 §2.3). Higher minor versions are read as 1.1.
+/// The HTTP/1 version of a request (RFC 9112 §2.3); higher minor versions are read as 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
-    /// HTTP/1.0: no chunked coding, closed after the response unless `keep-alive` was asked for.
+    /// HTTP/1.0: without chunked coding; the connection closes after the response unless the client sent
+    /// `keep-alive`.
     Http10,
     /// HTTP/1.1.
     #[default]
     Http11,
 }
 
-/// Which of the four forms the request-target had (RFC 9112 §3.2).
+/// The form of a request-target (RFC 9112 §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum TargetForm {
     /// `/path?query`, the usual form.
@@ -31,48 +32,49 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// A range of a head's buffer. Heads are limited to far less than 4 GiB, so 32 bits do.
+/// A range of a head's buffer. Limits hold heads far below 4 GiB, so 32 bits suffice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Span {
     start: u32,
     end: u32,
 }
 
-/// Where one field line lies in the buffer.
+/// The position of one field line in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FieldSpan {
     name: Span,
     value: Span,
 }
 
-/// The head of one request, in one buffer that is used again for the next.
+/// The head of one request, in one buffer that later requests reuse.
 #[derive(Debug, Clone, Default)]
 pub struct RequestHead {
     bytes: Vec<u8>,
-    /// The request-target once more, as text: the application asks for its path again and again, and bytes would have to be proved
-    /// to be text each time.
+    /// A copy of the request-target as text.
+    ///
+    /// The application reads its path several times, and each read of `bytes` would validate UTF-8 again.
     target_text: String,
     method: Method,
     version: Version,
     form: TargetForm,
-    /// The authority as text; without one, that of an earlier request, as the next one most likely has the same.
+    /// The authority as text. It stays after its request, because the next one usually has the same.
     authority_text: String,
     has_authority: bool,
-    /// In the target's text.
+    /// A span of `target_text`.
     path: Span,
-    /// In the target's text, without the `?`; `None` where it has no `?` at all.
+    /// A span of `target_text` without the `?`; `None` where the target has no `?`.
     query: Option<Span>,
     fields: Vec<FieldSpan>,
 }
 
 impl RequestHead {
-    /// Makes an empty head; nothing is allocated until it is filled.
+    /// Makes an empty head, which allocates nothing until it is filled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts to fill this head, forgetting what it held but keeping its memory.
+    /// Starts to fill this head: clears it and retains its memory.
     pub fn rewrite(&mut self) -> RequestHeadBuilder<'_> {
         self.bytes.clear();
         self.target_text.clear();
@@ -86,37 +88,37 @@ impl RequestHead {
         RequestHeadBuilder { head: self }
     }
 
-    /// Forgets what it held and makes room for a head of so many bytes.
+    /// Clears the head and makes room for one of `bytes` bytes.
     pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         self.bytes.clear();
         memory::make_room(&mut self.bytes, bytes)
     }
 
-    /// The method, as sent (methods are case-sensitive, RFC 9110 §9.1).
+    /// Returns the method, which is case-sensitive (RFC 9110 §9.1).
     #[must_use]
     pub fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The version the request was made in.
+    /// Returns the version of the request.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// The form of the request-target.
+    /// Returns the form of the request-target.
     #[must_use]
     pub fn target_form(&self) -> TargetForm {
         self.form
     }
 
-    /// The request-target, byte for byte as sent.
+    /// Returns the request-target, byte for byte as received.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target_text
     }
 
-    /// The scheme that an absolute-form target names, `http` or `https`; `None` for the other forms, which name none (RFC 9112 §3.3).
+    /// Returns the scheme of an absolute-form target, `http` or `https`; `None` for the other forms (RFC 9112 §3.3).
     #[must_use]
     pub fn scheme(&self) -> Option<&'static str> {
         if self.form != TargetForm::Absolute {
@@ -128,32 +130,36 @@ impl RequestHead {
             .find(|known| known.eq_ignore_ascii_case(scheme))
     }
 
-    /// The authority of an absolute-form or authority-form target, else the value of `Host`; empty where there is neither
-    /// (RFC 9112 §3.3). As sent, a default port included.
+    /// Returns the authority of the target, else the value of `Host`, as received (RFC 9112 §3.3).
+    ///
+    /// Absolute-form and authority-form targets have an authority. The text is empty if the request has neither. A
+    /// default port is not removed.
     #[must_use]
     pub fn authority(&self) -> &str {
         if self.has_authority { &self.authority_text } else { "" }
     }
 
-    /// The path, still percent-encoded, without the query. `*` for the asterisk-form, empty for the authority-form.
+    /// Returns the path without the query, percent-encoded as received.
+    ///
+    /// It is `*` for the asterisk-form and empty for the authority-form.
     #[must_use]
     pub fn path(&self) -> &str {
         self.in_target(self.path)
     }
 
-    /// The query, still percent-encoded, without its `?`; `None` where the target has no `?`.
+    /// Returns the query without its `?`, percent-encoded as received; `None` where the target has no `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.map(|span| self.in_target(span))
     }
 
-    /// The fields, in the order received.
+    /// Returns the fields, in the order received.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         Fields { head: self }
     }
 
-    /// Gives back memory beyond `bytes_max` bytes, so that one large head does not stay resident for ever.
+    /// Frees the buffers if they exceed `bytes_max` bytes, so that one large head does not occupy memory permanently.
     pub fn shrink(&mut self, bytes_max: usize) {
         if self.bytes.capacity() > bytes_max {
             self.bytes = Vec::new();
@@ -180,27 +186,29 @@ impl RequestHead {
     }
 }
 
-/// The fields of a request, in the order received. Names are in lower case; values are bytes without surrounding blanks, and
-/// may hold 0x80–0xFF but no control character other than TAB (RFC 9110 §5.5).
+/// The fields of a request, in the order received.
+///
+/// Names are in lower case. Values are bytes without surrounding spaces and tabs. They may contain 0x80–0xFF, and no
+/// control character except TAB (RFC 9110 §5.5).
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     head: &'a RequestHead,
 }
 
 impl<'a> Fields<'a> {
-    /// How many field lines there are.
+    /// Returns the number of field lines.
     #[must_use]
     pub fn len(&self) -> usize {
         self.head.fields.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are zero field lines.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.fields.is_empty()
     }
 
-    /// Every field line as (lower-case name, value), in the order received.
+    /// Returns every field line as (lower-case name, value), in the order received.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         let head = self.head;
         head.fields
@@ -208,26 +216,29 @@ impl<'a> Fields<'a> {
             .map(move |field| (head.text(field.name), head.slice(field.value)))
     }
 
-    /// Every value of the field `name` (any case), in the order received.
+    /// Returns every value of the field `name` (any case), in the order received.
     pub fn get_all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let head = self.head;
         let is_named = move |field: &&FieldSpan| head.slice(field.name).eq_ignore_ascii_case(name.as_bytes());
         head.fields.iter().filter(is_named).map(|field| head.slice(field.value))
     }
 
-    /// The first value of the field `name` (any case).
+    /// Returns the first value of the field `name` (any case).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.get_all(name).next()
     }
 
-    /// The first value of the field `name` (any case), if it is UTF-8.
+    /// Returns the first value of the field `name` (any case) if it is UTF-8.
     #[must_use]
     pub fn get_str(&self, name: &str) -> Option<&'a str> {
         self.get(name).and_then(|value| str::from_utf8(value).ok())
     }
 
-    /// Whether the comma-separated list in all lines of field `name` holds `token`, compared without case (RFC 9110 §5.6.1).
+    /// Returns whether the comma-separated list of field `name` contains `token`, compared without case (RFC 9110
+    /// §5.6.1).
+    ///
+    /// The list spans all lines of that name.
     #[must_use]
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.get_all(name)
@@ -236,33 +247,34 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Fills a [`RequestHead`]: first the whole head's bytes in one copy, then spans into it and into its target. Offsets that
-/// lie outside read as empty rather than panic.
+/// Fills a [`RequestHead`]: first all bytes in one copy, then spans into them.
+///
+/// An offset outside the bytes reads as empty and does not panic.
 #[derive(Debug)]
 pub struct RequestHeadBuilder<'a> {
     head: &'a mut RequestHead,
 }
 
 impl RequestHeadBuilder<'_> {
-    /// The head as far as it has been filled.
+    /// Returns the head as filled so far.
     #[must_use]
     pub fn so_far(&self) -> &RequestHead {
         self.head
     }
 
-    /// The authority of the request before that had one; empty at first.
+    /// Returns the authority of the last request that had one; empty at first.
     #[must_use]
     pub fn last_authority(&self) -> &str {
         &self.head.authority_text
     }
 
-    /// Sets the authority to that one again.
+    /// Sets the authority to [`last_authority`](Self::last_authority).
     pub fn keep_authority(&mut self) -> &mut Self {
         self.head.has_authority = true;
         self
     }
 
-    /// Copies the head as received; all later offsets are counted from its first byte.
+    /// Copies the head as received; later offsets count from its first byte.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.head.bytes.extend_from_slice(bytes);
         self
@@ -280,14 +292,14 @@ impl RequestHeadBuilder<'_> {
         self
     }
 
-    /// Sets the request-target: its form and its text, which the caller has checked to be visible ASCII.
+    /// Sets the form and text of the request-target; the caller has checked that the text is visible ASCII.
     pub fn target(&mut self, form: TargetForm, text: &str) -> &mut Self {
         self.head.form = form;
         self.head.target_text.push_str(text);
         self
     }
 
-    /// Sets the authority: of the target where it has one, else of the `Host` field. The caller has checked that it is one.
+    /// Sets the authority: that of the target, else the `Host` field; the caller has validated it.
     pub fn authority(&mut self, authority: core::ops::Range<usize>) -> &mut Self {
         let RequestHead {
             bytes, authority_text, ..
@@ -298,14 +310,14 @@ impl RequestHeadBuilder<'_> {
         self.keep_authority()
     }
 
-    /// Sets the path and the query (without its `?`); both count from the target's first byte.
+    /// Sets the path and the query (without its `?`), as offsets from the first byte of the target.
     pub fn path(&mut self, path: core::ops::Range<usize>, query: Option<core::ops::Range<usize>>) -> &mut Self {
         self.head.path = span(path);
         self.head.query = query.map(span);
         self
     }
 
-    /// Adds one field line and turns its name to lower case. The caller has checked that the name is a token.
+    /// Adds a field line and converts its name to lower case; the caller has checked that the name is a token.
     #[inline]
     pub fn field(&mut self, name: core::ops::Range<usize>, value: core::ops::Range<usize>) -> &mut Self {
         if let Some(name) = self.head.bytes.get_mut(name.clone()) {
@@ -319,9 +331,11 @@ impl RequestHeadBuilder<'_> {
     }
 }
 
-/// Turns a field name to lower case. Names are short, many and on the path of every request, so those of usual length
-/// go by their first and their last bytes in words, which may overlap. Both are read before either is written: a read
-/// of what two writes have just touched would wait for both to reach the cache.
+/// Converts a field name to lower case.
+///
+/// Names are short, and every request has many. So names of 4 to 16 bytes are converted as two words, the first and
+/// the last bytes, which may overlap. Both are read before either is written: a read that overlaps two recent writes
+/// would wait for the cache.
 fn lower_name(name: &mut [u8]) {
     if let (8..=16, Some(&first), Some(&last)) = (name.len(), name.first_chunk::<8>(), name.last_chunk::<8>()) {
         put_ends(name, lower_word(first), lower_word(last));
@@ -343,8 +357,10 @@ fn put_ends<const N: usize>(name: &mut [u8], first: [u8; N], last: [u8; N]) {
     }
 }
 
-/// Turns eight ASCII bytes to lower case. Bit 7 of each byte of `from_a` is set from `A` on, of `beyond_z` past `Z`; no
-/// sum carries into the next byte, because no ASCII byte has bit 7.
+/// Converts eight ASCII bytes to lower case.
+///
+/// Bit 7 of each byte of `from_a` is set from `A` on, of `beyond_z` after `Z`. ASCII has bit 7 clear, so no sum
+/// carries into the next byte.
 fn lower_word(bytes: [u8; 8]) -> [u8; 8] {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
     let word = u64::from_ne_bytes(bytes);
@@ -361,7 +377,7 @@ fn span(range: core::ops::Range<usize>) -> Span {
     }
 }
 
-/// An offset past 4 GiB cannot come from a head within any limit; it reads as an empty span.
+/// An offset of 4 GiB or more exceeds every limit; it reads as an empty span.
 fn offset(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
 }
@@ -371,7 +387,7 @@ mod tests {
     use super::lower_name;
 
     #[test]
-    fn names_of_any_length_turn_to_lower_case_and_nothing_else_does() {
+    fn ascii_letters_turn_to_lower_case_at_every_length() {
         let ascii: Vec<u8> = (0..0x80).collect();
         for length in 0..=ascii.len() {
             for start in 0..=ascii.len() - length {

@@ -1,19 +1,22 @@
-//! The head of a response: status and fields. The protocol machine adds what framing needs (`Content-Length`,
-//! `Transfer-Encoding`, `Connection`, `Date`) when it writes the head.
+//! The head of a response: status and fields.
+//!
+//! The protocol adds the framing fields (`Content-Length`, `Transfer-Encoding`, `Connection`, `Date`) when it writes
+//! the head.
 
 use http::{StatusCode, header};
 
 use super::{Headers, MediaType};
 
-/// Status and fields of one response.
+/// The status and fields of a response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The status code; its reason phrase is the registered one.
     pub status: StatusCode,
     /// The fields the application set.
     pub headers: Headers,
-    /// The `Content-Type` of content for which `headers` name none. Not among them, because nearly every response has one, and a
-    /// static text costs neither an entry of the list nor a drop.
+    /// The default `Content-Type`, used if `headers` has none.
+    ///
+    /// It is separate because nearly every response has one: a static text needs no list entry and no drop.
     pub content_type: Option<MediaType>,
 }
 
@@ -28,7 +31,7 @@ impl ResponseHead {
         }
     }
 
-    /// The fields as the peer will see them, the type of the content among them.
+    /// Returns all fields that the peer receives, with the default `Content-Type`.
     #[must_use]
     pub fn fields(&self) -> Headers {
         let mut fields = self.headers.clone();
@@ -38,7 +41,7 @@ impl ResponseHead {
         fields
     }
 
-    /// Back to `200` without fields; keeps the memory.
+    /// Resets to 200 without fields and retains the memory.
     pub fn clear(&mut self) {
         self.status = StatusCode::OK;
         self.headers.clear();
