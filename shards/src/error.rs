@@ -1,45 +1,45 @@
-//! Why shards did not start, or did not go on.
+//! Why shards could not start or continue.
 
 use std::fmt;
 
 use crate::shard::shard::ShardId;
 use crate::start::preflight::PreflightError;
 
-/// Any error, from a shard's main function.
+/// The error of a shard's main function.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The shards could not be started, or one of them ended with an error.
+/// The shards could not start, or one of them ended with an error.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// The settings contradict themselves or the machine; the sentence says which and what to do.
+    /// A setting contradicts another or the host; the sentence names it and the remedy.
     Settings(String),
-    /// The machine lacks something every shard needs.
+    /// The host lacks something that every shard needs.
     Preflight(PreflightError),
-    /// One shard could not be set up.
+    /// A shard could not be set up.
     Start {
-        /// Which.
+        /// The shard.
         shard: ShardId,
-        /// Why, and what to do.
+        /// The reason and the remedy.
         reason: String,
     },
-    /// A shard's main function ended with an error. The others were told to stop.
+    /// A shard's main function returned an error; the other shards were stopped.
     Main {
-        /// Which.
+        /// The shard.
         shard: ShardId,
         /// The error.
         error: BoxError,
     },
-    /// A shard's thread ended by a panic.
+    /// A shard's thread panicked.
     Panicked {
-        /// Which.
+        /// The shard.
         shard: ShardId,
     },
-    /// A shard did not hear that it is to stop, because a task computes or blocks. It is left behind.
+    /// A shard did not stop in time, because a task computes or blocks; its thread was abandoned.
     Overdue {
-        /// Which.
+        /// The shard.
         shard: ShardId,
-        /// What it works on, if that has a name ([`Shard::name_work`](crate::Shard::name_work)).
+        /// What the shard works on, if named by [`Shard::name_work`](crate::Shard::name_work).
         work: Option<String>,
     },
 }
@@ -51,17 +51,17 @@ impl fmt::Display for LaunchError {
             Self::Preflight(error) => error.fmt(formatter),
             Self::Start { shard, reason } => write!(formatter, "{shard} could not start: {reason}"),
             Self::Main { shard, error } => write!(formatter, "{shard} ended with an error: {error}"),
-            Self::Panicked { shard } => write!(formatter, "{shard} ended by a panic"),
+            Self::Panicked { shard } => write!(formatter, "{shard} panicked"),
             Self::Overdue { shard, work } => {
-                let work = work.as_deref().unwrap_or("something without a name");
+                let work = work.as_deref().unwrap_or("unnamed work");
                 write!(
                     formatter,
-                    "{shard} was to stop and works on {work} still, without a look at anything else; move such work to spawn_blocking"
+                    "{shard} did not stop: still running {work}, which never yielded; move it to spawn_blocking"
                 )
             }
         }
     }
 }
 
-/// Without a source: the sentence says what the error inside says, and a report would show it twice.
+/// Without a source: the message already contains the inner error, and a report would show it twice.
 impl std::error::Error for LaunchError {}

@@ -1,8 +1,8 @@
-//! A thread-per-core runtime: one pinned executor and one io_uring a core, and nothing shared between them.
+//! A thread-per-core runtime: one pinned executor and one io_uring per core, nothing shared between cores.
 //!
-//! Each core is a *shard*. A shard owns its listeners, connections, tasks and timers; nothing of it is `Send`, and no lock is
-//! taken on the way of a byte. Shards talk by message: through a [`Mesh`] of bounded queues, or by [`invoke_on`], which runs a
-//! closure on another shard and awaits its answer.
+//! Each core is a *shard*. A shard owns its listeners, connections, tasks and timers; none of them is `Send`, and moving a
+//! byte takes no lock. Shards communicate by messages: through a [`Mesh`] of bounded queues, or through [`invoke_on`], which
+//! runs a closure on another shard and awaits its result.
 //!
 //! ```no_run
 //! use squall_shards::{Builder, Listeners, spawn_detached};
@@ -32,8 +32,8 @@
 //! # }
 //! ```
 //!
-//! Linux only. Sockets go through an io_uring of the shard's own (kernel 6.1 or later); [`preflight`] says in a sentence what is
-//! missing where it is, and [`doctor`] everything at once. glommio runs the executors and is not seen from outside.
+//! Linux only. Each shard drives its sockets by an io_uring of its own (kernel 6.1 or later) or by epoll. [`preflight`]
+//! reports the first missing requirement, [`doctor`] all of them. The executor (glommio) is an implementation detail.
 
 mod balance;
 pub mod clock;

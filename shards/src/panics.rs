@@ -1,25 +1,25 @@
-//! Panics that end what threw them and nothing else, whatever the value they carry.
+//! Catches panics so that each ends only the code that threw it, whatever value it carries.
 //!
-//! A panic carries a value of the application's own (`panic_any`), and dropping it runs code of the application, which may panic as well.
-//! Outside a guard that second panic would end the shard, so a value that was caught is read and dropped here, and nowhere else.
+//! A panic carries a value of the application (`panic_any`). Dropping that value runs application code, which may panic too, and
+//! outside a guard that second panic would end the shard. So a caught value is read and dropped only here.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. One is a mistake in a destructor, and a
-/// few more its repetition in what it holds; a chain that is longer may have no end, and each level costs its shard the time of an unwinding.
+/// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. 4: one is a mistake in a
+/// destructor, a few more its repetition in nested values. A longer chain may be endless, and each level costs an unwinding.
 const DROPPED_LEVELS_MAX: usize = 4;
 
-/// Runs code that may panic.
+/// Runs code that may panic and catches the panic.
 ///
 /// # Errors
 ///
-/// It panicked: the text it was given, if it was given text.
+/// The code panicked; the error is the panic's text, if it has one.
 pub(crate) fn contain<T>(run: impl FnOnce() -> T) -> Result<T, Option<String>> {
     catch_unwind(AssertUnwindSafe(run)).map_err(let_go)
 }
 
-/// Drops a value whose drop may panic, outside of any task. `what` it was goes to the log.
+/// Drops a value whose drop may panic, outside any task; `what` names it in the log.
 pub(crate) fn drop_contained<T>(value: T, what: &str) {
     if let Err(text) = contain(|| drop(value)) {
         let text = text.as_deref().unwrap_or("no message");
@@ -27,7 +27,7 @@ pub(crate) fn drop_contained<T>(value: T, what: &str) {
     }
 }
 
-/// The text that a panic was given, if it was given text. What it carried is dropped.
+/// Drops the value of a panic and returns its text, if it is text.
 fn let_go(thrown: Box<dyn Any + Send>) -> Option<String> {
     let text = thrown.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| thrown.downcast_ref::<String>().cloned());
@@ -38,10 +38,10 @@ fn let_go(thrown: Box<dyn Any + Send>) -> Option<String> {
             Err(next) => thrown = next,
         }
     }
-    tracing::error!("the value of a panic is leaked: each of {DROPPED_LEVELS_MAX} drops panicked with another value");
+    tracing::error!("leaked the value of a panic: {DROPPED_LEVELS_MAX} drops in a row panicked");
     #[expect(
         clippy::mem_forget,
-        reason = "dropping it may panic without end, and a panic here would end the shard"
+        reason = "dropping it may panic endlessly, and a panic here would end the shard"
     )]
     std::mem::forget(thrown);
     text
@@ -54,7 +54,7 @@ mod tests {
 
     use super::{DROPPED_LEVELS_MAX, contain};
 
-    /// Counts its drops, and panics with another in each.
+    /// Counts its drops; each drop panics with another one.
     struct Endless(std::sync::Arc<std::sync::atomic::AtomicUsize>);
 
     impl Drop for Endless {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_panics_without_end_is_followed_to_the_bound_and_leaked() {
+    fn an_endless_chain_of_panics_is_dropped_up_to_the_bound_and_then_leaked() {
         let drops = std::sync::Arc::default();
         let endless = Endless(std::sync::Arc::clone(&drops));
         assert_eq!(contain(|| panic_any(endless)), Err::<(), _>(None));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_told_and_a_value_is_dropped() {
+    fn text_is_returned_and_a_value_is_dropped() {
         assert_eq!(contain(|| panic!("plain")), Err::<(), _>(Some("plain".to_owned())));
         assert_eq!(
             contain(|| panic!("number {}", 7)),

@@ -1,5 +1,4 @@
-//! What threads share without a lock, from one place: of std and crossbeam, and under loom of loom, so that the code that runs is the code that
-//! is examined.
+//! The lock-free types shared by threads: of std and crossbeam, or of loom under its model checker, so that the models run the real code.
 //!
 //! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom` runs every model.
 
@@ -18,14 +17,14 @@ pub(crate) use loom::thread;
 #[cfg(not(squall_loom))]
 pub(crate) use std::thread;
 
-/// The weakest queues that are queues, for loom, which does not see into crossbeam's: who takes something out sees what was written before
-/// it was put in; "empty" and "full" may be old news.
+/// Queues for loom, which does not see into crossbeam's: the weakest that are still queues. A consumer sees what was written
+/// before the push; "empty" and "full" may be stale.
 #[cfg(squall_loom)]
 mod model {
     use crossbeam::queue;
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Between an operation of loom and what follows it without another one, no other thread runs: so a count and its queue change at once.
+    /// loom switches threads only at its own operations, so a count and its queue change together.
     #[derive(Debug)]
     pub(crate) struct SegQueue<T> {
         count: AtomicUsize,

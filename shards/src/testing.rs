@@ -1,7 +1,7 @@
-//! Helpers of this package's tests: a test that runs itself again in a child process, counting wake-ups, and waiting for a future.
+//! Helpers of this package's tests: child processes that rerun one test, a waker that counts, and `block_on`.
 //!
-//! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process, so a test of them
-//! does its work in a child: the test binary, started again for that one test.
+//! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process. So a test of them does its work
+//! in a child: the test binary, started again for that one test.
 
 use std::env;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-/// Tells the test in a child process what it is to do; it is not set in the test process itself.
+/// Names the role of a child process; unset in the test process itself.
 const CHILD_ROLE: &str = "SQUALL_SHARDS_CHILD_ROLE";
 
 /// Returns the command that runs one test again, alone, in a child process that plays `role`.
@@ -50,7 +50,7 @@ pub(crate) fn output_of(mut command: Command) -> String {
     text
 }
 
-/// Counts how often it was woken. Of std even under loom: it is not what is examined.
+/// Counts its wake-ups; of std even under loom, because it is not under test.
 #[derive(Default)]
 pub(crate) struct Woken(AtomicUsize);
 
@@ -74,7 +74,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls a future on this thread, parked in between, until it is done.
+/// Polls a future on this thread, parked in between, until it is ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);

@@ -148,7 +148,8 @@ fn an_address_nobody_listens_on_refuses() {
         let refused = Stream::connect_host("127.0.0.1", address.port(), patiently()).await;
         let refused = refused.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        let sentence = format!("cannot connect to {address}: nobody listens there; start the server or check the port");
+        let sentence =
+            format!("could not connect to {address}: the connection was refused; start the server or check the port");
         assert_eq!(refused.to_string(), sentence);
     });
     assert_eq!(running.statistics(0).streams, 0);
@@ -168,7 +169,10 @@ fn a_host_is_found_by_its_name() {
         converse(&stream, 100).await.unwrap();
         let error = Stream::connect_host("no\0name", port, patiently()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-        assert!(error.to_string().starts_with("cannot connect to no\0name:"), "{error}");
+        assert!(
+            error.to_string().starts_with("could not connect to no\0name:"),
+            "{error}"
+        );
     });
     running.stop().unwrap();
 }

@@ -292,8 +292,8 @@ fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
     assert_eq!(unheard.wait().unwrap().code(), Some(101));
     let output = child(test, "panics").output().unwrap();
     assert_eq!(output.status.code(), Some(101), "{}", printed(&output));
-    let sentence = "squall-shards: shard 0 panicked: no room for 7; the process ends, because nobody would answer this \
-                    shard's connections\n";
+    let sentence = "squall-shards: shard 0 panicked: no room for 7; the process exits, because this shard's \
+                    connections would hang\n";
     assert!(
         String::from_utf8_lossy(&output.stderr).ends_with(sentence),
         "{}",
@@ -330,7 +330,7 @@ fn a_shard_that_hears_no_stop_does_not_keep_the_process() {
         assert!(matches!(error, LaunchError::Overdue { .. }), "{error:?}");
         let sentence = error.to_string();
         assert!(
-            sentence.starts_with("shard 0 was to stop and works on sums still"),
+            sentence.starts_with("shard 0 did not stop: still running sums"),
             "{sentence}"
         );
     }

@@ -752,7 +752,7 @@ fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
         .and_then(|_| Listeners::bind_tcp((Ipv4Addr::new(192, 0, 2, 1), 0).into(), 1))
         .unwrap_err();
     assert!(
-        error.to_string().contains("this machine has no such address"),
+        error.to_string().contains("this host does not have the address"),
         "{error}"
     );
     assert!(TcpListener::bind(address).is_err());
@@ -778,7 +778,7 @@ fn a_unix_socket_replaces_only_what_nobody_listens_on() {
     std::fs::remove_file(path.as_path()).unwrap();
     std::fs::write(path.as_path(), "a file").unwrap();
     let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
-    assert!(error.to_string().contains("a file that is no socket"), "{error}");
+    assert!(error.to_string().contains("a file that is not a socket"), "{error}");
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
 }
 

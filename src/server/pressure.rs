@@ -68,7 +68,7 @@ impl Budget {
 
     /// Measures the account with the largest used share, where `reserved` bytes are reserved.
     fn check(&self, reserved: usize) -> (Option<Balance>, Pressure) {
-        let balance = self.ledger.look(reserved as u64);
+        let balance = self.ledger.check(reserved as u64);
         let pressure = balance.map_or(Pressure::None, |Balance { held, limit }| {
             self.watermarks.pressure(held, limit)
         });

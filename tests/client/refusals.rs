@@ -227,7 +227,7 @@ fn an_address_without_a_listener_is_an_error() {
             assert!(
                 error
                     .to_string()
-                    .ends_with("nobody listens there; start the server or check the port"),
+                    .ends_with("the connection was refused; start the server or check the port"),
                 "{error}"
             );
         }

@@ -1,28 +1,28 @@
-//! Programs in classic BPF that the kernel runs for a socket, and the few instructions they are made of.
+//! Classic BPF programs that the kernel runs for a socket. Each attaches to a listening socket.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use crate::os::sys::{ProgramKind, attach, invalid};
 
-/// The most sockets one spreading program can serve: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a socket costs
-/// two, and four are spent once.
+/// The most sockets one reuseport program can serve. 2046: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a socket costs two,
+/// and four are fixed.
 pub(crate) const SPREAD_SOCKETS_MAX: usize = 2046;
 
-/// Has each new connection of a SO_REUSEPORT group go to a random one of its sockets; where `cpus` says which CPU each is for, to the
-/// one for the CPU that received it. Those left out get none.
+/// Makes the kernel pick a random socket of a `SO_REUSEPORT` group for each new connection, or with `cpus` the socket of the
+/// receiving CPU. Sockets marked in `left_out` get no new connections.
 ///
-/// Both go by the sockets' numbers: the kernel counts those of a group in the order in which they began to listen. A connection
-/// received on a CPU that no socket in use is for goes to a random one, and a number the group does not have falls back to the
-/// kernel's hash. One call on any socket of the group is enough, and replaces the call before.
+/// The program uses the sockets' numbers: the kernel counts the sockets of a group in the order they began to listen. A
+/// connection received on a CPU without a socket in use goes to a random one; an unknown number falls back to the kernel's hash.
+/// One call on any socket of the group suffices and replaces the previous program.
 ///
-/// When a socket leaves the group, the kernel moves the last one to its number, and all this is wrong (connections still arrive, at
-/// another shard); so it should be [undone](crate::os::sys::detach_reuseport_program) before.
+/// When a socket leaves the group, the kernel gives its number to the last one. Connections then arrive at other shards, so
+/// [detach](crate::os::sys::detach_reuseport_program) first.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` has not one for each or names one twice: the second socket
-/// for that CPU would never be given a connection. Else the kernel's refusal: `EINVAL` for a socket without SO_REUSEPORT.
+/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` does not name one distinct CPU per socket.
+/// Otherwise the kernel refused: `EINVAL` for a socket without `SO_REUSEPORT`.
 pub(crate) fn attach_reuseport_program(
     listener: BorrowedFd<'_>,
     left_out: &[bool],
@@ -32,15 +32,15 @@ pub(crate) fn attach_reuseport_program(
     attach(listener, ProgramKind::ReuseportSelect, to_kernel(&program))
 }
 
-/// Has the kernel drop every segment that asks a TCP listener for a new connection, from now until it is closed. Handshakes under
-/// way go on, and what waits in the backlog stays there.
+/// Makes the kernel drop every segment that asks a TCP listener for a new connection, until the listener closes. Handshakes in
+/// progress continue, and the backlog keeps its connections.
 ///
-/// A client whose first segment is dropped sends it again, a second later, to whoever listens then. Sockets accepted from now on
-/// inherit the program, which lets pass everything that a connection is sent.
+/// A client whose first segment is dropped sends it again a second later, to the process that listens then. Sockets accepted
+/// from now on inherit the program, which passes all segments of an existing connection.
 ///
 /// # Errors
 ///
-/// The kernel's refusal, as in a sandbox without socket filters.
+/// The kernel refused, as in a sandbox without socket filters.
 pub(crate) fn refuse_new_connections(listener: BorrowedFd<'_>) -> io::Result<()> {
     attach(listener, ProgramKind::Filter, to_kernel(&REFUSE_NEW))
 }
@@ -49,7 +49,7 @@ fn to_kernel(program: &[Instruction]) -> Vec<libc::sock_filter> {
     program.iter().map(|instruction| instruction.to_kernel()).collect()
 }
 
-/// One classic BPF instruction, in the kernel's words: what to do, how far to jump if true or false, and a constant.
+/// One classic BPF instruction: an operation, the jump distances if true and if false, and a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Instruction {
     code: u16,
@@ -68,9 +68,9 @@ const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN_CONSTANT: u16 = 0x06;
 const RETURN_ACCUMULATOR: u16 = 0x16;
 
-/// Where a classic BPF program finds the number of the CPU it runs on: `SKF_AD_OFF + SKF_AD_CPU`.
+/// Where a program reads the number of the CPU it runs on: `SKF_AD_OFF + SKF_AD_CPU`.
 const CPU_NUMBER: u32 = 0xffff_f024;
-/// Where it finds a new random number each time: `SKF_AD_OFF + SKF_AD_RANDOM`.
+/// Where a program reads a new random number: `SKF_AD_OFF + SKF_AD_RANDOM`.
 const RANDOM_NUMBER: u32 = 0xffff_f038;
 
 impl Instruction {
@@ -83,7 +83,7 @@ impl Instruction {
         }
     }
 
-    /// Goes past the next instruction unless `condition` holds between the accumulator and the constant.
+    /// Skips the next instruction unless `condition` holds between the accumulator and the constant.
     const fn next_only_if(condition: u16, constant: u32) -> Self {
         Self {
             if_false: 1,
@@ -101,12 +101,12 @@ impl Instruction {
     }
 }
 
-/// Where a program on a TCP socket finds the flags of a segment (RFC 9293 §3.1), and those it looks at.
+/// Where a program on a TCP socket reads the flags of a segment (RFC 9293 §3.1), and the flags it uses.
 const TCP_FLAGS: u32 = 13;
 const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;
 
-/// The program of [`refuse_new_connections`]: of what a listener is sent, a segment with SYN and without ACK begins a connection.
+/// The program of [`refuse_new_connections`]: a segment with SYN and without ACK begins a connection.
 const REFUSE_NEW: [Instruction; 5] = [
     Instruction::new(LOAD_BYTE, TCP_FLAGS),
     Instruction::new(AND, SYN | ACK),
@@ -115,21 +115,22 @@ const REFUSE_NEW: [Instruction; 5] = [
     Instruction::new(RETURN_CONSTANT, PASS),
 ];
 
-/// How much of a segment a filter lets pass: nothing, or all of it.
+/// How much of a segment a filter passes: nothing, or all of it.
 const DROP: u32 = 0;
 const PASS: u32 = u32::MAX;
 
-/// Writes the program of [`attach_reuseport_program`]: load the CPU; for each socket in use, return its number if the CPU
-/// is its own. Else, or where no CPUs are given, draw one of the sockets in use: their numbers have gaps where the others are, so a
-/// number drawn steps over each gap that it has reached, the lowest first.
+/// Builds the program of [`attach_reuseport_program`].
+///
+/// With CPUs: load the CPU, and return the number of the socket in use whose CPU it is. Otherwise draw one of the sockets in use.
+/// Their numbers have gaps where sockets are left out, so the drawn number steps over each gap it has reached, the lowest first.
 fn reuseport_program(left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<Vec<Instruction>> {
     if left_out.len() > SPREAD_SOCKETS_MAX {
-        return Err(invalid("new connections are spread over at most 2046 sockets"));
+        return Err(invalid("a reuseport program serves at most 2046 sockets"));
     }
     let in_use = left_out.iter().filter(|is_out| !**is_out).count();
-    let in_use = u32::try_from(in_use).map_err(|_| invalid("new connections are spread over at most 2046 sockets"))?;
+    let in_use = u32::try_from(in_use).map_err(|_| invalid("a reuseport program serves at most 2046 sockets"))?;
     if in_use == 0 {
-        return Err(invalid("new connections need a socket to go to"));
+        return Err(invalid("a reuseport program needs at least one socket in use"));
     }
     let mut program = Vec::new();
     if let Some(cpus) = cpus {
@@ -153,11 +154,11 @@ fn reuseport_program(left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<Ve
 
 fn check_cpus(cpus: &[usize], sockets: usize) -> io::Result<()> {
     if cpus.len() != sockets {
-        return Err(invalid("steering by CPU needs a CPU for each socket"));
+        return Err(invalid("steering by CPU needs one CPU per socket"));
     }
     for (position, cpu) in cpus.iter().enumerate() {
         if cpus.iter().take(position).any(|earlier| earlier == cpu) {
-            return Err(invalid("steering by CPU needs every shard on a CPU of its own"));
+            return Err(invalid("steering by CPU needs a different CPU for every shard"));
         }
     }
     Ok(())
@@ -167,7 +168,7 @@ fn check_cpus(cpus: &[usize], sockets: usize) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// What a program finds when it runs.
+    /// What a program reads when it runs.
     #[derive(Clone, Copy, Default)]
     struct Input {
         cpu: u32,
@@ -199,7 +200,7 @@ mod tests {
                 JUMP_IF_AT_LEAST => jump(accumulator >= constant),
                 RETURN_CONSTANT => return constant,
                 RETURN_ACCUMULATOR => return accumulator,
-                other => panic!("no such instruction: {other:#x} {constant:#x}"),
+                other => panic!("unknown instruction: {other:#x} {constant:#x}"),
             }
         }
     }
@@ -251,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_left_out_gets_nothing_and_all_others_their_share() {
+    fn a_socket_left_out_gets_nothing_and_all_others_their_share() {
         for sockets in 2..=6 {
-            // Every choice of sockets but all and none.
+            // Every choice of sockets except all and none.
             for choice in 1..(1 << sockets) - 1 {
                 let left_out: Vec<bool> = (0..sockets).map(|number| choice & (1 << number) != 0).collect();
                 let in_use: Vec<u32> = (0..)
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_of_who_is_left_out_is_spread_over_the_others() {
+    fn connections_of_a_left_out_cpu_are_drawn_among_the_others() {
         let program = reuseport_program(&[false, true, false, false], Some(&[4, 5, 6, 7])).unwrap();
         assert_eq!([4, 6, 7].map(|cpu| steered(&program, cpu, 9)), [0, 2, 3]);
         assert_eq!([0, 1, 2].map(|random| steered(&program, 5, random)), [0, 2, 3]);
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_spread_or_steered_is_refused() {
+    fn invalid_sockets_and_cpus_are_refused() {
         let kind = |left_out: &[bool], cpus| reuseport_program(left_out, cpus).unwrap_err().kind();
         for nobody in [&[][..], &[true], &[true; 3], &[false; SPREAD_SOCKETS_MAX + 1]] {
             assert_eq!(kind(nobody, None), io::ErrorKind::InvalidInput);

@@ -1,22 +1,22 @@
-//! Says when a shard has far more connections than its share. They never move, so it stays the busiest, while others have time.
+//! Warns when a shard has far more connections than its share: connections never move, so it stays the busiest.
 //!
-//! It is said once for as long as it lasts, with everybody's count. A shard's connections are its open sockets, those it has opened
-//! itself included.
+//! A lasting imbalance is logged once, with the count of every shard. A shard's connections are its open sockets, including
+//! those it opened itself.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// With fewer connections no shard has too many. Of so many, the kernel's hash does not give a third more than its share to any by chance:
-/// that would be six standard deviations.
+/// The least number of connections that counts as too many. 512: by chance alone, the kernel's hash would give a shard a third
+/// more than its share only at six standard deviations.
 const CONNECTIONS_MIN: usize = 512;
 
-/// How many times its share a shard may have, as a fraction: with more than 4/3 its core is full where the others' have a quarter to spare.
+/// How many times its share a shard may have, as a fraction. Above 4/3 its core is full while the others idle a quarter of the time.
 const SHARES_MAX: (usize, usize) = (4, 3);
 
-/// How often it is said at the most.
-const SAID_EVERY: Duration = Duration::from_secs(10);
+/// The least time between two warnings.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whether each shard has far more connections than its share.
+/// Returns for each shard whether it has far more connections than its share.
 pub(crate) fn overfull(connections: &[usize]) -> Vec<bool> {
     let (shares, divisor) = SHARES_MAX;
     let shares_of_all = shares.saturating_mul(connections.iter().sum());
@@ -25,37 +25,37 @@ pub(crate) fn overfull(connections: &[usize]) -> Vec<bool> {
     connections.iter().map(|count| is_overfull(*count)).collect()
 }
 
-/// What has been said of it.
+/// The warnings already logged.
 #[derive(Debug, Default)]
 pub(crate) struct ImbalanceLog {
-    is_said: bool,
-    said_at: Option<Instant>,
+    is_reported: bool,
+    reported_at: Option<Instant>,
 }
 
 impl ImbalanceLog {
-    /// Says that shards are overfull, if that has not been said and it is time; true then.
+    /// Logs a warning if a shard is overfull and no warning has covered it; returns whether it did.
     pub(crate) fn report(&mut self, connections: &[usize], overfull: &[bool], now: Instant) -> bool {
         if !overfull.contains(&true) {
-            self.is_said = false;
+            self.is_reported = false;
             return false;
         }
-        let is_due = |said_at| now.saturating_duration_since(said_at) >= SAID_EVERY;
-        if self.is_said || !self.said_at.is_none_or(is_due) {
+        let is_due = |reported_at| now.saturating_duration_since(reported_at) >= REPORT_INTERVAL;
+        if self.is_reported || !self.reported_at.is_none_or(is_due) {
             return false;
         }
-        self.is_said = true;
-        self.said_at = Some(now);
+        self.is_reported = true;
+        self.reported_at = Some(now);
         let connections = Counts(connections);
         tracing::warn!(
             %connections,
-            "a shard has far more connections than its share, and they stay there; --balance leads new ones to the other shards; \
-             with --steer-by-cpu, spread the network card's queues over the shards' CPUs"
+            "a shard has far more connections than its share and keeps them; use --balance to send new ones to the other shards, \
+             or with --steer-by-cpu spread the network card's queues over the shards' CPUs"
         );
         true
     }
 }
 
-/// The connections of each shard, in the order of the shards.
+/// The number of connections of each shard, in shard order.
 struct Counts<'a>(&'a [usize]);
 
 impl fmt::Display for Counts<'_> {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_may_have_a_third_more_than_its_share_and_hundreds_in_any_case() {
+    fn a_shard_may_have_a_third_more_than_its_share_and_up_to_511_in_any_case() {
         assert_eq!(overfull(&[700, 300]), [true, false]);
         assert_eq!(overfull(&[0, 667, 333]), [false, true, false]);
         assert_eq!(overfull(&[900, 900, 100, 100]), [true, true, false, false]);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_once_while_it_lasts_and_not_again_at_once() {
+    fn a_lasting_imbalance_is_reported_once_and_a_new_one_after_the_interval() {
         let (mut imbalance_log, start) = (ImbalanceLog::default(), crate::clock::now());
         let mut look = |connections: &[usize], seconds| {
             let now = start + Duration::from_secs(seconds);
@@ -88,16 +88,16 @@ mod tests {
         let (fair, skewed) = ([500, 500], [700, 300]);
         assert!(!look(&fair, 0));
         assert!(look(&skewed, 1));
-        assert!(!look(&skewed, 60), "it has been said");
+        assert!(!look(&skewed, 60), "already reported");
         assert!(!look(&fair, 61));
-        assert!(look(&skewed, 62), "once more");
+        assert!(look(&skewed, 62), "a new imbalance");
         assert!(!look(&fair, 63));
-        assert!(!look(&skewed, 71), "it is too early");
+        assert!(!look(&skewed, 71), "within the interval");
         assert!(look(&skewed, 72));
     }
 
     #[test]
-    fn it_names_every_count() {
+    fn the_warning_lists_every_count() {
         assert_eq!(Counts(&[700, 0, 300]).to_string(), "[700, 0, 300]");
     }
 }

@@ -1,11 +1,11 @@
-//! How new connections are spread over the shards' sockets of one TCP address: by the kernel's hash or, if asked, to the shard of the CPU
-//! they come in on; and to the other shards while one stalls, or has too many.
+//! The `SO_REUSEPORT` group of one TCP address: which shard's socket gets a new connection.
 //!
-//! The sockets are a SO_REUSEPORT group, and the kernel takes a program for it through any of them, so a duplicate of one is kept here
-//! for the watchdog. It is given up before the first listener of the group closes, and the program with it: a duplicate would keep
-//! a socket open that nobody accepts from, and a socket that leaves changes the numbers the program goes by.
+//! By default the kernel's hash decides. By request it is the shard of the receiving CPU. In both cases stalled shards, and with
+//! `--balance` overfull ones, are left out. The kernel takes a program for the group through any of its sockets, so a duplicate of
+//! one is kept here for the watchdog. The duplicate and the program are given up before the first listener of the group closes. A
+//! duplicate would keep a socket open that is never accepted from, and a leaving socket changes the numbers the program uses.
 //!
-//! Invariant: whoever uses the duplicate has taken it out. Nobody waits for it.
+//! Invariant: a thread that uses the duplicate has taken it out of the cell; other threads do not wait for it.
 
 use std::fmt;
 use std::io;
@@ -17,24 +17,25 @@ use crossbeam::atomic::AtomicCell;
 use crate::balance::bpf;
 use crate::os::sys;
 
-/// What the shards' listeners on one address, and the watchdog, share.
+/// What the shards' listeners on one address share with the watchdog.
 pub(crate) struct ReuseportGroup {
     group: AtomicCell<Option<Box<Group>>>,
-    /// The watchdog has been told of it.
+    /// The watchdog has been given this group.
     is_watched: AtomicBool,
     has_ended: AtomicBool,
 }
 
-// Boxed, so that it is taken out and put back by one instruction, and no lock.
+// Boxed, so that it is taken out and put back by one atomic instruction, without a lock.
 const _: () = assert!(AtomicCell::<Option<Box<Group>>>::is_lock_free());
 
 impl ReuseportGroup {
-    /// Spreads over so many sockets, of which `socket` duplicates one, by the kernel's hash. Nobody is led away from a shard unless the
-    /// sockets are the `first` of their group: else it is not known which numbers they have.
+    /// Starts with the kernel's hash over `sockets` sockets, one of which `socket` duplicates.
+    ///
+    /// Shards are left out only if these sockets are the `first` of their group: otherwise their numbers are unknown.
     pub(crate) fn new(socket: OwnedFd, sockets: usize, first: bool) -> Self {
         let takes_back = || {
             sys::detach_reuseport_program(socket.as_fd())
-                .inspect_err(|error| tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls"))
+                .inspect_err(|error| tracing::debug!(%error, "could not detach a reuseport program: stalled shards still get new connections"))
         };
         let sheds = first && sockets > 1 && takes_back().is_ok();
         let group = Group {
@@ -50,11 +51,11 @@ impl ReuseportGroup {
         }
     }
 
-    /// Gives each new connection to the shard of the CPU it comes in on, from now on.
+    /// Steers each new connection to the shard of the CPU it is received on, from now on.
     ///
     /// # Errors
     ///
-    /// There is not one CPU for each socket, the kernel refuses, or the shards run already.
+    /// `cpus` does not name one distinct CPU per socket, the kernel refused, or the shards already run.
     pub(crate) fn steer(&self, cpus: &[usize]) -> io::Result<()> {
         self.with_group(|group| {
             let steered = bpf::attach_reuseport_program(group.socket.as_fd(), &group.left_out, Some(cpus));
@@ -64,19 +65,20 @@ impl ReuseportGroup {
             steered
         })
         .unwrap_or_else(|| {
-            let why = "steering begins before the shards run";
+            let why = "steering must begin before the shards run";
             Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         })
     }
 
-    /// Leads new connections away from these shards and to the others; `avoided` has a place for each shard. Gives whether any is led
-    /// away from: all are treated alike if all of them are to be avoided, and when the kernel refuses.
+    /// Steers new connections away from the shards marked in `avoided`; returns whether any shard is left out.
+    ///
+    /// If all shards are marked, or the kernel refuses, none is left out.
     pub(crate) fn steer_away_from(&self, avoided: &[bool]) -> bool {
         let led = self.with_group(|group| group.steer_away_from(avoided));
         match led {
             Some(Ok(steered_away)) => steered_away,
             Some(Err(error)) => {
-                tracing::debug!(%error, "every shard is given its share of new connections, even one that stalls");
+                tracing::debug!(%error, "could not attach a reuseport program: stalled shards still get new connections");
                 self.end();
                 false
             }
@@ -84,28 +86,28 @@ impl ReuseportGroup {
         }
     }
 
-    /// A listener of the group is about to close: the kernel's hash decides from here on, as long as there are listeners.
+    /// Ends steering, because a listener of the group is about to close; the kernel's hash decides from here on.
     pub(crate) fn end(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
-        // Between this and the look at the group; who uses the group puts it back and then looks at `has_ended`, so one of the two
-        // ends it.
+        // Orders the store before taking the group. A thread that uses the group puts it back, then reads `has_ended`: so one of
+        // the two ends it.
         fence(Ordering::SeqCst);
         if let Some(group) = self.group.take() {
             group.end();
         }
     }
 
-    /// Whether the watchdog is still to look after it.
+    /// Returns whether the group has ended, and the watchdog may forget it.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Relaxed)
     }
 
-    /// True once.
+    /// Returns `true` on the first call only.
     pub(crate) fn start_watching(&self) -> bool {
         !self.is_watched.swap(true, Ordering::Relaxed)
     }
 
-    /// Uses the group, unless it has ended.
+    /// Runs `ask` on the group, unless it has ended or is in use.
     fn with_group<R>(&self, ask: impl FnOnce(&mut Group) -> R) -> Option<R> {
         let mut group = self.group.take()?;
         let answer = ask(&mut group);
@@ -130,9 +132,9 @@ impl fmt::Debug for ReuseportGroup {
 /// The kernel's group of sockets.
 struct Group {
     socket: OwnedFd,
-    /// The CPU each socket is for, where connections are steered by it.
+    /// The CPU of each socket, if connections are steered by CPU.
     cpus: Option<Box<[usize]>>,
-    /// Whether it may leave sockets out.
+    /// Whether sockets may be left out.
     sheds: bool,
     /// Which sockets get no new connections, by their numbers.
     left_out: Vec<bool>,
@@ -148,6 +150,7 @@ impl Group {
             .iter_mut()
             .zip(avoided)
             .for_each(|(is_out, is_avoided)| *is_out = *is_avoided);
+        // With every socket left out connections would have no target.
         if !left_out.contains(&false) {
             left_out.fill(false);
         }
@@ -165,7 +168,7 @@ impl Group {
 
     fn end(self) {
         if self.cpus.is_some() || self.left_out.contains(&true) {
-            // Refused, it leaves connections to be spread unevenly over the listeners that remain.
+            // If refused, connections are only distributed unevenly over the remaining listeners.
             sys::detach_reuseport_program(self.socket.as_fd()).unwrap_or_default();
         }
     }
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
     use crate::net::tcp_socket;
 
-    /// Listeners on an address, and what spreads connections over them.
+    /// Binds listeners on an address and returns them with their group.
     fn bind_group(address: SocketAddr, is_first: bool) -> (Vec<TcpListener>, ReuseportGroup) {
         let mut listeners: Vec<TcpListener> = Vec::new();
         for _ in 0..2 {
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_led_away_from_where_there_is_nowhere_to_go() {
+    fn a_group_without_an_alternative_leaves_no_shard_out() {
         let (_listeners, reuseport_group) = bind_group(free_port(), true);
         for (avoided, steered_away) in [
             (&[true, false][..], true),
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_generation_does_not_know_its_sockets_numbers() {
+    fn a_later_process_does_not_know_its_sockets_numbers() {
         let (listeners, first) = bind_group(free_port(), true);
         let (_listeners, later) = bind_group(listeners[0].local_addr().unwrap(), false);
         assert!(first.steer_away_from(&[true, false]));
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn after_its_end_nothing_is_led_and_no_socket_is_kept_open() {
+    fn after_its_end_no_shard_is_left_out_and_no_socket_is_kept_open() {
         let (mut listeners, reuseport_group) = bind_group(free_port(), true);
         let address = listeners[0].local_addr().unwrap();
         assert!(reuseport_group.steer_away_from(&[true, false]));
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn who_uses_it_as_it_ends_ends_it() {
+    fn a_thread_that_uses_the_group_as_it_ends_ends_it() {
         let (listeners, reuseport_group) = bind_group(free_port(), true);
         let address = listeners[0].local_addr().unwrap();
         let ended = reuseport_group.with_group(|_| reuseport_group.end());

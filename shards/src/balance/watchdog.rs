@@ -1,14 +1,14 @@
-//! Notices a shard that has been kept from its sockets for too long, by a handler that computes or blocks, while it still is.
+//! Detects a shard whose tasks compute or block for 25 ms without a look at its sockets, while they still run.
 //!
-//! Everybody else on the shard waits meanwhile, so it is counted and said, at most once a second, with the work that does it if that
-//! has a name. Seastar's reactor reports the same at the same threshold.
+//! Each stall is counted. At most one per second and shard is logged, with the name of the work if it has one. Seastar's reactor
+//! reports stalls at the same threshold.
 //!
-//! A thread of its own looks: a shard only adds one to a number when its tasks begin to run and one when they are done, and reads
-//! no clock for it. Odd and unchanged for too long is a stall. When all shards have slept for a while so does the watchdog; the
-//! first to wake wakes it. It may miss that by a turn, so a stall in the very first turn after a rest is found a turn late.
+//! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading a clock:
+//! odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too, and the first shard
+//! to wake wakes it. That wake-up may come a turn late, so a stall in the very first turn after a rest is found a turn late.
 //!
-//! While a shard stalls, new connections are led to the others, as far as its listeners allow it; if asked, also while it has far more
-//! connections than its share.
+//! During a stall, new connections are steered to the other shards, as far as the listeners allow. With `--balance` the same
+//! happens while a shard has far more connections than its share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,25 +22,24 @@ use super::imbalance::{ImbalanceLog, overfull};
 use crate::net::ReuseportGroup;
 use crate::shard::shard::ShardId;
 
-/// Tasks that run longer than this without a look at the sockets are a stall: a quarter of what a person notices, and a thousand
-/// times what a turn should take.
+/// The threshold of a stall. 25 ms: a quarter of what a person notices, and a thousand times a normal turn.
 const STALL_MIN: Duration = Duration::from_millis(25);
 
-/// How often the watchdog looks: half of that, so that a stall is said within 40 ms of its beginning.
+/// How often the watchdog checks. Half the threshold, so that a stall is reported within 40 ms of its start.
 const CHECK_INTERVAL: Duration = Duration::from_micros(12_500);
 
-/// After so many looks at which nothing had moved the watchdog rests: an idle server uses no CPU time.
+/// After this many checks without any progress the watchdog sleeps, so that an idle server uses no CPU time.
 const QUIET_CHECKS_MAX: u32 = 16;
 
-/// How often a shard's stalls are logged at the most; all are counted.
+/// The least time between two log lines about one shard's stalls; all stalls are counted.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a shard shows of itself to the watchdog.
+/// What a shard publishes for the watchdog.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeat {
-    /// Odd while tasks run. Written by the shard only.
+    /// Odd while tasks run; written by the shard only.
     beat: AtomicU64,
-    /// What the tasks work on: an index into `names`. Written by the shard only.
+    /// What the tasks work on: an index into `names`; written by the shard only.
     work: Arc<AtomicUsize>,
     names: OnceLock<Arc<[String]>>,
     stalls: AtomicU64,
@@ -51,7 +50,7 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Tasks begin to run.
+    /// Marks the start of a run of tasks.
     pub(crate) fn begin(&self, watchdog: &Watchdog) {
         self.beat();
         if watchdog.rests.load(Ordering::Relaxed) {
@@ -59,23 +58,23 @@ impl Heartbeat {
         }
     }
 
-    /// Tasks have run.
+    /// Marks the end of a run of tasks.
     pub(crate) fn end(&self) {
         self.beat();
     }
 
     fn beat(&self) {
-        // No read-modify-write: nobody else writes.
+        // A plain store instead of a read-modify-write: the shard is the only writer.
         self.beat
             .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// The shard has so many connections.
+    /// Publishes the number of connections of the shard.
     pub(crate) fn count_connections(&self, connections: usize) {
         self.connections.store(connections, Ordering::Relaxed);
     }
 
-    /// Gives names to what tasks work on, once, and hands out the place to say it in: an index into the names.
+    /// Sets the names of work, once, and returns the cell for the index of the current one.
     pub(crate) fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.names.get_or_init(|| names);
         Arc::clone(&self.work)
@@ -93,27 +92,27 @@ impl Heartbeat {
         Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed))
     }
 
-    /// The name of what the tasks work on.
+    /// Returns the name of what the tasks work on, if it has one.
     pub(crate) fn work(&self) -> Option<&str> {
         let names = self.names.get()?;
         names.get(self.work.load(Ordering::Relaxed)).map(String::as_str)
     }
 }
 
-/// The thread that looks after all shards of a process, as they see it.
+/// The state shared by the watchdog thread and all shards.
 #[derive(Debug, Default)]
 pub(crate) struct Watchdog {
     heartbeats: Box<[Arc<Heartbeat>]>,
-    /// Whether new connections are led away from shards that have far more than their share.
+    /// Whether new connections are steered away from overfull shards.
     balances: bool,
-    /// What shards have begun to listen with since the last look.
+    /// Reuseport groups that shards began to listen on since the last check.
     reuseport_groups: SegQueue<Arc<ReuseportGroup>>,
     rests: AtomicBool,
     ended: AtomicBool,
     thread: OnceLock<Thread>,
 }
 
-/// Ends the watchdog when it is dropped.
+/// Ends the watchdog thread when dropped.
 #[derive(Debug)]
 pub(crate) struct WatchdogThread {
     watchdog: Arc<Watchdog>,
@@ -129,28 +128,30 @@ impl Watchdog {
         })
     }
 
-    /// How many shards it looks after.
+    /// Returns the number of shards watched.
     pub(crate) fn shards(&self) -> usize {
         self.heartbeats.len()
     }
 
-    /// The heartbeat of a shard.
+    /// Returns the heartbeat of a shard.
     pub(crate) fn heartbeat(&self, shard: ShardId) -> Arc<Heartbeat> {
         self.heartbeats.get(shard.index()).map(Arc::clone).unwrap_or_default()
     }
 
-    /// Leads new connections to these listeners away from shards that stall, until one of the listeners closes.
+    /// Steers new connections of this group away from stalled shards, until one of its listeners closes.
     pub(crate) fn watch_group(&self, reuseport_group: Arc<ReuseportGroup>) {
         self.reuseport_groups.push(reuseport_group);
     }
 
-    /// Starts to look. Without a thread, which is logged, shards run unobserved.
+    /// Starts the watchdog thread; without one, which is logged, stalls go unnoticed.
     pub(crate) fn start(self: &Arc<Self>) -> WatchdogThread {
         let watchdog = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("squall-watchdog".to_owned())
             .spawn(move || watchdog.run_until_ended())
-            .inspect_err(|error| tracing::warn!(%error, "there is no thread to look out for stalls"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "could not start the watchdog thread: stalls will not be reported"),
+            )
             .ok();
         WatchdogThread {
             watchdog: Arc::clone(self),
@@ -168,7 +169,7 @@ impl Watchdog {
     }
 
     fn run_until_ended(&self) {
-        // By itself, before it first rests: who wakes it must find it.
+        // Set here, before the first rest, so that a shard that clears `rests` finds the thread to unpark.
         self.thread.get_or_init(thread::current);
         let mut watched: Vec<_> = (0..self.heartbeats.len())
             .map(ShardId::new)
@@ -204,8 +205,9 @@ impl Watchdog {
         }
     }
 
-    /// Leads new connections away from the shards that stall or, if asked, are overfull, and back to those that are no more. Nobody is
-    /// overfull beside shards that stall only.
+    /// Steers new connections away from stalled shards and, with `balances`, from overfull ones; ends it where that is over.
+    ///
+    /// If every shard is stalled or overfull, the overfull ones still get connections.
     fn steer_away(
         &self,
         reuseport_groups: &mut Vec<Arc<ReuseportGroup>>,
@@ -250,9 +252,9 @@ struct HeartbeatWatch {
     beat: u64,
     /// When this beat was first seen.
     since: Option<Instant>,
-    /// This beat's stall has been counted.
+    /// Whether the stall of this beat has been counted.
     is_counted: bool,
-    /// New connections have been led away from it.
+    /// Whether new connections were steered away during this stall.
     is_shed: bool,
     reported: Option<Instant>,
 }
@@ -269,7 +271,7 @@ impl HeartbeatWatch {
         }
     }
 
-    /// Looks at a shard's heartbeat; true unless the shard has slept since the last look.
+    /// Checks a shard's heartbeat; returns whether the shard has run since the last check.
     fn check(&mut self, heartbeat: &Heartbeat, now: Instant) -> bool {
         let beat = heartbeat.beat.load(Ordering::Relaxed);
         let runs = beat % 2 == 1;
@@ -303,18 +305,18 @@ impl HeartbeatWatch {
             let work = Work(heartbeat.work());
             tracing::warn!(
                 %shard, %work, ?took, stalls,
-                "tasks keep a shard from its connections; move blocking work to spawn_blocking, or yield in between"
+                "tasks block a shard; move blocking work to spawn_blocking, or yield"
             );
         }
     }
 }
 
-/// What a shard works on, as a log line says it.
+/// The name of a shard's work in a log line.
 struct Work<'a>(Option<&'a str>);
 
 impl fmt::Display for Work<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.unwrap_or("not named"))
+        formatter.write_str(self.0.unwrap_or("unnamed"))
     }
 }
 
@@ -325,14 +327,14 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn one_long_run_is_one_stall_and_its_length_is_kept() {
+    fn one_long_run_is_one_stall_with_its_length() {
         let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
         let mut watched = HeartbeatWatch::new(ShardId::FIRST);
         let mut look = |milliseconds| watched.check(&heartbeat, start + Duration::from_millis(milliseconds));
-        assert!(!look(0), "it has not begun");
+        assert!(!look(0), "not started");
         heartbeat.begin(&watchdog);
         assert!(look(10));
-        assert!(look(10 + 24) && heartbeat.stalls() == 0, "not yet");
+        assert!(look(10 + 24) && heartbeat.stalls() == 0, "below the threshold");
         for milliseconds in [10 + 25, 60, 2000] {
             assert!(look(milliseconds));
             assert_eq!(heartbeat.stalls(), 1);
@@ -340,7 +342,7 @@ mod tests {
         }
         heartbeat.end();
         assert!(look(2010));
-        assert!(!look(9000), "it sleeps");
+        assert!(!look(9000), "the shard sleeps");
         assert_eq!(
             (heartbeat.stalls(), heartbeat.longest()),
             (1, Duration::from_millis(1990))
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn short_runs_are_no_stall_however_many_there_are() {
+    fn any_number_of_short_runs_is_not_a_stall() {
         let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
         let mut watched = HeartbeatWatch::new(ShardId::FIRST);
         for turn in 0..100 {

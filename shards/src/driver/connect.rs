@@ -1,4 +1,4 @@
-//! An outgoing connection on its way, of either driver.
+//! An outgoing connection in progress, of either driver.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,14 +9,14 @@ use socket2::SockAddr;
 use super::{Reactor, StreamSocket};
 use super::{epoll, io_uring};
 
-/// A handle to a connection on its way. Dropping it gives the connection up and closes the socket.
+/// A handle to a connection in progress; dropping it gives up the attempt and closes the socket.
 pub(crate) enum Connecting {
     Ring(io_uring::Connecting),
     Epoll(epoll::Connecting),
 }
 
 impl Connecting {
-    /// Has a socket connected, which is in blocking mode.
+    /// Starts to connect a socket in blocking mode.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd, address: SockAddr) -> io::Result<Self> {
         match reactor {
             Reactor::Ring(ring) => Ok(Self::Ring(io_uring::Connecting::new(ring, socket, address))),
@@ -24,7 +24,7 @@ impl Connecting {
         }
     }
 
-    /// Waits for the connection; not to be polled after it was ready.
+    /// Waits for the connection; must not be polled again after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<StreamSocket>> {
         match self {
             Self::Ring(connecting) => connecting.poll(cx).map_ok(StreamSocket::Ring),

@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 use super::Reactor;
 use super::{epoll, io_uring};
 
-/// A handle to a listening socket. Dropping it ends accepting; connections it has accepted and not handed over are closed.
+/// A handle to a listening socket; dropping it ends accepting and closes accepted connections that were not taken.
 pub(crate) enum ListenerSocket {
     Ring(io_uring::ListenerSocket),
     Epoll(epoll::ListenerSocket),
 }
 
 impl ListenerSocket {
-    /// Puts a listening socket into the reactor.
+    /// Adds a listening socket to the reactor.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd) -> Self {
         match reactor {
             Reactor::Ring(ring) => Self::Ring(io_uring::ListenerSocket::new(ring, socket)),
@@ -23,7 +23,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Takes the next accepted socket. After an error the next call tries again; when descriptors have run out, once one is freed.
+    /// Takes the next accepted socket; after an error the next call retries, and out of descriptors once one is freed.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         match self {
             Self::Ring(listener) => listener.poll_accept(cx),
@@ -31,7 +31,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Lets an exhausted listener try again at the next [`poll_accept`](Self::poll_accept).
+    /// Lets an exhausted listener retry at the next [`poll_accept`](Self::poll_accept).
     pub(crate) fn retry(&self) {
         match self {
             Self::Ring(listener) => listener.retry(),
@@ -39,16 +39,16 @@ impl ListenerSocket {
         }
     }
 
-    /// Ends accepting; ready when no more connections will come in. What was accepted stays to be taken.
+    /// Ends accepting; ready once no more connections can arrive. Accepted ones remain to be taken.
     pub(crate) fn poll_quiet(&self, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Ring(listener) => listener.poll_quiet(cx),
-            // It accepts one at a time, when asked.
+            // epoll accepts one at a time, on request.
             Self::Epoll(_) => Poll::Ready(()),
         }
     }
 
-    /// Takes what was accepted before the listener went quiet.
+    /// Takes a connection accepted before the listener went quiet.
     pub(crate) fn take_accepted(&self) -> Option<OwnedFd> {
         match self {
             Self::Ring(listener) => listener.take_accepted(),
@@ -56,7 +56,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Whether the driver wants the socket in blocking mode: the ring does the waiting itself, epoll does not.
+    /// Returns whether the driver needs the socket in blocking mode: the ring waits by itself, epoll does not.
     pub(crate) fn is_blocking(&self) -> bool {
         matches!(self, Self::Ring(_))
     }

@@ -1,12 +1,11 @@
-//! The seam between a shard and what moves its bytes: io_uring or epoll, decided once, at start.
+//! The seam between a shard and its driver: io_uring or epoll, selected once at start.
 //!
-//! Everything above it ([`net`](crate::net), [`turn`](crate::shard::turn)) speaks of a [`Reactor`] and its sockets and never of what stands behind
-//! them. Each of these is one of two, told apart by a branch that always goes the same way in one process. A simulated driver
-//! would be a third.
+//! Code above it ([`net`](crate::net), [`turn`](crate::shard::turn)) uses a [`Reactor`] and its sockets and does not know the driver. Each
+//! type is one of two variants; within one process the branch always goes the same way. A simulated driver would be a third.
 
 mod connect;
 pub(crate) mod epoll;
-#[expect(unsafe_code, reason = "memory shared with the kernel; see the folder's own head")]
+#[expect(unsafe_code, reason = "memory shared with the kernel; see io_uring/mod.rs")]
 pub(crate) mod io_uring;
 mod listener;
 pub(crate) mod peer_end;
@@ -25,16 +24,16 @@ pub use received::Received;
 pub(crate) use select::SelectedDriver;
 pub(crate) use stream::StreamSocket;
 
-/// How sockets are driven.
+/// The driver of a process's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Driver {
-    /// io_uring where the kernel and the sandbox allow it, else epoll.
+    /// io_uring if the kernel and the sandbox allow it, else epoll.
     #[default]
     Auto,
-    /// One io_uring a shard.
+    /// One io_uring per shard.
     IoUring,
-    /// One epoll loop a shard.
+    /// One epoll instance per shard.
     Epoll,
 }
 
@@ -61,17 +60,13 @@ impl FromStr for Driver {
     }
 }
 
-/// A driver's name was not understood.
+/// A driver's name is unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownDriver(String);
 
 impl fmt::Display for UnknownDriver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "there is no driver {:?}; choose auto, io_uring or epoll",
-            self.0
-        )
+        write!(formatter, "unknown driver {:?}; choose auto, io_uring or epoll", self.0)
     }
 }
 

@@ -9,7 +9,7 @@ use super::io_uring::Ring;
 use crate::shard::shard::ShardContext;
 use crate::statistics::Statistics;
 
-/// What moves a shard's bytes.
+/// The driver of one shard's sockets.
 #[derive(Debug, Clone)]
 pub(crate) enum Reactor {
     Ring(Rc<Ring>),
@@ -17,8 +17,7 @@ pub(crate) enum Reactor {
 }
 
 impl Reactor {
-    /// Hands over what the tasks asked for, sleeps if it may until something happens, reads the shard's clock, and wakes the tasks
-    /// whom it concerns.
+    /// Submits what the tasks asked for, sleeps until an event if it may, reads the shard's clock, and wakes the tasks concerned.
     pub(crate) async fn turn(&self, shard: &ShardContext, may_sleep: bool) {
         match self {
             Self::Ring(ring) => ring.turn(shard, may_sleep),
@@ -26,7 +25,7 @@ impl Reactor {
         }
     }
 
-    /// Takes in whatever has happened so far, before deadlines are judged by.
+    /// Takes all events so far, so that deadlines are judged after bytes that arrived in time.
     pub(crate) async fn catch_up(&self, shard: &ShardContext) {
         match self {
             Self::Ring(ring) => ring.catch_up(),
@@ -34,7 +33,7 @@ impl Reactor {
         }
     }
 
-    /// Makes sure that the shard is awake at `deadline`, if not before.
+    /// Ensures that the shard is awake at `deadline` at the latest.
     pub(crate) fn wake_at(&self, deadline: Instant) {
         match self {
             Self::Ring(ring) => ring.arm_timer(deadline),
@@ -42,7 +41,7 @@ impl Reactor {
         }
     }
 
-    /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
+    /// Returns whether every socket is closed, so that the addresses are free to be bound again.
     pub(crate) fn is_quiet(&self) -> bool {
         match self {
             Self::Ring(ring) => ring.is_quiet(),
@@ -50,7 +49,7 @@ impl Reactor {
         }
     }
 
-    /// How many sockets are open, those that are still connecting or closing included.
+    /// Returns the number of open sockets, including those connecting or closing.
     pub(crate) fn open_sockets(&self) -> usize {
         match self {
             Self::Ring(ring) => ring.open_sockets(),
@@ -58,7 +57,7 @@ impl Reactor {
         }
     }
 
-    /// What the driver counts.
+    /// Returns the driver's counters.
     pub(crate) fn statistics(&self) -> Statistics {
         match self {
             Self::Ring(ring) => Statistics {

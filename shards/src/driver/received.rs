@@ -1,14 +1,14 @@
-//! Bytes that have arrived on a stream, as the protocol is handed them.
+//! Bytes received on a stream, of either driver.
 
 use std::fmt;
 use std::ops::Deref;
 
 use super::{epoll, io_uring};
 
-/// Received bytes. They are read in place; dropping them gives the buffer back to the kernel.
+/// Received bytes, read in place; dropping them returns the buffer to the kernel.
 ///
-/// Hold it for as short as possible, at most until the end of the turn: copy out what must be kept. A shard has a bounded number of
-/// such buffers for all of its connections.
+/// Hold them at most until the end of the turn, and copy out what must be kept. A shard has a bounded number of buffers for all its
+/// connections.
 pub struct Received(DriverBuffer);
 
 enum DriverBuffer {

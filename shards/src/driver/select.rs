@@ -1,15 +1,15 @@
-//! Which driver it will be: the one asked for, or the best one the machine allows.
+//! Selects the driver: the requested one, or the best one the host allows.
 
 use super::Driver;
 use crate::start::preflight;
 use crate::start::preflight::{Needs, PreflightError};
 
-/// What drives the sockets of all shards of a process.
+/// The selected driver of all shards of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SelectedDriver {
-    /// One io_uring a shard.
+    /// One io_uring per shard.
     IoUring,
-    /// One epoll loop a shard; where io_uring would have been the choice, why it is not.
+    /// One epoll instance per shard; with the reason if `auto` fell back from io_uring.
     Epoll(Option<PreflightError>),
 }
 
@@ -34,7 +34,7 @@ impl Driver {
 }
 
 impl SelectedDriver {
-    /// The driver chosen.
+    /// Returns the selected driver.
     pub(crate) fn driver(&self) -> Driver {
         match self {
             Self::IoUring => Driver::IoUring,

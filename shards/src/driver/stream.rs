@@ -14,14 +14,14 @@ use crate::net::buffer_pool::BufferPool;
 use crate::net::send_buffer::{SendBuffer, Sent};
 use crate::os::sys;
 
-/// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
+/// A handle to a connected socket; dropping it cancels what is in flight and closes the socket.
 pub(crate) enum StreamSocket {
     Ring(io_uring::StreamSocket),
     Epoll(epoll::StreamSocket),
 }
 
 impl StreamSocket {
-    /// Puts a connected socket into the reactor.
+    /// Adds a connected socket to the reactor.
     pub(crate) fn new(reactor: &Reactor, socket: OwnedFd) -> Self {
         match reactor {
             Reactor::Ring(ring) => Self::Ring(io_uring::StreamSocket::new(ring, socket)),
@@ -29,7 +29,7 @@ impl StreamSocket {
         }
     }
 
-    /// Takes the next received bytes; `None` when the peer has sent its last.
+    /// Takes the next received bytes; `None` at the end of the stream.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         match self {
             Self::Ring(stream) => stream.poll_receive(cx).map_ok(|received| received.map(Received::from)),
@@ -37,7 +37,7 @@ impl StreamSocket {
         }
     }
 
-    /// Waits for news of the peer's end.
+    /// Waits for a change of the peer's end.
     pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
         match self {
             Self::Ring(stream) => stream.poll_peer_end(cx),
@@ -47,7 +47,7 @@ impl StreamSocket {
 
     /// Closes our half.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        // Before the kernel says so to a poll.
+        // Recorded first: a poll may report the closed half at once.
         match self {
             Self::Ring(stream) => stream.note_shutdown(),
             Self::Epoll(stream) => stream.note_shutdown(),
@@ -55,14 +55,14 @@ impl StreamSocket {
         self.with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
     }
 
-    /// How many bytes that the kernel has taken the peer has not acknowledged.
+    /// Returns how many bytes taken by the kernel the peer has not acknowledged.
     pub(crate) fn unacknowledged_bytes(&self) -> io::Result<u64> {
         let bytes = self.with_descriptor(sys::unacknowledged)??;
         let has_shut_down = match self {
             Self::Ring(stream) => stream.has_shut_down(),
             Self::Epoll(stream) => stream.has_shut_down(),
         };
-        // The end itself counts as one, and is acknowledged last.
+        // The FIN counts as one byte and is acknowledged last.
         Ok(bytes.saturating_sub(u64::from(has_shut_down)))
     }
 
@@ -74,7 +74,7 @@ impl StreamSocket {
         }
     }
 
-    /// Whether a send is in flight.
+    /// Returns whether a send is in flight.
     pub(crate) fn is_sending(&self) -> bool {
         match self {
             Self::Ring(stream) => stream.is_sending(),
@@ -82,7 +82,7 @@ impl StreamSocket {
         }
     }
 
-    /// Starts a send; it goes out whether or not anybody waits. None [is in flight](Self::is_sending).
+    /// Starts a send, while none [is in flight](Self::is_sending); it continues even if no task waits for it.
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         match self {
             Self::Ring(stream) => stream.start_send(buffer),
@@ -90,7 +90,7 @@ impl StreamSocket {
         }
     }
 
-    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    /// Returns how many bytes the kernel has taken in all, and when it last took a part of the current send.
     pub(crate) fn sent(&self) -> Sent {
         let (bytes, advanced) = match self {
             Self::Ring(stream) => stream.sent(),
@@ -99,7 +99,7 @@ impl StreamSocket {
         Sent { bytes, advanced }
     }
 
-    /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.
+    /// Runs `call` on the descriptor, for calls that neither read nor write: addresses, options, shutdown.
     pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         match self {
             Self::Ring(stream) => stream.with_descriptor(call),
@@ -107,7 +107,7 @@ impl StreamSocket {
         }
     }
 
-    /// The spare output buffers of the shard.
+    /// Returns the shard's pool of output buffers.
     pub(crate) fn pool(&self) -> &BufferPool {
         match self {
             Self::Ring(stream) => stream.ring().pool(),

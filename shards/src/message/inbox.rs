@@ -1,7 +1,7 @@
-//! What other threads can reach of a shard: wake one of its tasks, leave mail in a mesh queue, ask it to stop.
+//! The part of a shard that other threads reach: they wake its tasks, send it messages, ask it to stop.
 //!
-//! Everything here is `Send + Sync`; it is the only part of a shard that is. The doorbell is an eventfd that the shard's driver
-//! reads, written only when the [`WakeFlag`] says that the shard sleeps: at most one system call for each of its sleeps.
+//! Everything here is `Send + Sync`, unlike the rest of a shard. `wake_event` is an eventfd read by the shard's driver. It is
+//! written only while [`WakeFlag`] reports that the shard sleeps: at most one system call per sleep.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use crate::start::signal::Stop;
 use crate::sync::{AtomicBool, AtomicU8, Ordering, SegQueue, fence};
 use crate::task::TaskWaker;
 
-/// How many tasks, on all shards and elsewhere, may wait for room in one shard's queues.
+/// How many tasks, on any thread, may wait for room in one shard's queues. 4096: a task beyond it gets an error.
 pub(crate) const WAITERS_MAX: usize = 4096;
 
-/// The shared half of one shard.
+/// The shared half of a shard.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     shard: ShardId,
     wake_flag: WakeFlag,
     wake_event: OwnedFd,
-    /// Tasks woken by other threads. Each task stands in it at most once, so its length is bounded by the number of tasks.
+    /// Tasks woken by other threads. A task is queued at most once, so the number of tasks bounds the length.
     wakes: SegQueue<Arc<TaskWaker>>,
-    /// Those who found a queue to this shard full.
+    /// Senders that found a queue to this shard full.
     room: WaitQueue,
-    /// The shard takes in no more mail, ever.
+    /// The shard has stopped receiving, for good.
     ended: AtomicBool,
-    /// 0: run, 1: stop gracefully, 2: stop now. Only ever rises.
+    /// 0: run, 1: stop gracefully, 2: stop now. Never decreases.
     stop: AtomicU8,
 }
 
 impl Inbox {
-    /// Makes the shared half of a shard.
+    /// Creates the shared half of a shard.
     ///
     /// # Errors
     ///
-    /// The eventfd could not be made (no descriptors left).
+    /// The eventfd could not be created: the process is out of descriptors.
     pub(crate) fn new(shard: ShardId) -> std::io::Result<Self> {
         let wake_event = eventfd(0, EventfdFlags::CLOEXEC)?;
         let wake_flag = WakeFlag::new();
@@ -58,37 +58,43 @@ impl Inbox {
         self.shard
     }
 
-    /// Tells the shard to look at its mail, now or as soon as it wakes.
+    /// Makes the shard look at its queues, at once if it sleeps.
     pub(crate) fn notify(&self) {
         if self.wake_flag.notify() {
-            // The counter cannot overflow: it is read at every wake-up and one is added at most once a sleep.
+            // The counter cannot overflow: each sleep adds at most one, and each wake-up reads it.
             let written = rustix::io::write(&self.wake_event, &1u64.to_ne_bytes());
-            debug_assert!(written.is_ok(), "the doorbell of {} is broken: {written:?}", self.shard);
+            debug_assert!(
+                written.is_ok(),
+                "could not write the eventfd of {}: {written:?}",
+                self.shard
+            );
         }
     }
 
-    /// Hands a task over to be woken on its own shard.
+    /// Queues a task to be woken on its own shard.
     pub(crate) fn post_wake(&self, task: Arc<TaskWaker>) {
         self.wakes.push(task);
         self.notify();
+        // The shard may have ended between the push and the notification; then it will never pop this task.
         if self.has_ended() {
             while self.wakes.pop().is_some() {}
         }
     }
 
-    /// The next task woken from outside.
+    /// Returns the next task woken by another thread.
     pub(crate) fn next_wake(&self) -> Option<Arc<TaskWaker>> {
         self.wakes.pop()
     }
 
-    /// Those who wait for room in a queue to this shard; woken whenever the shard has taken in its mail.
+    /// Returns the senders waiting for room in a queue to this shard; the shard wakes them after it has taken its messages.
     pub(crate) fn room(&self) -> &WaitQueue {
         &self.room
     }
 
-    /// Called by the shard when it takes in no more mail; afterwards it throws away what is in its queues. Whoever puts
-    /// something into one looks at [`has_ended`](Self::has_ended) after [`notify`](Self::notify) and does the same, so that
-    /// nothing is left in a queue that nobody reads.
+    /// Stops receiving; called by the shard, which then drops what its queues hold.
+    ///
+    /// A sender checks [`has_ended`](Self::has_ended) after [`notify`](Self::notify) and, if it is set, drops the queue too. So
+    /// no message stays behind in a queue without a reader.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         // Pairs with the fence in `WakeFlag::notify` and the one in `WaitQueue::register`.
@@ -96,7 +102,7 @@ impl Inbox {
         while self.wakes.pop().is_some() {}
     }
 
-    /// Whether the shard takes in no more mail.
+    /// Returns whether the shard has stopped receiving.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
@@ -105,12 +111,12 @@ impl Inbox {
         &self.wake_flag
     }
 
-    /// The eventfd that ends the shard's sleep.
+    /// Returns the eventfd that ends the shard's sleep.
     pub(crate) fn wake_event(&self) -> BorrowedFd<'_> {
         self.wake_event.as_fd()
     }
 
-    /// Asks the shard to stop; a later, milder request changes nothing.
+    /// Asks the shard to stop; a milder request after a firmer one changes nothing.
     pub(crate) fn request_stop(&self, stop: Stop) {
         let level = match stop {
             Stop::Graceful => 1,
@@ -120,7 +126,7 @@ impl Inbox {
         self.notify();
     }
 
-    /// Whether the shard was asked to stop, and how.
+    /// Returns how the shard was asked to stop, if it was.
     #[inline]
     pub(crate) fn stop(&self) -> Option<Stop> {
         match self.stop.load(Ordering::Acquire) {

@@ -1,7 +1,7 @@
-//! Running a closure on another shard and awaiting its answer (Seastar's `invoke_on`).
+//! Runs a closure on another shard and awaits its result (Seastar's `invoke_on`).
 //!
-//! The closure and its answer cross; what the closure builds there need not be `Send` and stays. Invocations are messages of a
-//! mesh like any other, with its order and its bounds.
+//! Only the closure and its result cross threads. What the closure builds on its shard need not be `Send` and stays there.
+//! Invocations are messages of an ordinary mesh, with its order and its bounds.
 
 use std::fmt;
 use std::future::Future;
@@ -15,14 +15,14 @@ use crate::task::spawn_detached;
 /// A closure on its way to another shard.
 pub(crate) type Invocation = Box<dyn FnOnce() + Send>;
 
-/// The mesh all invocations travel in, and this shard's sender.
+/// The mesh of all invocations, and this shard's sender.
 #[derive(Debug)]
 pub(crate) struct Invocations {
     sender: MeshSender<Invocation>,
 }
 
 impl Invocations {
-    /// Starts to carry out what other shards ask of the calling one.
+    /// Starts to run the invocations sent to the calling shard.
     pub(crate) fn start(mesh: &Mesh<Invocation>) {
         mesh.receive(|_, invocation| invocation());
     }
@@ -32,18 +32,19 @@ impl Invocations {
     }
 }
 
-/// Runs a future, made by `task` on shard `to`, on that shard and gives back its answer. Waits for room when the queue to that
-/// shard is full.
+/// Runs a future on shard `to` and returns its output.
 ///
-/// Cancel safety: dropped early, the closure may or may not run; its answer is discarded.
+/// `task` makes the future on that shard. A full queue is waited for.
+///
+/// Cancel safety: a future dropped early leaves open whether the closure runs; its output is discarded.
 ///
 /// # Errors
 ///
-/// There is no such shard, too many tasks wait for room, or the task panicked or its shard ended before it answered.
+/// The shard does not exist or has ended, 4096 tasks already wait for room in its queues, or the task panicked.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's; [`Remote`] serves other threads.
+/// Panics if the calling thread is not a shard; other threads use [`Remote`].
 pub async fn invoke_on<F, T>(to: ShardId, task: F) -> Result<T::Output, InvokeError>
 where
     F: FnOnce() -> T + Send + 'static,
@@ -54,17 +55,17 @@ where
     Remote { sender }.invoke_on(to, task).await
 }
 
-/// Runs a future on every shard, the caller's included, and gives back all answers in the order of the shards.
+/// Runs a future on every shard, the caller's included, and returns the outputs in shard order.
 ///
-/// Cancel safety and errors: as [`invoke_on`]; the first error ends the wait for the rest.
+/// Cancel safety: as [`invoke_on`].
 ///
 /// # Errors
 ///
-/// As [`invoke_on`].
+/// As [`invoke_on`]; the first error ends the wait for the remaining shards.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's.
+/// Panics if the calling thread is not a shard.
 pub async fn invoke_on_all<F, T>(task: F) -> Result<Vec<T::Output>, InvokeError>
 where
     F: FnOnce() -> T + Clone + Send + 'static,
@@ -86,7 +87,7 @@ impl Remote {
         Self { sender }
     }
 
-    /// As the free function [`invoke_on`], from any thread.
+    /// Does what the free function [`invoke_on`] does, from any thread.
     ///
     /// # Errors
     ///
@@ -101,7 +102,7 @@ impl Remote {
         answer.await.map_err(|_| InvokeError::NoAnswer(to))
     }
 
-    /// As the free function [`invoke_on_all`], from any thread.
+    /// Does what the free function [`invoke_on_all`] does, from any thread.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ impl Remote {
         let (answer, receiver) = oneshot::channel();
         let invocation: Invocation = Box::new(move || {
             spawn_detached(async move {
-                // Nobody waits any more when sending fails, and that is the caller's business.
+                // A failed send means that the caller dropped its future: nothing to do.
                 drop(answer.send(task().await));
             });
         });
@@ -145,13 +146,13 @@ impl Remote {
     }
 }
 
-/// A closure could not be run on another shard, or did not answer.
+/// A closure could not be sent to another shard, or did not finish there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvokeError {
-    /// There is no such shard, it has ended, or too many tasks wait for room in its queue.
+    /// The shard does not exist or has ended, or 4096 tasks already wait for room in its queues.
     NotSent(ShardId),
-    /// The task panicked, or its shard ended first.
+    /// The task panicked, or the shard ended before the task did.
     NoAnswer(ShardId),
 }
 
@@ -160,7 +161,7 @@ impl fmt::Display for InvokeError {
         match self {
             Self::NotSent(shard) => write!(
                 formatter,
-                "{shard} could not be reached: no such shard (any more), or its queue is full"
+                "could not reach {shard}: it does not exist or has ended, or its queue is full"
             ),
             Self::NoAnswer(shard) => write!(
                 formatter,

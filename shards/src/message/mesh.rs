@@ -1,16 +1,15 @@
 //! Messages between shards, and from any other thread to a shard.
 //!
-//! For every ordered pair of shards there is one bounded queue, and one more per shard for all other threads, so that no queue
-//! between shards has two writers. Sending is a push and, when the other shard sleeps, a ring of its doorbell: many messages to a
-//! sleeping shard cost one system call.
+//! Each ordered pair of shards has one bounded queue, and each shard one more for all other threads. So a queue between shards
+//! has a single writer. Sending is a push, plus an eventfd write if the receiving shard sleeps: at most one system call per sleep.
 //!
-//! What is promised:
-//! - **Order**: messages of one sender to one shard arrive in the order they were sent (of one thread, for other threads).
-//! - **A full queue** is an answer, not a wait: [`MeshSender::try_send`] gives the message back. [`MeshSender::send`] waits for room.
-//! - **No deadlock**: a shard takes in its messages between two polls of its tasks, never inside one, and whatever its tasks wait
-//!   for. So a queue always drains as long as its shard's thread runs.
-//! - **A shard that has ended** takes nothing more: sending to it is an error, for those who were waiting for room too, and what
-//!   it had not taken in is dropped.
+//! Guarantees:
+//! - **Order**: messages from one sender to one shard arrive in the order sent. Threads that are not shards are ordered each by
+//!   itself.
+//! - **Full queue**: [`MeshSender::try_send`] returns the message; [`MeshSender::send`] waits for room.
+//! - **No deadlock**: a shard takes its messages between two polls of its tasks, whatever those tasks wait for. So a queue
+//!   drains as long as its shard's thread runs.
+//! - **Ended shard**: sending to it fails, also for senders already waiting, and its unread messages are dropped.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -25,18 +24,18 @@ use crate::panics::drop_contained;
 use crate::shard::shard::{Shard, ShardContext, ShardId};
 use crate::sync::ArrayQueue;
 
-/// How many messages a queue holds unless the mesh is made with another number: a second of a busy publisher's messages, and at
-/// 64 bytes each 64 KiB a pair.
+/// Queue capacity, in messages, of the runtime's own meshes. 1024: about one second of a busy publisher, and 64 KiB per pair of
+/// shards at 64 bytes each.
 pub const QUEUE_MESSAGES_DEFAULT: usize = 1024;
 
-/// Bounded queues between all shards for messages of one type. Cloning it is cheap; every clone is the same mesh.
+/// Bounded queues between all shards for messages of one type; clones are the same mesh.
 pub struct Mesh<M> {
     links: Arc<Links<M>>,
 }
 
 struct Links<M> {
     inboxes: Arc<[Arc<Inbox>]>,
-    /// The queue from sender `s` to shard `d` is number `s * shards + d`; sender number `shards` is everybody else.
+    /// The queue from sender `s` to shard `d` has index `s * shards + d`; sender `shards` is every thread outside the shards.
     queues: Vec<ArrayQueue<M>>,
 }
 
@@ -53,7 +52,7 @@ impl<M: Send + 'static> Mesh<M> {
         }
     }
 
-    /// A sender for the calling thread: a shard's own queues on a shard's thread, the common ones elsewhere.
+    /// Returns a sender for the calling thread: on a shard it uses that shard's queues, elsewhere the shared ones.
     #[must_use]
     pub fn sender(&self) -> MeshSender<M> {
         let here = ShardContext::with(|shard| Arc::clone(shard.inbox()));
@@ -65,7 +64,7 @@ impl<M: Send + 'static> Mesh<M> {
         }
     }
 
-    /// The sender of a shard, made before its thread knows that it is one.
+    /// Returns the sender of a shard whose context is not installed yet.
     pub(crate) fn sender_of(&self, shard: ShardId) -> MeshSender<M> {
         MeshSender {
             links: Arc::clone(&self.links),
@@ -73,14 +72,16 @@ impl<M: Send + 'static> Mesh<M> {
         }
     }
 
-    /// Has every message to the calling shard handed to `on_message`, between two polls of its tasks. Messages that came before
-    /// wait in their queues. A second receiver of the same mesh on a shard shares the messages with the first; make one.
+    /// Passes every message for the calling shard to `on_message`, between two polls of its tasks.
     ///
-    /// `on_message` is part of the shard's own loop, not of a task: it should do little, and if it panics the process ends.
+    /// Messages that arrived earlier are delivered too. Call it once per mesh and shard: a second receiver would take some of
+    /// the first one's messages.
+    ///
+    /// `on_message` runs in the shard's loop, not in a task. It must be short, and a panic in it ends the process.
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's.
+    /// Panics if the calling thread is not a shard.
     pub fn receive(&self, on_message: impl FnMut(Source, M) + 'static) {
         let shard = Shard::current().into_context();
         shard.mailboxes().add(TypedMailbox {
@@ -107,7 +108,7 @@ impl<M> Links<M> {
             .flatten()
     }
 
-    /// The shared half of a shard that can be sent to.
+    /// Returns the inbox of a shard that still receives.
     fn inbox(&self, to: ShardId) -> Option<&Inbox> {
         let inbox = self.inboxes.get(to.index())?;
         (!inbox.has_ended()).then_some(inbox)
@@ -120,7 +121,7 @@ impl<M> Links<M> {
         queue.push(message).map_err(|message| SendError { to, message })?;
         inbox.notify();
         if inbox.has_ended() {
-            // It ended in between: nobody will read this queue (see `Inbox::end`).
+            // The shard ended in between and reads no more (see `Inbox::end`).
             drop_all(queue);
         }
         Ok(())
@@ -131,8 +132,9 @@ impl<M> Links<M> {
         shards.chain([Source::Outside])
     }
 
-    /// Hands over what waits for `to`: at most as many messages of each sender as its queue holds, so that a sender that never
-    /// pauses cannot keep the shard here. True if there may be more.
+    /// Delivers what waits for `to`; returns whether more may be waiting.
+    ///
+    /// Takes at most one queue capacity per sender, so that a sender that never pauses cannot hold the shard here.
     fn deliver(&self, to: ShardId, on_message: &mut dyn FnMut(Source, M)) -> bool {
         let mut more = false;
         for from in self.senders() {
@@ -164,45 +166,47 @@ impl<M> fmt::Debug for Mesh<M> {
     }
 }
 
-/// Who sent a message.
+/// The sender of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A shard of the mesh.
     Shard(ShardId),
-    /// A thread that is no shard's.
+    /// A thread that is not a shard.
     Outside,
 }
 
-/// Sends into a mesh. A sender made on a shard's thread writes to that shard's queues; it may be moved to another thread, and
-/// then shares that shard's order.
+/// Sends messages into a mesh.
+///
+/// A sender made on a shard's thread uses that shard's queues. Moved to another thread it still does, and shares that shard's
+/// order.
 pub struct MeshSender<M> {
     links: Arc<Links<M>>,
     from: Source,
 }
 
 impl<M: Send + 'static> MeshSender<M> {
-    /// How many shards can be sent to.
+    /// Returns the number of shards.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.links.shards()
     }
 
-    /// Puts a message into the queue to a shard, if there is room. Never waits.
+    /// Sends a message without waiting.
     ///
     /// # Errors
     ///
-    /// The queue is full, or there is no such shard (any more); the message comes back.
+    /// The queue is full, or the shard does not exist or has ended; the error returns the message.
     pub fn try_send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         self.links.push(self.from, to, message)
     }
 
     /// Sends a message, waiting for room if the queue is full.
     ///
-    /// Cancel safety: dropped before it is ready, the message is not sent and is lost with the future.
+    /// Cancel safety: dropping the future before it is ready loses the message unsent.
     ///
     /// # Errors
     ///
-    /// There is no such shard, it has ended, or more than 4096 tasks wait for room in its queues already.
+    /// The shard does not exist or has ended, or 4096 tasks already wait for room in its queues.
     pub async fn send(&self, to: ShardId, message: M) -> Result<(), SendError<M>> {
         let mut unsent = Some(message);
         let mut place = Registration::default();
@@ -221,7 +225,7 @@ impl<M: Send + 'static> MeshSender<M> {
             if registered != Some(true) {
                 return Poll::Ready(Err(refused));
             }
-            // Registered; look once more, in case room came, or the shard ended, before anybody could see us.
+            // Room may have come, or the shard ended, before the registration was visible: look once more.
             match self.try_send(to, refused.message) {
                 Ok(()) => Poll::Ready(Ok(())),
                 Err(refused) if self.links.inbox(to).is_none() => Poll::Ready(Err(refused)),
@@ -234,11 +238,12 @@ impl<M: Send + 'static> MeshSender<M> {
         .await
     }
 
-    /// Waits until there is room in the queue to a shard, for a message that is made only then: another sender may take the room first.
-    /// `false` if there is no such shard, or it has ended. Where as many tasks wait for room as may ([`send`](Self::send)), it looks again in
-    /// every turn.
+    /// Waits until the queue to a shard has room; `false` if the shard does not exist or has ended.
     ///
-    /// Cancel safety: cancel safe.
+    /// Another sender may take the room first. If 4096 tasks already wait ([`send`](Self::send)), the future polls the queue once
+    /// per turn instead.
+    ///
+    /// Cancel safety: safe; a dropped future takes no room.
     pub async fn has_room(&self, to: ShardId) -> bool {
         let is_full = || self.links.queue(self.from, to).is_none_or(ArrayQueue::is_full);
         let mut place = Registration::default();
@@ -253,7 +258,7 @@ impl<M: Send + 'static> MeshSender<M> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            // Registered; look once more, in case room came, or the shard ended, before anybody could see us.
+            // Room may have come, or the shard ended, before the registration was visible: look once more.
             if self.links.inbox(to).is_none() {
                 Poll::Ready(false)
             } else if is_full() {
@@ -265,11 +270,11 @@ impl<M: Send + 'static> MeshSender<M> {
         .await
     }
 
-    /// Puts a copy of a message into the queue of every shard, the sender's own included. Never waits.
+    /// Sends a copy of a message to every shard, its own included, without waiting.
     ///
     /// # Errors
     ///
-    /// Some queues were full or their shards have ended: which, and so who did not get it. All others did.
+    /// Some queues were full or their shards have ended. The error lists those shards; all others got the message.
     pub fn broadcast(&self, message: &M) -> Result<(), BroadcastError>
     where
         M: Clone,
@@ -301,12 +306,12 @@ impl<M> fmt::Debug for MeshSender<M> {
     }
 }
 
-/// A message found no room, or no shard; it comes back.
+/// A message could not be sent; the error returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError<M> {
-    /// The shard it was for.
+    /// The shard it was addressed to.
     pub to: ShardId,
-    /// The message.
+    /// The unsent message.
     pub message: M,
 }
 
@@ -320,7 +325,7 @@ impl<M> fmt::Display for SendError<M> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "the queue to {} is full, or there is no such shard (any more)",
+            "could not send to {}: its queue is full, or the shard does not exist or has ended",
             self.to
         )
     }
@@ -328,33 +333,37 @@ impl<M> fmt::Display for SendError<M> {
 
 impl<M> std::error::Error for SendError<M> {}
 
-/// Some shards did not get a broadcast, because their queues were full or they have ended.
+/// Some shards did not get a broadcast: their queues were full, or they have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BroadcastError {
-    /// The shards that did not get it.
+    /// The shards that did not get the message.
     pub missed: Vec<ShardId>,
 }
 
 impl fmt::Display for BroadcastError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} shards had no room for a broadcast", self.missed.len())
+        write!(
+            formatter,
+            "could not broadcast to {} shards: queue full or shard ended",
+            self.missed.len()
+        )
     }
 }
 
 impl std::error::Error for BroadcastError {}
 
-/// Where a shard's messages are handed over.
+/// The receivers of one shard, one for each mesh.
 #[derive(Default)]
 pub(crate) struct Mailboxes {
     boxes: RefCell<Vec<Rc<RefCell<dyn Mailbox>>>>,
 }
 
-/// The messages of one mesh to one shard.
+/// A shard's end of one mesh.
 trait Mailbox {
-    /// Hands over what has come; true if there may be more.
+    /// Delivers what has arrived; returns whether more may be waiting.
     fn deliver(&mut self) -> bool;
 
-    /// Drops what has come: the shard has ended.
+    /// Drops what has arrived, because the shard has ended.
     fn discard(&self);
 }
 
@@ -379,7 +388,7 @@ impl<M, F: FnMut(Source, M)> Mailbox for TypedMailbox<M, F> {
     }
 }
 
-/// Drops messages that no shard will receive, one by one: the drop of each runs code of its sender's, and may panic.
+/// Drops the messages one by one: the drop of each runs the sender's code and may panic.
 fn drop_all<M>(queue: &ArrayQueue<M>) {
     while let Some(message) = queue.pop() {
         drop_contained(message, "a message to a shard that has ended");
@@ -391,8 +400,8 @@ impl Mailboxes {
         self.boxes.borrow_mut().push(Rc::new(RefCell::new(mailbox)));
     }
 
-    /// Hands over what has come to every mailbox, and tells those who wait for room. If there may be more, the shard has mail again. A message
-    /// handler may add a mailbox meanwhile.
+    /// Delivers what has arrived to every mailbox, then wakes the senders waiting for room. A message handler may add a mailbox
+    /// meanwhile.
     pub(crate) fn deliver(&self, inbox: &Inbox) {
         let mut more = false;
         let count = self.boxes.borrow().len();
@@ -402,13 +411,14 @@ impl Mailboxes {
                 more |= mailbox.borrow_mut().deliver();
             }
         }
+        // What was left behind by the bound must not wait for the next sender's notification.
         if more {
             inbox.notify();
         }
         inbox.room().wake_all();
     }
 
-    /// The shard has ended: drops what has come to every mailbox, and tells those who wait for room.
+    /// Drops what has arrived in every mailbox and wakes the senders waiting for room, because the shard has ended.
     pub(crate) fn end(&self, inbox: &Inbox) {
         inbox.end();
         for mailbox in self.boxes.take() {
@@ -432,7 +442,7 @@ mod tests {
     use crate::shard::shard::ShardId;
     use crate::testing::Woken;
 
-    /// A mesh of one shard whose queues hold one message, and that shard's mailboxes, which count what is delivered.
+    /// Creates a mesh of one shard with queues of one message, and mailboxes that count deliveries.
     fn mesh() -> (Arc<Inbox>, Mesh<Arc<()>>, Mailboxes, Rc<Cell<usize>>) {
         let inbox = Arc::new(Inbox::new(ShardId::FIRST).unwrap());
         let mesh = Mesh::new(&Arc::from([Arc::clone(&inbox)]), 1);
@@ -446,9 +456,9 @@ mod tests {
         (inbox, mesh, mailboxes, delivered)
     }
 
-    /// A sender that waits for room while the shard takes in its mail finds the room or is woken.
+    /// A sender waiting for room while the shard takes its messages finds the room or is woken.
     #[test]
-    fn loom_a_sender_does_not_wait_for_room_that_is_there() {
+    fn loom_a_sender_does_not_wait_while_the_queue_has_room() {
         loom::model(|| {
             let (inbox, mesh, mailboxes, _) = mesh();
             let sender = mesh.sender();
@@ -466,7 +476,7 @@ mod tests {
         });
     }
 
-    /// Whatever is sent to a shard that ends is refused, delivered or freed; and who waits for room in its queue is woken.
+    /// A message to a shard that ends is refused, delivered or freed, and a sender waiting for room is woken.
     #[test]
     fn loom_a_shard_that_ends_leaves_no_message_and_no_sender_behind() {
         loom::model(|| {

@@ -1,28 +1,28 @@
-//! Those who wait for room in a full queue, and how they are woken without a lost wake-up.
+//! Senders waiting for room in a full queue, woken without a lost wake-up.
 //!
-//! Invariant: whoever finds a queue full registers and then looks at it once more; whoever has taken something out looks for
-//! registered ones afterwards. Both write, pass a sequentially consistent fence and then read what the other has written
-//! (Dekker's pattern, as in [`wake_flag`](super::wake_flag)), so a waiter finds the room itself or is woken. `tests::` runs it under loom
-//! (see [`sync`](crate::sync)).
+//! Invariant: a sender that finds the queue full registers, then looks again; a receiver that has made room looks for
+//! registered senders afterwards. Each side writes, passes a sequentially consistent fence, then reads what the other wrote
+//! (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So the sender finds the room itself or is woken. `tests`
+//! checks this under loom (see [`sync`](crate::sync)).
 //!
-//! A waiter that is polled for another reason stands in the queue still, and is not registered again: each [`wake_all`](WaitQueue::wake_all) begins a
-//! round before it takes anybody out, so who finds the round it registered in has not been taken out, or is about to be woken.
+//! A sender polled again for another reason keeps its registration. Each [`wake_all`](WaitQueue::wake_all) begins a new round
+//! before it removes a waker, so a sender that finds its own round unchanged is still registered, or about to be woken.
 
 use std::task::Waker;
 
 use crate::sync::{ArrayQueue, AtomicBool, AtomicUsize, Ordering, fence};
 
-/// Wakers of tasks on any thread, at most as many as it was made for.
+/// A bounded set of wakers of tasks on any thread.
 #[derive(Debug)]
 pub(crate) struct WaitQueue {
-    /// Whether anybody has registered since the last wake-up, so that nobody's absence costs one load.
+    /// Whether a sender has registered since the last wake-up: with none waiting, `wake_all` costs one load.
     waiting: AtomicBool,
-    /// How often those who wait have been woken.
+    /// Number of wake-ups so far.
     round: AtomicUsize,
     wakers: ArrayQueue<Waker>,
 }
 
-/// Where one waiter stands: what it has registered, and in which round.
+/// One sender's registration: its waker and the round it registered in.
 #[derive(Debug, Default)]
 pub(crate) struct Registration(Option<(Waker, usize)>);
 
@@ -35,8 +35,8 @@ impl WaitQueue {
         }
     }
 
-    /// Called by who has found no room and will look once more; `place` is its own, blank before the first call. `false`: too many wait already,
-    /// this one was not registered.
+    /// Registers a sender that found the queue full and will look again; `place` is the sender's own, empty before its first
+    /// call. `false`: the set is full, and the sender was not registered.
     #[must_use]
     pub(crate) fn register(&self, waker: &Waker, place: &mut Registration) -> bool {
         let round = self.round.load(Ordering::Acquire);
@@ -51,13 +51,13 @@ impl WaitQueue {
             return false;
         }
         place.0 = Some((waker.clone(), round));
-        // A swap, so that who sees the flag of one waiter sees also those who had set it before.
+        // A swap, so that a receiver that sees this sender's flag also sees the senders registered before it.
         self.waiting.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         true
     }
 
-    /// Called by who has made room: wakes everybody who has registered.
+    /// Wakes every registered sender; called after room was made.
     pub(crate) fn wake_all(&self) {
         fence(Ordering::SeqCst);
         if !self.waiting.load(Ordering::Relaxed) || !self.waiting.swap(false, Ordering::AcqRel) {
@@ -82,7 +82,7 @@ mod tests {
 
     #[cfg(not(squall_loom))]
     #[test]
-    fn all_who_have_registered_are_woken_once_and_one_too_many_is_told() {
+    fn all_registered_senders_are_woken_once_and_one_too_many_is_refused() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let waiters = WaitQueue::new(2);
@@ -99,7 +99,7 @@ mod tests {
 
     #[cfg(not(squall_loom))]
     #[test]
-    fn who_waits_already_is_not_registered_again_before_it_was_woken() {
+    fn a_registered_sender_is_not_registered_again_before_it_was_woken() {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let waiters = WaitQueue::new(1);
@@ -112,11 +112,11 @@ mod tests {
         }
     }
 
-    /// Two senders find no room, and look again; the receiver makes some. Neither sender may wait and not be woken.
+    /// Two senders find the queue full and look again while the receiver makes room; neither waits without being woken.
     #[cfg(squall_loom)]
     #[test]
-    fn loom_nobody_waits_for_room_that_is_there() {
-        // Every order with up to two switches of a thread that could have gone on; without a bound it takes hours.
+    fn loom_a_sender_does_not_wait_while_there_is_room() {
+        // Every interleaving with at most two preemptions; without a bound the model takes hours.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
@@ -129,7 +129,7 @@ mod tests {
                         let woken = Arc::new(Woken::default());
                         let has_room = || room.load(loom::sync::atomic::Ordering::Relaxed);
                         let (waker, mut place) = (Waker::from(Arc::clone(&woken)), Registration::default());
-                        // Polled twice, and the second time stands there already unless it has been woken.
+                        // The second poll finds the sender still registered, unless it was woken in between.
                         let mut finds_none = || !has_room() && waiters.register(&waker, &mut place) && !has_room();
                         let waits = finds_none() && finds_none();
                         (waits, woken)

@@ -1,14 +1,14 @@
-//! The bell between a shard and everybody else: "there is mail for you" without a lost wake-up and without a system call while
-//! the shard is awake.
+//! The wake flag of a shard: wakes a sleeping shard without a lost wake-up, and without a system call while it is awake.
 //!
-//! Invariant: after [`WakeFlag::notify`] has returned, either the shard sees mail before it next sleeps, or `notify` answered `true`
-//! and the caller rings the doorbell that ends the sleep. Both sides write their own flag, pass a sequentially consistent fence
-//! and then read the other's flag (Dekker's pattern), so at least one of them sees the other. `tests::` runs it under loom
+//! Invariant: after [`WakeFlag::notify`] returns, either the shard sees the message before it next sleeps, or `notify`
+//! returned `true` and the caller writes the eventfd that ends the sleep. Each side writes its own flag, passes a
+//! sequentially consistent fence, then reads the other's flag (Dekker's pattern). So at least one side sees the other.
+//! `tests` checks this under loom (see [`sync`](crate::sync)).
 //! (see [`sync`](crate::sync)).
 
 use crate::sync::{AtomicBool, Ordering, fence};
 
-/// Two flags: whether mail waits, and whether the shard sleeps.
+/// Two flags: whether messages are waiting, and whether the shard sleeps.
 #[derive(Debug)]
 pub(crate) struct WakeFlag {
     messages: AtomicBool,
@@ -23,31 +23,32 @@ impl WakeFlag {
         }
     }
 
-    /// Called by anybody after putting mail somewhere the shard will look. `true` asks the caller to ring the doorbell; of many
-    /// callers during one sleep only the first is asked.
+    /// Announces a message that the caller has already put where the shard will look.
+    ///
+    /// `true` requires the caller to write the eventfd. Of all callers during one sleep exactly one gets `true`.
     #[must_use]
     pub(crate) fn notify(&self) -> bool {
-        // A swap and not a store: the shard takes the mail of all notifiers at once, and by C11 it need not see what one of them
-        // has put down if a plain store of another covers its flag.
+        // A swap, not a store: the shard takes the messages of all notifiers at once. Under C11 a plain store of one
+        // notifier may hide another's flag, and with it that notifier's message.
         self.messages.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
     }
 
-    /// Called by the shard: whether mail has come since it last asked.
+    /// Clears the flag and returns whether messages have arrived since the last call; called by the shard.
     pub(crate) fn take_messages(&self) -> bool {
         self.messages.load(Ordering::Relaxed) && self.messages.swap(false, Ordering::Acquire)
     }
 
-    /// Called by the shard: whether mail waits to be taken.
+    /// Returns whether messages are waiting; called by the shard.
     pub(crate) fn has_messages(&self) -> bool {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Called by the shard before it blocks. `false` means that mail is waiting and it must not block.
+    /// Announces a sleep; called by the shard before it blocks. `false`: messages are waiting, and the shard must not block.
     #[must_use]
     pub(crate) fn fall_asleep(&self) -> bool {
-        // A swap, so that it comes after the swap of a notifier that was late for the sleep before.
+        // A swap, so that it is ordered after the swap of a notifier that was late for the previous sleep.
         self.asleep.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
         if self.messages.load(Ordering::Relaxed) {
@@ -57,7 +58,7 @@ impl WakeFlag {
         true
     }
 
-    /// Called by the shard after it has blocked.
+    /// Ends the announced sleep; called by the shard after it has blocked.
     pub(crate) fn wake_up(&self) {
         self.asleep.store(false, Ordering::Relaxed);
     }
@@ -68,11 +69,11 @@ mod tests {
     use super::WakeFlag;
 
     #[test]
-    fn only_the_first_notifier_of_a_sleep_is_asked_to_ring() {
+    fn only_the_first_notifier_of_a_sleep_must_write_the_eventfd() {
         let wake_flag = WakeFlag::new();
-        assert!(!wake_flag.notify(), "the shard is awake: no doorbell");
+        assert!(!wake_flag.notify(), "the shard is awake");
         assert!(wake_flag.take_messages());
-        assert!(!wake_flag.take_messages(), "mail is taken once");
+        assert!(!wake_flag.take_messages(), "messages are taken once");
         assert!(wake_flag.fall_asleep());
         assert!(wake_flag.notify());
         assert!(!wake_flag.notify());
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_with_mail_does_not_fall_asleep() {
+    fn a_shard_with_messages_does_not_fall_asleep() {
         let wake_flag = WakeFlag::new();
         assert!(!wake_flag.notify());
         assert!(!wake_flag.fall_asleep());
@@ -96,10 +97,10 @@ mod tests {
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Two senders post one message each; the shard must have read both, or have been rung after it fell asleep.
+    /// Two senders post one message each; the shard has read both, or was woken after it fell asleep.
     #[test]
     fn loom_no_message_is_left_behind_in_front_of_a_sleeping_shard() {
-        // Every order with up to three switches of a thread that could have gone on; without a bound it takes hours.
+        // Every interleaving with at most three preemptions; without a bound the model takes hours.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
         model.check(|| {
@@ -134,10 +135,10 @@ mod tests {
                 sender.join().unwrap();
             }
             let rung = rings.load(Ordering::Relaxed);
-            assert!(rung <= attempts, "one doorbell for each attempt to sleep");
-            // A ring that came for an earlier attempt ends this sleep too: the doorbell keeps it.
+            assert!(rung <= attempts, "at most one wake per attempt to sleep");
+            // A wake meant for an earlier attempt ends this sleep too: the eventfd keeps its count.
             if asleep && rung == 0 {
-                assert_eq!(read, 2, "asleep, not rung, and a message unread");
+                assert_eq!(read, 2, "asleep, not woken, and a message unread");
             }
         });
     }

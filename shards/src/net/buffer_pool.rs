@@ -1,11 +1,11 @@
-//! Output buffers that were sent, kept for the next responses of the shard.
+//! Output buffers already sent, kept for the next responses of the shard.
 
 use std::cell::RefCell;
 
-/// How many sent buffers a shard keeps.
+/// The most buffers a shard keeps.
 const BUFFERS_MAX: usize = 512;
-/// A buffer that has grown beyond this is freed rather than kept: 64 KiB of content are the most a response buffers before it is sent, and
-/// a head and the framing of a chunk stand beside them.
+/// The largest buffer kept; a larger one is freed. 65 KiB: a response buffers at most 64 KiB of content before it is sent, plus a
+/// head and a chunk's framing.
 const BUFFER_BYTES_MAX: usize = 65 * 1024;
 
 /// One shard's spare buffers.
@@ -15,12 +15,12 @@ pub(crate) struct BufferPool {
 }
 
 impl BufferPool {
-    /// An empty buffer to build output in: one that was sent before, or a new one.
+    /// Returns an empty buffer, reused if the pool has one.
     pub(crate) fn take(&self) -> Vec<u8> {
         self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Keeps a buffer for [`take`](Self::take), within the pool's bounds.
+    /// Keeps a buffer for [`take`](Self::take), within the bounds of the pool.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let mut buffers = self.buffers.borrow_mut();
         if buffer.capacity() > 0 && buffer.capacity() <= BUFFER_BYTES_MAX && buffers.len() < BUFFERS_MAX {

@@ -1,4 +1,4 @@
-//! Outgoing TCP connections: to an address, or to the addresses of a name, one after the other.
+//! Outgoing TCP connections, to an address or to the addresses of a name in turn.
 
 use std::fmt;
 use std::io;
@@ -17,19 +17,20 @@ use crate::time::timeout_at;
 pub const ADDRESSES_MAX: usize = 8;
 
 impl Stream {
-    /// Connects to an address. Like an accepted one, the stream sends at once what it is given (`TCP_NODELAY`) and never leaves its
-    /// shard.
+    /// Connects to an address.
     ///
-    /// Cancel safety: dropped while it waits, the attempt is given up and its socket closed.
+    /// The stream sets `TCP_NODELAY` and stays on its shard, like an accepted one.
+    ///
+    /// Cancel safety: dropping the future gives up the attempt and closes its socket.
     ///
     /// # Errors
     ///
-    /// Nobody listens there, nobody can get there, or no descriptor or local port is left. How long a peer that does not answer is
-    /// waited for is the kernel's choice, about two minutes: see [`timeout_at`](crate::timeout_at).
+    /// The address refuses connections or is unreachable, or the process is out of descriptors or local ports. A silent peer fails
+    /// after about two minutes, set by the kernel; see [`timeout_at`](crate::timeout_at).
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's.
+    /// Panics if the calling thread is not a shard.
     pub async fn connect(address: SocketAddr) -> io::Result<Self> {
         let shard = Shard::current().into_context();
         let socket = Socket::new(
@@ -43,20 +44,21 @@ impl Stream {
         Ok(Self::new(socket))
     }
 
-    /// Connects to a host, by its name or its address. The first [`ADDRESSES_MAX`] addresses of a name are tried in the system's
-    /// order; each may take an equal share of the time that is left. Names are looked up by the system's resolver, on the pool for
-    /// blocking work.
+    /// Connects to a host, given by name or address, before a deadline.
     ///
-    /// Cancel safety: as [`connect`](Self::connect); a lookup that has begun ends by itself.
+    /// The first [`ADDRESSES_MAX`] addresses of a name are tried in the system resolver's order. Each may take an equal share of the
+    /// time left. The lookup runs on the pool for blocking work.
+    ///
+    /// Cancel safety: as [`connect`](Self::connect); a running lookup is left to finish.
     ///
     /// # Errors
     ///
-    /// The name has no address, none of its addresses could be connected to before the deadline (the error is that of the last), or
-    /// the pool for blocking work is full.
+    /// The name has no address, every address failed or the deadline passed (the error is that of the last address), or the pool for
+    /// blocking work is full.
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's.
+    /// Panics if the calling thread is not a shard.
     pub async fn connect_host(host: &str, port: u16, deadline: Instant) -> Result<Self, ConnectError> {
         let failed = |error| ConnectError::new(format_args!("{host}:{port}"), error);
         let addresses = timeout_at(deadline, resolve(host, port)).await;
@@ -65,6 +67,7 @@ impl Stream {
         let mut last = failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
             let now = crate::clock::now();
+            // An equal share for each address left, so that one silent address cannot use up the deadline.
             let share = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
             let connected = timeout_at(now + share, Self::connect(*address)).await;
             match connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
@@ -77,7 +80,7 @@ impl Stream {
     }
 }
 
-/// The addresses of a host, as many as are tried.
+/// Returns the first [`ADDRESSES_MAX`] addresses of a host.
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
@@ -90,7 +93,7 @@ async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     addresses.await.map_err(io::Error::other)?
 }
 
-/// A host could not be connected to.
+/// A connection to a host failed.
 #[derive(Debug)]
 pub struct ConnectError {
     to: String,
@@ -105,7 +108,7 @@ impl ConnectError {
         }
     }
 
-    /// What the kernel, or the resolver, said.
+    /// Returns the kind of error that the kernel or the resolver reported.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()
@@ -115,17 +118,15 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let advice = match (self.source.kind(), self.source.raw_os_error()) {
-            (io::ErrorKind::ConnectionRefused, _) => "nobody listens there; start the server or check the port",
-            (io::ErrorKind::TimedOut, _) => "it did not answer in time; check the address, or allow more time",
+            (io::ErrorKind::ConnectionRefused, _) => "the connection was refused; start the server or check the port",
+            (io::ErrorKind::TimedOut, _) => "no answer in time; check the address or allow more time",
             (io::ErrorKind::AddrNotAvailable, _) => {
-                "no local port is left; close connections or widen ip_local_port_range"
+                "no local port is free; close connections or widen ip_local_port_range"
             }
-            (_, Some(libc::EMFILE | libc::ENFILE)) => {
-                "no descriptor is left; raise the limit of open files (ulimit -n)"
-            }
-            _ => return write!(formatter, "cannot connect to {}: {}", self.to, self.source),
+            (_, Some(libc::EMFILE | libc::ENFILE)) => "too many open files; raise the limit (ulimit -n)",
+            _ => return write!(formatter, "could not connect to {}: {}", self.to, self.source),
         };
-        write!(formatter, "cannot connect to {}: {advice}", self.to)
+        write!(formatter, "could not connect to {}: {advice}", self.to)
     }
 }
 
@@ -146,7 +147,7 @@ mod tests {
     use crate::start::builder::Builder;
 
     #[test]
-    fn a_stream_of_our_own_sends_at_once_what_it_is_given() {
+    fn an_outgoing_stream_sends_at_once() {
         for driver in [Driver::Auto, Driver::Epoll] {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let address = listener.local_addr().unwrap();

@@ -1,7 +1,7 @@
-//! Which process has an address, asked of the kernel's files: the socket's inode from `/proc/net`, then the process that has it open.
+//! Finds the process that holds an address: the socket's inode from `/proc/net`, then the process that has it open.
 //!
-//! Invariant: a process that is ending counts as ending from the moment `kill(2)` has returned to the process that killed it. So a holder that does not
-//! is one that goes on.
+//! Invariant: a killed process counts as ending as soon as `kill(2)` has returned to its killer. So a holder that does not count as
+//! ending stays alive.
 
 use std::fmt;
 use std::fs;
@@ -11,18 +11,18 @@ use std::path::Path;
 /// The state of a listening socket in `/proc/net/tcp` (`TCP_LISTEN`).
 const LISTENS: &str = "0A";
 
-/// Flags of a task that ends (`PF_EXITING`), and of one that a signal ends (`PF_SIGNALED`), in `/proc/<pid>/stat`.
+/// Flags in `/proc/<pid>/stat` of a task that exits (`PF_EXITING`) or is ended by a signal (`PF_SIGNALED`).
 const TASK_ENDS: u64 = 0x4 | 0x400;
 
-/// SIGKILL in a set of signals of `/proc/<pid>/status`.
+/// SIGKILL in a signal set of `/proc/<pid>/status`.
 const SIGKILL_BIT: u64 = 1 << 8;
 
-/// A process that has an address.
+/// A process that holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     pub(super) process: u32,
     name: String,
-    /// It was killed, or exits, and the kernel has not closed its files yet.
+    /// Whether it was killed or exits, with its files still open.
     pub(super) ends: bool,
 }
 
@@ -35,7 +35,7 @@ impl Holder {
         }
     }
 
-    /// Whether it is the process that asks.
+    /// Returns whether the holder is this process.
     pub(super) fn is_here(&self) -> bool {
         self.process == std::process::id()
     }
@@ -54,8 +54,9 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The process that keeps a TCP address from being bound, one that goes on before one that ends. `None` if it cannot be seen: nobody has the
-/// socket open any more, or it belongs to another user or another container.
+/// Returns the process that keeps a TCP address from being bound, preferring one that is not ending.
+///
+/// `None` if it is invisible: no process has the socket open any more, or it belongs to another user or container.
 pub(super) fn of_tcp(address: SocketAddr) -> Option<Holder> {
     let read = |file| fs::read_to_string(file).unwrap_or_default();
     let tables = [read("/proc/self/net/tcp"), read("/proc/self/net/tcp6")];
@@ -63,14 +64,14 @@ pub(super) fn of_tcp(address: SocketAddr) -> Option<Holder> {
     of_inodes(inodes)
 }
 
-/// The same for a path with a Unix socket.
+/// Does the same for the path of a Unix socket.
 pub(super) fn of_unix(path: &Path) -> Option<Holder> {
     let table = fs::read("/proc/self/net/unix").unwrap_or_default();
     let table = String::from_utf8_lossy(&table);
     of_inodes(unix_inodes(&table, path))
 }
 
-/// The inodes of the sockets in a table such as `/proc/net/tcp` that keep `address` from being bound.
+/// Returns the inodes of the sockets in a table like `/proc/net/tcp` that keep `address` from being bound.
 fn tcp_inodes(table: &str, address: SocketAddr) -> Vec<u64> {
     let lines = table.lines().skip(1);
     let sockets = lines.filter_map(|line| {
@@ -78,18 +79,18 @@ fn tcp_inodes(table: &str, address: SocketAddr) -> Vec<u64> {
         let local = parse_address(fields.nth(1)?)?;
         let is_listener = fields.nth(1)? == LISTENS;
         let inode = fields.nth(5)?.parse().ok()?;
-        // The inode of a connection that no process has open is 0.
+        // A connection without a process has inode 0.
         (inode > 0 && collide(local, address)).then_some((is_listener, inode))
     });
     let mut sockets: Vec<(bool, u64)> = sockets.collect();
-    // Connections keep an address too, but hardly ever from a listener.
+    // Connections hold an address too, but rarely keep a listener from it.
     if sockets.iter().any(|(is_listener, _)| *is_listener) {
         sockets.retain(|(is_listener, _)| *is_listener);
     }
     sockets.into_iter().map(|(_, inode)| inode).collect()
 }
 
-/// Whether a socket with one address keeps a listener from the other.
+/// Returns whether a socket bound to one address keeps a listener from the other.
 fn collide(bound: SocketAddr, wanted: SocketAddr) -> bool {
     let (bound_ip, wanted_ip) = (bound.ip().to_canonical(), wanted.ip());
     let is_everywhere = bound_ip.is_unspecified() && (bound_ip.is_ipv6() || wanted_ip.is_ipv4());
@@ -97,7 +98,7 @@ fn collide(bound: SocketAddr, wanted: SocketAddr) -> bool {
     bound.port() == wanted.port() && (bound_ip == wanted_ip || is_everywhere || is_wanted_everywhere)
 }
 
-/// Reads `0100007F:22B8`: an address in words of the machine's byte order, and a port.
+/// Parses `0100007F:22B8`: an address in words of host byte order, and a port.
 fn parse_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -114,12 +115,12 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// The inodes of the sockets in a table such as `/proc/net/unix` that are bound to `path`.
+/// Returns the inodes of the sockets in a table like `/proc/net/unix` that are bound to `path`.
 fn unix_inodes(table: &str, path: &Path) -> Vec<u64> {
     let path = path.to_string_lossy();
     let lines = table.lines().skip(1);
     let sockets = lines.filter_map(|line| {
-        // A path may hold spaces: it is all that follows the inode.
+        // A path may contain spaces: it is everything after the inode.
         let mut rest = line;
         for _ in 0..6 {
             rest = rest.trim_start().split_once(' ')?.1;
@@ -130,7 +131,7 @@ fn unix_inodes(table: &str, path: &Path) -> Vec<u64> {
     sockets.collect()
 }
 
-/// The process that has one of these sockets open.
+/// Returns a process that has one of these sockets open.
 fn of_inodes(inodes: Vec<u64>) -> Option<Holder> {
     if inodes.is_empty() {
         return None;
@@ -158,10 +159,10 @@ fn of_inodes(inodes: Vec<u64>) -> Option<Holder> {
     ending
 }
 
-/// Whether a process ends, by its `/proc/<pid>/stat` and its `/proc/<pid>/status`. `kill(2)` returns when SIGKILL is pending, and it stays pending until the
-/// task has its flag, but for some instructions in between: so look twice.
+/// Returns whether a process ends, by its `/proc/<pid>/stat` and `/proc/<pid>/status`. `kill(2)` returns once SIGKILL is pending. It
+/// stays pending until the task has its flag, except for a few instructions: so callers look twice.
 fn ends(stat: &str, status: &str) -> bool {
-    // The name, in parentheses, may hold anything. After it come the state and, as the seventh, the flags.
+    // The name, in parentheses, may contain anything. After it come the state and, as the seventh field, the flags.
     let Some((_, fields)) = stat.rsplit_once(") ") else {
         return true;
     };
@@ -182,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    /// As on a machine with little-endian words, where `/proc` shows 127.0.0.1 as 0100007F.
+    /// Formats as a little-endian host does, where `/proc` shows 127.0.0.1 as 0100007F.
     fn in_host_order(words: &[[u8; 4]]) -> String {
         let words = words.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word)));
         words.collect()
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_that_keep_an_address_are_found_in_the_table() {
+    fn sockets_that_hold_an_address_are_found_in_the_table() {
         let (any, here, elsewhere) = ([[0; 4]], [[127, 0, 0, 1]], [[10, 0, 0, 1]]);
         let any_six = [[0; 4]; 4];
         let mapped = [[0; 4], [0; 4], [0, 0, 255, 255], [127, 0, 0, 1]];
@@ -224,7 +225,7 @@ mod tests {
         }
         let wanted = "127.0.0.1:8888".parse().unwrap();
         let both = table(&[line(&here, "01", 5), line(&here, "0A", 7), line(&here, "06", 0)]);
-        assert_eq!(tcp_inodes(&both, wanted), [7], "who listens comes first");
+        assert_eq!(tcp_inodes(&both, wanted), [7], "the listener comes first");
         assert_eq!(tcp_inodes(&table(&[line(&here, "01", 5)]), wanted), [5]);
         assert_eq!(tcp_inodes("nothing\nof the\nkind 1:2 3 4", wanted), [0; 0]);
     }
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(unix_inodes(table, Path::new("/run/app")), [0; 0]);
     }
 
-    /// The flags are those of a process that runs (`PF_RANDOMIZE`), that exits and that a signal ends.
+    /// Flags of a running process (`PF_RANDOMIZE`), of one that exits and of one ended by a signal.
     #[test]
     fn a_process_that_was_killed_ends_from_the_signal_on() {
         let stat = |state: char, flags: u64| format!("7 (a ) b) {state} 1 7 7 0 -1 {flags} 90 0 0 0");
@@ -260,8 +261,8 @@ mod tests {
         }
     }
 
-    /// A process that another test has just forked has all that is open here, until it becomes another program.
-    fn eventually_nobody(holder: impl Fn() -> Option<Holder>) {
+    /// A process just forked by another test shares all open files of this one until it executes its program.
+    fn eventually_free(holder: impl Fn() -> Option<Holder>) {
         let until = crate::clock::after(std::time::Duration::from_secs(60));
         while let Some(holder) = holder() {
             assert!(crate::clock::now() < until, "{holder}");
@@ -270,19 +271,19 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_tells_of_sockets_of_this_process() {
+    fn the_kernel_lists_sockets_of_this_process() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let holder = of_tcp(address).unwrap();
         assert_eq!((holder.process, holder.ends), (std::process::id(), false));
         assert_eq!(holder.to_string(), "this process itself");
         drop(listener);
-        eventually_nobody(|| of_tcp(address));
+        eventually_free(|| of_tcp(address));
         let path = std::env::temp_dir().join(format!("squall holder {}", std::process::id()));
         let listener = UnixListener::bind(&path).unwrap();
         assert_eq!(of_unix(&path).map(|holder| holder.process), Some(std::process::id()));
         drop(listener);
-        eventually_nobody(|| of_unix(&path));
+        eventually_free(|| of_unix(&path));
         fs::remove_file(&path).unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! One shard's listening socket, and what it does when the process has run out of descriptors.
+//! A shard's listening socket, and what it does when the process runs out of descriptors.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,40 +22,39 @@ use crate::os::sys;
 use crate::shard::shard::ShardContext;
 use crate::time::{sleep, timeout_at};
 
-/// The first pause after accepting has failed for want of descriptors or memory; doubled up to [`PAUSE_MAX`]. A closed descriptor
-/// ends it early.
+/// The first pause of accepting when descriptors or memory run out; doubled up to [`PAUSE_MAX`]. A freed descriptor ends it early.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// The longest pause: clients that wait in the backlog are looked at this often at least.
+/// The longest pause: clients in the backlog wait at most this long for the next attempt.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How many waiting clients are turned away with a farewell at one pause.
+/// How many waiting clients get the overload response per pause.
 const SHED_AT_ONCE_MAX: usize = 16;
 
-/// How many connections waiting in the backlog a graceful stop takes over; clients that connect faster than they are taken out
-/// must not keep it from ending.
+/// How many connections of the backlog a graceful stop takes over. Clients that connect faster than they are taken must not keep it
+/// from ending.
 const DRAINED_MAX: usize = 65_536;
 
-/// How long a listener that is about to close takes in clients whose handshake has begun: what they sent last crosses the world in a
-/// quarter of a second.
+/// How long a closing listener accepts clients whose handshake has begun. 250 ms: the last segment of a handshake crosses the world
+/// in that time.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 
-/// A listening socket of the calling shard.
+/// A listening socket of the shard that opened it.
 pub struct Listener {
     socket: ListenerSocket,
-    /// Over which listeners new connections are spread; `None` where all shards accept from the same queue.
+    /// The listeners among which the kernel distributes connections; `None` if all shards accept from one queue.
     reuseport_group: Option<Arc<ReuseportGroup>>,
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
-    /// Until when those are taken in who had begun to connect when the listener began to close.
+    /// Until when a closing listener accepts handshakes that had begun.
     closes_at: Cell<Option<Instant>>,
 }
 
-/// How clients are turned away when no descriptor is left for them.
+/// How clients are turned away when the process is out of descriptors.
 #[derive(Debug)]
 struct Shedding {
-    /// Written to each before it is closed, such as a whole `503` response.
-    farewell: &'static [u8],
-    /// A descriptor held back, so that there is one to answer with.
+    /// Written to each client before it is closed, such as a whole `503` response.
+    overload_response: &'static [u8],
+    /// A spare descriptor, closed to accept a client and answer it.
     reserve: Option<OwnedFd>,
 }
 
@@ -72,39 +71,42 @@ impl Listener {
         }
     }
 
-    /// Turns clients away with `farewell` while the process is out of descriptors, instead of leaving them in the backlog; in a listener
-    /// whose queue is shared by all shards they are left there. [`shed`](Self::shed) says it too.
-    pub fn shed_with(&self, farewell: &'static [u8]) {
+    /// Turns clients away with `overload_response` while the process is out of descriptors, instead of leaving them waiting.
+    ///
+    /// A listener that shares its queue with all shards leaves them waiting. [`shed`](Self::shed) sends the same response.
+    pub fn shed_with(&self, overload_response: &'static [u8]) {
         *self.shedding.borrow_mut() = Some(Shedding {
-            farewell,
+            overload_response,
             reserve: reserve(),
         });
     }
 
-    /// Turns a client away that has been accepted, with the farewell if there is one.
+    /// Turns an accepted client away, with the overload response if one is set.
     pub fn shed(&self, client: Stream) {
         if let Some(shedding) = &*self.shedding.borrow() {
             client
                 .socket
-                .with_descriptor(|client| say(client, shedding.farewell))
+                .with_descriptor(|client| say(client, shedding.overload_response))
                 .unwrap_or_default();
         }
         self.shed.set(self.shed.get() + 1);
     }
 
-    /// How many clients were turned away.
+    /// Returns how many clients were turned away.
     #[must_use]
     pub fn shed_count(&self) -> u64 {
         self.shed.get()
     }
 
-    /// Waits for a connection. Running out of descriptors or memory is not an error: it pauses, and goes on as soon as one is freed.
+    /// Waits for a connection.
     ///
-    /// Cancel safety: no connection is lost; one that has come in is there at the next call.
+    /// Out of descriptors or memory, it pauses (10 ms, doubled up to 1 s) and continues as soon as one is freed.
+    ///
+    /// Cancel safety: safe; a connection that arrived is returned by the next call.
     ///
     /// # Errors
     ///
-    /// The socket itself is broken; there will be no more connections.
+    /// The socket is broken; it accepts no further connections.
     pub async fn accept(&self) -> io::Result<Stream> {
         loop {
             match poll_fn(|cx| self.socket.poll_accept(cx)).await {
@@ -123,22 +125,22 @@ impl Listener {
         }
     }
 
-    /// Waits for the pause to pass or for a connection to come in all the same, which one does once a descriptor is freed.
+    /// Waits until the pause is over, or returns a connection accepted because a descriptor was freed.
     async fn wait_out(&self, error: &io::Error) -> Option<Stream> {
         let pause = self.pause.get();
         self.pause.set((pause * 2).min(PAUSE_MAX));
         if pause >= PAUSE_MAX {
-            tracing::warn!(%error, "accepting pauses; raise the limit of open files (ulimit -n) or lower the connection limit");
+            tracing::warn!(%error, "paused accepting; raise the limit of open files (ulimit -n) or lower the connection limit");
         }
         let mut pause = pin!(sleep(pause));
-        // Given up, the pause is over too: the next call asks the kernel anew.
+        // If this future is dropped the pause ends too: the next call asks the kernel again.
         let _over = PauseOver(&self.socket);
         let socket = poll_fn(|cx| {
             loop {
                 match self.socket.poll_accept(cx) {
                     Poll::Ready(Ok(socket)) => return Poll::Ready(Some(socket)),
-                    // Tried again for a freed descriptor and found none: the pause goes on. Polled once more, so that the next
-                    // freed one is seen too.
+                    // Tried for a freed descriptor and found none: the pause continues. Polled again, so that the next freed one
+                    // is noticed.
                     Poll::Ready(Err(_)) => {}
                     Poll::Pending => return pause.as_mut().poll(cx).map(|()| None),
                 }
@@ -148,32 +150,35 @@ impl Listener {
         socket.map(|socket| self.stream(socket))
     }
 
-    /// Answers some of the waiting clients with the farewell, through the descriptor held back for this.
+    /// Sends waiting clients the overload response, through the spare descriptor.
     fn shed_waiting(&self) {
         let mut shedding = self.shedding.borrow_mut();
         let Some(shedding) = shedding.as_mut().filter(|_| self.reuseport_group.is_some()) else {
             return;
         };
+        // Closed first: its number is what the accept below needs.
         shedding.reserve = None;
         let waiting = sys::queued_connections(self.socket.as_fd())
             .into_iter()
             .flatten()
             .map_while(Result::ok);
         for client in waiting.take(SHED_AT_ONCE_MAX) {
-            say(client.as_fd(), shedding.farewell);
+            say(client.as_fd(), shedding.overload_response);
             self.shed.set(self.shed.get() + 1);
         }
+        // `queued_connections` has made the socket non-blocking; the ring needs it blocking.
         let restored = rustix::io::ioctl_fionbio(self.socket.as_fd(), !self.socket.is_blocking());
         debug_assert!(restored.is_ok(), "a socket we own takes a flag: {restored:?}");
         shedding.reserve = reserve();
     }
 
-    /// The next of those who had a connection, or had begun to connect, when this was first called; `None` after a quarter of a second, when
-    /// it is time to [`drain`](Self::drain). Nobody else gets in from then on: a client that comes is not answered, asks again a second
-    /// later, and finds another generation of the server or nobody. Closed without this, a listener resets connections of whose existence it
-    /// has not heard yet. `None` at once where the listener shares its queue, or the kernel cannot keep new clients out.
+    /// Waits for the next client that had connected, or begun to, when this was first called.
     ///
-    /// Cancel safety: as [`accept`](Self::accept).
+    /// `None` after 250 ms; then call [`drain`](Self::drain). From the first call on the kernel drops new handshakes. Their clients
+    /// retry a second later and find the next server process, or none. A listener closed without this resets connections that the
+    /// process does not know of yet. `None` at once if the listener shares its queue, or the kernel cannot drop new handshakes.
+    ///
+    /// Cancel safety: safe, as [`accept`](Self::accept).
     pub async fn accept_last(&self) -> Option<Stream> {
         let closes_at = self.closes_at.get().unwrap_or_else(|| self.begin_closing());
         self.closes_at.set(Some(closes_at));
@@ -183,7 +188,7 @@ impl Listener {
         timeout_at(closes_at, self.accept()).await?.ok()
     }
 
-    /// Keeps new clients out; gives back when those are in who were on their way.
+    /// Makes the kernel drop new handshakes; returns until when to accept those that had begun.
     fn begin_closing(&self) -> Instant {
         let now = clock::now();
         let Some(reuseport_group) = &self.reuseport_group else {
@@ -193,21 +198,24 @@ impl Listener {
         match bpf::refuse_new_connections(self.socket.as_fd()) {
             Ok(()) => now + HANDSHAKE_TIME,
             Err(error) => {
-                tracing::debug!(%error, "who connects while the listener is closed may be reset");
+                tracing::debug!(%error, "could not filter new connections: clients connecting during the stop may be reset");
                 now
             }
         }
     }
 
-    /// Stops accepting and gives back every connection that had been accepted, or waited in the backlog, at that moment. Then the
-    /// listener closes. A graceful stop serves these: their clients have a connection already.
+    /// Stops accepting, returns every connection accepted or waiting in the backlog, and closes the listener.
+    ///
+    /// A graceful stop serves these (at most 65,536 of the backlog): their clients are already connected.
+    ///
+    /// Cancel safety: dropping the future closes the listener and resets the connections not returned.
     pub async fn drain(self) -> Vec<Stream> {
         poll_fn(|cx| self.socket.poll_quiet(cx)).await;
         let mut streams = Vec::new();
         while let Some(socket) = self.socket.take_accepted() {
             streams.push(self.stream(socket));
         }
-        // The listener stays non-blocking: nobody waits on it any more, and where shards share it, each of them is draining it.
+        // The listener may stay non-blocking: no accept waits on it any more, and shards that share it are all draining it.
         if let Ok(waiting) = sys::queued_connections(self.socket.as_fd()) {
             streams.extend(
                 waiting
@@ -232,7 +240,7 @@ impl Drop for Listener {
     }
 }
 
-/// Ends a pause of accepting, however its wait ends.
+/// Ends a pause of accepting when dropped, however the wait ends.
 struct PauseOver<'a>(&'a ListenerSocket);
 
 impl Drop for PauseOver<'_> {
@@ -250,12 +258,12 @@ impl fmt::Debug for Listener {
     }
 }
 
-/// Sends a farewell. It fits an empty send buffer; a client that is gone already is no concern of ours.
-fn say(client: BorrowedFd<'_>, farewell: &[u8]) {
-    rustix::net::send(client, farewell, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap_or_default();
+/// Sends the overload response. It fits an empty send buffer; a client that is already gone does not matter.
+fn say(client: BorrowedFd<'_>, overload_response: &[u8]) {
+    rustix::net::send(client, overload_response, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).unwrap_or_default();
 }
 
-/// Any descriptor will do; it is only there to be closed.
+/// Opens a spare descriptor; any file serves, because it is only closed.
 fn reserve() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }

@@ -1,4 +1,4 @@
-//! Binding: done once, before any shard starts, so that an address in use is one clear error and not half a server.
+//! Binds addresses before any shard starts, so that an address in use is one clear error and not half a server.
 
 use std::fmt;
 use std::io;
@@ -18,12 +18,12 @@ use crate::balance::reuseport::ReuseportGroup;
 use crate::os::sys;
 use crate::shard::shard::Shard;
 
-/// One listening socket for each shard, all on one address. Clone it into the shards' main function and [`open`](Self::open) it there.
+/// One listening socket per shard, all on one address; clone it into the shards' main function and [`open`](Self::open) it there.
 #[derive(Clone)]
 pub struct Listeners {
     sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
     address: LocalAddress,
-    /// `None` where every shard accepts from the same queue: a socket family without SO_REUSEPORT, or an inherited descriptor.
+    /// `None` if all shards accept from one queue: a Unix socket, or an inherited descriptor.
     reuseport_group: Option<Arc<ReuseportGroup>>,
 }
 
@@ -34,23 +34,24 @@ enum LocalAddress {
 }
 
 impl Listeners {
-    /// Binds a TCP address once for each of `shards` shards (SO_REUSEPORT); the kernel spreads new connections over them. Port
-    /// 0 takes a free port, the same for all. The backlog is as long as the kernel allows.
+    /// Binds a TCP address once for each of `shards` shards (`SO_REUSEPORT`); the kernel distributes new connections.
     ///
-    /// A shard that stalls gets no new connections once the watchdog has noticed, 25 to 40 ms after its beginning, until it is back.
-    /// Those that came before wait in its backlog. Where the kernel takes no program for that (`SO_ATTACH_REUSEPORT_CBPF`,
-    /// `SO_DETACH_REUSEPORT_BPF`; Linux 5.3) it gets its share, as it always does of an inherited listener's or a Unix socket's.
+    /// Port 0 takes a free port, the same for all shards. The backlog is the kernel's maximum (`net.core.somaxconn`).
     ///
-    /// The address must be free: SO_REUSEPORT alone would let a second server of the same user in without a word, and the kernel
-    /// would give each half of the connections.
+    /// A stalled shard gets no new connections from 25 to 40 ms after the stall began until it ends. Connections already accepted by
+    /// the kernel wait in its backlog. This needs `SO_ATTACH_REUSEPORT_CBPF` and `SO_DETACH_REUSEPORT_BPF` (Linux 5.3). Inherited
+    /// listeners and Unix sockets have no such protection.
     ///
-    /// The sockets of a killed process may listen for some 200 ms after its end. So an address that is in use is tried again for up to 2 s while this
-    /// thread sleeps, unless `/proc` shows a process that has it, was seen to have it 10 ms before, and is not ending: then the error comes at once and names
-    /// it. A process of another user or another container cannot be seen, and its address takes the 2 s. On a shard's thread there is one attempt.
+    /// The address must be free. `SO_REUSEPORT` alone would silently admit a second server of the same user, and the kernel would
+    /// give each half of the connections.
+    ///
+    /// The sockets of a killed process listen for up to some 200 ms after its end. So an address in use is retried for up to 2 s while
+    /// this thread sleeps. The error comes at once, and names the process, if `/proc` shows a holder that is not ending, twice 10 ms
+    /// apart. A holder of another user or container is invisible, so its address takes the 2 s. A shard's thread tries once.
     ///
     /// # Errors
     ///
-    /// The address is in use, not of this machine, or not permitted.
+    /// The address is in use, does not belong to this host, or is not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
         let attempt = || {
             drop(tcp_socket(address, false)?);
@@ -59,14 +60,15 @@ impl Listeners {
         patience::bind(attempt, || holder::of_tcp(address)).map_err(|failure| BindError::of(address, failure))
     }
 
-    /// As [`bind_tcp`](Self::bind_tcp), beside another process of the same user that has the address and shares it too: two
-    /// generations of a server during a rolling restart. Which of the sockets are whose is only known to who comes first, so a shard of a
-    /// later one gets new connections while it stalls, too. An address that no process is seen to have is waited for as by `bind_tcp`, and then shared:
-    /// the sockets of a killed process would get a part of the connections until the kernel closes them.
+    /// Binds a TCP address beside another process of the same user that shares it, for a rolling restart.
+    ///
+    /// Only the first process knows the numbers of its sockets. So the stalled shard of a later one still gets new connections. An
+    /// address without a visible holder is first waited for, as by [`bind_tcp`](Self::bind_tcp), then shared: the sockets of a killed
+    /// process would get a part of the connections until the kernel closes them.
     ///
     /// # Errors
     ///
-    /// As `bind_tcp`.
+    /// As [`bind_tcp`](Self::bind_tcp).
     pub fn bind_tcp_shared(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
         let alone = patience::bind(|| tcp_socket(address, false).map(drop), || holder::of_tcp(address));
         Self::bind_tcp_group(address, shards, alone.is_ok()).map_err(|cause| {
@@ -87,7 +89,7 @@ impl Listeners {
             }
             sockets.push(socket);
         }
-        // Only now: a socket that listens gets connections, and if a later one fails there would be nobody to answer them.
+        // Only after all are bound: a listening socket gets connections, and a later failure would leave them unanswered.
         for socket in &sockets {
             socket.listen(sys::listen_backlog())?;
         }
@@ -97,12 +99,14 @@ impl Listeners {
         Ok(Self::new(sockets, LocalAddress::Tcp(bound), reuseport_group))
     }
 
-    /// Binds a Unix socket that all shards accept from, replacing a socket file that refuses connections: its listener has ended. Created with mode
-    /// 0600, as Tornado does. A path that is in use is waited for as by [`bind_tcp`](Self::bind_tcp).
+    /// Binds a Unix socket that all shards accept from, with mode 0600.
+    ///
+    /// A socket file that refuses connections is replaced: its listener has ended. A path in use is waited for as by
+    /// [`bind_tcp`](Self::bind_tcp).
     ///
     /// # Errors
     ///
-    /// The path is in use by a listener or by a file that is no socket, or the directory is missing or not writable.
+    /// The path is in use by a listener or by another kind of file, or the directory is missing or not writable.
     pub fn bind_unix(path: &Path, shards: usize) -> Result<Self, BindError> {
         let socket = patience::bind(|| unix_socket(path), || holder::of_unix(path))
             .map_err(|failure| BindError::of(path.display(), failure))?;
@@ -110,7 +114,7 @@ impl Listeners {
             .map_err(|error| BindError::new(path.display(), error))
     }
 
-    /// Takes over a TCP listener made elsewhere, such as systemd's; all shards accept from it.
+    /// Takes over a TCP listener made elsewhere, such as systemd's, for all shards to accept from.
     ///
     /// # Errors
     ///
@@ -121,7 +125,7 @@ impl Listeners {
         Self::inherit_as(listener.into(), LocalAddress::Tcp(address), shards).map_err(failed)
     }
 
-    /// Takes over a Unix listener made elsewhere; all shards accept from it.
+    /// Takes over a Unix listener made elsewhere, for all shards to accept from.
     ///
     /// # Errors
     ///
@@ -133,7 +137,7 @@ impl Listeners {
     }
 
     fn inherit_as(socket: OwnedFd, address: LocalAddress, shards: usize) -> io::Result<Self> {
-        // The ring does the waiting; a non-blocking descriptor would fail its accepts instead.
+        // The ring does the waiting; on a non-blocking descriptor its accepts would fail instead.
         SockRef::from(&socket).set_nonblocking(false)?;
         let mut sockets = Vec::with_capacity(shards);
         for _ in 1..shards {
@@ -155,29 +159,30 @@ impl Listeners {
         }
     }
 
-    /// Steers each new connection to the shard of the CPU that received it, where `cpus` names each shard's CPU in order
-    /// (SO_ATTACH_REUSEPORT_CBPF); one received on another CPU goes to any shard. Worth it with one pinned shard per CPU and receive
-    /// queues spread over the CPUs; without, the kernel's hash spreads connections more evenly. To be called before the shards run.
-    /// Steering ends when the first shard begins to close its listener.
+    /// Steers each new connection to the shard of the CPU that received it (`SO_ATTACH_REUSEPORT_CBPF`).
+    ///
+    /// `cpus` names each shard's CPU in shard order; a connection received on another CPU goes to any shard. Call it before the
+    /// shards run. It pays with one pinned shard per CPU and receive queues spread over the CPUs; otherwise the kernel's hash is more
+    /// even. Steering ends when the first shard begins to close its listener.
     ///
     /// # Errors
     ///
-    /// The sockets are not a TCP group of this call's making, there is not one CPU for each, or the kernel refused the program.
+    /// The sockets are not a TCP group bound here, `cpus` does not name one distinct CPU per shard, or the kernel refused the program.
     pub fn steer_by_cpu(&self, cpus: &[usize]) -> Result<(), BindError> {
         let steered = match &self.reuseport_group {
             Some(reuseport_group) => reuseport_group.steer(cpus),
             None => {
-                let why = "steering needs a TCP socket of its own for each shard";
+                let why = "steering needs one TCP socket per shard";
                 Err(io::Error::new(io::ErrorKind::InvalidInput, why))
             }
         };
         steered.map_err(|error| BindError::new(&self.address, error))
     }
 
-    /// Bounds what the kernel takes for each connection accepted from now on and cannot send, in bytes. Without a bound it is up to
-    /// 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, and whatever decides what becomes of what such a peer is sent
-    /// decides that many bytes too late. What is on its way to the peer is not counted. Unix sockets have a bound of their own, and
-    /// keep it.
+    /// Limits the unsent bytes that the kernel buffers per connection accepted from now on (`TCP_NOTSENT_LOWAT`).
+    ///
+    /// Without a limit the kernel buffers up to 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, so policies for slow peers
+    /// act that many bytes late. Bytes in flight are not counted. Unix sockets keep their own limit.
     ///
     /// # Errors
     ///
@@ -193,7 +198,7 @@ impl Listeners {
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.address)))
     }
 
-    /// The address bound, with the port that was found for port 0; `None` for a Unix socket.
+    /// Returns the bound TCP address, with the actual port for port 0; `None` for a Unix socket.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         match self.address {
@@ -202,11 +207,11 @@ impl Listeners {
         }
     }
 
-    /// Opens the calling shard's listener; `None` if it was opened before, or if this was bound for fewer shards.
+    /// Opens the calling shard's listener; `None` if it was opened before, or bound for fewer shards.
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's.
+    /// Panics if the calling thread is not a shard.
     #[must_use]
     pub fn open(&self) -> Option<Listener> {
         let shard = Shard::current();
@@ -245,7 +250,7 @@ impl fmt::Display for LocalAddress {
     }
 }
 
-/// Asks something of a socket, if no shard has opened it.
+/// Runs `ask` on a socket that no shard has opened yet.
 fn with_socket(
     place: &AtomicCell<Option<OwnedFd>>,
     ask: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
@@ -256,7 +261,7 @@ fn with_socket(
     answer
 }
 
-/// Makes a TCP socket bound as a shard's listener is, not listening yet.
+/// Creates a TCP socket bound like a shard's listener, not listening yet.
 pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -268,7 +273,7 @@ pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<So
     }
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
-    // Accepted sockets inherit it: a response is whole when it is sent, so there is nothing to wait for.
+    // Accepted sockets inherit it. A response is sent whole, so Nagle's algorithm has nothing to wait for.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -279,12 +284,12 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
     let address = socket2::SockAddr::unix(path)?;
     if let Ok(found) = std::fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
-            let why = "a file that is no socket has this path; remove it or choose another path";
+            let why = "the path belongs to a file that is not a socket; remove it or choose another path";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
         }
-        // Without waiting for a listener that does not accept, whose backlog may be full.
+        // Non-blocking: the backlog of a listener that does not accept may be full.
         let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
-        // Any other answer, such as that connecting is not permitted, comes from a socket that a process has open.
+        // Any other answer, such as a missing permission, comes from a socket that a process has open.
         let is_abandoned =
             (probe.connect(&address)).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
         if !is_abandoned {
@@ -304,7 +309,7 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
 pub struct BindError {
     address: String,
     cause: io::Error,
-    /// Who has the address, if it is in use and that process can be seen.
+    /// The process that holds the address, if it is in use and that process is visible.
     holder: Option<Holder>,
 }
 
@@ -339,10 +344,10 @@ impl fmt::Display for BindError {
                 )
             }
             (io::ErrorKind::AddrInUse, None) => formatter.write_str(
-                "the address is in use by a process that this one cannot see; stop it or choose another address",
+                "the address is in use by a process of another user or container; stop it or choose another address",
             ),
             (io::ErrorKind::AddrNotAvailable, _) => {
-                formatter.write_str("this machine has no such address; 0.0.0.0 listens on all it has")
+                formatter.write_str("this host does not have the address; 0.0.0.0 listens on all its addresses")
             }
             (io::ErrorKind::PermissionDenied, _) => {
                 formatter.write_str("not permitted; ports below 1024 need CAP_NET_BIND_SERVICE")
@@ -352,7 +357,7 @@ impl fmt::Display for BindError {
     }
 }
 
-/// Its text says the cause, so that it has no [`source`](std::error::Error::source) to say it once more.
+/// Without a [`source`](std::error::Error::source): the message already contains the cause.
 impl std::error::Error for BindError {}
 
 #[cfg(test)]
@@ -363,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_cause_is_reported_once() {
         let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 1).unwrap_err();
         let text = "could not listen on /no/such/folder/socket: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), text);
@@ -371,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_is_sent_no_more_than_the_bound() {
+    fn a_peer_that_does_not_read_is_sent_at_most_the_limit() {
         let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
         listeners.limit_unsent(64 * 1024).unwrap();
         // What the peer's own buffer takes counts as sent.

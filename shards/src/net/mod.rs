@@ -1,4 +1,4 @@
-//! Sockets of a shard: listeners that are bound before the shards start and opened by them, outgoing connections, and streams of bytes.
+//! Sockets of a shard: listeners bound before the shards start, outgoing connections, and byte streams.
 
 pub(crate) mod buffer_pool;
 mod connect;

@@ -1,8 +1,7 @@
-//! The wait for an address that a process had which is gone already.
+//! Waits for an address whose holder has just ended.
 //!
-//! The kernel closes the files of a killed process when its threads have ended, and sockets that its io_uring holds later still, by work of its own:
-//! 30 to 200 ms after `kill -9` they listen yet, and no process has them. So the next start of a server tries again, unless a process that goes on
-//! has the address.
+//! After `kill -9` the kernel closes files only when the threads have ended, and the sockets of an io_uring later still, by deferred
+//! work. For 30 to 200 ms they listen without a process. So a restarting server retries, unless a live process holds the address.
 
 use std::io;
 use std::thread;
@@ -12,25 +11,25 @@ use super::holder::Holder;
 use crate::clock;
 use crate::shard::shard::Shard;
 
-/// How long an address that is in use is waited for, if no process that goes on is seen to have it: ten times the longest that the kernel has
-/// taken to close the sockets of a killed process (200 ms, on two busy cores).
+/// How long an address in use is waited for if no live process is seen to hold it. 2 s: ten times the longest time the kernel took to
+/// close the sockets of a killed process (200 ms, on two busy cores).
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The time to the second attempt; doubled after each, up to the longest.
+/// The time before the second attempt; doubled after each, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// The longest time between two attempts. Each looks through the open files of every process of this user: some milliseconds for ten thousand.
+/// The longest time between two attempts. 100 ms: each scans the open files of this user's processes, some milliseconds for 10,000.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// An address is still in use, by a process that could be seen or not.
+/// An address that could not be bound, and its holder, if visible.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) cause: io::Error,
     pub(super) holder: Option<Holder>,
 }
 
-/// Binds, and again while the address is in use and no process that goes on is seen to have it, for at most [`WAIT_MAX`]. On a shard's thread it tries
-/// once: a shard that sleeps serves no connection.
+/// Binds, retrying for at most [`WAIT_MAX`] while the address is in use and no live process is seen to hold it. A shard's thread tries
+/// once, because a sleeping shard serves no connection.
 pub(super) fn bind<T>(
     attempt: impl FnMut() -> io::Result<T>,
     holder: impl Fn() -> Option<Holder>,
@@ -42,10 +41,10 @@ pub(super) fn bind<T>(
     bind_within(wait_max, attempt, holder, sleep)
 }
 
-/// The current time, after a pause.
+/// Returns the current time, after a pause.
 #[expect(
     clippy::disallowed_methods,
-    reason = "no shard runs yet: this thread serves no connection"
+    reason = "the shards are not running yet: this thread serves no connection"
 )]
 fn sleep(pause: Duration) -> Instant {
     if pause > Duration::ZERO {
@@ -69,7 +68,7 @@ fn bind_within<T>(
             Err(cause) => return Err(Failure { cause, holder: None }),
         };
         let holder = holder();
-        // Seen twice, because a process that was just killed looks for some instructions as if it went on.
+        // Seen twice, because for a few instructions a process just killed looks alive.
         let goes_on = holder.as_ref().is_some_and(|holder| !holder.ends) && holder == seen;
         let now = sleep(Duration::ZERO);
         if goes_on || now >= *until.get_or_insert(now + wait_max) {
@@ -91,8 +90,8 @@ mod tests {
         Some(Holder::new(process, "other", ends))
     }
 
-    /// How an address that is free at the `free_at`th attempt is bound, and after what time; `holders` are seen one after the other, the last again
-    /// and again.
+    /// Binds an address that becomes free at the `free_at`th attempt; returns the result and the time taken. `holders` are seen one
+    /// after the other, the last one repeatedly.
     fn bound(free_at: u32, holders: &[Option<Holder>]) -> (Result<(), Failure>, Duration) {
         let (attempts, looks, passed) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
         let start = clock::now();
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_nobody_has_is_waited_for_and_no_longer_than_the_bound() {
+    fn an_address_without_a_holder_is_waited_for_up_to_the_limit() {
         let (outcome, passed) = bound(1, &[None]);
         assert!(outcome.is_ok() && passed.is_zero());
         let (outcome, passed) = bound(6, &[None]);
@@ -131,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_goes_on_is_named_at_once_and_one_that_ends_is_waited_for() {
+    fn a_live_holder_is_named_at_once_and_an_ending_one_is_waited_for() {
         let (outcome, passed) = bound(u32::MAX, &[holder(7, false)]);
         assert_eq!(outcome.unwrap_err().holder, holder(7, false));
         assert_eq!(passed, PAUSE_MIN);
-        // Killed, and at the first look not yet seen to be.
+        // Killed, which the first look does not show yet.
         let (outcome, _) = bound(9, &[holder(7, false), holder(7, true), None]);
         assert!(outcome.is_ok());
-        // Another process has come first.
+        // Another process took the address first.
         let (outcome, passed) = bound(u32::MAX, &[holder(7, true), holder(8, false)]);
         assert_eq!(outcome.unwrap_err().holder, holder(8, false));
         assert_eq!(passed, Duration::from_millis(10 + 20));
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn other_refusals_are_not_waited_out() {
+    fn other_errors_are_not_retried() {
         let refuse = || Err::<(), _>(io::ErrorKind::PermissionDenied.into());
         let failure = bind_within(WAIT_MAX, refuse, || unreachable!(), |_| unreachable!()).unwrap_err();
         assert_eq!(failure.cause.kind(), io::ErrorKind::PermissionDenied);

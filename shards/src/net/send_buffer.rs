@@ -1,25 +1,25 @@
-//! Bytes on their way out, as a task hands them to its stream.
+//! Bytes to be sent, as a task passes them to its stream.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 
-/// How many parts one vectored send may have: the kernel's UIO_MAXIOV.
+/// How many parts one vectored send may have; the kernel's `UIO_MAXIOV`.
 pub const SEND_PARTS_MAX: usize = 1024;
 
-/// Bytes to be sent, owned.
+/// Owned or shared bytes to be sent.
 #[derive(Debug)]
 pub enum SendBuffer {
-    /// A buffer of the caller's, taken back into the shard's pool ([`Stream::take_buffer`](crate::Stream::take_buffer)) once sent.
+    /// A buffer of the caller, returned to the shard's pool once sent ([`Stream::take_buffer`](crate::Stream::take_buffer)).
     Owned(Vec<u8>),
-    /// Shared bytes, such as one frame on its way to many sockets.
+    /// Shared bytes, such as one frame sent to many sockets.
     Shared(Bytes),
-    /// Several shared pieces in one system call, at most [`SEND_PARTS_MAX`] at a time.
+    /// Shared parts, sent with at most [`SEND_PARTS_MAX`] per system call.
     Vectored(Vec<Bytes>),
 }
 
 impl SendBuffer {
-    /// How many bytes there are in all.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -29,7 +29,7 @@ impl SendBuffer {
         }
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether the number of bytes is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -54,11 +54,11 @@ impl From<Vec<Bytes>> for SendBuffer {
     }
 }
 
-/// How far sending on a stream has come.
+/// The progress of sending on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
-    /// How many bytes the kernel has taken since the stream began.
+    /// Bytes the kernel has taken since the stream began.
     pub bytes: u64,
-    /// When the kernel last took a part of the buffer that is being sent; `None` where it has taken no part of it, or all.
+    /// When the kernel last took a part of the current buffer; `None` if it has taken nothing of it, or all.
     pub advanced: Option<Instant>,
 }

@@ -16,15 +16,16 @@ use crate::driver::peer_end::PeerEnd;
 use crate::driver::{Received, StreamSocket};
 use crate::shard::shard::Shard;
 
-/// How long a peer that has closed its half is silent before it is probed, and between two probes. 5 s: a small part of the minute for which
-/// the kernel of a closed socket answers.
+/// How long a half-closed peer is silent before the first probe, and the time between probes. 5 s: a small part of the minute for
+/// which the kernel of a closed socket answers.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How many probes stay unanswered before the peer counts as gone. 9: Linux's default.
+/// How many unanswered probes mean that the peer has gone. 9: Linux's default.
 const PROBES_UNANSWERED_MAX: u32 = 9;
 
-/// A TCP or Unix stream of the shard that accepted or opened it. It never leaves that shard. Dropping it cancels what is in flight and closes
-/// it: await [`flush`](Self::flush) first if the last bytes matter.
+/// A TCP or Unix stream, which stays on the shard that accepted or opened it.
+///
+/// Dropping it cancels what is in flight and closes it. Await [`flush`](Self::flush) first if the last bytes matter.
 pub struct Stream {
     pub(super) socket: StreamSocket,
 }
@@ -34,57 +35,58 @@ impl Stream {
         Self { socket }
     }
 
-    /// Takes over a connected stream socket made elsewhere. It must be in blocking mode: the driver does the waiting.
+    /// Takes over a connected stream socket made elsewhere, which must be in blocking mode: the driver does the waiting.
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's.
+    /// Panics if the calling thread is not a shard.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
         let shard = Shard::current().into_context();
         Self::new(StreamSocket::new(shard.reactor(), socket))
     }
 
-    /// Waits for bytes; `None` when the peer has sent its last.
+    /// Waits for bytes; returns `None` at the end of the stream.
     ///
-    /// Cancel safety: nothing is lost; the bytes are there at the next call.
+    /// Cancel safety: safe; bytes that arrived are returned by the next call.
     ///
     /// # Errors
     ///
-    /// The connection was reset, or failed otherwise.
+    /// The connection was reset or failed otherwise.
     pub async fn receive(&self) -> io::Result<Option<Received>> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// As [`receive`](Self::receive), for loops that poll several things. Only the last caller's waker is kept.
+    /// Polls [`receive`](Self::receive); only the last caller's waker is kept.
     ///
     /// # Errors
     ///
-    /// As `receive`.
+    /// As [`receive`](Self::receive).
     pub fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         self.socket.poll_receive(cx)
     }
 
-    /// Waits for the peer's end, whether or not bytes before it have been received, or are being received at all: once for
-    /// [`PeerEnd::Finished`], unless the peer has gone already, then for [`PeerEnd::Gone`], which every later call returns too.
+    /// Waits for the peer to end the connection, whether or not the bytes before the end are received.
     ///
-    /// Only the last caller's waker is kept, apart from those of `poll_receive` and `poll_sent`. The first call has the kernel watch the
-    /// socket, for as long as the stream lives; until then this costs nothing. After [`shutdown_write`](Self::shutdown_write) a Unix socket
-    /// whose peer closes both halves counts as finished: nothing more would be sent to it.
+    /// Returns [`PeerEnd::Finished`] once, unless the peer has already gone, then [`PeerEnd::Gone`] on every call. Only the last
+    /// caller's waker is kept, apart from those of `poll_receive` and `poll_sent`.
     ///
-    /// From [`PeerEnd::Finished`] on, the kernel probes a TCP peer that is silent: 65 s after such a peer has closed its socket as well it
-    /// counts as gone, although nothing is sent to it. Bytes that are sent find out at once.
+    /// The first call makes the kernel watch the socket; until then it costs nothing. After [`shutdown_write`](Self::shutdown_write) a
+    /// Unix peer that closes both halves counts as finished: nothing more would be sent to it.
+    ///
+    /// After [`PeerEnd::Finished`] the kernel probes a silent TCP peer. A peer that also closes its socket counts as gone within 65 s,
+    /// even if nothing is sent to it. Sent bytes detect it at once.
     pub fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
         let end = self.socket.poll_peer_end(cx);
         if end == Poll::Ready(PeerEnd::Finished) {
-            // Refused for a Unix socket, which needs none: the kernel says when both halves are closed.
+            // Fails on a Unix socket, which needs no probe: the kernel reports when both halves are closed.
             self.probe_peer().unwrap_or_default();
         }
         end
     }
 
-    /// Has the kernel send keep-alive probes to a peer that is silent. The kernel of a peer that has closed its socket acknowledges
-    /// them for a minute (Linux: `tcp_fin_timeout`), and then answers with a reset.
+    /// Makes the kernel send keep-alive probes to a silent peer. The kernel of a closed socket acknowledges them for a minute (Linux:
+    /// `tcp_fin_timeout`), then answers with a reset.
     fn probe_peer(&self) -> io::Result<()> {
         self.socket.with_descriptor(|descriptor| {
             sockopt::set_tcp_keepidle(descriptor, PROBE_INTERVAL)?;
@@ -95,78 +97,79 @@ impl Stream {
         Ok(())
     }
 
-    /// Waits for the previous send and queues this one, which goes out at the end of the turn. Does not wait for it: at most one
-    /// buffer is on its way while the next is being made, and that is all the memory a slow reader can hold.
+    /// Waits for the previous send, then queues this buffer for the end of the turn.
     ///
-    /// Cancel safety: dropped while waiting, nothing of `buffer` is sent; once ready, all of it will be.
+    /// At most one buffer is in flight while the next is being built, which bounds the memory a slow reader can hold.
+    ///
+    /// Cancel safety: dropped while waiting, nothing of `buffer` is sent; once ready, all of it is.
     ///
     /// # Errors
     ///
-    /// An earlier send failed; nothing is queued.
+    /// An earlier send failed; `buffer` is not queued.
     pub async fn send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
         poll_fn(|cx| self.poll_sent(cx)).await?;
         self.start_send(buffer)
     }
 
-    /// Waits until everything queued has been taken by the kernel.
+    /// Waits until the kernel has taken everything queued.
     ///
-    /// Cancel safety: the bytes go out whether or not anybody waits.
+    /// Cancel safety: safe; queued bytes are sent even if the future is dropped.
     ///
     /// # Errors
     ///
-    /// A send failed: the peer has reset the connection or has closed it.
+    /// A send failed: the peer has reset or closed the connection.
     pub async fn flush(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_sent(cx)).await
     }
 
-    /// As [`flush`](Self::flush), for loops that poll several things. Only the last caller's waker is kept.
+    /// Polls [`flush`](Self::flush); only the last caller's waker is kept.
     ///
     /// # Errors
     ///
-    /// As `flush`.
+    /// As [`flush`](Self::flush).
     pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_sent(cx)
     }
 
-    /// Whether bytes that were queued have still to be taken by the kernel.
+    /// Returns whether queued bytes have yet to be taken by the kernel.
     #[must_use]
     pub fn is_sending(&self) -> bool {
         self.socket.is_sending()
     }
 
-    /// Queues a send without waiting; call it only when nothing [is being sent](Self::is_sending).
+    /// Queues a send without waiting; call it only while [`is_sending`](Self::is_sending) is false.
     ///
     /// # Errors
     ///
-    /// An earlier send failed; nothing is queued.
+    /// An earlier send failed; `buffer` is not queued.
     pub fn start_send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
         self.socket.start_send(buffer.into())
     }
 
-    /// A buffer to build output in, out of those the shard has sent before.
+    /// Returns an empty buffer to build output in, reused if the shard has one.
     #[must_use]
     pub fn take_buffer(&self) -> Vec<u8> {
         self.socket.pool().take()
     }
 
-    /// Gives a buffer back that was not sent after all.
+    /// Returns an unsent buffer to the shard's pool.
     pub fn return_buffer(&self, buffer: Vec<u8>) {
         self.socket.pool().give_back(buffer);
     }
 
-    /// How many bytes the kernel has taken since the stream began.
+    /// Returns how many bytes the kernel has taken since the stream began.
     #[must_use]
     pub fn sent_bytes(&self) -> u64 {
         self.sent().bytes
     }
 
-    /// How many bytes the kernel has taken since the stream began, and when the last of them, to judge a peer's progress by.
+    /// Returns how many bytes the kernel has taken, and when it last took some, as a measure of the peer's progress.
     #[must_use]
     pub fn sent(&self) -> Sent {
         self.socket.sent()
     }
 
-    /// Closes our half: the peer reads its end of file, and we can still read what it sends. Flush first.
+    /// Closes our half: the peer reads its end, and we can still read; flush first.
     ///
     /// # Errors
     ///
@@ -175,30 +178,34 @@ impl Stream {
         self.socket.shutdown_write()
     }
 
-    /// Says whether closing resets the connection, so that the peer can tell it from an end. It does not until this is called; a Unix socket,
-    /// which knows no reset, never does. What has been sent and not yet taken by the peer is lost with a reset.
+    /// Sets whether closing resets the connection, so that the peer can tell a failure from a normal end; off by default.
+    ///
+    /// A reset discards bytes sent but not yet taken by the peer. Unix sockets have no reset.
     ///
     /// # Errors
     ///
-    /// The kernel's refusal of `SO_LINGER`.
+    /// The kernel refused `SO_LINGER`.
     pub fn reset_on_close(&self, resets: bool) -> io::Result<()> {
         let linger = resets.then_some(Duration::ZERO);
         self.socket
             .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
     }
 
-    /// How many bytes the kernel has taken and the peer has not acknowledged; on a Unix socket, how much memory what the peer has not read
-    /// takes. A system call.
+    /// Returns how many bytes the peer has not acknowledged; on a Unix socket, the memory of its unread bytes.
+    ///
+    /// Costs a system call.
     ///
     /// # Errors
     ///
-    /// The kernel's refusal of `SIOCOUTQ`.
+    /// The kernel refused `SIOCOUTQ`.
     pub fn unacknowledged_bytes(&self) -> io::Result<u64> {
         self.socket.unacknowledged_bytes()
     }
 
-    /// Whether the peer has all that was sent, so that closing loses nothing: its kernel has acknowledged it, or it is in the queue of a Unix
-    /// socket, which stays with the peer. Up to two system calls, where nothing is being sent.
+    /// Returns whether the peer has everything that was sent, so that closing loses nothing.
+    ///
+    /// Its kernel has acknowledged all bytes, or they are in the queue of a Unix socket, which stays with the peer. Costs up to two
+    /// system calls if nothing is being sent.
     #[must_use]
     pub fn has_arrived(&self) -> bool {
         let is_taken = || match self.unacknowledged_bytes() {
@@ -209,16 +216,18 @@ impl Stream {
         !self.is_sending() && is_taken()
     }
 
-    /// Gives the peer up: where it has not acknowledged all that was sent, closing resets the connection. The kernel would keep those bytes
-    /// for minutes, for a peer that does not take them. A peer that has acknowledged all reads its end as ever. Up to two system calls.
+    /// Makes closing reset the connection if the peer has not acknowledged everything.
+    ///
+    /// The kernel would otherwise keep those bytes for minutes, for a peer that does not take them. A peer that has acknowledged
+    /// everything reads a normal end. Costs up to two system calls.
     pub fn give_up(&self) {
         if !self.has_arrived() {
-            // Refused only where the connection is gone already.
+            // Fails only if the connection is already gone.
             self.reset_on_close(true).unwrap_or_default();
         }
     }
 
-    /// The address of the peer. A system call: keep the answer.
+    /// Returns the address of the peer; costs a system call, so keep the result.
     ///
     /// # Errors
     ///
@@ -237,12 +246,12 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Where a peer is.
+/// The address of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PeerAddress {
-    /// At the other end of TCP.
+    /// The remote address of a TCP connection.
     Tcp(SocketAddr),
-    /// In a process of this machine, at the other end of a Unix socket.
+    /// A process of this host, over a Unix socket.
     Unix,
 }
 

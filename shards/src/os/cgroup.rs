@@ -1,21 +1,21 @@
-//! What the control groups of this process grant it, in either hierarchy: the unified one (version 2) and the older ones, a controller each.
+//! The limits that control groups set for this process, in version 2 (one hierarchy) and version 1 (one per controller).
 //!
-//! Invariant: pure over the text of the kernel's files; what cannot be read or understood grants nothing and limits nothing.
+//! Invariant: pure over the text of kernel files; a file that cannot be read or parsed sets no limit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Reads a file of the kernel's, if it can be read.
+/// Returns the text of a kernel file, if it can be read.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
-/// Which hierarchy a group belongs to: the files of its limits are called and written differently.
+/// The version of the hierarchy that a group belongs to, which decides the names and formats of its limit files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hierarchy {
     V2,
     V1,
 }
 
-/// A group this process is in, or one above it.
+/// A group that contains this process, directly or through a descendant.
 pub(crate) struct Group<'a> {
     pub(crate) hierarchy: Hierarchy,
     path: &'a Path,
@@ -23,26 +23,25 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// A group whose files are in a folder.
+    /// Creates a group whose files are in a directory.
     #[cfg(test)]
     pub(crate) fn of(hierarchy: Hierarchy, path: &'a Path, read: ReadFile<'a>) -> Self {
         Self { hierarchy, path, read }
     }
 
-    /// Reads a file of the group, without the line's end.
+    /// Reads a file of the group, without the newline.
     pub(crate) fn read(&self, file: &str) -> Option<String> {
         let text = (self.read)(&self.file(file))?;
         Some(text.trim().to_owned())
     }
 
-    /// Where a file of the group is.
+    /// Returns the path of a file of the group.
     pub(crate) fn file(&self, file: &str) -> PathBuf {
         self.path.join(file)
     }
 }
 
-/// Asks `limit_of` what each group of this process with such a controller grants, up to the root as far as it can be seen, and gives back all
-/// answers.
+/// Calls `limit_of` for each group of this process that has the controller, up to the visible root, and returns all limits.
 pub(crate) fn limits<T>(controller: &str, limit_of: impl Fn(&Group<'_>) -> Option<T>) -> Vec<T> {
     let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -55,7 +54,7 @@ pub(crate) fn limits<T>(controller: &str, limit_of: impl Fn(&Group<'_>) -> Optio
     )
 }
 
-/// As [`limits`], where `memberships` and `mounts` are the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
+/// Does the same from the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
 pub(crate) fn limits_in<T>(
     memberships: &str,
     mounts: &str,
@@ -80,7 +79,7 @@ pub(crate) fn limits_in<T>(
     limits
 }
 
-/// One line of `/proc/self/cgroup` that concerns a controller: `0::/path` in the unified hierarchy, `4:cpu,cpuacct:/path` in an older one.
+/// A line of `/proc/self/cgroup` for one controller: `0::/path` in version 2, `4:cpu,cpuacct:/path` in version 1.
 struct Membership<'a> {
     hierarchy: Hierarchy,
     path: &'a Path,
@@ -103,14 +102,14 @@ impl<'a> Membership<'a> {
     }
 }
 
-/// Where a hierarchy is mounted, and which group of it is the root of what is to be seen there.
+/// The mount point of a hierarchy, and the group shown as its root.
 struct Mount {
     root: PathBuf,
     point: PathBuf,
 }
 
 impl Mount {
-    /// Reads one line of `/proc/self/mountinfo`, if it mounts the hierarchy wanted.
+    /// Parses a line of `/proc/self/mountinfo`, if it mounts the wanted hierarchy.
     fn parse(line: &str, hierarchy: Hierarchy, controller: &str) -> Option<Self> {
         let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(3);
@@ -126,16 +125,16 @@ impl Mount {
         })
     }
 
-    /// Where the files of a group are.
+    /// Returns the directory with a group's files.
     fn group(&self, membership: &Membership<'_>) -> PathBuf {
-        // A path outside the root belongs to another namespace: all that can be seen of it is the root.
+        // A path outside the root belongs to another namespace; only its root is visible.
         let below = membership.path.strip_prefix(&self.root).ok();
         let below = below.filter(|path| !path.components().any(|part| part.as_os_str() == ".."));
         below.map_or_else(|| self.point.clone(), |path| self.point.join(path))
     }
 }
 
-/// Undoes the octal escapes of mountinfo, where a space in a path is written `\040`.
+/// Decodes the octal escapes of mountinfo, where a space in a path is written `\040`.
 fn unescaped(field: &str) -> PathBuf {
     let mut parts = field.split('\\');
     let mut path = parts.next().unwrap_or_default().to_owned();
@@ -164,13 +163,13 @@ mod tests {
 
     use super::*;
 
-    const UNIFIED: &str = "25 30 0:23 / /sys/fs/cgroup rw,nosuid,nodev - cgroup2 cgroup2 rw,nsdelegate\n";
-    const OLDER: &str = "31 23 0:28 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
+    const V2_MOUNT: &str = "25 30 0:23 / /sys/fs/cgroup rw,nosuid,nodev - cgroup2 cgroup2 rw,nsdelegate\n";
+    const V1_MOUNT: &str = "31 23 0:28 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
         36 31 0:33 / /sys/fs/cgroup/memory rw shared:14 - cgroup cgroup rw,memory\n\
         37 31 0:34 / /sys/fs/cgroup/cpu,cpuacct rw shared:15 master:2 - cgroup cgroup rw,cpu,cpuacct\n\
         41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 
-    /// What the file `limit` of each group says, where only the given files exist.
+    /// Returns the text of the file `limit` of each group, where only the given files exist.
     fn limits_of(controller: &str, memberships: &str, mounts: &str, files: &[(&str, &str)]) -> Vec<String> {
         let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
         let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
@@ -178,27 +177,30 @@ mod tests {
     }
 
     #[test]
-    fn every_group_up_to_the_root_of_the_unified_hierarchy_is_asked() {
+    fn every_group_up_to_the_root_of_the_version_2_hierarchy_is_asked() {
         let files = [
             ("/sys/fs/cgroup/kubepods.slice/pod7/container/limit", "3\n"),
             ("/sys/fs/cgroup/kubepods.slice/limit", "2\n"),
             ("/sys/fs/limit", "1\n"),
         ];
-        let limits = limits_of("cpu", "0::/kubepods.slice/pod7/container\n", UNIFIED, &files);
+        let limits = limits_of("cpu", "0::/kubepods.slice/pod7/container\n", V2_MOUNT, &files);
         assert_eq!(limits, ["3", "2"]);
     }
 
     #[test]
-    fn a_controller_of_the_older_hierarchy_is_found_beside_the_unified_one() {
+    fn a_version_1_controller_is_found_beside_version_2() {
         let memberships = "9:name=systemd:/init\n5:memory:/docker/cd34\n4:cpu,cpuacct:/docker/ab12\n0::/\n";
         let files = [
             ("/sys/fs/cgroup/cpu,cpuacct/docker/ab12/limit", "of the CPU\n"),
             ("/sys/fs/cgroup/memory/docker/cd34/limit", "of memory\n"),
             ("/sys/fs/cgroup/unified/limit", "of both\n"),
         ];
-        assert_eq!(limits_of("cpu", memberships, OLDER, &files), ["of the CPU", "of both"]);
         assert_eq!(
-            limits_of("memory", memberships, OLDER, &files),
+            limits_of("cpu", memberships, V1_MOUNT, &files),
+            ["of the CPU", "of both"]
+        );
+        assert_eq!(
+            limits_of("memory", memberships, V1_MOUNT, &files),
             ["of memory", "of both"]
         );
     }
@@ -207,12 +209,12 @@ mod tests {
     fn a_group_seen_from_inside_a_container_is_found_at_the_mount() {
         let at_the_mount = [("/sys/fs/cgroup/limit", "5\n")];
         // The mount shows the container's own group as its root, or the path leads out of the namespace.
-        let bind_mounted = UNIFIED.replace(" / /sys", " /docker/ab12 /sys");
+        let bind_mounted = V2_MOUNT.replace(" / /sys", " /docker/ab12 /sys");
         for (memberships, mounts) in [
             ("0::/docker/ab12\n", bind_mounted.as_str()),
             ("0::/elsewhere\n", &bind_mounted),
-            ("0::/../..\n", UNIFIED),
-            ("0::/\n", UNIFIED),
+            ("0::/../..\n", V2_MOUNT),
+            ("0::/\n", V2_MOUNT),
         ] {
             assert_eq!(
                 limits_of("cpu", memberships, mounts, &at_the_mount),
@@ -220,7 +222,7 @@ mod tests {
                 "{memberships}"
             );
         }
-        let spaced = UNIFIED.replace("/sys/fs/cgroup", r"/odd\040place\134x");
+        let spaced = V2_MOUNT.replace("/sys/fs/cgroup", r"/odd\040place\134x");
         assert_eq!(
             limits_of("cpu", "0::/\n", &spaced, &[(r"/odd place\x/limit", "5\n")]),
             ["5"]
@@ -228,11 +230,11 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_understood_nothing_is_limited() {
+    fn text_that_cannot_be_parsed_sets_no_limit() {
         for (memberships, mounts) in [
             ("", ""),
             ("0::/\n", ""),
-            ("", UNIFIED),
+            ("", V2_MOUNT),
             ("nonsense\n0:x", "a - b\n - \n"),
         ] {
             assert!(limits_of("cpu", memberships, mounts, &[("/sys/fs/cgroup/limit", "1")]).is_empty());

@@ -1,15 +1,15 @@
-//! How much memory this process holds, against how much it may have: one account for the process, and one for each control group with a limit.
+//! How much memory this process holds against its limits: one account for the process, one per control group with a limit.
 //!
-//! A control group does not refuse memory: at its limit the kernel kills. So a server compares the two numbers of each account and gives way
-//! before. Three kinds of memory are in an account:
+//! A control group does not refuse memory: at its limit the kernel kills. So a server compares the two numbers of each account
+//! and sheds load before that. An account has three parts:
 //!
-//! - *touched*: the pages of the process that the kernel cannot take back, from `/proc/self/statm`;
-//! - *granted*: memory that was promised and whose pages were not written yet; the caller of [`Ledger::look`] counts it;
-//! - *held by the kernel*, for a group only: what the group's own usage has beyond that. Sockets and io_uring's rings are in it, and so are
-//!   other processes of the group. Version 2 counts socket buffers there; version 1 keeps them apart (`memory.kmem.tcp.*`), under a
-//!   limit of their own that does not kill.
+//! - *touched*: pages of the process that the kernel cannot reclaim, from `/proc/self/statm`;
+//! - *reserved*: memory promised whose pages were not written yet, counted by the caller of [`Ledger::check`];
+//! - *held by the kernel*, for a group only: the rest of the group's usage. It contains sockets, io_uring's rings and other
+//!   processes of the group. Version 2 counts socket buffers there. Version 1 counts them apart (`memory.kmem.tcp.*`), under a
+//!   limit that does not kill.
 //!
-//! A group's usage also has the pages of files, which the kernel takes back when it needs memory. They are taken off, as `memory.stat` tells.
+//! A group's usage also contains file pages, which the kernel reclaims when needed. They are subtracted, by `memory.stat`.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,50 +24,49 @@ use super::cgroup;
 use super::cgroup::{Group, Hierarchy};
 use crate::clock;
 
-/// What stays free of a group's memory for the process: pages of its program that it needs again and again, stacks, threads of the pool. 2 MiB.
+/// The part of a group's limit kept free for the process: hot program pages, stacks, pool threads. 2 MiB.
 const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// What stays free of a group's memory for each shard, because it is taken without a look. 8 MiB: 4 MiB of receive buffers that a burst may touch
-/// at once, 3 MiB for the 1024 connections that io_uring accepts ahead of the shard, at 1.6 KiB each (Linux 6.18, rounded up), and 1 MiB for
-/// what is granted between two looks.
+/// The part of a group's limit kept free per shard, because it is taken without a check. 8 MiB: 4 MiB of receive buffers that
+/// a burst may touch at once; 3 MiB for the 1024 connections io_uring accepts ahead of the shard, 1.6 KiB each (Linux 6.18,
+/// rounded up); 1 MiB reserved between two checks.
 const SHARD_RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The least memory of a process without its shards. 8 MiB: the reserve, and 6 MiB for the program's own data.
+/// The least memory of a process without its shards. 8 MiB: the 2 MiB kept free, and 6 MiB of program data.
 const LEAST_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The least memory of a shard. 14 MiB: its reserve, the 5 MiB a shard on io_uring was measured to hold before the first connection (Linux 6.18, a
-/// debug build, whose receive buffers are all touched), and 1 MiB to serve with.
+/// The least memory of a shard. 14 MiB: the 8 MiB kept free, 5 MiB measured on io_uring before the first connection (Linux 6.18,
+/// a debug build that touches all receive buffers), 1 MiB to serve with.
 const SHARD_LEAST_BYTES: u64 = 14 * 1024 * 1024;
 
-/// How old the number of a group's file pages may be. 10 ms: the kernel takes up to 100 µs to sum them up, so this costs at most a hundredth of a core.
+/// The maximum age of a group's file-page count. 10 ms: the kernel sums it in up to 100 µs, so at most 1 % of a core.
 const FILE_PAGES_AGE_MAX: Duration = Duration::from_millis(10);
 
-/// How long `/proc/self/statm` can be: seven numbers of at most twenty digits.
+/// The maximum length of `/proc/self/statm`: seven numbers of at most 20 digits.
 const STATM_BYTES_MAX: usize = 7 * 21;
 
-/// How long a file with one number can be: twenty digits and the line's end.
+/// The maximum length of a file with one number: 20 digits and a newline.
 const NUMBER_BYTES_MAX: usize = 21;
 
 /// How much of `memory.stat` is read. 8 KiB: four times what Linux 6.18 writes.
 const STAT_BYTES_MAX: usize = 8 * 1024;
 
-/// How much memory this process may have, in bytes: the least of what the machine has and what control groups grant it. `None` if the
-/// kernel tells neither.
+/// Returns how many bytes of memory this process may have: the least of the machine's memory and its cgroup limits.
 ///
-/// Limits that make an allocation fail (`RLIMIT_AS`) are not looked at: there, memory is refused.
+/// `None` if the kernel reports neither. `RLIMIT_AS` is left out: it makes allocations fail instead of killing.
 #[must_use]
 pub fn available_bytes() -> Option<u64> {
     let granted = cgroup::limits("memory", granted_bytes);
     granted.into_iter().chain(machine_bytes()).min()
 }
 
-/// The least memory that a process with this number of shards starts in, in bytes.
+/// Returns the least memory, in bytes, that a process with this number of shards starts with.
 #[must_use]
 pub fn least_bytes(shards: NonZeroUsize) -> u64 {
     LEAST_BYTES + SHARD_LEAST_BYTES.saturating_mul(shards.get() as u64)
 }
 
-/// How many shards there is memory for, one at the least.
+/// Returns how many shards fit into this memory, at least 1.
 #[must_use]
 pub fn shards_max(available: u64) -> NonZeroUsize {
     let most = available.saturating_sub(LEAST_BYTES) / SHARD_LEAST_BYTES;
@@ -79,14 +78,14 @@ fn machine_bytes() -> Option<u64> {
     total_bytes(&fs::read_to_string("/proc/meminfo").ok()?)
 }
 
-/// Finds what the machine has in the text of `/proc/meminfo`, whose unit is the KiB.
+/// Finds the machine's memory in the text of `/proc/meminfo`, whose unit is the KiB.
 fn total_bytes(meminfo: &str) -> Option<u64> {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = total.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
 }
 
-/// What one group grants, in bytes; `None` for no limit. Beyond `memory.high` the kernel kills no process, but it holds all of them up.
+/// Returns the limit of one group in bytes. Beyond `memory.high` the kernel kills no process, but throttles all of them.
 fn granted_bytes(group: &Group<'_>) -> Option<u64> {
     let limit = |file| group.read(file)?.parse::<u64>().ok();
     match group.hierarchy {
@@ -95,47 +94,47 @@ fn granted_bytes(group: &Group<'_>) -> Option<u64> {
     }
 }
 
-/// The tightest account of a [`Ledger`].
+/// The account of a [`Ledger`] with the least headroom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
-    /// What is held, in bytes.
+    /// Memory held, in bytes.
     pub held: u64,
-    /// What may be held, in bytes.
+    /// The limit, in bytes.
     pub limit: u64,
 }
 
 impl Balance {
-    /// Whether a larger share of this one is used than of another.
+    /// Returns whether this account has a larger share in use than `other`.
     fn is_tighter_than(self, other: Self) -> bool {
         u128::from(self.held) * u128::from(other.limit) > u128::from(other.held) * u128::from(self.limit)
     }
 }
 
-/// What this process holds, and what it may; for all threads of it.
+/// The memory accounts of this process, shared by all its threads.
 #[derive(Debug)]
 pub struct Ledger {
     statm: File,
     page_bytes: u64,
-    /// The limit of the process by itself.
+    /// The limit of the process itself.
     limit: Option<u64>,
     groups: Vec<GroupAccount>,
 }
 
 impl Ledger {
-    /// Opens the kernel's files, for a process with this number of shards. Its own limit, in bytes, is what the machine has if it is not given. The
-    /// limits of its control groups hold in any case, less what stays free for what is taken without a look: 2 MiB, and 8 MiB for each shard.
+    /// Opens the accounts of a process with this number of shards.
     ///
-    /// Holds three descriptors, and two for each group with a limit.
+    /// `limit` is the process's own limit in bytes; by default the machine's memory. Cgroup limits always apply, minus 2 MiB and
+    /// 8 MiB per shard, which stay free for memory taken without a check. Holds three descriptors, and two per group with a limit.
     ///
     /// # Errors
     ///
-    /// There is no `/proc`, or no descriptor left.
+    /// `/proc` is not mounted, or the process is out of descriptors.
     pub fn open(limit: Option<u64>, shards: NonZeroUsize) -> io::Result<Self> {
         let machine = machine_bytes();
         let reserve = RESERVE_BYTES + SHARD_RESERVE_BYTES.saturating_mul(shards.get() as u64);
         let groups = cgroup::limits("memory", |group| {
             let granted = granted_bytes(group)?;
-            // The older hierarchy writes a number for no limit.
+            // Version 1 writes a huge number for "no limit".
             let is_limit = machine.is_none_or(|machine| granted < machine);
             is_limit.then(|| GroupAccount::open(group, granted.saturating_sub(reserve).max(1)))
         });
@@ -147,12 +146,12 @@ impl Ledger {
         })
     }
 
-    /// Looks, and gives the account of which the largest share is used. `promised` are the bytes that were granted and not touched yet. `None` if
-    /// the kernel tells nothing.
+    /// Measures, and returns the account with the largest share in use; `None` if the kernel reports nothing.
     ///
-    /// Allocates nothing. Takes about a microsecond for the process and for each group, and up to 100 µs once in 10 ms.
+    /// `promised` is the number of bytes reserved but not touched yet. Allocates nothing. Takes about 1 µs for the process and for
+    /// each group, and up to 100 µs more once in 10 ms.
     #[must_use]
-    pub fn look(&self, promised: u64) -> Option<Balance> {
+    pub fn check(&self, promised: u64) -> Option<Balance> {
         let touched = self.touched_bytes().ok()?;
         let own = self.limit.map(|limit| Balance {
             held: touched.saturating_add(promised),
@@ -169,7 +168,7 @@ impl Ledger {
             .reduce(|one, other| if other.is_tighter_than(one) { other } else { one })
     }
 
-    /// How much memory this process has touched that the kernel cannot take back, in bytes: what is resident, without the pages of files.
+    /// Returns the bytes this process has touched and the kernel cannot reclaim: resident pages without file pages.
     fn touched_bytes(&self) -> io::Result<u64> {
         let mut text = [0; STATM_BYTES_MAX];
         let pages = touched_pages(read(&self.statm, &mut text)?).ok_or(io::ErrorKind::InvalidData)?;
@@ -184,11 +183,11 @@ struct GroupAccount {
     usage: File,
     stat: File,
     limit: u64,
-    /// When `memory.stat` was read last.
+    /// When `memory.stat` was last read.
     seen_at: AtomicCell<Option<Instant>>,
-    /// The pages of files then, in bytes.
+    /// The file pages at that time, in bytes.
     file_bytes: AtomicU64,
-    /// What the group held then beyond those and the process's own: of the kernel, and of other processes.
+    /// What the group held at that time beyond file pages and this process: kernel memory and other processes.
     beyond_bytes: AtomicU64,
 }
 
@@ -209,16 +208,16 @@ impl GroupAccount {
         })
     }
 
-    /// What the group holds that the kernel cannot take back, in bytes, where this process has touched `touched` of them.
+    /// Returns the bytes of the group that the kernel cannot reclaim; this process has touched `touched` of them.
     ///
-    /// The pages of files may have become fewer since they were counted, because the kernel has taken them for memory of this process. So what the
-    /// process has touched now and the rest of then is a lower bound.
+    /// The count of file pages may be old: the kernel may have reclaimed some for this process since. So "touched now, plus the
+    /// rest of then" is a lower bound, and the larger of the two estimates counts.
     fn held_bytes(&self, touched: u64) -> io::Result<u64> {
         let mut text = [0; NUMBER_BYTES_MAX];
         let usage = number(read(&self.usage, &mut text)?).ok_or(io::ErrorKind::InvalidData)?;
         let (now, seen_at) = (clock::now(), self.seen_at.load());
         let is_due = seen_at.is_none_or(|seen_at| now >= seen_at + FILE_PAGES_AGE_MAX);
-        // One thread at a time.
+        // One thread at a time reads the long file; the others use its last result.
         if is_due && self.seen_at.compare_exchange(seen_at, Some(now)).is_ok() {
             let mut text = [0; STAT_BYTES_MAX];
             let file = file_bytes(read(&self.stat, &mut text)?, self.hierarchy).min(usage);
@@ -232,13 +231,13 @@ impl GroupAccount {
     }
 }
 
-/// Reads a file of the kernel's from its beginning, as far as there is room.
+/// Reads a kernel file from its beginning, up to the size of `text`.
 fn read<'t>(file: &File, text: &'t mut [u8]) -> io::Result<&'t [u8]> {
     let length = file.read_at(text, 0)?;
     Ok(text.get(..length).unwrap_or_default())
 }
 
-/// The second number of `/proc/self/statm`, resident pages, without the third, those among them that are of files or shared.
+/// Subtracts the third number of `/proc/self/statm` (file and shared pages) from the second (resident pages).
 fn touched_pages(statm: &[u8]) -> Option<u64> {
     let mut numbers = str::from_utf8(statm).ok()?.split(' ').skip(1);
     let (resident, shared): (u64, u64) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
@@ -249,8 +248,8 @@ fn number(text: &[u8]) -> Option<u64> {
     str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// The pages of files in a group and the groups below it, in bytes, from the text of its `memory.stat`. What lies in a memory file system is on
-/// other lists than these, because the kernel cannot take it back.
+/// Returns the bytes of file pages in a group and its descendants, from its `memory.stat`. Pages of a memory file system are on
+/// other lists, because the kernel cannot reclaim them.
 fn file_bytes(stat: &[u8], hierarchy: Hierarchy) -> u64 {
     let names = match hierarchy {
         Hierarchy::V2 => ["active_file", "inactive_file"],
@@ -272,20 +271,20 @@ mod tests {
     use super::*;
     use crate::os::cgroup::limits_in;
 
-    /// `memory.stat` of a group of version 2 (Linux 6.8, systemd), as far as it is long.
-    const STAT_UNIFIED: &str = "anon 23138304\nfile 19927040\nkernel 2609152\nkernel_stack 81920\npagetables 245760\n\
+    /// The beginning of `memory.stat` of a version 2 group (Linux 6.8, systemd).
+    const STAT_V2: &str = "anon 23138304\nfile 19927040\nkernel 2609152\nkernel_stack 81920\npagetables 245760\n\
         sec_pagetables 0\npercpu 0\nsock 1835008\nvmalloc 0\nshmem 1048576\nzswap 0\nzswapped 0\nfile_mapped 9109504\n\
         file_dirty 4096\nfile_writeback 0\nswapcached 0\nanon_thp 0\nfile_thp 0\nshmem_thp 0\ninactive_anon 24182784\n\
         active_anon 4096\ninactive_file 11489280\nactive_file 7389184\nunevictable 0\nslab_reclaimable 589824\n\
         slab_unreclaimable 1048576\nslab 1638400\nworkingset_refault_anon 0\nworkingset_refault_file 0\n";
-    const CURRENT_UNIFIED: &str = "47575040\n";
+    const CURRENT_V2: &str = "47575040\n";
 
-    /// The same of version 1 (Linux 6.18).
-    const STAT_OLDER: &str = "cache 459816960\nrss 571580416\nrss_huge 0\nshmem 0\nmapped_file 25620480\ninactive_file 354492416\n\
+    /// The same of a version 1 group (Linux 6.18).
+    const STAT_V1: &str = "cache 459816960\nrss 571580416\nrss_huge 0\nshmem 0\nmapped_file 25620480\ninactive_file 354492416\n\
         active_file 105324544\nunevictable 0\nhierarchical_memory_limit 9223372036854771712\ntotal_cache 460210176\n\
         total_rss 571580416\ntotal_inactive_anon 571543552\ntotal_active_anon 20480\ntotal_inactive_file 354758656\n\
         total_active_file 105451520\ntotal_unevictable 0\n";
-    const USAGE_OLDER: &str = "1046462464\n";
+    const USAGE_V1: &str = "1046462464\n";
 
     const MIB: u64 = 1024 * 1024;
 
@@ -294,7 +293,7 @@ mod tests {
         let meminfo = "MemTotal:       24642512 kB\nMemFree:        100 kB\n";
         assert_eq!(total_bytes(meminfo), Some(24_642_512 * 1024));
         assert_eq!(touched_pages(b"765 426 397 5 0 123 0\n"), Some(29));
-        assert_eq!(number(CURRENT_UNIFIED.as_bytes()), Some(47_575_040));
+        assert_eq!(number(CURRENT_V2.as_bytes()), Some(47_575_040));
         for nonsense in ["", "MemFree: 1 kB\n", "MemTotal: x kB\n", "MemTotal: 1\n"] {
             assert_eq!(total_bytes(nonsense), None, "{nonsense:?}");
         }
@@ -307,38 +306,38 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_of_files_are_found_in_the_text_of_either_hierarchy() {
-        let unified = file_bytes(STAT_UNIFIED.as_bytes(), Hierarchy::V2);
-        assert_eq!(unified, 11_489_280 + 7_389_184);
-        let older = file_bytes(STAT_OLDER.as_bytes(), Hierarchy::V1);
-        assert_eq!(older, 354_758_656 + 105_451_520);
+    fn the_file_pages_are_found_in_the_text_of_either_version() {
+        let version_2 = file_bytes(STAT_V2.as_bytes(), Hierarchy::V2);
+        assert_eq!(version_2, 11_489_280 + 7_389_184);
+        let version_1 = file_bytes(STAT_V1.as_bytes(), Hierarchy::V1);
+        assert_eq!(version_1, 354_758_656 + 105_451_520);
         for nonsense in ["", "active_file", "active_file x\n", "active_file  7\n"] {
             assert_eq!(file_bytes(nonsense.as_bytes(), Hierarchy::V2), 0, "{nonsense:?}");
         }
     }
 
     #[test]
-    fn the_limit_of_a_group_is_read_as_either_hierarchy_writes_it() {
+    fn the_limit_of_a_group_is_read_as_either_version_writes_it() {
         let granted = |memberships, mounts, files: &[(&str, &str)]| {
             let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
             let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
             limits_in(memberships, mounts, &read, "memory", granted_bytes)
         };
-        let unified = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
+        let version_2 = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
         for (max, high, expected) in [
             ("max\n", "max\n", None),
             ("4096\n", "max\n", Some(4096)),
             ("4096\n", "2048\n", Some(2048)),
         ] {
             let files = [("/groups/memory.max", max), ("/groups/memory.high", high)];
-            assert_eq!(granted("0::/\n", unified, &files), Vec::from_iter(expected));
+            assert_eq!(granted("0::/\n", version_2, &files), Vec::from_iter(expected));
         }
-        let older = "37 31 0:34 / /groups rw - cgroup cgroup rw,memory\n";
+        let version_1 = "37 31 0:34 / /groups rw - cgroup cgroup rw,memory\n";
         let files = [("/groups/memory.limit_in_bytes", "4096\n")];
-        assert_eq!(granted("4:memory:/\n", older, &files), [4096]);
+        assert_eq!(granted("4:memory:/\n", version_1, &files), [4096]);
     }
 
-    /// A folder with the files of a group, removed at the end.
+    /// A directory with the files of a group, removed on drop.
     struct Captured(PathBuf);
 
     impl Captured {
@@ -367,18 +366,18 @@ mod tests {
     }
 
     #[test]
-    fn a_group_holds_its_usage_without_the_pages_of_files() {
+    fn a_group_holds_its_usage_minus_the_file_pages() {
         for (name, hierarchy, files, expected) in [
             (
                 "unified",
                 Hierarchy::V2,
-                [("memory.current", CURRENT_UNIFIED), ("memory.stat", STAT_UNIFIED)],
+                [("memory.current", CURRENT_V2), ("memory.stat", STAT_V2)],
                 47_575_040 - (11_489_280 + 7_389_184),
             ),
             (
                 "older",
                 Hierarchy::V1,
-                [("memory.usage_in_bytes", USAGE_OLDER), ("memory.stat", STAT_OLDER)],
+                [("memory.usage_in_bytes", USAGE_V1), ("memory.stat", STAT_V1)],
                 1_046_462_464 - (354_758_656 + 105_451_520),
             ),
         ] {
@@ -389,17 +388,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_touched_counts_even_while_the_number_of_file_pages_is_old() {
+    fn touched_memory_counts_even_while_the_number_of_file_pages_is_old() {
         let stat = |file: u64| format!("inactive_file {}\nactive_file 0\n", file * MIB);
         let number = |number: u64| format!("{}\n", number * MIB);
         let files = [("memory.current", number(60)), ("memory.stat", stat(20))];
         let captured = Captured::new("old", &files.each_ref().map(|(file, text)| (*file, text.as_str())));
         let account = captured.account(Hierarchy::V2, 64 * MIB);
-        // 30 MiB of the process, 20 of files, 10 of the kernel.
+        // 30 MiB of the process, 20 MiB of files, 10 MiB of the kernel.
         assert_eq!(account.held_bytes(30 * MIB).unwrap(), 40 * MIB);
-        // As if it was read this very moment, whatever this machine is doing.
+        // As if read at this very moment, however slow this machine is.
         account.seen_at.store(Some(clock::now() + Duration::from_secs(3600)));
-        // The kernel has taken the pages of files for the process.
+        // The kernel has reclaimed the file pages for the process.
         assert_eq!(account.held_bytes(45 * MIB).unwrap(), 55 * MIB);
         // The kernel's own memory has grown.
         captured.write("memory.current", &number(75));
@@ -410,24 +409,24 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_account_is_given_and_what_was_promised_counts() {
+    fn the_account_with_the_least_headroom_is_returned_and_promised_bytes_count() {
         let files = [("memory.current", "80000000000\n"), ("memory.stat", "")];
         let captured = Captured::new("tight", &files);
         let mut ledger = Ledger::open(Some(1 << 50), NonZeroUsize::MIN).unwrap();
         ledger.groups = vec![captured.account(Hierarchy::V2, 100_000_000_000)];
-        // Other tests of this process take memory meanwhile.
+        // Other tests of this process allocate meanwhile.
         for promised in [0, 10_000_000_000] {
-            let balance = ledger.look(promised).unwrap();
+            let balance = ledger.check(promised).unwrap();
             assert_eq!(balance.limit, 100_000_000_000);
             let held = 80_000_000_000 + promised;
             assert!((held..held + 1_000_000_000).contains(&balance.held), "{balance:?}");
         }
         ledger.limit = Some(1);
-        assert_eq!(ledger.look(0).unwrap().limit, 1);
+        assert_eq!(ledger.check(0).unwrap().limit, 1);
     }
 
     #[test]
-    fn there_are_as_many_shards_as_there_is_memory_for() {
+    fn the_number_of_shards_is_what_the_memory_suffices_for() {
         for count in [1, 2, 64] {
             let count = NonZeroUsize::new(count).unwrap();
             let least = least_bytes(count);

@@ -1,9 +1,9 @@
-//! Standard error as a shard may write to it: what it does not take at once is dropped and counted, because a log nobody reads must
-//! not keep a server from its clients, and one whose reader has gone must not end it.
+//! Standard error without blocking: output that does not fit at once is dropped and counted, so a stuck log reader cannot stop a shard.
 //!
-//! A write of up to `PIPE_BUF` bytes to a pipe that poll(2) calls writable does not wait, nor does one to a terminal that has not been
-//! stopped; one to a file waits for the file system, as any does. Writers of the same pipe in other processes may come in between.
-//! No queue and no thread: what was written is written, also when the process ends in the next moment.
+//! A reader that has gone does not end the server either. A write of up to `PIPE_BUF` bytes to a pipe that poll(2) reports
+//! writable does not block, nor does one to a terminal that is not stopped. A write to a file waits for the file system, as any
+//! write does. Other processes may write to the same pipe in between. Without a queue or a thread, a line written survives the
+//! end of the process.
 
 use std::io::{self, StderrLock, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How much is written to a descriptor that has been found writable: POSIX's `PIPE_BUF` as Linux has it.
+/// How much is written per poll: POSIX's `PIPE_BUF` on Linux.
 const PIECE_BYTES_MAX: usize = 4096;
 
-/// What was dropped since anything was last written.
+/// Lines dropped since the last successful write.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Standard error, for loggers and last words: writing to it never waits for a reader and never fails. Where something was dropped, the next
-/// write that succeeds says how many were.
+/// Standard error for loggers: writing never waits for a reader and never fails.
+///
+/// The next successful write after a drop starts with the number of lines dropped.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StandardError;
 
@@ -27,7 +28,7 @@ impl Write for StandardError {
         let mut stderr = io::stderr().lock();
         let dropped = DROPPED.swap(0, Ordering::Relaxed);
         let is_said = dropped == 0 || {
-            let words = format!("squall: {dropped} lines are missing here, because nobody read them\n");
+            let words = format!("squall: dropped {dropped} log lines, because standard error was not read\n");
             put(&mut stderr, words.as_bytes())
         };
         if !is_said || !put(&mut stderr, bytes) {
@@ -42,7 +43,7 @@ impl Write for StandardError {
     }
 }
 
-/// Writes as long as there is room at once; says whether there was for all.
+/// Writes as long as the descriptor is writable; returns whether all of it was written.
 fn put(stderr: &mut StderrLock<'_>, bytes: &[u8]) -> bool {
     let mut pieces = bytes.chunks(PIECE_BYTES_MAX);
     pieces.all(|piece| is_writable(stderr.as_fd()) && stderr.write_all(piece).is_ok())
@@ -62,10 +63,10 @@ mod tests {
     use super::*;
     use crate::testing::{child, child_role};
 
-    /// More than a pipe takes: 64 KiB, and a kernel may be set to as much as 1 MiB.
+    /// More than a pipe holds: 64 KiB, and up to 1 MiB by configuration.
     const LINES: usize = 20_000;
 
-    /// Says when it has written, and goes on when it is told to.
+    /// Reports when it has written, then waits for a line on standard input.
     fn write_and_wait() {
         for number in 0..LINES {
             StandardError.write_all(format!("{number:>99}\n").as_bytes()).unwrap();
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_is_dropped_and_how_much_is_said() {
+    fn unread_output_is_dropped_and_the_number_of_lines_is_reported() {
         if child_role().is_some() {
             return write_and_wait();
         }
@@ -93,9 +94,9 @@ mod tests {
         let mut said = BufReader::new(process.stdout.take().unwrap())
             .lines()
             .map(Result::unwrap);
-        assert!(said.any(|line| line == "written"), "it waits for a reader");
+        assert!(said.any(|line| line == "written"), "the write waits for a reader");
         let mut stderr = process.stderr.take().unwrap();
-        // A writer that found no room finds some once so much has been read.
+        // A blocked writer would find room once this much has been read.
         let mut first = vec![0; 8 * 1024];
         stderr.read_exact(&mut first).unwrap();
         process.stdin.take().unwrap().write_all(b"go on\n").unwrap();
@@ -114,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_no_error() {
+    fn a_reader_that_has_gone_is_not_an_error() {
         if child_role().is_some() {
             return write_and_wait();
         }
-        let mut process = child(module_path!(), "a_reader_that_has_gone_is_no_error", "writes")
+        let mut process = child(module_path!(), "a_reader_that_has_gone_is_not_an_error", "writes")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,11 +1,11 @@
-//! The system calls that have no home elsewhere, and those among them that no crate offers as safe functions.
+//! System calls without a home elsewhere, including those without a safe wrapper in any crate.
 //!
-//! Why one file: `unsafe` in this package lives in the ring and here, nowhere else. Spreading connections over a SO_REUSEPORT group
-//! needs `SO_ATTACH_REUSEPORT_CBPF`, closing a listener without a loss `SO_ATTACH_FILTER`, bounding what waits in the
-//! kernel `TCP_NOTSENT_LOWAT`, finding out whether a peer has got everything `SIOCOUTQ`, and giving free memory back `malloc_trim`, which neither socket2 nor rustix has; tokio has to be
-//! promised that a descriptor it watches stays open; everything else below goes through rustix and is safe.
+//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack five calls: distributing
+//! connections over a `SO_REUSEPORT` group (`SO_ATTACH_REUSEPORT_CBPF`), closing a listener without a loss (`SO_ATTACH_FILTER`),
+//! limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`), and returning free memory
+//! (`malloc_trim`). tokio needs a promise that a watched descriptor stays open. Everything else goes through rustix and is safe.
 //!
-//! Invariant: nothing here keeps state. Each function asks the kernel once and hands the answer on.
+//! Invariant: this file keeps no state; each function asks the kernel once and returns the answer.
 
 use std::fs;
 use std::io;
@@ -16,14 +16,14 @@ use rustix::net::SocketFlags;
 pub(crate) use rustix::process::{Resource, Rlimit};
 use tokio::io::unix::AsyncFd;
 
-/// The backlog asked for when `/proc/sys/net/core/somaxconn` cannot be read: the kernel's own default since 5.4.
+/// The backlog if `/proc/sys/net/core/somaxconn` cannot be read. 4096: the kernel's default since 5.4.
 pub(crate) const LISTEN_BACKLOG_FALLBACK: i32 = 4096;
 
-/// Leaves it to the kernel's hash again which socket of a SO_REUSEPORT group gets a connection; whether or not it was before.
+/// Returns the choice of socket in a `SO_REUSEPORT` group to the kernel's hash, with or without a program before.
 ///
 /// # Errors
 ///
-/// The kernel's refusal: `ENOPROTOOPT` before Linux 5.3, `EINVAL` for a socket without SO_REUSEPORT.
+/// The kernel refused: `ENOPROTOOPT` before Linux 5.3, `EINVAL` for a socket without `SO_REUSEPORT`.
 pub(crate) fn detach_reuseport_program(listener: BorrowedFd<'_>) -> io::Result<()> {
     match set_number(listener, (libc::SOL_SOCKET, libc::SO_DETACH_REUSEPORT_BPF), 0) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
@@ -34,17 +34,17 @@ pub(crate) fn detach_reuseport_program(listener: BorrowedFd<'_>) -> io::Result<(
 /// What a program attached to a socket decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProgramKind {
-    /// Which socket of a SO_REUSEPORT group gets a connection.
+    /// Which socket of a `SO_REUSEPORT` group gets a connection.
     ReuseportSelect,
     /// Which segments reach the socket.
     Filter,
 }
 
-/// Attaches a program in classic BPF to a socket, in place of the one before.
+/// Attaches a classic BPF program to a socket, replacing the previous one.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for more than 65,535 instructions; else the kernel's refusal.
+/// `InvalidInput` for more than 65,535 instructions; otherwise the kernel refused.
 pub(crate) fn attach(socket: BorrowedFd<'_>, kind: ProgramKind, mut program: Vec<libc::sock_filter>) -> io::Result<()> {
     let option = match kind {
         ProgramKind::ReuseportSelect => libc::SO_ATTACH_REUSEPORT_CBPF,
@@ -75,22 +75,22 @@ pub(crate) fn attach(socket: BorrowedFd<'_>, kind: ProgramKind, mut program: Vec
     }
 }
 
-/// Has the kernel take no more bytes for a TCP socket while so many wait in it that it has not sent yet
-/// (`TCP_NOTSENT_LOWAT`); it may go beyond by one buffer, 64 KiB at most. Sockets accepted from a listener inherit it.
+/// Limits the unsent bytes the kernel takes for a TCP socket (`TCP_NOTSENT_LOWAT`); it may exceed the limit by one buffer of at most
+/// 64 KiB. Sockets accepted from a listener inherit it.
 ///
 /// # Errors
 ///
-/// The kernel's refusal: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
+/// The kernel refused: `EOPNOTSUPP` or `ENOPROTOOPT` for a socket that is not TCP.
 pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     set_number(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
 }
 
-/// How many bytes of a stream socket its peer has not acknowledged, whether or not they have left this machine (`SIOCOUTQ`). The end of a TCP
-/// stream counts as one byte; on a Unix socket it is the memory of what the peer has not read.
+/// Returns how many bytes of a stream socket its peer has not acknowledged, sent or not (`SIOCOUTQ`). A TCP FIN counts as one byte. On a
+/// Unix socket it is the memory of the bytes the peer has not read.
 ///
 /// # Errors
 ///
-/// The kernel's refusal: `EINVAL` for a socket that listens.
+/// The kernel refused: `EINVAL` for a listening socket.
 pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. SIOCOUTQ, which is TIOCOUTQ by another name, writes one
@@ -103,7 +103,7 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
     }
 }
 
-/// Sets an option of a socket that is a number, named by its level and its own name.
+/// Sets a numeric socket option, given by its level and name.
 fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<u32>())
         .map_err(|_| invalid("the number cannot be described to the kernel"))?;
@@ -117,7 +117,7 @@ fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) ->
     }
 }
 
-/// Has glibc's allocator give every whole free page back to the kernel; elsewhere there is nothing to do.
+/// Makes glibc's allocator return every whole free page to the kernel; does nothing with another libc.
 pub(crate) fn trim_heap() {
     // SAFETY: malloc_trim has no precondition: any thread may call it at any time, and it touches free memory only, under the
     // allocator's own locks. Its answer, whether there was something to give back, is of no use to us.
@@ -138,22 +138,22 @@ pub(crate) fn raise_to_hard(resource: Resource) -> (Rlimit, Rlimit) {
             maximum: before.maximum,
         };
         if let Err(error) = rustix::process::setrlimit(resource, wanted) {
-            tracing::warn!(?resource, %error, "the soft limit could not be raised to the hard limit");
+            tracing::warn!(?resource, %error, "could not raise the soft limit to the hard limit");
         }
     }
     (before, rustix::process::getrlimit(resource))
 }
 
-/// Returns the connections that wait in a listener's backlog, and ends when the backlog is empty.
+/// Returns the connections waiting in a listener's backlog, until it is empty.
 ///
-/// For a graceful stop: those peers have been told that they are connected, so they are served before the listener is
-/// closed. The listener is made non-blocking and stays so; a multishot accept on it must have been cancelled before.
-/// Peers may connect as fast as they are taken out, so the caller bounds how many it takes.
+/// For a graceful stop: those peers are already connected, so they are served before the listener closes. The listener becomes
+/// non-blocking and stays so; cancel a multishot accept on it first. Peers may connect as fast as they are taken, so the caller
+/// bounds how many it takes.
 ///
 /// # Errors
 ///
-/// The kernel's refusal to make the listener non-blocking. An item is an error if the kernel has no descriptor left
-/// (`EMFILE`, `ENFILE`) or no memory, after which the iterator ends.
+/// The kernel refused to make the listener non-blocking. An item is an error if the process is out of descriptors (`EMFILE`, `ENFILE`)
+/// or memory, after which the iterator ends.
 pub(crate) fn queued_connections(listener: BorrowedFd<'_>) -> io::Result<QueuedConnections<'_>> {
     rustix::io::ioctl_fionbio(listener, true)?;
     Ok(QueuedConnections {
@@ -189,9 +189,9 @@ impl Iterator for QueuedConnections<'_> {
     }
 }
 
-/// Returns the longest backlog the kernel grants a listener (`net.core.somaxconn`), in connections.
+/// Returns the longest backlog the kernel allows (`net.core.somaxconn`), in connections.
 ///
-/// A longer one asked of listen(2) is cut to this silently, a shorter one drops connections in a burst for no gain.
+/// listen(2) silently cuts a longer one to this, and a shorter one drops connections in a burst.
 pub(crate) fn listen_backlog() -> i32 {
     fs::read_to_string("/proc/sys/net/core/somaxconn")
         .ok()
@@ -207,15 +207,15 @@ pub(crate) fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
-/// Has tokio's runtime, which the caller is in, watch a descriptor for being readable and writable.
+/// Makes tokio's runtime, which the caller is in, watch a descriptor for reading and writing.
 ///
 /// # Errors
 ///
-/// The kernel does not watch it: no memory, or a file that is always ready. The descriptor is given back.
+/// The kernel cannot watch it: out of memory, or a file that is always ready. The error returns the descriptor.
 ///
 /// # Panics
 ///
-/// Called outside a runtime.
+/// Panics outside a tokio runtime.
 pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, Errno)> {
     // SAFETY: an `OwnedFd` is open as long as it lives, always answers with the same descriptor, and closes it only when the
     // `AsyncFd` that owns it from here on is dropped.
@@ -226,7 +226,7 @@ pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, E
     })
 }
 
-/// Errors of accept(2) that concern one connection or one call, not the listener.
+/// Returns whether an errno of accept(2) concerns one connection or one call, not the listener.
 pub(crate) fn is_passing_accept_error(errno: i32) -> bool {
     matches!(
         errno,
@@ -264,7 +264,7 @@ mod tests {
         socket.into()
     }
 
-    /// A group of listeners on one free port.
+    /// Returns a group of listeners on one free port.
     fn reuseport_group(count: usize) -> (Vec<TcpListener>, SocketAddr) {
         let first = reuseport_listener((Ipv4Addr::LOCALHOST, 0).into());
         let address = first.local_addr().unwrap();
@@ -273,10 +273,10 @@ mod tests {
         (listeners, address)
     }
 
-    /// How many of so many connections each listener has got.
+    /// Accepts `connections` connections and returns how many each listener got.
     fn accepted(listeners: &[TcpListener], connections: usize) -> Vec<usize> {
         let mut accepted = vec![0; listeners.len()];
-        // The last segment of a handshake may be on its way when the client calls itself connected.
+        // The last segment of a handshake may still be in flight when the client considers itself connected.
         while accepted.iter().sum::<usize>() < connections {
             for (count, listener) in accepted.iter_mut().zip(listeners) {
                 let queued = queued_connections(listener.as_fd()).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_is_left_out_gets_connections_again_when_that_is_undone() {
+    fn a_listener_left_out_gets_connections_again_after_detaching() {
         let (listeners, address) = reuseport_group(3);
         let connect = || TcpStream::connect(address).unwrap();
         for left_out in 0..3 {
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn spreading_over_a_socket_outside_a_reuseport_group_is_an_error() {
+    fn a_program_on_a_socket_outside_a_reuseport_group_is_an_error() {
         let alone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         for error in [
             attach_reuseport_program(alone.as_fd(), &[false], None).unwrap_err(),
@@ -347,7 +347,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let mut early = TcpStream::connect(address).unwrap();
         refuse_new_connections(listener.as_fd()).unwrap();
-        // Nobody answers, as long as anybody waits.
+        // The connection stays unanswered however long the client waits.
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(100));
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (mut accepted, _) = listener.accept().unwrap();

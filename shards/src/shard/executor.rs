@@ -1,11 +1,8 @@
-//! What runs a shard's root future, the turn, on its thread: glommio beside the ring, tokio's current-thread runtime beside epoll.
-//! The only file that names glommio.
+//! Runs a shard's root future, the turn: glommio beside the ring, tokio's current-thread runtime beside epoll.
 //!
-//! glommio must never park, because its sleep would not see our ring's completions, and because its `run` can park although
-//! tasks are runnable when its preemption timer fires at the wrong moment. So the preemption timer is set beyond any uptime,
-//! nothing is put on its latency ring, and the turn sleeps in our ring, never in glommio.
-//!
-//! tokio is to park: its sleep is where epoll's events come from.
+//! Only this file names glommio. glommio must never park: its sleep would not see our ring's completions, and its `run` can park
+//! although tasks are runnable if its preemption timer fires at the wrong moment. So that timer is set beyond any uptime, its
+//! latency ring stays empty, and the turn sleeps in our ring. tokio, in contrast, must park: its sleep delivers epoll's events.
 
 use std::future::Future;
 use std::io;
@@ -18,27 +15,27 @@ use tokio::task::LocalSet;
 use crate::panics::contain;
 use crate::task::TaskPanicked;
 
-/// Longer than any uptime, so that glommio's preemption timer never fires (see the head of this file).
+/// Longer than any uptime, so that glommio's preemption timer never fires (see above).
 const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// glommio keeps three rings for its own file I/O; sockets do not use them, so they are as shallow as it allows.
+/// The depth of glommio's three rings for file I/O. 8, the minimum: sockets do not use them.
 const GLOMMIO_RING_DEPTH: usize = 8;
 
 /// An executor for the calling thread.
 pub(crate) enum Executor {
     Glommio(LocalExecutor),
-    /// With a `LocalSet`, so that libraries made for tokio can spawn tasks of their own from a handler.
+    /// With a `LocalSet`, so that libraries for tokio can spawn local tasks from a handler.
     Tokio(Runtime, LocalSet),
 }
 
 impl Executor {
-    /// Makes glommio's executor of the calling thread. The caller pins the thread afterwards, so that glommio's helper thread is
+    /// Creates glommio's executor for the calling thread. The caller pins the thread afterwards, so that glommio's helper thread is
     /// not pinned with it.
     ///
     /// # Errors
     ///
-    /// glommio's sentence on why it could not start: too little lockable memory, no descriptors. Where it panics instead, as it
-    /// does when a ring is refused, the panic's message.
+    /// glommio could not start, for lack of lockable memory or descriptors. Where it panics instead, as when a ring is refused, the
+    /// error is the panic's message.
     pub(crate) fn beside_ring(name: &str) -> Result<Self, String> {
         let builder = LocalExecutorBuilder::new(Placement::Unbound)
             .name(name)
@@ -52,16 +49,16 @@ impl Executor {
             Err(text) => TaskPanicked::with_text(text).to_string(),
         };
         Err(format!(
-            "its executor was refused ({reason}); too few open files or too little locked memory are the usual reasons, \
+            "could not create its executor: {reason}; usually open files or locked memory are too few: \
              raise `ulimit -n` and `ulimit -l`"
         ))
     }
 
-    /// Makes tokio's executor of the calling thread.
+    /// Creates tokio's executor for the calling thread.
     ///
     /// # Errors
     ///
-    /// No descriptors are left for its epoll.
+    /// The process is out of descriptors.
     pub(crate) fn beside_epoll() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         Ok(Self::Tokio(runtime, LocalSet::new()))
@@ -75,11 +72,11 @@ impl Executor {
         }
     }
 
-    /// Runs a future until it is done.
+    /// Runs a future to completion.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         match self {
             Self::Glommio(executor) => executor.run(future),
-            // Without tokio's budget for one poll: this one polls all tasks of the shard, and the turn sees to fairness.
+            // Outside tokio's budget per poll: this one future polls all tasks of the shard, and the turn ensures fairness.
             Self::Tokio(runtime, tasks) => tasks.block_on(runtime, tokio::task::unconstrained(future)),
         }
     }

@@ -1,10 +1,9 @@
-//! A gate counts what is in flight, lets nothing more in once it closes, and tells when the last one has left.
+//! A gate counts what is in flight; once closed it lets nothing in and reports when the last guard has left.
 //!
-//! Why: a graceful stop is "stop taking work, wait for the work taken", for connections, requests and background tasks
-//! alike. The word and the idea are Seastar's.
+//! Why: a graceful stop is "take no new work, wait for the work taken", for connections, requests and background tasks alike.
+//! The term and the idea are Seastar's.
 //!
-//! Invariant: a gate lives on one shard. Waiting costs nothing until the last guard is dropped, which wakes whoever
-//! waits; nobody polls.
+//! Invariant: a gate lives on one shard. Waiting costs nothing until the last guard is dropped, which wakes the waiting tasks.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -15,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-/// Counts guards and can be closed; its clones are the same gate.
+/// Counts guards and can be closed; clones are the same gate.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     state: Rc<State>,
@@ -30,13 +29,13 @@ struct State {
 }
 
 impl Gate {
-    /// Creates an open gate that nothing has entered.
+    /// Creates an open gate with a count of 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Enters; what is in flight holds the guard and leaves by dropping it.
+    /// Enters the gate and returns a guard, which leaves the gate when dropped.
     ///
     /// # Errors
     ///
@@ -63,13 +62,13 @@ impl Gate {
         self.state.closed.get()
     }
 
-    /// Closes the gate at once, and returns a future that is done when the last guard has been dropped.
+    /// Closes the gate and returns a future that completes when the last guard is dropped.
     ///
-    /// May be called more than once: each future waits for the same moment.
+    /// It may be called again: each future waits for the same moment.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future forgets only the wait; the gate stays closed, and another `close` waits again.
+    /// Dropping the future ends only the wait. The gate stays closed; another `close` waits again.
     #[must_use = "the gate is closed, but only the future waits for what is inside"]
     pub fn close(&self) -> Closing {
         self.state.closed.set(true);
@@ -80,7 +79,7 @@ impl Gate {
     }
 }
 
-/// The right to be inside a [`Gate`]; dropping it leaves.
+/// The right to be inside a [`Gate`]; dropping it leaves the gate.
 #[derive(Debug)]
 pub struct GateGuard {
     state: Rc<State>,
@@ -90,8 +89,8 @@ impl Drop for GateGuard {
     fn drop(&mut self) {
         self.state.entered.set(self.state.entered.get() - 1);
         if self.state.entered.get() == 0 && self.state.closed.get() {
-            // A waker may drop a task, and a task may own a guard or a wait on this very gate, so none is woken while
-            // the list is borrowed. The futures keep their place in it until they are polled or dropped.
+            // A waker may drop a task that owns a guard or a `Closing` of this very gate. So the list is not borrowed
+            // while tasks are woken. A future keeps its entry until it is polled or dropped.
             let wakers: Vec<Waker> = self
                 .state
                 .waiting
@@ -104,7 +103,7 @@ impl Drop for GateGuard {
     }
 }
 
-/// The future of [`Gate::close`].
+/// The future returned by [`Gate::close`].
 #[derive(Debug)]
 pub struct Closing {
     state: Rc<State>,
@@ -141,7 +140,7 @@ impl Drop for Closing {
     }
 }
 
-/// The error of entering a gate that has been closed.
+/// The gate has been closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GateClosed;
 
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_empties_while_open_wakes_nobody_and_can_be_entered_again() {
+    fn a_gate_that_empties_while_open_wakes_no_task_and_can_be_entered_again() {
         let gate = Gate::new();
         drop(gate.enter().unwrap());
         assert_eq!(gate.count(), 0);

@@ -1,6 +1,7 @@
-//! A shard as its own code sees it: which one it is, what time it is, whether it is asked to stop.
+//! A shard as seen by its own code: its number, its time, its stop request.
 //!
-//! Invariant: a [`Shard`] and everything reached from it stay on the shard's thread; they are `Rc`, so the compiler agrees.
+//! Invariant: a [`Shard`] and everything reached from it stay on the shard's thread. They hold an `Rc`, so the compiler
+//! enforces it.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
@@ -22,21 +23,21 @@ use crate::task::Tasks;
 use crate::task::blocking::BlockingPool;
 use crate::time::Timers;
 
-/// Which shard, counted from zero.
+/// The number of a shard, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(usize);
 
 impl ShardId {
-    /// The first shard; there always is one.
+    /// The first shard, which always exists.
     pub const FIRST: Self = Self(0);
 
-    /// Names the shard with this number. Whether there is one is found out when something is sent to it.
+    /// Names the shard with this number; whether it exists shows when a message is sent to it.
     #[must_use]
     pub const fn new(index: usize) -> Self {
         Self(index)
     }
 
-    /// The number of the shard, from 0 to one less than the number of shards.
+    /// Returns the number of the shard, from 0 to the number of shards minus 1.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0
@@ -49,29 +50,28 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// The shard whose thread this is.
+/// A handle to the shard that runs on the current thread.
 #[derive(Clone)]
 pub struct Shard {
     context: Rc<ShardContext>,
 }
 
 impl Shard {
-    /// The shard whose thread this is.
+    /// Returns the shard of the calling thread.
     ///
     /// # Panics
     ///
-    /// Called on a thread that is not a shard's; [`Shard::try_current`] does not panic.
+    /// Panics if the calling thread is not a shard; [`Shard::try_current`] does not.
     #[must_use]
     #[expect(
         clippy::expect_used,
         reason = "a wrong call site is the caller's bug, as with thread::current in other runtimes"
     )]
     pub fn current() -> Self {
-        Self::try_current()
-            .expect("squall_shards: called on a thread that is not a shard's; use invoke_on or a mesh sender")
+        Self::try_current().expect("the calling thread is not a shard; use invoke_on or a mesh sender")
     }
 
-    /// The shard whose thread this is, if it is a shard's.
+    /// Returns the shard of the calling thread, or `None` if the thread is not a shard.
     #[must_use]
     pub fn try_current() -> Option<Self> {
         CURRENT.with(|current| {
@@ -85,25 +85,25 @@ impl Shard {
         self.context
     }
 
-    /// Which shard this is.
+    /// Returns the number of this shard.
     #[must_use]
     pub fn id(&self) -> ShardId {
         self.context.id()
     }
 
-    /// How many shards there are.
+    /// Returns the number of shards in the process.
     #[must_use]
     pub fn count(&self) -> usize {
         self.context.count
     }
 
-    /// The time as it was when this turn of the shard began: cheap, monotonic, at most one turn old.
+    /// Returns the time read at the start of this turn: monotonic and at most one turn old, without a system call.
     #[must_use]
     pub fn now(&self) -> Instant {
         self.context.now()
     }
 
-    /// Whether the shard was asked to stop, and how (signals, [`Stopper`](crate::Stopper)).
+    /// Returns how the shard was asked to stop (by a signal or a [`Stopper`](crate::Stopper)), if it was.
     #[must_use]
     #[inline]
     pub fn stop_requested(&self) -> Option<Stop> {
@@ -112,7 +112,7 @@ impl Shard {
 
     /// Waits until the shard is asked to stop at least as firmly as `at_least`.
     ///
-    /// Cancel safety: may be dropped and called again.
+    /// Cancel safety: safe; it may be dropped and called again.
     pub async fn stopping(&self, at_least: Stop) -> Stop {
         let mut waiter = StopWaiter {
             waiters: &self.context.stop_waiters,
@@ -128,14 +128,15 @@ impl Shard {
         .await
     }
 
-    /// Gives names to what the tasks of this shard work on, such as the routes of a server, so that the report of a stall can say
-    /// which it was. Store the index of the name in the answer before the work begins. The first names stay.
+    /// Sets the names of what this shard's tasks work on, such as routes; a stall report quotes the current one.
+    ///
+    /// Store the index of a name in the returned number before its work begins. Only the first call sets names.
     #[must_use]
     pub fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.context.heartbeat.name_work(names)
     }
 
-    /// How many tasks are alive on this shard, and what its driver counts.
+    /// Returns the number of live tasks and the counters of the driver.
     #[must_use]
     pub fn statistics(&self) -> crate::Statistics {
         let mut statistics = self.context.reactor.statistics();
@@ -157,7 +158,7 @@ impl fmt::Debug for Shard {
     }
 }
 
-/// The place of one [`Shard::stopping`] among those to be woken, given back when it is dropped.
+/// The entry of one [`Shard::stopping`] among the wakers; dropping it removes the entry.
 struct StopWaiter<'a> {
     waiters: &'a RefCell<Slab<Waker>>,
     place: Option<usize>,
@@ -186,7 +187,7 @@ thread_local! {
     static CURRENT: OnceCell<Rc<ShardContext>> = const { OnceCell::new() };
 }
 
-/// Everything one shard owns.
+/// Everything a shard owns.
 pub(crate) struct ShardContext {
     count: usize,
     inbox: Arc<Inbox>,
@@ -207,7 +208,7 @@ pub(crate) struct ShardContext {
 }
 
 impl ShardContext {
-    /// Makes the calling thread a shard's, for the rest of its life.
+    /// Makes the calling thread a shard, for the rest of its life.
     pub(crate) fn install(
         inbox: Arc<Inbox>,
         reactor: Reactor,
@@ -241,7 +242,7 @@ impl ShardContext {
         context
     }
 
-    /// Runs `f` with the calling thread's shard; `None` where the thread is not a shard's or is ending.
+    /// Runs `f` with the shard of the calling thread; `None` if the thread is not a shard or is ending.
     pub(crate) fn with<R>(f: impl FnOnce(&Rc<Self>) -> R) -> Option<R> {
         CURRENT.try_with(|current| current.get().map(f)).ok().flatten()
     }
@@ -282,12 +283,12 @@ impl ShardContext {
         &self.watchdog
     }
 
-    /// Tells the watchdog that tasks begin to run.
+    /// Marks for the watchdog the start of a run of tasks.
     pub(crate) fn begin_work(&self) {
         self.heartbeat.begin(&self.watchdog);
     }
 
-    /// Tells the watchdog that they have run.
+    /// Marks for the watchdog the end of a run of tasks.
     pub(crate) fn end_work(&self) {
         self.heartbeat.end();
     }
@@ -296,27 +297,28 @@ impl ShardContext {
         self.now.get()
     }
 
-    /// Counts a turn, and shows the watchdog how many connections there are.
+    /// Counts a turn and publishes the number of connections to the watchdog.
     pub(crate) fn count_turn(&self, sleeps: bool) {
         self.heartbeat.count_connections(self.reactor.open_sockets());
         self.turns.set(self.turns.get().wrapping_add(1));
         self.sleeps.set(self.sleeps.get().wrapping_add(u64::from(sleeps)));
     }
 
-    /// Reads the clock: once a turn.
+    /// Reads the clock; called once per turn.
     pub(crate) fn refresh_now(&self) -> Instant {
         let now = crate::clock::now();
         self.now.set(now);
         now
     }
 
-    /// Takes in what other threads have left: woken tasks, messages, a request to stop. Each part is bounded by what it holds
-    /// (tasks alive, queue capacities).
+    /// Takes what other threads have sent: woken tasks, messages, a stop request. The number of tasks and the queue capacities
+    /// bound the work.
     pub(crate) fn deliver_messages(&self) {
         self.tasks.schedule_posted(&self.inbox);
         self.mailboxes.deliver(&self.inbox);
         let stop = self.inbox.stop();
         if stop != self.stop_seen.replace(stop) {
+            // Cloned first: a woken task may drop its `StopWaiter`, which borrows the list.
             let waiters: Vec<_> = self
                 .stop_waiters
                 .borrow()
@@ -329,7 +331,7 @@ impl ShardContext {
 }
 
 impl ShardContext {
-    /// Takes in no more mail: what is in the queues, and what comes later, is thrown away, and who waits for room is told.
+    /// Stops receiving messages: drops queued ones and later ones, and wakes the senders waiting for room.
     pub(crate) fn end_messages(&self) {
         self.mailboxes.end(&self.inbox);
     }

@@ -1,22 +1,22 @@
-//! The turn: the loop a shard spends its life in, whichever driver moves its bytes.
+//! The turn: the loop of a shard, the same for both drivers.
 //!
-//! Run every woken task → take in mail → tell the driver what the tasks asked for and, when nothing is runnable, sleep in it until
-//! something happens → wake whom it concerns. All sleeping happens in the driver, without a time limit: what must wake the shard
-//! (a peer, a deadline, another thread) is an event there.
+//! Run every woken task → take messages → let the driver submit what the tasks asked for and, if no task is runnable, sleep until
+//! an event → wake the tasks concerned. All sleeping happens in the driver, without a time limit: a peer, a deadline and another
+//! thread each end it as an event.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::shard::ShardContext;
 
-/// How often all runnable tasks are polled before the sockets are looked at again: tasks that keep waking one another must not
-/// keep the shard from them.
+/// How many times the runnable tasks are polled before the sockets are looked at. 8: tasks that keep waking one another
+/// must not starve the sockets.
 const TASK_PASSES_MAX: usize = 8;
 
-/// How long the end of a shard waits for its sockets to be closed.
+/// How long an ending shard waits for its sockets to close.
 const CLOSING_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// Drives a shard until `finished` says that its main task is done, then until its sockets are closed.
+/// Drives a shard until `finished` returns true, then until its sockets are closed.
 pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool) {
     let (tasks, timers, reactor) = (shard.tasks(), shard.timers(), shard.reactor());
     let mut closing_until = None;
@@ -36,6 +36,7 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
             }
             reactor.wake_at(until);
         }
+        // Armed before the driver sleeps; a deadline that is already past makes it return at once.
         let deadline = timers.next_deadline();
         if let Some(deadline) = deadline {
             reactor.wake_at(deadline);
@@ -44,8 +45,8 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
         shard.count_turn(may_sleep);
         reactor.turn(shard, may_sleep).await;
         if timers.more_due() || deadline.is_some_and(|deadline| deadline <= shard.now()) {
-            // A peer whose bytes are here has not been slow, even if this process was stopped for longer than the deadline and the
-            // kernel tells of the time first (row H16).
+            // Bytes before deadlines: after a pause of the whole process (SIGSTOP, a busy host) the kernel may report the timer
+            // first, though the peer's bytes arrived in time. Such a peer must not be timed out.
             reactor.catch_up(shard).await;
             timers.expire(shard.now());
         }

@@ -1,4 +1,4 @@
-//! How many shards, where, with what sizes: said once, checked before anything starts.
+//! The settings of a set of shards, checked before anything starts.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,8 +13,9 @@ use crate::message::inbox::Inbox;
 use crate::shard::shard::ShardId;
 use crate::task::blocking::BlockingLimits;
 
-/// Settings of a set of shards. Every number has a default that suits a server; [`build`](Self::build) checks them against
-/// each other and the machine.
+/// Settings of a set of shards.
+///
+/// Each has a default that suits a server. [`build`](Self::build) checks them against each other and the host.
 #[derive(Debug, Clone)]
 pub struct Builder {
     shards: Option<usize>,
@@ -27,9 +28,9 @@ pub struct Builder {
     ring: RingConfig,
 }
 
-/// More shards than this is a mistyped number: the mesh has a queue for each pair of them.
+/// The largest number of shards. 1024: a larger number is a typing error, and the mesh has a queue for each pair.
 const SHARDS_MAX: usize = 1024;
-/// The kernel's bounds on the two rings.
+/// The kernel's bounds on the submission queue and on a buffer ring.
 const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
 const RECEIVE_BUFFERS_MAX: u16 = 32_768;
 
@@ -40,7 +41,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Starts from the defaults: one shard for each core this process may use, each pinned to its core.
+    /// Starts from the defaults: one shard per available core, each pinned to its core.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -55,87 +56,94 @@ impl Builder {
         }
     }
 
-    /// How many shards. By default as many as cores this process may really use: its affinity mask, and its cgroup's quota.
+    /// Sets the number of shards, 1 to 1024; by default one per core the affinity mask and the cgroup's CPU quota allow.
     #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.shards = Some(count);
         self
     }
 
-    /// How many shards there are at the most where [`shards`](Self::shards) does not say; as many as cores by default.
+    /// Limits the default number of shards; it has no effect if [`shards`](Self::shards) is called.
     #[must_use]
     pub fn default_shards_max(mut self, count: NonZeroUsize) -> Self {
         self.default_shards_max = count;
         self
     }
 
-    /// What drives the sockets; [`Driver::Auto`] by default. [`Shards::driver`] says what it has come to.
+    /// Sets the driver of the sockets, [`Driver::Auto`] by default; [`Shards::driver`] returns the one selected.
     #[must_use]
     pub fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
         self
     }
 
-    /// The threads are named this and the number of their shard; `shard` by default. Linux shows the first 15 bytes.
-    /// A NUL byte in it is an error of [`build`](Self::build).
+    /// Sets the prefix of thread names, `shard` by default; the shard's number follows.
+    ///
+    /// Linux shows the first 15 bytes. [`build`](Self::build) rejects a NUL byte.
     #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = name.into();
         self
     }
 
-    /// Whether SIGTERM and SIGINT stop the shards, a second one at once; not by default.
+    /// Sets whether SIGTERM and SIGINT stop the shards, a second signal at once; off by default.
     #[must_use]
     pub fn stop_on_signals(mut self, stop: bool) -> Self {
         self.run_config.stop_on_signals = stop;
         self
     }
 
-    /// How long after [`Stop::Graceful`](crate::Stop::Graceful) every `main` has ended at the latest; without end by default. Shards that
-    /// have not ended two seconds after that, or after [`Stop::Now`](crate::Stop::Now), are left behind, and
-    /// [`run`](Shards::run) returns [`LaunchError::Overdue`]: a task that computes or blocks hears nothing.
+    /// Sets how long after [`Stop::Graceful`](crate::Stop::Graceful) a `main` may run; unlimited by default.
+    ///
+    /// A shard still running 2 s after that, or 2 s after [`Stop::Now`](crate::Stop::Now), is abandoned: a task computes or
+    /// blocks. [`run`](Shards::run) then returns [`LaunchError::Overdue`].
     #[must_use]
     pub fn graceful_stop_max(mut self, time: Duration) -> Self {
         self.run_config.graceful_stop_max = Some(time);
         self
     }
 
-    /// Whether new TCP connections go to the other shards while a shard has at least 512 connections and a third more than its share,
-    /// as they do while it stalls ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)); not by default. It suits long
-    /// connections: beside some of those, all short ones would go to the shards that have few long ones.
+    /// Sets whether new TCP connections avoid a shard that has at least 512 and over 4/3 of its share; off by default.
+    ///
+    /// Connections avoid a stalled shard in any case ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)). This setting suits
+    /// long connections. With a mixture, all short ones would go to the shards that have few long ones.
     #[must_use]
     pub fn balance(mut self, balance: bool) -> Self {
         self.run_config.balances = balance;
         self
     }
 
-    /// Which CPUs the shards are pinned to, in the order of the shards; the numbers are those of the kernel. By default all that this
-    /// process may use. There are as many shards as CPUs, unless [`shards`](Self::shards) says otherwise. A CPU that this process may not
-    /// use, or that is named twice, is an error of [`build`](Self::build).
+    /// Pins the shards to these CPUs, by the kernel's numbers and in shard order; by default to all available ones.
+    ///
+    /// The number of shards follows, unless [`shards`](Self::shards) sets it. [`build`](Self::build) rejects a CPU that is not
+    /// available or named twice.
     #[must_use]
     pub fn cpus(mut self, chosen: impl Into<Vec<usize>>) -> Self {
         self.cpus = Some(chosen.into());
         self
     }
 
-    /// How many threads the pool for blocking work may have, 16 by default; started when needed, off the shards' cores.
+    /// Sets how many threads the pool for blocking work may start, 16 by default; they avoid the shards' CPUs.
     #[must_use]
     pub fn blocking_threads_max(mut self, threads: usize) -> Self {
         self.blocking_threads_max = threads;
         self
     }
 
-    /// io_uring: entries of each shard's submission queue, a power of two, 1024 by default; the completion queue has four times as many.
-    /// More are submitted early, fewer cost memory in the kernel: 64 bytes each.
+    /// Sets the entries of each shard's io_uring submission queue: a power of two up to 32,768, 1024 by default.
+    ///
+    /// The completion queue has four times as many. A full submission queue is submitted early. An entry takes 64 bytes of
+    /// kernel memory.
     #[must_use]
     pub fn submission_entries(mut self, entries: u32) -> Self {
         self.ring.submission_entries = entries;
         self
     }
 
-    /// How many buffers each shard receives into, a power of two, 1024 by default, and the bytes of each, 4096 by default: a whole
-    /// request of nearly every client. A buffer is held for one turn; when there are too few, connections receive into memory
-    /// of their own. With epoll only the bytes matter.
+    /// Sets each shard's receive buffers: their number (a power of two up to 32,768) and the bytes of each (64 to 1 MiB).
+    ///
+    /// The defaults are 1024 and 4096 bytes, which holds the whole request of nearly every client. A buffer is held for one
+    /// turn; when all are held, a connection receives into memory of its own. With epoll only the bytes matter.
     #[must_use]
     pub fn receive_buffers(mut self, count: u16, bytes: u32) -> Self {
         self.ring.receive_buffers = count;
@@ -143,27 +151,29 @@ impl Builder {
         self
     }
 
-    /// io_uring: how many received buffers one connection may hold unread, 16 by default, before it is not received from any more. What the
-    /// kernel has taken for it before it hears of that, at most a quarter of all buffers, comes on top.
+    /// Sets how many unread receive buffers a connection may hold under io_uring, 16 by default.
+    ///
+    /// At the limit, receiving pauses. Before the pause takes effect the kernel may fill at most a quarter of all buffers more.
     #[must_use]
     pub fn receive_buffers_per_stream_max(mut self, count: u16) -> Self {
         self.ring.receive_buffers_per_stream_max = count;
         self
     }
 
-    /// How long a shard watches its sockets before it sleeps; not at all by default. 50 µs more than halve the latency of a lightly
-    /// loaded server on a virtual machine, and use the core meanwhile.
+    /// Sets how long a shard polls its sockets before it sleeps; zero by default.
+    ///
+    /// 50 µs more than halve the latency of a lightly loaded server on a virtual machine, at the cost of CPU time.
     #[must_use]
     pub fn spin(mut self, duration: Duration) -> Self {
         self.ring.spin = duration;
         self
     }
 
-    /// Checks the settings and the machine, and prepares what shards and other threads share.
+    /// Checks the settings against the host and prepares what shards and other threads share.
     ///
     /// # Errors
     ///
-    /// A setting is out of its bounds, or the machine lacks something; one sentence says what and how to mend it.
+    /// A setting is out of bounds, or the host lacks something; the message says what to do.
     pub fn build(self) -> Result<Shards, LaunchError> {
         self.check()?;
         let mut available = placement::available();
@@ -186,7 +196,7 @@ impl Builder {
             .collect();
         let inboxes = inboxes.map_err(|error| {
             LaunchError::Settings(format!(
-                "no descriptor for a shard's doorbell ({error}); raise ulimit -n"
+                "could not create a shard's eventfd: {error}; raise `ulimit -n`"
             ))
         })?;
         let limits = BlockingLimits {
@@ -205,19 +215,19 @@ impl Builder {
     fn check(&self) -> Result<(), LaunchError> {
         let ring = &self.ring;
         let wrong = if self.shards.is_some_and(|count| count == 0 || count > SHARDS_MAX) {
-            format!("the number of shards (--shards) must lie between 1 and {SHARDS_MAX}")
+            format!("invalid number of shards; set --shards between 1 and {SHARDS_MAX}")
         } else if self.thread_name.contains('\0') {
-            "the name of the shards' threads (thread_name) holds a NUL byte; the kernel ends a name there".to_owned()
+            "invalid thread_name: it contains a NUL byte, where the kernel ends a name; remove it".to_owned()
         } else if !ring.submission_entries.is_power_of_two() || ring.submission_entries > SUBMISSION_ENTRIES_MAX {
-            format!("submission entries must be a power of two up to {SUBMISSION_ENTRIES_MAX}")
+            format!("invalid submission entries; set a power of two up to {SUBMISSION_ENTRIES_MAX}")
         } else if !ring.receive_buffers.is_power_of_two() || ring.receive_buffers > RECEIVE_BUFFERS_MAX {
-            format!("receive buffers must be a power of two up to {RECEIVE_BUFFERS_MAX}")
+            format!("invalid number of receive buffers; set a power of two up to {RECEIVE_BUFFERS_MAX}")
         } else if !(64..=1 << 20).contains(&ring.receive_buffer_bytes) {
-            "a receive buffer must have between 64 bytes and 1 MiB".to_owned()
+            "invalid receive buffer size; set between 64 bytes and 1 MiB".to_owned()
         } else if ring.receive_buffers_per_stream_max == 0 {
-            "a connection must be allowed at least one receive buffer".to_owned()
+            "invalid receive buffers per connection: 0; set at least 1".to_owned()
         } else if self.blocking_threads_max == 0 {
-            "the pool for blocking work must be allowed at least one thread".to_owned()
+            "invalid number of threads for blocking work: 0; set at least 1".to_owned()
         } else {
             return Ok(());
         };

@@ -1,8 +1,8 @@
-//! From a checked [`Builder`](crate::Builder) to running shards, and back to one process without threads.
+//! Starts the shards of a checked [`Builder`](crate::Builder), runs them and joins their threads.
 //!
-//! All shards start or none does: each sets up its executor and ring, reports, and waits for the word. A shard that panics
-//! outside of its tasks takes the process down at once, because its listener would go on collecting connections that nobody
-//! answers. A shard whose main function returns an error has the others stopped, and `run` returns that error.
+//! All shards start or none does: each sets up its executor and ring, reports, and waits for the start. A shard that panics
+//! outside its tasks ends the process at once, because its listener would keep collecting connections without answering them.
+//! A shard whose main function returns an error stops the others, and `run` returns that error.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -34,13 +34,13 @@ use crate::shard::turn::drive;
 use crate::task::blocking::{BlockingLimits, BlockingPool};
 use crate::task::{TaskPanicked, spawn_detached};
 
-/// How long the end of `run` waits for blocking work that is still being done.
+/// How long `run` waits at its end for blocking work still running.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The exit code of a process one of whose shards has died; Rust's own for a panic.
+/// The exit code after a shard has panicked; the same as Rust's own for a panic.
 const SHARD_PANIC_EXIT_CODE: i32 = 101;
 
-/// How shards behave as a process.
+/// How the process runs its shards.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunConfig {
     pub(crate) stop_on_signals: bool,
@@ -48,7 +48,7 @@ pub(crate) struct RunConfig {
     pub(crate) balances: bool,
 }
 
-/// A set of shards, ready to run. Make meshes and bind listeners with it before [`run`](Self::run) takes it.
+/// A set of shards ready to run; create meshes and bind listeners before [`run`](Self::run) consumes it.
 #[derive(Debug)]
 pub struct Shards {
     inboxes: Arc<[Arc<Inbox>]>,
@@ -88,20 +88,21 @@ impl Shards {
         }
     }
 
-    /// How many shards there are.
+    /// Returns the number of shards.
     #[must_use]
     pub fn count(&self) -> usize {
         self.inboxes.len()
     }
 
-    /// What drives the sockets: never [`Driver::Auto`].
+    /// Returns the selected driver, never [`Driver::Auto`].
     #[must_use]
     pub fn driver(&self) -> Driver {
         self.selected.driver()
     }
 
-    /// Why [`Driver::Auto`] has come to epoll, in a sentence with the fix; `None` when it was not asked to choose, or has come to
-    /// io_uring. Whoever runs the shards should say it to the operator.
+    /// Returns why [`Driver::Auto`] fell back to epoll, with the remedy.
+    ///
+    /// `None` if io_uring was selected, or a driver was named. Show it to the operator.
     #[must_use]
     pub fn io_uring_refusal(&self) -> Option<&PreflightError> {
         match &self.selected {
@@ -110,19 +111,19 @@ impl Shards {
         }
     }
 
-    /// The CPU each shard will be pinned to, in the order of the shards.
+    /// Returns the CPU of each shard, in shard order.
     #[must_use]
     pub fn cpus(&self) -> &[usize] {
         &self.placement.shards
     }
 
-    /// Makes queues between all shards for messages of one type, each holding at most `queue_messages_max`.
+    /// Creates queues between all shards for messages of one type, each with room for `queue_messages_max` messages.
     #[must_use]
     pub fn mesh<M: Send + 'static>(&self, queue_messages_max: usize) -> Mesh<M> {
         Mesh::new(&self.inboxes, queue_messages_max)
     }
 
-    /// Something to stop the shards with, from any thread.
+    /// Returns a handle that stops the shards from any thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper {
@@ -131,26 +132,26 @@ impl Shards {
         }
     }
 
-    /// Something to run closures on shards with, from any thread.
+    /// Returns a handle that runs closures on shards from any thread.
     #[must_use]
     pub fn remote(&self) -> Remote {
         Remote::new(self.invocations.sender())
     }
 
-    /// The pool for blocking work.
+    /// Returns the pool for blocking work.
     #[must_use]
     pub fn blocking_pool(&self) -> BlockingPool {
         self.pool.clone()
     }
 
-    /// Starts every shard, runs `main` on each, and returns when all have ended. The calling thread only waits.
+    /// Starts every shard, runs `main` on each, and returns when all have ended; the calling thread only waits.
     ///
-    /// A panic inside `main` or any task is caught: a task ends, and a panicked `main` is an error of its shard.
+    /// A panic in a task is caught and ends that task. A panic in `main` is an error of its shard.
     ///
     /// # Errors
     ///
-    /// A shard could not be set up (then none has run), the first error that a `main` returned, or a shard does not hear that it is to
-    /// stop: its thread is left behind, and ends with the process.
+    /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a shard did
+    /// not stop in time. The thread of an overdue shard is abandoned and ends with the process.
     pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
     where
         M: Fn(Shard) -> F + Send + Sync + 'static,
@@ -183,11 +184,11 @@ impl Shards {
             threads.push(shard_spawn.spawn(move |shard| main(shard))?);
         }
         drop(reports);
-        // Started from here, so that it may run on any core.
+        // Started from this unpinned thread, so that the watchdog may run on any core.
         let watching = watchdog.start();
         let started = await_reports(&reported, threads.len());
         for start_sender in start_senders {
-            // A thread that has failed does not listen any more.
+            // A thread that failed has already dropped its receiver.
             start_sender.send(started.is_ok()).unwrap_or_default();
         }
         let ended = self.await_ends(threads, &watchdog);
@@ -195,7 +196,7 @@ impl Shards {
         drop(signals);
         let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
         if unfinished > 0 {
-            tracing::warn!(unfinished, "blocking work is still being done and is left behind");
+            tracing::warn!(unfinished, "abandoned blocking work that is still running");
         }
         started?;
         ended
@@ -218,20 +219,20 @@ impl Shards {
         let stopper = self.stopper();
         StopSignals::listen(move |stop| stopper.stop(stop))
             .map(Some)
-            .map_err(|error| LaunchError::Settings(format!("SIGTERM and SIGINT cannot be handled: {error}")))
+            .map_err(|error| LaunchError::Settings(format!("could not handle SIGTERM and SIGINT: {error}")))
     }
 }
 
-/// Waits until every shard has said whether it is set up.
+/// Waits until every shard has reported its set-up.
 fn await_reports(reported: &Receiver<Result<(), LaunchError>>, shards: usize) -> Result<(), LaunchError> {
     for _ in 0..shards {
-        // A channel that ends early belongs to a thread that panicked in its set-up, and that ends the process.
+        // A channel that ends early belongs to a thread that panicked in its set-up, which ends the process.
         reported.recv().unwrap_or(Ok(()))?;
     }
     Ok(())
 }
 
-/// Everything a shard's thread is born with.
+/// Everything needed to spawn a shard's thread.
 struct ShardSpawn {
     inbox: Arc<Inbox>,
     count: usize,
@@ -280,11 +281,11 @@ impl ShardSpawn {
             .map(|thread| ShardThread { shard, thread })
             .map_err(|error| LaunchError::Start {
                 shard,
-                reason: format!("no thread for it: {error}"),
+                reason: format!("could not spawn its thread: {error}"),
             })
     }
 
-    /// The whole life of a shard's thread.
+    /// Runs a shard's thread from its set-up to its end.
     fn run<F>(self, main: impl Fn(Shard) -> F + 'static) -> Result<(), LaunchError>
     where
         F: Future<Output = Result<(), BoxError>> + 'static,
@@ -316,13 +317,14 @@ impl ShardSpawn {
             Invocations::start(&invocations);
             let outcome = Rc::new(Cell::new(None));
             let finished = MainOutcome(Rc::clone(&outcome));
-            // Inside the task, so that a panic before main's first await is caught like any other.
+            // `main` is called inside the task, so that a panic before its first await is caught too.
             spawn_detached(async move {
                 finished.set(main(Shard::current()).await);
             });
             drive(&context, &|| MainOutcome::is_set(&outcome)).await;
             outcome.take().unwrap_or(Ok(()))
         });
+        // After the executor: a task that ended last may still have sent a message.
         ending.end_messages();
         outcome.map_err(|error| {
             stopper.stop(Stop::Now);
@@ -330,13 +332,13 @@ impl ShardSpawn {
         })
     }
 
-    /// Makes the executor and the reactor of this thread, and pins it.
+    /// Creates the executor and the reactor of this thread, and pins the thread.
     fn set_up(&self) -> Result<(Executor, Reactor), String> {
         if self.driver == Driver::Epoll {
             self.pin();
             return self
                 .set_up_epoll()
-                .map_err(|error| format!("its epoll was refused ({error}); raise `ulimit -n`"));
+                .map_err(|error| format!("could not set up epoll: {error}; raise `ulimit -n`"));
         }
         let executor = Executor::beside_ring(&self.name)?;
         self.pin();
@@ -363,12 +365,12 @@ impl ShardSpawn {
 
     fn pin(&self) {
         if !core_affinity::set_for_current(core_affinity::CoreId { id: self.cpu }) {
-            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "the thread could not be pinned; it floats");
+            tracing::warn!(shard = %self.inbox.shard(), cpu = self.cpu, "could not pin thread to CPU; running unpinned");
         }
     }
 }
 
-/// How a shard's main function ended. Dropped without having been set, it has panicked.
+/// The result of a shard's main function; dropped unset, it records a panic.
 struct MainOutcome(Rc<Cell<Option<Result<(), BoxError>>>>);
 
 impl MainOutcome {
@@ -387,20 +389,19 @@ impl MainOutcome {
 impl Drop for MainOutcome {
     fn drop(&mut self) {
         if !Self::is_set(&self.0) {
-            self.0.set(Some(Err("its main function panicked".into())));
+            self.0.set(Some(Err("the main function panicked".into())));
         }
     }
 }
 
-/// Ends the process: this shard's listener would collect connections that nobody answers.
+/// Ends the process, because this shard's listener would keep collecting connections without answering them.
 #[expect(
     clippy::exit,
-    reason = "nothing is left that could serve or log; see the head of this file"
+    reason = "no shard can be trusted to serve or log; see the module documentation"
 )]
 fn exit_process(shard: ShardId, panicked: &TaskPanicked) -> ! {
-    let words = format!(
-        "squall-shards: {shard} {panicked}; the process ends, because nobody would answer this shard's connections\n"
-    );
+    let words =
+        format!("squall-shards: {shard} {panicked}; the process exits, because this shard's connections would hang\n");
     StandardError.write_all(words.as_bytes()).unwrap_or_default();
     std::process::exit(SHARD_PANIC_EXIT_CODE)
 }
@@ -413,8 +414,9 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Asks every shard to stop. What that means is up to their main functions, which see it through
-    /// [`Shard::stopping`](crate::Shard::stopping).
+    /// Asks every shard to stop.
+    ///
+    /// The main functions see the request through [`Shard::stopping`](crate::Shard::stopping) and decide what to do.
     pub fn stop(&self, stop: Stop) {
         for inbox in self.inboxes.iter() {
             inbox.request_stop(stop);

@@ -1,11 +1,10 @@
-//! Which CPUs this process may really use, and which of them each shard and the blocking pool get.
+//! Which CPUs this process may use, and which of them each shard and the blocking pool get.
 //!
-//! Why: a shard per CPU of the machine is wrong in most containers. What counts is the affinity mask, which the kernel
-//! keeps within the cpuset, and the CPU quota of the control group: four shards on a quota of two CPUs are throttled for
-//! half of each period, all four at once.
+//! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts (the kernel keeps it within the
+//! cpuset), and so does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for half of each period.
 //!
-//! Invariant: the functions that decide are pure, over the text of the kernel's files; a file that cannot be read or
-//! understood counts as no limit. The CPU list is never empty.
+//! Invariant: the deciding functions are pure, over the text of kernel files. A file that cannot be read or parsed sets no
+//! limit. The CPU list is never empty.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +14,7 @@ use std::num::NonZeroUsize;
 use crate::os::cgroup;
 use crate::os::cgroup::{Group, Hierarchy};
 
-/// What the kernel lets this process use.
+/// The CPUs and the CPU quota this process may use.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AvailableCpus {
     cpus: Vec<usize>,
@@ -27,19 +26,19 @@ pub struct AvailableCpus {
 pub struct Placement {
     /// The CPU of each shard, by shard number.
     pub shards: Vec<usize>,
-    /// The CPUs no shard is pinned to; every available CPU if there is none left.
+    /// The CPUs without a shard, for blocking work; all available CPUs if every one has a shard.
     pub blocking: Vec<usize>,
 }
 
-/// Asks the kernel which CPUs the calling thread may use and how much of them the process is granted.
+/// Asks the kernel which CPUs the calling thread may use, and for the CPU quota of the process.
 ///
-/// To be called before the calling thread is pinned, because the answer is about the thread.
+/// Call it before the calling thread is pinned: the kernel answers for the thread.
 #[must_use]
 pub fn available() -> AvailableCpus {
     let cpus = core_affinity::get_core_ids()
         .map(|cores| cores.iter().map(|core| core.id).collect::<Vec<_>>())
         .filter(|cpus| !cpus.is_empty())
-        // The mask core_affinity asks for has room for 1024 CPUs; the kernel refuses it on a larger machine.
+        // core_affinity's mask has room for 1024 CPUs; the kernel rejects it on a larger machine.
         .or_else(|| allowed_list(&fs::read_to_string("/proc/self/status").ok()?))
         .unwrap_or_else(|| (0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get)).collect());
     let quotas = cgroup::limits("cpu", quota);
@@ -48,19 +47,19 @@ pub fn available() -> AvailableCpus {
 }
 
 impl AvailableCpus {
-    /// Returns the numbers of the CPUs, ascending; at least one.
+    /// Returns the numbers of the CPUs, ascending, at least one.
     #[must_use]
     pub fn cpus(&self) -> &[usize] {
         &self.cpus
     }
 
-    /// Returns the CPU time granted per unit of time, in CPUs: 1.5 is one and a half. `None` is no limit.
+    /// Returns the CPU quota in CPUs (1.5 is one and a half), or `None` without a quota.
     #[must_use]
     pub const fn quota(&self) -> Option<f64> {
         self.quota
     }
 
-    /// Returns how many shards to start unless told otherwise: one for each CPU, at most the quota rounded up.
+    /// Returns the default number of shards: one per CPU, at most the quota rounded up.
     #[must_use]
     pub fn default_shards(&self) -> NonZeroUsize {
         let allowed = self.cpus.len();
@@ -70,11 +69,11 @@ impl AvailableCpus {
         NonZeroUsize::new(granted.unwrap_or(allowed)).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// Keeps only the CPUs the operator chose, in that order, for a placement by hand.
+    /// Returns only the chosen CPUs, in the chosen order.
     ///
     /// # Errors
     ///
-    /// [`CpuNotAvailable`] if one of them is not available or named twice, or if none is named.
+    /// [`CpuNotAvailable`] if a chosen CPU is not available or named twice, or if the list is empty.
     pub fn only(&self, chosen: &[usize]) -> Result<Self, CpuNotAvailable> {
         let refuse = |reason| {
             Err(CpuNotAvailable {
@@ -83,14 +82,14 @@ impl AvailableCpus {
             })
         };
         if chosen.is_empty() {
-            return refuse("no CPU was chosen".to_owned());
+            return refuse("the list of CPUs is empty".to_owned());
         }
         for (position, cpu) in chosen.iter().enumerate() {
             if !self.cpus.contains(cpu) {
-                return refuse(format!("CPU {cpu} was chosen, which this process may not use"));
+                return refuse(format!("CPU {cpu} is not available to this process"));
             }
             if chosen.iter().take(position).any(|earlier| earlier == cpu) {
-                return refuse(format!("CPU {cpu} was chosen twice"));
+                return refuse(format!("CPU {cpu} is listed twice"));
             }
         }
         Ok(Self {
@@ -99,10 +98,10 @@ impl AvailableCpus {
         })
     }
 
-    /// Gives each shard a CPU, in order, and the CPUs left over to the blocking pool.
+    /// Assigns a CPU to each shard in order, and the remaining CPUs to the blocking pool.
     ///
-    /// More shards than CPUs go round again, and more than the quota grants are throttled; either is said in the log,
-    /// because each such shard makes another one wait.
+    /// More shards than CPUs wrap around. Both that and more shards than the quota allows are logged as a warning, because such
+    /// shards wait for each other.
     #[must_use]
     pub fn place(&self, shards: NonZeroUsize) -> Placement {
         let count = shards.get();
@@ -111,14 +110,14 @@ impl AvailableCpus {
             tracing::warn!(
                 shards = count,
                 cpus,
-                "more shards than CPUs: some shards share a CPU and wait for each other"
+                "more shards than CPUs: shards share CPUs and wait for each other"
             );
         } else if count > self.default_shards().get() {
             let quota = self.quota;
             tracing::warn!(
                 shards = count,
                 quota,
-                "more shards than the CPU quota grants: they will be throttled together"
+                "more shards than the CPU quota allows: the kernel will throttle all of them"
             );
         }
         let shards = self.cpus.iter().copied().cycle().take(count).collect();
@@ -132,7 +131,7 @@ impl AvailableCpus {
     }
 }
 
-/// The CPUs chosen by hand cannot be used.
+/// A list of chosen CPUs is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuNotAvailable {
     reason: String,
@@ -143,7 +142,7 @@ impl fmt::Display for CpuNotAvailable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{}; choose from {:?}, or give the process more with taskset or a cpuset",
+            "{}; choose from {:?}, or allow more with taskset or a cpuset",
             self.reason, self.available
         )
     }
@@ -151,7 +150,7 @@ impl fmt::Display for CpuNotAvailable {
 
 impl Error for CpuNotAvailable {}
 
-/// Finds the allowed CPUs in the text of `/proc/self/status`.
+/// Finds the available CPUs in the text of `/proc/self/status`.
 fn allowed_list(status: &str) -> Option<Vec<usize>> {
     let list = status
         .lines()
@@ -159,9 +158,9 @@ fn allowed_list(status: &str) -> Option<Vec<usize>> {
     parse_cpu_list(list)
 }
 
-/// Reads the kernel's notation for a list of CPUs, as in `0-3,8`.
+/// Parses the kernel's list format for CPUs, such as `0-3,8`.
 ///
-/// Returns `None` for anything else, an empty list, or a CPU number of 65536 and more, which no kernel supports.
+/// Returns `None` for any other text, an empty list, or a CPU number above 65535.
 #[must_use]
 pub fn parse_cpu_list(list: &str) -> Option<Vec<usize>> {
     let mut cpus = Vec::new();
@@ -176,7 +175,7 @@ pub fn parse_cpu_list(list: &str) -> Option<Vec<usize>> {
     Some(cpus)
 }
 
-/// Digits only: the integer parser would take a plus sign too.
+/// Accepts digits only; the integer parser would accept a plus sign too.
 fn parse_cpu(digits: &str) -> Option<u16> {
     digits
         .bytes()
@@ -185,7 +184,7 @@ fn parse_cpu(digits: &str) -> Option<u16> {
         .flatten()
 }
 
-/// What one group grants of the CPUs, in CPUs.
+/// Returns the CPU quota of one group, in CPUs.
 fn quota(group: &Group<'_>) -> Option<f64> {
     match group.hierarchy {
         Hierarchy::V2 => {
@@ -197,7 +196,7 @@ fn quota(group: &Group<'_>) -> Option<f64> {
     }
 }
 
-/// Divides a quota by its period, both in microseconds; `max` and `-1` mean that there is none.
+/// Divides a quota by its period, both in microseconds; `max` and `-1` mean no quota.
 fn cpus_granted(quota: &str, period: &str) -> Option<f64> {
     let (quota, period): (u32, u32) = (quota.parse().ok()?, period.parse().ok()?);
     (quota > 0 && period > 0).then(|| f64::from(quota) / f64::from(period))
@@ -269,9 +268,9 @@ mod tests {
         let available = available_cpus(&[0, 1, 2, 3], Some(2.0));
         assert_eq!(available.only(&[3, 1]), Ok(available_cpus(&[3, 1], Some(2.0))));
         for (chosen, reason) in [
-            (&[][..], "no CPU was chosen"),
-            (&[1, 4], "CPU 4 was chosen, which this process may not use"),
-            (&[1, 1], "CPU 1 was chosen twice"),
+            (&[][..], "the list of CPUs is empty"),
+            (&[1, 4], "CPU 4 is not available to this process"),
+            (&[1, 1], "CPU 1 is listed twice"),
         ] {
             let error = available.only(chosen).unwrap_err().to_string();
             assert!(
@@ -308,13 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_of_a_group_is_read_as_either_hierarchy_writes_it() {
+    fn the_quota_of_a_group_is_read_as_either_version_writes_it() {
         let quota_of = |memberships: &str, mounts: &str, files: &[(&str, &str)]| {
             let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
             let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
             limits_in(memberships, mounts, &read, "cpu", quota)
         };
-        let unified = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
+        let version_2 = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
         for (text, expected) in [
             ("max 100000\n", None),
             ("150000 100000\n", Some(1.5)),
@@ -322,16 +321,16 @@ mod tests {
             ("nonsense", None),
             ("100000 0\n", None),
         ] {
-            let found = quota_of("0::/\n", unified, &[("/groups/cpu.max", text)]);
+            let found = quota_of("0::/\n", version_2, &[("/groups/cpu.max", text)]);
             assert_eq!(found, Vec::from_iter(expected), "{text:?}");
         }
-        let older = "37 31 0:34 / /groups rw - cgroup cgroup rw,cpu,cpuacct\n";
+        let version_1 = "37 31 0:34 / /groups rw - cgroup cgroup rw,cpu,cpuacct\n";
         for (text, expected) in [("-1\n", None), ("250000\n", Some(2.5))] {
             let files = [
                 ("/groups/cpu.cfs_quota_us", text),
                 ("/groups/cpu.cfs_period_us", "100000\n"),
             ];
-            let found = quota_of("4:cpu,cpuacct:/\n", older, &files);
+            let found = quota_of("4:cpu,cpuacct:/\n", version_1, &files);
             assert_eq!(found, Vec::from_iter(expected), "{text:?}");
         }
     }

@@ -1,7 +1,7 @@
-//! The roll of the shards that still run, called by the thread that waits for them all.
+//! Which shards have exited, for the thread that waits for all of them.
 //!
-//! A shard whose task computes or blocks hears no wish to stop, and no thread can be ended from outside. So the waiting thread keeps
-//! the time itself: it gives up a shard that is overdue, and the process can end.
+//! A shard whose task computes or blocks does not see a stop request, and a thread cannot be ended from outside. So the waiting
+//! thread keeps the time itself: it gives up an overdue shard, and the process can exit.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use crate::shard::shard::ShardId;
 use crate::sync::thread::{self, Thread};
 use crate::sync::{AtomicBool, Ordering, fence};
 
-/// How much longer than it may take a stop is waited for, before a shard counts as stuck: eighty times what the watchdog calls a stall.
+/// How long after its limit a stop may take before a shard counts as stuck: 80 times the watchdog's stall threshold.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Which shards have ended, and who waits for that.
+/// Which shards have exited, and the thread waiting for them.
 #[derive(Debug)]
 pub(crate) struct ShardExits {
     ended: Box<[AtomicBool]>,
@@ -29,7 +29,7 @@ impl ShardExits {
         }
     }
 
-    /// Notes that a shard has ended.
+    /// Records the exit of a shard.
     pub(crate) fn record(&self, shard: ShardId) {
         if let Some(ended) = self.ended.get(shard.index()) {
             ended.store(true, Ordering::Release);
@@ -37,21 +37,22 @@ impl ShardExits {
         self.wake_waiter();
     }
 
-    /// Has the waiting thread look again: what it looks at has been written before.
+    /// Makes the waiting thread look again at what was written before this call.
     pub(crate) fn wake_waiter(&self) {
-        // Between what was written and the read of `waiting`; the waiting thread does the opposite, so one of the two sees the other.
+        // Orders the caller's write before the read of `waiting`. The waiting thread does the opposite, so one sees the other.
         fence(Ordering::SeqCst);
         if let Some(waiting) = self.waiting.get() {
             waiting.unpark();
         }
     }
 
-    /// Waits until every shard has ended. A graceful stop may take `graceful_max`, without end if that is `None`, a stop now no
-    /// time; with [`STOP_PATIENCE`] on top. To be called once.
+    /// Waits until every shard has exited; called once.
+    ///
+    /// A graceful stop may take `graceful_max` (`None`: no limit), an immediate one no time; [`STOP_PATIENCE`] is added to both.
     ///
     /// # Errors
     ///
-    /// The first shard that has not ended in time.
+    /// The first shard still running when the time is up.
     pub(crate) fn wait(&self, stop: impl Fn() -> Option<Stop>, graceful_max: Option<Duration>) -> Result<(), ShardId> {
         self.waiting.get_or_init(thread::current);
         fence(Ordering::SeqCst);
@@ -80,13 +81,13 @@ fn park_timeout(left: Duration) {
     thread::park_timeout(left);
 }
 
-/// loom has no time: all of it has passed as soon as every other thread has had its turn.
+/// loom has no clock: all time has passed once every other thread has run.
 #[cfg(squall_loom)]
 fn park_timeout(_: Duration) {
     thread::yield_now();
 }
 
-/// When every shard must have ended.
+/// The moment by which every shard must have exited.
 #[derive(Default)]
 struct Due {
     stop: Option<Stop>,
@@ -94,7 +95,7 @@ struct Due {
 }
 
 impl Due {
-    /// How much time is left; `None` while there is no end to it. A stop counts from when it is first seen here.
+    /// Returns the time left, `None` without a limit. The time of a stop runs from when this thread first sees the request.
     fn left(&mut self, stop: Option<Stop>, graceful_max: Option<Duration>, now: Instant) -> Option<Duration> {
         if stop > self.stop {
             self.stop = stop;
@@ -116,7 +117,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn time_runs_from_the_first_wish_and_a_firmer_one_only_shortens_it() {
+    fn time_runs_from_the_first_request_and_a_firmer_one_only_shortens_it() {
         let (now, second) = (crate::clock::now(), Duration::from_secs(1));
         let mut due = Due::default();
         assert_eq!(due.left(None, Some(30 * second), now), None);
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_a_graceful_stop_takes_as_long_as_it_takes() {
+    fn without_a_limit_a_graceful_stop_is_never_overdue() {
         let now = crate::clock::now();
         let mut due = Due::default();
         for graceful_max in [None, Some(Duration::MAX)] {
@@ -147,9 +148,9 @@ mod tests {
     use crate::shard::shard::ShardId;
     use std::sync::Arc;
 
-    /// The waiting thread hears of the end of each shard, whenever it comes; else it would be parked for ever, which loom reports.
+    /// The waiting thread sees every exit, whenever it happens; otherwise it stays parked, which loom reports.
     #[test]
-    fn loom_the_end_of_the_last_shard_is_heard() {
+    fn loom_the_exit_of_the_last_shard_is_seen() {
         loom::model(|| {
             let exits = Arc::new(ShardExits::new(2));
             for shard in 0..2 {

@@ -1,13 +1,13 @@
-//! SIGTERM and SIGINT ask for a stop: the first one for a graceful stop, every later one for a stop now.
+//! SIGTERM and SIGINT stop the process: the first signal gracefully, every later one immediately.
 //!
-//! Why a thread: a handler may do next to nothing while it interrupts another thread, so signal-hook's handler only
-//! writes down the number, and a thread of its own reads it and calls back in the ordinary world.
+//! Why a thread: a signal handler may call almost nothing. So signal-hook's handler only stores the number; a thread reads it
+//! and calls back.
 //!
-//! Invariant: while nobody listens, both signals do what they do by default and end the process. A server that has
-//! finished, or failed while stopping, can always be killed.
+//! Invariant: while no [`StopSignals`] is alive, both signals have their default effect and end the process. So a server that
+//! has finished, or failed while stopping, can always be killed.
 //!
-//! SIGPIPE is no concern of this module: Rust's runtime ignores it before `main`, and every send of the shards says
-//! `MSG_NOSIGNAL` besides, for programs that start outside Rust.
+//! SIGPIPE needs no handling here: Rust's runtime ignores it before `main`. Every send also sets `MSG_NOSIGNAL`, for programs
+//! whose `main` is not Rust.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +17,12 @@ use std::thread::{self, JoinHandle};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-/// How a signal asks the process to stop.
+/// How firmly a shard is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stop {
-    /// The first signal: take no more work, finish what was taken.
+    /// Take no new work and finish what was taken; the first signal.
     Graceful,
-    /// Every later signal: drop everything.
+    /// Drop everything; every later signal.
     Now,
 }
 
@@ -36,31 +36,32 @@ pub(crate) struct StopSignals {
 /// Whether a [`StopSignals`] is alive.
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Whether the two signals do what they do by default. Read inside the signal handler.
+/// Whether the two signals have their default effect; read inside the signal handler.
 ///
-/// signal-hook cannot give a signal back to the kernel once it has handled it: without this, both signals would be
-/// swallowed from the end of the first listener to the end of the process.
+/// signal-hook cannot return a handled signal to the kernel. Without this flag both signals would be ignored from the end of
+/// the first listener to the end of the process.
 static DEFAULT_APPLIES: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 impl StopSignals {
-    /// Starts listening; `on_stop` is called on a thread of its own, once for each signal.
+    /// Starts listening; `on_stop` runs on a thread of its own, once per signal.
     ///
-    /// To be called before the calling thread is pinned to a CPU, because the thread inherits where it may run. Two
-    /// signals of one kind that arrive within microseconds may count as one: the kernel does not queue them.
+    /// Call it before the calling thread is pinned: the new thread inherits the affinity. Two signals of one kind within
+    /// microseconds may count as one, because the kernel does not queue them.
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if the process listens already: two servers in one process share one listener. Else the kernel's
-    /// refusal of a handler, a socket pair or a thread.
+    /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket pair or a
+    /// thread.
     pub(crate) fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
         if LISTENING.swap(true, Ordering::AcqRel) {
-            let reason = "this process listens to SIGTERM and SIGINT already";
+            let reason = "this process already handles SIGTERM and SIGINT";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
         }
         let listening = Listening;
         let default_applies = default_actions()?;
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let handle = signals.handle();
+        // Only now that the handler is installed, so that no signal is lost in between.
         default_applies.store(false, Ordering::SeqCst);
         let thread = thread::Builder::new()
             .name("squall-signals".to_owned())
@@ -80,7 +81,7 @@ impl StopSignals {
 }
 
 impl Drop for StopSignals {
-    /// Waits for a callback that is under way, unless it is the callback that drops.
+    /// Waits for a running callback, unless the callback itself drops the listener.
     fn drop(&mut self) {
         let_the_default_apply();
         self.handle.close();
@@ -93,7 +94,7 @@ impl Drop for StopSignals {
     }
 }
 
-/// The claim to be the one listener, given back when the thread ends, be it by a panic of the callback.
+/// The claim to be the only listener, released when the thread ends, also by a panic of the callback.
 struct Listening;
 
 impl Drop for Listening {
@@ -109,7 +110,7 @@ fn let_the_default_apply() {
     }
 }
 
-/// Registers, once in a process, the actions that play the kernel's default while the flag says so.
+/// Registers, once per process, the handlers that apply the default effect while the flag is set.
 fn default_actions() -> io::Result<&'static AtomicBool> {
     if let Some(registered) = DEFAULT_APPLIES.get() {
         return Ok(registered);
@@ -154,7 +155,7 @@ mod tests {
                 .by_ref()
                 .map(Result::unwrap)
                 .find(|found| found.ends_with(line));
-            assert!(found.is_some(), "the child ended without saying {line:?}");
+            assert!(found.is_some(), "the child ended without printing {line:?}");
         }
 
         fn signal(&self, signal: Signal) {

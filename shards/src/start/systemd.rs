@@ -1,10 +1,10 @@
-//! Listeners handed over by a service manager: systemd's `LISTEN_FDS`.
+//! Listeners inherited from a service manager by systemd's `LISTEN_FDS` protocol.
 //!
-//! Why: with socket activation the manager holds the listeners, so a restart loses no connection, and a server without
-//! privileges serves port 80. The protocol is an environment variable with the number of descriptors, from 3 upward.
+//! Why: with socket activation the manager holds the listeners. So a restart loses no connection, and an unprivileged server can
+//! serve port 80. The protocol is an environment variable with the number of descriptors, counted from 3.
 //!
-//! Invariant: what is returned is a TCP or Unix stream socket that listens, is closed on exec, and blocks, as one made
-//! by the standard library does; anything else is an error that says which descriptor and what is wrong.
+//! Invariant: a returned socket is a listening TCP or Unix stream socket, close-on-exec and blocking, like one made by the
+//! standard library. Anything else is an error that names the descriptor and the reason.
 
 use std::env;
 use std::error::Error;
@@ -16,10 +16,10 @@ use std::os::unix::net::UnixListener;
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 
-/// The most descriptors taken over: far more than a unit file lists, and what a typing error in the variable can cost.
+/// The most descriptors inherited. 1024: far more than a unit file lists, and it bounds the cost of a typing error.
 pub(crate) const INHERITED_MAX: usize = 1024;
 
-/// One listener that was handed over.
+/// An inherited listener.
 #[derive(Debug)]
 pub enum InheritedListener {
     /// A TCP listener over IPv4 or IPv6.
@@ -28,16 +28,16 @@ pub enum InheritedListener {
     Unix(UnixListener),
 }
 
-/// Takes over the listeners that the environment announces to this process, in the manager's order.
+/// Takes the listeners announced to this process by the environment, in the manager's order.
 ///
-/// None are announced: an empty list, and so it is when they are announced to another process (`LISTEN_PID`). The
-/// variables are removed, so a second call finds none and child processes do not see them; to be called before other
-/// threads are started, because the environment is not safe to change under them.
+/// Returns an empty list if none are announced, or if `LISTEN_PID` names another process. The variables are removed, so a
+/// second call returns none and child processes do not see them. Call it before other threads start: changing the environment
+/// under them is unsafe.
 ///
 /// # Errors
 ///
-/// [`InheritedError`] if `LISTEN_FDS` is not a number up to 1024, or if one of the descriptors is not a
-/// stream socket that listens. A server should not start then: its unit file is wrong.
+/// [`InheritedError`] if `LISTEN_FDS` is not a number up to 1024, or a descriptor is not a listening stream socket. A server
+/// should then refuse to start: its unit file is wrong.
 pub fn inherited_listeners() -> Result<Vec<InheritedListener>, InheritedError> {
     if let Ok(announced) = env::var("LISTEN_FDS") {
         check_count(&announced)?;
@@ -52,7 +52,7 @@ fn check_count(announced: &str) -> Result<(), InheritedError> {
     match announced.parse::<usize>() {
         Ok(count) if count <= INHERITED_MAX => Ok(()),
         _ => Err(InheritedError {
-            problem: format!("LISTEN_FDS is {announced:?}, not a number up to {INHERITED_MAX}"),
+            problem: format!("invalid LISTEN_FDS {announced:?}: expected a number up to {INHERITED_MAX}"),
         }),
     }
 }
@@ -62,15 +62,15 @@ fn take(handed_over: &mut ListenFd, position: usize) -> Result<InheritedListener
         Ok(Some(listener)) => Ok(InheritedListener::Tcp(listener)),
         _ => match handed_over.take_unix_listener(position) {
             Ok(Some(listener)) => Ok(InheritedListener::Unix(listener)),
-            Ok(None) => Err("it has been taken already".to_owned()),
-            Err(error) => Err(format!("it is neither a TCP nor a Unix stream listener ({error})")),
+            Ok(None) => Err("it was already taken".to_owned()),
+            Err(error) => Err(format!("it is not a TCP or Unix stream socket ({error})")),
         },
     };
     listener
         .and_then(InheritedListener::made_ready)
         .map_err(|reason| InheritedError {
             problem: format!(
-                "inherited descriptor {} of {} cannot be served: {reason}",
+                "could not serve inherited descriptor {} of {}: {reason}",
                 position + 1,
                 handed_over.len()
             ),
@@ -78,7 +78,7 @@ fn take(handed_over: &mut ListenFd, position: usize) -> Result<InheritedListener
 }
 
 impl InheritedListener {
-    /// Checks that the socket listens, and makes it block.
+    /// Checks that the socket listens, and makes it blocking.
     fn made_ready(self) -> Result<Self, String> {
         let socket = match &self {
             Self::Tcp(listener) => listener.as_fd(),
@@ -87,14 +87,14 @@ impl InheritedListener {
         match socket_acceptconn(socket) {
             Ok(true) => {}
             Ok(false) => return Err("it is a stream socket that does not listen".to_owned()),
-            Err(error) => return Err(format!("the kernel does not say whether it listens ({error})")),
+            Err(error) => return Err(format!("could not ask whether it listens ({error})")),
         }
-        rustix::io::ioctl_fionbio(socket, false).map_err(|error| format!("it cannot be made to block ({error})"))?;
+        rustix::io::ioctl_fionbio(socket, false).map_err(|error| format!("could not make it blocking ({error})"))?;
         Ok(self)
     }
 }
 
-/// What is wrong with the descriptors that were handed over.
+/// Inherited descriptors are unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InheritedError {
     problem: String,
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::testing::{child, child_role, output_of};
 
-    /// Adds descriptors to a child, with consecutive numbers from `first` upward, which no other test may use.
+    /// Passes descriptors to a child, numbered consecutively from `first`, a range that other tests must not use.
     fn hand_over(command: &mut Command, first: i32, sockets: &[BorrowedFd<'_>]) -> Vec<OwnedFd> {
         command
             .env("LISTEN_FDS", sockets.len().to_string())
@@ -159,7 +159,10 @@ mod tests {
                 assert!(fcntl_getfd(&*socket).unwrap().contains(FdFlags::CLOEXEC));
                 println!("\nserving {address}");
             }
-            assert!(inherited_listeners().unwrap().is_empty(), "the announcement is used up");
+            assert!(
+                inherited_listeners().unwrap().is_empty(),
+                "the second call returns none"
+            );
             return;
         }
         let path = env::temp_dir().join(format!("squall-inherited-{}.socket", std::process::id()));
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_listen_is_named_in_the_error() {
+    fn a_descriptor_that_does_not_listen_is_named_in_the_error() {
         let test = "what_does_not_listen_is_named_in_the_error";
         if child_role().is_some() {
             println!("\nerror: {}", inherited_listeners().unwrap_err());
@@ -199,14 +202,14 @@ mod tests {
         for (number, bad, reason) in [
             (700, connected.as_fd(), "it is a stream socket that does not listen"),
             (710, pair.as_fd(), "it is a stream socket that does not listen"),
-            (720, datagrams.as_fd(), "it is neither a TCP nor a Unix stream listener"),
+            (720, datagrams.as_fd(), "it is not a TCP or Unix stream socket"),
             (730, file.as_fd(), "fd 731 is not a socket"),
         ] {
             let mut command = child(module_path!(), test, "activated");
             let _handed_over = hand_over(&mut command, number, &[good.as_fd(), bad]);
             let output = output_of(command);
             assert!(
-                output.contains("error: inherited descriptor 2 of 2 cannot be served: "),
+                output.contains("error: could not serve inherited descriptor 2 of 2: "),
                 "{output}"
             );
             assert!(output.contains(reason), "{output}");
@@ -230,12 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_is_no_small_number_is_refused() {
+    fn a_count_that_is_not_a_number_up_to_1024_is_refused() {
         assert_eq!(check_count("1024"), Ok(()));
         for announced in ["", "three", "-1", "1025", "99999999999999999999"] {
             let error = check_count(announced).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("LISTEN_FDS is {announced:?}, not a number up to 1024")),
+                error.contains(&format!(
+                    "invalid LISTEN_FDS {announced:?}: expected a number up to 1024"
+                )),
                 "{error}"
             );
         }

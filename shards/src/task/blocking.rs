@@ -1,11 +1,11 @@
 //! A bounded pool of threads for work that blocks: password hashing, SQLite, files without io_uring.
 //!
-//! Why: a shard that blocks serves nobody, and a thread beside it on the same core takes that core from it. So the pool
-//! pins its threads to the CPUs the shards left over (a thread otherwise inherits the single CPU of the shard that
-//! started it). Threads start when work waits for one, up to a maximum, and end when there has been none for a while.
+//! Why: a shard that blocks serves no client, and a thread on the same core takes CPU time from it. So the pool pins its threads
+//! to the CPUs without a shard; otherwise a thread inherits the single CPU of the shard that started it. Threads start when work
+//! waits for one, up to a maximum, and exit after a time without work.
 //!
-//! Invariants: the queue never grows beyond its limit, and work that is refused has not run. Whatever a spawned closure
-//! does, its future resolves: it returned, it panicked, or the pool ended before it ran.
+//! Invariants: the queue never exceeds its limit, and refused work has not run. The future of a closure always resolves: the
+//! closure returned, panicked, or was dropped before it ran.
 
 mod thread_count;
 
@@ -30,13 +30,12 @@ use thread_count::{Idle, Need, ThreadCount};
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockingLimits {
-    /// The most threads alive at once; at least one. Default 32: enough to keep a local database or disk busy, few enough
-    /// that hashing passwords on all of them does not starve the machine.
+    /// The most threads at once, at least 1. Default 32: enough to keep a local database or disk busy, and few enough that
+    /// password hashing on all of them does not starve the machine.
     pub threads_max: usize,
-    /// The most closures waiting for a thread; at least one. Default 1024: what waits longer than that many others has
-    /// usually been given up by whoever asked.
+    /// The most closures waiting for a thread, at least 1. Default 1024: behind a longer queue the caller has usually given up.
     pub queue_max: usize,
-    /// How long a thread waits for work before it ends. Default 10 s.
+    /// How long an idle thread waits for work before it exits. Default 10 s.
     pub idle_timeout: Duration,
 }
 
@@ -50,16 +49,15 @@ impl Default for BlockingLimits {
     }
 }
 
-/// A pool of threads for blocking work; its clones are the same pool, usable from every shard.
+/// A pool of threads for blocking work; clones are the same pool and work on every shard.
 ///
-/// When the last clone is dropped the threads end on their own, each after the closure it is running;
-/// [`shutdown`](Self::shutdown) also waits for them.
+/// When the last clone is dropped each thread exits after its current closure; [`shutdown`](Self::shutdown) also waits for them.
 #[derive(Clone)]
 pub struct BlockingPool {
     owner: Arc<Owner>,
 }
 
-/// What the pool's handles share, and its threads do not: the end of the line whose loss tells them to stop.
+/// What the pool's handles share and its threads do not: dropping `lifeline` tells the threads to stop.
 struct Owner {
     shared: Arc<Shared>,
     lifeline: AtomicCell<Option<Sender<Infallible>>>,
@@ -72,7 +70,7 @@ struct Shared {
     work: Receiver<Job>,
     /// Disconnected when the pool stops.
     stopped: Receiver<Infallible>,
-    /// Holds a token when a thread has ended since the waiter last looked at `threads`.
+    /// Holds a token if a thread has exited since the waiter last read the count.
     ended: Sender<()>,
     endings: Receiver<()>,
     thread_count: ThreadCount,
@@ -81,9 +79,9 @@ struct Shared {
 type Job = Box<dyn FnOnce() + Send>;
 
 impl BlockingPool {
-    /// Creates a pool without any thread yet, whose threads will run on `cpus`.
+    /// Creates a pool that starts without threads; its threads will run on `cpus`.
     ///
-    /// With no CPU given, threads run wherever the thread that happens to start them may.
+    /// If `cpus` is empty, a thread inherits the affinity of the thread that starts it.
     #[must_use]
     pub fn new(limits: BlockingLimits, cpus: Vec<usize>) -> Self {
         let (queue, work) = channel::bounded(limits.queue_max.max(1));
@@ -109,14 +107,14 @@ impl BlockingPool {
         }
     }
 
-    /// Runs a closure on a thread of the pool; the future returned gives its result and may be awaited on any executor.
+    /// Runs a closure on a thread of the pool and returns a future of its result, for any executor.
     ///
-    /// The closure is queued at once, whether or not the future is polled. If the queue is full or the pool has stopped,
-    /// it is dropped without being run and the future gives the error.
+    /// The closure is queued at once, before the future is polled. If the queue is full or the pool has stopped, the closure is
+    /// dropped without having run, and the future returns the error.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not stop the closure: it runs to its end and its result is discarded.
+    /// Dropping the future does not stop the closure; its result is discarded.
     pub fn spawn<F, R>(&self, closure: F) -> BlockingTask<R>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -128,7 +126,7 @@ impl BlockingPool {
                 let text = text.unwrap_or_else(|| "a payload that is not text".to_owned());
                 BlockingError::Panicked(text)
             });
-            // Nobody waits for it any more if this fails, and then it is dropped.
+            // A failed send means that the caller dropped its future; the result is dropped here.
             drop(sender.send(result));
         };
         match self.owner.shared.queue.try_send(Box::new(job)) {
@@ -149,17 +147,16 @@ impl BlockingPool {
         }
     }
 
-    /// Returns the number of threads alive.
+    /// Returns the number of live threads.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.owner.shared.thread_count.threads()
     }
 
-    /// Stops the pool: work still queued is dropped without being run, idle threads end at once, and busy ones are waited
-    /// for, at most as long as `patience`, while this thread blocks.
+    /// Stops the pool and waits at most `patience`, blocking the calling thread; returns how many threads still run.
     ///
-    /// Returns the number of threads that are still running their closure; zero is a clean end. They are left behind and
-    /// end by themselves or with the process.
+    /// Queued closures are dropped without having run, and idle threads exit at once. A thread still running its closure is
+    /// abandoned and exits after it, or with the process.
     pub fn shutdown(&self, patience: Duration) -> usize {
         let shared = &self.owner.shared;
         self.owner.stop();
@@ -176,8 +173,7 @@ impl BlockingPool {
         }
     }
 
-    /// Sees to it that a closure just queued is run or dropped: by the stop that is under way, by an idle thread, or by a
-    /// new one.
+    /// Ensures that a closure just queued is run or dropped: by an idle thread, a new thread, or a stop in progress.
     fn find_a_thread(&self) {
         let shared = &self.owner.shared;
         match shared.thread_count.need(|| shared.work.len()) {
@@ -220,16 +216,17 @@ impl Shared {
         }
     }
 
-    /// Starts the thread that has been counted.
+    /// Starts a thread that has been counted already.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         if let Err(error) = thread::Builder::new()
             .name("squall-blocking".to_owned())
             .spawn(move || shared.run())
         {
-            tracing::error!(%error, "a thread for blocking work could not be started");
-            self.thread_count.leave();
-            self.say_ended();
+            tracing::error!(%error, "could not start a thread for blocking work");
+            self.thread_count.exit();
+            self.notify_exit();
+            // Without any thread the queued work would wait forever.
             if self.thread_count.threads() == 0 {
                 self.drop_queued();
             }
@@ -241,18 +238,18 @@ impl Shared {
         self.leave_the_shards_cpus();
         while let Some(job) = self.next_job() {
             if contain(job).is_err() {
-                tracing::error!("dropping what blocking work left behind panicked");
+                tracing::error!("dropping blocking work panicked");
             }
         }
-        self.say_ended();
+        self.notify_exit();
     }
 
-    /// Has who waits for the end of threads look again.
-    fn say_ended(&self) {
+    /// Makes the thread waiting in `shutdown` read the count again.
+    fn notify_exit(&self) {
         let _full = self.ended.try_send(());
     }
 
-    /// Waits for work; without any, this thread is not counted any more.
+    /// Waits for work; `None` if the thread must exit, which is then no longer counted.
     fn next_job(self: &Arc<Self>) -> Option<Job> {
         let wait = || {
             channel::select! {
@@ -273,13 +270,13 @@ impl Shared {
         if allowed.count() > 0
             && let Err(error) = rustix::thread::sched_setaffinity(None, &allowed)
         {
-            tracing::warn!(%error, cpus = ?self.cpus, "a thread for blocking work could not be moved off the shards' CPUs");
+            tracing::warn!(%error, cpus = ?self.cpus, "could not move a thread for blocking work off the shards' CPUs");
         }
     }
 }
 
-/// The future of a closure given to [`BlockingPool::spawn`].
-#[must_use = "the closure runs all the same, but its result and its panic are lost"]
+/// The future of a closure passed to [`BlockingPool::spawn`].
+#[must_use = "the closure runs anyway, but its result and its panic are lost"]
 pub struct BlockingTask<R: Send> {
     state: TaskState<R>,
 }
@@ -316,9 +313,9 @@ impl<R: Send> Future for BlockingTask<R> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockingError {
-    /// The queue was full, so the closure has not run. Answer the peer that the server is overloaded.
+    /// The queue was full, and the closure has not run; report an overload (503) to the client.
     PoolFull {
-        /// The limit that was reached, in closures waiting.
+        /// The limit reached, in waiting closures.
         queue_max: usize,
     },
     /// The closure panicked, with this message.
@@ -333,13 +330,11 @@ impl fmt::Display for BlockingError {
             Self::PoolFull { queue_max } => {
                 write!(
                     formatter,
-                    "blocking work was refused: {queue_max} closures are waiting for a thread already"
+                    "could not run blocking work: {queue_max} closures already wait for a thread"
                 )
             }
             Self::Panicked(message) => write!(formatter, "blocking work panicked: {message}"),
-            Self::NotRun => {
-                formatter.write_str("blocking work was dropped before it ran: its pool has no thread any more")
-            }
+            Self::NotRun => formatter.write_str("could not run blocking work: the pool has stopped"),
         }
     }
 }
@@ -367,7 +362,7 @@ mod tests {
         )
     }
 
-    /// Occupies one thread of the pool until the sender returned is dropped; waits until it is occupied.
+    /// Occupies one thread of the pool until the returned sender is dropped; waits until the thread is busy.
     fn occupy(pool: &BlockingPool) -> (Sender<()>, BlockingTask<()>) {
         let (release, released) = channel::bounded::<()>(0);
         let (started, start) = channel::bounded(1);
@@ -382,7 +377,7 @@ mod tests {
     #[test]
     fn a_result_or_the_message_of_a_panic_comes_back() {
         let pool = pool(2, 4, PATIENCE);
-        assert_eq!(pool.threads(), 0, "threads start when there is work");
+        assert_eq!(pool.threads(), 0, "threads start with the first work");
         assert_eq!(block_on(pool.spawn(|| 6 * 7)), Ok(42));
         let panicked = |message: &str| Err::<(), _>(BlockingError::Panicked(message.to_owned()));
         assert_eq!(block_on(pool.spawn(|| panic!("plain"))), panicked("plain"));
@@ -425,7 +420,7 @@ mod tests {
             move || ran.store(true, Ordering::Relaxed)
         });
         assert_eq!(block_on(refused), Err(BlockingError::PoolFull { queue_max: 2 }));
-        assert_eq!(Arc::strong_count(&ran), 1, "the closure is gone");
+        assert_eq!(Arc::strong_count(&ran), 1, "the closure was dropped");
         drop(release);
         assert_eq!(block_on(occupying), Ok(()));
         assert_eq!(queued.map(block_on), [Ok(1), Ok(2)]);
@@ -442,7 +437,7 @@ mod tests {
 
     #[test]
     fn no_closure_is_forgotten_while_threads_come_and_go() {
-        // Every thread gives up waiting at once, so each closure races with an ending; a forgotten one never resolves.
+        // Every thread gives up waiting at once, so each closure races with an exit; a lost closure would never resolve.
         let pool = pool(1, 4, Duration::ZERO);
         for number in 0..3_000 {
             assert_eq!(block_on(pool.spawn(move || number)), Ok(number));
@@ -453,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn shutdown_ends_idle_threads_and_drops_what_waits() {
+    fn shutdown_ends_idle_threads_and_drops_queued_closures() {
         let pool = pool(2, 4, PATIENCE);
         let (release, occupying) = occupy(&pool);
         let (other_release, other) = occupy(&pool);
@@ -482,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_run_on_the_cpus_given_although_a_pinned_shard_starts_them() {
+    fn threads_run_on_the_given_cpus_although_a_pinned_shard_starts_them() {
         let allowed = rustix::thread::sched_getaffinity(None).unwrap();
         let cpus: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect();
         let (shard, own) = (cpus[0], cpus[cpus.len() - 1]);

@@ -1,4 +1,4 @@
-//! The handle to a task's output, and the other end, which the task holds.
+//! The handle to a task's output, and its counterpart held by the task.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::panicked::TaskPanicked;
 
-/// Makes the two ends. The sender is dropped with the task however it ends, and so tells the handle when no output will come.
+/// Creates both ends. The sender is dropped with the task in any case, which tells the handle that no output will follow.
 pub(super) fn join<T>() -> (JoinSender<T>, JoinHandle<T>) {
     let join = Rc::new(Join {
         output: RefCell::new(None),
@@ -23,7 +23,7 @@ struct Join<T> {
     waker: Cell<Option<Waker>>,
 }
 
-/// The task's end.
+/// The task's end of a join.
 pub(super) struct JoinSender<T>(Rc<Join<T>>);
 
 impl<T> JoinSender<T> {
@@ -40,13 +40,13 @@ impl<T> Drop for JoinSender<T> {
     }
 }
 
-/// Waits for a task of the same shard.
+/// The handle to the output of a task of the same shard.
 ///
-/// Cancel safety: may be dropped and awaited again by reference; the task goes on.
+/// Cancel safety: safe; the handle may be dropped, or awaited again by reference, and the task continues.
 pub struct JoinHandle<T>(Rc<Join<T>>);
 
 impl<T> Future for JoinHandle<T> {
-    /// The output, or that the task panicked.
+    /// The output, or the task's panic.
     type Output = Result<T, TaskPanicked>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -54,6 +54,7 @@ impl<T> Future for JoinHandle<T> {
             return Poll::Ready(output);
         }
         if Rc::strong_count(&self.0) == 1 {
+            // The sender is gone: the task ended without an output.
             return Poll::Ready(Err(TaskPanicked::new("ended without an output")));
         }
         self.0.waker.set(Some(cx.waker().clone()));

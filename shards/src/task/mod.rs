@@ -1,4 +1,4 @@
-//! Tasks of a shard: futures that stay on its thread, polled whenever something they wait for has happened.
+//! Tasks of a shard: futures that stay on its thread and are polled when woken.
 
 pub(crate) mod blocking;
 mod join;
@@ -20,16 +20,17 @@ pub use panicked::TaskPanicked;
 pub(crate) use queue::Tasks;
 pub(crate) use waker::TaskWaker;
 
-/// Runs a future on this shard and gives back a handle to its output. Nothing needs to be `Send`. It is first polled once the
-/// caller waits for something. Dropping the handle lets the task go on.
+/// Runs a future on this shard and returns a handle to its output.
+///
+/// The future need not be `Send`. It is first polled after the caller's own poll returns. Dropping the handle does not stop it.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's.
+/// Panics if the calling thread is not a shard.
 pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
     let (sender, handle) = join();
     spawn_detached(async move {
-        // Dropped after the answer: should its drop panic as well, the handle still tells of the first panic.
+        // Dropped after the output is sent: if its drop panics too, the handle still reports the first panic.
         let mut future = pin!(future);
         let output = poll_fn(|cx| match contain(|| future.as_mut().poll(cx)) {
             Ok(polled) => polled.map(Ok),
@@ -44,20 +45,21 @@ pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> Joi
     handle
 }
 
-/// Runs a future on this shard whose output nobody waits for: the cheapest way to start one.
+/// Runs a future on this shard without a handle to its output, the cheapest way to start a task.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's.
+/// Panics if the calling thread is not a shard.
 pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
     let shard = Shard::current().into_context();
     shard.tasks().spawn(shard.inbox(), Box::pin(future));
 }
 
-/// Goes to the end of the queue: every task of this shard that is runnable now is polled before the caller is again. Long work
-/// between two of these is long during which nobody else is served.
+/// Yields to every other runnable task of this shard.
 ///
-/// Cancel safety: may be dropped.
+/// Call it in long computations: between two calls the shard serves no other connection.
+///
+/// Cancel safety: safe.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {
@@ -71,13 +73,13 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Runs a closure that blocks on a thread beside the shards' cores, and gives back its output.
+/// Runs a blocking closure on the pool for blocking work and returns a future of its output.
 ///
-/// Cancel safety: the closure runs to its end whether or not anybody waits.
+/// Cancel safety: the closure runs to its end even if the future is dropped.
 ///
 /// # Panics
 ///
-/// Called on a thread that is not a shard's.
+/// Panics if the calling thread is not a shard.
 pub fn spawn_blocking<T: Send + 'static>(closure: impl FnOnce() -> T + Send + 'static) -> BlockingTask<T> {
     Shard::current().into_context().pool().spawn(closure)
 }

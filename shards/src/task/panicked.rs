@@ -1,8 +1,8 @@
-//! What is left of a task or a closure that panicked.
+//! The error that replaces the output of a panicked task or closure.
 
 use std::fmt;
 
-/// A task or a closure ended by a panic.
+/// A task or closure panicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPanicked {
     message: String,
@@ -15,7 +15,7 @@ impl TaskPanicked {
         }
     }
 
-    /// Makes it of the text of a panic, if it had any.
+    /// Creates the error from the panic's text, if it had any.
     pub(crate) fn with_text(text: Option<String>) -> Self {
         Self::new(text.unwrap_or_else(|| "no message".to_owned()))
     }

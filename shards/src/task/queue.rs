@@ -1,10 +1,10 @@
-//! The tasks of one shard, and the queue of those that are to be polled.
+//! The tasks of one shard and the queue of those to be polled.
 //!
-//! A queue of our own, under either driver: the turn polls it directly, so that a wake is one push and a poll is one pop, and a
-//! comparison of two drivers is not one of two schedulers.
+//! Both drivers share this queue. The turn polls it directly, so a wake is one push and a poll one pop. A benchmark of two drivers
+//! therefore compares drivers, not schedulers.
 //!
-//! Invariant: the key of every task whose waker says `scheduled` stands in the queue. A key can outlive its task, and then
-//! wakes its successor for nothing, at worst.
+//! Invariant: the key of every task whose waker is `scheduled` is in the queue. A key may outlive its task; at worst it wakes the
+//! task that reuses the key.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use crate::message::inbox::Inbox;
 use crate::panics::contain;
 use crate::shard::shard::ShardId;
 
-/// A future whose output nobody waits for.
+/// A future without an output.
 type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// The tasks of one shard.
@@ -29,12 +29,12 @@ type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
 pub(crate) struct Tasks {
     /// `None` while the task is being polled.
     tasks: RefCell<Slab<Option<Task>>>,
-    /// The keys of those to be polled, in the order in which they were woken.
+    /// The keys of the tasks to be polled, in the order they were woken.
     runnable: RefCell<VecDeque<usize>>,
     polls: Cell<u64>,
-    /// The shard ends: every task drops its future at its next poll instead of polling it.
+    /// The shard is ending: each task drops its future instead of polling it.
     ending: Cell<bool>,
-    /// What to wake when the first task becomes runnable: the driver, where its sleep is a future.
+    /// Woken when the first task becomes runnable: the driver, if its sleep is a future.
     sleeper: RefCell<Option<Waker>>,
 }
 
@@ -45,8 +45,8 @@ struct Task {
 }
 
 impl Tasks {
-    /// Adds a task to the end of the queue. It is not polled here: a chain of tasks that spawn one another would use up the stack,
-    /// and a task would find whatever its spawner has borrowed.
+    /// Appends a task to the queue. It is not polled here: a chain of tasks that spawn one another would exhaust the stack, and a
+    /// task would run inside its spawner's borrows.
     pub(super) fn spawn(&self, inbox: &Arc<Inbox>, future: TaskFuture) {
         let mut tasks = self.tasks.borrow_mut();
         let place = tasks.vacant_entry();
@@ -56,7 +56,7 @@ impl Tasks {
         place.insert(Some(Task { future, task, waker }));
     }
 
-    /// Puts a task into the queue unless it stands there already.
+    /// Queues a task, unless it is queued already.
     pub(super) fn schedule(&self, task: &TaskWaker) {
         if !task.is_scheduled() {
             self.push(task);
@@ -74,15 +74,16 @@ impl Tasks {
         }
     }
 
-    /// Puts every task that other threads have woken into the queue.
+    /// Queues every task that other threads have woken.
     pub(crate) fn schedule_posted(&self, inbox: &Inbox) {
         while let Some(task) = inbox.next_wake() {
+            // Before it is scheduled, so that a wake from now on posts it again.
             task.taken();
             self.schedule(&task);
         }
     }
 
-    /// Polls once every task that is runnable now; those they wake come next time.
+    /// Polls once every task that is runnable now; tasks woken meanwhile wait for the next call.
     pub(crate) fn run(&self, shard: ShardId) {
         let runnable = self.runnable();
         self.polls.set(self.polls.get().wrapping_add(runnable as u64));
@@ -90,11 +91,11 @@ impl Tasks {
             let Some(key) = self.runnable.borrow_mut().pop_front() else {
                 return;
             };
-            // A task that has ended since it was woken has left its key behind.
+            // The task may have ended since it was woken and left its key behind.
             let Some(mut task) = self.tasks.borrow_mut().get_mut(key).and_then(Option::take) else {
                 continue;
             };
-            // Before the poll: a wake that comes during it is one more poll.
+            // Before the poll, so that a wake during it schedules one more poll.
             task.task.set_scheduled(false);
             let is_pending = !self.ending.get() && task.poll(shard);
             if is_pending {
@@ -108,8 +109,8 @@ impl Tasks {
         }
     }
 
-    /// Ends every task, those still to be spawned included: the futures are dropped on their own thread at their next poll, while
-    /// the reactor is still there for what their destructors do.
+    /// Ends every task, including those still to be spawned. Each future is dropped at its next poll, on its own thread, while the
+    /// reactor still exists for its destructors.
     pub(crate) fn end(&self) {
         self.ending.set(true);
         for task in self.tasks.borrow().iter().filter_map(|(_, task)| task.as_ref()) {
@@ -117,29 +118,29 @@ impl Tasks {
         }
     }
 
-    /// How many tasks wait to be polled.
+    /// Returns how many tasks wait to be polled.
     pub(crate) fn runnable(&self) -> usize {
         self.runnable.borrow().len()
     }
 
-    /// How many tasks are alive.
+    /// Returns the number of live tasks.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().len()
     }
 
-    /// How many polls there have been.
+    /// Returns how many polls there have been.
     pub(crate) fn polls(&self) -> u64 {
         self.polls.get()
     }
 
-    /// Whom to wake when the first task becomes runnable; nobody while the driver is awake, or when it sleeps in a system call.
+    /// Sets what to wake when the first task becomes runnable; `None` while the driver is awake or sleeps in a system call.
     pub(crate) fn set_sleeper(&self, sleeper: Option<Waker>) {
         *self.sleeper.borrow_mut() = sleeper;
     }
 }
 
 impl Task {
-    /// True while there is more to do. A panic ends the task and nothing else.
+    /// Polls the future and returns whether it is still pending; a panic ends only this task.
     fn poll(&mut self, shard: ShardId) -> bool {
         let mut cx = Context::from_waker(&self.waker);
         match contain(|| self.future.as_mut().poll(&mut cx)) {
@@ -151,7 +152,7 @@ impl Task {
         }
     }
 
-    /// Drops the future, outside every borrow and with its panics caught: a destructor may do anything.
+    /// Drops the future outside every borrow and catches its panics: a destructor may do anything.
     fn end(self, shard: ShardId) {
         if let Err(text) = contain(|| drop(self.future)) {
             report(shard, &TaskPanicked::with_text(text));
@@ -160,5 +161,5 @@ impl Task {
 }
 
 pub(super) fn report(shard: ShardId, panicked: &TaskPanicked) {
-    tracing::error!(%shard, "a task {panicked}; it is ended, the shard goes on");
+    tracing::error!(%shard, "a task {panicked}; it was ended and the shard continues");
 }

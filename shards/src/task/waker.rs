@@ -1,7 +1,7 @@
 //! The waker of one task.
 //!
-//! A wake on the task's own thread puts it into the shard's queue. A wake from any other thread goes through the shard's inbox
-//! and rings its doorbell, because the shard may sleep in a system call.
+//! A wake on the task's own thread puts it into the shard's queue. A wake from another thread goes through the shard's inbox and
+//! wakes the shard, which may sleep in a system call.
 
 use std::sync::Arc;
 use std::task::Wake;
@@ -15,9 +15,9 @@ use crate::sync::{AtomicBool, Ordering};
 pub(crate) struct TaskWaker {
     inbox: Arc<Inbox>,
     key: usize,
-    /// Stands in the shard's queue. Touched by the task's own thread only; atomic because a waker must be `Sync`.
+    /// Whether it is in the shard's queue. Only the shard's thread touches it; atomic because a waker must be `Sync`.
     scheduled: AtomicBool,
-    /// Stands in the inbox.
+    /// Whether it is in the inbox.
     posted: AtomicBool,
 }
 
@@ -31,7 +31,7 @@ impl TaskWaker {
         }
     }
 
-    /// The task's place in its shard's table.
+    /// Returns the task's key in its shard's table.
     pub(super) fn key(&self) -> usize {
         self.key
     }
@@ -44,9 +44,9 @@ impl TaskWaker {
         self.scheduled.store(scheduled, Ordering::Relaxed);
     }
 
-    /// Taken out of the inbox. Said before the task runs: a wake that comes from now on posts it anew.
+    /// Records that it left the inbox. Called before the task runs, so that a later wake posts it again.
     pub(super) fn taken(&self) {
-        // A swap and not a store: the task must see what one wrote who found it posted already, and only a read can.
+        // A swap, not a store: only a read makes this thread see what a waker wrote that found the task already posted.
         self.posted.swap(false, Ordering::AcqRel);
     }
 }
@@ -84,7 +84,7 @@ mod tests {
     use crate::message::inbox::Inbox;
     use crate::shard::shard::ShardId;
 
-    /// A task that notes how many messages it finds when it is polled, and has been polled once.
+    /// Returns a task, polled once, that records how many messages it finds at each poll.
     fn reader(inbox: &Arc<Inbox>, messages: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
         let (tasks, found) = (Tasks::default(), Rc::<Cell<usize>>::default());
         let waker = Rc::new(RefCell::new(None));
@@ -107,8 +107,8 @@ mod tests {
         }
     }
 
-    /// A task that was woken already is woken once more, by a thread that has put down a message, while its shard takes in the first wake-up:
-    /// it reads the message then, or mail that makes it look again waits.
+    /// A second thread writes a message and wakes a task while its shard takes the first wake-up. The task reads the message now, or
+    /// another wake-up is pending.
     #[test]
     fn loom_a_task_is_polled_after_what_it_was_woken_for() {
         loom::model(|| {
@@ -123,13 +123,13 @@ mod tests {
             take_messages(&inbox, &tasks);
             other.join().unwrap();
             take_messages(&inbox, &tasks);
-            assert_eq!(found.get(), 1, "the message is left behind");
+            assert_eq!(found.get(), 1, "a message was missed");
             drop(tasks);
-            assert_eq!(Arc::strong_count(&inbox), 1, "a waker is left behind");
+            assert_eq!(Arc::strong_count(&inbox), 1, "a waker leaked");
         });
     }
 
-    /// A waker in the queue of a shard that has ended would keep the queue, which keeps the waker.
+    /// A waker left in the queue of an ended shard would keep the queue alive, which keeps the waker.
     #[test]
     fn loom_a_waker_of_a_shard_that_ends_is_freed() {
         loom::model(|| {
@@ -139,7 +139,7 @@ mod tests {
             inbox.end();
             drop(tasks);
             other.join().unwrap();
-            assert_eq!(Arc::strong_count(&inbox), 1, "a waker is left behind");
+            assert_eq!(Arc::strong_count(&inbox), 1, "a waker leaked");
         });
     }
 }

@@ -1,7 +1,7 @@
-//! Time for tasks: precise sleeps, and coarse deadlines that cost next to nothing to put off.
+//! Timers for tasks: precise sleeps, and coarse deadlines that cost one store to postpone.
 //!
-//! Behind them are two pure structures, the [`wheel`] and the [`sleeps`]; here they meet the shard's clock and its tasks. The driver asks
-//! [`Timers::next_deadline`] when it must be awake and calls [`Timers::expire`] once a turn.
+//! They rest on two pure structures, the [`wheel`] and the [`sleeps`]; this file adds the shard's clock and its tasks. The driver
+//! asks [`Timers::next_deadline`] when to wake, and the turn calls [`Timers::expire`].
 
 pub(crate) mod sleeps;
 mod timeout;
@@ -22,18 +22,18 @@ pub use timeout::timeout_at;
 
 use crate::shard::shard::{Shard, ShardContext};
 
-/// How many deadlines, and how many sleeps, a turn tells of at the most; the others come in the next. What a task does when its time is up,
-/// such as telling a slow peer 408, takes some 10 µs, and whoever has bytes waiting waits for all of them: where two thousand
-/// end at once, 0.2 ms at a time instead of 15.
+/// How many deadlines, and how many sleeps, are fired per turn at most; the rest follow in the next turns. 16: the task of an
+/// expired deadline, such as a 408 to a slow peer, takes some 10 µs, and every peer with bytes waiting waits for it. When 2,000
+/// expire at once, peers wait 0.2 ms at a time instead of 15 ms.
 const EXPIRED_A_TURN_MAX: usize = 16;
 
-/// Everything on one shard that waits for a time.
+/// The timers of one shard.
 pub(crate) struct Timers {
     wheel: RefCell<Wheel<Waker>>,
     sleeps: RefCell<Sleeps<Waker>>,
-    /// The last `expire` stopped at its bound with more due.
+    /// Whether the last `expire` stopped at its bound with more due.
     more_due: Cell<bool>,
-    /// The wakers of one `expire`, kept for their memory; woken after the borrows end, because a waker may run anything.
+    /// The wakers of one `expire`, kept for its allocation. They are woken after the borrows end, because a waker may run anything.
     due: RefCell<Vec<Waker>>,
 }
 
@@ -47,7 +47,7 @@ impl Timers {
         }
     }
 
-    /// When the shard must be awake at the latest; `None` while nobody waits for a time.
+    /// Returns when the shard must be awake at the latest, or `None` without timers.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let tick = self.wheel.borrow().next_tick();
         let sleep = self.sleeps.borrow().next();
@@ -57,17 +57,17 @@ impl Timers {
         }
     }
 
-    /// How many deadlines and sleeps are alive.
+    /// Returns the number of live deadlines and sleeps.
     pub(crate) fn len(&self) -> usize {
         self.wheel.borrow().len() + self.sleeps.borrow().len()
     }
 
-    /// Whether what is due did not fit into one turn, so that the shard must not sleep.
+    /// Returns whether more is due than one turn fires, so that the shard must not sleep.
     pub(crate) fn more_due(&self) -> bool {
         self.more_due.get()
     }
 
-    /// Wakes those whose time has come, a bounded number a turn.
+    /// Wakes the tasks whose time has come, at most [`EXPIRED_A_TURN_MAX`] of each kind.
     pub(crate) fn expire(&self, now: Instant) {
         let mut due = self.due.take();
         let wheel = self.wheel.borrow_mut().expire(now, &mut |waker| due.push(waker));
@@ -80,23 +80,24 @@ impl Timers {
     }
 }
 
-/// Waits for a duration, to the precision of the kernel's timers. One that no clock will ever show, such as `Duration::MAX`, is
-/// a century.
+/// Waits for a duration, with the precision of the kernel's timers.
 ///
-/// Cancel safety: dropping it forgets it.
+/// A duration that overflows the clock, such as `Duration::MAX`, counts as a century.
+///
+/// Cancel safety: safe; dropping it removes the timer.
 ///
 /// # Panics
 ///
-/// Polled on a thread that is not a shard's.
+/// Panics if polled on a thread that is not a shard.
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(crate::clock::after(duration))
 }
 
-/// Waits until a moment; ready at once if it has passed.
+/// Waits until a moment; completes at once if it has passed.
 ///
 /// # Panics
 ///
-/// Polled on a thread that is not a shard's.
+/// Panics if polled on a thread that is not a shard.
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep {
         deadline,
@@ -104,7 +105,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     }
 }
 
-/// The future of [`sleep`].
+/// The future returned by [`sleep`] and [`sleep_until`].
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     deadline: Instant,
@@ -138,7 +139,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some((shard, key)) = &self.waiting {
-            // Taken out first and dropped after the borrow: the last waker of a task may own other sleeps.
+            // Dropped after the borrow ends: the last waker of a task may own other sleeps.
             let waker = shard.timers().sleeps.borrow_mut().remove(key);
             drop(waker);
         }
@@ -151,11 +152,11 @@ impl fmt::Debug for Sleep {
     }
 }
 
-/// A deadline that is moved often and reached seldom, such as a connection's. Putting it off is one store; it is met up to
-/// 34 ms (a slot of the wheel) late and never early.
+/// A deadline that moves often and rarely passes, such as a connection's.
 ///
-/// Its entry in the wheel stays where it is when the deadline is put off or lifted. When that earlier moment comes, the task is woken
-/// for nothing, once, and the entry is made anew for the moment that counts then.
+/// Postponing it is one store. It fires up to 34 ms (one slot of the wheel) late and never early. Its entry in the wheel stays
+/// where it is when the deadline is postponed or cleared. At that earlier moment the task is woken once without effect, and the entry
+/// is made again for the current deadline.
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Instant>,
@@ -166,14 +167,14 @@ pub struct Deadline {
 struct RegisteredWaker {
     shard: Rc<ShardContext>,
     key: wheel::Key,
-    /// When it fires.
+    /// The moment it fires.
     at: Instant,
-    /// Whom it wakes.
+    /// The waker it fires.
     waker: Waker,
 }
 
 impl Deadline {
-    /// Makes a deadline that is not set.
+    /// Creates a deadline that is not set.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -182,27 +183,27 @@ impl Deadline {
         }
     }
 
-    /// Sets, moves or (with `None`) lifts the deadline.
+    /// Sets or moves the deadline, or clears it with `None`.
     pub fn set(&mut self, at: Option<Instant>) {
         self.at = at;
     }
 
-    /// Ready once the deadline has passed; pending for ever while none is set.
+    /// Returns `Ready` once the deadline has passed; `Pending` while none is set.
     ///
     /// # Panics
     ///
-    /// Polled on a thread that is not a shard's.
+    /// Panics if polled on a thread that is not a shard.
     #[inline]
     pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some(at) = self.at else { return Poll::Pending };
-        // On every request of a connection nothing more is to do.
+        // The fast path, on every request of a connection: the entry already fires early enough.
         match &self.waiting {
             Some(waiting) if waiting.comes_first(at, cx.waker()) => Poll::Pending,
             _ => self.wait_anew(at, cx.waker()),
         }
     }
 
-    /// Sees to it that there is an entry that fires at `at` or earlier and wakes the waker.
+    /// Ensures that there is an entry that fires at `at` or earlier and wakes the waker.
     fn wait_anew(&mut self, at: Instant, waker: &Waker) -> Poll<()> {
         let Some(waiting) = &mut self.waiting else {
             return self.wait(Shard::current().into_context(), at, waker);
@@ -233,12 +234,12 @@ impl Deadline {
 }
 
 impl RegisteredWaker {
-    /// Whether the entry will wake the waker, and not after `at`: it is there until its moment.
+    /// Returns whether the entry will still fire, at `at` or earlier, and wake the waker.
     fn comes_first(&self, at: Instant, waker: &Waker) -> bool {
         self.shard.now() < self.at && self.at <= at && self.waker.will_wake(waker)
     }
 
-    /// Moves the entry and has it wake somebody else; `false` if it has fired already.
+    /// Moves the entry and replaces its waker; `false` if it has already fired.
     fn renew(&mut self, at: Instant, waker: &Waker) -> bool {
         let mut wheel = self.shard.timers().wheel.borrow_mut();
         if !wheel.re_arm(&self.key, at) {
@@ -249,6 +250,7 @@ impl RegisteredWaker {
         let replaced = wheel
             .token_mut(&self.key)
             .map(|token| std::mem::replace(token, waker.clone()));
+        // Dropped after the borrow ends: the last waker of a task may own other timers.
         drop(wheel);
         drop(replaced);
         true

@@ -1,23 +1,23 @@
-//! Sleeps to the nanosecond: an ordered set of deadlines, for the few waits that a coarse wheel would blunt.
+//! Precise sleeps: an ordered set of deadlines, to the nanosecond.
 //!
-//! Why beside the wheel: an application's `sleep(2ms)` must not become 34 ms, and there are few of them, so an ordered
-//! map with its logarithmic cost is the right tool here and the wrong one for a deadline per connection.
+//! Why beside the wheel: an application's `sleep(2ms)` must not become 34 ms. Sleeps are few, so an ordered map with logarithmic
+//! cost suits them; it would not suit one deadline per connection.
 //!
-//! Invariant: entries with the same deadline come out in the order in which they went in; nothing fires early.
+//! Invariant: entries with the same deadline fire in insertion order; no entry fires early.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::EXPIRED_A_TURN_MAX;
 
-/// The name of one sleep in the [`Sleeps`] that gave it out; never used again for another.
+/// The name of one sleep in its [`Sleeps`]; never reused.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SleepKey {
     deadline: Instant,
     number: u64,
 }
 
-/// The set of sleeps of one shard, each with a token `T`, usually a waker.
+/// The sleeps of one shard, each with a token `T`, usually a waker.
 #[derive(Debug)]
 pub(crate) struct Sleeps<T> {
     tokens: BTreeMap<SleepKey, T>,
@@ -43,30 +43,31 @@ impl<T> Sleeps<T> {
         SleepKey { deadline, number }
     }
 
-    /// Returns the token of a sleep, to put another waker in its place; `None` if the sleep is over.
+    /// Returns the token of a sleep, to replace its waker; `None` if the sleep is over.
     pub(crate) fn token_mut(&mut self, key: &SleepKey) -> Option<&mut T> {
         self.tokens.get_mut(key)
     }
 
-    /// Takes a sleep out before its end; `None` if it is over.
+    /// Removes a sleep before its end; `None` if it is over.
     pub(crate) fn remove(&mut self, key: &SleepKey) -> Option<T> {
         self.tokens.remove(key)
     }
 
-    /// Returns how many sleep.
+    /// Returns the number of sleeps.
     pub(crate) fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Returns the earliest deadline; `None` if nobody sleeps.
+    /// Returns the earliest deadline, if there is one.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.tokens.first_key_value().map(|(key, _)| key.deadline)
     }
 
-    /// Hands out the tokens of the sleeps that end at or before `now`, earliest first, at most [`EXPIRED_A_TURN_MAX`].
+    /// Fires the tokens of sleeps that end at or before `now`, earliest first, at most [`EXPIRED_A_TURN_MAX`]; returns whether more are
+    /// due.
     ///
-    /// Returns whether more are due. The set is borrowed while `fire` runs, as with the wheel.
-    #[must_use = "more sleeps may be over than one call hands out"]
+    /// The set is borrowed while `fire` runs, as with the wheel.
+    #[must_use = "more sleeps may be over than one call fires"]
     pub(crate) fn expire(&mut self, now: Instant, fire: &mut impl FnMut(T)) -> bool {
         for _ in 0..EXPIRED_A_TURN_MAX {
             match self.tokens.first_entry() {
@@ -84,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
+    #[expect(clippy::disallowed_methods, reason = "any moment serves as the origin of a test")]
     fn origin() -> Instant {
         Instant::now()
     }
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_call_hands_out_a_bounded_number_and_says_that_more_are_due() {
+    fn one_call_fires_a_bounded_number_and_reports_that_more_are_due() {
         let origin = origin();
         for (extra, more) in [(0, false), (1, true)] {
             let mut sleeps = Sleeps::new();

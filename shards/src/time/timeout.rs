@@ -1,4 +1,4 @@
-//! Waiting for something, but not for ever.
+//! Waiting for a future, up to a deadline.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -7,13 +7,13 @@ use std::time::Instant;
 
 use super::sleep_until;
 
-/// The output of a future, or `None` if the deadline comes first; the future is dropped then.
+/// Returns the output of a future, or drops the future and returns `None` if the deadline comes first.
 ///
-/// Cancel safety: that of the future.
+/// Cancel safety: that of the inner future.
 ///
 /// # Panics
 ///
-/// Polled on a thread that is not a shard's.
+/// Panics if polled on a thread that is not a shard.
 pub async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut deadline = pin!(sleep_until(deadline));

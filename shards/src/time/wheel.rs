@@ -1,16 +1,15 @@
-//! A coarse timer wheel: deadlines of connections, cheap to push back on every request.
+//! A coarse timer wheel for connection deadlines, which every request postpones.
 //!
-//! Why: a keep-alive connection moves its deadline with every request and almost never reaches it. So pushing a
-//! deadline back is one store: the entry stays in the slot it is in, and when that slot comes up the entry is moved on
-//! instead of fired. Only pulling a deadline forward relinks.
+//! Why: a keep-alive connection moves its deadline with every request and almost never reaches it. So postponing is one store: the
+//! entry stays in its slot, and when that slot comes up the entry moves on instead of firing. Only bringing a deadline forward
+//! relinks the entry.
 //!
-//! The wheel has [`SLOTS`] slots of 2^25 ns. Time is counted in ticks: tick `t` is due `t` slots after the
-//! origin, and an entry belongs to the first tick that is not before its deadline, so it never fires early and fires at
-//! most one slot late. Ticks `(current, current + SLOTS]` each own one slot; a deadline further away waits in the
-//! furthest one and is looked at again when that comes up.
+//! The wheel has [`SLOTS`] slots of 2^25 ns. Tick `t` is due `t` slots after the origin. An entry belongs to the first tick that is
+//! not before its deadline, so it never fires early and at most one slot late. Ticks `(current, current + SLOTS]` each own one slot;
+//! a deadline further away waits in the furthest slot and is placed again when that comes up.
 //!
-//! Invariant: an entry linked in a slot has `tick` equal to that slot's tick, which is after `current`; a slot's bit is
-//! set exactly when its list is not empty; every link leads to an occupied slab entry.
+//! Invariant: an entry's `tick` is the tick of the slot it is linked in, and is after `current`. A slot's bit is set exactly when its
+//! list is not empty. Every link leads to an occupied slab entry.
 
 use std::time::{Duration, Instant};
 
@@ -18,34 +17,34 @@ use slab::Slab;
 
 use super::EXPIRED_A_TURN_MAX;
 
-/// The number of slots: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s,
-/// 30 s) are placed once and a 75 s keep-alive is looked at twice on its way.
+/// The number of slots. 1024: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s, 30 s) are placed
+/// once, and a 75 s keep-alive deadline three times.
 pub(crate) const SLOTS: usize = 1024;
 
-/// The most entries one call of [`Wheel::expire`] looks at, for deadlines that were put off: at 15 ns each (measured) about 4 µs.
+/// How many entries one [`Wheel::expire`] visits at most, for postponed deadlines. 256: at 15 ns each (measured) about 4 µs.
 pub(crate) const EXPIRE_ENTRIES_MAX: usize = 256;
 
-/// The width of a slot, 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
+/// The width of a slot. 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
 const SLOT_NANOSECONDS: u64 = 1 << 25;
 const ROTATION: u64 = 1024;
 const WORDS: usize = SLOTS / 64;
 
-/// The name of one entry in the [`Wheel`] that gave it out.
+/// The name of one entry in its [`Wheel`].
 ///
-/// It stays unique when the entry is gone and its place used again: a stale key is refused, never mistaken.
+/// It stays unique when the entry's place is reused: a stale key is refused, never mistaken.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     index: usize,
     generation: u32,
 }
 
-/// What one call of [`Wheel::expire`] did.
+/// The result of one [`Wheel::expire`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "more entries may be due than one call looks at"]
+#[must_use = "more entries may be due than one call visits"]
 pub(crate) struct Expired {
-    /// The number of tokens handed out.
+    /// The number of tokens fired.
     pub(crate) fired: usize,
-    /// Whether the call stopped at one of its bounds with slots still due: call again in the next turn.
+    /// Whether the call stopped at a bound with slots still due: call again in the next turn.
     pub(crate) more_due: bool,
 }
 
@@ -53,7 +52,7 @@ pub(crate) struct Expired {
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
     origin: Instant,
-    /// The last tick whose slot is done with.
+    /// The last tick whose slot is finished.
     current: u64,
     entries: Slab<Entry<T>>,
     slots: Slots,
@@ -65,7 +64,7 @@ pub(crate) struct Wheel<T> {
 struct Entry<T> {
     /// Nanoseconds after the origin.
     deadline: u64,
-    /// The tick of the slot the entry is linked in: never later than the deadline's own tick, often earlier.
+    /// The tick of the slot it is linked in: never later than the deadline's own tick, often earlier.
     tick: u64,
     previous: usize,
     next: usize,
@@ -74,7 +73,7 @@ struct Entry<T> {
 }
 
 impl<T> Wheel<T> {
-    /// Creates an empty wheel that counts time from `origin`; moments before it count as it.
+    /// Creates an empty wheel that counts time from `origin`; earlier moments count as `origin`.
     pub(crate) fn new(origin: Instant) -> Self {
         Self {
             origin,
@@ -90,9 +89,9 @@ impl<T> Wheel<T> {
         self.entries.len()
     }
 
-    /// Adds an entry that fires within one slot after `deadline`, or after the next tick if that has passed already.
+    /// Adds an entry that fires within one slot after `deadline`, or after the next tick if that has passed.
     ///
-    /// O(1). The wheel grows with the number of entries alive; who inserts bounds that, as one entry per connection.
+    /// O(1). The number of entries is bounded by the caller, such as one per connection.
     pub(crate) fn insert(&mut self, deadline: Instant, token: T) -> Key {
         let deadline = self.nanoseconds(deadline);
         self.generation = self.generation.wrapping_add(1);
@@ -109,9 +108,9 @@ impl<T> Wheel<T> {
         Key { index, generation }
     }
 
-    /// Moves the deadline of an entry; returns false if the entry has fired already.
+    /// Moves the deadline of an entry; returns `false` if the entry has already fired.
     ///
-    /// To a later deadline this is one store. To an earlier one the entry is relinked, in O(1).
+    /// To a later deadline this is one store; to an earlier one the entry is relinked, in O(1).
     pub(crate) fn re_arm(&mut self, key: &Key, deadline: Instant) -> bool {
         let deadline = self.nanoseconds(deadline);
         let place = self.place_of(deadline);
@@ -124,39 +123,38 @@ impl<T> Wheel<T> {
         true
     }
 
-    /// Returns the token of an entry, to put another waker in its place; `None` if the entry has fired already.
+    /// Returns the token of an entry, to replace its waker; `None` if the entry has already fired.
     pub(crate) fn token_mut(&mut self, key: &Key) -> Option<&mut T> {
         self.entry(key).map(|entry| &mut entry.token)
     }
 
-    /// Takes an entry out, in O(1); `None` if it has fired already.
+    /// Removes an entry, in O(1); `None` if it has already fired.
     pub(crate) fn cancel(&mut self, key: Key) -> Option<T> {
         let Key { index, generation: _ } = key;
         self.entry(&key).is_some().then(|| self.remove(index))
     }
 
-    /// Returns when the next occupied slot is due, `None` if the wheel is empty: an idle server needs no tick.
+    /// Returns when the next occupied slot is due, or `None` if the wheel is empty: an idle server needs no tick.
     ///
-    /// The moment may have passed, and nothing may fire at it if the entries there were pushed back.
+    /// The moment may have passed. Nothing fires at it if the entries there were postponed.
     pub(crate) fn next_tick(&self) -> Option<Instant> {
         let tick = self.slots.next_occupied(self.current)?;
         self.origin
             .checked_add(Duration::from_nanos(tick.saturating_mul(SLOT_NANOSECONDS)))
     }
 
-    /// Hands out the tokens whose deadline has passed, at most [`EXPIRED_A_TURN_MAX`], of at most [`EXPIRE_ENTRIES_MAX`] entries looked at.
+    /// Fires the tokens whose deadline has passed: at most [`EXPIRED_A_TURN_MAX`], among at most [`EXPIRE_ENTRIES_MAX`] entries visited.
     ///
-    /// To be called once a turn whether or not something is due: it is then one search of the bitmap, and it keeps the
-    /// wheel's idea of the time fresh, so that insertions are placed well. Tokens of one slot come in the order in which
-    /// they were linked. The wheel is consistent whenever `fire` runs, but borrowed: what could reach it again, such as
-    /// dropping the last waker of a task that owns a key, is to be collected and done afterwards.
+    /// Call it every turn, even if nothing is due: then it costs one search of the bitmap, and keeps `current` fresh for good
+    /// placement. Tokens of one slot fire in link order. The wheel is consistent but borrowed while `fire` runs: collect what could
+    /// reach it again, such as dropping the last waker of a task that owns a key, and do that afterwards.
     pub(crate) fn expire(&mut self, now: Instant, fire: &mut impl FnMut(T)) -> Expired {
         let now = self.nanoseconds(now);
         let now_tick = now / SLOT_NANOSECONDS;
         let mut fired = 0;
         let mut looked_at = 0;
         while let Some(tick) = self.slots.next_occupied(self.current).filter(|tick| *tick <= now_tick) {
-            // While a slot is being emptied it is still ahead, so that a call may stop in the middle of it.
+            // A slot being emptied still counts as ahead, so that a call may stop in the middle of it.
             self.current = tick - 1;
             while let Some(index) = self.slots.first(tick) {
                 if looked_at == EXPIRE_ENTRIES_MAX || fired == EXPIRED_A_TURN_MAX {
@@ -167,6 +165,7 @@ impl<T> Wheel<T> {
                     fired += 1;
                     fire(self.remove(index));
                 } else {
+                    // Postponed, or more than one rotation away: move it to its current slot.
                     self.unlink(index);
                     self.link(index);
                 }
@@ -181,7 +180,7 @@ impl<T> Wheel<T> {
         u64::try_from(moment.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Returns the tick an entry with this deadline is to wait for: its own, as far as the wheel reaches.
+    /// Returns the tick that an entry with this deadline waits for: its own, within one rotation.
     fn place_of(&self, deadline: u64) -> u64 {
         deadline
             .div_ceil(SLOT_NANOSECONDS)
@@ -197,7 +196,7 @@ impl<T> Wheel<T> {
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "keys are checked before, and links lead to occupied entries: the invariant"
+    reason = "keys are checked before, and links lead to occupied entries, by the invariant"
 )]
 impl<T> Wheel<T> {
     fn deadline_of(&self, index: usize) -> u64 {
@@ -209,7 +208,7 @@ impl<T> Wheel<T> {
         self.entries.remove(index).token
     }
 
-    /// Appends an entry to the list of the slot its deadline belongs to.
+    /// Appends an entry to the list of its deadline's slot.
     fn link(&mut self, index: usize) {
         let tick = self.place_of(self.entries[index].deadline);
         let (previous, next) = match self.slots.first(tick) {
@@ -244,7 +243,7 @@ impl<T> Wheel<T> {
     }
 }
 
-/// The first entry of each slot's circular list, and a bitmap of the slots that have one.
+/// The first entry of each slot's circular list, and a bitmap of the occupied slots.
 #[derive(Debug, PartialEq, Eq, Clone)]
 struct Slots {
     firsts: Box<[usize; SLOTS]>,
@@ -253,7 +252,7 @@ struct Slots {
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "a tick is taken modulo the number of slots before it is an index"
+    reason = "a tick is reduced modulo the number of slots before it is an index"
 )]
 impl Slots {
     fn new() -> Self {
@@ -282,7 +281,7 @@ impl Slots {
     /// Returns the first tick after `current`, within one rotation, whose slot is occupied.
     fn next_occupied(&self, current: u64) -> Option<u64> {
         let start = slot_of(current + 1);
-        // The word with the start is searched twice: first from the start upward, at last, after the others, below it.
+        // The word with the start is searched twice: first from the start upward; last, after the others, below it.
         (0..=WORDS).find_map(|step| {
             let word = (start / 64 + step) % WORDS;
             let from_start = u64::MAX << (start % 64);
@@ -319,7 +318,7 @@ mod tests {
 
     const ROTATION_DURATION: Duration = Duration::from_nanos(SLOT_NANOSECONDS * ROTATION);
 
-    #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]
+    #[expect(clippy::disallowed_methods, reason = "any moment serves as the origin of a test")]
     fn wheel() -> (Wheel<u32>, Instant) {
         let origin = Instant::now();
         (Wheel::new(origin), origin)
@@ -365,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_beyond_one_rotation_is_looked_at_again_and_fires_in_time() {
+    fn a_deadline_beyond_one_rotation_is_placed_again_and_fires_in_time() {
         let (mut wheel, origin) = wheel();
         let deadline = origin + Duration::from_secs(75);
         let _key = wheel.insert(deadline, 1);
@@ -382,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn pushing_a_deadline_back_touches_neither_lists_nor_slots() {
+    fn postponing_a_deadline_touches_neither_lists_nor_slots() {
         let (mut wheel, origin) = wheel();
         let keys: Vec<Key> = (0..3)
             .map(|token| wheel.insert(origin + Duration::from_secs(1), token))
@@ -399,7 +398,7 @@ mod tests {
             assert!(wheel.re_arm(&keys[1], origin + Duration::from_secs(seconds)));
             assert!(links(&wheel) == before, "{seconds}");
         }
-        // Nor does pulling it back in again, as long as the slot it sits in comes up before the deadline.
+        // Nor does bringing it forward again, as long as its slot comes up before the deadline.
         assert!(wheel.re_arm(&keys[1], origin + Duration::from_secs(2)));
         assert!(links(&wheel) == before);
         assert_eq!(
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_pulled_forward_fires_at_the_earlier_time() {
+    fn a_deadline_brought_forward_fires_at_the_earlier_time() {
         let (mut wheel, origin) = wheel();
         let key = wheel.insert(origin + Duration::from_secs(30), 1);
         let _other = wheel.insert(origin + Duration::from_secs(30), 2);
@@ -421,7 +420,7 @@ mod tests {
         assert_eq!(expire_all(&mut wheel, origin + Duration::from_secs(4)), [1]);
         assert!(
             !wheel.re_arm(&key, origin + Duration::from_secs(9)),
-            "the entry is gone"
+            "the entry was removed"
         );
     }
 
@@ -441,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stop_is_worked_off_in_bounded_slices_in_order() {
+    fn after_a_long_pause_entries_fire_in_bounded_slices_in_order() {
         let (mut wheel, origin) = wheel();
         let count = 3 * EXPIRED_A_TURN_MAX + 1;
         for token in 0..u32::try_from(count).unwrap() {
@@ -459,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_pushed_back_count_against_the_slice_too() {
+    fn postponed_entries_count_against_the_slice_too() {
         let (mut wheel, origin) = wheel();
         for token in 0..2 * u32::try_from(EXPIRE_ENTRIES_MAX).unwrap() {
             let key = wheel.insert(origin + Duration::from_secs(1), token);
@@ -484,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_stands_still_or_runs_to_the_end_of_the_clock_is_harmless() {
+    fn time_that_stands_still_or_reaches_the_end_of_the_clock_is_harmless() {
         let (mut wheel, origin) = wheel();
         let key = wheel.insert(origin + Duration::from_secs(u64::MAX / 4), 1);
         assert!(expire_all(&mut wheel, origin + Duration::from_secs(5)).is_empty());

@@ -100,7 +100,7 @@ impl Ends {
 
     /// Waits for news of one.
     pub(super) fn poll(&self, key: EndKey, cx: &Context<'_>) -> Poll<PeerEnd> {
-        self.with(key, |watched| match watched.seen.tell() {
+        self.with(key, |watched| match watched.seen.report() {
             Some(end) => Poll::Ready(end),
             None => {
                 match &mut watched.waker {

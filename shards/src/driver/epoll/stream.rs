@@ -159,7 +159,7 @@ impl StreamSocket {
             Some(key) => key,
             None => {
                 let mut seen = self.stream.end.get();
-                if let Some(end) = seen.tell() {
+                if let Some(end) = seen.report() {
                     return Poll::Ready(end);
                 }
                 let Ok(key) = epoll.ends.watch(socket.as_fd(), seen) else {

@@ -20,7 +20,7 @@ pub(super) fn findings(available: &AvailableCpus) -> [Finding; 3] {
 fn allowed(cpus: &[usize], online: Option<usize>) -> Finding {
     let of_all = online.map_or_else(String::new, |count| format!(" of {count}"));
     let detail = format!("{}{of_all}: {} (affinity mask and cpuset)", cpus.len(), ranges(cpus));
-    let finding = Finding::new(Area::Cpus, NeededBy::Nobody, "CPUs allowed", detail);
+    let finding = Finding::new(Area::Cpus, NeededBy::Optional, "CPUs allowed", detail);
     if online.is_some_and(|count| count > cpus.len()) {
         finding.limited(
             "the machine has more; widen the mask with `taskset`, CPUAffinity= or AllowedCPUs= of the systemd unit, or \
@@ -32,7 +32,7 @@ fn allowed(cpus: &[usize], online: Option<usize>) -> Finding {
 }
 
 fn quota(available: &AvailableCpus) -> Finding {
-    let about = |detail| Finding::new(Area::Cpus, NeededBy::Nobody, "CPU quota", detail);
+    let about = |detail| Finding::new(Area::Cpus, NeededBy::Optional, "CPU quota", detail);
     match available.quota() {
         None => about("none: the CPUs are this process's to use up".to_owned()),
         Some(quota) if quota >= available.cpus().len() as f64 => about(format!("{quota} CPUs, all that are allowed")),
@@ -56,7 +56,7 @@ fn pinning(cpus: &[usize]) -> Finding {
     let pinned = thread::Builder::new().spawn(pin).map(thread::JoinHandle::join);
     let finding = Finding::new(
         Area::Cpus,
-        NeededBy::Nobody,
+        NeededBy::Optional,
         "pinning",
         "a thread stays on the CPU it is given",
     );

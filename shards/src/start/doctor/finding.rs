@@ -41,7 +41,7 @@ pub enum NeededBy {
     /// The epoll driver.
     Epoll,
     /// It makes a server faster, or is an option of it.
-    Nobody,
+    Optional,
 }
 
 /// One thing that was looked at.

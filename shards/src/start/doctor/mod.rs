@@ -127,12 +127,12 @@ mod tests {
 
     #[test]
     fn the_driver_is_the_best_one_that_lacks_nothing() {
-        use NeededBy::{Epoll, EveryDriver, Nobody};
+        use NeededBy::{Epoll, EveryDriver, Optional};
         for (refused, missing, driver) in [
             (false, &[][..], Some(Driver::IoUring)),
-            (false, &[Epoll, Nobody], Some(Driver::IoUring)),
+            (false, &[Epoll, Optional], Some(Driver::IoUring)),
             (false, &[EveryDriver], None),
-            (true, &[Nobody], Some(Driver::Epoll)),
+            (true, &[Optional], Some(Driver::Epoll)),
             (true, &[Epoll], None),
             (true, &[EveryDriver], None),
         ] {

@@ -48,7 +48,7 @@ fn reuse_port(tried: io::Result<()>) -> Finding {
 }
 
 fn steering(tried: io::Result<()>) -> Finding {
-    let about = |detail| Finding::new(Area::Sockets, NeededBy::Nobody, "steering by CPU", detail);
+    let about = |detail| Finding::new(Area::Sockets, NeededBy::Optional, "steering by CPU", detail);
     match tried {
         Ok(()) => about("SO_ATTACH_REUSEPORT_CBPF, for --steer-by-cpu".to_owned()),
         Err(error) => about(error.to_string()).missing(
@@ -61,7 +61,7 @@ fn steering(tried: io::Result<()>) -> Finding {
 fn backlog(connections_max: i32) -> Finding {
     let finding = Finding::new(
         Area::Sockets,
-        NeededBy::Nobody,
+        NeededBy::Optional,
         "listen backlog",
         format!("{connections_max} connections may wait for each shard (net.core.somaxconn)"),
     );
@@ -103,7 +103,7 @@ mod tests {
         let refused = || Err(io::Error::from_raw_os_error(libc::EPERM));
         for (finding, needed_by, part) in [
             (reuse_port(refused()), NeededBy::EveryDriver, "setsockopt"),
-            (steering(refused()), NeededBy::Nobody, "--steer-by-cpu"),
+            (steering(refused()), NeededBy::Optional, "--steer-by-cpu"),
             (epoll_instance(refused()), NeededBy::Epoll, "epoll_create1"),
         ] {
             assert_eq!(

@@ -1,33 +1,34 @@
-//! How many threads a pool has, how many of them wait for work, and whether another is needed.
+//! Counts a pool's threads and its idle threads, and decides whether to spawn another.
 //!
-//! Invariant: work in the queue waits only while as many threads as may be alive do something else, and not at all once the pool stops. Who puts
-//! work down, and who changes what that one reads here, each write, pass a sequentially consistent fence and then read what the other has written
-//! (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)): one of the two sees to the work. `tests::` runs it under loom (see [`sync`](crate::sync)).
+//! Invariant: queued work waits only while the maximum of threads is busy, and never after the pool stops. The thread that queues
+//! work and a thread that changes what it reads here each write, pass a sequentially consistent fence, then read what the other
+//! wrote (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So one of the two handles the work. `tests` checks this under
+//! loom (see [`sync`](crate::sync)).
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 
-/// The numbers of a pool's threads.
+/// The counts of a pool's threads.
 #[derive(Debug)]
 pub(super) struct ThreadCount {
     threads_max: usize,
     threads: AtomicUsize,
-    /// Threads that wait for work, or have just taken some.
+    /// Threads waiting for work, or having just taken some.
     idle: AtomicUsize,
     stopping: AtomicBool,
 }
 
-/// What is to be done about work just put into the queue.
+/// What the caller must do after queueing work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// A thread will take it.
+    /// Nothing: a thread will take it.
     Nothing,
-    /// A thread is to be started; it is counted already.
+    /// Spawn a thread, which is counted already.
     Thread,
-    /// The pool stops: it is to be dropped.
+    /// Drop the work, because the pool stops.
     Drop,
 }
 
-/// Why a thread has nothing to do.
+/// Why a thread found no work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Idle {
     Stopped,
@@ -44,12 +45,12 @@ impl ThreadCount {
         }
     }
 
-    /// How many threads are alive.
+    /// Returns the number of live threads.
     pub(super) fn threads(&self) -> usize {
         self.threads.load(Ordering::Acquire)
     }
 
-    /// Called by who has put work into the queue.
+    /// Decides what to do about work just queued; called after the push.
     pub(super) fn need(&self, queued: impl Fn() -> usize) -> Need {
         fence(Ordering::SeqCst);
         if self.stopping.load(Ordering::Relaxed) {
@@ -61,16 +62,15 @@ impl ThreadCount {
         }
     }
 
-    /// Called by who stops the pool, before dropping what is in the queue.
+    /// Stops the pool; called before the queued work is dropped.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// Called by a thread of the pool: has it wait for work. Without any, it is not counted any more and must end.
+    /// Waits for work on a thread of the pool; after `None` the thread is no longer counted and must exit.
     ///
-    /// `start` starts a thread that is counted already: one waiting thread may have been taken for two, by work that came while it had taken
-    /// other work.
+    /// `start` spawns a thread that is counted already. It is needed if two pieces of work counted on the same idle thread.
     pub(super) fn next<T>(
         &self,
         wait: impl Fn() -> Result<T, Idle>,
@@ -83,6 +83,7 @@ impl ThreadCount {
             self.idle.fetch_sub(1, Ordering::Relaxed);
             let reason = match found {
                 Ok(work) => {
+                    // The thread that queued the next piece may have taken this one for still idle.
                     if self.need(&queued) == Need::Thread {
                         start();
                     }
@@ -90,8 +91,8 @@ impl ThreadCount {
                 }
                 Err(reason) => reason,
             };
-            self.leave();
-            // Work may have been put down for this thread while it gave up waiting.
+            self.exit();
+            // Work may have been queued for this thread while it gave up waiting.
             fence(Ordering::SeqCst);
             if reason == Idle::Stopped || queued() == 0 || !self.reserve() {
                 return None;
@@ -99,12 +100,12 @@ impl ThreadCount {
         }
     }
 
-    /// Counts one thread less.
-    pub(super) fn leave(&self) {
+    /// Counts a thread that exits.
+    pub(super) fn exit(&self) {
         self.threads.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Counts one more thread, unless that would be one too many.
+    /// Counts one more thread, unless the maximum is reached.
     fn reserve(&self) -> bool {
         let more = |threads| (threads < self.threads_max).then_some(threads + 1);
         self.threads
@@ -121,7 +122,7 @@ mod tests {
     use loom::thread::{JoinHandle, spawn};
     use std::sync::Arc;
 
-    /// A pool whose threads lose patience at once, and whose work never ends.
+    /// A pool whose threads give up waiting at once, and whose work never ends.
     struct Pool {
         thread_count: ThreadCount,
         work: SegQueue<()>,
@@ -169,9 +170,9 @@ mod tests {
         }
     }
 
-    /// Two pieces of work, two threads: each is taken though the other never ends.
+    /// Two pieces of work, two threads: both are taken although neither ends.
     #[test]
-    fn loom_no_work_waits_for_a_thread_that_may_be_started() {
+    fn loom_no_work_waits_while_another_thread_may_be_spawned() {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {
@@ -185,7 +186,7 @@ mod tests {
         });
     }
 
-    /// Work put down while the pool stops is taken or dropped.
+    /// Work queued while the pool stops is taken or dropped.
     #[test]
     fn loom_a_pool_that_stops_leaves_no_work_behind() {
         loom::model(|| {

@@ -18,7 +18,7 @@ impl StreamSocket {
         let Some(stream) = streams.find(self.key) else {
             return Poll::Ready(PeerEnd::Gone);
         };
-        if let Some(end) = stream.end.tell() {
+        if let Some(end) = stream.end.report() {
             return Poll::Ready(end);
         }
         if !stream.is_end_watched {
