@@ -225,8 +225,8 @@ fn a_stop_during_a_stall_loses_nobody_and_leaves_no_listener() {
     let greetings =
         [early, late].map(|clients| clients.into_iter().map(rest).map(|rest| rest.len()).collect::<Vec<_>>());
     assert_eq!(greetings, [vec![1; CLIENTS], vec![0; CLIENTS]]);
-    let nobody = TcpStream::connect(address).unwrap_err();
-    assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
+    let refused = TcpStream::connect(address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     drop(listeners);
 }
 

@@ -291,8 +291,8 @@ mod tests {
     #[test]
     fn invalid_sockets_and_cpus_are_refused() {
         let kind = |left_out: &[bool], cpus| reuseport_program(left_out, cpus).unwrap_err().kind();
-        for nobody in [&[][..], &[true], &[true; 3], &[false; SPREAD_SOCKETS_MAX + 1]] {
-            assert_eq!(kind(nobody, None), io::ErrorKind::InvalidInput);
+        for left_out in [&[][..], &[true], &[true; 3], &[false; SPREAD_SOCKETS_MAX + 1]] {
+            assert_eq!(kind(left_out, None), io::ErrorKind::InvalidInput);
         }
         for cpus in [&[][..], &[1], &[1, 1], &[0, usize::MAX], &[0, 1, 2]] {
             assert_eq!(kind(&[false; 2], Some(cpus)), io::ErrorKind::InvalidInput);

@@ -235,8 +235,8 @@ mod tests {
         let steered = reuseport_group.steer(&[0, 1]).unwrap_err();
         assert_eq!(steered.kind(), ErrorKind::InvalidInput);
         drop(listeners);
-        let nobody = TcpStream::connect(address).unwrap_err();
-        assert_eq!(nobody.kind(), ErrorKind::ConnectionRefused);
+        let refused = TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     }
 
     #[test]

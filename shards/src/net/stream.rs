@@ -173,7 +173,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The socket is no longer connected.
+    /// The socket was disconnected.
     pub fn shutdown_write(&self) -> io::Result<()> {
         self.socket.shutdown_write()
     }
@@ -231,7 +231,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The socket is no longer connected.
+    /// The socket was disconnected.
     pub fn peer_address(&self) -> io::Result<PeerAddress> {
         let address = self
             .socket

@@ -1,14 +1,14 @@
-//! What must be true before a shard starts, and a sentence with the fix for each thing that is not.
+//! Checks before a shard starts, with a sentence and a remedy for each requirement that is missing.
 //!
-//! Why: a server that cannot have its ring should say so in words an operator can act on, before it opens a port. Each
-//! refusal names what is missing, how much of it, and what to change. What can be probed is probed with a real ring, not
-//! guessed from the kernel's version: distributions carry features back, and sandboxes take them away.
-//! [`doctor`](super::doctor) shows all that was found; here only the first thing that is missing counts.
+//! Why: a server without a ring should explain that to the operator before it opens a port. Each refusal names what is missing, how much
+//! of it, and what to change. Features are probed with a real ring, not guessed from the kernel's version: distributions backport
+//! features, and sandboxes remove them. [`doctor`](super::doctor) reports everything found; here only the first missing requirement
+//! counts.
 //!
-//! What each feature needs: multishot accept and provided-buffer rings 5.19; multishot receive and SINGLE_ISSUER 6.0;
-//! DEFER_TASKRUN 6.1. So [`KERNEL_NEEDED`] is 6.1.
+//! The kernels each feature needs: multishot accept and provided-buffer rings 5.19; multishot receive and SINGLE_ISSUER 6.0; DEFER_TASKRUN
+//! 6.1. So [`KERNEL_NEEDED`] is 6.1.
 //!
-//! Invariant: nothing here panics, and nothing but soft limits is changed: they are raised to the hard ones.
+//! Invariant: nothing here panics, and only soft limits are changed: they are raised to the hard ones.
 
 pub(crate) mod features;
 pub(crate) mod refusal;
@@ -27,48 +27,48 @@ use refusal::{HostEnvironment, refusal};
 /// The oldest kernel with every feature of the io_uring driver.
 pub const KERNEL_NEEDED: &str = "6.1";
 
-/// The locked memory without which glommio, the executor, refuses to start, whatever privileges the process has.
+/// The locked memory, in bytes, without which glommio's executor refuses to start, whatever privileges the process has.
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
-/// The locked memory of one executor: its three rings at a depth of 128 and 64 KiB of buffers registered with each took
-/// 205 KiB where it was measured (Linux 6.18), rounded up here.
+/// The locked memory of one executor. 256 KiB: its three rings at a depth of 128 and 64 KiB of buffers registered with each took 205 KiB
+/// (measured on Linux 6.18), rounded up.
 const EXECUTOR_LOCKED_BYTES: u64 = 256 * 1024;
 
-/// The descriptors of one shard without any connection: four rings, wake-ups, listeners, and one held in reserve.
+/// The descriptors of one shard without connections: four rings, wake-ups, listeners, and one in reserve.
 const DESCRIPTORS_PER_SHARD: u64 = 16;
 
-/// The descriptors of the process beside its shards: standard streams, signals, a log and an open file or two.
+/// The descriptors of the process beside its shards: standard streams, signals, a log, a few open files.
 const DESCRIPTORS_OF_PROCESS: u64 = 16;
 
-/// What the server is going to ask of the machine.
+/// What a server needs of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
-    /// The number of shards, each with a ring of its own.
+    /// The number of shards, each with its own ring.
     pub shards: NonZeroUsize,
     /// The submission entries of each ring.
     pub submission_entries: u32,
     /// The completion entries of each ring.
     pub completion_entries: u32,
-    /// The connections hoped for; fewer are a warning, not an error.
+    /// The connections wanted; room for fewer is a warning, not an error.
     pub connections: u64,
 }
 
 /// Checks everything the io_uring driver needs.
 ///
-/// Raises the soft limits on open files and locked memory to the hard ones, logs what was raised, and warns if the limits may
-/// be too low for the connections or the rings needed.
+/// Raises the soft limits on open files and locked memory to the hard ones and logs that. Warns if the limits may be too low for the
+/// connections or the rings.
 ///
 /// # Errors
 ///
-/// The first [`PreflightError`] found. The process should print it and end with a non-zero status.
+/// The first [`PreflightError`] found; the process should print it and exit with a non-zero status.
 pub fn check(needs: &Needs) -> Result<(), PreflightError> {
     check_descriptors(needs)?;
     io_uring_refusal(needs).map_or(Ok(()), Err)
 }
 
-/// Checks what every driver needs: room for descriptors.
+/// Checks what every driver needs: descriptors.
 ///
-/// Raises the soft limits as [`check`] does, and warns if there is less room than connections hoped for.
+/// Raises the soft limits as [`check`] does, and warns if there is room for fewer connections than wanted.
 ///
 /// # Errors
 ///
@@ -79,15 +79,15 @@ pub fn check_descriptors(needs: &Needs) -> Result<(), PreflightError> {
     let connections = connections_max(limit, needs)?;
     if connections < needs.connections {
         let wanted = needs.connections;
-        tracing::warn!("the limit on open files leaves room for {connections} connections, {wanted} are wanted");
+        tracing::warn!("the limit on open files allows {connections} connections, {wanted} are wanted");
     }
     Ok(())
 }
 
-/// Tells why the io_uring driver cannot be used here, or `None` if it can: what `--driver auto` asks.
+/// Returns why the io_uring driver cannot be used here, or `None` if it can; `--driver auto` decides by it.
 ///
-/// Raises the soft limits as [`check`] does, and warns if the rings may not fit into the one on locked memory. Makes a small ring on
-/// the calling thread, lets it accept a connection of its own and receive from it, and drops it.
+/// Raises the soft limits as [`check`] does, and warns if the rings may exceed the limit on locked memory. Creates a small ring, makes it
+/// accept a connection and receive from it, and drops it.
 #[must_use]
 pub fn io_uring_refusal(needs: &Needs) -> Option<PreflightError> {
     raise_limits();
@@ -95,7 +95,7 @@ pub fn io_uring_refusal(needs: &Needs) -> Option<PreflightError> {
     let refusal = judge_ring(&features::probe(), &environment, needs);
     if let (None, Some(limit)) = (&refusal, environment.memlock_too_low_for(needs)) {
         let needed = needs.locked_bytes();
-        tracing::warn!(limit, needed, "the rings may not fit into the limit on locked memory");
+        tracing::warn!(limit, needed, "the rings may exceed the limit on locked memory");
     }
     refusal
 }
@@ -111,7 +111,7 @@ pub(crate) fn raise_limits() {
     }
 }
 
-/// Judges what a probe found, and the limit on locked memory.
+/// Judges the result of a probe and the limit on locked memory.
 pub(crate) fn judge_ring(
     probed: &io::Result<Vec<Feature>>,
     environment: &HostEnvironment,
@@ -130,21 +130,21 @@ pub(crate) fn judge_ring(
         .or_else(|| judge_memlock(environment.memlock))
 }
 
-/// Explains why there was no ring to ask. Where memory was short, a limit that is too low in any case says more than an estimate of
-/// the need: the ring was small, and whether it fits depends on what else this user has locked.
+/// Explains why no ring could be probed. If memory was short, a limit that is too low in any case says more than an estimate: the ring
+/// was small, and whether it fits depends on what else this user has locked.
 pub(crate) fn explain_probe(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
     let short = error.raw_os_error() == Some(ENOMEM);
     let too_low = judge_memlock(environment.memlock).filter(|_| short);
     too_low.unwrap_or_else(|| refusal(error, environment, needs))
 }
 
-/// Judges whether the executors start at all.
+/// Judges whether the executors can start.
 pub(crate) fn judge_memlock(limit: Option<u64>) -> Option<PreflightError> {
     let limit_bytes = limit.filter(|limit| *limit < MEMLOCK_BYTES_MIN)?;
     Some(PreflightError::MemlockTooLow { limit_bytes })
 }
 
-/// Counts the connections that the limit on open files leaves room for, over all shards; none is an error.
+/// Returns how many connections the limit on open files allows over all shards, or an error for zero.
 pub(crate) fn connections_max(limit: Option<u64>, needs: &Needs) -> Result<u64, PreflightError> {
     let needed = needs.descriptors();
     match limit {
@@ -154,18 +154,19 @@ pub(crate) fn connections_max(limit: Option<u64>, needs: &Needs) -> Result<u64, 
     }
 }
 
-/// Explains why the kernel refused a ring of the size needed, from the error and from what the process may do.
+/// Explains, from the kernel's error and the process's permissions, why a ring of the needed size was refused.
 ///
-/// For the shards, whose own rings are larger than the ones made here.
+/// For the shards, whose rings are larger than the one probed here.
 #[must_use]
 pub fn explain_ring_refusal(error: &io::Error, needs: &Needs) -> PreflightError {
     refusal(error, &HostEnvironment::read(), needs)
 }
 
 impl Needs {
-    /// Estimates the locked memory of all shards: an entry takes 68 bytes of submission queue or 16 of completion queue,
-    /// in whole pages, and the executors have rings of their own. (A ring of 1024 and 4096 entries was made at a limit of
-    /// 136 KiB on Linux 6.18, which is what this gives for it, and not at 132.)
+    /// Estimates the locked memory of all shards, in bytes.
+    ///
+    /// An entry takes 68 bytes of submission queue or 16 of completion queue, in whole pages; the executors have rings of their own.
+    /// (On Linux 6.18 a ring of 1024 and 4096 entries fits a limit of 136 KiB, the estimate for it, and not 132 KiB.)
     pub(crate) fn locked_bytes(&self) -> u64 {
         let pages = |bytes: u64| bytes.next_multiple_of(4096);
         let submission = pages(u64::from(self.submission_entries) * 64);
@@ -173,7 +174,7 @@ impl Needs {
         (submission + rest + EXECUTOR_LOCKED_BYTES).saturating_mul(self.shards.get() as u64)
     }
 
-    /// Counts the descriptors needed before the first connection.
+    /// Returns the number of descriptors needed before the first connection.
     pub(crate) const fn descriptors(&self) -> u64 {
         (self.shards.get() as u64)
             .saturating_mul(DESCRIPTORS_PER_SHARD)
@@ -181,7 +182,7 @@ impl Needs {
     }
 }
 
-/// A limit as an operator writes it.
+/// A limit as displayed to the operator.
 pub(crate) struct Amount(pub(crate) Option<u64>);
 
 impl fmt::Display for Amount {
@@ -236,7 +237,7 @@ mod tests {
         }
     }
 
-    /// The first feature that is missing is named, before the limits.
+    /// The first missing feature is named, before the limits.
     #[test]
     fn a_missing_feature_is_a_kernel_too_old() {
         let mut environment = HostEnvironment::read();
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_seccomp_filter_and_real_limits_are_found_out() {
+    fn a_real_seccomp_filter_and_real_limits_are_recognised() {
         let test = "a_real_seccomp_filter_and_real_limits_are_found_out";
         let Some(role) = child_role() else {
             for role in ["EPERM", "ENOSYS", "memlock", "nofile", "raised"] {
@@ -311,12 +312,12 @@ mod tests {
                 forbid_io_uring(if role == "EPERM" { EPERM } else { ENOSYS });
                 assert_eq!(check(&needs(1)), Err(PreflightError::SeccompForbids));
                 assert_eq!(io_uring_refusal(&needs(1)), Some(PreflightError::SeccompForbids));
-                assert_eq!(check_descriptors(&needs(1)), Ok(()), "another driver may do without");
+                assert_eq!(check_descriptors(&needs(1)), Ok(()), "another driver may still work");
             }
             "memlock" => {
                 set_limit(Resource::Memlock, 65_536, 65_536);
                 let expected = PreflightError::MemlockTooLow { limit_bytes: 65_536 };
-                // With nothing missing in the ring, which the machine that runs this may forbid.
+                // With every ring feature present, which the host of the test may forbid.
                 assert_eq!(
                     judge_ring(&Ok(Vec::new()), &HostEnvironment::read(), &needs(1)),
                     Some(expected)
@@ -333,7 +334,7 @@ mod tests {
                 assert_eq!(check_descriptors(&needs(2)), Ok(()));
                 assert_eq!(HostEnvironment::read().nofile, Some(100));
             }
-            other => panic!("no such role: {other}"),
+            other => panic!("unknown role: {other}"),
         }
     }
 
@@ -348,7 +349,7 @@ mod tests {
         sets.effective.remove(CapabilitySet::IPC_LOCK);
         set_capabilities(None, sets).unwrap();
         set_limit(Resource::Memlock, 0, 0);
-        // Kernels differ in whether they count a ring's memory against the limit; where they do, this is how it is told.
+        // Kernels differ in whether a ring counts against the limit; where it does, this is the explanation.
         if let Err(error) = io_uring::IoUring::new(features::PROBE_ENTRIES) {
             let explained = explain_ring_refusal(&error, &needs(1));
             let refused = io_uring_refusal(&needs(1));

@@ -1,4 +1,4 @@
-//! Outgoing connections: connect(2) without waiting, then the wait until the socket is writable, which says how it ended.
+//! Outgoing connections: a non-blocking connect(2), then a wait until the socket is writable and reports the result.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,30 +9,30 @@ use socket2::{SockAddr, SockRef};
 
 use super::{Epoll, StreamSocket};
 
-/// A handle to a connection on its way. Dropping it gives the connection up.
+/// A handle to a connection in progress; dropping it gives up the attempt.
 pub(crate) struct Connecting {
     stream: Option<StreamSocket>,
 }
 
 impl Connecting {
-    /// Has a socket connected.
+    /// Starts to connect a socket.
     ///
     /// # Errors
     ///
-    /// The kernel can tell at once that there is no way to the address.
+    /// The kernel refused at once, as when the address is unreachable.
     pub(crate) fn new(epoll: &Rc<Epoll>, socket: OwnedFd, address: &SockAddr) -> io::Result<Self> {
         let begun = SockRef::from(&socket);
         begun.set_nonblocking(true)?;
         match begun.connect(address) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
-            // Watched only now: before connect(2) a socket counts as hung up.
+            // Watched only after connect(2), because before it a socket counts as hung up.
             _ => Ok(Self {
                 stream: Some(StreamSocket::new(epoll, socket)),
             }),
         }
     }
 
-    /// Waits for the connection; not to be polled after it was ready.
+    /// Waits for the connection; must not be polled again after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<StreamSocket>> {
         let Some(stream) = &self.stream else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));

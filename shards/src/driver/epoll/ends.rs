@@ -1,9 +1,9 @@
-//! How peers end their connections: an epoll instance of the shard's own beside tokio's, which watches for nothing else.
+//! How peers end their connections: a second epoll instance of the shard, beside tokio's, that watches only for ends.
 //!
-//! Why: tokio keeps one waker for reading, keeps a closed half as "readable" for good, and so cannot be waited in for what comes after it,
-//! nor for an end behind bytes that are left unread. A descriptor may be watched by two instances, and tokio watches this one.
+//! Why: tokio keeps one waker for reading and reports a closed half as "readable" forever. So it cannot wait for what follows, or for
+//! an end behind unread bytes. Two instances may watch one descriptor, and tokio watches this instance.
 //!
-//! Invariant: a socket is in the table as long as it is watched here, and is taken out of both before it is closed.
+//! Invariant: a socket is in the table while it is watched here, and leaves both before it is closed.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::mem::MaybeUninit;
@@ -19,19 +19,19 @@ use tokio::io::unix::AsyncFd;
 use crate::driver::peer_end::{EndSeen, PeerEnd};
 use crate::os::sys::watch;
 
-/// How many events are taken in by one call: those of a moment, on the stack.
+/// How many events one call takes; they are on the stack.
 const EVENTS_AT_ONCE_MAX: usize = 64;
 
 /// The sockets whose peers' ends are awaited.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// Made when the first of them is.
+    /// Created with the first watch.
     poller: OnceCell<AsyncFd<OwnedFd>>,
     watched: RefCell<Slab<Watched>>,
     generation: Cell<u32>,
 }
 
-/// One of them.
+/// One watched socket.
 #[derive(Debug)]
 struct Watched {
     generation: u32,
@@ -39,7 +39,7 @@ struct Watched {
     waker: Option<Waker>,
 }
 
-/// Which one: its place in the table in the low word, and the generation of its use, which is never zero, in the high one.
+/// The key of a watched socket: its table index in the low word, the generation of its use (never zero) in the high word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct EndKey(NonZeroU64);
 
@@ -55,11 +55,11 @@ impl EndKey {
 }
 
 impl Ends {
-    /// Has a socket watched, of whose end `seen` is known.
+    /// Watches a socket, of whose end `seen` is already known.
     ///
     /// # Errors
     ///
-    /// No descriptors, memory or epoll watches are left.
+    /// The process is out of descriptors, memory or epoll watches.
     pub(super) fn watch(&self, socket: BorrowedFd<'_>, seen: EndSeen) -> Result<EndKey, Errno> {
         let poller = match self.poller.get() {
             Some(poller) => poller,
@@ -88,17 +88,17 @@ impl Ends {
         }
     }
 
-    /// Ends watching a socket, which is still open.
+    /// Stops watching a socket, which is still open.
     pub(super) fn forget(&self, key: EndKey, socket: BorrowedFd<'_>) {
         if let Some(poller) = self.poller.get() {
-            // It may fail only where the socket is not watched, and then all is well.
+            // Fails only if the socket is not watched, which is what is wanted.
             epoll::delete(poller, socket).unwrap_or_default();
         }
         let forgotten = self.watched.borrow_mut().try_remove(key.index());
         drop(forgotten);
     }
 
-    /// Waits for news of one.
+    /// Waits for a change of one socket's end.
     pub(super) fn poll(&self, key: EndKey, cx: &Context<'_>) -> Poll<PeerEnd> {
         self.with(key, |watched| match watched.seen.report() {
             Some(end) => Poll::Ready(end),
@@ -113,7 +113,7 @@ impl Ends {
         .unwrap_or(Poll::Ready(PeerEnd::Gone))
     }
 
-    /// Notes something about one that no event says; what it does tells whether that is news.
+    /// Records something that no event reports; `note` returns whether it is new.
     pub(super) fn note(&self, key: EndKey, note: impl FnOnce(&mut EndSeen) -> bool) {
         let waker = self.with(key, |watched| {
             let has_news = note(&mut watched.seen);
@@ -124,15 +124,15 @@ impl Ends {
         }
     }
 
-    /// Whether any socket is watched.
+    /// Returns whether any socket is watched.
     pub(super) fn is_watching(&self) -> bool {
         !self.watched.borrow().is_empty()
     }
 
-    /// Takes in what has happened and wakes the tasks that wait for it; ready when something has. It keeps the waker of the shard's turn.
+    /// Takes all events and wakes the tasks concerned; ready if there was one. It keeps the waker of the shard's turn.
     #[inline]
     pub(super) fn poll_events(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Asked in every turn of a shard, most of which watch no peer.
+        // Inlined, because every turn of a shard asks, and most shards watch no peer.
         match self.poller.get() {
             None => Poll::Pending,
             Some(poller) => self.take_events(poller, cx),
@@ -146,7 +146,7 @@ impl Ends {
             let mut events = [MaybeUninit::<Event>::uninit(); EVENTS_AT_ONCE_MAX];
             let now = Some(&rustix::event::Timespec::default());
             let Ok((events, rest)) = epoll::wait(poller, &mut events[..], now) else {
-                // Interrupted, which a call that does not wait is not: the next turn looks again.
+                // Interrupted, which does not happen to a call that does not wait: the next turn looks again.
                 break;
             };
             for event in &*events {
@@ -163,7 +163,7 @@ impl Ends {
         happened
     }
 
-    /// Calls with one that is still watched.
+    /// Runs `call` on a socket that is still watched.
     fn with<R>(&self, key: EndKey, call: impl FnOnce(&mut Watched) -> R) -> Option<R> {
         let mut table = self.watched.borrow_mut();
         let watched = table.get_mut(key.index());

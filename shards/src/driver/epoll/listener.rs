@@ -16,14 +16,14 @@ use crate::os::sys::{is_passing_accept_error, watch};
 /// A handle to a listening socket.
 pub(crate) struct ListenerSocket {
     epoll: Rc<Epoll>,
-    /// The socket as it is watched, or why it could not be.
+    /// The watched socket, or why it could not be watched.
     socket: Result<AsyncFd<OwnedFd>, (OwnedFd, Errno)>,
-    /// Out of descriptors or memory since this many descriptors had been freed: tried again when one more is.
+    /// The count of freed descriptors when accepting ran out of descriptors or memory; retried once that count has grown.
     exhausted: Cell<Option<u64>>,
 }
 
 impl ListenerSocket {
-    /// Has a listening socket watched.
+    /// Starts to watch a listening socket.
     pub(crate) fn new(epoll: &Rc<Epoll>, socket: OwnedFd) -> Self {
         epoll.listeners.set(epoll.listeners.get() + 1);
         let nonblocking = rustix::io::ioctl_fionbio(&socket, true);
@@ -35,8 +35,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Takes the next waiting connection. After an error the next call tries again; when descriptors have run out, once one is
-    /// freed.
+    /// Takes the next waiting connection; after an error the next call retries, and out of descriptors once one is freed.
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         let socket = self.socket.as_ref().map_err(|(_, error)| *error)?;
         let freed = self.epoll.freed.get();
@@ -71,7 +70,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Lets an exhausted listener try again at the next [`poll_accept`](Self::poll_accept).
+    /// Lets an exhausted listener retry at the next [`poll_accept`](Self::poll_accept).
     pub(crate) fn retry(&self) {
         self.exhausted.set(None);
     }

@@ -1,12 +1,11 @@
-//! The epoll driver: sockets whose readiness tokio's current-thread runtime watches, read and written by the shard's own thread.
+//! The epoll driver: tokio's current-thread runtime watches the sockets, and the shard's own thread reads and writes them.
 //!
-//! For machines that forbid io_uring, and for comparing the two with everything else the same: tasks, timers' wheel, mesh and all
-//! that is above are not the driver's business. tokio is left with what it does well, the registrations and the wait: it blocks
-//! in `epoll_wait`, wakes whoever waits for what became ready, and the shard's root future, the turn, goes on.
+//! For hosts that forbid io_uring, and for comparisons: tasks, timers and meshes are the same under both drivers. tokio only registers
+//! sockets and waits. It blocks in `epoll_wait`, wakes the tasks whose sockets became ready, and the shard's root future, the turn,
+//! continues.
 //!
-//! The file order of a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`] (what
-//! the task is handed). [`send`] is what is being sent, [`ends`] watches for peers that leave, [`listener`] and [`connect`] are where
-//! sockets come from.
+//! Files along a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`] (what the task
+//! gets). [`send`] is what is being sent, [`ends`] watches for leaving peers, and sockets come from [`listener`] and [`connect`].
 
 mod connect;
 mod ends;
@@ -39,22 +38,21 @@ pub(crate) use listener::ListenerSocket;
 pub(crate) use received::Received;
 pub(crate) use stream::StreamSocket;
 
-/// Sizes and habits of an epoll reactor; checked by the builder.
+/// The settings of an epoll reactor, checked by the builder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EpollConfig {
-    /// How much is received at once.
+    /// How many bytes one receive takes at most.
     pub(crate) receive_buffer_bytes: usize,
-    /// How long the sockets are watched before the thread sleeps.
+    /// How long the sockets are polled before the thread sleeps.
     pub(crate) spin: Duration,
 }
 
-/// One shard's reactor.
+/// One shard's epoll reactor.
 pub(crate) struct Epoll {
     config: EpollConfig,
     /// The eventfd other threads write to.
     wake_event: AsyncFd<OwnedFd>,
-    /// Fires at the moment `armed`, at which the sleeping shard must look at its deadlines; moved only when something must happen
-    /// earlier than that.
+    /// Fires at `armed`, when the sleeping shard must look at its deadlines; moved only to an earlier moment.
     timer: AsyncFd<OwnedFd>,
     armed: Cell<Option<Instant>>,
     ends: Ends,
@@ -63,13 +61,13 @@ pub(crate) struct Epoll {
     receive_pool: BufferPool,
     streams: Cell<usize>,
     listeners: Cell<usize>,
-    /// How many descriptors were freed, and the listeners that wait for one.
+    /// How many descriptors were freed, and the listeners waiting for one.
     freed: Cell<u64>,
     exhausted: RefCell<Vec<Waker>>,
     counters: Counters,
 }
 
-/// What the driver counts; summed into [`Statistics`].
+/// The driver's counters; reported in [`Statistics`].
 #[derive(Debug, Default)]
 struct Counters {
     accepted: Cell<u64>,
@@ -81,11 +79,11 @@ fn count(counter: &Cell<u64>) {
 }
 
 impl Epoll {
-    /// Makes the reactor of the calling thread, inside the runtime that is to watch it.
+    /// Creates the reactor of the calling thread, inside the runtime that will watch its descriptors.
     ///
     /// # Errors
     ///
-    /// No descriptors are left.
+    /// The process is out of descriptors.
     pub(crate) fn new(config: EpollConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
         let wake_event = inbox.wake_event().try_clone_to_owned()?;
         rustix::io::ioctl_fionbio(&wake_event, true)?;
@@ -109,22 +107,22 @@ impl Epoll {
         }))
     }
 
-    /// Whether every socket is closed.
+    /// Returns whether every socket is closed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.streams.get() == 0 && self.listeners.get() == 0
     }
 
-    /// The spare output buffers of the shard.
+    /// Returns the shard's pool of output buffers.
     pub(crate) fn pool(&self) -> &BufferPool {
         &self.pool
     }
 
-    /// How many sockets are open.
+    /// Returns the number of open sockets.
     pub(crate) fn open_sockets(&self) -> usize {
         self.streams.get()
     }
 
-    /// What the driver has counted and holds.
+    /// Returns the driver's counters and sizes.
     pub(crate) fn statistics(&self) -> Statistics {
         Statistics {
             streams: self.open_sockets(),
@@ -135,7 +133,7 @@ impl Epoll {
         }
     }
 
-    /// A descriptor was freed: exhausted listeners may try again at once.
+    /// Lets exhausted listeners retry at once, because a descriptor was freed.
     fn descriptor_freed(&self) {
         self.freed.set(self.freed.get().wrapping_add(1));
         for waker in self.exhausted.take() {

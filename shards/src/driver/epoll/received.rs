@@ -1,4 +1,4 @@
-//! Bytes that recv(2) has brought, in a buffer that goes back to the shard's pool.
+//! Bytes received by recv(2), in a buffer that returns to the shard's pool when dropped.
 
 use std::ops::Deref;
 use std::rc::Rc;

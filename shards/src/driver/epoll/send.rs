@@ -1,4 +1,4 @@
-//! What is being sent on a socket, and how far it has got.
+//! A send in progress, and how far it has come.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -17,7 +17,7 @@ pub(super) struct Outgoing {
     buffer: SendBuffer,
     length: usize,
     sent: usize,
-    /// When the kernel last took a part of it and not all.
+    /// When the kernel last took a part of the buffer.
     advanced: Option<Instant>,
 }
 
@@ -32,11 +32,11 @@ impl Outgoing {
         }
     }
 
-    /// Gives the kernel as much of it as it takes now. True when all of it is gone.
+    /// Gives the kernel as much as it takes now; returns whether all is sent.
     ///
     /// # Errors
     ///
-    /// The connection has failed. That the kernel takes no more for the moment is not an error.
+    /// The connection has failed. A full send buffer is not an error.
     pub(super) fn write(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let before = self.sent;
         while self.sent < self.length {
@@ -63,17 +63,17 @@ impl Outgoing {
         Ok(true)
     }
 
-    /// How many bytes the kernel has taken.
+    /// Returns how many bytes the kernel has taken.
     pub(super) fn sent(&self) -> u64 {
         self.sent as u64
     }
 
-    /// When the last of them; `None` where it has taken nothing yet.
+    /// Returns when the kernel last took a part of the buffer, if it has.
     pub(super) fn advanced(&self) -> Option<Instant> {
         self.advanced
     }
 
-    /// Gives the buffer back, for the pool.
+    /// Returns the buffer for the pool, if it is owned.
     pub(super) fn into_owned(self) -> Option<Vec<u8>> {
         match self.buffer {
             SendBuffer::Owned(bytes) => Some(bytes),
@@ -86,7 +86,7 @@ fn rest(bytes: &[u8], sent: usize) -> &[u8] {
     bytes.get(sent..).unwrap_or_default()
 }
 
-/// What is left of `parts` after `skip` bytes, as far as one call takes it.
+/// Returns the bytes of `parts` after the first `skip`, at most [`SEND_PARTS_MAX`] parts.
 fn rest_of_parts(parts: &[Bytes], mut skip: usize) -> Vec<IoSlice<'_>> {
     let mut slices = Vec::with_capacity(parts.len().min(SEND_PARTS_MAX));
     for part in parts {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_parts_skips_whole_ones_and_cuts_one() {
+    fn the_rest_of_parts_skips_whole_ones_and_cuts_one() {
         let parts = [Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"cdef")];
         let left = |skip| -> Vec<Vec<u8>> { rest_of_parts(&parts, skip).iter().map(|part| part.to_vec()).collect() };
         assert_eq!(left(0), [b"ab".to_vec(), b"cdef".to_vec()]);

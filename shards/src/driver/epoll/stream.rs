@@ -1,4 +1,4 @@
-//! Connected sockets: recv(2) when there is something, send(2) at once, and a task of its own for what the kernel does not take.
+//! Connected sockets: recv(2) when readable, send(2) at once, and a task for what the kernel does not take.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,15 +22,15 @@ use crate::net::send_buffer::SendBuffer;
 use crate::os::sys::watch;
 use crate::task::spawn_detached;
 
-/// How often one stream is received from before the shard's other tasks and the clock get their turn. 16: as many buffers as the io_uring
-/// driver lets a connection hold by default. A peer that sends as fast as it is read would keep a shard to itself otherwise.
+/// How often one stream receives before the shard's other tasks and the clock get their turn. 16: as many buffers as a connection may
+/// hold under io_uring by default. Otherwise a peer that sends as fast as it is read would occupy the shard.
 const RECEIVES_IN_A_ROW_MAX: u16 = 16;
 
-/// How often one stream is sent to, and takes all at once, before the others get their turn. 16: as received from. A peer that reads as fast
-/// as it is sent to would keep a shard to itself otherwise; io_uring lets each stream send once a turn.
+/// How often one stream sends everything at once before the others get their turn. 16, as for receiving. Otherwise a peer that reads as
+/// fast as it is sent to would occupy the shard; io_uring lets each stream send once per turn.
 const SENDS_IN_A_ROW_MAX: u16 = 16;
 
-/// A handle to a connected socket. Dropping it ends what is being sent and closes the socket.
+/// A handle to a connected socket; dropping it ends what is being sent and closes the socket.
 pub(crate) struct StreamSocket {
     stream: Rc<StreamState>,
 }
@@ -39,29 +39,29 @@ struct StreamState {
     epoll: Rc<Epoll>,
     /// The socket, or why it could not be watched.
     socket: Result<AsyncFd<OwnedFd>, Errno>,
-    /// The error that ended receiving; the kernel says it once.
+    /// The error that ended receiving; the kernel reports it only once.
     receive_error: Cell<Option<Errno>>,
-    /// How often it was received from since its task last waited.
+    /// Number of receives since its task last waited.
     receives_in_a_row: Cell<u16>,
-    /// How often it was sent to since then, or since the kernel last did not take all.
+    /// Number of sends since then, or since the kernel last took only a part.
     sends_in_a_row: Cell<u16>,
-    /// What the kernel did not take at once; its task has it until all is gone.
+    /// What the kernel did not take at once; a task of its own sends it.
     outgoing: RefCell<Option<Outgoing>>,
-    /// Who waits for that.
+    /// The task waiting until all is sent.
     sent_waker: Cell<Option<Waker>>,
-    /// The task that finishes it.
+    /// The task that sends the rest.
     sender_waker: Cell<Option<Waker>>,
     send_error: Cell<Option<Errno>>,
-    /// What is known of the peer's end until it is watched for, and then where that stands.
+    /// What is known of the peer's end, also before it is watched.
     end: Cell<EndSeen>,
     end_key: Cell<Option<EndKey>>,
     sent_bytes: Cell<u64>,
-    /// The handle is gone.
+    /// The handle has been dropped.
     closing: Cell<bool>,
 }
 
 impl StreamSocket {
-    /// Has a connected socket watched.
+    /// Starts to watch a connected socket.
     pub(crate) fn new(epoll: &Rc<Epoll>, socket: OwnedFd) -> Self {
         epoll.streams.set(epoll.streams.get() + 1);
         let stream = StreamState {
@@ -84,7 +84,7 @@ impl StreamSocket {
         }
     }
 
-    /// Waits until connect(2), which has begun, is done.
+    /// Waits for the result of a connect(2) in progress.
     pub(super) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let socket = self.stream.socket.as_ref().map_err(|&error| error)?;
         loop {
@@ -103,7 +103,7 @@ impl StreamSocket {
         }
     }
 
-    /// Takes the next received bytes; `None` when the peer has sent its last.
+    /// Takes the next received bytes; `None` at the end of the stream.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let StreamState { epoll, socket, .. } = &*self.stream;
         let socket = socket.as_ref().map_err(|&error| error)?;
@@ -131,7 +131,7 @@ impl StreamSocket {
                 Ok((_, 0)) => return Poll::Ready(Ok(None)),
                 Ok(_) => {
                     receives.set(receives.get() + 1);
-                    // The socket is empty when it did not fill the buffer: what comes next is a new event.
+                    // The buffer was not filled, so the socket is empty: further bytes are a new event.
                     if bytes.len() < bytes.capacity() {
                         ready.clear_ready();
                     }
@@ -149,7 +149,7 @@ impl StreamSocket {
         }
     }
 
-    /// Waits for news of the peer's end.
+    /// Waits for a change of the peer's end.
     pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
         let StreamState { epoll, socket, .. } = &*self.stream;
         let Ok(socket) = socket else {
@@ -163,7 +163,7 @@ impl StreamSocket {
                     return Poll::Ready(end);
                 }
                 let Ok(key) = epoll.ends.watch(socket.as_fd(), seen) else {
-                    // No memory to watch it: the next look asks again.
+                    // Out of memory to watch it: the next call asks again.
                     return Poll::Pending;
                 };
                 self.stream.end_key.set(Some(key));
@@ -173,7 +173,7 @@ impl StreamSocket {
         epoll.ends.poll(key, cx)
     }
 
-    /// Notes that our half is about to be closed.
+    /// Records that our half is about to be closed.
     pub(crate) fn note_shutdown(&self) {
         self.stream.note_end(|seen| {
             seen.shut_down();
@@ -181,12 +181,12 @@ impl StreamSocket {
         });
     }
 
-    /// Whether our half has been closed.
+    /// Returns whether our half has been closed.
     pub(crate) fn has_shut_down(&self) -> bool {
         self.stream.end.get().has_shut_down()
     }
 
-    /// Waits until nothing is left of the last send.
+    /// Waits until the last send is complete.
     pub(crate) fn poll_sent(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         if let Some(error) = self.stream.send_error.get() {
             return Poll::Ready(Err(error.into()));
@@ -204,12 +204,12 @@ impl StreamSocket {
         Poll::Pending
     }
 
-    /// Whether a send is in flight.
+    /// Returns whether a send is in flight.
     pub(crate) fn is_sending(&self) -> bool {
         self.stream.outgoing.borrow().is_some()
     }
 
-    /// Sends as much as the kernel takes now; a task of its own sends the rest. None [is in flight](Self::is_sending).
+    /// Sends as much as the kernel takes now, and starts a task for the rest; none [is in flight](Self::is_sending).
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         let stream = &self.stream;
         if let Some(error) = stream.send_error.get() {
@@ -229,14 +229,14 @@ impl StreamSocket {
         Ok(())
     }
 
-    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    /// Returns how many bytes the kernel has taken in all, and when it last took a part of the current send.
     pub(crate) fn sent(&self) -> (u64, Option<Instant>) {
         let outgoing = self.stream.outgoing.borrow();
         let (bytes, advanced) = outgoing.as_ref().map_or((0, None), |out| (out.sent(), out.advanced()));
         (self.stream.sent_bytes.get() + bytes, advanced)
     }
 
-    /// The descriptor, for calls that neither read nor write.
+    /// Runs `call` on the descriptor, for calls that neither read nor write.
     pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         let socket = self.stream.socket.as_ref().map_err(|&error| error)?;
         Ok(call(socket.as_fd()))
@@ -258,7 +258,7 @@ impl Drop for StreamSocket {
 }
 
 impl StreamState {
-    /// Writes what is to be sent. False when some of it is left.
+    /// Writes what is left to send; returns whether all is sent.
     fn write(&self) -> bool {
         let mut outgoing = self.outgoing.borrow_mut();
         let Some(rest) = &mut *outgoing else { return true };
@@ -283,7 +283,7 @@ impl StreamState {
         true
     }
 
-    /// Receiving or sending has failed: the kernel says an error once, so the task that waits for the peer's end is woken here.
+    /// Wakes the task waiting for the peer's end after a failed receive or send, because the kernel reports an error only once.
     fn note_failure(&self, error: Errno) {
         if is_peers_doing(error.raw_os_error()) {
             self.note_end(EndSeen::note_failure);
@@ -299,7 +299,7 @@ impl StreamState {
         }
     }
 
-    /// Writes whenever there is room, until all is gone or the handle is.
+    /// Writes whenever there is room, until all is sent or the handle is dropped.
     fn poll_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
         let Ok(socket) = &self.socket else {
             return Poll::Ready(());
@@ -334,7 +334,7 @@ impl Drop for StreamState {
         if let (Ok(socket), Some(key)) = (&self.socket, self.end_key.get()) {
             self.epoll.ends.forget(key, socket.as_fd());
         }
-        // Closed first, so that whoever waits for a descriptor finds one.
+        // Closed first, so that a listener waiting for a descriptor finds one.
         self.socket = Err(Errno::NOTCONN);
         self.epoll.descriptor_freed();
     }

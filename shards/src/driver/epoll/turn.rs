@@ -1,5 +1,5 @@
-//! epoll's part of a turn: let tokio wait for whatever becomes ready, without end when nothing is runnable, and be back as soon
-//! as a task is.
+//! epoll's part of a turn: tokio waits until a socket is ready, without a time limit if no task is runnable, and returns as soon as one
+//! is.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,11 +10,11 @@ use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 use super::Epoll;
 use crate::shard::shard::ShardContext;
 
-/// How often the sockets are looked at before deadlines are judged by; each look takes in up to a thousand of them.
+/// How often the sockets are polled before deadlines are judged; each poll takes up to 1,024 events.
 const CATCH_UP_LOOKS_MAX: usize = 64;
 
 impl Epoll {
-    /// One turn; the thread sleeps in `epoll_wait` if the shard may.
+    /// Runs one turn; the thread sleeps in `epoll_wait` if the shard may.
     pub(crate) async fn turn(&self, shard: &ShardContext, may_sleep: bool) {
         if may_sleep {
             self.sleep(shard).await;
@@ -27,7 +27,7 @@ impl Epoll {
         shard.refresh_now();
     }
 
-    /// Takes in whatever has happened so far.
+    /// Takes all events so far.
     pub(crate) async fn catch_up(&self, shard: &ShardContext) {
         for _ in 0..CATCH_UP_LOOKS_MAX {
             let runnable = shard.tasks().runnable();
@@ -38,7 +38,7 @@ impl Epoll {
         }
     }
 
-    /// Waits until something happens: at once if it already has, after having watched for it for the configured time.
+    /// Polls for the configured time, then waits for an event.
     async fn sleep(&self, shard: &ShardContext) {
         if !self.config.spin.is_zero() && self.spin(shard).await {
             return;
@@ -50,7 +50,7 @@ impl Epoll {
         }
     }
 
-    /// Watches the sockets and the mail without sleeping; true when something has come.
+    /// Polls the sockets and the messages without sleeping; returns whether something arrived.
     async fn spin(&self, shard: &ShardContext) -> bool {
         let until = crate::clock::now() + self.config.spin;
         loop {
@@ -64,7 +64,7 @@ impl Epoll {
         }
     }
 
-    /// Ready when a task is runnable, the doorbell was rung or the timer has fired.
+    /// Ready when a task is runnable, another thread has woken the shard, the timer has fired, or a peer has ended.
     fn poll_event(&self, shard: &ShardContext, cx: &mut Context<'_>) -> Poll<()> {
         let woken = shard.tasks().runnable() > 0;
         let rung = self.poll_wake_event(cx).is_ready();
@@ -100,7 +100,7 @@ impl Epoll {
         Poll::Pending
     }
 
-    /// Makes sure that the shard is awake at `deadline`, if not before.
+    /// Ensures that the shard is awake at `deadline` at the latest.
     pub(crate) fn arm_timer(&self, deadline: Instant) {
         if self.armed.get().is_some_and(|armed| armed <= deadline) {
             return;

@@ -1,9 +1,9 @@
 //! The provided-buffer ring: the kernel picks a buffer when bytes arrive, so an idle connection holds none.
 //!
-//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes that a slot or a
-//! [`Received`](super::Received) owns), or *free*. Only a window of buffers is published and free ones are reused last in first
-//! out, so that a lightly loaded shard keeps receiving into memory its cache still holds. When connections are parked for want of
-//! a buffer, everything free is published.
+//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes owned by a slot or a
+//! [`Received`](super::Received)), or *free*. Only a window of buffers is published, and free ones are reused last in, first out:
+//! a lightly loaded shard keeps receiving into memory still in its cache. While connections are parked for lack of a buffer, all
+//! free ones are published.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -15,10 +15,10 @@ use super::memory::Pages;
 /// The id of the one buffer group of a ring.
 pub(super) const GROUP: u16 = 0;
 
-/// A buffer's number.
+/// The number of a buffer.
 pub(super) type BufferId = u16;
 
-/// Where received bytes lie. Shared with every holder of a buffer; written by the kernel only.
+/// The memory of the buffers, shared with every holder and written by the kernel only.
 #[derive(Debug)]
 pub(super) struct BufferMemory {
     pages: Pages,
@@ -35,19 +35,19 @@ impl BufferMemory {
     ///
     /// # Safety
     ///
-    /// The buffer is held, and nobody has a slice of it.
+    /// The buffer is held, and no slice of it exists.
     pub(super) unsafe fn poison(&self, buffer: BufferId) {
         if cfg!(debug_assertions) {
             let offset = usize::from(buffer) * self.buffer_bytes;
             // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
             let start = unsafe { self.pages.start().add(offset) };
-            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither the kernel nor
-            // anybody with a slice uses it meanwhile.
+            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither the kernel
+            // nor a slice uses it meanwhile.
             unsafe { start.write_bytes(POISON, self.buffer_bytes) };
         }
     }
 
-    /// The first `length` bytes of a buffer.
+    /// Returns the first `length` bytes of a buffer.
     ///
     /// # Safety
     ///
@@ -68,24 +68,24 @@ impl BufferMemory {
     }
 }
 
-/// What a buffer is filled with when it is given back, in builds with debug assertions: bytes of one client that another could be shown would
-/// be seen by every test that compares what it gets.
+/// The byte that overwrites returned buffers in builds with debug assertions. If one client's bytes could reach another, every test
+/// that compares what it receives would fail.
 const POISON: u8 = 0xa5;
 
-/// The ring of entries through which buffers are published, and the numbers of the free ones.
+/// The ring of entries that publishes buffers, and the numbers of the free ones.
 #[derive(Debug)]
 pub(super) struct Buffers {
     entries: Pages,
-    /// The address of the first buffer, as the kernel is told it.
+    /// The address of the first buffer, in the form the kernel is given.
     data: u64,
     count: u16,
     buffer_bytes: u32,
-    /// Where the next entry is written; the kernel sees it when it is stored in the shared tail.
+    /// Where the next entry is written; storing it in the shared tail shows it to the kernel.
     tail: u16,
     published: u16,
     window: u16,
     free: Vec<BufferId>,
-    /// For each held buffer how many bytes it holds, and which of the same stream comes next.
+    /// For each held buffer, its length and the next buffer of the same stream.
     links: Vec<(u32, BufferId)>,
 }
 
@@ -94,7 +94,7 @@ impl Buffers {
     ///
     /// # Errors
     ///
-    /// The kernel refused the registration (too old, or no memory), or the sizes do not fit.
+    /// The kernel refused the registration (too old, or out of memory), or the sizes exceed an allocation.
     pub(super) fn register(ring: &IoUring, count: u16, buffer_bytes: u32) -> std::io::Result<(Self, BufferMemory)> {
         let too_large = || {
             std::io::Error::new(
@@ -131,12 +131,12 @@ impl Buffers {
         ))
     }
 
-    /// The kernel has filled a published buffer.
+    /// Records that the kernel has filled a published buffer.
     pub(super) fn taken(&mut self) {
         self.published = self.published.saturating_sub(1);
     }
 
-    /// A held buffer is free again. It is published at the end of the turn.
+    /// Frees a held buffer; it is published at the end of the turn.
     pub(super) fn give_back(&mut self, buffer: BufferId) {
         debug_assert!(
             self.available() < usize::from(self.count),
@@ -145,36 +145,36 @@ impl Buffers {
         self.free.push(buffer);
     }
 
-    /// Notes how many bytes the kernel has put into a buffer.
+    /// Records how many bytes the kernel has put into a buffer.
     pub(super) fn set_length(&mut self, buffer: BufferId, length: usize) {
         if let Some(link) = self.links.get_mut(usize::from(buffer)) {
             link.0 = u32::try_from(length).unwrap_or(u32::MAX);
         }
     }
 
-    /// Chains a buffer behind another of the same stream.
+    /// Chains a buffer behind another one of the same stream.
     pub(super) fn set_next(&mut self, buffer: BufferId, next: BufferId) {
         if let Some(link) = self.links.get_mut(usize::from(buffer)) {
             link.1 = next;
         }
     }
 
-    /// How many bytes a held buffer holds, and which buffer comes after it.
+    /// Returns the length of a held buffer and the buffer after it.
     pub(super) fn link(&self, buffer: BufferId) -> (u32, BufferId) {
         self.links.get(usize::from(buffer)).copied().unwrap_or_default()
     }
 
-    /// How many buffers are neither held nor lost: published or free.
+    /// Returns the number of buffers that are published or free.
     pub(super) fn available(&self) -> usize {
         usize::from(self.published) + self.free.len()
     }
 
-    /// How many buffers the kernel may fill now.
+    /// Returns how many buffers the kernel may fill now.
     pub(super) fn published(&self) -> u16 {
         self.published
     }
 
-    /// Publishes free buffers: up to the window, or all of them when connections are parked for want of one.
+    /// Publishes free buffers: up to the window, or all of them if connections are parked for lack of one.
     pub(super) fn publish(&mut self, everything: bool) {
         let goal = if everything { self.count } else { self.window };
         let before = self.tail;
@@ -186,7 +186,7 @@ impl Buffers {
             // SAFETY: the index is below `count`, and the pages hold `count` entries.
             let mut entry = unsafe { entries.add(index) };
             // SAFETY: aligned and initialised (zeroed pages; an entry is plain integers). The kernel reads entries only below the
-            // tail we store, and this one lies at the tail, so nobody else touches it.
+            // tail we store. This one lies at the tail, so only this thread touches it.
             let entry = unsafe { entry.as_mut() };
             entry.set_addr(self.data + u64::from(buffer) * u64::from(self.buffer_bytes));
             entry.set_len(self.buffer_bytes);
@@ -213,7 +213,7 @@ impl Buffers {
         self.entries.keep();
     }
 
-    /// Takes the ring of buffers away from the kernel.
+    /// Unregisters the ring of buffers from the kernel.
     pub(super) fn unregister(&self, submitter: &Submitter<'_>) -> std::io::Result<()> {
         submitter.unregister_buf_ring(GROUP)
     }

@@ -1,7 +1,7 @@
 //! Outgoing connections in the ring: one connect request each.
 //!
-//! Invariant: the slot owns the socket and the address until the completion is in. Dropping the future that asked for the connection
-//! cancels the request; the socket is closed when the kernel has let go of both.
+//! Invariant: the slot owns the socket and the address until the completion. Dropping the future cancels the request; the socket is
+//! closed when the kernel has released both.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,25 +15,25 @@ use super::operation::{Operation, SlotKey, Token};
 use super::streams::{StreamSocket, remember, wake};
 use super::{Ring, SharedRing};
 
-/// One connection on its way.
+/// A connection in progress.
 pub(super) struct PendingConnect {
     socket: OwnedFd,
-    /// Boxed because the kernel is told where it is.
+    /// Boxed, because the kernel holds its address.
     address: Box<SockAddr>,
-    /// How it ended, once it has: zero, or an errno.
+    /// The result, once there is one: zero, or an errno.
     outcome: Option<i32>,
     waker: Option<Waker>,
     closing: bool,
 }
 
-/// A handle to a connection on its way. Dropping it gives the connection up.
+/// A handle to a connection in progress; dropping it gives up the attempt.
 pub(crate) struct Connecting {
     ring: SharedRing,
     key: SlotKey,
 }
 
 impl Connecting {
-    /// Has a socket connected.
+    /// Starts to connect a socket.
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd, address: SockAddr) -> Self {
         let pending = PendingConnect {
             socket,
@@ -52,7 +52,7 @@ impl Connecting {
         }
     }
 
-    /// Waits for the connection; not to be polled after it was ready.
+    /// Waits for the connection; must not be polled again after it was ready.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<io::Result<StreamSocket>> {
         let mut pending_connects = self.ring.pending_connects.borrow_mut();
         if let Some(pending) = pending_connects.find(self.key)
@@ -99,14 +99,14 @@ impl Drop for Connecting {
 }
 
 impl Ring {
-    /// A connect request has completed.
+    /// Handles the completion of a connect request.
     pub(super) fn connected(&self, key: SlotKey, result: i32) {
         let mut pending_connects = self.pending_connects.borrow_mut();
         let Some(pending) = pending_connects.find(key) else {
             return;
         };
         if pending.closing {
-            // Connected or not: nobody wants it any more.
+            // The handle is gone, so the result does not matter.
             let pending = pending_connects.remove(key);
             drop(pending_connects);
             drop(pending);
@@ -121,7 +121,7 @@ impl Ring {
 }
 
 impl PendingConnect {
-    /// Gives up the memory the kernel may still read, to be leaked.
+    /// Takes the memory the kernel may still read, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         let nowhere = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
         std::mem::replace(&mut self.address, Box::new(nowhere))

@@ -16,29 +16,29 @@ use crate::os::sys::is_passing_accept_error;
 /// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's backlog.
 const ACCEPTED_MAX: usize = 1024;
 
-/// One listening socket.
+/// The state of one listening socket.
 pub(super) struct ListenerState {
     socket: Rc<OwnedFd>,
     accept: Accept,
     accepted: VecDeque<OwnedFd>,
-    /// The error that paused accepting, as an errno, not yet told to the application.
+    /// The error that paused accepting, as an errno, until the application gets it.
     error: Option<i32>,
     waker: Option<Waker>,
     closing: bool,
 }
 
-/// Where accepting stands.
+/// The state of the accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Accept {
     Idle,
     Armed,
-    /// Being cancelled: too many accepted sockets wait, or accepting is to stop.
+    /// Being cancelled: too many accepted sockets wait, or accepting ends.
     Cancelling,
-    /// Out of descriptors or memory: armed again when a descriptor is freed, or by the application's back-off.
+    /// Out of descriptors or memory: armed again when a descriptor is freed, or after the application's pause.
     Exhausted,
 }
 
-/// A handle to a listening socket. Dropping it ends accepting; connections it has accepted and not handed over are closed.
+/// A handle to a listening socket; dropping it ends accepting and closes accepted connections that were not taken.
 pub(crate) struct ListenerSocket {
     ring: SharedRing,
     key: SlotKey,
@@ -64,7 +64,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Takes the next accepted socket. After an error the next call tries again.
+    /// Takes the next accepted socket; after an error the next call retries.
     pub(crate) fn poll_accept(&self, cx: &Context<'_>) -> Poll<io::Result<OwnedFd>> {
         let mut listeners = self.ring.listeners.borrow_mut();
         let Some(listener) = listeners.find(self.key) else {
@@ -86,7 +86,7 @@ impl ListenerSocket {
         Poll::Pending
     }
 
-    /// Lets an exhausted listener try again at the next [`poll_accept`](Self::poll_accept).
+    /// Lets an exhausted listener retry at the next [`poll_accept`](Self::poll_accept).
     pub(crate) fn retry(&self) {
         if let Some(listener) = self.ring.listeners.borrow_mut().find(self.key)
             && listener.accept == Accept::Exhausted
@@ -95,7 +95,7 @@ impl ListenerSocket {
         }
     }
 
-    /// Ends accepting through the ring; ready when the kernel has confirmed it. What was accepted stays to be taken.
+    /// Ends accepting through the ring; ready once the kernel has confirmed it. Accepted sockets remain to be taken.
     pub(crate) fn poll_quiet(&self, cx: &Context<'_>) -> Poll<()> {
         let mut listeners = self.ring.listeners.borrow_mut();
         let Some(listener) = listeners.find(self.key) else {
@@ -113,7 +113,7 @@ impl ListenerSocket {
         Poll::Pending
     }
 
-    /// Takes what was accepted before the listener went quiet.
+    /// Takes a socket accepted before the listener went quiet.
     pub(crate) fn take_accepted(&self) -> Option<OwnedFd> {
         self.ring.listeners.borrow_mut().find(self.key)?.accepted.pop_front()
     }
@@ -159,12 +159,12 @@ impl Ring {
         self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
     }
 
-    /// A multishot accept has brought a connection, or has ended.
+    /// Handles a completion of the multishot accept: a connection, or its end.
     pub(super) fn accepted(&self, key: SlotKey, result: i32, flags: u32) {
-        // SAFETY: a result of zero or more is a descriptor the kernel has just made for us; nobody else has seen it.
+        // SAFETY: a result of zero or more is a descriptor the kernel has just made for this ring; no other owner exists.
         let socket = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
         let mut listeners = self.listeners.borrow_mut();
-        // Without its listener the socket is closed as it goes out of scope: the late child of a dropped accept (row G02).
+        // A late completion of a dropped listener: the socket closes as it goes out of scope.
         let Some(listener) = listeners.find(key) else { return };
         let more = cqueue::more(flags);
         if listener.closing {
@@ -188,7 +188,7 @@ impl Ring {
                     listener.error = Some(-result);
                     Accept::Exhausted
                 }
-                // A client that hung up in the backlog, an interruption, a cancellation: nothing is wrong with the listener.
+                // A client that hung up in the backlog, an interruption or a cancellation does not concern the listener.
                 errno if errno <= 0 || is_passing_accept_error(errno) => Accept::Idle,
                 errno => {
                     listener.error = Some(errno);
@@ -201,7 +201,7 @@ impl Ring {
         wake(waker);
     }
 
-    /// A descriptor was freed: exhausted listeners may try again at once.
+    /// Lets exhausted listeners retry at once, because a descriptor was freed.
     pub(super) fn descriptor_freed(&self) {
         let mut listeners = self.listeners.borrow_mut();
         if listeners.len() == 0 {

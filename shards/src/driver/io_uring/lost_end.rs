@@ -1,10 +1,9 @@
-//! A fault of the kernel's, shown by a ring of the test's own: a multishot receive that begins to wait while bytes and an end are both there
-//! tells of the bytes alone.
+//! Tests of a kernel bug: a multishot receive that starts to wait while bytes and an end are both there reports only the bytes.
 //!
-//! Why: the driver looks at the socket once for it (`may_have_lost_its_end` in `streams::ends`). The first test says which ends this kernel loses, so
-//! that a mended kernel is noticed; the second fails if the driver loses one.
+//! The driver therefore looks at the socket once (`may_have_lost_its_end` in `streams::ends`). The first test reports which ends this
+//! kernel loses, so that a fixed kernel is noticed. The second test fails if the driver loses one.
 //!
-//! Both ask for `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that what else happens by chance happens every time.
+//! Both use `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that the race happens every time.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -22,10 +21,10 @@ use super::buffers::{Buffers, GROUP};
 use super::ring_builder;
 use crate::{Builder, Driver, Stream, timeout_at};
 
-/// How long an end may take that is not lost: it is there before the receive is.
+/// How long an end that is not lost may take; it is there before the receive is.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// More than one buffer of the small kind holds.
+/// More than one buffer holds.
 const BYTES: usize = 10_000;
 
 thread_local! {
@@ -33,26 +32,26 @@ thread_local! {
     static POLL_FIRST: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Changes a receive as this thread's test wants it.
+/// Adds the flag to a receive if this thread's test wants it.
 pub(super) fn poll_first_if_wanted(receive: squeue::Entry) -> squeue::Entry {
     if POLL_FIRST.get() { poll_first(receive) } else { receive }
 }
 
-/// Has a receive wait before it reads. The crate has no name for that.
+/// Makes a receive wait before it reads; the io-uring crate has no method for that.
 fn poll_first(mut receive: squeue::Entry) -> squeue::Entry {
     const IORING_RECVSEND_POLL_FIRST: u16 = 1;
-    /// Where `struct io_uring_sqe` has its `ioprio`, behind a byte for the operation and one for flags.
+    /// The offset of `ioprio` in `struct io_uring_sqe`, after one byte for the operation and one for flags.
     const IOPRIO_BYTES: usize = 2;
     let start = (&raw mut receive).cast::<u8>();
-    // SAFETY: an entry is a `struct io_uring_sqe` of the kernel's, 64 bytes, so the offset lies inside it.
+    // SAFETY: an entry is a `struct io_uring_sqe` of the kernel, 64 bytes, so the offset lies inside it.
     let ioprio = unsafe { start.add(IOPRIO_BYTES) }.cast::<u16>();
-    // SAFETY: the two bytes are initialised, inside an entry that this function owns, and aligned, as the entry is for its 64-bit fields; any
-    // value is a valid one.
+    // SAFETY: the two bytes are initialised, inside an entry that this function owns, and aligned, as the entry is for its 64-bit
+    // fields; any value is a valid one.
     unsafe { *ioprio |= IORING_RECVSEND_POLL_FIRST };
     receive
 }
 
-/// How a client ends behind its bytes.
+/// How a client ends the connection after its bytes.
 #[derive(Debug, Clone, Copy)]
 enum PeerEnding {
     TcpEnd,
@@ -68,7 +67,7 @@ const ENDINGS: [PeerEnding; 4] = [
     PeerEnding::UnixClose,
 ];
 
-/// A socket with so many bytes in it, and behind them an end; and its client, where that stays open.
+/// Returns a socket with `bytes` bytes and an end behind them, and the client if it stays open.
 fn ended(ending: PeerEnding, bytes: usize) -> (OwnedFd, Option<UnixStream>) {
     let bytes = vec![b'x'; bytes];
     match ending {
@@ -95,7 +94,7 @@ fn ended(ending: PeerEnding, bytes: usize) -> (OwnedFd, Option<UnixStream>) {
     }
 }
 
-/// Whether a ring can be made at all: under a seccomp filter there is nothing to show.
+/// Returns whether a ring can be created; under a seccomp filter there is nothing to test.
 fn has_ring() -> bool {
     let ring = ring_builder().build(8);
     let forbidden = ring.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
@@ -105,7 +104,7 @@ fn has_ring() -> bool {
     !forbidden
 }
 
-/// Whether a bare multishot receive tells of the end behind bytes that are there before it is armed.
+/// Returns whether a bare multishot receive reports the end behind bytes that are there before it is armed.
 fn kernel_tells(ending: PeerEnding) -> bool {
     let (socket, _client) = ended(ending, 10);
     let mut ring: IoUring = ring_builder().build(8).unwrap();
@@ -122,7 +121,7 @@ fn kernel_tells(ending: PeerEnding) -> bool {
             told |= !cqueue::more(completion.flags());
         }
     }
-    assert_eq!(bytes, 10, "{ending:?}: the bytes themselves are told");
+    assert_eq!(bytes, 10, "{ending:?}: the bytes themselves are reported");
     let all = CancelBuilder::any().all();
     let cancelled = ring.submitter().register_sync_cancel(Some(patience), all);
     assert!(told || cancelled.is_ok(), "{ending:?}: {cancelled:?}");
@@ -131,21 +130,21 @@ fn kernel_tells(ending: PeerEnding) -> bool {
 }
 
 #[test]
-fn it_is_said_which_ends_this_kernel_loses() {
+fn the_ends_this_kernel_loses_are_reported() {
     if !has_ring() {
         return;
     }
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     for ending in ENDINGS {
         match kernel_tells(ending) {
-            true => eprintln!("Linux {release}: {ending:?} behind bytes is told: never lost, or mended"),
+            true => eprintln!("Linux {release}: {ending:?} behind bytes is reported: never lost, or fixed"),
             false => eprintln!("Linux {release}: {ending:?} behind bytes is lost by a multishot receive"),
         }
     }
 }
 
 #[test]
-fn the_driver_loses_no_end_where_the_kernel_does() {
+fn the_driver_reports_every_end_that_the_kernel_loses() {
     if !has_ring() {
         return;
     }
@@ -173,10 +172,10 @@ fn the_driver_loses_no_end_where_the_kernel_does() {
                 };
                 assert_eq!(received, bytes, "{ending:?}");
                 let ends_well = !matches!(ending, PeerEnding::TcpReset);
-                assert_eq!(end, Some(ends_well), "{ending:?} behind {bytes} bytes is told");
+                assert_eq!(end, Some(ends_well), "{ending:?} behind {bytes} bytes is reported");
                 assert!(
                     crate::clock::now() - began < PATIENCE,
-                    "{ending:?} behind {bytes} bytes is told promptly"
+                    "{ending:?} behind {bytes} bytes is reported promptly"
                 );
             }
         }

@@ -1,11 +1,11 @@
-//! Page-aligned, zeroed memory that the kernel writes into: the entries of a buffer ring, and the buffers themselves.
+//! Page-aligned, zeroed memory that the kernel writes to: the entries of a buffer ring, and the buffers themselves.
 //!
-//! Zeroed pages come from the kernel untouched, so memory costs nothing until it is first used.
+//! The kernel supplies zeroed pages on first use, so untouched memory costs nothing.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-/// The page size a buffer ring must be aligned to; Linux on x86-64 and most arm64.
+/// The page size a buffer ring must be aligned to, on x86-64 and most arm64.
 const PAGE_BYTES: usize = 4096;
 
 /// One zeroed allocation aligned to a page.
@@ -13,12 +13,12 @@ const PAGE_BYTES: usize = 4096;
 pub(super) struct Pages {
     start: NonNull<u8>,
     layout: Layout,
-    /// Never freed: the kernel may still use it.
+    /// Never freed, because the kernel may still use it.
     kept: bool,
 }
 
 impl Pages {
-    /// Allocates `bytes` bytes, at least one page. `None` if the size does not fit an allocation.
+    /// Allocates `bytes` bytes, at least one page; `None` if the size exceeds an allocation.
     pub(super) fn new(bytes: usize) -> Option<Self> {
         let layout = Layout::from_size_align(bytes.max(PAGE_BYTES), PAGE_BYTES).ok()?;
         // SAFETY: the layout's size is at least one page, so not zero.

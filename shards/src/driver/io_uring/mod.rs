@@ -1,9 +1,9 @@
-//! The io_uring driver: a shard's own ring, through which all of its sockets go and in which it sleeps. glommio runs the thread's
-//! executor beside it.
+//! The io_uring driver: a shard's ring carries all its sockets, and the shard sleeps in it. glommio runs the thread's executor
+//! beside it.
 //!
-//! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its part of the work
-//! inside our `io_uring_enter`, not between our instructions. `TASKRUN_FLAG` tells us whether there is such work, because an
-//! enter that asks for no minimum does at most twenty pieces of it and leaves the rest.
+//! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its share of the work
+//! inside our `io_uring_enter`. `TASKRUN_FLAG` shows whether such work exists. It matters because an enter that waits for no
+//! completion does at most 20 pieces of work.
 //!
 //! ```text
 //!        accept, receive (multishot)          sends, queued during a turn
@@ -12,11 +12,11 @@
 //!                   wakes tasks ◄───┘
 //! ```
 //!
-//! The file order of a byte's way: [`turn`] (completions out of the ring) → [`operation`] (whose?) → [`streams`] (into the slot,
-//! wake the task) → [`received`] (what the task is handed). [`buffers`] is the pool the kernel receives into, [`send`] what it
-//! sends from, [`listeners`] and [`connect`] where sockets come from.
+//! Files along a byte's way: [`turn`] (completions out of the ring) → [`operation`] (their slot) → [`streams`] (into the slot, wake
+//! the task) → [`received`] (what the task gets). [`buffers`] is the pool the kernel receives into, [`send`] what it sends from.
+//! Sockets come from [`listeners`] and [`connect`].
 //!
-//! This folder is one of the two places where the workspace allows `unsafe`: memory shared with the kernel.
+//! This folder is one of two places where the workspace allows `unsafe`: it shares memory with the kernel.
 
 mod buffers;
 mod connect;
@@ -57,21 +57,21 @@ pub(crate) use received::Received;
 pub(crate) use setup::{RingConfig, ring_builder};
 pub(crate) use streams::StreamSocket;
 
-/// One shard's ring and everything that lives in it.
+/// One shard's ring and everything in it.
 pub(crate) struct Ring {
-    // First, so that it is dropped first: closing the ring ends every operation before the memory they use goes.
+    // First, so that it is dropped first: closing the ring ends every operation before its memory is freed.
     ring: RefCell<IoUring>,
     buffers: RefCell<Buffers>,
     memory: BufferMemory,
     streams: RefCell<Slots<StreamState>>,
     listeners: RefCell<Slots<ListenerState>>,
-    /// Sockets that are to become streams.
+    /// Sockets still connecting.
     pending_connects: RefCell<Slots<PendingConnect>>,
-    /// Streams whose receive ended for want of a buffer, first come first served.
+    /// Streams whose receive ended for lack of a buffer, in order of arrival.
     parked: RefCell<VecDeque<SlotKey>>,
-    /// How many receives into memory of a stream's own are on their way.
+    /// How many receives into streams' own buffers are in flight.
     plain_receives: Cell<usize>,
-    /// Requests that did not fit the submission queue; sent before any other.
+    /// Requests that did not fit the submission queue; submitted before any other.
     backlog: RefCell<VecDeque<squeue::Entry>>,
     completions: RefCell<Vec<cqueue::Entry>>,
     pool: BufferPool,
@@ -88,7 +88,7 @@ struct WakeEvent {
     armed: Cell<bool>,
 }
 
-/// What the ring counts; summed into [`Statistics`](crate::Statistics).
+/// The ring's counters; reported in [`Statistics`](crate::Statistics).
 #[derive(Debug, Default)]
 struct Counters {
     enters: Cell<u64>,
@@ -107,8 +107,7 @@ fn count(counter: &Cell<u64>) {
 }
 
 impl Ring {
-    /// Queues a request; it goes to the kernel with the next `io_uring_enter`. Inlined, so that the request is written where the kernel
-    /// reads it, and not twice.
+    /// Queues a request for the next `io_uring_enter`. Inlined, so that the request is written once, where the kernel reads it.
     #[inline]
     fn push(&self, entry: squeue::Entry) {
         if !self.backlog.borrow().is_empty() || !self.try_push(&entry) {
@@ -116,16 +115,16 @@ impl Ring {
         }
     }
 
-    /// Queues a request if there is room.
+    /// Queues a request if the submission queue has room; returns whether it had.
     #[inline]
     fn try_push(&self, entry: &squeue::Entry) -> bool {
         let mut ring = self.ring.borrow_mut();
-        // SAFETY: whatever the entry points at (a slot's buffer, the doorbell's counter, the timer's timespec) is owned by this
-        // ring and kept until the entry's completion has come in.
+        // SAFETY: everything the entry points at (a slot's buffer, the wake event's counter, the timer's timespec) is owned by this
+        // ring and kept until the entry's completion.
         unsafe { ring.submission().push(entry) }.is_ok()
     }
 
-    /// Queues a request that found no room, or that must not overtake others that found none.
+    /// Queues a request that found no room, or that must not overtake others waiting.
     #[cold]
     fn push_later(&self, entry: squeue::Entry) {
         let is_alone = self.backlog.borrow().is_empty();
@@ -135,12 +134,12 @@ impl Ring {
         }
     }
 
-    /// Moves what did not fit into the submission queue, making room by submitting what is queued.
+    /// Moves waiting requests into the submission queue, submitting what is queued to make room.
     fn push_backlog(&self) {
         let mut backlog = self.backlog.borrow_mut();
         while let Some(entry) = backlog.front() {
             if !self.try_push(entry) {
-                // Where it fails, the completion queue is full: reap first, the backlog goes out next turn.
+                // If this fails the completion queue is full: reap first, the backlog goes out next turn.
                 if self.ring.borrow_mut().submit().is_err() || !self.try_push(entry) {
                     break;
                 }
@@ -149,17 +148,17 @@ impl Ring {
         }
     }
 
-    /// The spare output buffers of the shard.
+    /// Returns the shard's pool of output buffers.
     pub(crate) fn pool(&self) -> &BufferPool {
         &self.pool
     }
 
-    /// How many sockets there are beside the listeners.
+    /// Returns the number of sockets, not counting listeners.
     pub(crate) fn open_sockets(&self) -> usize {
         self.streams.borrow().len() + self.pending_connects.borrow().len()
     }
 
-    /// What this ring has counted and holds.
+    /// Returns the ring's counters and sizes.
     pub(crate) fn statistics(&self) -> crate::Statistics {
         let buffers = self.buffers.borrow();
         let counters = &self.counters;

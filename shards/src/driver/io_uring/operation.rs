@@ -1,34 +1,34 @@
-//! What a completion belongs to: the 64 bits of `user_data`, packed and unpacked.
+//! The 64 bits of `user_data`, which say what a completion belongs to.
 //!
-//! A completion outlives the descriptor it was for, so it never carries one: it carries the operation, the slot's key and the
-//! slot's generation, and a completion of an earlier generation is recognised and dropped.
+//! A completion may outlive its descriptor, so it carries none. It carries the operation, the slot's key and the slot's generation;
+//! a completion of an earlier generation is recognised and dropped.
 
-/// What was asked of the kernel.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     /// Multishot accept on a listener.
     Accept,
     /// Multishot receive into provided buffers.
     Receive,
-    /// One receive into a buffer of the slot's own, while provided buffers are short.
+    /// One receive into the slot's own buffer, while provided buffers are short.
     ReceivePlain,
     /// One send of the slot's buffer in flight.
     Send,
-    /// Connecting of the slot's socket.
+    /// Connecting the slot's socket.
     Connect,
     /// Multishot poll for the peer's end.
     PeerEnd,
-    /// Closing of the slot's descriptor.
+    /// Closing the slot's descriptor.
     Close,
-    /// The read of the doorbell.
+    /// The read of the wake event.
     WakeEvent,
-    /// The one timer.
+    /// The ring's timer.
     Timer,
-    /// A request whose result tells nothing: cancellations, moves of the timer.
+    /// A request whose result does not matter: a cancellation, or a move of the timer.
     Ignored,
 }
 
-/// How many bits of a generation travel in `user_data`.
+/// How many bits of a generation fit `user_data`.
 const GENERATION_BITS: u32 = 24;
 
 /// An operation on one generation of one slot.
@@ -46,13 +46,13 @@ pub(super) struct SlotKey {
 }
 
 impl SlotKey {
-    /// For operations that belong to the ring itself.
+    /// The key of operations of the ring itself.
     pub(super) const NONE: Self = Self {
         index: 0,
         generation: 0,
     };
 
-    /// Makes a key; generations wrap after 2^24 uses, long after every completion of the first has come in.
+    /// Creates a key; generations wrap after 2^24 uses, long after every completion of the first.
     pub(super) const fn new(index: u32, generation: u32) -> Self {
         Self {
             index,
@@ -83,7 +83,7 @@ impl Token {
         (operation << 56) | ((self.slot.generation as u64) << 32) | self.slot.index as u64
     }
 
-    /// Unpacks a token; `None` for one that was never packed here.
+    /// Unpacks a token; `None` for a number not packed here.
     #[expect(clippy::cast_possible_truncation, reason = "the parts are cut out on purpose")]
     pub(super) const fn from_user_data(user_data: u64) -> Option<Self> {
         let operation = match user_data >> 56 {
@@ -109,7 +109,7 @@ mod tests {
     use super::{Operation, SlotKey, Token};
 
     #[test]
-    fn a_token_survives_the_journey_through_user_data() {
+    fn a_token_survives_packing_into_user_data() {
         let operations = [
             Operation::Accept,
             Operation::Receive,
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_number_is_no_token() {
+    fn a_foreign_number_is_not_a_token() {
         assert_eq!(Token::from_user_data(0), None);
         assert_eq!(Token::from_user_data(u64::MAX), None);
     }

@@ -1,10 +1,10 @@
-//! A trial of what the driver lives on: one connection accepted and one byte received, both by multishot operations.
+//! Probes what the driver depends on: one connection accepted and one byte received, both by multishot operations.
 //!
-//! Why: the kernel answers for an operation, not for its multishot form nor for buffer rings, and a release number answers for
-//! neither: distributions carry features back, and sandboxes that play the kernel leave some out. So the doctor and the preflight
-//! let the kernel do it once, over a socket of their own that nobody else can reach.
+//! Why: the kernel reports whether it knows an operation, not its multishot form or buffer rings. A release number tells neither:
+//! distributions backport features, and sandboxes that emulate the kernel leave some out. So the doctor and the preflight run the
+//! operations once, over a private socket.
 //!
-//! Invariant: the trial ends within [`PROBE_TIMEOUT`] for each step, and memory the kernel may still use is kept, not freed.
+//! Invariant: each step takes at most [`PROBE_TIMEOUT`], and memory the kernel may still use is kept, not freed.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,28 +18,28 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::buffers::{BufferMemory, Buffers, GROUP};
 
-/// How long each step may take; on a busy machine they take microseconds.
+/// How long each step may take; on a busy machine a step takes microseconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The bytes of the one buffer, more than the one byte that is sent.
+/// The size of the single buffer; the probe receives one byte.
 const BUFFER_BYTES: u32 = 64;
 
-/// What was seen to work.
+/// What worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct MultishotProbe {
     /// A ring of buffers could be registered.
     pub(crate) buffer_ring: bool,
-    /// A connection was accepted, and the operation stayed for the next.
+    /// A connection was accepted, and the operation stayed armed.
     pub(crate) multishot_accept: bool,
-    /// A byte arrived in a buffer of the ring, and the operation stayed for the next.
+    /// A byte arrived in a buffer of the ring, and the operation stayed armed.
     pub(crate) multishot_receive: bool,
 }
 
-/// Lets the kernel accept a connection and receive from it. What does not work is `false`; what comes after it is not tried.
+/// Makes the kernel accept a connection and receive from it; the first failed step ends the probe, and later fields stay `false`.
 ///
 /// # Errors
 ///
-/// What is needed for the trial itself could not be had: descriptors, memory, a socket of any kind.
+/// The probe could not run, for lack of descriptors, memory, or any kind of socket.
 pub(crate) fn probe_multishot(ring: &mut IoUring) -> io::Result<MultishotProbe> {
     let mut probed = MultishotProbe::default();
     let (mut buffers, mut memory) = match Buffers::register(ring, 1, BUFFER_BYTES) {
@@ -60,7 +60,7 @@ fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Re
     let Some(descriptor) = accepted.filter(|entry| entry.result() >= 0) else {
         return Ok(());
     };
-    // SAFETY: the kernel has just made this descriptor for the accept above and given it to nobody else.
+    // SAFETY: the kernel has just made this descriptor for the accept above; no other owner exists.
     let connection = unsafe { OwnedFd::from_raw_fd(descriptor.result()) };
     probed.multishot_accept = cqueue::more(descriptor.flags());
     client.write_all(b"!")?;
@@ -72,8 +72,8 @@ fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Re
     Ok(())
 }
 
-/// A listener and a connection that waits in its backlog: over a Unix socket whose name the kernel makes up, or, where such
-/// sockets are forbidden, over the loopback device.
+/// Returns a listener and a connection waiting in its backlog: over an unnamed Unix socket, or where those are forbidden over the
+/// loopback device.
 fn connected() -> io::Result<(Socket, Socket)> {
     let over = |domain, address: &SockAddr| {
         let listener = Socket::new(domain, Type::STREAM.cloexec(), None)?;
@@ -88,10 +88,10 @@ fn connected() -> io::Result<(Socket, Socket)> {
     over(Domain::UNIX, &unnamed).or_else(|_| over(Domain::IPV4, &loopback))
 }
 
-/// Submits one operation and returns its first completion; `None` if none came in time.
+/// Submits one operation and returns its first completion, or `None` after [`PROBE_TIMEOUT`].
 fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cqueue::Entry>> {
-    // SAFETY: the operation names an open descriptor and no memory of ours but the registered buffers; both are kept until the
-    // kernel has been told to end it.
+    // SAFETY: the operation names an open descriptor and no memory of ours except the registered buffers; both are kept until the
+    // operation has been cancelled.
     unsafe { ring.submission().push(entry) }.map_err(io::Error::other)?;
     let patience = Timespec::from(PROBE_TIMEOUT);
     let wait = SubmitArgs::new().timespec(&patience);
@@ -105,7 +105,7 @@ fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cque
     }
 }
 
-/// Ends what is still armed and takes the buffers back; where the kernel cannot say that it has, they are kept.
+/// Ends armed operations and takes the buffers back; if the kernel does not confirm that, they are leaked.
 fn end(ring: &IoUring, buffers: &mut Buffers, memory: &mut BufferMemory) {
     let submitter = ring.submitter();
     let cancelled = submitter.register_sync_cancel(Some(PROBE_TIMEOUT.into()), CancelBuilder::any().all());
@@ -129,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_that_runs_the_ring_passes_the_trial_and_gives_everything_back() {
+    fn the_kernel_that_runs_the_ring_passes_the_probe_and_returns_everything() {
         // Alone in a process, because the descriptors of other tests would be counted too.
-        let test = "the_kernel_that_runs_the_ring_passes_the_trial_and_gives_everything_back";
+        let test = "the_kernel_that_runs_the_ring_passes_the_probe_and_returns_everything";
         if crate::testing::child_role().is_none() {
             crate::testing::output_of(crate::testing::child(module_path!(), test, "counts descriptors"));
             return;
         }
-        // Under a seccomp filter there is no ring to try; the preflight's tests say what is reported then.
+        // Under a seccomp filter there is no ring to probe; the preflight's tests cover that case.
         if ring_builder()
             .build(8)
             .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

@@ -1,4 +1,4 @@
-//! Bytes that have arrived through the ring: a view into the buffer the kernel received into.
+//! Bytes received through the ring: a view of the buffer the kernel received into.
 
 use std::ops::Deref;
 
@@ -9,18 +9,18 @@ use super::buffers::BufferId;
 pub(crate) struct Received(BufferSource);
 
 enum BufferSource {
-    /// A buffer of the shard's ring. Held, so not published, until this is dropped.
+    /// A buffer of the shard's ring, held (so not published) until this is dropped.
     Provided {
         ring: SharedRing,
         buffer: BufferId,
         length: u32,
     },
-    /// A buffer of its own, received into while the ring's were short.
+    /// The stream's own buffer, received into while the ring's were short.
     Plain(Vec<u8>),
 }
 
 impl Received {
-    /// `buffer` must be held, with `length` bytes reported by the kernel; from here on this value is its holder.
+    /// Takes over a held `buffer` with `length` bytes reported by the kernel; this value is its holder from here on.
     pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: u32) -> Self {
         Self(BufferSource::Provided { ring, buffer, length })
     }
@@ -35,8 +35,8 @@ impl Deref for Received {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            // SAFETY: the buffer is held by `self` with this length (see `provided`), and given back only when `self` is
-            // dropped, which the borrow outlives not.
+            // SAFETY: `self` holds the buffer with this length (see `provided`) and returns it only in its drop, after which no
+            // borrow of `self` exists.
             BufferSource::Provided { ring, buffer, length } => unsafe {
                 ring.memory.received(*buffer, *length as usize)
             },

@@ -1,5 +1,5 @@
-//! What is being sent on a socket. The slot owns it until its completion has come in, so that dropping the future that asked
-//! for the send can never free memory the kernel still reads.
+//! A send in flight. The slot owns it until its completion, so that dropping the future that asked for the send cannot free memory
+//! the kernel still reads.
 
 use std::time::Instant;
 
@@ -7,26 +7,26 @@ use bytes::Bytes;
 
 use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 
-/// A send that the kernel has been given, or is about to be.
+/// A send that the kernel has, or is about to get.
 #[derive(Debug)]
 pub(super) struct InFlight {
     buffer: SendBuffer,
-    /// What most sends do without, which are of one part and taken at once. Boxed, because every stream has room for a send, and because the
-    /// kernel holds the address of a message.
+    /// What only some sends need; most have one part and are taken at once. Boxed, because every stream has room for a send, and because
+    /// the kernel holds the address of the header.
     details: Option<Box<SendDetails>>,
 }
 
-/// What a send in several parts, or one that the kernel takes piece by piece, has besides.
+/// The state of a send in several parts, or one that the kernel takes piece by piece.
 #[derive(Debug)]
 struct SendDetails {
     sent: usize,
-    /// When the kernel last took a part of it and not all.
+    /// When the kernel last took a part of the buffer.
     advanced: Option<Instant>,
     header: libc::msghdr,
     parts: Vec<libc::iovec>,
 }
 
-/// What to ask the kernel for.
+/// What the kernel is asked to send.
 pub(super) enum SendRequest {
     Bytes { start: *const u8, length: u32 },
     Message(*const libc::msghdr),
@@ -37,12 +37,12 @@ impl InFlight {
         Self { buffer, details: None }
     }
 
-    /// How many bytes of it the kernel has taken.
+    /// Returns how many bytes the kernel has taken.
     fn sent(&self) -> usize {
         self.details.as_ref().map_or(0, |details| details.sent)
     }
 
-    /// Counts what one completion says was sent; true when all of it is.
+    /// Adds the bytes of one completion; returns whether all are sent.
     pub(super) fn advance(&mut self, sent: usize) -> bool {
         let before = self.sent();
         let sent = before + sent;
@@ -50,18 +50,18 @@ impl InFlight {
         if !is_all && sent > before {
             let details = self.details.get_or_insert_with(SendDetails::empty);
             details.sent = sent;
-            // The task is not woken for a part: it dates the part by this when it looks.
+            // The task is not woken for a part; this date tells it the peer's progress when it looks.
             details.advanced = Some(crate::clock::now());
         }
         is_all
     }
 
-    /// When the kernel last took a part of it.
+    /// Returns when the kernel last took a part of the buffer.
     pub(super) fn advanced(&self) -> Option<Instant> {
         self.details.as_ref().and_then(|details| details.advanced)
     }
 
-    /// The request for what is left. Its addresses stay good until this value is dropped or asked again.
+    /// Returns the request for the remaining bytes. Its addresses stay valid until this value is dropped or asked again.
     pub(super) fn request(&mut self) -> SendRequest {
         let sent = self.sent();
         match &self.buffer {
@@ -77,14 +77,14 @@ impl InFlight {
 
     fn bytes(bytes: &[u8], sent: usize) -> SendRequest {
         let rest = bytes.get(sent..).unwrap_or_default();
-        // What does not fit 32 bits goes with the next request.
+        // A length beyond 32 bits is sent by further requests.
         SendRequest::Bytes {
             start: rest.as_ptr(),
             length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
         }
     }
 
-    /// Gives the buffer back, for the pool.
+    /// Returns the buffer for the pool, if it is owned.
     pub(super) fn into_owned(self) -> Option<Vec<u8>> {
         match self.buffer {
             SendBuffer::Owned(bytes) => Some(bytes),
@@ -112,7 +112,7 @@ impl SendDetails {
         })
     }
 
-    /// Points the header at what is left of `parts` after `skip` bytes.
+    /// Points the header at the bytes of `parts` after the first `skip`.
     fn point_at(&mut self, parts: &[Bytes], mut skip: usize) {
         self.parts.clear();
         for part in parts {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_send_goes_on_where_it_ended() {
+    fn a_short_send_continues_where_it_ended() {
         let mut in_flight = InFlight::new(SendBuffer::from(b"abcdef".to_vec()));
         assert_eq!(lengths(&mut in_flight), [6]);
         assert!(!in_flight.advance(4));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn more_parts_than_one_call_takes_go_in_several() {
+    fn more_parts_than_one_call_takes_need_several_calls() {
         let parts = vec![Bytes::from_static(b"x"); super::SEND_PARTS_MAX + 5];
         let mut in_flight = InFlight::new(SendBuffer::from(parts));
         assert_eq!(lengths(&mut in_flight).len(), super::SEND_PARTS_MAX);

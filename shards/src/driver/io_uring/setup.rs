@@ -1,4 +1,4 @@
-//! Making a ring, and ending one.
+//! Creates a ring, and ends one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,21 +19,21 @@ use crate::message::inbox::Inbox;
 use crate::net::buffer_pool::BufferPool;
 use crate::start::preflight::Needs;
 
-/// Sizes and habits of a ring; checked by the builder.
+/// The settings of a ring, checked by the builder.
 #[derive(Debug, Clone)]
 pub(crate) struct RingConfig {
     /// Entries of the submission queue; the completion queue has [`COMPLETIONS_PER_SUBMISSION`] times as many.
     pub(crate) submission_entries: u32,
-    /// How many buffers the kernel receives into, a power of two.
+    /// The number of provided receive buffers, a power of two.
     pub(crate) receive_buffers: u16,
     pub(crate) receive_buffer_bytes: u32,
-    /// How many received buffers one connection may hold before its receive is cancelled until it has drained.
+    /// How many received buffers one connection may hold before its receive is paused.
     pub(crate) receive_buffers_per_stream_max: u16,
-    /// How long the ring is watched before the thread sleeps in it.
+    /// How long the ring is polled before the thread sleeps in it.
     pub(crate) spin: Duration,
 }
 
-/// The sizes that suit a server; the builder's documentation says why.
+/// The defaults for a server; the builder's documentation gives the reasons.
 impl Default for RingConfig {
     fn default() -> Self {
         Self {
@@ -46,8 +46,8 @@ impl Default for RingConfig {
     }
 }
 
-/// Starts a ring with the flags of the driver: only one thread enters it, and the kernel's share of the work is done inside that
-/// thread's calls, whenever a flag says that there is some. The doctor and the preflight make theirs with it too.
+/// Returns a ring builder with the driver's flags: one thread enters the ring, and the kernel's share of the work runs inside that
+/// thread's calls, announced by a flag. The doctor and the preflight use it too.
 pub(crate) fn ring_builder() -> io_uring::Builder {
     let mut builder = IoUring::builder();
     builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
@@ -55,7 +55,7 @@ pub(crate) fn ring_builder() -> io_uring::Builder {
 }
 
 impl RingConfig {
-    /// What the preflight is to look for.
+    /// Returns the needs for the preflight to check.
     pub(crate) fn needs(&self, shards: NonZeroUsize) -> Needs {
         Needs {
             shards,
@@ -70,21 +70,22 @@ impl RingConfig {
     }
 }
 
-/// How many connections a process is expected to want; with fewer open files allowed, the preflight warns.
+/// How many connections a process is expected to serve; the preflight warns if fewer files may be open.
 const CONNECTIONS_EXPECTED: u64 = 10_000;
 
-/// Multishot operations complete many times for one submission; four times is the least that measurements ask for.
+/// Completion entries per submission entry. 4: multishot operations complete many times per submission, and measurements need at
+/// least 4.
 const COMPLETIONS_PER_SUBMISSION: u32 = 4;
 
-/// How long the end of a ring waits for the kernel to cancel what is in flight.
+/// How long the end of a ring waits for the kernel to cancel operations in flight.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Ring {
-    /// Makes the ring of the calling thread, which must be the one to use it.
+    /// Creates the ring of the calling thread, the only one that may use it.
     ///
     /// # Errors
     ///
-    /// The kernel's error; the builder turns it into a sentence with the fix.
+    /// The kernel refused; the builder adds the remedy to its error.
     pub(crate) fn new(config: RingConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
         let ring = ring_builder()
             .setup_cqsize(config.completion_entries())
@@ -116,7 +117,7 @@ impl Ring {
 }
 
 impl Drop for Ring {
-    /// Ends every operation before the memory they use is freed; if the kernel does not agree in time, the memory stays.
+    /// Ends every operation before its memory is freed; if the kernel does not confirm that in time, the memory is leaked.
     fn drop(&mut self) {
         let ring = self.ring.get_mut();
         let timeout = io_uring::types::Timespec::from(CANCEL_TIMEOUT);
@@ -140,7 +141,7 @@ impl Drop for Ring {
         tracing::warn!(
             ?cancelled,
             ?unregistered,
-            "a ring ended with operations in flight; its memory is kept"
+            "leaked the memory of a ring: operations were still in flight"
         );
         self.keep_memory();
     }
@@ -150,7 +151,7 @@ impl Ring {
     /// Leaks everything the kernel may still write to or read from.
     #[expect(
         clippy::mem_forget,
-        reason = "freeing memory the kernel still uses would be worse than losing it"
+        reason = "freeing memory the kernel still uses would be worse than leaking it"
     )]
     fn keep_memory(&mut self) {
         for (_, stream) in self.streams.get_mut().iter_mut() {

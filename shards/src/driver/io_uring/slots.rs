@@ -1,5 +1,5 @@
-//! A table of sockets: stable indices, and a generation for each use of one, so that a completion meant for an earlier socket
-//! cannot touch its successor.
+//! A table of sockets with stable indices. Each use of an index has a generation, so that a completion for an earlier socket cannot
+//! reach its successor.
 
 use slab::Slab;
 
@@ -20,7 +20,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Puts a socket into a free slot.
+    /// Puts a socket into a free slot and returns its key.
     #[expect(clippy::cast_possible_truncation, reason = "there are never 2^32 descriptors")]
     pub(super) fn insert(&mut self, value: T) -> SlotKey {
         self.generation = self.generation.wrapping_add(1);
@@ -30,7 +30,7 @@ impl<T> Slots<T> {
         key
     }
 
-    /// The socket, if it is still the one the key was made for.
+    /// Returns the socket, if the key still belongs to it.
     pub(super) fn find(&mut self, key: SlotKey) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize) {
             Some((found, value)) if *found == key => Some(value),
@@ -62,7 +62,7 @@ mod tests {
         let first = slots.insert("first");
         assert_eq!(slots.remove(first), Some("first"));
         let second = slots.insert("second");
-        assert_eq!(first.index, second.index, "the slot is used again");
+        assert_eq!(first.index, second.index, "the slot is reused");
         assert_eq!(slots.find(first), None);
         assert_eq!(slots.remove(first), None);
         assert_eq!(slots.find(second), Some(&mut "second"));

@@ -1,7 +1,7 @@
 //! Connected sockets in the ring: receive into provided buffers, send from owned ones, close when nothing is in flight.
 //!
-//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion has not come in; the descriptor is closed only
-//! when it is zero, and the slot is freed only when the close has completed. So no completion can find another socket in its place.
+//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion is outstanding. The descriptor is closed only
+//! at zero, and the slot freed only when the close has completed. So no completion can find another socket in its place.
 
 mod ends;
 
@@ -20,11 +20,11 @@ use super::{Received, Ring, SharedRing, count};
 use crate::driver::peer_end::EndSeen;
 use crate::net::send_buffer::SendBuffer;
 
-/// How many streams may receive into memory of their own at the same moment. 256: 1 MiB a shard, because none of it was asked for; the others
-/// wait, for a turn mostly.
+/// How many streams may receive into their own buffers at once. 256: 1 MiB per shard at the default size, beside the configured
+/// buffers. The others wait, mostly for one turn.
 const PLAIN_RECEIVES_MAX: usize = 256;
 
-/// One connected socket.
+/// The state of one connected socket.
 pub(super) struct StreamState {
     descriptor: RawFd,
     receive: Receive,
@@ -34,9 +34,9 @@ pub(super) struct StreamState {
     held: u16,
     pending: u16,
     closing: bool,
-    /// The close is on its way: the descriptor's number is no longer ours.
+    /// The close has been queued: the descriptor's number may be reused.
     close_pushed: bool,
-    /// The receive buffer of a plain receive: in flight, or filled and not yet taken.
+    /// The buffer of a plain receive: in flight, or filled and not yet taken.
     plain: Option<Vec<u8>>,
     receive_waker: Option<Waker>,
     send_waker: Option<Waker>,
@@ -45,38 +45,38 @@ pub(super) struct StreamState {
     end: EndSeen,
     is_end_watched: bool,
     in_flight: Option<InFlight>,
-    /// The error that ended sending, as an errno; 0 while it goes well.
+    /// The error that ended sending, as an errno; 0 without one.
     send_error: i32,
     sent_bytes: u64,
 }
 
-/// Where receiving stands.
+/// The state of receiving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Receive {
-    /// Nothing asked of the kernel.
+    /// No request is in flight.
     Idle,
-    /// A multishot receive is armed, and has not completed since.
+    /// A multishot receive is armed and has not completed since.
     Fresh,
-    /// It has delivered bytes, and is armed still.
+    /// It has delivered bytes and is still armed.
     Armed,
-    /// It is being cancelled, because the connection holds as many buffers as it may.
+    /// It is being cancelled, because the connection holds its maximum of buffers.
     Cancelling,
-    /// It ended for want of a buffer; the stream stands in the ring's `parked` queue.
+    /// It ended for lack of a buffer; the stream is in the ring's `parked` queue.
     Parked,
-    /// A receive into a buffer of its own is armed.
+    /// A receive into the stream's own buffer is armed.
     Plain,
-    /// The peer has sent its last byte (0) or the socket has failed (errno).
+    /// The stream has ended (0), or the socket has failed (errno).
     Ended(i32),
 }
 
-/// A handle to a connected socket. Dropping it cancels what is in flight and closes the socket.
+/// A handle to a connected socket; dropping it cancels what is in flight and closes the socket.
 pub(crate) struct StreamSocket {
     ring: SharedRing,
     key: SlotKey,
 }
 
 impl StreamSocket {
-    /// Puts a connected socket into the ring.
+    /// Adds a connected socket to the ring.
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
         let stream = StreamState {
             descriptor: socket.into_raw_fd(),
@@ -104,7 +104,7 @@ impl StreamSocket {
         }
     }
 
-    /// Takes the next received bytes; `None` when the peer has sent its last.
+    /// Takes the next received bytes; `None` at the end of the stream.
     pub(crate) fn poll_receive(&self, cx: &Context<'_>) -> Poll<io::Result<Option<Received>>> {
         let mut streams = self.ring.streams.borrow_mut();
         let Some(stream) = streams.find(self.key) else {
@@ -145,13 +145,13 @@ impl StreamSocket {
         Poll::Pending
     }
 
-    /// Whether a send is in flight.
+    /// Returns whether a send is in flight.
     pub(crate) fn is_sending(&self) -> bool {
         let mut streams = self.ring.streams.borrow_mut();
         streams.find(self.key).is_some_and(|stream| stream.in_flight.is_some())
     }
 
-    /// Queues a send; it goes out at the end of the turn. None [is in flight](Self::is_sending).
+    /// Queues a send for the end of the turn, while none [is in flight](Self::is_sending).
     pub(crate) fn start_send(&self, buffer: SendBuffer) -> io::Result<()> {
         let mut streams = self.ring.streams.borrow_mut();
         let Some(stream) = streams.find(self.key) else {
@@ -171,7 +171,7 @@ impl StreamSocket {
         Ok(())
     }
 
-    /// How many bytes the kernel has taken in all, and when the last of those that are being sent.
+    /// Returns how many bytes the kernel has taken in all, and when it last took a part of the current send.
     pub(crate) fn sent(&self) -> (u64, Option<Instant>) {
         let mut streams = self.ring.streams.borrow_mut();
         streams.find(self.key).map_or((0, None), |stream| {
@@ -180,7 +180,7 @@ impl StreamSocket {
         })
     }
 
-    /// The descriptor, for calls that neither read nor write: addresses, options, shutdown.
+    /// Runs `call` on the descriptor, for calls that neither read nor write: addresses, options, shutdown.
     pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         let mut streams = self.ring.streams.borrow_mut();
         let Some(stream) = streams.find(self.key) else {
@@ -201,7 +201,7 @@ impl Drop for StreamSocket {
 }
 
 impl Ring {
-    /// Asks for bytes: multishot, into whichever provided buffer is next.
+    /// Arms a multishot receive into provided buffers.
     fn arm_receive(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::Receive, key);
         let entry = opcode::RecvMulti::new(types::Fd(stream.descriptor), GROUP).build();
@@ -212,7 +212,7 @@ impl Ring {
         stream.pending += 1;
     }
 
-    /// Asks for bytes once, into a buffer of the stream's own. Where there is no memory for one, receiving has failed.
+    /// Arms one receive into the stream's own buffer; out of memory, receiving fails with `ENOMEM`.
     fn arm_plain_receive(&self, key: SlotKey, stream: &mut StreamState) {
         let buffer_bytes = self.config.receive_buffer_bytes as usize;
         let mut buffer = Vec::new();
@@ -254,7 +254,7 @@ impl Ring {
         self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
     }
 
-    /// The oldest received buffer of a stream, and how many bytes it holds.
+    /// Takes the oldest received buffer of a stream, with its length.
     fn take_held(&self, stream: &mut StreamState) -> Option<(BufferId, u32)> {
         if stream.held == 0 {
             return None;
@@ -266,16 +266,16 @@ impl Ring {
         Some((buffer, length))
     }
 
-    /// Lets the kernel go on, before the task has to wait, with a stream that was paused and holds half of what it may again.
+    /// Resumes a paused stream once it holds at most half of its maximum, before its task has to wait.
     fn go_on_receiving(&self, key: SlotKey, stream: &mut StreamState) {
         let room = stream.held <= self.config.receive_buffers_per_stream_max / 2;
-        // But not past bytes in a buffer of its own: they come after those held, and before what is received next.
+        // Not while bytes are in the stream's own buffer: they come after those held, and before what is received next.
         if stream.receive == Receive::Idle && room && stream.plain.is_none() {
             self.arm_receive(key, stream);
         }
     }
 
-    /// A multishot receive has delivered a buffer, or has ended.
+    /// Handles a completion of the multishot receive: a buffer, or its end.
     pub(super) fn received(&self, key: SlotKey, result: i32, flags: u32) {
         let buffer = cqueue::buffer_select(flags);
         if buffer.is_some() {
@@ -286,7 +286,7 @@ impl Ring {
             .find(key)
             .filter(|stream| !stream.closing || !cqueue::more(flags));
         let Some(stream) = stream else {
-            // The stream is closing (or its slot was used again): nobody reads this.
+            // The stream is closing, or its slot was reused: the bytes have no reader.
             self.return_unread(buffer);
             return;
         };
@@ -309,13 +309,13 @@ impl Ring {
         wake(end_waker);
         let Some(waker) = waker else { return };
         waker.wake_by_ref();
-        // Put back: the same task will wait again, and then need not clone it anew.
+        // Put back, because the same task will wait again and then need not clone its waker.
         if let Some(stream) = self.streams.borrow_mut().find(key) {
             stream.receive_waker.get_or_insert(waker);
         }
     }
 
-    /// What follows from a completion of a multishot receive: go on, pause, park or end.
+    /// Decides after a completion of the multishot receive: continue, pause, park or end.
     fn after_receive(&self, key: SlotKey, stream: &mut StreamState, result: i32, more: bool) {
         let full = stream.held >= self.config.receive_buffers_per_stream_max;
         if more {
@@ -328,7 +328,7 @@ impl Ring {
                 self.push_cancel(Operation::Receive, key);
                 stream.receive = Receive::Cancelling;
             } else if is_fresh && stream.may_have_lost_its_end() {
-                // Armed anew, it looks at the socket before it waits, and finds what is left of the bytes and then the end.
+                // Armed again, it looks at the socket before it waits, and finds the remaining bytes and then the end.
                 self.push_cancel(Operation::Receive, key);
                 stream.receive = Receive::Cancelling;
             }
@@ -341,7 +341,7 @@ impl Ring {
                 self.parked.borrow_mut().push_back(key);
                 Receive::Parked
             }
-            // Cancelled for its quota, interrupted, or ended by the kernel although all is well: armed again when there is room.
+            // Cancelled for its quota, interrupted, or ended by the kernel without an error: armed again when there is room.
             errno if errno < 0 || matches!(errno, libc::ECANCELED | libc::EINTR | libc::EAGAIN) => Receive::Idle,
             errno => Receive::Ended(errno),
         };
@@ -364,13 +364,13 @@ impl Ring {
 
     fn return_unread(&self, buffer: Option<BufferId>) {
         if let Some(buffer) = buffer {
-            // SAFETY: the kernel has filled it, and it was never handed out.
+            // SAFETY: the kernel has filled it, and no slice of it was ever made.
             unsafe { self.memory.poison(buffer) };
             self.buffers.borrow_mut().give_back(buffer);
         }
     }
 
-    /// A plain receive has completed.
+    /// Handles the completion of a plain receive.
     pub(super) fn received_plain(&self, key: SlotKey, result: i32) {
         self.plain_receives.update(|count| count.saturating_sub(1));
         let mut streams = self.streams.borrow_mut();
@@ -402,9 +402,10 @@ impl Ring {
         wake(end_waker);
     }
 
-    /// At the end of a turn: publishes free buffers and gives the parked streams their chance, first come first served. Those
-    /// for which no buffer is left receive into memory of their own, so that nobody waits for somebody else's slow handler; where there is
-    /// no memory either, their tasks learn that receiving has failed. True if any did, so that there is something to run.
+    /// Publishes free buffers at the end of a turn and resumes parked streams in order of arrival.
+    ///
+    /// Streams without a buffer left receive into their own memory, so that one connection's slow handler does not stop another's
+    /// receive. Out of memory too, their receive fails. Returns whether one failed, so that its task has to run.
     pub(super) fn settle_buffers(&self) -> bool {
         let mut buffers = self.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
@@ -422,7 +423,7 @@ impl Ring {
                 continue;
             }
             if stream.held >= self.config.receive_buffers_per_stream_max {
-                // It is to read what it holds first; that arms it again.
+                // Its task must read what it holds first, which arms it again.
                 stream.receive = Receive::Idle;
                 continue;
             }
@@ -430,7 +431,7 @@ impl Ring {
                 chances -= 1;
                 self.arm_receive(key, stream);
             } else if self.plain_receives.get() >= PLAIN_RECEIVES_MAX {
-                // What it waits for completes at once, because there are bytes for all of these.
+                // These receives complete at once, because bytes wait for all of them; then this stream gets its turn.
                 parked.push_front(key);
                 break;
             } else {
@@ -446,7 +447,7 @@ impl Ring {
         has_failed
     }
 
-    /// A send has completed: whole, in part, or with an error.
+    /// Handles the completion of a send: whole, in part, or with an error.
     pub(super) fn sent(&self, key: SlotKey, result: i32) {
         let mut streams = self.streams.borrow_mut();
         let Some(stream) = streams.find(key) else { return };
@@ -484,7 +485,7 @@ impl Ring {
         wake(end_waker);
     }
 
-    /// Begins to close a stream whose handle is gone.
+    /// Begins to close a stream whose handle was dropped.
     fn close_stream(&self, key: SlotKey) {
         let mut streams = self.streams.borrow_mut();
         let Some(stream) = streams.find(key) else { return };
@@ -524,7 +525,7 @@ impl Ring {
         }
     }
 
-    /// The descriptor is closed: the slot is free, and a listener that had run out of descriptors may try again.
+    /// Frees the slot of a closed descriptor and lets exhausted listeners retry.
     pub(super) fn closed(&self, key: SlotKey) {
         drop(self.streams.borrow_mut().remove(key));
         self.descriptor_freed();
@@ -532,7 +533,7 @@ impl Ring {
 }
 
 impl StreamState {
-    /// What was received into a buffer of the stream's own, once it is there.
+    /// Takes the bytes of a completed plain receive.
     fn take_plain(&mut self) -> Option<Vec<u8>> {
         match self.receive {
             Receive::Plain => None,
@@ -541,19 +542,19 @@ impl StreamState {
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open: the slot closes it only after its handle is gone and its last completion but that of the close has
-        // come in, and every borrow of the slot until then comes from the one or the other.
+        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but that of the close
+        // has arrived; every borrow of the slot until then comes from one of those.
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// Gives up the memory the kernel may still use, to be leaked.
+    /// Takes the memory the kernel may still use, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         (self.in_flight.take(), self.plain.take())
     }
 
-    /// The descriptor, to be closed by the caller when the ring ends with the stream still in it.
+    /// Takes the descriptor, to be closed by the caller when the ring ends with the stream still in it.
     pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
-        // SAFETY: open and owned by this slot as long as no close was pushed; the ring that ends takes it once.
+        // SAFETY: open and owned by this slot while no close is queued; the ending ring takes it once.
         (!self.close_pushed).then(|| unsafe { OwnedFd::from_raw_fd(self.descriptor) })
     }
 }
@@ -564,7 +565,7 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the socket is closed")
 }
 
-/// Keeps the waker of the task that waits, without cloning it anew for the same task.
+/// Stores the waker of the waiting task, without cloning it again for the same task.
 pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -572,7 +573,7 @@ pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Wakes outside every borrow: a waker may run code of the application's.
+/// Wakes outside every borrow, because a waker may run application code.
 pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();

@@ -1,5 +1,5 @@
-//! The ring's part of a turn: publish buffers → one `io_uring_enter` that submits everything the tasks asked for and, when nothing
-//! is runnable, sleeps until at least one completion → hand the completions to their slots.
+//! The ring's part of a turn: publish buffers → one `io_uring_enter`, which submits everything and sleeps if no task is runnable → hand
+//! the completions to their slots.
 
 use io_uring::{cqueue, opcode, types};
 
@@ -7,11 +7,11 @@ use super::operation::{Operation, SlotKey, Token};
 use super::{Ring, count};
 use crate::shard::shard::ShardContext;
 
-/// How often the ring is looked at before deadlines are judged by; each look makes the kernel finish some twenty pieces of work.
+/// How often the ring is emptied before deadlines are judged; each time the kernel finishes some 20 pieces of work.
 const CATCH_UP_ENTERS_MAX: usize = 1024;
 
 impl Ring {
-    /// One turn; blocks the thread in the ring if the shard may sleep.
+    /// Runs one turn; blocks the thread in the ring if the shard may sleep.
     pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
         let has_woken = self.settle_buffers();
         if may_sleep && !has_woken {
@@ -23,7 +23,7 @@ impl Ring {
         self.dispatch();
     }
 
-    /// Takes in whatever has happened so far.
+    /// Takes all completions so far.
     pub(crate) fn catch_up(&self) {
         for _ in 0..CATCH_UP_ENTERS_MAX {
             if !self.has_completions() {
@@ -33,25 +33,26 @@ impl Ring {
         }
     }
 
-    /// Whether every socket is closed, so that the addresses are free for whoever binds them next.
+    /// Returns whether every socket is closed, so that the addresses are free to be bound again.
     pub(crate) fn is_quiet(&self) -> bool {
         self.open_sockets() == 0 && self.listeners.borrow().len() == 0
     }
 
-    /// Blocks until something happens: at once if it already has, after having watched for it for the configured time.
+    /// Polls for the configured time, then blocks until a completion.
     fn sleep(&self, shard: &ShardContext) {
         self.arm_wake_event();
         if !self.config.spin.is_zero() && self.spin(shard) {
             return;
         }
+        // From here on another thread that sends a message writes the eventfd, which the armed read turns into a completion.
         if shard.inbox().wake_flag().fall_asleep() {
             self.enter(1);
             shard.inbox().wake_flag().wake_up();
         }
     }
 
-    /// Watches the ring and the mail without sleeping: waking a sleeping core costs 20–30 µs on a virtual machine. True when
-    /// something has come.
+    /// Polls the ring and the messages without sleeping, because waking a sleeping core costs 20–30 µs on a virtual machine; returns
+    /// whether something arrived.
     fn spin(&self, shard: &ShardContext) -> bool {
         self.enter(0);
         let until = crate::clock::now() + self.config.spin;
@@ -66,11 +67,11 @@ impl Ring {
         }
     }
 
-    /// Whether completions wait, letting the kernel finish the work it says it has for us.
+    /// Returns whether completions wait, after letting the kernel finish the work it announces.
     fn has_completions(&self) -> bool {
         let mut ring = self.ring.borrow_mut();
         if ring.submission().taskrun() {
-            // The error, if any, comes again at the next enter, which handles it.
+            // An error comes again at the next enter, which handles it.
             drop(ring.submit());
         }
         !ring.completion().is_empty()
@@ -94,7 +95,7 @@ impl Ring {
         }
     }
 
-    /// A failed enter never ends the shard: interrupted, or the kernel wants its completions reaped or some memory first.
+    /// Handles a failed enter, which never ends the shard: it was interrupted, or the kernel needs its completions reaped or memory.
     #[cold]
     fn enter_failed(&self, error: &std::io::Error) {
         match error.raw_os_error() {
@@ -102,12 +103,10 @@ impl Ring {
             Some(libc::EBUSY | libc::EAGAIN | libc::ETIME) => std::thread::yield_now(),
             Some(libc::EBADR) => {
                 count(&self.counters.overflows);
-                tracing::error!(
-                    "the kernel dropped completions for want of memory; affected connections will time out"
-                );
+                tracing::error!("the kernel dropped completions: out of memory; affected connections will time out");
             }
             _ => {
-                tracing::error!(%error, "io_uring_enter failed; trying again");
+                tracing::error!(%error, "io_uring_enter failed; retrying");
                 std::thread::yield_now();
             }
         }
@@ -152,7 +151,7 @@ impl Ring {
         }
     }
 
-    /// Keeps a read of the doorbell in the ring, so that other threads can end the sleep.
+    /// Keeps a read of the wake event in the ring, so that other threads can end the sleep.
     fn arm_wake_event(&self) {
         let wake_event = &self.wake_event;
         if wake_event.armed.replace(true) {

@@ -1,4 +1,4 @@
-//! What is to be said of CPUs: how many of the machine's this process may use, what of their time, and whether threads stay put.
+//! Findings about CPUs: how many this process may use, the CPU quota, and whether threads can be pinned.
 
 use std::fs;
 use std::thread;
@@ -6,7 +6,7 @@ use std::thread;
 use super::finding::{Area, Finding, NeededBy};
 use crate::start::placement::{AvailableCpus, parse_cpu_list};
 
-/// Words what the placement of shards goes by, and tries to pin a thread.
+/// Reports the CPUs that placement uses, and tries to pin a thread.
 pub(super) fn findings(available: &AvailableCpus) -> [Finding; 3] {
     let online = fs::read_to_string("/sys/devices/system/cpu/online").ok();
     let online = online.and_then(|list| parse_cpu_list(&list)).map(|cpus| cpus.len());
@@ -34,19 +34,19 @@ fn allowed(cpus: &[usize], online: Option<usize>) -> Finding {
 fn quota(available: &AvailableCpus) -> Finding {
     let about = |detail| Finding::new(Area::Cpus, NeededBy::Optional, "CPU quota", detail);
     match available.quota() {
-        None => about("none: the CPUs are this process's to use up".to_owned()),
+        None => about("none: the process may use all of its CPUs".to_owned()),
         Some(quota) if quota >= available.cpus().len() as f64 => about(format!("{quota} CPUs, all that are allowed")),
         Some(quota) => {
             let shards = available.default_shards();
             about(format!("{quota} CPUs, so {shards} of the CPUs get a shard")).limited(
-                "all shards wait when the quota of a period is used up; raise it with `docker run --cpus`, CPUQuota= of the \
-                 systemd unit, or cpu.max of the control group",
+                "the kernel pauses all shards when the quota of a period is used up; raise it with `docker run --cpus`, CPUQuota= of \
+                 the systemd unit, or cpu.max of the control group",
             )
         }
     }
 }
 
-/// Pins a thread of its own to each CPU in turn.
+/// Pins a new thread to each CPU in turn.
 fn pinning(cpus: &[usize]) -> Finding {
     let cpus = cpus.to_vec();
     let pin = move || {
@@ -54,23 +54,18 @@ fn pinning(cpus: &[usize]) -> Finding {
             .all(|&id| core_affinity::set_for_current(core_affinity::CoreId { id }))
     };
     let pinned = thread::Builder::new().spawn(pin).map(thread::JoinHandle::join);
-    let finding = Finding::new(
-        Area::Cpus,
-        NeededBy::Optional,
-        "pinning",
-        "a thread stays on the CPU it is given",
-    );
+    let finding = Finding::new(Area::Cpus, NeededBy::Optional, "pinning", "threads stay on their CPUs");
     if matches!(pinned, Ok(Ok(true))) {
         finding
     } else {
         finding.missing(
-            "shards float from CPU to CPU and share them with each other; allow sched_setaffinity in the sandbox around this \
+            "the kernel moves shards between CPUs; allow sched_setaffinity in the sandbox around this \
              process",
         )
     }
 }
 
-/// Writes ascending numbers in the kernel's notation, as in `0-3,8`.
+/// Formats ascending numbers as the kernel does, as in `0-3,8`.
 fn ranges(cpus: &[usize]) -> String {
     let runs = cpus.chunk_by(|left, right| left + 1 == *right);
     let runs = runs.filter_map(|run| Some((run.first()?, run.last()?)));

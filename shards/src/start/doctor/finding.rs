@@ -1,64 +1,64 @@
-//! One thing a server uses of the machine: whether it is there, who needs it, and how to get it.
+//! A finding: one thing a server uses of the host, whether it is available, what needs it, and the remedy.
 //!
-//! Invariant: what is limited or missing says how to mend it.
+//! Invariant: a limited or missing thing has a remedy.
 
-/// What a finding is about; the order is that of the report.
+/// The area of a finding, in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Area {
     /// The kernel's io_uring.
     IoUring,
-    /// What the process may use of memory and descriptors.
+    /// Limits on memory and descriptors.
     Limits,
-    /// How sockets are shared and watched.
+    /// Sharing and watching of sockets.
     Sockets,
-    /// Where shards run.
+    /// CPUs, quota and pinning.
     Cpus,
 }
 
-/// Whether a thing is there.
+/// Whether a thing is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// It is there, and enough of it.
+    /// Available and sufficient.
     Found,
-    /// It is there, but less of it than a busy server wants.
+    /// Available, but less than a busy server needs.
     Limited,
-    /// It is not there.
+    /// Not available.
     Missing,
-    /// It cannot be asked for.
+    /// Could not be determined.
     Unknown,
 }
 
-/// Who cannot do without a thing.
+/// What needs a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NeededBy {
-    /// Nothing is served without it.
+    /// Every driver: the server cannot run without it.
     EveryDriver,
     /// The io_uring driver.
     IoUring,
     /// The epoll driver.
     Epoll,
-    /// It makes a server faster, or is an option of it.
+    /// An option, or better performance.
     Optional,
 }
 
-/// One thing that was looked at.
+/// One thing the doctor has examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is about.
+    /// Its area.
     pub area: Area,
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
-    /// Whether it is there.
+    /// Whether it is available.
     pub standing: Standing,
-    /// Who needs it.
+    /// What needs it.
     pub needed_by: NeededBy,
-    /// How much of it there is, or since which kernel it exists.
+    /// The amount available, or the first kernel with it.
     pub detail: String,
-    /// One sentence on how to mend it, unless it is found.
+    /// The remedy, unless it is found.
     pub fix: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is to be said of io_uring: whether this process may have a ring, and each thing its driver asks of one.
+//! Findings about io_uring: whether this process may create a ring, and each feature the driver needs.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::start::preflight::features::Feature;
 use crate::start::preflight::refusal::HostEnvironment;
 use crate::start::preflight::{KERNEL_NEEDED, Needs, PreflightError, explain_probe};
 
-/// Words what a probe found, or why there was nothing to probe.
+/// Reports the result of a probe, or why no ring could be probed.
 pub(super) fn findings(
     probed: &io::Result<Vec<Feature>>,
     environment: &HostEnvironment,
@@ -17,7 +17,7 @@ pub(super) fn findings(
     let release = &environment.release;
     let mut findings = vec![finding(
         "kernel",
-        format!("Linux {release}; {KERNEL_NEEDED} is the first with all of this"),
+        format!("Linux {release}; the driver needs {KERNEL_NEEDED}"),
     )];
     let permission = finding("permission", permission_detail(environment));
     match probed {
@@ -27,10 +27,7 @@ pub(super) fn findings(
         }
         Err(error) => {
             findings.push(permission.missing(explain_probe(error, environment, needs)));
-            let unknown = finding(
-                "flags and operations",
-                "the kernel answers for them only through a ring".to_owned(),
-            );
+            let unknown = finding("flags and operations", "unknown without a ring".to_owned());
             findings.push(Finding {
                 standing: Standing::Unknown,
                 ..unknown
@@ -83,9 +80,9 @@ mod tests {
         }
     }
 
-    /// The first missing row of the table and the one sentence a server would print are the same.
+    /// The first missing row of the table and the sentence a server prints are the same.
     #[test]
-    fn a_row_that_is_missing_says_what_the_preflight_says() {
+    fn a_missing_row_has_the_sentence_of_the_preflight() {
         let needs = RingConfig::default().needs(NonZeroUsize::MIN);
         let feature = |name, found| Feature {
             name,

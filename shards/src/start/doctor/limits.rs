@@ -1,10 +1,10 @@
-//! What is to be said of the limits on locked memory and open files.
+//! Findings about the limits on locked memory and open files.
 
 use super::finding::{Area, Finding, NeededBy};
 use crate::start::preflight::refusal::{HostEnvironment, RAISE_NOFILE};
 use crate::start::preflight::{Amount, Needs, PreflightError, connections_max, judge_memlock};
 
-/// Words both limits as they stand after the soft ones were raised.
+/// Reports both limits after the soft ones were raised.
 pub(super) fn findings(environment: &HostEnvironment, needs: &Needs) -> [Finding; 2] {
     [locked_memory(environment, needs), open_files(environment.nofile, needs)]
 }

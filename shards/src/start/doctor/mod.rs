@@ -1,10 +1,9 @@
-//! The doctor: everything a server uses of this machine, found or not, and how to mend what is missing.
+//! The doctor: everything a server uses of this host, whether it is available, and the remedy if not.
 //!
-//! Why: [`preflight`](super::preflight) ends a server at the first thing that is missing. Who sets a machine or a container up
-//! wants to see all of it at once, also what is there but tight, and which driver will be taken and why.
+//! Why: [`preflight`](super::preflight) stops at the first missing requirement. An operator who sets up a machine or a container needs all
+//! of them at once, including what is tight, and which driver will be selected and why.
 //!
-//! Invariant: the doctor has no opinion of its own on what a driver needs. It asks what the preflight asks, judges as it judges,
-//! and says what it says, so what it promises is what a server finds.
+//! Invariant: the doctor uses the probes, the judgement and the sentences of the preflight. So a server finds what the doctor reports.
 
 mod cpus;
 mod finding;
@@ -23,7 +22,7 @@ use super::preflight::{PreflightError, features, judge_ring, raise_limits};
 use crate::driver::Driver;
 use crate::driver::io_uring::RingConfig;
 
-/// What was found. Displayed, it is a table: a line for each finding, its fix whole on the next, and the driver at the end.
+/// The doctor's findings; its text is a table with one line per finding, the remedy below it, and the driver at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     release: String,
@@ -32,10 +31,10 @@ pub struct Report {
     io_uring_refusal: Option<PreflightError>,
 }
 
-/// Examines the machine as a server with default settings would find it.
+/// Examines the host as a server with default settings finds it.
 ///
-/// Raises the soft limits on open files and locked memory to the hard ones, as a server does when it starts. For the rest it
-/// leaves nothing behind: it makes a small ring, a few sockets on the loopback device and a thread, and drops them.
+/// Raises the soft limits on open files and locked memory to the hard ones, as a server does. It also creates and drops a small ring, a few
+/// sockets on the loopback device, and a thread.
 #[must_use]
 pub fn examine() -> Report {
     raise_limits();
@@ -57,25 +56,25 @@ pub fn examine() -> Report {
 }
 
 impl Report {
-    /// The kernel's release, as in `6.18.44`.
+    /// Returns the kernel's release, as in `6.18.44`.
     #[must_use]
     pub fn release(&self) -> &str {
         &self.release
     }
 
-    /// How many shards a server starts here unless told otherwise.
+    /// Returns the default number of shards on this host.
     #[must_use]
     pub const fn shards(&self) -> NonZeroUsize {
         self.shards
     }
 
-    /// Everything that was looked at, by area.
+    /// Returns all findings, by area.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// Why the io_uring driver cannot be used here, if it cannot; what [`preflight::io_uring_refusal`] says.
+    /// Returns why the io_uring driver cannot be used here, as [`preflight::io_uring_refusal`] does.
     ///
     /// [`preflight::io_uring_refusal`]: super::preflight::io_uring_refusal
     #[must_use]
@@ -83,7 +82,7 @@ impl Report {
         self.io_uring_refusal.as_ref()
     }
 
-    /// The driver that [`Driver::Auto`] takes here; `None` if none can serve.
+    /// Returns the driver that [`Driver::Auto`] selects here, or `None` if neither can run.
     #[must_use]
     pub fn driver(&self) -> Option<Driver> {
         if self.lacks(NeededBy::EveryDriver) {
@@ -140,9 +139,9 @@ mod tests {
         }
     }
 
-    /// What is refused is always found missing too, and the other way round: the doctor and the preflight never disagree.
+    /// A refusal always has a missing row and vice versa: the doctor and the preflight never disagree.
     #[test]
-    fn the_doctor_says_of_io_uring_what_the_preflight_says() {
+    fn the_doctor_judges_io_uring_as_the_preflight_does() {
         let report = examine();
         let needs = RingConfig::default().needs(report.shards());
         assert_eq!(report.io_uring_refusal().cloned(), preflight::io_uring_refusal(&needs));
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_without_descriptors_can_serve_with_no_driver() {
+    fn a_process_without_descriptors_cannot_run_any_driver() {
         let test = "a_process_without_descriptors_can_serve_with_no_driver";
         if child_role().is_none() {
             output_of(child(module_path!(), test, "few descriptors"));

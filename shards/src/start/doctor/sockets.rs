@@ -1,6 +1,6 @@
-//! What is to be said of sockets: several listeners on one port, steering, the backlog, and epoll.
+//! Findings about sockets: several listeners on one port, steering, the backlog, and epoll.
 //!
-//! What can be tried is tried, on a port of the loopback device that the kernel picks.
+//! What can be tried is tried, on a free port of the loopback device.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,7 +39,7 @@ fn steered(cpus: &[usize]) -> io::Result<()> {
 fn reuse_port(tried: io::Result<()>) -> Finding {
     let about = |detail| Finding::new(Area::Sockets, NeededBy::EveryDriver, "SO_REUSEPORT", detail);
     match tried {
-        Ok(()) => about("each shard has a listener of its own on the same port".to_owned()),
+        Ok(()) => about("each shard listens on the same port by itself".to_owned()),
         Err(error) => about(error.to_string()).missing(
             "two sockets could not share a TCP port of 127.0.0.1; bring the loopback device up with `ip link set lo up`, and \
              allow socket, setsockopt and bind in the sandbox around this process",
@@ -52,8 +52,8 @@ fn steering(tried: io::Result<()>) -> Finding {
     match tried {
         Ok(()) => about("SO_ATTACH_REUSEPORT_CBPF, for --steer-by-cpu".to_owned()),
         Err(error) => about(error.to_string()).missing(
-            "the kernel took no SO_ATTACH_REUSEPORT_CBPF program (it is there since Linux 4.5); leave --steer-by-cpu off, and \
-             its hash spreads connections over the shards",
+            "the kernel refused the SO_ATTACH_REUSEPORT_CBPF program (Linux 4.5 or later); leave --steer-by-cpu off, and \
+             the kernel's hash distributes connections over the shards",
         ),
     }
 }
@@ -63,14 +63,14 @@ fn backlog(connections_max: i32) -> Finding {
         Area::Sockets,
         NeededBy::Optional,
         "listen backlog",
-        format!("{connections_max} connections may wait for each shard (net.core.somaxconn)"),
+        format!("{connections_max} connections may wait per shard (net.core.somaxconn)"),
     );
     let usual = sys::LISTEN_BACKLOG_FALLBACK;
     if connections_max >= usual {
         return finding;
     }
     finding.limited(format!(
-        "a burst of connections is cut short; run `sysctl net.core.somaxconn={usual}`, or \
+        "bursts of connections overflow it; run `sysctl net.core.somaxconn={usual}`, or \
          `docker run --sysctl net.core.somaxconn={usual}`"
     ))
 }
@@ -78,9 +78,9 @@ fn backlog(connections_max: i32) -> Finding {
 fn epoll_instance<T>(tried: io::Result<T>) -> Finding {
     let about = |detail| Finding::new(Area::Sockets, NeededBy::Epoll, "epoll", detail);
     match tried {
-        Ok(_) => about("for the driver that does without io_uring".to_owned()),
+        Ok(_) => about("for the epoll driver".to_owned()),
         Err(error) => about(error.to_string())
-            .missing("the kernel gave no epoll instance; allow epoll_create1 in the sandbox around this process"),
+            .missing("the kernel refused an epoll instance; allow epoll_create1 in the sandbox around this process"),
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_missing_and_says_what_helps() {
+    fn a_refused_feature_is_missing_and_has_a_remedy() {
         let refused = || Err(io::Error::from_raw_os_error(libc::EPERM));
         for (finding, needed_by, part) in [
             (reuse_port(refused()), NeededBy::EveryDriver, "setsockopt"),
@@ -114,7 +114,7 @@ mod tests {
             assert!(finding.detail.contains("os error 1"), "{finding:?}");
             assert!(finding.fix.is_some_and(|fix| fix.contains(part)));
         }
-        assert!(steered(&[0, 0]).is_err(), "two shards on one CPU cannot be steered to");
+        assert!(steered(&[0, 0]).is_err(), "two shards on one CPU");
     }
 
     #[test]

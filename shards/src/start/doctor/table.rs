@@ -1,4 +1,4 @@
-//! The report as a table for a terminal: a line for each finding, its fix below it, and the driver that is taken at the end.
+//! The report as a table for a terminal: a line per finding, its remedy below it, and the selected driver at the end.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ impl Report {
     fn write_verdict(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.driver(), &self.io_uring_refusal) {
             (Some(Driver::IoUring), _) => {
-                writeln!(formatter, "--driver auto takes io_uring: everything it needs is here.")
+                writeln!(formatter, "--driver auto takes io_uring: every requirement is met.")
             }
             (Some(driver), Some(refusal)) => writeln!(formatter, "--driver auto takes {driver}: {refusal}."),
             (Some(driver), None) => writeln!(formatter, "--driver auto takes {driver}."),
@@ -91,7 +91,7 @@ mod tests {
     use crate::start::preflight::PreflightError;
 
     #[test]
-    fn a_report_is_a_table_with_the_fix_below_each_ailment() {
+    fn a_report_is_a_table_with_the_remedy_below_each_problem() {
         let finding = Finding::new;
         let report = Report {
             release: "6.18.44".to_owned(),

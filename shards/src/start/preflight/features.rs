@@ -1,9 +1,9 @@
-//! What the io_uring of this kernel can do, asked of a real ring.
+//! Probes what this kernel's io_uring can do, through a real ring.
 //!
-//! Why: one list for the preflight, which stops at the first thing that is missing, and for the doctor, which shows all of it.
-//! What the kernel answers for is asked, and what it does not answer for is tried.
+//! Why: the preflight, which stops at the first missing feature, and the doctor, which shows all, share one list. The kernel is asked where
+//! it answers, and otherwise made to do it.
 //!
-//! Invariant: the operations are those the driver submits; one that is added there is added here.
+//! Invariant: the operations are those the driver submits; add a new one here too.
 
 use std::io;
 use std::thread;
@@ -13,33 +13,33 @@ use libc::EINVAL;
 
 use crate::driver::io_uring::{probe_multishot, ring_builder};
 
-/// The flags of the driver's rings in the kernel's words, less TASKRUN_FLAG, which is older than either.
+/// The flags of the driver's rings, without TASKRUN_FLAG, which is older than both.
 pub(crate) const SETUP_FLAGS: &str = "SINGLE_ISSUER and DEFER_TASKRUN";
 
-/// The entries of the ring that is made to see whether one can be made: few, because the kernel gives the locked memory
-/// of a closed ring back late, and the real ones are made right after.
+/// The entries of the probed ring. 8: the kernel returns the locked memory of a closed ring late, and the real rings are created right
+/// after.
 pub(crate) const PROBE_ENTRIES: u32 = 8;
 
-/// One thing the driver needs of io_uring.
+/// A feature of io_uring that the driver needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Feature {
-    /// What it is, in the kernel's words.
+    /// Its name, in the kernel's words.
     pub(crate) name: &'static str,
-    /// The first release that had it.
+    /// The first Linux release with it.
     pub(crate) since: &'static str,
-    /// Whether it is here.
+    /// Whether this kernel has it.
     pub(crate) found: bool,
 }
 
-/// Makes a ring with the flags of the driver's own, asks it, and drops it. A kernel that does not know the flags is asked through a ring
-/// without them.
+/// Creates a ring with the driver's flags, asks it for each feature, and drops it. A kernel that does not know the flags is asked through a
+/// ring without them.
 ///
-/// On a thread of its own: the kernel takes a ring apart after it is closed, by work on the thread that made it, which ends whatever system
-/// call the thread waits in by then with EINTR.
+/// It runs on a thread of its own: after a ring is closed the kernel dismantles it by work on the creating thread, which interrupts that
+/// thread's current system call with EINTR.
 ///
 /// # Errors
 ///
-/// The kernel gave no ring at all, or nothing to try it with; [`refusal`](super::refusal) explains which.
+/// The kernel refused any ring, or what is needed to probe one; [`refusal`](super::refusal) explains it.
 pub(crate) fn probe() -> io::Result<Vec<Feature>> {
     let thread = thread::Builder::new().spawn(probe_here)?;
     thread
@@ -67,7 +67,7 @@ fn probe_here() -> io::Result<Vec<Feature>> {
     Ok(features)
 }
 
-/// The operations the driver submits, each as the kernel answers for it.
+/// Returns the operations the driver submits, and whether the kernel supports each.
 fn operations(ring: &IoUring) -> impl Iterator<Item = Feature> {
     let mut probe = Probe::new();
     let probed = ring.submitter().register_probe(&mut probe).is_ok();

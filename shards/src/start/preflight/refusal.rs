@@ -1,7 +1,7 @@
-//! Why a ring was refused, told from the kernel's error and from what this process may do.
+//! Explains why a ring was refused, from the kernel's error and the process's permissions.
 //!
-//! Why: `EPERM` alone sends an operator looking in four places. Which one it is can be read from the process's status and
-//! one sysctl, so the sentence names it.
+//! Why: `EPERM` alone leaves an operator four places to look. The process's status and one sysctl tell which it is, so the sentence names
+//! it.
 //!
 //! Invariant: [`refusal`] is pure; only [`HostEnvironment::read`] asks the kernel.
 
@@ -17,7 +17,7 @@ use super::features::SETUP_FLAGS;
 use super::{KERNEL_NEEDED, MEMLOCK_BYTES_MIN, Needs};
 use crate::os::sys::Resource;
 
-/// Why the io_uring driver cannot start here; displayed, it is one sentence with the fix.
+/// Why the io_uring driver cannot start here; its text is one sentence with the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PreflightError {
@@ -25,7 +25,7 @@ pub enum PreflightError {
     KernelTooOld {
         /// The kernel's release.
         release: String,
-        /// The first feature that was looked for in vain.
+        /// The first missing feature.
         missing: &'static str,
     },
     /// The kernel was built without io_uring.
@@ -33,47 +33,47 @@ pub enum PreflightError {
         /// The kernel's release.
         release: String,
     },
-    /// The administrator switched io_uring off.
+    /// The operator has disabled io_uring.
     IoUringDisabled {
-        /// The sysctl `kernel.io_uring_disabled`: 1 for processes without privilege, 2 for all.
+        /// The sysctl `kernel.io_uring_disabled`: 1 disables it for unprivileged processes, 2 for all.
         value: u8,
     },
-    /// A seccomp filter refuses io_uring.
+    /// A seccomp filter forbids io_uring.
     SeccompForbids,
-    /// Something else refuses it: a security module, or a sandbox that says nothing of itself.
+    /// Something else forbids it: a security module, or a sandbox without a visible filter.
     SandboxForbids,
     /// The limit on locked memory is below [`MEMLOCK_BYTES_MIN`].
     MemlockTooLow {
-        /// The soft limit.
+        /// The soft limit, in bytes.
         limit_bytes: u64,
     },
-    /// The rings do not fit into the limit on locked memory.
+    /// The rings exceed the limit on locked memory.
     RingsTooLarge {
-        /// The soft limit.
+        /// The soft limit, in bytes.
         limit_bytes: u64,
-        /// What all shards together are estimated to need.
+        /// The estimated need of all shards, in bytes.
         needed_bytes: u64,
     },
-    /// The machine or its control group has no memory left for a ring.
+    /// The host or its control group has no memory left for a ring.
     OutOfMemory {
-        /// What all shards together are estimated to need.
+        /// The estimated need of all shards, in bytes.
         needed_bytes: u64,
     },
-    /// The limit on open files leaves none for connections.
+    /// The limit on open files leaves no room for connections.
     NofileTooLow {
         /// The soft limit.
         limit: u64,
-        /// What the shards need for themselves.
+        /// The descriptors needed before the first connection.
         needed: u64,
     },
-    /// The kernel refused a ring for a reason not known here.
+    /// The kernel refused a ring for an unknown reason.
     RingRefused {
         /// The kernel's error.
         error: String,
     },
 }
 
-/// How the limit on open files is raised; the doctor says it too where the limit is only tight.
+/// How to raise the limit on open files; the doctor shows it too if the limit is tight.
 pub(crate) const RAISE_NOFILE: &str =
     "raise the limit with `ulimit -n`, LimitNOFILE= of the systemd unit, or `docker run --ulimit nofile=`";
 
@@ -107,7 +107,7 @@ impl fmt::Display for PreflightError {
             ),
             Self::MemlockTooLow { limit_bytes } => write!(
                 formatter,
-                "only {} KiB of memory may be locked and {} KiB are the least that will do; raise the limit with \
+                "the limit on locked memory is {} KiB and at least {} KiB are needed; raise it with \
                  `ulimit -l`, LimitMEMLOCK= of the systemd unit, or `docker run --ulimit memlock=`",
                 limit_bytes / 1024,
                 MEMLOCK_BYTES_MIN / 1024,
@@ -138,15 +138,15 @@ impl fmt::Display for PreflightError {
 
 impl Error for PreflightError {}
 
-/// What decides how a refused ring is to be explained.
+/// The facts about this host that explain a refused ring.
 #[derive(Debug, Clone)]
 pub(crate) struct HostEnvironment {
     pub(crate) release: String,
-    /// `kernel.io_uring_disabled`, which exists since Linux 6.6; 0 where it does not.
+    /// `kernel.io_uring_disabled`, since Linux 6.6; 0 on older kernels.
     pub(crate) io_uring_disabled: u8,
     pub(crate) seccomp_filter: bool,
     pub(crate) effective_capabilities: u64,
-    /// The soft limits; `None` is no limit.
+    /// The soft limits; `None` means unlimited.
     pub(crate) memlock: Option<u64>,
     pub(crate) nofile: Option<u64>,
 }
@@ -157,7 +157,7 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 impl HostEnvironment {
     pub(crate) fn read() -> Self {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        // Filters and capabilities belong to a thread, and the rings are made on this one.
+        // Filters and capabilities belong to a thread, and the rings are created on this one.
         let status = file("/proc/thread-self/status");
         Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
@@ -178,7 +178,7 @@ impl HostEnvironment {
         self.memlock.filter(|_| !self.has(CAP_IPC_LOCK))
     }
 
-    /// Returns the limit on locked memory if it counts and the rings need more by estimate.
+    /// Returns the limit on locked memory, if it applies and the rings are estimated to exceed it.
     pub(crate) fn memlock_too_low_for(&self, needs: &Needs) -> Option<u64> {
         self.memlock_that_counts().filter(|limit| *limit < needs.locked_bytes())
     }
@@ -194,7 +194,7 @@ fn effective_capabilities(status: &str) -> u64 {
         .unwrap_or(0)
 }
 
-/// Tells from the kernel's error and the circumstances what stands in the way of a ring.
+/// Derives from the kernel's error and the environment why a ring was refused.
 pub(crate) fn refusal(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
     let release = || environment.release.clone();
     match error.raw_os_error() {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_is_told_apart() {
+    fn each_refusal_is_recognised() {
         let free = unconfined();
         let with = |change: &dyn Fn(&mut HostEnvironment)| {
             let mut environment = free.clone();
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sentence_names_the_thing_the_amount_and_the_fix() {
+    fn every_sentence_names_the_cause_the_amount_and_the_remedy() {
         let release = || "5.15.0".to_owned();
         for (error, parts) in [
             (

@@ -68,7 +68,7 @@ impl ThreadCount {
         fence(Ordering::SeqCst);
     }
 
-    /// Waits for work on a thread of the pool; after `None` the thread is no longer counted and must exit.
+    /// Waits for work on a thread of the pool; after `None` the thread is uncounted and must exit.
     ///
     /// `start` spawns a thread that is counted already. It is needed if two pieces of work counted on the same idle thread.
     pub(super) fn next<T>(

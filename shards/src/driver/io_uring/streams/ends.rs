@@ -1,4 +1,4 @@
-//! How a peer ends its connection, under io_uring: a poll for its end beside the receive, and the one look that a receive needs.
+//! How a peer ends its connection, under io_uring: a poll for its end beside the receive, and one look that a receive needs.
 
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +12,7 @@ use crate::driver::io_uring::operation::{Operation, SlotKey, Token};
 use crate::driver::peer_end::{PeerEnd, RDHUP, is_peers_doing};
 
 impl StreamSocket {
-    /// Waits for news of the peer's end.
+    /// Waits for a change of the peer's end.
     pub(crate) fn poll_peer_end(&self, cx: &Context<'_>) -> Poll<PeerEnd> {
         let mut streams = self.ring.streams.borrow_mut();
         let Some(stream) = streams.find(self.key) else {
@@ -28,14 +28,14 @@ impl StreamSocket {
         Poll::Pending
     }
 
-    /// Notes that our half is about to be closed.
+    /// Records that our half is about to be closed.
     pub(crate) fn note_shutdown(&self) {
         if let Some(stream) = self.ring.streams.borrow_mut().find(self.key) {
             stream.end.shut_down();
         }
     }
 
-    /// Whether our half has been closed.
+    /// Returns whether our half has been closed.
     pub(crate) fn has_shut_down(&self) -> bool {
         let mut streams = self.ring.streams.borrow_mut();
         streams.find(self.key).is_some_and(|stream| stream.end.has_shut_down())
@@ -43,11 +43,10 @@ impl StreamSocket {
 }
 
 impl Ring {
-    /// Has the kernel say how the peer ends the connection, as often as that changes.
+    /// Arms a multishot poll for the peer's end.
     ///
-    /// Multishot, because a one-shot poll that is armed again after a FIN completes at once, without end: the kernel adds RDHUP to whatever
-    /// events are asked for. A multishot poll completes when something happens, and once for what has happened before. The arrival of
-    /// bytes does not concern it.
+    /// A one-shot poll armed again after a FIN would complete at once, forever: the kernel adds RDHUP to any requested events. A
+    /// multishot poll completes on changes, and once for what has already happened. Arriving bytes do not complete it.
     fn watch_end(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::PeerEnd, key);
         let entry = opcode::PollAdd::new(types::Fd(stream.descriptor), RDHUP)
@@ -58,7 +57,7 @@ impl Ring {
         stream.pending += 1;
     }
 
-    /// The poll for the peer's end has seen something, or has ended.
+    /// Handles a completion of the poll for the peer's end: an event, or its end.
     pub(in crate::driver::io_uring) fn peer_ended(&self, key: SlotKey, result: i32, flags: u32) {
         let mut streams = self.streams.borrow_mut();
         let Some(stream) = streams.find(key) else { return };
@@ -70,11 +69,11 @@ impl Ring {
                 return;
             }
         }
-        // Where there was no memory to watch it, the next look asks again.
+        // Out of memory to watch it: the next `poll_peer_end` asks again.
         let Ok(events) = u32::try_from(result) else { return };
         let has_news = stream.end.note(events);
         if !has_news && !stream.is_end_watched {
-            // The completion queue was full, and the kernel ended the poll.
+            // The kernel ended the poll because the completion queue was full.
             self.watch_end(key, stream);
         }
         let waker = stream.end_waker.take_if(|_| has_news);
@@ -84,21 +83,20 @@ impl Ring {
 }
 
 impl StreamState {
-    /// Whether the peer's end is in the socket and the multishot receive, which has just completed for the first time since it was armed,
-    /// may never tell of it.
+    /// Returns whether the peer's end is in the socket, which the multishot receive may never report.
     ///
-    /// The kernel's receive reads what there is and then waits to be woken. Where bytes and the end behind them are both there at the moment it
-    /// begins to wait (they came after the socket was read), they wake it once: that goes to the bytes, the receive waits again, and the end,
-    /// which has happened already, wakes it no more. Linux 6.18 loses a reset behind bytes on TCP in this way, and on Unix sockets any
-    /// end; by chance it does so 2 to 17 times in 100,000 connections that end right behind their bytes, with `IORING_RECVSEND_POLL_FIRST`
-    /// every time (the test `lost_end` shows it). Later completions lose nothing: an end that comes while the receive waits wakes it by
-    /// itself, and where both wake it at once the kernel looks twice. So one look is enough: when the first completion since the arming is
-    /// taken out of the ring, the end that may be lost is in the socket.
+    /// Called after the first completion since the receive was armed. The kernel's receive reads what is there, then waits. If bytes and
+    /// the end behind them both arrive between, they wake it once. It reads the bytes and waits again, and the end, already past, does
+    /// not wake it any more. Linux 6.18 loses a TCP reset behind bytes this way, and any end on Unix sockets: 2 to 17 times in 100,000
+    /// connections that end right behind their bytes, every time with `IORING_RECVSEND_POLL_FIRST` (shown by the test `lost_end`).
+    ///
+    /// One look suffices. Once the first completion is taken, a lost end is in the socket. Later completions lose nothing: an end that
+    /// comes while the receive waits wakes it, and if bytes and end wake it together the kernel looks twice.
     pub(super) fn may_have_lost_its_end(&self) -> bool {
         poll_now(self.as_fd(), PollFlags::RDHUP)
     }
 
-    /// The task that waits for the peer's end, where receiving or sending has just failed: the kernel says an error once, and the poll may miss it.
+    /// Takes the task waiting for the peer's end after a failed receive or send: the kernel reports an error once, and the poll may miss it.
     pub(super) fn take_failed_waker(&mut self) -> Option<Waker> {
         let receive_error = match self.receive {
             Receive::Ended(errno) => errno,
@@ -112,7 +110,7 @@ impl StreamState {
     }
 }
 
-/// Whether poll(2) finds one of these events, a failure or a hang-up in a socket; a poll that fails itself is taken for one.
+/// Returns whether poll(2) finds one of these events, an error or a hang-up; a failing poll counts as one.
 fn poll_now(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
     let mut asked = [PollFd::from_borrowed_fd(socket, events)];
     rustix::event::poll(&mut asked, Some(&Timespec::default())) != Ok(0)
