@@ -136,7 +136,7 @@ mod tests {
             crate::testing::output_of(crate::testing::child(module_path!(), test, "counts descriptors"));
             return;
         }
-        // Under a seccomp filter there is no ring to probe; the preflight's tests cover that case.
+        // Under a seccomp filter the ring cannot be created; the preflight's tests cover that case.
         if ring_builder()
             .build(8)
             .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
