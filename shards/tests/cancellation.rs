@@ -1,5 +1,5 @@
-//! Every future of the runtime, dropped at each of its polls: what is lost is what the table "What is lost when a future is dropped" in
-//! `ARCHITECTURE.md` says, and `tests/cancellation/table.rs` holds that table to these tests.
+//! Drops every future of the runtime at each of its polls. The table "What is lost when a future is dropped" in `ARCHITECTURE.md`
+//! states what is lost; `tests/cancellation/table.rs` checks that table against these tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,10 +38,10 @@ use common::{
 };
 use polls::{at_every_poll, at_every_poll_here, dropped_after, dropped_after_telling};
 
-/// More than both ends of a Unix socket keep for a reader that has not begun.
+/// More than both ends of a Unix socket buffer for a reader that has not begun.
 const LARGE_BYTES: usize = 4 << 20;
 
-/// Starts shards, and runs a test on the first of them.
+/// Starts shards and runs a test on the first one.
 fn on_shards<F>(count: usize, test: impl Fn() -> F + Send + Sync + 'static)
 where
     F: Future<Output = Result<(), BoxError>> + 'static,
@@ -72,13 +72,13 @@ fn localhost() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// A stream of the shard, and its other end.
+/// Returns a stream of the shard and its other end.
 fn pair() -> (Stream, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     (Stream::from_socket(ours.into()), theirs)
 }
 
-/// Everything up to the end of the peer's half.
+/// Receives everything up to the end of the peer's half.
 async fn receive_all(stream: &Stream) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(received) = stream.receive().await.unwrap() {
@@ -225,8 +225,8 @@ fn an_accept_that_is_dropped_leaves_its_connection_to_the_next() {
     });
 }
 
-/// A pause for want of descriptors ends by itself. Given up, the next accept must begin anew, for the descriptor that is free by then may be
-/// none of the shard's, which alone tells its listener.
+/// A pause for lack of descriptors ends by itself. If the accept is dropped, the next one must ask again: a descriptor freed
+/// meanwhile may belong to another part of the process, which does not notify the listener.
 #[test]
 fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_to_the_next() {
     let test = "an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_to_the_next";
@@ -245,7 +245,7 @@ fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_
             let pauses = || Shard::current().statistics().accept_pauses;
             let before = pauses();
             assert!(dropped_after(polls, listener.accept()).await.is_none());
-            // The kernel refuses some turns after it was asked.
+            // The kernel may refuse some turns after it was asked.
             while pauses() == before {
                 assert!(dropped_after(1, listener.accept()).await.is_none());
                 sleep(Duration::from_millis(1)).await;
@@ -259,7 +259,7 @@ fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_
             client.write_all(b"x").unwrap();
             assert_eq!(stream.receive().await.unwrap().unwrap().to_vec(), b"x");
             drop((files, stream, listener, listeners));
-            // A descriptor that is freed later would be no shortage.
+            // A descriptor freed later would end the shortage.
             eventually_here("all of it is closed", || {
                 let now = Shard::current().statistics();
                 (now.streams, now.listeners) == (0, 0)
@@ -288,9 +288,9 @@ fn an_accept_last_that_is_dropped_leaves_its_connection_to_the_next() {
     });
 }
 
-/// The listener is the future's own, and goes with it.
+/// The future owns the listener and drops it.
 #[test]
-fn a_drain_that_is_dropped_closes_every_connection_it_was_to_give_back() {
+fn a_drain_that_is_dropped_closes_every_connection_it_had_taken() {
     on_shard(|| async {
         for polls in 0..3 {
             let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
@@ -333,7 +333,7 @@ fn a_connect_that_is_dropped_gives_its_attempt_up_and_leaves_no_socket() {
                 accepted.set_read_timeout(Some(PATIENCE)).unwrap();
                 assert_eq!(accepted.read(&mut [0]).unwrap_or(0), 0, "dropped after {polls} polls");
             }
-            // Under epoll, a connection of this machine is made at once.
+            // Under epoll, a connection within this host is made at once.
             is_ready && polls > 1
         })
         .await;
@@ -391,7 +391,7 @@ fn a_message_whose_send_is_dropped_while_it_waits_for_room_is_lost_whole() {
         .unwrap();
 }
 
-/// As one is that stands beside something busy in a `select`, as long as a shard takes nothing.
+/// As a send does beside a busy branch of a `select`, while the receiving shard takes nothing.
 #[test]
 fn a_send_that_is_polled_again_and_again_waits_for_room_in_one_place() {
     const POLLS: usize = 10_000;
@@ -463,7 +463,7 @@ fn a_wait_for_room_that_is_dropped_loses_nothing() {
         .unwrap();
 }
 
-/// A queue that has room takes the closure in the first poll; from then on it runs whether or not anybody waits.
+/// A queue with room takes the closure in the first poll; from then on it runs even if the future is dropped.
 #[test]
 fn a_closure_whose_invocation_is_dropped_runs_once_or_not_at_all() {
     static RUNS: AtomicUsize = AtomicUsize::new(0);
@@ -473,7 +473,7 @@ fn a_closure_whose_invocation_is_dropped_runs_once_or_not_at_all() {
             RUNS.store(0, Ordering::Relaxed);
             let count = || async { RUNS.fetch_add(1, Ordering::Relaxed) };
             let invoked = dropped_after(polls, invoke_on(there, count)).await;
-            // Messages keep their order, so this one comes behind it.
+            // Messages keep their order, so this one arrives after it.
             invoke_on(there, yield_twice).await.unwrap();
             assert_eq!(RUNS.load(Ordering::Relaxed), usize::from(polls > 0), "{polls} polls");
             invoked.is_some()
@@ -603,7 +603,7 @@ fn a_closing_that_is_dropped_leaves_the_gate_closed_and_the_wait_to_the_next() {
 }
 
 #[test]
-fn a_task_goes_on_when_its_handle_is_dropped_and_gives_its_output_to_who_awaits_it_by_reference() {
+fn a_task_continues_when_its_handle_is_dropped_and_may_be_awaited_by_reference() {
     on_shard(|| async {
         at_every_poll_here(async |polls| {
             let done = Rc::new(Cell::new(0));

@@ -1,8 +1,7 @@
-//! Connections that end in every state there is, a hundred thousand of them: afterwards nothing is left of any.
+//! A hundred thousand connections that end in every possible state leave nothing behind.
 //!
-//! Rows H11 and G01 to G03: a close races with receives, sends and the peer's own close, and completions come in while slots are
-//! used again. Under AddressSanitizer: `RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test
-//! --target x86_64-unknown-linux-gnu -p squall-shards --test churn`.
+//! Closes race with receives, sends and the peer's own close, and completions arrive while slots are reused. Under AddressSanitizer:
+//! `RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target x86_64-unknown-linux-gnu -p squall-shards --test churn`.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,19 +28,19 @@ use squall_shards::{Driver, Listeners, Stream, spawn_detached};
 use common::{Running, SocketPath, builder, open_descriptors, or_stopped, poll_once, serve, time_limit};
 
 const CONNECTIONS: usize = 100_000;
-/// The share that goes over TCP; the rest are Unix sockets, which are cheaper and do not linger.
+/// The share of TCP connections; the rest use Unix sockets, which are cheaper and do not linger.
 const TCP_EVERY: usize = 8;
 const CLIENTS: usize = 4;
 /// How many connections each client has open at once.
 const TOGETHER: usize = 64;
 const SHARDS: usize = 2;
 
-/// How a connection ends; the client says it to the server with the first byte.
+/// How a connection ends; the client's first byte tells the server.
 ///
-/// `i` closed without a byte; `e` echoed a little and closed by the client; `r` dropped by the server while a receive waits; `s`
-/// the same with a send in flight that the kernel could not take whole; `h` dropped by the server while bytes it holds outlive it
-/// and more arrive; `c` half closed by the client, answered, closed by the server; `x` reset by the client under a send in
-/// flight; `b` both send at each other and drop.
+/// `i` closed without a byte; `e` echoed a little, then closed by the client; `r` dropped by the server while a receive waits; `s` the
+/// same with a send in flight that the kernel took only in part; `h` dropped by the server while bytes it holds outlive it and more
+/// arrive; `c` half closed by the client, answered, closed by the server; `x` reset by the client during a send; `b` both sides send
+/// to each other and drop.
 const FATES: &[u8; 8] = b"iershcxb";
 
 /// More than a Unix socket's buffers take.
@@ -51,7 +50,7 @@ async fn serve_its_fate(stream: Stream) {
     let Ok(Some(first)) = stream.receive().await else {
         return;
     };
-    // Half of them are watched for their peer's end as well.
+    // Half of them also watch for their peer's end.
     if b"rsxb".contains(&first[0]) {
         poll_once(&mut pin!(poll_fn(|cx| stream.poll_peer_end(cx)))).await;
     }
@@ -65,7 +64,7 @@ async fn serve_its_fate(stream: Stream) {
         b'h' => {
             let second = poll_once(&mut pin!(stream.receive())).await;
             drop(stream);
-            assert_eq!(first[0], b'h', "what is held stays as it was");
+            assert_eq!(first[0], b'h', "held bytes do not change");
             drop(second);
         }
         b'c' => {
@@ -116,7 +115,7 @@ impl Client for TcpStream {
     }
 }
 
-/// Where the server is, and how connections to it are made.
+/// The server's addresses, and how clients connect to them.
 #[derive(Clone)]
 struct Server {
     tcp: SocketAddr,
@@ -128,7 +127,7 @@ impl Server {
         if !number.is_multiple_of(TCP_EVERY) {
             return Box::new(UnixStream::connect(&self.unix).unwrap());
         }
-        // Every client port may linger for a minute, so they are those of many addresses.
+        // A client port may linger for a minute, so clients use many addresses.
         let host = (number / TCP_EVERY) % 200;
         let address = Ipv4Addr::new(127, 0, 1, u8::try_from(host).unwrap() + 1);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -138,7 +137,7 @@ impl Server {
     }
 }
 
-/// The first half of a connection's life, seen from the client.
+/// The client's first half of a connection's life.
 fn begin(server: &Server, number: usize) -> (u8, Box<dyn Client>) {
     let fate = FATES[(number / TCP_EVERY + number) % FATES.len()];
     let mut client = server.connect(number);
@@ -147,7 +146,7 @@ fn begin(server: &Server, number: usize) -> (u8, Box<dyn Client>) {
         b'h' | b'b' => client.write_all(&[fate; 5000]),
         _ => client.write_all(&[fate]),
     };
-    // The server may be quicker with its drop than the client with its bytes.
+    // The server may drop the connection before the client has written.
     assert!(written.is_ok() || matches!(fate, b'h' | b'b'), "{fate} {written:?}");
     (fate, client)
 }
@@ -163,7 +162,7 @@ fn end(fate: u8, mut client: Box<dyn Client>) {
             assert_eq!(&echoed, b"eee");
         }
         b'r' | b's' => {
-            // Ends with whatever the server's drop makes of it, and does end.
+            // Ends in whatever way the server's drop causes, but ends.
             let mut piece = [0; 16 * 1024];
             while client.read(&mut piece).is_ok_and(|count| count > 0) {}
         }
@@ -228,7 +227,7 @@ fn nothing_is_left_of_a_hundred_thousand_connections() {
     let _limit = time_limit();
     let path = SocketPath::new("churn");
     let (running, server) = start(path.as_path());
-    // One round first, so that everything that is made once is there.
+    // One round first, so that everything created once exists.
     churn(&server, TCP_EVERY * FATES.len());
     let quiet = |shard| {
         running.eventually(shard, "all streams are closed", |now| {

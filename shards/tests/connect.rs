@@ -1,5 +1,4 @@
-//! Outgoing connections: they carry bytes like accepted ones, fail with what the kernel says, and leave nothing behind when they are
-//! given up, in whatever state.
+//! Outgoing connections carry bytes like accepted ones, report the kernel's errors, and leave nothing behind when dropped in any state.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +28,7 @@ fn localhost() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// Another process's server, as far as a shard can tell: echoes on threads of its own.
+/// Runs an echo server on threads of its own, like another process's server.
 fn echo_threads(listener: TcpListener) {
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -39,7 +38,7 @@ fn echo_threads(listener: TcpListener) {
     });
 }
 
-/// An address that nobody listens on, and that nobody else can bind meanwhile.
+/// Returns an address without a listener that other processes cannot bind meanwhile.
 fn deaf() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&localhost().into()).unwrap();
@@ -47,7 +46,7 @@ fn deaf() -> (Socket, SocketAddr) {
     (socket, address)
 }
 
-/// A listener that answers nobody any more: its backlog has room for one connection, which is there.
+/// A listener that answers no further client: the single place in its backlog is taken.
 struct Silent {
     address: SocketAddr,
     _listener: Socket,
@@ -91,7 +90,7 @@ fn bytes_come_back_over_a_connection_of_our_own() {
     let running = Running::idle(builder(1).build().unwrap());
     for address in [localhost(), (Ipv6Addr::LOCALHOST, 0).into()] {
         let Ok(listener) = TcpListener::bind(address) else {
-            continue; // a machine without IPv6
+            continue; // a host without IPv6
         };
         let address = listener.local_addr().unwrap();
         echo_threads(listener);
@@ -138,7 +137,7 @@ fn shards_connect_to_shards() {
 }
 
 #[test]
-fn an_address_nobody_listens_on_refuses() {
+fn an_address_without_a_listener_refuses() {
     let _limit = time_limit();
     let running = Running::idle(builder(1).build().unwrap());
     let (_socket, address) = deaf();
@@ -164,7 +163,7 @@ fn a_host_is_found_by_its_name() {
     let port = listener.local_addr().unwrap().port();
     echo_threads(listener);
     running.on(0, move || async move {
-        // Where it is ::1 as well, that comes first and refuses.
+        // If the name is ::1 too, that address comes first and refuses.
         let stream = Stream::connect_host("localhost", port, patiently()).await.unwrap();
         converse(&stream, 100).await.unwrap();
         let error = Stream::connect_host("no\0name", port, patiently()).await.unwrap_err();
@@ -178,7 +177,7 @@ fn a_host_is_found_by_its_name() {
 }
 
 #[test]
-fn a_peer_that_does_not_answer_is_waited_for_no_longer_than_was_said() {
+fn a_silent_peer_is_waited_for_until_the_deadline() {
     let _limit = time_limit();
     let running = Running::idle(builder(1).build().unwrap());
     let silent = Silent::new();
@@ -192,7 +191,7 @@ fn a_peer_that_does_not_answer_is_waited_for_no_longer_than_was_said() {
     running.stop().unwrap();
 }
 
-/// The shard ends although a connection is on its way that nobody answers.
+/// The shard ends although a connection attempt is unanswered.
 #[test]
 fn a_shard_that_stops_gives_its_attempts_up() {
     let test = "a_shard_that_stops_gives_its_attempts_up";
@@ -225,8 +224,8 @@ fn open_sockets() -> usize {
 
 const ATTEMPTS: usize = 20_000;
 
-/// Connections given up before they are made, while they are being made, just when they are, and right after; to a listener, to
-/// nobody, and to one that does not answer.
+/// Attempts dropped before, during, at the moment of, and after the connection; to a listener, to an address without one, and to a
+/// listener that does not answer.
 #[test]
 fn nothing_is_left_of_attempts_given_up_in_any_state() {
     let test = "nothing_is_left_of_attempts_given_up_in_any_state";
@@ -316,7 +315,7 @@ fn without_descriptors_connecting_fails_and_works_again_when_there_are_some() {
     running.stop().unwrap();
 }
 
-/// A peer that resets at once is an error of the stream, not of the connection.
+/// A peer that resets at once is an error of the stream, not of the connection attempt.
 #[test]
 fn a_peer_that_hangs_up_at_once_is_noticed_by_the_stream() {
     let _limit = time_limit();

@@ -1,5 +1,5 @@
-//! What runs out: descriptors, receive buffers, room in the completion queue, uninterrupted system calls. Nobody stalls, nothing
-//! is lost or mixed up, and all is well again once there is enough. Rows H01, H03 to H06.
+//! Exhaustion of descriptors, receive buffers and the completion queue, and interrupted system calls. No connection stalls, nothing is lost
+//! or mixed up, and everything recovers.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     client
 }
 
-/// One shard that hands each connection to `handle`.
+/// Starts one shard that passes each connection to `handle`.
 fn server<F>(builder: Builder, handle: fn(Stream) -> F) -> (Running, SocketAddr)
 where
     F: Future<Output = ()> + 'static,
@@ -62,19 +62,19 @@ fn ping(client: &mut TcpStream) {
     client.read_exact(&mut [0]).unwrap();
 }
 
-const FAREWELL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\r\n";
-/// How many files the poor server may open: enough for some forty connections.
+const OVERLOAD_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\r\n";
+/// How many files the server with few descriptors may open: enough for some forty connections.
 const FILES: u64 = 64;
 const CLIENTS: usize = 200;
 
-/// What the poor server says of itself.
+/// What that server reports about itself.
 #[derive(Debug)]
 struct Fares {
     pauses: u64,
     shed: u64,
 }
 
-/// A server in a process that may open few files, and a connection, made while there were some, to ask how it fares.
+/// A server in a process that may open few files, and a connection made early to ask for its report.
 struct PoorServer {
     process: Child,
     output: BufReader<ChildStdout>,
@@ -112,14 +112,14 @@ impl PoorServer {
         }
     }
 
-    /// The CPU time the server uses while nothing is asked of it but what waits in its backlog.
+    /// The CPU time the server uses while clients only wait in its backlog.
     fn cpu_time_of_a_second(&self) -> Duration {
         let before = cpu_time(self.process.id());
         thread::sleep(Duration::from_secs(1));
         cpu_time(self.process.id()) - before
     }
 
-    /// Ends the server and sees that it was well to its end.
+    /// Ends the server and checks that it ended without an error.
     fn end(mut self) {
         drop(self.control);
         drop(self.process.stdin.take());
@@ -128,7 +128,7 @@ impl PoorServer {
         assert!(self.process.wait().unwrap().success(), "{printed}");
     }
 
-    /// The server's part: echoes, and answers `?` with how it fares, until its standard input ends.
+    /// The server's side: echoes, and answers `?` with its report, until its standard input ends.
     fn serve(sheds: bool) {
         let (current, maximum) = (Some(FILES), Some(FILES));
         setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
@@ -139,7 +139,7 @@ impl PoorServer {
             async move {
                 let listener = Rc::new(listeners.open().unwrap());
                 if sheds {
-                    listener.shed_with(FAREWELL);
+                    listener.shed_with(OVERLOAD_RESPONSE);
                 }
                 while let Some(stream) = or_stopped(&shard, listener.accept()).await {
                     spawn_detached(Self::answer(stream?, Rc::clone(&listener)));
@@ -166,12 +166,12 @@ impl PoorServer {
     }
 }
 
-/// Far above what a server needs that waits, far below what one uses that spins: a whole second.
+/// Far more than an idle server needs, far less than a spinning one uses: a whole second.
 const CPU_TIME_OF_A_WAIT: Duration = Duration::from_millis(250);
 
 #[test]
-fn without_descriptors_clients_are_told_and_connections_go_on() {
-    let test = "without_descriptors_clients_are_told_and_connections_go_on";
+fn without_descriptors_clients_get_503_and_connections_continue() {
+    let test = "without_descriptors_clients_get_503_and_connections_continue";
     if child_role().is_some() {
         return PoorServer::serve(true);
     }
@@ -179,7 +179,7 @@ fn without_descriptors_clients_are_told_and_connections_go_on() {
     let mut server = PoorServer::start(test, "sheds");
     let clients: Vec<_> = (0..CLIENTS).map(|_| connect(server.address)).collect();
     for mut client in &clients {
-        // Those that were turned away before they could say anything are not to fail here.
+        // A client turned away before its first byte must not fail here.
         let _gone = client.write(b"x");
     }
     let mut served = Vec::new();
@@ -191,9 +191,9 @@ fn without_descriptors_clients_are_told_and_connections_go_on() {
             served.push(client);
             continue;
         }
-        // After its farewell the connection ends: with a reset, if the client's bytes were not read.
+        // After the overload response the connection ends, with a reset if the client's bytes were not read.
         let _reset = client.read_to_end(&mut answer);
-        assert_eq!([&first, &answer[..]].concat(), FAREWELL);
+        assert_eq!([&first, &answer[..]].concat(), OVERLOAD_RESPONSE);
     }
     let fares = server.fares();
     assert!((20..64).contains(&served.len()), "{} were served", served.len());
@@ -206,7 +206,7 @@ fn without_descriptors_clients_are_told_and_connections_go_on() {
     assert!(cpu < CPU_TIME_OF_A_WAIT, "{cpu:?}");
     served.iter_mut().for_each(ping);
 
-    // Everybody leaves, and there is room again.
+    // Every client leaves, and there is room again.
     drop((served, more));
     let serves = || {
         let mut client = connect(server.address);
@@ -220,7 +220,7 @@ fn without_descriptors_clients_are_told_and_connections_go_on() {
     server.end();
 }
 
-/// Without a farewell they wait in the backlog, and each connection that ends makes room for one of them at once.
+/// Without an overload response clients wait in the backlog, and each connection that ends makes room for one at once.
 #[test]
 fn without_descriptors_clients_wait_for_those_that_leave() {
     let test = "without_descriptors_clients_wait_for_those_that_leave";
@@ -237,7 +237,7 @@ fn without_descriptors_clients_wait_for_those_that_leave() {
     assert!(before.pauses > 0);
     let cpu = server.cpu_time_of_a_second();
     assert!(cpu < CPU_TIME_OF_A_WAIT, "{cpu:?}");
-    // The pauses have become long by now; if nobody looked before they end, the rest would take minutes.
+    // The pauses are long by now; if freed descriptors did not end them early, the rest would take minutes.
     let start = Instant::now();
     for mut client in clients {
         client.read_exact(&mut [0]).unwrap();
@@ -247,10 +247,10 @@ fn without_descriptors_clients_wait_for_those_that_leave() {
     server.end();
 }
 
-/// Eight buffers of 256 bytes for two hundred clients who all send at once: a receive that finds none is tried again.
+/// Eight buffers of 256 bytes for 200 clients that all send at once: a receive without a buffer is retried.
 #[test]
-fn with_hardly_any_receive_buffers_everybody_is_served() {
-    if skips_without_ring("with_hardly_any_receive_buffers_everybody_is_served") {
+fn with_few_receive_buffers_every_client_is_served() {
+    if skips_without_ring("with_few_receive_buffers_every_client_is_served") {
         return;
     }
     const THREADS: usize = 4;
@@ -282,12 +282,12 @@ fn with_hardly_any_receive_buffers_everybody_is_served() {
     running.stop().unwrap();
 }
 
-/// How much address space the server of the next test gets beside what it has, in buffers of a MiB.
+/// The address space the next test's server gets beyond its use so far, in buffers of 1 MiB.
 const BUFFERS_MORE: u64 = 16;
 const HOLDERS: usize = 60;
 
-/// Clients whose server holds what each has sent, in a buffer of a MiB, until they leave: where there is no memory for one more, the connection
-/// fails, and nobody else's. Row H14.
+/// Clients whose server holds what each has sent, in a buffer of 1 MiB, until they leave. Without memory for another buffer only that
+/// client's connection fails.
 #[test]
 fn without_memory_for_receive_buffers_the_shard_goes_on() {
     let test = "without_memory_for_receive_buffers_the_shard_goes_on";
@@ -296,7 +296,7 @@ fn without_memory_for_receive_buffers_the_shard_goes_on() {
     }
     let _limit = time_limit();
     let mut process = child(test, "holds")
-        // One heap, no part of which a buffer of a MiB comes out of.
+        // One heap, whose parts are too small for a buffer of 1 MiB.
         .env("MALLOC_ARENA_MAX", "1")
         .env("MALLOC_MMAP_THRESHOLD_", "131072")
         .stdin(Stdio::piped())
@@ -333,9 +333,9 @@ fn serve_holders() {
         drop(held);
     }
     let (running, address) = server(builder(1).receive_buffers(8, 1 << 20), hold);
-    // The first connection takes what is taken once.
+    // The first connection makes the allocations that happen only once.
     ping(&mut connect(address));
-    // Gaps in the heap that no buffer fits into: small things are not what is to run out here.
+    // Gaps in the heap that no buffer fits into, because small allocations must not run out here.
     let mut heap: Vec<_> = (0..400).map(|number| (number, vec![1_u8; 60_000])).collect();
     heap.retain(|(number, _)| number % 2 == 0);
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -356,7 +356,7 @@ fn serve_holders() {
     drop(heap);
 }
 
-/// A task that keeps what it has received takes no buffer from anybody else for long: the others receive into their own memory.
+/// A task that keeps its received buffers does not stall other connections: those receive into their own memory.
 #[test]
 fn a_hoarder_of_receive_buffers_does_not_stall_others() {
     if skips_without_ring("a_hoarder_of_receive_buffers_does_not_stall_others") {
@@ -410,8 +410,8 @@ fn a_hoarder_of_receive_buffers_does_not_stall_others() {
     running.stop().unwrap();
 }
 
-/// One connection's task does not read for a while: what the kernel received meanwhile into shared buffers and, when those had run
-/// out, into the connection's own comes out in the order in which it came in.
+/// A task does not read for a while. The kernel receives into shared buffers and, once those run out, into the connection's own. All
+/// bytes come out in order.
 #[test]
 fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
     if skips_without_ring("bytes_stay_in_order_when_the_buffers_run_out_in_between") {
@@ -426,7 +426,7 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
         while let Ok(Some(bytes)) = stream.receive().await {
             received.extend_from_slice(&bytes);
             drop(bytes);
-            // The kernel gets its chance with the buffer just given back.
+            // The kernel may use the buffer just returned.
             sleep(Duration::from_micros(200)).await;
         }
         let right = received == pattern(received.len());
@@ -447,7 +447,7 @@ fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
     running.stop().unwrap();
 }
 
-/// A connection whose task does not read holds a bounded number of buffers, and loses nothing for it.
+/// A connection whose task does not read holds a bounded number of buffers and loses nothing.
 #[test]
 fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     if skips_without_ring("a_connection_that_is_not_read_holds_a_bounded_number_of_buffers") {
@@ -456,7 +456,7 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     const QUOTA: u16 = 8;
     const BYTES: usize = 1 << 20;
     const BUFFERS: u16 = 256;
-    /// What the kernel may have taken for it before the cancellation reaches it: all that was published, a quarter.
+    /// What the kernel may fill before the cancellation reaches it: all published buffers, a quarter.
     const BURST: usize = BUFFERS as usize / 4;
     thread_local! {
         static READ: Cell<bool> = const { Cell::new(false) };
@@ -503,7 +503,7 @@ fn a_connection_that_is_not_read_holds_a_bounded_number_of_buffers() {
     running.stop().unwrap();
 }
 
-/// Row H05: far more completions at once than the queue holds; the kernel keeps the rest, and we ask for them.
+/// Far more completions at once than the queue holds: the kernel keeps the rest, and the driver asks for them.
 #[test]
 fn a_completion_queue_that_overflows_loses_nothing() {
     if skips_without_ring("a_completion_queue_that_overflows_loses_nothing") {
@@ -525,7 +525,7 @@ fn a_completion_queue_that_overflows_loses_nothing() {
             .unwrap();
         });
         is_blocked.recv().unwrap();
-        // The shard stands still while all this comes in.
+        // The shard is blocked while all this arrives.
         clients.extend((0..300).map(|_| connect(address)));
         for client in &mut clients {
             client.write_all(&pattern(3_000)).unwrap();
@@ -545,19 +545,19 @@ fn a_completion_queue_that_overflows_loses_nothing() {
     running.stop().unwrap();
 }
 
-/// Row H06: a signal a millisecond, all to the shard's thread, interrupts its system calls and nothing else.
+/// A signal per millisecond to the shard's thread interrupts its system calls and nothing else.
 #[test]
-fn a_storm_of_signals_disturbs_nobody() {
-    let test = "a_storm_of_signals_disturbs_nobody";
+fn a_storm_of_signals_disturbs_no_connection() {
+    let test = "a_storm_of_signals_disturbs_no_connection";
     if child_role().is_none() {
         return in_child(test, "is signalled");
     }
     let _limit = time_limit();
-    // A handler that does next to nothing; without one, the signal would end the process.
+    // A handler with almost no effect; without one, the signal would end the process.
     let signalled = Arc::new(AtomicUsize::new(0));
     signal_hook::flag::register_usize(signal_hook::consts::SIGUSR1, Arc::clone(&signalled), 1).unwrap();
     let (running, address) = server(builder(1), echo);
-    // The kernel hands a process's signal to the thread it was addressed by, if that takes signals.
+    // The kernel prefers the sending thread for a process's signal, if that thread accepts signals.
     let thread = running.on(0, || async { rustix::thread::gettid().as_raw_nonzero().get() });
     let thread = Pid::from_raw(thread).unwrap();
     let calm = Arc::new(AtomicBool::new(false));
@@ -584,7 +584,7 @@ fn a_storm_of_signals_disturbs_nobody() {
             assert!(echoed == pattern(3_000));
         }
     }
-    // An idle shard is woken by each and goes back to sleep; its sleeps end no sooner for it.
+    // Each signal wakes the idle shard, which goes back to sleep; its sleeps still end on time.
     let before = running.statistics(0);
     let slept = running.on(0, || async {
         let start = Instant::now();
@@ -595,7 +595,7 @@ fn a_storm_of_signals_disturbs_nobody() {
     let interrupted = running.statistics(0).ring_enters - before.ring_enters;
     calm.store(true, Ordering::Relaxed);
     let signals: u64 = storm.join().unwrap();
-    // Under epoll tokio takes the interruption and goes on waiting by itself.
+    // Under epoll tokio handles the interruption and continues to wait.
     let is_ring = before.driver == Driver::IoUring;
     assert!(
         signals >= 100 && (interrupted >= 20 || !is_ring),

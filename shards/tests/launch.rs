@@ -1,5 +1,5 @@
-//! Starting and ending: all shards or none, errors that come back, panics that stay where they happened, and a process that
-//! ends with a sentence when it cannot go on.
+//! Starting and ending: all shards or none, returned errors, contained panics, and a process that exits with one sentence when it cannot
+//! continue.
 
 #![allow(
     clippy::unwrap_used,
@@ -47,7 +47,7 @@ fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
         shards
             .run(move |shard| {
                 let here = thread::current().id();
-                // As the kernel tells it to everybody else.
+                // As the kernel reports it to other processes.
                 let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
                 report.send((shard.id().index(), shard.count(), name, here)).unwrap();
                 async { Ok(()) }
@@ -63,10 +63,10 @@ fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
         assert_eq!(threads.len(), count);
         assert!(reports.iter().all(|(_, told, ..)| *told == count));
     }
-    assert!(Shard::try_current().is_none(), "the calling thread is no shard's");
+    assert!(Shard::try_current().is_none(), "the calling thread is not a shard");
 }
 
-/// A shard that cannot be set up keeps all others from running: its descriptors run out between the check and the start.
+/// A shard that cannot be set up prevents all others from running: its descriptors run out between the check and the start.
 #[test]
 fn no_main_runs_unless_every_shard_is_set_up() {
     let test = "no_main_runs_unless_every_shard_is_set_up";
@@ -75,12 +75,12 @@ fn no_main_runs_unless_every_shard_is_set_up() {
     }
     limit(Resource::Nofile, 200);
     assert!(starts_with_descriptors(1, 100));
-    // Between these two numbers some of the four shards were set up and waited for the word that never came.
+    // Between these two numbers some of the four shards are set up and wait for a start that never comes.
     let [one, four] = [1, 4].map(|shards| (0..100).find(|&left| starts_with_descriptors(shards, left)));
     assert!(one.unwrap() < four.unwrap(), "{one:?}, {four:?}");
 }
 
-/// Whether as many shards start with so many descriptors left; if they do not, asserts that none has run.
+/// Returns whether `count` shards start with `left` descriptors left; if they do not, asserts that no `main` has run.
 fn starts_with_descriptors(count: usize, left: usize) -> bool {
     let shards = builder(count).build().unwrap();
     let mut occupied: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
@@ -163,7 +163,7 @@ fn a_panicking_task_ends_alone_and_its_handle_tells_why() {
                     yield_now().await;
                     42
                 });
-                let detached = async { panic!("nobody asks") };
+                let detached = async { panic!("without a handle") };
                 spawn_detached(detached);
                 let (at_once, later): (Result<(), _>, Result<(), _>) = (at_once.await, later.await);
                 assert_eq!(at_once.unwrap_err().to_string(), "panicked: at once");
@@ -177,7 +177,7 @@ fn a_panicking_task_ends_alone_and_its_handle_tells_why() {
         .unwrap();
 }
 
-/// Each task spawns the next one before it waits for anything, however long the chain.
+/// Each task of a long chain spawns the next one before it waits.
 #[test]
 fn a_chain_of_tasks_does_not_use_up_the_stack() {
     fn link(left: usize, done: squall_shards::GateGuard) {
@@ -209,7 +209,7 @@ impl Drop for Bomb {
     }
 }
 
-/// A future that is ready at once or never, and whose own destructor panics.
+/// A future that is ready at once or never, and whose destructor panics.
 struct BombFuture {
     ready: bool,
     _bomb: Bomb,
@@ -250,7 +250,7 @@ fn a_panicking_destructor_is_survived_wherever_it_runs() {
             while shard.statistics().tasks > baseline {
                 yield_now().await;
             }
-            // Two more are dropped by the end of the shard.
+            // The end of the shard drops two more.
             spawn_detached(BombFuture {
                 ready: false,
                 _bomb: Bomb,
@@ -265,7 +265,7 @@ fn a_panicking_destructor_is_survived_wherever_it_runs() {
         .unwrap();
 }
 
-/// A shard's loop cannot go on after a panic of its own, and its listener would collect connections that nobody answers.
+/// A shard's loop cannot continue after a panic of its own, and its listener would collect connections without answering them.
 #[test]
 fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
     let test = "a_panic_outside_of_tasks_ends_the_process_with_a_sentence";
@@ -286,7 +286,7 @@ fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
         });
         unreachable!("{outcome:?}");
     }
-    // Nobody hears the sentence; the process ends all the same.
+    // Standard error is closed, and the process exits anyway.
     let mut unheard = child(test, "panics").stderr(Stdio::piped()).spawn().unwrap();
     drop(unheard.stderr.take());
     assert_eq!(unheard.wait().unwrap().code(), Some(101));
@@ -301,9 +301,9 @@ fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
     );
 }
 
-/// A task that computes hears no wish to stop. Its shard is given up, and is named with what it works on.
+/// A task that computes does not see a stop request. Its shard is abandoned, and the error names its work.
 #[test]
-fn a_shard_that_hears_no_stop_does_not_keep_the_process() {
+fn a_shard_that_ignores_a_stop_does_not_keep_the_process_alive() {
     let _limit = time_limit();
     for stop in [Stop::Graceful, Stop::Now] {
         let released = Arc::new(AtomicBool::new(false));
@@ -337,7 +337,7 @@ fn a_shard_that_hears_no_stop_does_not_keep_the_process() {
 }
 
 #[test]
-fn shards_are_pinned_to_the_cpus_that_were_chosen() {
+fn shards_are_pinned_to_the_chosen_cpus() {
     let last = *placement::available().cpus().last().unwrap();
     let shards = Builder::new().cpus([last]).build().unwrap();
     assert_eq!(shards.cpus(), [last]);
@@ -386,7 +386,7 @@ fn the_first_signal_stops_gracefully_and_the_second_one_now() {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let mut expect = |line: &str| {
             let found = lines.by_ref().map(Result::unwrap).find(|found| found.ends_with(line));
-            assert!(found.is_some(), "{role}: the child ended without saying {line:?}");
+            assert!(found.is_some(), "{role}: the child ended without printing {line:?}");
         };
         let process_id = Pid::from_child(&process);
         expect("ready");
@@ -398,7 +398,7 @@ fn the_first_signal_stops_gracefully_and_the_second_one_now() {
         }
         expect("ended true");
         if role == "one" {
-            // The shards have ended, the process has not: a signal means again what it means by default.
+            // The shards have ended, the process has not: a signal has its default effect again.
             expect("still here");
             kill_process(process_id, Signal::TERM).unwrap();
             assert_eq!(process.wait().unwrap().signal(), Some(Signal::TERM.as_raw()));
@@ -408,7 +408,7 @@ fn the_first_signal_stops_gracefully_and_the_second_one_now() {
     }
 }
 
-/// Row H21: a process that is started while shards serve gets none of their rings, listeners and connections.
+/// A process started while shards serve inherits none of their rings, listeners and connections.
 #[test]
 fn a_process_started_meanwhile_inherits_no_descriptor() {
     let test = "a_process_started_meanwhile_inherits_no_descriptor";
@@ -456,14 +456,14 @@ fn forbid(system_call: i64) {
 }
 
 #[test]
-fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
-    let test = "what_the_machine_lacks_is_said_in_one_sentence_and_a_status";
+fn a_missing_requirement_is_one_sentence_and_an_exit_status() {
+    let test = "a_missing_requirement_is_one_sentence_and_an_exit_status";
     let Some(role) = child_role() else {
         let forbidden = &["a seccomp filter forbids io_uring", "--security-opt"][..];
-        // Where the whole suite runs under such a filter, that is the first thing a ring lacks, whatever the limits.
+        // If the whole suite runs under such a filter, that is the first missing requirement, whatever the limits.
         let memlock = match builder(1).driver(Driver::IoUring).build() {
             Err(LaunchError::Preflight(PreflightError::SeccompForbids)) => forbidden,
-            _ => &["only 64 KiB of memory may be locked", "ulimit -l"],
+            _ => &["the limit on locked memory is 64 KiB", "ulimit -l"],
         };
         for (role, parts) in [
             ("seccomp", forbidden),
@@ -487,7 +487,7 @@ fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
             set_capabilities(None, sets).unwrap();
             limit(Resource::Memlock, 64 * 1024);
         }
-        other => panic!("no such role: {other}"),
+        other => panic!("unknown role: {other}"),
     }
     // As a server's own main function would.
     let shards = builder(1).driver(Driver::IoUring).build();
@@ -498,14 +498,14 @@ fn what_the_machine_lacks_is_said_in_one_sentence_and_a_status() {
 }
 
 #[test]
-fn left_to_choose_shards_use_epoll_where_io_uring_is_forbidden_and_say_why() {
-    let test = "left_to_choose_shards_use_epoll_where_io_uring_is_forbidden_and_say_why";
+fn the_auto_driver_falls_back_to_epoll_where_io_uring_is_forbidden_and_tells_why() {
+    let test = "the_auto_driver_falls_back_to_epoll_where_io_uring_is_forbidden_and_tells_why";
     if child_role().is_none() {
         return in_child(test, "seccomp");
     }
     let whole = builder(2).driver(Driver::Epoll).build().unwrap();
     assert_eq!(whole.driver(), Driver::Epoll);
-    assert_eq!(whole.io_uring_refusal(), None, "it was asked for");
+    assert_eq!(whole.io_uring_refusal(), None, "epoll was requested");
     forbid(libc::SYS_io_uring_setup);
     let shards = builder(2).driver(Driver::Auto).build().unwrap();
     assert_eq!(shards.driver(), Driver::Epoll);

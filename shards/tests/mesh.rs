@@ -1,5 +1,5 @@
-//! Between shards: messages in order and none lost, full queues that answer or wait and never lock up, and answers, or errors, to
-//! everything that is asked.
+//! Messages between shards arrive in order and without loss, full queues refuse or wait without deadlock, and every invocation gets an answer
+//! or an error.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use squall_shards::{
 
 use common::{Meeting, Running, block_on, builder, eventually_here, poll_once, time_limit};
 
-/// Every shard sends to every shard, itself included, through queues far shorter than what is sent; each pair keeps its order.
+/// Every shard sends to every shard, itself included, through queues far shorter than the traffic; each pair keeps its order.
 #[test]
 fn every_pair_keeps_its_order_through_queues_that_are_full_most_of_the_time() {
     const MESSAGES: u32 = 10_000;
@@ -30,7 +30,7 @@ fn every_pair_keeps_its_order_through_queues_that_are_full_most_of_the_time() {
     for count in [1, 2, 4] {
         let shards = builder(count).build().unwrap();
         let mesh = shards.mesh::<u32>(16);
-        // Nobody ends while another still sends to it.
+        // No shard ends while another still sends to it.
         let meeting = Meeting::of(count);
         shards
             .run(move |_| {
@@ -40,7 +40,7 @@ fn every_pair_keeps_its_order_through_queues_that_are_full_most_of_the_time() {
                     let seen = Rc::clone(&next);
                     mesh.receive(move |from, number| {
                         let Source::Shard(from) = from else {
-                            panic!("nobody outside sends")
+                            panic!("a message from outside the shards")
                         };
                         let expected = &mut seen.borrow_mut()[from.index()];
                         assert_eq!(number, *expected, "from {from}");
@@ -69,7 +69,7 @@ fn every_pair_keeps_its_order_through_queues_that_are_full_most_of_the_time() {
     }
 }
 
-/// A handler that holds the sending shard's thread would lock up a mesh in which sending blocks; here both wait as tasks.
+/// If sending blocked the shard's thread, these two would deadlock; here both wait as tasks.
 #[test]
 fn two_shards_that_fill_each_others_queues_do_not_lock_up() {
     const MESSAGES: usize = 100_000;
@@ -115,7 +115,7 @@ fn a_full_queue_gives_the_message_back_and_a_waiting_send_arrives_once_there_is_
                 assert_eq!(nowhere.to, ShardId::new(1));
                 assert!(sender.send(ShardId::new(1), String::new()).await.is_err());
 
-                // One waits and is dropped: its message is never sent. One waits and arrives.
+                // One send waits and is dropped: its message is never sent. Another waits and arrives.
                 let mut dropped = Box::pin(sender.send(here, "dropped".to_owned()));
                 assert!(poll_once(&mut dropped).await.is_none());
                 drop(dropped);
@@ -125,7 +125,7 @@ fn a_full_queue_gives_the_message_back_and_a_waiting_send_arrives_once_there_is_
                 };
                 yield_now().await;
 
-                // What came before anybody received is there.
+                // Messages sent before the receiver existed are there.
                 let received = Rc::new(RefCell::new(Vec::new()));
                 let list = Rc::clone(&received);
                 mesh.receive(move |_, message| list.borrow_mut().push(message));
@@ -138,9 +138,9 @@ fn a_full_queue_gives_the_message_back_and_a_waiting_send_arrives_once_there_is_
         .unwrap();
 }
 
-/// A task that is told of room makes its message only then, so it must not be turned away for the number of those who wait.
+/// A task woken for room makes its message only then, so the number of waiting tasks must not turn it away.
 #[test]
-fn who_waits_for_room_is_told_of_it_however_many_others_wait() {
+fn a_task_waiting_for_room_is_woken_however_many_others_wait() {
     let _limit = time_limit();
     let shards = builder(1).build().unwrap();
     let mesh = shards.mesh::<u32>(1);
@@ -150,7 +150,7 @@ fn who_waits_for_room_is_told_of_it_however_many_others_wait() {
             async move {
                 let (sender, here) = (mesh.sender(), shard.id());
                 assert!(sender.has_room(here).await);
-                assert!(!sender.has_room(ShardId::new(1)).await, "there is no such shard");
+                assert!(!sender.has_room(ShardId::new(1)).await, "the shard does not exist");
                 sender.try_send(here, 0)?;
                 let mut crowd = Vec::new();
                 let refused = loop {
@@ -160,7 +160,7 @@ fn who_waits_for_room_is_told_of_it_however_many_others_wait() {
                         Some(sent) => break sent,
                     }
                 };
-                assert!(refused.is_err(), "as many wait as may");
+                assert!(refused.is_err(), "the maximum of tasks waits");
                 let mut room = Box::pin(sender.has_room(here));
                 assert!(poll_once(&mut room).await.is_none());
                 drop(crowd);
@@ -185,7 +185,7 @@ fn a_broadcast_reaches_every_shard_and_names_those_it_missed() {
                 let (sender, first) = (mesh.sender(), ShardId::FIRST);
                 let received = Rc::new(RefCell::new(Vec::new()));
                 if shard.id() == first {
-                    // Nobody receives yet, and the queue to shard 2 is made full.
+                    // Without a receiver yet, the queue to shard 2 is filled.
                     for _ in 0..2 {
                         sender.try_send(ShardId::new(2), 0)?;
                     }
@@ -211,7 +211,7 @@ fn a_broadcast_reaches_every_shard_and_names_those_it_missed() {
         .unwrap();
 }
 
-/// What `MeshSender` writes is read in that thread's order, whichever threads write to the same queue.
+/// Messages of one `MeshSender` arrive in its thread's order, whichever threads share the queue.
 #[test]
 fn threads_outside_the_shards_send_in_their_own_order_and_wait_for_room() {
     const MESSAGES: usize = 5_000;
@@ -256,7 +256,7 @@ fn an_invocation_runs_where_it_is_sent_and_its_answer_or_its_failure_comes_back(
     let _limit = time_limit();
     for count in [1, 2, 4] {
         let shards = builder(count).build().unwrap();
-        // Nobody ends before everybody has been answered.
+        // No shard ends before every invocation has been answered.
         let meeting = Meeting::of(count);
         shards
             .run(move |shard| {
@@ -264,7 +264,7 @@ fn an_invocation_runs_where_it_is_sent_and_its_answer_or_its_failure_comes_back(
                 async move {
                     let here = shard.id();
                     for to in (0..count).map(ShardId::new) {
-                        // What is made there need not be Send.
+                        // What is created there need not be `Send`.
                         let there = invoke_on(to, || async {
                             let local = Rc::new(Shard::current().id());
                             yield_now().await;
@@ -274,7 +274,7 @@ fn an_invocation_runs_where_it_is_sent_and_its_answer_or_its_failure_comes_back(
                         let panics = invoke_on(to, || async { panic!("on {}", Shard::current().id()) });
                         let panicked: Result<(), _> = panics.await;
                         assert_eq!(panicked, Err(InvokeError::NoAnswer(to)));
-                        // An invocation may invoke in turn, back to where it came from.
+                        // An invocation may invoke in turn, back to its origin.
                         let back = invoke_on(to, move || async move {
                             invoke_on(here, || async { Shard::current().id() }).await
                         });
@@ -295,7 +295,7 @@ fn an_invocation_runs_where_it_is_sent_and_its_answer_or_its_failure_comes_back(
     }
 }
 
-/// A shard that has ended reads no mail: whoever asks it something is told, whether before, while or after it ends.
+/// An ended shard reads no messages: every sender gets an error, before, while and after the shard ends.
 #[test]
 fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
     let _limit = time_limit();
@@ -308,13 +308,13 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
                 yield_now().await;
                 return Ok(());
             }
-            // Asks while the other one ends; some of it is answered, the rest refused.
+            // Asks while the other shard ends; some requests are answered, the rest refused.
             while invoke_on(ShardId::FIRST, || async {}).await.is_ok() {}
             Ok(())
         });
         let waiting = {
             let (sender, message) = (sender.clone(), Arc::clone(&message));
-            // Nobody ever receives: the second one waits for room until the shard ends.
+            // Without a receiver, the second send waits for room until the shard ends.
             thread::spawn(move || {
                 let first = block_on(sender.send(ShardId::FIRST, Arc::clone(&message)));
                 let second = block_on(sender.send(ShardId::FIRST, message));
@@ -322,7 +322,7 @@ fn asking_a_shard_that_has_ended_is_an_error_and_not_a_wait() {
             })
         };
         let (_, second) = waiting.join().unwrap();
-        assert!(!second, "round {round}: there is no room, and no shard");
+        assert!(!second, "round {round}: sent to a full queue of an ended shard");
         let remote = running.remote.clone();
         running.join().unwrap();
         let asked: Result<(), _> = block_on(remote.invoke_on(ShardId::FIRST, || async {}));

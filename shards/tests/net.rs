@@ -1,5 +1,5 @@
-//! Sockets of a shard: bytes arrive whole and in order over every kind of socket, and whatever is dropped, reset or half closed
-//! leaves nothing behind.
+//! Sockets of a shard: bytes arrive whole and in order over every kind of socket. Dropped, reset and half-closed connections leave nothing
+//! behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ fn localhost() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// Shards that accept on `listeners` and hand each connection to `handle`.
+/// Starts shards that accept on `listeners` and pass each connection to `handle`.
 fn server<F>(shards: Shards, listeners: Listeners, handle: fn(Stream) -> F) -> Running
 where
     F: Future<Output = ()> + 'static,
@@ -60,7 +60,7 @@ fn echo_server(count: usize) -> (Running, SocketAddr) {
     (server(builder(count).build().unwrap(), listeners, echo), address)
 }
 
-/// One shard whose main function is given a connected stream, and the client's end of it.
+/// Starts one shard whose main function gets a connected stream; returns the client's end.
 fn with_stream<F>(main: impl Fn(Stream) -> F + Clone + Send + Sync + 'static) -> (Running, TcpStream)
 where
     F: Future<Output = Result<(), BoxError>> + 'static,
@@ -88,7 +88,7 @@ fn reset(client: TcpStream) {
     SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// Everything up to the end of the peer's half.
+/// Receives everything up to the end of the peer's half.
 async fn receive_all(stream: &Stream) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(received) = stream.receive().await? {
@@ -97,7 +97,7 @@ async fn receive_all(stream: &Stream) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// So many bytes.
+/// Receives `count` bytes.
 async fn receive_all_of(stream: &Stream, count: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while bytes.len() < count {
@@ -118,7 +118,7 @@ fn bytes_come_back_over_every_kind_of_socket() {
     for kind in ["v4", "v6", "unix"] {
         let listeners = match kind {
             "v4" => Listeners::bind_tcp(tcp[0], 2),
-            "v6" if TcpListener::bind(tcp[1]).is_err() => continue, // a machine without IPv6
+            "v6" if TcpListener::bind(tcp[1]).is_err() => continue, // a host without IPv6
             "v6" => Listeners::bind_tcp(tcp[1], 2),
             _ => Listeners::bind_unix(path.as_path(), 2),
         };
@@ -164,7 +164,7 @@ fn either_side_may_close_its_half_and_still_receive() {
     let _limit = time_limit();
     let (running, mut client) = with_stream(|stream| async move {
         assert_eq!(receive_all(&stream).await?, b"question");
-        assert!(stream.receive().await?.is_none(), "the end stays the end");
+        assert!(stream.receive().await?.is_none(), "the end is reported again");
         stream.send(b"answer".to_vec()).await?;
         Ok(stream.flush().await?)
     });
@@ -190,7 +190,7 @@ fn either_side_may_close_its_half_and_still_receive() {
     running.join().unwrap();
 }
 
-/// The bytes of a pattern in pieces, with nothing between them.
+/// Returns the bytes of a pattern in pieces.
 fn in_pieces(length: usize, piece: usize) -> SendBuffer {
     let whole = Bytes::from(pattern(length));
     let parts: Vec<_> = (0..length)
@@ -201,7 +201,7 @@ fn in_pieces(length: usize, piece: usize) -> SendBuffer {
     parts.into()
 }
 
-/// The kernel takes far less at a time than is sent here, so every buffer goes out in many pieces.
+/// The kernel takes far less at a time than is sent here, so every buffer is sent in many pieces.
 #[test]
 fn a_slow_reader_gets_every_byte_of_every_kind_of_buffer() {
     const MIB: usize = 1 << 20;
@@ -267,14 +267,14 @@ fn empty_buffers_are_sent_at_once() {
 }
 
 #[test]
-fn a_reset_that_comes_together_with_bytes_is_told_behind_them() {
+fn a_reset_that_arrives_with_bytes_is_reported_after_them() {
     static IS_RESET: AtomicBool = AtomicBool::new(false);
     let _limit = time_limit();
     let (running, mut client) = with_stream(|stream| async move {
         assert_eq!(receive_all_of(&stream, 1).await?, b"1");
         stream.send(b"2".to_vec()).await?;
         stream.flush().await?;
-        // The receive is armed; what comes while the shard is kept from its ring comes together.
+        // The receive is armed; bytes and reset arrive together while the shard does not look at its ring.
         while !IS_RESET.load(Ordering::Acquire) {
             std::hint::spin_loop();
         }
@@ -296,7 +296,7 @@ fn a_reset_is_an_error_whether_receiving_or_sending() {
     let (running, client) = with_stream(|stream| async move {
         let error = stream.receive().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        assert!(stream.receive().await.is_err(), "it stays an error");
+        assert!(stream.receive().await.is_err(), "the error is reported again");
         Ok(())
     });
     reset(client);
@@ -318,9 +318,9 @@ fn a_reset_is_an_error_whether_receiving_or_sending() {
     running.join().unwrap();
 }
 
-/// A peer that reads is seen to, in bytes and in time, without the task that sends being woken.
+/// The progress of a reading peer is visible, in bytes and time, without waking the sending task.
 #[test]
-fn a_send_says_how_far_it_has_come_and_when() {
+fn a_send_reports_how_many_bytes_were_taken_and_when() {
     const LENGTH: usize = 20 << 20;
     let _limit = time_limit();
     let (has_stalled, stalled) = channel();
@@ -330,7 +330,7 @@ fn a_send_says_how_far_it_has_come_and_when() {
             let began = clock::now();
             assert_eq!((stream.sent().bytes, stream.sent().advanced), (0, None));
             stream.send(pattern(LENGTH)).await?;
-            // Nothing is read yet: as much goes as the systems of both ends keep, and then no more.
+            // The peer reads nothing yet: the kernels of both ends take what they buffer, then nothing more.
             let mut before = stream.sent();
             common::eventually_here("the kernel takes no more", || {
                 let last = std::mem::replace(&mut before, stream.sent());
@@ -349,7 +349,7 @@ fn a_send_says_how_far_it_has_come_and_when() {
         }
     });
     stalled.recv().unwrap();
-    // Far from everything, so that the send is not over when the shard looks.
+    // Large enough that the send is not complete when the shard looks.
     (&client).read_exact(&mut vec![0; 1 << 20]).unwrap();
     running.join().unwrap();
 }
@@ -370,7 +370,7 @@ fn await_reset(client: &TcpStream) {
 #[test]
 fn a_peer_that_is_given_up_is_reset_unless_it_has_acknowledged_everything() {
     let _limit = time_limit();
-    // It takes nothing: some of what was sent waits here.
+    // The peer takes nothing: some of what was sent waits here.
     let (running, client) = with_stream(|stream| async move {
         stream.send(pattern(20 << 20)).await?;
         common::eventually_here("something is sent", || stream.sent_bytes() > 0).await;
@@ -380,7 +380,7 @@ fn a_peer_that_is_given_up_is_reset_unless_it_has_acknowledged_everything() {
     await_reset(&client);
     running.join().unwrap();
 
-    // Some of what the kernel has taken waits for room at the peer, and the end behind it.
+    // Some of what the kernel has taken waits for room at the peer, and the FIN behind it.
     let (running, client) = with_stream(|stream| async move {
         stream.send(pattern(1 << 20)).await?;
         common::eventually_here("more is sent than the peer has room for", || {
@@ -396,7 +396,7 @@ fn a_peer_that_is_given_up_is_reset_unless_it_has_acknowledged_everything() {
     await_reset(&client);
     running.join().unwrap();
 
-    // The peer's system has all of it, whether or not the peer has read it.
+    // The peer's kernel has all of it, whether or not the peer has read it.
     for shuts_down in [false, true] {
         let (running, mut client) = with_stream(move |stream| async move {
             stream.send(pattern(10_000)).await?;
@@ -432,7 +432,7 @@ fn a_unix_socket_has_acknowledged_what_it_has_read() {
     running.join().unwrap();
 }
 
-/// Row G01: whoever waited is gone, the kernel still writes to and reads from memory that lives until it has finished.
+/// The kernel still reads and writes memory of a dropped stream, which lives until it has finished.
 #[test]
 fn a_stream_may_be_dropped_in_the_middle_of_everything() {
     const SENT: usize = (4 << 20) + 1000;
@@ -447,8 +447,8 @@ fn a_stream_may_be_dropped_in_the_middle_of_everything() {
                 let mut first = pattern(SENT);
                 let rest = first.split_off(4 << 20);
                 stream.send(first).await.unwrap();
-                // The first one is in flight, so this one waits; it is dropped while it does. Under epoll the kernel may have
-                // taken the first one whole already.
+                // The first send is in flight, so this one waits and is dropped. Under epoll the kernel may already have taken the
+                // first one whole.
                 let mut second = pin!(stream.send(rest));
                 let waits = poll_once(&mut second).await.is_none();
                 assert!(waits || Shard::current().statistics().driver == Driver::Epoll);
@@ -467,7 +467,7 @@ fn a_stream_may_be_dropped_in_the_middle_of_everything() {
     for order in ["s", "r", "sr", "-"].iter().cycle().take(200) {
         let mut client = connect(address);
         client.write_all(order.as_bytes()).unwrap();
-        // The connection ends, with or without a reset; nobody hangs.
+        // The connection ends, with or without a reset, and no client hangs.
         let mut received = Vec::new();
         let _reset = client.read_to_end(&mut received);
         assert!(pattern(SENT).starts_with(&received));
@@ -505,7 +505,7 @@ fn a_dropped_receive_loses_no_byte() {
     running.join().unwrap();
 }
 
-/// Row G02: a connection that comes in as its accept is dropped goes to the next accept, or is closed with the listener.
+/// A connection that arrives as its accept is dropped goes to the next accept, or is closed with the listener.
 #[test]
 fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
     let test = "a_dropped_accept_loses_no_connection_and_leaks_no_descriptor";
@@ -525,7 +525,7 @@ fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
             spawn_detached(async move {
                 let listener = listeners.open().unwrap();
                 for _ in 0..10 {
-                    // Armed, and its future dropped: the client comes in meanwhile.
+                    // Armed, and its future dropped: the client arrives meanwhile.
                     assert!(poll_once(&mut pin!(listener.accept())).await.is_none());
                     opened.send(()).unwrap();
                     let stream = listener.accept().await.unwrap();
@@ -535,7 +535,7 @@ fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
                 assert!(poll_once(&mut pin!(listener.accept())).await.is_none());
                 let before = Shard::current().statistics().accepted;
                 opened.send(()).unwrap();
-                // Accepted by the ring, or in the backlog of a listener that epoll watches; taken by nobody, and closed with it.
+                // Accepted by the ring, or in the backlog of a listener that epoll watches; not taken, and closed with it.
                 common::eventually_here("all have connected", || all_connected.try_recv().is_ok()).await;
                 let accepted = || {
                     let now = Shard::current().statistics();
@@ -613,7 +613,7 @@ fn steered_connections_reach_the_shard_of_their_cpu() {
     running.stop().unwrap();
 }
 
-/// A graceful stop: whoever has a connection, even if nobody has seen it yet, is served; whoever comes later is refused.
+/// A graceful stop serves every client already connected, even one the process has not seen yet; later clients are refused.
 #[test]
 fn a_drained_listener_gives_back_what_waited_and_closes() {
     let _limit = time_limit();
@@ -626,7 +626,7 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
             async move {
                 let listener = listeners.open().unwrap();
                 if accepts {
-                    // Armed, so that some are in the ring's hands when the drain begins.
+                    // Armed, so that the ring has accepted some when the drain begins.
                     spawn_detached(echo(listener.accept().await?));
                 }
                 let drained = listener.drain().await;
@@ -637,7 +637,7 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
                 while shard.statistics().listeners > 0 {
                     squall_shards::sleep(Duration::from_millis(1)).await;
                 }
-                // A process that another test has just forked may hold a copy of it for a moment.
+                // A process just forked by another test may hold a copy of it for a moment.
                 common::eventually_here("the listener is closed", || TcpStream::connect(address).is_err()).await;
                 while shard.statistics().streams > 0 {
                     squall_shards::sleep(Duration::from_millis(1)).await;
@@ -654,10 +654,10 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
     }
 }
 
-/// While a listener closes, who was connecting gets in, and who comes then is not answered before it is closed. A queue that others may go on to
-/// serve is left as it is.
+/// While a listener closes, handshakes already begun complete, and later clients get no answer before it is closed. A queue shared with
+/// other processes is left as it is.
 #[test]
-fn a_closing_listener_takes_in_who_was_there_and_nobody_else() {
+fn a_closing_listener_accepts_begun_handshakes_and_no_later_client() {
     let _limit = time_limit();
     let listeners = Listeners::bind_tcp(localhost(), 1).unwrap();
     let address = listeners.tcp_address().unwrap();
@@ -671,13 +671,13 @@ fn a_closing_listener_takes_in_who_was_there_and_nobody_else() {
         async move {
             let listener = listeners.open().unwrap();
             let taken_in = listener.accept_last().await;
-            assert!(taken_in.is_some(), "who was there");
+            assert!(taken_in.is_some(), "a client that was connecting");
             thread::spawn(move || told.send(TcpStream::connect(address).map(drop)));
-            assert!(listener.accept_last().await.is_none(), "who came later");
+            assert!(listener.accept_last().await.is_none(), "a later client");
             assert_eq!(listener.drain().await.len(), 0);
 
             let shared = shared.open().unwrap();
-            assert!(shared.accept_last().await.is_none(), "a queue of others, too");
+            assert!(shared.accept_last().await.is_none(), "a shared queue");
             assert_eq!(shared.drain().await.len(), 1);
             Ok(())
         }
@@ -698,7 +698,7 @@ fn inherited_listeners_are_served_by_all_shards() {
     assert_eq!(listeners.tcp_address(), Some(address));
     assert!(
         listeners.steer_by_cpu(&[0, 1]).is_err(),
-        "there is one queue, nothing to steer"
+        "one queue for all shards cannot be steered"
     );
     let running = server(builder(2).build().unwrap(), listeners, echo);
     let clients: Vec<_> = (0..20).map(|_| connect(address)).collect();
@@ -720,7 +720,7 @@ fn inherited_listeners_are_served_by_all_shards() {
 }
 
 #[test]
-fn a_stream_made_elsewhere_is_taken_over() {
+fn a_stream_made_elsewhere_is_adopted() {
     let _limit = time_limit();
     for nonblocking in [false, true] {
         let (ours, theirs) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
@@ -734,7 +734,7 @@ fn a_stream_made_elsewhere_is_taken_over() {
             theirs.write_all(b"x").unwrap();
             theirs.read_exact(&mut [0]).unwrap();
         }
-        // It waits for the next byte and does not ask for it again and again.
+        // It waits for the next byte without asking for it repeatedly.
         let before = running.statistics(0).turns;
         thread::sleep(Duration::from_millis(50));
         assert!(running.statistics(0).turns - before < 10, "nonblocking: {nonblocking}");
@@ -760,13 +760,13 @@ fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
     running.stop().unwrap();
-    // std's listener does not share the port, so this fails as long as anybody else listens on it: a process that another test
-    // has just forked may, for a moment.
+    // std's listener does not share the port, so this fails while any other process listens on it: a process just forked by another test
+    // may, for a moment.
     common::eventually(|| TcpListener::bind(address).is_ok(), || format!("{address} is free"));
 }
 
 #[test]
-fn a_unix_socket_replaces_only_what_nobody_listens_on() {
+fn a_unix_socket_replaces_only_a_file_without_a_listener() {
     let _limit = time_limit();
     let path = SocketPath::new("bind");
     drop(UnixListener::bind(path.as_path()).unwrap());
@@ -782,7 +782,7 @@ fn a_unix_socket_replaces_only_what_nobody_listens_on() {
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
 }
 
-/// It answers a stream with another error than one without a process, and connecting to one whose backlog is full would wait.
+/// Such a socket answers a stream with another error than an abandoned one, and connecting to a full backlog would block.
 #[test]
 fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     let _limit = time_limit();
@@ -808,18 +808,18 @@ fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     assert!(error.to_string().contains("in use by this process itself; "), "{error}");
 }
 
-/// However much has come on one stream, its task waits in between, so that the shard's other tasks and the time get their turn: a peer that sends
-/// as fast as it is read would keep the shard to itself otherwise.
+/// However many bytes a stream has, its task yields in between, so that other tasks and the clock get their turn. Otherwise a peer that
+/// sends as fast as it is read would occupy the shard.
 #[test]
 fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     const SENT_BYTES: usize = 100_000;
-    // A ring has filled all of its buffers at most before it is told to stop.
+    // At most all of a ring's buffers are filled before it stops receiving.
     const BUFFERS: u16 = 64;
     let _limit = time_limit();
     let path = SocketPath::new("row");
     let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
     let mut client = UnixStream::connect(path.as_path()).unwrap();
-    // All of it is there before the first of it is received.
+    // All bytes are there before the first is received.
     client.write_all(&pattern(SENT_BYTES)).unwrap();
     let shards = builder(1).receive_buffers(BUFFERS, 1024).build().unwrap();
     let running = Running::start(shards, move |_| {
@@ -849,17 +849,16 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     running.join().unwrap();
 }
 
-/// However much a stream takes, who sends to it waits in between: a peer that reads as fast as it is sent to would keep the shard to itself
-/// otherwise.
+/// However much a stream takes, its sender yields in between. Otherwise a peer that reads as fast as it is sent to would occupy the shard.
 #[test]
 fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
     const PIECES: usize = 100;
-    /// As many as a stream may be received from.
+    /// As many as a stream may receive in a row.
     const IN_A_ROW_MAX: usize = 16;
     let _limit = time_limit();
     let path = SocketPath::new("sent");
     let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
-    // The kernel has room for every piece, so that the stream never has to wait for the client.
+    // The kernel has room for every piece, so the stream never waits for the client.
     let mut client = UnixStream::connect(path.as_path()).unwrap();
     let running = Running::start(builder(1).build().unwrap(), move |_| {
         let listeners = listeners.clone();

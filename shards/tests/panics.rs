@@ -1,10 +1,10 @@
-//! Panics whose own values panic when they are dropped: each ends what threw it, its handle reports it, and the shard goes on.
+//! Panics whose values panic when dropped: each ends only its own task, is reported by its handle, and the shard continues.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test says what is wrong by panicking"
+    reason = "a test reports a failure by panicking"
 )]
 
 mod common;
@@ -21,10 +21,10 @@ use squall_shards::{
     spawn_detached, spawn_local, yield_now,
 };
 
-/// One level is the fault that was reported; the last is deeper than the runtime follows, so that the rest is leaked.
+/// One level is a bug once reported; the last is deeper than the runtime follows, so that the rest is leaked.
 const DEPTHS: [usize; 4] = [1, 2, 3, 20];
 
-/// A value to panic with. Its drop panics with another of one level less.
+/// A panic value whose drop panics with another value of one level less.
 struct Nested(usize);
 
 impl Drop for Nested {
@@ -35,7 +35,7 @@ impl Drop for Nested {
     }
 }
 
-/// Its own drop panics, after its poll has.
+/// A future whose drop panics after its poll has.
 struct TwiceFatal(usize);
 
 impl Future for TwiceFatal {
@@ -83,7 +83,7 @@ fn a_task_that_panics_with_a_value_that_panics_ends_alone_and_its_handle_tells()
         .unwrap();
 }
 
-/// A value of a task's own whose drop panics with such a value, while the task runs, when it ends, and when the shard does.
+/// A task's value whose drop panics with such a value: while the task runs, when it ends, and when the shard ends.
 #[test]
 fn a_drop_that_panics_with_a_value_that_panics_ends_its_task_alone() {
     let _limit = time_limit();
@@ -124,7 +124,7 @@ fn blocking_work_that_panics_with_a_value_that_panics_is_an_error_and_its_thread
             for depth in DEPTHS {
                 let panicked = spawn_blocking(move || panic_any(Nested(depth))).await;
                 assert_eq!(panicked, Err::<(), _>(expected.clone()));
-                // The output is dropped on the pool's thread when the caller has gone.
+                // The output is dropped on the pool's thread if the caller has gone.
                 let (gone, is_gone) = channel::<()>();
                 let task = spawn_blocking(move || {
                     is_gone.recv().unwrap_err();
@@ -198,7 +198,7 @@ fn an_invocation_that_panics_with_a_value_that_panics_gives_no_answer_and_its_sh
         .unwrap();
 }
 
-/// What waits for a shard when it ends is dropped, and so is what was to receive it: the process ends well all the same.
+/// Messages waiting for an ending shard and their receiver are dropped, and the process still ends without an error.
 #[test]
 fn messages_and_their_receivers_whose_drops_panic_do_not_keep_a_shard_from_ending() {
     let _limit = time_limit();
@@ -211,7 +211,7 @@ fn messages_and_their_receivers_whose_drops_panic_do_not_keep_a_shard_from_endin
                 for (depth, mesh) in meshes {
                     let (sender, held) = (mesh.sender(), Nested(depth));
                     sender.try_send(ShardId::FIRST, Nested(depth)).unwrap();
-                    // Whenever one message is taken in, the next one is sent: one is left at the end.
+                    // Each message received sends the next one, so that one is left at the end.
                     mesh.receive(move |_: Source, mut message: Nested| {
                         let held: &Nested = &held;
                         message.0 = 0;
@@ -228,5 +228,10 @@ fn messages_and_their_receivers_whose_drops_panic_do_not_keep_a_shard_from_endin
 #[test]
 fn a_thread_name_that_no_thread_can_have_is_an_error_of_its_setting() {
     let error = builder(1).thread_name("shard\0one").build().unwrap_err();
-    assert!(error.to_string().contains("(thread_name) holds a NUL byte"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("invalid thread_name: it contains a NUL byte"),
+        "{error}"
+    );
 }

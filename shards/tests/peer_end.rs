@@ -1,4 +1,4 @@
-//! A peer's end is known when the kernel knows it: behind bytes that nothing takes, while a receive is paused, and where none was asked for.
+//! A peer's end is known when the kernel knows it: behind unread bytes, while a receive is paused, and without any receive.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ use squall_shards::{
 
 use common::{Running, SocketPath, builder, eventually, eventually_here, pattern, poll_once, serve, time_limit};
 
-/// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket takes.
+/// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket buffers.
 const PAUSING_BYTES: usize = 100_000;
 
 /// The other end of a stream.
@@ -52,7 +52,7 @@ impl Client {
         }
     }
 
-    /// Resets a TCP connection; closes a Unix socket, which is as much.
+    /// Resets a TCP connection, or closes a Unix socket, which has the same effect.
     fn go(self) {
         if let Self::Tcp(socket) = &self {
             SockRef::from(socket).set_linger(Some(Duration::ZERO)).unwrap();
@@ -72,7 +72,7 @@ fn unix() -> (Stream, Client) {
     (Stream::from_socket(OwnedFd::from(server)), Client::Unix(client))
 }
 
-/// Runs a scenario on a shard, over either kind of socket.
+/// Runs a scenario on a shard, over each kind of socket.
 fn over_both<F>(scenario: fn(Stream, Client) -> F)
 where
     F: Future<Output = Result<(), BoxError>> + 'static,
@@ -93,8 +93,8 @@ async fn end_of(stream: &Stream) -> PeerEnd {
     poll_fn(|cx| stream.poll_peer_end(cx)).await
 }
 
-/// What is told now, after some turns in which more could have been heard.
-async fn told_now(stream: &Stream) -> Option<PeerEnd> {
+/// Returns what is reported now, after some turns in which more could have arrived.
+async fn reported_now(stream: &Stream) -> Option<PeerEnd> {
     let mut told = poll_once(&mut pin!(end_of(stream))).await;
     for _ in 0..20 {
         yield_now().await;
@@ -103,7 +103,7 @@ async fn told_now(stream: &Stream) -> Option<PeerEnd> {
     told
 }
 
-/// Everything that can be received, and whether it ends well.
+/// Receives everything, and returns whether it ended without an error.
 async fn receive_all(stream: &Stream) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     loop {
@@ -115,11 +115,11 @@ async fn receive_all(stream: &Stream) -> (Vec<u8>, bool) {
     }
 }
 
-/// Has a receive wait, with as much before it as one connection may hold.
+/// Lets a receive pause, with as much before it as one connection may hold.
 async fn pause(stream: &Stream, client: &mut Client) -> usize {
     let before = Shard::current().statistics().receives_over_quota;
     let first = poll_once(&mut pin!(stream.receive())).await;
-    assert!(first.is_none(), "nothing is there yet");
+    assert!(first.is_none(), "nothing has arrived yet");
     client.write(&pattern(PAUSING_BYTES));
     let paused = || {
         let now = Shard::current().statistics();
@@ -130,36 +130,36 @@ async fn pause(stream: &Stream, client: &mut Client) -> usize {
 }
 
 #[test]
-fn a_peer_that_finishes_is_told_once_and_may_still_read() {
+fn a_peer_that_finishes_is_reported_once_and_may_still_read() {
     over_both(|stream, client| async move {
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         assert!(stream.receive().await?.is_none());
         stream.send(b"still read".to_vec()).await?;
         stream.flush().await?;
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         Ok(())
     });
 }
 
 #[test]
-fn a_peer_that_finished_before_anybody_asked_is_told_of() {
+fn a_peer_that_finished_before_the_first_poll_is_reported() {
     over_both(|stream, client| async move {
         client.finish();
         assert!(stream.receive().await?.is_none());
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         Ok(())
     });
 }
 
 #[test]
-fn a_peer_that_finishes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
+fn a_peer_that_finishes_behind_unread_bytes_is_reported_and_every_byte_arrives() {
     over_both(|stream, mut client| async move {
         client.write(&pattern(3000));
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
         assert!(receive_all(&stream).await == (pattern(3000), true));
@@ -168,22 +168,22 @@ fn a_peer_that_finishes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
 }
 
 #[test]
-fn a_peer_that_finishes_while_the_receive_is_paused_is_told_of_and_every_byte_comes() {
+fn a_peer_that_finishes_while_the_receive_is_paused_is_reported_and_every_byte_arrives() {
     over_both(|stream, mut client| async move {
         let sent = pause(&stream, &mut client).await;
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         assert!(receive_all(&stream).await == (pattern(sent), true));
         Ok(())
     });
 }
 
 #[test]
-fn a_peer_that_goes_is_told_every_time() {
+fn a_peer_that_goes_is_reported_every_time() {
     over_both(|stream, client| async move {
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.go();
         for _ in 0..3 {
             assert_eq!(end_of(&stream).await, PeerEnd::Gone);
@@ -195,7 +195,7 @@ fn a_peer_that_goes_is_told_every_time() {
 }
 
 #[test]
-fn a_peer_that_went_is_told_of_after_the_receive_has_heard_it() {
+fn a_peer_that_went_is_reported_after_the_receive_has_seen_it() {
     over_both(|stream, client| async move {
         client.go();
         assert!(receive_all(&stream).await.0.is_empty());
@@ -206,11 +206,11 @@ fn a_peer_that_went_is_told_of_after_the_receive_has_heard_it() {
 }
 
 #[test]
-fn a_peer_that_goes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
+fn a_peer_that_goes_behind_unread_bytes_is_reported_and_every_byte_arrives() {
     over_both(|stream, mut client| async move {
         let is_tcp = matches!(client, Client::Tcp(_));
         client.write(&pattern(3000));
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.go();
         assert_eq!(end_of(&stream).await, PeerEnd::Gone);
         assert!(receive_all(&stream).await == (pattern(3000), !is_tcp));
@@ -220,11 +220,11 @@ fn a_peer_that_goes_behind_unread_bytes_is_told_of_and_every_byte_comes() {
 }
 
 #[test]
-fn a_peer_that_goes_while_the_receive_is_paused_is_told_of_and_every_byte_comes() {
+fn a_peer_that_goes_while_the_receive_is_paused_is_reported_and_every_byte_arrives() {
     over_both(|stream, mut client| async move {
         let is_tcp = matches!(client, Client::Tcp(_));
         let sent = pause(&stream, &mut client).await;
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.go();
         assert_eq!(end_of(&stream).await, PeerEnd::Gone);
         assert!(receive_all(&stream).await == (pattern(sent), !is_tcp));
@@ -233,17 +233,17 @@ fn a_peer_that_goes_while_the_receive_is_paused_is_told_of_and_every_byte_comes(
 }
 
 #[test]
-fn a_peer_that_finishes_first_and_goes_then_is_told_of_twice() {
+fn a_peer_that_finishes_first_and_goes_then_is_reported_twice() {
     over_both(|stream, mut client| async move {
         client.write(&pattern(3000));
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         let is_tcp = matches!(client, Client::Tcp(_));
         drop(client);
         if is_tcp {
-            // That a client which has said all closes its socket is not sent; it answers what comes then with a reset.
-            assert_eq!(told_now(&stream).await, None);
+            // A client that closes its socket after its last byte sends no further notice; it answers later bytes with a reset.
+            assert_eq!(reported_now(&stream).await, None);
             stream.send(b"too late".to_vec()).await?;
         }
         assert_eq!(end_of(&stream).await, PeerEnd::Gone);
@@ -257,34 +257,34 @@ fn a_peer_that_finishes_first_and_goes_then_is_told_of_twice() {
 fn a_stream_that_has_closed_its_own_half_does_not_take_an_end_for_a_reset() {
     over_both(|stream, mut client| async move {
         client.write(&pattern(3000));
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         stream.shutdown_write()?;
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         assert!(receive_all(&stream).await == (pattern(3000), true));
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         Ok(())
     });
-    // Closed before anything was watched for.
+    // Closed before the end was watched.
     over_both(|stream, client| async move {
         stream.shutdown_write()?;
         client.finish();
         assert_eq!(end_of(&stream).await, PeerEnd::Finished);
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         Ok(())
     });
 }
 
 #[test]
-fn a_reset_is_told_after_the_own_half_is_closed() {
+fn a_reset_is_reported_after_the_own_half_is_closed() {
     over_both(|stream, mut client| async move {
         if matches!(client, Client::Unix(_)) {
             return Ok(());
         }
         client.write(&pattern(3000));
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         stream.shutdown_write()?;
         client.go();
         assert_eq!(end_of(&stream).await, PeerEnd::Gone);
@@ -310,7 +310,7 @@ impl Count {
 }
 
 #[test]
-fn bytes_wake_who_receives_and_an_end_wakes_who_waits_for_it() {
+fn bytes_wake_the_receiver_and_an_end_wakes_the_task_waiting_for_it() {
     over_both(|stream, mut client| async move {
         let (receiver, watcher) = (Arc::new(Count::default()), Arc::new(Count::default()));
         let (receiver_waker, watcher_waker) = (Waker::from(Arc::clone(&receiver)), Waker::from(Arc::clone(&watcher)));
@@ -320,21 +320,21 @@ fn bytes_wake_who_receives_and_an_end_wakes_who_waits_for_it() {
             assert!(stream.poll_receive(&mut receiving).is_pending());
             assert!(stream.poll_peer_end(&mut watching).is_pending());
             client.write(b"bytes");
-            eventually_here("who receives is woken", || receiver.now() == round).await;
+            eventually_here("the receiver is woken", || receiver.now() == round).await;
             while let Poll::Ready(received) = stream.poll_receive(&mut receiving) {
                 assert_eq!(&*received?.unwrap(), b"bytes");
             }
         }
-        assert_eq!(told_now(&stream).await, None);
+        assert_eq!(reported_now(&stream).await, None);
         assert!(stream.poll_peer_end(&mut watching).is_pending());
-        assert_eq!(watcher.now(), 0, "bytes are no end");
+        assert_eq!(watcher.now(), 0, "bytes are not an end");
         client.finish();
-        eventually_here("who waits for the end is woken", || watcher.now() == 1).await;
+        eventually_here("the watcher is woken", || watcher.now() == 1).await;
         assert_eq!(stream.poll_peer_end(&mut watching), Poll::Ready(PeerEnd::Finished));
-        eventually_here("who receives is woken, too", || receiver.now() == 6).await;
+        eventually_here("the receiver is woken, too", || receiver.now() == 6).await;
         assert!(stream.poll_peer_end(&mut watching).is_pending());
         assert!(matches!(stream.poll_receive(&mut receiving), Poll::Ready(Ok(None))));
-        // Only the last one who asked is woken.
+        // Only the last waker is kept.
         let last = Arc::new(Count::default());
         let last_waker = Waker::from(Arc::clone(&last));
         assert!(stream.poll_peer_end(&mut Context::from_waker(&last_waker)).is_pending());
@@ -356,14 +356,14 @@ fn bytes_wake_who_receives_and_an_end_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn an_end_that_was_told_keeps_no_shard_awake() {
+fn a_reported_end_does_not_keep_the_shard_awake() {
     let _limit = time_limit();
     for connect in [tcp, unix] {
         let running = Running::idle(builder(1).build().unwrap());
         let client = running.on(0, move || async move {
             let (stream, mut client) = connect();
             client.write(&pattern(3000));
-            assert_eq!(told_now(&stream).await, None);
+            assert_eq!(reported_now(&stream).await, None);
             client.finish();
             assert_eq!(end_of(&stream).await, PeerEnd::Finished);
             // It waits for the peer to go, with bytes that stay unread and a half that stays closed.
@@ -383,9 +383,9 @@ fn an_end_that_was_told_keeps_no_shard_awake() {
     }
 }
 
-/// A watch is found again among many, and a slot that is used again is not taken for what it was.
+/// A watch is found among many, and a reused slot is not mistaken for its predecessor.
 #[test]
-fn each_of_many_streams_hears_of_its_own_peer() {
+fn each_of_many_streams_reports_its_own_peer() {
     const STREAMS: usize = 200;
     let _limit = time_limit();
     let running = Running::start(builder(1).build().unwrap(), move |_| async move {
@@ -395,7 +395,7 @@ fn each_of_many_streams_hears_of_its_own_peer() {
             for (stream, _) in &pairs {
                 assert_eq!(poll_once(&mut pin!(end_of(stream))).await, None);
             }
-            // Those whose turn it is not are dropped with their watch armed.
+            // The others are dropped with their watch armed.
             let mut number = round;
             while !pairs.is_empty() {
                 number = (number * 31 + 7) % pairs.len();
@@ -416,7 +416,7 @@ fn each_of_many_streams_hears_of_its_own_peer() {
     running.join().unwrap();
 }
 
-/// Bytes and an end that come while a receive is being armed: io_uring's own receive loses some of those ends.
+/// Bytes and an end that arrive while a receive is being armed: io_uring's own receive loses some of those ends.
 #[test]
 fn an_end_right_behind_bytes_is_received_promptly_however_they_meet_the_receive() {
     const CONNECTIONS: usize = 30_000;
@@ -447,7 +447,7 @@ fn an_end_right_behind_bytes_is_received_promptly_however_they_meet_the_receive(
             0 => Client::Tcp(TcpStream::connect(address).unwrap()),
             _ => Client::Unix(UnixStream::connect(path.as_path()).unwrap()),
         };
-        // Some have their bytes and their end together, some find the receive armed by then.
+        // Some clients send bytes and end together, others find the receive already armed.
         (0..number % 7).for_each(|_| std::thread::yield_now());
         client.write(b"bytes");
         client.go();

@@ -1,5 +1,5 @@
-//! Who connects while a shard stalls gets another one; once it is back it gets its share again (row H17). A shard with far more
-//! connections than its share is reported and, if asked, gets no new ones (row H22).
+//! New connections avoid a stalled shard and return once it has recovered. A shard with far more connections than its share is reported and,
+//! with `balance`, gets no new ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,10 +20,10 @@ use squall_shards::{Listener, Listeners, Shard, Shards, Stop, Stream, spawn_deta
 
 use common::{PATIENCE, Running, builder, echo, eventually, or_stopped, time_limit};
 
-/// How many connect while a shard stalls: by the kernel's hash, none of two shards would be left out once in a billion times.
+/// How many clients connect during a stall: by the kernel's hash, two shards would both get some with a chance of all but one in a billion.
 const CLIENTS: usize = 30;
 
-/// Shards that tell every client which of them it has got, and then send back what it sends.
+/// Starts shards that tell each client their number and then echo.
 fn server(shards: Shards, listeners: &Listeners) -> Running {
     let listeners = listeners.clone();
     Running::start(shards, move |_| {
@@ -41,7 +41,7 @@ fn bind(shards: &Shards) -> (Listeners, SocketAddr) {
     (listeners, address)
 }
 
-/// Accepts until the graceful stop, and then whoever had connected.
+/// Accepts until the graceful stop, then accepts the clients already connected.
 async fn serve(listener: Listener) {
     let shard = Shard::current();
     while let Some(stream) = or_stopped(&shard, listener.accept()).await {
@@ -66,7 +66,7 @@ async fn greet_and_echo(stream: Stream) {
     echo(stream).await;
 }
 
-/// A client, and the shard it was greeted by; `None` if nobody has greeted it within a second.
+/// Connects a client and returns the shard that greeted it, or `None` after a second without a greeting.
 fn connect(address: SocketAddr) -> (TcpStream, Option<usize>) {
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
@@ -78,7 +78,7 @@ fn connect(address: SocketAddr) -> (TcpStream, Option<usize>) {
     (client, greeted.is_ok().then(|| shard[0].into()))
 }
 
-/// What a client is still sent, up to the end.
+/// Returns what a client is still sent, up to the end.
 fn rest(mut client: TcpStream) -> Vec<u8> {
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut rest = Vec::new();
@@ -86,26 +86,26 @@ fn rest(mut client: TcpStream) -> Vec<u8> {
     rest
 }
 
-/// Blocks a shard until the end of this is dropped.
+/// Blocks a shard until this value is dropped.
 struct Stalled {
     shed: Receiver<()>,
     _release: Sender<()>,
 }
 
-/// Has a task of shard 0 block it.
+/// Makes a task of shard 0 block it.
 fn stall(running: &Running) -> Stalled {
     let (say, shed) = channel();
     let (release, released) = channel();
     running.on(0, move || async move {
         spawn_detached(async move {
-            // Meanwhile the shard can be asked from here only.
+            // Meanwhile only the watchdog can report on the shard.
             let sheds = || Shard::current().statistics().stalls_shed;
             let before = sheds();
             while sheds() == before {
                 thread::sleep(Duration::from_millis(1));
             }
             say.send(()).unwrap();
-            assert!(released.recv().is_err(), "it is only dropped");
+            assert!(released.recv().is_err(), "the sender is only dropped");
         });
     });
     Stalled {
@@ -115,17 +115,17 @@ fn stall(running: &Running) -> Stalled {
 }
 
 impl Stalled {
-    /// Waits until new connections are led away. The shard next to it is kept awake, and so is the watchdog.
+    /// Waits until new connections are steered away. The next shard is kept awake, and with it the watchdog.
     fn is_shed(&self, running: &Running) {
         let shed = || {
             running.statistics(1);
             self.shed.try_recv().is_ok()
         };
-        eventually(shed, || "new connections are led away".to_owned());
+        eventually(shed, || "new connections are steered away".to_owned());
     }
 }
 
-/// Has so many connect while shard 0 stalls: all others answer them.
+/// Connects `count` clients while shard 0 stalls; the other shards answer them.
 fn connect_to_others(running: &Running, address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let stalls = || {
         (1..running.shards)
@@ -137,25 +137,25 @@ fn connect_to_others(running: &Running, address: SocketAddr, count: usize) -> Ve
     while clients.len() < count {
         let (client, shard) = connect(address);
         if shard.is_none() {
-            // On a machine that is too busy all shards can seem to stall for a moment, and are treated alike then.
-            assert!(stalls() > stalls_before, "a client waits for the shard that stalls");
+            // On an overloaded host all shards may seem to stall for a moment; then none is left out.
+            assert!(stalls() > stalls_before, "a client waits for the stalled shard");
             stalls_before = stalls();
             continue;
         }
-        assert_ne!(shard, Some(0), "it stalls");
+        assert_ne!(shard, Some(0), "it is stalled");
         clients.push(client);
     }
     clients
 }
 
-/// Connects until that shard has answered.
+/// Connects clients until that shard has answered one.
 fn connect_until_answered_by(shard: usize, address: SocketAddr) {
     let answered = || connect(address).1 == Some(shard);
     eventually(answered, || format!("shard {shard} gets connections"));
 }
 
 #[test]
-fn whoever_connects_while_a_shard_stalls_gets_another_one_until_it_is_back() {
+fn clients_that_connect_during_a_stall_get_another_shard_until_it_ends() {
     let _limit = time_limit();
     for count in [2, 4] {
         let shards = builder(count).build().unwrap();
@@ -208,20 +208,20 @@ fn steering_by_cpu_is_as_it_was_once_the_shard_is_back() {
 }
 
 #[test]
-fn a_stop_during_a_stall_loses_nobody_and_leaves_no_listener() {
+fn a_stop_during_a_stall_loses_no_client_and_leaves_no_listener() {
     let _limit = time_limit();
     let shards = builder(2).build().unwrap();
     let (listeners, address) = bind(&shards);
     let running = server(shards, &listeners);
     let stalled = stall(&running);
-    // Before anybody has noticed: whom the hash gives to the shard that stalls waits for it.
+    // Before the watchdog has noticed: a client that the hash gives to the stalled shard waits for it.
     let early: Vec<TcpStream> = (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect();
     stalled.is_shed(&running);
     let late = connect_to_others(&running, address, CLIENTS);
     running.stopper.stop(Stop::Graceful);
     drop(stalled);
     running.join().unwrap();
-    // Nobody is reset: those who were greeted before hear the end, the others their greeting first.
+    // No client is reset: those greeted before read their end, the others their greeting first.
     let greetings =
         [early, late].map(|clients| clients.into_iter().map(rest).map(|rest| rest.len()).collect::<Vec<_>>());
     assert_eq!(greetings, [vec![1; CLIENTS], vec![0; CLIENTS]]);
@@ -230,7 +230,7 @@ fn a_stop_during_a_stall_loses_nobody_and_leaves_no_listener() {
     drop(listeners);
 }
 
-/// Hears which counts of connections are reported.
+/// Records the reported counts of connections.
 struct Reports(Sender<String>);
 
 impl tracing::Subscriber for Reports {
@@ -267,7 +267,7 @@ impl tracing::field::Visit for Connections<'_> {
 
 #[test]
 fn a_shard_with_far_more_connections_than_its_share_is_reported_and_gets_no_new_ones_if_asked() {
-    /// More than a report takes, and so many more than the others have that these need hundreds to catch up.
+    /// More than a report takes, and enough that the other shards need hundreds to catch up.
     const MANY: usize = 600;
     let _limit = time_limit();
     let (said, reports) = channel();
@@ -289,9 +289,9 @@ fn a_shard_with_far_more_connections_than_its_share_is_reported_and_gets_no_new_
             let mut stalls = running.statistics(0).stalls;
             for _ in 0..CLIENTS {
                 if connect(address).1 != Some(0) {
-                    // On a busy machine; see `connect_to_others`.
+                    // On an overloaded host; see `connect_to_others`.
                     let stalls_before = std::mem::replace(&mut stalls, running.statistics(0).stalls);
-                    assert!(stalls > stalls_before, "a client gets the shard that has too many");
+                    assert!(stalls > stalls_before, "a client gets the overfull shard");
                 }
             }
         } else {
@@ -299,5 +299,5 @@ fn a_shard_with_far_more_connections_than_its_share_is_reported_and_gets_no_new_
         }
         running.stop().unwrap();
     }
-    assert!(reports.try_recv().is_err(), "each skew is said once");
+    assert!(reports.try_recv().is_err(), "an imbalance is reported once");
 }

@@ -1,5 +1,4 @@
-//! The turn of a shard: wake-ups that reach it while it sleeps, timers that end its sleep in time and not before, and no work at
-//! all while there is none.
+//! The turn of a shard: wake-ups reach a sleeping shard, timers end its sleep in time and not before, and an idle shard does no work.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +30,7 @@ use squall_shards::{
 
 use common::{PATIENCE, Running, builder, child_role, cpu_time, in_child, or_stopped, poll_once, time_limit};
 
-/// Each ping ends a sleep of the shard, each pong one of the thread: a lost wake-up would be a hang.
+/// Each ping ends a sleep of the shard, each pong one of the thread, so a lost wake-up would hang.
 #[test]
 fn no_wake_up_is_lost_between_a_shard_and_a_thread_outside() {
     let _limit = time_limit();
@@ -56,7 +55,7 @@ fn no_wake_up_is_lost_between_a_shard_and_a_thread_outside() {
     }
 }
 
-/// The same by wakers instead of messages, from several threads to several tasks at once.
+/// The same with wakers instead of messages, from several threads to several tasks at once.
 #[test]
 fn no_wake_up_of_a_task_is_lost_when_other_threads_wake_it() {
     const ROUNDS: usize = 10_000;
@@ -108,9 +107,9 @@ fn no_wake_up_of_a_task_is_lost_when_other_threads_wake_it() {
     running.stop().unwrap();
 }
 
-/// Tasks that are always ready to run share the shard with its sockets, its mail and its timers.
+/// Tasks that are always ready to run share the shard with its sockets, its messages and its timers.
 #[test]
-fn tasks_that_never_wait_starve_nobody() {
+fn tasks_that_never_wait_starve_no_other_work() {
     let _limit = time_limit();
     let listeners = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
     let address = listeners.tcp_address().unwrap();
@@ -146,7 +145,7 @@ fn blocking_work_leaves_the_shard_to_others() {
             let (release, released) = channel::<()>();
             let shard_thread = thread::current().id();
             let blocked = spawn_blocking(move || (released.recv(), thread::current().id()));
-            // The shard goes on, and it is the shard that ends the wait.
+            // The shard continues, and it is the shard that ends the wait.
             sleep(Duration::from_millis(1)).await;
             release.send(())?;
             let (released, thread) = blocked.await?;
@@ -190,11 +189,11 @@ fn a_sleep_ends_in_time_and_never_early() {
             assert!(order.borrow().is_sorted(), "{order:?}");
             drop(forever);
             for _ in 0..100 {
-                // One that is dropped, polled or not, waits no more.
+                // A dropped sleep, polled or not, leaves no timer.
                 drop(sleep(PATIENCE));
                 assert!(poll_once(&mut pin!(sleep(PATIENCE))).await.is_none());
             }
-            assert_eq!(shard.statistics().timers, baseline + 1, "the one that sleeps for ever");
+            assert_eq!(shard.statistics().timers, baseline + 1, "the endless sleep");
             Ok(())
         })
         .unwrap();
@@ -209,9 +208,9 @@ fn a_deadline_may_be_put_off_pulled_forward_and_lifted() {
         .run(|shard| async move {
             let mut deadline = Deadline::new();
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
-            assert_eq!(shard.statistics().timers, 0, "one that is not set costs nothing");
+            assert_eq!(shard.statistics().timers, 0, "an unset deadline costs nothing");
 
-            // Put off: the first moment passes and nothing happens.
+            // Postponed: the first moment passes without effect.
             let start = Instant::now();
             deadline.set(Some(start + SOON));
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
@@ -220,16 +219,16 @@ fn a_deadline_may_be_put_off_pulled_forward_and_lifted() {
             assert!(start.elapsed() >= 5 * SOON);
             assert!(
                 poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_ready(),
-                "it stays passed"
+                "it stays expired"
             );
 
-            // Pulled forward, while somebody waits.
+            // Brought forward while a task waits.
             deadline.set(Some(Instant::now() + 10 * PATIENCE));
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
             deadline.set(Some(Instant::now() + SOON));
             poll_fn(|cx| deadline.poll(cx)).await;
 
-            // Lifted: its moment passes and it is not ready; set again, it is.
+            // Cleared: its moment passes and it stays pending; set again, it fires.
             deadline.set(Some(Instant::now() + SOON));
             assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx))).await.is_pending());
             deadline.set(None);
@@ -245,7 +244,7 @@ fn a_deadline_may_be_put_off_pulled_forward_and_lifted() {
         .unwrap();
 }
 
-/// More sleeps end at once than one turn hands out.
+/// More sleeps end at once than one turn fires.
 #[test]
 fn a_thousand_sleeps_and_deadlines_that_end_together_all_end() {
     let _limit = time_limit();
@@ -276,7 +275,7 @@ fn a_thousand_sleeps_and_deadlines_that_end_together_all_end() {
         .unwrap();
 }
 
-/// Keeps a waker's value alive for as long as anybody holds the waker.
+/// Keeps a waker's value alive as long as a clone of the waker exists.
 struct Held;
 
 impl Wake for Held {
@@ -284,7 +283,7 @@ impl Wake for Held {
 }
 
 #[test]
-fn who_has_waited_for_a_stop_and_is_gone_is_forgotten() {
+fn a_dropped_wait_for_a_stop_is_forgotten() {
     let _limit = time_limit();
     let shards = builder(1).build().unwrap();
     shards
@@ -309,7 +308,7 @@ fn who_has_waited_for_a_stop_and_is_gone_is_forgotten() {
         .unwrap();
 }
 
-/// An idle shard sleeps: no CPU time, no system call but those of the two looks at it.
+/// An idle shard sleeps: it uses no CPU time and makes no system call except for the two measurements.
 #[test]
 fn an_idle_shard_does_nothing_at_all() {
     let test = "an_idle_shard_does_nothing_at_all";
@@ -323,7 +322,7 @@ fn an_idle_shard_does_nothing_at_all() {
         let listeners = listeners.clone();
         async move {
             let listener = listeners.open().unwrap();
-            // A connection, a listener, a task and a deadline that was lifted: all of them wait for nothing to happen.
+            // A connection, a listener, a task and a cleared deadline, all of them idle.
             let mut lifted = Deadline::new();
             lifted.set(Some(shard.now() + Duration::from_millis(1)));
             assert!(poll_fn(|cx| Poll::Ready(lifted.poll(cx))).await.is_pending());
@@ -341,7 +340,7 @@ fn an_idle_shard_does_nothing_at_all() {
         || running.statistics(0).accepted + running.statistics(1).accepted == 20,
         || "the connections".to_owned(),
     );
-    // The lifted deadline's slot passes once; from then on there is nothing.
+    // The cleared deadline's slot passes once; after that nothing is due.
     for shard in 0..2 {
         running.eventually(shard, "the slot has passed", |now| now.timers == 0);
     }

@@ -1,7 +1,7 @@
-//! Helpers of the runtime's tests: shards on a thread of their own, children with limits of their own, waits with an end.
+//! Helpers of the runtime's tests: shards on a thread, child processes with their own limits, and waits with a time limit.
 //!
-//! Signals, resource limits, seccomp filters and descriptor counts belong to a whole process, so a test of them does its work
-//! in a child: the test binary, started again for that one test.
+//! Signals, resource limits, seccomp filters and descriptor counts belong to a whole process. So a test of them does its work in a child:
+//! the test binary, started again for that one test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this file")]
 #![allow(
@@ -29,15 +29,15 @@ use squall_shards::{
     Stream, spawn_detached,
 };
 
-/// Longer than anything here takes on the slowest machine; a wait that reaches it has failed.
+/// Longer than any wait here takes on the slowest host; a wait that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The driver all tests of this process run on: `SQUALL_TEST_DRIVER`, or the best there is.
+/// The driver of all tests of this process: `SQUALL_TEST_DRIVER`, or the best available.
 fn driver() -> Driver {
     std::env::var("SQUALL_TEST_DRIVER").map_or(Driver::Auto, |name| name.parse().unwrap())
 }
 
-/// Whether a test about the ring has no ring to test; says so.
+/// Returns whether a test of the ring has no ring to test, and prints that it is skipped.
 pub(crate) fn skips_without_ring(test: &str) -> bool {
     let skips = builder(1).build().unwrap().driver() != Driver::IoUring;
     if skips {
@@ -55,25 +55,25 @@ pub(crate) fn builder(shards: usize) -> Builder {
         .receive_buffers(64, 4096)
 }
 
-/// Ends the process if the test has not ended in time, because a hang should be a failure with a name.
+/// Ends the process if the test exceeds its time limit, because a hang should be a failure with a name.
 pub(crate) fn time_limit() -> TimeLimit {
     let test = thread::current().name().unwrap_or("a test").to_owned();
     let (alive, ended) = channel::<()>();
     thread::spawn(move || {
         if ended.recv_timeout(2 * PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("{test} hangs; the process is ended");
+            eprintln!("{test} hangs; the process exits");
             std::process::abort();
         }
     });
     TimeLimit { _alive: alive }
 }
 
-/// Ends the limit when it is dropped.
+/// Lifts the time limit when dropped.
 pub(crate) struct TimeLimit {
     _alive: Sender<()>,
 }
 
-/// Shards that run on a thread of their own.
+/// Shards running on a thread.
 pub(crate) struct Running {
     pub(crate) remote: Remote,
     pub(crate) stopper: Stopper,
@@ -98,7 +98,7 @@ impl Running {
         }
     }
 
-    /// Starts shards that do nothing of their own until they are asked to stop.
+    /// Starts shards that stay idle until they are asked to stop.
     pub(crate) fn idle(shards: Shards) -> Self {
         Self::start(shards, |shard| async move {
             shard.stopping(Stop::Graceful).await;
@@ -116,12 +116,12 @@ impl Running {
         block_on(self.remote.invoke_on(ShardId::new(shard), task)).unwrap()
     }
 
-    /// What a shard counts.
+    /// Returns the counters of a shard.
     pub(crate) fn statistics(&self, shard: usize) -> Statistics {
         self.on(shard, || async { Shard::current().statistics() })
     }
 
-    /// Waits until a shard's numbers are as wanted.
+    /// Waits until a shard's counters satisfy `wanted`.
     pub(crate) fn eventually(&self, shard: usize, what: &str, wanted: impl Fn(&Statistics) -> bool) -> Statistics {
         let mut seen = self.statistics(shard);
         eventually(
@@ -134,7 +134,7 @@ impl Running {
         seen
     }
 
-    /// Stops the shards and waits for the end of `run`.
+    /// Stops the shards and returns the result of `run`.
     pub(crate) fn stop(self) -> Result<(), LaunchError> {
         self.stopper.stop(Stop::Graceful);
         self.thread.join().expect("run does not panic")
@@ -146,7 +146,7 @@ impl Running {
     }
 }
 
-/// Hands every connection to a task of its own until the shard is asked to stop.
+/// Passes every connection to a new task until the shard is asked to stop.
 pub(crate) async fn serve<F>(listener: Listener, handle: impl Fn(Stream) -> F)
 where
     F: Future<Output = ()> + 'static,
@@ -157,7 +157,7 @@ where
     }
 }
 
-/// The output of a future, or `None` if the shard is asked to stop first.
+/// Returns the output of a future, or `None` if the shard is asked to stop first.
 pub(crate) async fn or_stopped<F: Future>(shard: &Shard, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut stopping = pin!(shard.stopping(Stop::Graceful));
@@ -191,11 +191,11 @@ pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Ou
     .await
 }
 
-/// Waits, on a thread outside the shards, until a condition holds; fails with `seen` when patience ends.
+/// Waits, on a thread outside the shards, until a condition holds; fails with `seen` at the time limit.
 pub(crate) fn eventually(mut holds: impl FnMut() -> bool, seen: impl FnOnce() -> String) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < until, "did not come about: {}", seen());
+        assert!(Instant::now() < until, "did not happen: {}", seen());
         thread::sleep(Duration::from_millis(1));
     }
 }
@@ -204,12 +204,12 @@ pub(crate) fn eventually(mut holds: impl FnMut() -> bool, seen: impl FnOnce() ->
 pub(crate) async fn eventually_here(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < until, "did not come about: {what}");
+        assert!(Instant::now() < until, "did not happen: {what}");
         squall_shards::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Where as many shards as it was made for wait for each other, as often as they like.
+/// A barrier for a number of shards, which may use it repeatedly.
 #[derive(Clone)]
 pub(crate) struct Meeting {
     arrivals: Arc<AtomicUsize>,
@@ -237,7 +237,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls a future on this thread, parked in between, until it is done.
+/// Polls a future on this thread, parked in between, until it is ready.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
@@ -250,7 +250,7 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Tells a child what it is to do; it is not set in the test process itself.
+/// Names the role of a child process; unset in the test process itself.
 const CHILD_ROLE: &str = "SQUALL_SHARDS_CHILD_ROLE";
 
 /// Returns the role of this process if it is a child started by [`child`].
@@ -258,7 +258,7 @@ pub(crate) fn child_role() -> Option<String> {
     std::env::var(CHILD_ROLE).ok()
 }
 
-/// The command that runs one test of this binary again, alone, in a child process that plays `role`.
+/// Returns the command that runs one test of this binary again, alone, in a child process that plays `role`.
 pub(crate) fn child(test: &str, role: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -268,13 +268,13 @@ pub(crate) fn child(test: &str, role: &str) -> Command {
     command
 }
 
-/// Runs a test again in a child and fails, with all it has printed, unless the child succeeds.
+/// Runs a test again in a child and fails with its output unless the child succeeds.
 pub(crate) fn in_child(test: &str, role: &str) {
     let output = child(test, role).output().unwrap();
     assert!(output.status.success(), "{role}: {}", printed(&output));
 }
 
-/// What a child has printed, and how it ended.
+/// Returns what a child has printed, and how it ended.
 pub(crate) fn printed(output: &Output) -> String {
     format!(
         "{}\n{}\n{}",
@@ -284,16 +284,16 @@ pub(crate) fn printed(output: &Output) -> String {
     )
 }
 
-/// How many descriptors this process has open.
+/// Returns how many descriptors this process has open.
 pub(crate) fn open_descriptors() -> usize {
     // The directory being read is one of them, before and after.
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The CPU time a process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on every architecture of ours).
+/// Returns the CPU time a process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on all our architectures).
 pub(crate) fn cpu_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name, in parentheses, may hold anything; after it, user and system time are the twelfth and thirteenth fields.
+    // The name, in parentheses, may contain anything; after it, user and system time are the twelfth and thirteenth fields.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks: u64 = fields
         .split(' ')
@@ -304,7 +304,7 @@ pub(crate) fn cpu_time(process: u32) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
-/// A path for a Unix socket that no other test uses, removed when it is dropped.
+/// A path for a Unix socket that no other test uses, removed when dropped.
 pub(crate) struct SocketPath(PathBuf);
 
 impl SocketPath {
@@ -325,7 +325,7 @@ impl Drop for SocketPath {
     }
 }
 
-/// Bytes that tell their own position, so that a lost, doubled or moved one is seen: blocks of an odd length, each with its number.
+/// Bytes that encode their own position, so that a lost, doubled or moved one is noticed: numbered blocks of an odd length.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let filling: Vec<u8> = (0..=250).cycle().take(4085).collect();
     let mut bytes = Vec::with_capacity(length + filling.len());

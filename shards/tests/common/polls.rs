@@ -1,21 +1,20 @@
-//! Dropping a future at each of its polls: the harness behind the table "What is lost when a future is dropped" in `ARCHITECTURE.md`.
+//! Drops a future at each of its polls: the harness of the table "What is lost when a future is dropped" in `ARCHITECTURE.md`.
 //!
-//! A scenario is run again and again, with a future that is dropped before its first poll, after its first, after its second, until it is
-//! ready before it would be dropped. After each drop the scenario checks what the table says of it.
+//! A scenario runs repeatedly, with a future dropped before its first poll, after its first, after its second, until it is ready before it
+//! would be dropped. After each drop the scenario checks the table's claim.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-/// More polls than any future here takes; a scenario that gets there has a future that never ends. 64: the longest takes some ten.
+/// More polls than any future here takes. 64: the longest takes some ten, and more means a future that never ends.
 pub(crate) const POLLS_MAX: usize = 64;
 
-/// Polls a future until it is ready, at most `polls` times, and drops it then. Gives its output if it was ready.
+/// Polls a future until it is ready, at most `polls` times, then drops it; returns its output if it was ready.
 pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     dropped_after_telling(polls, future, |_| {}).await
 }
 
-/// As [`dropped_after`]; `waits` hears of each poll that did not find the future ready, by its number from 1, before the next poll. What it does
-/// may wake the future.
+/// Does what [`dropped_after`] does; `waits` is called after each pending poll, with its number from 1, and may wake the future.
 pub(crate) async fn dropped_after_telling<F: Future>(
     polls: usize,
     future: F,
@@ -44,12 +43,12 @@ pub(crate) async fn dropped_after_telling<F: Future>(
     .await
 }
 
-/// How often a scenario is run again whose future was ready in its first poll, because another thread was quicker than this one. 100: one that
-/// never waits is found out in no time.
+/// How often a scenario is repeated whose future was ready in its first poll, because another thread was quicker. 100: a future that never
+/// waits is detected quickly.
 const QUICKER_MAX: usize = 100;
 
-/// Runs a scenario with 0, 1, 2… polls, until it says that its future was ready before it was to be dropped. The future must have been dropped
-/// while it waited at least once.
+/// Runs a scenario with 0, 1, 2… polls, until it returns that its future was ready before the drop. The future must have been dropped while
+/// waiting at least once.
 pub(crate) fn at_every_poll(mut scenario: impl FnMut(usize) -> bool) {
     let mut plan = Plan::default();
     while let Some(polls) = plan.next() {
@@ -57,7 +56,7 @@ pub(crate) fn at_every_poll(mut scenario: impl FnMut(usize) -> bool) {
     }
 }
 
-/// As [`at_every_poll`], with a scenario that is itself awaited.
+/// Does what [`at_every_poll`] does, with an async scenario.
 pub(crate) async fn at_every_poll_here(mut scenario: impl AsyncFnMut(usize) -> bool) {
     let mut plan = Plan::default();
     while let Some(polls) = plan.next() {
@@ -69,13 +68,13 @@ pub(crate) async fn at_every_poll_here(mut scenario: impl AsyncFnMut(usize) -> b
 #[derive(Default)]
 struct Plan {
     polls: Option<usize>,
-    /// The last scenario's future was ready.
+    /// Whether the last scenario's future was ready.
     is_ready: bool,
     quicker: usize,
 }
 
 impl Plan {
-    /// `None` once the future has been ready after it had been dropped while it waited.
+    /// Returns the next number of polls, or `None` once the future was ready after it had been dropped while waiting.
     fn next(&mut self) -> Option<usize> {
         let polls = match self.polls {
             None => 0,
@@ -85,7 +84,7 @@ impl Plan {
                 self.quicker += 1;
                 assert!(
                     self.quicker < QUICKER_MAX,
-                    "the future never waited, so that dropping it shows nothing"
+                    "the future never waited, so dropping it shows nothing"
                 );
                 polls
             }
