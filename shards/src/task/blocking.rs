@@ -30,12 +30,16 @@ use thread_count::{Idle, Need, ThreadCount};
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockingLimits {
-    /// The most threads at once, at least 1. Default 32: enough to keep a local database or disk busy, and few enough that
+    /// The most threads at once, at least 1.
+    ///
+    /// Default 32: enough to keep a local database or disk busy, and few enough that
     /// password hashing on all of them does not starve the machine.
     pub threads_max: usize,
-    /// The most closures waiting for a thread, at least 1. Default 1024: behind a longer queue the caller has usually given up.
+    /// The most closures waiting for a thread, at least 1.
+    ///
+    /// Default 1024: behind a longer queue the caller has usually given up.
     pub queue_max: usize,
-    /// How long an idle thread waits for work before it exits. Default 10 s.
+    /// How long an idle thread waits for work before it exits, 10 s by default.
     pub idle_timeout: Duration,
 }
 
