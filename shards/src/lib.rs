@@ -1,8 +1,8 @@
 //! A thread-per-core runtime: one pinned executor and one io_uring per core, nothing shared between cores.
 //!
-//! Each core is a *shard*. A shard owns its listeners, connections, tasks and timers; none of them is `Send`, and moving a
-//! byte takes no lock. Shards communicate by messages: through a [`Mesh`] of bounded queues, or through [`invoke_on`], which
-//! runs a closure on another shard and awaits its result.
+//! Each core is a *shard*. A shard owns its listeners, connections, tasks and timers; none of them is `Send`, and
+//! moving a byte takes no lock. Shards communicate by messages: through a [`Mesh`] of bounded queues, or through
+//! [`invoke_on`], which runs a closure on another shard and awaits its result.
 //!
 //! ```no_run
 //! use squall_shards::{Builder, Listeners, spawn_detached};

@@ -1,13 +1,14 @@
 //! Catches panics so that each ends only the code that threw it, whatever value it carries.
 //!
-//! A panic carries a value of the application (`panic_any`). Dropping that value runs application code, which may panic too, and
-//! outside a guard that second panic would end the shard. So a caught value is read and dropped only here.
+//! A panic carries a value of the application (`panic_any`). Dropping that value runs application code, which may panic
+//! too, and outside a guard that second panic would end the shard. So a caught value is read and dropped only here.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. 4: one is a mistake in a
-/// destructor, a few more its repetition in nested values. A longer chain may be endless, and each level costs an unwinding.
+/// How many values are dropped, each thrown by the drop of the one before, until the next is leaked. 4: one is a
+/// mistake in a destructor, a few more its repetition in nested values. A longer chain may be endless, and each level
+/// costs an unwinding.
 const DROPPED_LEVELS_MAX: usize = 4;
 
 /// Runs code that may panic and catches the panic.

@@ -1,4 +1,5 @@
-//! The lock-free types shared by threads: of std and crossbeam, or of loom under its model checker, so that the models run the real code.
+//! The lock-free types shared by threads: of std and crossbeam, or of loom under its model checker, so that the models
+//! run the real code.
 //!
 //! `RUSTFLAGS="--cfg squall_loom" cargo test -p squall-shards --lib --release loom` runs every model.
 
@@ -17,8 +18,8 @@ pub(crate) use loom::thread;
 #[cfg(not(squall_loom))]
 pub(crate) use std::thread;
 
-/// Queues for loom, which does not see into crossbeam's: the weakest that are still queues. A consumer sees what was written
-/// before the push; "empty" and "full" may be stale.
+/// Queues for loom, which does not see into crossbeam's: the weakest that are still queues. A consumer sees what was
+/// written before the push; "empty" and "full" may be stale.
 #[cfg(squall_loom)]
 mod model {
     use crossbeam::queue;

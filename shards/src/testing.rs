@@ -1,7 +1,7 @@
 //! Helpers of this package's tests: child processes that rerun one test, a waker that counts, and `block_on`.
 //!
-//! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process. So a test of them does its work
-//! in a child: the test binary, started again for that one test.
+//! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process. So a test of them
+//! does its work in a child: the test binary, started again for that one test.
 
 use std::env;
 use std::pin::pin;

@@ -1,5 +1,5 @@
-//! Drops every future of the runtime at each of its polls. The table "What is lost when a future is dropped" in `ARCHITECTURE.md`
-//! states what is lost; `tests/cancellation/table.rs` checks that table against these tests.
+//! Drops every future of the runtime at each of its polls. The table "What is lost when a future is dropped" in
+//! `ARCHITECTURE.md` states what is lost; `tests/cancellation/table.rs` checks that table against these tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -225,8 +225,8 @@ fn an_accept_that_is_dropped_leaves_its_connection_to_the_next() {
     });
 }
 
-/// A pause for lack of descriptors ends by itself. If the accept is dropped, the next one must ask again: a descriptor freed
-/// meanwhile may belong to another part of the process, which does not notify the listener.
+/// A pause for lack of descriptors ends by itself. If the accept is dropped, the next one must ask again: a descriptor
+/// freed meanwhile may belong to another part of the process, which does not notify the listener.
 #[test]
 fn an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_to_the_next() {
     let test = "an_accept_that_is_dropped_in_its_pause_for_descriptors_leaves_its_connection_to_the_next";

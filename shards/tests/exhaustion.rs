@@ -1,5 +1,5 @@
-//! Exhaustion of descriptors, receive buffers and the completion queue, and interrupted system calls. No connection stalls, nothing is lost
-//! or mixed up, and everything recovers.
+//! Exhaustion of descriptors, receive buffers and the completion queue, and interrupted system calls. No connection
+//! stalls, nothing is lost or mixed up, and everything recovers.
 
 #![allow(
     clippy::unwrap_used,
@@ -286,8 +286,8 @@ fn with_few_receive_buffers_every_client_is_served() {
 const BUFFERS_MORE: u64 = 16;
 const HOLDERS: usize = 60;
 
-/// Clients whose server holds what each has sent, in a buffer of 1 MiB, until they leave. Without memory for another buffer only that
-/// client's connection fails.
+/// Clients whose server holds what each has sent, in a buffer of 1 MiB, until they leave. Without memory for another
+/// buffer only that client's connection fails.
 #[test]
 fn without_memory_for_receive_buffers_the_shard_goes_on() {
     let test = "without_memory_for_receive_buffers_the_shard_goes_on";
@@ -410,8 +410,8 @@ fn a_hoarder_of_receive_buffers_does_not_stall_others() {
     running.stop().unwrap();
 }
 
-/// A task does not read for a while. The kernel receives into shared buffers and, once those run out, into the connection's own. All
-/// bytes come out in order.
+/// A task does not read for a while. The kernel receives into shared buffers and, once those run out, into the
+/// connection's own. All bytes come out in order.
 #[test]
 fn bytes_stay_in_order_when_the_buffers_run_out_in_between() {
     if skips_without_ring("bytes_stay_in_order_when_the_buffers_run_out_in_between") {

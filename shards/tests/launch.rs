@@ -1,5 +1,5 @@
-//! Starting and ending: all shards or none, returned errors, contained panics, and a process that exits with one sentence when it cannot
-//! continue.
+//! Starting and ending: all shards or none, returned errors, contained panics, and a process that exits with one
+//! sentence when it cannot continue.
 
 #![allow(
     clippy::unwrap_used,
@@ -66,7 +66,8 @@ fn every_shard_runs_once_on_a_thread_of_its_own_and_knows_its_place() {
     assert!(Shard::try_current().is_none(), "the calling thread is not a shard");
 }
 
-/// A shard that cannot be set up prevents all others from running: its descriptors run out between the check and the start.
+/// A shard that cannot be set up prevents all others from running: its descriptors run out between the check and the
+/// start.
 #[test]
 fn no_main_runs_unless_every_shard_is_set_up() {
     let test = "no_main_runs_unless_every_shard_is_set_up";
@@ -265,7 +266,8 @@ fn a_panicking_destructor_is_survived_wherever_it_runs() {
         .unwrap();
 }
 
-/// A shard's loop cannot continue after a panic of its own, and its listener would collect connections without answering them.
+/// A shard's loop cannot continue after a panic of its own, and its listener would collect connections without
+/// answering them.
 #[test]
 fn a_panic_outside_of_tasks_ends_the_process_with_a_sentence() {
     let test = "a_panic_outside_of_tasks_ends_the_process_with_a_sentence";

@@ -1,5 +1,5 @@
-//! Messages between shards arrive in order and without loss, full queues refuse or wait without deadlock, and every invocation gets an answer
-//! or an error.
+//! Messages between shards arrive in order and without loss, full queues refuse or wait without deadlock, and every
+//! invocation gets an answer or an error.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,8 @@ use squall_shards::{
 
 use common::{Meeting, Running, block_on, builder, eventually_here, poll_once, time_limit};
 
-/// Every shard sends to every shard, itself included, through queues far shorter than the traffic; each pair keeps its order.
+/// Every shard sends to every shard, itself included, through queues far shorter than the traffic; each pair keeps its
+/// order.
 #[test]
 fn every_pair_keeps_its_order_through_queues_that_are_full_most_of_the_time() {
     const MESSAGES: u32 = 10_000;

@@ -1,5 +1,5 @@
-//! Sockets of a shard: bytes arrive whole and in order over every kind of socket. Dropped, reset and half-closed connections leave nothing
-//! behind.
+//! Sockets of a shard: bytes arrive whole and in order over every kind of socket. Dropped, reset and half-closed
+//! connections leave nothing behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -447,8 +447,8 @@ fn a_stream_may_be_dropped_in_the_middle_of_everything() {
                 let mut first = pattern(SENT);
                 let rest = first.split_off(4 << 20);
                 stream.send(first).await.unwrap();
-                // The first send is in flight, so this one waits and is dropped. Under epoll the kernel may already have taken the
-                // first one whole.
+                // The first send is in flight, so this one waits and is dropped. Under epoll the kernel may already
+                // have taken the first one whole.
                 let mut second = pin!(stream.send(rest));
                 let waits = poll_once(&mut second).await.is_none();
                 assert!(waits || Shard::current().statistics().driver == Driver::Epoll);
@@ -535,7 +535,8 @@ fn a_dropped_accept_loses_no_connection_and_leaks_no_descriptor() {
                 assert!(poll_once(&mut pin!(listener.accept())).await.is_none());
                 let before = Shard::current().statistics().accepted;
                 opened.send(()).unwrap();
-                // Accepted by the ring, or in the backlog of a listener that epoll watches; not taken, and closed with it.
+                // Accepted by the ring, or in the backlog of a listener that epoll watches; not taken, and closed with
+                // it.
                 common::eventually_here("all have connected", || all_connected.try_recv().is_ok()).await;
                 let accepted = || {
                     let now = Shard::current().statistics();
@@ -613,7 +614,8 @@ fn steered_connections_reach_the_shard_of_their_cpu() {
     running.stop().unwrap();
 }
 
-/// A graceful stop serves every client already connected, even one the process has not seen yet; later clients are refused.
+/// A graceful stop serves every client already connected, even one the process has not seen yet; later clients are
+/// refused.
 #[test]
 fn a_drained_listener_gives_back_what_waited_and_closes() {
     let _limit = time_limit();
@@ -654,8 +656,8 @@ fn a_drained_listener_gives_back_what_waited_and_closes() {
     }
 }
 
-/// While a listener closes, handshakes already begun complete, and later clients get no answer before it is closed. A queue shared with
-/// other processes is left as it is.
+/// While a listener closes, handshakes already begun complete, and later clients get no answer before it is closed. A
+/// queue shared with other processes is left as it is.
 #[test]
 fn a_closing_listener_accepts_begun_handshakes_and_no_later_client() {
     let _limit = time_limit();
@@ -760,8 +762,8 @@ fn an_address_is_bound_once_and_free_again_when_run_has_returned() {
     client.write_all(b"x").unwrap();
     client.read_exact(&mut [0]).unwrap();
     running.stop().unwrap();
-    // std's listener does not share the port, so this fails while any other process listens on it: a process just forked by another test
-    // may, for a moment.
+    // std's listener does not share the port, so this fails while any other process listens on it: a process just
+    // forked by another test may, for a moment.
     common::eventually(|| TcpListener::bind(address).is_ok(), || format!("{address} is free"));
 }
 
@@ -808,8 +810,8 @@ fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     assert!(error.to_string().contains("in use by this process itself; "), "{error}");
 }
 
-/// However many bytes a stream has, its task yields in between, so that other tasks and the clock get their turn. Otherwise a peer that
-/// sends as fast as it is read would occupy the shard.
+/// However many bytes a stream has, its task yields in between, so that other tasks and the clock get their turn.
+/// Otherwise a peer that sends as fast as it is read would occupy the shard.
 #[test]
 fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     const SENT_BYTES: usize = 100_000;
@@ -849,7 +851,8 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     running.join().unwrap();
 }
 
-/// However much a stream takes, its sender yields in between. Otherwise a peer that reads as fast as it is sent to would occupy the shard.
+/// However much a stream takes, its sender yields in between. Otherwise a peer that reads as fast as it is sent to
+/// would occupy the shard.
 #[test]
 fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
     const PIECES: usize = 100;

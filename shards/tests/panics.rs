@@ -1,4 +1,5 @@
-//! Panics whose values panic when dropped: each ends only its own task, is reported by its handle, and the shard continues.
+//! Panics whose values panic when dropped: each ends only its own task, is reported by its handle, and the shard
+//! continues.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! A peer's end is known when the kernel knows it: behind unread bytes, while a receive is paused, and without any receive.
+//! A peer's end is known when the kernel knows it: behind unread bytes, while a receive is paused, and without any
+//! receive.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +29,8 @@ use squall_shards::{
 
 use common::{Running, SocketPath, builder, eventually, eventually_here, pattern, poll_once, serve, time_limit};
 
-/// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket buffers.
+/// More than one connection may hold in received buffers (16 of 4,096 bytes), and with the rest less than a socket
+/// buffers.
 const PAUSING_BYTES: usize = 100_000;
 
 /// The other end of a stream.
@@ -242,7 +244,8 @@ fn a_peer_that_finishes_first_and_goes_then_is_reported_twice() {
         let is_tcp = matches!(client, Client::Tcp(_));
         drop(client);
         if is_tcp {
-            // A client that closes its socket after its last byte sends no further notice; it answers later bytes with a reset.
+            // A client that closes its socket after its last byte sends no further notice; it answers later bytes with
+            // a reset.
             assert_eq!(reported_now(&stream).await, None);
             stream.send(b"too late".to_vec()).await?;
         }

@@ -1,5 +1,5 @@
-//! New connections avoid a stalled shard and return once it has recovered. A shard with far more connections than its share is reported and,
-//! with `balance`, gets no new ones.
+//! New connections avoid a stalled shard and return once it has recovered. A shard with far more connections than its
+//! share is reported and, with `balance`, gets no new ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,8 @@ use squall_shards::{Listener, Listeners, Shard, Shards, Stop, Stream, spawn_deta
 
 use common::{PATIENCE, Running, builder, echo, eventually, or_stopped, time_limit};
 
-/// How many clients connect during a stall: by the kernel's hash, two shards would both get some with a chance of all but one in a billion.
+/// How many clients connect during a stall: by the kernel's hash, two shards would both get some with a chance of all
+/// but one in a billion.
 const CLIENTS: usize = 30;
 
 /// Starts shards that tell each client their number and then echo.

@@ -1,4 +1,5 @@
-//! The turn of a shard: wake-ups reach a sleeping shard, timers end its sleep in time and not before, and an idle shard does no work.
+//! The turn of a shard: wake-ups reach a sleeping shard, timers end its sleep in time and not before, and an idle shard
+//! does no work.
 
 #![allow(
     clippy::unwrap_used,

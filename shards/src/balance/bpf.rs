@@ -5,24 +5,24 @@ use std::os::fd::BorrowedFd;
 
 use crate::os::sys::{ProgramKind, attach, invalid};
 
-/// The most sockets one reuseport program can serve. 2046: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a socket costs two,
-/// and four are fixed.
+/// The most sockets one reuseport program can serve. 2046: the kernel takes 4096 instructions (`BPF_MAXINSNS`), a
+/// socket costs two, and four are fixed.
 pub(crate) const SPREAD_SOCKETS_MAX: usize = 2046;
 
-/// Makes the kernel pick a random socket of a `SO_REUSEPORT` group for each new connection, or with `cpus` the socket of the
-/// receiving CPU. Sockets marked in `left_out` get no new connections.
+/// Makes the kernel pick a random socket of a `SO_REUSEPORT` group for each new connection, or with `cpus` the socket
+/// of the receiving CPU. Sockets marked in `left_out` get no new connections.
 ///
 /// The program uses the sockets' numbers: the kernel counts the sockets of a group in the order they began to listen. A
-/// connection received on a CPU without a socket in use goes to a random one; an unknown number falls back to the kernel's hash.
-/// One call on any socket of the group suffices and replaces the previous program.
+/// connection received on a CPU without a socket in use goes to a random one; an unknown number falls back to the
+/// kernel's hash. One call on any socket of the group suffices and replaces the previous program.
 ///
-/// When a socket leaves the group, the kernel gives its number to the last one. Connections then arrive at other shards, so
-/// [detach](crate::os::sys::detach_reuseport_program) first.
+/// When a socket leaves the group, the kernel gives its number to the last one. Connections then arrive at other
+/// shards, so [detach](crate::os::sys::detach_reuseport_program) first.
 ///
 /// # Errors
 ///
-/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` does not name one distinct CPU per socket.
-/// Otherwise the kernel refused: `EINVAL` for a socket without `SO_REUSEPORT`.
+/// `InvalidInput` if no socket is left or there are more than 2046, or if `cpus` does not name one distinct CPU per
+/// socket. Otherwise the kernel refused: `EINVAL` for a socket without `SO_REUSEPORT`.
 pub(crate) fn attach_reuseport_program(
     listener: BorrowedFd<'_>,
     left_out: &[bool],
@@ -32,11 +32,11 @@ pub(crate) fn attach_reuseport_program(
     attach(listener, ProgramKind::ReuseportSelect, to_kernel(&program))
 }
 
-/// Makes the kernel drop every segment that asks a TCP listener for a new connection, until the listener closes. Handshakes in
-/// progress continue, and the backlog keeps its connections.
+/// Makes the kernel drop every segment that asks a TCP listener for a new connection, until the listener closes.
+/// Handshakes in progress continue, and the backlog keeps its connections.
 ///
-/// A client whose first segment is dropped sends it again a second later, to the process that listens then. Sockets accepted
-/// from now on inherit the program, which passes all segments of an existing connection.
+/// A client whose first segment is dropped sends it again a second later, to the process that listens then. Sockets
+/// accepted from now on inherit the program, which passes all segments of an existing connection.
 ///
 /// # Errors
 ///
@@ -121,8 +121,9 @@ const PASS: u32 = u32::MAX;
 
 /// Builds the program of [`attach_reuseport_program`].
 ///
-/// With CPUs: load the CPU, and return the number of the socket in use whose CPU it is. Otherwise draw one of the sockets in use.
-/// Their numbers have gaps where sockets are left out, so the drawn number steps over each gap it has reached, the lowest first.
+/// With CPUs: load the CPU, and return the number of the socket in use whose CPU it is. Otherwise draw one of the
+/// sockets in use. Their numbers have gaps where sockets are left out, so the drawn number steps over each gap it has
+/// reached, the lowest first.
 fn reuseport_program(left_out: &[bool], cpus: Option<&[usize]>) -> io::Result<Vec<Instruction>> {
     if left_out.len() > SPREAD_SOCKETS_MAX {
         return Err(invalid("a reuseport program serves at most 2046 sockets"));

@@ -1,16 +1,17 @@
 //! Warns when a shard has far more connections than its share: connections never move, so it stays the busiest.
 //!
-//! A lasting imbalance is logged once, with the count of every shard. A shard's connections are its open sockets, including
-//! those it opened itself.
+//! A lasting imbalance is logged once, with the count of every shard. A shard's connections are its open sockets,
+//! including those it opened itself.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// The least number of connections that counts as too many. 512: by chance alone, the kernel's hash would give a shard a third
-/// more than its share only at six standard deviations.
+/// The least number of connections that counts as too many. 512: by chance alone, the kernel's hash would give a shard
+/// a third more than its share only at six standard deviations.
 const CONNECTIONS_MIN: usize = 512;
 
-/// How many times its share a shard may have, as a fraction. Above 4/3 its core is full while the others idle a quarter of the time.
+/// How many times its share a shard may have, as a fraction. Above 4/3 its core is full while the others idle a quarter
+/// of the time.
 const SHARES_MAX: (usize, usize) = (4, 3);
 
 /// The least time between two warnings.

@@ -1,9 +1,10 @@
 //! The `SO_REUSEPORT` group of one TCP address: which shard's socket gets a new connection.
 //!
-//! By default the kernel's hash decides. By request it is the shard of the receiving CPU. In both cases stalled shards, and with
-//! `--balance` overfull ones, are left out. The kernel takes a program for the group through any of its sockets, so a duplicate of
-//! one is kept here for the watchdog. The duplicate and the program are given up before the first listener of the group closes. A
-//! duplicate would keep a socket open that is never accepted from, and a leaving socket changes the numbers the program uses.
+//! By default the kernel's hash decides. By request it is the shard of the receiving CPU. In both cases stalled shards,
+//! and with `--balance` overfull ones, are left out. The kernel takes a program for the group through any of its
+//! sockets, so a duplicate of one is kept here for the watchdog. The duplicate and the program are given up before the
+//! first listener of the group closes. A duplicate would keep a socket open that is never accepted from, and a leaving
+//! socket changes the numbers the program uses.
 //!
 //! Invariant: a thread that uses the duplicate has taken it out of the cell; other threads do not wait for it.
 
@@ -89,8 +90,8 @@ impl ReuseportGroup {
     /// Ends steering, because a listener of the group is about to close; the kernel's hash decides from here on.
     pub(crate) fn end(&self) {
         self.has_ended.store(true, Ordering::Relaxed);
-        // Orders the store before taking the group. A thread that uses the group puts it back, then reads `has_ended`: so one of
-        // the two ends it.
+        // Orders the store before taking the group. A thread that uses the group puts it back, then reads `has_ended`:
+        // so one of the two ends it.
         fence(Ordering::SeqCst);
         if let Some(group) = self.group.take() {
             group.end();

@@ -1,14 +1,15 @@
 //! Detects a shard whose tasks compute or block for 25 ms without a look at its sockets, while they still run.
 //!
-//! Each stall is counted. At most one per second and shard is logged, with the name of the work if it has one. Seastar's reactor
-//! reports stalls at the same threshold.
+//! Each stall is counted. At most one per second and shard is logged, with the name of the work if it has one.
+//! Seastar's reactor reports stalls at the same threshold.
 //!
-//! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading a clock:
-//! odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too, and the first shard
-//! to wake wakes it. That wake-up may come a turn late, so a stall in the very first turn after a rest is found a turn late.
+//! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading
+//! a clock: odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too,
+//! and the first shard to wake wakes it. That wake-up may come a turn late, so a stall in the very first turn after a
+//! rest is found a turn late.
 //!
-//! During a stall, new connections are steered to the other shards, as far as the listeners allow. With `--balance` the same
-//! happens while a shard has far more connections than its share.
+//! During a stall, new connections are steered to the other shards, as far as the listeners allow. With `--balance` the
+//! same happens while a shard has far more connections than its share.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -205,7 +206,8 @@ impl Watchdog {
         }
     }
 
-    /// Steers new connections away from stalled shards and, with `balances`, from overfull ones; ends it where that is over.
+    /// Steers new connections away from stalled shards and, with `balances`, from overfull ones; ends it where that is
+    /// over.
     ///
     /// If every shard is stalled or overfull, the overfull ones still get connections.
     fn steer_away(

@@ -1,7 +1,8 @@
 //! The seam between a shard and its driver: io_uring or epoll, selected once at start.
 //!
-//! Code above it ([`net`](crate::net), [`turn`](crate::shard::turn)) uses a [`Reactor`] and its sockets and does not know the driver. Each
-//! type is one of two variants; within one process the branch always goes the same way. A simulated driver would be a third.
+//! Code above it ([`net`](crate::net), [`turn`](crate::shard::turn)) uses a [`Reactor`] and its sockets and does not
+//! know the driver. Each type is one of two variants; within one process the branch always goes the same way. A
+//! simulated driver would be a third.
 
 mod connect;
 pub(crate) mod epoll;

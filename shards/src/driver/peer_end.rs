@@ -1,7 +1,7 @@
 //! How a peer ends a connection, as the kernel reports it to poll(2), epoll and io_uring alike.
 //!
-//! Why apart from receiving: a receive reports the end only after the last byte. So a connection whose bytes are not read, or
-//! whose receive waits for its quota, would never see that its peer has gone.
+//! Why apart from receiving: a receive reports the end only after the last byte. So a connection whose bytes are not
+//! read, or whose receive waits for its quota, would never see that its peer has gone.
 //!
 //! Invariant: both drivers interpret the same events in the same way, here.
 
@@ -48,8 +48,8 @@ impl EndSeen {
         self.0 != before
     }
 
-    /// Records that receiving or sending has failed; returns whether that is new. The kernel reports an error once, to the first
-    /// call.
+    /// Records that receiving or sending has failed; returns whether that is new. The kernel reports an error once, to
+    /// the first call.
     pub(crate) fn note_failure(&mut self) -> bool {
         let is_new = !self.has(GONE);
         self.0 |= GONE;

@@ -17,7 +17,8 @@ pub(crate) enum Reactor {
 }
 
 impl Reactor {
-    /// Submits what the tasks asked for, sleeps until an event if it may, reads the shard's clock, and wakes the tasks concerned.
+    /// Submits what the tasks asked for, sleeps until an event if it may, reads the shard's clock, and wakes the tasks
+    /// concerned.
     pub(crate) async fn turn(&self, shard: &ShardContext, may_sleep: bool) {
         match self {
             Self::Ring(ring) => ring.turn(shard, may_sleep),

@@ -7,8 +7,8 @@ use super::{epoll, io_uring};
 
 /// Received bytes, read in place; dropping them returns the buffer to the kernel.
 ///
-/// Hold them at most until the end of the turn, and copy out what must be kept. A shard has a bounded number of buffers for all its
-/// connections.
+/// Hold them at most until the end of the turn, and copy out what must be kept. A shard has a bounded number of buffers
+/// for all its connections.
 pub struct Received(DriverBuffer);
 
 enum DriverBuffer {

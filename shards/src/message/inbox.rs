@@ -1,7 +1,7 @@
 //! The part of a shard that other threads reach: they wake its tasks, send it messages, ask it to stop.
 //!
-//! Everything here is `Send + Sync`, unlike the rest of a shard. `wake_event` is an eventfd read by the shard's driver. It is
-//! written only while [`WakeFlag`] reports that the shard sleeps: at most one system call per sleep.
+//! Everything here is `Send + Sync`, unlike the rest of a shard. `wake_event` is an eventfd read by the shard's driver.
+//! It is written only while [`WakeFlag`] reports that the shard sleeps: at most one system call per sleep.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -86,15 +86,16 @@ impl Inbox {
         self.wakes.pop()
     }
 
-    /// Returns the senders waiting for room in a queue to this shard; the shard wakes them after it has taken its messages.
+    /// Returns the senders waiting for room in a queue to this shard; the shard wakes them after it has taken its
+    /// messages.
     pub(crate) fn room(&self) -> &WaitQueue {
         &self.room
     }
 
     /// Stops receiving; called by the shard, which then drops what its queues hold.
     ///
-    /// A sender checks [`has_ended`](Self::has_ended) after [`notify`](Self::notify) and, if it is set, drops the queue too. So
-    /// no message stays behind in a queue without a reader.
+    /// A sender checks [`has_ended`](Self::has_ended) after [`notify`](Self::notify) and, if it is set, drops the queue
+    /// too. So no message stays behind in a queue without a reader.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         // Pairs with the fence in `WakeFlag::notify` and the one in `WaitQueue::register`.

@@ -1,7 +1,7 @@
 //! Runs a closure on another shard and awaits its result (Seastar's `invoke_on`).
 //!
-//! Only the closure and its result cross threads. What the closure builds on its shard need not be `Send` and stays there.
-//! Invocations are messages of an ordinary mesh, with its order and its bounds.
+//! Only the closure and its result cross threads. What the closure builds on its shard need not be `Send` and stays
+//! there. Invocations are messages of an ordinary mesh, with its order and its bounds.
 
 use std::fmt;
 use std::future::Future;

@@ -1,7 +1,8 @@
 //! Messages between shards, and from any other thread to a shard.
 //!
-//! Each ordered pair of shards has one bounded queue, and each shard one more for all other threads. So a queue between shards
-//! has a single writer. Sending is a push, plus an eventfd write if the receiving shard sleeps: at most one system call per sleep.
+//! Each ordered pair of shards has one bounded queue, and each shard one more for all other threads. So a queue between
+//! shards has a single writer. Sending is a push, plus an eventfd write if the receiving shard sleeps: at most one
+//! system call per sleep.
 //!
 //! Guarantees:
 //! - **Order**: messages from one sender to one shard arrive in the order sent. Threads that are not shards are ordered each by
@@ -24,8 +25,8 @@ use crate::panics::drop_contained;
 use crate::shard::shard::{Shard, ShardContext, ShardId};
 use crate::sync::ArrayQueue;
 
-/// Queue capacity, in messages, of the runtime's own meshes. 1024: about one second of a busy publisher, and 64 KiB per pair of
-/// shards at 64 bytes each.
+/// Queue capacity, in messages, of the runtime's own meshes. 1024: about one second of a busy publisher, and 64 KiB per
+/// pair of shards at 64 bytes each.
 pub const QUEUE_MESSAGES_DEFAULT: usize = 1024;
 
 /// Bounded queues between all shards for messages of one type; clones are the same mesh.
@@ -35,7 +36,8 @@ pub struct Mesh<M> {
 
 struct Links<M> {
     inboxes: Arc<[Arc<Inbox>]>,
-    /// The queue from sender `s` to shard `d` has index `s * shards + d`; sender `shards` is every thread outside the shards.
+    /// The queue from sender `s` to shard `d` has index `s * shards + d`; sender `shards` is every thread outside the
+    /// shards.
     queues: Vec<ArrayQueue<M>>,
 }
 
@@ -74,8 +76,8 @@ impl<M: Send + 'static> Mesh<M> {
 
     /// Passes every message for the calling shard to `on_message`, between two polls of its tasks.
     ///
-    /// Messages that arrived earlier are delivered too. Call it once per mesh and shard: a second receiver would take some of
-    /// the first one's messages.
+    /// Messages that arrived earlier are delivered too. Call it once per mesh and shard: a second receiver would take
+    /// some of the first one's messages.
     ///
     /// `on_message` runs in the shard's loop, not in a task. It must be short, and a panic in it ends the process.
     ///
@@ -177,8 +179,8 @@ pub enum Source {
 
 /// Sends messages into a mesh.
 ///
-/// A sender made on a shard's thread uses that shard's queues. Moved to another thread it still does, and shares that shard's
-/// order.
+/// A sender made on a shard's thread uses that shard's queues. Moved to another thread it still does, and shares that
+/// shard's order.
 pub struct MeshSender<M> {
     links: Arc<Links<M>>,
     from: Source,
@@ -240,8 +242,8 @@ impl<M: Send + 'static> MeshSender<M> {
 
     /// Waits until the queue to a shard has room; `false` if the shard does not exist or has ended.
     ///
-    /// Another sender may take the room first. If 4096 tasks already wait ([`send`](Self::send)), the future polls the queue once
-    /// per turn instead.
+    /// Another sender may take the room first. If 4096 tasks already wait ([`send`](Self::send)), the future polls the
+    /// queue once per turn instead.
     ///
     /// Cancel safety: safe; a dropped future takes no room.
     pub async fn has_room(&self, to: ShardId) -> bool {
@@ -400,8 +402,8 @@ impl Mailboxes {
         self.boxes.borrow_mut().push(Rc::new(RefCell::new(mailbox)));
     }
 
-    /// Delivers what has arrived to every mailbox, then wakes the senders waiting for room. A message handler may add a mailbox
-    /// meanwhile.
+    /// Delivers what has arrived to every mailbox, then wakes the senders waiting for room. A message handler may add a
+    /// mailbox meanwhile.
     pub(crate) fn deliver(&self, inbox: &Inbox) {
         let mut more = false;
         let count = self.boxes.borrow().len();

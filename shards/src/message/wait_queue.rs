@@ -1,12 +1,13 @@
 //! Senders waiting for room in a full queue, woken without a lost wake-up.
 //!
 //! Invariant: a sender that finds the queue full registers, then looks again; a receiver that has made room looks for
-//! registered senders afterwards. Each side writes, passes a sequentially consistent fence, then reads what the other wrote
-//! (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So the sender finds the room itself or is woken. `tests`
-//! checks this under loom (see [`sync`](crate::sync)).
+//! registered senders afterwards. Each side writes, passes a sequentially consistent fence, then reads what the other
+//! wrote (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So the sender finds the room itself or is
+//! woken. `tests` checks this under loom (see [`sync`](crate::sync)).
 //!
-//! A sender polled again for another reason keeps its registration. Each [`wake_all`](WaitQueue::wake_all) begins a new round
-//! before it removes a waker, so a sender that finds its own round unchanged is still registered, or about to be woken.
+//! A sender polled again for another reason keeps its registration. Each [`wake_all`](WaitQueue::wake_all) begins a new
+//! round before it removes a waker, so a sender that finds its own round unchanged is still registered, or about to be
+//! woken.
 
 use std::task::Waker;
 
@@ -35,8 +36,8 @@ impl WaitQueue {
         }
     }
 
-    /// Registers a sender that found the queue full and will look again; `place` is the sender's own, empty before its first
-    /// call. `false`: the set is full, and the sender was not registered.
+    /// Registers a sender that found the queue full and will look again; `place` is the sender's own, empty before its
+    /// first call. `false`: the set is full, and the sender was not registered.
     #[must_use]
     pub(crate) fn register(&self, waker: &Waker, place: &mut Registration) -> bool {
         let round = self.round.load(Ordering::Acquire);

@@ -45,7 +45,8 @@ impl WakeFlag {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// Announces a sleep; called by the shard before it blocks. `false`: messages are waiting, and the shard must not block.
+    /// Announces a sleep; called by the shard before it blocks. `false`: messages are waiting, and the shard must not
+    /// block.
     #[must_use]
     pub(crate) fn fall_asleep(&self) -> bool {
         // A swap, so that it is ordered after the swap of a notifier that was late for the previous sleep.

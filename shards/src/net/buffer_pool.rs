@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 /// The most buffers a shard keeps.
 const BUFFERS_MAX: usize = 512;
-/// The largest buffer kept; a larger one is freed. 65 KiB: a response buffers at most 64 KiB of content before it is sent, plus a
-/// head and a chunk's framing.
+/// The largest buffer kept; a larger one is freed. 65 KiB: a response buffers at most 64 KiB of content before it is
+/// sent, plus a head and a chunk's framing.
 const BUFFER_BYTES_MAX: usize = 65 * 1024;
 
 /// One shard's spare buffers.

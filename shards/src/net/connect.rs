@@ -25,8 +25,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// The address refuses connections or is unreachable, or the process is out of descriptors or local ports. A silent peer fails
-    /// after about two minutes, set by the kernel; see [`timeout_at`](crate::timeout_at).
+    /// The address refuses connections or is unreachable, or the process is out of descriptors or local ports. A silent
+    /// peer fails after about two minutes, set by the kernel; see [`timeout_at`](crate::timeout_at).
     ///
     /// # Panics
     ///
@@ -46,15 +46,15 @@ impl Stream {
 
     /// Connects to a host, given by name or address, before a deadline.
     ///
-    /// The first [`ADDRESSES_MAX`] addresses of a name are tried in the system resolver's order. Each may take an equal share of the
-    /// time left. The lookup runs on the pool for blocking work.
+    /// The first [`ADDRESSES_MAX`] addresses of a name are tried in the system resolver's order. Each may take an equal
+    /// share of the time left. The lookup runs on the pool for blocking work.
     ///
     /// Cancel safety: as [`connect`](Self::connect); a running lookup is left to finish.
     ///
     /// # Errors
     ///
-    /// The name has no address, every address failed or the deadline passed (the error is that of the last address), or the pool for
-    /// blocking work is full.
+    /// The name has no address, every address failed or the deadline passed (the error is that of the last address), or
+    /// the pool for blocking work is full.
     ///
     /// # Panics
     ///

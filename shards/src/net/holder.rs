@@ -1,7 +1,7 @@
 //! Finds the process that holds an address: the socket's inode from `/proc/net`, then the process that has it open.
 //!
-//! Invariant: a killed process counts as ending as soon as `kill(2)` has returned to its killer. So a holder that does not count as
-//! ending stays alive.
+//! Invariant: a killed process counts as ending as soon as `kill(2)` has returned to its killer. So a holder that does
+//! not count as ending stays alive.
 
 use std::fmt;
 use std::fs;
@@ -159,8 +159,8 @@ fn of_inodes(inodes: Vec<u64>) -> Option<Holder> {
     ending
 }
 
-/// Returns whether a process ends, by its `/proc/<pid>/stat` and `/proc/<pid>/status`. `kill(2)` returns once SIGKILL is pending. It
-/// stays pending until the task has its flag, except for a few instructions: so callers look twice.
+/// Returns whether a process ends, by its `/proc/<pid>/stat` and `/proc/<pid>/status`. `kill(2)` returns once SIGKILL
+/// is pending. It stays pending until the task has its flag, except for a few instructions: so callers look twice.
 fn ends(stat: &str, status: &str) -> bool {
     // The name, in parentheses, may contain anything. After it come the state and, as the seventh field, the flags.
     let Some((_, fields)) = stat.rsplit_once(") ") else {

@@ -22,19 +22,20 @@ use crate::os::sys;
 use crate::shard::shard::ShardContext;
 use crate::time::{sleep, timeout_at};
 
-/// The first pause of accepting when descriptors or memory run out; doubled up to [`PAUSE_MAX`]. A freed descriptor ends it early.
+/// The first pause of accepting when descriptors or memory run out; doubled up to [`PAUSE_MAX`]. A freed descriptor
+/// ends it early.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause: clients in the backlog wait at most this long for the next attempt.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How many waiting clients get the overload response per pause.
 const SHED_AT_ONCE_MAX: usize = 16;
 
-/// How many connections of the backlog a graceful stop takes over. Clients that connect faster than they are taken must not keep it
-/// from ending.
+/// How many connections of the backlog a graceful stop takes over. Clients that connect faster than they are taken must
+/// not keep it from ending.
 const DRAINED_MAX: usize = 65_536;
 
-/// How long a closing listener accepts clients whose handshake has begun. 250 ms: the last segment of a handshake crosses the world
-/// in that time.
+/// How long a closing listener accepts clients whose handshake has begun. 250 ms: the last segment of a handshake
+/// crosses the world in that time.
 const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 
 /// A listening socket of the shard that opened it.
@@ -71,9 +72,11 @@ impl Listener {
         }
     }
 
-    /// Turns clients away with `overload_response` while the process is out of descriptors, instead of leaving them waiting.
+    /// Turns clients away with `overload_response` while the process is out of descriptors, instead of leaving them
+    /// waiting.
     ///
-    /// A listener that shares its queue with all shards leaves them waiting. [`shed`](Self::shed) sends the same response.
+    /// A listener that shares its queue with all shards leaves them waiting. [`shed`](Self::shed) sends the same
+    /// response.
     pub fn shed_with(&self, overload_response: &'static [u8]) {
         *self.shedding.borrow_mut() = Some(Shedding {
             overload_response,
@@ -139,8 +142,8 @@ impl Listener {
             loop {
                 match self.socket.poll_accept(cx) {
                     Poll::Ready(Ok(socket)) => return Poll::Ready(Some(socket)),
-                    // Tried for a freed descriptor and found none: the pause continues. Polled again, so that the next freed one
-                    // is noticed.
+                    // Tried for a freed descriptor and found none: the pause continues. Polled again, so that the next
+                    // freed one is noticed.
                     Poll::Ready(Err(_)) => {}
                     Poll::Pending => return pause.as_mut().poll(cx).map(|()| None),
                 }
@@ -174,9 +177,10 @@ impl Listener {
 
     /// Waits for the next client that had connected, or begun to, when this was first called.
     ///
-    /// `None` after 250 ms; then call [`drain`](Self::drain). From the first call on the kernel drops new handshakes. Their clients
-    /// retry a second later and find the next server process, or none. A listener closed without this resets connections that the
-    /// process does not know of yet. `None` at once if the listener shares its queue, or the kernel cannot drop new handshakes.
+    /// `None` after 250 ms; then call [`drain`](Self::drain). From the first call on the kernel drops new handshakes.
+    /// Their clients retry a second later and find the next server process, or none. A listener closed without this
+    /// resets connections that the process does not know of yet. `None` at once if the listener shares its queue, or
+    /// the kernel cannot drop new handshakes.
     ///
     /// Cancel safety: safe, as [`accept`](Self::accept).
     pub async fn accept_last(&self) -> Option<Stream> {
@@ -215,7 +219,8 @@ impl Listener {
         while let Some(socket) = self.socket.take_accepted() {
             streams.push(self.stream(socket));
         }
-        // The listener may stay non-blocking: no accept waits on it any more, and shards that share it are all draining it.
+        // The listener may stay non-blocking: no accept waits on it any more, and shards that share it are all draining
+        // it.
         if let Ok(waiting) = sys::queued_connections(self.socket.as_fd()) {
             streams.extend(
                 waiting

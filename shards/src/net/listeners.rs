@@ -18,7 +18,8 @@ use crate::balance::reuseport::ReuseportGroup;
 use crate::os::sys;
 use crate::shard::shard::Shard;
 
-/// One listening socket per shard, all on one address; clone it into the shards' main function and [`open`](Self::open) it there.
+/// One listening socket per shard, all on one address; clone it into the shards' main function and [`open`](Self::open)
+/// it there.
 #[derive(Clone)]
 pub struct Listeners {
     sockets: Arc<[AtomicCell<Option<OwnedFd>>]>,
@@ -38,16 +39,17 @@ impl Listeners {
     ///
     /// Port 0 takes a free port, the same for all shards. The backlog is the kernel's maximum (`net.core.somaxconn`).
     ///
-    /// A stalled shard gets no new connections from 25 to 40 ms after the stall began until it ends. Connections already accepted by
-    /// the kernel wait in its backlog. This needs `SO_ATTACH_REUSEPORT_CBPF` and `SO_DETACH_REUSEPORT_BPF` (Linux 5.3). Inherited
-    /// listeners and Unix sockets have no such protection.
+    /// A stalled shard gets no new connections from 25 to 40 ms after the stall began until it ends. Connections
+    /// already accepted by the kernel wait in its backlog. This needs `SO_ATTACH_REUSEPORT_CBPF` and
+    /// `SO_DETACH_REUSEPORT_BPF` (Linux 5.3). Inherited listeners and Unix sockets have no such protection.
     ///
-    /// The address must be free. `SO_REUSEPORT` alone would silently admit a second server of the same user, and the kernel would
-    /// give each half of the connections.
+    /// The address must be free. `SO_REUSEPORT` alone would silently admit a second server of the same user, and the
+    /// kernel would give each half of the connections.
     ///
-    /// The sockets of a killed process listen for up to some 200 ms after its end. So an address in use is retried for up to 2 s while
-    /// this thread sleeps. The error comes at once, and names the process, if `/proc` shows a holder that is not ending, twice 10 ms
-    /// apart. A holder of another user or container is invisible, so its address takes the 2 s. A shard's thread tries once.
+    /// The sockets of a killed process listen for up to some 200 ms after its end. So an address in use is retried for
+    /// up to 2 s while this thread sleeps. The error comes at once, and names the process, if `/proc` shows a holder
+    /// that is not ending, twice 10 ms apart. A holder of another user or container is invisible, so its address takes
+    /// the 2 s. A shard's thread tries once.
     ///
     /// # Errors
     ///
@@ -62,9 +64,9 @@ impl Listeners {
 
     /// Binds a TCP address beside another process of the same user that shares it, for a rolling restart.
     ///
-    /// Only the first process knows the numbers of its sockets. So the stalled shard of a later one still gets new connections. An
-    /// address without a visible holder is first waited for, as by [`bind_tcp`](Self::bind_tcp), then shared: the sockets of a killed
-    /// process would get a part of the connections until the kernel closes them.
+    /// Only the first process knows the numbers of its sockets. So the stalled shard of a later one still gets new
+    /// connections. An address without a visible holder is first waited for, as by [`bind_tcp`](Self::bind_tcp), then
+    /// shared: the sockets of a killed process would get a part of the connections until the kernel closes them.
     ///
     /// # Errors
     ///
@@ -161,13 +163,14 @@ impl Listeners {
 
     /// Steers each new connection to the shard of the CPU that received it (`SO_ATTACH_REUSEPORT_CBPF`).
     ///
-    /// `cpus` names each shard's CPU in shard order; a connection received on another CPU goes to any shard. Call it before the
-    /// shards run. It pays with one pinned shard per CPU and receive queues spread over the CPUs; otherwise the kernel's hash is more
-    /// even. Steering ends when the first shard begins to close its listener.
+    /// `cpus` names each shard's CPU in shard order; a connection received on another CPU goes to any shard. Call it
+    /// before the shards run. It pays with one pinned shard per CPU and receive queues spread over the CPUs; otherwise
+    /// the kernel's hash is more even. Steering ends when the first shard begins to close its listener.
     ///
     /// # Errors
     ///
-    /// The sockets are not a TCP group bound here, `cpus` does not name one distinct CPU per shard, or the kernel refused the program.
+    /// The sockets are not a TCP group bound here, `cpus` does not name one distinct CPU per shard, or the kernel
+    /// refused the program.
     pub fn steer_by_cpu(&self, cpus: &[usize]) -> Result<(), BindError> {
         let steered = match &self.reuseport_group {
             Some(reuseport_group) => reuseport_group.steer(cpus),
@@ -181,8 +184,8 @@ impl Listeners {
 
     /// Limits the unsent bytes that the kernel buffers per connection accepted from now on (`TCP_NOTSENT_LOWAT`).
     ///
-    /// Without a limit the kernel buffers up to 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, so policies for slow peers
-    /// act that many bytes late. Bytes in flight are not counted. Unix sockets keep their own limit.
+    /// Without a limit the kernel buffers up to 4 MiB (`net.ipv4.tcp_wmem`) for a peer that stops reading, so policies
+    /// for slow peers act that many bytes late. Bytes in flight are not counted. Unix sockets keep their own limit.
     ///
     /// # Errors
     ///

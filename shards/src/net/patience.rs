@@ -1,7 +1,8 @@
 //! Waits for an address whose holder has just ended.
 //!
-//! After `kill -9` the kernel closes files only when the threads have ended, and the sockets of an io_uring later still, by deferred
-//! work. For 30 to 200 ms they listen without a process. So a restarting server retries, unless a live process holds the address.
+//! After `kill -9` the kernel closes files only when the threads have ended, and the sockets of an io_uring later
+//! still, by deferred work. For 30 to 200 ms they listen without a process. So a restarting server retries, unless a
+//! live process holds the address.
 
 use std::io;
 use std::thread;
@@ -11,14 +12,15 @@ use super::holder::Holder;
 use crate::clock;
 use crate::shard::shard::Shard;
 
-/// How long an address in use is waited for if no live process is seen to hold it. 2 s: ten times the longest time the kernel took to
-/// close the sockets of a killed process (200 ms, on two busy cores).
+/// How long an address in use is waited for if no live process is seen to hold it. 2 s: ten times the longest time the
+/// kernel took to close the sockets of a killed process (200 ms, on two busy cores).
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The time before the second attempt; doubled after each, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// The longest time between two attempts. 100 ms: each scans the open files of this user's processes, some milliseconds for 10,000.
+/// The longest time between two attempts. 100 ms: each scans the open files of this user's processes, some milliseconds
+/// for 10,000.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// An address that could not be bound, and its holder, if visible.
@@ -28,8 +30,8 @@ pub(super) struct Failure {
     pub(super) holder: Option<Holder>,
 }
 
-/// Binds, retrying for at most [`WAIT_MAX`] while the address is in use and no live process is seen to hold it. A shard's thread tries
-/// once, because a sleeping shard serves no connection.
+/// Binds, retrying for at most [`WAIT_MAX`] while the address is in use and no live process is seen to hold it. A
+/// shard's thread tries once, because a sleeping shard serves no connection.
 pub(super) fn bind<T>(
     attempt: impl FnMut() -> io::Result<T>,
     holder: impl Fn() -> Option<Holder>,
@@ -90,8 +92,8 @@ mod tests {
         Some(Holder::new(process, "other", ends))
     }
 
-    /// Binds an address that becomes free at the `free_at`th attempt; returns the result and the time taken. `holders` are seen one
-    /// after the other, the last one repeatedly.
+    /// Binds an address that becomes free at the `free_at`th attempt; returns the result and the time taken. `holders`
+    /// are seen one after the other, the last one repeatedly.
     fn bound(free_at: u32, holders: &[Option<Holder>]) -> (Result<(), Failure>, Duration) {
         let (attempts, looks, passed) = (Cell::new(0), Cell::new(0), Cell::new(Duration::ZERO));
         let start = clock::now();

@@ -10,7 +10,8 @@ pub const SEND_PARTS_MAX: usize = 1024;
 /// Owned or shared bytes to be sent.
 #[derive(Debug)]
 pub enum SendBuffer {
-    /// A buffer of the caller, returned to the shard's pool once sent ([`Stream::take_buffer`](crate::Stream::take_buffer)).
+    /// A buffer of the caller, returned to the shard's pool once sent
+    /// ([`Stream::take_buffer`](crate::Stream::take_buffer)).
     Owned(Vec<u8>),
     /// Shared bytes, such as one frame sent to many sockets.
     Shared(Bytes),

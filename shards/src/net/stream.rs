@@ -16,8 +16,8 @@ use crate::driver::peer_end::PeerEnd;
 use crate::driver::{Received, StreamSocket};
 use crate::shard::shard::Shard;
 
-/// How long a half-closed peer is silent before the first probe, and the time between probes. 5 s: a small part of the minute for
-/// which the kernel of a closed socket answers.
+/// How long a half-closed peer is silent before the first probe, and the time between probes. 5 s: a small part of the
+/// minute for which the kernel of a closed socket answers.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How many unanswered probes mean that the peer has gone. 9: Linux's default.
@@ -68,14 +68,15 @@ impl Stream {
 
     /// Waits for the peer to end the connection, whether or not the bytes before the end are received.
     ///
-    /// Returns [`PeerEnd::Finished`] once, unless the peer has already gone, then [`PeerEnd::Gone`] on every call. Only the last
-    /// caller's waker is kept, apart from those of `poll_receive` and `poll_sent`.
+    /// Returns [`PeerEnd::Finished`] once, unless the peer has already gone, then [`PeerEnd::Gone`] on every call. Only
+    /// the last caller's waker is kept, apart from those of `poll_receive` and `poll_sent`.
     ///
-    /// The first call makes the kernel watch the socket; until then it costs nothing. After [`shutdown_write`](Self::shutdown_write) a
-    /// Unix peer that closes both halves counts as finished: nothing more would be sent to it.
+    /// The first call makes the kernel watch the socket; until then it costs nothing. After
+    /// [`shutdown_write`](Self::shutdown_write) a Unix peer that closes both halves counts as finished: nothing more
+    /// would be sent to it.
     ///
-    /// After [`PeerEnd::Finished`] the kernel probes a silent TCP peer. A peer that also closes its socket counts as gone within 65 s,
-    /// even if nothing is sent to it. Sent bytes detect it at once.
+    /// After [`PeerEnd::Finished`] the kernel probes a silent TCP peer. A peer that also closes its socket counts as
+    /// gone within 65 s, even if nothing is sent to it. Sent bytes detect it at once.
     pub fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
         let end = self.socket.poll_peer_end(cx);
         if end == Poll::Ready(PeerEnd::Finished) {
@@ -85,8 +86,8 @@ impl Stream {
         end
     }
 
-    /// Makes the kernel send keep-alive probes to a silent peer. The kernel of a closed socket acknowledges them for a minute (Linux:
-    /// `tcp_fin_timeout`), then answers with a reset.
+    /// Makes the kernel send keep-alive probes to a silent peer. The kernel of a closed socket acknowledges them for a
+    /// minute (Linux: `tcp_fin_timeout`), then answers with a reset.
     fn probe_peer(&self) -> io::Result<()> {
         self.socket.with_descriptor(|descriptor| {
             sockopt::set_tcp_keepidle(descriptor, PROBE_INTERVAL)?;
@@ -204,8 +205,8 @@ impl Stream {
 
     /// Returns whether the peer has everything that was sent, so that closing loses nothing.
     ///
-    /// Its kernel has acknowledged all bytes, or they are in the queue of a Unix socket, which stays with the peer. Costs up to two
-    /// system calls if nothing is being sent.
+    /// Its kernel has acknowledged all bytes, or they are in the queue of a Unix socket, which stays with the peer.
+    /// Costs up to two system calls if nothing is being sent.
     #[must_use]
     pub fn has_arrived(&self) -> bool {
         let is_taken = || match self.unacknowledged_bytes() {
@@ -218,8 +219,8 @@ impl Stream {
 
     /// Makes closing reset the connection if the peer has not acknowledged everything.
     ///
-    /// The kernel would otherwise keep those bytes for minutes, for a peer that does not take them. A peer that has acknowledged
-    /// everything reads a normal end. Costs up to two system calls.
+    /// The kernel would otherwise keep those bytes for minutes, for a peer that does not take them. A peer that has
+    /// acknowledged everything reads a normal end. Costs up to two system calls.
     pub fn give_up(&self) {
         if !self.has_arrived() {
             // Fails only if the connection is already gone.

@@ -41,7 +41,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Calls `limit_of` for each group of this process that has the controller, up to the visible root, and returns all limits.
+/// Calls `limit_of` for each group of this process that has the controller, up to the visible root, and returns all
+/// limits.
 pub(crate) fn limits<T>(controller: &str, limit_of: impl Fn(&Group<'_>) -> Option<T>) -> Vec<T> {
     let memberships = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

@@ -1,7 +1,8 @@
-//! How much memory this process holds against its limits: one account for the process, one per control group with a limit.
+//! How much memory this process holds against its limits: one account for the process, one per control group with a
+//! limit.
 //!
-//! A control group does not refuse memory: at its limit the kernel kills. So a server compares the two numbers of each account
-//! and sheds load before that. An account has three parts:
+//! A control group does not refuse memory: at its limit the kernel kills. So a server compares the two numbers of each
+//! account and sheds load before that. An account has three parts:
 //!
 //! - *touched*: pages of the process that the kernel cannot reclaim, from `/proc/self/statm`;
 //! - *reserved*: memory promised whose pages were not written yet, counted by the caller of [`Ledger::check`];
@@ -9,7 +10,8 @@
 //!   processes of the group. Version 2 counts socket buffers there. Version 1 counts them apart (`memory.kmem.tcp.*`), under a
 //!   limit that does not kill.
 //!
-//! A group's usage also contains file pages, which the kernel reclaims when needed. They are subtracted, by `memory.stat`.
+//! A group's usage also contains file pages, which the kernel reclaims when needed. They are subtracted, by
+//! `memory.stat`.
 
 use std::fs::{self, File};
 use std::io;
@@ -27,16 +29,16 @@ use crate::clock;
 /// The part of a group's limit kept free for the process: hot program pages, stacks, pool threads. 2 MiB.
 const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// The part of a group's limit kept free per shard, because it is taken without a check. 8 MiB: 4 MiB of receive buffers that
-/// a burst may touch at once; 3 MiB for the 1024 connections io_uring accepts ahead of the shard, 1.6 KiB each (Linux 6.18,
-/// rounded up); 1 MiB reserved between two checks.
+/// The part of a group's limit kept free per shard, because it is taken without a check. 8 MiB: 4 MiB of receive
+/// buffers that a burst may touch at once; 3 MiB for the 1024 connections io_uring accepts ahead of the shard, 1.6 KiB
+/// each (Linux 6.18, rounded up); 1 MiB reserved between two checks.
 const SHARD_RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The least memory of a process without its shards. 8 MiB: the 2 MiB kept free, and 6 MiB of program data.
 const LEAST_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The least memory of a shard. 14 MiB: the 8 MiB kept free, 5 MiB measured on io_uring before the first connection (Linux 6.18,
-/// a debug build that touches all receive buffers), 1 MiB to serve with.
+/// The least memory of a shard. 14 MiB: the 8 MiB kept free, 5 MiB measured on io_uring before the first connection
+/// (Linux 6.18, a debug build that touches all receive buffers), 1 MiB to serve with.
 const SHARD_LEAST_BYTES: u64 = 14 * 1024 * 1024;
 
 /// The maximum age of a group's file-page count. 10 ms: the kernel sums it in up to 100 µs, so at most 1 % of a core.
@@ -123,8 +125,9 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the accounts of a process with this number of shards.
     ///
-    /// `limit` is the process's own limit in bytes; by default the machine's memory. Cgroup limits always apply, minus 2 MiB and
-    /// 8 MiB per shard, which stay free for memory taken without a check. Holds three descriptors, and two per group with a limit.
+    /// `limit` is the process's own limit in bytes; by default the machine's memory. Cgroup limits always apply, minus
+    /// 2 MiB and 8 MiB per shard, which stay free for memory taken without a check. Holds three descriptors, and two
+    /// per group with a limit.
     ///
     /// # Errors
     ///
@@ -148,8 +151,8 @@ impl Ledger {
 
     /// Measures, and returns the account with the largest share in use; `None` if the kernel reports nothing.
     ///
-    /// `promised` is the number of bytes reserved but not touched yet. Allocates nothing. Takes about 1 µs for the process and for
-    /// each group, and up to 100 µs more once in 10 ms.
+    /// `promised` is the number of bytes reserved but not touched yet. Allocates nothing. Takes about 1 µs for the
+    /// process and for each group, and up to 100 µs more once in 10 ms.
     #[must_use]
     pub fn check(&self, promised: u64) -> Option<Balance> {
         let touched = self.touched_bytes().ok()?;
@@ -210,8 +213,8 @@ impl GroupAccount {
 
     /// Returns the bytes of the group that the kernel cannot reclaim; this process has touched `touched` of them.
     ///
-    /// The count of file pages may be old: the kernel may have reclaimed some for this process since. So "touched now, plus the
-    /// rest of then" is a lower bound, and the larger of the two estimates counts.
+    /// The count of file pages may be old: the kernel may have reclaimed some for this process since. So "touched now,
+    /// plus the rest of then" is a lower bound, and the larger of the two estimates counts.
     fn held_bytes(&self, touched: u64) -> io::Result<u64> {
         let mut text = [0; NUMBER_BYTES_MAX];
         let usage = number(read(&self.usage, &mut text)?).ok_or(io::ErrorKind::InvalidData)?;
@@ -248,8 +251,8 @@ fn number(text: &[u8]) -> Option<u64> {
     str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// Returns the bytes of file pages in a group and its descendants, from its `memory.stat`. Pages of a memory file system are on
-/// other lists, because the kernel cannot reclaim them.
+/// Returns the bytes of file pages in a group and its descendants, from its `memory.stat`. Pages of a memory file
+/// system are on other lists, because the kernel cannot reclaim them.
 fn file_bytes(stat: &[u8], hierarchy: Hierarchy) -> u64 {
     let names = match hierarchy {
         Hierarchy::V2 => ["active_file", "inactive_file"],

@@ -11,8 +11,8 @@ use crate::clock;
 /// The pause after a trim, as a multiple of its duration: trimming takes at most a tenth of a core.
 const PAUSE_FACTOR: u32 = 9;
 
-/// The same multiple for a shard that would otherwise refuse memory: at most half of its time. A burst of refusals lasts some
-/// milliseconds, so a longer pause would refuse everything before the freed memory counts.
+/// The same multiple for a shard that would otherwise refuse memory: at most half of its time. A burst of refusals
+/// lasts some milliseconds, so a longer pause would refuse everything before the freed memory counts.
 const PAUSE_FACTOR_BEFORE_REFUSAL: u32 = 1;
 
 /// The longest last trim after which a shard may trim by itself. 20 ms: below a stall, and enough to return 100 MiB.
@@ -23,8 +23,8 @@ static GIVEN_BACK: AtomicCell<Option<(Instant, Duration)>> = AtomicCell::new(Non
 
 /// Makes glibc return whole free pages to the kernel, unless it did so a moment ago.
 ///
-/// With another allocator it has almost no effect. It takes milliseconds per GiB, during which other allocating threads may
-/// wait. Call it when memory is short, off the shards ([`spawn_blocking`](crate::spawn_blocking)).
+/// With another allocator it has almost no effect. It takes milliseconds per GiB, during which other allocating threads
+/// may wait. Call it when memory is short, off the shards ([`spawn_blocking`](crate::spawn_blocking)).
 pub fn give_back_free() {
     give_back_after(GIVEN_BACK.load(), PAUSE_FACTOR);
 }

@@ -1,9 +1,10 @@
-//! Standard error without blocking: output that does not fit at once is dropped and counted, so a stuck log reader cannot stop a shard.
+//! Standard error without blocking: output that does not fit at once is dropped and counted, so a stuck log reader
+//! cannot stop a shard.
 //!
-//! A reader that has gone does not end the server either. A write of up to `PIPE_BUF` bytes to a pipe that poll(2) reports
-//! writable does not block, nor does one to a terminal that is not stopped. A write to a file waits for the file system, as any
-//! write does. Other processes may write to the same pipe in between. Without a queue or a thread, a line written survives the
-//! end of the process.
+//! A reader that has gone does not end the server either. A write of up to `PIPE_BUF` bytes to a pipe that poll(2)
+//! reports writable does not block, nor does one to a terminal that is not stopped. A write to a file waits for the
+//! file system, as any write does. Other processes may write to the same pipe in between. Without a queue or a thread,
+//! a line written survives the end of the process.
 
 use std::io::{self, StderrLock, Write};
 use std::os::fd::{AsFd as _, BorrowedFd};

@@ -1,9 +1,10 @@
 //! System calls without a home elsewhere, including those without a safe wrapper in any crate.
 //!
-//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack five calls: distributing
-//! connections over a `SO_REUSEPORT` group (`SO_ATTACH_REUSEPORT_CBPF`), closing a listener without a loss (`SO_ATTACH_FILTER`),
-//! limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`), and returning free memory
-//! (`malloc_trim`). tokio needs a promise that a watched descriptor stays open. Everything else goes through rustix and is safe.
+//! Why one file: in this package `unsafe` lives only in the ring and here. socket2 and rustix lack five calls:
+//! distributing connections over a `SO_REUSEPORT` group (`SO_ATTACH_REUSEPORT_CBPF`), closing a listener without a loss
+//! (`SO_ATTACH_FILTER`), limiting unsent bytes (`TCP_NOTSENT_LOWAT`), asking for unacknowledged bytes (`SIOCOUTQ`), and
+//! returning free memory (`malloc_trim`). tokio needs a promise that a watched descriptor stays open. Everything else
+//! goes through rustix and is safe.
 //!
 //! Invariant: this file keeps no state; each function asks the kernel once and returns the answer.
 
@@ -75,8 +76,8 @@ pub(crate) fn attach(socket: BorrowedFd<'_>, kind: ProgramKind, mut program: Vec
     }
 }
 
-/// Limits the unsent bytes the kernel takes for a TCP socket (`TCP_NOTSENT_LOWAT`); it may exceed the limit by one buffer of at most
-/// 64 KiB. Sockets accepted from a listener inherit it.
+/// Limits the unsent bytes the kernel takes for a TCP socket (`TCP_NOTSENT_LOWAT`); it may exceed the limit by one
+/// buffer of at most 64 KiB. Sockets accepted from a listener inherit it.
 ///
 /// # Errors
 ///
@@ -85,16 +86,17 @@ pub(crate) fn set_unsent_max(socket: BorrowedFd<'_>, bytes: u32) -> io::Result<(
     set_number(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
 }
 
-/// Returns how many bytes of a stream socket its peer has not acknowledged, sent or not (`SIOCOUTQ`). A TCP FIN counts as one byte. On a
-/// Unix socket it is the memory of the bytes the peer has not read.
+/// Returns how many bytes of a stream socket its peer has not acknowledged, sent or not (`SIOCOUTQ`). A TCP FIN counts
+/// as one byte. On a Unix socket it is the memory of the bytes the peer has not read.
 ///
 /// # Errors
 ///
 /// The kernel refused: `EINVAL` for a listening socket.
 pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. SIOCOUTQ, which is TIOCOUTQ by another name, writes one
-    // `c_int`, which `bytes` is; it lives until the call returns, and the kernel keeps no pointer.
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. SIOCOUTQ, which is TIOCOUTQ by
+    // another name, writes one `c_int`, which `bytes` is; it lives until the call returns, and the kernel keeps no
+    // pointer.
     let status = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
     if status == 0 {
         Ok(u64::try_from(bytes).unwrap_or(0))
@@ -107,8 +109,9 @@ pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
 fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<u32>())
         .map_err(|_| invalid("the number cannot be described to the kernel"))?;
-    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. The kernel reads at most `length` bytes of the
-    // option's value, which `number` is, of exactly that length; it lives until the call returns, and the kernel keeps no pointer.
+    // SAFETY: `socket` is borrowed, so its descriptor is open for the whole call. The kernel reads at most `length`
+    // bytes of the option's value, which `number` is, of exactly that length; it lives until the call returns, and the
+    // kernel keeps no pointer.
     let status = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const number).cast(), length) };
     if status == 0 {
         Ok(())
@@ -119,8 +122,8 @@ fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), number: u32) ->
 
 /// Makes glibc's allocator return every whole free page to the kernel; does nothing with another libc.
 pub(crate) fn trim_heap() {
-    // SAFETY: malloc_trim has no precondition: any thread may call it at any time, and it touches free memory only, under the
-    // allocator's own locks. Its answer, whether there was something to give back, is of no use to us.
+    // SAFETY: malloc_trim has no precondition: any thread may call it at any time, and it touches free memory only,
+    // under the allocator's own locks. Its answer, whether there was something to give back, is of no use to us.
     #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);
@@ -146,14 +149,14 @@ pub(crate) fn raise_to_hard(resource: Resource) -> (Rlimit, Rlimit) {
 
 /// Returns the connections waiting in a listener's backlog, until it is empty.
 ///
-/// For a graceful stop: those peers are already connected, so they are served before the listener closes. The listener becomes
-/// non-blocking and stays so; cancel a multishot accept on it first. Peers may connect as fast as they are taken, so the caller
-/// bounds how many it takes.
+/// For a graceful stop: those peers are already connected, so they are served before the listener closes. The listener
+/// becomes non-blocking and stays so; cancel a multishot accept on it first. Peers may connect as fast as they are
+/// taken, so the caller bounds how many it takes.
 ///
 /// # Errors
 ///
-/// The kernel refused to make the listener non-blocking. An item is an error if the process is out of descriptors (`EMFILE`, `ENFILE`)
-/// or memory, after which the iterator ends.
+/// The kernel refused to make the listener non-blocking. An item is an error if the process is out of descriptors
+/// (`EMFILE`, `ENFILE`) or memory, after which the iterator ends.
 pub(crate) fn queued_connections(listener: BorrowedFd<'_>) -> io::Result<QueuedConnections<'_>> {
     rustix::io::ioctl_fionbio(listener, true)?;
     Ok(QueuedConnections {
@@ -217,8 +220,8 @@ pub(crate) fn invalid(reason: &'static str) -> io::Error {
 ///
 /// Panics outside a tokio runtime.
 pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>, (OwnedFd, Errno)> {
-    // SAFETY: an `OwnedFd` is open as long as it lives, always answers with the same descriptor, and closes it only when the
-    // `AsyncFd` that owns it from here on is dropped.
+    // SAFETY: an `OwnedFd` is open as long as it lives, always answers with the same descriptor, and closes it only
+    // when the `AsyncFd` that owns it from here on is dropped.
     let watched = unsafe { AsyncFd::register(descriptor) };
     watched.map_err(|refused| {
         let (descriptor, error) = refused.into_parts();

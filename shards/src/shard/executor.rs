@@ -1,8 +1,9 @@
 //! Runs a shard's root future, the turn: glommio beside the ring, tokio's current-thread runtime beside epoll.
 //!
-//! Only this file names glommio. glommio must never park: its sleep would not see our ring's completions, and its `run` can park
-//! although tasks are runnable if its preemption timer fires at the wrong moment. So that timer is set beyond any uptime, its
-//! latency ring stays empty, and the turn sleeps in our ring. tokio, in contrast, must park: its sleep delivers epoll's events.
+//! Only this file names glommio. glommio must never park: its sleep would not see our ring's completions, and its `run`
+//! can park although tasks are runnable if its preemption timer fires at the wrong moment. So that timer is set beyond
+//! any uptime, its latency ring stays empty, and the turn sleeps in our ring. tokio, in contrast, must park: its sleep
+//! delivers epoll's events.
 
 use std::future::Future;
 use std::io;
@@ -29,13 +30,13 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
-    /// Creates glommio's executor for the calling thread. The caller pins the thread afterwards, so that glommio's helper thread is
-    /// not pinned with it.
+    /// Creates glommio's executor for the calling thread. The caller pins the thread afterwards, so that glommio's
+    /// helper thread is not pinned with it.
     ///
     /// # Errors
     ///
-    /// glommio could not start, for lack of lockable memory or descriptors. Where it panics instead, as when a ring is refused, the
-    /// error is the panic's message.
+    /// glommio could not start, for lack of lockable memory or descriptors. Where it panics instead, as when a ring is
+    /// refused, the error is the panic's message.
     pub(crate) fn beside_ring(name: &str) -> Result<Self, String> {
         let builder = LocalExecutorBuilder::new(Placement::Unbound)
             .name(name)
@@ -76,7 +77,8 @@ impl Executor {
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         match self {
             Self::Glommio(executor) => executor.run(future),
-            // Outside tokio's budget per poll: this one future polls all tasks of the shard, and the turn ensures fairness.
+            // Outside tokio's budget per poll: this one future polls all tasks of the shard, and the turn ensures
+            // fairness.
             Self::Tokio(runtime, tasks) => tasks.block_on(runtime, tokio::task::unconstrained(future)),
         }
     }

@@ -1,9 +1,10 @@
 //! A gate counts what is in flight; once closed it lets nothing in and reports when the last guard has left.
 //!
-//! Why: a graceful stop is "take no new work, wait for the work taken", for connections, requests and background tasks alike.
-//! The term and the idea are Seastar's.
+//! Why: a graceful stop is "take no new work, wait for the work taken", for connections, requests and background tasks
+//! alike. The term and the idea are Seastar's.
 //!
-//! Invariant: a gate lives on one shard. Waiting costs nothing until the last guard is dropped, which wakes the waiting tasks.
+//! Invariant: a gate lives on one shard. Waiting costs nothing until the last guard is dropped, which wakes the waiting
+//! tasks.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;

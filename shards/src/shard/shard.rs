@@ -311,8 +311,8 @@ impl ShardContext {
         now
     }
 
-    /// Takes what other threads have sent: woken tasks, messages, a stop request. The number of tasks and the queue capacities
-    /// bound the work.
+    /// Takes what other threads have sent: woken tasks, messages, a stop request. The number of tasks and the queue
+    /// capacities bound the work.
     pub(crate) fn deliver_messages(&self) {
         self.tasks.schedule_posted(&self.inbox);
         self.mailboxes.deliver(&self.inbox);

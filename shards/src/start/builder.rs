@@ -95,8 +95,8 @@ impl Builder {
 
     /// Sets how long after [`Stop::Graceful`](crate::Stop::Graceful) a `main` may run; unlimited by default.
     ///
-    /// A shard still running 2 s after that, or 2 s after [`Stop::Now`](crate::Stop::Now), is abandoned: a task computes or
-    /// blocks. [`run`](Shards::run) then returns [`LaunchError::Overdue`].
+    /// A shard still running 2 s after that, or 2 s after [`Stop::Now`](crate::Stop::Now), is abandoned: a task
+    /// computes or blocks. [`run`](Shards::run) then returns [`LaunchError::Overdue`].
     #[must_use]
     pub fn graceful_stop_max(mut self, time: Duration) -> Self {
         self.run_config.graceful_stop_max = Some(time);
@@ -105,8 +105,8 @@ impl Builder {
 
     /// Sets whether new TCP connections avoid a shard that has at least 512 and over 4/3 of its share; off by default.
     ///
-    /// Connections avoid a stalled shard in any case ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)). This setting suits
-    /// long connections. With a mixture, all short ones would go to the shards that have few long ones.
+    /// Connections avoid a stalled shard in any case ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)). This
+    /// setting suits long connections. With a mixture, all short ones would go to the shards that have few long ones.
     #[must_use]
     pub fn balance(mut self, balance: bool) -> Self {
         self.run_config.balances = balance;
@@ -115,8 +115,8 @@ impl Builder {
 
     /// Pins the shards to these CPUs, by the kernel's numbers and in shard order; by default to all available ones.
     ///
-    /// The number of shards follows, unless [`shards`](Self::shards) sets it. [`build`](Self::build) rejects a CPU that is not
-    /// available or named twice.
+    /// The number of shards follows, unless [`shards`](Self::shards) sets it. [`build`](Self::build) rejects a CPU that
+    /// is not available or named twice.
     #[must_use]
     pub fn cpus(mut self, chosen: impl Into<Vec<usize>>) -> Self {
         self.cpus = Some(chosen.into());
@@ -132,8 +132,8 @@ impl Builder {
 
     /// Sets the entries of each shard's io_uring submission queue: a power of two up to 32,768, 1024 by default.
     ///
-    /// The completion queue has four times as many. A full submission queue is submitted early. An entry takes 64 bytes of
-    /// kernel memory.
+    /// The completion queue has four times as many. A full submission queue is submitted early. An entry takes 64 bytes
+    /// of kernel memory.
     #[must_use]
     pub fn submission_entries(mut self, entries: u32) -> Self {
         self.ring.submission_entries = entries;
@@ -142,8 +142,8 @@ impl Builder {
 
     /// Sets each shard's receive buffers: their number (a power of two up to 32,768) and the bytes of each (64 to 1 MiB).
     ///
-    /// The defaults are 1024 and 4096 bytes, which holds the whole request of nearly every client. A buffer is held for one
-    /// turn; when all are held, a connection receives into memory of its own. With epoll only the bytes matter.
+    /// The defaults are 1024 and 4096 bytes, which holds the whole request of nearly every client. A buffer is held for
+    /// one turn; when all are held, a connection receives into memory of its own. With epoll only the bytes matter.
     #[must_use]
     pub fn receive_buffers(mut self, count: u16, bytes: u32) -> Self {
         self.ring.receive_buffers = count;
@@ -153,7 +153,8 @@ impl Builder {
 
     /// Sets how many unread receive buffers a connection may hold under io_uring, 16 by default.
     ///
-    /// At the limit, receiving pauses. Before the pause takes effect the kernel may fill at most a quarter of all buffers more.
+    /// At the limit, receiving pauses. Before the pause takes effect the kernel may fill at most a quarter of all
+    /// buffers more.
     #[must_use]
     pub fn receive_buffers_per_stream_max(mut self, count: u16) -> Self {
         self.ring.receive_buffers_per_stream_max = count;

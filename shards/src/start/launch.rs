@@ -1,8 +1,8 @@
 //! Starts the shards of a checked [`Builder`](crate::Builder), runs them and joins their threads.
 //!
-//! All shards start or none does: each sets up its executor and ring, reports, and waits for the start. A shard that panics
-//! outside its tasks ends the process at once, because its listener would keep collecting connections without answering them.
-//! A shard whose main function returns an error stops the others, and `run` returns that error.
+//! All shards start or none does: each sets up its executor and ring, reports, and waits for the start. A shard that
+//! panics outside its tasks ends the process at once, because its listener would keep collecting connections without
+//! answering them. A shard whose main function returns an error stops the others, and `run` returns that error.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -150,8 +150,8 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a shard did
-    /// not stop in time. The thread of an overdue shard is abandoned and ends with the process.
+    /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a
+    /// shard did not stop in time. The thread of an overdue shard is abandoned and ends with the process.
     pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
     where
         M: Fn(Shard) -> F + Send + Sync + 'static,

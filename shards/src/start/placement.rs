@@ -1,10 +1,11 @@
 //! Which CPUs this process may use, and which of them each shard and the blocking pool get.
 //!
-//! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts (the kernel keeps it within the
-//! cpuset), and so does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for half of each period.
+//! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts (the kernel keeps it
+//! within the cpuset), and so does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for
+//! half of each period.
 //!
-//! Invariant: the deciding functions are pure, over the text of kernel files. A file that cannot be read or parsed sets no
-//! limit. The CPU list is never empty.
+//! Invariant: the deciding functions are pure, over the text of kernel files. A file that cannot be read or parsed sets
+//! no limit. The CPU list is never empty.
 
 use std::error::Error;
 use std::fmt;
@@ -100,8 +101,8 @@ impl AvailableCpus {
 
     /// Assigns a CPU to each shard in order, and the remaining CPUs to the blocking pool.
     ///
-    /// More shards than CPUs wrap around. Both that and more shards than the quota allows are logged as a warning, because such
-    /// shards wait for each other.
+    /// More shards than CPUs wrap around. Both that and more shards than the quota allows are logged as a warning,
+    /// because such shards wait for each other.
     #[must_use]
     pub fn place(&self, shards: NonZeroUsize) -> Placement {
         let count = shards.get();

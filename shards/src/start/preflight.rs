@@ -1,12 +1,12 @@
 //! Checks before a shard starts, with a sentence and a remedy for each requirement that is missing.
 //!
-//! Why: a server without a ring should explain that to the operator before it opens a port. Each refusal names what is missing, how much
-//! of it, and what to change. Features are probed with a real ring, not guessed from the kernel's version: distributions backport
-//! features, and sandboxes remove them. [`doctor`](super::doctor) reports everything found; here only the first missing requirement
-//! counts.
+//! Why: a server without a ring should explain that to the operator before it opens a port. Each refusal names what is
+//! missing, how much of it, and what to change. Features are probed with a real ring, not guessed from the kernel's
+//! version: distributions backport features, and sandboxes remove them. [`doctor`](super::doctor) reports everything
+//! found; here only the first missing requirement counts.
 //!
-//! The kernels each feature needs: multishot accept and provided-buffer rings 5.19; multishot receive and SINGLE_ISSUER 6.0; DEFER_TASKRUN
-//! 6.1. So [`KERNEL_NEEDED`] is 6.1.
+//! The kernels each feature needs: multishot accept and provided-buffer rings 5.19; multishot receive and SINGLE_ISSUER
+//! 6.0; DEFER_TASKRUN 6.1. So [`KERNEL_NEEDED`] is 6.1.
 //!
 //! Invariant: nothing here panics, and only soft limits are changed: they are raised to the hard ones.
 
@@ -30,8 +30,8 @@ pub const KERNEL_NEEDED: &str = "6.1";
 /// The locked memory, in bytes, without which glommio's executor refuses to start, whatever privileges the process has.
 pub const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 
-/// The locked memory of one executor. 256 KiB: its three rings at a depth of 128 and 64 KiB of buffers registered with each took 205 KiB
-/// (measured on Linux 6.18), rounded up.
+/// The locked memory of one executor. 256 KiB: its three rings at a depth of 128 and 64 KiB of buffers registered with
+/// each took 205 KiB (measured on Linux 6.18), rounded up.
 const EXECUTOR_LOCKED_BYTES: u64 = 256 * 1024;
 
 /// The descriptors of one shard without connections: four rings, wake-ups, listeners, and one in reserve.
@@ -55,8 +55,8 @@ pub struct Needs {
 
 /// Checks everything the io_uring driver needs.
 ///
-/// Raises the soft limits on open files and locked memory to the hard ones and logs that. Warns if the limits may be too low for the
-/// connections or the rings.
+/// Raises the soft limits on open files and locked memory to the hard ones and logs that. Warns if the limits may be
+/// too low for the connections or the rings.
 ///
 /// # Errors
 ///
@@ -86,8 +86,8 @@ pub fn check_descriptors(needs: &Needs) -> Result<(), PreflightError> {
 
 /// Returns why the io_uring driver cannot be used here, or `None` if it can; `--driver auto` decides by it.
 ///
-/// Raises the soft limits as [`check`] does, and warns if the rings may exceed the limit on locked memory. Creates a small ring, makes it
-/// accept a connection and receive from it, and drops it.
+/// Raises the soft limits as [`check`] does, and warns if the rings may exceed the limit on locked memory. Creates a
+/// small ring, makes it accept a connection and receive from it, and drops it.
 #[must_use]
 pub fn io_uring_refusal(needs: &Needs) -> Option<PreflightError> {
     raise_limits();
@@ -130,8 +130,8 @@ pub(crate) fn judge_ring(
         .or_else(|| judge_memlock(environment.memlock))
 }
 
-/// Explains why no ring could be probed. If memory was short, a limit that is too low in any case says more than an estimate: the ring
-/// was small, and whether it fits depends on what else this user has locked.
+/// Explains why no ring could be probed. If memory was short, a limit that is too low in any case says more than an
+/// estimate: the ring was small, and whether it fits depends on what else this user has locked.
 pub(crate) fn explain_probe(error: &io::Error, environment: &HostEnvironment, needs: &Needs) -> PreflightError {
     let short = error.raw_os_error() == Some(ENOMEM);
     let too_low = judge_memlock(environment.memlock).filter(|_| short);
@@ -165,8 +165,9 @@ pub fn explain_ring_refusal(error: &io::Error, needs: &Needs) -> PreflightError 
 impl Needs {
     /// Estimates the locked memory of all shards, in bytes.
     ///
-    /// An entry takes 68 bytes of submission queue or 16 of completion queue, in whole pages; the executors have rings of their own.
-    /// (On Linux 6.18 a ring of 1024 and 4096 entries fits a limit of 136 KiB, the estimate for it, and not 132 KiB.)
+    /// An entry takes 68 bytes of submission queue or 16 of completion queue, in whole pages; the executors have rings
+    /// of their own. (On Linux 6.18 a ring of 1024 and 4096 entries fits a limit of 136 KiB, the estimate for it, and
+    /// not 132 KiB.)
     pub(crate) fn locked_bytes(&self) -> u64 {
         let pages = |bytes: u64| bytes.next_multiple_of(4096);
         let submission = pages(u64::from(self.submission_entries) * 64);

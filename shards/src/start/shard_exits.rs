@@ -1,7 +1,7 @@
 //! Which shards have exited, for the thread that waits for all of them.
 //!
-//! A shard whose task computes or blocks does not see a stop request, and a thread cannot be ended from outside. So the waiting
-//! thread keeps the time itself: it gives up an overdue shard, and the process can exit.
+//! A shard whose task computes or blocks does not see a stop request, and a thread cannot be ended from outside. So the
+//! waiting thread keeps the time itself: it gives up an overdue shard, and the process can exit.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ impl ShardExits {
 
     /// Makes the waiting thread look again at what was written before this call.
     pub(crate) fn wake_waiter(&self) {
-        // Orders the caller's write before the read of `waiting`. The waiting thread does the opposite, so one sees the other.
+        // Orders the caller's write before the read of `waiting`. The waiting thread does the opposite, so one sees the
+        // other.
         fence(Ordering::SeqCst);
         if let Some(waiting) = self.waiting.get() {
             waiting.unpark();
@@ -48,7 +49,8 @@ impl ShardExits {
 
     /// Waits until every shard has exited; called once.
     ///
-    /// A graceful stop may take `graceful_max` (`None`: no limit), an immediate one no time; [`STOP_PATIENCE`] is added to both.
+    /// A graceful stop may take `graceful_max` (`None`: no limit), an immediate one no time; [`STOP_PATIENCE`] is added
+    /// to both.
     ///
     /// # Errors
     ///
@@ -95,7 +97,8 @@ struct Due {
 }
 
 impl Due {
-    /// Returns the time left, `None` without a limit. The time of a stop runs from when this thread first sees the request.
+    /// Returns the time left, `None` without a limit. The time of a stop runs from when this thread first sees the
+    /// request.
     fn left(&mut self, stop: Option<Stop>, graceful_max: Option<Duration>, now: Instant) -> Option<Duration> {
         if stop > self.stop {
             self.stop = stop;

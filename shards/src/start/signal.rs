@@ -1,13 +1,13 @@
 //! SIGTERM and SIGINT stop the process: the first signal gracefully, every later one immediately.
 //!
-//! Why a thread: a signal handler may call almost nothing. So signal-hook's handler only stores the number; a thread reads it
-//! and calls back.
+//! Why a thread: a signal handler may call almost nothing. So signal-hook's handler only stores the number; a thread
+//! reads it and calls back.
 //!
-//! Invariant: while no [`StopSignals`] is alive, both signals have their default effect and end the process. So a server that
-//! has finished, or failed while stopping, can always be killed.
+//! Invariant: while no [`StopSignals`] is alive, both signals have their default effect and end the process. So a
+//! server that has finished, or failed while stopping, can always be killed.
 //!
-//! SIGPIPE needs no handling here: Rust's runtime ignores it before `main`. Every send also sets `MSG_NOSIGNAL`, for programs
-//! whose `main` is not Rust.
+//! SIGPIPE needs no handling here: Rust's runtime ignores it before `main`. Every send also sets `MSG_NOSIGNAL`, for
+//! programs whose `main` is not Rust.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +38,8 @@ static LISTENING: AtomicBool = AtomicBool::new(false);
 
 /// Whether the two signals have their default effect; read inside the signal handler.
 ///
-/// signal-hook cannot return a handled signal to the kernel. Without this flag both signals would be ignored from the end of
-/// the first listener to the end of the process.
+/// signal-hook cannot return a handled signal to the kernel. Without this flag both signals would be ignored from the
+/// end of the first listener to the end of the process.
 static DEFAULT_APPLIES: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 impl StopSignals {
@@ -50,8 +50,8 @@ impl StopSignals {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket pair or a
-    /// thread.
+    /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket
+    /// pair or a thread.
     pub(crate) fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
         if LISTENING.swap(true, Ordering::AcqRel) {
             let reason = "this process already handles SIGTERM and SIGINT";

@@ -1,10 +1,10 @@
 //! Listeners inherited from a service manager by systemd's `LISTEN_FDS` protocol.
 //!
-//! Why: with socket activation the manager holds the listeners. So a restart loses no connection, and an unprivileged server can
-//! serve port 80. The protocol is an environment variable with the number of descriptors, counted from 3.
+//! Why: with socket activation the manager holds the listeners. So a restart loses no connection, and an unprivileged
+//! server can serve port 80. The protocol is an environment variable with the number of descriptors, counted from 3.
 //!
-//! Invariant: a returned socket is a listening TCP or Unix stream socket, close-on-exec and blocking, like one made by the
-//! standard library. Anything else is an error that names the descriptor and the reason.
+//! Invariant: a returned socket is a listening TCP or Unix stream socket, close-on-exec and blocking, like one made by
+//! the standard library. Anything else is an error that names the descriptor and the reason.
 
 use std::env;
 use std::error::Error;
@@ -30,9 +30,9 @@ pub enum InheritedListener {
 
 /// Takes the listeners announced to this process by the environment, in the manager's order.
 ///
-/// Returns an empty list if none are announced, or if `LISTEN_PID` names another process. The variables are removed, so a
-/// second call returns none and child processes do not see them. Call it before other threads start: changing the environment
-/// under them is unsafe.
+/// Returns an empty list if none are announced, or if `LISTEN_PID` names another process. The variables are removed, so
+/// a second call returns none and child processes do not see them. Call it before other threads start: changing the
+/// environment under them is unsafe.
 ///
 /// # Errors
 ///

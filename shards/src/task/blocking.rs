@@ -1,11 +1,11 @@
 //! A bounded pool of threads for work that blocks: password hashing, SQLite, files without io_uring.
 //!
-//! Why: a shard that blocks serves no client, and a thread on the same core takes CPU time from it. So the pool pins its threads
-//! to the CPUs without a shard; otherwise a thread inherits the single CPU of the shard that started it. Threads start when work
-//! waits for one, up to a maximum, and exit after a time without work.
+//! Why: a shard that blocks serves no client, and a thread on the same core takes CPU time from it. So the pool pins
+//! its threads to the CPUs without a shard; otherwise a thread inherits the single CPU of the shard that started it.
+//! Threads start when work waits for one, up to a maximum, and exit after a time without work.
 //!
-//! Invariants: the queue never exceeds its limit, and refused work has not run. The future of a closure always resolves: the
-//! closure returned, panicked, or was dropped before it ran.
+//! Invariants: the queue never exceeds its limit, and refused work has not run. The future of a closure always
+//! resolves: the closure returned, panicked, or was dropped before it ran.
 
 mod thread_count;
 
@@ -55,7 +55,8 @@ impl Default for BlockingLimits {
 
 /// A pool of threads for blocking work; clones are the same pool and work on every shard.
 ///
-/// When the last clone is dropped each thread exits after its current closure; [`shutdown`](Self::shutdown) also waits for them.
+/// When the last clone is dropped each thread exits after its current closure; [`shutdown`](Self::shutdown) also waits
+/// for them.
 #[derive(Clone)]
 pub struct BlockingPool {
     owner: Arc<Owner>,
@@ -113,8 +114,8 @@ impl BlockingPool {
 
     /// Runs a closure on a thread of the pool and returns a future of its result, for any executor.
     ///
-    /// The closure is queued at once, before the future is polled. If the queue is full or the pool has stopped, the closure is
-    /// dropped without having run, and the future returns the error.
+    /// The closure is queued at once, before the future is polled. If the queue is full or the pool has stopped, the
+    /// closure is dropped without having run, and the future returns the error.
     ///
     /// # Cancel safety
     ///
@@ -159,8 +160,8 @@ impl BlockingPool {
 
     /// Stops the pool and waits at most `patience`, blocking the calling thread; returns how many threads still run.
     ///
-    /// Queued closures are dropped without having run, and idle threads exit at once. A thread still running its closure is
-    /// abandoned and exits after it, or with the process.
+    /// Queued closures are dropped without having run, and idle threads exit at once. A thread still running its
+    /// closure is abandoned and exits after it, or with the process.
     pub fn shutdown(&self, patience: Duration) -> usize {
         let shared = &self.owner.shared;
         self.owner.stop();

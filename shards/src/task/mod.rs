@@ -22,7 +22,8 @@ pub(crate) use waker::TaskWaker;
 
 /// Runs a future on this shard and returns a handle to its output.
 ///
-/// The future need not be `Send`. It is first polled after the caller's own poll returns. Dropping the handle does not stop it.
+/// The future need not be `Send`. It is first polled after the caller's own poll returns. Dropping the handle does not
+/// stop it.
 ///
 /// # Panics
 ///

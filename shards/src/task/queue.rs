@@ -1,10 +1,10 @@
 //! The tasks of one shard and the queue of those to be polled.
 //!
-//! Both drivers share this queue. The turn polls it directly, so a wake is one push and a poll one pop. A benchmark of two drivers
-//! therefore compares drivers, not schedulers.
+//! Both drivers share this queue. The turn polls it directly, so a wake is one push and a poll one pop. A benchmark of
+//! two drivers therefore compares drivers, not schedulers.
 //!
-//! Invariant: the key of every task whose waker is `scheduled` is in the queue. A key may outlive its task; at worst it wakes the
-//! task that reuses the key.
+//! Invariant: the key of every task whose waker is `scheduled` is in the queue. A key may outlive its task; at worst it
+//! wakes the task that reuses the key.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -45,8 +45,8 @@ struct Task {
 }
 
 impl Tasks {
-    /// Appends a task to the queue. It is not polled here: a chain of tasks that spawn one another would exhaust the stack, and a
-    /// task would run inside its spawner's borrows.
+    /// Appends a task to the queue. It is not polled here: a chain of tasks that spawn one another would exhaust the
+    /// stack, and a task would run inside its spawner's borrows.
     pub(super) fn spawn(&self, inbox: &Arc<Inbox>, future: TaskFuture) {
         let mut tasks = self.tasks.borrow_mut();
         let place = tasks.vacant_entry();
@@ -109,8 +109,8 @@ impl Tasks {
         }
     }
 
-    /// Ends every task, including those still to be spawned. Each future is dropped at its next poll, on its own thread, while the
-    /// reactor still exists for its destructors.
+    /// Ends every task, including those still to be spawned. Each future is dropped at its next poll, on its own
+    /// thread, while the reactor still exists for its destructors.
     pub(crate) fn end(&self) {
         self.ending.set(true);
         for task in self.tasks.borrow().iter().filter_map(|(_, task)| task.as_ref()) {
@@ -133,7 +133,8 @@ impl Tasks {
         self.polls.get()
     }
 
-    /// Sets what to wake when the first task becomes runnable; `None` while the driver is awake or sleeps in a system call.
+    /// Sets what to wake when the first task becomes runnable; `None` while the driver is awake or sleeps in a system
+    /// call.
     pub(crate) fn set_sleeper(&self, sleeper: Option<Waker>) {
         *self.sleeper.borrow_mut() = sleeper;
     }

@@ -1,7 +1,7 @@
 //! The waker of one task.
 //!
-//! A wake on the task's own thread puts it into the shard's queue. A wake from another thread goes through the shard's inbox and
-//! wakes the shard, which may sleep in a system call.
+//! A wake on the task's own thread puts it into the shard's queue. A wake from another thread goes through the shard's
+//! inbox and wakes the shard, which may sleep in a system call.
 
 use std::sync::Arc;
 use std::task::Wake;
@@ -107,8 +107,8 @@ mod tests {
         }
     }
 
-    /// A second thread writes a message and wakes a task while its shard takes the first wake-up. The task reads the message now, or
-    /// another wake-up is pending.
+    /// A second thread writes a message and wakes a task while its shard takes the first wake-up. The task reads the
+    /// message now, or another wake-up is pending.
     #[test]
     fn loom_a_task_is_polled_after_what_it_was_woken_for() {
         loom::model(|| {

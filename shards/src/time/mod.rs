@@ -1,7 +1,7 @@
 //! Timers for tasks: precise sleeps, and coarse deadlines that cost one store to postpone.
 //!
-//! They rest on two pure structures, the [`wheel`] and the [`sleeps`]; this file adds the shard's clock and its tasks. The driver
-//! asks [`Timers::next_deadline`] when to wake, and the turn calls [`Timers::expire`].
+//! They rest on two pure structures, the [`wheel`] and the [`sleeps`]; this file adds the shard's clock and its tasks.
+//! The driver asks [`Timers::next_deadline`] when to wake, and the turn calls [`Timers::expire`].
 
 pub(crate) mod sleeps;
 mod timeout;
@@ -22,9 +22,9 @@ pub use timeout::timeout_at;
 
 use crate::shard::shard::{Shard, ShardContext};
 
-/// How many deadlines, and how many sleeps, are fired per turn at most; the rest follow in the next turns. 16: the task of an
-/// expired deadline, such as a 408 to a slow peer, takes some 10 µs, and every peer with bytes waiting waits for it. When 2,000
-/// expire at once, peers wait 0.2 ms at a time instead of 15 ms.
+/// How many deadlines, and how many sleeps, are fired per turn at most; the rest follow in the next turns. 16: the task
+/// of an expired deadline, such as a 408 to a slow peer, takes some 10 µs, and every peer with bytes waiting waits for
+/// it. When 2,000 expire at once, peers wait 0.2 ms at a time instead of 15 ms.
 const EXPIRED_A_TURN_MAX: usize = 16;
 
 /// The timers of one shard.
@@ -33,7 +33,8 @@ pub(crate) struct Timers {
     sleeps: RefCell<Sleeps<Waker>>,
     /// Whether the last `expire` stopped at its bound with more due.
     more_due: Cell<bool>,
-    /// The wakers of one `expire`, kept for its allocation. They are woken after the borrows end, because a waker may run anything.
+    /// The wakers of one `expire`, kept for its allocation. They are woken after the borrows end, because a waker may
+    /// run anything.
     due: RefCell<Vec<Waker>>,
 }
 
@@ -154,9 +155,9 @@ impl fmt::Debug for Sleep {
 
 /// A deadline that moves often and rarely passes, such as a connection's.
 ///
-/// Postponing it is one store. It fires up to 34 ms (one slot of the wheel) late and never early. Its entry in the wheel stays
-/// where it is when the deadline is postponed or cleared. At that earlier moment the task is woken once without effect, and the entry
-/// is made again for the current deadline.
+/// Postponing it is one store. It fires up to 34 ms (one slot of the wheel) late and never early. Its entry in the
+/// wheel stays where it is when the deadline is postponed or cleared. At that earlier moment the task is woken once
+/// without effect, and the entry is made again for the current deadline.
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Instant>,

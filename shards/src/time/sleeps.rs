@@ -1,7 +1,7 @@
 //! Precise sleeps: an ordered set of deadlines, to the nanosecond.
 //!
-//! Why beside the wheel: an application's `sleep(2ms)` must not become 34 ms. Sleeps are few, so an ordered map with logarithmic
-//! cost suits them; it would not suit one deadline per connection.
+//! Why beside the wheel: an application's `sleep(2ms)` must not become 34 ms. Sleeps are few, so an ordered map with
+//! logarithmic cost suits them; it would not suit one deadline per connection.
 //!
 //! Invariant: entries with the same deadline fire in insertion order; no entry fires early.
 
@@ -63,8 +63,8 @@ impl<T> Sleeps<T> {
         self.tokens.first_key_value().map(|(key, _)| key.deadline)
     }
 
-    /// Fires the tokens of sleeps that end at or before `now`, earliest first, at most [`EXPIRED_A_TURN_MAX`]; returns whether more are
-    /// due.
+    /// Fires the tokens of sleeps that end at or before `now`, earliest first, at most [`EXPIRED_A_TURN_MAX`]; returns
+    /// whether more are due.
     ///
     /// The set is borrowed while `fire` runs, as with the wheel.
     #[must_use = "more sleeps may be over than one call fires"]

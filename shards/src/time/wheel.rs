@@ -1,15 +1,16 @@
 //! A coarse timer wheel for connection deadlines, which every request postpones.
 //!
-//! Why: a keep-alive connection moves its deadline with every request and almost never reaches it. So postponing is one store: the
-//! entry stays in its slot, and when that slot comes up the entry moves on instead of firing. Only bringing a deadline forward
-//! relinks the entry.
+//! Why: a keep-alive connection moves its deadline with every request and almost never reaches it. So postponing is one
+//! store: the entry stays in its slot, and when that slot comes up the entry moves on instead of firing. Only bringing
+//! a deadline forward relinks the entry.
 //!
-//! The wheel has [`SLOTS`] slots of 2^25 ns. Tick `t` is due `t` slots after the origin. An entry belongs to the first tick that is
-//! not before its deadline, so it never fires early and at most one slot late. Ticks `(current, current + SLOTS]` each own one slot;
-//! a deadline further away waits in the furthest slot and is placed again when that comes up.
+//! The wheel has [`SLOTS`] slots of 2^25 ns. Tick `t` is due `t` slots after the origin. An entry belongs to the first
+//! tick that is not before its deadline, so it never fires early and at most one slot late. Ticks `(current, current +
+//! SLOTS]` each own one slot; a deadline further away waits in the furthest slot and is placed again when that comes
+//! up.
 //!
-//! Invariant: an entry's `tick` is the tick of the slot it is linked in, and is after `current`. A slot's bit is set exactly when its
-//! list is not empty. Every link leads to an occupied slab entry.
+//! Invariant: an entry's `tick` is the tick of the slot it is linked in, and is after `current`. A slot's bit is set
+//! exactly when its list is not empty. Every link leads to an occupied slab entry.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +18,12 @@ use slab::Slab;
 
 use super::EXPIRED_A_TURN_MAX;
 
-/// The number of slots. 1024: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s, 30 s) are placed
-/// once, and a 75 s keep-alive deadline three times.
+/// The number of slots. 1024: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s, 30 s)
+/// are placed once, and a 75 s keep-alive deadline three times.
 pub(crate) const SLOTS: usize = 1024;
 
-/// How many entries one [`Wheel::expire`] visits at most, for postponed deadlines. 256: at 15 ns each (measured) about 4 µs.
+/// How many entries one [`Wheel::expire`] visits at most, for postponed deadlines. 256: at 15 ns each (measured) about
+/// 4 µs.
 pub(crate) const EXPIRE_ENTRIES_MAX: usize = 256;
 
 /// The width of a slot. 2^25 ns = 33.6 ms: the most a deadline is late, three orders below the shortest default one.
@@ -143,11 +145,13 @@ impl<T> Wheel<T> {
             .checked_add(Duration::from_nanos(tick.saturating_mul(SLOT_NANOSECONDS)))
     }
 
-    /// Fires the tokens whose deadline has passed: at most [`EXPIRED_A_TURN_MAX`], among at most [`EXPIRE_ENTRIES_MAX`] entries visited.
+    /// Fires the tokens whose deadline has passed: at most [`EXPIRED_A_TURN_MAX`], among at most [`EXPIRE_ENTRIES_MAX`]
+    /// entries visited.
     ///
-    /// Call it every turn, even if nothing is due: then it costs one search of the bitmap, and keeps `current` fresh for good
-    /// placement. Tokens of one slot fire in link order. The wheel is consistent but borrowed while `fire` runs: collect what could
-    /// reach it again, such as dropping the last waker of a task that owns a key, and do that afterwards.
+    /// Call it every turn, even if nothing is due: then it costs one search of the bitmap, and keeps `current` fresh
+    /// for good placement. Tokens of one slot fire in link order. The wheel is consistent but borrowed while `fire`
+    /// runs: collect what could reach it again, such as dropping the last waker of a task that owns a key, and do that
+    /// afterwards.
     pub(crate) fn expire(&mut self, now: Instant, fire: &mut impl FnMut(T)) -> Expired {
         let now = self.nanoseconds(now);
         let now_tick = now / SLOT_NANOSECONDS;

@@ -1,7 +1,8 @@
-//! Helpers of the runtime's tests: shards on a thread, child processes with their own limits, and waits with a time limit.
+//! Helpers of the runtime's tests: shards on a thread, child processes with their own limits, and waits with a time
+//! limit.
 //!
-//! Signals, resource limits, seccomp filters and descriptor counts belong to a whole process. So a test of them does its work in a child:
-//! the test binary, started again for that one test.
+//! Signals, resource limits, seccomp filters and descriptor counts belong to a whole process. So a test of them does
+//! its work in a child: the test binary, started again for that one test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of this file")]
 #![allow(
@@ -293,7 +294,8 @@ pub(crate) fn open_descriptors() -> usize {
 /// Returns the CPU time a process has used, in steps of 10 ms (the kernel's USER_HZ is 100 on all our architectures).
 pub(crate) fn cpu_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name, in parentheses, may contain anything; after it, user and system time are the twelfth and thirteenth fields.
+    // The name, in parentheses, may contain anything; after it, user and system time are the twelfth and thirteenth
+    // fields.
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let ticks: u64 = fields
         .split(' ')
@@ -325,7 +327,8 @@ impl Drop for SocketPath {
     }
 }
 
-/// Bytes that encode their own position, so that a lost, doubled or moved one is noticed: numbered blocks of an odd length.
+/// Bytes that encode their own position, so that a lost, doubled or moved one is noticed: numbered blocks of an odd
+/// length.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let filling: Vec<u8> = (0..=250).cycle().take(4085).collect();
     let mut bytes = Vec::with_capacity(length + filling.len());

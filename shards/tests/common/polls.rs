@@ -1,7 +1,8 @@
-//! Drops a future at each of its polls: the harness of the table "What is lost when a future is dropped" in `ARCHITECTURE.md`.
+//! Drops a future at each of its polls: the harness of the table "What is lost when a future is dropped" in
+//! `ARCHITECTURE.md`.
 //!
-//! A scenario runs repeatedly, with a future dropped before its first poll, after its first, after its second, until it is ready before it
-//! would be dropped. After each drop the scenario checks the table's claim.
+//! A scenario runs repeatedly, with a future dropped before its first poll, after its first, after its second, until it
+//! is ready before it would be dropped. After each drop the scenario checks the table's claim.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -14,7 +15,8 @@ pub(crate) async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<
     dropped_after_telling(polls, future, |_| {}).await
 }
 
-/// Does what [`dropped_after`] does; `waits` is called after each pending poll, with its number from 1, and may wake the future.
+/// Does what [`dropped_after`] does; `waits` is called after each pending poll, with its number from 1, and may wake
+/// the future.
 pub(crate) async fn dropped_after_telling<F: Future>(
     polls: usize,
     future: F,
@@ -43,12 +45,12 @@ pub(crate) async fn dropped_after_telling<F: Future>(
     .await
 }
 
-/// How often a scenario is repeated whose future was ready in its first poll, because another thread was quicker. 100: a future that never
-/// waits is detected quickly.
+/// How often a scenario is repeated whose future was ready in its first poll, because another thread was quicker. 100:
+/// a future that never waits is detected quickly.
 const QUICKER_MAX: usize = 100;
 
-/// Runs a scenario with 0, 1, 2… polls, until it returns that its future was ready before the drop. The future must have been dropped while
-/// waiting at least once.
+/// Runs a scenario with 0, 1, 2… polls, until it returns that its future was ready before the drop. The future must
+/// have been dropped while waiting at least once.
 pub(crate) fn at_every_poll(mut scenario: impl FnMut(usize) -> bool) {
     let mut plan = Plan::default();
     while let Some(polls) = plan.next() {

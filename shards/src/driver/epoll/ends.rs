@@ -1,7 +1,7 @@
 //! How peers end their connections: a second epoll instance of the shard, beside tokio's, that watches only for ends.
 //!
-//! Why: tokio keeps one waker for reading and reports a closed half as "readable" forever. So it cannot wait for what follows, or for
-//! an end behind unread bytes. Two instances may watch one descriptor, and tokio watches this instance.
+//! Why: tokio keeps one waker for reading and reports a closed half as "readable" forever. So it cannot wait for what
+//! follows, or for an end behind unread bytes. Two instances may watch one descriptor, and tokio watches this instance.
 //!
 //! Invariant: a socket is in the table while it is watched here, and leaves both before it is closed.
 

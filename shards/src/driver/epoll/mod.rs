@@ -1,11 +1,13 @@
-//! The epoll driver: tokio's current-thread runtime watches the sockets, and the shard's own thread reads and writes them.
+//! The epoll driver: tokio's current-thread runtime watches the sockets, and the shard's own thread reads and writes
+//! them.
 //!
-//! For hosts that forbid io_uring, and for comparisons: tasks, timers and meshes are the same under both drivers. tokio only registers
-//! sockets and waits. It blocks in `epoll_wait`, wakes the tasks whose sockets became ready, and the shard's root future, the turn,
-//! continues.
+//! For hosts that forbid io_uring, and for comparisons: tasks, timers and meshes are the same under both drivers. tokio
+//! only registers sockets and waits. It blocks in `epoll_wait`, wakes the tasks whose sockets became ready, and the
+//! shard's root future, the turn, continues.
 //!
-//! Files along a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`] (what the task
-//! gets). [`send`] is what is being sent, [`ends`] watches for leaving peers, and sockets come from [`listener`] and [`connect`].
+//! Files along a byte's way: [`turn`] (what became ready) → [`stream`] (recv(2) into a pooled buffer) → [`received`]
+//! (what the task gets). [`send`] is what is being sent, [`ends`] watches for leaving peers, and sockets come from
+//! [`listener`] and [`connect`].
 
 mod connect;
 mod ends;

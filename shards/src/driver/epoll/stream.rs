@@ -22,12 +22,13 @@ use crate::net::send_buffer::SendBuffer;
 use crate::os::sys::watch;
 use crate::task::spawn_detached;
 
-/// How often one stream receives before the shard's other tasks and the clock get their turn. 16: as many buffers as a connection may
-/// hold under io_uring by default. Otherwise a peer that sends as fast as it is read would occupy the shard.
+/// How often one stream receives before the shard's other tasks and the clock get their turn. 16: as many buffers as a
+/// connection may hold under io_uring by default. Otherwise a peer that sends as fast as it is read would occupy the
+/// shard.
 const RECEIVES_IN_A_ROW_MAX: u16 = 16;
 
-/// How often one stream sends everything at once before the others get their turn. 16, as for receiving. Otherwise a peer that reads as
-/// fast as it is sent to would occupy the shard; io_uring lets each stream send once per turn.
+/// How often one stream sends everything at once before the others get their turn. 16, as for receiving. Otherwise a
+/// peer that reads as fast as it is sent to would occupy the shard; io_uring lets each stream send once per turn.
 const SENDS_IN_A_ROW_MAX: u16 = 16;
 
 /// A handle to a connected socket; dropping it ends what is being sent and closes the socket.
@@ -283,7 +284,8 @@ impl StreamState {
         true
     }
 
-    /// Wakes the task waiting for the peer's end after a failed receive or send, because the kernel reports an error only once.
+    /// Wakes the task waiting for the peer's end after a failed receive or send, because the kernel reports an error
+    /// only once.
     fn note_failure(&self, error: Errno) {
         if is_peers_doing(error.raw_os_error()) {
             self.note_end(EndSeen::note_failure);

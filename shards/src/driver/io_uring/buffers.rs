@@ -1,9 +1,9 @@
 //! The provided-buffer ring: the kernel picks a buffer when bytes arrive, so an idle connection holds none.
 //!
-//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes owned by a slot or a
-//! [`Received`](super::Received)), or *free*. Only a window of buffers is published, and free ones are reused last in, first out:
-//! a lightly loaded shard keeps receiving into memory still in its cache. While connections are parked for lack of a buffer, all
-//! free ones are published.
+//! Every buffer is in exactly one place: *published* (the kernel may write to it), *held* (received bytes owned by a
+//! slot or a [`Received`](super::Received)), or *free*. Only a window of buffers is published, and free ones are reused
+//! last in, first out: a lightly loaded shard keeps receiving into memory still in its cache. While connections are
+//! parked for lack of a buffer, all free ones are published.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -41,8 +41,8 @@ impl BufferMemory {
             let offset = usize::from(buffer) * self.buffer_bytes;
             // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
             let start = unsafe { self.pages.start().add(offset) };
-            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither the kernel
-            // nor a slice uses it meanwhile.
+            // SAFETY: the buffer lies inside the pages, which live as long as `self`; the caller promises that neither
+            // the kernel nor a slice uses it meanwhile.
             unsafe { start.write_bytes(POISON, self.buffer_bytes) };
         }
     }
@@ -62,14 +62,15 @@ impl BufferMemory {
         );
         // SAFETY: buffer numbers are below the count the pages were sized for, so the offset lies inside them.
         let start = unsafe { self.pages.start().add(offset) };
-        // SAFETY: the range lies inside the pages (above), the pages live as long as `self`, they were zeroed when allocated so
-        // every byte is initialised, and the caller promises that the kernel does not write to this buffer meanwhile.
+        // SAFETY: the range lies inside the pages (above), the pages live as long as `self`, they were zeroed when
+        // allocated so every byte is initialised, and the caller promises that the kernel does not write to this buffer
+        // meanwhile.
         unsafe { std::slice::from_raw_parts(start.as_ptr(), length) }
     }
 }
 
-/// The byte that overwrites returned buffers in builds with debug assertions. If one client's bytes could reach another, every test
-/// that compares what it receives would fail.
+/// The byte that overwrites returned buffers in builds with debug assertions. If one client's bytes could reach
+/// another, every test that compares what it receives would fail.
 const POISON: u8 = 0xa5;
 
 /// The ring of entries that publishes buffers, and the numbers of the free ones.
@@ -104,8 +105,8 @@ impl Buffers {
         };
         let entries = Pages::new(usize::from(count) * size_of::<BufRingEntry>()).ok_or_else(too_large)?;
         let pages = Pages::new(usize::from(count) * buffer_bytes as usize).ok_or_else(too_large)?;
-        // SAFETY: `entries` holds `count` entries, is page-aligned, and is kept until after the ring is closed: the reactor drops
-        // its ring first.
+        // SAFETY: `entries` holds `count` entries, is page-aligned, and is kept until after the ring is closed: the
+        // reactor drops its ring first.
         unsafe {
             ring.submitter()
                 .register_buf_ring_with_flags(entries.start().as_ptr() as u64, count, GROUP, 0)?;
@@ -185,8 +186,8 @@ impl Buffers {
             let entries = self.entries.start().cast::<BufRingEntry>();
             // SAFETY: the index is below `count`, and the pages hold `count` entries.
             let mut entry = unsafe { entries.add(index) };
-            // SAFETY: aligned and initialised (zeroed pages; an entry is plain integers). The kernel reads entries only below the
-            // tail we store. This one lies at the tail, so only this thread touches it.
+            // SAFETY: aligned and initialised (zeroed pages; an entry is plain integers). The kernel reads entries only
+            // below the tail we store. This one lies at the tail, so only this thread touches it.
             let entry = unsafe { entry.as_mut() };
             entry.set_addr(self.data + u64::from(buffer) * u64::from(self.buffer_bytes));
             entry.set_len(self.buffer_bytes);

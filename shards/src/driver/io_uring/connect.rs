@@ -1,7 +1,7 @@
 //! Outgoing connections in the ring: one connect request each.
 //!
-//! Invariant: the slot owns the socket and the address until the completion. Dropping the future cancels the request; the socket is
-//! closed when the kernel has released both.
+//! Invariant: the slot owns the socket and the address until the completion. Dropping the future cancels the request;
+//! the socket is closed when the kernel has released both.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};

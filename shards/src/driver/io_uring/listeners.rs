@@ -13,7 +13,8 @@ use super::streams::{remember, wake};
 use super::{Ring, SharedRing, count};
 use crate::os::sys::is_passing_accept_error;
 
-/// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's backlog.
+/// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's
+/// backlog.
 const ACCEPTED_MAX: usize = 1024;
 
 /// The state of one listening socket.

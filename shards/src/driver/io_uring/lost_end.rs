@@ -1,9 +1,11 @@
-//! Tests of a kernel bug: a multishot receive that starts to wait while bytes and an end are both there reports only the bytes.
+//! Tests of a kernel bug: a multishot receive that starts to wait while bytes and an end are both there reports only
+//! the bytes.
 //!
-//! The driver therefore looks at the socket once (`may_have_lost_its_end` in `streams::ends`). The first test reports which ends this
-//! kernel loses, so that a fixed kernel is noticed. The second test fails if the driver loses one.
+//! The driver therefore looks at the socket once (`may_have_lost_its_end` in `streams::ends`). The first test reports
+//! which ends this kernel loses, so that a fixed kernel is noticed. The second test fails if the driver loses one.
 //!
-//! Both use `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that the race happens every time.
+//! Both use `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that the race happens every
+//! time.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -45,8 +47,8 @@ fn poll_first(mut receive: squeue::Entry) -> squeue::Entry {
     let start = (&raw mut receive).cast::<u8>();
     // SAFETY: an entry is a `struct io_uring_sqe` of the kernel, 64 bytes, so the offset lies inside it.
     let ioprio = unsafe { start.add(IOPRIO_BYTES) }.cast::<u16>();
-    // SAFETY: the two bytes are initialised, inside an entry that this function owns, and aligned, as the entry is for its 64-bit
-    // fields; any value is a valid one.
+    // SAFETY: the two bytes are initialised, inside an entry that this function owns, and aligned, as the entry is for
+    // its 64-bit fields; any value is a valid one.
     unsafe { *ioprio |= IORING_RECVSEND_POLL_FIRST };
     receive
 }

@@ -1,9 +1,9 @@
-//! The io_uring driver: a shard's ring carries all its sockets, and the shard sleeps in it. glommio runs the thread's executor
-//! beside it.
+//! The io_uring driver: a shard's ring carries all its sockets, and the shard sleeps in it. glommio runs the thread's
+//! executor beside it.
 //!
-//! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its share of the work
-//! inside our `io_uring_enter`. `TASKRUN_FLAG` shows whether such work exists. It matters because an enter that waits for no
-//! completion does at most 20 pieces of work.
+//! Set up with `SINGLE_ISSUER | DEFER_TASKRUN`: only the shard's thread enters the ring, and the kernel does its share
+//! of the work inside our `io_uring_enter`. `TASKRUN_FLAG` shows whether such work exists. It matters because an enter
+//! that waits for no completion does at most 20 pieces of work.
 //!
 //! ```text
 //!        accept, receive (multishot)          sends, queued during a turn
@@ -12,9 +12,9 @@
 //!                   wakes tasks ◄───┘
 //! ```
 //!
-//! Files along a byte's way: [`turn`] (completions out of the ring) → [`operation`] (their slot) → [`streams`] (into the slot, wake
-//! the task) → [`received`] (what the task gets). [`buffers`] is the pool the kernel receives into, [`send`] what it sends from.
-//! Sockets come from [`listeners`] and [`connect`].
+//! Files along a byte's way: [`turn`] (completions out of the ring) → [`operation`] (their slot) → [`streams`] (into
+//! the slot, wake the task) → [`received`] (what the task gets). [`buffers`] is the pool the kernel receives into,
+//! [`send`] what it sends from. Sockets come from [`listeners`] and [`connect`].
 //!
 //! This folder is one of two places where the workspace allows `unsafe`: it shares memory with the kernel.
 
@@ -107,7 +107,8 @@ fn count(counter: &Cell<u64>) {
 }
 
 impl Ring {
-    /// Queues a request for the next `io_uring_enter`. Inlined, so that the request is written once, where the kernel reads it.
+    /// Queues a request for the next `io_uring_enter`. Inlined, so that the request is written once, where the kernel
+    /// reads it.
     #[inline]
     fn push(&self, entry: squeue::Entry) {
         if !self.backlog.borrow().is_empty() || !self.try_push(&entry) {
@@ -119,8 +120,8 @@ impl Ring {
     #[inline]
     fn try_push(&self, entry: &squeue::Entry) -> bool {
         let mut ring = self.ring.borrow_mut();
-        // SAFETY: everything the entry points at (a slot's buffer, the wake event's counter, the timer's timespec) is owned by this
-        // ring and kept until the entry's completion.
+        // SAFETY: everything the entry points at (a slot's buffer, the wake event's counter, the timer's timespec) is
+        // owned by this ring and kept until the entry's completion.
         unsafe { ring.submission().push(entry) }.is_ok()
     }
 

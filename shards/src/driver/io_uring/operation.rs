@@ -1,7 +1,7 @@
 //! The 64 bits of `user_data`, which say what a completion belongs to.
 //!
-//! A completion may outlive its descriptor, so it carries none. It carries the operation, the slot's key and the slot's generation;
-//! a completion of an earlier generation is recognised and dropped.
+//! A completion may outlive its descriptor, so it carries none. It carries the operation, the slot's key and the slot's
+//! generation; a completion of an earlier generation is recognised and dropped.
 
 /// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Probes what the driver depends on: one connection accepted and one byte received, both by multishot operations.
 //!
-//! Why: the kernel reports whether it knows an operation, not its multishot form or buffer rings. A release number tells neither:
-//! distributions backport features, and sandboxes that emulate the kernel leave some out. So the doctor and the preflight run the
-//! operations once, over a private socket.
+//! Why: the kernel reports whether it knows an operation, not its multishot form or buffer rings. A release number
+//! tells neither: distributions backport features, and sandboxes that emulate the kernel leave some out. So the doctor
+//! and the preflight run the operations once, over a private socket.
 //!
 //! Invariant: each step takes at most [`PROBE_TIMEOUT`], and memory the kernel may still use is kept, not freed.
 
@@ -35,7 +35,8 @@ pub(crate) struct MultishotProbe {
     pub(crate) multishot_receive: bool,
 }
 
-/// Makes the kernel accept a connection and receive from it; the first failed step ends the probe, and later fields stay `false`.
+/// Makes the kernel accept a connection and receive from it; the first failed step ends the probe, and later fields
+/// stay `false`.
 ///
 /// # Errors
 ///
@@ -72,8 +73,8 @@ fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Re
     Ok(())
 }
 
-/// Returns a listener and a connection waiting in its backlog: over an unnamed Unix socket, or where those are forbidden over the
-/// loopback device.
+/// Returns a listener and a connection waiting in its backlog: over an unnamed Unix socket, or where those are
+/// forbidden over the loopback device.
 fn connected() -> io::Result<(Socket, Socket)> {
     let over = |domain, address: &SockAddr| {
         let listener = Socket::new(domain, Type::STREAM.cloexec(), None)?;
@@ -90,8 +91,8 @@ fn connected() -> io::Result<(Socket, Socket)> {
 
 /// Submits one operation and returns its first completion, or `None` after [`PROBE_TIMEOUT`].
 fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cqueue::Entry>> {
-    // SAFETY: the operation names an open descriptor and no memory of ours except the registered buffers; both are kept until the
-    // operation has been cancelled.
+    // SAFETY: the operation names an open descriptor and no memory of ours except the registered buffers; both are kept
+    // until the operation has been cancelled.
     unsafe { ring.submission().push(entry) }.map_err(io::Error::other)?;
     let patience = Timespec::from(PROBE_TIMEOUT);
     let wait = SubmitArgs::new().timespec(&patience);

@@ -35,8 +35,8 @@ impl Deref for Received {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            // SAFETY: `self` holds the buffer with this length (see `provided`) and returns it only in its drop, after which no
-            // borrow of `self` exists.
+            // SAFETY: `self` holds the buffer with this length (see `provided`) and returns it only in its drop, after
+            // which no borrow of `self` exists.
             BufferSource::Provided { ring, buffer, length } => unsafe {
                 ring.memory.received(*buffer, *length as usize)
             },

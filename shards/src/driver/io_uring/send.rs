@@ -1,5 +1,5 @@
-//! A send in flight. The slot owns it until its completion, so that dropping the future that asked for the send cannot free memory
-//! the kernel still reads.
+//! A send in flight. The slot owns it until its completion, so that dropping the future that asked for the send cannot
+//! free memory the kernel still reads.
 
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 #[derive(Debug)]
 pub(super) struct InFlight {
     buffer: SendBuffer,
-    /// What only some sends need; most have one part and are taken at once. Boxed, because every stream has room for a send, and because
-    /// the kernel holds the address of the header.
+    /// What only some sends need; most have one part and are taken at once. Boxed, because every stream has room for a
+    /// send, and because the kernel holds the address of the header.
     details: Option<Box<SendDetails>>,
 }
 

@@ -46,8 +46,8 @@ impl Default for RingConfig {
     }
 }
 
-/// Returns a ring builder with the driver's flags: one thread enters the ring, and the kernel's share of the work runs inside that
-/// thread's calls, announced by a flag. The doctor and the preflight use it too.
+/// Returns a ring builder with the driver's flags: one thread enters the ring, and the kernel's share of the work runs
+/// inside that thread's calls, announced by a flag. The doctor and the preflight use it too.
 pub(crate) fn ring_builder() -> io_uring::Builder {
     let mut builder = IoUring::builder();
     builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
@@ -73,8 +73,8 @@ impl RingConfig {
 /// How many connections a process is expected to serve; the preflight warns if fewer files may be open.
 const CONNECTIONS_EXPECTED: u64 = 10_000;
 
-/// Completion entries per submission entry. 4: multishot operations complete many times per submission, and measurements need at
-/// least 4.
+/// Completion entries per submission entry. 4: multishot operations complete many times per submission, and
+/// measurements need at least 4.
 const COMPLETIONS_PER_SUBMISSION: u32 = 4;
 
 /// How long the end of a ring waits for the kernel to cancel operations in flight.
@@ -117,7 +117,8 @@ impl Ring {
 }
 
 impl Drop for Ring {
-    /// Ends every operation before its memory is freed; if the kernel does not confirm that in time, the memory is leaked.
+    /// Ends every operation before its memory is freed; if the kernel does not confirm that in time, the memory is
+    /// leaked.
     fn drop(&mut self) {
         let ring = self.ring.get_mut();
         let timeout = io_uring::types::Timespec::from(CANCEL_TIMEOUT);

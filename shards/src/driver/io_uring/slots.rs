@@ -1,5 +1,5 @@
-//! A table of sockets with stable indices. Each use of an index has a generation, so that a completion for an earlier socket cannot
-//! reach its successor.
+//! A table of sockets with stable indices. Each use of an index has a generation, so that a completion for an earlier
+//! socket cannot reach its successor.
 
 use slab::Slab;
 

@@ -1,7 +1,8 @@
 //! Connected sockets in the ring: receive into provided buffers, send from owned ones, close when nothing is in flight.
 //!
-//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion is outstanding. The descriptor is closed only
-//! at zero, and the slot freed only when the close has completed. So no completion can find another socket in its place.
+//! Invariants of a [`StreamState`]: `pending` counts the requests whose last completion is outstanding. The descriptor
+//! is closed only at zero, and the slot freed only when the close has completed. So no completion can find another
+//! socket in its place.
 
 mod ends;
 
@@ -20,8 +21,8 @@ use super::{Received, Ring, SharedRing, count};
 use crate::driver::peer_end::EndSeen;
 use crate::net::send_buffer::SendBuffer;
 
-/// How many streams may receive into their own buffers at once. 256: 1 MiB per shard at the default size, beside the configured
-/// buffers. The others wait, mostly for one turn.
+/// How many streams may receive into their own buffers at once. 256: 1 MiB per shard at the default size, beside the
+/// configured buffers. The others wait, mostly for one turn.
 const PLAIN_RECEIVES_MAX: usize = 256;
 
 /// The state of one connected socket.
@@ -341,7 +342,8 @@ impl Ring {
                 self.parked.borrow_mut().push_back(key);
                 Receive::Parked
             }
-            // Cancelled for its quota, interrupted, or ended by the kernel without an error: armed again when there is room.
+            // Cancelled for its quota, interrupted, or ended by the kernel without an error: armed again when there is
+            // room.
             errno if errno < 0 || matches!(errno, libc::ECANCELED | libc::EINTR | libc::EAGAIN) => Receive::Idle,
             errno => Receive::Ended(errno),
         };
@@ -404,8 +406,9 @@ impl Ring {
 
     /// Publishes free buffers at the end of a turn and resumes parked streams in order of arrival.
     ///
-    /// Streams without a buffer left receive into their own memory, so that one connection's slow handler does not stop another's
-    /// receive. Out of memory too, their receive fails. Returns whether one failed, so that its task has to run.
+    /// Streams without a buffer left receive into their own memory, so that one connection's slow handler does not stop
+    /// another's receive. Out of memory too, their receive fails. Returns whether one failed, so that its task has to
+    /// run.
     pub(super) fn settle_buffers(&self) -> bool {
         let mut buffers = self.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
@@ -542,8 +545,8 @@ impl StreamState {
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but that of the close
-        // has arrived; every borrow of the slot until then comes from one of those.
+        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but
+        // that of the close has arrived; every borrow of the slot until then comes from one of those.
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 

@@ -1,7 +1,7 @@
 //! The ring's one timer: the moment at which the sleeping shard must look at its deadlines.
 //!
-//! Arming a timer for every sleep is expensive on a virtual machine. So one timeout stays in the ring and moves only to an earlier
-//! moment. If it fires early, because its deadline was postponed, it is armed again.
+//! Arming a timer for every sleep is expensive on a virtual machine. So one timeout stays in the ring and moves only to
+//! an earlier moment. If it fires early, because its deadline was postponed, it is armed again.
 
 use std::cell::Cell;
 use std::time::Instant;

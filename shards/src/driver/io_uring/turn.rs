@@ -1,5 +1,5 @@
-//! The ring's part of a turn: publish buffers → one `io_uring_enter`, which submits everything and sleeps if no task is runnable → hand
-//! the completions to their slots.
+//! The ring's part of a turn: publish buffers → one `io_uring_enter`, which submits everything and sleeps if no task is
+//! runnable → hand the completions to their slots.
 
 use io_uring::{cqueue, opcode, types};
 
@@ -44,15 +44,16 @@ impl Ring {
         if !self.config.spin.is_zero() && self.spin(shard) {
             return;
         }
-        // From here on another thread that sends a message writes the eventfd, which the armed read turns into a completion.
+        // From here on another thread that sends a message writes the eventfd, which the armed read turns into a
+        // completion.
         if shard.inbox().wake_flag().fall_asleep() {
             self.enter(1);
             shard.inbox().wake_flag().wake_up();
         }
     }
 
-    /// Polls the ring and the messages without sleeping, because waking a sleeping core costs 20–30 µs on a virtual machine; returns
-    /// whether something arrived.
+    /// Polls the ring and the messages without sleeping, because waking a sleeping core costs 20–30 µs on a virtual
+    /// machine; returns whether something arrived.
     fn spin(&self, shard: &ShardContext) -> bool {
         self.enter(0);
         let until = crate::clock::now() + self.config.spin;
@@ -95,7 +96,8 @@ impl Ring {
         }
     }
 
-    /// Handles a failed enter, which never ends the shard: it was interrupted, or the kernel needs its completions reaped or memory.
+    /// Handles a failed enter, which never ends the shard: it was interrupted, or the kernel needs its completions
+    /// reaped or memory.
     #[cold]
     fn enter_failed(&self, error: &std::io::Error) {
         match error.raw_os_error() {

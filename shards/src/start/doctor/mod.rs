@@ -1,9 +1,10 @@
 //! The doctor: everything a server uses of this host, whether it is available, and the remedy if not.
 //!
-//! Why: [`preflight`](super::preflight) stops at the first missing requirement. An operator who sets up a machine or a container needs all
-//! of them at once, including what is tight, and which driver will be selected and why.
+//! Why: [`preflight`](super::preflight) stops at the first missing requirement. An operator who sets up a machine or a
+//! container needs all of them at once, including what is tight, and which driver will be selected and why.
 //!
-//! Invariant: the doctor uses the probes, the judgement and the sentences of the preflight. So a server finds what the doctor reports.
+//! Invariant: the doctor uses the probes, the judgement and the sentences of the preflight. So a server finds what the
+//! doctor reports.
 
 mod cpus;
 mod finding;
@@ -33,8 +34,8 @@ pub struct Report {
 
 /// Examines the host as a server with default settings finds it.
 ///
-/// Raises the soft limits on open files and locked memory to the hard ones, as a server does. It also creates and drops a small ring, a few
-/// sockets on the loopback device, and a thread.
+/// Raises the soft limits on open files and locked memory to the hard ones, as a server does. It also creates and drops
+/// a small ring, a few sockets on the loopback device, and a thread.
 #[must_use]
 pub fn examine() -> Report {
     raise_limits();

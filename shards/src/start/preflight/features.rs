@@ -1,7 +1,7 @@
 //! Probes what this kernel's io_uring can do, through a real ring.
 //!
-//! Why: the preflight, which stops at the first missing feature, and the doctor, which shows all, share one list. The kernel is asked where
-//! it answers, and otherwise made to do it.
+//! Why: the preflight, which stops at the first missing feature, and the doctor, which shows all, share one list. The
+//! kernel is asked where it answers, and otherwise made to do it.
 //!
 //! Invariant: the operations are those the driver submits; add a new one here too.
 
@@ -16,8 +16,8 @@ use crate::driver::io_uring::{probe_multishot, ring_builder};
 /// The flags of the driver's rings, without TASKRUN_FLAG, which is older than both.
 pub(crate) const SETUP_FLAGS: &str = "SINGLE_ISSUER and DEFER_TASKRUN";
 
-/// The entries of the probed ring. 8: the kernel returns the locked memory of a closed ring late, and the real rings are created right
-/// after.
+/// The entries of the probed ring. 8: the kernel returns the locked memory of a closed ring late, and the real rings
+/// are created right after.
 pub(crate) const PROBE_ENTRIES: u32 = 8;
 
 /// A feature of io_uring that the driver needs.
@@ -31,11 +31,11 @@ pub(crate) struct Feature {
     pub(crate) found: bool,
 }
 
-/// Creates a ring with the driver's flags, asks it for each feature, and drops it. A kernel that does not know the flags is asked through a
-/// ring without them.
+/// Creates a ring with the driver's flags, asks it for each feature, and drops it. A kernel that does not know the
+/// flags is asked through a ring without them.
 ///
-/// It runs on a thread of its own: after a ring is closed the kernel dismantles it by work on the creating thread, which interrupts that
-/// thread's current system call with EINTR.
+/// It runs on a thread of its own: after a ring is closed the kernel dismantles it by work on the creating thread,
+/// which interrupts that thread's current system call with EINTR.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Explains why a ring was refused, from the kernel's error and the process's permissions.
 //!
-//! Why: `EPERM` alone leaves an operator four places to look. The process's status and one sysctl tell which it is, so the sentence names
-//! it.
+//! Why: `EPERM` alone leaves an operator four places to look. The process's status and one sysctl tell which it is, so
+//! the sentence names it.
 //!
 //! Invariant: [`refusal`] is pure; only [`HostEnvironment::read`] asks the kernel.
 

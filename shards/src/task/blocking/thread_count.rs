@@ -1,9 +1,9 @@
 //! Counts a pool's threads and its idle threads, and decides whether to spawn another.
 //!
-//! Invariant: queued work waits only while the maximum of threads is busy, and never after the pool stops. The thread that queues
-//! work and a thread that changes what it reads here each write, pass a sequentially consistent fence, then read what the other
-//! wrote (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So one of the two handles the work. `tests` checks this under
-//! loom (see [`sync`](crate::sync)).
+//! Invariant: queued work waits only while the maximum of threads is busy, and never after the pool stops. The thread
+//! that queues work and a thread that changes what it reads here each write, pass a sequentially consistent fence, then
+//! read what the other wrote (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So one of the two
+//! handles the work. `tests` checks this under loom (see [`sync`](crate::sync)).
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 
@@ -70,7 +70,8 @@ impl ThreadCount {
 
     /// Waits for work on a thread of the pool; after `None` the thread is uncounted and must exit.
     ///
-    /// `start` spawns a thread that is counted already. It is needed if two pieces of work counted on the same idle thread.
+    /// `start` spawns a thread that is counted already. It is needed if two pieces of work counted on the same idle
+    /// thread.
     pub(super) fn next<T>(
         &self,
         wait: impl Fn() -> Result<T, Idle>,

@@ -1,4 +1,5 @@
-//! How a peer ends its connection, under io_uring: a poll for its end beside the receive, and one look that a receive needs.
+//! How a peer ends its connection, under io_uring: a poll for its end beside the receive, and one look that a receive
+//! needs.
 
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, Waker};
@@ -45,8 +46,9 @@ impl StreamSocket {
 impl Ring {
     /// Arms a multishot poll for the peer's end.
     ///
-    /// A one-shot poll armed again after a FIN would complete at once, forever: the kernel adds RDHUP to any requested events. A
-    /// multishot poll completes on changes, and once for what has already happened. Arriving bytes do not complete it.
+    /// A one-shot poll armed again after a FIN would complete at once, forever: the kernel adds RDHUP to any requested
+    /// events. A multishot poll completes on changes, and once for what has already happened. Arriving bytes do not
+    /// complete it.
     fn watch_end(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::PeerEnd, key);
         let entry = opcode::PollAdd::new(types::Fd(stream.descriptor), RDHUP)
@@ -85,18 +87,21 @@ impl Ring {
 impl StreamState {
     /// Returns whether the peer's end is in the socket, which the multishot receive may never report.
     ///
-    /// Called after the first completion since the receive was armed. The kernel's receive reads what is there, then waits. If bytes and
-    /// the end behind them both arrive between, they wake it once. It reads the bytes and waits again, and the end, already past, does
-    /// not wake it any more. Linux 6.18 loses a TCP reset behind bytes this way, and any end on Unix sockets: 2 to 17 times in 100,000
-    /// connections that end right behind their bytes, every time with `IORING_RECVSEND_POLL_FIRST` (shown by the test `lost_end`).
+    /// Called after the first completion since the receive was armed. The kernel's receive reads what is there, then
+    /// waits. If bytes and the end behind them both arrive between, they wake it once. It reads the bytes and waits
+    /// again, and the end, already past, does not wake it any more. Linux 6.18 loses a TCP reset behind bytes this way,
+    /// and any end on Unix sockets: 2 to 17 times in 100,000 connections that end right behind their bytes, every time
+    /// with `IORING_RECVSEND_POLL_FIRST` (shown by the test `lost_end`).
     ///
-    /// One look suffices. Once the first completion is taken, a lost end is in the socket. Later completions lose nothing: an end that
-    /// comes while the receive waits wakes it, and if bytes and end wake it together the kernel looks twice.
+    /// One look suffices. Once the first completion is taken, a lost end is in the socket. Later completions lose
+    /// nothing: an end that comes while the receive waits wakes it, and if bytes and end wake it together the kernel
+    /// looks twice.
     pub(super) fn may_have_lost_its_end(&self) -> bool {
         poll_now(self.as_fd(), PollFlags::RDHUP)
     }
 
-    /// Takes the task waiting for the peer's end after a failed receive or send: the kernel reports an error once, and the poll may miss it.
+    /// Takes the task waiting for the peer's end after a failed receive or send: the kernel reports an error once, and
+    /// the poll may miss it.
     pub(super) fn take_failed_waker(&mut self) -> Option<Waker> {
         let receive_error = match self.receive {
             Receive::Ended(errno) => errno,
