@@ -6,16 +6,16 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::active_route::ActiveRouteSlot;
-use super::client_address::TrustedProxies;
 use super::context::Context;
 use super::dispatch::{App, ErrorPage};
-use super::handler::{Endpoint, Function};
-use super::host::HostPattern;
+use super::handler::middleware::{Chain, Middleware};
+use super::handler::request_handler::{Endpoint, Function};
 use super::limits::Limits;
-use super::middleware::{Chain, Middleware};
-use super::respond::IntoResponse;
-use super::router::Router;
-use super::routes::{Routes, routing_methods};
+use super::request::client_address::TrustedProxies;
+use super::response::responder::IntoResponse;
+use super::routing::host::HostPattern;
+use super::routing::router::Router;
+use super::routing::routes::{Routes, routing_methods};
 use super::websocket::Sockets;
 use crate::error::{Error, Result};
 

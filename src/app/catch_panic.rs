@@ -14,7 +14,7 @@ use core::task::{Context as Task, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::dispatch::App;
-use super::handler::LocalBoxFuture;
+use super::handler::request_handler::LocalBoxFuture;
 use crate::error::{Error, Result};
 
 /// How many panic payloads are dropped, each thrown by the drop of the one before, until the next is leaked: 4.

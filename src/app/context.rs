@@ -8,12 +8,12 @@ use core::any::{Any, TypeId, type_name};
 use core::fmt;
 use std::rc::Rc;
 
-use super::body::RequestBody;
-use super::channel::{Channel, Closed};
-use super::client_address::Peer;
+use super::body_channel::{Channel, Closed};
 use super::dispatch::App;
-use super::router::ParamSpan;
-use super::write::ResponseState;
+use super::request::body::RequestBody;
+use super::request::client_address::Peer;
+use super::response::write::ResponseState;
+use super::routing::router::ParamSpan;
 use crate::error::{Error, Result};
 use crate::message::RequestHead;
 

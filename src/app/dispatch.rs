@@ -13,18 +13,18 @@ use bytes::Bytes;
 
 use super::active_route::ActiveRouteSlot;
 use super::catch_panic::{CatchPanic, catch_panic};
-use super::client_address::TrustedProxies;
 use super::context::Context;
-use super::error_page;
 use super::exchange::Exchange;
-use super::handler::Endpoint;
+use super::handler::middleware::{Chain, Next};
+use super::handler::request_handler::Endpoint;
 use super::limits::Limits;
-use super::middleware::{Chain, Next};
-use super::pattern::Pattern;
-use super::router::Router;
+use super::request::client_address::TrustedProxies;
+use super::response::error_page;
+use super::response::write::{Completion, has_no_content};
+use super::routing::pattern::Pattern;
+use super::routing::router::Router;
 use super::topics::ServerHandle;
 use super::websocket::Sockets;
-use super::write::{Completion, has_no_content};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Body, BodyStream, BoxError, HeaderValue, Headers, Method, StatusCode, TargetForm, header};
 

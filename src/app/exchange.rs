@@ -10,12 +10,12 @@
 
 use std::rc::Rc;
 
-use super::channel::Channel;
-use super::client_address::Peer;
+use super::body_channel::Channel;
 use super::context::Context;
 use super::dispatch::App;
+use super::request::client_address::Peer;
+use super::response::write::Completion;
 use super::websocket::Upgrade;
-use super::write::Completion;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};
 
 /// One request and its response.

@@ -9,47 +9,34 @@
 
 mod active_route;
 mod application;
-mod body;
+mod body_channel;
 mod catch_panic;
-mod channel;
-mod client_address;
-mod content;
 mod context;
-mod cookies;
 mod dispatch;
-mod error_page;
-mod events;
-mod exact_paths;
 mod exchange;
 mod handler;
-mod host;
-mod json;
 mod limits;
-mod middleware;
-mod pattern;
-mod percent;
 mod request;
-mod respond;
-mod router;
-mod routes;
+mod response;
+mod routing;
 mod topics;
 mod websocket;
-mod write;
 
 pub use active_route::ActiveRoute;
 pub use application::{Application, BuildError};
-pub use channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
-pub use client_address::{InvalidProxy, Peer, TrustedProxies};
-pub use content::Content;
+pub use body_channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
 pub use context::Context;
 pub use dispatch::App;
-pub use events::{Event, EventStream};
 pub use exchange::{Exchange, Outcome};
-pub use handler::RequestHandler;
+pub use handler::middleware::{Middleware, Next};
+pub use handler::request_handler::RequestHandler;
 pub use limits::{JSON_DEPTH_CEILING, Limits};
-pub use middleware::{Middleware, Next};
-pub use respond::{Html, IntoResponse, Json, Redirect, Response};
-pub use routes::Routes;
+pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
+pub use response::content::Content;
+pub use response::responder::{Html, IntoResponse, Json, Redirect, Response};
+pub use response::sse::{Event, EventStream};
+pub use response::write::Completion;
+pub use routing::routes::Routes;
 pub use topics::{
     Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,
     notice_text,
@@ -58,4 +45,3 @@ pub use websocket::{
     Duplex, End, FrameBatch, HandlerTask, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketState, TrySendError, Upgrade,
     WebSocket, WebSocketHandler, WebSocketOptions,
 };
-pub use write::Completion;

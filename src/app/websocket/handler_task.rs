@@ -11,7 +11,7 @@ use super::handler::WebSocketHandler;
 use super::socket::WebSocket;
 use super::socket_state::SocketState;
 use crate::app::catch_panic::catch_panic;
-use crate::app::handler::LocalBoxFuture;
+use crate::app::handler::request_handler::LocalBoxFuture;
 use crate::app::{ActiveRoute, App};
 use crate::error::{Error, Result};
 use crate::websocket::{CloseCode, Event};

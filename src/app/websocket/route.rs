@@ -9,7 +9,7 @@ use super::handler::WebSocketHandler;
 use super::handler_task::{HandlerTask, run_handler};
 use super::options::WebSocketOptions;
 use super::socket_state::SocketState;
-use crate::app::handler::{Endpoint, LocalBoxFuture};
+use crate::app::handler::request_handler::{Endpoint, LocalBoxFuture};
 use crate::app::{ActiveRoute, App, Context};
 use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;

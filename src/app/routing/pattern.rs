@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(in crate::app) struct Pattern {
     text: String,
     pieces: Vec<Piece>,
     typed_count: usize,
@@ -31,16 +31,16 @@ enum Piece {
 
 /// One parameter of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Parameter {
-    pub(super) name: String,
-    pub(super) kind: ParameterType,
+pub(in crate::app) struct Parameter {
+    pub(in crate::app) name: String,
+    pub(in crate::app) kind: ParameterType,
     /// Whether it takes the rest of the path, slashes included.
     rest: bool,
 }
 
 /// The type that a decoded value must have for the route to match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ParameterType {
+pub(in crate::app) enum ParameterType {
     /// Any text.
     Text,
     U32,
@@ -60,7 +60,7 @@ const ENCODED_IN_REST: &AsciiSet = &ENCODED.remove(b'/');
 
 impl Pattern {
     /// Parses a pattern; the error is one sentence.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::app) fn parse(text: &str) -> Result<Self, String> {
         if !text.starts_with('/') {
             return Err(format!("the pattern `{text}` does not start with `/`"));
         }
@@ -90,12 +90,12 @@ impl Pattern {
     }
 
     /// The pattern as it was written.
-    pub(super) fn text(&self) -> &str {
+    pub(in crate::app) fn text(&self) -> &str {
         &self.text
     }
 
     /// The parameters, in order.
-    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+    pub(in crate::app) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Parameter(parameter) => Some(parameter),
             Piece::Literal(_) => None,
@@ -103,12 +103,12 @@ impl Pattern {
     }
 
     /// The index of a parameter among the parameters.
-    pub(super) fn position(&self, name: &str) -> Option<usize> {
+    pub(in crate::app) fn position(&self, name: &str) -> Option<usize> {
         self.parameters().position(|parameter| parameter.name == name)
     }
 
     /// The path of a pattern without parameters.
-    pub(super) fn literal(&self) -> Option<&str> {
+    pub(in crate::app) fn literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [Piece::Literal(path)] => Some(path),
             _ => None,
@@ -117,7 +117,7 @@ impl Pattern {
 
     /// The pattern in `matchit`'s grammar, without names and types. Patterns of one shape match the same paths,
     /// except for types.
-    pub(super) fn shape(&self) -> String {
+    pub(in crate::app) fn shape(&self) -> String {
         let mut shape = String::new();
         for (index, piece) in self.pieces.iter().enumerate() {
             // Writing into a string cannot fail.
@@ -131,18 +131,18 @@ impl Pattern {
     }
 
     /// How many parameters have a type. Of two patterns of one shape, the one with more is tried first.
-    pub(super) fn typed_count(&self) -> usize {
+    pub(in crate::app) fn typed_count(&self) -> usize {
         self.typed_count
     }
 
     /// Whether two patterns of one shape accept exactly the same paths.
-    pub(super) fn same_types(&self, other: &Self) -> bool {
+    pub(in crate::app) fn same_types(&self, other: &Self) -> bool {
         let ours = self.parameters().map(|parameter| parameter.kind);
         ours.eq(other.parameters().map(|parameter| parameter.kind))
     }
 
     /// Builds the path that matches this pattern with these values, percent-encoded.
-    pub(super) fn fill(&self, values: &[&dyn fmt::Display]) -> Result<String, String> {
+    pub(in crate::app) fn fill(&self, values: &[&dyn fmt::Display]) -> Result<String, String> {
         let count = self.parameters().count();
         if values.len() != count {
             return Err(format!(
@@ -215,7 +215,7 @@ impl ParameterType {
     }
 
     /// Whether a decoded value has this type. Numbers are digits with an optional leading `-`, without `+` or spaces.
-    pub(super) fn accepts(self, value: &str) -> bool {
+    pub(in crate::app) fn accepts(self, value: &str) -> bool {
         match self {
             Self::Text => true,
             Self::U32 => is_digits(value) && value.parse::<u32>().is_ok(),

@@ -66,7 +66,7 @@ impl TrustedProxies {
     }
 
     /// The client's address: from the fields if `peer` is trusted, else that of the connection.
-    pub(super) fn remote_ip(&self, peer: &Peer, fields: Fields<'_>) -> Option<IpAddr> {
+    pub(in crate::app) fn remote_ip(&self, peer: &Peer, fields: Fields<'_>) -> Option<IpAddr> {
         let connected = peer.address.map(|address| address.ip().to_canonical());
         if !self.trusts(peer) {
             return connected;
@@ -98,12 +98,12 @@ impl TrustedProxies {
     }
 
     /// Whether the client spoke TLS: from the fields if `peer` is trusted, else as the connection is.
-    pub(super) fn is_secure(&self, peer: &Peer, fields: Fields<'_>) -> bool {
+    pub(in crate::app) fn is_secure(&self, peer: &Peer, fields: Fields<'_>) -> bool {
         self.forwarded_secure(peer, fields).unwrap_or(peer.is_secure)
     }
 
     /// Whether the fields of a trusted `peer` say that the client spoke TLS; `None` without a trusted answer.
-    pub(super) fn forwarded_secure(&self, peer: &Peer, fields: Fields<'_>) -> Option<bool> {
+    pub(in crate::app) fn forwarded_secure(&self, peer: &Peer, fields: Fields<'_>) -> Option<bool> {
         if !self.trusts(peer) {
             return None;
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::context::Context;
+use crate::app::context::Context;
 use crate::error::{Error, HttpError, IntoStatus, Result};
 use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCode};
 

@@ -6,7 +6,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::request::bad_request;
+use super::head::bad_request;
 use crate::error::Result;
 
 /// Decodes the complete content of a request.
@@ -14,7 +14,7 @@ use crate::error::Result;
 /// # Errors
 ///
 /// 400 if the content is nested deeper than `depth_max` levels, is not JSON, or does not fit `T`.
-pub(super) fn decode<T: DeserializeOwned>(content: &[u8], depth_max: usize) -> Result<T> {
+pub(in crate::app) fn decode<T: DeserializeOwned>(content: &[u8], depth_max: usize) -> Result<T> {
     if is_deeper(content, depth_max) {
         return Err(bad_request(format!("the JSON is more than {depth_max} levels deep")));
     }

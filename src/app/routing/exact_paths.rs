@@ -5,14 +5,14 @@
 
 /// Values by complete path.
 #[derive(Default)]
-pub(super) struct ExactPaths {
+pub(in crate::app) struct ExactPaths {
     /// The paths of `n` bytes are at index `n`.
     by_length: Vec<Vec<(Box<str>, usize)>>,
 }
 
 impl ExactPaths {
     /// Adds a new path.
-    pub(super) fn insert(&mut self, path: &str, value: usize) {
+    pub(in crate::app) fn insert(&mut self, path: &str, value: usize) {
         if self.by_length.len() <= path.len() {
             self.by_length.resize_with(path.len() + 1, Vec::new);
         }
@@ -22,7 +22,7 @@ impl ExactPaths {
     }
 
     /// The value of a path.
-    pub(super) fn find(&self, path: &str) -> Option<usize> {
+    pub(in crate::app) fn find(&self, path: &str) -> Option<usize> {
         let mut paths = self.by_length.get(path.len())?.iter();
         paths.find(|(known, _)| **known == *path).map(|(_, value)| *value)
     }

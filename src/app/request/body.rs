@@ -9,28 +9,28 @@ use core::future::poll_fn;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::channel::BodyLength;
-use super::context::Context;
+use super::head::bad_request;
 use super::json;
 use super::percent::decode_form;
-use super::request::bad_request;
+use crate::app::body_channel::BodyLength;
+use crate::app::context::Context;
 use crate::error::{Error, HttpError, Result};
 use crate::message::Headers;
 
 /// The part of a request's content that its context stores.
 #[derive(Debug)]
-pub(super) struct RequestBody {
+pub(in crate::app) struct RequestBody {
     bytes_max: u64,
     /// The content, once it has been read whole.
     whole: Option<Bytes>,
 }
 
 impl RequestBody {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(in crate::app) fn new(bytes_max: u64) -> Self {
         Self { bytes_max, whole: None }
     }
 
-    pub(super) fn reset(&mut self, bytes_max: u64) {
+    pub(in crate::app) fn reset(&mut self, bytes_max: u64) {
         self.bytes_max = bytes_max;
         self.whole = None;
     }
@@ -39,7 +39,7 @@ impl RequestBody {
 impl Context {
     /// Sets how many bytes of content this request may carry (Tornado's `set_max_body_size`).
     ///
-    /// It replaces the application's [`body_bytes_max`](super::Limits::body_bytes_max) for all later reads.
+    /// It replaces the application's [`body_bytes_max`](crate::app::Limits::body_bytes_max) for all later reads.
     pub fn set_body_limit(&mut self, bytes_max: u64) {
         self.body.bytes_max = bytes_max;
     }
@@ -73,7 +73,7 @@ impl Context {
         }
         let (channel, bytes_max) = (&self.channel, self.body.bytes_max);
         let whole = poll_fn(|task| channel.poll_whole(bytes_max, task.waker())).await;
-        let whole = whole.map_err(super::BodyError::into_error)?;
+        let whole = whole.map_err(crate::app::BodyError::into_error)?;
         self.body.whole = Some(whole.clone());
         Ok(whole)
     }
@@ -92,7 +92,7 @@ impl Context {
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
         let (channel, bytes_max) = (&self.channel, self.body.bytes_max);
         let piece = poll_fn(|task| channel.poll_piece(bytes_max, task.waker())).await;
-        piece.map_err(super::BodyError::into_error)
+        piece.map_err(crate::app::BodyError::into_error)
     }
 
     /// Returns the trailer fields (RFC 9110 §6.5), which are complete once all content has been read.
@@ -111,7 +111,7 @@ impl Context {
     /// # Errors
     ///
     /// 415 for another type; 400 with line and column for invalid JSON; 400 for JSON nested deeper than
-    /// [`json_depth_max`](super::Limits::json_depth_max); otherwise as [`body`](Self::body).
+    /// [`json_depth_max`](crate::app::Limits::json_depth_max); otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///

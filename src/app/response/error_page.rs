@@ -3,12 +3,12 @@
 //! The first supported type in `Accept` decides. The page contains nothing of the request, and the message is
 //! escaped. `nosniff` stops browsers from treating other types as HTML.
 
-use super::context::Context;
+use crate::app::context::Context;
 use crate::error::Error;
 use crate::message::{HeaderValue, MediaType, header};
 
 /// Writes the page of an error.
-pub(super) fn write(cx: &mut Context, error: &Error) {
+pub(in crate::app) fn write(cx: &mut Context, error: &Error) {
     let media_type = preferred(cx);
     let status = error.status();
     let reason = status.canonical_reason().unwrap_or("Unknown");

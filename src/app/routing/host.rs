@@ -4,7 +4,7 @@ use crate::message::host_and_port;
 
 /// The hosts that a group of routes serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum HostPattern {
+pub(in crate::app) enum HostPattern {
     /// This host only.
     Exact(String),
     /// Every host with this ending, which starts with a dot: `.example.com` for `*.example.com`.
@@ -13,7 +13,7 @@ pub(super) enum HostPattern {
 
 impl HostPattern {
     /// Parses `host` or `*.domain`; the error is one sentence.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::app) fn parse(text: &str) -> Result<Self, String> {
         let (name, below) = text.strip_prefix("*.").map_or((text, false), |domain| (domain, true));
         let is_address = name.starts_with('[') && name.ends_with(']');
         if name.is_empty() || name.contains(['*', '/', ' ']) {
@@ -35,7 +35,7 @@ impl HostPattern {
     }
 
     /// Whether the pattern includes a host name. Case and a final dot are ignored.
-    pub(super) fn matches(&self, host_name: &str) -> bool {
+    pub(in crate::app) fn matches(&self, host_name: &str) -> bool {
         let host_name = host_name.strip_suffix('.').unwrap_or(host_name);
         match self {
             Self::Exact(name) => host_name.eq_ignore_ascii_case(name),
@@ -50,7 +50,7 @@ impl HostPattern {
 }
 
 /// An authority without its port; an IPv6 address retains its brackets.
-pub(super) fn host_name(authority: &str) -> &str {
+pub(in crate::app) fn host_name(authority: &str) -> &str {
     let name_end = match authority.rfind(']') {
         Some(bracket) => bracket + 1,
         None => authority.find(':').unwrap_or(authority.len()),
@@ -59,7 +59,7 @@ pub(super) fn host_name(authority: &str) -> &str {
 }
 
 /// An authority without a port that is empty or the default (RFC 9110 §4.2.3).
-pub(super) fn without_default_port(authority: &str, default_port: u16) -> &str {
+pub(in crate::app) fn without_default_port(authority: &str, default_port: u16) -> &str {
     match host_and_port(authority, default_port) {
         Some((host, port)) if port == default_port => host,
         _ => authority,

@@ -17,7 +17,7 @@ use serde::forward_to_deserialize_any;
 
 /// Why a query, a form or a path parameter could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DecodeError {
+pub(in crate::app) enum DecodeError {
     /// A `%` is not followed by two hexadecimal digits.
     Escape,
     /// The decoded bytes are not UTF-8.
@@ -30,7 +30,7 @@ pub(super) enum DecodeError {
 }
 
 /// Decodes part of a path, in which `+` is a plus sign.
-pub(super) fn decode_path(text: &str) -> Result<Cow<'_, str>, DecodeError> {
+pub(in crate::app) fn decode_path(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     if text.contains('%') {
         decode(text.as_bytes())
     } else {
@@ -84,19 +84,19 @@ impl<'f> Encoded<'f> {
 
 /// One pair of a form, decoded only when it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct FormPair<'f> {
+pub(in crate::app) struct FormPair<'f> {
     key: Encoded<'f>,
     value: Encoded<'f>,
 }
 
 impl<'f> FormPair<'f> {
     /// Whether the pair has this key. A malformed key equals no key.
-    pub(super) fn has_key(self, key: &str) -> bool {
+    pub(in crate::app) fn has_key(self, key: &str) -> bool {
         self.key.is(key)
     }
 
     /// The value, decoded.
-    pub(super) fn value(self) -> Result<Cow<'f, str>, DecodeError> {
+    pub(in crate::app) fn value(self) -> Result<Cow<'f, str>, DecodeError> {
         self.value.decode()
     }
 
@@ -110,7 +110,7 @@ impl<'f> FormPair<'f> {
 /// iteration.
 ///
 /// A key without `=` has an empty value. Empty pieces between two `&` are skipped.
-pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<FormPair<'_>, DecodeError>> {
+pub(in crate::app) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<FormPair<'_>, DecodeError>> {
     let pieces = form.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
     let limited = pieces.take(count_max.saturating_add(1)).enumerate();
     limited.map(move |(index, piece)| {
@@ -128,7 +128,7 @@ pub(super) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Resul
 ///
 /// A struct reads the fields it names. Every other type (a map, a list of pairs, a struct with `#[serde(flatten)]`)
 /// reads every pair. The error is one sentence.
-pub(super) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) -> Result<T, FormError> {
+pub(in crate::app) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) -> Result<T, FormError> {
     pairs(form, count_max)
         .try_for_each(|pair| pair.map(drop))
         .map_err(FormError::custom)?;

@@ -14,8 +14,8 @@ use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::Poll;
 
-use super::context::Context;
-use super::respond::IntoResponse;
+use crate::app::context::Context;
+use crate::app::response::responder::IntoResponse;
 use crate::error::{HttpError, Result};
 use crate::message::Method;
 
@@ -142,10 +142,10 @@ impl Future for NothingToFinish {
 /// A boxed future of a handler or middleware, which stays on its shard.
 ///
 /// Creating one runs none of the application's code. That code starts at the first poll, where panics are caught.
-pub(super) type LocalBoxFuture<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub(in crate::app) type LocalBoxFuture<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// A handler with its type erased.
-pub(super) trait Endpoint {
+pub(in crate::app) trait Endpoint {
     /// Serves the request in `cx`.
     fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a>;
 
@@ -160,14 +160,14 @@ pub(super) trait Endpoint {
 }
 
 /// A [`RequestHandler`] as an endpoint, with facts that its type tells.
-pub(super) struct Handler<H> {
+pub(in crate::app) struct Handler<H> {
     handler: H,
     serves_head: bool,
     has_on_finish: bool,
 }
 
 impl<H: RequestHandler> Handler<H> {
-    pub(super) fn new(handler: H) -> Self {
+    pub(in crate::app) fn new(handler: H) -> Self {
         Self {
             handler,
             serves_head: is_implemented(H::head),
@@ -176,7 +176,7 @@ impl<H: RequestHandler> Handler<H> {
     }
 
     /// The methods that `H` implements; an error if `OTHER_METHODS` and `other` do not match.
-    pub(super) fn methods() -> Result<Vec<Method>, String> {
+    pub(in crate::app) fn methods() -> Result<Vec<Method>, String> {
         let named = [
             (Method::GET, is_implemented(H::get)),
             (Method::HEAD, is_implemented(H::head)),
@@ -248,13 +248,13 @@ impl<H: RequestHandler> Endpoint for Handler<H> {
 }
 
 /// An async function as an endpoint.
-pub(super) struct Function<F, R> {
+pub(in crate::app) struct Function<F, R> {
     function: F,
     output: PhantomData<fn() -> R>,
 }
 
 impl<F, R> Function<F, R> {
-    pub(super) fn new(function: F) -> Self {
+    pub(in crate::app) fn new(function: F) -> Self {
         Self {
             function,
             output: PhantomData,

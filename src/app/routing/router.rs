@@ -12,15 +12,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::exact_paths::ExactPaths;
-use super::handler::Endpoint;
 use super::host::{HostPattern, host_name};
-use super::middleware::Chain;
 use super::pattern::Pattern;
-use super::percent::decode_path;
+use crate::app::handler::middleware::Chain;
+use crate::app::handler::request_handler::Endpoint;
+use crate::app::request::percent::decode_path;
 use crate::message::{HeaderValue, Method, RequestHead};
 
 /// Every route of an application.
-pub(super) struct Router {
+pub(in crate::app) struct Router {
     /// Tried before `general`, in the order they were added.
     hosts: Vec<(HostPattern, Tree)>,
     general: Tree,
@@ -32,19 +32,19 @@ pub(super) struct Router {
 }
 
 /// One pattern and its endpoints.
-pub(super) struct Route {
-    pub(super) pattern: Pattern,
-    pub(super) name: Option<String>,
-    pub(super) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+pub(in crate::app) struct Route {
+    pub(in crate::app) pattern: Pattern,
+    pub(in crate::app) name: Option<String>,
+    pub(in crate::app) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
     /// Outermost first: the application's middleware, the groups', the route's own.
-    pub(super) chain: Chain,
+    pub(in crate::app) chain: Chain,
     /// The value of `Allow`, set by [`Router::build`].
-    pub(super) allow: HeaderValue,
+    pub(in crate::app) allow: HeaderValue,
 }
 
 /// The position of a parameter's value in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct ParamSpan {
+pub(in crate::app) struct ParamSpan {
     start: u32,
     end: u32,
 }
@@ -65,7 +65,7 @@ struct Leaf {
 
 impl Router {
     /// Compiles groups of routes, and adds every mistake to `problems`, one sentence each.
-    pub(super) fn build(
+    pub(in crate::app) fn build(
         groups: Vec<(Option<HostPattern>, Vec<Route>)>,
         automatic_options: bool,
         problems: &mut Vec<String>,
@@ -105,12 +105,12 @@ impl Router {
     }
 
     /// Takes every route out of a router that is dropped, so that each can be dropped under its own guard.
-    pub(super) fn take_routes(&mut self) -> Vec<Route> {
+    pub(in crate::app) fn take_routes(&mut self) -> Vec<Route> {
         core::mem::take(&mut self.routes)
     }
 
     /// Finds the route of a request and stores the positions of its parameters.
-    pub(super) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
+    pub(in crate::app) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
         let path = head.path();
         if !self.hosts.is_empty() {
             let name = host_name(head.authority());
@@ -126,28 +126,28 @@ impl Router {
     }
 
     /// The route at an index that [`Router::find`] returned.
-    pub(super) fn route(&self, index: usize) -> Option<&Route> {
+    pub(in crate::app) fn route(&self, index: usize) -> Option<&Route> {
         self.routes.get(index)
     }
 
     /// The number of routes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::app) fn len(&self) -> usize {
         self.routes.len()
     }
 
     /// The patterns of all routes, in the order of their indices.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::app) fn patterns(&self) -> impl Iterator<Item = &str> {
         self.routes.iter().map(|route| route.pattern.text())
     }
 
     /// The pattern of a named route.
-    pub(super) fn named(&self, name: &str) -> Option<&Pattern> {
+    pub(in crate::app) fn named(&self, name: &str) -> Option<&Pattern> {
         let index = self.names.get(name)?;
         self.routes.get(*index).map(|route| &route.pattern)
     }
 
     /// Every method that any route serves.
-    pub(super) fn allow(&self) -> &HeaderValue {
+    pub(in crate::app) fn allow(&self) -> &HeaderValue {
         &self.allow
     }
 }
@@ -155,7 +155,7 @@ impl Router {
 impl Route {
     /// The endpoint that serves a method. GET's endpoint also serves HEAD if it can and no other does (RFC 9110
     /// §9.3.2).
-    pub(super) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
+    pub(in crate::app) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
         let serving = |wanted: &Method| {
             let mut endpoints = self.endpoints.iter();
             endpoints
@@ -187,7 +187,7 @@ impl ParamSpan {
     }
 
     /// The text at this position.
-    pub(super) fn of(self, whole: &str) -> &str {
+    pub(in crate::app) fn of(self, whole: &str) -> &str {
         whole.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }

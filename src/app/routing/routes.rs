@@ -1,18 +1,18 @@
 //! Routes as an application lists them: patterns, handlers, groups.
 //!
-//! [`Application`](super::Application) and [`Routes`] have the same methods.
-//! [`Application::build`](super::Application::build) checks everything and reports all mistakes at once.
+//! [`Application`](crate::app::Application) and [`Routes`] have the same methods.
+//! [`Application::build`](crate::app::Application::build) checks everything and reports all mistakes at once.
 
 use core::fmt;
 use std::rc::Rc;
 
-use super::context::Context;
-use super::handler::{Endpoint, Function, Handler, RequestHandler};
-use super::middleware::{Chain, Middleware};
 use super::pattern::Pattern;
-use super::respond::IntoResponse;
 use super::router::Route;
-use super::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
+use crate::app::context::Context;
+use crate::app::handler::middleware::{Chain, Middleware};
+use crate::app::handler::request_handler::{Endpoint, Function, Handler, RequestHandler};
+use crate::app::response::responder::IntoResponse;
+use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
 use crate::message::{HeaderValue, Method};
 
@@ -50,7 +50,7 @@ struct RouteEntry {
     chain: Chain,
 }
 
-/// Defines the methods that [`Routes`] and [`Application`](super::Application) share; `$routes` is the group they add
+/// Defines the methods that [`Routes`] and [`Application`](crate::app::Application) share; `$routes` is the group they add
 /// to.
 macro_rules! routing_methods {
     ($self:ident => $routes:expr) => {
@@ -177,7 +177,7 @@ macro_rules! routing_methods {
         }
     };
 }
-pub(super) use routing_methods;
+pub(in crate::app) use routing_methods;
 
 impl Routes {
     /// Makes an empty group.
@@ -193,7 +193,7 @@ impl Routes {
 
     routing_methods!(self => self);
 
-    pub(super) fn add_handler<H: RequestHandler>(&mut self, pattern: &str, handler: H) {
+    pub(in crate::app) fn add_handler<H: RequestHandler>(&mut self, pattern: &str, handler: H) {
         match Handler::<H>::methods() {
             Ok(methods) => {
                 let handler: Rc<dyn Endpoint> = Rc::new(Handler::new(handler));
@@ -204,7 +204,7 @@ impl Routes {
         }
     }
 
-    pub(super) fn add_function<F, R>(&mut self, method: Method, pattern: &str, function: F)
+    pub(in crate::app) fn add_function<F, R>(&mut self, method: Method, pattern: &str, function: F)
     where
         F: AsyncFn(&mut Context) -> R + 'static,
         R: IntoResponse + 'static,
@@ -213,7 +213,7 @@ impl Routes {
         self.add(pattern, core::iter::once((method, endpoint)));
     }
 
-    pub(super) fn add_websocket<F, H>(&mut self, pattern: &str, options: WebSocketOptions, factory: F)
+    pub(in crate::app) fn add_websocket<F, H>(&mut self, pattern: &str, options: WebSocketOptions, factory: F)
     where
         F: AsyncFn(&mut Context) -> Result<H> + 'static,
         H: WebSocketHandler,
@@ -222,7 +222,7 @@ impl Routes {
         self.add(pattern, core::iter::once((Method::GET, endpoint)));
     }
 
-    pub(super) fn name_last(&mut self, name: &str) {
+    pub(in crate::app) fn name_last(&mut self, name: &str) {
         match self.last.and_then(|index| self.entries.get_mut(index)) {
             Some(entry) if entry.name.is_none() => entry.name = Some(name.to_owned()),
             Some(entry) => {
@@ -235,7 +235,7 @@ impl Routes {
         }
     }
 
-    pub(super) fn wrap_last<M: Middleware>(&mut self, middleware: M) {
+    pub(in crate::app) fn wrap_last<M: Middleware>(&mut self, middleware: M) {
         match self.last.and_then(|index| self.entries.get_mut(index)) {
             Some(entry) => entry.chain.push(Rc::new(middleware)),
             None => self
@@ -244,7 +244,7 @@ impl Routes {
         }
     }
 
-    pub(super) fn add_group(&mut self, prefix: &str, group: Self) {
+    pub(in crate::app) fn add_group(&mut self, prefix: &str, group: Self) {
         if !prefix.starts_with('/') || prefix.ends_with('/') {
             let problem = format!("the prefix `{prefix}` must start with `/` and not end with it");
             self.problems.push(problem);
@@ -254,7 +254,7 @@ impl Routes {
     }
 
     /// Lists the routes of this group and its subgroups, with complete patterns and middleware chains.
-    pub(super) fn flatten(self, prefix: &str, outer: &Chain, problems: &mut Vec<String>) -> Vec<Route> {
+    pub(in crate::app) fn flatten(self, prefix: &str, outer: &Chain, problems: &mut Vec<String>) -> Vec<Route> {
         problems.extend(self.problems);
         let with = |inner: &Chain| outer.iter().chain(inner).map(Rc::clone).collect::<Chain>();
         let chain = with(&self.chain);

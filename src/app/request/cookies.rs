@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::context::Context;
-use super::request::bad_request;
+use super::head::bad_request;
+use crate::app::context::Context;
 use crate::error::{HttpError, Result};
 use crate::message::StatusCode;
 
@@ -42,7 +42,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 431 if there are more than [`cookie_count_max`](super::Limits::cookie_count_max) cookies, skipped ones
+    /// 431 if there are more than [`cookie_count_max`](crate::app::Limits::cookie_count_max) cookies, skipped ones
     /// included (RFC 6585 §5).
     pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
         let fields = || self.head.fields().get_all("cookie");

@@ -18,11 +18,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use serde::Serialize;
 
-use super::channel::{Flush, KEPT_BYTES_MAX};
 use super::content::Content;
-use super::context::Context;
-use super::dispatch::App;
-use super::websocket::Upgrade;
+use crate::app::body_channel::{Flush, KEPT_BYTES_MAX};
+use crate::app::context::Context;
+use crate::app::dispatch::App;
+use crate::app::websocket::Upgrade;
 use crate::error::{Error, IntoStatus, Result};
 use crate::memory::{self, FallibleWriter, OutOfMemory};
 use crate::message::{
@@ -31,25 +31,25 @@ use crate::message::{
 
 /// The response as written so far.
 #[derive(Default)]
-pub(super) struct ResponseState {
-    pub(super) head: ResponseHead,
+pub(in crate::app) struct ResponseState {
+    pub(in crate::app) head: ResponseHead,
     /// Content that is not yet flushed.
     written: Vec<u8>,
     /// Content passed as one piece and stored without a copy; `written` is then empty.
     whole: Bytes,
-    pub(super) stream: Option<BodyStream>,
+    pub(in crate::app) stream: Option<BodyStream>,
     /// The protocol that follows a 101.
-    pub(super) upgrade: Option<Box<Upgrade>>,
-    pub(super) trailers: Headers,
+    pub(in crate::app) upgrade: Option<Box<Upgrade>>,
+    pub(in crate::app) trailers: Headers,
     /// The media type of the first write, used where the application sets no `Content-Type`.
     media_type: Option<MediaType>,
-    pub(super) head_sent: bool,
+    pub(in crate::app) head_sent: bool,
     finished: bool,
-    pub(super) completion: Completion,
+    pub(in crate::app) completion: Completion,
     /// The first misuse that had no caller to return an error to.
     fault: Option<Fault>,
     /// The error that this response reports.
-    pub(super) error: Option<Error>,
+    pub(in crate::app) error: Option<Error>,
 }
 
 /// How a response ended for its peer: see [`Context::completion`].
@@ -272,7 +272,7 @@ impl Context {
 
     /// Ends the response: later writes are misuse.
     ///
-    /// In [`prepare`](super::RequestHandler::prepare), it skips the method. Calling it is optional.
+    /// In [`prepare`](crate::app::RequestHandler::prepare), it skips the method. Calling it is optional.
     pub fn finish(&mut self) {
         self.response.finished = true;
     }
@@ -285,7 +285,7 @@ impl Context {
 
     /// Answers 302 with `location` and finishes the response.
     ///
-    /// [`Redirect`](super::Redirect) offers the other statuses.
+    /// [`Redirect`](crate::app::Redirect) offers the other statuses.
     ///
     /// # Errors
     ///
@@ -300,7 +300,7 @@ impl Context {
     /// Returns how the response ends for its peer, as far as is known.
     ///
     /// After `next.run(cx).await`, middleware reads [`Completion::Whole`] if the response can be sent as it is. In
-    /// [`on_finish`](super::RequestHandler::on_finish) the value is final: the server has passed the response to the
+    /// [`on_finish`](crate::app::RequestHandler::on_finish) the value is final: the server has passed the response to the
     /// kernel or has given it up.
     ///
     /// If the peer left before a head was sent, [`status`](Self::status) is 499, nginx's "client closed request".
@@ -318,7 +318,7 @@ impl Context {
         self.response.error.as_ref()
     }
 
-    pub(super) fn write_body_as(&mut self, body: Body, media_type: MediaType) {
+    pub(in crate::app) fn write_body_as(&mut self, body: Body, media_type: MediaType) {
         if matches!(body, Body::Empty) || !self.response.begin_content(media_type) {
             return;
         }
@@ -344,7 +344,7 @@ impl Context {
 
 impl ResponseState {
     /// Clears the response and retains memory up to the bound.
-    pub(super) fn reset(&mut self, app: &App) {
+    pub(in crate::app) fn reset(&mut self, app: &App) {
         self.clear(app);
         self.head_sent = false;
         self.completion = Completion::Whole;
@@ -357,7 +357,7 @@ impl ResponseState {
     }
 
     /// Discards everything written so far, so that an error page can replace it.
-    pub(super) fn clear(&mut self, app: &App) {
+    pub(in crate::app) fn clear(&mut self, app: &App) {
         self.head.clear();
         self.written.clear();
         // `Bytes` can hold an owner of the application's type, whose drop may panic.
@@ -377,7 +377,7 @@ impl ResponseState {
     }
 
     /// The content that waits to be sent.
-    pub(super) fn content(&self) -> &[u8] {
+    pub(in crate::app) fn content(&self) -> &[u8] {
         if self.whole.is_empty() {
             &self.written
         } else {
@@ -386,7 +386,7 @@ impl ResponseState {
     }
 
     /// Checks that the complete response can be sent as written.
-    pub(super) fn check(&mut self, method: &Method) -> Result {
+    pub(in crate::app) fn check(&mut self, method: &Method) -> Result {
         self.check_head()?;
         let announced = self.head.headers.get(&header::CONTENT_LENGTH);
         // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length is
@@ -402,7 +402,7 @@ impl ResponseState {
     }
 
     /// Sets the default `Content-Type`, as the last step before the head is sent.
-    pub(super) fn complete(&mut self) {
+    pub(in crate::app) fn complete(&mut self) {
         if let Some(media_type) = self.media_type
             && self.has_content()
             && !self.head_sent
@@ -429,7 +429,7 @@ impl ResponseState {
     }
 
     /// Gives the response up because its peer is gone.
-    pub(super) fn abandon(&mut self) {
+    pub(in crate::app) fn abandon(&mut self) {
         self.completion = Completion::PeerGone;
         if !self.head_sent {
             self.head.status = client_closed_request();
@@ -437,7 +437,7 @@ impl ResponseState {
     }
 
     /// Whether the peer has the complete response: the head was sent, and no content follows it.
-    pub(super) fn is_whole(&self, method: &Method) -> bool {
+    pub(in crate::app) fn is_whole(&self, method: &Method) -> bool {
         self.head_sent && (*method == Method::HEAD || has_no_content(self.head.status))
     }
 
@@ -508,7 +508,7 @@ impl ResponseState {
 }
 
 /// Whether a response with this status never has content (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5).
-pub(super) fn has_no_content(status: StatusCode) -> bool {
+pub(in crate::app) fn has_no_content(status: StatusCode) -> bool {
     status.is_informational()
         || matches!(
             status,

@@ -1,6 +1,6 @@
 //! Middleware: code that runs before and after handlers.
 //!
-//! The order, outermost first: the application's ([`Application::middleware`](super::Application::middleware)), as
+//! The order, outermost first: the application's ([`Application::middleware`](crate::app::Application::middleware)), as
 //! added; each group's, from the outside in; the route's own. The application's middleware also runs for 404. A
 //! route's whole chain also runs for its 405 and its automatic OPTIONS.
 //!
@@ -10,10 +10,10 @@
 
 use std::rc::Rc;
 
-use super::catch_panic::CatchPanic;
-use super::context::Context;
-use super::dispatch::{App, InnerHandler};
-use super::handler::LocalBoxFuture;
+use super::request_handler::LocalBoxFuture;
+use crate::app::catch_panic::CatchPanic;
+use crate::app::context::Context;
+use crate::app::dispatch::{App, InnerHandler};
 use crate::error::Result;
 use crate::message::Headers;
 
@@ -57,9 +57,9 @@ where
 /// The rest of the chain: the middleware further in and the handler.
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
-    pub(super) app: &'a App,
-    pub(super) chain: &'a [Rc<dyn DynMiddleware>],
-    pub(super) inner: InnerHandler<'a>,
+    pub(in crate::app) app: &'a App,
+    pub(in crate::app) chain: &'a [Rc<dyn DynMiddleware>],
+    pub(in crate::app) inner: InnerHandler<'a>,
 }
 
 impl Next<'_> {
@@ -126,10 +126,10 @@ impl core::fmt::Debug for Next<'_> {
 }
 
 /// The middleware around a route, outermost first.
-pub(super) type Chain = Vec<Rc<dyn DynMiddleware>>;
+pub(in crate::app) type Chain = Vec<Rc<dyn DynMiddleware>>;
 
 /// Middleware with its type erased.
-pub(super) trait DynMiddleware {
+pub(in crate::app) trait DynMiddleware {
     fn handle<'a>(&'a self, cx: &'a mut Context, next: Next<'a>) -> LocalBoxFuture<'a>;
 }
 

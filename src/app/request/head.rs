@@ -8,9 +8,9 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::context::Context;
-use super::host::{host_name, without_default_port};
 use super::percent::{decode_form, decode_path, pairs};
+use crate::app::context::Context;
+use crate::app::routing::host::{host_name, without_default_port};
 use crate::error::{Error, HttpError, Result};
 use crate::message::{Fields, Method, Version, default_port};
 
@@ -76,7 +76,7 @@ impl Context {
     /// # Errors
     ///
     /// 400, naming the parameter, if it is missing, badly encoded or does not parse, or if the query has more than
-    /// [`parameter_count_max`](super::Limits::parameter_count_max) parameters. The encoding of other parameters is
+    /// [`parameter_count_max`](crate::app::Limits::parameter_count_max) parameters. The encoding of other parameters is
     /// not checked.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?
@@ -137,7 +137,7 @@ impl Context {
 
     /// Returns the client's address (Tornado's `remote_ip`).
     ///
-    /// A proxy's fields count if [`Application::trusted_proxies`](super::Application::trusted_proxies) lists the
+    /// A proxy's fields count if [`Application::trusted_proxies`](crate::app::Application::trusted_proxies) lists the
     /// proxy; else the address is that of the connection. `None` on a Unix socket without a trusted field.
     #[must_use]
     pub fn remote_ip(&self) -> Option<IpAddr> {
@@ -202,6 +202,6 @@ fn parse<T: FromStr>(place: &str, name: &str, value: &str) -> Result<T> {
 }
 
 /// A 400 with a message for the client.
-pub(super) fn bad_request(message: impl Display) -> Error {
+pub(in crate::app) fn bad_request(message: impl Display) -> Error {
     HttpError::new(400).with_message(message.to_string()).into()
 }

@@ -1,0 +1,8 @@
+//! The reading half of a context.
+
+pub(in crate::app) mod body;
+pub(in crate::app) mod client_address;
+pub(in crate::app) mod cookies;
+pub(in crate::app) mod head;
+pub(in crate::app) mod json;
+pub(in crate::app) mod percent;

@@ -1,0 +1,7 @@
+//! The writing half of a context.
+
+pub(in crate::app) mod content;
+pub(in crate::app) mod error_page;
+pub(in crate::app) mod responder;
+pub(in crate::app) mod sse;
+pub(in crate::app) mod write;
