@@ -137,7 +137,7 @@ fn the_guide_quotes_every_preflight_error() {
 /// The guide's tables name every flag of the command line, and no flag that was removed.
 #[test]
 fn the_guide_names_every_flag() {
-    let options = read("src/server/options.rs");
+    let options = read("src/server/config/options.rs");
     let (_, declarations) = options
         .split_once("struct ServerOptions")
         .expect("the flags of a server");
@@ -157,7 +157,7 @@ fn the_guide_names_every_flag() {
         .collect();
     assert_eq!(
         named, declared,
-        "flags of docs/guide/running.md and of src/server/options.rs"
+        "flags of docs/guide/running.md and of src/server/config/options.rs"
     );
 }
 

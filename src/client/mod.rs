@@ -52,17 +52,13 @@
 //! | hold a received message for the [`WebSocketClient`] | `inbox`, `socket` |
 
 mod error;
-mod inbox;
-mod opening;
-mod options;
-mod random;
-mod socket;
 mod url;
+mod websocket;
 
 pub use crate::app::End;
 pub use error::{ConnectError, ConnectFailure};
-pub use options::ClientOptions;
-pub use socket::WebSocketClient;
+pub use websocket::options::ClientOptions;
+pub use websocket::socket::WebSocketClient;
 
 /// Opens a WebSocket at `ws://host:port/path?query`, on the calling shard.
 ///

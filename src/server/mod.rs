@@ -6,17 +6,11 @@
 //! shard share. [`pressure`] acts when memory is short.
 
 mod accept;
-mod answer;
 mod broadcast;
-mod check;
 mod config;
-mod connection;
-mod options;
-mod pressure;
-mod respond;
+mod http1;
+mod memory;
 mod shard;
-mod upgrade;
-mod watermarks;
 mod websocket;
 
 use std::fmt;
@@ -32,13 +26,13 @@ use squall_shards::{
 
 pub use broadcast::{Publisher, Subscription, TopicEvent};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
-pub use watermarks::{InvalidWatermarks, MemoryWatermarks};
+pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 
 use crate::app::Application;
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, TopicOptions};
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardHub, ShardMessage};
-use pressure::Budget;
+use memory::pressure::Budget;
 use shard::ShardServer;
 
 /// Builds the application of one shard, on that shard.
@@ -82,7 +76,7 @@ impl Server {
     /// on `--help` and on invalid arguments, after it has printed what is wrong.
     pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self {
-            config: options::from_command_line(),
+            config: config::options::from_command_line(),
             ..Self::new(factory)
         }
     }
@@ -171,7 +165,7 @@ impl Server {
             .balance(config.balance)
             .stop_on_signals(config.stop_on_signals)
             .graceful_stop_max(config.shutdown_timeout)
-            .default_shards_max(pressure::default_shards_max(config));
+            .default_shards_max(memory::pressure::default_shards_max(config));
         if let Some(count) = config.shards {
             builder = builder.shards(count);
         }
@@ -190,7 +184,7 @@ impl Server {
         }
         let mut config = self.config;
         // The memory for topics is divided by the number of shards, which is known only now.
-        pressure::bound_topics(&mut config, count);
+        memory::pressure::bound_topics(&mut config, count);
         Ok(BoundServer {
             factory: self.factory,
             config,
@@ -373,7 +367,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // The watchdog names the active route if this shard stalls.
     app.report_active_route_to(shard.name_work(app.route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
-    spawn_detached(pressure::watch(Rc::clone(&server)));
+    spawn_detached(memory::pressure::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners
         .iter()

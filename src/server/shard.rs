@@ -12,8 +12,9 @@ use slab::Slab;
 use squall_shards::{Gate, Shard, clock};
 
 use super::config::ServerConfig;
-use super::pressure::{self, Budget, Meter};
-use super::watermarks::Pressure;
+use super::memory::pressure;
+use super::memory::pressure::{Budget, Meter};
+use super::memory::watermarks::Pressure;
 use crate::app::{App, Exchange};
 use crate::http1;
 use crate::memory::{self, OutOfMemory, Reservation};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use squall_shards::{GateGuard, SendBuffer};
 
-use super::connection::Connection;
+use super::http1::connection::Connection;
 use super::shard::{Registration, ShardServer};
 use crate::app::{Duplex, FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;

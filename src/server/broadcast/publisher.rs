@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use squall_shards::{Mesh, MeshSender, ShardId};
 
-use super::super::pressure::Budget;
 use super::shard_message::{ShardMessage, receipt_channel};
 use super::subscription::{Subscription, subscription};
 use super::sum;
@@ -15,6 +14,7 @@ use crate::app::{PublishRequest, check, encode, encoding_bytes};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
+use crate::server::memory::pressure::Budget;
 use crate::websocket::{Deflaters, Message};
 
 thread_local! {

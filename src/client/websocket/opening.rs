@@ -9,12 +9,12 @@ use std::rc::Rc;
 use http::header;
 use squall_shards::{Deadline, Stream, clock, timeout_at};
 
-use super::error::ConnectFailure;
 use super::options::ClientOptions;
 use super::random;
 use super::socket::WebSocketClient;
-use super::url::Url;
 use crate::app::Duplex;
+use crate::client::error::ConnectFailure;
+use crate::client::url::Url;
 use crate::http1::{ResponseError, ResponseReader, write_get};
 use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, Headers, ResponseHead};
@@ -39,7 +39,7 @@ const OWN_FIELDS: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
 ];
 
-pub(super) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocketClient, ConnectFailure> {
+pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Result<WebSocketClient, ConnectFailure> {
     let handshake = handshake(options)?;
     let fields = fields(url, options, &handshake)?;
     let deadline = clock::after(options.connect_timeout);

@@ -36,7 +36,7 @@ struct PendingFlush {
 
 impl Connection {
     /// Runs the application for the request in `exchange`, writes its response, and runs its `on_finish`.
-    pub(super) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
+    pub(in crate::server) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
         let channel = exchange.channel();
         channel.begin(self.request_length());
         let app = Rc::clone(&self.server.app);

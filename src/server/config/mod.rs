@@ -1,5 +1,8 @@
 //! The settings of a server, each with its default and the reason for it.
 
+pub(in crate::server) mod check;
+pub(in crate::server) mod options;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use squall_shards::Driver;
 
-use super::watermarks::MemoryWatermarks;
+use super::memory::watermarks::MemoryWatermarks;
 use crate::app::{self, TrustedProxies};
 use crate::http1;
 use crate::pubsub::{self, TopicRules};

@@ -30,7 +30,7 @@ struct StreamedBody<'a> {
 
 impl Connection {
     /// Writes the response as far as possible without waiting, and returns a future for the rest, if there is any.
-    pub(super) fn respond<'a>(
+    pub(in crate::server) fn respond<'a>(
         &'a mut self,
         app: &'a App,
         exchange: &'a mut Exchange,
@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// Writes a head that was flushed before the response was complete.
-    pub(super) fn write_flushed_head(&mut self, flush: &Flush) -> Flow {
+    pub(in crate::server) fn write_flushed_head(&mut self, flush: &Flush) -> Flow {
         let Some(head) = &flush.head else { return Ok(()) };
         let length = flush.content_length.map_or(BodyLength::Unknown, BodyLength::Known);
         self.write_head(head, length)

@@ -12,7 +12,7 @@ use crate::websocket::Message;
 
 /// Shared by the driver's task, which fills it, and the tasks that read.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(in crate::client) struct Inbox {
     message: RefCell<Option<Message>>,
     end: OnceCell<End>,
     /// This end has begun to close: the driver waits for the end even if the message is not taken.
@@ -24,7 +24,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     /// Returns the next message; `None` at the end.
-    pub(super) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
+    pub(in crate::client) fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Message>> {
         let message = self.message.take();
         if message.is_some() {
             self.wake_feeder();
@@ -34,7 +34,7 @@ impl Inbox {
     }
 
     /// Returns how the connection ended.
-    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<&End> {
+    pub(in crate::client) fn poll_end(&self, cx: &Context<'_>) -> Poll<&End> {
         if let Some(end) = self.end.get() {
             return Poll::Ready(end);
         }
@@ -46,18 +46,18 @@ impl Inbox {
     }
 
     /// Returns how the connection ended, if it has.
-    pub(super) fn end(&self) -> Option<&End> {
+    pub(in crate::client) fn end(&self) -> Option<&End> {
         self.end.get()
     }
 
     /// Marks that this end has begun to close.
-    pub(super) fn close(&self) {
+    pub(in crate::client) fn close(&self) {
         self.is_closing.set(true);
         self.wake_feeder();
     }
 
     /// Sets the end; the first one stays.
-    pub(super) fn finish(&self, end: End) {
+    pub(in crate::client) fn finish(&self, end: End) {
         self.end.get_or_init(|| end);
         self.wake_readers();
     }
@@ -92,7 +92,7 @@ impl Inbox {
 }
 
 /// Moves received messages into the inbox until the end. It runs in the driver's task.
-pub(super) async fn feed(duplex: Rc<Duplex>, inbox: Rc<Inbox>) {
+pub(in crate::client) async fn feed(duplex: Rc<Duplex>, inbox: Rc<Inbox>) {
     let end = loop {
         std::future::poll_fn(|cx| inbox.poll_room(cx)).await;
         match duplex.next_message().await {

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::config::ServerConfig;
+use super::ServerConfig;
 use crate::app;
 
 /// The invalid settings of a [`ServerConfig`], one sentence each.
 #[derive(Debug)]
-pub(super) struct InvalidConfig(Vec<String>);
+pub(in crate::server) struct InvalidConfig(Vec<String>);
 
 impl ServerConfig {
     /// Rejects settings with which the server could serve no request.
@@ -16,7 +16,7 @@ impl ServerConfig {
     /// # Errors
     ///
     /// At least one setting is invalid. The error names every invalid setting, its flag and the allowed values.
-    pub(super) fn check(&self) -> Result<(), InvalidConfig> {
+    pub(in crate::server) fn check(&self) -> Result<(), InvalidConfig> {
         let mut problems = Vec::new();
         let mut refuse_if = |is_wrong: bool, setting: &str, why: &str| {
             if is_wrong {

@@ -44,7 +44,7 @@ impl Default for MemoryWatermarks {
 
 impl MemoryWatermarks {
     /// Returns whether each is at least the one before, and the last at most 100.
-    pub(super) const fn are_ascending(self) -> bool {
+    pub(in crate::server) const fn are_ascending(self) -> bool {
         self.reap_idle <= self.close_after_response
             && self.close_after_response <= self.refuse_requests
             && self.refuse_requests <= self.refuse_memory
@@ -52,7 +52,7 @@ impl MemoryWatermarks {
     }
 
     /// Returns the pressure of `held` bytes where `available` bytes may be held.
-    pub(super) fn pressure(self, held: u64, available: u64) -> Pressure {
+    pub(in crate::server) fn pressure(self, held: u64, available: u64) -> Pressure {
         let is_reached = |percent: u8| u128::from(held) * 100 >= u128::from(available) * u128::from(percent);
         if is_reached(self.refuse_memory) {
             Pressure::RefuseMemory
@@ -121,7 +121,7 @@ impl std::error::Error for InvalidWatermarks {}
 
 /// How short memory is; each level includes the measures of those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Pressure {
+pub(in crate::server) enum Pressure {
     None,
     ReapIdle,
     CloseAfterResponse,

@@ -14,19 +14,19 @@ use std::time::Instant;
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, PeerEnd, Stream, yield_now};
 
-use super::shard::{IN_FLIGHT_GRACE, Registration, ShardServer};
 use super::upgrade;
-use super::watermarks::Pressure;
 use crate::app::{Channel, Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{ResponseHead, StatusCode};
+use crate::server::memory::watermarks::Pressure;
+use crate::server::shard::{IN_FLIGHT_GRACE, Registration, ShardServer};
 use crate::transport::arrival::Arrival;
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
 
 /// How much output gathers before it is sent. 64 KiB: four times the first size of a socket's send buffer on Linux.
-pub(super) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+pub(in crate::server) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 /// How much is read ahead of a request that is still being answered. 16 KiB.
 ///
@@ -43,27 +43,27 @@ const SHORT_IDLE_DIVISOR: u32 = 4;
 const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
 
 /// A connection and everything it owns.
-pub(super) struct Connection {
-    pub(super) stream: Stream,
-    pub(super) server: Rc<ShardServer>,
-    pub(super) machine: http1::Connection,
-    pub(super) input: Input,
-    pub(super) output: Vec<u8>,
-    pub(super) deadline: Deadline,
+pub(in crate::server) struct Connection {
+    pub(in crate::server) stream: Stream,
+    pub(in crate::server) server: Rc<ShardServer>,
+    pub(in crate::server) machine: http1::Connection,
+    pub(in crate::server) input: Input,
+    pub(in crate::server) output: Vec<u8>,
+    pub(in crate::server) deadline: Deadline,
     /// A blank one between two pipelined requests; after a 101, the one of the upgrade.
-    pub(super) exchange: Option<Box<Exchange>>,
+    pub(in crate::server) exchange: Option<Box<Exchange>>,
     peer: Option<Peer>,
     /// The peer has closed its sending half, and every byte before that has been received.
-    pub(super) input_ended: bool,
+    pub(in crate::server) input_ended: bool,
     /// The peer has closed its sending half; bytes before that may still be in the socket.
-    pub(super) peer_has_finished: bool,
-    pub(super) registration: Registration,
-    pub(super) guard: GateGuard,
+    pub(in crate::server) peer_has_finished: bool,
+    pub(in crate::server) registration: Registration,
+    pub(in crate::server) guard: GateGuard,
 }
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(in crate::server) enum Ending {
     /// Between requests: close as soon as the peer has acknowledged all that was sent.
     Idle,
     /// After a response: flush, half-close, and read until the peer has closed its half.
@@ -85,7 +85,7 @@ impl From<OutOfMemory> for Ending {
 }
 
 /// Returns the earlier of two moments, or the one that is there.
-pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+pub(in crate::server) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -93,7 +93,7 @@ pub(super) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 }
 
 /// The result of a step that may end the connection.
-pub(super) type Flow<T = ()> = Result<T, Ending>;
+pub(in crate::server) type Flow<T = ()> = Result<T, Ending>;
 
 /// What ends a wait between requests.
 enum IdleEvent {
@@ -108,7 +108,7 @@ enum IdleEvent {
 /// Serves a connection to its end.
 ///
 /// Not an `async fn`: its arguments would take space in the task twice.
-pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
+pub(in crate::server) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
     let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
     let registration = server.register();
     let mut connection = Connection {
@@ -326,7 +326,7 @@ impl Connection {
     }
 
     /// Writes one last response, unless a response has begun, and returns how the connection ends.
-    pub(super) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
+    pub(in crate::server) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
         // Pipelined requests behind this one are not answered.
         self.input.clear(&self.stream);
         self.machine.close_after_response();
@@ -355,7 +355,7 @@ impl Connection {
     }
 
     /// Makes room for more output, in a pooled buffer if the connection has none.
-    pub(super) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
+    pub(in crate::server) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.output.capacity() == 0 {
             self.output = self.stream.take_buffer();
         }
@@ -365,7 +365,7 @@ impl Connection {
     /// Sends the gathered output, after the kernel has taken the send before it.
     ///
     /// It also waits for large output to be taken, so that a slow peer is noticed.
-    pub(super) async fn send_output(&mut self) -> Flow {
+    pub(in crate::server) async fn send_output(&mut self) -> Flow {
         if self.output.is_empty() {
             return Ok(());
         }
@@ -379,12 +379,12 @@ impl Connection {
     }
 
     /// Waits until the kernel has taken the current send; aborts if the peer accepts too little.
-    pub(super) async fn wait_sent(&mut self) -> Flow {
+    pub(in crate::server) async fn wait_sent(&mut self) -> Flow {
         let mut progress = None;
         poll_fn(|cx| self.poll_sent(&mut progress, cx)).await
     }
 
-    pub(super) fn poll_sent(&mut self, progress: &mut Option<Progress>, cx: &mut Context<'_>) -> Poll<Flow> {
+    pub(in crate::server) fn poll_sent(&mut self, progress: &mut Option<Progress>, cx: &mut Context<'_>) -> Poll<Flow> {
         if let Poll::Ready(sent) = self.stream.poll_sent(cx) {
             return Poll::Ready(sent.map_err(peer_gone));
         }
@@ -403,7 +403,7 @@ impl Connection {
     }
 
     /// Returns when to check the peer's pace again, or aborts a peer that accepts too little.
-    pub(super) fn check_progress(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
+    pub(in crate::server) fn check_progress(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
         let unacknowledged = || self.stream.unacknowledged_bytes().unwrap_or_default();
         if progress.note(now, self.stream.sent(), unacknowledged, limits) {
@@ -415,7 +415,7 @@ impl Connection {
     }
 
     /// Sends the gathered output, if the kernel has taken the send before it.
-    pub(super) fn send_gathered(&mut self, cx: &mut Context<'_>) -> Flow {
+    pub(in crate::server) fn send_gathered(&mut self, cx: &mut Context<'_>) -> Flow {
         if !self.output.is_empty() && self.stream.poll_sent(cx).map_err(peer_gone)?.is_ready() {
             let output = std::mem::take(&mut self.output);
             self.stream.start_send(output).map_err(peer_gone)?;
@@ -426,7 +426,7 @@ impl Connection {
     /// Tells the handler that the peer has closed its half, or reports that the peer has reset the connection.
     ///
     /// Unreceived bytes ahead of that end do not delay this.
-    pub(super) fn poll_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Poll<Flow> {
+    pub(in crate::server) fn poll_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Poll<Flow> {
         self.read_ahead(cx)?;
         match self.stream.poll_peer_end(cx) {
             Poll::Ready(PeerEnd::Finished) => {
@@ -444,7 +444,7 @@ impl Connection {
     ///
     /// The kernel of a closed socket answers it with a reset. The byte is a leading zero of the next chunk-size, so
     /// only a chunked response can carry it.
-    pub(super) fn probe_peer(&mut self, times: u8, cx: &mut Context<'_>) -> Flow {
+    pub(in crate::server) fn probe_peer(&mut self, times: u8, cx: &mut Context<'_>) -> Flow {
         if self.machine.wants_probe(times) {
             self.make_room(1)?;
             self.machine.send_probe(&mut self.output);
@@ -456,7 +456,7 @@ impl Connection {
     /// Returns whether only a timeout can tell that a peer with a closed half has closed its socket.
     ///
     /// This holds where the response cannot carry a probe. On a Unix socket the kernel reports the close itself.
-    pub(super) fn needs_silence_timeout(&mut self) -> bool {
+    pub(in crate::server) fn needs_silence_timeout(&mut self) -> bool {
         self.peer_has_finished && !self.machine.takes_probes() && self.peer().address.is_some()
     }
 
@@ -492,7 +492,7 @@ impl Connection {
     }
 
     /// Sends the rest of the output and half-closes once the kernel has it.
-    pub(super) async fn end_output(&mut self) -> Flow {
+    pub(in crate::server) async fn end_output(&mut self) -> Flow {
         self.send_output().await?;
         self.wait_sent().await?;
         // The response is complete, so the close that ends it must be a FIN again instead of a reset.
@@ -535,12 +535,12 @@ impl Connection {
 }
 
 /// Maps a failed receive or send to the ending it means.
-pub(super) fn peer_gone(_: io::Error) -> Ending {
+pub(in crate::server) fn peer_gone(_: io::Error) -> Ending {
     Ending::PeerGone
 }
 
 /// Maps misuse of a response by the application, after its head has left, to an abort.
-pub(super) fn abort(error: SendError) -> Ending {
+pub(in crate::server) fn abort(error: SendError) -> Ending {
     tracing::error!(%error, "could not complete the response; aborted the connection");
     Ending::Abort
 }

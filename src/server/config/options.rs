@@ -12,11 +12,11 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use squall_shards::{Driver, StandardError};
 
-use super::config::{ListenAddress, ServerConfig};
-use super::watermarks::MemoryWatermarks;
+use super::{ListenAddress, ServerConfig};
 use crate::app::TrustedProxies;
 use crate::http1::Limits;
 use crate::pubsub::{self, LogLimits, TopicRules};
+use crate::server::memory::watermarks::MemoryWatermarks;
 use crate::websocket;
 
 /// The listen address without `--listen`: Tornado's port.
@@ -25,7 +25,7 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:8888";
 /// Reads the command line of this process and starts logging to standard error.
 ///
 /// Ends the process on `--help` and on invalid arguments.
-pub(super) fn from_command_line() -> ServerConfig {
+pub(in crate::server) fn from_command_line() -> ServerConfig {
     let mut command = Options::command();
     let matches = command.get_matches_mut();
     let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());

@@ -42,7 +42,7 @@ struct Shared {
 
 impl WebSocketClient {
     /// Starts the task that drives a WebSocket after its handshake.
-    pub(super) fn start(
+    pub(in crate::client) fn start(
         connected: Connected,
         duplex: Duplex,
         subprotocol: Option<String>,

@@ -18,11 +18,11 @@ use squall_shards::memory::{
 };
 use squall_shards::{invoke_on_all, sleep, spawn_blocking, spawn_detached};
 
-use super::config::ServerConfig;
-use super::shard::ShardServer;
 use super::watermarks::{MemoryWatermarks, Pressure};
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::server::config::ServerConfig;
+use crate::server::shard::ShardServer;
 
 /// How often a shard measures memory while there is pressure. 250 ms: Envoy's.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -37,7 +37,7 @@ const TOPICS_DIVISOR: u64 = 4;
 
 /// The memory that all shards and publishers of a server hold, and may hold.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::server) struct Budget {
     ledger: Ledger,
     watermarks: MemoryWatermarks,
 }
@@ -48,7 +48,7 @@ impl Budget {
     /// # Errors
     ///
     /// The process may hold too little memory to serve.
-    pub(super) fn open(config: &ServerConfig, shards: NonZeroUsize) -> Result<Option<Arc<Self>>> {
+    pub(in crate::server) fn open(config: &ServerConfig, shards: NonZeroUsize) -> Result<Option<Arc<Self>>> {
         if let Some(available) = available(config) {
             let least = least_bytes(shards);
             if available < least {
@@ -76,7 +76,7 @@ impl Budget {
     }
 
     /// Returns whether a thread outside the shards may take this number of bytes.
-    pub(super) fn allows(&self, bytes: usize) -> bool {
+    pub(in crate::server) fn allows(&self, bytes: usize) -> bool {
         let reserved = memory::reserved_bytes().saturating_add(bytes);
         self.check(reserved).1 < Pressure::RefuseMemory
     }
@@ -88,7 +88,7 @@ fn available(config: &ServerConfig) -> Option<u64> {
 }
 
 /// Returns the most shards that a server without a `shards` setting starts.
-pub(super) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
+pub(in crate::server) fn default_shards_max(config: &ServerConfig) -> NonZeroUsize {
     available(config).map_or(NonZeroUsize::MAX, shards_max)
 }
 
@@ -112,7 +112,7 @@ fn insufficient_memory(available: u64, shards: NonZeroUsize) -> Error {
 }
 
 /// Limits what topics may hold on each shard to their part of the available memory.
-pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
+pub(in crate::server) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
     let Some(available) = available(config) else { return };
     let part = available / TOPICS_DIVISOR / shards.get() as u64;
     let part = usize::try_from(part).unwrap_or(usize::MAX);
@@ -121,7 +121,7 @@ pub(super) fn bound_topics(config: &mut ServerConfig, shards: NonZeroUsize) {
 }
 
 /// One shard's measurements of its process's memory.
-pub(super) struct Meter {
+pub(in crate::server) struct Meter {
     /// Returns the memory held and the pressure, where this number of bytes is reserved.
     measure: Box<dyn Fn(usize) -> (Option<Balance>, Pressure)>,
     balance: Cell<Option<Balance>>,
@@ -133,7 +133,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn new(measure: impl Fn(usize) -> (Option<Balance>, Pressure) + 'static) -> Self {
+    pub(in crate::server) fn new(measure: impl Fn(usize) -> (Option<Balance>, Pressure) + 'static) -> Self {
         Self {
             measure: Box::new(measure),
             balance: Cell::new(None),
@@ -144,7 +144,7 @@ impl Meter {
     }
 
     /// Makes every memory check of this thread measure here too, and refuse memory at the last watermark.
-    pub(super) fn install(self) -> Rc<Self> {
+    pub(in crate::server) fn install(self) -> Rc<Self> {
         let meter = Rc::new(self);
         let checked = Rc::clone(&meter);
         memory::add_check(move |missing| checked.allows(missing));
@@ -152,17 +152,17 @@ impl Meter {
     }
 
     /// Returns the memory held and its limit at the last measurement.
-    pub(super) fn balance(&self) -> Option<Balance> {
+    pub(in crate::server) fn balance(&self) -> Option<Balance> {
         self.balance.get()
     }
 
     /// Returns the pressure at the last measurement.
-    pub(super) fn pressure(&self) -> Pressure {
+    pub(in crate::server) fn pressure(&self) -> Pressure {
         self.pressure.get()
     }
 
     /// Measures, and returns the pressure.
-    pub(super) fn check(&self) -> Pressure {
+    pub(in crate::server) fn check(&self) -> Pressure {
         self.check_with(memory::reserved_bytes())
     }
 
@@ -198,7 +198,7 @@ impl Meter {
     /// A connection may have acted on the first one. One task can wait at a time.
     ///
     /// Cancel safety: a dropped call loses nothing; call it again.
-    pub(super) async fn under_pressure(&self) {
+    pub(in crate::server) async fn under_pressure(&self) {
         poll_fn(|cx| {
             if self.was_under_pressure.take() {
                 return Poll::Ready(());
@@ -221,7 +221,7 @@ impl fmt::Debug for Meter {
 }
 
 /// Creates the meter of the calling shard.
-pub(super) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
+pub(in crate::server) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
     let budget = Arc::clone(budget);
     Meter::new(move |reserved| budget.check(reserved)).install()
 }
@@ -237,7 +237,7 @@ async fn check_all_shards() {
 }
 
 /// Acts on memory pressure for as long as the shard serves.
-pub(super) async fn watch(server: Rc<ShardServer>) {
+pub(in crate::server) async fn watch(server: Rc<ShardServer>) {
     let Some(meter) = server.meter() else { return };
     let mut logged: Option<(Pressure, Instant)> = None;
     loop {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::error::ConnectError;
 use super::opening;
 use super::socket::WebSocketClient;
-use super::url::Url;
+use crate::client::error::ConnectError;
+use crate::client::url::Url;
 use crate::message::{HeaderName, HeaderValue, Headers};
 use crate::websocket::{DeflateConfig, Limits};
 
@@ -85,7 +85,7 @@ impl ClientOptions {
         self
     }
 
-    /// Opens a WebSocket, as [`connect`](super::connect) does.
+    /// Opens a WebSocket, as [`connect`](crate::client::connect) does.
     ///
     /// # Errors
     ///

@@ -25,7 +25,7 @@ struct Pool {
 /// # Errors
 ///
 /// The kernel refuses: a seccomp filter blocks `getrandom`.
-pub(super) fn draw<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
+pub(in crate::client) fn draw<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
     POOL.with_borrow_mut(|pool| {
         if pool.bytes.len() - pool.used < COUNT {
             getrandom::fill(&mut pool.bytes)?;
@@ -40,7 +40,7 @@ pub(super) fn draw<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
 
 /// Draws a masking key. If the kernel has begun to refuse since the nonce was drawn, the key is a hash under a random
 /// key of std.
-pub(super) fn mask_key() -> [u8; 4] {
+pub(in crate::client) fn mask_key() -> [u8; 4] {
     draw().unwrap_or_else(|_| {
         let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
         [a, b, c, d]

@@ -10,14 +10,14 @@ use std::rc::Rc;
 use squall_shards::spawn_detached;
 
 use super::connection::Connection;
-use super::websocket::serve;
 use crate::memory;
+use crate::server::websocket::serve;
 
 /// What a WebSocket allocates without a check, its task and its handler, rounded up. 4 KiB.
 const SOCKET_BYTES: usize = 4 * 1024;
 
 /// Starts the task that serves the WebSocket of a 101.
-pub(super) fn start(mut connection: Connection) {
+pub(in crate::server) fn start(mut connection: Connection) {
     let Some(mut exchange) = connection.exchange.take() else {
         return;
     };
