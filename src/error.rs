@@ -48,6 +48,7 @@ impl Error {
     /// A boxed [`HttpError`] or a boxed `Error` keeps its status, message and fields.
     #[must_use]
     pub fn new(cause: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
+        // `Inner` is what an `Error` becomes in a box, so this undoes that conversion.
         let cause = match cause.into().downcast::<Inner>() {
             Ok(inner) => return Self { inner },
             Err(cause) => cause,

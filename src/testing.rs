@@ -262,6 +262,7 @@ impl TestRequest<'_> {
         if let Some(on_finish) = app.finished(&mut exchange) {
             run(on_finish, || false)?;
         }
+        // Drops the values of this request now, before the test checks for them.
         exchange.reset();
         if self.method == Method::HEAD {
             response.content.clear();

@@ -167,6 +167,7 @@ impl Application {
                 Err(problem) => problems.push(problem),
             }
         }
+        // Last, because routes for a host are tried before those for every host.
         groups.push((None, self.routes.flatten("", &self.chain, &mut problems)));
         let router = Router::build(groups, self.automatic_options, &mut problems);
         if !problems.is_empty() {

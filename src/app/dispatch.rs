@@ -210,6 +210,7 @@ impl App {
     /// Finds the handler of a request and the middleware around it, and records the route that matched.
     fn find_handler(&self, cx: &mut Context) -> (InnerHandler<'_>, &Chain) {
         let head = &cx.head;
+        // `OPTIONS *` concerns the server and not a path, so it lists the methods of all routes (RFC 9110 §9.3.7).
         if head.target_form() == TargetForm::Asterisk && *head.method() == Method::OPTIONS {
             let allow = self.router.allow();
             return (InnerHandler::BuiltIn(BuiltInResponse::Options { allow }), &self.chain);

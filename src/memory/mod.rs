@@ -255,6 +255,7 @@ fn grow(buffer: &mut Vec<u8>, bytes: usize, bytes_max: usize, small_bytes_max: u
     if more <= UNCHECKED_BYTES_MAX {
         buffer.try_reserve_exact(more).map_err(|_| OutOfMemory)?;
         touch(buffer.spare_capacity_mut());
+        // The pages are resident now, so a check that is due sees them.
         return reserve_or_allow_small(buffer.capacity() - before, small_bytes_max);
     }
     // A block below the mapping threshold may move. Old and new one then exist at once, so the copied bytes count too.

@@ -10,6 +10,7 @@ pub(crate) fn default_port(scheme: &str) -> u16 {
 /// A missing or empty port is `default_port` (RFC 9110 §4.2.3). `None` if the port is not a number up to 65535.
 pub(crate) fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
     let (host, port) = match authority.rsplit_once(':') {
+        // A `]` after the colon means that the colon belongs to an IPv6 address.
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => return Some((authority, default_port)),
     };

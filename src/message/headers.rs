@@ -21,6 +21,7 @@ impl Headers {
     /// Sets a field and replaces every line of that name (Tornado's `set_header`).
     pub fn set(&mut self, name: HeaderName, value: HeaderValue) {
         if let Some(place) = self.list.iter().position(|(found, _)| *found == name) {
+            // Keep the first line at its place and remove later ones of the same name.
             let mut index = 0;
             self.list.retain(|(found, _)| {
                 index += 1;

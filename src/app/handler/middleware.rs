@@ -89,11 +89,13 @@ impl Next<'_> {
                 CatchPanic::new(app, outer.handle(cx, next)).await.flatten()
             }
             (None, InnerHandler::Endpoint(endpoint)) => {
+                // Set before the call, because `on_finish` also runs if the handler fails or is dropped.
                 cx.wants_on_finish = endpoint.has_on_finish();
                 CatchPanic::new(app, endpoint.call(cx)).await.flatten()
             }
             (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };
+        // Each level checks the response, so middleware further out already sees the error page of an invalid one.
         if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
             app.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
         }

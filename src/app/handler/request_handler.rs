@@ -186,6 +186,7 @@ impl<H: RequestHandler> Handler<H> {
             (Method::PUT, is_implemented(H::put)),
             (Method::OPTIONS, is_implemented(H::options)),
         ];
+        // One without the other is a mistake: methods without a function, or a function that no method reaches.
         if H::OTHER_METHODS.is_empty() == is_implemented(H::other) {
             let name = type_name::<H>();
             return Err(format!(

@@ -110,6 +110,7 @@ impl TrustedProxies {
         let lines = |name| fields.get_all(name).last();
         let scheme = lines("x-scheme").or_else(|| lines("x-forwarded-proto"));
         let last = scheme?.rsplit(|&byte| byte == b',').next()?.trim_ascii();
+        // The last item is that of the nearest proxy, which is the trusted one.
         let is = |scheme: &[u8]| last.eq_ignore_ascii_case(scheme);
         (is(b"https") || is(b"http")).then(|| is(b"https"))
     }

@@ -42,6 +42,7 @@ fn is_deeper(content: &[u8], depth_max: usize) -> bool {
                     return true;
                 }
             }
+            // An unmatched bracket is invalid JSON, which the decoder reports.
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }

@@ -112,6 +112,7 @@ impl<'f> FormPair<'f> {
 /// A key without `=` has an empty value. Empty pieces between two `&` are skipped.
 pub(in crate::app) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item = Result<FormPair<'_>, DecodeError>> {
     let pieces = form.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty());
+    // One piece more than the limit is taken, so that the caller gets an error and not a truncated form.
     let limited = pieces.take(count_max.saturating_add(1)).enumerate();
     limited.map(move |(index, piece)| {
         if index >= count_max {

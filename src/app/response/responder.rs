@@ -194,6 +194,7 @@ impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
 impl IntoResponse for Redirect {
     fn into_response(self, cx: &mut Context) -> Result {
         cx.redirect(&self.location)?;
+        // After `redirect`, which sets 302.
         cx.set_status(self.status);
         Ok(())
     }
@@ -202,6 +203,7 @@ impl IntoResponse for Redirect {
 impl IntoResponse for Response {
     fn into_response(self, cx: &mut Context) -> Result {
         cx.set_status(self.status);
+        // Clear all names before adding: a name with several lines would otherwise lose the earlier ones.
         for (name, _) in self.headers.iter() {
             cx.clear_header(name);
         }

@@ -195,6 +195,7 @@ impl Context {
             let buffer = self.response.buffer()?;
             let length = buffer.len();
             if let Err(error) = serde_json::to_writer(FallibleWriter(buffer), value) {
+                // Remove the part that was serialized before the error.
                 buffer.truncate(length);
                 return Err(match error.io_error_kind() {
                     Some(ErrorKind::OutOfMemory) => OutOfMemory.into(),

@@ -268,6 +268,7 @@ fn parse_pieces(text: &str) -> Result<Vec<Piece>, String> {
             '}' => return Err("has a `}` without `{`".to_owned()),
             '?' | '#' => return Err(format!("has a `{character}`, which a path cannot contain")),
             '!'..='~' => {
+                // A slash starts a new segment, which may have a parameter again.
                 parameter_in_segment &= character != '/';
                 literal.push(character);
                 tail
