@@ -328,7 +328,7 @@ impl Session {
                     .send_data(&[b'x'; 15][..usize::from(amount)], &mut self.out)
                     .is_err()
                 {
-                    assert_eq!(self.out.len(), before, "what fails writes nothing");
+                    assert_eq!(self.out.len(), before, "a failed call writes nothing");
                 }
             }
             9 | 10 => self.send_end(),
@@ -363,8 +363,8 @@ impl Session {
                 self.is_head_request = self.head.method() == squall::message::Method::HEAD;
                 self.out.clear();
             }
-            Ok(Event::Closed) if self.is_over => assert_eq!(consumed, 0, "what is over looks at nothing"),
-            Ok(Event::Blocked | Event::Upgraded) => assert_eq!(consumed, 0, "what is blocked looks at nothing"),
+            Ok(Event::Closed) if self.is_over => assert_eq!(consumed, 0, "a closed connection consumes nothing"),
+            Ok(Event::Blocked | Event::Upgraded) => assert_eq!(consumed, 0, "a blocked connection consumes nothing"),
             Ok(Event::NeedData | Event::Data(_) | Event::Trailer { .. } | Event::End) => {
                 assert!(!self.is_over, "nothing comes after the end");
             }
@@ -402,14 +402,14 @@ impl Session {
                 );
                 self.out.drain(..before);
             }
-            Err(_) => assert_eq!(self.out.len(), before, "what fails writes nothing"),
+            Err(_) => assert_eq!(self.out.len(), before, "a failed call writes nothing"),
         }
     }
 
     fn send_end(&mut self) {
         let before = self.out.len();
         if self.connection.send_end(None, &mut self.out).is_err() {
-            assert_eq!(self.out.len(), before, "what fails writes nothing");
+            assert_eq!(self.out.len(), before, "a failed call writes nothing");
             return;
         }
         self.check_response();

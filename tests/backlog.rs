@@ -8,7 +8,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
 mod support;
@@ -31,7 +31,7 @@ const CLIENTS_PER_ADDRESS: usize = 5000;
 
 /// How long the handshake of a client may take. The kernel repeats it after 1, 3, 7, 15 and 31 s; almost all succeed
 /// with the second or third.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIME_LIMIT: Duration = Duration::from_secs(40);
 
 /// The kernel may reset one client in this many if the backlog had no room for it; the test then connects it again.
 /// In 40 runs it reset 2 of 779,520. The kernel keeps half-open handshakes, but drops old ones once they exceed half
@@ -59,7 +59,7 @@ fn knock(number: usize, server: SocketAddr) -> TcpStream {
 /// Waits until a client is connected, and sends its request.
 fn ask(client: &mut TcpStream) -> std::io::Result<()> {
     client.set_nonblocking(false)?;
-    client.set_write_timeout(Some(PATIENCE))?;
+    client.set_write_timeout(Some(TIME_LIMIT))?;
     client.write_all(REQUEST)
 }
 
@@ -87,8 +87,8 @@ fn every_client_that_connects_to_a_suspended_server_is_answered() {
     }
     let count = support::descriptors::room_for(CLIENTS);
     // A connected client waits until all clients before it are connected.
-    let patience = PATIENCE.as_secs().to_string();
-    let server = Server::start("conformance", &["--header-timeout", &patience]);
+    let time_limit = TIME_LIMIT.as_secs().to_string();
+    let server = Server::start("conformance", &["--header-timeout", &time_limit]);
     let overflows_before = overflows();
 
     server.suspend();
@@ -110,7 +110,7 @@ fn every_client_that_connects_to_a_suspended_server_is_answered() {
     }
     let (mut reset_by_kernel, known) = (0, backlog.unwrap_or(0));
     for (number, mut client) in clients.into_iter().enumerate() {
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         let heard = client.peek(&mut [0]);
         if number > known && heard.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset) {
             reset_by_kernel += 1;

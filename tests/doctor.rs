@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
 mod support;

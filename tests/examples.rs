@@ -5,7 +5,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
 mod support;
@@ -209,7 +209,7 @@ fn refuses_a_command_line_it_does_not_understand() {
             assert!(!output.status.success(), "{example} {arguments:?} succeeded");
             assert!(
                 said.contains(arguments[0]) || said.contains(arguments[1]),
-                "{example} {arguments:?} does not say what is wrong:\n{said}"
+                "{example} {arguments:?} does not name the fault:\n{said}"
             );
             assert!(!said.contains("panicked"), "{example} {arguments:?} panicked:\n{said}");
         }

@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
 mod support;

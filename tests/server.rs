@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test says what is wrong by panicking"
+    reason = "a failed test panics"
 )]
 
 mod support;
@@ -766,7 +766,7 @@ fn new_clients_avoid_a_blocked_shard() {
 /// A handler that computes without end does not see the stop. The process ends with an error, and the log names its
 /// route (`docs/threats.md#endless-handler`).
 #[test]
-#[expect(clippy::disallowed_types, reason = "hands what there is one of to the one shard")]
+#[expect(clippy::disallowed_types, reason = "hands the only channel to the only shard")]
 fn a_stop_ends_the_process_despite_an_endless_handler() {
     let (begun, begins) = channel();
     let (release, released) = channel::<()>();

@@ -116,7 +116,7 @@ fn levels_of_json_are_counted() {
 fn the_deepest_json_fits_the_stack_of_a_shard() {
     let thread = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(|| {
         #[derive(Deserialize)]
-        #[expect(dead_code, reason = "they are there for what they take of the stack")]
+        #[expect(dead_code, reason = "the fields only take room on the stack")]
         struct Node {
             next: Option<Box<Self>>,
             numbers: Option<[u64; 16]>,
@@ -193,7 +193,7 @@ fn cookies_are_counted_over_all_fields_and_too_many_are_refused() {
                 refusal,
                 &format!("left out {count} of {limit}"),
             );
-            expect(&field("/", &whole), None, "who reads none");
+            expect(&field("/", &whole), None, "a handler that reads no cookies");
         }
     }
 }

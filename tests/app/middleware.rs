@@ -160,7 +160,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
     assert_eq!(
         response.text(),
         "500 Internal Server Error: no user is attached\n",
-        "what was attached is forgotten"
+        "values of one request do not leak into the next"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Section 7: the closing handshake, what may stand in a close frame, and that nothing counts after it (RFC 6455 §5.5.1, §7).
+//! Section 7: the closing handshake, the contents of a close frame, and the frames behind it, which are ignored (RFC 6455 §5.5.1, §7).
 
 use crate::case::{CLOSE, CONTINUATION, Case, FIN, PING, TEXT, close, frame};
 use crate::{machine, wire};

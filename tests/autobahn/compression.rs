@@ -231,7 +231,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// A peer that does what the answer says.
+    /// A peer with the parameters of the response.
     fn new(answer: &str) -> Self {
         let is_small = answer.contains("server_max_window_bits=9");
         let server_bits = if is_small { 9 } else { 15 };

@@ -65,7 +65,7 @@ impl Content {
         matches!(self, Self::Records | Self::Markup)
     }
 
-    /// Whether deflate makes it smaller: all but what is compressed already.
+    /// Whether deflate makes it smaller, which fails for the compressed document only.
     pub(crate) fn is_compressible(self) -> bool {
         self != Self::Document
     }

@@ -23,7 +23,7 @@ enum Role {
     Client,
 }
 
-/// An end that echoes, and what it has sent.
+/// An endpoint that echoes, and the bytes it has sent.
 pub(crate) struct Echo {
     connection: Connection,
     deflaters: Deflaters,

@@ -13,7 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
         (2, "a ping with a text", b"Hello, world!"),
         (3, "a ping with a payload of invalid UTF-8", NO_TEXT),
         (4, "a ping of the largest payload there may be", &longest),
-        (6, "a ping of that size, whatever pieces it comes in", &longest),
+        (6, "a ping of that size, in any pieces", &longest),
     ];
     let mut cases: Vec<Case> = pings
         .into_iter()

@@ -43,7 +43,7 @@ fn in_fragments() -> Vec<Case> {
     let text = |number: &str, holds: &str, sent: Vec<Vec<u8>>, text: &[u8]| {
         Case::open(number, holds, sent).answer(FIN | TEXT, text)
     };
-    // A surrogate within what would otherwise be text.
+    // A surrogate within valid text.
     let surrogate = [WORD, b"\xed\xa0\x80edited"].concat();
     let boundary = GREETING.find('ß').unwrap();
     let (first, second) = GREETING.split_at(boundary);
@@ -124,7 +124,7 @@ fn fail_fast() -> [Case; 4] {
     .map(|(number, holds, sent)| Case::refused(number, holds, sent, 1007))
 }
 
-/// A group of sequences, and what holds for them.
+/// A group of sequences and their requirement.
 type Group = (&'static str, Sequences);
 
 /// 6.5 to 6.23, in this order.
@@ -176,7 +176,7 @@ fn texts_and_boundaries() -> Vec<Group> {
             ])),
         ),
         (
-            "what surrounds the surrogates and ends the range is text, what lies behind it is not",
+            "code points around the surrogates and at the end of the range are valid, those beyond it invalid",
             Mixed(boundaries.map(|(bytes, is_text)| (bytes.to_vec(), is_text)).into()),
         ),
     ]

@@ -12,7 +12,7 @@ use squall::{ClientOptions, connect};
 use tungstenite::{Error as TheirError, Message as Frame, WebSocket as TheirServer};
 
 use crate::harness::{
-    Running, at_every_poll_here, dropped_after, dropped_after_telling, eventually_here, on_shard, patience,
+    Running, at_every_poll_here, deadline, dropped_after, dropped_after_telling, eventually_here, on_shard,
 };
 
 /// Echoes every message and counts the open sockets.
@@ -186,7 +186,7 @@ fn a_dropped_close_still_closes_and_the_next_call_returns_the_end() {
                 polls == 0,
                 "before its first poll it has done nothing"
             );
-            let end = timeout_at(patience(), client.close(4002, "done again")).await;
+            let end = timeout_at(deadline(), client.close(4002, "done again")).await;
             let code = if polls == 0 { 4002 } else { 4001 };
             assert_eq!(end.unwrap().unwrap().code, Some(code), "dropped after {polls} polls");
             let texts = spawn_blocking(|| serving.join().unwrap()).await.unwrap();

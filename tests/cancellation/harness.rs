@@ -13,7 +13,7 @@ pub(crate) use crate::polls::{at_every_poll, at_every_poll_here, dropped_after, 
 pub(crate) use crate::support::running::Running;
 
 /// How long a wait may take before its test fails: longer than any step takes on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// More than the buffers of both ends and `--max-unsent-bytes` hold for a client that does not read.
 pub(crate) const LARGE_BYTES: usize = 512 * 1024;
@@ -53,7 +53,9 @@ impl StateSender {
 impl StateReceiver {
     /// The next state.
     pub(crate) fn word(&self) -> FutureState {
-        self.0.recv_timeout(PATIENCE).expect("the handler says where it stands")
+        self.0
+            .recv_timeout(TIME_LIMIT)
+            .expect("the handler says where it stands")
     }
 
     /// Calls `waits` at each `Pending`. Returns whether the future was ready in the end.
@@ -90,25 +92,25 @@ pub(crate) fn ask(address: SocketAddr, line: &str) -> Connection {
 
 /// Waits until a condition holds.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = clock::now() + PATIENCE;
+    let until = clock::now() + TIME_LIMIT;
     while !is_so() {
-        assert!(clock::now() < until, "did not come about: {what}");
+        assert!(clock::now() < until, "timed out waiting for: {what}");
         std::thread::yield_now();
     }
 }
 
 /// Waits on a shard until a condition holds.
 pub(crate) async fn eventually_here(what: &str, mut is_so: impl FnMut() -> bool) {
-    let until = patience();
+    let until = deadline();
     while !is_so() {
-        assert!(clock::now() < until, "did not come about: {what}");
+        assert!(clock::now() < until, "timed out waiting for: {what}");
         squall::shards::sleep(Duration::from_millis(1)).await;
     }
 }
 
 /// The moment at which a wait has failed.
-pub(crate) fn patience() -> Instant {
-    clock::now() + PATIENCE
+pub(crate) fn deadline() -> Instant {
+    clock::now() + TIME_LIMIT
 }
 
 /// Runs a future to its end on a shard of its own.
@@ -127,7 +129,7 @@ where
     let ran = builder.build().unwrap().run(move |_| {
         let running = main();
         async move {
-            timeout_at(patience() + PATIENCE, running)
+            timeout_at(deadline() + TIME_LIMIT, running)
                 .await
                 .ok_or("the test hangs")?;
             Ok(())

@@ -134,7 +134,7 @@ fn a_dropped_closed_future_leaves_the_close_to_the_next() {
         let mut connection = Some(ask(server.address, &format!("GET /{polls} HTTP/1.1")));
         let is_ready = hears.until_over(|| drop(connection.take()));
         drop(connection);
-        gone.recv_timeout(crate::harness::PATIENCE)
+        gone.recv_timeout(crate::harness::TIME_LIMIT)
             .unwrap_or_else(|_| panic!("the handler heard nothing after a wait dropped after {polls} polls"));
         is_ready
     });

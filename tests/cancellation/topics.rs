@@ -9,7 +9,7 @@ use squall::{Subscription, TopicEvent};
 use tungstenite::{Message as Frame, WebSocket as Client};
 
 use crate::harness::{
-    PATIENCE, Running, StateSender, at_every_poll, dropped_after, dropped_after_telling, eventually, line,
+    Running, StateSender, TIME_LIMIT, at_every_poll, dropped_after, dropped_after_telling, eventually, line,
 };
 use crate::support::client::Connection;
 use crate::support::running::read;
@@ -48,7 +48,7 @@ impl ShardBlocker {
     /// Blocks the shard of a socket.
     fn stop(&self, socket: &mut Socket) {
         socket.say("stand-still");
-        self.stands.recv_timeout(PATIENCE).unwrap();
+        self.stands.recv_timeout(TIME_LIMIT).unwrap();
     }
 
     fn go_on(&self) {
@@ -94,7 +94,7 @@ impl WebSocketHandler for CommandHandler {
             ["subscribe", topic] => drop(ws.subscribe(topic)?),
             ["stand-still"] => {
                 self.still.stands.send(())?;
-                self.still.go_on.recv_timeout(PATIENCE)?;
+                self.still.go_on.recv_timeout(TIME_LIMIT)?;
                 return Ok(());
             }
             ["give-up", way, polls] => give_up!(ws, way, polls.parse()?, self.says),

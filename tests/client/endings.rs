@@ -9,7 +9,7 @@ use squall::connect;
 use squall::prelude::*;
 use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
 
-use crate::harness::{PATIENCE, Peer, Running, accept, on_shard, patience, read_to_end};
+use crate::harness::{Peer, Running, TIME_LIMIT, accept, deadline, on_shard, read_to_end};
 use crate::support::await_reset;
 
 /// A close frame of a server, with a code and no reason.
@@ -50,7 +50,7 @@ fn frames_behind_the_response_are_received() {
 
 /// Waits until this shard has no open stream.
 async fn all_closed() {
-    let until = patience();
+    let until = deadline();
     while Shard::current().statistics().streams > 0 {
         assert!(clock::now() < until, "streams are left");
         sleep(Duration::from_millis(1)).await;
@@ -174,7 +174,7 @@ fn a_client_that_is_dropped_goes_away_with_1001() {
                 all_closed().await;
             }
         });
-        assert_eq!(ends.recv_timeout(PATIENCE).unwrap(), Some(1001));
+        assert_eq!(ends.recv_timeout(TIME_LIMIT).unwrap(), Some(1001));
     }
 }
 
@@ -198,7 +198,7 @@ fn closing_does_not_wait_for_messages_to_be_read() {
             assert!(left <= 1, "{left} messages");
         }
     });
-    assert_eq!(ends.recv_timeout(PATIENCE).unwrap(), Some(4007));
+    assert_eq!(ends.recv_timeout(TIME_LIMIT).unwrap(), Some(4007));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_client_ends_with_its_shard() {
             });
         }
     });
-    ends.recv_timeout(PATIENCE).unwrap();
+    ends.recv_timeout(TIME_LIMIT).unwrap();
 }
 
 /// The server keeps the connection open and reads nothing.
@@ -295,7 +295,7 @@ fn two_thousand_clients_leave_no_stream_behind() {
     // The handler of every opened socket has ended the way its client did.
     let (mut closed, mut gone_away) = (0, 0);
     while closed < CLIENTS / 5 || gone_away < CLIENTS / 5 * 3 {
-        match ends.recv_timeout(PATIENCE).unwrap() {
+        match ends.recv_timeout(TIME_LIMIT).unwrap() {
             Some(1000) => closed += 1,
             Some(1001) => gone_away += 1,
             // Dropped between the server's response and its arrival.

@@ -15,11 +15,11 @@ pub(crate) use crate::support::running::Running;
 use crate::support::server::driver_under_test;
 
 /// How long a wait may take before its test fails: longer than any step takes on a slow machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// The moment at which a wait has failed.
-pub(crate) fn patience() -> Instant {
-    clock::now() + PATIENCE
+pub(crate) fn deadline() -> Instant {
+    clock::now() + TIME_LIMIT
 }
 
 /// Runs a future to its end on a shard of its own.
@@ -39,7 +39,7 @@ where
     let ran = shards.run(move |_| {
         let running = main();
         async move {
-            timeout_at(patience(), running).await.ok_or("the test hangs")?;
+            timeout_at(deadline(), running).await.ok_or("the test hangs")?;
             Ok(())
         }
     });

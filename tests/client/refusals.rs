@@ -12,7 +12,7 @@ use squall::prelude::*;
 use squall::shards::{Shard, clock, sleep, timeout_at};
 use squall::websocket::{ClientHandshakeError, DeflateConfig};
 
-use crate::harness::{Peer, Running, accept, on_shard, patience, read_to_end};
+use crate::harness::{Peer, Running, accept, deadline, on_shard, read_to_end};
 
 /// Asserts the error of a handshake that the server answers with `answer`.
 fn refused(
@@ -180,7 +180,7 @@ fn a_connect_can_be_dropped_while_it_waits() {
             let soon = clock::now() + Duration::from_millis(100);
             assert!(timeout_at(soon, connect(&url)).await.is_none());
             while Shard::current().statistics().streams > 0 {
-                assert!(clock::now() < patience());
+                assert!(clock::now() < deadline());
                 sleep(Duration::from_millis(1)).await;
             }
         }

@@ -157,7 +157,7 @@ fn pings_are_answered_both_ways() {
     });
 }
 
-fn impatient() -> Limits {
+fn with_short_timeouts() -> Limits {
     Limits {
         ping_interval: Some(Duration::from_millis(50)),
         ping_timeout: Duration::from_millis(50),
@@ -181,7 +181,7 @@ fn pings_keep_a_quiet_connection_alive() {
         async move {
             let limits = Limits {
                 ping_timeout: Duration::from_secs(60),
-                ..impatient()
+                ..with_short_timeouts()
             };
             let client = ClientOptions::default().limits(limits).connect(&url).await.unwrap();
             assert_eq!(client.next().await, Some("still here".into()));
@@ -203,7 +203,10 @@ fn a_silent_server_is_cut_after_the_ping_timeout() {
         on_shard(move || {
             let (url, gone) = (url.clone(), gone.clone());
             async move {
-                let client = ClientOptions::default().limits(impatient()).connect(&url).await;
+                let client = ClientOptions::default()
+                    .limits(with_short_timeouts())
+                    .connect(&url)
+                    .await;
                 let client = client.unwrap();
                 if closes {
                     assert_eq!(client.close(1000, "").await.unwrap().code, None);

@@ -15,7 +15,7 @@ use squall::prelude::*;
 use crate::support::running::Running;
 
 /// How long a step may take before its test fails. Generous: a debug build on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many unread bytes the client's kernel holds. Small, so that the server has to wait.
 const RECEIVE_BUFFER_BYTES: usize = 4096;
@@ -96,8 +96,8 @@ pub(crate) enum Peer {
 impl Peer {
     fn patient(self) -> Self {
         match &self {
-            Self::Tcp(stream) => stream.set_read_timeout(Some(PATIENCE)).unwrap(),
-            Self::Unix(stream) => stream.set_read_timeout(Some(PATIENCE)).unwrap(),
+            Self::Tcp(stream) => stream.set_read_timeout(Some(TIME_LIMIT)).unwrap(),
+            Self::Unix(stream) => stream.set_read_timeout(Some(TIME_LIMIT)).unwrap(),
         }
         self
     }
@@ -175,7 +175,7 @@ impl<T> Events<T> {
     /// Waits for the next event, and fails with `complaint` if none arrives.
     #[track_caller]
     pub(crate) fn next(&self, complaint: &str) -> T {
-        self.0.recv_timeout(PATIENCE).expect(complaint)
+        self.0.recv_timeout(TIME_LIMIT).expect(complaint)
     }
 
     /// Whether no event has arrived and the senders still exist.

@@ -40,7 +40,7 @@ const CONNECTION_BYTES: u64 = 2 * 1024;
 const REFUSALS_MAX: usize = 10;
 
 /// How long a connection may wait before the test concludes that the server accepts no more.
-const PATIENCE: Duration = Duration::from_millis(300);
+const TIME_LIMIT: Duration = Duration::from_millis(300);
 
 /// The documented minimum of memory for this number of shards.
 const fn least_bytes(shards: usize) -> u64 {
@@ -176,7 +176,7 @@ impl MemoryCase {
             connection.tolerate_reset();
             connection.send_if_open(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             // It waits in the backlog for memory.
-            if connection.listen_for(PATIENCE).is_ok_and(|heard| heard.is_none()) {
+            if connection.listen_for(TIME_LIMIT).is_ok_and(|heard| heard.is_none()) {
                 break;
             }
             let is_served = connection.response("GET").is_ok_and(|answer| answer.status == 200);
@@ -296,7 +296,7 @@ fn connect_with_little_room(address: SocketAddr) -> TcpStream {
 /// Opens a WebSocket; `None` if the server answers 503 for lack of memory or lets it wait.
 fn open_websocket(address: SocketAddr, path: &str) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     stream.set_write_timeout(Some(SILENCE_MAX)).unwrap();
     stream.write_all(&handshake(path, "")).ok()?;
     let mut head = [0; 13];

@@ -14,7 +14,7 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test says what is wrong by panicking, and its clients are threads outside the shards"
+    reason = "a failed test panics, and the clients are threads outside the shards"
 )]
 
 #[path = "../support/mod.rs"]

@@ -75,16 +75,16 @@ impl Peer {
     }
 
     fn over(wire: Wire) -> std::io::Result<Self> {
-        let patience = Some(SILENCE_MAX);
+        let time_limit = Some(SILENCE_MAX);
         match &wire {
             Wire::Tcp(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(patience)?;
-                stream.set_write_timeout(patience)?;
+                stream.set_read_timeout(time_limit)?;
+                stream.set_write_timeout(time_limit)?;
             }
             Wire::Unix(stream) => {
-                stream.set_read_timeout(patience)?;
-                stream.set_write_timeout(patience)?;
+                stream.set_read_timeout(time_limit)?;
+                stream.set_write_timeout(time_limit)?;
             }
         }
         Ok(Self {

@@ -47,7 +47,7 @@ impl<'w> SoakClient<'w> {
         ("pipeline", 8, Self::pipeline),
         ("leaving early", 15, Self::leave_early),
         ("slow reader", 10, Self::read_slowly),
-        ("impatient middleware", 5, Self::impatient),
+        ("middleware that drops its handler", 5, Self::abandoned_handler),
         ("upload", 8, Self::upload),
         ("silent stream", 5, Self::silent_stream),
         ("content that never comes", 5, Self::poll),
@@ -72,7 +72,7 @@ impl<'w> SoakClient<'w> {
         let before = self.random.clone();
         let address = self.random.pick(&self.context.addresses).clone();
         let peer = match *name {
-            "slow reader" | "impatient middleware" => Peer::connect_with_little_room(&address),
+            "slow reader" | "middleware that drops its handler" => Peer::connect_with_little_room(&address),
             _ => Peer::connect(&address),
         };
         let peer = match peer {
@@ -324,7 +324,7 @@ impl<'w> SoakClient<'w> {
     }
 
     /// Middleware drops the handler, before or after it has flushed.
-    fn impatient(&mut self, mut peer: Peer) -> Outcome {
+    fn abandoned_handler(&mut self, mut peer: Peer) -> Outcome {
         let bytes = self.random.below(400_000);
         let target = format!("/impatient/stall?bytes={bytes}&milliseconds=50");
         peer.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());

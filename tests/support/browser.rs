@@ -8,7 +8,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::expect_used,
-    reason = "to index JSON never panics; the rest says what is wrong, as in a test"
+    reason = "indexing JSON never panics; the rest panics as a failed test does"
 )]
 
 use std::cell::RefCell;
@@ -183,7 +183,7 @@ impl Page<'_> {
         }
     }
 
-    /// Runs a script, waits for what it comes to if that is a promise, and gives the value.
+    /// Runs a script, awaits its value if that is a promise, and returns it.
     ///
     /// # Panics
     ///

@@ -5,7 +5,7 @@
 
 #![expect(
     clippy::disallowed_types,
-    reason = "a test process has no shards; a reader thread and the tests share what the child has said"
+    reason = "a test process has no shards; a reader thread and the tests share the log of the child"
 )]
 
 use std::io::{BufRead, BufReader, Read};

@@ -205,7 +205,7 @@ fn ends_content_of_unknown_length_for_http_1_0_with_the_connection() {
                 format!("framed as {:?}", response.framing)
             })?;
             ensure(!response.list("connection").contains(&"keep-alive".to_owned()), || {
-                format!("promises to keep alive what it must close: {response:?}")
+                format!("promises keep-alive although it must close: {response:?}")
             })?;
             connection.expect_closed()
         },

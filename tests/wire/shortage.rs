@@ -72,7 +72,7 @@ fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers
         uploads.push(upload);
         let mut probe = probes
             .pop()
-            .expect("a server that refuses before it holds twice what it may");
+            .expect("the server refuses before it holds twice its limit");
         let answer = probe.exchange(&get("/"), "GET").unwrap();
         if answer.status != 200 {
             break answer;

@@ -23,7 +23,7 @@ const DRIBBLE_INTERVAL: Duration = Duration::from_millis(50);
 const DRIBBLE_BYTES_MAX: usize = 900;
 
 /// A server with short timeouts.
-fn impatient() -> Server {
+fn with_short_timeouts() -> Server {
     let flags = [
         "--header-timeout",
         TIMEOUT_SECONDS,
@@ -63,7 +63,7 @@ fn dribble(connection: &mut Connection, byte: u8) -> Outcome<()> {
 /// A silent connection is closed (`docs/threats.md#slow-head`).
 #[test]
 fn closes_a_silent_connection() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let mut connection = server.connect();
     expect_cut(&mut connection).unwrap();
 }
@@ -71,7 +71,7 @@ fn closes_a_silent_connection() {
 /// A head that stops half-way is cut (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_head_that_stops() {
-    let server = impatient();
+    let server = with_short_timeouts();
     for head in [&b"G"[..], b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "] {
         let mut connection = server.connect();
         connection.send_if_open(head);
@@ -82,7 +82,7 @@ fn cuts_a_head_that_stops() {
 /// The time for a head is absolute: further bytes do not extend it (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_head_of_one_byte_at_a_time() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let mut connection = server.connect();
     connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ").unwrap();
     dribble(&mut connection, b'x').unwrap();
@@ -91,7 +91,7 @@ fn cuts_a_head_of_one_byte_at_a_time() {
 /// The second head on a connection has the same time as the first (`docs/threats.md#slow-head`).
 #[test]
 fn cuts_a_second_head_of_one_byte_at_a_time() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let mut connection = server.connect();
     connection.send(&bytes(&[&get("/"), b"GET /"])).unwrap();
     connection.response("GET").unwrap().expect(200, b"ok").unwrap();
@@ -134,7 +134,7 @@ fn serves_others_beside_two_thousand_slow_heads_and_cuts_them_all() {
 /// A body that stops is cut (`docs/threats.md#slow-body`).
 #[test]
 fn cuts_a_body_that_stops() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let requests = [
         post(b"Content-Length: 1000000\r\n", b""),
         post(b"Content-Length: 1000000\r\n", b"some"),
@@ -152,7 +152,7 @@ fn cuts_a_body_that_stops() {
 /// the suite; it waits beside the others (`docs/threats.md#slow-body`).
 #[test]
 fn cuts_a_body_below_the_minimum_rate() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let mut connection = server.connect();
     connection.send(&post(b"Content-Length: 1000000\r\n", b"")).unwrap();
     dribble(&mut connection, b'x').unwrap();
@@ -235,7 +235,7 @@ fn moment() -> Instant {
 /// response to its next request.
 #[test]
 fn closes_an_idle_connection_without_a_word() {
-    let server = impatient();
+    let server = with_short_timeouts();
     let mut connection = server.connect();
     connection.send(&get("/").repeat(2)).unwrap();
     for _ in 0..2 {
