@@ -106,7 +106,7 @@ fn every_rule_finds_what_it_is_there_for() {
         "    // y\n".repeat(FILE_LINES_MAX)
     );
     let machine = concat!("//! see /ho", "me/me/x");
-    let cases: [(Rule, &str, &str, Option<usize>); 40] = [
+    let cases: [(Rule, &str, &str, Option<usize>); 41] = [
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
         (first_line, "src/a.rs", "//! c\nuse b;", None),
         (length, "src/a.rs", &long, Some(FILE_LINES_MAX + 1)),
@@ -182,6 +182,7 @@ fn every_rule_finds_what_it_is_there_for() {
         ),
         (dead_rows, "src/a.rs", concat!("//! a\n// (row", " H1", "6)"), Some(2)),
         (dead_rows, "src/a.rs", "// the row of A 12, row 12, rows HTTP", None),
+        (tell_tales, "loadtest/record/2026/a/report.md", concat!("no", "body"), None),
         (
             test_names,
             "src/a.rs",

@@ -25,6 +25,10 @@ const BE: [&str; 4] = ["is", "are", "was", "were"];
 
 /// Finds tell-tale words in the comments and literals of a source, and in the whole text of any other file.
 pub(crate) fn tell_tales(source: &Source) -> Vec<Finding> {
+    // A generated report stays as it was recorded; the sources of its sentences are checked.
+    if source.path.starts_with("loadtest/record/") && source.path.contains("/report.") {
+        return Vec::new();
+    }
     let broken = lines(&source.prose).filter_map(|(number, line)| Some((number, tell_tale(line)?)));
     broken.map(|(number, words)| (number, complaint(&words))).collect()
 }
