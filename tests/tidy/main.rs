@@ -182,7 +182,12 @@ fn every_rule_finds_what_it_is_there_for() {
         ),
         (dead_rows, "src/a.rs", concat!("//! a\n// (row", " H1", "6)"), Some(2)),
         (dead_rows, "src/a.rs", "// the row of A 12, row 12, rows HTTP", None),
-        (tell_tales, "loadtest/record/2026/a/report.md", concat!("no", "body"), None),
+        (
+            tell_tales,
+            "loadtest/record/2026/a/report.md",
+            concat!("no", "body"),
+            None,
+        ),
         (
             test_names,
             "src/a.rs",
