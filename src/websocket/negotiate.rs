@@ -17,10 +17,13 @@ const NAME: &str = "permessage-deflate";
 /// How one end uses permessage-deflate, in the RFC's words: *server* and *client* is the end that compresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeflateConfig {
-    /// Whether the server's messages may refer to earlier ones. Off: similar small messages compress several times
-    /// worse, but an idle connection costs nothing.
+    /// Whether the server's messages may refer to earlier ones.
+    ///
+    /// Off: similar small messages compress several times worse, but an idle connection costs nothing.
     pub server_context_takeover: bool,
-    /// Whether the client's messages may refer to earlier ones. Off, likewise.
+    /// Whether the client's messages may refer to earlier ones.
+    ///
+    /// Off, likewise.
     pub client_context_takeover: bool,
     /// The largest window of the server's compressor. 15: within a message it costs a connection nothing.
     pub server_window_max: WindowBits,

@@ -64,7 +64,9 @@ pub enum BodyError {
 pub struct Flush {
     /// The head, in the first flush of a response.
     pub head: Option<ResponseHead>,
-    /// Content. If it is empty, only the head is sent, and no chunk.
+    /// Content.
+    ///
+    /// If it is empty, only the head is sent, and no chunk.
     pub data: Vec<u8>,
     /// The `Content-Length` that the application set, beside a head only.
     pub content_length: Option<u64>,
@@ -86,7 +88,9 @@ pub struct Channel {
 
 /// The driver's end.
 impl Channel {
-    /// Sets the announced length. Call it once, before [`App::respond`](super::App::respond).
+    /// Sets the announced length.
+    ///
+    /// Call it once, before [`App::respond`](super::App::respond).
     pub fn begin(&self, length: BodyLength) {
         self.incoming.borrow_mut().begin(length);
     }
@@ -97,18 +101,23 @@ impl Channel {
         self.incoming.borrow().wants_more()
     }
 
-    /// Hands over decoded content. If memory is short, the content fails with [`BodyError::OutOfMemory`].
+    /// Hands over decoded content.
+    ///
+    /// If memory is short, the content fails with [`BodyError::OutOfMemory`].
     pub fn push_data(&self, data: &[u8]) {
         self.change_incoming(|incoming| incoming.push(data));
     }
 
-    /// Announces the rest of the current chunk, beyond the pushed bytes. If it exceeds the handler's limit, the handler
-    /// is woken and `wants_body` becomes false.
+    /// Announces the rest of the current chunk, beyond the pushed bytes.
+    ///
+    /// If it exceeds the handler's limit, the handler is woken and `wants_body` becomes false.
     pub fn announce(&self, bytes: u64) {
         self.change_incoming(|incoming| incoming.announce(bytes));
     }
 
-    /// Hands over one trailer field. Trailers stay apart from the head's fields (RFC 9110 §6.5.1).
+    /// Hands over one trailer field.
+    ///
+    /// Trailers stay apart from the head's fields (RFC 9110 §6.5.1).
     pub fn push_trailer(&self, name: HeaderName, value: HeaderValue) {
         self.incoming.borrow_mut().push_trailer(name, value);
     }
@@ -123,12 +132,16 @@ impl Channel {
         self.change_incoming(|incoming| incoming.fail(error));
     }
 
-    /// Takes the flush that the handler waits for. The driver answers with [`Channel::flushed`].
+    /// Takes the flush that the handler waits for.
+    ///
+    /// The driver answers with [`Channel::flushed`].
     pub fn take_flush(&self) -> Option<Flush> {
         self.outgoing.borrow_mut().take()
     }
 
-    /// Reports that the socket took the flush, or never will. `buffer` is the flush's data, for reuse.
+    /// Reports that the socket took the flush, or never will.
+    ///
+    /// `buffer` is the flush's data, for reuse.
     pub fn flushed(&self, buffer: Vec<u8>, result: Result<(), PeerGone>) {
         let waker = self.outgoing.borrow_mut().flushed(buffer, result);
         wake(waker);

@@ -80,8 +80,9 @@ pub fn encode(
     }
 }
 
-/// Returns the JSON text of a notice, as the guide describes it to clients. `None` for a position without an envelope:
-/// clients of bare messages read no positions.
+/// Returns the JSON text of a notice, as the guide describes it to clients.
+///
+/// `None` for a position without an envelope: clients of bare messages read no positions.
 #[must_use]
 pub fn notice_text(notice: &Notice) -> Option<String> {
     let mut text = String::from("{\"topic\":");

@@ -13,7 +13,9 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Ready if a notification came since the last call. Only the task of the last call is woken.
+    /// Ready if a notification came since the last call.
+    ///
+    /// Only the task of the last call is woken.
     pub fn poll_notified(&self, task: &Context<'_>) -> Poll<()> {
         if self.is_notified.replace(false) {
             return Poll::Ready(());

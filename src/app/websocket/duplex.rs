@@ -37,8 +37,9 @@ pub struct Duplex {
 /// How a connection ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct End {
-    /// The code of the peer's close frame, or of ours after a protocol error. `None` if the connection broke, or if the
-    /// peer's close frame had none.
+    /// The code of the peer's close frame, or of ours after a protocol error.
+    ///
+    /// `None` if the connection broke, or if the peer's close frame had none.
     pub code: Option<u16>,
     /// The reason that came with the code; empty if the frame had none.
     pub reason: String,
@@ -63,7 +64,9 @@ pub(super) enum SocketEvent {
 
 /// The driver's side.
 impl Duplex {
-    /// Makes the shared state of a connection after its handshake. `deflaters` belong to the shard.
+    /// Makes the shared state of a connection after its handshake.
+    ///
+    /// `deflaters` belong to the shard.
     #[must_use]
     pub fn new(machine: Connection, deflaters: &Rc<RefCell<Deflaters>>) -> Self {
         Self {
@@ -108,7 +111,9 @@ impl Duplex {
         self.machine.borrow_mut().resume(now);
     }
 
-    /// Consumes input up to one event. Call it only while [`wants_input`](Self::wants_input).
+    /// Consumes input up to one event.
+    ///
+    /// Call it only while [`wants_input`](Self::wants_input).
     pub fn receive(&self, input: &mut &[u8], now: Instant) -> ReceiveOutcome {
         let mut deflaters = self.deflaters.borrow_mut();
         let event = self.machine.borrow_mut().receive(input, &mut deflaters, now);
@@ -184,7 +189,9 @@ impl Duplex {
         !self.output.borrow().is_empty() || self.machine.borrow().has_pending_control()
     }
 
-    /// Takes the output, pending control frames included. Call it only when the socket accepts a send.
+    /// Takes the output, pending control frames included.
+    ///
+    /// Call it only when the socket accepts a send.
     pub fn take_output(&self) -> Vec<u8> {
         let mut output = self.output.take();
         self.machine.borrow_mut().send_pending_control(&mut output);
@@ -263,8 +270,9 @@ impl Duplex {
         Poll::Pending
     }
 
-    /// Returns the next message; pings and pongs are skipped. Await it in the driver's task only, because it registers
-    /// no waker.
+    /// Returns the next message; pings and pongs are skipped.
+    ///
+    /// Await it in the driver's task only, because it registers no waker.
     ///
     /// # Errors
     ///

@@ -36,7 +36,9 @@ impl HandlerTask {
         }
     }
 
-    /// Runs the handler until it waits; ready once it has ended. A panic ends it and closes the socket with 1011.
+    /// Runs the handler until it waits; ready once it has ended.
+    ///
+    /// A panic ends it and closes the socket with 1011.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<()> {
         let Self {
             app,

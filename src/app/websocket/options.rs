@@ -14,8 +14,9 @@ use crate::websocket::{DeflateConfig, Deflaters, Limits};
 pub struct WebSocketOptions {
     /// Limits on what the peer sends; `None` uses the server's.
     pub limits: Option<Limits>,
-    /// Compression, if the client supports it (permessage-deflate, RFC 7692). `None`, the default, never compresses:
-    /// most messages of live feeds are too small to gain.
+    /// Compression, if the client supports it (permessage-deflate, RFC 7692).
+    ///
+    /// `None`, the default, never compresses: most messages of live feeds are too small to gain.
     pub deflate: Option<DeflateConfig>,
 }
 

@@ -121,8 +121,9 @@ impl WebSocket {
         self.subscribe_to(&Pattern::new(pattern)?)
     }
 
-    /// Subscribes to a topic with a history, from a start in it: the messages after a position, or the last ones. Live
-    /// messages follow.
+    /// Subscribes to a topic with a history, from a start in it: the messages after a position, or the last ones.
+    ///
+    /// Live messages follow.
     ///
     /// After a reconnect, start after the client's last [`Position`](crate::pubsub::Position), or after
     /// [`Position::UNKNOWN`](crate::pubsub::Position::UNKNOWN) if the client's text is invalid. The peer may receive a

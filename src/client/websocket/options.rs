@@ -13,14 +13,21 @@ use crate::websocket::{DeflateConfig, Limits};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// Subprotocols to offer, in order of preference. Empty by default.
+    /// Subprotocols to offer, in order of preference.
+    ///
+    /// Empty by default.
     pub subprotocols: Vec<String>,
-    /// Fields to add to the request. `Host` replaces the URL's.
+    /// Fields to add to the request.
+    ///
+    /// `Host` replaces the URL's.
     pub headers: Headers,
-    /// Compression, if the server supports it (permessage-deflate, RFC 7692). `None`, the default, never compresses:
-    /// most messages of live feeds are too small to gain.
+    /// Compression, if the server supports it (permessage-deflate, RFC 7692).
+    ///
+    /// `None`, the default, never compresses: most messages of live feeds are too small to gain.
     pub deflate: Option<DeflateConfig>,
-    /// Limits on what the server sends, and the keep-alive intervals. The defaults are a server's.
+    /// Limits on what the server sends, and the keep-alive intervals.
+    ///
+    /// The defaults are a server's.
     pub limits: Limits,
     /// Longest time to open the WebSocket, from the name lookup to the server's response. 20 s: Tornado's.
     pub connect_timeout: Duration,

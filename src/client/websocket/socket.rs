@@ -99,7 +99,9 @@ impl WebSocketClient {
         self.shared.duplex.try_send(&message.into())
     }
 
-    /// Waits for the next message; `None` once the connection has ended. [`end`](Self::end) returns how.
+    /// Waits for the next message; `None` once the connection has ended.
+    ///
+    /// [`end`](Self::end) returns how.
     ///
     /// If several tasks wait, each message goes to one of them.
     ///

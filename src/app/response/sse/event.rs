@@ -41,7 +41,9 @@ impl Event {
         self
     }
 
-    /// Sets the browser's delay before it reconnects, in whole milliseconds. Browsers use about 3 s by default.
+    /// Sets the browser's delay before it reconnects, in whole milliseconds.
+    ///
+    /// Browsers use about 3 s by default.
     pub fn retry(mut self, delay: Duration) -> Self {
         self.retry = Some(delay);
         self

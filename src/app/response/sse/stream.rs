@@ -115,8 +115,9 @@ impl EventStream<'_> {
         self.cx.flush().await
     }
 
-    /// Subscribes to a topic: [`run`](Self::run) sends the messages published from now on. Returns whether the
-    /// subscription is new.
+    /// Subscribes to a topic: [`run`](Self::run) sends the messages published from now on.
+    ///
+    /// Returns whether the subscription is new.
     ///
     /// | message | event |
     /// |---|---|
