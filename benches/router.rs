@@ -68,7 +68,7 @@ fn application() -> Application {
 
 fn dispatch(criterion: &mut Criterion) {
     let app = application().build().expect("the application builds");
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     let channel = exchange.channel();
     let mut group = criterion.benchmark_group("dispatch");
     for (name, target) in [

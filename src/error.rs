@@ -234,6 +234,11 @@ pub struct HttpError {
     source: Option<Cause>,
 }
 
+/// Makes a 400 with a message for the client.
+pub(crate) fn bad_request(message: impl fmt::Display) -> Error {
+    HttpError::new(400).with_message(message.to_string()).into()
+}
+
 impl HttpError {
     /// Makes an error that answers with `status` and its registered reason phrase.
     #[must_use]

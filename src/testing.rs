@@ -93,7 +93,7 @@ impl TestClient {
     /// As [`Application::build`].
     pub fn new(application: Application) -> Result<Self> {
         let app = application.build()?;
-        let exchange = RefCell::new(Exchange::new(&app));
+        let exchange = RefCell::new(Exchange::new(app.shared()));
         Ok(Self { app, exchange })
     }
 
@@ -414,7 +414,7 @@ impl TestResponse {
     fn draw(&mut self, app: &App, mut stream: BodyStream) -> Result {
         let drawn = core::future::poll_fn(|task| {
             loop {
-                match core::task::ready!(app.poll_stream(&mut stream, task)) {
+                match core::task::ready!(app.shared().poll_stream(&mut stream, task)) {
                     Some(Ok(chunk)) => self.content.extend_from_slice(&chunk),
                     Some(Err(_)) => {
                         self.aborted = true;

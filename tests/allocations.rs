@@ -65,7 +65,7 @@ fn a_request_allocates_once() {
         .route_middleware(pass)
         .build()
         .unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     for (target, content, expected) in [
         ("/plaintext", "Hello, World!", 1),
         ("/function", "Hello, World!", 1),
@@ -99,7 +99,7 @@ fn errors_and_panics_keep_no_memory() {
         .get("/fails", async |_: &mut Context| HttpError::new(409).with_message("no"))
         .build()
         .unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     let mut run = |times| {
         for _ in 0..times {
             let status = serve(&app, &mut exchange, "/panics", b"500 Internal Server Error\n");
@@ -110,5 +110,5 @@ fn errors_and_panics_keep_no_memory() {
     run(1);
     let counted = allocation_counter::measure(|| run(PANICS));
     assert_eq!((counted.count_current, counted.bytes_current), (0, 0));
-    assert_eq!(app.panic_count(), PANICS + 1);
+    assert_eq!(app.shared().panic_count(), PANICS + 1);
 }

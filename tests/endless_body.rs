@@ -103,7 +103,7 @@ fn content_takes_no_more_memory_than_its_limit() {
             .unwrap();
         for piece_bytes in PIECES {
             let piece = vec![b'['; piece_bytes];
-            let mut exchange = Exchange::new(&app);
+            let mut exchange = Exchange::new(app.shared());
             for (target, content_bytes, expected) in [
                 ("/body", usize::MAX, 413),
                 ("/json", usize::MAX, 413),

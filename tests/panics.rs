@@ -209,10 +209,10 @@ fn the_test_client_sees_the_same_and_each_request_is_a_panic() {
             "/middleware/after",
             "/error/undroppable",
         ] {
-            let before = client.app().panic_count();
+            let before = client.app().shared().panic_count();
             let response = client.get(&format!("{path}/{depth}")).send().unwrap();
             assert_eq!(response.status(), 500, "{path} {depth}");
-            assert_eq!(client.app().panic_count(), before + 1, "{path} {depth}");
+            assert_eq!(client.app().shared().panic_count(), before + 1, "{path} {depth}");
         }
     }
 }

@@ -1,22 +1,22 @@
 //! An application: routes, middleware, state and settings. The server calls a closure that builds one on each shard.
 
 use core::any::{TypeId, type_name};
-use core::cell::{Cell, OnceCell};
 use core::fmt;
 use std::rc::Rc;
 
-use super::active_route::ActiveRouteSlot;
 use super::context::Context;
-use super::dispatch::{App, ErrorPage};
+use super::dispatch::App;
+use super::handler::endpoint::Endpoint;
 use super::handler::middleware::{Chain, Middleware};
-use super::handler::request_handler::{Endpoint, Function};
+use super::handler::request_handler::Function;
 use super::limits::Limits;
 use super::request::client_address::TrustedProxies;
+use super::response::error_response::{ErrorPage, ErrorResponder};
 use super::response::responder::IntoResponse;
 use super::routing::host::HostPattern;
 use super::routing::router::Router;
 use super::routing::routes::{Routes, routing_methods};
-use super::websocket::Sockets;
+use super::shared::Shared;
 use crate::error::{Error, Result};
 
 /// The routes, middleware, state and settings that a shard serves (Tornado's class of this name).
@@ -173,19 +173,18 @@ impl Application {
         if !problems.is_empty() {
             return Err(BuildError { problems }.into());
         }
+        let shared = Shared::new(self.state, router.table(), self.trusted_proxies, self.limits);
+        let shared = Rc::new(shared);
         Ok(Rc::new(App {
+            errors: ErrorResponder {
+                shared: Rc::clone(&shared),
+                page: self.error_page,
+            },
+            shared,
             router,
             chain: self.chain,
             fallback: self.fallback,
-            error_page: self.error_page,
-            state: self.state,
-            trusted_proxies: self.trusted_proxies,
-            limits: Cell::new(self.limits),
             automatic_options: self.automatic_options,
-            panic_count: Cell::new(0),
-            active_route: ActiveRouteSlot::default(),
-            sockets: Sockets::default(),
-            server: OnceCell::new(),
         }))
     }
 }

@@ -13,9 +13,12 @@ use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::dispatch::App;
-use super::handler::request_handler::LocalBoxFuture;
+use super::boxed::LocalBoxFuture;
+use super::shared::Shared;
+use bytes::Bytes;
+
 use crate::error::{Error, Result};
+use crate::message::{Body, BodyStream, BoxError};
 
 /// How many panic payloads are dropped, each thrown by the drop of the one before, until the next is leaked: 4.
 ///
@@ -25,21 +28,21 @@ const DROPPED_LEVELS_MAX: usize = 4;
 
 /// A future of the application that catches and counts its panics.
 pub(super) struct CatchPanic<'a, T> {
-    app: &'a App,
+    shared: &'a Shared,
     future: Option<LocalBoxFuture<'a, T>>,
 }
 
 impl<'a, T> CatchPanic<'a, T> {
-    pub(super) fn new(app: &'a App, future: LocalBoxFuture<'a, T>) -> Self {
+    pub(super) fn new(shared: &'a Shared, future: LocalBoxFuture<'a, T>) -> Self {
         Self {
-            app,
+            shared,
             future: Some(future),
         }
     }
 
     #[cold]
     fn drop_running(&mut self) {
-        self.app.discard(self.future.take());
+        self.shared.discard(self.future.take());
     }
 }
 
@@ -47,9 +50,9 @@ impl<T> Future for CatchPanic<'_, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
-        let Self { app, future } = &mut *self;
+        let Self { shared, future } = &mut *self;
         // A future that ends is dropped here, inside the guard, because its destructor may panic.
-        let polled = catch_panic(app, || {
+        let polled = catch_panic(shared, || {
             // `None` means that the future has ended and this one was polled again.
             let Some(running) = future else { return Poll::Pending };
             let polled = running.as_mut().poll(task);
@@ -78,9 +81,9 @@ impl<T> Drop for CatchPanic<'_, T> {
 }
 
 /// Runs code of the application; a panic is counted and becomes an error.
-pub(super) fn catch_panic<T>(app: &App, run: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn catch_panic<T>(shared: &Shared, run: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|thrown| {
-        app.count_panic();
+        shared.count_panic();
         let text = message(thrown.as_ref());
         drop_payload(thrown);
         Error::panicked(text)
@@ -114,25 +117,39 @@ fn drop_payload(mut thrown: Box<dyn Any + Send>) {
     core::mem::forget(thrown);
 }
 
-impl Drop for App {
-    /// Drops each handler, each middleware and each state under a guard of its own.
+impl Shared {
+    /// Polls a response's stream for its next chunk; a panic ends the stream with an error.
+    ///
+    /// A stream that has ended or failed is dropped here and replaced by an empty one. Errors arrive as text.
+    pub fn poll_stream(&self, stream: &mut BodyStream, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let drawn = catch_panic(self, || match stream.as_mut().poll_next(task) {
+            // Format and drop the error inside the guard: both run code of the application.
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.to_string().into()))),
+            drawn => drawn,
+        });
+        let drawn = drawn.unwrap_or_else(|error| {
+            tracing::error!("the stream of a response failed: {error}");
+            Poll::Ready(Some(Err(error.into())))
+        });
+        if matches!(drawn, Poll::Ready(None | Some(Err(_)))) {
+            self.discard(core::mem::replace(stream, Body::empty_stream()));
+        }
+        drawn
+    }
+
+    /// Drops a value of the application, such as an unread stream, and catches a panic of its destructor.
+    pub fn discard<T>(&self, value: T) {
+        if let Err(error) = catch_panic(self, || drop(value)) {
+            tracing::error!("dropping a value of the application failed: {error}");
+        }
+    }
+}
+
+impl Drop for Shared {
+    /// Drops each value of the application's state under a guard of its own.
     fn drop(&mut self) {
-        for route in self.router.take_routes() {
-            for (_, endpoint) in route.endpoints {
-                self.discard(endpoint);
-            }
-            for middleware in route.chain {
-                self.discard(middleware);
-            }
-        }
-        for middleware in core::mem::take(&mut self.chain) {
-            self.discard(middleware);
-        }
         for (_, state) in core::mem::take(&mut self.state) {
             self.discard(state);
         }
-        let (fallback, error_page) = (self.fallback.take(), self.error_page.take());
-        self.discard(fallback);
-        self.discard(error_page);
     }
 }

@@ -9,11 +9,11 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::body_channel::{Channel, Closed};
-use super::dispatch::App;
-use super::request::body::RequestBody;
+use super::request::body_state::RequestBody;
 use super::request::client_address::Peer;
-use super::response::write::ResponseState;
-use super::routing::router::ParamSpan;
+use super::response::state::ResponseState;
+use super::routing::param_span::ParamSpan;
+use super::shared::Shared;
 use crate::error::{Error, Result};
 use crate::message::RequestHead;
 
@@ -28,7 +28,7 @@ const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// [`write_json`](Self::write_json), [`flush`](Self::flush), [`stream`](Self::stream), [`redirect`](Self::redirect),
 /// [`finish`](Self::finish).
 pub struct Context {
-    pub(super) app: Rc<App>,
+    pub(super) shared: Rc<Shared>,
     pub(super) channel: Rc<Channel>,
     pub(super) head: RequestHead,
     pub(super) peer: Peer,
@@ -44,15 +44,15 @@ pub struct Context {
 }
 
 impl Context {
-    pub(super) fn new(app: &Rc<App>) -> Self {
+    pub(super) fn new(shared: &Rc<Shared>) -> Self {
         Self {
-            app: Rc::clone(app),
+            shared: Rc::clone(shared),
             channel: Rc::new(Channel::default()),
             head: RequestHead::new(),
             peer: Peer::default(),
             route: None,
             params: Vec::new(),
-            body: RequestBody::new(app.limits().body_bytes_max),
+            body: RequestBody::new(shared.limits().body_bytes_max),
             response: ResponseState::default(),
             wants_on_finish: false,
             extensions: Vec::new(),
@@ -64,8 +64,8 @@ impl Context {
         self.head.shrink(RETAINED_HEAD_BYTES_MAX);
         self.route = None;
         self.params.clear();
-        self.body.reset(self.app.limits().body_bytes_max);
-        self.response.reset(&self.app);
+        self.body.reset(self.shared.limits().body_bytes_max);
+        self.response.reset(&self.shared);
         self.wants_on_finish = false;
         if !self.extensions.is_empty() {
             self.drop_extensions();
@@ -76,7 +76,7 @@ impl Context {
     /// Drops each extension under its own panic guard.
     fn drop_extensions(&mut self) {
         for (_, value) in self.extensions.drain(..) {
-            self.app.discard(value);
+            self.shared.discard(value);
         }
     }
 
@@ -87,7 +87,7 @@ impl Context {
     ///
     /// 500 if the application has no state of this type.
     pub fn state<T: 'static>(&self) -> Result<Rc<T>> {
-        self.app
+        self.shared
             .state()
             .ok_or_else(|| Error::new(format!("the application has no state of type `{}`", type_name::<T>())))
     }
@@ -118,7 +118,7 @@ impl Context {
     /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
     /// does not fit its parameter.
     pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
-        self.app.reverse_url(name, values)
+        self.shared.reverse_url(name, values)
     }
 
     /// Returns a future that completes when the peer is gone (Tornado's `on_connection_close`).
@@ -138,7 +138,7 @@ impl Drop for Context {
     /// Drops the application's values under a guard: the connection can be dropped at any time.
     fn drop(&mut self) {
         self.drop_extensions();
-        self.response.reset(&self.app);
+        self.response.reset(&self.shared);
     }
 }
 

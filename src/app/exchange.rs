@@ -12,9 +12,9 @@ use std::rc::Rc;
 
 use super::body_channel::Channel;
 use super::context::Context;
-use super::dispatch::App;
 use super::request::client_address::Peer;
-use super::response::write::Completion;
+use super::response::state::Completion;
+use super::shared::Shared;
 use super::websocket::Upgrade;
 use crate::message::{BodyStream, Headers, RequestHead, ResponseHead};
 
@@ -34,9 +34,9 @@ pub enum Outcome<'a> {
         head: Option<&'a ResponseHead>,
         /// Content, possibly empty. Without a stream and an earlier flush, it is all of the content.
         body: &'a [u8],
-        /// More content after `body`, read with [`App::poll_stream`](super::App::poll_stream).
+        /// More content after `body`, read with [`Shared::poll_stream`](super::Shared::poll_stream).
         ///
-        /// For HEAD, the driver drops it with [`App::discard`](super::App::discard).
+        /// For HEAD, the driver drops it with [`Shared::discard`](super::Shared::discard).
         stream: Option<BodyStream>,
         /// Trailer fields of a chunked response.
         trailers: &'a Headers,
@@ -46,11 +46,11 @@ pub enum Outcome<'a> {
 }
 
 impl Exchange {
-    /// Makes an exchange for requests to `app`.
+    /// Makes an exchange for requests to an application.
     #[must_use]
-    pub fn new(app: &Rc<App>) -> Self {
+    pub fn new(shared: &Rc<Shared>) -> Self {
         Self {
-            context: Context::new(app),
+            context: Context::new(shared),
         }
     }
 

@@ -10,6 +10,7 @@
 mod active_route;
 mod application;
 mod body_channel;
+mod boxed;
 mod catch_panic;
 mod context;
 mod dispatch;
@@ -19,6 +20,7 @@ mod limits;
 mod request;
 mod response;
 mod routing;
+mod shared;
 mod topics;
 mod websocket;
 
@@ -35,8 +37,9 @@ pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use response::content::Content;
 pub use response::responder::{Html, IntoResponse, Json, Redirect, Response};
 pub use response::sse::{Event, EventStream};
-pub use response::write::Completion;
+pub use response::state::Completion;
 pub use routing::routes::Routes;
+pub use shared::Shared;
 pub use topics::{
     Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,
     notice_text,

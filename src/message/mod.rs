@@ -25,4 +25,4 @@ pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;
 pub use request::{Fields, RequestHead, RequestHeadBuilder, TargetForm, Version};
-pub use response::ResponseHead;
+pub use response::{ResponseHead, has_no_content};

@@ -48,3 +48,13 @@ impl ResponseHead {
         self.content_type = None;
     }
 }
+
+/// Returns whether a response with this status never has content (RFC 9110 §15.2, §15.3.5, §15.3.6, §15.4.5).
+#[must_use]
+pub fn has_no_content(status: StatusCode) -> bool {
+    status.is_informational()
+        || matches!(
+            status,
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+        )
+}

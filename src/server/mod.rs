@@ -359,13 +359,15 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     }
     let app = application.build()?;
     // Limits of the command line replace the application's own.
-    app.set_limits(config.application_limits(app.limits()))?;
-    app.set_server(ShardHub::new(&shard, &mesh, &config));
-    app.set_websocket_limits(config.websocket.clone());
+    app.shared()
+        .set_limits(config.application_limits(app.shared().limits()))?;
+    app.shared().set_server(ShardHub::new(&shard, &mesh, &config));
+    app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;
     // The watchdog names the active route if this shard stalls.
-    app.report_active_route_to(shard.name_work(app.route_labels()));
+    app.shared()
+        .report_active_route_to(shard.name_work(app.shared().route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
     spawn_detached(memory::pressure::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.

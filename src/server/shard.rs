@@ -98,7 +98,7 @@ impl ShardServer {
     #[cold]
     fn make_exchange(&self) -> Result<Box<Exchange>, OutOfMemory> {
         memory::reserve_to_answer(REQUEST_BYTES)?;
-        Ok(Box::new(Exchange::new(&self.app)))
+        Ok(Box::new(Exchange::new(self.app.shared())))
     }
 
     /// Returns an exchange, which its connection has reset, to the pool.

@@ -129,9 +129,9 @@ fn the_operator_can_set_the_limit() {
     let client = client();
     let limits = Limits {
         body_bytes_max: 2,
-        ..client.app().limits()
+        ..client.app().shared().limits()
     };
-    client.app().set_limits(limits).unwrap();
+    client.app().shared().set_limits(limits).unwrap();
     assert_eq!(answer(client.post("/whole").body("ab")).0, 200);
     assert_eq!(answer(client.post("/whole").body("abc")).0, 413);
 }

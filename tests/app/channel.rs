@@ -39,7 +39,7 @@ where
     R: IntoResponse + 'static,
 {
     let app = Application::new().get("/", function).build().unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     exchange
         .head_mut()
         .rewrite()

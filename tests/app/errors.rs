@@ -176,7 +176,7 @@ fn an_error_after_the_head_was_flushed_cuts_the_connection() {
     assert_eq!(response.text(), "half");
     assert!(client.get("/panic").send().unwrap().is_aborted());
     assert!(client.get("/stream/panic").send().unwrap().is_aborted());
-    assert_eq!(client.app().panic_count(), 2);
+    assert_eq!(client.app().shared().panic_count(), 2);
 }
 
 /// The error types that application streams fail with.
@@ -306,12 +306,12 @@ fn a_panic_is_a_500_and_the_next_request_is_served() {
             (500, "500 Internal Server Error\n"),
             "{target}"
         );
-        assert_eq!(client.app().panic_count(), count, "{target}");
+        assert_eq!(client.app().shared().panic_count(), count, "{target}");
         assert_eq!(client.get("/").send().unwrap().text(), "alive");
     }
     let response = client.get("/handler?finish").send().unwrap();
     assert_eq!(response.status(), 200, "the response was out before on_finish");
-    assert_eq!(client.app().panic_count(), 7);
+    assert_eq!(client.app().shared().panic_count(), 7);
     assert_eq!(finished.get(), 3);
 }
 
@@ -323,7 +323,7 @@ fn a_panic_while_a_request_is_dropped_stays_inside() {
         core::future::pending::<()>().await;
     });
     let app = application.build().unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     exchange
         .head_mut()
         .rewrite()
@@ -335,7 +335,7 @@ fn a_panic_while_a_request_is_dropped_stays_inside() {
         let mut task = core::task::Context::from_waker(core::task::Waker::noop());
         assert!(response.as_mut().poll(&mut task).is_pending());
     }
-    assert_eq!(app.panic_count(), 1);
+    assert_eq!(app.shared().panic_count(), 1);
     exchange.reset();
     assert!(matches!(exchange.outcome(), Outcome::Respond { body: b"", .. }));
 }

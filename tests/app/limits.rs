@@ -156,12 +156,12 @@ fn json_deeper_than_the_stack_is_refused_at_the_start() {
     let app = build(JSON_DEPTH_CEILING).unwrap();
     for error in [
         build(JSON_DEPTH_CEILING + 1).unwrap_err(),
-        app.set_limits(limits(JSON_DEPTH_CEILING + 1)).unwrap_err(),
+        app.shared().set_limits(limits(JSON_DEPTH_CEILING + 1)).unwrap_err(),
     ] {
         let text = error.to_string();
         assert!(text.contains("json_depth_max") && text.contains("256"), "{text}");
     }
-    assert_eq!(app.limits().json_depth_max, JSON_DEPTH_CEILING);
+    assert_eq!(app.shared().limits().json_depth_max, JSON_DEPTH_CEILING);
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn on_finish_runs_once_after_the_response_and_only_for_its_handler() {
         .route("/", stages)
         .get("/function", async |_: &mut Context| "");
     let app = application.build().unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     for (method, target, expected) in [
         (Method::GET, "/", "finished 200"),
         (Method::GET, "/?fail", "finished otherwise"),

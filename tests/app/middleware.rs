@@ -174,5 +174,5 @@ fn a_panic_in_middleware_is_a_500() {
         .get("/", async |_: &mut Context| "");
     let client = TestClient::new(application).unwrap();
     assert_eq!(client.get("/").send().unwrap().status(), 500);
-    assert_eq!(client.app().panic_count(), 1);
+    assert_eq!(client.app().shared().panic_count(), 1);
 }

@@ -217,11 +217,11 @@ fn builds_urls_from_names() {
     let app = client.app();
     assert_eq!(client.get("/go").send().unwrap().text(), "/users/7/a%20b");
     assert_eq!(
-        app.reverse_url("user", &[&7, &"\u{e9}/?#%"]).unwrap(),
+        app.shared().reverse_url("user", &[&7, &"\u{e9}/?#%"]).unwrap(),
         "/users/7/%C3%A9%2F%3F%23%25"
     );
     assert_eq!(
-        app.reverse_url("file", &[&"css/a b.css"]).unwrap(),
+        app.shared().reverse_url("file", &[&"css/a b.css"]).unwrap(),
         "/static/css/a%20b.css"
     );
     for (name, values, part) in [
@@ -232,7 +232,7 @@ fn builds_urls_from_names() {
         ("user", &[&7, &".."], "dot segment"),
         ("file", &[&"a/../b"], "dot segment"),
     ] {
-        let error = app.reverse_url(name, values).unwrap_err();
+        let error = app.shared().reverse_url(name, values).unwrap_err();
         assert!(error.to_string().contains(part), "{name}: {error}");
         assert_eq!(error.status(), 500);
     }
@@ -253,7 +253,7 @@ fn a_built_url_leads_back_to_its_values() {
         "%2F",
         "\"<>\\^`{|}",
     ] {
-        let target = client.app().reverse_url("v", &[&value]).unwrap();
+        let target = client.app().shared().reverse_url("v", &[&value]).unwrap();
         assert_eq!(
             client.get(&target).send().unwrap().text(),
             format!("|{value}"),

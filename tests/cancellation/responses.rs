@@ -341,7 +341,7 @@ fn a_response_that_its_driver_drops_leaves_the_exchange_to_the_next_request() {
         })
         .build()
         .unwrap();
-    let mut exchange = Exchange::new(&app);
+    let mut exchange = Exchange::new(app.shared());
     let request = |exchange: &mut Exchange| {
         exchange.reset();
         exchange

@@ -10,12 +10,14 @@
 
 use std::rc::Rc;
 
-use super::request_handler::LocalBoxFuture;
+use super::endpoint::Endpoint;
+use crate::app::boxed::LocalBoxFuture;
 use crate::app::catch_panic::CatchPanic;
 use crate::app::context::Context;
-use crate::app::dispatch::{App, InnerHandler};
-use crate::error::Result;
-use crate::message::Headers;
+use crate::app::response::error_response::ErrorResponder;
+use crate::app::response::state::Completion;
+use crate::error::{HttpError, Result};
+use crate::message::{HeaderValue, Headers, StatusCode, header};
 
 /// Runs before and after the handlers of an application, a group or a route.
 ///
@@ -57,7 +59,7 @@ where
 /// The rest of the chain: the middleware further in and the handler.
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
-    pub(in crate::app) app: &'a App,
+    pub(in crate::app) errors: &'a ErrorResponder,
     pub(in crate::app) chain: &'a [Rc<dyn DynMiddleware>],
     pub(in crate::app) inner: InnerHandler<'a>,
 }
@@ -73,7 +75,7 @@ impl Next<'_> {
     /// which the middleware may replace. If the head has been sent, the connection closes, so the client can tell
     /// that the response is incomplete.
     pub async fn run(self, cx: &mut Context) {
-        let Self { app, chain, inner } = self;
+        let Self { errors, chain, inner } = self;
         // An error page keeps the fields set further out, so copy them before the inner code adds its own.
         let headers = &cx.response.head.headers;
         let headers_outside = (!headers.is_empty()).then(|| headers.clone());
@@ -85,21 +87,46 @@ impl Next<'_> {
         let cx = &mut *guard.cx;
         let result = match (chain.split_first(), inner) {
             (Some((outer, chain)), inner) => {
-                let next = Next { app, chain, inner };
-                CatchPanic::new(app, outer.handle(cx, next)).await.flatten()
+                let next = Next { errors, chain, inner };
+                CatchPanic::new(&errors.shared, outer.handle(cx, next)).await.flatten()
             }
             (None, InnerHandler::Endpoint(endpoint)) => {
                 // Set before the call, because `on_finish` also runs if the handler fails or is dropped.
                 cx.wants_on_finish = endpoint.has_on_finish();
-                CatchPanic::new(app, endpoint.call(cx)).await.flatten()
+                CatchPanic::new(&errors.shared, endpoint.call(cx)).await.flatten()
             }
             (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };
         // Each level checks the response, so middleware further out already sees the error page of an invalid one.
         if let Err(error) = result.and_then(|()| cx.response.check(cx.head.method())) {
-            app.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
+            errors.fail(cx, error, guard.headers_outside.take().unwrap_or_default());
         }
         guard.is_done = true;
+    }
+}
+
+/// The innermost part of a request's chain.
+pub(in crate::app) enum InnerHandler<'a> {
+    Endpoint(&'a dyn Endpoint),
+    BuiltIn(BuiltInResponse<'a>),
+}
+
+/// A response that needs no handler of the application.
+pub(in crate::app) enum BuiltInResponse<'a> {
+    NotFound,
+    MethodNotAllowed { allow: &'a HeaderValue },
+    Options { allow: &'a HeaderValue },
+}
+
+impl BuiltInResponse<'_> {
+    fn write(self, cx: &mut Context) -> Result {
+        match self {
+            Self::NotFound => Err(HttpError::new(StatusCode::NOT_FOUND).into()),
+            Self::MethodNotAllowed { allow } => Err(HttpError::new(StatusCode::METHOD_NOT_ALLOWED)
+                .with_header(header::ALLOW, allow.clone())
+                .into()),
+            Self::Options { allow } => cx.set_header(header::ALLOW, allow),
+        }
     }
 }
 
@@ -110,10 +137,29 @@ struct ResponseGuard<'c> {
     is_done: bool,
 }
 
+impl ResponseGuard<'_> {
+    /// Replaces a response whose handler was dropped by a 503, or marks it broken off if its head has been sent.
+    ///
+    /// The response keeps the fields set further out than the handler.
+    fn give_up(&mut self) {
+        let (cx, headers) = (&mut *self.cx, self.headers_outside.take().unwrap_or_default());
+        if cx.response.is_whole(cx.head.method()) {
+            return;
+        }
+        if cx.response.head_sent {
+            cx.response.completion = Completion::BrokenOff;
+            return;
+        }
+        cx.response.clear(&cx.shared);
+        cx.response.head.status = StatusCode::SERVICE_UNAVAILABLE;
+        cx.response.head.headers = headers;
+    }
+}
+
 impl Drop for ResponseGuard<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            self.cx.give_up(self.headers_outside.take().unwrap_or_default());
+            self.give_up();
         }
     }
 }

@@ -14,6 +14,8 @@ use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::Poll;
 
+use super::endpoint::Endpoint;
+use crate::app::boxed::LocalBoxFuture;
 use crate::app::context::Context;
 use crate::app::response::responder::IntoResponse;
 use crate::error::{HttpError, Result};
@@ -137,26 +139,6 @@ impl Future for NothingToFinish {
     fn poll(self: Pin<&mut Self>, _: &mut core::task::Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
-}
-
-/// A boxed future of a handler or middleware, which stays on its shard.
-///
-/// Creating one runs none of the application's code. That code starts at the first poll, where panics are caught.
-pub(in crate::app) type LocalBoxFuture<'a, T = Result> = Pin<Box<dyn Future<Output = T> + 'a>>;
-
-/// A handler with its type erased.
-pub(in crate::app) trait Endpoint {
-    /// Serves the request in `cx`.
-    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a>;
-
-    /// Whether the endpoint of GET can also serve HEAD: its response can be sent without content.
-    fn answers_head(&self) -> bool;
-
-    /// Whether [`on_finish`](Self::on_finish) does anything.
-    fn has_on_finish(&self) -> bool;
-
-    /// Runs after the response.
-    fn on_finish<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a, ()>;
 }
 
 /// A [`RequestHandler`] as an endpoint, with facts that its type tells.

@@ -9,32 +9,12 @@ use core::future::poll_fn;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::head::bad_request;
 use super::json;
 use super::percent::decode_form;
 use crate::app::body_channel::BodyLength;
 use crate::app::context::Context;
-use crate::error::{Error, HttpError, Result};
+use crate::error::{Error, HttpError, Result, bad_request};
 use crate::message::Headers;
-
-/// The part of a request's content that its context stores.
-#[derive(Debug)]
-pub(in crate::app) struct RequestBody {
-    bytes_max: u64,
-    /// The content, once it has been read whole.
-    whole: Option<Bytes>,
-}
-
-impl RequestBody {
-    pub(in crate::app) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, whole: None }
-    }
-
-    pub(in crate::app) fn reset(&mut self, bytes_max: u64) {
-        self.bytes_max = bytes_max;
-        self.whole = None;
-    }
-}
 
 impl Context {
     /// Sets how many bytes of content this request may carry (Tornado's `set_max_body_size`).
@@ -121,7 +101,7 @@ impl Context {
             return Err(unsupported("application/json"));
         }
         let body = self.body().await?;
-        json::decode(&body, self.app.limits().json_depth_max)
+        json::decode(&body, self.shared.limits().json_depth_max)
     }
 
     /// Reads the content as a form; its type must be `application/x-www-form-urlencoded`.
@@ -145,7 +125,7 @@ impl Context {
             return Err(unsupported(FORM));
         }
         let body = self.body().await?;
-        decode_form(&body, self.app.limits().parameter_count_max)
+        decode_form(&body, self.shared.limits().parameter_count_max)
             .map_err(|error| bad_request(format!("could not decode the form: {error}")))
     }
 

@@ -5,9 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::head::bad_request;
 use crate::app::context::Context;
-use crate::error::{HttpError, Result};
+use crate::error::{HttpError, Result, bad_request};
 use crate::message::StatusCode;
 
 impl Context {
@@ -46,7 +45,7 @@ impl Context {
     /// included (RFC 6585 §5).
     pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
         let fields = || self.head.fields().get_all("cookie");
-        let count_max = self.app.limits().cookie_count_max;
+        let count_max = self.shared.limits().cookie_count_max;
         if fields().flat_map(pieces).nth(count_max).is_some() {
             let refusal = HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             return Err(refusal

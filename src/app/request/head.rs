@@ -1,7 +1,6 @@
 //! The reading half of a [`Context`]: method, path and its parameters, query, fields, addresses.
 
 use core::any::type_name;
-use core::fmt::Display;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use std::borrow::Cow;
@@ -11,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::percent::{decode_form, decode_path, pairs};
 use crate::app::context::Context;
 use crate::app::routing::host::{host_name, without_default_port};
-use crate::error::{Error, HttpError, Result};
+use crate::error::{Error, Result, bad_request};
 use crate::message::{Fields, Method, Version, default_port};
 
 impl Context {
@@ -58,7 +57,7 @@ impl Context {
     /// 400, naming the parameter and the expected type, if the value is badly encoded or does not parse; 500 if the
     /// route has no such parameter.
     pub fn param<T: FromStr>(&self, name: &str) -> Result<T> {
-        let pattern = self.route.and_then(|index| self.app.pattern(index));
+        let pattern = self.route.and_then(|index| self.shared.pattern(index));
         let place = pattern.and_then(|pattern| pattern.position(name));
         let Some(span) = place.and_then(|place| self.params.get(place)) else {
             let route = pattern.map_or("a request without a route", |pattern| pattern.text());
@@ -123,7 +122,7 @@ impl Context {
     /// fit `T`.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
-        decode_form(query.as_bytes(), self.app.limits().parameter_count_max)
+        decode_form(query.as_bytes(), self.shared.limits().parameter_count_max)
             .map_err(|error| bad_request(format!("could not decode the query: {error}")))
     }
 
@@ -141,14 +140,14 @@ impl Context {
     /// proxy; else the address is that of the connection. `None` on a Unix socket without a trusted field.
     #[must_use]
     pub fn remote_ip(&self) -> Option<IpAddr> {
-        self.app.trusted_proxies().remote_ip(&self.peer, self.head.fields())
+        self.shared.trusted_proxies.remote_ip(&self.peer, self.head.fields())
     }
 
     /// Returns `https` or `http`: from a trusted proxy's fields, else from the connection (Tornado's
     /// `request.protocol`).
     #[must_use]
     pub fn protocol(&self) -> &'static str {
-        let is_secure = self.app.trusted_proxies().is_secure(&self.peer, self.head.fields());
+        let is_secure = self.shared.trusted_proxies.is_secure(&self.peer, self.head.fields());
         if is_secure { "https" } else { "http" }
     }
 
@@ -159,8 +158,8 @@ impl Context {
     #[must_use]
     pub fn host(&self) -> &str {
         let forwarded = self
-            .app
-            .trusted_proxies()
+            .shared
+            .trusted_proxies
             .forwarded_secure(&self.peer, self.head.fields());
         let forwarded = forwarded.map(|is_secure| if is_secure { "https" } else { "http" });
         // The scheme decides which port is the default: a trusted proxy knows it best, then the target, then the connection.
@@ -178,7 +177,7 @@ impl Context {
 
     fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
         let query = self.query().unwrap_or_default().as_bytes();
-        for pair in pairs(query, self.app.limits().parameter_count_max) {
+        for pair in pairs(query, self.shared.limits().parameter_count_max) {
             let pair = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
             if pair.has_key(name) {
                 let value = pair.value();
@@ -199,9 +198,4 @@ fn parse<T: FromStr>(place: &str, name: &str, value: &str) -> Result<T> {
         let expected = whole.rsplit("::").next().unwrap_or(whole);
         bad_request(format!("the {place} `{name}` is not a valid {expected}"))
     })
-}
-
-/// A 400 with a message for the client.
-pub(in crate::app) fn bad_request(message: impl Display) -> Error {
-    HttpError::new(400).with_message(message.to_string()).into()
 }

@@ -6,8 +6,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::head::bad_request;
-use crate::error::Result;
+use crate::error::{Result, bad_request};
 
 /// Decodes the complete content of a request.
 ///

@@ -1,6 +1,7 @@
 //! The reading half of a context.
 
 pub(in crate::app) mod body;
+pub(in crate::app) mod body_state;
 pub(in crate::app) mod client_address;
 pub(in crate::app) mod cookies;
 pub(in crate::app) mod head;

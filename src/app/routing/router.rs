@@ -13,9 +13,11 @@ use std::rc::Rc;
 
 use super::exact_paths::ExactPaths;
 use super::host::{HostPattern, host_name};
+use super::param_span::ParamSpan;
 use super::pattern::Pattern;
+use super::route_table::{RouteFacts, RouteTable};
+use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::Chain;
-use crate::app::handler::request_handler::Endpoint;
 use crate::app::request::percent::decode_path;
 use crate::message::{HeaderValue, Method, RequestHead};
 
@@ -33,20 +35,13 @@ pub(in crate::app) struct Router {
 
 /// One pattern and its endpoints.
 pub(in crate::app) struct Route {
-    pub(in crate::app) pattern: Pattern,
+    pub(in crate::app) pattern: Rc<Pattern>,
     pub(in crate::app) name: Option<String>,
     pub(in crate::app) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
     /// Outermost first: the application's middleware, the groups', the route's own.
     pub(in crate::app) chain: Chain,
     /// The value of `Allow`, set by [`Router::build`].
     pub(in crate::app) allow: HeaderValue,
-}
-
-/// The position of a parameter's value in the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::app) struct ParamSpan {
-    start: u32,
-    end: u32,
 }
 
 /// The routes of one host group.
@@ -130,20 +125,13 @@ impl Router {
         self.routes.get(index)
     }
 
-    /// The number of routes.
-    pub(in crate::app) fn len(&self) -> usize {
-        self.routes.len()
-    }
-
-    /// The patterns of all routes, in the order of their indices.
-    pub(in crate::app) fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.routes.iter().map(|route| route.pattern.text())
-    }
-
-    /// The pattern of a named route.
-    pub(in crate::app) fn named(&self, name: &str) -> Option<&Pattern> {
-        let index = self.names.get(name)?;
-        self.routes.get(*index).map(|route| &route.pattern)
+    /// The facts about the routes that contexts ask for.
+    pub(in crate::app) fn table(&self) -> RouteTable {
+        let facts = self.routes.iter().map(|route| RouteFacts {
+            pattern: Rc::clone(&route.pattern),
+            allow: route.allow.clone(),
+        });
+        RouteTable::new(facts, self.names.clone())
     }
 
     /// Every method that any route serves.
@@ -172,23 +160,6 @@ impl Route {
     fn methods(&self) -> impl Iterator<Item = &str> {
         let head = self.endpoint(&Method::HEAD).map(|_| "HEAD");
         self.endpoints.iter().map(|(method, _)| method.as_str()).chain(head)
-    }
-}
-
-impl ParamSpan {
-    /// The position of `part`, a slice of `whole`.
-    fn within(whole: &str, part: &str) -> Self {
-        let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
-        let offset = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
-        Self {
-            start: offset(start),
-            end: offset(start.saturating_add(part.len())),
-        }
-    }
-
-    /// The text at this position.
-    pub(in crate::app) fn of(self, whole: &str) -> &str {
-        whole.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 

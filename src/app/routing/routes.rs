@@ -9,8 +9,9 @@ use std::rc::Rc;
 use super::pattern::Pattern;
 use super::router::Route;
 use crate::app::context::Context;
+use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::{Chain, Middleware};
-use crate::app::handler::request_handler::{Endpoint, Function, Handler, RequestHandler};
+use crate::app::handler::request_handler::{Function, Handler, RequestHandler};
 use crate::app::response::responder::IntoResponse;
 use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
@@ -262,7 +263,7 @@ impl Routes {
         for entry in self.entries {
             match Pattern::parse(&format!("{prefix}{}", entry.pattern)) {
                 Ok(pattern) => routes.push(Route {
-                    pattern,
+                    pattern: Rc::new(pattern),
                     name: entry.name,
                     endpoints: entry.endpoints,
                     chain: chain.iter().chain(&entry.chain).map(Rc::clone).collect(),

@@ -1,7 +1,8 @@
 //! Publishing and topic counts, for handlers of every kind.
 
 use super::publish_request::PublishRequest;
-use crate::app::{App, Context};
+use crate::app::context::Context;
+use crate::app::shared::Shared;
 use crate::error::Result;
 use crate::pubsub::{Presence, Receipt, Statistics, Topic};
 use crate::websocket::Message;
@@ -24,7 +25,7 @@ impl Context {
     ///
     /// Cancel safe: dropped while it waits, the message still reaches every shard.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.app.publish(PublishRequest::new(topic, message)?).await
+        self.shared.publish(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message with a key.
@@ -40,7 +41,7 @@ impl Context {
     ///
     /// As [`publish`](Self::publish).
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.app
+        self.shared
             .publish(PublishRequest::new(topic, message)?.with_key(key))
             .await
     }
@@ -58,7 +59,9 @@ impl Context {
     ///
     /// As [`publish`](Self::publish); only the receipt is lost.
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.app.publish_confirmed(PublishRequest::new(topic, message)?).await
+        self.shared
+            .publish_confirmed(PublishRequest::new(topic, message)?)
+            .await
     }
 
     /// Publishes a message with a key and returns its receipt.
@@ -80,7 +83,7 @@ impl Context {
         message: impl Into<Message>,
     ) -> Result<Receipt> {
         let request = PublishRequest::new(topic, message)?.with_key(key);
-        self.app.publish_confirmed(request).await
+        self.shared.publish_confirmed(request).await
     }
 
     /// Returns the number of subscribers of a topic by its exact name, on all shards.
@@ -92,7 +95,7 @@ impl Context {
     /// The topic's name is invalid, or its options lack
     /// [`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers).
     pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.app.subscriber_count(topic)
+        self.shared.subscriber_count(topic)
     }
 
     /// Returns the names present in a topic, collected from every shard.
@@ -107,7 +110,7 @@ impl Context {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.app.presence(topic).await
+        self.shared.presence(topic).await
     }
 
     /// Returns counts of all publications on all shards: delivered, waiting, conflated, missed.
@@ -120,12 +123,12 @@ impl Context {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.app.topic_statistics().await
+        self.shared.topic_statistics().await
     }
 }
 
 /// Shared by contexts and WebSockets.
-impl App {
+impl Shared {
     pub(in crate::app) async fn publish(&self, request: PublishRequest) -> Result {
         match self.server()?.publish(request)? {
             None => Ok(()),

@@ -7,12 +7,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::publish_request::PublishRequest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pubsub::{
     BatchSlice, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
 };
-
-use crate::app::App;
 
 /// A boxed future of the server.
 pub type ServerFuture<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -118,20 +116,6 @@ pub trait ServerHandle {
 
     /// Returns the counts of all publications on all shards.
     fn statistics(&self) -> ServerFuture<Result<Statistics>>;
-}
-
-impl App {
-    /// Sets the server that runs this application; a second call has no effect.
-    pub fn set_server(&self, server: Rc<dyn ServerHandle>) {
-        self.server.get_or_init(|| server);
-    }
-
-    pub(in crate::app) fn server(&self) -> Result<&Rc<dyn ServerHandle>> {
-        let server = self.server.get();
-        server.ok_or_else(|| {
-            Error::new("could not use topics: the application runs without a server; run it with `Server`")
-        })
-    }
 }
 
 impl fmt::Debug for dyn ServerHandle {

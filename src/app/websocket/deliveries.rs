@@ -29,19 +29,19 @@ impl SocketState {
     /// Takes the waiting frames for one send; `None` if the queue is empty or the socket is closing.
     pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
         self.set_deliveries(false);
-        let (subscriber, server) = (self.subscriber()?, self.app.server().ok()?);
+        let (subscriber, server) = (self.subscriber()?, self.shared.server().ok()?);
         let encoding = self.shared_encoding()?;
         let level = match encoding {
             Encoding::Plain => 0,
             Encoding::Deflated { window, .. } => window.bits(),
         };
-        let mut coalescer = self.app.sockets.coalescer.borrow_mut();
+        let mut coalescer = self.shared.sockets.coalescer.borrow_mut();
         let mut batch = coalescer.begin(level);
         let rest = server.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
             Delivery::Messages(slice) => batch.push(slice),
             Delivery::Notice(notice) => {
                 if let Some(text) = notice_text(notice) {
-                    let deflaters = &mut self.app.sockets.deflaters.borrow_mut();
+                    let deflaters = &mut self.shared.sockets.deflaters.borrow_mut();
                     batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
                 }
             }
@@ -62,7 +62,7 @@ impl SocketState {
 
     /// Removes the socket from its shard's subscribers; its queued messages are dropped.
     pub fn leave(&self) {
-        if let (Some(subscriber), Ok(server)) = (self.subscriber(), self.app.server()) {
+        if let (Some(subscriber), Ok(server)) = (self.subscriber(), self.shared.server()) {
             self.set_subscriber(None);
             server.leave(subscriber);
         }
@@ -79,7 +79,7 @@ impl SocketState {
             return Ok(subscriber);
         }
         let recipient = Rc::clone(self);
-        let subscriber = self.app.server()?.join(recipient)?;
+        let subscriber = self.shared.server()?.join(recipient)?;
         self.set_subscriber(Some(subscriber));
         Ok(subscriber)
     }

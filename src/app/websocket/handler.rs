@@ -40,7 +40,7 @@ pub trait WebSocketHandler: 'static {
     /// other than browsers. It compares the scheme if the scheme is known. Behind a proxy that ends TLS, a
     /// [trusted](crate::Application::trusted_proxies) proxy must report it.
     fn check_origin(&self, cx: &Context) -> bool {
-        let is_secure = cx.app.trusted_proxies().forwarded_secure(&cx.peer, cx.head.fields());
+        let is_secure = cx.shared.trusted_proxies.forwarded_secure(&cx.peer, cx.head.fields());
         let scheme = is_secure.map(|is_secure| if is_secure { "https" } else { "http" });
         is_same_origin(&cx.head, scheme)
     }

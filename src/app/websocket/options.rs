@@ -5,7 +5,6 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::coalesce::Coalescer;
-use crate::app::App;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
 /// Options of the WebSockets of one route.
@@ -40,15 +39,8 @@ impl WebSocketOptions {
 #[derive(Default)]
 pub(in crate::app) struct Sockets {
     pub(super) deflaters: Rc<RefCell<Deflaters>>,
-    pub(super) limits: RefCell<Rc<Limits>>,
+    pub(in crate::app) limits: RefCell<Rc<Limits>>,
     pub(super) coalescer: RefCell<Coalescer>,
-}
-
-impl App {
-    /// Sets the limits of WebSockets whose route sets none.
-    pub fn set_websocket_limits(&self, limits: Limits) {
-        *self.sockets.limits.borrow_mut() = Rc::new(limits);
-    }
 }
 
 impl fmt::Debug for Sockets {

@@ -1,19 +1,18 @@
 //! The opening handshake as a route (RFC 6455 §4.2), and what it hands to the driver.
 
-use core::fmt;
 use core::marker::PhantomData;
 use std::rc::Rc;
-use std::time::Instant;
 
 use super::handler::WebSocketHandler;
-use super::handler_task::{HandlerTask, run_handler};
 use super::options::WebSocketOptions;
-use super::socket_state::SocketState;
-use crate::app::handler::request_handler::{Endpoint, LocalBoxFuture};
-use crate::app::{ActiveRoute, App, Context};
+use super::run::run_handler;
+use super::upgrade::Upgrade;
+use crate::app::boxed::LocalBoxFuture;
+use crate::app::context::Context;
+use crate::app::handler::endpoint::Endpoint;
 use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;
-use crate::websocket::{Connection, Deflate, HandshakeError, Limits, ServerHandshake};
+use crate::websocket::{HandshakeError, Limits, ServerHandshake};
 
 /// The route of a WebSocket: checks the request, makes a handler and answers 101.
 pub(in crate::app) struct WebSocketRoute<F, H> {
@@ -21,28 +20,6 @@ pub(in crate::app) struct WebSocketRoute<F, H> {
     options: WebSocketOptions,
     limits: Option<Rc<Limits>>,
     handler: PhantomData<fn() -> H>,
-}
-
-/// A connection that becomes a WebSocket once its 101 is written.
-pub struct Upgrade {
-    limits: Rc<Limits>,
-    deflate: Option<Deflate>,
-    active_route: ActiveRoute,
-    start_handler: StartHandler,
-}
-
-/// Starts a handler and hides its type.
-type StartHandler = Box<dyn FnOnce(Rc<SocketState>) -> LocalBoxFuture<'static, ()>>;
-
-impl Upgrade {
-    /// Opens the WebSocket: the driver moves bytes through the state and polls the task.
-    #[must_use]
-    pub fn open(self, app: &Rc<App>, now: Instant) -> (Rc<SocketState>, HandlerTask) {
-        let state = SocketState::new(app, Connection::server(self.limits, self.deflate, now));
-        let future = (self.start_handler)(Rc::clone(&state));
-        let task = HandlerTask::new(&state, self.active_route, future);
-        (state, task)
-    }
 }
 
 impl<F, H> WebSocketRoute<F, H> {
@@ -64,7 +41,7 @@ impl<F, H> WebSocketRoute<F, H> {
             let refusal = HttpError::new(StatusCode::FORBIDDEN);
             return Err(refusal.with_message("this origin may not open a WebSocket here").into());
         }
-        let sockets = &cx.app.sockets;
+        let sockets = &cx.shared.sockets;
         let handshake = ServerHandshake::new(&cx.head).map_err(refuse)?;
         let offered: Vec<&str> = handshake.subprotocols().collect();
         let subprotocol = handler.select_subprotocol(&offered);
@@ -78,7 +55,7 @@ impl<F, H> WebSocketRoute<F, H> {
         cx.response.upgrade = Some(Box::new(Upgrade {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
-            active_route: cx.app.active_route(),
+            active_route: cx.shared.active_route(),
             start_handler: Box::new(move |state| Box::pin(run_handler(handler, state))),
         }));
         Ok(())
@@ -126,14 +103,4 @@ fn refuse(error: HandshakeError) -> Error {
         refusal = refusal.with_header(name.clone(), value.clone());
     }
     refusal.into()
-}
-
-impl fmt::Debug for Upgrade {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Upgrade")
-            .field("limits", &self.limits)
-            .field("deflate", &self.deflate)
-            .finish_non_exhaustive()
-    }
 }

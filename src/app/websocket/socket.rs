@@ -81,7 +81,7 @@ impl WebSocket {
                 "could not close with code {code}: it may not be sent; use 1000 or 3000 to 4999"
             ))
         })?;
-        let now = self.state.app.server()?.now();
+        let now = self.state.shared.server()?.now();
         match self.state.close(code, reason, now) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error.into()),
@@ -142,7 +142,7 @@ impl WebSocket {
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.state.join()?;
-        self.state.app.server()?.subscribe_from(subscriber, topic, start)
+        self.state.shared.server()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Unsubscribes from a topic, and returns whether the socket was subscribed to it by name.
@@ -174,7 +174,7 @@ impl WebSocket {
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
         let topic = Topic::new(topic)?;
         let subscriber = self.state.subscriber().ok_or(SubscribeError::NotSubscribed)?;
-        Ok(self.state.app.server()?.set_presence(subscriber, &topic, name)?)
+        Ok(self.state.shared.server()?.set_presence(subscriber, &topic, name)?)
     }
 
     /// Returns the names present in a topic on all shards, as [`Context::presence`](crate::Context::presence) does.
@@ -187,7 +187,7 @@ impl WebSocket {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.state.app.presence(topic).await
+        self.state.shared.presence(topic).await
     }
 
     /// Returns the number of subscribers of a topic on all shards, as
@@ -197,7 +197,7 @@ impl WebSocket {
     ///
     /// As there.
     pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.state.app.subscriber_count(topic)
+        self.state.shared.subscriber_count(topic)
     }
 
     /// Returns counts of all publications on all shards, as
@@ -211,7 +211,7 @@ impl WebSocket {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.state.app.topic_statistics().await
+        self.state.shared.topic_statistics().await
     }
 
     /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
@@ -227,7 +227,7 @@ impl WebSocket {
     ///
     /// As there.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.state.app.publish(PublishRequest::new(topic, message)?).await
+        self.state.shared.publish(PublishRequest::new(topic, message)?).await
     }
 
     /// Publishes a message with a key, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
@@ -241,7 +241,7 @@ impl WebSocket {
     /// As there.
     pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
         self.state
-            .app
+            .shared
             .publish(PublishRequest::new(topic, message)?.with_key(key))
             .await
     }
@@ -258,7 +258,7 @@ impl WebSocket {
     /// As there.
     pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
         self.state
-            .app
+            .shared
             .publish_confirmed(PublishRequest::new(topic, message)?)
             .await
     }
@@ -280,16 +280,16 @@ impl WebSocket {
         message: impl Into<Message>,
     ) -> Result<Receipt> {
         let request = PublishRequest::new(topic, message)?.with_key(key);
-        self.state.app.publish_confirmed(request).await
+        self.state.shared.publish_confirmed(request).await
     }
 
     fn subscribe_to(&self, pattern: &Pattern) -> Result<bool> {
         let subscriber = self.state.join()?;
-        Ok(self.state.app.server()?.subscribe(subscriber, pattern)?)
+        Ok(self.state.shared.server()?.subscribe(subscriber, pattern)?)
     }
 
     fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
-        let server = self.state.app.server()?;
+        let server = self.state.shared.server()?;
         let subscriber = self.state.subscriber();
         Ok(subscriber.is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
     }

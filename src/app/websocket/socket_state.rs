@@ -6,23 +6,23 @@ use core::ops::Deref;
 use std::rc::Rc;
 
 use super::duplex::Duplex;
-use crate::app::App;
+use crate::app::shared::Shared;
 use crate::pubsub::SubscriberId;
 use crate::websocket::Connection;
 
 /// One WebSocket between its handler and its driver.
 pub struct SocketState {
-    pub(super) app: Rc<App>,
+    pub(super) shared: Rc<Shared>,
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
 }
 
 impl SocketState {
-    pub(super) fn new(app: &Rc<App>, machine: Connection) -> Rc<Self> {
+    pub(super) fn new(shared: &Rc<Shared>, machine: Connection) -> Rc<Self> {
         Rc::new(Self {
-            app: Rc::clone(app),
-            duplex: Duplex::new(machine, &app.sockets.deflaters),
+            shared: Rc::clone(shared),
+            duplex: Duplex::new(machine, &shared.sockets.deflaters),
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
         })

@@ -95,12 +95,12 @@ impl Connection {
         mut handler: Pin<&mut impl Future<Output = ()>>,
         channel: &Channel,
     ) -> Flow {
-        let route = app.active_route();
+        let route = app.shared().active_route();
         let mut io = HandlerIo::default();
         let mut is_polled = true;
         let mut lost = None;
         poll_fn(|cx| {
-            app.set_active_route(route);
+            app.shared().set_active_route(route);
             loop {
                 if !is_polled && !io.is_answered {
                     io.is_answered = handler.as_mut().poll(cx).is_ready();

@@ -76,7 +76,7 @@ impl Connection {
         let stream = match stream {
             // A response to HEAD has the head of GET's response and no content, so the stream is never polled.
             Some(stream) if !self.machine.takes_content() => {
-                app.discard(stream);
+                app.shared().discard(stream);
                 None
             }
             stream => stream,
@@ -156,7 +156,7 @@ impl Connection {
     async fn write_stream(&mut self, mut streamed: StreamedBody<'_>) -> Flow {
         loop {
             let chunk = poll_fn(|cx| {
-                let chunk = streamed.app.poll_stream(&mut streamed.stream, cx);
+                let chunk = streamed.app.shared().poll_stream(&mut streamed.stream, cx);
                 if chunk.is_pending() {
                     self.send_while_waiting(streamed.channel, &mut streamed.silent_since, cx)?;
                 }

@@ -29,10 +29,10 @@ pub(in crate::server) fn start(mut connection: Connection) {
     let set_aside = connection.input.set_aside(&connection.stream);
     if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Close before the 101 leaves, so that the client sees a failed handshake.
-        connection.server.app.discard(upgrade);
+        connection.server.app.shared().discard(upgrade);
         return;
     }
-    let (state, task) = upgrade.open(&connection.server.app, connection.server.shard.now());
+    let (state, task) = upgrade.open(connection.server.app.shared(), connection.server.shard.now());
     // The 101 becomes the first output of the WebSocket, so it precedes every frame.
     let head = std::mem::take(&mut connection.output);
     state.lend_buffer(|| head);

@@ -70,7 +70,7 @@ impl Context {
         // Tells nginx not to buffer events.
         self.set_header("X-Accel-Buffering", "no")?;
         Ok(EventStream {
-            server: self.app.server().ok().map(Rc::clone),
+            server: self.shared.server().ok().map(Rc::clone),
             cx: self,
             notify: Rc::default(),
             subscriber: None,
@@ -181,7 +181,7 @@ impl EventStream<'_> {
     pub fn subscribe_from(&mut self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.join()?;
-        self.cx.app.server()?.subscribe_from(subscriber, topic, start)
+        self.cx.shared.server()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Subscribes to a topic with a history, with the messages' positions as event ids, so that a reconnecting browser
@@ -220,7 +220,7 @@ impl EventStream<'_> {
         if *self.cx.method() == Method::HEAD {
             return Ok(());
         }
-        let server = Rc::clone(self.cx.app.server()?);
+        let server = Rc::clone(self.cx.shared.server()?);
         self.cx.flush().await?;
         let mut stopping = server.stopping();
         let mut closed = pin!(self.cx.closed());
@@ -282,11 +282,11 @@ impl EventStream<'_> {
 
     fn subscribe_to(&mut self, pattern: &Pattern) -> Result<bool> {
         let subscriber = self.join()?;
-        Ok(self.cx.app.server()?.subscribe(subscriber, pattern)?)
+        Ok(self.cx.shared.server()?.subscribe(subscriber, pattern)?)
     }
 
     fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
-        let server = self.cx.app.server()?;
+        let server = self.cx.shared.server()?;
         Ok(self
             .subscriber
             .is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
@@ -297,7 +297,7 @@ impl EventStream<'_> {
             return Ok(subscriber);
         }
         let recipient = Rc::clone(&self.notify);
-        let subscriber = self.cx.app.server()?.join(recipient)?;
+        let subscriber = self.cx.shared.server()?.join(recipient)?;
         self.subscriber = Some(subscriber);
         Ok(subscriber)
     }

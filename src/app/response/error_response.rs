@@ -1,0 +1,111 @@
+//! Turns an error of the application into its response, or into the end of the connection, and logs it.
+
+use std::rc::Rc;
+
+use super::error_page;
+use super::state::Completion;
+use crate::app::catch_panic::catch_panic;
+use crate::app::context::Context;
+use crate::app::shared::Shared;
+use crate::error::{Error, Result};
+use crate::message::{Headers, StatusCode, has_no_content, header};
+
+/// How many bytes of a path a log line shows.
+const LOGGED_PATH_BYTES_MAX: usize = 256;
+
+/// Writes the page of an error.
+pub(in crate::app) type ErrorPage = Box<dyn Fn(&mut Context, &Error) -> Result>;
+
+/// Makes the responses of errors, by the application's own page or by the default one.
+pub(in crate::app) struct ErrorResponder {
+    pub(in crate::app) shared: Rc<Shared>,
+    pub(in crate::app) page: Option<ErrorPage>,
+}
+
+impl ErrorResponder {
+    /// Turns an error into its response, or closes the connection if the head has been sent.
+    ///
+    /// This is the one place that logs the error. The response keeps `headers`, the fields set further out than the
+    /// failed code.
+    pub(in crate::app) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
+        if let Err(panic) = catch_panic(&self.shared, || log(cx, &error)) {
+            tracing::error!("formatting an error for the log failed: {panic}");
+        }
+        if cx.response.is_whole(cx.head.method()) {
+            // The peer has the complete response, so the error changes nothing for it.
+        } else if error.is_peer_gone() {
+            cx.response.abandon();
+        } else if cx.response.head_sent {
+            cx.response.completion = Completion::BrokenOff;
+        } else {
+            self.write_error(cx, &error, headers);
+        }
+        // A middleware that fails after the handler replaces the handler's error.
+        if let Some(earlier) = cx.response.error.replace(error) {
+            self.shared.discard(earlier);
+        }
+    }
+
+    /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
+    fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
+        if has_no_content(error.status()) {
+            return begin_error(cx, error, headers);
+        }
+        if let Some(page) = &self.page {
+            begin_error(cx, error, headers.clone());
+            let written = catch_panic(&self.shared, || page(cx, error)).flatten();
+            match written.and_then(|()| cx.response.check(cx.head.method())) {
+                Ok(()) => return,
+                // The closure owns the fault, so formatting and dropping it happen inside the guard.
+                Err(fault) => {
+                    if let Err(panic) = catch_panic(&self.shared, move || {
+                        tracing::error!("the error page failed: {fault:?}")
+                    }) {
+                        tracing::error!("the error page failed, and formatting its error failed too: {panic}");
+                    }
+                }
+            }
+        }
+        begin_error(cx, error, headers);
+        error_page::write(cx, error);
+    }
+}
+
+/// Discards the content and starts the response of an error, with its status and its fields.
+///
+/// Fields from further out stay, except those that describe content. A 405 always carries its route's `Allow`, even
+/// if a handler made it (RFC 9110 §15.5.6).
+fn begin_error(cx: &mut Context, error: &Error, headers: Headers) {
+    let response = &mut cx.response;
+    response.clear(&cx.shared);
+    response.head.status = error.status();
+    response.head.headers = headers;
+    for describes_content in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+        response.head.headers.remove(&describes_content);
+    }
+    for (name, value) in error.headers().iter() {
+        response.head.headers.add(name.clone(), value.clone());
+    }
+    if error.status() == StatusCode::METHOD_NOT_ALLOWED
+        && !response.head.headers.contains(&header::ALLOW)
+        && let Some(allow) = cx.route.and_then(|index| cx.shared.allow(index))
+    {
+        response.head.headers.add(header::ALLOW, allow.clone());
+    }
+}
+
+/// Logs an error: server errors at level error, all others at debug.
+///
+/// The path is escaped and cut, so a client cannot forge a log line.
+fn log(cx: &Context, error: &Error) {
+    let (method, status) = (cx.head.method(), error.status());
+    let path = cx.head.path();
+    let path = path.get(..LOGGED_PATH_BYTES_MAX).unwrap_or(path);
+    if error.is_peer_gone() {
+        tracing::debug!(%method, ?path, "the peer is gone");
+    } else if status.is_server_error() {
+        tracing::error!(%method, ?path, status = status.as_u16(), "{error:?}");
+    } else {
+        tracing::debug!(%method, ?path, status = status.as_u16(), "{error:?}");
+    }
+}

@@ -1,0 +1,250 @@
+//! The response as written so far, and how it ended.
+//!
+//! Misuse that has no caller to report to (a write after `finish`, content with a 204) is kept here and turns the response into a 500.
+
+use bytes::Bytes;
+
+use crate::app::body_channel::{Flush, KEPT_BYTES_MAX};
+use crate::app::shared::Shared;
+use crate::app::websocket::Upgrade;
+use crate::error::{Error, Result};
+use crate::memory::{self, OutOfMemory};
+use crate::message::{
+    BodyStream, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, has_no_content, header,
+};
+
+/// The response as written so far.
+#[derive(Default)]
+pub(in crate::app) struct ResponseState {
+    pub(in crate::app) head: ResponseHead,
+    /// Content that is not yet flushed.
+    pub(super) written: Vec<u8>,
+    /// Content passed as one piece and stored without a copy; `written` is then empty.
+    pub(super) whole: Bytes,
+    pub(in crate::app) stream: Option<BodyStream>,
+    /// The protocol that follows a 101.
+    pub(in crate::app) upgrade: Option<Box<Upgrade>>,
+    pub(in crate::app) trailers: Headers,
+    /// The media type of the first write, used where the application sets no `Content-Type`.
+    media_type: Option<MediaType>,
+    pub(in crate::app) head_sent: bool,
+    pub(super) finished: bool,
+    pub(in crate::app) completion: Completion,
+    /// The first misuse that had no caller to return an error to.
+    fault: Option<Fault>,
+    /// The error that this response reports.
+    pub(in crate::app) error: Option<Error>,
+}
+
+/// How a response ended for its peer: see [`Context::completion`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Completion {
+    /// The peer gets the complete response.
+    #[default]
+    Whole,
+    /// The connection closes in the middle of the response, so the peer can tell that it is incomplete.
+    ///
+    /// Either the handler failed after the head was sent, or the peer read too slowly.
+    BrokenOff,
+    /// The peer reset the connection, or closed it before the content that the handler reads was complete.
+    ///
+    /// A peer that closed only its sending half otherwise may still read, so its response can be
+    /// [`Whole`](Self::Whole).
+    PeerGone,
+}
+
+/// The status of a response whose peer left early: 499, as in nginx. It appears in logs and is never sent.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// Why the response cannot be sent as written.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// A call that was invalid at that point.
+    Misuse(&'static str),
+    /// The buffer for the content could not grow.
+    OutOfMemory,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Misuse(what) => Self::new(what),
+            Fault::OutOfMemory => OutOfMemory.into(),
+        }
+    }
+}
+
+impl ResponseState {
+    /// Clears the response and retains memory up to the bound.
+    pub(in crate::app) fn reset(&mut self, shared: &Shared) {
+        self.clear(shared);
+        self.head_sent = false;
+        self.completion = Completion::Whole;
+        if let Some(error) = self.error.take() {
+            shared.discard(error);
+        }
+        if self.written.capacity() > KEPT_BYTES_MAX {
+            self.written = Vec::new();
+        }
+    }
+
+    /// Discards everything written so far, so that an error page can replace it.
+    pub(in crate::app) fn clear(&mut self, shared: &Shared) {
+        self.head.clear();
+        self.written.clear();
+        // `Bytes` can hold an owner of the application's type, whose drop may panic.
+        if !self.whole.is_empty() {
+            shared.discard(core::mem::take(&mut self.whole));
+        }
+        if let Some(stream) = self.stream.take() {
+            shared.discard(stream);
+        }
+        if let Some(upgrade) = self.upgrade.take() {
+            shared.discard(upgrade);
+        }
+        self.trailers.clear();
+        self.media_type = None;
+        self.finished = false;
+        self.fault = None;
+    }
+
+    /// The content that waits to be sent.
+    pub(in crate::app) fn content(&self) -> &[u8] {
+        if self.whole.is_empty() {
+            &self.written
+        } else {
+            &self.whole
+        }
+    }
+
+    /// Checks that the complete response can be sent as written.
+    pub(in crate::app) fn check(&mut self, method: &Method) -> Result {
+        self.check_head()?;
+        let announced = self.head.headers.get(&header::CONTENT_LENGTH);
+        // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length is
+        // unknown before it ends.
+        let may_differ =
+            *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.stream.is_some();
+        match announced {
+            Some(announced) if !may_differ && parse_length(announced) != Some(self.content().len() as u64) => Err(
+                Error::new("the Content-Length that was set differs from the length of the content"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the default `Content-Type`, as the last step before the head is sent.
+    pub(in crate::app) fn complete(&mut self) {
+        if let Some(media_type) = self.media_type
+            && self.has_content()
+            && !self.head_sent
+            && !self.head.headers.contains(&header::CONTENT_TYPE)
+        {
+            self.head.content_type = Some(media_type);
+        }
+    }
+
+    /// Checks that the head can be sent with the content written so far.
+    pub(super) fn check_head(&mut self) -> Result {
+        let status = self.head.status;
+        if let Some(fault) = self.fault.take() {
+            Err(fault.into())
+        } else if self.head_sent {
+            Ok(())
+        } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || self.upgrade.is_none()) {
+            Err(Error::new(format!("{status} is not the status of a final response")))
+        } else if has_no_content(status) && self.has_content() {
+            Err(Error::new(format!("a {status} response was given content")))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Gives the response up because its peer is gone.
+    pub(in crate::app) fn abandon(&mut self) {
+        self.completion = Completion::PeerGone;
+        if !self.head_sent {
+            self.head.status = client_closed_request();
+        }
+    }
+
+    /// Whether the peer has the complete response: the head was sent, and no content follows it.
+    pub(in crate::app) fn is_whole(&self, method: &Method) -> bool {
+        self.head_sent && (*method == Method::HEAD || has_no_content(self.head.status))
+    }
+
+    pub(super) fn has_content(&self) -> bool {
+        self.stream.is_some() || !self.content().is_empty()
+    }
+
+    pub(super) fn misuse(&mut self, what: &'static str) {
+        self.fault.get_or_insert(Fault::Misuse(what));
+    }
+
+    /// Whether content may be added now. The first content chooses the default media type.
+    pub(super) fn begin_content(&mut self, media_type: MediaType) -> bool {
+        if self.finished {
+            self.misuse("content was written after the response had been finished");
+        } else if self.stream.is_some() {
+            self.misuse("content was written after a stream, which ends the content");
+        } else {
+            self.media_type.get_or_insert(media_type);
+            return true;
+        }
+        false
+    }
+
+    /// The buffer to append to, with everything written so far in it.
+    pub(super) fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
+        if !self.whole.is_empty() {
+            let whole = core::mem::take(&mut self.whole);
+            // A uniquely owned `Bytes` converts without a copy.
+            match whole.try_into_mut() {
+                Ok(own) => self.written = own.into(),
+                Err(shared) => memory::append(&mut self.written, &shared)?,
+            }
+        }
+        Ok(&mut self.written)
+    }
+
+    /// Appends to the content, or records that memory ran out.
+    pub(super) fn append(&mut self, content: &[u8]) {
+        let appended = self
+            .buffer()
+            .and_then(|buffer| memory::append_to_answer(buffer, content));
+        if appended.is_err() {
+            // Part of the content is missing, so the rest is useless: return its memory at once.
+            self.written = Vec::new();
+            self.fault.get_or_insert(Fault::OutOfMemory);
+        }
+    }
+
+    /// Takes what is ready to send; [`buffer`](Self::buffer) has joined it. A copy of the status stays for later
+    /// readers.
+    pub(super) fn take_flush(&mut self) -> Flush {
+        let head = (!self.head_sent).then(|| {
+            let status = self.head.status;
+            core::mem::replace(&mut self.head, ResponseHead::new(status))
+        });
+        self.head_sent = true;
+        let content_length = head
+            .as_ref()
+            .and_then(|head| head.headers.get(&header::CONTENT_LENGTH))
+            .and_then(parse_length);
+        Flush {
+            head,
+            data: core::mem::take(&mut self.written),
+            content_length,
+        }
+    }
+}
+
+/// Parses a Content-Length, which is digits alone (RFC 9110 §8.6).
+fn parse_length(value: &HeaderValue) -> Option<u64> {
+    let digits = value.to_str().ok()?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}

@@ -1,0 +1,56 @@
+//! The facts about routes that a context asks for: their patterns, names and allowed methods, without what serves them.
+
+use core::fmt::Display;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::pattern::Pattern;
+use crate::error::{Error, Result};
+use crate::message::HeaderValue;
+
+/// The routes of an application, by index and by name.
+#[derive(Debug, Default)]
+pub(in crate::app) struct RouteTable {
+    routes: Vec<RouteFacts>,
+    names: HashMap<String, usize>,
+}
+
+/// The facts about one route.
+#[derive(Debug)]
+pub(in crate::app) struct RouteFacts {
+    pub(in crate::app) pattern: Rc<Pattern>,
+    /// The value of `Allow`.
+    pub(in crate::app) allow: HeaderValue,
+}
+
+impl RouteTable {
+    pub(super) fn new(routes: impl Iterator<Item = RouteFacts>, names: HashMap<String, usize>) -> Self {
+        Self {
+            routes: routes.collect(),
+            names,
+        }
+    }
+
+    /// The route at an index that [`Router::find`](super::router::Router::find) returned.
+    pub(in crate::app) fn route(&self, index: usize) -> Option<&RouteFacts> {
+        self.routes.get(index)
+    }
+
+    /// How many routes there are.
+    pub(in crate::app) fn len(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// The patterns of all routes, in the order of their indices.
+    pub(in crate::app) fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().map(|route| route.pattern.text())
+    }
+
+    /// Fills the pattern of a named route.
+    pub(in crate::app) fn reverse(&self, name: &str, values: &[&dyn Display]) -> Result<String> {
+        let route = self.names.get(name).and_then(|index| self.routes.get(*index));
+        let route = route.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
+        let filled = route.pattern.fill(values);
+        filled.map_err(|problem| Error::new(format!("no URL for the route `{name}`: {problem}")))
+    }
+}

@@ -1,0 +1,167 @@
+//! What the contexts, WebSockets and handlers of one shard's application share: settings, state, routes by name, and the server.
+//!
+//! It knows no endpoint: contexts hold it, and endpoints are called with contexts.
+
+use core::any::{Any, TypeId};
+use core::cell::{Cell, OnceCell};
+use core::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use super::active_route::{ActiveRoute, ActiveRouteSlot};
+use super::limits::Limits;
+use super::request::client_address::TrustedProxies;
+use super::routing::pattern::Pattern;
+use super::routing::route_table::RouteTable;
+use super::topics::ServerHandle;
+use super::websocket::Sockets;
+use crate::error::{Error, Result};
+use crate::message::HeaderValue;
+
+/// The part of an [`App`](super::App) that its requests and WebSockets use.
+pub struct Shared {
+    pub(super) state: Vec<(TypeId, Rc<dyn Any>)>,
+    pub(super) routes: RouteTable,
+    pub(super) trusted_proxies: TrustedProxies,
+    pub(super) sockets: Sockets,
+    limits: Cell<Limits>,
+    panic_count: Cell<u64>,
+    active_route: ActiveRouteSlot,
+    /// The functions that the server offers to the application.
+    server: OnceCell<Rc<dyn ServerHandle>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        state: Vec<(TypeId, Rc<dyn Any>)>,
+        routes: RouteTable,
+        trusted_proxies: TrustedProxies,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            state,
+            routes,
+            trusted_proxies,
+            sockets: Sockets::default(),
+            limits: Cell::new(limits),
+            panic_count: Cell::new(0),
+            active_route: ActiveRouteSlot::default(),
+            server: OnceCell::new(),
+        }
+    }
+
+    /// Returns how many panics of the application have been caught.
+    #[must_use]
+    pub fn panic_count(&self) -> u64 {
+        self.panic_count.get()
+    }
+
+    /// Returns the bounds on reading requests.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
+    }
+
+    /// Sets the bounds on reading requests, which override the application's; exchanges use them from their next
+    /// reset on.
+    ///
+    /// # Errors
+    ///
+    /// The limits are unsafe; the old ones remain.
+    pub fn set_limits(&self, limits: Limits) -> Result {
+        limits.check().map_err(Error::new)?;
+        self.limits.set(limits);
+        Ok(())
+    }
+
+    /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).
+    ///
+    /// # Errors
+    ///
+    /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
+    /// does not fit its parameter.
+    pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
+        self.routes.reverse(name, values)
+    }
+
+    /// Sets the limits of WebSockets whose route sets none.
+    pub fn set_websocket_limits(&self, limits: crate::websocket::Limits) {
+        *self.sockets.limits.borrow_mut() = Rc::new(limits);
+    }
+
+    /// Sets the functions that the server offers; only the first call has an effect.
+    pub fn set_server(&self, server: Rc<dyn ServerHandle>) {
+        self.server.get_or_init(|| server);
+    }
+
+    /// The functions that the server offers.
+    ///
+    /// # Errors
+    ///
+    /// 500 if no server runs this application.
+    pub(super) fn server(&self) -> Result<&Rc<dyn ServerHandle>> {
+        let server = self.server.get();
+        server.ok_or_else(|| {
+            Error::new("could not use topics: the application runs without a server; run it with `Server`")
+        })
+    }
+
+    /// Returns the label of each route, and last the label of requests without a route.
+    #[must_use]
+    pub fn route_labels(&self) -> Arc<[String]> {
+        let routes = self.routes.patterns().map(|pattern| format!("the route {pattern}"));
+        routes.chain(["a path without a route".to_owned()]).collect()
+    }
+
+    /// Sets where the application stores its active route, as an index into [`route_labels`](Self::route_labels).
+    ///
+    /// Only the first call has an effect.
+    pub fn report_active_route_to(&self, place: Arc<AtomicUsize>) {
+        self.active_route.report_to(place);
+    }
+
+    /// Returns the active route, for a later [`set_active_route`](Self::set_active_route).
+    #[must_use]
+    pub fn active_route(&self) -> ActiveRoute {
+        self.active_route.get()
+    }
+
+    /// Sets the active route, before a handler is polled again.
+    pub fn set_active_route(&self, route: ActiveRoute) {
+        self.active_route.set(route);
+    }
+
+    /// Sets the active route by its index; `None` for a request without a route.
+    pub(super) fn enter_route(&self, route: Option<usize>) {
+        self.active_route
+            .set(ActiveRoute::new(route.unwrap_or(self.routes.len())));
+    }
+
+    pub(super) fn state<T: 'static>(&self) -> Option<Rc<T>> {
+        let (_, value) = self.state.iter().find(|(kind, _)| *kind == TypeId::of::<T>())?;
+        Rc::clone(value).downcast().ok()
+    }
+
+    pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {
+        self.routes.route(route).map(|route| &*route.pattern)
+    }
+
+    pub(super) fn count_panic(&self) {
+        self.panic_count.set(self.panic_count.get().wrapping_add(1));
+    }
+
+    /// The value of `Allow` of a route.
+    pub(super) fn allow(&self, route: usize) -> Option<&HeaderValue> {
+        self.routes.route(route).map(|route| &route.allow)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Shared")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,62 @@
+//! The life of a handler: `open`, one call for each event, `on_close`.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use super::duplex::{End, SocketEvent};
+use super::handler::WebSocketHandler;
+use super::handler_task::fail;
+use super::socket::WebSocket;
+use super::socket_state::SocketState;
+use crate::error::Result;
+use crate::websocket::{CloseCode, Event};
+
+/// Runs a handler from `open` to `on_close`.
+pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<SocketState>) {
+    let ws = WebSocket::new(&state);
+    let end = match dispatch_events(&mut handler, &ws, &state).await {
+        Ok(end) => end,
+        Err(error) => {
+            fail(&state, &error);
+            next_end(&state, error.is_peer_gone()).await
+        }
+    };
+    handler.on_close(&ws, end.code, &end.reason).await;
+}
+
+/// Calls the handler for each event, until the end or its first error.
+///
+/// Each call is boxed, so that its state is freed when it returns. Most sockets wait for an event most of the time;
+/// unboxed, each would keep room for the largest method.
+async fn dispatch_events<H: WebSocketHandler>(
+    handler: &mut H,
+    ws: &WebSocket,
+    state: &SocketState,
+) -> Result<Box<End>> {
+    Box::pin(handler.open(ws)).await?;
+    loop {
+        match poll_fn(|_| state.poll_event()).await {
+            SocketEvent::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
+            SocketEvent::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
+            SocketEvent::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
+            SocketEvent::Event(Event::NeedData | Event::Close(_) | Event::Closed) => {}
+            SocketEvent::End(end) => return Ok(end),
+        }
+    }
+}
+
+/// How the connection ended after the handler's error: with 1011, or as the peer closed it if the error means that the
+/// peer has gone.
+async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
+    if !is_peer_gone {
+        return Box::new(End {
+            code: Some(CloseCode::INTERNAL_ERROR.number()),
+            reason: String::new(),
+        });
+    }
+    loop {
+        if let SocketEvent::End(end) = poll_fn(|_| state.poll_event()).await {
+            return end;
+        }
+    }
+}
