@@ -1,11 +1,18 @@
-//! What waits for a subscriber that has more than one message waiting, and what each policy makes of it when that becomes too much.
+//! The queue of a subscriber with more than one entry waiting, and the policies that shorten it.
 //!
-//! Two marks bound the queue. At the upper one the subscriber *lags*: policies act, each in one pass over the queue that brings it well below
-//! the mark, so that a pass is paid for by the messages that came since the last. At the lower one it has caught up. The queue is in the
-//! order of publication but for conflated values, which keep the place of the first.
+//! Two marks bound the queue. At the high mark the subscriber *lags*: a policy makes one pass over the queue and brings
+//! it well below the mark, so the messages since the last pass pay for it. At the low mark the subscriber has caught
+//! up.
 //!
-//! Invariants: `bytes` is the weight of the queue's entries; `latest` holds, while the subscriber lags, the number of the one entry each
-//! conflated key has, and is empty otherwise; what comes of a topic that is in `resyncs` is not queued.
+//! The queue is in the order of publication, except that a conflated value keeps the place of the first value of its
+//! key.
+//!
+//! Invariants:
+//!
+//! - `bytes` is the weight of the queue's entries.
+//! - While the subscriber lags, `latest` maps each conflated key to the number of its only entry; otherwise `latest` is
+//!   empty.
+//! - Messages of a topic in `resyncs` are not queued.
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -20,15 +27,15 @@ use super::receipt::Receipt;
 use super::rules::SlowConsumer;
 use super::topic::Topic;
 
-/// Part of the upper mark that must be droppable for a pass to be worth it: an eighth, so that messages that must not be dropped cannot
-/// make every further message cost a pass.
+/// Least share of the high mark that must be droppable before a pass is made. An eighth: without it, a queue of
+/// undroppable messages would cost a pass per message.
 const WORTH_A_PASS: usize = 8;
 
 /// A queue with policies.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     queue: VecDeque<Entry>,
-    /// The number of the queue's first entry, counted from when the backlog was made.
+    /// The number of the first entry, counted from the creation of the backlog.
     first: u64,
     bytes: usize,
     droppable_bytes: usize,
@@ -40,9 +47,9 @@ pub(super) struct Backlog {
 
 #[derive(Debug)]
 enum Entry {
-    /// Messages; of a topic whose values are conflated, one.
+    /// Messages; exactly one if its topic conflates.
     Messages(BatchSlice),
-    /// Something to tell the subscriber here.
+    /// A notice to the subscriber.
     Notice(Box<Notice>),
 }
 
@@ -50,16 +57,16 @@ enum Entry {
 #[derive(Debug)]
 struct PendingResync {
     resync: Resync,
-    /// Whether the server has been asked for them.
+    /// Whether the server has been asked for the history.
     is_asked: bool,
 }
 
-/// What came of putting a value in the place of an older one.
+/// The result of replacing an older value.
 enum Replaced {
     Done,
-    /// There is no older value.
+    /// The key has no older value.
     Absent,
-    /// The new value is so much longer that it does not fit.
+    /// The new value is longer than the older one and does not fit.
     TooLong,
 }
 
@@ -68,12 +75,12 @@ impl Backlog {
         self.bytes
     }
 
-    /// How many entries its queue has memory for.
+    /// Returns how many entries the queue has memory for.
     pub(super) fn capacity(&self) -> usize {
         self.queue.capacity()
     }
 
-    /// Makes an idle backlog as good as new; its queue keeps its memory.
+    /// Resets an idle backlog; its queue keeps its memory.
     pub(super) fn reset(&mut self) {
         let queue = mem::take(&mut self.queue);
         *self = Self {
@@ -82,12 +89,12 @@ impl Backlog {
         };
     }
 
-    /// Whether nothing waits and nothing is remembered.
+    /// Returns whether the backlog holds no entry, no resync and no close code.
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.resyncs.is_empty() && self.close.is_none()
     }
 
-    /// Whether [`take`](Self::take) would give something.
+    /// Returns whether [`take`](Self::take) would yield something.
     pub(super) fn has_next(&self) -> bool {
         let is_asking = self.resyncs.iter().any(|pending| !pending.is_asked);
         !self.queue.is_empty() || is_asking || self.close.is_some()
@@ -101,10 +108,10 @@ impl Backlog {
         self.queue.iter().map(messages).sum()
     }
 
-    /// Queues a message, or does what the policies of those in the way, and then its own, say.
+    /// Queues a message, or applies the policies of the queued messages and then its own.
     pub(super) fn push(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) {
         let room = QueueLimits {
-            // What this queue may grow to, however its bytes change meanwhile.
+            // The ceiling of this queue, which must not move while policies change `bytes`.
             left: room.left.saturating_add(self.bytes),
             ..room
         };
@@ -122,7 +129,7 @@ impl Backlog {
         }
     }
 
-    /// Queues a message if there is room for it, or can be made; says whether it did.
+    /// Queues a message if there is room or room can be made; returns whether it was queued.
     fn admit(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> bool {
         let replaces = message.is_conflated();
         if replaces && matches!(self.replace(message, room, receipt), Replaced::Done) {
@@ -149,7 +156,7 @@ impl Backlog {
         }
     }
 
-    /// Does what the policy of a message for which there is no room says.
+    /// Applies the policy of a message that found no room.
     fn reject(&mut self, message: &BatchSlice, receipt: &mut Receipt) {
         let position = message
             .publications()
@@ -163,7 +170,7 @@ impl Backlog {
                 self.clear();
                 self.close = Some(code);
             }
-            // With nothing in the queue it is the shard that has no room, and asking for the message again would find none either.
+            // With an empty queue the shard itself is full, and a resync would find no room either.
             (SlowConsumer::Resync, Some(position)) if !self.queue.is_empty() && self.can_resync() => {
                 receipt.deferred += 1;
                 self.resync(message.topic().clone(), Start::After(position.before()));
@@ -180,7 +187,7 @@ impl Backlog {
         is_within_mark && self.bytes + weight <= room.left
     }
 
-    /// Has what may go give way to a message of that weight.
+    /// Conflates and drops messages to make room for a message of the given weight.
     fn make_room(&mut self, weight: usize, room: QueueLimits, receipt: &mut Receipt) {
         if !self.is_lagging {
             self.is_lagging = true;
@@ -191,7 +198,7 @@ impl Backlog {
         }
     }
 
-    /// Keeps the latest value of each key, in the place of the first.
+    /// Keeps only the latest value of each key, in the place of the first.
     fn conflate(&mut self, receipt: &mut Receipt) {
         let anywhere = QueueLimits {
             high: usize::MAX,
@@ -205,7 +212,7 @@ impl Backlog {
         });
     }
 
-    /// Puts a value in the place of the one its key has, if the subscriber lags.
+    /// Replaces the value of a key in place, if the subscriber lags.
     fn replace(&mut self, value: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> Replaced {
         if !self.is_lagging || !value.is_conflated() {
             return Replaced::Absent;
@@ -225,14 +232,14 @@ impl Backlog {
         self.droppable_bytes = self.droppable_bytes - older.weight() + value.weight();
         self.bytes = bytes;
         *older = value.clone();
-        // The map must not keep the older value alive by its key.
+        // The key in the map would keep the older value alive, so it is replaced too.
         self.latest.remove(&key);
         self.latest.insert(key, number);
         receipt.conflated += 1;
         Replaced::Done
     }
 
-    /// Drops the oldest of what may be dropped until so many bytes are left.
+    /// Drops the oldest droppable messages until at most `bytes_max` bytes are left.
     fn drop_oldest(&mut self, bytes_max: usize, receipt: &mut Receipt) {
         let mut excess = self.bytes.saturating_sub(bytes_max);
         self.rebuild(|backlog, mut slice| {
@@ -250,7 +257,7 @@ impl Backlog {
         });
     }
 
-    /// Empties the queue and hands all messages to `admit`, in order.
+    /// Empties the queue and passes all messages to `admit`, in order.
     fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, BatchSlice)) {
         self.latest.clear();
         self.bytes = 0;
@@ -266,13 +273,13 @@ impl Backlog {
         }
     }
 
-    /// Whether messages can be queued with no policy having a word to say, if there is room.
+    /// Returns whether these messages can be queued without applying a policy, given room.
     pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
         let acts_on_new = matches!(slice.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
         self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(slice.topic())
     }
 
-    /// Queues messages, whatever waits already.
+    /// Queues messages regardless of the marks.
     pub(super) fn append(&mut self, slice: BatchSlice) {
         self.bytes += slice.weight();
         if slice.is_droppable() {
@@ -294,7 +301,7 @@ impl Backlog {
         }
     }
 
-    /// Marks a gap at the end of the queue, or widens the one that is there.
+    /// Adds a missed notice at the end of the queue, or adds to the one already there.
     fn add_missed(&mut self, missed: Missed) {
         if let Some(Entry::Notice(last)) = self.queue.back_mut()
             && let Notice::Missed(last) = &mut **last
@@ -308,7 +315,7 @@ impl Backlog {
         }
     }
 
-    /// Has the subscriber told something behind what waits.
+    /// Queues a notice behind the waiting messages.
     pub(super) fn add_notice(&mut self, notice: Notice) {
         if self.close.is_none() {
             self.bytes += MESSAGE_OVERHEAD_BYTES;
@@ -316,7 +323,7 @@ impl Backlog {
         }
     }
 
-    /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
+    /// Takes a topic's unsent messages, and those behind them, from its history; counts them.
     pub(super) fn fall_back(&mut self, unsent: &Unsent, receipt: &mut Receipt) {
         receipt.matched += unsent.messages;
         if self.is_resyncing(&unsent.topic) {
@@ -342,7 +349,7 @@ impl Backlog {
         }
     }
 
-    /// Drops all that waits.
+    /// Drops everything that waits.
     fn clear(&mut self) {
         self.queue = VecDeque::new();
         self.resyncs = Vec::new();
@@ -351,7 +358,7 @@ impl Backlog {
         self.end_lag();
     }
 
-    /// Whether the server has been asked for this, and has not answered yet.
+    /// Returns whether the server has been asked for this history and has not responded yet.
     pub(super) fn awaits(&self, resync: &Resync) -> bool {
         let mut pending = self.resyncs.iter();
         pending.any(|pending| pending.is_asked && pending.resync == *resync)
@@ -361,7 +368,7 @@ impl Backlog {
         self.resyncs.iter().any(|pending| pending.resync.topic == *topic)
     }
 
-    /// Has a topic's messages come from its history, from a place on.
+    /// Takes a topic's messages from its history, from `start` on.
     pub(super) fn resync(&mut self, topic: Topic, start: Start) {
         self.end_resync(&topic);
         self.resyncs.push(PendingResync {
@@ -370,7 +377,7 @@ impl Backlog {
         });
     }
 
-    /// Has a topic's messages come from its publishers again; says whether they did not.
+    /// Takes a topic's messages from its publishers again; returns whether it was resyncing.
     pub(super) fn end_resync(&mut self, topic: &Topic) -> bool {
         let before = self.resyncs.len();
         self.resyncs.retain(|pending| pending.resync.topic != *topic);
@@ -385,7 +392,7 @@ impl Backlog {
         self.resyncs.len() < RESYNCS_MAX && self.close.is_none()
     }
 
-    /// Hands out what is at the front; see [`Topics::take`](super::Topics::take).
+    /// Hands out the front of the queue; see [`Topics::take`](super::Topics::take).
     pub(super) fn take(&mut self, limits: TakeLimits, low: usize, hand_out: &mut dyn FnMut(&BatchSlice)) -> TakeStatus {
         let mut taken = TakeStatus::default();
         if let Some(code) = self.close {
@@ -411,7 +418,7 @@ impl Backlog {
         taken
     }
 
-    /// Hands out messages up to a limit, or to a notice, which it returns.
+    /// Hands out messages up to the limits or up to a notice, which it returns.
     fn take_messages(
         &mut self,
         limits: TakeLimits,
@@ -437,7 +444,7 @@ impl Backlog {
                 self.bytes -= MESSAGE_OVERHEAD_BYTES;
                 Some(notice)
             }
-            Entry::Messages(_) => unreachable!("what is in front is none, or it would have been taken"),
+            Entry::Messages(_) => unreachable!("the loop above takes every message in front"),
         }
     }
 

@@ -1,18 +1,18 @@
-//! Backlogs that nobody needs at the moment, kept for whoever needs one next.
+//! Unused backlogs, retained for reuse.
 //!
-//! Messages of two topics in one turn give every subscriber of both a backlog for the length of it. Made anew each time, each with a queue
-//! that grows from nothing, they are the allocator's busiest customers, and make it give the heap back to the system and take it again with every burst
-//! (`loadtest/record/2026-11-25`).
+//! When a turn publishes messages of two topics, every subscriber of both needs a backlog until the end of the turn.
+//! Allocating a backlog and growing its queue each time dominated the allocator's work. It also made the allocator
+//! return heap to the system and request it again with every batch (`loadtest/record/2026-11-25`).
 
 use super::backlog::Backlog;
 
-/// Most backlogs kept. 4096: with queues of [`KEPT_ENTRIES_MAX`] entries, 5 MiB.
+/// Most pooled backlogs. 4096: with queues of [`POOLED_CAPACITY_MAX`] entries, 5 MiB.
 const POOLED_BACKLOGS_MAX: usize = 4096;
 
-/// A backlog whose queue has grown to more entries is not kept. 64: as many topics as a turn brings news of, and more.
+/// Largest capacity of a pooled backlog's queue, in entries. 64: more topics than a turn usually publishes to.
 const POOLED_CAPACITY_MAX: usize = 64;
 
-/// Backlogs that hold nothing.
+/// A pool of idle backlogs.
 #[derive(Debug, Default)]
 pub(super) struct BacklogPool {
     #[expect(
@@ -23,12 +23,12 @@ pub(super) struct BacklogPool {
 }
 
 impl BacklogPool {
-    /// A backlog that holds nothing.
+    /// Returns an idle backlog.
     pub(super) fn take(&mut self) -> Box<Backlog> {
         self.free.pop().unwrap_or_default()
     }
 
-    /// Takes a backlog back that is [idle](Backlog::is_idle).
+    /// Takes back a backlog that is [idle](Backlog::is_idle).
     pub(super) fn put(&mut self, mut backlog: Box<Backlog>) {
         if self.free.len() < POOLED_BACKLOGS_MAX && backlog.capacity() <= POOLED_CAPACITY_MAX {
             backlog.reset();

@@ -1,8 +1,8 @@
-//! Messages of a topic that were published together, as they wait on one shard: made once, shared by all queues they wait in.
+//! Batches: messages of a topic that were published together, created once and shared by every queue on the shard.
 //!
-//! The count of who shares them is the shard's own, so that ten thousand deliveries change ten thousand plain numbers and no atomic one; and
-//! a queue holds a burst of 40 as it holds one message, in one entry. It may let go of some of them and keep the others: what it holds is
-//! a [`BatchSlice`].
+//! The reference count is local to the shard, so ten thousand deliveries change ten thousand plain counters and no
+//! atomic one. A queue holds a batch of 40 messages in one entry. It may drop some messages of the batch and keep the
+//! others, so what it holds is a [`BatchSlice`].
 
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -13,8 +13,8 @@ use super::publication::Publication;
 use super::rules::{SlowConsumer, TopicOptions};
 use super::topic::Topic;
 
-/// Messages of one topic in the order of their publication, one at least, and what the topic's rules say about them. Of a topic whose values
-/// are conflated it is one alone, since each may be replaced.
+/// At least one message of one topic, in the order of publication, with the topic's rules. A batch of a topic that
+/// conflates has exactly one message, because each message may be replaced.
 #[derive(Debug)]
 struct MessageBatch {
     publications: Vec<Publication>,
@@ -22,31 +22,33 @@ struct MessageBatch {
     size: Size,
     slow_consumer: SlowConsumer,
     tells_missed: bool,
-    /// Of topic and key, if values of the topic are conflated: made once and used by every queue that conflates it.
+    /// Hash of topic and key, if the topic conflates. Computed once and used by every queue.
     key_hash: u64,
 }
 
-/// How large messages are together.
+/// The size of several messages together.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
-    /// In the form that everybody reads.
+    /// Bytes of the plain form.
     message_bytes: usize,
-    /// In a queue.
+    /// Weight in a queue.
     weight: usize,
 }
 
-/// Neighbours in a burst: all of it as a rule; less where some were taken or dropped.
+/// Consecutive messages of a batch: usually all of it, fewer after some were taken or dropped.
 #[derive(Debug, Clone)]
 pub struct BatchSlice {
     batch: Rc<MessageBatch>,
     start: u16,
     end: u16,
-    /// Whether this is all of the burst, whose size is known. (It is where an outbox finds room for its tag too.)
+    /// Whether the slice covers the whole batch, whose size is known. The spare values of this `bool` also hold the tag
+    /// of `Outbox`.
     is_whole: bool,
 }
 
-/// Makes bursts of messages of one topic, as few as [`BATCH_MESSAGES_MAX`] and [`BATCH_BYTES_MAX`] allow. `hashes` is the table's own, so that no
-/// peer can choose keys that collide.
+/// Splits messages of one topic into as few batches as [`BATCH_MESSAGES_MAX`] and [`BATCH_BYTES_MAX`] allow.
+///
+/// `hashes` belongs to the table, so peers cannot choose colliding keys.
 pub(super) fn batches(
     mut publications: &[Publication],
     options: &TopicOptions,
@@ -59,7 +61,7 @@ pub(super) fn batches(
     })
 }
 
-/// How many messages make the next burst.
+/// Returns the number of messages in the next batch.
 fn batch_len(publications: &[Publication], options: &TopicOptions) -> usize {
     if options.slow_consumer == SlowConsumer::Conflate {
         return 1;
@@ -74,7 +76,7 @@ fn batch_len(publications: &[Publication], options: &TopicOptions) -> usize {
 }
 
 impl MessageBatch {
-    /// All of a new burst; `None` of nothing.
+    /// Creates a batch and returns all of it as a slice; `None` without messages.
     fn whole(publications: &[Publication], options: &TopicOptions, hashes: &RandomState) -> Option<BatchSlice> {
         let first = publications.first()?;
         let is_conflated = options.slow_consumer == SlowConsumer::Conflate;
@@ -104,14 +106,14 @@ fn size(publications: &[Publication]) -> Size {
 }
 
 impl BatchSlice {
-    /// The messages, in the order of their publication.
+    /// Returns the messages in the order of publication.
     #[must_use]
     pub fn publications(&self) -> &[Publication] {
         let places = usize::from(self.start)..usize::from(self.end);
         self.batch.publications.get(places).unwrap_or_default()
     }
 
-    /// Whether the two are the same messages: not equal ones, but the very same.
+    /// Returns whether both slices are the same messages of the same batch, by identity.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.batch, &other.batch) && (self.start, self.end) == (other.start, other.end)
@@ -129,17 +131,17 @@ impl BatchSlice {
         &self.batch.topic
     }
 
-    /// The messages one by one.
+    /// Returns each message as a slice of its own.
     pub(super) fn singles(&self) -> impl Iterator<Item = Self> {
         (self.start..self.end).map(|place| self.part(place, place + 1))
     }
 
-    /// Takes the first message away.
+    /// Splits off the first message.
     pub(super) fn split_first(&mut self) -> Option<Self> {
         self.split(usize::from(!self.is_empty()))
     }
 
-    /// Takes as many messages from the front as a limit allows.
+    /// Splits off as many messages from the front as the limits allow.
     pub(super) fn split_within(&mut self, limits: TakeLimits) -> Option<Self> {
         if self.len() <= limits.messages && self.message_bytes() <= limits.bytes {
             return self.split(self.len());
@@ -158,7 +160,7 @@ impl BatchSlice {
         self.split(count)
     }
 
-    /// Takes so many messages away from the front; `None` for none.
+    /// Splits off the first `count` messages; `None` for zero.
     fn split(&mut self, count: usize) -> Option<Self> {
         let place = self.start + u16::try_from(count).ok()?.min(self.end - self.start);
         let first = self.part(self.start, place);
@@ -184,12 +186,12 @@ impl BatchSlice {
         }
     }
 
-    /// Their bytes, counted in the form everybody reads.
+    /// Returns the bytes of the plain form.
     pub(super) fn message_bytes(&self) -> usize {
         self.size().message_bytes
     }
 
-    /// What they weigh in a queue.
+    /// Returns the weight in a queue.
     pub(super) fn weight(&self) -> usize {
         self.size().weight
     }
@@ -210,7 +212,7 @@ impl BatchSlice {
         self.batch.slow_consumer == SlowConsumer::Conflate
     }
 
-    /// Whether they may be dropped after they have been queued.
+    /// Returns whether the messages may be dropped after they were queued.
     pub(super) fn is_droppable(&self) -> bool {
         matches!(
             self.batch.slow_consumer,

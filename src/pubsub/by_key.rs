@@ -1,4 +1,4 @@
-//! Conflated values as the keys of a table: by topic and key, with a hash that was made once for all queues.
+//! Conflated values as keys of a table: by topic and key, with a hash that was computed once for all queues.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::batch::BatchSlice;
 use super::topic::Topic;
 
-/// A conflated value that is equal to every other of the same topic and key.
+/// A conflated value that equals every other value of the same topic and key.
 #[derive(Debug)]
 pub(super) struct ByKey(pub(super) BatchSlice);
 
@@ -32,7 +32,7 @@ impl Hash for ByKey {
     }
 }
 
-/// Takes a key's hash as it was made.
+/// Builds hashers that return the precomputed hash.
 pub(super) type MadeHash = BuildHasherDefault<MadeHasher>;
 
 /// The hasher of [`MadeHash`].
@@ -41,7 +41,7 @@ pub(super) struct MadeHasher(u64);
 
 impl Hasher for MadeHasher {
     fn write(&mut self, bytes: &[u8]) {
-        // Only numbers are given to it; bytes are folded in all the same, so that it is a hasher for anything.
+        // Only `write_u64` is used; folding bytes keeps the hasher correct for other types.
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
         }

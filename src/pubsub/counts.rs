@@ -1,23 +1,24 @@
-//! How many subscribers topics have on all shards together, for topics whose rules ask for it.
+//! Subscriber counts across shards, for topics whose rules ask for them.
 //!
-//! Each shard's table notes changes; now and then the server takes them and sends them to every shard, where [`SubscriberCounts`] adds them
-//! up. Changes that cancel out in between are never sent. Counted are those subscribed to a topic by its name; who gets it through a
-//! wildcard watches many topics, and is present in none.
+//! Each shard's table collects changes. The server takes them and sends them to every shard, where [`SubscriberCounts`]
+//! adds them up. Changes that cancel out in between are never sent.
+//!
+//! A subscriber counts for a topic it subscribed to by name. A subscription through a wildcard does not count.
 
 use std::collections::HashMap;
 
 use super::topic::Topic;
 
-/// How a shard's number of subscribers to a topic has changed since the last change it gave.
+/// The change of a shard's subscriber count of a topic since its last change was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountChange {
     /// The topic.
     pub topic: Topic,
-    /// How many subscribers have come, less those who have left; never 0.
+    /// New subscribers minus those that left; never 0.
     pub change: i64,
 }
 
-/// A shard's changes that have not been taken. At most two for each of its topics: one that was and one that is.
+/// A shard's changes that have not been taken: at most two per topic of the shard, one to remove and one to add.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     topics: HashMap<Topic, i64>,
@@ -38,33 +39,33 @@ impl Changes {
     }
 }
 
-/// The numbers of subscribers on all shards whose changes were applied. It holds topics that have any, so it is bounded by what the
-/// shards' tables are bounded by.
+/// The subscriber counts of all shards. Holds only topics with subscribers, so the limits of the shards' tables bound
+/// it.
 #[derive(Debug, Default)]
 pub struct SubscriberCounts {
     topics: HashMap<Topic, i64>,
 }
 
 impl SubscriberCounts {
-    /// Makes counts that are all zero.
+    /// Creates counts that are all zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Applies one shard's change. Changes of different shards may come in any order.
+    /// Applies one shard's change; changes of different shards may come in any order.
     pub fn apply(&mut self, change: &CountChange) {
         add(&mut self.topics, &change.topic, change.change);
     }
 
-    /// How many are subscribed to a topic by its name.
+    /// Returns how many subscribers are subscribed to a topic by name.
     #[must_use]
     pub fn count(&self, topic: &str) -> u64 {
         let count = self.topics.get(topic).copied().unwrap_or_default();
         u64::try_from(count).unwrap_or_default()
     }
 
-    /// Every topic with subscribers, in no order.
+    /// Returns every topic with subscribers, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = (&Topic, u64)> {
         let topics = self.topics.iter();
         topics.map(|(topic, count)| (topic, u64::try_from(*count).unwrap_or_default()))

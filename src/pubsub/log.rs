@@ -1,6 +1,8 @@
-//! The history of one topic: its last messages, numbered, so that who was away can be given what it missed, or be told that it cannot.
+//! The history of one topic: its last messages, numbered, so that a client that was away can catch up or learn of a
+//! gap.
 //!
-//! What is kept has no holes: message numbers run from the oldest kept to the last. It is bounded by number, bytes and age together.
+//! The retained messages have no holes: their numbers run from the oldest to the last. Count, bytes and age bound them
+//! together.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,7 +12,7 @@ use super::position::{Position, Start};
 use super::publication::Publication;
 use super::rules::HistoryLimits;
 
-/// What a kept message weighs beside its bytes: its record, the time, and what the allocator adds.
+/// Weight of a retained message in addition to its bytes: its record, its time and the allocator's overhead.
 pub const LOG_OVERHEAD_BYTES: usize = 192;
 
 /// One topic's last messages.
@@ -35,48 +37,48 @@ impl RetainedMessage {
     }
 }
 
-/// The answer to who was away.
+/// The result of resuming from a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
-    /// The messages behind the position asked about.
+    /// The messages behind that position.
     Messages {
-        /// The messages, with their positions, in order; none if none were missed.
+        /// The messages in order, with their positions; empty if the client missed none.
         publications: Vec<Publication>,
-        /// Whether the last of them is the last of all. If not, ask again from the last.
+        /// Whether they reach the topic's last message. If not, resume again from the last of them.
         is_end: bool,
-        /// The topic's last message. Who is given none has all up to here.
+        /// The topic's last message. A client that receives no messages has everything up to here.
         last: Position,
     },
-    /// The messages cannot be given.
+    /// The messages are not available.
     Gap(Gap),
 }
 
-/// Why a history cannot give what was asked for, and where it stands.
+/// Why a history cannot deliver the requested messages, and the topic's last position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// Why.
+    /// The reason.
     pub reason: GapReason,
-    /// The topic's last message. Who fetches its state anew has all up to here.
+    /// The topic's last message. A client that reloads its state has everything up to here.
     pub last: Position,
 }
 
-/// Why a history cannot give what was asked for.
+/// Why a history cannot deliver the requested messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// The position is of another count; how many messages were missed is unknown.
+    /// The position belongs to another epoch; how many messages were missed is unknown.
     OtherEpoch,
-    /// So many messages between the position and the oldest kept are gone.
+    /// Messages between the position and the oldest retained message have expired.
     Expired {
         /// How many.
         messages: u64,
     },
-    /// The position is behind the last message there has been.
+    /// The position is ahead of the topic's last message.
     NotYet,
 }
 
 impl Log {
-    /// Begins a topic's history.
+    /// Creates an empty history.
     #[must_use]
     pub fn new(epoch: u64, limits: HistoryLimits) -> Self {
         Self {
@@ -87,7 +89,7 @@ impl Log {
         }
     }
 
-    /// Numbers a message and keeps it as long as the limits allow. `make` makes it, once its position is known.
+    /// Numbers a message, which `make` builds from its position, and retains it within the limits.
     pub fn append(&mut self, make: impl FnOnce(Position) -> Publication, now: Instant) -> Publication {
         self.last.sequence += 1;
         let publication = Publication {
@@ -107,7 +109,7 @@ impl Log {
         publication
     }
 
-    /// Forgets what is too old.
+    /// Drops messages older than the age limit.
     pub fn expire(&mut self, now: Instant) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             self.forget_oldest();
@@ -117,7 +119,7 @@ impl Log {
         }
     }
 
-    /// Forgets everything but the count.
+    /// Drops all messages; the numbering continues.
     pub fn clear(&mut self) {
         self.retained = VecDeque::new();
         self.bytes = 0;
@@ -129,13 +131,15 @@ impl Log {
         }
     }
 
-    /// When the oldest message will be too old; `None` while there is none, and for an age beyond the end of time.
+    /// Returns when the oldest message expires, or `None` if the history is empty or the time is out of range.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.retained.front()?.at.checked_add(self.limits.age_max)
     }
 
-    /// The messages from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be given.
+    /// Returns the messages from `start` on, or the gap.
+    ///
+    /// The messages weigh at most `bytes_max` in a queue, but there is at least one if any was missed.
     pub fn resume(&mut self, start: Start, bytes_max: usize, now: Instant) -> Resumed {
         self.expire(now);
         let retained = self.retained.len() as u64;
@@ -180,19 +184,19 @@ impl Log {
         }
     }
 
-    /// The position of the last message; its sequence is 0 if there has been none.
+    /// Returns the position of the last message; its sequence is 0 before the first.
     #[must_use]
     pub fn last(&self) -> Position {
         self.last
     }
 
-    /// What is kept, in bytes with [`LOG_OVERHEAD_BYTES`] for each message.
+    /// Returns the retained bytes, with [`LOG_OVERHEAD_BYTES`] per message.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many messages are kept.
+    /// Returns how many messages are retained.
     #[must_use]
     pub fn messages(&self) -> usize {
         self.retained.len()

@@ -1,12 +1,15 @@
-//! The histories of the topics that have this shard for their home: it numbers their messages and keeps them, within a ceiling.
+//! The histories of the topics one shard owns: it numbers their messages and retains them within limits.
 //!
-//! A topic without a message for [`idle_timeout`](LogLimits::idle_timeout) is forgotten, count and all, and so is one of those idle longest when
-//! there is no place for a new one. Should it come back it begins a new epoch, and a position of the old one is answered with a gap. Epochs
-//! begin at a number the caller chooses and never repeat, so if that number is the time of the start, positions given out by an earlier
-//! process are recognised as old ones too.
+//! A topic without a message for [`idle_timeout`](LogLimits::idle_timeout) is removed together with its numbering. At
+//! the topic limit, one of the topics that have been idle longest is removed too. A removed topic that returns begins a
+//! new epoch, and a position of the old epoch yields a gap.
 //!
-//! A topic without a count is answered for as if its first message came next, and nothing is remembered of that. Who was told such a place
-//! (`epoch:0`) has missed all of a count that began since, unless a topic was forgotten meanwhile: that might have been this one.
+//! Epochs begin at a number the caller chooses and never repeat. If that number is the start time, positions of an
+//! earlier process yield gaps too.
+//!
+//! A topic without numbering is treated as if its first message came next, and that response is not recorded. A client
+//! that received such a position (`epoch:0`) has missed every message of a later numbering. The exception: if a topic
+//! was removed meanwhile, it may have been this one, so the client gets a gap.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -17,21 +20,22 @@ use super::publication::Publication;
 use super::rules::HistoryLimits;
 use super::topic::Topic;
 
-/// How many topics one [`expire`](Logs::expire) looks at: well below a millisecond's work.
+/// Most topics that one [`expire`](Logs::expire) visits: well below a millisecond of work.
 pub const EXPIRE_TOPICS_MAX: usize = 256;
 
-/// How many topics are looked at to forget the one of them that has been idle longest. 16: drawn at random, the idlest of so many is among the
-/// idlest tenth of all four times in five, and a name that nobody has used costs 16 look-ups.
+/// How many topics are compared to remove the one idle longest. 16: of 16 random topics, the idlest is among the idlest
+/// tenth of all in four of five cases. An unused name costs 16 look-ups.
 const CANDIDATES: usize = 16;
 
 /// Bounds on all histories of one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLimits {
-    /// Most topics; for one more, one that has been idle for long is forgotten. 65,536: with nothing kept, some 20 MiB.
+    /// Most topics; beyond it a long idle topic is removed. 65,536: without messages, about 20 MiB.
     pub topics_max: usize,
-    /// Most bytes, counted as [`Log::bytes`] does; a topic for whose message there is no room forgets what it has kept. 256 MiB.
+    /// Most bytes, counted like [`Log::bytes`]; a topic whose message finds no room drops its retained messages. 256
+    /// MiB.
     pub bytes_max: usize,
-    /// How long a topic without messages keeps its count. One hour: longer than the default age of a message by far.
+    /// How long a topic without messages keeps its numbering. One hour: far longer than the default age of a message.
     pub idle_timeout: Duration,
 }
 
@@ -45,29 +49,30 @@ impl Default for LogLimits {
     }
 }
 
-/// The histories of one shard.
+/// The histories of the topics one shard owns.
 #[derive(Debug)]
 pub struct Logs {
     limits: LogLimits,
     topics: HashMap<Topic, Entry>,
-    /// Every topic once, in the order in which [`expire`](Self::expire) looks at them.
+    /// The topics in the order in which they will be visited next.
     scan_order: VecDeque<Topic>,
     bytes: usize,
-    /// What the next count has for its epoch.
+    /// The epoch of the next new topic.
     epoch: u64,
-    /// What `epoch` was when a topic was last forgotten, or at first.
+    /// The first epoch since a topic was last removed.
     last_forget_epoch: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     log: Log,
-    /// When the last message came.
+    /// When the last message was published.
     at: Instant,
 }
 
 impl Logs {
-    /// Makes an empty table whose first topic has this epoch, or 1 for 0, which is nobody's ([`Position::UNKNOWN`]).
+    /// Creates an empty table whose first topic has epoch `first_epoch`, or 1 for 0, which is reserved for
+    /// [`Position::UNKNOWN`].
     #[must_use]
     pub fn new(limits: LogLimits, first_epoch: u64) -> Self {
         let epoch = first_epoch.max(1);
@@ -81,8 +86,9 @@ impl Logs {
         }
     }
 
-    /// Gives a topic's next message its position and keeps it; `make` makes it, once its position is known. Do so on the topic's home
-    /// shard before it is published anywhere.
+    /// Numbers and retains a topic's next message, which `make` builds from its position.
+    ///
+    /// Call it on the topic's owner shard before the message is published anywhere.
     pub fn append(
         &mut self,
         topic: &Topic,
@@ -112,7 +118,7 @@ impl Logs {
         publication
     }
 
-    /// Forgets the topic that has been idle longest, of a few that have waited longest to be looked at.
+    /// Removes the topic that has been idle longest among the [`CANDIDATES`] topics visited longest ago.
     fn forget_idlest(&mut self) {
         let candidates: Vec<Topic> = (0..CANDIDATES).map_while(|_| self.scan_order.pop_front()).collect();
         let at = |topic: &&Topic| self.topics.get(*topic).map(|entry| entry.at);
@@ -126,7 +132,7 @@ impl Logs {
         }
     }
 
-    /// Forgets a topic, count and all.
+    /// Removes a topic and its numbering.
     fn forget(&mut self, topic: &Topic) {
         if let Some(entry) = self.topics.remove(topic) {
             self.bytes -= entry.log.bytes();
@@ -135,8 +141,7 @@ impl Logs {
         }
     }
 
-    /// The messages of a topic from a place on, of at most `bytes_max` bytes as they weigh in a queue but one at least, or why they cannot be
-    /// given.
+    /// Returns a topic's messages from `start` on, or the gap, like [`Log::resume`].
     pub fn resume(&mut self, topic: &Topic, start: Start, bytes_max: usize, now: Instant) -> Resumed {
         let mut none = Log::new(self.epoch, HistoryLimits::default());
         let log = self.topics.get_mut(topic).map_or(&mut none, |entry| &mut entry.log);
@@ -153,14 +158,14 @@ impl Logs {
         resumed
     }
 
-    /// A topic's last position, for a subscriber to resume from later; `None` if it has none yet.
+    /// Returns a topic's last position, from which a subscriber can resume, or `None` if the topic has no numbering.
     #[must_use]
     pub fn last(&self, topic: &Topic) -> Option<Position> {
         self.topics.get(topic).map(|entry| entry.log.last())
     }
 
-    /// Forgets messages that are too old and topics that are idle, among the [`EXPIRE_TOPICS_MAX`] topics not looked at for longest. Call
-    /// it every second or so.
+    /// Removes expired messages and idle topics among the [`EXPIRE_TOPICS_MAX`] topics visited longest ago; call it
+    /// about once a second.
     pub fn expire(&mut self, now: Instant) {
         for _ in 0..self.scan_order.len().min(EXPIRE_TOPICS_MAX) {
             let Some(topic) = self.scan_order.pop_front() else {
@@ -182,13 +187,13 @@ impl Logs {
         }
     }
 
-    /// How many topics have a count.
+    /// Returns how many topics have a numbering.
     #[must_use]
     pub fn topics(&self) -> usize {
         self.topics.len()
     }
 
-    /// What is kept of all topics, counted as [`Log::bytes`] does.
+    /// Returns the retained bytes of all topics, counted like [`Log::bytes`].
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

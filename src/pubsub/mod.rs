@@ -1,34 +1,43 @@
-//! Topics, and who hears of them: a table for each shard, without sockets, without the time, and without a lock.
+//! Topics and their subscribers: one table per shard, without sockets, clocks or locks.
 //!
 //! ```text
-//!  Publication ──▶ Logs           numbers it and keeps it, on the topic's home shard, if the topic has a history
+//!  Publication ──▶ Logs           numbers and retains it, on the topic's owner shard, if the topic has a history
 //!       │            │ position
 //!       ▼            ▼
 //!     every shard's Topics ── subscriptions ──▶ members ──▶ an outbox each ── announced ──▶ take ──▶ one vectored send
-//!                              hash table        dense        nothing, one burst,
+//!                              hash table        dense        empty, one batch,
 //!                              and trie          list         or a backlog with a policy
 //! ```
 //!
 //! # Theory of operation
 //!
-//! A message crosses to a shard once and is shared there by all who get it: [`Topics::publish`] makes one record and puts a pointer to it
-//! into each outbox. Messages of a topic that are published together make one record too, a burst, and wait as one for as long as there is
-//! room for all of them; policies, notices and receipts deal with single messages all the same. A subscriber with something new is announced once; the server takes all it has at the end of the turn and sends it
-//! with one call. A publisher never waits: a subscriber that does not keep up is dealt with as the topic's [`SlowConsumer`] says, within
-//! limits in bytes for each subscriber and for the shard, and every message it does not get is counted in the [`Receipt`].
+//! A message crosses to a shard once, and all subscribers of the shard share it. [`Topics::publish`] creates one record
+//! and puts a pointer to it into each outbox.
 //!
-//! # What a subscriber may rely on
+//! Messages of one topic that are published together form one record, a batch. A batch waits as one entry as long as
+//! there is room for all of it. Policies, notices and receipts always count single messages.
 //!
-//! Messages of one topic come in the order in which they were published on this shard, each once however many patterns fit; conflated
-//! values alone may overtake one another. Where messages are missing, a [`Notice`] stands in their place, if the topic's rules say so.
-//! A topic with a history numbers its messages without holes, so a client that comes back with the [`Position`] it had gets either all it
-//! missed or is told of a [`Gap`].
+//! A subscriber with something new is announced once. At the end of the turn the server takes everything it has and
+//! sends it with one call.
 //!
-//! # Where to read what
+//! A publisher never waits. The topic's [`SlowConsumer`] policy handles a subscriber that does not keep up, within byte
+//! limits per subscriber and per shard. The [`Receipt`] counts every message a subscriber does not get.
 //!
-//! `topic` is names and patterns, `rules` what is said about them, `limits` every number. A publication goes through `topics`, which finds
-//! members in `subscriptions` and `trie`, and `subscribers`, which has the outboxes: `outbox`, and `backlog` with the policies; what waits in
-//! them is a `burst`, or a part of one. `log` and `logs` are the past, `notice` what is told in the place of messages, `counts` how many there are on all shards, `presence` who.
+//! # Guarantees
+//!
+//! - Messages of one topic arrive in the order they were published on this shard, each once, however many patterns
+//!   match. Only conflated values may overtake one another.
+//! - A [`Notice`] marks the place of missing messages, if the topic's rules ask for notices.
+//! - A topic with a history numbers its messages without holes. A client that resumes from its [`Position`] gets
+//!   everything it missed, or a [`Gap`].
+//!
+//! # Files
+//!
+//! - Names and rules: `topic` has names and patterns, `rules` the options, `limits` every bound.
+//! - Publishing: `topics` finds members through `subscriptions` and `trie`; `subscribers` holds the outboxes.
+//! - Waiting messages: `outbox`, `backlog` with the policies, `batch` for the messages themselves.
+//! - The rest: `log` and `logs` are the history, `notice` the notices, `counts` and `presence` the subscribers of all
+//!   shards.
 
 mod backlog;
 mod backlog_pool;

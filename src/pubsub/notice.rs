@@ -1,28 +1,28 @@
-//! What a subscriber is told in the place of messages it does not get.
+//! Notices: what a subscriber receives in the place of messages it does not get.
 
 use super::log::Gap;
 use super::position::Position;
 use super::topic::Topic;
 
-/// Something to tell a subscriber at this place among its messages.
+/// A notice at a place between a subscriber's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// It did not keep up, and messages are missing here.
+    /// The subscriber did not keep up, and messages are missing here.
     Missed(Missed),
-    /// The history could not give what the subscriber asked for, or fell back to: live messages follow.
+    /// The history could not deliver the messages the subscriber resumed from; live messages follow.
     Gap {
-        /// Whose history.
+        /// The topic.
         topic: Topic,
-        /// Why, and where the topic stands.
+        /// The reason and the topic's last position.
         gap: Gap,
     },
-    /// The history had nothing for the subscriber: it has all up to here, and goes on from here should it have to come back.
+    /// The subscriber has every message up to this position and can resume from it.
     CurrentPosition {
-        /// Whose history.
+        /// The topic.
         topic: Topic,
         /// The topic's last message.
         last: Position,
-        /// Whether the topic's messages say their positions, so that whoever reads them reads this too.
+        /// Whether the topic's envelope carries positions, so that the client expects this one too.
         is_wrapped: bool,
     },
 }
@@ -30,8 +30,8 @@ pub enum Notice {
 /// Messages a subscriber did not get because it did not keep up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missed {
-    /// The topic whose messages are missing; `None` if several topics' are.
+    /// The topic of the missing messages; `None` if they are of several topics.
     pub topic: Option<Topic>,
-    /// How many are missing.
+    /// How many messages are missing.
     pub count: u64,
 }

@@ -1,8 +1,8 @@
-//! What waits for one subscriber: nothing, one message or burst, or a backlog.
+//! The outbox of one subscriber: empty, one slice of a batch, or a backlog.
 //!
-//! Most subscribers have nothing waiting most of the time, and then what was published to one topic in a turn, until its end. Neither needs
-//! memory beyond these two words; a backlog, with its queue and its policies, is taken from the shard's shelf with what comes next, and put
-//! back when all is taken.
+//! Most outboxes are empty most of the time, and then hold what one turn published to one topic. Neither state needs
+//! memory beyond the outbox itself. A backlog, with its queue and policies, comes from the shard's pool with the next
+//! messages and returns to it when empty.
 
 use super::backlog::Backlog;
 use super::backlog_pool::BacklogPool;
@@ -12,19 +12,19 @@ use super::position::{Position, Start};
 use super::receipt::Receipt;
 use super::topic::Topic;
 
-/// What came out of an outbox, and what to do then.
+/// The result of one take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TakeStatus {
-    /// How many publications were handed out.
+    /// How many messages were handed out.
     pub messages: usize,
-    /// How many bytes were handed out, counted in the form everybody reads.
+    /// How many bytes were handed out, counted in the plain form.
     pub bytes: usize,
-    /// What comes after them.
+    /// What follows them in the outbox.
     pub next: OutboxItem,
 }
 
 impl TakeStatus {
-    /// Takes from the front of a run what the limit has left, and of all messages the first whatever its size.
+    /// Splits off what the limits leave from the front of a slice, or the first message of the take whatever its size.
     pub(super) fn take(&mut self, slice: &mut BatchSlice, limits: TakeLimits) -> Option<BatchSlice> {
         let left = TakeLimits {
             messages: limits.messages.saturating_sub(self.messages),
@@ -40,20 +40,20 @@ impl TakeStatus {
     }
 }
 
-/// What stands behind the messages that were taken.
+/// What follows the messages that were taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OutboxItem {
-    /// Nothing: the subscriber is announced again when there is something.
+    /// Nothing: the subscriber is announced again for the next message.
     #[default]
     Nothing,
     /// More messages: take again when these are sent. The subscriber is not announced for them.
     More,
-    /// Something to tell the subscriber at this place; then take again.
+    /// A notice for the subscriber; then take again.
     Notice(Notice),
-    /// The subscriber has caught up enough to be given a topic's history: fetch it, hand it to [`Topics::replay`](super::Topics::replay),
-    /// and take again.
+    /// A history to fetch, because the subscriber has caught up enough: pass it to
+    /// [`Topics::replay`](super::Topics::replay) and take again.
     Resync(Resync),
-    /// The subscriber is to be closed with this code. Nothing is queued for it any more.
+    /// Close the subscriber with this code; nothing more is queued for it.
     Close(u16),
 }
 
@@ -62,40 +62,40 @@ pub enum OutboxItem {
 pub struct Resync {
     /// The topic.
     pub topic: Topic,
-    /// Where it goes on.
+    /// Where the subscriber resumes.
     pub start: Start,
 }
 
-/// Messages of a topic that have not come to a shard, and are to come from the topic's history.
+/// Messages of a topic that did not reach a shard and must come from the topic's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
     /// The topic.
     pub topic: Topic,
     /// The last message before them.
     pub after: Position,
-    /// How many they are.
+    /// How many there are.
     pub messages: u64,
 }
 
-/// How much one [`Topics::take`](super::Topics::take) hands out.
+/// Limits of one [`Topics::take`](super::Topics::take).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TakeLimits {
     /// Most messages.
     pub messages: usize,
-    /// Most bytes, counted in the form everybody reads; one message at least is handed out whatever its size.
+    /// Most bytes, counted in the plain form; at least one message is handed out whatever its size.
     pub bytes: usize,
 }
 
-/// How much a queue may hold at this moment.
+/// The marks of a queue at this moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueueLimits {
     pub(super) high: usize,
     pub(super) low: usize,
-    /// How many bytes more may wait on the shard.
+    /// How many more bytes may wait on the shard.
     pub(super) left: usize,
 }
 
-/// What waits for one subscriber.
+/// The messages that wait for one subscriber.
 #[derive(Debug, Default)]
 pub(super) enum Outbox {
     #[default]
@@ -105,7 +105,7 @@ pub(super) enum Outbox {
 }
 
 impl Outbox {
-    /// What waits, weighed.
+    /// Returns the weight of everything that waits.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
@@ -114,7 +114,7 @@ impl Outbox {
         }
     }
 
-    /// How many messages wait.
+    /// Returns how many messages wait.
     pub(super) fn messages(&self) -> usize {
         match self {
             Self::Empty => 0,
@@ -123,7 +123,7 @@ impl Outbox {
         }
     }
 
-    /// Whether [`take`](Self::take) would give something.
+    /// Returns whether [`take`](Self::take) would yield something.
     pub(super) fn has_next(&self) -> bool {
         match self {
             Self::Empty => false,
@@ -132,7 +132,7 @@ impl Outbox {
         }
     }
 
-    /// Queues a message as its policy says, and counts what became of it.
+    /// Queues one message under its policy and counts the result.
     pub(super) fn push(
         &mut self,
         message: BatchSlice,
@@ -152,7 +152,7 @@ impl Outbox {
         }
     }
 
-    /// Whether messages can be queued with no policy having a word to say, if there is room.
+    /// Returns whether these messages can be queued without applying a policy, given room.
     pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
         match self {
             Self::Empty | Self::One(_) => true,
@@ -160,7 +160,7 @@ impl Outbox {
         }
     }
 
-    /// Queues messages, whatever waits already.
+    /// Queues messages regardless of the marks.
     pub(super) fn append(&mut self, slice: BatchSlice, pool: &mut BacklogPool) {
         match self {
             Self::Empty => *self = Self::One(slice),
@@ -168,7 +168,7 @@ impl Outbox {
         }
     }
 
-    /// Has a topic's messages come from its history; says whether one more such topic may be.
+    /// Takes a topic's messages from its history; returns false at the limit of concurrent resyncs.
     pub(super) fn resync(&mut self, topic: Topic, start: Start, pool: &mut BacklogPool) -> bool {
         let backlog = self.backlog(pool);
         let can_resync = backlog.can_resync();
@@ -179,12 +179,12 @@ impl Outbox {
         can_resync
     }
 
-    /// Whether the server has been asked for this, and has not answered yet.
+    /// Returns whether the server has been asked for this history and has not responded yet.
     pub(super) fn awaits(&self, resync: &Resync) -> bool {
         matches!(self, Self::Backlog(backlog) if backlog.awaits(resync))
     }
 
-    /// Has a topic's messages come from its publishers again; says whether they did not.
+    /// Takes a topic's messages from its publishers again; returns whether it was resyncing.
     pub(super) fn end_resync(&mut self, topic: &Topic, pool: &mut BacklogPool) -> bool {
         let Self::Backlog(backlog) = self else {
             return false;
@@ -194,19 +194,19 @@ impl Outbox {
         was_resyncing
     }
 
-    /// Has messages that have not come to the shard, and those behind them, come from their topic's history; counts them.
+    /// Takes a topic's unsent messages, and those behind them, from its history; counts them.
     pub(super) fn fall_back(&mut self, unsent: &Unsent, pool: &mut BacklogPool, receipt: &mut Receipt) {
         self.backlog(pool).fall_back(unsent, receipt);
         self.settle(pool);
     }
 
-    /// Has the subscriber told something behind what waits.
+    /// Queues a notice behind the waiting messages.
     pub(super) fn add_notice(&mut self, notice: Notice, pool: &mut BacklogPool) {
         self.backlog(pool).add_notice(notice);
         self.settle(pool);
     }
 
-    /// Forgets what was to come from histories.
+    /// Drops all pending resyncs.
     pub(super) fn end_all_resyncs(&mut self, pool: &mut BacklogPool) {
         if let Self::Backlog(backlog) = self {
             backlog.end_all_resyncs();
@@ -214,7 +214,7 @@ impl Outbox {
         }
     }
 
-    /// Hands out what is at the front.
+    /// Hands out the front of the outbox within the limits.
     pub(super) fn take(
         &mut self,
         limits: TakeLimits,
@@ -258,7 +258,7 @@ impl Outbox {
         }
     }
 
-    /// Gives the backlog back once it holds nothing.
+    /// Returns an idle backlog to the pool.
     fn settle(&mut self, pool: &mut BacklogPool) {
         if matches!(self, Self::Backlog(backlog) if backlog.is_idle())
             && let Self::Backlog(backlog) = std::mem::take(self)

@@ -1,39 +1,40 @@
-//! Where in a topic's history a message stands: `epoch:sequence`.
+//! Positions in a topic's history: `epoch:sequence`.
 //!
-//! The sequence counts a topic's messages from 1 and never skips. The epoch says which count is meant: when the count was lost (the process
-//! began anew, a quiet topic was forgotten) a new epoch begins, and a position of the old one is answered with a gap rather than with
-//! messages of the wrong count. Clients get it as text, in a message or as an SSE event's `id`, and give it back to resume.
+//! The sequence counts a topic's messages from 1 and never skips. The epoch identifies the numbering. A restart, or the
+//! removal of an idle topic, begins a new epoch; a position of an old epoch yields a gap instead of the wrong messages.
+//!
+//! Clients receive positions as text, in a message or as the `id` of a server-sent event, and send one back to resume.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// A place in a topic's history, as given to clients.
+/// A position in a topic's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Which count of the topic's messages is meant.
+    /// The numbering the sequence belongs to.
     pub epoch: u64,
-    /// The message's number in it, from 1; 0 is the place before the first.
+    /// The message's number, from 1; 0 is the position before the first message.
     pub sequence: u64,
 }
 
 /// Where in a topic's history a subscriber begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// Behind the last message it has.
+    /// Behind this position.
     After(Position),
-    /// With so many of the last messages, or as many as are kept: never a gap.
+    /// With this many of the last messages, or as many as are retained; never yields a gap.
     Last(usize),
 }
 
 impl Position {
-    /// The place of who cannot say where it stands, because what it gave back is no position, for instance: no topic's count has the epoch 0, so
-    /// it is answered with a gap.
+    /// The position to use when a client's resume position cannot be parsed; it always yields a gap, because no topic
+    /// has epoch 0.
     pub const UNKNOWN: Self = Self { epoch: 0, sequence: 0 };
 
     /// Longest text of a position in bytes: two numbers of twenty digits and a colon.
     pub const TEXT_BYTES_MAX: usize = 41;
 
-    /// The place of the message before this one.
+    /// Returns the position of the message before this one.
     #[must_use]
     pub fn before(self) -> Self {
         Self {
@@ -52,8 +53,8 @@ impl fmt::Display for Position {
 impl FromStr for Position {
     type Err = InvalidPosition;
 
-    /// Reads what `Display` writes and nothing else: two decimal numbers without signs, blanks or leading zeros, so that a position
-    /// has one spelling.
+    /// Reads exactly what `Display` writes: two decimal numbers without signs, blanks or leading zeros, so that each
+    /// position has one spelling.
     fn from_str(text: &str) -> Result<Self, InvalidPosition> {
         let (epoch, sequence) = text.split_once(':').ok_or(InvalidPosition)?;
         Ok(Self {
@@ -71,13 +72,13 @@ fn number(text: &str) -> Result<u64, InvalidPosition> {
     text.parse().map_err(|_| InvalidPosition)
 }
 
-/// A text is not `epoch:sequence`.
+/// A text that is not `epoch:sequence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidPosition;
 
 impl fmt::Display for InvalidPosition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a position is two decimal numbers parted by a colon")
+        formatter.write_str("the position is not two decimal numbers separated by a colon")
     }
 }
 

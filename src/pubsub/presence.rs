@@ -1,7 +1,8 @@
-//! Who is present in which topic on one shard: a name for each subscriber that gives one, for as long as it is subscribed.
+//! Presence: the names of a topic's subscribers on one shard. A subscriber may set one name per topic while it is
+//! subscribed.
 //!
-//! Nothing of it is kept on other shards: who wants the whole picture asks each of them, so that it is right whenever it is looked at and
-//! costs nothing while nobody looks.
+//! Names are not copied to other shards. A query asks every shard, so the result is current, and presence costs nothing
+//! between queries.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,23 +12,24 @@ use serde::Serialize;
 use super::subscribers::SubscriberId;
 use super::topic::Topic;
 
-/// Longest name in bytes. 256: as long as a topic's.
+/// Longest name in bytes. 256: the limit of topic names.
 pub const PRESENCE_NAME_BYTES_MAX: usize = 256;
 
-/// Most names that one look at a topic gives; beyond it there is only the number. 1024: a page's worth for a person, and at most 256 KiB.
+/// Most names that one query returns; `count` has no such limit. 1024: enough for a page a person reads, and at most
+/// 256 KiB.
 pub const PRESENCE_NAMES_MAX: usize = 1024;
 
-/// Who is present in a topic.
+/// The subscribers present in a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Presence {
-    /// Names in order, each once however many subscribers have it; at most [`PRESENCE_NAMES_MAX`].
+    /// Distinct names in ascending order; at most [`PRESENCE_NAMES_MAX`].
     pub names: Vec<String>,
-    /// How many subscribers have given a name.
+    /// How many subscribers have set a name.
     pub count: usize,
 }
 
 impl Presence {
-    /// Adds what another shard knows.
+    /// Adds another shard's presence.
     pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         self.names.extend(other.names);
@@ -37,11 +39,12 @@ impl Presence {
     }
 }
 
-/// The names given on one shard. A subscriber has at most one in each topic it is subscribed to by name, so limits on subscriptions bound it.
+/// The names set on one shard. A subscriber has at most one per topic it subscribed to by name, so the limits on
+/// subscriptions bound them.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     topics: HashMap<Topic, HashMap<SubscriberId, Arc<str>>>,
-    /// Where each subscriber is present.
+    /// The topics each subscriber is present in.
     places: HashMap<SubscriberId, Vec<Topic>>,
 }
 

@@ -1,37 +1,39 @@
-//! A message on its way: what a publisher hands over, what crosses from shard to shard, and what a history keeps.
+//! A published message: what a publisher hands over, what crosses between shards, and what a history retains.
 
 use bytes::Bytes;
 
 use super::position::Position;
 use super::topic::Topic;
 
-/// A message of a topic: shared pointers and a position, so that a clone copies no content; `Send`, so that it crosses shards.
+/// A message of a topic.
+///
+/// It holds shared pointers and a position, so a clone copies no content. It is `Send`, so it can cross shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Whose message it is.
+    /// The topic.
     pub topic: Topic,
-    /// The message as it goes to a subscriber's socket; what it is encoded as is the server's business.
+    /// The encoded message in its plain form, ready for a subscriber's socket; the server chooses the encoding.
     pub message: Bytes,
-    /// The same message in a smaller form, for the subscribers that can read it.
+    /// The same message in a smaller form, for subscribers that can read it.
     pub alternative: Option<Box<Alternative>>,
-    /// What the message is about, where only the latest word on it counts ([`SlowConsumer::Conflate`](super::SlowConsumer::Conflate));
-    /// without one it is about the topic as a whole.
+    /// What the message is about, for topics where only the latest value counts
+    /// ([`SlowConsumer::Conflate`](super::SlowConsumer::Conflate)); without a key it is about the topic as a whole.
     pub key: Option<Bytes>,
-    /// Its place in the topic's history; `None` where the topic has none.
+    /// The position in the topic's history; `None` without a history.
     pub position: Option<Position>,
 }
 
-/// A message in another form than the one that everybody reads.
+/// A message in a form other than the plain one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alternative {
-    /// Who reads this level or a higher one can be sent the message in this form. What a level is, is the server's business; it is never 0.
+    /// Lowest level at which a subscriber can read this form. The server defines the levels; never 0.
     pub level: u8,
     /// The message in this form.
     pub message: Bytes,
 }
 
 impl Publication {
-    /// Makes a message without a key, before it has a position.
+    /// Creates a message without a key, before it has a position.
     #[must_use]
     pub fn new(topic: Topic, message: impl Into<Bytes>) -> Self {
         Self {
@@ -43,14 +45,14 @@ impl Publication {
         }
     }
 
-    /// Says what the message is about.
+    /// Sets what the message is about.
     #[must_use]
     pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// The message in the form for a subscriber that reads forms up to this level; at 0, the one that everybody reads.
+    /// Returns the form for a subscriber that reads up to `level`; at 0, the plain form.
     #[must_use]
     pub fn form(&self, level: u8) -> &Bytes {
         match &self.alternative {
@@ -59,10 +61,10 @@ impl Publication {
         }
     }
 
-    /// Gives the message a count of its own if it is at most `bytes_max` long, by copying it once.
+    /// Copies each form of at most `bytes_max` bytes, so that its reference count is used by this shard only.
     ///
-    /// For a shard that got a message from another one: a count of clones that two cores change moves between their caches with every
-    /// delivery, which for a small message costs more than one copy of it.
+    /// For a message from another shard: a reference count that two cores change moves between their caches with every
+    /// delivery. For a small message that costs more than one copy.
     #[must_use]
     pub fn unshared(mut self, bytes_max: usize) -> Self {
         let forms = [
@@ -77,7 +79,7 @@ impl Publication {
         self
     }
 
-    /// The bytes of its forms and its key.
+    /// Returns the bytes of all forms and the key.
     pub(super) fn bytes(&self) -> usize {
         let alternative = self.alternative.as_ref().map_or(0, |other| other.message.len());
         let key = self.key.as_ref().map_or(0, Bytes::len);

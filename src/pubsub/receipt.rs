@@ -1,31 +1,31 @@
-//! What became of a publication, counted so that nothing is lost in silence.
+//! Receipts: what happened to a publication, so that no message is lost without being counted.
 
 use core::ops::AddAssign;
 
-/// How many subscribers of one shard a publication met, and what became of it there. Receipts of several shards add up.
+/// What happened to a publication at the subscribers of one shard.
 ///
-/// `matched` is always `queued + refused + deferred`. Over a table's life, `queued` is what was taken, what still waits, what was given up
-/// when its subscriber left, `conflated` and `displaced`.
+/// Receipts of several shards add up. `matched` always equals `queued + refused + deferred`. Over a table's life,
+/// `queued` equals the messages taken, still waiting, given up when subscribers left, `conflated` and `displaced`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Receipt {
-    /// Subscribers the topic has, each counted once however many of its patterns fit.
+    /// Subscribers of the topic, each counted once however many patterns match.
     pub matched: u64,
-    /// Subscribers for whom it now waits.
+    /// Subscribers for which the message was queued.
     pub queued: u64,
-    /// Subscribers who will not get it.
+    /// Subscribers that will not get the message.
     pub refused: u64,
-    /// Subscribers who will get it from the topic's history, once they have caught up.
+    /// Subscribers that will get the message from the topic's history, once they have caught up.
     pub deferred: u64,
-    /// Older messages that gave way to a newer one of the same key.
+    /// Older messages replaced by a newer one of the same key.
     pub conflated: u64,
-    /// Older messages, of this or other topics, that subscribers will not get because they did not keep up.
+    /// Older messages, of this or other topics, dropped because their subscribers did not keep up.
     pub displaced: u64,
     /// Subscribers closed for not keeping up.
     pub closed: u64,
 }
 
 impl Receipt {
-    /// How many messages subscribers will miss.
+    /// Returns how many messages subscribers will miss.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.refused + self.displaced

@@ -1,5 +1,5 @@
-//! What is said about topics before there are any: what becomes of slow subscribers, whether there is a history, how messages are wrapped,
-//! whether subscribers are counted. The first rule whose pattern fits a topic holds for it; one value serves every shard.
+//! Rules for topics, set before any topic exists: slow consumers, history, envelope, compression and counting. The
+//! first rule whose pattern matches a topic applies. Every shard has the same rules.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,48 +7,51 @@ use core::time::Duration;
 use super::topic::{Pattern, Topic};
 use crate::message::CloseCode;
 
-/// Most rules. 64: a topic is tried against them one after the other, at about ten nanoseconds each.
+/// Most rules. 64: they are tried in order for each topic, at about ten nanoseconds each.
 pub const RULES_MAX: usize = 64;
 
-/// What becomes of a topic's messages when a subscriber does not keep up, that is when
-/// [`queue_bytes_high`](super::Limits::queue_bytes_high) bytes wait for it. No policy ever holds up a publisher.
+/// The policy for a topic's messages when a subscriber does not keep up, which means that
+/// [`queue_bytes_high`](super::Limits::queue_bytes_high) bytes wait for it.
 ///
-/// Whatever the policy of the message that finds no room, messages that may be dropped make room first: those of `Conflate` topics are
-/// conflated, then those of `DropOldest` and `Conflate` topics go, oldest first, until
-/// [`queue_bytes_low`](super::Limits::queue_bytes_low) is reached.
+/// No policy delays a publisher. Before the policy of a message that found no room applies, droppable messages make
+/// room. First, waiting messages of `Conflate` topics are conflated. Then messages of `DropOldest` and `Conflate`
+/// topics are dropped, oldest first, down to [`queue_bytes_low`](super::Limits::queue_bytes_low).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowConsumer {
-    /// The oldest waiting messages go, down to the lower mark. For feeds where the present matters most.
+    /// Drops the oldest waiting messages, down to the low mark. For feeds where the present matters most.
     #[default]
     DropOldest,
-    /// New messages are not taken until the queue has sunk to the lower mark. For logs that are read from the start.
+    /// Refuses new messages until the queue has sunk to the low mark. For logs that are read from the start.
     DropNewest,
-    /// Of the waiting messages with the same topic and key only the latest stays, **in the place of the first**: so every key gets its turn
-    /// even when all of them change faster than the subscriber reads, while a value that moved to the end with each change could wait for
-    /// ever. The price is that keys may overtake one another, for which reason such a topic has no history. A subscriber that keeps up
-    /// gets every message.
+    /// Keeps only the latest waiting message of each topic and key, **in the place of the first**.
+    ///
+    /// Every key thus gets its turn, even if all change faster than the subscriber reads; a value that moved to the end
+    /// with each change could wait forever. The price: keys may overtake one another, so such a topic has no history. A
+    /// subscriber that keeps up gets every message.
     Conflate,
-    /// The subscriber is closed with this code, one of those [`CloseCode`] allows, and what waits for it is given up. For feeds that must not have
-    /// holes. 1013 says that the peer may come back.
+    /// Closes the subscriber with this code, one of those [`CloseCode`] allows, and drops what waits for it. For feeds
+    /// that must not have holes. 1013 asks the client to retry later.
     Close(u16),
-    /// New messages are not queued; they come from the topic's history once the queue has sunk to the lower mark. Needs one. What the
-    /// history no longer has is a [`Gap`](super::Gap); what the shard's ceiling refuses is always told.
+    /// Takes new messages from the topic's history once the queue has sunk to the low mark; requires a history.
+    ///
+    /// Messages that have expired from the history yield a [`Gap`](super::Gap). Messages refused at the shard's limit
+    /// always yield a notice.
     Resync,
 }
 
-/// How much of a topic's past is kept.
+/// Limits of a topic's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HistoryLimits {
     /// Most messages.
     pub messages_max: usize,
-    /// Most bytes, with [`LOG_OVERHEAD_BYTES`](super::LOG_OVERHEAD_BYTES) for each message.
+    /// Most bytes, with [`LOG_OVERHEAD_BYTES`](super::LOG_OVERHEAD_BYTES) per message.
     pub bytes_max: usize,
-    /// How old a message gets.
+    /// Maximum age of a message.
     pub age_max: Duration,
 }
 
 impl Default for HistoryLimits {
-    /// A hundred messages, 256 KiB, five minutes: enough for a page to be loaded again or a train to leave a tunnel.
+    /// Returns 100 messages, 256 KiB and five minutes: enough for a page reload or a train in a tunnel.
     fn default() -> Self {
         Self {
             messages_max: 100,
@@ -59,21 +62,21 @@ impl Default for HistoryLimits {
 }
 
 impl HistoryLimits {
-    /// Sets how many messages are kept.
+    /// Sets the maximum number of messages.
     #[must_use]
     pub fn messages(mut self, messages_max: usize) -> Self {
         self.messages_max = messages_max;
         self
     }
 
-    /// Sets how many bytes are kept.
+    /// Sets the maximum number of bytes.
     #[must_use]
     pub fn bytes(mut self, bytes_max: usize) -> Self {
         self.bytes_max = bytes_max;
         self
     }
 
-    /// Sets how long a message is kept.
+    /// Sets the maximum age of a message.
     #[must_use]
     pub fn age(mut self, age_max: Duration) -> Self {
         self.age_max = age_max;
@@ -81,73 +84,73 @@ impl HistoryLimits {
     }
 }
 
-/// What a topic's messages are wrapped in, so that a client can tell them apart and knows where it stands.
+/// The envelope of a topic's messages, which tells clients the topic and the position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Envelope {
-    /// Nothing: a message comes as it was published.
+    /// No envelope: messages are delivered as published.
     #[default]
     None,
-    /// `{"topic":"a/b","position":"7:42","data":…}` around a message that is JSON; `position` where the topic has a history. To publish
-    /// anything but JSON text is an error.
+    /// `{"topic":"a/b","position":"7:42","data":…}` around a message that is JSON, with `position` if the topic has a
+    /// history. Publishing anything but JSON text fails.
     Json,
-    /// The same around a message that is any text, which is `data` as a JSON string.
+    /// The same around any text, with `data` as a JSON string.
     Text,
 }
 
-/// What holds for a topic.
+/// The options of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TopicOptions {
-    /// What becomes of its messages when a subscriber does not keep up.
+    /// The policy for slow subscribers.
     pub slow_consumer: SlowConsumer,
-    /// Whether a subscriber is told, at the place where it happened, how many messages it missed.
+    /// Whether a subscriber receives a notice in the place of messages it missed.
     pub tells_missed: bool,
-    /// How much of its past is kept, so that a subscriber can resume; `None` keeps none and numbers nothing.
+    /// The limits of the history from which subscribers resume; `None` retains and numbers nothing.
     pub history: Option<HistoryLimits>,
-    /// What its messages are wrapped in.
+    /// The envelope of the messages.
     pub envelope: Envelope,
-    /// Whether a message is compressed, once for all subscribers that can read that.
+    /// Whether messages are compressed, once for all subscribers that can read the result.
     pub compresses: bool,
-    /// Whether its subscribers are counted across shards.
+    /// Whether subscribers are counted across shards.
     pub counts_subscribers: bool,
 }
 
 impl TopicOptions {
-    /// Options of a topic nothing is said about: the oldest messages are dropped for who does not keep up, without a word, and nothing is
-    /// kept, wrapped, compressed or counted.
+    /// Creates the default options: drops the oldest messages of slow subscribers without a notice; no history,
+    /// envelope, compression or counting.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets what becomes of messages when a subscriber does not keep up.
+    /// Sets the policy for slow subscribers.
     #[must_use]
     pub fn slow_consumer(mut self, policy: SlowConsumer) -> Self {
         self.slow_consumer = policy;
         self
     }
 
-    /// Has subscribers told, at the place where it happened, how many messages they missed: as text, `{"topic":"a/b","missed":3}`.
+    /// Sends a notice such as `{"topic":"a/b","missed":3}` in the place of messages a subscriber missed.
     #[must_use]
     pub fn tell_missed(mut self) -> Self {
         self.tells_missed = true;
         self
     }
 
-    /// Keeps the last messages, numbered, so that a subscriber can resume.
+    /// Retains and numbers the last messages, so that subscribers can resume.
     #[must_use]
     pub fn history(mut self, limits: HistoryLimits) -> Self {
         self.history = Some(limits);
         self
     }
 
-    /// Wraps messages.
+    /// Sets the envelope of the messages.
     #[must_use]
     pub fn envelope(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
         self
     }
 
-    /// Compresses messages once for all subscribers whose sockets have agreed on permessage-deflate.
+    /// Compresses messages once for all subscribers whose sockets have negotiated permessage-deflate.
     #[must_use]
     pub fn compress(mut self) -> Self {
         self.compresses = true;
@@ -162,7 +165,7 @@ impl TopicOptions {
     }
 }
 
-/// Rules in the order they are tried, and options for topics none of them fits.
+/// Rules in the order in which they are tried, and default options.
 #[derive(Debug, Clone, Default)]
 pub struct TopicRules {
     rules: Vec<(Pattern, TopicOptions)>,
@@ -170,11 +173,11 @@ pub struct TopicRules {
 }
 
 impl TopicRules {
-    /// Makes rules that say the same of every topic.
+    /// Creates rules with the same options for every topic.
     ///
     /// # Errors
     ///
-    /// The options contradict each other.
+    /// Fails if the options contradict each other.
     pub fn new(otherwise: TopicOptions) -> Result<Self, InvalidRule> {
         check(&otherwise)?;
         Ok(Self {
@@ -183,11 +186,11 @@ impl TopicRules {
         })
     }
 
-    /// Adds a rule, which is tried after those there are.
+    /// Adds a rule, which is tried after the existing ones.
     ///
     /// # Errors
     ///
-    /// The options contradict each other, or there are [`RULES_MAX`] rules.
+    /// Fails if the options contradict each other or there are already [`RULES_MAX`] rules.
     pub fn with(mut self, pattern: Pattern, options: TopicOptions) -> Result<Self, InvalidRule> {
         check(&options)?;
         if self.rules.len() >= RULES_MAX {
@@ -197,7 +200,7 @@ impl TopicRules {
         Ok(self)
     }
 
-    /// What holds for a topic.
+    /// Returns the options of a topic.
     #[must_use]
     pub fn of(&self, topic: &Topic) -> &TopicOptions {
         let found = self.rules.iter().find(|(pattern, _)| pattern.matches(topic));
@@ -214,30 +217,31 @@ fn check(options: &TopicOptions) -> Result<(), InvalidRule> {
     }
 }
 
-/// Why a rule was refused.
+/// Why a rule was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRule {
-    /// There would be more than [`RULES_MAX`].
+    /// There would be more than [`RULES_MAX`] rules.
     TooMany,
-    /// There is nothing to resync from.
+    /// `Resync` needs a history.
     ResyncWithoutHistory,
-    /// Keys overtake one another when conflated, so no position would say what a subscriber has.
+    /// `Conflate` and a history exclude each other: conflated keys overtake one another, so positions would be
+    /// meaningless.
     ConflateWithHistory,
-    /// Slow subscribers would be closed with a code that may not be sent.
+    /// The close code for slow subscribers may not be sent.
     CloseCode(u16),
 }
 
 impl fmt::Display for InvalidRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => write!(formatter, "there are at limits {RULES_MAX} rules for topics"),
+            Self::TooMany => write!(formatter, "there are more than {RULES_MAX} rules for topics"),
             Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
             Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
             Self::CloseCode(code) => write!(
                 formatter,
-                "a topic cannot close slow subscribers with {code}; 1000 to 1003, 1007 to 1014 and 3000 to 4999 may be sent, and 1013 \
-                 says that they may come back"
+                "a topic cannot close slow subscribers with {code}; use 1000 to 1003, 1007 to 1014 or 3000 to 4999 (1013 \
+                 asks the client to retry later)"
             ),
         }
     }

@@ -1,7 +1,8 @@
-//! The subscribers of one shard: what waits for each, what waits for all, and whose turn it is to be sent something.
+//! The subscribers of one shard: their outboxes, the total that waits, and the order in which they are announced.
 //!
-//! A subscriber with something new is announced once, however much comes for it before the announcement is taken; then whoever took it
-//! drains it, so that a turn's messages leave in one vectored send. A subscriber that something is left for is not announced again.
+//! A subscriber with something new is announced once, however much comes before the announcement is taken. The server
+//! then takes everything, so a turn's messages leave in one vectored send. A subscriber whose outbox was not emptied is
+//! not announced again.
 
 use std::collections::VecDeque;
 
@@ -16,16 +17,16 @@ use super::position::Start;
 use super::receipt::Receipt;
 use super::topic::Topic;
 
-/// A subscriber of one shard, for as long as it is joined: eight bytes that no later subscriber shares.
+/// The id of a subscriber of one shard: eight bytes that no later subscriber shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriberId {
     pub(super) index: u32,
-    /// Tells it from those that had the index before. Unique until four thousand million have joined.
+    /// Distinguishes subscribers that had the same index. Unique for the first four billion subscribers.
     serial: u32,
 }
 
 impl SubscriberId {
-    /// Its place among the subscribers of the shard: small, and used again when it has left.
+    /// Returns the subscriber's index in the shard: small, and reused after it has left.
     #[must_use]
     pub fn index(self) -> usize {
         self.index as usize
@@ -38,18 +39,18 @@ pub(super) struct Subscribers {
     table: Slab<Subscriber>,
     limits: Limits,
     pool: BacklogPool,
-    /// What waits in all outboxes, weighed.
+    /// The weight of all outboxes.
     bytes: usize,
     announced: VecDeque<SubscriberId>,
     serial: u32,
-    /// The number of the publication being delivered.
+    /// The number of the current publication.
     publication: u64,
 }
 
 #[derive(Debug)]
 struct Subscriber {
     outbox: Outbox,
-    /// The last publication it was given.
+    /// The last publication delivered to it.
     publication: u64,
     serial: u32,
     is_announced: bool,
@@ -104,7 +105,7 @@ impl Subscribers {
             .is_some_and(|found| found.serial == id.serial)
     }
 
-    /// Removes a subscriber; says how many messages were waiting for it, or `None` if it is not there.
+    /// Removes a subscriber; returns how many messages waited for it, or `None` if it has already left.
     pub(super) fn leave(&mut self, id: SubscriberId) -> Option<usize> {
         let outbox = std::mem::take(&mut find(&mut self.table, id)?.outbox);
         self.bytes -= outbox.bytes();
@@ -115,14 +116,14 @@ impl Subscribers {
         Some(outbox.messages())
     }
 
-    /// Begins a publication, of one message or of several together: each subscriber is given it once.
+    /// Begins a publication of one or several messages; each subscriber gets it once.
     pub(super) fn begin_publication(&mut self) {
         self.publication += 1;
     }
 
-    /// Gives a subscriber the messages of the publication that has begun, unless it has been given them.
+    /// Delivers the messages of the current publication to a subscriber, unless it has them already.
     ///
-    /// A burst for which there is room is queued as a whole; if there is not, it is for each of its messages to find some.
+    /// A batch that fits is queued as a whole; otherwise each message is queued under its policy.
     #[inline]
     pub(super) fn deliver(&mut self, index: u32, slices: &[BatchSlice], receipt: &mut Receipt) {
         let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
@@ -152,14 +153,15 @@ impl Subscribers {
         found.map_or(0, |subscriber| subscriber.outbox.bytes())
     }
 
-    /// Has a subscriber get messages that have not come from their topic's history, unless this publication's turn has come to it before.
+    /// Takes unsent messages from their topic's history for a subscriber, unless this publication has reached it
+    /// already.
     pub(super) fn fall_back(&mut self, index: u32, unsent: &Unsent, receipt: &mut Receipt) {
         self.change_once(index, receipt, |outbox, pool, receipt| {
             outbox.fall_back(unsent, pool, receipt);
         });
     }
 
-    /// Changes a subscriber's outbox once for the publication that has begun.
+    /// Changes a subscriber's outbox once per publication.
     #[inline]
     fn change_once(
         &mut self,
@@ -189,7 +191,7 @@ impl Subscribers {
         }
     }
 
-    /// Changes a subscriber's outbox and announces it if there is something new in it.
+    /// Changes a subscriber's outbox, and announces the subscriber if there is something new.
     fn change<T>(&mut self, id: SubscriberId, change: impl FnOnce(&mut Outbox, &mut BacklogPool) -> T) -> Option<T> {
         let subscriber = find(&mut self.table, id)?;
         let was_waiting = subscriber.outbox.has_next();
@@ -261,7 +263,7 @@ impl Subscribers {
     }
 }
 
-/// What an outbox may hold while so many bytes wait on its shard: less when the shard as a whole is near its ceiling.
+/// Returns the marks of an outbox; lower ones when the shard as a whole is near its limit.
 #[inline]
 fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
     let is_pressed = bytes > limits.shard_bytes_max / 4 * 3;
@@ -273,7 +275,7 @@ fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
     }
 }
 
-/// Whether an outbox is certain to queue all these messages, however near the shard is to its ceiling with the last of them.
+/// Returns whether an outbox has room for all these messages, even if the last of them brings the shard near its limit.
 #[inline]
 fn has_room(outbox: &Outbox, slice: &BatchSlice, limits: &Limits, elsewhere: usize) -> bool {
     let bytes = outbox.bytes() + slice.weight();

@@ -1,8 +1,8 @@
-//! Who is subscribed to what on one shard: from a topic to its subscribers, and from a subscriber to its topics.
+//! Subscriptions on one shard: from a topic to its subscribers, and from a subscriber to its patterns.
 //!
-//! A pattern somebody subscribes to has a slot, and a slot has a dense list of its members, so that ten thousand of them are read front to
-//! back. A member knows its place in its subscriber's list, and a subscription its place in the slot's: either side is left by swapping
-//! with the last, in constant time, whatever the number of members.
+//! Each pattern with subscribers has a slot, and a slot has a dense list of members that is read front to back. A
+//! member knows its index in its subscriber's list, and a subscription knows its index in the slot's list. So both are
+//! removed in constant time, by swapping with the last entry.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use slab::Slab;
 use super::topic::{Pattern, Topic};
 use super::trie::Trie;
 
-/// Spare places a list or table may keep before it gives them back.
+/// Most spare places of a list or table before it is shrunk.
 const SPARE_MAX: usize = 64;
 
 /// The subscriptions of one shard.
@@ -20,7 +20,7 @@ pub(super) struct Subscriptions {
     topics: HashMap<Topic, u32>,
     wildcards: Trie,
     slots: Slab<Slot>,
-    /// What each subscriber is subscribed to.
+    /// The subscriptions of each subscriber, by its index.
     lists: Vec<Vec<Subscription>>,
 }
 
@@ -34,7 +34,7 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member {
     pub(super) subscriber: u32,
-    /// Where in the subscriber's list this subscription is.
+    /// The index of this subscription in the subscriber's list.
     place: u32,
 }
 
@@ -42,12 +42,12 @@ pub(super) struct Member {
 #[derive(Debug, Clone, Copy)]
 struct Subscription {
     slot: u32,
-    /// Where in the slot's list the subscriber is.
+    /// The index of the subscriber in the slot's list.
     place: u32,
 }
 
 impl Subscriptions {
-    /// The slot of a pattern, if anybody is subscribed to it.
+    /// Returns the slot of a pattern, if it has subscribers.
     fn slot_of(&self, pattern: &Pattern) -> Option<u32> {
         match pattern {
             Pattern::Topic(topic) => self.topics.get(topic).copied(),
@@ -55,17 +55,17 @@ impl Subscriptions {
         }
     }
 
-    /// How many are subscribed to exactly this pattern.
+    /// Returns how many subscribers have exactly this pattern.
     pub(super) fn count(&self, pattern: &Pattern) -> usize {
         self.slot_of(pattern).map_or(0, |slot| self.members(slot).len())
     }
 
-    /// How many patterns somebody is subscribed to.
+    /// Returns how many patterns have subscribers.
     pub(super) fn patterns(&self) -> usize {
         self.slots.len()
     }
 
-    /// How many subscriptions a subscriber has.
+    /// Returns how many subscriptions a subscriber has.
     pub(super) fn subscribed(&self, subscriber: u32) -> usize {
         self.lists.get(subscriber as usize).map_or(0, Vec::len)
     }
@@ -75,7 +75,7 @@ impl Subscriptions {
             .is_some_and(|slot| self.find(subscriber, slot).is_some())
     }
 
-    /// Where in a subscriber's list a slot is: a search through at most its own subscriptions.
+    /// Returns the index of a slot in a subscriber's list; a search through its subscriptions.
     fn find(&self, subscriber: u32, slot: u32) -> Option<u32> {
         let list = self.lists.get(subscriber as usize)?;
         list.iter()
@@ -83,12 +83,12 @@ impl Subscriptions {
             .map(narrow)
     }
 
-    /// Whether subscribing to a pattern would need a slot.
+    /// Returns whether subscribing to a pattern would need a new slot.
     pub(super) fn is_new(&self, pattern: &Pattern) -> bool {
         self.slot_of(pattern).is_none()
     }
 
-    /// Adds a subscription that is not there.
+    /// Adds a subscription that does not exist yet.
     pub(super) fn add(&mut self, subscriber: u32, pattern: &Pattern) {
         let slot = self.slot_of(pattern).unwrap_or_else(|| self.open(pattern));
         let index = subscriber as usize;
@@ -110,7 +110,7 @@ impl Subscriptions {
         }
     }
 
-    /// Removes a subscription; says whether it was there.
+    /// Removes a subscription; returns whether it existed.
     pub(super) fn remove(&mut self, subscriber: u32, pattern: &Pattern) -> bool {
         let place = self.slot_of(pattern).and_then(|slot| self.find(subscriber, slot));
         let Some(place) = place else {
@@ -123,7 +123,7 @@ impl Subscriptions {
         else {
             return false;
         };
-        // What was last in the list has moved into the gap; its member must know.
+        // The last entry has moved into the gap, so its member gets the new index.
         let moved = self
             .lists
             .get(subscriber as usize)
@@ -136,7 +136,7 @@ impl Subscriptions {
         true
     }
 
-    /// Removes one of a subscriber's subscriptions, the last; gives its pattern, until there is none.
+    /// Removes a subscriber's last subscription and returns its pattern, or `None` when all are removed.
     pub(super) fn remove_last(&mut self, subscriber: u32) -> Option<Pattern> {
         let list = self.lists.get_mut(subscriber as usize)?;
         let Some(removed) = list.pop() else {
@@ -152,18 +152,18 @@ impl Subscriptions {
         Some(pattern)
     }
 
-    /// Adds the slots of all patterns that fit a topic.
+    /// Adds the slots of all patterns that match a topic.
     pub(super) fn matches(&self, topic: &Topic, slots: &mut Vec<u32>) {
         slots.extend(self.topics.get(topic));
         self.wildcards.matches(topic.as_str(), slots);
     }
 
-    /// The members of a slot, in no order.
+    /// Returns the members of a slot, in arbitrary order.
     pub(super) fn members(&self, slot: u32) -> &[Member] {
         self.slots.get(slot as usize).map_or(&[], |slot| &slot.members)
     }
 
-    /// How many places are kept for nobody, beyond the few that may be.
+    /// Returns how much spare capacity exceeds the allowed [`SPARE_MAX`].
     #[cfg(test)]
     pub(super) fn spare(&self) -> usize {
         let kept = [self.topics.capacity(), self.slots.capacity(), self.lists.capacity()];
@@ -187,7 +187,7 @@ impl Subscriptions {
         slot
     }
 
-    /// Takes a member out of its slot, and the slot out of the table if it was the last.
+    /// Removes a member from its slot, and the slot itself after its last member.
     fn leave(&mut self, removed: Subscription) {
         let Some(slot) = self.slots.get_mut(removed.slot as usize) else {
             return;
@@ -221,14 +221,14 @@ impl Subscriptions {
     }
 }
 
-/// Gives memory back once most of it is spare, so that a topic that was crowded does not stay large.
+/// Shrinks a list that is mostly spare, so that a once crowded topic does not stay large.
 fn shrink<T>(list: &mut Vec<T>) {
     if list.capacity() > SPARE_MAX && list.len() < list.capacity() / 4 {
         list.shrink_to(list.len() * 2);
     }
 }
 
-/// An index as the table keeps it: half as wide. The limits on subscribers and topics keep every one far below 2³².
+/// Narrows an index to 32 bits; the limits on subscribers and topics are far below 2³².
 fn narrow(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,19 +1,19 @@
-//! Names of topics and patterns over them, checked once when they are made.
+//! Topic names and patterns, validated once when they are created.
 //!
-//! A topic is a path: segments parted by `/`, as in `rooms/42/messages`. `/` and not `.`, because what people put into a segment (symbols
-//! such as `BRK.B`, host names, versions) holds dots and hardly ever a slash. A pattern may put `*` for any one segment, and `**` at
-//! its end for one or more; a topic holds no `*` at all, so that no text is both a topic and a wildcard.
+//! A topic is a path: segments separated by `/`, as in `rooms/42/messages`. Not by `.`, because segments such as
+//! `BRK.B`, host names and versions contain dots but hardly ever slashes. A pattern may use `*` for any one segment,
+//! and `**` at its end for one or more segments. A topic contains no `*`, so no text is both a topic and a wildcard.
 //!
 //! | pattern | `a` | `a/b` | `a/b/c` | cost of a match |
 //! |---|---|---|---|---|
 //! | `a/b` | | yes | | one look-up in a hash table, whatever the number of topics |
-//! | `a/*`, `*/b` | | yes | | up to two look-ups a segment for each `*` in use at that place |
+//! | `a/*`, `*/b` | | yes | | up to two look-ups per segment for each `*` used at that place |
 //! | `a/**` | | yes | yes | as above |
 //! | `**` | yes | yes | yes | none |
 //!
-//! Names come from peers as often as not, so everything about them is bounded, and what could deceive a log, a terminal or a broker
-//! (control characters, empty segments) is refused. For the same reason an application asks for a pattern by name (`subscribe_pattern`): where
-//! it subscribes to one topic, a client that calls itself `*` is refused and does not hear all the others.
+//! Names often come from peers, so everything about them is bounded. Control characters and empty segments, which could
+//! deceive a log, a terminal or a broker, are rejected. Wildcards need an explicit call (`subscribe_pattern`): a client
+//! that names itself `*` cannot subscribe to every topic through `subscribe`.
 
 use core::borrow::Borrow;
 use core::fmt;
@@ -22,38 +22,38 @@ use core::str::FromStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Longest name of a topic, and longest pattern, in bytes. 256: a path of sixteen words, and still little beside the subscriptions of a
-/// socket.
+/// Longest topic name and longest pattern, in bytes. 256: a path of sixteen words, and small beside a socket's
+/// subscriptions.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
-/// Most segments of a topic or pattern. 16: it bounds how deep a match goes.
+/// Most segments of a topic or pattern. 16: it bounds the depth of a match.
 pub const TOPIC_SEGMENTS_MAX: usize = 16;
 
-/// Most wildcards in one pattern, the `**` at its end included. 4: a match visits at most 9,401 nodes, the ways to put at most four
-/// wildcards into the first segments of a topic, even when peers subscribe to all of them; without a limit it would be 2¹⁷.
+/// Most wildcards in one pattern, including a final `**`. 4: a match then visits at most 9,401 nodes, even if peers
+/// subscribe to every combination. Without a limit it would visit 2¹⁷.
 pub const PATTERN_WILDCARDS_MAX: usize = 4;
 
-/// What parts the segments of a name.
+/// Separates the segments of a name.
 const SEPARATOR: char = '/';
 
-/// Stands for any one segment of a pattern.
+/// Matches any one segment of a pattern.
 const ANY_SEGMENT: &str = "*";
 
-/// Stands at the end of a pattern for one or more segments.
+/// Matches one or more segments at the end of a pattern.
 const ANY_REST: &str = "**";
 
-/// The name of a topic: cheap to clone, and free to go to another shard.
+/// The name of a topic; cheap to clone and `Send`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic {
     name: Arc<str>,
 }
 
 impl Topic {
-    /// Checks a name.
+    /// Validates a topic name.
     ///
     /// # Errors
     ///
-    /// The name is empty, too long, has too many or empty segments, a control character, or a `*`.
+    /// Fails if the name is empty, too long, has too many or empty segments, a control character or a `*`.
     pub fn new(name: &str) -> Result<Self, InvalidTopic> {
         check(name)?;
         if name.contains('*') {
@@ -62,13 +62,14 @@ impl Topic {
         Ok(Self { name: Arc::from(name) })
     }
 
-    /// The name as it was given.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// Which of so many shards numbers this topic's messages and keeps its history: the same everywhere in a process.
+    /// Returns the index of the shard, among `shards`, that owns this topic: it numbers the messages and retains the
+    /// history. The result is the same everywhere in a process.
     #[must_use]
     pub fn owner(&self, shards: NonZeroUsize) -> usize {
         let mut hasher = DefaultHasher::new();
@@ -78,21 +79,22 @@ impl Topic {
     }
 }
 
-/// A topic, or all topics of a shape.
+/// A topic, or every topic of a shape.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Pattern {
     /// Exactly this topic.
     Topic(Topic),
-    /// Every topic that fits.
+    /// Every topic that matches.
     Wildcard(Wildcard),
 }
 
 impl Pattern {
-    /// Checks a pattern.
+    /// Validates a pattern.
     ///
     /// # Errors
     ///
-    /// What [`Topic::new`] refuses but for `*`; a `*` beside other characters; a `**` that is not the last segment; too many wildcards.
+    /// Fails like [`Topic::new`], but accepts `*`. Also fails if a `*` stands beside other characters, a `**` is not
+    /// the last segment, or there are too many wildcards.
     pub fn new(text: &str) -> Result<Self, InvalidTopic> {
         if !text.contains('*') {
             return Topic::new(text).map(Self::Topic);
@@ -117,7 +119,7 @@ impl Pattern {
         Ok(Self::Wildcard(Wildcard { text: Arc::from(text) }))
     }
 
-    /// The pattern as it was given.
+    /// Returns the text of the pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -126,7 +128,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a topic fits: a walk along both, without the table.
+    /// Returns whether a topic matches, by comparing segments without a table.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
         match self {
@@ -158,7 +160,7 @@ impl FromStr for Topic {
     }
 }
 
-/// A pattern with a wildcard in it; made by [`Pattern::new`].
+/// A pattern with a wildcard; [`Pattern::new`] creates it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Wildcard {
     text: Arc<str>,
@@ -200,7 +202,7 @@ pub(super) enum Segment<'a> {
     Rest,
 }
 
-/// A topic's first segment, and what follows it.
+/// Splits off a topic's first segment.
 pub(super) fn split_first(name: &str) -> (&str, Option<&str>) {
     match name.split_once(SEPARATOR) {
         Some((first, rest)) => (first, Some(rest)),
@@ -227,7 +229,7 @@ fn check(name: &str) -> Result<(), InvalidTopic> {
     Ok(())
 }
 
-/// Why a text is no topic, or no pattern.
+/// Why a text is not a topic or a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidTopic {
@@ -237,13 +239,13 @@ pub enum InvalidTopic {
     TooLong,
     /// It has more segments than [`TOPIC_SEGMENTS_MAX`].
     TooManySegments,
-    /// It has an empty segment: it begins or ends with `/`, or two of them meet.
+    /// It has an empty segment: it begins or ends with `/`, or contains `//`.
     EmptySegment,
-    /// It holds a control character.
+    /// It contains a control character.
     Control,
-    /// A `*` is in a topic's name.
+    /// A topic name contains a `*`.
     WildcardInTopic,
-    /// A `*` of a pattern is neither a whole segment nor, doubled, the last one.
+    /// A `*` of a pattern is not a whole segment, or a `**` is not the last one.
     Wildcard,
     /// A pattern has more wildcards than [`PATTERN_WILDCARDS_MAX`].
     TooManyWildcards,
@@ -252,20 +254,20 @@ pub enum InvalidTopic {
 impl fmt::Display for InvalidTopic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => formatter.write_str("a topic has a name"),
-            Self::TooLong => write!(formatter, "a topic's name is at limits {TOPIC_BYTES_MAX} bytes long"),
-            Self::TooManySegments => write!(formatter, "a topic has at limits {TOPIC_SEGMENTS_MAX} segments"),
+            Self::Empty => formatter.write_str("the topic is empty"),
+            Self::TooLong => write!(formatter, "the topic is longer than {TOPIC_BYTES_MAX} bytes"),
+            Self::TooManySegments => write!(formatter, "the topic has more than {TOPIC_SEGMENTS_MAX} segments"),
             Self::EmptySegment => {
-                formatter.write_str("a segment of a topic is not empty: no `/` at either end, and no `//`")
+                formatter.write_str("the topic has an empty segment; remove `/` at either end and `//`")
             }
-            Self::Control => formatter.write_str("a topic holds no control characters"),
+            Self::Control => formatter.write_str("the topic contains a control character"),
             Self::WildcardInTopic => formatter.write_str(
-                "a topic's name holds no `*`; to subscribe to every topic that fits a pattern, call subscribe_pattern",
+                "the topic contains `*`; to subscribe to every topic that matches a pattern, call subscribe_pattern",
             ),
             Self::Wildcard => {
-                formatter.write_str("`*` stands for a whole segment of a pattern, and `**` for its last ones")
+                formatter.write_str("`*` must be a whole segment of a pattern, and `**` must be its last segment")
             }
-            Self::TooManyWildcards => write!(formatter, "a pattern has at limits {PATTERN_WILDCARDS_MAX} wildcards"),
+            Self::TooManyWildcards => write!(formatter, "the pattern has more than {PATTERN_WILDCARDS_MAX} wildcards"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The table of one shard: who subscribes to what, what waits for whom, and publishing into it.
+//! The table of one shard: subscriptions, waiting messages, and publishing.
 //!
-//! It belongs to its shard alone. A publication from another shard is published into it like one of its own; what is taken from it is
-//! already encoded. It knows subscribers by an id it gives out, and neither sockets nor the time.
+//! It belongs to its shard alone. A publication from another shard is published here like a local one. Messages are
+//! already encoded. The table knows subscribers by an id it assigns; it knows neither sockets nor the time.
 
 use core::ops::AddAssign;
 use std::fmt;
@@ -32,15 +32,15 @@ pub struct Topics {
     count_changes: Changes,
     names: Names,
     statistics: Statistics,
-    /// The slots a publication matches: kept for its memory.
+    /// The slots a publication matches; retained for its memory.
     matched: Vec<u32>,
-    /// What is being published: kept for its memory.
+    /// The messages being published; retained for its memory.
     slices: Vec<BatchSlice>,
     key_hashes: RandomState,
 }
 
 impl Topics {
-    /// Makes an empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new(limits: Limits, rules: TopicRules) -> Self {
         Self {
@@ -56,16 +56,16 @@ impl Topics {
         }
     }
 
-    /// Adds a subscriber, subscribed to nothing.
+    /// Adds a subscriber without subscriptions.
     ///
     /// # Errors
     ///
-    /// There are [`subscribers_max`](Limits::subscribers_max).
+    /// Fails at [`subscribers_max`](Limits::subscribers_max) subscribers.
     pub fn join(&mut self) -> Result<SubscriberId, SubscribeError> {
         self.subscribers.join().ok_or(SubscribeError::TooManySubscribers)
     }
 
-    /// Removes a subscriber with its subscriptions and all that waits for it, in time proportional to the number of its subscriptions.
+    /// Removes a subscriber with its subscriptions and waiting messages, in time proportional to its subscriptions.
     pub fn leave(&mut self, subscriber: SubscriberId) {
         self.unsubscribe_all(subscriber);
         if let Some(messages) = self.subscribers.leave(subscriber) {
@@ -73,12 +73,12 @@ impl Topics {
         }
     }
 
-    /// Subscribes; says whether the subscriber was not subscribed to this pattern before.
+    /// Subscribes to a pattern; returns false if the subscriber was subscribed to it already.
     ///
     /// # Errors
     ///
-    /// The subscriber has left, it has [`subscriptions_max`](Limits::subscriptions_max) subscriptions, or the shard has
-    /// [`topics_max`](Limits::topics_max) topics. Nothing has changed then.
+    /// Fails if the subscriber has left, has [`subscriptions_max`](Limits::subscriptions_max) subscriptions, or the
+    /// shard has [`topics_max`](Limits::topics_max) topics. A failed call changes nothing.
     pub fn subscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError> {
         if !self.subscribers.contains(subscriber) {
             return Err(SubscribeError::Left);
@@ -98,15 +98,18 @@ impl Topics {
         Ok(true)
     }
 
-    /// Has a subscriber's messages of a topic come from its history, from a place on, and live from there: what a client that
-    /// resumes asks for. Subscribe first; the history is asked for by [`take`](Self::take). Says whether it will be: not if the
-    /// subscriber has left, is being closed, or catches up on too many topics already.
+    /// Resumes a subscriber's topic: its messages come from the history from `start` on, and then live.
+    ///
+    /// Subscribe first; a later [`take`](Self::take) requests the history. Returns false if the subscriber has left, is
+    /// being closed, or already catches up on [`RESYNCS_MAX`](super::RESYNCS_MAX) topics.
     pub fn resume(&mut self, subscriber: SubscriberId, topic: Topic, start: Start) -> bool {
         self.subscribers.resync(subscriber, topic, start)
     }
 
-    /// Has all subscribers of a topic get messages that have not come to this shard, and those behind them, from its history. Who is catching
-    /// up already goes on from where it stands. Those who catch up on too many topics miss the messages, and are told.
+    /// Makes all subscribers of a topic read its unsent messages, and those behind them, from its history.
+    ///
+    /// A subscriber that is already catching up continues from its position. A subscriber at the limit of
+    /// [`RESYNCS_MAX`](super::RESYNCS_MAX) misses the messages and gets a notice.
     pub fn fall_back(&mut self, unsent: &Unsent) -> Receipt {
         let mut receipt = Receipt::default();
         self.matched.clear();
@@ -121,11 +124,12 @@ impl Topics {
         receipt
     }
 
-    /// Says by what name a subscriber is present in a topic it is subscribed to, for as long as it is.
+    /// Sets the name by which a subscriber is present in a topic while it is subscribed.
     ///
     /// # Errors
     ///
-    /// It is not subscribed to the topic by its name, or the name has more than [`PRESENCE_NAME_BYTES_MAX`] bytes.
+    /// Fails without a subscription to exactly this topic, or if the name has more than [`PRESENCE_NAME_BYTES_MAX`]
+    /// bytes.
     pub fn set_presence(&mut self, subscriber: SubscriberId, topic: &Topic, name: &str) -> Result<(), SubscribeError> {
         if name.len() > PRESENCE_NAME_BYTES_MAX {
             return Err(SubscribeError::NameTooLong);
@@ -138,13 +142,14 @@ impl Topics {
         Ok(())
     }
 
-    /// Who on this shard is present in a topic.
+    /// Returns a topic's presence on this shard.
     #[must_use]
     pub fn presence(&self, topic: &Topic) -> Presence {
         self.names.of(topic)
     }
 
-    /// Unsubscribes; says whether the subscriber was subscribed. Messages that wait for it still come.
+    /// Unsubscribes from a pattern; returns whether the subscriber was subscribed. Messages that already wait are still
+    /// delivered.
     pub fn unsubscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> bool {
         let was_there = self.subscribers.contains(subscriber) && self.subscriptions.remove(subscriber.index, pattern);
         if was_there {
@@ -157,7 +162,7 @@ impl Topics {
         was_there
     }
 
-    /// Ends all of a subscriber's subscriptions, in time proportional to their number.
+    /// Ends all subscriptions of a subscriber, in time proportional to their number.
     pub fn unsubscribe_all(&mut self, subscriber: SubscriberId) {
         if self.subscribers.contains(subscriber) {
             while let Some(pattern) = self.subscriptions.remove_last(subscriber.index) {
@@ -176,18 +181,20 @@ impl Topics {
         }
     }
 
-    /// Queues a message for every subscriber of its topic on this shard, once for each; those for whom it is the first are announced by
-    /// [`next_announced`](Self::next_announced). Never waits: who does not keep up is dealt with as the topic's
-    /// [`SlowConsumer`](super::SlowConsumer) says, and the receipt says how often.
+    /// Queues a message once for each of its topic's subscribers on this shard.
     ///
-    /// Costs a look-up and a walk among the wildcards, and then some ten nanoseconds for each subscriber (`benches/topics.rs`); nothing
-    /// is allocated for a subscriber that has nothing waiting.
+    /// Subscribers that had nothing waiting are announced by [`next_announced`](Self::next_announced). Never waits: the
+    /// topic's [`SlowConsumer`](super::SlowConsumer) policy handles slow subscribers, and the receipt counts the
+    /// results.
+    ///
+    /// Costs one look-up, one walk among the wildcards and about ten nanoseconds per subscriber (`benches/topics.rs`).
+    /// Allocates nothing for a subscriber with an empty outbox.
     pub fn publish(&mut self, publication: &Publication) -> Receipt {
         self.publish_all(slice::from_ref(publication))
     }
 
-    /// Queues several messages of one topic, in order: as publishing one after the other, but what is there to do for a subscriber is done
-    /// once for all of them, as long as it keeps up.
+    /// Queues several messages of one topic in order, like separate calls of [`publish`](Self::publish) but with the
+    /// work per subscriber done once for all messages that fit.
     pub fn publish_all(&mut self, publications: &[Publication]) -> Receipt {
         let mut receipt = Receipt::default();
         let Some(Publication { topic, .. }) = publications.first() else {
@@ -212,18 +219,20 @@ impl Topics {
         receipt
     }
 
-    /// Whether a subscriber still waits for the answer to this.
+    /// Returns whether a subscriber still waits for this history.
     #[must_use]
     pub fn awaits(&self, subscriber: SubscriberId, resync: &Resync) -> bool {
         self.subscribers.awaits(subscriber, resync)
     }
 
-    /// Gives one subscriber what a topic's history had to say to a [`Resync`], and live messages from there on. Call it
-    /// between the publications that came before the answer and those that came after, as a queue from the topic's home keeps them.
+    /// Delivers a topic's history to one subscriber in response to a [`Resync`], followed by live messages.
     ///
-    /// After an answer that is not the end of the history the rest is asked for when this has been taken. A gap is told to the subscriber
-    /// by a notice, and so is where the topic stands, if there is no message to say it; live messages follow. An answer nobody waits
-    /// for any more is dropped.
+    /// Call it in the order of the queue from the owner shard: after the publications sent before the response, and
+    /// before those sent after it.
+    ///
+    /// If the response does not reach the end of the history, the next take requests the rest. A gap becomes a notice,
+    /// and so does the topic's position if the response has no messages. A response the subscriber no longer waits for is
+    /// dropped.
     pub fn replay(&mut self, subscriber: SubscriberId, resync: &Resync, resumed: &Resumed) -> Receipt {
         let mut receipt = Receipt::default();
         if !self.awaits(subscriber, resync) {
@@ -266,13 +275,14 @@ impl Topics {
         receipt
     }
 
-    /// The next subscriber that something new waits for, each once however much came: ask at the end of a turn until there is none. It is
-    /// not announced again before all was taken, save that its topic's policy closes it.
+    /// Returns the next subscriber with something new, each once; call it at the end of a turn until it returns `None`.
+    ///
+    /// A subscriber is announced again only after everything was taken, or if a policy closes it.
     pub fn next_announced(&mut self) -> Option<SubscriberId> {
         self.subscribers.next_announced()
     }
 
-    /// Hands out what waits for a subscriber, in order and within bounds, to be sent at once. Says what comes behind it.
+    /// Hands out a subscriber's waiting messages in order within the limits, and returns what follows them.
     pub fn take(
         &mut self,
         subscriber: SubscriberId,
@@ -284,30 +294,30 @@ impl Topics {
         taken
     }
 
-    /// What waits for a subscriber, weighed; 0 for one that has left.
+    /// Returns the weight of a subscriber's outbox; 0 after it has left.
     #[must_use]
     pub fn waiting_bytes(&self, subscriber: SubscriberId) -> usize {
         self.subscribers.waiting_bytes(subscriber)
     }
 
-    /// How many on this shard are subscribed to exactly this pattern.
+    /// Returns how many subscribers on this shard have exactly this pattern.
     #[must_use]
     pub fn subscriber_count(&self, pattern: &Pattern) -> usize {
         self.subscriptions.count(pattern)
     }
 
-    /// Whether the numbers of subscribers have changed since [`take_count_changes`](Self::take_count_changes).
+    /// Returns whether subscriber counts have changed since [`take_count_changes`](Self::take_count_changes).
     #[must_use]
     pub fn has_count_changes(&self) -> bool {
         !self.count_changes.is_empty()
     }
 
-    /// Takes how the numbers of subscribers have changed, for topics whose rules have them counted.
+    /// Takes the changes of subscriber counts of topics whose rules count them.
     pub fn take_count_changes(&mut self) -> impl Iterator<Item = CountChange> + use<> {
         self.count_changes.take()
     }
 
-    /// What holds for topics.
+    /// Returns the rules of the topics.
     #[must_use]
     pub fn rules(&self) -> &TopicRules {
         &self.rules
@@ -318,7 +328,7 @@ impl Topics {
         self.subscriptions.spare()
     }
 
-    /// What has become of everything so far, and what there is now.
+    /// Returns the statistics of the table.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         Statistics {
@@ -330,27 +340,27 @@ impl Topics {
     }
 }
 
-/// Numbers of one shard's table: the first four since it was made, the rest now.
+/// Statistics of one shard's table: the first four are totals since its creation, the others current values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Statistics {
-    /// Publications, also those nobody was subscribed to.
+    /// Publications, including those without subscribers.
     pub published: u64,
-    /// All receipts, of replays too.
+    /// The sum of all receipts, including those of replays.
     pub deliveries: Receipt,
     /// Publications handed out to subscribers.
     pub taken: u64,
-    /// Publications that waited for subscribers when they left.
+    /// Publications that still waited for subscribers when they left.
     pub given_up: u64,
     /// Subscribers.
     pub subscribers: usize,
-    /// Topics and patterns somebody is subscribed to.
+    /// Topics and patterns with subscribers.
     pub topics: usize,
-    /// What waits for all subscribers, weighed.
+    /// The weight of everything that waits.
     pub waiting_bytes: usize,
 }
 
 impl AddAssign for Statistics {
-    /// Adds another shard's numbers.
+    /// Adds another shard's statistics.
     fn add_assign(&mut self, other: Self) {
         self.published += other.published;
         self.deliveries += other.deliveries;
@@ -362,19 +372,19 @@ impl AddAssign for Statistics {
     }
 }
 
-/// Why somebody could not subscribe.
+/// Why a subscriber was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The shard has [`subscribers_max`](Limits::subscribers_max) subscribers.
+    /// The shard is at [`subscribers_max`](Limits::subscribers_max).
     TooManySubscribers,
-    /// The subscriber has [`subscriptions_max`](Limits::subscriptions_max) subscriptions.
+    /// The subscriber is at [`subscriptions_max`](Limits::subscriptions_max).
     TooManySubscriptions,
-    /// The shard has [`topics_max`](Limits::topics_max) topics.
+    /// The shard is at [`topics_max`](Limits::topics_max).
     TooManyTopics,
     /// The subscriber has left.
     Left,
-    /// Who is not subscribed to a topic by its name is not present in it.
+    /// Presence needs a subscription to exactly this topic.
     NotSubscribed,
     /// The name has more than [`PRESENCE_NAME_BYTES_MAX`] bytes.
     NameTooLong,
@@ -383,14 +393,12 @@ pub enum SubscribeError {
 impl fmt::Display for SubscribeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::TooManySubscribers => "the shard has as many subscribers as it may have",
-            Self::TooManySubscriptions => {
-                "the subscriber has as many subscriptions as it may have; a wildcard may serve"
-            }
-            Self::TooManyTopics => "the shard has as many topics as it may have",
+            Self::TooManySubscribers => "the shard is at its limit of subscribers",
+            Self::TooManySubscriptions => "the subscriber is at its limit of subscriptions; use a wildcard pattern",
+            Self::TooManyTopics => "the shard is at its limit of topics",
             Self::Left => "the subscriber has left",
-            Self::NotSubscribed => "only who is subscribed to a topic by its name can be present in it",
-            Self::NameTooLong => "a name has at limits 256 bytes",
+            Self::NotSubscribed => "presence needs an exact subscription to the topic",
+            Self::NameTooLong => "the name is longer than 256 bytes",
         })
     }
 }

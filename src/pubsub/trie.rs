@@ -1,6 +1,6 @@
-//! The wildcard patterns of a shard, as a tree of segments: a topic finds all patterns that fit in one walk.
+//! The wildcard patterns of a shard as a tree of segments: one walk finds all patterns that match a topic.
 //!
-//! Patterns that name one topic are not here; a hash table finds those. A node is there as long as a pattern goes through it.
+//! Patterns without a wildcard are in a hash table instead. A node exists as long as a pattern passes through it.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use super::topic::{Segment, Wildcard, split_first};
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     nodes: Slab<Node>,
-    /// The node above all first segments, while there is any pattern.
+    /// The node above all first segments; `None` while the trie is empty.
     root: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ struct Node {
 }
 
 impl Trie {
-    /// The slot of a pattern.
+    /// Returns the slot of a pattern.
     pub(super) fn find(&self, pattern: &Wildcard) -> Option<u32> {
         let mut node = self.nodes.get(self.root?)?;
         for segment in pattern.segments() {
@@ -41,7 +41,7 @@ impl Trie {
         node.ends
     }
 
-    /// Gives a pattern that is not there a slot.
+    /// Adds a pattern that does not exist yet.
     pub(super) fn insert(&mut self, pattern: &Wildcard, slot: u32) {
         let mut place = match self.root {
             Some(root) => root,
@@ -61,7 +61,7 @@ impl Trie {
         }
     }
 
-    /// The child of a node for a segment, made if it is not there.
+    /// Returns the child of a node for a segment, creating it if needed.
     fn descend(&mut self, place: usize, segment: Segment<'_>) -> usize {
         if let Some(child) = self.nodes.get(place).and_then(|node| node.child(segment)) {
             return child;
@@ -76,7 +76,7 @@ impl Trie {
         child
     }
 
-    /// Removes a pattern, and the nodes no other pattern goes through.
+    /// Removes a pattern, and the nodes through which no other pattern passes.
     pub(super) fn remove(&mut self, pattern: &Wildcard) {
         let mut path = Vec::new();
         let mut place = self.root;
@@ -115,14 +115,14 @@ impl Trie {
         }
     }
 
-    /// Adds the slots of all patterns that fit a topic.
+    /// Adds the slots of all patterns that match a topic.
     pub(super) fn matches(&self, topic: &str, slots: &mut Vec<u32>) {
         if let Some(root) = self.root {
             self.visit(root, topic, slots);
         }
     }
 
-    /// Goes down from a node along what is left of a topic; as deep as the topic has segments.
+    /// Walks down from a node along the rest of a topic; the depth is the topic's number of segments.
     fn visit(&self, place: usize, topic: &str, slots: &mut Vec<u32>) {
         let Some(node) = self.nodes.get(place) else {
             return;
@@ -138,7 +138,7 @@ impl Trie {
         }
     }
 
-    /// Whether no pattern, and no node, is there.
+    /// Returns whether the trie has no nodes.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.is_empty()

@@ -1,19 +1,21 @@
-//! Topics on every shard: one table of subscribers for each, and one message to each other shard for a publication, whatever the number of
-//! its subscribers there.
+//! Topics across shards: each shard has one table of its own subscribers, and a publication crosses to each other shard
+//! as one message.
 //!
-//! A publication is sent on to the other shards and put into the outboxes of this shard's subscribers; the frame in it is encoded already and
-//! shared by all. Nobody is woken by the publication itself: at the end of the turn all that was published in it is put into the outboxes, and the
-//! [`notifier`] tells each subscriber that something new waits for it, once, and its task takes all of it and sends it with one call.
+//! A message is encoded once, and every subscriber shares the encoded frame. Publishing wakes no subscriber. At the end
+//! of the turn, everything published in it moves into the outboxes. The [`notifier`] then notifies each subscriber
+//! once, and the subscriber's task sends all of it with one call.
 //!
-//! A topic with a history has a [`owner`]: the shard that numbers its messages, keeps them, and sends them on. The other shards ask it for
-//! what a subscriber of theirs has missed.
+//! A topic with a history has an [`owner`]: the shard that numbers its messages, retains them and forwards them. Other
+//! shards request missed messages from the owner.
 //!
 //! # When a queue between two shards is full
 //!
-//! Queues between shards are bounded, and a shard drains its own between two polls of its tasks, whatever these wait for: no circle of full
-//! queues stands still. What is published to a topic without a history waits for room, and so does its publisher. A home never waits: it remembers from which message on a
-//! shard has nothing of a topic, and tells it when there is room; that shard's subscribers then get the rest from the history. So nothing is
-//! lost in silence, and what is remembered is one number for each topic ([`outbound_queue`]).
+//! Queues between shards are bounded. A shard drains its own queues between two polls of its tasks, so shards cannot
+//! deadlock on full queues.
+//!
+//! - A message of a topic without a history waits for room in the [`outbound_queue`], and so does its publisher.
+//! - An owner never waits. It records the first message it could not send and reports it once there is room; the
+//!   receiving shard's subscribers then read the history. The record is one position per topic.
 
 mod notifier;
 mod outbound_queue;
@@ -47,46 +49,46 @@ use shard_message::ReceiptSender;
 pub(super) use shard_message::ShardMessage;
 pub use subscription::{Subscription, TopicEvent};
 
-/// How many parcels may wait between two shards. 256: at 40 bytes each 10 KiB a pair for the queue itself, and a shard that is kept from its
-/// queue for so long has other worries.
+/// Capacity of the queue between two shards, in messages. 256: at 40 bytes each, 10 KiB per pair of shards.
 pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 
-/// Up to which size a message from another shard is copied, so that its count of references stays on one core. 4 KiB.
+/// Largest message from another shard that is copied, in bytes, so that its reference count stays on one core. 4 KiB.
 const UNSHARED_BYTES_MAX: usize = 4096;
 
-/// How many publications are gathered before they are put into the table: as many as may wait together.
+/// Most publications that wait for the table within one turn: as many as one batch holds.
 const TURN_PUBLICATIONS_MAX: usize = BATCH_MESSAGES_MAX;
 
-/// How hard topics that compress are compressed. 6, zlib's own: it is done once, whatever the number of subscribers.
+/// Compression level of topics that compress. 6, zlib's default: each message is compressed once, for all subscribers.
 const DEFLATE_LEVEL: u32 = 6;
 
 thread_local! {
-    /// The hub of this shard, for what other shards ask of it.
+    /// The hub of this shard, for messages and closures of other shards.
     static LOCAL: RefCell<Weak<ShardHub>> = const { RefCell::new(Weak::new()) };
 }
 
-/// One shard's topics, and the way to those of the others.
+/// One shard's topics and its connections to the other shards.
 pub(super) struct ShardHub {
     shard: Shard,
     sender: MeshSender<ShardMessage>,
     rules: TopicRules,
     topics: RefCell<Topics>,
-    /// What was published in this turn and is not in the table yet: a burst is put in at once. Whoever looks at the table puts it in first.
+    /// Publications of this turn that are not in the table yet. [`topics`](Self::topics) adds them before it returns
+    /// the table.
     turn_publications: RefCell<Vec<Publication>>,
     recipients: RefCell<Recipients>,
     counts: RefCell<SubscriberCounts>,
-    /// The histories of the topics whose home this shard is.
+    /// The histories of the topics this shard owns.
     logs: RefCell<Logs>,
-    /// One for each shard, this one's unused.
+    /// One per shard; the entry of this shard is unused.
     outbound_queues: Vec<RefCell<OutboundQueue>>,
     deflaters: RefCell<Deflaters>,
-    /// The task that tells subscribers.
+    /// The waker of the notifier task.
     notifier: RefCell<Option<Waker>>,
     is_notifier_scheduled: Cell<bool>,
 }
 
 impl ShardHub {
-    /// Makes the hub of the calling shard, and takes in what others send from now on.
+    /// Creates the hub of the calling shard and starts to receive messages from other shards.
     pub(super) fn new(shard: &Shard, mesh: &Mesh<ShardMessage>, config: &ServerConfig) -> Rc<Self> {
         let hub = Rc::new(Self {
             shard: shard.clone(),
@@ -113,7 +115,7 @@ impl ShardHub {
         hub
     }
 
-    /// Does what another shard, or a thread outside of them, has sent.
+    /// Handles a message from another shard or from a thread outside the shards.
     fn receive(&self, from: Source, message: ShardMessage) {
         match message {
             ShardMessage::PublishRequest(request, receipt_sender) => {
@@ -152,11 +154,12 @@ impl ShardHub {
         }
     }
 
-    /// Publishes to the subscribers of this shard, at the latest when the courier comes by.
+    /// Publishes to this shard's subscribers, at the latest when the notifier runs.
     fn deliver(&self, publication: Publication, receipt_sender: Option<&ReceiptSender>) {
         self.schedule_notifier();
         let Some(receipt_sender) = receipt_sender else {
-            // A large one waits alone in any case, so that what is gathered, and no policy has seen, is at most 256 times 16 KiB.
+            // A large message is published at once. So the publications that no policy has seen are at most 256 of 16
+            // KiB each.
             let is_large = publication.message.len() >= BATCH_BYTES_MAX;
             let mut turn_publications = self.turn_publications.borrow_mut();
             turn_publications.push(publication);
@@ -168,11 +171,11 @@ impl ShardHub {
             return;
         };
         let receipt = self.topics().publish(&publication);
-        // Nobody may wait for it any more.
+        // The publisher may have dropped the receiver.
         receipt_sender.unbounded_send(receipt).unwrap_or_default();
     }
 
-    /// The table, with all in it that was published.
+    /// Returns the table after adding the publications of this turn.
     fn topics(&self) -> RefMut<'_, Topics> {
         let mut topics = self.topics.borrow_mut();
         let mut turn_publications = self.turn_publications.borrow_mut();
@@ -183,7 +186,7 @@ impl ShardHub {
         topics
     }
 
-    /// Every shard but this one.
+    /// Every shard except this one.
     fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
         let here = self.shard.id();
         (0..self.shard.count())
@@ -191,7 +194,7 @@ impl ShardHub {
             .filter(move |shard| *shard != here)
     }
 
-    /// Publishes on every shard, or has the topic's home do so.
+    /// Publishes on every shard, or asks the topic's owner to do so.
     fn fan_out(
         &self,
         request: PublishRequest,
@@ -221,13 +224,13 @@ impl ShardHub {
             }
             self.deliver(publication, receipt_sender);
         }
-        // Shards that end while the server stops take nothing more.
+        // A shard that ends during a graceful stop receives nothing more.
         let is_done = waiting.is_empty() || self.shard.stop_requested().is_some();
         Ok((!is_done).then(|| all_sent(waiting)))
     }
 }
 
-/// Waits until what found no room has been sent to every shard.
+/// Waits until every queued publication has been sent.
 fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> ServerFuture<Result> {
     Box::pin(async move {
         let mut refused = None;
@@ -239,7 +242,7 @@ fn all_sent(waiting: Vec<(ShardId, SentSignal)>) -> ServerFuture<Result> {
         match refused {
             None => Ok(()),
             Some(to) => Err(Error::new(format!(
-                "{to} takes nothing more: it has ended, or too many publications wait for room in its queue"
+                "could not publish to {to}: the shard has ended, or too many publications wait for room in its queue"
             ))),
         }
     })
@@ -283,7 +286,7 @@ impl ServerHandle for ShardHub {
     fn subscribe_from(&self, subscriber: SubscriberId, topic: Topic, start: Start) -> Result<bool> {
         if self.rules.of(&topic).history.is_none() {
             return Err(Error::new(format!(
-                "the topic {topic} has no history to begin from; give it one with Server::topic and TopicOptions::history"
+                "could not resume the topic {topic}: it has no history; add one with Server::topic and TopicOptions::history"
             )));
         }
         let is_new = self.subscribe(subscriber, &Pattern::Topic(topic.clone()))?;
@@ -291,7 +294,8 @@ impl ServerHandle for ShardHub {
             if !self.topics().resume(subscriber, topic.clone(), start) {
                 self.unsubscribe(subscriber, &Pattern::Topic(topic));
                 return Err(Error::new(format!(
-                    "the subscriber catches up on {RESYNCS_MAX} topics already; have it subscribe to more when their messages have come"
+                    "could not resume a topic: the subscriber already catches up on {RESYNCS_MAX} topics; retry when \
+                     one has finished"
                 )));
             }
             self.schedule_notifier();
@@ -350,7 +354,7 @@ impl ServerHandle for ShardHub {
     fn subscriber_count(&self, topic: &Topic) -> Result<u64> {
         if !self.rules.of(topic).counts_subscribers {
             return Err(Error::new(format!(
-                "the subscribers of the topic {topic} are not counted; have them counted with Server::topic and \
+                "could not count the subscribers of the topic {topic}: counting is off; turn it on with Server::topic and \
                  TopicOptions::count_subscribers"
             )));
         }
@@ -378,7 +382,8 @@ impl ServerHandle for ShardHub {
     }
 }
 
-/// What the tables of all shards say. A shard that has none yet, or no more, has nothing to say.
+/// Runs a query on the table of every shard. Shards without a table, before their start and after their end, are
+/// skipped.
 async fn query_all_shards<T>(query: impl Fn(&Topics) -> T + Clone + Send + 'static) -> Result<impl Iterator<Item = T>>
 where
     T: Send + 'static,
@@ -390,7 +395,7 @@ where
     Ok(answers.await?.into_iter().flatten())
 }
 
-/// What became of a publication on all shards: known when each has either said so or dropped its ticket.
+/// Adds up the receipts of all shards. Completes when every shard has sent its receipt or dropped its sender.
 async fn sum(mut receipts: shard_message::ReceiptReceiver) -> Receipt {
     let mut sum = Receipt::default();
     while let Some(receipt) = poll_fn(|task| Pin::new(&mut receipts).poll_next(task)).await {
@@ -399,8 +404,10 @@ async fn sum(mut receipts: shard_message::ReceiptReceiver) -> Receipt {
     sum
 }
 
-/// The epoch of the first topic a shard keeps a history of: the time in microseconds, so that it is above all epochs of processes before, as
-/// long as they began less than a million topics a second, and a number that JavaScript can hold.
+/// Returns the first epoch a shard gives to a topic: the wall clock in microseconds.
+///
+/// It exceeds every epoch of earlier processes as long as those began fewer than a million topics per second. It also
+/// fits a JavaScript number.
 fn first_epoch() -> u64 {
     let since = clock::wall().duration_since(std::time::SystemTime::UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or_default()

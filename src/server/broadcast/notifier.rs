@@ -1,4 +1,4 @@
-//! Who is told at the end of a turn that something waits for it, and the task that tells.
+//! The notifier: the task that notifies subscribers at the end of a turn that messages wait for them.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use super::ShardHub;
 use crate::app::Recipient;
 use crate::pubsub::SubscriberId;
 
-/// Who stands behind each subscriber of the shard, by its index.
+/// The recipient behind each subscriber of the shard, by the subscriber's index.
 #[derive(Default)]
 pub(super) struct Recipients {
     entries: Vec<Option<(SubscriberId, Rc<dyn Recipient>)>>,
@@ -27,7 +27,7 @@ impl Recipients {
         }
     }
 
-    /// Takes a recipient out, to be dropped when nothing is borrowed.
+    /// Removes a recipient and returns it, so that the caller can drop it while nothing is borrowed.
     pub(super) fn remove(&mut self, subscriber: SubscriberId) -> Option<Rc<dyn Recipient>> {
         let entry = self.entries.get_mut(subscriber.index())?;
         let removed = entry.take_if(|(known, _)| *known == subscriber);
@@ -43,7 +43,7 @@ impl Recipients {
     }
 }
 
-/// Runs the courier until the hub is gone.
+/// Starts the notifier, which runs until the hub is dropped.
 pub(super) fn start(hub: &Rc<ShardHub>) {
     let hub = Rc::downgrade(hub);
     spawn_detached(poll_fn(move |task| match hub.upgrade() {
@@ -53,7 +53,7 @@ pub(super) fn start(hub: &Rc<ShardHub>) {
 }
 
 impl ShardHub {
-    /// Has the courier come by once this turn's tasks have run.
+    /// Wakes the notifier, so that it runs after this turn's tasks.
     pub(super) fn schedule_notifier(&self) {
         if !self.is_notifier_scheduled.replace(true) {
             let notifier = self.notifier.take();
@@ -63,9 +63,10 @@ impl ShardHub {
         }
     }
 
-    /// The courier's work at the end of a turn.
+    /// Notifies every subscriber that has something new, and waits for the next wake.
     fn poll_notifier(&self, task: &Context<'_>) -> Poll<()> {
         self.is_notifier_scheduled.set(false);
+        // Each step borrows anew, so that a recipient may use the hub.
         loop {
             let announced = self.topics().next_announced();
             let Some(subscriber) = announced else { break };

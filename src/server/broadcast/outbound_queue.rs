@@ -1,12 +1,17 @@
-//! What waits for room in the queue to one shard, and the task that sends it then.
+//! Messages that wait for room in the queue to one shard, and the task that sends them.
 //!
-//! Publications that found no room wait here in order, and not with their publishers: one whose future is dropped reaches that shard all the
-//! same. Their number is bounded by [`PUBLICATIONS_WAITING_MAX`].
+//! Publications wait here in order, not in their publishers' futures: dropping such a future does not cancel the
+//! publication. At most [`PUBLICATIONS_WAITING_MAX`] wait for one shard.
 //!
-//! Everything else here can be made anew at the moment it is sent, and is: an answer read from a history when there is room for it says what is true
-//! then, so that messages sent behind it follow on it without a hole. That is also what bounds a lane: it holds one number for each topic with
-//! a history; this shard's questions, of which each subscriber has at most [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) that it still waits for,
-//! the others being thrown away before they are as many again; and answers to the other shard, which asks nothing while it takes nothing.
+//! Every other pending message is built when it is sent. A history response is therefore read at the moment there is
+//! room, and messages sent behind it follow it without a hole.
+//!
+//! That also bounds the queue, which holds:
+//!
+//! - one entry per topic with a history;
+//! - this shard's history requests: at most [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) live ones per subscriber, and
+//!   stale ones are dropped before they are as many again;
+//! - responses to the other shard, which sends no requests while its own queue is full.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::{Rc, Weak};
@@ -18,45 +23,46 @@ use super::shard_message::{HistoryRequest, ShardMessage};
 use super::{LOCAL, ShardHub};
 use crate::pubsub::{CountChange, Publication, Topic, Unsent};
 
-/// How many errands wait before questions that nobody waits for any more are looked for, at the least. 1024: some 100 KiB.
+/// Fewest pending messages at which stale history requests are dropped. 1024: about 100 KiB.
 const UNCHECKED_MESSAGES_MAX: usize = 1024;
 
-/// How many publications wait for one shard at the most; more are refused. 4096: as many tasks may wait for room in a shard's queues.
+/// Most publications that wait for one shard; more are rejected. 4096: the number of tasks that may wait for room in a
+/// shard's queues.
 const PUBLICATIONS_WAITING_MAX: usize = 4096;
 
-/// Ready when a publication has been sent to a shard; cancelled if it was refused, or the shard has ended.
+/// Completes when a publication has been sent to a shard; cancelled if it was rejected or the shard has ended.
 pub(super) type SentSignal = oneshot::Receiver<()>;
 
-/// What waits for one shard, in order.
+/// The messages that wait for one shard, in order.
 #[derive(Default)]
 pub(super) struct OutboundQueue {
     messages: VecDeque<PendingMessage>,
-    /// How many of them are publications.
+    /// How many of `messages` are publications.
     publications: usize,
-    /// Topics of which that shard is sent nothing until it has been told.
+    /// Topics with messages that were not sent. Until the shard knows, it receives no further message of them.
     unsent: HashMap<Topic, Unsent>,
-    /// How many errands there were after questions were last thrown away.
+    /// Length of `messages` after stale requests were last dropped.
     checked: usize,
     is_draining: bool,
-    /// The shard has ended: nothing is for it any more.
+    /// The shard has ended and receives nothing more.
     is_closed: bool,
 }
 
-/// Something to be sent.
+/// An entry of the queue.
 pub(super) enum PendingMessage {
-    /// Which messages of a topic were not sent.
+    /// Reports which messages of a topic were not sent.
     Unsent(Topic),
-    /// A question to that shard.
+    /// Requests a history from that shard.
     HistoryRequest(HistoryRequest),
-    /// The answer to a question of that shard.
+    /// Responds to a history request of that shard.
     HistoryResponse(HistoryRequest),
-    /// Numbers of subscribers.
+    /// Changes of subscriber counts.
     Counts(Vec<CountChange>),
-    /// A publication, or a message for its topic's home to publish; its publisher may wait for it to be sent.
+    /// A publication, or a message for its topic's owner, with the signal its publisher may wait for.
     Publication(ShardMessage, oneshot::Sender<()>),
 }
 
-/// What came of an errand.
+/// The result of sending the first entry.
 enum SendOutcome {
     Sent,
     NoRoom,
@@ -64,7 +70,7 @@ enum SendOutcome {
 }
 
 impl ShardHub {
-    /// Sends a numbered message on to a shard, or notes that it was not.
+    /// Forwards a numbered message to a shard, or records that it was not sent.
     pub(super) fn forward(
         &self,
         to: ShardId,
@@ -96,7 +102,7 @@ impl ShardHub {
         }
     }
 
-    /// Sends a publication to a shard, or has it wait behind those that wait for room already, so that they keep their order.
+    /// Sends a publication to a shard, or queues it behind the publications that already wait.
     pub(super) fn send_publication(&self, to: ShardId, message: ShardMessage) -> Option<SentSignal> {
         let queue = self.outbound_queues.get(to.index())?;
         let waiting = queue.borrow().publications;
@@ -105,7 +111,7 @@ impl ShardHub {
             _ => message,
         };
         let (on_sent, sent) = oneshot::channel();
-        // Dropped with its sender, a publication is refused.
+        // Dropping `on_sent` rejects the publication.
         if waiting < PUBLICATIONS_WAITING_MAX && !queue.borrow().is_closed {
             queue.borrow_mut().publications += 1;
             self.enqueue(to, PendingMessage::Publication(message, on_sent));
@@ -113,7 +119,7 @@ impl ShardHub {
         Some(sent)
     }
 
-    /// Sends something to a shard, behind what waits for it.
+    /// Sends a message to a shard, or queues it behind the messages that already wait.
     pub(super) fn send_or_queue(&self, to: ShardId, pending: PendingMessage) {
         let is_first = self
             .outbound_queues
@@ -128,7 +134,7 @@ impl ShardHub {
         }
     }
 
-    /// Whether anything waits for any shard.
+    /// Returns whether any message waits for any shard.
     pub(super) fn has_pending_messages(&self) -> bool {
         self.outbound_queues
             .iter()
@@ -154,7 +160,7 @@ impl ShardHub {
         }
     }
 
-    /// Throws away the questions that nobody waits for any more, and those that are asked twice.
+    /// Drops history requests that no subscriber waits for, and duplicates.
     fn drop_stale_requests(&self, queue: &mut OutboundQueue) {
         let topics = self.topics();
         let mut requested = HashSet::new();
@@ -170,7 +176,7 @@ impl ShardHub {
         queue.checked = queue.messages.len();
     }
 
-    /// What an errand carries at this moment.
+    /// Builds the message of an entry from the current state.
     fn message_for(&self, to: ShardId, pending: &PendingMessage) -> Option<ShardMessage> {
         Some(match pending {
             PendingMessage::Unsent(topic) => {
@@ -182,12 +188,12 @@ impl ShardHub {
                 ShardMessage::HistoryResponse(Box::new(self.read_history(request)))
             }
             PendingMessage::Counts(changes) => ShardMessage::Counts(changes.clone()),
-            // It cannot be made anew, and is sent as it is.
+            // A publication cannot be rebuilt; `send_waiting` sends it as it is.
             PendingMessage::Publication(..) => return None,
         })
     }
 
-    /// Runs the first errand of a lane.
+    /// Sends the first entry of a queue.
     fn send_next(&self, to: ShardId) -> SendOutcome {
         let Some(queue) = self.outbound_queues.get(to.index()) else {
             return SendOutcome::NothingSent;
@@ -224,26 +230,26 @@ impl ShardHub {
             return SendOutcome::NoRoom;
         }
         queue.borrow_mut().publications -= 1;
-        // Its publisher may have given up.
+        // The publisher may have stopped waiting.
         on_sent.send(()).unwrap_or_default();
         SendOutcome::Sent
     }
 
-    /// Forgets what waits for a shard that has ended.
+    /// Drops everything that waits for a shard that has ended.
     fn close_queue(&self, to: ShardId) {
         if let Some(queue) = self.outbound_queues.get(to.index()) {
             let closed = OutboundQueue {
                 is_closed: true,
                 ..OutboundQueue::default()
             };
-            // Dropped when nothing is borrowed, for it wakes publishers.
+            // Dropping the messages wakes publishers, so nothing may be borrowed here.
             let before = queue.replace(closed);
             drop(before);
         }
     }
 }
 
-/// Sends what waits for a shard, whenever there is room, until nothing does.
+/// Sends what waits for a shard whenever there is room, until the queue is empty.
 async fn drain_queue(to: ShardId) {
     while let Some(hub) = LOCAL.with_borrow(Weak::upgrade) {
         match hub.send_next(to) {

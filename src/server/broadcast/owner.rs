@@ -1,5 +1,5 @@
-//! What a shard does for the topics whose home it is: numbering, keeping, answering; what it asks the homes of other topics; and how many
-//! subscribers there are.
+//! The owner's work for a topic with a history: numbering messages, retaining them and responding to requests. Also the
+//! requests to other owners, and the exchange of subscriber counts.
 
 use std::num::NonZeroUsize;
 use std::rc::{Rc, Weak};
@@ -13,21 +13,21 @@ use super::{LOCAL, ShardHub};
 use crate::app::{PublishRequest, encode};
 use crate::pubsub::{Resync, SubscriberId, Topic};
 
-/// How much of a history is given at once. 64 KiB: a subscriber asks when no more than that waits for it, and what it gets then is half of
-/// what may.
+/// Most bytes of one history response. 64 KiB: a subscriber requests a history when at most 64 KiB wait for it, so its
+/// queue then reaches half of its limit.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// How often histories are looked through for what is too old, while there are any.
+/// How often expired messages are removed while there is any history.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl ShardHub {
-    /// The shard that numbers a topic's messages.
+    /// Returns the shard that numbers a topic's messages.
     pub(super) fn owner(&self, topic: &Topic) -> ShardId {
         let shards = NonZeroUsize::new(self.shard.count()).unwrap_or(NonZeroUsize::MIN);
         ShardId::new(topic.owner(shards))
     }
 
-    /// Numbers a message of a topic at home here, keeps it, and publishes it on every shard.
+    /// Numbers a message of a topic this shard owns, retains it, and publishes it on every shard.
     pub(super) fn fan_out_numbered(&self, request: &PublishRequest, receipt_sender: Option<&ReceiptSender>) {
         let options = self.rules.of(&request.topic);
         let Some(history) = options.history else {
@@ -47,7 +47,7 @@ impl ShardHub {
         self.deliver(publication, receipt_sender);
     }
 
-    /// Gets a subscriber of this shard what it wants of a history, now or when its home has answered.
+    /// Requests a topic's history for a subscriber of this shard; an own history is replayed at once.
     pub(super) fn request_history(&self, subscriber: SubscriberId, resync: Resync) {
         let request = HistoryRequest { subscriber, resync };
         let owner = self.owner(&request.resync.topic);
@@ -60,12 +60,12 @@ impl ShardHub {
         }
     }
 
-    /// Answers a question of another shard, behind what that has still to be told.
+    /// Responds to another shard's history request, behind the messages that already wait for that shard.
     pub(super) fn respond_to(&self, requester: ShardId, request: HistoryRequest) {
         self.send_or_queue(requester, PendingMessage::HistoryResponse(request));
     }
 
-    /// What a history says at this moment.
+    /// Reads a topic's history as it is now.
     pub(super) fn read_history(&self, request: &HistoryRequest) -> HistoryResponse {
         let mut logs = self.logs.borrow_mut();
         let Resync { topic, start } = &request.resync;
@@ -76,8 +76,9 @@ impl ShardHub {
         }
     }
 
-    /// Tells all shards how the numbers of subscribers have changed here, unless some have still to be told of earlier changes: those that
-    /// come meanwhile add up.
+    /// Sends this shard's changes of subscriber counts to all shards.
+    ///
+    /// Does nothing while earlier messages wait: changes that come meanwhile add up and cancel out.
     pub(super) fn share_counts(&self) {
         if !self.topics().has_count_changes() || self.has_pending_messages() {
             return;
@@ -92,7 +93,7 @@ impl ShardHub {
     }
 }
 
-/// Forgets what is too old, as long as anything is kept.
+/// Removes expired messages once a second, until no topic has a history.
 async fn expire() {
     loop {
         sleep(EXPIRE_INTERVAL).await;

@@ -1,4 +1,4 @@
-//! Publishing from threads that are no shard's, and subscribing.
+//! Publishing and subscribing from threads outside the shards.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -22,8 +22,10 @@ thread_local! {
     static DEFLATERS: RefCell<Deflaters> = RefCell::new(Deflaters::new(super::DEFLATE_LEVEL, 0));
 }
 
-/// Publishes to topics from any thread outside the shards, such as one that reads a market feed, and subscribes to them. Cloning it is cheap; what one clone
-/// publishes, one call after the other, arrives in that order on every shard.
+/// Publishes to topics, and subscribes to them, from any thread outside the shards.
+///
+/// A typical user is a thread that reads a market feed. Cloning is cheap. Messages that one clone publishes one after
+/// the other arrive in that order on every shard.
 #[derive(Clone)]
 pub struct Publisher {
     sender: MeshSender<ShardMessage>,
@@ -40,20 +42,20 @@ impl Publisher {
         }
     }
 
-    /// Publishes a message, waiting for room in the queues to the shards. Needs no particular runtime.
+    /// Publishes a message, waiting for room in the queues to the shards; runs on any async runtime.
     ///
     /// # Errors
     ///
-    /// The name is no topic's, the message does not fit its topic's envelope, or a shard has ended.
+    /// Fails if the topic name is invalid, the message does not fit the topic's envelope, or a shard has ended.
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe: dropped while waiting, some shards have the message and some do not.
+    /// Not cancel safe: if the future is dropped while it waits, the message has reached some shards only.
     pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
         self.send(PublishRequest::new(topic, message)?, None).await
     }
 
-    /// Publishes a message that is about something, as [`Context::publish_keyed`](crate::Context::publish_keyed) does.
+    /// Publishes a message with a key, like [`Context::publish_keyed`](crate::Context::publish_keyed).
     ///
     /// # Errors
     ///
@@ -67,8 +69,8 @@ impl Publisher {
             .await
     }
 
-    /// Publishes a message and says what became of it on all shards, as [`Context::publish_confirmed`](crate::Context::publish_confirmed)
-    /// does.
+    /// Publishes a message and returns the receipts of all shards, like
+    /// [`Context::publish_confirmed`](crate::Context::publish_confirmed).
     ///
     /// # Errors
     ///
@@ -81,8 +83,8 @@ impl Publisher {
         self.send_confirmed(PublishRequest::new(topic, message)?).await
     }
 
-    /// Publishes a message that is about something and says what became of it on all shards, as
-    /// [`Context::publish_keyed_confirmed`](crate::Context::publish_keyed_confirmed) does.
+    /// Publishes a message with a key and returns the receipts of all shards, like
+    /// [`Context::publish_keyed_confirmed`](crate::Context::publish_keyed_confirmed).
     ///
     /// # Errors
     ///
@@ -101,27 +103,27 @@ impl Publisher {
             .await
     }
 
-    /// Subscribes to a topic, and answers once the server runs and what is published from then on will be heard. The first shard has the
-    /// subscriber, within its limits.
+    /// Subscribes to a topic and returns once every later publication will be received.
+    ///
+    /// Waits for the server to run. The subscriber lives on the first shard and counts against its limits.
     ///
     /// # Errors
     ///
-    /// The text is not a topic's name (a `*` or `**` in it is refused: [`subscribe_pattern`](Self::subscribe_pattern) takes those), the shard has as many
-    /// subscribers or topics as it may have, or it has ended.
+    /// Fails if the topic name is invalid, the shard is at its limit of subscribers or topics, or the shard has ended.
+    /// A name with `*` is invalid; [`subscribe_pattern`](Self::subscribe_pattern) accepts wildcards.
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: dropped early, nobody is subscribed.
+    /// Cancel safe: if the future is dropped early, the subscription ends.
     pub async fn subscribe(&self, topic: &str) -> Result<Subscription> {
         self.follow(Topic::new(topic)?.into()).await
     }
 
-    /// Subscribes to every topic that fits a pattern, those that come to be later included: `rooms/*`, `rooms/**`. Otherwise as
-    /// [`subscribe`](Self::subscribe).
+    /// Subscribes to every current and future topic that fits a pattern such as `rooms/*` or `rooms/**`.
     ///
     /// # Errors
     ///
-    /// The text is not a pattern; otherwise as [`subscribe`](Self::subscribe).
+    /// Fails if the pattern is invalid; otherwise as [`subscribe`](Self::subscribe).
     ///
     /// # Cancel safety
     ///
@@ -130,7 +132,7 @@ impl Publisher {
         self.follow(Pattern::new(pattern)?).await
     }
 
-    /// Subscribes as [`subscribe`](Self::subscribe) does, holding up the calling thread while it waits. Not for a shard's thread.
+    /// Subscribes like [`subscribe`](Self::subscribe), blocking the calling thread; not for a shard's thread.
     ///
     /// # Errors
     ///
@@ -139,7 +141,8 @@ impl Publisher {
         pollster::block_on(self.subscribe(topic))
     }
 
-    /// Subscribes as [`subscribe_pattern`](Self::subscribe_pattern) does, holding up the calling thread while it waits. Not for a shard's thread.
+    /// Subscribes like [`subscribe_pattern`](Self::subscribe_pattern), blocking the calling thread; not for a shard's
+    /// thread.
     ///
     /// # Errors
     ///
@@ -148,7 +151,7 @@ impl Publisher {
         pollster::block_on(self.subscribe_pattern(pattern))
     }
 
-    /// Publishes as [`publish`](Self::publish) does, holding up the calling thread while it waits. Not for a shard's thread.
+    /// Publishes like [`publish`](Self::publish), blocking the calling thread; not for a shard's thread.
     ///
     /// # Errors
     ///
@@ -157,7 +160,7 @@ impl Publisher {
         pollster::block_on(self.publish(topic, message))
     }
 
-    /// Publishes as [`publish_keyed`](Self::publish_keyed) does, holding up the calling thread while it waits. Not for a shard's thread.
+    /// Publishes like [`publish_keyed`](Self::publish_keyed), blocking the calling thread; not for a shard's thread.
     ///
     /// # Errors
     ///
@@ -170,8 +173,9 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// The name is no topic's; the message does not fit its topic's envelope; or some queues are full or their shards have ended: those shards
-    /// have not got the message, and the others have. With a topic that has a history it is one queue, and then nobody has got it.
+    /// Fails if the topic name is invalid, the message does not fit the topic's envelope, or the queue to a shard is
+    /// full or closed. In the last case the message has reached the other shards. A message of a topic with a history
+    /// goes to one queue only, so after a failure no shard has it.
     pub fn try_publish(&self, topic: &str, message: impl Into<Message>) -> Result {
         let messages = self.messages(PublishRequest::new(topic, message)?, None)?;
         let missed: Vec<_> = messages
@@ -183,7 +187,7 @@ impl Publisher {
         }
         let missed = missed.join(", ");
         Err(Error::new(format!(
-            "there is no room in the queue to {missed}; publish waits for it"
+            "could not publish to {missed}: the queue is full or closed; retry, or call publish, which waits for room"
         )))
     }
 
@@ -194,7 +198,7 @@ impl Publisher {
             .send(ShardId::FIRST, ShardMessage::Subscribe(Box::new(request)));
         sent.await.map_err(|error| Error::new(error.to_string()))?;
         let result = result.await;
-        result.map_err(|_| Error::new("the shard that was to subscribe has ended"))??;
+        result.map_err(|_| Error::new("could not subscribe: the shard has ended"))??;
         Ok(subscription)
     }
 
@@ -213,14 +217,15 @@ impl Publisher {
         Ok(sum(receipts).await)
     }
 
-    /// What is to be sent for a message, and where: to its topic's home, if it has one, or else to every shard.
+    /// Returns the messages that publish a request: one to the topic's owner, or one to every shard if the topic has no
+    /// history.
     fn messages(
         &self,
         request: PublishRequest,
         receipt_sender: Option<super::ReceiptSender>,
     ) -> Result<impl Iterator<Item = (ShardId, ShardMessage)>> {
         let options = self.rules.of(&request.topic);
-        // A thread outside the shards has no look of its own that would ask.
+        // Threads outside the shards have no memory check of their own, so the budget is checked here.
         let is_allowed = |budget: &Arc<Budget>| budget.allows(encoding_bytes(&request));
         if !self.budget.as_ref().is_none_or(is_allowed) {
             return Err(OutOfMemory.into());

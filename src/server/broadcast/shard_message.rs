@@ -1,4 +1,4 @@
-//! What shards send each other about topics.
+//! The messages shards send each other about topics.
 
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
@@ -6,45 +6,47 @@ use super::subscription::SubscribeRequest;
 use crate::app::PublishRequest;
 use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Unsent};
 
-/// On its way to another shard; its contents in boxes, so that an empty queue is small.
+/// A message to another shard. Large contents are boxed, so that an empty queue is small.
 #[derive(Debug)]
 pub(in crate::server) enum ShardMessage {
-    /// To its topic's home: a message to be numbered, kept and sent on.
+    /// To the topic's owner: a message to number, retain and forward.
     PublishRequest(Box<PublishRequest>, Option<ReceiptSender>),
     /// A message for that shard's subscribers.
     Publication(Box<Publication>, Option<ReceiptSender>),
-    /// From a topic's home: messages that were not sent, because the queue was full.
+    /// From the topic's owner: messages that were not sent because the queue was full.
     Unsent(Box<Unsent>),
-    /// To a topic's home.
+    /// To the topic's owner.
     HistoryRequest(Box<HistoryRequest>),
-    /// From a topic's home.
+    /// From the topic's owner.
     HistoryResponse(Box<HistoryResponse>),
-    /// How the sender's numbers of subscribers have changed.
+    /// Changes of the sender's subscriber counts.
     Counts(Vec<CountChange>),
-    /// From a thread outside: somebody who wants to hear topics.
+    /// From a thread outside the shards.
     Subscribe(Box<SubscribeRequest>),
 }
 
-/// Where whoever publishes hears what became of it: one receipt from each shard, which drops its ticket then. Whoever waits is done when all
-/// tickets are gone, also those that were lost with a shard.
+/// Sends one shard's receipt to the publisher.
+///
+/// Each shard drops its sender after its receipt. The publisher is done when all senders are dropped, including those
+/// lost with a shard.
 pub(super) type ReceiptSender = UnboundedSender<Receipt>;
 
-/// What comes of tickets: at most one receipt for each shard.
+/// Receives at most one receipt from each shard.
 pub(super) type ReceiptReceiver = UnboundedReceiver<Receipt>;
 
-/// Makes the ticket of one publication.
+/// Creates the channel for the receipts of one publication.
 pub(super) fn receipt_channel() -> (ReceiptSender, ReceiptReceiver) {
     unbounded()
 }
 
-/// What a subscriber wants of a history.
+/// A subscriber's request for a topic's history.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::server) struct HistoryRequest {
     pub(super) subscriber: SubscriberId,
     pub(super) resync: Resync,
 }
 
-/// What a history has to say to a question.
+/// The owner's response to a history request.
 #[derive(Debug)]
 pub(in crate::server) struct HistoryResponse {
     pub(super) request: HistoryRequest,

@@ -1,7 +1,8 @@
-//! Hearing topics on threads that are no shard's: a task of one shard subscribes for them, and hands over what comes.
+//! Subscriptions of threads outside the shards: a task on one shard subscribes for the thread and forwards the events
+//! to it.
 //!
-//! The queue between the two is short. When it is full the task takes nothing more, and what comes then waits in the shard's table,
-//! under the same limits and policies as for a socket that does not keep up.
+//! The queue between the two is short. While it is full, messages wait in the shard's table, under the same limits and
+//! policies as for a slow WebSocket.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,44 +18,44 @@ use crate::app::{Delivery, Notify, Recipient as _, Remaining, ServerHandle};
 use crate::pubsub::{Notice, Pattern, Position, Publication, SubscribeError, TakeLimits, Topic};
 use crate::websocket::{Message, decode};
 
-/// How many messages wait between the shard and the thread, one more included that is on its way.
+/// Most events between the shard and the thread, including one in transit.
 const EVENTS_WAITING_MAX: usize = 64;
 
-/// How much the task takes at once: as many as may wait, and 64 KiB.
+/// Most messages and bytes the task takes at once: what fits the queue, and 64 KiB.
 const TAKE_LIMITS: TakeLimits = TakeLimits {
     messages: EVENTS_WAITING_MAX,
     bytes: 64 * 1024,
 };
 
-/// Something heard of a topic.
+/// An event of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicEvent {
-    /// A message.
+    /// A message of a topic.
     Message {
-        /// Whose.
+        /// The topic.
         topic: Topic,
-        /// The message as all subscribers get it: in its envelope, if its topic has one.
+        /// The message as every subscriber receives it, inside the topic's envelope if there is one.
         message: Message,
-        /// Its place in the topic's history, if it has one.
+        /// The message's position in the topic's history, if the topic has one.
         position: Option<Position>,
     },
-    /// What is told in the place of messages, where the topic's rules say so.
+    /// A notice in the place of messages, if the topic's rules ask for notices.
     Notice(Notice),
 }
 
-/// What a thread outside the shards hears of the topics it has subscribed to ([`Publisher::subscribe`](super::Publisher::subscribe)). Dropping it
-/// unsubscribes.
+/// Receives the events of topics on a thread outside the shards.
 ///
-/// Whoever does not keep up is dealt with as the topics' [`SlowConsumer`](crate::pubsub::SlowConsumer) says, like a WebSocket.
+/// [`Publisher::subscribe`](super::Publisher::subscribe) creates it; dropping it unsubscribes. If the thread does not
+/// keep up, the topic's [`SlowConsumer`](crate::pubsub::SlowConsumer) policy applies.
 pub struct Subscription {
     events: mpsc::Receiver<TopicEvent>,
-    /// Dropped with the subscription, which the task notices.
+    /// Its drop signals the task that the subscription has ended.
     _open: oneshot::Sender<()>,
 }
 
 impl Subscription {
-    /// The next message or notice; `None` when the server has ended, or a topic's policy has closed the subscription.
+    /// Returns the next event, or `None` when the server has ended or a policy has closed the subscription.
     ///
     /// # Cancel safety
     ///
@@ -63,7 +64,7 @@ impl Subscription {
         poll_fn(|task| Pin::new(&mut self.events).poll_next(task)).await
     }
 
-    /// Waits as [`next`](Self::next) does, holding up the calling thread. Not for a shard's thread.
+    /// Returns the next event like [`next`](Self::next), blocking the calling thread; not for a shard's thread.
     pub fn next_blocking(&mut self) -> Option<TopicEvent> {
         pollster::block_on(self.next())
     }
@@ -75,7 +76,7 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// A subscription that is wanted, on its way to a shard.
+/// The request to subscribe, on its way to a shard.
 #[derive(Debug)]
 pub(in crate::server) struct SubscribeRequest {
     pattern: Pattern,
@@ -84,12 +85,12 @@ pub(in crate::server) struct SubscribeRequest {
     reply: oneshot::Sender<Result<(), SubscribeError>>,
 }
 
-/// What comes of a wanted subscription; cancelled when the shard has ended before.
+/// The result of a subscribe request; cancelled if the shard has ended.
 pub(super) type SubscribeResult = oneshot::Receiver<Result<(), SubscribeError>>;
 
-/// Makes the two ends of a subscription.
+/// Creates a subscription, the request for its shard, and the result to wait for.
 pub(super) fn subscription(pattern: Pattern) -> (Subscription, SubscribeRequest, SubscribeResult) {
-    // A channel holds one message more for each sender.
+    // The channel has one more slot per sender.
     let (sender, events) = mpsc::channel(EVENTS_WAITING_MAX - 1);
     let (open, closed) = oneshot::channel();
     let (reply, result) = oneshot::channel();
@@ -102,7 +103,7 @@ pub(super) fn subscription(pattern: Pattern) -> (Subscription, SubscribeRequest,
     (Subscription { events, _open: open }, request, result)
 }
 
-/// Subscribes, and hands over what comes until the other end is gone.
+/// Subscribes and forwards events until the subscription is dropped.
 pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeRequest) {
     let SubscribeRequest {
         pattern,
@@ -131,7 +132,7 @@ pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeReques
             Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
         });
         for each in taken {
-            // Once the other end is gone there is never room, and `gone` says so.
+            // After the receiver is dropped `poll_room` returns false, and `poll_announced` ends the loop.
             if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
                 events.start_send(each).unwrap_or_default();
             }
@@ -153,7 +154,7 @@ fn event_of(publication: &Publication) -> Option<TopicEvent> {
     })
 }
 
-/// True when something waits, false when the other end is gone.
+/// Resolves to true when messages wait, and to false when the subscription has been dropped.
 fn poll_announced(notify: &Notify, closed: &mut oneshot::Receiver<()>, task: &mut Context<'_>) -> Poll<bool> {
     match Pin::new(closed).poll(task) {
         Poll::Ready(_) => Poll::Ready(false),
@@ -161,7 +162,7 @@ fn poll_announced(notify: &Notify, closed: &mut oneshot::Receiver<()>, task: &mu
     }
 }
 
-/// True when there is room for one more, false when the other end is gone.
+/// Resolves to true when there is room for one event, and to false when the subscription has been dropped.
 fn poll_room(
     events: &mut mpsc::Sender<TopicEvent>,
     closed: &mut oneshot::Receiver<()>,
