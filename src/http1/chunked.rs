@@ -1,4 +1,4 @@
-//! The chunked transfer coding, both directions (RFC 9112 §7.1): a reader that holds no byte, and a writer.
+//! The chunked transfer coding (RFC 9112 §7.1): a reader without a buffer, and a writer.
 //!
 //! ```text
 //! chunked-body   = *chunk last-chunk trailer-section CRLF
@@ -8,8 +8,8 @@
 //! chunk-ext      = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 //! ```
 //!
-//! Framing bytes are consumed as they come, one state per byte; only a trailer line waits in the caller's buffer until
-//! it is whole. What follows a malformed byte is never looked at.
+//! The reader consumes framing bytes as they arrive, one state per byte. Only an incomplete trailer line stays in the
+//! caller's buffer. The reader never looks past a malformed byte.
 
 use super::content::Piece;
 use super::encode::{is_trailer_allowed, write_field};
@@ -22,26 +22,26 @@ use crate::message::Headers;
 /// Reads one chunked body.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ChunkedReader {
-    /// What is left of the chunk at hand, or what has been read of its size. At most [`LENGTH_MAX`].
+    /// The rest of the current chunk, or the size as far as it has been read; at most [`LENGTH_MAX`].
     chunk_bytes: u64,
     trailer_line: LineScan,
-    /// Of all chunks; at most [`Limits::chunk_extension_bytes_max`].
+    /// Extension bytes of all chunks; at most [`Limits::chunk_extension_bytes_max`].
     extension_bytes: u32,
-    /// Of all lines consumed; at most [`Limits::trailer_bytes_max`].
+    /// Bytes of all consumed trailer lines; at most [`Limits::trailer_bytes_max`].
     trailer_bytes: u32,
     trailer_count: u32,
-    /// How many digits of the size at hand have been read; at most [`SIZE_DIGITS_MAX`].
+    /// Digits of the current size; at most [`SIZE_DIGITS_MAX`].
     size_digits: u8,
     state: ChunkState,
 }
 
-/// Which byte comes next.
+/// The expected next byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum ChunkState {
-    /// A digit of the size, or what may follow at least one of them.
+    /// A digit of the size; after the first digit also the end of the size.
     #[default]
     Size,
-    /// Blanks after the size; a semicolon must come.
+    /// Blanks after the size, which a semicolon must follow.
     Blank,
     Extension,
     /// Inside the quoted string of an extension.
@@ -59,7 +59,7 @@ enum ChunkState {
 }
 
 impl ChunkedReader {
-    /// Advances `input` past what it understood. An error leaves `input` at the byte, or trailer line, it is about.
+    /// Advances `input` past what was consumed. An error leaves `input` at the offending byte or trailer line.
     pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
         loop {
             match self.state {
@@ -86,7 +86,7 @@ impl ChunkedReader {
         }
     }
 
-    /// How many bytes of the current chunk are still to come, once its size line has ended; 0 between two chunks.
+    /// Returns the bytes left of the current chunk once its size line is complete; 0 between chunks.
     pub(super) fn announced(&self) -> u64 {
         match self.state {
             ChunkState::Data => self.chunk_bytes,
@@ -94,7 +94,7 @@ impl ChunkedReader {
         }
     }
 
-    /// Whether the last byte of the body has been consumed.
+    /// Returns whether the whole body has been consumed.
     pub(super) fn has_ended(&self) -> bool {
         self.state == ChunkState::End
     }
@@ -130,15 +130,15 @@ impl ChunkedReader {
         }
     }
 
-    /// Reads one byte of the size itself. `httparse::parse_chunk_size` takes an empty line for 0, blanks for nothing
-    /// and a lone LF for a line end, so it is not used.
+    /// Reads one byte of the size. `httparse::parse_chunk_size` is not used: it reads an empty line as 0, skips blanks,
+    /// and accepts a lone LF as a line end.
     fn size_byte(&mut self, byte: u8, limits: &Limits) -> Result<ChunkState, ParseError> {
         if let Some(digit) = grammar::hex_digit(byte) {
             if self.size_digits == SIZE_DIGITS_MAX {
                 return Err(ParseError::ChunkSize);
             }
             self.size_digits += 1;
-            // Sixteen digits fill the 64 bits exactly, so nothing is shifted out.
+            // Sixteen digits fill the 64 bits exactly, so the shift loses nothing.
             self.chunk_bytes = self.chunk_bytes << 4 | digit;
             return Ok(ChunkState::Size);
         }
@@ -163,8 +163,8 @@ impl ChunkedReader {
         }
     }
 
-    /// Extensions are counted and skipped: no two implementations agree on any of them. Quoted strings are followed
-    /// only to know that a line does not end inside one.
+    /// Counts and skips extensions, because no two implementations agree on their meaning. Quoted strings are tracked
+    /// only to reject a line that ends inside one.
     fn extension_byte(&mut self, byte: u8, limits: &Limits) -> Result<ChunkState, ParseError> {
         if byte == b'\r' {
             return match self.state {
@@ -190,11 +190,11 @@ impl ChunkedReader {
         })
     }
 
+    /// Reads one trailer line; returns `None` at the end of the section.
+    ///
     /// ```text
     /// trailer-section   = *( field-line CRLF )                           ; RFC 9112 §7.1.2
     /// ```
-    ///
-    /// `None` says that the section has ended.
     fn trailer<'b>(&mut self, input: &mut &'b [u8], limits: &Limits) -> Result<Option<Piece<'b>>, ParseError> {
         let room = limits.trailer_bytes_max.saturating_sub(self.trailer_bytes as usize);
         let bytes: &'b [u8] = input;
@@ -224,8 +224,10 @@ impl ChunkedReader {
     }
 }
 
-/// A trailer whose value is a request-line is refused although its syntax is right: it is what a smuggled request looks
-/// like to the one reader in a chain that found the end of the body two bytes later, and no honest trailer looks so.
+/// Parses a trailer field, and rejects one whose value is a request-line.
+///
+/// Its syntax is right, but a smuggled request looks exactly like it to a proxy that found the end of the body two
+/// bytes later. See `docs/threats.md#request-smuggling`.
 fn trailer_field<'b>(line: &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
     let FieldLine { name, value } = FieldLine::parse(line)?;
     if name.len() > limits.header_name_bytes_max {
@@ -238,8 +240,9 @@ fn trailer_field<'b>(line: &'b [u8], limits: &Limits) -> Result<Piece<'b>, Parse
     Ok(Piece::Trailer { name, value })
 }
 
-/// Writes one chunk. Empty data writes nothing: an empty chunk would end the body. Never inlined, like [`encode_end`]: what calls
-/// them is on the way of every response, and short without them.
+/// Writes one chunk; empty data writes nothing, because an empty chunk would end the body.
+///
+/// Never inlined, like [`encode_end`]: every response passes through the callers, which stay short without it.
 #[inline(never)]
 pub(super) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     if data.is_empty() {
@@ -263,7 +266,7 @@ pub(super) fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk and the trailer section behind it (RFC 9112 §7.1.2).
+/// Writes the last chunk and the trailer section (RFC 9112 §7.1.2).
 #[inline(never)]
 pub(super) fn encode_end(trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
     let fields = || trailers.into_iter().flat_map(Headers::iter);
@@ -280,8 +283,10 @@ pub(super) fn encode_end(trailers: Option<&Headers>, out: &mut Vec<u8>) -> Resul
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// What frames one chunk and ends the content behind it: sixteen digits, two line ends, and the last chunk without trailers. 25 bytes.
+/// Most framing bytes around one chunk that ends the content: sixteen digits, two line ends, and the last chunk without
+/// trailers. 25 bytes.
 pub const CHUNK_FRAMING_BYTES_MAX: usize = SIZE_DIGITS_MAX as usize + 2 * "\r\n".len() + "0\r\n\r\n".len();
 
-/// What 64 bits hold. RFC 9112 §7.1 asks recipients to beware of large sizes; `0000000000000000001` is one too.
+/// Most digits of a chunk size: what 64 bits hold. RFC 9112 §7.1 warns of large sizes; `0000000000000000001` counts as
+/// one too.
 const SIZE_DIGITS_MAX: u8 = 16;

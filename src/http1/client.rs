@@ -1,9 +1,11 @@
-//! HTTP/1.1 as a client speaks it, as far as an upgrade takes it: the head of a GET request is written, the head of its response is read (RFC
-//! 9112 §3, §4, §5). Content is not its business.
+//! The client side of HTTP/1.1, as far as an upgrade needs it: writes the head of a GET request and reads the head of
+//! the response (RFC 9112 §3, §4, §5). It handles no content.
 //!
-//! A response is read line by line, and each line is judged when its last byte comes, so that it is refused at the same place however the
-//! network cut it up. As strict as the server is with requests: a lone LF or a folded line (which RFC 9112 §2.2 and §5.2 let a client take)
-//! comes from no server in use.
+//! The reader parses a response line by line, each line when its last byte arrives. So the same error is found at the
+//! same place however the network splits the response.
+//!
+//! It is as strict as the server side. RFC 9112 §2.2 and §5.2 let a client accept a lone LF or a folded line, but no
+//! server in use sends them.
 
 use core::fmt;
 
@@ -15,16 +17,17 @@ use super::grammar::{self, FieldLine};
 use super::line::{LineEnding, LineScan};
 use crate::message::{Headers, ResponseHead, Version};
 
-/// Largest head of a response, with the interim responses before it, from the version to the empty line inclusive. 32 KiB: as requests.
+/// Largest response head in bytes, from the version to the empty line inclusive, together with preceding interim
+/// responses. 32 KiB: the limit for requests.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 
-/// Most field lines of one response. 100: as requests.
+/// Most field lines of one response. 100: the limit for requests.
 pub const RESPONSE_FIELDS_MAX: usize = 100;
 
-/// Writes the head of a GET request. `Host` is among the fields.
+/// Writes the head of a GET request; `fields` contains `Host`.
 pub fn write_get(target: &PathAndQuery, fields: &Headers, out: &mut Vec<u8>) {
     out.extend_from_slice(b"GET ");
-    // Displayed, a path that is not there is `/`.
+    // `Display` writes an empty path as `/`.
     out.extend_from_slice(target.to_string().as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in fields.iter() {
@@ -33,25 +36,28 @@ pub fn write_get(target: &PathAndQuery, fields: &Headers, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Reads the head of one response. Interim responses before it (RFC 9110 §15.2) are passed over, but not 101, which is the last that
-/// HTTP says.
+/// Reads the head of one response.
+///
+/// Skips interim responses (RFC 9110 §15.2) except 101, which ends HTTP on the connection.
 #[derive(Debug, Default)]
 pub struct ResponseReader {
     line: LineScan,
-    /// Of the lines before the line at hand, interim responses' included.
+    /// Bytes of the lines before the current one, including those of interim responses.
     line_start: usize,
-    /// The status line has been read.
+    /// Whether the status line has been read.
     has_status: bool,
     head: ResponseHead,
 }
 
 impl ResponseReader {
-    /// Takes whole lines off the front of `input`; the head, once it is whole. Bytes not taken must be presented again, in front of more; those
-    /// behind the head belong to what comes after it.
+    /// Consumes whole lines from the front of `input` and returns the head once it is complete.
+    ///
+    /// Present bytes that were not consumed again, in front of more. Bytes behind the head belong to the content or the
+    /// next protocol.
     ///
     /// # Errors
     ///
-    /// What is wrong with the response; the connection cannot be used.
+    /// Fails if the response is malformed or too large; the connection cannot be used afterwards.
     pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<ResponseHead>, ResponseError> {
         loop {
             let view = input.get(..RESPONSE_HEAD_BYTES_MAX - self.line_start).unwrap_or(input);
@@ -72,7 +78,7 @@ impl ResponseReader {
         }
     }
 
-    /// Reads a line; true if it ends the head that was asked for.
+    /// Reads a line; returns true if it ends the head of the final response.
     fn read_line(&mut self, line: &[u8]) -> Result<bool, ResponseError> {
         if !self.has_status {
             self.head.status = status_line(line)?;
@@ -103,14 +109,14 @@ impl ResponseReader {
 /// status-line = HTTP-version SP status-code SP [ reason-phrase ]         ; RFC 9112 §4
 /// ```
 ///
-/// The blank before a reason that is not there may be missing too, as servers in use leave it out.
+/// The space before an empty reason may be missing, because servers in use omit it.
 fn status_line(line: &[u8]) -> Result<StatusCode, ResponseError> {
     let mut parts = line.splitn(3, |&byte| byte == b' ');
     let (version, code) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let version = grammar::http_version(version).map_err(|_| ResponseError::StatusLine)?;
     let status = StatusCode::from_bytes(code).map_err(|_| ResponseError::StatusLine)?;
     let reason = parts.next().unwrap_or_default();
-    // HTTP/1.0 knows no interim responses, and no upgrade (RFC 9110 §15.2).
+    // HTTP/1.0 has neither interim responses nor upgrades (RFC 9110 §15.2).
     let is_known = version == Version::Http11 || !status.is_informational();
     if is_known && reason.iter().all(|&byte| grammar::is_field_byte(byte)) {
         Ok(status)
@@ -119,33 +125,33 @@ fn status_line(line: &[u8]) -> Result<StatusCode, ResponseError> {
     }
 }
 
-/// Why a response was not understood. Incomplete input is not an error.
+/// Why a response was rejected. Incomplete input is not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// It does not begin as HTTP/1 does: another protocol is spoken there.
+    /// The status line is malformed: the server speaks another protocol.
     StatusLine,
     /// A line ends in LF without CR.
     BareLineFeed,
-    /// A field line is folded, has no colon, or holds bytes that no name or no value may have.
+    /// A field line is folded, has no colon, or contains forbidden bytes.
     FieldLine,
     /// The head is larger than [`RESPONSE_HEAD_BYTES_MAX`].
     HeadTooLarge,
     /// There are more field lines than [`RESPONSE_FIELDS_MAX`].
     TooManyFields,
-    /// The server closed the connection in the middle of it, or without a word.
+    /// The server closed the connection before the response was complete.
     Truncated,
 }
 
 impl fmt::Display for ResponseError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::StatusLine => "the answer does not begin as HTTP/1.1 does",
-            Self::BareLineFeed => "a line of the answer ends in LF without CR",
-            Self::FieldLine => "a field of the answer is malformed",
-            Self::HeadTooLarge => "the head of the answer is larger than 32 KiB",
-            Self::TooManyFields => "the answer has more than 100 fields",
-            Self::Truncated => "the server closed the connection before its answer was whole",
+            Self::StatusLine => "the response does not begin with an HTTP/1 status line",
+            Self::BareLineFeed => "a line of the response ends in LF without CR",
+            Self::FieldLine => "a field line of the response is malformed",
+            Self::HeadTooLarge => "the head of the response is larger than 32 KiB",
+            Self::TooManyFields => "the response has more than 100 fields",
+            Self::Truncated => "the server closed the connection before its response was complete",
         })
     }
 }

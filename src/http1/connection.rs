@@ -1,5 +1,5 @@
-//! One HTTP/1 connection as seen by a server: the receiving half and what both halves share. [`send`](super::send) is
-//! the other half.
+//! One HTTP/1 connection from the server's side: the receiving half and the state shared with the sending half,
+//! [`send`](super::send).
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -15,33 +15,32 @@ use super::request::Exchange;
 use super::state::{ReceiveState, SendState, State, Step};
 use crate::message::RequestHead;
 
-/// A server's end of an HTTP/1 connection, without a socket and without a buffer.
+/// A server's end of an HTTP/1 connection, without socket and buffer.
 ///
-/// There are four families of calls, and one order of use per exchange:
+/// Call its methods in this order for each exchange:
 ///
-/// 1. **Bytes in**: [`receive`](Self::receive) with whatever has arrived, again and again until it says
-///    [`NeedData`](Event::NeedData) or [`Blocked`](Event::Blocked); [`receive_eof`](Self::receive_eof) when the peer
-///    has half-closed.
-/// 2. **Bytes out**: [`send_continue`](Self::send_continue) if [`expects_continue`](Self::expects_continue) and the
-///    content is wanted, then [`send_head`](Self::send_head), any number of [`send_data`](Self::send_data),
-///    [`send_end`](Self::send_end). They may begin before the content is complete. They append to a buffer that the
-///    caller writes to the socket.
-/// 3. **Turning over**: [`next_exchange`](Self::next_exchange) once after `send_end`.
-/// 4. **Time**: after any of these, [`poll_deadline`](Self::poll_deadline) says when to call
+/// 1. **Receive**: [`receive`](Self::receive) with whatever has arrived, until it returns [`NeedData`](Event::NeedData)
+///    or [`Blocked`](Event::Blocked). Call [`receive_eof`](Self::receive_eof) when the peer has half-closed.
+/// 2. **Send**: [`send_continue`](Self::send_continue) if [`expects_continue`](Self::expects_continue) and the content
+///    is wanted. Then [`send_head`](Self::send_head), any number of [`send_data`](Self::send_data), and
+///    [`send_end`](Self::send_end). Sending may begin before the content is complete. The methods append to a buffer
+///    that the caller writes to the socket.
+/// 3. **Turn over**: [`next_exchange`](Self::next_exchange) once after `send_end`.
+/// 4. **Deadlines**: after any of these, [`poll_deadline`](Self::poll_deadline) returns when to call
 ///    [`handle_deadline`](Self::handle_deadline).
 ///
-/// An idle connection owns no memory but this value.
+/// An idle connection owns no memory except this value.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) limits: Rc<Limits>,
     pub(super) deadline: PeerDeadline,
     head: HeadReader,
-    /// Of the request at hand.
+    /// The content of the current request.
     content: ContentReader,
-    /// What is left of the response at hand.
+    /// The rest of the current response.
     pub(super) response: ResponseContent,
     pub(super) exchange: Exchange,
-    /// No exchange after this one.
+    /// No exchange follows the current one.
     pub(super) is_closing: bool,
     pub(super) state: State,
 }
@@ -49,28 +48,27 @@ pub struct Connection {
 /// What [`Connection::receive`] found in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'b> {
-    /// Nothing more can be said without more bytes. What is left of the input must be presented again, in front of
-    /// them.
+    /// More bytes are needed. Present the rest of the input again, in front of them.
     NeedData,
     /// A head was received; it is in the [`RequestHead`].
     Request,
-    /// Some of the content; never empty. Chunk boundaries mean nothing.
+    /// Part of the content; never empty. Chunk boundaries carry no meaning.
     Data(&'b [u8]),
-    /// A trailer field. It is not one of the request's fields and must not be treated as one (RFC 9110 §6.5.1).
+    /// A trailer field. Do not treat it as one of the request's fields (RFC 9110 §6.5.1).
     Trailer {
-        /// The name as sent; compare without case.
+        /// The name as sent; compare it without case.
         name: &'b str,
-        /// The value, without surrounding blanks.
+        /// The value without surrounding blanks.
         value: &'b [u8],
     },
-    /// The request is complete. Comes once per request, also after empty content.
+    /// The request is complete. Returned once per request, also after empty content.
     End,
-    /// The request is complete and its response is not; call again after [`Connection::next_exchange`]. The input was
-    /// not looked at.
+    /// The request is complete but its response is not; call again after [`Connection::next_exchange`]. The input was
+    /// not read.
     Blocked,
-    /// The connection speaks another protocol since `101`; the input is that protocol's, untouched.
+    /// The connection speaks another protocol since `101`; the input belongs to it, unread.
     Upgraded,
-    /// Nothing that comes in means anything any more. The input was not looked at.
+    /// The connection accepts no more input. The input was not read.
     Closed,
 }
 
@@ -79,7 +77,7 @@ pub enum Event<'b> {
 pub enum Next {
     /// The next request, which may already be in the input.
     KeepAlive,
-    /// The rest of this request's content, which [`Connection::receive`] throws away before it reads the next request.
+    /// The rest of this request's content, which [`Connection::receive`] discards before it reads the next request.
     Drain,
     /// Nothing: flush, then close so that the peer can still read what was sent (RFC 9112 §9.6).
     Close,
@@ -88,7 +86,7 @@ pub enum Next {
 }
 
 impl Connection {
-    /// Makes the machine for a connection accepted just now.
+    /// Creates the machine of a connection accepted at `now`.
     #[must_use]
     pub fn new(limits: Rc<Limits>, now: Instant) -> Self {
         Self {
@@ -103,17 +101,17 @@ impl Connection {
         }
     }
 
-    /// Advances `input` past what was consumed and says what it was. Bytes not consumed must be presented again, in
-    /// front of more. `head` holds the request once [`Event::Request`] is returned, until it is passed in with the
-    /// next; after an error it holds nothing of use.
+    /// Advances `input` past what was consumed and returns what it was.
     ///
-    /// Content is asked for by this call: while it says [`Event::NeedData`], the peer is on the clock.
+    /// Present bytes that were not consumed again, in front of more. `head` holds the request after [`Event::Request`],
+    /// until the next call; after an error its content is meaningless. Calling this method asks for content: after
+    /// [`Event::NeedData`] the peer's timeouts run.
     ///
     /// # Errors
     ///
-    /// What the peer did wrong. From then on every call says [`Event::Closed`]; if no response has begun, one can still
-    /// be sent. Errors in content that is being thrown away say [`Event::Closed`] at once, because the response is
-    /// already out.
+    /// Fails if the peer broke a rule or a limit. Every later call returns [`Event::Closed`]; a response can still be
+    /// sent if none has begun. An error in discarded content returns [`Event::Closed`] at once, because the response
+    /// has already been sent.
     pub fn receive<'b>(
         &mut self,
         input: &mut &'b [u8],
@@ -132,12 +130,14 @@ impl Connection {
         result.inspect_err(|_| self.refuse())
     }
 
-    /// Says that the peer will send nothing more. To be called when [`receive`](Self::receive) has said
-    /// [`Event::NeedData`] and there will be none; what was pipelined before the end is thereby answered first.
+    /// Records that the peer will send nothing more.
+    ///
+    /// Call it after [`receive`](Self::receive) has returned [`Event::NeedData`], so that requests pipelined before the
+    /// end are answered first.
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] if that leaves a request incomplete.
+    /// Fails with [`ParseError::Truncated`] if a request is incomplete.
     pub fn receive_eof(&mut self) -> Result<(), ParseError> {
         self.is_closing = true;
         match self.state.receiving {
@@ -157,11 +157,13 @@ impl Connection {
         }
     }
 
-    /// Turns to the next request after [`send_end`](Self::send_end). Called before it, or when the connection is not to
-    /// persist, it says [`Next::Close`]; called again, what it said before.
+    /// Turns to the next request after [`send_end`](Self::send_end).
     ///
-    /// Content nobody read is thrown away up to [`Limits::drain_bytes_max`] and [`Limits::drain_timeout`], so that what
-    /// follows it is read as the next request and nothing inside it is.
+    /// Returns [`Next::Close`] if called before `send_end` or if the connection does not persist. Further calls return
+    /// the same value.
+    ///
+    /// Unread content is discarded, up to [`Limits::drain_bytes_max`] and [`Limits::drain_timeout`]. So nothing inside
+    /// it can be read as the next request.
     pub fn next_exchange(&mut self, now: Instant) -> Next {
         match (self.state.receiving, self.state.sending) {
             (ReceiveState::Upgraded, _) => return Next::Upgraded,
@@ -183,21 +185,21 @@ impl Connection {
         Next::Drain
     }
 
-    /// Lets no exchange follow the one at hand: the next head written says `Connection: close`. A head that has been
-    /// written promised more, so then one more request is answered.
+    /// Ends the connection after the current exchange: the next head sends `Connection: close`. If the head has already
+    /// been sent without it, one more request is answered.
     pub fn close_after_response(&mut self) {
         self.is_closing = true;
     }
 
-    /// When [`handle_deadline`](Self::handle_deadline) is to be called; `None` while nothing is expected of the peer.
-    /// Changes with every call, so ask after each turn.
+    /// Returns when to call [`handle_deadline`](Self::handle_deadline), or `None` while the peer owes nothing. The
+    /// value changes with every call, so query it after each turn.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.deadline.at(&self.limits)
     }
 
-    /// Ends the connection if a deadline has passed, and says which. Where [`Expired::status`] has one and no response
-    /// has begun, that response can still be sent.
+    /// Ends the connection if a deadline has passed, and returns which one. If [`Expired::status`] has a status and no
+    /// response has begun, that response can still be sent.
     pub fn handle_deadline(&mut self, now: Instant) -> Option<Expired> {
         let expired = self.deadline.expired(&self.limits, now)?;
         match expired {
@@ -207,20 +209,21 @@ impl Connection {
         Some(expired)
     }
 
-    /// Since when the connection has been idle between two requests; `None` while it is not, and before the first.
+    /// Returns since when the connection has been idle between two requests, or `None` if it is busy or before its
+    /// first request.
     #[must_use]
     pub fn idle_since(&self) -> Option<Instant> {
         self.deadline.idle_since()
     }
 
-    /// Whether no request has begun: the connection can be closed without anybody missing an answer.
+    /// Returns whether no request has begun, so that closing the connection loses no response.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.state == State::IDLE && !self.head.has_begun()
     }
 
-    /// Whether all of the request at hand has been received. True before [`Event::End`] has been fetched, and true
-    /// between requests.
+    /// Returns whether the current request has been received completely; true also before [`Event::End`] was returned,
+    /// and between requests.
     #[must_use]
     pub fn is_request_complete(&self) -> bool {
         match self.state.receiving {
@@ -230,7 +233,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes of content are still to be received, where the framing tells.
+    /// Returns how many bytes of content are still to come, or `None` if the framing does not tell.
     #[must_use]
     pub fn content_remaining(&self) -> Option<u64> {
         match self.state.receiving {
@@ -239,8 +242,10 @@ impl Connection {
         }
     }
 
-    /// How many bytes of content are still to come, at least: what is left of the length, or of the chunk whose size line has been received
-    /// (RFC 9112 §7.1). So content beyond a limit can be refused before it comes.
+    /// Returns the least number of content bytes still to come.
+    ///
+    /// That is the rest of the length, or of the chunk whose size line has arrived (RFC 9112 §7.1). So oversized
+    /// content can be rejected before it arrives.
     #[must_use]
     pub fn content_announced(&self) -> u64 {
         match self.state.receiving {
@@ -249,7 +254,7 @@ impl Connection {
         }
     }
 
-    /// Whether the peer waits for `100 Continue`, or a final response, before it sends content.
+    /// Returns whether the peer waits for `100 Continue`, or a final response, before it sends content.
     #[must_use]
     pub fn expects_continue(&self) -> bool {
         self.exchange.awaits_continue
@@ -259,40 +264,40 @@ impl Connection {
             && self.state.receiving == ReceiveState::Content
     }
 
-    /// Whether a response is owed or under way.
+    /// Returns whether a response must be sent or is being sent.
     #[must_use]
     pub fn is_responding(&self) -> bool {
         matches!(self.state.sending, SendState::Head | SendState::Content)
     }
 
-    /// Whether the connection speaks another protocol, since `101`.
+    /// Returns whether the connection speaks another protocol, since `101`.
     #[must_use]
     pub fn is_upgraded(&self) -> bool {
         self.state.receiving == ReceiveState::Upgraded
     }
 
-    /// Whether the head of the final response has been sent, so that an error can only be shown by closing.
+    /// Returns whether the head of the final response has been sent, so that an error can only be shown by closing.
     #[must_use]
     pub fn is_head_sent(&self) -> bool {
         matches!(self.state.sending, SendState::Content | SendState::Ended)
     }
 
-    /// Whether content may follow: the head of the final response has been sent, and neither its status nor the method rules
-    /// content out.
+    /// Returns whether content may follow: the head of the final response has been sent, and neither status nor method
+    /// rules content out.
     #[must_use]
     pub fn takes_content(&self) -> bool {
         self.state.sending == SendState::Content && self.response != ResponseContent::None
     }
 
-    /// Whether closing the connection is what ends the content of the response at hand, or of the last one: an HTTP/1.0 peer takes
-    /// what it has got by then for the whole.
+    /// Returns whether closing the connection is what ends the content of the current or last response, as with an
+    /// HTTP/1.0 peer.
     #[must_use]
     pub fn is_ended_by_close(&self) -> bool {
         self.response == ResponseContent::UntilClose
     }
 
-    /// Whether another request will be read after the exchange at hand, as far as is known now. Final once the head has
-    /// been sent.
+    /// Returns whether another request will be read after the current exchange, as far as known; final once the head
+    /// has been sent.
     #[must_use]
     pub fn persists(&self) -> bool {
         match self.state.sending {
@@ -304,10 +309,10 @@ impl Connection {
         }
     }
 
-    /// Everything but the response's own part in whether the connection persists.
+    /// Returns whether the connection may persist, apart from what the response decides.
     ///
-    /// A peer that was not told to go on may send its content after the final response, or may not (RFC 9110 §10.1.1):
-    /// unless all of it is here, nobody knows what the next byte is.
+    /// A peer that received no `100 Continue` may or may not send its content after the final response (RFC 9110
+    /// §10.1.1). Unless all content is here, the meaning of the next byte is unknown.
     pub(super) fn can_persist(&self) -> bool {
         let is_drainable = || {
             let is_small = self.content_announced() <= self.limits.drain_bytes_max;
@@ -350,7 +355,7 @@ impl Connection {
         self.exchange.has_content |= consumed > 0;
         match piece {
             Piece::NeedData => {
-                // Who waits to be told to go on is not late.
+                // A peer that waits for `100 Continue` is not late.
                 if !self.expects_continue() {
                     self.deadline.content_awaited(consumed, now);
                 }
@@ -372,7 +377,7 @@ impl Connection {
         }
     }
 
-    /// Throws content away. Says what keeps the next head from being read, if anything does.
+    /// Discards content. Returns an event if the next head cannot be read yet.
     fn drain<'b>(&mut self, input: &mut &'b [u8], now: Instant) -> Option<Event<'b>> {
         loop {
             let presented = input.len();
@@ -403,7 +408,7 @@ impl Connection {
         self.deadline.exchange_ended(now);
     }
 
-    /// Ends the receiving half for something the peer did or did not do; the response is still owed.
+    /// Ends the receiving half after an error or a timeout; the response can still be sent.
     fn refuse(&mut self) {
         self.deadline.clear();
         self.exchange.persists = false;

@@ -1,4 +1,4 @@
-//! Reading the content of a request, however it is framed.
+//! The reader of a request's content, for every framing.
 
 use super::chunked::ChunkedReader;
 use super::error::ParseError;
@@ -17,7 +17,7 @@ pub(super) enum Piece<'b> {
 /// Reads the content of one request.
 #[derive(Debug, Clone)]
 pub(super) enum ContentReader {
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Length(u64),
     Chunked(ChunkedReader),
 }
@@ -31,7 +31,7 @@ impl ContentReader {
         }
     }
 
-    /// Advances `input` past what was understood.
+    /// Advances `input` past what was consumed.
     pub(super) fn receive<'b>(&mut self, input: &mut &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
         match self {
             Self::Length(0) => Ok(Piece::End),
@@ -47,7 +47,7 @@ impl ContentReader {
         }
     }
 
-    /// How many bytes are still to come, where that is known.
+    /// Returns how many bytes are still to come, if known.
     pub(super) fn remaining(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
@@ -55,7 +55,7 @@ impl ContentReader {
         }
     }
 
-    /// How many bytes the peer has said will come, at least: of all content, or of the current chunk.
+    /// Returns the least number of bytes still to come: all content, or the current chunk.
     pub(super) fn announced(&self) -> u64 {
         match self {
             Self::Length(left) => *left,

@@ -1,9 +1,10 @@
-//! Until when the peer must have done what: the clock of one connection, told the time by its caller.
+//! The deadlines of one connection; the caller provides the time.
 //!
-//! Only one thing is waited for at a time. A head has an absolute deadline, since a peer that sends a byte now and then
-//! makes no progress worth having (RFC 9112 §9.5 leaves timeouts to the server). Content has two: the pause between two
-//! arrivals, and the average rate over the time that it was *awaited*: time in which the application was not asking for
-//! content is not the peer's fault.
+//! Only one thing is awaited at a time. A head has an absolute deadline, because a peer that trickles bytes makes no
+//! useful progress (RFC 9112 §9.5 leaves timeouts to the server).
+//!
+//! Content has two limits: the pause between two arrivals, and the average rate. The rate counts only the time in which
+//! content was *awaited*; the peer is not charged for time in which the application asked for no content.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -11,20 +12,20 @@ use std::time::Instant;
 use super::error::Expired;
 use super::limits::Limits;
 
-/// What is waited for, and since when.
+/// What the peer must do next, and since when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PeerDeadline {
     waiting: Awaited,
     since: Instant,
-    /// How long content has been awaited, before `since`.
+    /// How long content was awaited before `since`.
     content_awaited: Duration,
-    /// How many bytes of content, framing included, have come; while it is thrown away, how many of those.
+    /// Bytes of content received, including framing; while draining, the discarded bytes.
     content_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
-    /// For nobody, or for the application.
+    /// Nothing, or something from the application.
     Nothing,
     FirstByte,
     Head,
@@ -34,7 +35,7 @@ enum Awaited {
 }
 
 impl PeerDeadline {
-    /// A connection has been accepted.
+    /// Starts the first deadline of an accepted connection.
     pub(super) fn accepted(now: Instant) -> Self {
         Self {
             waiting: Awaited::FirstByte,
@@ -44,21 +45,21 @@ impl PeerDeadline {
         }
     }
 
-    /// A byte of a head has come and the head is not whole. Only the first such call starts the clock.
+    /// Records that part of a head has arrived; only the first call starts the clock.
     pub(super) fn head_begun(&mut self, now: Instant) {
         if self.waiting != Awaited::Head {
             self.wait(Awaited::Head, now);
         }
     }
 
-    /// A whole head has come.
+    /// Records that a head is complete.
     pub(super) fn head_ended(&mut self) {
         self.waiting = Awaited::Nothing;
         self.content_awaited = Duration::ZERO;
         self.content_bytes = 0;
     }
 
-    /// More content is awaited than has come. The clock goes on unless `bytes` have come since the last call.
+    /// Records that more content is awaited. The clock keeps running unless `bytes` have arrived since the last call.
     pub(super) fn content_awaited(&mut self, bytes: usize, now: Instant) {
         if self.waiting != Awaited::Content || bytes > 0 {
             self.content_came(bytes, now);
@@ -66,7 +67,7 @@ impl PeerDeadline {
         }
     }
 
-    /// Content has come, and the application is busy with it.
+    /// Records that content has arrived, and stops the clock while the application uses it.
     pub(super) fn content_came(&mut self, bytes: usize, now: Instant) {
         self.content_bytes = self.content_bytes.saturating_add(bytes as u64);
         if self.waiting == Awaited::Content {
@@ -76,34 +77,34 @@ impl PeerDeadline {
         }
     }
 
-    /// Unwanted content is thrown away from now on.
+    /// Starts the deadline for discarding content.
     pub(super) fn drain_begun(&mut self, now: Instant) {
         self.content_bytes = 0;
         self.wait(Awaited::DrainEnd, now);
     }
 
-    /// Unwanted content has come; says how much of it so far.
+    /// Adds discarded bytes and returns their total.
     pub(super) fn drained(&mut self, bytes: usize) -> u64 {
         self.content_bytes = self.content_bytes.saturating_add(bytes as u64);
         self.content_bytes
     }
 
-    /// The connection is idle between two requests.
+    /// Starts the idle timeout between two requests.
     pub(super) fn exchange_ended(&mut self, now: Instant) {
         self.wait(Awaited::NextRequest, now);
     }
 
-    /// Since when the connection has been idle between two requests, if it is.
+    /// Returns since when the connection has been idle between two requests, if it is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (self.waiting == Awaited::NextRequest).then_some(self.since)
     }
 
-    /// Nothing is expected of the peer.
+    /// Stops the clock: the peer owes nothing.
     pub(super) fn clear(&mut self) {
         self.waiting = Awaited::Nothing;
     }
 
-    /// When the patience ends; `None` where nothing is waited for, or for longer than the clock can show.
+    /// Returns the deadline, or `None` if the peer owes nothing or the time is out of range.
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
         let timeout = match self.waiting {
             Awaited::Nothing => return None,
@@ -116,7 +117,7 @@ impl PeerDeadline {
         self.since.checked_add(timeout)
     }
 
-    /// What has expired, if anything has.
+    /// Returns what has expired, if anything.
     pub(super) fn expired(&self, limits: &Limits, now: Instant) -> Option<Expired> {
         if now < self.at(limits)? {
             return None;
@@ -130,8 +131,10 @@ impl PeerDeadline {
         }
     }
 
-    /// The shorter of the pause allowed and the time until the rate falls below the minimum if nothing more comes. What
-    /// has come pays for so much time of awaiting; the grace is a gift.
+    /// Returns the shorter of the allowed pause and the time until the average rate falls below the minimum.
+    ///
+    /// Each received byte pays for `1 / body_bytes_per_second_min` seconds of waiting, and the first `body_rate_grace`
+    /// is free.
     fn content_timeout(&self, limits: &Limits) -> Duration {
         let Some(paid_millis) = self
             .content_bytes

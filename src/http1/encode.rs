@@ -1,8 +1,8 @@
-//! Writing the head of a response into the caller's buffer, in one pass and without allocating (RFC 9112 §4, §5, §6).
+//! The encoder of response heads: one pass into the caller's buffer, without allocating (RFC 9112 §4, §5, §6).
 //!
-//! Framing is ours: whatever the application set of `Connection`, `Transfer-Encoding` and `Content-Length` is read,
-//! never copied, and one line of each is written where it is due. So the bytes on the wire cannot contradict what the
-//! connection does afterwards.
+//! The connection writes all framing. Fields of the application named `Connection`, `Transfer-Encoding` and
+//! `Content-Length` are read but never copied, and one line of each is written where needed. So the bytes sent cannot
+//! contradict what the connection does afterwards.
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -10,30 +10,30 @@ use super::error::SendError;
 use super::grammar;
 use crate::message::{HttpDate, ResponseHead, Version};
 
-/// How long the content is that an application is about to send.
+/// The length of the content an application is about to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// So many bytes.
+    /// Exactly this many bytes.
     Known(u64),
-    /// Not known yet: chunked, or, for an HTTP/1.0 peer, until the connection closes.
+    /// Unknown: chunked, or until the connection closes for an HTTP/1.0 peer.
     Unknown,
 }
 
 /// How the content of a response is delimited on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseContent {
-    /// There is none: what the application sends is dropped (RFC 9110 §6.4.1).
+    /// No content: what the application sends is dropped (RFC 9110 §6.4.1).
     None,
-    /// So many bytes are still to come.
+    /// This many bytes are still to come.
     Length(u64),
     Chunked {
-        /// How many leading zeros of a chunk-size were sent by themselves, to learn whether the peer still reads.
+        /// How many leading zeros of a chunk-size were sent as probes, to test whether the peer still reads.
         probes: u8,
     },
     UntilClose,
 }
 
-/// What the application's fields said to the connection.
+/// What the application's fields ask of the connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ConnectionOptions {
     content_length: Option<u64>,
@@ -42,14 +42,14 @@ pub(super) struct ConnectionOptions {
     has_date: bool,
 }
 
-/// What an exchange makes of its response's framing.
+/// The framing of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ResponseFraming {
     pub(super) content: ResponseContent,
     line: FramingLine,
 }
 
-/// The framing line of a head. A response to HEAD has one for content that does not follow.
+/// The framing line of a head. A response to HEAD has one although no content follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FramingLine {
     None,
@@ -60,13 +60,13 @@ enum FramingLine {
 /// The `Connection` line of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Persistence {
-    /// What the version implies; no line.
+    /// The default of the version; no line.
     Implied,
     Close,
     KeepAlive,
 }
 
-/// Writes the status line and the application's fields; says what those that are not copied asked for.
+/// Writes the status line and the application's fields; returns what the fields that are not copied ask for.
 ///
 /// ```text
 /// status-line = HTTP-version SP status-code SP [ reason-phrase ]         ; RFC 9112 §4
@@ -87,7 +87,7 @@ pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<Con
 }
 
 impl ConnectionOptions {
-    /// Reads a field that concerns framing; says whether the field is to be written as it is.
+    /// Reads a field that concerns framing; returns whether to copy the field.
     fn observe(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, SendError> {
         if *name == header::CONTENT_LENGTH {
             let length = grammar::decimal(value.as_bytes()).ok_or(SendError::ContentLengthInvalid)?;
@@ -127,14 +127,14 @@ impl ConnectionOptions {
         match status {
             _ if status.is_informational() => return none(FramingLine::None),
             StatusCode::NO_CONTENT => return none(FramingLine::None),
-            // Says how long the 200 would have been, which only the application knows (RFC 9110 §8.6, §15.4.5).
+            // Only the application knows the length the 200 would have had (RFC 9110 §8.6, §15.4.5).
             StatusCode::NOT_MODIFIED => {
                 return none(
                     self.content_length
                         .map_or(FramingLine::None, FramingLine::ContentLength),
                 );
             }
-            // Has no content but is framed as if it could have (RFC 9110 §15.3.6).
+            // Has no content but is framed as if it could (RFC 9110 §15.3.6).
             StatusCode::RESET_CONTENT => return none(FramingLine::ContentLength(0)),
             _ => {}
         }
@@ -156,7 +156,7 @@ impl ConnectionOptions {
         }
     }
 
-    /// Writes what belongs to the connection, and the end of the head.
+    /// Writes the connection's own fields and the end of the head.
     pub(super) fn write_end(
         self,
         framing: ResponseFraming,
@@ -173,7 +173,7 @@ impl ConnectionOptions {
             }
             FramingLine::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
-        // Whoever sends Upgrade says so in Connection, lest a proxy pass it on (RFC 9110 §7.8).
+        // Upgrade must be listed in Connection, or a proxy would forward it (RFC 9110 §7.8).
         match (persistence, self.upgrade) {
             (Persistence::Implied, false) => {}
             (Persistence::Implied, true) => out.extend_from_slice(b"Connection: upgrade\r\n"),
@@ -199,7 +199,8 @@ pub(super) fn write_field(name: &HeaderName, value: &HeaderValue, out: &mut Vec<
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether a field may stand in a trailer section: none may that frames, routes or authorises (RFC 9110 §6.5.1).
+/// Returns whether a field may stand in a trailer section; fields that frame, route or authorise may not (RFC 9110
+/// §6.5.1).
 pub(super) fn is_trailer_allowed(name: &HeaderName) -> bool {
     const FORBIDDEN: [HeaderName; 12] = [
         header::CONTENT_LENGTH,
@@ -225,11 +226,11 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
-    // The space stays where there is no phrase (RFC 9112 §4).
+    // The space stays even without a phrase (RFC 9112 §4).
     out.extend_from_slice(b" ");
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-/// A head of five or six fields: one reservation instead of several while a buffer is young, and what a caller makes room for.
+/// Size of a head with five or six fields. A young buffer reserves it at once, and callers make room for it.
 pub const HEAD_BYTES_USUAL: usize = 256;

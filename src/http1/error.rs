@@ -1,6 +1,5 @@
-//! What can go wrong, by whose fault: [`ParseError`] is the peer's, [`SendError`] the application's, [`Expired`] a peer
-//! that took too long. All three are small values without text of their own; what the peer is told is decided in one
-//! `match`.
+//! Errors by origin: [`ParseError`] is the peer's, [`SendError`] the application's, [`Expired`] a peer that was too
+//! slow. All three are small values; one `match` decides which status the peer receives.
 
 use core::fmt;
 
@@ -8,24 +7,24 @@ use http::StatusCode;
 
 use crate::memory::OutOfMemory;
 
-/// Why a request was refused. Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
+/// Why a request was rejected. Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
 ///
-/// After any of these the connection cannot be used again, because nobody knows where the next request would begin
-/// (RFC 9112 §9.3, §11.2): answer with [`status`](Self::status) if no response has begun, then close.
+/// After any of these the connection cannot be used again, because the start of the next request is unknown (RFC 9112
+/// §9.3, §11.2). Answer with [`status`](Self::status) if no response has begun, then close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParseError {
     /// A line ends in LF without CR.
     BareLineFeed,
-    /// The request-line is not a method, a request-target and a version parted by single spaces.
+    /// The request-line is not a method, a request-target and a version separated by single spaces.
     RequestLine,
     /// The method is not a token.
     Method,
-    /// The method is longer than any this server could implement.
+    /// The method is longer than every method this server could implement.
     MethodTooLong,
     /// CONNECT asks for a tunnel; this server is not a proxy.
     ConnectUnsupported,
-    /// The request-target is not of a form this method allows, or holds bytes no target may hold.
+    /// The request-target has a form this method does not allow, or contains forbidden bytes.
     Target,
     /// The major version is not 1.
     VersionUnsupported,
@@ -37,13 +36,13 @@ pub enum ParseError {
     TooManyFields,
     /// A field name is longer than [`Limits::header_name_bytes_max`](super::Limits::header_name_bytes_max).
     FieldNameTooLong,
-    /// A field line begins with a blank, which continues the line before it in obsolete syntax.
+    /// A field line begins with a blank, which continues the previous line in obsolete syntax.
     FoldedField,
     /// A field line has no colon.
     FieldLine,
     /// A field name is not a token.
     FieldName,
-    /// A field value holds a control character.
+    /// A field value contains a control character.
     FieldValue,
     /// An HTTP/1.1 request has no `Host`.
     HostMissing,
@@ -55,19 +54,19 @@ pub enum ParseError {
     ContentLength,
     /// There is more than one `Content-Length`.
     ContentLengthRepeated,
-    /// Both `Content-Length` and `Transfer-Encoding` are there.
+    /// Both `Content-Length` and `Transfer-Encoding` are present.
     LengthAndCoding,
     /// `Transfer-Encoding` is not exactly one `chunked`.
     TransferEncoding,
-    /// `Transfer-Encoding` names codings below `chunked` that this server does not implement.
+    /// `Transfer-Encoding` names codings besides `chunked` that this server does not implement.
     TransferCodingUnsupported,
-    /// `Transfer-Encoding` in an HTTP/1.0 request.
+    /// An HTTP/1.0 request has a `Transfer-Encoding`.
     TransferEncodingInHttp10,
     /// `Expect` asks for something other than `100-continue`.
     Expectation,
     /// A chunk size is not one to sixteen hexadecimal digits below 2⁶³.
     ChunkSize,
-    /// A chunk extension holds a control character, or its line ends inside a quoted string.
+    /// A chunk extension contains a control character, or its line ends inside a quoted string.
     ChunkExtension,
     /// Chunk extensions exceed [`Limits::chunk_extension_bytes_max`](super::Limits::chunk_extension_bytes_max).
     ChunkExtensionsTooLarge,
@@ -77,16 +76,16 @@ pub enum ParseError {
     TrailersTooLarge,
     /// There are more trailer fields than [`Limits::trailer_count_max`](super::Limits::trailer_count_max).
     TooManyTrailers,
-    /// A trailer field's value is itself a request-line: the mark of a smuggled request.
+    /// A trailer field's value is a request-line, which marks a smuggled request.
     TrailerRequestLine,
     /// The peer stopped sending in the middle of a request.
     Truncated,
-    /// There is no memory to keep the head in; the peer may have done nothing wrong.
+    /// The head does not fit the free memory; the peer may have done nothing wrong.
     OutOfMemory,
 }
 
 impl ParseError {
-    /// The status that tells the peer.
+    /// Returns the status to answer with.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -138,10 +137,10 @@ impl fmt::Display for ParseError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::BareLineFeed => "a line ends in LF without CR",
-            Self::RequestLine => "the request-line is not a method, a target and a version parted by single spaces",
+            Self::RequestLine => "the request-line is not a method, a target and a version separated by single spaces",
             Self::Method => "the method is not a token",
-            Self::MethodTooLong => "the method is longer than any this server knows",
-            Self::ConnectUnsupported => "CONNECT is for proxies, which this server is not",
+            Self::MethodTooLong => "the method is longer than every method this server knows",
+            Self::ConnectUnsupported => "CONNECT is not supported: this server is not a proxy",
             Self::Target => "the request-target is malformed",
             Self::VersionUnsupported => "the major version of HTTP is not 1",
             Self::TargetTooLong => "the request-target is too long",
@@ -151,14 +150,14 @@ impl fmt::Display for ParseError {
             Self::FoldedField => "a field line begins with a blank",
             Self::FieldLine => "a field line has no colon",
             Self::FieldName => "a field name is not a token",
-            Self::FieldValue => "a field value holds a control character",
+            Self::FieldValue => "a field value contains a control character",
             Self::HostMissing => "the request has no Host",
             Self::HostRepeated => "the request has more than one Host",
             Self::HostInvalid => "Host is not a host with an optional port",
             Self::ContentLength => "Content-Length is not a decimal number",
             Self::ContentLengthRepeated => "the request has more than one Content-Length",
             Self::LengthAndCoding => "the request has both Content-Length and Transfer-Encoding",
-            Self::TransferEncoding => "Transfer-Encoding is not exactly chunked",
+            Self::TransferEncoding => "Transfer-Encoding is not exactly `chunked`",
             Self::TransferCodingUnsupported => "Transfer-Encoding names a coding this server does not implement",
             Self::TransferEncodingInHttp10 => "HTTP/1.0 has no Transfer-Encoding",
             Self::Expectation => "Expect asks for something other than 100-continue",
@@ -169,19 +168,19 @@ impl fmt::Display for ParseError {
             Self::TrailersTooLarge => "the trailer section is too large",
             Self::TooManyTrailers => "the request has too many trailer fields",
             Self::TrailerRequestLine => "the value of a trailer field is a request-line",
-            Self::Truncated => "the request ends before it is complete",
-            Self::OutOfMemory => "no memory is free for this request",
+            Self::Truncated => "the peer stopped sending before the request was complete",
+            Self::OutOfMemory => "not enough memory for this request",
         })
     }
 }
 
 impl core::error::Error for ParseError {}
 
-/// What the application did wrong in answering. Nothing of the refused call has been written.
+/// What the application did wrong while responding. The failed call has written nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// There is no request to answer.
+    /// No request waits for a response.
     NoRequest,
     /// The head of the final response has been sent already.
     HeadAlreadySent,
@@ -193,13 +192,13 @@ pub enum SendError {
     ContentLengthInvalid,
     /// `Content-Length` differs from the length of the content.
     ContentLengthMismatch,
-    /// More content than `Content-Length` promised; the surplus is not sent.
+    /// There is more content than `Content-Length` promised; the surplus is not sent.
     BodyTooLong,
-    /// Less content than `Content-Length` promised; the connection must be cut so that the peer sees it.
+    /// There is less content than `Content-Length` promised; the connection must be aborted so that the peer notices.
     BodyTooShort,
-    /// `Transfer-Encoding` was set to something other than `chunked`, which the connection sees to itself.
+    /// `Transfer-Encoding` was set to something other than `chunked`; the connection sets it itself.
     TransferEncodingSet,
-    /// `101` without a request that offers to upgrade, or before its content has been received.
+    /// `101` was sent to a request that offers no upgrade, or before its content was received.
     UpgradeNotAsked,
     /// A trailer field that would change framing or routing (RFC 9110 §6.5.1).
     TrailerForbidden,
@@ -208,16 +207,16 @@ pub enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::NoRequest => "there is no request to answer",
+            Self::NoRequest => "no request waits for a response",
             Self::HeadAlreadySent => "the head of the response has been sent already",
             Self::HeadNotSent => "the head of the response has not been sent yet",
             Self::AlreadyEnded => "the response has been ended already",
             Self::ContentLengthInvalid => "the response's Content-Length is not one decimal number",
             Self::ContentLengthMismatch => "the response's Content-Length is not the length of its content",
-            Self::BodyTooLong => "the response has more content than its Content-Length says",
-            Self::BodyTooShort => "the response has less content than its Content-Length says",
+            Self::BodyTooLong => "the response has more content than its Content-Length",
+            Self::BodyTooShort => "the response has less content than its Content-Length",
             Self::TransferEncodingSet => "the response sets a Transfer-Encoding other than chunked",
-            Self::UpgradeNotAsked => "101 answers a request that does not ask for an upgrade",
+            Self::UpgradeNotAsked => "101 was sent to a request that does not ask for an upgrade",
             Self::TrailerForbidden => "a field of the trailer section is not allowed there",
         })
     }
@@ -228,18 +227,18 @@ impl core::error::Error for SendError {}
 /// What the peer did not do in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expired {
-    /// No request has begun; close without a word.
+    /// No request has begun; close without a response.
     Idle,
     /// A head has begun and did not end.
     Head,
-    /// Content stopped or came too slowly.
+    /// Content stopped or arrived too slowly.
     Body,
-    /// Content that nobody wants did not end; the response is out, close without a word.
+    /// Discarded content did not end; the response has been sent, so close.
     Drain,
 }
 
 impl Expired {
-    /// The status that tells the peer, if it is to be told; only useful while no response has begun.
+    /// Returns the status to answer with, if any; useful only while no response has begun.
     #[must_use]
     pub fn status(self) -> Option<StatusCode> {
         match self {

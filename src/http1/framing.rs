@@ -1,8 +1,8 @@
-//! How long a request's content is, by one decision (RFC 9112 §6.3), and what else its fields say to the connection
-//! rather than to the application: `Host`, `Connection`, `Expect`, `Upgrade`.
+//! The framing of a request's content (RFC 9112 §6.3), decided in one place, and the other fields that concern the
+//! connection: `Host`, `Connection`, `Expect`, `Upgrade`.
 //!
-//! Invariant: a request whose length two readers could see differently is refused, never repaired. The application sees
-//! the fields afterwards, but none of them can change what was decided here.
+//! Invariant: a request whose length two readers could understand differently is rejected, never repaired. The
+//! application sees the fields later but cannot change the decision. See `docs/threats.md#request-smuggling`.
 
 use super::error::ParseError;
 use super::grammar;
@@ -11,16 +11,16 @@ use crate::message::{Method, Version};
 /// How the content of a request is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// There is none. An HTTP/1.0 request without a length is this too: a request never ends by closing (RFC 9112
-    /// §6.3).
+    /// No content. This includes HTTP/1.0 requests without a length, because closing never ends a request (RFC
+    /// 9112 §6.3).
     Empty,
-    /// So many bytes follow.
+    /// This many bytes follow.
     Length(u64),
     /// Chunks follow.
     Chunked,
 }
 
-/// Gathers, line by line, the fields that concern the connection.
+/// Collects, line by line, the fields that concern the connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionFields<'b> {
     host: Option<&'b [u8]>,
@@ -42,8 +42,8 @@ enum Expectation {
 }
 
 impl<'b> ConnectionFields<'b> {
-    /// Looks at one field line. Length and first letter of the name sort out nearly all lines. Names differ in `_` and
-    /// `-` as in any other byte, so that `Content_Length` is nobody's alias.
+    /// Reads one field line. Length and first letter of the name rule out nearly all lines. `_` and `-` are different
+    /// bytes, so `Content_Length` is a different name.
     #[inline]
     pub(super) fn observe(&mut self, name: &[u8], value: &'b [u8]) -> Result<(), ParseError> {
         match (name.len(), name.first().map_or(0, u8::to_ascii_lowercase)) {
@@ -74,7 +74,7 @@ impl<'b> ConnectionFields<'b> {
     /// Connection        = #connection-option                             ; RFC 9110 §7.6.1
     /// ```
     fn connection(&mut self, value: &[u8]) {
-        // What nearly every client sends, as it sends it; the list below says the same of it.
+        // The value nearly every client sends; the list below would give the same result.
         if value == b"keep-alive" {
             self.keep_alive = true;
             return;
@@ -90,7 +90,7 @@ impl<'b> ConnectionFields<'b> {
     /// Expect            = #expectation                                   ; RFC 9110 §10.1.1
     /// ```
     ///
-    /// Only one line that says `100-continue` and nothing else is understood.
+    /// Only a single line with exactly `100-continue` is understood.
     fn expect(&mut self, value: &[u8]) {
         let first = self.expectation == Expectation::None;
         self.expectation = if first && value.eq_ignore_ascii_case(b"100-continue") {
@@ -100,16 +100,17 @@ impl<'b> ConnectionFields<'b> {
         };
     }
 
-    /// Whether `Host` says just this.
+    /// Returns whether `Host` has exactly this value.
     pub(super) fn names_host(&self, host: &str) -> bool {
         self.host == Some(host.as_bytes())
     }
 
-    /// The value of `Host`, which an HTTP/1.1 request has once, and valid, with every form of target (RFC 9112 §3.2). What `is_known` is a host
-    /// for certain.
+    /// Returns the value of `Host`, which an HTTP/1.1 request must have exactly once for every form of target (RFC 9112
+    /// §3.2). `is_known` skips the syntax check.
     ///
-    /// It need not be the authority of an absolute-form target, which replaces it (§3.2.2): a proxy that follows the RFC routes by the target
-    /// too, and so do we, so both see one host. `http://a:80/` with `Host: a` is how such clients write it.
+    /// It may differ from the authority of an absolute-form target, which takes precedence (§3.2.2). A proxy that
+    /// follows the RFC also routes by the target, so both see the same host. Clients do write `http://a:80/` with
+    /// `Host: a`.
     pub(super) fn host(&self, version: Version, is_known: bool) -> Result<Option<&'b [u8]>, ParseError> {
         let Some(host) = self.host else {
             return match version {
@@ -124,11 +125,10 @@ impl<'b> ConnectionFields<'b> {
         }
     }
 
-    /// The one decision about the length of a request's content (RFC 9112 §6.3).
+    /// Decides how a request's content is delimited (RFC 9112 §6.3).
     ///
-    /// Deviations, all towards refusing: `Transfer-Encoding` beside `Content-Length` (§6.1 lets a server process it),
-    /// in HTTP/1.0 (§6.1), and more than one `Content-Length` even where all are equal (§6.3 lets a recipient merge
-    /// them).
+    /// Deviations, all of them stricter: rejects `Transfer-Encoding` beside `Content-Length` (§6.1 allows it),
+    /// `Transfer-Encoding` in HTTP/1.0 (§6.1), and repeated `Content-Length` even if equal (§6.3 allows merging).
     pub(super) fn framing(&self, version: Version) -> Result<Framing, ParseError> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Empty),
@@ -144,8 +144,8 @@ impl<'b> ConnectionFields<'b> {
         }
     }
 
-    /// Whether the peer waits for `100 Continue` before it sends content. HTTP/1.0 knows no expectations (RFC 9110
-    /// §10.1.1).
+    /// Returns whether the peer waits for `100 Continue` before it sends content. HTTP/1.0 has no expectations (RFC
+    /// 9110 §10.1.1).
     pub(super) fn expects_continue(&self, version: Version) -> Result<bool, ParseError> {
         match self.expectation {
             Expectation::None => Ok(false),
@@ -155,9 +155,10 @@ impl<'b> ConnectionFields<'b> {
         }
     }
 
-    /// Whether the connection may serve another request after this one (RFC 9112 §9.3). An HTTP/1.0 request that has
-    /// content by custom but announces none may be followed by content that ends with the connection, so it cannot be
-    /// followed by a request.
+    /// Returns whether the connection may serve another request after this one (RFC 9112 §9.3).
+    ///
+    /// An HTTP/1.0 request with a method that usually has content, but without a length, may be followed by content
+    /// that ends with the connection. So no request can follow it.
     pub(super) fn persists(&self, version: Version, method: &Method) -> bool {
         match version {
             Version::Http11 => !self.close,
@@ -168,13 +169,13 @@ impl<'b> ConnectionFields<'b> {
         }
     }
 
-    /// Whether `101` may answer this request (RFC 9110 §7.8). It stays an ordinary request until `101` is sent.
+    /// Returns whether `101` may answer this request (RFC 9110 §7.8). It stays an ordinary request until `101` is sent.
     pub(super) fn offers_upgrade(&self, version: Version) -> bool {
         version == Version::Http11 && self.upgrade_option && self.upgrade_protocol
     }
 }
 
-/// Whether `name` is `known` in any case; first as nearly everybody writes it, which is a comparison of words.
+/// Compares a name without case. The usual spelling is tried first, which is a comparison of words.
 fn is<const N: usize>(name: &[u8], known: &[u8; N]) -> bool {
     name == known || name.eq_ignore_ascii_case(known)
 }
@@ -190,8 +191,8 @@ fn set_once<T>(slot: &mut Option<T>, value: T, repeated: ParseError) -> Result<(
 /// Transfer-Encoding  = #transfer-coding                                  ; RFC 9112 §6.1
 /// ```
 ///
-/// Exactly `chunked` is understood. Known codings below one final `chunked` are a request this server could have
-/// understood had it implemented them: 501. Everything else cannot be framed at all: 400.
+/// Only exactly `chunked` is accepted. Known codings followed by one final `chunked` yield 501, because a server could
+/// implement them. Everything else cannot be framed and yields 400.
 fn transfer_coding(codings: &[u8]) -> Result<Framing, ParseError> {
     if codings.eq_ignore_ascii_case(b"chunked") {
         return Ok(Framing::Chunked);

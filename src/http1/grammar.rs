@@ -1,5 +1,5 @@
-//! The words HTTP/1 is made of: byte classes, strict number readers and the two kinds of line, with the rule of RFC
-//! 9110 or 9112 above each. Everything here is a pure function of its bytes, and refuses rather than repairs.
+//! The grammar of HTTP/1: byte classes, strict number parsers and the two kinds of line, each with its rule of RFC 9110
+//! or 9112. Every function is pure, and rejects instead of repairing.
 
 use core::net::Ipv6Addr;
 
@@ -30,8 +30,8 @@ impl<'b> RequestLine<'b> {
     /// method         = token
     /// ```
     ///
-    /// Deviation: §3 lets a recipient split on any whitespace; two readings of one line are how requests are smuggled,
-    /// so only single spaces part it.
+    /// Deviation: only single spaces separate the parts. §3 allows any whitespace, but two readings of one line enable
+    /// request smuggling.
     pub(super) fn parse(line: &'b [u8]) -> Result<Self, ParseError> {
         let (method, rest) = split_at_space(line).ok_or(ParseError::RequestLine)?;
         if !is_token(method) {
@@ -60,8 +60,7 @@ impl<'b> FieldLine<'b> {
     /// OWS          = *( SP / HTAB )
     /// ```
     ///
-    /// A line that begins with a blank is obs-fold, which RFC 9112 §5.2 lets a server refuse; so is a blank before the
-    /// colon (§5.1).
+    /// Rejects a line that begins with a blank (obs-fold, RFC 9112 §5.2) and a blank before the colon (§5.1).
     pub(super) fn parse(line: &'b [u8]) -> Result<Self, ParseError> {
         if matches!(line.first(), Some(b' ' | b'\t')) {
             return Err(ParseError::FoldedField);
@@ -94,16 +93,18 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
 pub(super) static TOKEN_BYTES: ByteSet =
     ByteSet::of(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
-/// A byte that may stand in a field value: HTAB, SP, VCHAR or obs-text, which is kept as it is (RFC 9110 §5.5).
+/// Returns whether a byte may stand in a field value: HTAB, SP, VCHAR or obs-text, which is kept unchanged (RFC 9110
+/// §5.5).
 pub(super) fn is_field_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// What may stand in a request-target: visible ASCII but `#`. RFC 3986 allows fewer bytes still; browsers send `|`, `"` and
-/// braces unescaped, and none of them can be mistaken for the end of the target. A fragment is never sent (RFC 9110 §7.1).
+/// The bytes of a request-target: visible ASCII except `#`, because a fragment is never sent (RFC 9110 §7.1). RFC 3986
+/// allows fewer, but browsers send `|`, `"` and braces unescaped. None of these can be mistaken for the end of the
+/// target.
 pub(super) static TARGET_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#");
 
-/// What may stand in a request-target before its query.
+/// The bytes of a request-target before its query.
 pub(super) static PATH_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#?");
 
 /// ```text
@@ -111,7 +112,7 @@ pub(super) static PATH_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#?"
 /// HTTP-name     = %s"HTTP"
 /// ```
 ///
-/// A higher minor version of HTTP/1 is read as 1.1, the highest there is, as RFC 9110 §2.5 asks.
+/// Reads a higher minor version of HTTP/1 as 1.1, as RFC 9110 §2.5 requires.
 pub(super) fn http_version(version: &[u8]) -> Result<Version, ParseError> {
     match version {
         b"HTTP/1.1" => Ok(Version::Http11),
@@ -131,8 +132,8 @@ pub(super) fn http_version(version: &[u8]) -> Result<Version, ParseError> {
 /// Content-Length  = 1*DIGIT                                              ; RFC 9110 §8.6
 /// ```
 ///
-/// Digits only: `str::parse` would take a sign. Numbers from 2⁶³ on are refused, so that no sum or cast of lengths can
-/// wrap.
+/// Accepts digits only; `str::parse` would accept a sign. Rejects numbers from 2⁶³ on, so that no sum or cast of
+/// lengths can wrap.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > DECIMAL_DIGITS_MAX {
         return None;
@@ -146,7 +147,7 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
         .filter(|&number| number <= LENGTH_MAX)
 }
 
-/// The value of one hexadecimal digit of a chunk size (RFC 9112 §7.1).
+/// Returns the value of one hexadecimal digit of a chunk size (RFC 9112 §7.1).
 pub(super) fn hex_digit(byte: u8) -> Option<u64> {
     match byte {
         b'0'..=b'9' => Some(u64::from(byte - b'0')),
@@ -163,9 +164,8 @@ pub(super) fn hex_digit(byte: u8) -> Option<u64> {
 /// port        = *DIGIT
 /// ```
 ///
-/// Deviations: no comma, though it is a sub-delim, because two `Host` lines joined by a proxy look like one with a
-/// comma; no IPvFuture, which nobody uses; a port is at most 65535. An empty value is allowed, as RFC 9112 §3.2
-/// requires.
+/// Deviations: rejects a comma, because two `Host` lines joined by a proxy look like one with a comma; rejects
+/// IPvFuture, which is unused; limits the port to 65535. Accepts an empty value, as RFC 9112 §3.2 requires.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
     if let Some(literal) = bytes.strip_prefix(b"[") {
         return is_ip_literal(literal);
@@ -183,7 +183,7 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
 /// IP-literal  = "[" ( IPv6address / IPvFuture  ) "]"                     ; RFC 3986 §3.2.2
 /// ```
 ///
-/// Never inlined, for its size: most hosts are names.
+/// Never inlined, because it is large and most hosts are names.
 #[inline(never)]
 fn is_ip_literal(literal: &[u8]) -> bool {
     let Some((address, port)) = memchr(b']', literal).and_then(|end| literal.split_at_checked(end)) else {
@@ -193,7 +193,7 @@ fn is_ip_literal(literal: &[u8]) -> bool {
     is_address && is_port(port.get(1..).unwrap_or_default())
 }
 
-/// The bytes of a reg-name that stand for themselves.
+/// The bytes of a reg-name except percent escapes.
 static REG_NAME_BYTES: ByteSet =
     ByteSet::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+;=");
 
@@ -211,13 +211,13 @@ fn is_port(port: &[u8]) -> bool {
     }
 }
 
-/// The elements of a comma-separated list, trimmed; empty ones are part of the syntax and come too (RFC 9110 §5.6.1).
+/// Returns the trimmed elements of a comma-separated list, including empty ones (RFC 9110 §5.6.1).
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim_blanks)
 }
 
-/// Without the OWS around it, which is SP and HTAB and never more: a server that trims 0x0b or 0xa0 sees another value than
-/// its neighbours do.
+/// Trims OWS, which is SP and HTAB only. A server that also trimmed 0x0b or 0xa0 would see another value than its
+/// neighbours.
 pub(super) fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -229,16 +229,16 @@ fn split_at_space(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     split_at_byte(bytes, b' ')
 }
 
-/// What stands before the first `separator`, and what behind it.
+/// Splits at the first `separator`, which is dropped.
 fn split_at_byte(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let (before, after) = bytes.split_at_checked(memchr(separator, bytes)?)?;
     Some((before, after.get(1..)?))
 }
 
-/// The largest length a body or a chunk may announce: what a file offset can hold.
+/// The largest length of a body or a chunk: the largest file offset.
 pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
 
-/// 2⁶³ has 19 digits; the rest of 32 is room for leading zeros, which are legal.
+/// Most digits of a decimal number. 2⁶³ has 19; the others of 32 are room for leading zeros, which are legal.
 const DECIMAL_DIGITS_MAX: usize = 32;
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
-//! Reading the head of a request: request-line and field lines, up to the empty line (RFC 9112 §2.1, §3, §5).
+//! The reader of request heads: request-line and field lines, up to the empty line (RFC 9112 §2.1, §3, §5).
 //!
-//! There are two ways through this file, and both take the same heads. A head that arrives whole, as nearly all do,
-//! goes through httparse in one pass of vector code. Whatever that does not take, because it is not all there, is
-//! malformed, over a limit, large or unusual, is read line by line with [`grammar`]; this way decides which error it is,
-//! remembers how far it has read, and judges each line when its last byte comes. So a head is refused at the same place
-//! however the network cut it up, and a byte is looked at a fixed number of times: once for the line end, once for its
-//! line's syntax, once for its place in the [`RequestHead`].
+//! Two paths accept the same heads:
 //!
-//! httparse takes LF for CRLF; [`are_lines_sound`] is the guard.
+//! - The fast path: httparse reads a head that arrives whole, as nearly all do, in one pass of vector code.
+//! - The line reader: [`grammar`] reads everything else line by line. That is a head that is incomplete, malformed,
+//!   over a limit, large or unusual. This path decides which error it is. It records how far it has read and checks
+//!   each line when its last byte arrives.
+//!
+//! So the same error is found at the same place however the network splits the head. Each byte is read a fixed number
+//! of times: for the line end, for the syntax of its line, and for its place in the [`RequestHead`].
+//!
+//! httparse accepts LF for CRLF; [`are_lines_sound`] rejects it.
 
 use core::mem::MaybeUninit;
 
@@ -19,27 +22,27 @@ use super::line::{LineEnding, LineScan};
 use super::request::{Exchange, METHOD_BYTES_MAX, RequestBuilder, offset_in};
 use crate::message::{RequestHead, Version};
 
-/// Reads one head, which stays in the caller's buffer until it is whole.
+/// Reads one head, which stays in the caller's buffer until it is complete.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct HeadReader {
     line: LineScan,
-    /// Where the line at hand begins; every line before it has been judged. Counted from the head's first byte.
+    /// Start of the current line, from the head's first byte. Every line before it has been checked.
     line_start: usize,
-    /// Lines before the line at hand, the request-line included.
+    /// Lines before the current one, including the request-line.
     line_count: u32,
-    /// Whether the name in the line at hand is known not to be too long.
+    /// Whether the name in the current line is known to be short enough.
     is_name_bounded: bool,
     /// Whether one empty line has been skipped.
     has_skipped_line: bool,
 }
 
 impl HeadReader {
-    /// Whether a byte of the head has been seen. An empty line before it is not one.
+    /// Returns whether a byte of the head has arrived; an empty line before it does not count.
     pub(super) fn has_begun(&self) -> bool {
         self.line_start > 0 || !self.line.is_fresh()
     }
 
-    /// Reads a head, if all of it is there, into `head` and `exchange`, and advances `input` past it.
+    /// Reads a complete head into `head` and `exchange`, and advances `input` past it.
     pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
@@ -57,10 +60,10 @@ impl HeadReader {
                     }
                 }
                 None => return Ok(None),
-                // Half of an empty line that may be skipped; the time for a head does not run yet.
+                // Half of an empty line that may be skipped; the timeout for a head does not run yet.
                 Some(b'\r') if input.len() == 1 && !self.has_skipped_line => return Ok(None),
                 Some(b'\n') => return Err(ParseError::BareLineFeed),
-                // Refused at once, not when the line ends: a TLS handshake has no line to end.
+                // Rejected at once instead of at the line end, because a TLS handshake has no line end.
                 Some(_) => return Err(ParseError::RequestLine),
             }
         }
@@ -74,8 +77,8 @@ impl HeadReader {
         Ok(Some(framing))
     }
 
-    /// Skips one empty line before a request-line, as RFC 9112 §2.2 asks for the sake of clients that end content with
-    /// a CRLF. One is what such a client sends; more would be free traffic.
+    /// Skips one empty line before a request-line, for clients that end content with a CRLF (RFC 9112 §2.2). Such a
+    /// client sends one; more would be unbounded.
     fn skip_empty_line(&mut self, input: &mut &[u8]) {
         if !self.has_skipped_line
             && let Some(rest) = input.strip_prefix(b"\r\n")
@@ -85,7 +88,7 @@ impl HeadReader {
         }
     }
 
-    /// Judges every line that has ended since the last call and says where the head ends, if it does.
+    /// Checks every line that has ended since the last call, and returns where the head ends, if it does.
     fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, ParseError> {
         let view = input.get(..limits.header_bytes_max).unwrap_or(input);
         loop {
@@ -120,7 +123,7 @@ impl HeadReader {
         }
     }
 
-    /// Looks for the colon once, when the line has grown longer than a name may be.
+    /// Looks for the colon once, when the line has grown longer than the longest name.
     fn check_name_length(&mut self, line: &[u8], limits: &Limits) -> Result<(), ParseError> {
         if self.is_name_bounded || line.len() <= limits.header_name_bytes_max {
             return Ok(());
@@ -134,16 +137,16 @@ impl HeadReader {
     }
 }
 
-/// Whether a request-line, ended or not, is too long for any target within its limit. A method that has not ended is taken to be as
-/// long as one may be.
+/// Returns whether a request-line, complete or not, is too long for any allowed target. An incomplete method counts
+/// with its maximum length.
 fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
     let method = line.get(..=METHOD_BYTES_MAX).unwrap_or(line);
     let method_end = memchr::memchr(b' ', method).unwrap_or(METHOD_BYTES_MAX);
     line.len() > method_end + " ".len() + limits.target_bytes_max + " HTTP/1.1".len()
 }
 
-/// Reads a head that is all there and within every limit, with httparse, and advances `input` past it. `None` leaves it to
-/// the line reader to say what it is.
+/// Reads a complete head within every limit with httparse, and advances `input` past it. Returns `None` to leave the
+/// head to the line reader.
 fn read_whole(
     input: &mut &[u8],
     head: &mut RequestHead,
@@ -182,8 +185,10 @@ fn read_whole(
     Ok(Some(framing))
 }
 
-/// Whether every line ends in CRLF and no name is too long. httparse refuses a lone CR anywhere, so it is enough to look
-/// for a CR in front of the LF that stands before each name and, for the last line and the empty one, at the end.
+/// Returns whether every line ends in CRLF and no name is too long.
+///
+/// httparse rejects a lone CR anywhere. So it is enough to check for a CR before the LF that precedes each name, and at
+/// the end for the last two lines.
 fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
     let is_sound = |field: &httparse::Header<'_>| {
         let line_end = offset_in(bytes, field.name.as_bytes()).wrapping_sub(2);
@@ -192,7 +197,7 @@ fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limit
     bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
 }
 
-/// Reads a head every line of which has been judged.
+/// Reads a head whose lines have all been checked.
 #[cold]
 fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> Result<Framing, ParseError> {
     let mut lines = bytes
@@ -208,9 +213,10 @@ fn read_lines(bytes: &[u8], head: &mut RequestHead, exchange: &mut Exchange) -> 
     builder.end(exchange)
 }
 
-/// The largest head that does not ask for its memory: what one receive buffer holds. Larger ones go through the line reader, which does.
+/// Largest head read without a memory check, in bytes: one receive buffer. The line reader checks memory for larger
+/// ones.
 const UNASKED_BYTES_MAX: usize = 4096;
 
-/// How many fields httparse gets room for: 2 KiB of stack, left uninitialised. Browsers send about twenty; a request
-/// with more than this goes through the line reader.
+/// Fields httparse has room for: 2 KiB of uninitialised stack. Browsers send about twenty; requests with more than 64
+/// go through the line reader.
 const FIELDS_AT_ONCE: usize = 64;

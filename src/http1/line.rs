@@ -1,21 +1,21 @@
-//! Finding the end of a line that may still be arriving, without looking at any byte twice.
+//! The search for the end of a line that may still be arriving; it reads each byte once.
 //!
-//! A line is reported in the same shape whether it has ended or not, so that a limit on its length is one comparison,
-//! made the same way for a request that comes whole and for one that comes a byte at a time.
+//! A complete and an incomplete line are reported in the same shape. So a length limit is one comparison, and works the
+//! same for a request that arrives whole or byte by byte.
 
 use memchr::memchr;
 
-/// How far the line at hand has been searched for its end.
+/// How far the current line has been searched for its end.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct LineScan {
-    /// Bytes of the line known to hold no LF. At most as many as the caller presented last.
+    /// Bytes of the line known to contain no LF; at most as many as the caller presented last.
     scanned: usize,
 }
 
-/// A line, or what there is of it.
+/// A line, complete or incomplete.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line<'b> {
-    /// Without the line end; without a last CR, too, that may be half of one.
+    /// The line without its end, and without a final CR that may be half of it.
     pub(super) content: &'b [u8],
     pub(super) ending: LineEnding,
 }
@@ -23,21 +23,21 @@ pub(super) struct Line<'b> {
 /// How a line ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineEnding {
-    /// Not yet.
+    /// It has not ended yet.
     Open,
     CrLf,
-    /// With a lone LF, which RFC 9112 §2.2 lets a recipient take for a line end and this one does not.
+    /// With a lone LF, which RFC 9112 §2.2 allows a recipient to accept; callers reject it.
     LineFeed,
 }
 
 impl LineScan {
-    /// Whether nothing of the line has been seen.
+    /// Returns whether nothing of the line has been seen.
     pub(super) fn is_fresh(&self) -> bool {
         self.scanned == 0
     }
 
-    /// Looks for the end of the line that `bytes` begins with. Unless the line has ended, the same bytes are presented
-    /// again in front of more, and the search goes on where it stopped.
+    /// Searches the line at the start of `bytes` for its end. Until the line has ended, present the same bytes again in
+    /// front of more; the search continues where it stopped.
     pub(super) fn next<'b>(&mut self, bytes: &'b [u8]) -> Line<'b> {
         let unseen = bytes.get(self.scanned..).unwrap_or_default();
         let Some(found) = memchr(b'\n', unseen) else {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and HTTP/1.0 as a server speaks them (RFC 9112): bytes and the time come in, events and bytes go out.
+//! HTTP/1.1 and HTTP/1.0 for servers (RFC 9112), without I/O: bytes and the time come in, events and bytes go out.
 //!
 //! ```text
 //!                     bytes in                                      bytes out
@@ -21,33 +21,38 @@
 //!
 //! # Theory of operation
 //!
-//! [`Connection`] owns no socket, no buffer and no clock. The caller keeps what has arrived and presents it to
-//! [`receive`](Connection::receive), which takes whole things off its front: a head, some content, a trailer. Only a
-//! head or a trailer line that is not all there stays, and the machine remembers how far it has looked, so that no
-//! cutting into pieces makes it look again. Whatever the pieces, the events are the same, and so is the error; the
-//! tests hold every transcript to that.
+//! [`Connection`] owns no socket, no buffer and no clock. The caller keeps the bytes that arrived and presents them to
+//! [`receive`](Connection::receive), which consumes complete items from the front: a head, some content, a trailer.
 //!
-//! Answers come in the order of requests because there is never more than one exchange: behind a complete request the
-//! input is not looked at until [`next_exchange`](Connection::next_exchange).
+//! Only an incomplete head or trailer line stays with the caller. The machine records how far it has looked, so it
+//! never reads a byte twice however the network splits the input. Every split yields the same events and the same
+//! error; the tests check that for every transcript.
 //!
-//! # What is refused, and why
+//! Responses go out in the order of requests, because there is never more than one exchange. Input behind a complete
+//! request is not read until [`next_exchange`](Connection::next_exchange).
 //!
-//! Anything two readers could take for different things. Between a client and this server stand proxies, and where they
-//! and we disagree about where a request ends, one client's bytes become another client's request. So no bare LF, no
-//! folded line, no blank before a colon or around a chunk size, no second length, no coding but exactly one `chunked`,
-//! no `Host` that differs from the target. A refused request ends the connection: nothing behind it is read. Each
-//! deviation from what RFC 9112 would let a lenient server do is noted where it is made, in `grammar`, `target` and
-//! `framing`.
+//! # What is rejected, and why
 //!
-//! # The other end
+//! Everything that two readers could understand differently is rejected. If a proxy and this server disagree about the
+//! end of a request, one client's bytes become another client's request (`docs/threats.md#request-smuggling`).
 //!
-//! `client` writes the head of a request and reads that of its response, which is all a WebSocket's client needs of HTTP.
+//! The server accepts no bare LF, no folded line, no blank before a colon or around a chunk size, no second length, and
+//! no coding except exactly one `chunked`. `grammar`, `target` and `framing` note each place where RFC 9112 would allow
+//! a server to be more lenient.
 //!
-//! # Where to read what
+//! A rejected request ends the connection: nothing behind it is read.
 //!
-//! `state` is the table of states, `limits` every number. A head goes through `line` and `head`, its meaning
-//! through `request`, `target` and `framing`, content through `content` and `chunked`, a response through `send` and
-//! `encode`; `deadline` keeps the time.
+//! # Client side
+//!
+//! `client` writes the head of a request and reads the head of its response, which is all a WebSocket client needs of
+//! HTTP.
+//!
+//! # Files
+//!
+//! - `state` is the table of states, `limits` has every limit.
+//! - A head passes through `line` and `head`; `request`, `target` and `framing` decide what it means.
+//! - Content passes through `content` and `chunked`, a response through `send` and `encode`.
+//! - `deadline` keeps the time.
 
 mod byte_set;
 mod chunked;

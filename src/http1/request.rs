@@ -1,7 +1,7 @@
-//! From the parts of a head, however they were found, to a request: the application gets its head, the connection learns
-//! what the request means for it (RFC 9112 §3, §6, §9).
+//! The builder that turns the parts of a head into a request: the head for the application, and the [`Exchange`] for
+//! the connection (RFC 9112 §3, §6, §9).
 //!
-//! Invariant: every part lies in the bytes the draft was begun with, so that a place in them can stand for it.
+//! Invariant: every part is a slice of the bytes the builder was created with, so that an offset can represent it.
 
 use core::ops::Range;
 
@@ -11,22 +11,22 @@ use super::grammar::RequestLine;
 use super::target::Target;
 use crate::message::{Method, RequestHead, RequestHeadBuilder, Version};
 
-/// What the connection remembers of a request; the rest is the application's.
+/// What the connection retains of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exchange {
-    /// `None` where no head could be read.
+    /// `None` if no head could be read.
     pub(super) version: Option<Version>,
     pub(super) is_head: bool,
     pub(super) persists: bool,
     pub(super) offers_upgrade: bool,
-    /// The peer asked to be told to go on, and has not been told.
+    /// The peer waits for `100 Continue`, which has not been sent.
     pub(super) awaits_continue: bool,
-    /// Content has come, so the peer no longer waits to be told.
+    /// Content has arrived, so the peer no longer waits for `100 Continue`.
     pub(super) has_content: bool,
 }
 
 impl Exchange {
-    /// Before there is a request.
+    /// The state before a request.
     pub(super) const NONE: Self = Self {
         version: None,
         is_head: false,
@@ -37,17 +37,17 @@ impl Exchange {
     };
 }
 
-/// A request as far as its head has been read.
+/// A request under construction.
 pub(super) struct RequestBuilder<'b, 'h> {
     bytes: &'b [u8],
     head: RequestHeadBuilder<'h>,
-    /// Of the request-target, where it names one.
+    /// The authority of the request-target, if it has one.
     authority: Option<&'b [u8]>,
     fields: ConnectionFields<'b>,
 }
 
 impl<'b, 'h> RequestBuilder<'b, 'h> {
-    /// Begins with all of a head's bytes.
+    /// Begins a request with all bytes of its head.
     pub(super) fn new(bytes: &'b [u8], head: &'h mut RequestHead) -> Self {
         let mut head = head.rewrite();
         head.bytes(bytes);
@@ -82,12 +82,14 @@ impl<'b, 'h> RequestBuilder<'b, 'h> {
         Ok(())
     }
 
-    /// Ends the head, and decides what the request means for the connection. It is written to where the connection keeps
-    /// it: so many small values handed up through results cost more than all of these decisions.
+    /// Ends the head and decides what the request means for the connection.
+    ///
+    /// The result is written in place: returning so large a value through two results costs more than all these
+    /// decisions.
     pub(super) fn end(mut self, exchange: &mut Exchange) -> Result<Framing, ParseError> {
         let Self { fields, head, .. } = &self;
         let (method, version) = (head.so_far().method(), head.so_far().version());
-        // Nearly all requests name one and the same host, which then needs no second check.
+        // Nearly all requests name the same host, which then needs no second check.
         let is_known = fields.names_host(head.last_authority());
         let host = fields.host(version, is_known)?;
         let framing = fields.framing(version)?;
@@ -108,7 +110,7 @@ impl<'b, 'h> RequestBuilder<'b, 'h> {
     }
 }
 
-/// Where `part`, a slice of `whole`, begins in it.
+/// Returns the offset of `part`, a slice of `whole`.
 pub(super) fn offset_in(whole: &[u8], part: &[u8]) -> usize {
     part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr())
 }
@@ -118,5 +120,6 @@ fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     start..start.wrapping_add(part.len())
 }
 
-/// The longest registered method, UPDATEREDIRECTREF, has 17 bytes. Beyond 15 the `http` crate allocates.
+/// Longest method in bytes. The longest registered one, UPDATEREDIRECTREF, has 17; beyond 15 the `http` crate
+/// allocates.
 pub(super) const METHOD_BYTES_MAX: usize = 32;

@@ -1,6 +1,6 @@
-//! The sending half of a [`Connection`]: one response per request, framed so that its end cannot be mistaken.
+//! The sending half of a [`Connection`]: one response per request, framed so that its end is unambiguous.
 //!
-//! Invariant: a call that fails has written nothing, and what has been written is always the beginning of a well-formed
+//! Invariant: a failed call has written nothing, and what has been written is always the beginning of a well-formed
 //! response.
 
 use std::time::Instant;
@@ -15,9 +15,10 @@ use super::state::{ReceiveState, SendState, Step};
 use crate::message::{Headers, HttpDate, ResponseHead, Version};
 
 impl Connection {
-    /// Tells the peer to go on, if it waits to be told; says whether anything was written. At most once per request,
-    /// and never after content has come or a response has begun (RFC 9110 §10.1.1). The peer's time for its content
-    /// begins `now`.
+    /// Writes `100 Continue` if the peer waits for it, and returns whether it did.
+    ///
+    /// Writes at most once per request, and never after content has arrived or a response has begun (RFC 9110 §10.1.1).
+    /// The peer's time for its content begins at `now`.
     pub fn send_continue(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
         if !self.expects_continue() {
             return false;
@@ -28,21 +29,22 @@ impl Connection {
         true
     }
 
-    /// Writes the head of a response. `length` is that of the content the application has in hand, also where the
-    /// status or the method (204, 304, HEAD) means that it is not sent.
+    /// Writes the head of a response; `length` is the length of the application's content, even if status or method
+    /// (204, 304, HEAD) suppress it.
     ///
-    /// `Content-Length`, `Transfer-Encoding`, `Connection` and `Date` are seen to here. An application may set
-    /// `Content-Length`, which is then held to; `Connection: close`, which is honoured; and `Date`, which is kept.
+    /// This method writes `Content-Length`, `Transfer-Encoding`, `Connection` and `Date`. An application may set
+    /// `Content-Length`, which its content must then match; `Connection: close`, which is honoured; and `Date`, which
+    /// is kept.
     ///
-    /// A 1xx status other than 101 is interim: it is written without framing, not at all to an HTTP/1.0 peer, and the
-    /// final head is still owed. After 101, the connection is [`Upgraded`](super::Event::Upgraded).
+    /// A 1xx status other than 101 is interim: it has no framing, is not sent to an HTTP/1.0 peer, and a final head
+    /// must follow. After 101 the connection is [`Upgraded`](super::Event::Upgraded).
     ///
-    /// After a [`ParseError`](super::ParseError) or a passed deadline this writes one last response, which says
-    /// `Connection: close`.
+    /// After a [`ParseError`](super::ParseError) or an expired deadline, this writes a last response with `Connection:
+    /// close`.
     ///
     /// # Errors
     ///
-    /// What the application did wrong. Nothing was written, so another head can be.
+    /// Fails if the application made a mistake. Nothing was written, so another head can be sent.
     pub fn send_head(
         &mut self,
         head: &ResponseHead,
@@ -72,12 +74,13 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes some of the content. Empty data, and content that the status or the method rules out, writes nothing.
+    /// Writes part of the content; empty data, and content that status or method suppress, writes nothing.
     ///
     /// # Errors
     ///
-    /// [`SendError::BodyTooLong`] if this is more than `Content-Length` promised: none of it is written, and the
-    /// connection must be cut. [`SendError::HeadNotSent`] before a head, [`SendError::AlreadyEnded`] after the end.
+    /// Fails with [`SendError::BodyTooLong`] if this exceeds `Content-Length`: nothing is written, and the connection
+    /// must be aborted. Fails with [`SendError::HeadNotSent`] before a head and with [`SendError::AlreadyEnded`] after
+    /// the end.
     pub fn send_data(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_content_may_follow()?;
         match &mut self.response {
@@ -95,8 +98,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes a leading zero of the next chunk-size, which changes nothing for a peer that reads (RFC 9112 §7.1: `1*HEXDIG`), while the
-    /// kernel of a peer that has closed its socket answers it with a reset. Only while [`takes_probes`](Self::takes_probes).
+    /// Writes a leading zero of the next chunk-size, to test whether the peer's socket is still open.
+    ///
+    /// A peer that reads ignores it (RFC 9112 §7.1: `1*HEXDIG`); the kernel of a peer that has closed its socket
+    /// answers with a reset. Does nothing unless [`takes_probes`](Self::takes_probes).
     pub fn send_probe(&mut self, out: &mut Vec<u8>) {
         if self.takes_probes()
             && let ResponseContent::Chunked { probes } = &mut self.response
@@ -106,23 +111,25 @@ impl Connection {
         }
     }
 
-    /// Whether [`send_probe`](Self::send_probe) has a place in this response, which has had fewer than `probes_max`.
+    /// Returns whether [`send_probe`](Self::send_probe) fits this response and fewer than `probes_max` probes were
+    /// sent.
     #[must_use]
     pub fn wants_probe(&self, probes_max: u8) -> bool {
         self.takes_probes() && matches!(self.response, ResponseContent::Chunked { probes } if probes < probes_max)
     }
 
-    /// Whether content is under way whose framing has a place for [`send_probe`](Self::send_probe).
+    /// Returns whether content is being sent whose framing allows [`send_probe`](Self::send_probe).
     #[must_use]
     pub fn takes_probes(&self) -> bool {
         self.state.sending == SendState::Content && matches!(self.response, ResponseContent::Chunked { .. })
     }
 
-    /// Writes the last of the content and ends the response: [`send_data`](Self::send_data) and [`send_end`](Self::send_end) in one.
+    /// Writes the last content and ends the response: [`send_data`](Self::send_data) and [`send_end`](Self::send_end)
+    /// in one.
     ///
     /// # Errors
     ///
-    /// Theirs. Nothing was written, and the connection must be cut.
+    /// Fails like these two. Nothing was written, and the connection must be aborted.
     pub fn send_last(&mut self, data: &[u8], trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
         let start = out.len();
         self.send_data(data, out)?;
@@ -130,14 +137,14 @@ impl Connection {
         ended.inspect_err(|_| out.truncate(start))
     }
 
-    /// Ends the response. Trailers travel in the chunked coding only; elsewhere they are dropped, as RFC 9110 §6.5.1
-    /// lets any hop do.
+    /// Ends the response. Trailers are sent with the chunked coding only and dropped otherwise, as RFC 9110 §6.5.1
+    /// allows.
     ///
     /// # Errors
     ///
-    /// [`SendError::BodyTooShort`] if `Content-Length` promised more: the connection must be cut, never padded.
-    /// [`SendError::TrailerForbidden`] for a trailer field that RFC 9110 §6.5.1 rules out.
-    /// [`SendError::HeadNotSent`] before a head, [`SendError::AlreadyEnded`] after the end.
+    /// Fails with [`SendError::BodyTooShort`] if `Content-Length` promised more: the connection must be aborted, never
+    /// padded. Fails with [`SendError::TrailerForbidden`] for a trailer field that RFC 9110 §6.5.1 rules out. Fails
+    /// with [`SendError::HeadNotSent`] before a head and with [`SendError::AlreadyEnded`] after the end.
     pub fn send_end(&mut self, trailers: Option<&Headers>, out: &mut Vec<u8>) -> Result<(), SendError> {
         self.check_content_may_follow()?;
         match self.response {
@@ -157,7 +164,7 @@ impl Connection {
         }
     }
 
-    /// Whether an informational head is to be written. A peer of HTTP/1.0 knows no interim ones.
+    /// Returns whether an informational head may be sent. HTTP/1.0 has no interim responses.
     fn may_send_informational(&self, status: StatusCode) -> Result<bool, SendError> {
         if status != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(self.exchange.version == Some(Version::Http11));
@@ -169,7 +176,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// An informational head was written.
+    /// Records that an informational head was written.
     fn informational_sent(&mut self, status: StatusCode) {
         match status {
             StatusCode::SWITCHING_PROTOCOLS => self.advance(Step::SwitchingProtocols),
@@ -178,8 +185,7 @@ impl Connection {
         }
     }
 
-    /// Writes a head whole; says how its content is delimited and whether the connection persists, of which an interim head says
-    /// nothing.
+    /// Writes a complete head; returns how its content is delimited and whether the connection persists.
     fn write_head(
         &self,
         head: &ResponseHead,

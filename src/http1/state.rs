@@ -1,34 +1,33 @@
-//! Where a connection stands, and the only place where that changes.
+//! The states of a connection, and the only place where they change.
 //!
-//! Two machines run side by side: [`ReceiveState`] says what the bytes that come in are, [`SendState`] what the peer is
-//! owed. They are coupled in three places, and the table below is the whole of it:
+//! Two machines run side by side: [`ReceiveState`] for input, [`SendState`] for output. The table below is complete.
+//! The machines are coupled in three places:
 //!
-//! - a response may begin only when its request's head has been received, or has been refused;
-//! - the next head is read only when both the request has been received, or thrown away, and the response has been
-//!   sent;
-//! - `101` ends both: the bytes in either direction are no longer HTTP.
+//! - A response may begin only when its request's head has been received or rejected.
+//! - The next head is read only when the request has been received or discarded, and the response has been sent.
+//! - `101` ends both: HTTP ends in both directions.
 //!
-//! Not in the table, because they do not change a state: interim responses, `100 Continue`, and whether the connection
-//! persists, which is a property of the exchange.
+//! Interim responses, `100 Continue` and persistence do not change a state, so they are not in the table. Persistence
+//! is a property of the exchange.
 
-/// What the bytes that come in are.
+/// What the input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReceiveState {
     /// The head of a request, or nothing yet.
     Head,
-    /// Its content.
+    /// The content of a request.
     Content,
-    /// The request is complete. Bytes behind it belong to the next one and are not looked at.
+    /// The request is complete. Input behind it belongs to the next request and is not read.
     Complete,
-    /// Content of a request that has been answered; nobody wants it.
+    /// Content of an answered request, to be discarded.
     Drain,
-    /// Another protocol's.
+    /// Another protocol.
     Upgraded,
-    /// Nobody's: the request was refused, or the connection is over.
+    /// Ignored: the request was rejected, or the connection is over.
     Closed,
 }
 
-/// What the peer is owed.
+/// What must be sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendState {
     /// Nothing.
@@ -44,29 +43,29 @@ pub(super) enum SendState {
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A whole head came in.
+    /// A complete head was received.
     RequestHead,
-    /// The last byte of content came in, or there was none.
+    /// The last byte of content was received, or the request has none.
     RequestEnd,
-    /// The head of a final response went out.
+    /// The head of a final response was sent.
     ResponseHead,
-    /// `101` went out.
+    /// `101` was sent.
     SwitchingProtocols,
-    /// The end of the response went out.
+    /// The end of the response was sent.
     ResponseEnd,
     /// The exchange is over and its request was complete.
     NextExchange,
     /// The exchange is over and content of its request is still to come.
     DrainContent,
-    /// The unwanted content has come to its end.
+    /// The discarded content has ended.
     Drained,
-    /// The peer broke a rule, a limit or a deadline; it may still be told so.
+    /// The peer broke a rule, a limit or a deadline; a response may still be sent.
     Refuse,
     /// The connection is over.
     Close,
 }
 
-/// Both machines.
+/// The state of both machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) receiving: ReceiveState,
@@ -80,7 +79,7 @@ impl State {
         sending: SendState::Idle,
     };
 
-    /// Where `step` leads from here; `None` where it cannot happen.
+    /// Returns the state after `step`, or `None` if the step is impossible here.
     pub(super) fn after(self, step: Step) -> Option<Self> {
         use ReceiveState as R;
         use SendState as S;
@@ -96,7 +95,7 @@ impl State {
             (Step::DrainContent, R::Content, S::Ended) => (R::Drain, S::Ended),
             (Step::Drained, R::Drain, S::Ended) => (R::Head, S::Idle),
 
-            // A head that was refused is answered as a request is.
+            // A rejected head is answered like a request.
             (Step::Refuse, R::Head, S::Idle) => (R::Closed, S::Head),
             (Step::Refuse, R::Content, sending) => (R::Closed, sending),
             (Step::Close, _, S::Idle) => (R::Closed, S::Ended),

@@ -1,5 +1,5 @@
-//! The four forms of a request-target and what each means for the request (RFC 9112 §3.2): which method may use it,
-//! where its path and query lie, and which authority it names.
+//! The four forms of a request-target (RFC 9112 §3.2): which methods may use each, where path and query are, and which
+//! authority it names.
 
 use core::ops::Range;
 
@@ -7,25 +7,25 @@ use super::error::ParseError;
 use super::grammar;
 use crate::message::{Method, TargetForm};
 
-/// A request-target taken apart; ranges count from its first byte.
+/// A parsed request-target; ranges count from its first byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) form: TargetForm,
-    /// Of the absolute-form and the authority-form only.
+    /// Only for the absolute-form and the authority-form.
     pub(super) authority: Option<Range<usize>>,
     pub(super) path: Range<usize>,
     pub(super) query: Option<Range<usize>>,
 }
 
 impl Target {
-    /// Takes a target apart, and refuses bytes that no target may hold.
+    /// Parses a target, and rejects bytes that no target may contain.
     ///
     /// ```text
     /// request-target = origin-form / absolute-form / authority-form / asterisk-form
     /// ```
     ///
-    /// CONNECT, the only method with an authority-form, ends here: what follows it is another protocol, so that
-    /// answering it and reading on would be a hole, and this server is no proxy.
+    /// Always rejects CONNECT, the only method with an authority-form: this server is not a proxy, and reading on after
+    /// a tunnel request would let the tunnelled bytes pass as requests.
     pub(super) fn parse(method: &Method, target: &[u8]) -> Result<Self, ParseError> {
         if *method == Method::CONNECT {
             return Err(match target.iter().rposition(|&byte| byte == b':') {
@@ -61,7 +61,7 @@ impl Target {
 /// http-URI       = "http" "://" authority path-abempty [ "?" query ]     ; RFC 9110 §4.2.1
 /// ```
 ///
-/// No userinfo (RFC 9110 §4.2.4) and no empty host (§4.2.1).
+/// Rejects userinfo (RFC 9110 §4.2.4) and an empty host (§4.2.1).
 fn absolute(target: &[u8]) -> Result<Target, ParseError> {
     let scheme_bytes = ["http://", "https://"]
         .into_iter()
@@ -84,7 +84,7 @@ fn absolute(target: &[u8]) -> Result<Target, ParseError> {
     }
     let (mut path, query) = path_and_query(target, authority.end)?;
     if path.is_empty() {
-        // The empty path of an http URI means `/` (RFC 9110 §4.2.3): the last slash of `://` stands in for it.
+        // An empty path means `/` (RFC 9110 §4.2.3); the last slash of `://` stands in for it.
         path = scheme_bytes - 1..scheme_bytes;
     }
     Ok(Target {
@@ -95,7 +95,7 @@ fn absolute(target: &[u8]) -> Result<Target, ParseError> {
     })
 }
 
-/// The path is what comes before the first `?`, the query what comes behind it; either may be empty.
+/// Splits at the first `?` into path and query; both may be empty.
 fn path_and_query(target: &[u8], path_start: usize) -> Result<(Range<usize>, Option<Range<usize>>), ParseError> {
     let rest = target.get(path_start..).unwrap_or_default();
     let (path, rest) = grammar::PATH_BYTES.split(rest);
