@@ -125,7 +125,9 @@ fn status_line(line: &[u8]) -> Result<StatusCode, ResponseError> {
     }
 }
 
-/// Why a response was rejected. Incomplete input is not an error.
+/// Why a response was rejected.
+///
+/// Incomplete input is not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResponseError {

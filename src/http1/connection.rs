@@ -120,6 +120,7 @@ impl Connection {
     ) -> Result<Event<'b>, ParseError> {
         let receiving = self.state.receiving;
         let result = match receiving {
+            // `None`: the content ended within this input, and the next head follows in it.
             ReceiveState::Drain if let Some(event) = self.drain(input, now) => return Ok(event),
             ReceiveState::Head | ReceiveState::Drain => self.receive_head(input, head, now),
             ReceiveState::Content => self.receive_content(input, now),
@@ -185,21 +186,24 @@ impl Connection {
         Next::Drain
     }
 
-    /// Ends the connection after the current exchange: the next head sends `Connection: close`. If the head has already
-    /// been sent without it, one more request is answered.
+    /// Ends the connection after the current exchange: the next head sends `Connection: close`.
+    ///
+    /// If the head has already been sent without it, one more request is answered.
     pub fn close_after_response(&mut self) {
         self.is_closing = true;
     }
 
-    /// Returns when to call [`handle_deadline`](Self::handle_deadline), or `None` while the peer owes nothing. The
-    /// value changes with every call, so query it after each turn.
+    /// Returns when to call [`handle_deadline`](Self::handle_deadline), or `None` while the peer owes nothing.
+    ///
+    /// The value changes with every call, so query it after each turn.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Instant> {
         self.deadline.at(&self.limits)
     }
 
-    /// Ends the connection if a deadline has passed, and returns which one. If [`Expired::status`] has a status and no
-    /// response has begun, that response can still be sent.
+    /// Ends the connection if a deadline has passed, and returns which one.
+    ///
+    /// If [`Expired::status`] has a status and no response has begun, that response can still be sent.
     pub fn handle_deadline(&mut self, now: Instant) -> Option<Expired> {
         let expired = self.deadline.expired(&self.limits, now)?;
         match expired {
@@ -386,6 +390,7 @@ impl Connection {
             let expected = drained.saturating_add(self.content.announced());
             match piece {
                 Ok(Piece::End) => break,
+                // Announced content counts, so content beyond the limit is never awaited.
                 Ok(_) if expected > self.limits.drain_bytes_max => {
                     self.close();
                     return Some(Event::Closed);

@@ -232,5 +232,7 @@ fn write_status_line(status: StatusCode, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Size of a head with five or six fields. A young buffer reserves it at once, and callers make room for it.
+/// Size of a head with five or six fields.
+///
+/// A young buffer reserves it at once, and callers make room for it.
 pub const HEAD_BYTES_USUAL: usize = 256;

@@ -7,7 +7,9 @@ use http::StatusCode;
 
 use crate::memory::OutOfMemory;
 
-/// Why a request was rejected. Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
+/// Why a request was rejected.
+///
+/// Incomplete input is not an error; it is [`Event::NeedData`](super::Event::NeedData).
 ///
 /// After any of these the connection cannot be used again, because the start of the next request is unknown (RFC 9112
 /// §9.3, §11.2). Answer with [`status`](Self::status) if no response has begun, then close.
@@ -176,7 +178,9 @@ impl fmt::Display for ParseError {
 
 impl core::error::Error for ParseError {}
 
-/// What the application did wrong while responding. The failed call has written nothing.
+/// What the application did wrong while responding.
+///
+/// The failed call has written nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {

@@ -163,6 +163,7 @@ fn read_whole(
         return Ok(None);
     };
     let (bytes, rest) = input.split_at(head_bytes.min(input.len()));
+    // httparse has checked the syntax; limits and line ends are checked here.
     let is_bounded = bytes.len() <= UNASKED_BYTES_MAX
         && method.len() <= METHOD_BYTES_MAX
         && target.len() <= limits.target_bytes_max

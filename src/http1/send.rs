@@ -62,6 +62,7 @@ impl Connection {
             return Ok(());
         }
         let start = out.len();
+        // A head that fails halfway is removed from the output.
         let written = self.write_head(head, length, is_final.then_some(date), out);
         let (content, persists) = written.inspect_err(|_| out.truncate(start))?;
         if is_final {
@@ -137,8 +138,9 @@ impl Connection {
         ended.inspect_err(|_| out.truncate(start))
     }
 
-    /// Ends the response. Trailers are sent with the chunked coding only and dropped otherwise, as RFC 9110 §6.5.1
-    /// allows.
+    /// Ends the response.
+    ///
+    /// Trailers are sent with the chunked coding only and dropped otherwise, as RFC 9110 §6.5.1 allows.
     ///
     /// # Errors
     ///

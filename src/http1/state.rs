@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_read_only_when_nothing_is_owed() {
+    fn a_head_is_read_only_after_the_response() {
         for (state, step) in everywhere() {
             let Some(after) = state.after(step) else { continue };
             if after.receiving == ReceiveState::Head && state.receiving != ReceiveState::Head {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_been_sent_is_never_owed_again() {
+    fn sent_parts_are_never_sent_again() {
         let rank = |sending| ALL_SENDING.iter().position(|&at| at == sending);
         for (state, step) in everywhere() {
             let Some(after) = state.after(step) else { continue };

@@ -132,6 +132,7 @@ impl Backlog {
     /// Queues a message if there is room or room can be made; returns whether it was queued.
     fn admit(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> bool {
         let replaces = message.is_conflated();
+        // A value that fits in the place of an older one needs no pass.
         if replaces && matches!(self.replace(message, room, receipt), Replaced::Done) {
             return true;
         }
@@ -145,6 +146,7 @@ impl Backlog {
                 return false;
             }
         }
+        // Making room may have begun the lag, so the key may have an older value now.
         match self.replace(message, room, receipt) {
             Replaced::Done => true,
             Replaced::TooLong => false,
@@ -191,6 +193,7 @@ impl Backlog {
     fn make_room(&mut self, weight: usize, room: QueueLimits, receipt: &mut Receipt) {
         if !self.is_lagging {
             self.is_lagging = true;
+            // Once per lag: afterwards `replace` keeps the queue conflated.
             self.conflate(receipt);
         }
         if !self.fits(weight, room) && self.droppable_bytes >= room.high / WORTH_A_PASS {
@@ -243,6 +246,7 @@ impl Backlog {
     fn drop_oldest(&mut self, bytes_max: usize, receipt: &mut Receipt) {
         let mut excess = self.bytes.saturating_sub(bytes_max);
         self.rebuild(|backlog, mut slice| {
+            // Undroppable messages stay; the pass continues behind them.
             while excess > 0
                 && slice.is_droppable()
                 && let Some(oldest) = slice.split_first()

@@ -39,8 +39,9 @@ impl Changes {
     }
 }
 
-/// The subscriber counts of all shards. Holds only topics with subscribers, so the limits of the shards' tables bound
-/// it.
+/// The subscriber counts of all shards.
+///
+/// Holds only topics with subscribers, so the limits of the shards' tables bound it.
 #[derive(Debug, Default)]
 pub struct SubscriberCounts {
     topics: HashMap<Topic, i64>,

@@ -58,7 +58,9 @@ pub enum Resumed {
 pub struct Gap {
     /// The reason.
     pub reason: GapReason,
-    /// The topic's last message. A client that reloads its state has everything up to here.
+    /// The topic's last message.
+    ///
+    /// A client that reloads its state has everything up to here.
     pub last: Position,
 }
 
@@ -102,6 +104,7 @@ impl Log {
         };
         self.bytes += retained.weight();
         self.retained.push_back(retained);
+        // This may drop the new message too; its number stays used, so the client sees a gap.
         while self.retained.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             self.forget_oldest();
         }

@@ -35,7 +35,9 @@ pub struct LogLimits {
     /// Most bytes, counted like [`Log::bytes`]; a topic whose message finds no room drops its retained messages. 256
     /// MiB.
     pub bytes_max: usize,
-    /// How long a topic without messages keeps its numbering. One hour: far longer than the default age of a message.
+    /// How long a topic without messages keeps its numbering.
+    ///
+    /// One hour: far longer than the default age of a message.
     pub idle_timeout: Duration,
 }
 
@@ -111,6 +113,7 @@ impl Logs {
         let before = entry.log.bytes();
         let publication = entry.log.append(make, now);
         self.bytes -= before;
+        // The topic gives up its own history, never that of another topic.
         if self.bytes + entry.log.bytes() > self.limits.bytes_max {
             entry.log.clear();
         }
@@ -146,6 +149,7 @@ impl Logs {
         let mut none = Log::new(self.epoch, HistoryLimits::default());
         let log = self.topics.get_mut(topic).map_or(&mut none, |entry| &mut entry.log);
         let epoch = log.last().epoch;
+        // A client that resumed before the numbering began (`epoch:0`) has missed all of it.
         let start = match start {
             Start::After(place) if place.sequence == 0 && (self.last_forget_epoch..=epoch).contains(&place.epoch) => {
                 Start::After(Position { epoch, sequence: 0 })

@@ -88,6 +88,7 @@ impl Names {
         let mut first: BTreeSet<&str> = BTreeSet::new();
         for name in names.values() {
             first.insert(name);
+            // Memory stays within the limit however many names there are.
             if first.len() > PRESENCE_NAMES_MAX {
                 first.pop_last();
             }

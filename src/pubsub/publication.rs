@@ -26,7 +26,9 @@ pub struct Publication {
 /// A message in a form other than the plain one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alternative {
-    /// Lowest level at which a subscriber can read this form. The server defines the levels; never 0.
+    /// Lowest level at which a subscriber can read this form.
+    ///
+    /// The server defines the levels; never 0.
     pub level: u8,
     /// The message in this form.
     pub message: Bytes,

@@ -110,6 +110,7 @@ impl Subscribers {
         let outbox = std::mem::take(&mut find(&mut self.table, id)?.outbox);
         self.bytes -= outbox.bytes();
         self.table.remove(id.index as usize);
+        // An empty table gives its memory back.
         if self.table.is_empty() {
             self.table = Slab::new();
         }
@@ -126,6 +127,7 @@ impl Subscribers {
     /// A batch that fits is queued as a whole; otherwise each message is queued under its policy.
     #[inline]
     pub(super) fn deliver(&mut self, index: u32, slices: &[BatchSlice], receipt: &mut Receipt) {
+        // The shard's limit counts every outbox, so the weight of the others stays fixed during this call.
         let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
         self.change_once(index, receipt, |outbox, pool, receipt| {
             for slice in slices {
@@ -172,6 +174,7 @@ impl Subscribers {
         let Some(subscriber) = self.table.get_mut(index as usize) else {
             return;
         };
+        // A subscriber that several patterns match gets the publication once.
         if subscriber.publication == self.publication {
             return;
         }

@@ -29,8 +29,10 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 /// Most segments of a topic or pattern. 16: it bounds the depth of a match.
 pub const TOPIC_SEGMENTS_MAX: usize = 16;
 
-/// Most wildcards in one pattern, including a final `**`. 4: a match then visits at most 9,401 nodes, even if peers
-/// subscribe to every combination. Without a limit it would visit 2¹⁷.
+/// Most wildcards in one pattern, including a final `**`.
+///
+/// 4: a match then visits at most 9,401 nodes, even if peers subscribe to every combination. Without a limit it would
+/// visit 2¹⁷.
 pub const PATTERN_WILDCARDS_MAX: usize = 4;
 
 /// Separates the segments of a name.
@@ -69,7 +71,9 @@ impl Topic {
     }
 
     /// Returns the index of the shard, among `shards`, that owns this topic: it numbers the messages and retains the
-    /// history. The result is the same everywhere in a process.
+    /// history.
+    ///
+    /// The result is the same everywhere in a process.
     #[must_use]
     pub fn owner(&self, shards: NonZeroUsize) -> usize {
         let mut hasher = DefaultHasher::new();

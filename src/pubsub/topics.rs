@@ -148,8 +148,9 @@ impl Topics {
         self.names.of(topic)
     }
 
-    /// Unsubscribes from a pattern; returns whether the subscriber was subscribed. Messages that already wait are still
-    /// delivered.
+    /// Unsubscribes from a pattern; returns whether the subscriber was subscribed.
+    ///
+    /// Messages that already wait are still delivered.
     pub fn unsubscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> bool {
         let was_there = self.subscribers.contains(subscriber) && self.subscriptions.remove(subscriber.index, pattern);
         if was_there {
@@ -207,6 +208,7 @@ impl Topics {
             return receipt;
         }
         let options = self.rules.of(topic);
+        // Built once, before the first subscriber, and only if there is one.
         self.slices.extend(batches(publications, options, &self.key_hashes));
         self.subscribers.begin_publication();
         for slot in &self.matched {
@@ -267,6 +269,7 @@ impl Topics {
         self.subscribers.begin_publication();
         self.subscribers.deliver(subscriber.index, &self.slices, &mut receipt);
         self.slices.clear();
+        // A response that ends early, with all of it queued, continues from its last message.
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
             self.subscribers.resync(subscriber, topic.clone(), Start::After(last));

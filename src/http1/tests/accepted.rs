@@ -1,11 +1,11 @@
-//! What must be accepted, and what the application then sees.
+//! Requests that must be accepted, and what the application sees of them.
 
 use super::super::{Limits, Next};
 use super::CANARY;
 use super::transcript::{self, Outcome, RequestSeen, Seen};
 use crate::message::{TargetForm, Version};
 
-/// Runs one request that must be accepted and wholly consumed.
+/// Runs one request that must be accepted and consumed completely.
 #[track_caller]
 fn accept(bytes: &[u8]) -> Outcome {
     let outcome = transcript::run(bytes, &Limits::default());
@@ -58,7 +58,7 @@ fn one_empty_line_before_a_request_is_skipped() {
     assert_eq!(outcome.requests().count(), 2);
 }
 
-/// RFC 9110 §2.5: a higher minor version is read as the highest there is.
+/// RFC 9110 §2.5: a higher minor version is read as 1.1.
 #[test]
 fn higher_minor_versions_are_read_as_1_1() {
     for minor in 1..=9 {
@@ -157,7 +157,7 @@ fn every_form_of_target() {
     }
 }
 
-/// A03: leading zeros are digits. A16: content belongs to the request whatever its method.
+/// Leading zeros are digits. Content belongs to the request whatever its method.
 #[test]
 fn content_of_known_length_belongs_to_the_request() {
     for method in ["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "TRACE", "X"] {
@@ -185,7 +185,7 @@ fn empty_content_ends_at_once() {
     }
 }
 
-/// A05: a request is never delimited by the end of the connection.
+/// The end of the connection never delimits a request.
 #[test]
 fn http_1_0_content_without_a_length_is_empty_and_final() {
     let outcome = transcript::run(
@@ -229,7 +229,7 @@ fn chunked_content() {
     }
 }
 
-/// A15: trailers end the content and are kept apart from the fields of the head, whatever they are called.
+/// Trailers end the content and are kept apart from the fields of the head, whatever their names.
 #[test]
 fn trailers_are_kept_apart() {
     let outcome = accept(
@@ -270,7 +270,8 @@ fn trailers_are_kept_apart() {
     assert!(outcome.has_reached("/next"));
 }
 
-/// A20: pipelined requests come one by one and in order; garbage is reported after the valid ones have been answered.
+/// Pipelined requests are returned one by one and in order; garbage is reported after the valid ones have been
+/// answered.
 #[test]
 fn pipelined_requests_come_in_order() {
     let requests: Vec<u8> = (0..10)
@@ -295,7 +296,7 @@ fn pipelined_requests_come_in_order() {
     assert_eq!(outcome.error, Some(super::super::ParseError::RequestLine));
 }
 
-/// More fields than the fast way through the head reader has room for.
+/// More fields than httparse has room for.
 #[test]
 fn many_fields_are_kept_in_order() {
     let fields: String = (0..99).map(|number| format!("X-{number}: {number}\r\n")).collect();

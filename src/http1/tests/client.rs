@@ -1,4 +1,4 @@
-//! Heads of responses as a client reads them, and of requests as it writes them.
+//! The client side: heads of responses as it reads them, and of requests as it writes them.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ use super::super::{
 use super::epoch;
 use crate::message::{HeaderName, HeaderValue, Headers, RequestHead, ResponseHead, StatusCode};
 
-/// What came of a response: its head and how much of the bytes was behind it, nothing yet, or an error.
+/// The result of reading a response: its head and how many bytes follow it, nothing yet, or an error.
 type Outcome = Result<Option<(ResponseHead, usize)>, ResponseError>;
 
 fn run_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
@@ -26,7 +26,7 @@ fn run_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
     Ok(None)
 }
 
-/// Whole, byte by byte, and cut at every place: the outcome is one.
+/// Reads a response whole, byte by byte, and split at every place; the result must be the same.
 fn run(bytes: &[u8]) -> Outcome {
     let whole = run_pieces([bytes]);
     assert_eq!(
@@ -64,7 +64,7 @@ fn a_response_is_its_status_its_fields_and_what_is_behind_them() {
     assert_eq!(behind, 4);
 }
 
-/// RFC 9112 §4: the reason may be empty; servers in use leave its blank out, too.
+/// RFC 9112 §4: the reason may be empty; servers in use omit its space, too.
 #[test]
 fn a_status_line_may_say_little() {
     for (line, status) in [
@@ -97,7 +97,7 @@ fn interim_responses_are_passed_over() {
 }
 
 #[test]
-fn what_is_not_whole_is_not_an_error() {
+fn an_incomplete_response_is_not_an_error() {
     for bytes in [
         "",
         "H",
@@ -110,7 +110,7 @@ fn what_is_not_whole_is_not_an_error() {
 }
 
 #[test]
-fn what_is_no_response_is_refused() {
+fn malformed_responses_are_rejected() {
     let cases: [(&str, ResponseError); 22] = [
         ("SSH-2.0-OpenSSH_9.2\r\n", ResponseError::StatusLine),
         ("\r\n", ResponseError::StatusLine),
@@ -140,7 +140,7 @@ fn what_is_no_response_is_refused() {
     }
 }
 
-/// A response of so many bytes, in one field.
+/// Returns a response of the given size, in one field.
 fn large(bytes: usize) -> Vec<u8> {
     let (front, back) = ("HTTP/1.1 200 OK\r\nA: ", "\r\n\r\n");
     [
@@ -152,7 +152,7 @@ fn large(bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_head_has_a_largest_size_and_most_fields_wherever_it_is_cut() {
+fn a_head_has_limits_of_size_and_fields_however_it_is_split() {
     let fits = large(RESPONSE_HEAD_BYTES_MAX);
     let too_large = large(RESPONSE_HEAD_BYTES_MAX + 1);
     for piece in [1, 1000, usize::MAX] {
@@ -172,7 +172,7 @@ fn a_head_has_a_largest_size_and_most_fields_wherever_it_is_cut() {
 }
 
 proptest! {
-    /// Nothing a server sends is read differently for how it comes.
+    /// The result never depends on how the network splits the response.
     #[test]
     fn pieces_make_no_difference(
         lines in prop::collection::vec("(HTTP/1\\.[01] [1-5]0[0-9] ?[ -~]{0,5}|[a-zA-Z: ]{0,8})(\r\n|\r\n|\n|\r)", 0..8),
@@ -181,7 +181,7 @@ proptest! {
     }
 }
 
-/// A second reader, which takes more than we do, reads what we take in the same way.
+/// httparse accepts more than this reader; where both accept, they agree.
 #[test]
 fn httparse_agrees() {
     for bytes in [
@@ -206,7 +206,7 @@ fn httparse_agrees() {
     }
 }
 
-/// What a client writes, the server's machine reads.
+/// The server's machine reads what the client writes.
 #[test]
 fn a_request_is_what_a_server_understands() {
     let mut fields = Headers::new();

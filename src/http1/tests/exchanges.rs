@@ -13,7 +13,7 @@ impl Bench {
 
 const OK: &[u8] = b"ok";
 
-/// Sends a whole 200 and turns over; says what the head said and what follows.
+/// Sends a complete 200 and turns over; returns whether the head promised to persist, and what follows.
 fn turn_over(bench: &mut Bench) -> (bool, Next) {
     let promised = bench.connection.persists();
     bench.respond(StatusCode::OK, OK);
@@ -21,7 +21,7 @@ fn turn_over(bench: &mut Bench) -> (bool, Next) {
     assert_eq!(
         bench.connection.persists(),
         promised,
-        "what was foreseen before the head is what it said"
+        "the prediction before the head is right"
     );
     bench.out.clear();
     (says_close, bench.connection.next_exchange(bench.now))
@@ -78,7 +78,7 @@ fn persistence_by_version_and_connection_options() {
     }
 }
 
-/// Requests wait their turn: nothing behind a complete request is looked at before its response has been sent.
+/// Pipelined requests wait: nothing behind a complete request is read before its response has been sent.
 #[test]
 fn pipelined_requests_are_blocked() {
     let both = "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n\0garbage";
@@ -94,7 +94,7 @@ fn pipelined_requests_are_blocked() {
     assert_eq!(bench.receive(&mut input), Err(ParseError::RequestLine));
 }
 
-/// A driver need not fetch the end of content that is not there.
+/// A driver need not fetch the end event of empty content.
 #[test]
 fn an_exchange_may_end_without_its_end_event() {
     let mut bench = Bench::after("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -157,7 +157,7 @@ fn continue_is_not_sent_after_content_or_a_response_has_begun() {
     );
 }
 
-/// A18: after an early final answer nobody knows whether content follows.
+/// After an early final response, the meaning of the next bytes is unknown.
 #[test]
 fn an_early_answer_to_an_expectation_closes_unless_all_content_is_there() {
     for (content, says_close, next) in [
@@ -182,7 +182,7 @@ fn an_early_answer_to_an_expectation_closes_unless_all_content_is_there() {
     }
 }
 
-/// A17: unread content within the budget is thrown away; what follows it is the next request, in the same call.
+/// Unread content within the limit is discarded; the same call then reads the next request.
 #[test]
 fn unread_content_is_drained() {
     let mut bench = Bench::after("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n");
@@ -213,9 +213,9 @@ fn turning_over_twice_changes_nothing() {
     assert_eq!(bench.receive_canary(), Ok(Event::Request));
 }
 
-/// Content that turns out malformed while it is thrown away ends the connection; its response is out already.
+/// Malformed content ends the connection while it is discarded; its response has already been sent.
 #[test]
-fn malformed_content_that_nobody_reads_closes() {
+fn malformed_unread_content_closes() {
     let mut bench = Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     assert_eq!(turn_over(&mut bench), (false, Next::Drain));
     assert_eq!(bench.receive(&mut b"X\r\n".as_slice()), Ok(Event::Closed));
@@ -223,9 +223,9 @@ fn malformed_content_that_nobody_reads_closes() {
     assert_eq!(bench.receive_canary(), Ok(Event::Closed));
 }
 
-/// A response that began before its request went wrong is finished; after that comes nothing.
+/// A response that began before its request failed is completed, and nothing follows it.
 #[test]
-fn a_response_outlives_the_refusal_of_its_content() {
+fn a_response_is_completed_after_its_content_was_rejected() {
     let mut bench = Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
     bench.send_head(&ResponseHead::default(), BodyLength::Known(2)).unwrap();
     assert_eq!(bench.receive(&mut b"X\r\n".as_slice()), Err(ParseError::ChunkSize));
@@ -240,7 +240,7 @@ fn a_response_outlives_the_refusal_of_its_content() {
     assert_eq!(bench.connection.next_exchange(bench.now), Next::Close);
 }
 
-/// After an error in the middle of content the error is the answer.
+/// After an error in the middle of content, the response reports the error.
 #[test]
 fn refused_content_is_answered_by_the_refusal() {
     for (version, line) in [("1.1", "Connection: close\r\n"), ("1.0", "")] {
@@ -279,7 +279,7 @@ fn the_end_of_input() {
     assert_eq!(bench.receive_all(b""), Ok(Event::Closed));
 }
 
-/// A graceful stop: the next head says so, and a promise already made is kept for one more request.
+/// A graceful stop: the next head sends `close`; if a head already promised to persist, one more request is answered.
 #[test]
 fn close_after_response() {
     let mut bench = Bench::after("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -309,7 +309,7 @@ fn switching() -> ResponseHead {
     head
 }
 
-/// RFC 9110 §7.8: after 101 the bytes are the other protocol's.
+/// RFC 9110 §7.8: after 101 the bytes belong to the other protocol.
 #[test]
 fn after_101_bytes_are_handed_over_untouched() {
     let bytes = [UPGRADE.as_bytes(), super::CANARY].concat();
@@ -329,7 +329,7 @@ fn after_101_bytes_are_handed_over_untouched() {
     assert!(!bench.connection.persists());
 }
 
-/// A19: no mode changes before 101; an upgrade that is declined leaves an ordinary request.
+/// The protocol changes only at 101; a declined upgrade leaves an ordinary request.
 #[test]
 fn a_declined_upgrade_changes_nothing() {
     for fields in [
@@ -348,7 +348,7 @@ fn a_declined_upgrade_changes_nothing() {
 }
 
 #[test]
-fn a_101_nobody_asked_for_is_the_applications_mistake() {
+fn an_unrequested_101_is_the_applications_mistake() {
     for request in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
@@ -368,7 +368,7 @@ fn a_101_nobody_asked_for_is_the_applications_mistake() {
     }
 }
 
-/// RFC 9112 §3.2: each request names its own host, in a head that is used again as well as in a fresh one.
+/// RFC 9112 §3.2: each request names its own host, in a reused head as well as in a fresh one.
 #[test]
 fn an_authority_is_never_that_of_the_request_before() {
     let mut bench = Bench::new();

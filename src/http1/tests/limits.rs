@@ -1,10 +1,10 @@
-//! Every limit at one below, at, and one above its value, with the head whole and cut up.
+//! Every limit at one below, at, and one above its value, with the head whole and split.
 
 use super::super::{Event, Limits, Next, ParseError};
 use super::transcript::{self, Answer, Outcome, Seen};
 use crate::message::StatusCode;
 
-/// Small enough that every two-way split of what exceeds them is quickly tried.
+/// Limits small enough to try every two-way split of inputs that exceed them.
 fn small() -> Limits {
     Limits {
         target_bytes_max: 27,
@@ -38,7 +38,7 @@ fn check(bytes: &[u8], limits: &Limits, error: Option<ParseError>) -> Outcome {
     outcome
 }
 
-/// What is expected of sizes one below, at and one above a limit.
+/// Returns what sizes one below, at and one above a limit must yield.
 fn around(limit: usize, error: ParseError) -> [(usize, Option<ParseError>); 3] {
     [(limit - 1, None), (limit, None), (limit + 1, Some(error))]
 }
@@ -123,7 +123,7 @@ fn trailer_bytes_and_count() {
     }
 }
 
-/// A14, A15, B04, B05: the defaults are the numbers that are documented.
+/// The defaults are the documented numbers.
 #[test]
 fn default_limits_refuse_with_their_status() {
     let head = |line: &str, fields: &str| format!("GET /{line} HTTP/1.1\r\nHost: a\r\n{fields}\r\n").into_bytes();
@@ -169,7 +169,7 @@ fn default_limits_refuse_with_their_status() {
     }
 }
 
-/// A head that can only exceed its limit is refused before its end comes.
+/// A head that must exceed its limit is rejected before its end arrives.
 #[test]
 fn limits_hold_while_a_head_is_incomplete() {
     let limits = small();
@@ -202,7 +202,7 @@ fn limits_hold_while_a_head_is_incomplete() {
     }
 }
 
-/// A17: as much unread content is thrown away as the budget allows, and nothing inside it is ever a request.
+/// Unread content is discarded up to the limit, and nothing inside it ever becomes a request.
 #[test]
 fn drain_bytes() {
     let limits = Limits {
@@ -227,7 +227,7 @@ fn drain_bytes() {
     }
 }
 
-/// What the application has read is not counted against what is thrown away.
+/// Content the application has read does not count as discarded.
 #[test]
 fn drain_bytes_begin_with_the_drain() {
     let mut bench = super::Bench::with(Limits {
@@ -244,7 +244,7 @@ fn drain_bytes_begin_with_the_drain() {
     assert!(bench.connection.is_idle());
 }
 
-/// A17, chunked: the length is not known up front, so the budget ends it on the way, framing included.
+/// Chunked content has no length up front, so the limit applies while it arrives, framing included.
 #[test]
 fn drain_bytes_of_chunked_content() {
     for (budget, reaches) in [(100, true), (20, false)] {
@@ -272,7 +272,7 @@ fn drain_bytes_of_chunked_content() {
     }
 }
 
-/// A17, chunked: what a size line announces counts, so nothing beyond the budget is waited for.
+/// The size announced by a chunk counts, so the connection never waits for content beyond the limit.
 #[test]
 fn drain_bytes_count_what_a_chunk_announces() {
     let limits = Limits {
@@ -290,7 +290,7 @@ fn drain_bytes_count_what_a_chunk_announces() {
         bench.respond(StatusCode::OK, b"");
         assert_eq!(bench.connection.next_exchange(bench.now), next, "{size}");
     }
-    // Read only while it is thrown away.
+    // This content is read only while it is discarded.
     let mut bench = super::Bench::with(limits);
     let request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(bench.receive_all(request), Ok(Event::Request));
@@ -303,7 +303,7 @@ fn drain_bytes_count_what_a_chunk_announces() {
     );
 }
 
-/// What is announced is known once the size line has ended, and only the rest of the current chunk.
+/// A chunk's bytes are known once its size line has ended, and only the rest of the current chunk.
 #[test]
 fn a_chunk_announces_its_bytes_once_its_size_line_has_ended() {
     let mut bench = super::Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");

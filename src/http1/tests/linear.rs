@@ -1,11 +1,11 @@
-//! Work is linear in the bytes received, however they are cut up. What has been looked at is replaced by a line feed,
-//! which a second look would refuse.
+//! Work is linear in the bytes received, however they are split. Bytes that were read are replaced by a line feed,
+//! which a second read would reject.
 
 use super::super::{Event, Limits, ParseError};
 use super::Bench;
 
-/// Presents `bytes` one more at a time, those presented before (from `start` on) replaced by LF, until something other
-/// than [`Event::NeedData`] comes back; says how many had been presented.
+/// Presents `bytes` one more at a time, with those already presented (from `start` on) replaced by LF, until something
+/// other than [`Event::NeedData`] is returned. Returns how many were presented.
 fn present_once(bench: &mut Bench, start: &[u8], bytes: &[u8]) -> (usize, Result<(), ParseError>) {
     let mut presented = start.to_vec();
     for (index, &byte) in bytes.iter().enumerate() {
@@ -24,7 +24,7 @@ fn present_once(bench: &mut Bench, start: &[u8], bytes: &[u8]) -> (usize, Result
     (bytes.len(), Ok(()))
 }
 
-/// B04: one endless field value.
+/// One endless field value.
 #[test]
 fn a_field_value_without_end_is_scanned_once() {
     let start = b"GET / HTTP/1.1\r\nX: ".as_slice();
@@ -48,7 +48,7 @@ fn a_request_line_without_end_is_scanned_once() {
     assert_eq!(start.len() + presented, longest + 1);
 }
 
-/// A12, A15: chunk lines are consumed byte by byte; a trailer line waits, and is scanned once.
+/// Chunk lines are consumed byte by byte; a trailer line waits and is scanned once.
 #[test]
 fn a_trailer_line_without_end_is_scanned_once() {
     let mut bench = Bench::after("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -58,10 +58,10 @@ fn a_trailer_line_without_end_is_scanned_once() {
     assert_eq!(presented, Limits::default().trailer_bytes_max + 1);
 }
 
-/// Lines that have been judged are not judged again until the head is whole: a field name spoilt afterwards goes
-/// unnoticed meanwhile.
+/// Checked lines are not checked again until the head is complete: a field name damaged afterwards goes unnoticed until
+/// then.
 #[test]
-fn judged_lines_are_not_judged_again() {
+fn checked_lines_are_not_checked_again() {
     let mut bench = Bench::new();
     let mut head = b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n".to_vec();
     let mut input = head.as_slice();

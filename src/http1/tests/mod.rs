@@ -1,5 +1,5 @@
-//! Tests of the machine as a whole. [`transcript`] runs bytes through it in every way they can be cut up; [`reference`]
-//! is a second, slow reader that shares nothing with it.
+//! Tests of the whole machine. [`transcript`] runs bytes through it with every split; [`reference`] is a second, slow
+//! reader that shares no code with it.
 
 mod accepted;
 mod client;
@@ -19,10 +19,10 @@ use std::time::{Instant, SystemTime};
 use super::{BodyLength, Connection, Event, Limits, ParseError, SendError};
 use crate::message::{HttpDate, RequestHead, ResponseHead, StatusCode};
 
-/// A request whose handler must never run when it follows something refused.
+/// A request whose handler must never run when it follows a rejected one.
 const CANARY: &[u8] = b"GET /canary HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Some moment to count from; every other time in these tests is this one and a number.
+/// An arbitrary start time; every other time in these tests is relative to it.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
 fn epoch() -> Instant {
     Instant::now()
@@ -32,7 +32,7 @@ fn date() -> HttpDate {
     HttpDate::from(SystemTime::UNIX_EPOCH)
 }
 
-/// A connection with default limits, and what drives it by hand.
+/// A connection with default limits, driven by hand.
 struct Bench {
     connection: Connection,
     head: RequestHead,
@@ -55,7 +55,7 @@ impl Bench {
         }
     }
 
-    /// A connection that has just received the head `request`, and nothing else.
+    /// Creates a connection that has just received the head `request` and nothing else.
     fn after(request: &str) -> Self {
         let mut bench = Self::new();
         let mut input = request.as_bytes();
@@ -87,7 +87,7 @@ impl Bench {
         self.connection.send_end(None, &mut self.out)
     }
 
-    /// Sends a whole response with content of known length.
+    /// Sends a complete response with content of known length.
     fn respond(&mut self, status: StatusCode, content: &[u8]) {
         self.send_head(&ResponseHead::new(status), BodyLength::Known(content.len() as u64))
             .unwrap();
@@ -95,7 +95,7 @@ impl Bench {
         self.send_end().unwrap();
     }
 
-    /// What has been sent, without the line `Date`, which every final head has.
+    /// Returns what has been sent, without the line `Date`, which every final head has.
     fn sent(&self) -> String {
         String::from_utf8(self.out.clone())
             .unwrap()

@@ -1,5 +1,5 @@
-//! Properties of all inputs, tried on random ones: requests taken from a list and spoilt a little, so that many are
-//! nearly right.
+//! Properties of all inputs, tested on random ones: requests from a list with a few edits, so that many are nearly
+//! valid.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,7 +23,7 @@ const REQUESTS: [&[u8]; 9] = [
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 ];
 
-/// What requests are spoilt with: pieces of syntax, and bytes that are none.
+/// What the edits insert: pieces of syntax, and bytes that are not syntax.
 const SPOILERS: [&[u8]; 24] = [
     b"\r\n",
     b"\n",
@@ -51,7 +51,7 @@ const SPOILERS: [&[u8]; 24] = [
     b"\r\n\r\n",
 ];
 
-/// One way to spoil bytes: at a place, remove some and put something there.
+/// An edit: at a place, remove some bytes and insert others.
 type Edit = (Index, usize, Option<&'static [u8]>);
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -96,7 +96,7 @@ fn pieces<'b>(bytes: &'b [u8], cuts: &[Index]) -> Vec<&'b [u8]> {
     places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
-/// What the machine made of the first request, if it took all of it, in the reference's terms.
+/// Returns the first request in the reference's terms, if the machine consumed all of it.
 fn first_request(outcome: &Outcome) -> Option<reference::Reference> {
     let end = outcome.events.iter().position(|event| *event == Seen::End)?;
     let mut first = reference::Reference::default();
@@ -119,7 +119,7 @@ fn first_request(outcome: &Outcome) -> Option<reference::Reference> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Any partition of the same bytes gives the same events, the same error and the same count of bytes consumed.
+    /// Every split of the same bytes yields the same events, the same error and the same number of bytes consumed.
     #[test]
     fn cutting_up_changes_nothing(
         bytes in inputs(),
@@ -134,8 +134,8 @@ proptest! {
         prop_assert_eq!(&one_by_one, &whole);
     }
 
-    /// The same where requests are answered before their content has been read. How much of refused content has been
-    /// consumed by then depends on how it came.
+    /// The same if requests are answered before their content has been read. How much of rejected content was consumed
+    /// by then depends on the split.
     #[test]
     fn cutting_up_changes_nothing_while_draining(bytes in inputs(), cuts in vec(any::<Index>(), 0..6)) {
         let whole = transcript::run_pieces([bytes.as_slice()], &Limits::default(), Answer::AtOnce);
@@ -144,10 +144,10 @@ proptest! {
         prop_assert_eq!(cut.error, whole.error);
     }
 
-    /// What the machine accepts, the slow reader accepts, and understands as the machine does.
+    /// The reference accepts what the machine accepts, and reads it the same way.
     #[test]
     fn nothing_is_accepted_that_another_reader_sees_differently(bytes in inputs()) {
-        // Behind the first request comes one that must not take part in it.
+        // The request behind the first must not become part of it.
         let followed = [bytes.as_slice(), super::CANARY].concat();
         let outcome = transcript::run_pieces([followed.as_slice()], &Limits::default(), Answer::AfterEnd);
         if let Some(mut first) = first_request(&outcome) {
@@ -162,7 +162,7 @@ proptest! {
         }
     }
 
-    /// The two ways through the head reader take the same heads: whole, and with its last byte late.
+    /// Both paths of the head reader accept the same heads: whole, and with the last byte late.
     #[test]
     fn both_ways_of_reading_a_head_agree(
         request in select(&REQUESTS[..]),
@@ -193,7 +193,7 @@ proptest! {
         }
     }
 
-    /// What is written in chunks is read back whole.
+    /// Content written in chunks is read back unchanged.
     #[test]
     fn chunks_are_read_back(writes in vec(vec(any::<u8>(), 0..70), 0..6), cuts in vec(any::<Index>(), 0..4)) {
         let mut bench = Bench::after("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -211,7 +211,7 @@ proptest! {
         prop_assert!(outcome.events.contains(&Seen::End));
     }
 
-    /// A response is read back by another parser with the fields it was given and one framing that tells its length.
+    /// Another parser reads a response back with its fields and exactly one framing.
     #[test]
     fn responses_are_read_back(
         status in 200_u16..600,

@@ -1,8 +1,10 @@
-//! A second reader of requests, written from RFC 9112 for clarity alone: it wants the whole input, copies everything,
-//! and shares no line with the machine. It takes what the RFC takes, without limits; the machine may refuse more, but
-//! what it accepts it must understand as this reader does.
+//! A second reader of requests, written from RFC 9112 for clarity alone: it needs the whole input, copies everything,
+//! and shares no line with the machine.
+//!
+//! It accepts what the RFC accepts, without limits. The machine may reject more, but must read what it accepts as this
+//! reader does.
 
-/// The first request of some bytes, completely received.
+/// The first request of some bytes, received completely.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Reference {
     pub(super) method: String,
@@ -14,7 +16,7 @@ pub(super) struct Reference {
     pub(super) consumed: usize,
 }
 
-/// Reads the first request; `None` if it is malformed or not all there.
+/// Reads the first request; `None` if it is malformed or incomplete.
 pub(super) fn read(bytes: &[u8]) -> Option<Reference> {
     let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
     let bytes = &bytes[skipped..];
@@ -87,7 +89,7 @@ fn field_line(line: &[u8]) -> Option<(String, Vec<u8>)> {
     Some((String::from_utf8(name).ok()?, value))
 }
 
-/// Decodes chunks into `request`; says how many bytes they took.
+/// Decodes chunks into `request`; returns how many bytes they took.
 fn chunks(body: &[u8], request: &mut Reference) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,31 +1,33 @@
-//! What must be refused, row by row of the attack table, each with a request behind it that must not run.
+//! Requests that must be rejected, each followed by a request that must not run. See
+//! `docs/threats.md#request-smuggling`.
 
 use super::super::{Limits, ParseError};
 use super::CANARY;
 use super::transcript::{self, Seen};
 
-/// Runs `bytes` with the canary behind them, in every way they can be cut up, and expects `error`.
+/// Runs `bytes` with the canary behind them, with every split, and expects `error`.
 #[track_caller]
-fn assert_refused(row: &str, bytes: &[u8], error: ParseError) {
+fn assert_refused(bytes: &[u8], error: ParseError) {
     let with_canary = [bytes, CANARY].concat();
     let outcome = transcript::run(&with_canary, &Limits::default());
-    assert_eq!(outcome.error, Some(error), "{row}: {}", bytes.escape_ascii());
-    assert!(!outcome.has_reached("/canary"), "{row}: {}", bytes.escape_ascii());
-    assert!(!outcome.events.contains(&Seen::End), "{row}: {}", bytes.escape_ascii());
+    assert_eq!(outcome.error, Some(error), "{}", bytes.escape_ascii());
+    assert!(!outcome.has_reached("/canary"), "{}", bytes.escape_ascii());
+    assert!(!outcome.events.contains(&Seen::End), "{}", bytes.escape_ascii());
 }
 
-fn assert_all_refused(row: &str, cases: &[(&[u8], ParseError)]) {
+#[track_caller]
+fn assert_all_refused(cases: &[(&[u8], ParseError)]) {
     for (bytes, error) in cases {
-        assert_refused(row, bytes, *error);
+        assert_refused(bytes, *error);
     }
 }
 
-/// A POST with these field lines, then this content.
+/// Returns a POST with these field lines and this content.
 fn post(fields: &[u8], content: &[u8]) -> Vec<u8> {
     [b"POST / HTTP/1.1\r\nHost: a\r\n", fields, b"\r\n", content].concat()
 }
 
-/// A chunked POST with this content.
+/// Returns a chunked POST with this content.
 fn chunked(content: &[u8]) -> Vec<u8> {
     post(b"Transfer-Encoding: chunked\r\n", content)
 }
@@ -52,9 +54,9 @@ fn every_error_has_its_status() {
     }
 }
 
-/// RFC 9112 §6.1: a request with both is how requests are smuggled.
+/// RFC 9112 §6.1: a request with both enables request smuggling.
 #[test]
-fn a01_length_and_coding_together() {
+fn length_and_coding_together() {
     let length = b"Content-Length: 6\r\n".as_slice();
     for coding in [
         b"Transfer-Encoding: chunked\r\n".as_slice(),
@@ -64,14 +66,14 @@ fn a01_length_and_coding_together() {
         b"Transfer-Encoding:\r\n",
     ] {
         for fields in [[length, coding].concat(), [coding, length].concat()] {
-            assert_refused("A01", &post(&fields, b"0\r\n\r\n"), ParseError::LengthAndCoding);
+            assert_refused(&post(&fields, b"0\r\n\r\n"), ParseError::LengthAndCoding);
         }
     }
 }
 
-/// RFC 9112 §6.3, stricter: equal lengths are refused too.
+/// RFC 9112 §6.3, stricter: equal lengths are rejected too.
 #[test]
-fn a02_repeated_content_length() {
+fn repeated_content_length() {
     for fields in [
         b"Content-Length: 5\r\nContent-Length: 6\r\n".as_slice(),
         b"Content-Length: 6\r\nX: y\r\ncontent-length: 5\r\n",
@@ -82,13 +84,13 @@ fn a02_repeated_content_length() {
         b"Content-Length: 5,\r\n",
         b"Content-Length: ,5\r\n",
     ] {
-        assert_refused("A02", &post(fields, b"hello"), ParseError::ContentLengthRepeated);
+        assert_refused(&post(fields, b"hello"), ParseError::ContentLengthRepeated);
     }
 }
 
 /// RFC 9110 §8.6: digits and nothing else.
 #[test]
-fn a03_malformed_content_length() {
+fn malformed_content_length() {
     for value in [
         "+5",
         "-5",
@@ -112,13 +114,13 @@ fn a03_malformed_content_length() {
         "٥",
     ] {
         let fields = format!("Content-Length: {value}\r\n");
-        assert_refused("A03", &post(fields.as_bytes(), b"hello"), ParseError::ContentLength);
+        assert_refused(&post(fields.as_bytes(), b"hello"), ParseError::ContentLength);
     }
 }
 
 /// RFC 9112 §6.1, §7.
 #[test]
-fn a04_transfer_codings_other_than_one_chunked() {
+fn transfer_codings_other_than_one_chunked() {
     for value in [
         b"chunked, chunked".as_slice(),
         b"chunked,",
@@ -143,10 +145,9 @@ fn a04_transfer_codings_other_than_one_chunked() {
         b"",
     ] {
         let fields = [b"Transfer-Encoding: ", value, b"\r\n"].concat();
-        assert_refused("A04", &post(&fields, b"0\r\n\r\n"), ParseError::TransferEncoding);
+        assert_refused(&post(&fields, b"0\r\n\r\n"), ParseError::TransferEncoding);
     }
     assert_refused(
-        "A04",
         &post(
             b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             b"0\r\n\r\n",
@@ -154,7 +155,6 @@ fn a04_transfer_codings_other_than_one_chunked() {
         ParseError::TransferEncoding,
     );
     assert_refused(
-        "A04",
         &post(
             b"Transfer-Encoding: gzip\r\ntransfer-encoding: chunked\r\n",
             b"0\r\n\r\n",
@@ -162,7 +162,6 @@ fn a04_transfer_codings_other_than_one_chunked() {
         ParseError::TransferEncoding,
     );
     assert_refused(
-        "A04",
         &post(b"Transfer-Encoding: chunked\x0b\r\n", b"0\r\n\r\n"),
         ParseError::FieldValue,
     );
@@ -174,7 +173,6 @@ fn a04_transfer_codings_other_than_one_chunked() {
     ] {
         let fields = format!("Transfer-Encoding: {value}\r\n");
         assert_refused(
-            "A04",
             &post(fields.as_bytes(), b"0\r\n\r\n"),
             ParseError::TransferCodingUnsupported,
         );
@@ -183,50 +181,44 @@ fn a04_transfer_codings_other_than_one_chunked() {
 
 /// RFC 9112 §6.1.
 #[test]
-fn a05_transfer_encoding_in_http_1_0() {
+fn transfer_encoding_in_http_1_0() {
     for coding in ["chunked", "identity", "gzip, chunked"] {
         let request = format!("POST / HTTP/1.0\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
-        assert_refused("A05", request.as_bytes(), ParseError::TransferEncodingInHttp10);
+        assert_refused(request.as_bytes(), ParseError::TransferEncodingInHttp10);
     }
 }
 
 /// RFC 9112 §5.1, §5.2.
 #[test]
-fn a06_blanks_where_none_may_be() {
-    assert_all_refused(
-        "A06",
-        &[
-            (&post(b"Content-Length : 5\r\n", b"hello"), ParseError::FieldName),
-            (&post(b"Content-Length\t: 5\r\n", b"hello"), ParseError::FieldName),
-            (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", ParseError::FoldedField),
-            (b"GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", ParseError::FoldedField),
-            (b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
-            (&post(b"X: a\r\n b\r\n", b""), ParseError::FoldedField),
-            (&post(b"X: a\r\n\tb: c\r\n", b""), ParseError::FoldedField),
-            (&post(b"X: a\r\n \r\n", b""), ParseError::FoldedField),
-            (
-                &post(b"Transfer-\r\nEncoding: chunked\r\n", b"0\r\n\r\n"),
-                ParseError::FieldLine,
-            ),
-            (
-                &post(b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n"),
-                ParseError::FoldedField,
-            ),
-        ],
-    );
+fn blanks_where_none_may_be() {
+    assert_all_refused(&[
+        (&post(b"Content-Length : 5\r\n", b"hello"), ParseError::FieldName),
+        (&post(b"Content-Length\t: 5\r\n", b"hello"), ParseError::FieldName),
+        (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", ParseError::FoldedField),
+        (b"GET / HTTP/1.1\r\n\tHost: a\r\n\r\n", ParseError::FoldedField),
+        (b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
+        (&post(b"X: a\r\n b\r\n", b""), ParseError::FoldedField),
+        (&post(b"X: a\r\n\tb: c\r\n", b""), ParseError::FoldedField),
+        (&post(b"X: a\r\n \r\n", b""), ParseError::FoldedField),
+        (
+            &post(b"Transfer-\r\nEncoding: chunked\r\n", b"0\r\n\r\n"),
+            ParseError::FieldLine,
+        ),
+        (
+            &post(b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n"),
+            ParseError::FoldedField,
+        ),
+    ]);
 }
 
 /// RFC 9110 §5.6.2.
 #[test]
-fn a07_names_that_are_not_tokens() {
-    assert_all_refused(
-        "A07",
-        &[
-            (&post(b": x\r\n", b""), ParseError::FieldName),
-            (&post(b"no colon\r\n", b""), ParseError::FieldLine),
-            (&post(b"nocolon\r\n", b""), ParseError::FieldLine),
-        ],
-    );
+fn names_that_are_not_tokens() {
+    assert_all_refused(&[
+        (&post(b": x\r\n", b""), ParseError::FieldName),
+        (&post(b"no colon\r\n", b""), ParseError::FieldLine),
+        (&post(b"nocolon\r\n", b""), ParseError::FieldLine),
+    ]);
     let separators = b"\"(),/;<=>?@[\\]{}".iter().copied();
     let bad = (0..=0x20).chain(separators).chain(0x7f..=0xff);
     for byte in bad.filter(|byte| ![b'\n', b':'].contains(byte)) {
@@ -236,14 +228,14 @@ fn a07_names_that_are_not_tokens() {
                 b' ' | b'\t' => ParseError::FoldedField,
                 _ => ParseError::FieldName,
             };
-            assert_refused("A07", &post(&fields, b""), error);
+            assert_refused(&post(&fields, b""), error);
         }
     }
 }
 
 /// RFC 9110 §5.5.
 #[test]
-fn a08_control_characters_in_values() {
+fn control_characters_in_values() {
     let controls = (0..=0x1f).chain([0x7f]).filter(|byte| !matches!(byte, b'\t' | b'\n'));
     for byte in controls {
         for value in [
@@ -253,42 +245,38 @@ fn a08_control_characters_in_values() {
             [byte, b' ', b'b'],
         ] {
             let fields = [b"X:", value.as_slice(), b"\r\n"].concat();
-            // A CR in front of the CRLF of the line is as lone as any other.
-            assert_refused("A08", &post(&fields, b""), ParseError::FieldValue);
+            // A CR before the CRLF of the line counts as a lone CR.
+            assert_refused(&post(&fields, b""), ParseError::FieldValue);
         }
     }
-    assert_refused("A08", b"GET / HTTP/1.1\r\nHost: a\0.b\r\n\r\n", ParseError::FieldValue);
-    assert_refused("A08", &post(b"X: a\nb: c\r\n", b""), ParseError::BareLineFeed);
-    assert_refused("A08", &post(b"X: \n\r\n", b""), ParseError::BareLineFeed);
+    assert_refused(b"GET / HTTP/1.1\r\nHost: a\0.b\r\n\r\n", ParseError::FieldValue);
+    assert_refused(&post(b"X: a\nb: c\r\n", b""), ParseError::BareLineFeed);
+    assert_refused(&post(b"X: \n\r\n", b""), ParseError::BareLineFeed);
 }
 
-/// RFC 9112 §2.2 lets a recipient take a lone LF for a line end; the two who would agree on that are not known to be
-/// alone.
+/// RFC 9112 §2.2 allows a recipient to read a lone LF as a line end, but proxies in between may not.
 #[test]
-fn a09_line_ends_other_than_crlf() {
-    assert_all_refused(
-        "A09",
-        &[
-            (b"GET / HTTP/1.1\nHost: a\n\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\nHost: a\r\n\r\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\r\nHost: a\n\r\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\r\nHost: a\r\n\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\r\nX:\nHost: a\r\n\r\n", ParseError::BareLineFeed),
-            (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed),
-            (b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed),
-            (b"GET / HTTP/1.1\r\nHost: a\r\n\rX: y\r\n\r\n", ParseError::FieldName),
-            (b"GET / HTTP/1.1\r\nHost: a\rEvil: b\r\n\r\n", ParseError::FieldValue),
-            (b"GET / HTTP/1.1\rHost: a\r\n\r\n", ParseError::RequestLine),
-            (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
-            (b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
-        ],
-    );
+fn line_ends_other_than_crlf() {
+    assert_all_refused(&[
+        (b"GET / HTTP/1.1\nHost: a\n\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\nHost: a\r\n\r\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\r\nHost: a\n\r\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\r\nX:\nHost: a\r\n\r\n", ParseError::BareLineFeed),
+        (b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed),
+        (b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\rX: y\r\n\r\n", ParseError::FieldName),
+        (b"GET / HTTP/1.1\r\nHost: a\rEvil: b\r\n\r\n", ParseError::FieldValue),
+        (b"GET / HTTP/1.1\rHost: a\r\n\r\n", ParseError::RequestLine),
+        (b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
+        (b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::RequestLine),
+    ]);
 }
 
 /// RFC 9112 §3, §3.2, §2.3.
 #[test]
-fn a10_request_lines() {
+fn request_lines() {
     let line = |line: &[u8]| [line, b"\r\nHost: a\r\n\r\n"].concat();
     for (bytes, error) in [
         (b"GET  / HTTP/1.1".as_slice(), ParseError::RequestLine),
@@ -342,29 +330,23 @@ fn a10_request_lines() {
         (b"GET / HTTP/0.9", ParseError::VersionUnsupported),
         (b"GET / HTTP/9.9", ParseError::VersionUnsupported),
     ] {
-        assert_refused("A10", &line(bytes), error);
+        assert_refused(&line(bytes), error);
     }
-    assert_refused("A10", b"GET /\nHTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed);
-    assert_refused(
-        "A10",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        ParseError::VersionUnsupported,
-    );
-    assert_refused("A10", b"\x16\x03\x01\x02\x00\x01\x00", ParseError::RequestLine);
+    assert_refused(b"GET /\nHTTP/1.1\r\nHost: a\r\n\r\n", ParseError::BareLineFeed);
+    assert_refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ParseError::VersionUnsupported);
+    assert_refused(b"\x16\x03\x01\x02\x00\x01\x00", ParseError::RequestLine);
 }
 
 /// RFC 9112 §3.2.
 #[test]
-fn a11_host() {
-    assert_refused("A11", b"GET / HTTP/1.1\r\n\r\n", ParseError::HostMissing);
-    assert_refused("A11", b"GET http://a/ HTTP/1.1\r\n\r\n", ParseError::HostMissing);
+fn malformed_hosts() {
+    assert_refused(b"GET / HTTP/1.1\r\n\r\n", ParseError::HostMissing);
+    assert_refused(b"GET http://a/ HTTP/1.1\r\n\r\n", ParseError::HostMissing);
     assert_refused(
-        "A11",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         ParseError::HostRepeated,
     );
     assert_refused(
-        "A11",
         b"GET / HTTP/1.0\r\nHost: a\r\nhost: b\r\n\r\n",
         ParseError::HostRepeated,
     );
@@ -372,9 +354,9 @@ fn a11_host() {
         "a,b", "a, a", "u@a", "[::1", "a b", "a/b", "a:b", "a:99999", "a?b", "a#b", "http://a", "é",
     ] {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        assert_refused("A11", request.as_bytes(), ParseError::HostInvalid);
+        assert_refused(request.as_bytes(), ParseError::HostInvalid);
     }
-    // A target's authority replaces Host (§3.2.2), but excuses none that is malformed or comes twice.
+    // A target's authority replaces Host (§3.2.2), but a malformed or repeated Host is still rejected.
     for (host, error) in [
         ("Host: a\r\nHost: a\r\n", ParseError::HostRepeated),
         ("Host: a\r\nHost: b\r\n", ParseError::HostRepeated),
@@ -383,17 +365,17 @@ fn a11_host() {
         ("Host: a:x\r\n", ParseError::HostInvalid),
     ] {
         let request = format!("GET http://a/ HTTP/1.1\r\n{host}\r\n");
-        assert_refused("A11", request.as_bytes(), error);
+        assert_refused(request.as_bytes(), error);
     }
     for target in ["http://u@a/", "http://a,a/", "http:///", "http://", "http://[::1/"] {
         let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_refused("A11", request.as_bytes(), ParseError::Target);
+        assert_refused(request.as_bytes(), ParseError::Target);
     }
 }
 
 /// RFC 9112 §7.1.
 #[test]
-fn a12_chunk_sizes() {
+fn chunk_sizes() {
     for size in [
         "0x5",
         "+5",
@@ -417,7 +399,7 @@ fn a12_chunk_sizes() {
         "\u{ff15}",
     ] {
         let request = chunked(format!("{size}\r\nhello\r\n0\r\n\r\n").as_bytes());
-        assert_refused("A12", &request, ParseError::ChunkSize);
+        assert_refused(&request, ParseError::ChunkSize);
     }
     let digits = chunked(&[b'a'; 300]);
     let outcome = transcript::run(&digits, &Limits::default());
@@ -427,7 +409,7 @@ fn a12_chunk_sizes() {
 
 /// RFC 9112 §7.1, §7.1.2.
 #[test]
-fn a13_chunk_line_ends_and_trailers() {
+fn chunk_line_ends_and_trailers() {
     for (content, error) in [
         (b"5\nhello\r\n0\r\n\r\n".as_slice(), ParseError::ChunkSize),
         (b"5\rhello\r\n0\r\n\r\n", ParseError::ChunkSize),
@@ -448,13 +430,13 @@ fn a13_chunk_line_ends_and_trailers() {
         (b"0\r\nGET /canary HTTP/1.1\r\nHost: a\r\n\r\n", ParseError::FieldLine),
         (b"0\r\n\rX: y\r\n\r\n", ParseError::FieldName),
     ] {
-        assert_refused("A13", &chunked(content), error);
+        assert_refused(&chunked(content), error);
     }
 }
 
 /// RFC 9112 §7.1.1.
 #[test]
-fn a14_chunk_extensions() {
+fn chunk_extensions() {
     for (content, error) in [
         (b"5;a=\0\r\nhello\r\n0\r\n\r\n".as_slice(), ParseError::ChunkExtension),
         (b"5;a=\x7f\r\nhello\r\n0\r\n\r\n", ParseError::ChunkExtension),
@@ -463,13 +445,13 @@ fn a14_chunk_extensions() {
         (b"5;a=\"x\\\r\ny\"\r\nhello\r\n0\r\n\r\n", ParseError::ChunkExtension),
         (b"5;a=\"\\\"\r\nhello\r\n0\r\n\r\n", ParseError::ChunkExtension),
     ] {
-        assert_refused("A14", &chunked(content), error);
+        assert_refused(&chunked(content), error);
     }
 }
 
-/// RFC 9112 §7.1.2: a malformed trailer is refused like a malformed field.
+/// RFC 9112 §7.1.2: a malformed trailer is rejected like a malformed field.
 #[test]
-fn a15_malformed_trailers() {
+fn malformed_trailers() {
     for (trailer, error) in [
         (b"nocolon\r\n".as_slice(), ParseError::FieldLine),
         (b"X : y\r\n", ParseError::FieldName),
@@ -480,13 +462,13 @@ fn a15_malformed_trailers() {
         (b" X: a\r\n", ParseError::FoldedField),
     ] {
         let request = chunked(&[b"2\r\nhi\r\n0\r\n", trailer, b"\r\n"].concat());
-        assert_refused("A15", &request, error);
+        assert_refused(&request, error);
     }
 }
 
 /// RFC 9110 §10.1.1.
 #[test]
-fn a18_unknown_expectations() {
+fn unknown_expectations() {
     for value in [
         "y",
         "y 100-continue",
@@ -499,10 +481,9 @@ fn a18_unknown_expectations() {
         "",
     ] {
         let fields = format!("Expect: {value}\r\nContent-Length: 5\r\n");
-        assert_refused("A18", &post(fields.as_bytes(), b"hello"), ParseError::Expectation);
+        assert_refused(&post(fields.as_bytes(), b"hello"), ParseError::Expectation);
     }
     assert_refused(
-        "A18",
         &post(
             b"Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 5\r\n",
             b"hello",
@@ -511,17 +492,13 @@ fn a18_unknown_expectations() {
     );
 }
 
-/// Lengths near the edges of integers are refused or simply long, never wrapped.
+/// Lengths near the edges of integers are rejected or read as long, never wrapped.
 #[test]
-fn g04_lengths_near_the_edges_of_integers() {
+fn lengths_near_the_edges_of_integers() {
     for length in [u64::MAX, u64::MAX - 1, 1 << 63] {
         let fields = format!("Content-Length: {length}\r\n");
-        assert_refused("G04", &post(fields.as_bytes(), b""), ParseError::ContentLength);
-        assert_refused(
-            "G04",
-            &chunked(format!("{length:x}\r\n").as_bytes()),
-            ParseError::ChunkSize,
-        );
+        assert_refused(&post(fields.as_bytes(), b""), ParseError::ContentLength);
+        assert_refused(&chunked(format!("{length:x}\r\n").as_bytes()), ParseError::ChunkSize);
     }
     for length in [(1_u64 << 63) - 1, 1 << 32, (1 << 32) - 1, 1 << 31, 1 << 32 | 5] {
         for request in [

@@ -1,4 +1,4 @@
-//! What goes out, byte for byte.
+//! The bytes of responses, one by one.
 
 use super::super::{BodyLength, Event, Next, ParseError, SendError};
 use super::{Bench, date};
@@ -17,7 +17,7 @@ fn head(status: u16, fields: &[(HeaderName, &'static str)]) -> ResponseHead {
     head
 }
 
-/// What answers `request` when an application sends this head, `one` and `two`, and ends.
+/// Returns the response to `request` when an application sends this head, `one` and `two`, and the end.
 fn answer(request: &str, head: &ResponseHead, length: BodyLength) -> (String, Next) {
     let mut bench = Bench::after(request);
     bench.send_head(head, length).unwrap();
@@ -55,7 +55,7 @@ fn the_applications_date_is_kept() {
     assert_eq!(str::from_utf8(&bench.out), Ok(expected));
 }
 
-/// RFC 9112 §4: the space stays where there is no reason phrase.
+/// RFC 9112 §4: the space stays even without a reason phrase.
 #[test]
 fn status_lines() {
     for (status, line) in [
@@ -146,7 +146,7 @@ fn chunk_sizes_are_hexadecimal() {
     }
 }
 
-/// A21: the application's own length is held to.
+/// The content must match the length the application set.
 #[test]
 fn an_applications_content_length() {
     let six = head(200, &[(header::CONTENT_LENGTH, "06")]);
@@ -177,7 +177,7 @@ fn an_applications_content_length() {
         bench.send_head(&twice, BodyLength::Unknown),
         Err(SendError::ContentLengthInvalid)
     );
-    assert_eq!(bench.sent(), "", "what fails writes nothing");
+    assert_eq!(bench.sent(), "", "a failed call writes nothing");
     bench.respond(StatusCode::INTERNAL_SERVER_ERROR, b"");
     assert!(
         bench.sent().starts_with("HTTP/1.1 500 "),
@@ -185,7 +185,7 @@ fn an_applications_content_length() {
     );
 }
 
-/// A21: the surplus is never sent, and what is missing is never made up.
+/// Surplus content is never sent, and missing content is never padded.
 #[test]
 fn content_of_the_wrong_length() {
     let mut bench = Bench::after(GET);
@@ -199,7 +199,7 @@ fn content_of_the_wrong_length() {
     assert_eq!(bench.receive_all(b""), Ok(Event::Closed));
 }
 
-/// Framing is the connection's: what the application sets of it is heeded or refused, never copied.
+/// The connection writes all framing: framing fields of the application are obeyed or rejected, never copied.
 #[test]
 fn framing_fields_of_the_application_are_not_copied() {
     let chunked = head(200, &[(header::TRANSFER_ENCODING, "Chunked")]);
@@ -280,7 +280,7 @@ fn trailers_travel_behind_chunks_only() {
     }
 }
 
-/// RFC 9110 §15.2: interim responses come before the final one, and never to an HTTP/1.0 peer.
+/// RFC 9110 §15.2: interim responses precede the final one, and never go to an HTTP/1.0 peer.
 #[test]
 fn interim_responses() {
     let hints = head(103, &[(header::LINK, "</a.css>"), (header::CONTENT_LENGTH, "5")]);
@@ -337,7 +337,7 @@ fn a_head_is_written_without_growing_a_buffer_that_has_room() {
     assert_eq!((bench.out.as_ptr(), bench.out.capacity()), before);
 }
 
-/// A refused request is answered although no head could be read, once, and as the last thing.
+/// A rejected request gets one response, the last on the connection, even if its head could not be read.
 #[test]
 fn a_refusal_is_answered_once() {
     for (bytes, error) in [
@@ -370,7 +370,7 @@ fn a_refusal_is_answered_once() {
     }
 }
 
-/// The date is whatever the shard formatted last.
+/// The date is the one the shard formatted last.
 #[test]
 fn the_date_is_the_callers() {
     let date = HttpDate::from(std::time::SystemTime::UNIX_EPOCH + core::time::Duration::from_secs(784_111_777));
@@ -382,7 +382,7 @@ fn the_date_is_the_callers() {
     assert!(bench.sent().contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
 }
 
-/// The last of the content and the end, in one call: the same bytes as in two, and none where either would fail.
+/// The last content and the end in one call: the same bytes as two calls, and none if either would fail.
 #[test]
 fn the_last_content_ends_the_response() {
     for (length, sent) in [
@@ -405,7 +405,7 @@ fn the_last_content_ends_the_response() {
     }
 }
 
-/// RFC 9112 §7.1: a chunk-size may begin with zeros, so one that was sent by itself is part of the next chunk or of the last one.
+/// RFC 9112 §7.1: a chunk-size may begin with zeros, so a zero sent alone becomes part of the next or the last chunk.
 #[test]
 fn a_probe_is_a_leading_zero_of_the_next_chunk_size() {
     let after_head = |request, length| {

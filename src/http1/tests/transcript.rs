@@ -1,4 +1,4 @@
-//! Runs a transcript whole, byte by byte and at every two-way split, and insists that nobody could tell the difference.
+//! Runs a transcript whole, byte by byte and at every two-way split, and checks that the results are the same.
 
 use std::rc::Rc;
 
@@ -6,16 +6,16 @@ use super::super::{BodyLength, Connection, Event, Limits, Next, ParseError};
 use super::{date, epoch};
 use crate::message::{RequestHead, ResponseHead, StatusCode, TargetForm, Version};
 
-/// Everything a transcript led to.
+/// The result of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Outcome {
     pub(super) events: Vec<Seen>,
     pub(super) error: Option<ParseError>,
-    /// How many bytes were consumed in all.
+    /// The total number of bytes consumed.
     pub(super) consumed: usize,
 }
 
-/// One event, with neighbouring pieces of content joined.
+/// One event, with adjacent pieces of content joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Seen {
     Request(Box<RequestSeen>),
@@ -39,12 +39,12 @@ pub(super) struct RequestSeen {
     pub(super) fields: Vec<(String, Vec<u8>)>,
 }
 
-/// When a request is answered.
+/// When to answer a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// When all of it has come.
+    /// After all of it has arrived.
     AfterEnd,
-    /// As soon as its head has come, so that its content is thrown away.
+    /// As soon as its head has arrived, so that its content is discarded.
     AtOnce,
 }
 
@@ -56,7 +56,7 @@ impl Outcome {
         })
     }
 
-    /// The content of the first request.
+    /// Returns the content of the first request.
     pub(super) fn content(&self) -> Vec<u8> {
         self.events
             .iter()
@@ -109,8 +109,7 @@ impl From<&RequestHead> for RequestSeen {
     }
 }
 
-/// Runs `bytes` cut up in every way that is worth it, answering each request, and returns the one outcome they all
-/// have.
+/// Runs `bytes` with every useful split, answers each request, and returns the common result.
 pub(super) fn run(bytes: &[u8], limits: &Limits) -> Outcome {
     let whole = run_pieces([bytes], limits, Answer::AfterEnd);
     let one_by_one = run_pieces(bytes.chunks(1), limits, Answer::AfterEnd);
@@ -123,7 +122,7 @@ pub(super) fn run(bytes: &[u8], limits: &Limits) -> Outcome {
     whole
 }
 
-/// Runs pieces through one connection, presenting again what was not consumed.
+/// Runs pieces through one connection, presenting unconsumed bytes again.
 pub(super) fn run_pieces<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, limits: &Limits, answer: Answer) -> Outcome {
     let now = epoch();
     let mut connection = Connection::new(Rc::new(limits.clone()), now);

@@ -1,4 +1,4 @@
-//! Bursts: published together, messages fare exactly as if they had been published one after the other.
+//! Batches: messages published together are treated exactly like messages published one after the other.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use super::{
     TopicRules, Topics, message, options, pattern, subscriber, table, take,
 };
 
-/// One topic for each policy.
+/// One topic per policy.
 const NAMES: [(&str, SlowConsumer); 5] = [
     ("oldest", SlowConsumer::DropOldest),
     ("newest", SlowConsumer::DropNewest),
@@ -21,9 +21,9 @@ const NAMES: [(&str, SlowConsumer); 5] = [
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// A burst of messages of one topic, each with a key and a size.
+    /// A batch of messages of one topic, each with a key and a size.
     Publish(&'static str, Vec<(u8, usize)>),
-    /// So many messages and bytes at most.
+    /// At most this many messages and bytes.
     Take(usize, usize),
 }
 
@@ -36,7 +36,7 @@ fn steps(names: Vec<&'static str>) -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..120)
 }
 
-/// A table with one subscriber of everything.
+/// A table with one subscriber to everything.
 struct One {
     topics: Topics,
     id: SubscriberId,
@@ -79,7 +79,7 @@ fn publications(name: &str, batch: &[(u8, usize)], first: usize) -> Vec<Publicat
     batch.iter().enumerate().map(publication).collect()
 }
 
-/// Does the same with two tables, and looks at all that can be seen of them after each step.
+/// Applies the same steps to two tables, and compares everything observable after each step.
 fn compare(limits: Limits, steps: Vec<Step>) {
     let [mut together, mut alone] = [0, 1].map(|_| One::new(limits));
     for (number, step) in steps.into_iter().enumerate() {
@@ -123,7 +123,7 @@ fn limits() -> Limits {
 
 proptest! {
     #[test]
-    fn a_burst_fares_as_its_messages_would_alone(steps in steps(NAMES.map(|(name, _)| name).to_vec())) {
+    fn a_batch_is_treated_like_its_single_messages(steps in steps(NAMES.map(|(name, _)| name).to_vec())) {
         compare(limits(), steps);
     }
 
@@ -138,7 +138,7 @@ proptest! {
     }
 }
 
-/// All that waits, in the entries it waits in.
+/// Returns everything that waits, entry by entry.
 fn slices(topics: &mut Topics, id: SubscriberId) -> Vec<BatchSlice> {
     let limits = TakeLimits {
         messages: TAKE_MESSAGES_MAX,
@@ -150,7 +150,7 @@ fn slices(topics: &mut Topics, id: SubscriberId) -> Vec<BatchSlice> {
 }
 
 #[test]
-fn a_burst_waits_as_one_and_is_the_same_for_all() {
+fn a_batch_waits_as_one_entry_that_all_share() {
     let mut topics = table(Limits::default(), TopicOptions::default());
     let [first, second] = [0, 1].map(|_| subscriber(&mut topics, &["t"]));
     let publications: Vec<_> = (0..40).map(|number| message("t", number.to_string())).collect();
@@ -171,7 +171,7 @@ fn a_burst_waits_as_one_and_is_the_same_for_all() {
 }
 
 #[test]
-fn a_burst_is_bounded_in_messages_and_bytes() {
+fn a_batch_is_bounded_in_messages_and_bytes() {
     let limits = Limits {
         queue_bytes_high: usize::MAX,
         ..Limits::default()
@@ -197,9 +197,9 @@ fn a_burst_is_bounded_in_messages_and_bytes() {
     );
 }
 
-/// What a queue holds on to is what it is charged for, but for one burst.
+/// A queue keeps alive at most what it is charged for, plus one batch.
 #[test]
-fn who_keeps_one_message_of_a_burst_keeps_no_more_alive_than_a_burst() {
+fn a_queue_with_one_message_of_a_batch_keeps_at_most_that_batch_alive() {
     let limits = Limits {
         queue_bytes_high: 1000,
         queue_bytes_low: 200,
@@ -224,7 +224,7 @@ fn who_keeps_one_message_of_a_burst_keeps_no_more_alive_than_a_burst() {
 }
 
 #[test]
-fn what_a_history_gives_comes_in_bursts_too() {
+fn a_history_is_delivered_in_batches() {
     let mut topics = table(Limits::default(), options(SlowConsumer::Resync));
     let id = subscriber(&mut topics, &["t"]);
     let start = super::super::Start::Last(usize::MAX);

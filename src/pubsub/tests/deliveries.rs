@@ -1,4 +1,4 @@
-//! A million deliveries among subscribers who come and go, each compared with what its subscriber must get.
+//! A million deliveries among subscribers that join and leave, each compared with what its subscriber must get.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ const SUBSCRIBERS: usize = 400;
 const TOPICS: usize = 32;
 const DELIVERIES: usize = 1_000_000;
 
-/// Numbers that are the same in every run.
+/// A generator of the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -26,7 +26,7 @@ struct Expected {
     waiting: Vec<usize>,
 }
 
-/// Somebody who follows some topics; every tenth through a wildcard too, which fits a quarter of them.
+/// Adds a subscriber of some topics; every tenth also uses a wildcard that matches a quarter of them.
 fn join(topics: &mut Topics, dice: &mut Dice) -> (SubscriberId, Expected) {
     let id = topics.join().unwrap();
     let mut expected = Expected::default();

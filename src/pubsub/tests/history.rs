@@ -1,4 +1,4 @@
-//! Histories: what is kept, and what who was away is given or told.
+//! Histories: which messages they retain, and what a resuming client gets.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::super::{
 };
 use super::{HistoryLimits, Publication, message, topic};
 
-/// Some moment to count from.
+/// An arbitrary start time.
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made from a number")]
 pub(super) fn moment() -> Instant {
     Instant::now()
@@ -24,17 +24,17 @@ pub(super) fn after(epoch: u64, sequence: u64) -> Start {
     Start::After(position(epoch, sequence))
 }
 
-/// Numbers and keeps a message of a topic with the default history.
+/// Numbers and retains a message of a topic with the default history.
 fn append(logs: &mut Logs, message: Publication, now: Instant) -> Publication {
     let topic = message.topic.clone();
     logs.append(&topic, HistoryLimits::default(), |_| message, now)
 }
 
-/// What kept messages are: number, time and size.
+/// A model of the retained messages: number, time and size.
 struct Model {
     limits: HistoryLimits,
     all: Vec<(u64, Instant, usize)>,
-    /// The oldest that is kept; what was forgotten once stays so.
+    /// The oldest retained message; expired messages never return.
     oldest: usize,
 }
 
@@ -52,7 +52,7 @@ impl Model {
         }
     }
 
-    /// The numbers behind a position as far as they fit, and whether those are all; or how many are gone.
+    /// Returns the numbers behind a position as far as they fit and whether those are all, or how many are gone.
     fn resume(&self, after: u64, bytes_max: usize) -> Result<(Vec<u64>, bool), GapReason> {
         let last = self.all.len() as u64;
         if after > last {
@@ -159,7 +159,7 @@ fn a_history_gives_messages_back_as_they_were_published() {
 }
 
 #[test]
-fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
+fn the_last_messages_need_no_position_and_never_yield_a_gap() {
     let now = moment();
     let mut logs = Logs::new(LogLimits::default(), 1);
     let last = |logs: &mut Logs, messages| match logs.resume(&topic("t"), Start::Last(messages), usize::MAX, now) {
@@ -183,7 +183,8 @@ fn the_last_messages_are_given_without_a_position_and_never_with_a_gap() {
     assert_eq!(last(&mut logs, 5), ["1", "2", "3"]);
 }
 
-/// What a history says to a place: the numbers of what was missed, or why it cannot say; and where the topic stands.
+/// Resumes from a position; returns the numbers of the missed messages or the reason of the gap, and the topic's last
+/// position.
 fn answer(logs: &mut Logs, name: &str, start: Start, now: Instant) -> (Result<Vec<u64>, GapReason>, Position) {
     match logs.resume(&topic(name), start, usize::MAX, now) {
         Resumed::Messages { publications, last, .. } => {
@@ -195,21 +196,21 @@ fn answer(logs: &mut Logs, name: &str, start: Start, now: Instant) -> (Result<Ve
 }
 
 #[test]
-fn who_asked_before_the_first_message_misses_none_and_is_told_so() {
+fn a_client_that_resumes_before_the_first_message_misses_none() {
     let mut now = moment();
     let mut logs = Logs::new(LogLimits::default(), 10);
     let (given, place) = answer(&mut logs, "a", Start::Last(5), now);
     assert_eq!((given, place), (Ok(vec![]), position(10, 0)));
     let after = Start::After(place);
     assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![]), place), "still none");
-    assert_eq!(logs.topics(), 0, "who asks costs nothing");
+    assert_eq!(logs.topics(), 0, "resuming creates no topic");
     append(&mut logs, message("b", "x"), now);
     assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![]), position(11, 0)));
     for content in ["1", "2"] {
         append(&mut logs, message("a", content), now);
     }
     assert_eq!(answer(&mut logs, "a", after, now), (Ok(vec![1, 2]), position(11, 2)));
-    // A place of what has not begun, and one that is nobody's.
+    // A position of an epoch that has not begun, and the unknown position.
     for (name, place) in [
         ("a", position(12, 0)),
         ("c", position(13, 0)),
@@ -219,7 +220,7 @@ fn who_asked_before_the_first_message_misses_none_and_is_told_so() {
         let (given, _) = answer(&mut logs, name, Start::After(place), now);
         assert_eq!(given, Err(GapReason::OtherEpoch), "{name} {place}");
     }
-    // Both are forgotten, and "a" begins a second count: what the first had is not known any more.
+    // Both topics are removed, and "a" begins a second epoch: the state of its first epoch is lost.
     now += Duration::from_secs(7200);
     logs.expire(now);
     logs.expire(now);
@@ -230,7 +231,7 @@ fn who_asked_before_the_first_message_misses_none_and_is_told_so() {
 }
 
 #[test]
-fn the_epoch_of_nobody_is_never_given_out() {
+fn the_unknown_epoch_is_never_assigned() {
     let mut logs = Logs::new(LogLimits::default(), 0);
     let (given, _) = answer(&mut logs, "a", Start::After(Position::UNKNOWN), moment());
     assert_eq!(given, Err(GapReason::OtherEpoch));
@@ -273,7 +274,7 @@ fn all_histories_together_are_bounded() {
     assert_eq!(
         logs.bytes(),
         LOG_OVERHEAD_BYTES + 1,
-        "the topic that found no room forgot what it had"
+        "the topic whose message found no room dropped its history"
     );
     let Resumed::Gap(gap) = logs.resume(&topic("a"), after(1, 2), 100, now) else {
         panic!("it is gone");
@@ -300,7 +301,7 @@ fn a_new_topic_takes_the_place_of_one_that_has_been_idle_for_long() {
         append(&mut logs, message(&number.to_string(), "x"), now);
         now += Duration::from_secs(1);
     }
-    // The first five go on, and stay.
+    // The first five topics stay active, so they are retained.
     for number in 0..5 {
         append(&mut logs, message(&number.to_string(), "x"), now);
     }

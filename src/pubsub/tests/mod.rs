@@ -1,11 +1,11 @@
-//! Tests of the table as a whole: [`side_by_side`] holds it to a model that is too simple to be wrong, which the fuzz target uses too.
+//! Tests of the whole table. [`side_by_side`] compares it with a simple model, which the fuzz target uses too.
 
 mod batches;
 mod deliveries;
 mod history;
+mod many_clients;
 mod names;
 mod policies;
-mod scale;
 mod side_by_side;
 mod slow;
 mod table;
@@ -30,12 +30,12 @@ fn message(name: &str, content: impl Into<Bytes>) -> Publication {
     Publication::new(topic(name), content.into())
 }
 
-/// A table whose topics all have these options.
+/// Creates a table whose topics all have these options.
 fn table(limits: Limits, options: TopicOptions) -> Topics {
     Topics::new(limits, TopicRules::new(options).unwrap())
 }
 
-/// A subscriber to these patterns.
+/// Adds a subscriber to these patterns.
 fn subscriber(topics: &mut Topics, patterns: &[&str]) -> SubscriberId {
     let id = topics.join().unwrap();
     for text in patterns {
@@ -44,7 +44,7 @@ fn subscriber(topics: &mut Topics, patterns: &[&str]) -> SubscriberId {
     id
 }
 
-/// Takes once, and adds what was handed out to `messages`.
+/// Takes once, and appends what was handed out to `messages`.
 fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_max: usize) -> TakeStatus {
     let limits = TakeLimits {
         messages: TAKE_MESSAGES_MAX,
@@ -60,7 +60,7 @@ fn take(topics: &mut Topics, id: SubscriberId, messages: &mut Vec<Bytes>, bytes_
     })
 }
 
-/// All that waits for a subscriber as text, missing messages as `-count`, in order.
+/// Returns everything that waits for a subscriber as text, in order, with missed messages as `-count`.
 fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
     let mut seen = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Which names are topics, which texts are patterns, and which fit.
+//! Which names are topics, which texts are patterns, and which topics match a pattern.
 
 use core::num::NonZeroUsize;
 use std::collections::BTreeSet;
@@ -85,7 +85,7 @@ fn patterns_fit_as_the_table_says() {
 }
 
 #[test]
-fn homes_are_the_same_for_equal_names_and_spread_over_all_shards() {
+fn owners_are_the_same_for_equal_names_and_use_all_shards() {
     let shards = NonZeroUsize::new(4).unwrap();
     let homes: BTreeSet<usize> = (0..64)
         .map(|number| topic(&format!("room/{number}")).owner(shards))

@@ -1,4 +1,5 @@
-//! What holds for every policy, whatever is published and however slowly it is read: order, bounds, and that nothing is lost in silence.
+//! Properties of every policy, whatever is published and however slowly it is read: order, bounds, and that every loss
+//! is counted.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use super::{
 const HIGH: usize = 2000;
 const LARGEST: usize = 400;
 
-/// One topic for each policy that does not close.
+/// One topic for each policy that does not close the subscriber.
 const NAMES: [(&str, SlowConsumer); 4] = [
     ("oldest", SlowConsumer::DropOldest),
     ("newest", SlowConsumer::DropNewest),
@@ -39,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..400)
 }
 
-/// A subscriber, what was published, and what it got: each message as its number among its topic's.
+/// A subscriber, what was published, and what it received: each message as its number within its topic.
 struct Bench {
     topics: Topics,
     logs: Logs,
@@ -92,12 +93,12 @@ impl Bench {
         }
         let receipt = self.topics.publish(&publication);
         assert_eq!(receipt.matched, receipt.queued + receipt.refused + receipt.deferred);
-        // A message let into an empty queue, and markers between messages, may stand above the mark.
+        // A message accepted by an empty queue, and notices between messages, may exceed the mark.
         let markers = (HIGH / MESSAGE_OVERHEAD_BYTES + 1) * MESSAGE_OVERHEAD_BYTES;
         assert!(self.topics.waiting_bytes(self.id) <= HIGH + markers);
     }
 
-    /// Takes once; says whether there may be more.
+    /// Takes once; returns whether more may wait.
     fn take(&mut self, bytes_max: usize) -> bool {
         let mut messages = Vec::new();
         let taken = take(&mut self.topics, self.id, &mut messages, bytes_max);
@@ -126,7 +127,7 @@ impl Bench {
 
     fn check(&self) {
         let deliveries = self.topics.statistics().deliveries;
-        assert_eq!(self.missed, deliveries.missed(), "every missed message was told");
+        assert_eq!(self.missed, deliveries.missed(), "every missed message has its notice");
         assert_eq!(
             self.topics.statistics().taken + deliveries.conflated + deliveries.displaced,
             deliveries.queued
@@ -161,7 +162,7 @@ impl Bench {
 
 proptest! {
     #[test]
-    fn order_holds_and_every_message_is_delivered_conflated_or_told_missing(steps in steps()) {
+    fn order_holds_and_every_message_is_delivered_conflated_or_reported_missing(steps in steps()) {
         let mut bench = Bench::new();
         for step in steps {
             match step {
@@ -199,7 +200,7 @@ proptest! {
     }
 }
 
-/// A queue of twenty messages with a lower mark of five, by the words of the policies.
+/// A queue of twenty messages with a low mark of five, written from the definitions of the policies.
 struct Model {
     slow_consumer: SlowConsumer,
     queue: Vec<(usize, u8)>,
@@ -242,7 +243,7 @@ impl Model {
     }
 }
 
-/// Patterns are made of topics without being read again.
+/// Patterns are created from topics without parsing them again.
 #[test]
 fn a_topic_is_a_pattern() {
     assert_eq!(Pattern::from(topic("a/b")), pattern("a/b"));

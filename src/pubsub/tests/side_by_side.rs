@@ -1,7 +1,8 @@
-//! The table and a model of it that does everything the slow way, given the same commands and compared after each.
+//! The table and a slow, simple model of it: both get the same commands and are compared after each.
 //!
-//! A command is a line: a verb, the number of a subscriber in one digit, and a name. `+` subscribes, `-` unsubscribes, `0` unsubscribes from
-//! everything, `x` leaves, `<` takes, `.` ends the turn. `!` publishes, and its digit says how many messages at once beside the first.
+//! A command is a line: a verb, a subscriber's number in one digit, and a name. `+` subscribes, `-` unsubscribes, `0`
+//! unsubscribes from everything, `x` leaves, `<` takes, `.` ends the turn. `!` publishes; its digit is the number of
+//! additional messages in the same call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::api::{
 const SUBSCRIPTIONS_MAX: usize = 6;
 const TOPICS_MAX: usize = 10;
 
-/// Both, and which subscriber of one is which of the other.
+/// The table, the model, and which subscribers correspond.
 pub(crate) struct SideBySide {
     topics: Topics,
     model: BTreeMap<u8, Modelled>,
@@ -39,31 +40,31 @@ impl SideBySide {
         }
     }
 
-    /// Does what a line says; one that says nothing is skipped.
+    /// Executes a line; skips a line that is not a command.
     pub(crate) fn command(&mut self, line: &str) {
         let mut parts = line.chars();
-        let (Some(verb), Some(who)) = (parts.next(), parts.next()) else {
+        let (Some(verb), Some(number)) = (parts.next(), parts.next()) else {
             return;
         };
         let name = parts.as_str().trim_start_matches(' ');
-        let who = if who.is_ascii_digit() { who as u8 } else { b'0' };
+        let number = if number.is_ascii_digit() { number as u8 } else { b'0' };
         match verb {
-            '+' => self.subscribe(who, name),
-            '-' => self.unsubscribe(who, name),
-            '0' => self.unsubscribe_all(who),
-            'x' => self.leave(who),
-            '!' => self.publish(u64::from(who - b'0') + 1, name),
-            '<' => self.take(who),
+            '+' => self.subscribe(number, name),
+            '-' => self.unsubscribe(number, name),
+            '0' => self.unsubscribe_all(number),
+            'x' => self.leave(number),
+            '!' => self.publish(u64::from(number - b'0') + 1, name),
+            '<' => self.take(number),
             '.' => self.end_turn(),
             _ => {}
         }
         self.compare();
     }
 
-    /// Has everybody leave, and checks that nothing is left.
+    /// Removes all subscribers, and checks that nothing is left.
     pub(crate) fn finish(mut self) {
-        for who in b'0'..=b'9' {
-            self.leave(who);
+        for number in b'0'..=b'9' {
+            self.leave(number);
             self.compare();
         }
         let statistics = self.topics.statistics();
@@ -76,13 +77,13 @@ impl SideBySide {
         assert_eq!(self.topics.next_announced(), None);
     }
 
-    fn subscribe(&mut self, who: u8, text: &str) {
+    fn subscribe(&mut self, number: u8, text: &str) {
         let Ok(pattern) = Pattern::new(text) else {
             return;
         };
         let all = self.all_patterns();
         let topics = &mut self.topics;
-        let modelled = self.model.entry(who).or_insert_with(|| Modelled {
+        let modelled = self.model.entry(number).or_insert_with(|| Modelled {
             id: topics.join().expect("there is room for ten"),
             patterns: BTreeSet::new(),
             waiting: Vec::new(),
@@ -100,23 +101,23 @@ impl SideBySide {
         assert_eq!(self.topics.subscribe(modelled.id, &pattern), expected, "{text}");
     }
 
-    fn unsubscribe(&mut self, who: u8, text: &str) {
-        let (Ok(pattern), Some(modelled)) = (Pattern::new(text), self.model.get_mut(&who)) else {
+    fn unsubscribe(&mut self, number: u8, text: &str) {
+        let (Ok(pattern), Some(modelled)) = (Pattern::new(text), self.model.get_mut(&number)) else {
             return;
         };
         let was_there = modelled.patterns.remove(text);
         assert_eq!(self.topics.unsubscribe(modelled.id, &pattern), was_there, "{text}");
     }
 
-    fn unsubscribe_all(&mut self, who: u8) {
-        if let Some(modelled) = self.model.get_mut(&who) {
+    fn unsubscribe_all(&mut self, number: u8) {
+        if let Some(modelled) = self.model.get_mut(&number) {
             modelled.patterns.clear();
             self.topics.unsubscribe_all(modelled.id);
         }
     }
 
-    fn leave(&mut self, who: u8) {
-        if let Some(modelled) = self.model.remove(&who) {
+    fn leave(&mut self, number: u8) {
+        if let Some(modelled) = self.model.remove(&number) {
             self.topics.leave(modelled.id);
             let late = self
                 .topics
@@ -149,8 +150,8 @@ impl SideBySide {
         );
     }
 
-    fn take(&mut self, who: u8) {
-        if let Some(modelled) = self.model.get_mut(&who) {
+    fn take(&mut self, number: u8) {
+        if let Some(modelled) = self.model.get_mut(&number) {
             let mut messages = Vec::new();
             let limits = TakeLimits {
                 messages: usize::MAX,
@@ -170,18 +171,18 @@ impl SideBySide {
         }
     }
 
-    /// Takes from all that are announced, who must be those that something waits for, and each once.
+    /// Takes from every announced subscriber; these must be exactly the subscribers with waiting messages, each once.
     fn end_turn(&mut self) {
         let mut announced = BTreeSet::new();
         while let Some(id) = self.topics.next_announced() {
-            let who = self
+            let number = self
                 .model
                 .iter()
                 .find(|(_, modelled)| modelled.id == id)
-                .map(|(who, _)| *who);
-            let who = who.expect("only who is there is announced");
-            assert!(announced.insert(who), "{who} is announced twice");
-            self.take(who);
+                .map(|(number, _)| *number);
+            let number = number.expect("only a joined subscriber is announced");
+            assert!(announced.insert(number), "{number} is announced twice");
+            self.take(number);
         }
         assert!(self.model.values().all(|modelled| modelled.waiting.is_empty()));
     }
@@ -209,7 +210,7 @@ impl SideBySide {
     }
 }
 
-/// Whether a pattern fits a topic, told by trying to write the topic as the pattern says.
+/// Returns whether a pattern matches a topic, by trying to write the topic as the pattern says.
 fn fits(pattern: &str, topic: &str) -> bool {
     match (pattern.split_once('/'), topic.split_once('/')) {
         (None, None) => pattern == topic || pattern == "*" || pattern == "**",

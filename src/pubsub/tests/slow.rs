@@ -1,4 +1,4 @@
-//! What each policy does to a subscriber that does not keep up, by example. A message here weighs 100 bytes unless it is said otherwise.
+//! The effect of each policy on a slow subscriber, by example. A message here weighs 100 bytes unless stated otherwise.
 
 use super::super::{InvalidRule, MESSAGE_OVERHEAD_BYTES, RULES_MAX, Receipt, Resync};
 use super::history::after;
@@ -7,7 +7,7 @@ use super::{
     options, pattern, subscriber, table, take, topic,
 };
 
-/// Ten messages fill a queue, four are the lower mark.
+/// Ten messages fill a queue; four are the low mark.
 fn limits() -> Limits {
     Limits {
         queue_bytes_high: 1000,
@@ -16,7 +16,7 @@ fn limits() -> Limits {
     }
 }
 
-/// A message that begins with a number and weighs so much.
+/// Returns a message that begins with a number and has the given weight.
 fn weighing(weight: usize, name: &str, number: usize) -> Publication {
     message(name, format!("{number:<0$}", weight - MESSAGE_OVERHEAD_BYTES))
 }
@@ -29,7 +29,7 @@ fn publish(topics: &mut Topics, name: &str, numbers: impl IntoIterator<Item = us
     sum
 }
 
-/// A value of a key, which weighs 100 with it.
+/// Returns a value with a key, which weighs 100 together with it.
 fn value(key: &'static str, number: usize) -> Publication {
     weighing(100 - key.len(), "t", number).with_key(key)
 }
@@ -58,7 +58,7 @@ fn drop_oldest_misses_one_stretch_and_says_where() {
 }
 
 #[test]
-fn drop_newest_takes_nothing_until_the_lower_mark() {
+fn drop_newest_refuses_messages_until_the_low_mark() {
     let mut topics = table(limits(), options(SlowConsumer::DropNewest));
     let id = subscriber(&mut topics, &["t"]);
     let receipt = publish(&mut topics, "t", 1..=11);
@@ -97,7 +97,7 @@ fn conflate_keeps_the_latest_value_in_the_place_of_the_first() {
     assert_eq!(
         topics.statistics().deliveries.conflated,
         before,
-        "who keeps up gets every value"
+        "a subscriber that keeps up gets every value"
     );
     assert_eq!(numbers(&mut topics, id), texts(0..9));
 }
@@ -130,7 +130,7 @@ fn every_key_gets_its_turn_when_all_change_faster_than_the_subscriber_reads() {
 }
 
 #[test]
-fn more_keys_than_there_is_room_for_lose_the_oldest() {
+fn more_keys_than_fit_lose_the_oldest() {
     let mut topics = table(limits(), options(SlowConsumer::Conflate));
     let id = subscriber(&mut topics, &["t"]);
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"];
@@ -146,7 +146,7 @@ fn more_keys_than_there_is_room_for_lose_the_oldest() {
 }
 
 #[test]
-fn close_gives_up_what_waits_and_says_so_at_once() {
+fn close_drops_what_waits_and_announces_it_at_once() {
     let mut topics = table(limits(), options(SlowConsumer::Close(1013)));
     let id = subscriber(&mut topics, &["t"]);
     assert_eq!(publish(&mut topics, "t", 1..=10).closed, 0);
@@ -166,7 +166,7 @@ fn close_gives_up_what_waits_and_says_so_at_once() {
 }
 
 #[test]
-fn what_may_be_dropped_makes_room_for_what_may_not() {
+fn droppable_messages_make_room_for_others() {
     let rules = TopicRules::new(options(SlowConsumer::DropOldest)).unwrap();
     let rules = rules
         .with(pattern("orders"), options(SlowConsumer::Close(1013)))
@@ -188,7 +188,7 @@ fn what_may_be_dropped_makes_room_for_what_may_not() {
 }
 
 #[test]
-fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
+fn a_resyncing_subscriber_requests_its_history_once_at_the_low_mark() {
     let mut topics = table(limits(), options(SlowConsumer::Resync));
     let id = subscriber(&mut topics, &["t"]);
     let mut sum = Receipt::default();
@@ -228,9 +228,9 @@ fn a_resyncing_subscriber_asks_at_the_lower_mark_and_once() {
     assert_eq!(
         topics.replay(id, &asked, &late).matched,
         0,
-        "nobody waits for it any more"
+        "the subscriber no longer waits for it"
     );
-    // Who comes back asks something else, and is not given the answer to what was asked before.
+    // A subscriber that subscribes again makes a new request, and the response to the old one is dropped.
     topics.subscribe(id, &pattern("t")).unwrap();
     assert!(topics.resume(id, topic("t"), after(1, 5)));
     let [again] = numbers(&mut topics, id).try_into().unwrap();
@@ -253,7 +253,7 @@ fn one_message_larger_than_a_queue_gets_into_an_empty_one() {
 }
 
 #[test]
-fn the_shards_ceiling_holds_back_the_slow_before_anybody_is_refused() {
+fn the_shard_limit_shortens_slow_queues_before_it_refuses_messages() {
     let limits = Limits {
         shard_bytes_max: 4000,
         ..limits()
@@ -267,7 +267,7 @@ fn the_shards_ceiling_holds_back_the_slow_before_anybody_is_refused() {
     assert_eq!(
         publish(&mut topics, "quick", 2..=4).refused,
         0,
-        "a short queue is not what is pressing"
+        "a full shard leaves short queues open"
     );
     assert_eq!(
         publish(&mut topics, "quick", [5]).refused,

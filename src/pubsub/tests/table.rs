@@ -1,4 +1,4 @@
-//! The table: subscriptions against the model, limits, announcements and counts.
+//! The table: subscriptions compared with the model, limits, announcements and counts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use super::{
     take, topic,
 };
 
-/// Names that meet each other: topics, and patterns that fit some of them.
+/// Overlapping names: topics, and patterns that match some of them.
 const NAMES: [&str; 18] = [
     "a", "b", "a/b", "a/c", "b/b", "a/b/c", "a/b/d", "*", "**", "a/*", "*/b", "a/**", "*/*", "*/b/*", "a/b/*",
     "*/b/**", "a/*/c", "a/b/**",
@@ -58,7 +58,7 @@ fn a_turn_announces_each_subscriber_once_and_not_again_until_all_is_taken() {
     assert_eq!(
         announced(&mut topics),
         [second],
-        "the first has been told that there is more"
+        "the first subscriber already knows that more waits"
     );
     assert_eq!(drain(&mut topics, first), ["2", "3"]);
     topics.publish(&message("t", "4"));
@@ -99,7 +99,11 @@ fn subscribers_of_a_shard_are_bounded_and_an_id_is_never_used_again() {
     topics.leave(first);
     assert!(!topics.unsubscribe(first, &pattern("t")));
     assert_eq!(topics.subscribe(first, &pattern("t")), Err(SubscribeError::Left));
-    assert_eq!(topics.next_announced(), Some(second), "who has left is not announced");
+    assert_eq!(
+        topics.next_announced(),
+        Some(second),
+        "a subscriber that has left is not announced"
+    );
     assert_eq!(topics.next_announced(), None);
     assert_eq!(drain(&mut topics, third), Vec::<String>::new());
     assert_eq!(topics.statistics().given_up, 1);

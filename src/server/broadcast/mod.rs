@@ -179,6 +179,7 @@ impl ShardHub {
     fn topics(&self) -> RefMut<'_, Topics> {
         let mut topics = self.topics.borrow_mut();
         let mut turn_publications = self.turn_publications.borrow_mut();
+        // Consecutive publications of one topic are published together.
         for publications in turn_publications.chunk_by(|one, next| one.topic == next.topic) {
             topics.publish_all(publications);
         }

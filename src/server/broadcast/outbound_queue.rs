@@ -89,6 +89,7 @@ impl ShardHub {
         }
         let message = ShardMessage::Publication(Box::new(publication.clone()), receipt_sender.cloned());
         if let Some(position) = publication.position
+            // From the first message that did not fit, the receiving shard reads the topic's history instead.
             && self.sender.try_send(to, message).is_err()
         {
             let topic = publication.topic.clone();
@@ -107,6 +108,7 @@ impl ShardHub {
         let queue = self.outbound_queues.get(to.index())?;
         let waiting = queue.borrow().publications;
         let message = match waiting {
+            // With publications waiting, a direct send would overtake them.
             0 => self.sender.try_send(to, message).err()?.message,
             _ => message,
         };
@@ -257,6 +259,7 @@ async fn drain_queue(to: ShardId) {
             SendOutcome::NothingSent => return,
             SendOutcome::NoRoom => {
                 let sender = hub.sender.clone();
+                // Only a weak reference is held while waiting, so that the hub can be dropped with its shard.
                 let weak = Rc::downgrade(&hub);
                 drop(hub);
                 if !sender.has_room(to).await {

@@ -126,6 +126,7 @@ pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeReques
     };
     reply.send(Ok(())).unwrap_or_default();
     while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
+        // `take` is synchronous, so the events are collected before the task waits for room.
         let mut taken = Vec::new();
         let rest = hub.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
             Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),

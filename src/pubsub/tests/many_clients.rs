@@ -1,12 +1,12 @@
-//! Rows D12 and D13: half of a crowd that does not read, and more names than anybody could use. What memory does is measured.
+//! Scale: a hundred subscribers of which half do not read, and 250,000 topic names. These tests measure memory.
 
 use super::super::{MESSAGE_OVERHEAD_BYTES, Receipt, SubscribeError, TopicRules};
 use super::{Limits, SlowConsumer, Topics, drain, message, options, pattern, subscriber, table};
 
-/// D12: whatever policy drops for them, what waits for those who do not read stays within their queues, those who read get everything, and
-/// each message that somebody misses is counted where it was published and told to who missed it.
+/// Under every dropping policy, slow subscribers stay within their queues and fast ones get everything. Each missed
+/// message is counted at the publisher and reported to its subscriber.
 #[test]
-fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything() {
+fn slow_subscribers_stay_within_their_queues_and_fast_ones_get_everything() {
     const SUBSCRIBERS: usize = 100;
     const MESSAGES: usize = 5000;
     let limits = Limits {
@@ -30,7 +30,7 @@ fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything(
                 assert!(topics.statistics().waiting_bytes <= slow.len() * limits.queue_bytes_high);
             }
         });
-        // Each message is kept once for all; a place in a queue is a pointer, and a queue has twice the places it needs.
+        // All queues share each message; an entry is a pointer, and a queue has at most twice the capacity it needs.
         let queued_max = limits.queue_bytes_high / (100 + MESSAGE_OVERHEAD_BYTES);
         let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * limits.queue_bytes_high;
         let grown = usize::try_from(info.bytes_current).unwrap();
@@ -43,10 +43,10 @@ fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything(
         let mut missed = 0;
         for id in slow {
             let mut numbers = Vec::new();
-            for told in drain(&mut topics, id) {
-                match told.strip_prefix('-') {
+            for line in drain(&mut topics, id) {
+                match line.strip_prefix('-') {
                     Some(count) => missed += count.parse::<u64>().unwrap(),
-                    None => numbers.push(told.trim_end().parse::<usize>().unwrap()),
+                    None => numbers.push(line.trim_end().parse::<usize>().unwrap()),
                 }
             }
             assert!(
@@ -61,14 +61,18 @@ fn half_of_a_crowd_that_does_not_read_costs_its_queues_and_nobody_else_anything(
             assert_eq!(numbers.last(), Some(&expected), "{slow_consumer:?}");
         }
         assert!(missed > 0);
-        assert_eq!(missed, sum.missed(), "{slow_consumer:?}: every message missed was told");
+        assert_eq!(
+            missed,
+            sum.missed(),
+            "{slow_consumer:?}: every missed message has its notice"
+        );
         assert_eq!(topics.statistics().waiting_bytes, 0);
     }
 }
 
-/// D13: one subscriber that wants everything has 128 subscriptions, and is refused the rest without a trace.
+/// A subscriber that asks for a million topics gets 128 subscriptions; the rest is rejected without using memory.
 #[test]
-fn one_subscriber_that_joins_a_million_topics_has_a_hundred_and_twenty_eight() {
+fn a_subscriber_of_a_million_topics_gets_128_subscriptions() {
     const TOPICS: usize = 1_000_000;
     let mut topics = Topics::new(Limits::default(), TopicRules::default());
     let id = topics.join().unwrap();
@@ -87,12 +91,12 @@ fn one_subscriber_that_joins_a_million_topics_has_a_hundred_and_twenty_eight() {
     assert_eq!(topics.statistics().topics, 0);
 }
 
-/// D13: names that come once and never again leave nothing behind, whether their subscribers unsubscribe or leave.
+/// Names that are used once leave nothing behind, whether their subscribers unsubscribe or leave.
 #[test]
-fn names_that_come_once_leave_memory_as_it_was() {
-    /// A byte kept for one of sixty would be found.
+fn names_used_once_leave_no_memory_behind() {
+    /// Enough names that one leaked byte per sixty names would be found.
     const NAMES: usize = 250_000;
-    /// Subscribers there at a time, each with as many topics as it may have.
+    /// Concurrent subscribers, each with the maximum number of topics.
     const CROWD: usize = 20;
     let mut topics = Topics::new(Limits::default(), TopicRules::default());
     let mut next = 0;
@@ -117,7 +121,7 @@ fn names_that_come_once_leave_memory_as_it_was() {
             }
         }
     };
-    // What tables and queues grow to once is theirs to keep.
+    // Tables and queues may keep the capacity of the first round.
     round(&mut topics, NAMES / 10);
     let info = allocation_counter::measure(|| round(&mut topics, NAMES));
     assert!(
