@@ -46,7 +46,7 @@ pub mod websocket;
 
 pub use app::{
     Application, Completion, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect,
-    RequestHandler, Response, Routes, TrustedProxies, TrySendError, WebSocket, WebSocketHandler, WebSocketOptions,
+    RequestHandler, Response, Routes, TrustedProxies, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
@@ -59,6 +59,7 @@ pub use server::{
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
+pub use websocket::TrySendError;
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
 pub mod prelude {

@@ -263,7 +263,10 @@ fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
     other.send(Frame::from("are you served?")).unwrap();
     assert_eq!(read(&mut other), Frame::from("other"));
     let pieces = std::iter::from_fn(|| Some(read(&mut slow))).take_while(Frame::is_binary);
-    assert_eq!(pieces.count(), squall::app::OUTGOING_BYTES_MAX.div_ceil(8 * 1024 + 4));
+    assert_eq!(
+        pieces.count(),
+        squall::websocket::OUTGOING_BYTES_MAX.div_ceil(8 * 1024 + 4)
+    );
 }
 
 /// Unread bytes are dropped after the write timeout, even while the handler is busy.

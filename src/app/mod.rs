@@ -44,7 +44,4 @@ pub use topics::{
     Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,
     notice_text,
 };
-pub use websocket::{
-    Duplex, End, FrameBatch, HandlerTask, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketState, TrySendError, Upgrade,
-    WebSocket, WebSocketHandler, WebSocketOptions,
-};
+pub use websocket::{FrameBatch, HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};

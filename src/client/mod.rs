@@ -55,7 +55,7 @@ mod error;
 mod url;
 mod websocket;
 
-pub use crate::app::End;
+pub use crate::websocket::End;
 pub use error::{ConnectError, ConnectFailure};
 pub use websocket::options::ClientOptions;
 pub use websocket::socket::WebSocketClient;

@@ -8,9 +8,10 @@ use squall_shards::{GateGuard, SendBuffer};
 
 use super::http1::connection::Connection;
 use super::shard::{Registration, ShardServer};
-use crate::app::{Duplex, FrameBatch, HandlerTask, SocketState};
+use crate::app::{FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
+use crate::websocket::Duplex;
 
 /// How many sockets a graceful stop closes at once. 1024.
 ///
@@ -54,7 +55,7 @@ pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: Handle
 
 impl Owner for ServerSocket {
     fn duplex(&self) -> &Duplex {
-        &self.state
+        self.state.duplex()
     }
 
     fn now(&self) -> Instant {
@@ -102,7 +103,7 @@ impl Owner for ServerSocket {
 
     /// Returns when a graceful stop closes this socket, if a stop has begun and the socket is open.
     fn going_away(&self) -> Option<Instant> {
-        let since = self.server.draining_since().filter(|_| self.state.is_open())?;
+        let since = self.server.draining_since().filter(|_| self.state.duplex().is_open())?;
         let (index, last) = (self.registration.index(), self.server.last_index());
         Some(since + close_delay(index, last, self.server.config.shutdown_timeout))
     }

@@ -18,8 +18,8 @@ use squall_shards::{Deadline, SendBuffer, Stream};
 use super::arrival::Arrival;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
-use crate::app::{Duplex, ReceiveOutcome};
 use crate::websocket::{CloseCode, Expired};
+use crate::websocket::{Duplex, ReceiveOutcome};
 
 /// Events that one socket handles before other tasks get a turn.
 const EVENTS_AT_ONCE_MAX: u32 = 64;

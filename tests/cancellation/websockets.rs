@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use squall::app::{Duplex, ReceiveOutcome};
 use squall::prelude::*;
 use squall::shards::clock;
 use squall::websocket::{Connection, Limits};
+use squall::websocket::{Duplex, ReceiveOutcome};
 use tungstenite::Message as Frame;
 
 use crate::harness::{Running, StateSender, at_every_poll, dropped_after_telling, line};

@@ -30,7 +30,7 @@ impl SocketState {
     pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
         self.set_deliveries(false);
         let (subscriber, server) = (self.subscriber()?, self.shared.server().ok()?);
-        let encoding = self.shared_encoding()?;
+        let encoding = self.duplex().shared_encoding()?;
         let level = match encoding {
             Encoding::Plain => 0,
             Encoding::Deflated { window, .. } => window.bits(),
@@ -54,7 +54,7 @@ impl SocketState {
                 let Some(code) = CloseCode::new(code) else {
                     unreachable!("topic options reject codes that may not be sent");
                 };
-                self.close(code, "too slow", now).unwrap_or_default();
+                self.duplex().close(code, "too slow", now).unwrap_or_default();
             }
         }
         (batch != FrameBatch::Whole(Bytes::new())).then_some(batch)
@@ -72,7 +72,7 @@ impl SocketState {
     pub(super) fn join(self: &Rc<Self>) -> Result<SubscriberId> {
         // A handler may run on after its peer has gone. Such a socket never leaves again, so a subscriber made here
         // would leak.
-        if self.is_over() {
+        if self.duplex().is_over() {
             return Err(SubscribeError::Left.into());
         }
         if let Some(subscriber) = self.subscriber() {

@@ -89,6 +89,7 @@ pub(super) fn fail(state: &SocketState, error: &Error) {
     if let Ok(server) = state.shared.server() {
         // If the socket is closed already, the peer has received another code.
         state
+            .duplex()
             .close(CloseCode::INTERNAL_ERROR, "", server.now())
             .unwrap_or_default();
     }

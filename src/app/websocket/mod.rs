@@ -15,7 +15,6 @@
 
 mod coalesce;
 mod deliveries;
-mod duplex;
 mod handler;
 mod handler_task;
 mod options;
@@ -26,12 +25,11 @@ mod socket_state;
 mod upgrade;
 
 pub use coalesce::FrameBatch;
-pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome};
 pub use handler::WebSocketHandler;
 pub use handler_task::HandlerTask;
 pub(super) use options::Sockets;
 pub use options::WebSocketOptions;
 pub(super) use route::WebSocketRoute;
-pub use socket::{TrySendError, WebSocket};
+pub use socket::WebSocket;
 pub use socket_state::SocketState;
 pub use upgrade::Upgrade;

@@ -3,13 +3,13 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::duplex::{End, SocketEvent};
 use super::handler::WebSocketHandler;
 use super::handler_task::fail;
 use super::socket::WebSocket;
 use super::socket_state::SocketState;
 use crate::error::Result;
 use crate::websocket::{CloseCode, Event};
+use crate::websocket::{End, SocketEvent};
 
 /// Runs a handler from `open` to `on_close`.
 pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<SocketState>) {
@@ -35,7 +35,7 @@ async fn dispatch_events<H: WebSocketHandler>(
 ) -> Result<Box<End>> {
     Box::pin(handler.open(ws)).await?;
     loop {
-        match poll_fn(|_| state.poll_event()).await {
+        match poll_fn(|_| state.duplex().poll_event()).await {
             SocketEvent::Event(Event::Message(message)) => Box::pin(handler.on_message(ws, message)).await?,
             SocketEvent::Event(Event::Ping(payload)) => Box::pin(handler.on_ping(ws, payload)).await?,
             SocketEvent::Event(Event::Pong(payload)) => Box::pin(handler.on_pong(ws, payload)).await?,
@@ -55,7 +55,7 @@ async fn next_end(state: &SocketState, is_peer_gone: bool) -> Box<End> {
         });
     }
     loop {
-        if let SocketEvent::End(end) = poll_fn(|_| state.poll_event()).await {
+        if let SocketEvent::End(end) = poll_fn(|_| state.duplex().poll_event()).await {
             return end;
         }
     }

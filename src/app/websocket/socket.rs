@@ -8,6 +8,7 @@ use super::socket_state::SocketState;
 use crate::app::topics::PublishRequest;
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, Presence, Receipt, Start, Statistics, SubscribeError, Topic};
+use crate::websocket::TrySendError;
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// An open WebSocket, as its handler sees it.
@@ -28,7 +29,7 @@ impl WebSocket {
 
     /// Sends a message, compressed if negotiated and if that makes it smaller.
     ///
-    /// Waits while more than [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) bytes wait for the peer. Ready means
+    /// Waits while more than [`OUTGOING_BYTES_MAX`](crate::websocket::OUTGOING_BYTES_MAX) bytes wait for the peer. Ready means
     /// queued, not received.
     ///
     /// Sent messages keep their order. They overtake messages of topics, even those this handler
@@ -44,7 +45,7 @@ impl WebSocket {
     /// Dropped while it waits, the whole message is lost: the peer receives no byte of it.
     pub async fn send(&self, message: impl Into<Message>) -> Result {
         let message = message.into();
-        poll_fn(|task| self.state.poll_send(&message, task))
+        poll_fn(|task| self.state.duplex().poll_send(&message, task))
             .await
             .map_err(into_error)
     }
@@ -55,7 +56,7 @@ impl WebSocket {
     ///
     /// [`TrySendError`]: the output is full, memory is short, or the socket is closed.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.state.try_send(&message.into())
+        self.state.duplex().try_send(&message.into())
     }
 
     /// Sends a ping with at most 125 bytes of payload; Squall sends keep-alive pings itself.
@@ -64,7 +65,7 @@ impl WebSocket {
     ///
     /// The payload is too long, the socket is closed, or the output is full as for [`try_send`](Self::try_send).
     pub fn ping(&self, payload: &[u8]) -> Result {
-        self.state.ping(payload)
+        self.state.duplex().ping(payload)
     }
 
     /// Begins to close, with a code (RFC 6455 §7.4) and a reason of at most 123 bytes.
@@ -82,7 +83,7 @@ impl WebSocket {
             ))
         })?;
         let now = self.state.shared.server()?.now();
-        match self.state.close(code, reason, now) {
+        match self.state.duplex().close(code, reason, now) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -91,7 +92,7 @@ impl WebSocket {
     /// Returns whether messages can be sent: neither end has begun to close.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.state.is_open()
+        self.state.duplex().is_open()
     }
 
     /// Subscribes to a topic, such as `rooms/42`, and returns whether the subscription is new.
@@ -303,29 +304,6 @@ impl fmt::Debug for WebSocket {
             .finish_non_exhaustive()
     }
 }
-
-/// The reason why a message was not sent at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError {
-    /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) bytes or more wait for the peer.
-    Full,
-    /// Memory is short. The socket stays open.
-    OutOfMemory,
-    /// The socket is closed or closing.
-    Closed,
-}
-
-impl fmt::Display for TrySendError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
-            Self::OutOfMemory => "could not send: memory is short",
-            Self::Closed => "could not send: the WebSocket is closed",
-        })
-    }
-}
-
-impl core::error::Error for TrySendError {}
 
 /// A closed socket means that the peer has gone, which is logged at debug level.
 fn into_error(error: SendError) -> Error {

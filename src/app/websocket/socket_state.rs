@@ -2,13 +2,12 @@
 
 use core::cell::Cell;
 use core::fmt;
-use core::ops::Deref;
 use std::rc::Rc;
 
-use super::duplex::Duplex;
 use crate::app::shared::Shared;
 use crate::pubsub::SubscriberId;
 use crate::websocket::Connection;
+use crate::websocket::Duplex;
 
 /// One WebSocket between its handler and its driver.
 pub struct SocketState {
@@ -26,6 +25,12 @@ impl SocketState {
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
         })
+    }
+
+    /// Returns the machine, its queues and its wakers.
+    #[must_use]
+    pub fn duplex(&self) -> &Duplex {
+        &self.duplex
     }
 
     /// The socket's subscriber id, from its first subscription until it leaves.
@@ -49,14 +54,6 @@ impl SocketState {
     #[must_use]
     pub fn has_deliveries(&self) -> bool {
         self.has_deliveries.get()
-    }
-}
-
-impl Deref for SocketState {
-    type Target = Duplex;
-
-    fn deref(&self) -> &Duplex {
-        &self.duplex
     }
 }
 

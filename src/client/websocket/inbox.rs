@@ -7,8 +7,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use crate::app::{Duplex, End};
 use crate::websocket::Message;
+use crate::websocket::{Duplex, End};
 
 /// Shared by the driver's task, which fills it, and the tasks that read.
 #[derive(Debug, Default)]

@@ -12,7 +12,6 @@ use squall_shards::{Deadline, Stream, clock, timeout_at};
 use super::options::ClientOptions;
 use super::random;
 use super::socket::WebSocketClient;
-use crate::app::Duplex;
 use crate::client::error::ConnectFailure;
 use crate::client::url::Url;
 use crate::http1::{ResponseError, ResponseReader, write_get};
@@ -20,6 +19,7 @@ use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, Headers, ResponseHead};
 use crate::transport::input::Input;
 use crate::transport::websocket::Connected;
+use crate::websocket::Duplex;
 use crate::websocket::{ClientHandshake, ClientHandshakeError, Connection, Deflaters};
 
 thread_local! {

@@ -11,10 +11,10 @@ use squall_shards::{Shard, spawn_detached};
 
 use super::inbox::{Inbox, feed};
 use super::options::ClientOptions;
-use crate::app::{Duplex, End, TrySendError};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
 use crate::websocket::{CloseCode, Message, SendError};
+use crate::websocket::{Duplex, End, TrySendError};
 
 /// Time after which the peer's rate would be judged. A client's minimum rate is 0, so only a stall ends a send.
 const RATE_GRACE: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ impl WebSocketClient {
 
     /// Sends a message, compressed if negotiated and if that makes it smaller.
     ///
-    /// Waits while more than [`OUTGOING_BYTES_MAX`](crate::app::OUTGOING_BYTES_MAX) bytes wait for the server. Ready
+    /// Waits while more than [`OUTGOING_BYTES_MAX`](crate::websocket::OUTGOING_BYTES_MAX) bytes wait for the server. Ready
     /// means queued, not received.
     ///
     /// # Errors

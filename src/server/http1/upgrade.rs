@@ -35,6 +35,6 @@ pub(in crate::server) fn start(mut connection: Connection) {
     let (state, task) = upgrade.open(connection.server.app.shared(), connection.server.shard.now());
     // The 101 becomes the first output of the WebSocket, so it precedes every frame.
     let head = std::mem::take(&mut connection.output);
-    state.lend_buffer(|| head);
+    state.duplex().lend_buffer(|| head);
     spawn_detached(serve(connection, Rc::clone(&state), task));
 }

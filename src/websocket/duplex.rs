@@ -10,8 +10,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::socket::TrySendError;
-use crate::websocket::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, ProtocolError, SendError};
+use super::{CloseCode, Connection, Deflaters, Encoding, Event, Expired, Message, ProtocolError, SendError};
 
 /// Most output in bytes that waits for the peer before a sender waits; one more message of any size is accepted. 64
 /// KiB: four times the initial send buffer of a Linux socket.
@@ -57,8 +56,11 @@ pub enum ReceiveOutcome {
 }
 
 /// An event or the end, for the user.
-pub(super) enum SocketEvent {
+#[derive(Debug)]
+pub enum SocketEvent {
+    /// An event of the protocol.
     Event(Event),
+    /// How the connection ended; the last that comes.
     End(Box<End>),
 }
 
@@ -226,7 +228,7 @@ impl Duplex {
     }
 
     /// Returns the encoding in which this peer reads shared frames; `None` once either end has begun to close.
-    pub(super) fn shared_encoding(&self) -> Option<Encoding> {
+    pub fn shared_encoding(&self) -> Option<Encoding> {
         self.machine.borrow_mut().share().ok()
     }
 
@@ -246,7 +248,8 @@ impl Duplex {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn wake(&self) {
+    /// Wakes the driver.
+    pub fn wake(&self) {
         if !self.is_driven.get() {
             let driver = self.driver.borrow().clone();
             if let Some(driver) = driver {
@@ -259,7 +262,7 @@ impl Duplex {
 /// The user's side.
 impl Duplex {
     /// Returns the next event. The end comes last and once.
-    pub(super) fn poll_event(&self) -> Poll<SocketEvent> {
+    pub fn poll_event(&self) -> Poll<SocketEvent> {
         if let Some(event) = self.event.take() {
             return Poll::Ready(SocketEvent::Event(event));
         }
@@ -363,3 +366,26 @@ impl fmt::Debug for Duplex {
             .finish_non_exhaustive()
     }
 }
+
+/// The reason why a message was not sent at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrySendError {
+    /// [`OUTGOING_BYTES_MAX`](OUTGOING_BYTES_MAX) bytes or more wait for the peer.
+    Full,
+    /// Memory is short. The socket stays open.
+    OutOfMemory,
+    /// The socket is closed or closing.
+    Closed,
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
+            Self::OutOfMemory => "could not send: memory is short",
+            Self::Closed => "could not send: the WebSocket is closed",
+        })
+    }
+}
+
+impl core::error::Error for TrySendError {}
