@@ -24,7 +24,8 @@
 //! - [`message`]: requests, responses, bodies.
 //! - [`http1`], [`websocket`], [`pubsub`]: the protocols, without sockets.
 //! - [`app`]: routing, handlers, middleware.
-//! - the server and the [`client`]: they move bytes between sockets and the floors below, on the shards of [`squall_shards`].
+//! - the server and the [`client`]: they move bytes between sockets and the floors below, on the shards of
+//!   [`squall_shards`].
 //!
 //! Without the default feature `serve`, only the first three floors are built.
 

@@ -1,7 +1,7 @@
 //! A test client that calls an application without a socket, and returns what a client would receive.
 //!
 //! It drives an [`Exchange`] as a connection does. One exchange serves all requests of a client and is reset in
-//! between, so a test sees state that leaks from one request into the next.
+//! between. So a test detects state that leaks from one request into the next.
 //!
 //! ```
 //! use squall::prelude::*;

@@ -23,7 +23,9 @@ const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// One request and its response: Tornado's `self.request` and the writing half of its `RequestHandler`.
 ///
 /// Reading: [`method`](Self::method), [`path`](Self::path), [`param`](Self::param), [`query_param`](Self::query_param),
-/// [`header`](Self::header), [`cookie`](Self::cookie), [`body`](Self::body), [`json`](Self::json), [`form`](Self::form), [`remote_ip`](Self::remote_ip).
+/// [`header`](Self::header), [`cookie`](Self::cookie), [`body`](Self::body), [`json`](Self::json),
+/// [`form`](Self::form), [`remote_ip`](Self::remote_ip).
+///
 /// Writing: [`set_status`](Self::set_status), [`set_header`](Self::set_header), [`write`](Self::write),
 /// [`write_json`](Self::write_json), [`flush`](Self::flush), [`stream`](Self::stream), [`redirect`](Self::redirect),
 /// [`finish`](Self::finish).
@@ -115,8 +117,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
-    /// does not fit its parameter.
+    /// 500 if no route has the name, if the number of values is wrong, or if a value does not fit its parameter.
     pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
         self.shared.reverse_url(name, values)
     }

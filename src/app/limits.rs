@@ -17,23 +17,24 @@ pub const JSON_DEPTH_CEILING: usize = 256;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of content in a request; more is rejected with 413. Default 1 MiB.
+    /// Bytes of content in a request; more is rejected with 413.
     ///
-    /// nginx has the same default; Tornado's is 100 MiB. A handler raises it with
+    /// The default is 1 MiB, as in nginx; Tornado's is 100 MiB. A handler raises it with
     /// [`set_body_limit`](super::Context::set_body_limit).
     pub body_bytes_max: u64,
-    /// Parameters of a query, and of a form, repeated ones included; more are rejected with 400. Default 1000.
+    /// Parameters of a query, and of a form, repeated ones included; more are rejected with 400.
     ///
-    /// PHP and Django chose this number after the hash-collision attacks of 2011. Tornado sets no limit.
+    /// The default is 1000. PHP and Django chose this number after the hash-collision attacks of 2011. Tornado sets
+    /// no limit.
     pub parameter_count_max: usize,
-    /// Arrays and objects open at once in JSON; more are rejected with 400. Default 128, at most
-    /// [`JSON_DEPTH_CEILING`].
+    /// Arrays and objects open at once in JSON; more are rejected with 400.
     ///
-    /// Decoding recurses once a level. serde_json and most other decoders stop at about 128.
+    /// The default is 128, where serde_json and most other decoders stop too. The maximum is [`JSON_DEPTH_CEILING`],
+    /// because decoding recurses once a level.
     pub json_depth_max: usize,
-    /// Cookies of one request, in all its fields; reading any of more is rejected with 431. Default 100.
+    /// Cookies of one request, in all its fields; reading any of more is rejected with 431.
     ///
-    /// RFC 6265 §6.1 asks browsers to store at least 50 for a domain.
+    /// The default is 100. RFC 6265 §6.1 asks browsers to store at least 50 for a domain.
     pub cookie_count_max: usize,
 }
 
@@ -54,7 +55,8 @@ impl Limits {
         let depth = self.json_depth_max;
         if depth > JSON_DEPTH_CEILING {
             return Err(format!(
-                "json_depth_max (--max-json-depth) is {depth}; set it to at most {JSON_DEPTH_CEILING}, because deeper JSON can overflow the stack of a shard"
+                "json_depth_max (--max-json-depth) is {depth}; set it to at most {JSON_DEPTH_CEILING}, \
+                 because deeper JSON can overflow the stack of a shard"
             ));
         }
         Ok(())

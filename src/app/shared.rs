@@ -1,4 +1,5 @@
-//! What the contexts, WebSockets and handlers of one shard's application share: settings, state, routes by name, and the server.
+//! What the contexts, WebSockets and handlers of one shard's application share: settings, state, routes by name, and
+//! the server.
 //!
 //! It knows no endpoint: contexts hold it, and endpoints are called with contexts.
 
@@ -79,8 +80,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// 500 if no route has the name, if the number of values differs from the number of parameters, or if a value
-    /// does not fit its parameter.
+    /// 500 if no route has the name, if the number of values is wrong, or if a value does not fit its parameter.
     pub fn reverse_url(&self, name: &str, values: &[&dyn fmt::Display]) -> Result<String> {
         self.routes.reverse(name, values)
     }

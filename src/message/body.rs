@@ -7,7 +7,7 @@ use core::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-/// Any error of a body stream. It stays on its shard, so it need not be `Send`.
+/// Any error of a body stream, which stays on its shard and need not be `Send`.
 pub type BoxError = Box<dyn std::error::Error>;
 
 /// A stream of chunks.

@@ -30,14 +30,12 @@ pub(crate) const TEST_NAMES: [&str; 4] = [
 ];
 
 /// Files with public doc summaries of more than one sentence.
-pub(crate) const SUMMARIES: [&str; 9] = [
+pub(crate) const SUMMARIES: [&str; 7] = [
     "loadtest/contenders/floor-fanout/src/connection.rs",
     "loadtest/contenders/floor-io-uring/src/buffers.rs",
     "loadtest/contenders/floor-io-uring/src/connection.rs",
     "loadtest/contenders/floor-io-uring/src/socket.rs",
     "src/app/body_channel/mod.rs",
-    "src/app/limits.rs",
     "src/app/response/sse/event.rs",
     "src/app/response/sse/stream.rs",
-    "src/message/body.rs",
 ];

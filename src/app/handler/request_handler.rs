@@ -44,8 +44,8 @@ use crate::message::Method;
 /// 2. The method of the request, unless `prepare` has finished the response.
 /// 3. [`on_finish`](Self::on_finish), after the response was passed to the kernel.
 ///
-/// A method that is not implemented answers 405, and `Allow` names the implemented ones. `HEAD` falls back to `get`. `OPTIONS` is
-/// answered automatically unless `options` is implemented.
+/// A method that is not implemented answers 405, and `Allow` names the implemented ones. `HEAD` falls back to `get`.
+/// `OPTIONS` is answered automatically unless `options` is implemented.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request handler",
     label = "a handler given to `route` implements `RequestHandler`",

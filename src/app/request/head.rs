@@ -162,7 +162,8 @@ impl Context {
             .trusted_proxies
             .forwarded_secure(&self.peer, self.head.fields());
         let forwarded = forwarded.map(|is_secure| if is_secure { "https" } else { "http" });
-        // The scheme decides which port is the default: a trusted proxy knows it best, then the target, then the connection.
+        // The scheme decides which port is the default: a trusted proxy knows it best, then the target, then the
+        // connection.
         let scheme = forwarded
             .or_else(|| self.head.scheme())
             .unwrap_or_else(|| self.protocol());

@@ -1,6 +1,7 @@
 //! The response as written so far, and how it ended.
 //!
-//! Misuse that has no caller to report to (a write after `finish`, content with a 204) is kept here and turns the response into a 500.
+//! Misuse that has no caller to report to (a write after `finish`, content with a 204) is kept here and turns the
+//! response into a 500.
 
 use bytes::Bytes;
 
@@ -124,8 +125,8 @@ impl ResponseState {
     pub(in crate::app) fn check(&mut self, method: &Method) -> Result {
         self.check_head()?;
         let announced = self.head.headers.get(&header::CONTENT_LENGTH);
-        // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length is
-        // unknown before it ends.
+        // A response to HEAD and a 304 announce the length of the content they omit (RFC 9110 §8.6). A stream's length
+        // is unknown before it ends.
         let may_differ =
             *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.stream.is_some();
         match announced {

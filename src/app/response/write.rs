@@ -233,8 +233,8 @@ impl Context {
     /// Returns how the response ends for its peer, as far as is known.
     ///
     /// After `next.run(cx).await`, middleware reads [`Completion::Whole`] if the response can be sent as it is. In
-    /// [`on_finish`](crate::app::RequestHandler::on_finish) the value is final: the server has passed the response to the
-    /// kernel or has given it up.
+    /// [`on_finish`](crate::app::RequestHandler::on_finish) the value is final: the server has passed the response to
+    /// the kernel or has given it up.
     ///
     /// If the peer left before a head was sent, [`status`](Self::status) is 499, nginx's "client closed request".
     #[must_use]

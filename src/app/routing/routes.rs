@@ -51,8 +51,8 @@ struct RouteEntry {
     chain: Chain,
 }
 
-/// Defines the methods that [`Routes`] and [`Application`](crate::app::Application) share; `$routes` is the group they add
-/// to.
+/// Defines the methods that [`Routes`] and [`Application`](crate::app::Application) share; `$routes` is the group they
+/// add to.
 macro_rules! routing_methods {
     ($self:ident => $routes:expr) => {
         /// Adds a route: requests whose path matches `pattern` go to `handler`.
