@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::url::shown;
 use crate::http1::ResponseError;
 use crate::message::{HeaderName, HeaderValue, ResponseHead, StatusCode, header};
 use crate::websocket::ClientHandshakeError;
@@ -119,4 +118,16 @@ impl From<ResponseError> for ConnectFailure {
     fn from(error: ResponseError) -> Self {
         Self::Response(error)
     }
+}
+
+/// A URL as errors show it: without its query and user, which may be secret.
+pub(super) fn shown(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let (text, _) = text.split_at(end);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
 }

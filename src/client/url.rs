@@ -71,21 +71,10 @@ fn port(authority: &Authority) -> Option<u16> {
     }
 }
 
-/// A URL as errors show it: without its query and user, which may be secret.
-pub(super) fn shown(text: &str) -> String {
-    let end = text.find(['?', '#']).unwrap_or(text.len());
-    let (text, _) = text.split_at(end);
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Url, shown};
+    use super::Url;
+    use crate::client::error::shown;
 
     fn parse(text: &str) -> Result<(String, u16, String, String), String> {
         let url = Url::parse(text).map_err(|failure| failure.to_string())?;

@@ -11,13 +11,21 @@
 //! The reader consumes framing bytes as they arrive, one state per byte. Only an incomplete trailer line stays in the
 //! caller's buffer. The reader never looks past a malformed byte.
 
-use super::content::Piece;
 use super::encode::{is_trailer_allowed, write_field};
 use super::error::{ParseError, SendError};
 use super::grammar::{self, FieldLine, LENGTH_MAX, RequestLine};
 use super::limits::Limits;
 use super::line::{LineEnding, LineScan};
 use crate::message::Headers;
+
+/// What a reader found next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'b> {
+    NeedData,
+    Data(&'b [u8]),
+    Trailer { name: &'b str, value: &'b [u8] },
+    End,
+}
 
 /// Reads one chunked body.
 #[derive(Debug, Clone, Default)]

@@ -4,7 +4,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::content::{ContentReader, Piece};
+use super::chunked::Piece;
+use super::content::ContentReader;
 use super::deadline::PeerDeadline;
 use super::encode::ResponseContent;
 use super::error::{Expired, ParseError};

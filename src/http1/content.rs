@@ -1,18 +1,9 @@
 //! The reader of a request's content, for every framing.
 
-use super::chunked::ChunkedReader;
+use super::chunked::{ChunkedReader, Piece};
 use super::error::ParseError;
 use super::framing::Framing;
 use super::limits::Limits;
-
-/// What a reader found next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Piece<'b> {
-    NeedData,
-    Data(&'b [u8]),
-    Trailer { name: &'b str, value: &'b [u8] },
-    End,
-}
 
 /// Reads the content of one request.
 #[derive(Debug, Clone)]

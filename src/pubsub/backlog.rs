@@ -21,10 +21,10 @@ use super::batch::BatchSlice;
 use super::by_key::{ByKey, MadeHash};
 use super::limits::{MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX};
 use super::notice::{Missed, Notice};
-use super::outbox::{OutboxItem, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::position::Start;
 use super::receipt::Receipt;
 use super::rules::SlowConsumer;
+use super::take::{OutboxItem, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::topic::Topic;
 
 /// Least share of the high mark that must be droppable before a pass is made. An eighth: without it, a queue of

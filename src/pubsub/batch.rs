@@ -8,9 +8,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 
 use super::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, MESSAGE_OVERHEAD_BYTES};
-use super::outbox::TakeLimits;
 use super::publication::Publication;
 use super::rules::{SlowConsumer, TopicOptions};
+use super::take::{TakeLimits, TakeStatus};
 use super::topic::Topic;
 
 /// At least one message of one topic, in the order of publication, with the topic's rules. A batch of a topic that
@@ -218,5 +218,22 @@ impl BatchSlice {
             self.batch.slow_consumer,
             SlowConsumer::DropOldest | SlowConsumer::Conflate
         )
+    }
+}
+
+impl TakeStatus {
+    /// Splits off what the limits leave from the front of a slice, or the first message of the take whatever its size.
+    pub(super) fn take(&mut self, slice: &mut BatchSlice, limits: TakeLimits) -> Option<BatchSlice> {
+        let left = TakeLimits {
+            messages: limits.messages.saturating_sub(self.messages),
+            bytes: limits.bytes.saturating_sub(self.bytes),
+        };
+        let taken = match slice.split_within(left) {
+            None if self.messages == 0 && left.messages > 0 => slice.split_first(),
+            taken => taken,
+        }?;
+        self.messages += taken.len();
+        self.bytes += taken.message_bytes();
+        Some(taken)
     }
 }

@@ -56,6 +56,7 @@ mod receipt;
 mod rules;
 mod subscribers;
 mod subscriptions;
+mod take;
 #[cfg(test)]
 mod tests;
 mod topic;
@@ -68,12 +69,12 @@ pub use limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_B
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
 pub use notice::{Missed, Notice};
-pub use outbox::{OutboxItem, Resync, TakeLimits, TakeStatus, Unsent};
 pub use position::{InvalidPosition, Position, Start};
 pub use presence::{PRESENCE_NAME_BYTES_MAX, PRESENCE_NAMES_MAX, Presence};
 pub use publication::{Alternative, Publication};
 pub use receipt::Receipt;
 pub use rules::{Envelope, HistoryLimits, InvalidRule, RULES_MAX, SlowConsumer, TopicOptions, TopicRules};
 pub use subscribers::SubscriberId;
+pub use take::{OutboxItem, Resync, TakeLimits, TakeStatus, Unsent};
 pub use topic::{InvalidTopic, PATTERN_WILDCARDS_MAX, Pattern, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX, Topic, Wildcard};
 pub use topics::{Statistics, SubscribeError, Topics};

@@ -12,9 +12,10 @@ use super::backlog_pool::BacklogPool;
 use super::batch::BatchSlice;
 use super::limits::Limits;
 use super::notice::Notice;
-use super::outbox::{Outbox, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
+use super::outbox::Outbox;
 use super::position::Start;
 use super::receipt::Receipt;
+use super::take::{QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::topic::Topic;
 
 /// The id of a subscriber of one shard: eight bytes that no later subscriber shares.

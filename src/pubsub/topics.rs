@@ -13,7 +13,6 @@ use super::counts::{Changes, CountChange};
 use super::limits::Limits;
 use super::log::Resumed;
 use super::notice::Notice;
-use super::outbox::{Resync, TakeLimits, TakeStatus, Unsent};
 use super::position::Start;
 use super::presence::{Names, PRESENCE_NAME_BYTES_MAX, Presence};
 use super::publication::Publication;
@@ -21,6 +20,7 @@ use super::receipt::Receipt;
 use super::rules::{Envelope, TopicRules};
 use super::subscribers::{SubscriberId, Subscribers};
 use super::subscriptions::Subscriptions;
+use super::take::{Resync, TakeLimits, TakeStatus, Unsent};
 use super::topic::{Pattern, Topic};
 
 /// The subscribers and subscriptions of one shard.

@@ -8,9 +8,9 @@ use core::fmt;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::encoding::WindowBits;
 use super::error::ProtocolError;
 use super::window::{SlidingWindow, WindowBudget};
+use super::window_bits::WindowBits;
 use crate::memory;
 
 /// Bytes that are deflated or inflated between two checks of the limit: 16 KiB.

@@ -7,9 +7,10 @@
 use core::fmt::Write;
 
 use super::deflate::Deflaters;
-use super::encoding::{Encoding, WindowBits};
+use super::encoding::Encoding;
 use super::extensions::Extension;
 use super::window::SlidingWindow;
+use super::window_bits::WindowBits;
 
 /// The registered name of the extension.
 const NAME: &str = "permessage-deflate";

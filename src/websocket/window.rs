@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::encoding::WindowBits;
+use super::window_bits::WindowBits;
 use crate::memory::{self, OutOfMemory};
 
 /// The memory that the windows of a shard may still take.
