@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 use crate::start::preflight::PreflightError;
 
 /// The error of a shard's main function.

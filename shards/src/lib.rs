@@ -62,7 +62,8 @@ pub use net::{ADDRESSES_MAX, BindError, ConnectError, Listener, Listeners, PeerA
 pub use os::memory;
 pub use os::stderr::StandardError;
 pub use shard::gate::{Closing, Gate, GateClosed, GateGuard};
-pub use shard::shard::{Shard, ShardId};
+pub use shard::id::ShardId;
+pub use shard::shard::Shard;
 pub use start::builder::Builder;
 pub use start::launch::{Shards, Stopper};
 pub use start::signal::Stop;

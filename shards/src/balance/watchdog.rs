@@ -21,7 +21,7 @@ use crossbeam::queue::SegQueue;
 
 use super::imbalance::{ImbalanceLog, overfull};
 use crate::net::ReuseportGroup;
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 
 /// The threshold of a stall. 25 ms: a quarter of what a person notices, and a thousand times a normal turn.
 const STALL_MIN: Duration = Duration::from_millis(25);
@@ -325,7 +325,7 @@ impl fmt::Display for Work<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Heartbeat, HeartbeatWatch, STALL_MIN, Watchdog};
-    use crate::shard::shard::ShardId;
+    use crate::shard::id::ShardId;
     use std::time::Duration;
 
     #[test]

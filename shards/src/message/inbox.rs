@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::wait_queue::WaitQueue;
 use super::wake_flag::WakeFlag;
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 use crate::start::signal::Stop;
 use crate::sync::{AtomicBool, AtomicU8, Ordering, SegQueue, fence};
 use crate::task::TaskWaker;

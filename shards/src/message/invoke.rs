@@ -9,7 +9,8 @@ use std::future::Future;
 use futures_channel::oneshot;
 
 use super::mesh::{Mesh, MeshSender, SendError};
-use crate::shard::shard::{Shard, ShardId};
+use crate::shard::id::ShardId;
+use crate::shard::shard::Shard;
 use crate::task::spawn_detached;
 
 /// A closure on its way to another shard.

@@ -22,7 +22,8 @@ use std::task::Poll;
 use super::inbox::Inbox;
 use super::wait_queue::Registration;
 use crate::panics::drop_contained;
-use crate::shard::shard::{Shard, ShardContext, ShardId};
+use crate::shard::id::ShardId;
+use crate::shard::shard::{Shard, ShardContext};
 use crate::sync::ArrayQueue;
 
 /// Queue capacity, in messages, of the runtime's own meshes. 1024: about one second of a busy publisher, and 64 KiB per
@@ -441,7 +442,7 @@ mod tests {
 
     use super::{Mailboxes, Mesh, SendError, TypedMailbox};
     use crate::message::inbox::Inbox;
-    use crate::shard::shard::ShardId;
+    use crate::shard::id::ShardId;
     use crate::testing::Woken;
 
     /// Creates a mesh of one shard with queues of one message, and mailboxes that count deliveries.

@@ -2,5 +2,6 @@
 
 pub(crate) mod executor;
 pub(crate) mod gate;
+pub(crate) mod id;
 pub(crate) mod shard;
 pub(crate) mod turn;

@@ -10,7 +10,7 @@ use crate::driver::Driver;
 use crate::driver::io_uring::RingConfig;
 use crate::error::LaunchError;
 use crate::message::inbox::Inbox;
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 use crate::task::blocking::BlockingLimits;
 
 /// Settings of a set of shards.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::signal::Stop;
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 use crate::sync::thread::{self, Thread};
 use crate::sync::{AtomicBool, Ordering, fence};
 
@@ -148,7 +148,7 @@ mod tests {
 #[cfg(all(test, squall_loom))]
 mod tests {
     use super::ShardExits;
-    use crate::shard::shard::ShardId;
+    use crate::shard::id::ShardId;
     use std::sync::Arc;
 
     /// The waiting thread sees every exit, whenever it happens; otherwise it stays parked, which loom reports.

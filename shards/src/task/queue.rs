@@ -19,7 +19,7 @@ use super::panicked::TaskPanicked;
 use super::waker::TaskWaker;
 use crate::message::inbox::Inbox;
 use crate::panics::contain;
-use crate::shard::shard::ShardId;
+use crate::shard::id::ShardId;
 
 /// A future without an output.
 type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;

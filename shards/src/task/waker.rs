@@ -82,7 +82,7 @@ mod tests {
 
     use super::super::queue::Tasks;
     use crate::message::inbox::Inbox;
-    use crate::shard::shard::ShardId;
+    use crate::shard::id::ShardId;
 
     /// Returns a task, polled once, that records how many messages it finds at each poll.
     fn reader(inbox: &Arc<Inbox>, messages: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
