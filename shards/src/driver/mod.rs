@@ -12,7 +12,6 @@ mod listener;
 pub(crate) mod peer_end;
 mod reactor;
 mod received;
-mod select;
 mod stream;
 
 use std::fmt;
@@ -22,7 +21,6 @@ pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
 pub(crate) use reactor::Reactor;
 pub use received::Received;
-pub(crate) use select::SelectedDriver;
 pub(crate) use stream::StreamSocket;
 
 /// The driver of a process's sockets.

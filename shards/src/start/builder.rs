@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::launch::{RunConfig, Shards};
 use super::placement;
+use super::preflight::Needs;
+use super::select_driver::SelectedDriver;
 use crate::driver::Driver;
 use crate::driver::io_uring::RingConfig;
 use crate::error::LaunchError;
@@ -187,10 +189,8 @@ impl Builder {
             .shards
             .and_then(NonZeroUsize::new)
             .unwrap_or_else(|| available.default_shards().min(self.default_shards_max));
-        let selected = self
-            .driver
-            .select(&self.ring.needs(count))
-            .map_err(LaunchError::Preflight)?;
+        let needs = Needs::of(&self.ring, count);
+        let selected = SelectedDriver::select(self.driver, &needs).map_err(LaunchError::Preflight)?;
         let placement = available.place(count);
         let inboxes: Result<Arc<[_]>, _> = (0..count.get())
             .map(|index| Inbox::new(ShardId::new(index)).map(Arc::new))

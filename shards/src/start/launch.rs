@@ -15,13 +15,14 @@ use std::thread;
 use std::time::Duration;
 
 use super::placement::Placement;
-use super::preflight::{PreflightError, explain_ring_refusal};
+use super::preflight::{Needs, PreflightError, explain_ring_refusal};
+use super::select_driver::SelectedDriver;
 use super::shard_exits::ShardExits;
 use super::signal::{Stop, StopSignals};
 use crate::balance::watchdog::Watchdog;
 use crate::driver::epoll::{Epoll, EpollConfig};
 use crate::driver::io_uring::{Ring, RingConfig};
-use crate::driver::{Driver, Reactor, SelectedDriver};
+use crate::driver::{Driver, Reactor};
 use crate::error::{BoxError, LaunchError};
 use crate::message::inbox::Inbox;
 use crate::message::invoke::{Invocation, Invocations, Remote};
@@ -344,9 +345,7 @@ impl ShardSpawn {
         let executor = Executor::beside_ring(&self.name)?;
         self.pin();
         let ring = Ring::new(self.ring.clone(), &self.inbox).map_err(|error| {
-            let needs = self
-                .ring
-                .needs(NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
+            let needs = Needs::of(&self.ring, NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
             explain_ring_refusal(&error, &needs).to_string()
         })?;
         Ok((executor, Reactor::Ring(ring)))

@@ -19,6 +19,7 @@
 //! This folder is one of two places where the workspace allows `unsafe`: it shares memory with the kernel.
 
 mod buffers;
+mod config;
 mod connect;
 mod listeners;
 #[cfg(test)]
@@ -50,11 +51,11 @@ use timer::Timer;
 
 use crate::net::buffer_pool::BufferPool;
 
+pub(crate) use config::{RingConfig, SETUP_FLAGS, ring_builder};
 pub(crate) use connect::Connecting;
 pub(crate) use listeners::ListenerSocket;
 pub(crate) use probe::probe_multishot;
 pub(crate) use received::Received;
-pub(crate) use setup::{RingConfig, ring_builder};
 pub(crate) use streams::StreamSocket;
 
 /// One shard's ring and everything in it.

@@ -83,7 +83,7 @@ mod tests {
     /// The first missing row of the table and the sentence a server prints are the same.
     #[test]
     fn a_missing_row_has_the_sentence_of_the_preflight() {
-        let needs = RingConfig::default().needs(NonZeroUsize::MIN);
+        let needs = Needs::of(&RingConfig::default(), NonZeroUsize::MIN);
         let feature = |name, found| Feature {
             name,
             since: "6.0",

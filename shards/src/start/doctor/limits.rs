@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn limits_are_enough_tight_or_too_low() {
-        let needs = RingConfig::default().needs(NonZeroUsize::new(2).unwrap());
+        let needs = Needs::of(&RingConfig::default(), NonZeroUsize::new(2).unwrap());
         let locked_bytes = needs.locked_bytes();
         let (wanted, least) = (needs.connections + needs.descriptors(), needs.descriptors());
         let cases: [(Option<u64>, Standing, Option<u64>, Standing); 4] = [

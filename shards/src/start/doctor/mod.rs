@@ -19,7 +19,7 @@ pub use finding::{Area, Finding, NeededBy, Standing};
 
 use super::placement;
 use super::preflight::refusal::HostEnvironment;
-use super::preflight::{PreflightError, features, judge_ring, raise_limits};
+use super::preflight::{Needs, PreflightError, features, judge_ring, raise_limits};
 use crate::driver::Driver;
 use crate::driver::io_uring::RingConfig;
 
@@ -41,7 +41,7 @@ pub fn examine() -> Report {
     raise_limits();
     let available = placement::available();
     let shards = available.default_shards();
-    let needs = RingConfig::default().needs(shards);
+    let needs = Needs::of(&RingConfig::default(), shards);
     let environment = HostEnvironment::read();
     let probed = features::probe();
     let mut findings = io_uring::findings(&probed, &environment, &needs);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn the_doctor_judges_io_uring_as_the_preflight_does() {
         let report = examine();
-        let needs = RingConfig::default().needs(report.shards());
+        let needs = Needs::of(&RingConfig::default(), report.shards());
         assert_eq!(report.io_uring_refusal().cloned(), preflight::io_uring_refusal(&needs));
         assert_eq!(report.lacks(NeededBy::IoUring), report.io_uring_refusal().is_some());
         assert!(!report.lacks(NeededBy::EveryDriver), "{report}");

@@ -11,10 +11,7 @@ use std::thread;
 use io_uring::{IoUring, Probe, opcode};
 use libc::EINVAL;
 
-use crate::driver::io_uring::{probe_multishot, ring_builder};
-
-/// The flags of the driver's rings, without TASKRUN_FLAG, which is older than both.
-pub(crate) const SETUP_FLAGS: &str = "SINGLE_ISSUER and DEFER_TASKRUN";
+use crate::driver::io_uring::{SETUP_FLAGS, probe_multishot, ring_builder};
 
 /// The entries of the probed ring. 8: the kernel returns the locked memory of a closed ring late, and the real rings
 /// are created right after.

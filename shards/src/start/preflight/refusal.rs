@@ -13,8 +13,8 @@ use std::io;
 use libc::{EACCES, EINVAL, EMFILE, ENOMEM, ENOSYS, EPERM};
 use rustix::process::getrlimit;
 
-use super::features::SETUP_FLAGS;
-use super::{KERNEL_NEEDED, MEMLOCK_BYTES_MIN, Needs};
+use super::needs::{KERNEL_NEEDED, MEMLOCK_BYTES_MIN, Needs};
+use crate::driver::io_uring::SETUP_FLAGS;
 use crate::os::sys::Resource;
 
 /// Why the io_uring driver cannot start here; its text is one sentence with the remedy.

@@ -1,8 +1,8 @@
 //! Selects the driver: the requested one, or the best one the host allows.
 
-use super::Driver;
-use crate::start::preflight;
-use crate::start::preflight::{Needs, PreflightError};
+use super::preflight;
+use super::preflight::{Needs, PreflightError};
+use crate::driver::Driver;
 
 /// The selected driver of all shards of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,27 +13,25 @@ pub(crate) enum SelectedDriver {
     Epoll(Option<PreflightError>),
 }
 
-impl Driver {
-    /// Probes the host and selects the driver to run.
+impl SelectedDriver {
+    /// Probes the host and selects the driver to run: the requested one, or the best for [`Driver::Auto`].
     ///
     /// # Errors
     ///
     /// The requested driver is unavailable, or the open-file limit is too low for any driver.
-    pub(crate) fn select(self, needs: &Needs) -> Result<SelectedDriver, PreflightError> {
+    pub(crate) fn select(requested: Driver, needs: &Needs) -> Result<Self, PreflightError> {
         preflight::check_descriptors(needs)?;
-        if self == Self::Epoll {
-            return Ok(SelectedDriver::Epoll(None));
+        if requested == Driver::Epoll {
+            return Ok(Self::Epoll(None));
         }
         match preflight::io_uring_refusal(needs) {
-            None => Ok(SelectedDriver::IoUring),
+            None => Ok(Self::IoUring),
             // Only `auto` may fall back: an operator who asked for io_uring must not get epoll unnoticed.
-            Some(refusal) if self == Self::Auto => Ok(SelectedDriver::Epoll(Some(refusal))),
+            Some(refusal) if requested == Driver::Auto => Ok(Self::Epoll(Some(refusal))),
             Some(refusal) => Err(refusal),
         }
     }
-}
 
-impl SelectedDriver {
     /// Returns the selected driver.
     pub(crate) fn driver(&self) -> Driver {
         match self {
