@@ -23,7 +23,7 @@ const TAKEN_BYTES_MIN: u64 = 1024;
 /// A wait for the last acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    patience: Duration,
+    timeout: Duration,
     /// When the rate is checked next.
     rate_check_at: Instant,
     /// Unacknowledged bytes at the last rate check.
@@ -33,11 +33,11 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
-    /// Begins to wait. The wait has no total limit if the peer acknowledges [`TAKEN_BYTES_MIN`] in each `patience`.
-    pub(crate) fn new(now: Instant, patience: Duration) -> Self {
+    /// Begins to wait. The wait has no total limit if the peer acknowledges [`TAKEN_BYTES_MIN`] in each `timeout`.
+    pub(crate) fn new(now: Instant, timeout: Duration) -> Self {
         Self {
-            patience,
-            rate_check_at: now + patience,
+            timeout,
+            rate_check_at: now + timeout,
             left_bytes: None,
             next_check: now,
             pause: PAUSE_MIN,
@@ -73,14 +73,14 @@ impl Arrival {
             return true;
         }
         let left = stream.unacknowledged_bytes().unwrap_or_default();
-        let judged = self.left_bytes.get_or_insert(left);
+        let last_left = self.left_bytes.get_or_insert(left);
         if now >= self.rate_check_at {
-            if left.saturating_add(TAKEN_BYTES_MIN) > *judged {
+            if left.saturating_add(TAKEN_BYTES_MIN) > *last_left {
                 stream.give_up();
                 return true;
             }
-            *judged = left;
-            self.rate_check_at = now + self.patience;
+            *last_left = left;
+            self.rate_check_at = now + self.timeout;
         }
         self.next_check = self.rate_check_at.min(now + self.pause);
         self.pause = PAUSE_MAX.min(self.pause * 2);

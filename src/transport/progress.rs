@@ -76,6 +76,7 @@ impl Progress {
         let waited = now.duration_since(self.began);
         let acknowledged = self.acknowledged.map_or(0, |[first, last]| last - first);
         let taken = (sent.bytes - self.sent_at_begin).max(u64::try_from(acknowledged).unwrap_or_default());
+        // Whole seconds, so that rounding never fails a peer at the minimum rate.
         let is_slow =
             waited >= limits.rate_grace && taken < limits.bytes_per_second_min.saturating_mul(waited.as_secs());
         now.duration_since(self.moved) < limits.stall_timeout && !is_slow

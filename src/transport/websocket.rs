@@ -129,6 +129,7 @@ impl<O: Owner> SocketDriver<O> {
         self.owner.duplex().begin_turn(cx.waker());
         if let Some(stream) = self.stream.take() {
             self.turn(&stream, cx);
+            // Dropping the stream closes it, even if the owner runs on.
             self.stream = Some(stream).filter(|_| self.phase != Phase::Gone);
         } else {
             self.owner.run(cx);
@@ -206,6 +207,7 @@ impl<O: Owner> SocketDriver<O> {
             return Ok(false);
         }
         let now = self.owner.now();
+        // The peer may have answered while the owner was busy, so its silence starts anew.
         if !self.was_receiving {
             self.was_receiving = true;
             self.owner.duplex().resume(now);
@@ -313,7 +315,7 @@ impl<O: Owner> SocketDriver<O> {
                     return true;
                 }
                 let limits = self.owner.write_limits();
-                // Progress exists only while a send waits, so an idle peer is never judged.
+                // Progress exists only while a send waits, so an idle peer is never too slow.
                 let mut taking = None;
                 if let Some(progress) = &mut self.progress {
                     let unacknowledged = || stream.unacknowledged_bytes().unwrap_or_default();

@@ -170,6 +170,7 @@ impl Connection {
                 None
             }
             Due::Expired(expired) => {
+                // The peer may still receive, so the close frame names the reason.
                 if expired == Expired::Pong {
                     self.fail(CloseCode::INTERNAL_ERROR, "ping timed out", now);
                 }
@@ -229,6 +230,7 @@ impl Connection {
                 return Ok(Event::NeedData);
             };
             if header.opcode.is_control() {
+                // A control frame is taken whole: it is at most 125 bytes, so the caller can hold an incomplete one.
                 let Some(payload) = take_control(header, header_bytes, input) else {
                     return Ok(Event::NeedData);
                 };
@@ -263,6 +265,7 @@ impl Connection {
                 None => Ok(None),
             };
         }
+        // Only a message that arrives in parts is boxed; most arrive whole.
         let mut assembly = Assembly::new(header, &self.limits)?;
         assembly.receive(input)?;
         if assembly.is_complete() {
@@ -297,7 +300,7 @@ impl Connection {
                 self.await_end(now);
                 Ok(Some(Event::Close(frame)))
             }
-            // Ok(None), => After our close frame the peer may still send pings; answering would send frames behind it.
+            // Nothing may follow our close frame, so a ping gets no pong now.
             _ if is_closing => Ok(None),
             Opcode::Ping => {
                 let payload = Bytes::from(payload);

@@ -174,6 +174,7 @@ impl Deflaters {
             }
             begin(inflation.inflater, dictionary, &inflation.inflated)?;
         }
+        // The sender left the tail out. A message that stops inside a block fails here.
         let mut end = &END[..];
         if !inflation.run(&mut end)? || !end.is_empty() {
             return Err(ProtocolError::InvalidDeflate);

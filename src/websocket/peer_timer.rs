@@ -60,13 +60,13 @@ impl PeerTimer {
 
     /// The deadline; `None` if nothing is awaited, or if it is beyond the range of the clock.
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
-        let patience = match self.awaited {
+        let timeout = match self.awaited {
             Awaited::Nothing => return None,
             Awaited::Quiet => limits.ping_interval?,
             Awaited::Pong => limits.ping_timeout,
             Awaited::Close => limits.close_timeout,
         };
-        self.since.checked_add(patience)
+        self.since.checked_add(timeout)
     }
 
     /// Returns the deadline that has passed, if any. A due ping counts as sent: its answer is awaited from now on.

@@ -37,14 +37,16 @@ pub fn check(request: &PublishRequest, options: &TopicOptions) -> Result {
         (Envelope::Json | Envelope::Text, Message::Binary(_)) => {
             let topic = &request.topic;
             return Err(Error::new(format!(
-                "could not publish to {topic}: its messages are wrapped as text and this one is binary; publish text, or remove the envelope"
+                "could not publish to {topic}: its messages are wrapped as text and this one is binary; \
+                 publish text, or remove the envelope"
             )));
         }
     };
     serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| {
         let topic = &request.topic;
         Error::new(format!(
-            "could not publish to {topic}: its messages are wrapped as JSON and this one is invalid ({error}); publish JSON, or remove the envelope"
+            "could not publish to {topic}: its messages are wrapped as JSON and this one is invalid ({error}); \
+             publish JSON, or remove the envelope"
         ))
     })
 }

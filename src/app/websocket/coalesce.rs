@@ -114,6 +114,7 @@ impl BatchBuilder<'_> {
                 Bytes::from(whole)
             }
         };
+        // For the next recipient of this turn, which usually takes the same parts.
         self.last.parts = self.parts;
         self.last.whole = whole.clone();
         FrameBatch::Whole(whole)
@@ -254,13 +255,13 @@ mod tests {
     fn a_frame_for_one_recipient_keeps_its_place_and_is_not_shared() {
         let (mut coalescer, mut subscribed) = (Coalescer::default(), Subscribed::new());
         let slices = [1, 2].map(|count| subscribed.slice(&publications(count)));
-        for told in ["told", "also told"] {
+        for own in ["own", "another"] {
             whole(&mut coalescer, 0, &slices);
             let mut builder = coalescer.begin(0);
             builder.push(&slices[0]);
-            builder.push_frame(Bytes::from_static(told.as_bytes()));
+            builder.push_frame(Bytes::from_static(own.as_bytes()));
             builder.push(&slices[1]);
-            let expected = [&bytes(&slices[..1], 0), told.as_bytes(), &bytes(&slices[1..], 0)].concat();
+            let expected = [&bytes(&slices[..1], 0), own.as_bytes(), &bytes(&slices[1..], 0)].concat();
             assert_eq!(builder.finish(), FrameBatch::Whole(expected.into()));
         }
         assert_eq!(whole(&mut coalescer, 0, &[]), Bytes::new());

@@ -28,8 +28,10 @@ impl Recipient for SocketState {
 impl SocketState {
     /// Takes the waiting frames for one send; `None` if the queue is empty or the socket is closing.
     pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
+        // `Remaining::More` below sets it again.
         self.set_deliveries(false);
         let (subscriber, server) = (self.subscriber()?, self.shared.server().ok()?);
+        // This also resets the compression window, so the next frame must be a shared one.
         let encoding = self.duplex().shared_encoding()?;
         let level = match encoding {
             Encoding::Plain => 0,

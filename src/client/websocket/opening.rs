@@ -50,6 +50,7 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
     write_get(&url.target, &fields, &mut request);
     let answer = timeout_at(deadline, exchange(&stream, request)).await;
     let (head, input) = answer.unwrap_or_else(|| {
+        // A reset: a response that still arrives would stay unread.
         stream.give_up();
         Err(ConnectFailure::Silent(options.connect_timeout))
     })?;
@@ -98,6 +99,7 @@ fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Re
         if OWN_FIELDS.contains(name) {
             return Err(ConnectFailure::Field(name.clone()));
         }
+        // The application's `Host` replaces the URL's.
         match *name == header::HOST {
             true => fields.set(name.clone(), value.clone()),
             false => fields.add(name.clone(), value.clone()),

@@ -16,7 +16,7 @@ use crate::transport::websocket::{Connected, Owner, drive};
 use crate::websocket::{CloseCode, Message, SendError};
 use crate::websocket::{Duplex, End, TrySendError};
 
-/// Time after which the peer's rate would be judged. A client's minimum rate is 0, so only a stall ends a send.
+/// Time after which the peer's rate counts. A client's minimum rate is 0, so only a stall ends a send.
 const RATE_GRACE: Duration = Duration::from_secs(60);
 
 /// An open WebSocket, as its client sees it.

@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Bench {
     /// Time from now until the deadline.
-    fn patience(&self) -> Option<Duration> {
+    fn remaining(&self) -> Option<Duration> {
         self.connection.poll_deadline().map(|at| at.duration_since(self.now))
     }
 
@@ -27,14 +27,14 @@ impl Bench {
 #[test]
 fn a_quiet_peer_is_pinged_and_a_silent_peer_times_out() {
     let mut bench = Bench::server();
-    assert_eq!(bench.patience(), Some(25 * SECOND));
+    assert_eq!(bench.remaining(), Some(25 * SECOND));
     assert_eq!(bench.expire(), None);
     assert_eq!(bench.sent(), plain(FIN | PING, b""));
-    assert_eq!(bench.patience(), Some(10 * SECOND));
+    assert_eq!(bench.remaining(), Some(10 * SECOND));
     assert_eq!(bench.expire(), Some(Expired::Pong));
     assert_eq!(bench.sent(), plain(FIN | CLOSE, &closing(1011, b"ping timed out")));
     assert!(bench.connection.is_over() && !bench.connection.is_open());
-    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.remaining(), None);
     assert_eq!(bench.receive_all(b""), Ok(Event::Closed));
     assert_eq!(bench.connection.receive_eof(), Ok(()));
 }
@@ -47,7 +47,7 @@ fn any_byte_resets_the_silence_timer() {
         bench.sent();
         bench.now += 9 * SECOND;
         bench.receive(&mut sign.as_slice()).unwrap();
-        assert_eq!(bench.patience(), Some(25 * SECOND));
+        assert_eq!(bench.remaining(), Some(25 * SECOND));
         assert_eq!(bench.expire(), None, "and the next ping is due");
         assert_eq!(bench.sent(), plain(FIN | PING, b""));
     }
@@ -55,7 +55,7 @@ fn any_byte_resets_the_silence_timer() {
     bench.now += 5 * SECOND;
     bench.receive(&mut &b""[..]).unwrap();
     assert_eq!(
-        bench.patience(),
+        bench.remaining(),
         Some(20 * SECOND),
         "an empty input does not reset the timer"
     );
@@ -67,12 +67,12 @@ fn pings_can_be_switched_off() {
         ping_interval: None,
         ..Limits::default()
     });
-    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.remaining(), None);
     let bench = Bench::server_with(Limits {
         ping_interval: Some(Duration::MAX),
         ..Limits::default()
     });
-    assert_eq!(bench.patience(), None, "longer than the clock can show");
+    assert_eq!(bench.remaining(), None, "longer than the clock can show");
 }
 
 /// A peer that does not answer, or sends on, has 5 s in all (`docs/threats.md#unanswered-close`).
@@ -87,10 +87,10 @@ fn a_close_frame_must_be_answered_in_time() {
     assert_eq!(bench.sent(), plain(FIN | CLOSE, &closing(1000, b"")));
     bench.now += 3 * SECOND;
     assert_eq!(bench.receive_all(&masked(FIN | TEXT, b"more")), Ok(Event::NeedData));
-    assert_eq!(bench.patience(), Some(2 * SECOND));
+    assert_eq!(bench.remaining(), Some(2 * SECOND));
     assert_eq!(bench.expire(), Some(Expired::Close));
     assert!(bench.connection.is_over());
-    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.remaining(), None);
     assert_eq!(bench.sent(), b"");
 }
 
@@ -98,10 +98,10 @@ fn a_close_frame_must_be_answered_in_time() {
 fn a_server_need_not_wait_once_both_have_closed() {
     let mut bench = Bench::server();
     bench.receive_all(&masked(FIN | CLOSE, b"")).unwrap();
-    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.remaining(), None);
     let mut bench = Bench::server();
     bench.receive_all(&masked(FIN | 3, b"")).unwrap_err();
-    assert_eq!(bench.patience(), None);
+    assert_eq!(bench.remaining(), None);
 }
 
 #[test]

@@ -217,10 +217,12 @@ impl EventStream<'_> {
     ///
     /// Cancel safe: dropped early, the messages already taken are still sent. Call it again to continue.
     pub async fn run(&mut self) -> Result {
+        // A response to HEAD ends with its head.
         if *self.cx.method() == Method::HEAD {
             return Ok(());
         }
         let server = Rc::clone(self.cx.shared.server()?);
+        // Sends the head at once, so that the page sees the connection open.
         self.cx.flush().await?;
         let mut stopping = server.stopping();
         let mut closed = pin!(self.cx.closed());
