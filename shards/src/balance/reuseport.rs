@@ -38,6 +38,7 @@ impl ReuseportGroup {
             sys::detach_reuseport_program(socket.as_fd())
                 .inspect_err(|error| tracing::debug!(%error, "could not detach a reuseport program: stalled shards still get new connections"))
         };
+        // Tried now, so that a kernel without support is known before the first stall.
         let sheds = first && sockets > 1 && takes_back().is_ok();
         let group = Group {
             socket,

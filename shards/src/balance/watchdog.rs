@@ -199,6 +199,7 @@ impl Watchdog {
                 continue;
             }
             quiet_checks = 0;
+            // A shard that starts a run of tasks clears this and unparks the thread.
             self.rests.store(true, Ordering::Release);
             while self.rests.load(Ordering::Acquire) && !self.ended.load(Ordering::Acquire) {
                 thread::park();
@@ -224,6 +225,7 @@ impl Watchdog {
                 .zip(overfull)
                 .for_each(|(avoided, overfull)| *avoided |= *overfull);
         }
+        // With every shard to be avoided, only stalls count; overfull shards still serve.
         let avoided = if avoided.contains(&false) { avoided } else { stalled };
         let mut steered_away = false;
         reuseport_groups.retain(|reuseport_group| {

@@ -122,6 +122,7 @@ impl<M> Links<M> {
             return Err(SendError { to, message });
         };
         queue.push(message).map_err(|message| SendError { to, message })?;
+        // The flag is read after the notification, whose fence orders it behind the push.
         inbox.notify();
         if inbox.has_ended() {
             // The shard ended in between and reads no more (see `Inbox::end`).
@@ -407,6 +408,7 @@ impl Mailboxes {
     /// mailbox meanwhile.
     pub(crate) fn deliver(&self, inbox: &Inbox) {
         let mut more = false;
+        // The borrow ends before each call: a message handler may add a mailbox.
         let count = self.boxes.borrow().len();
         for index in 0..count {
             let mailbox = self.boxes.borrow().get(index).map(Rc::clone);

@@ -72,6 +72,7 @@ impl Stream {
             let connected = timeout_at(now + share, Self::connect(*address)).await;
             match connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => return Ok(stream),
+                // An address needs no "name (address)" in its error.
                 Err(error) if host.parse::<IpAddr>().is_ok() => last = ConnectError::new(address, error),
                 Err(error) => last = ConnectError::new(format_args!("{host}:{port} ({address})"), error),
             }

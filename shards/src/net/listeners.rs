@@ -56,6 +56,7 @@ impl Listeners {
     /// The address is in use, does not belong to this host, or is not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
         let attempt = || {
+            // A socket without SO_REUSEPORT binds only if no other process listens there.
             drop(tcp_socket(address, false)?);
             Self::bind_tcp_group(address, shards, true)
         };
@@ -274,6 +275,7 @@ pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<So
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
+    // Otherwise connections of an earlier process in TIME_WAIT would block the address for a minute.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(reuse_port)?;
     // Accepted sockets inherit it. A response is sent whole, so Nagle's algorithm has nothing to wait for.
@@ -298,6 +300,7 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
         if !is_abandoned {
             return Err(io::ErrorKind::AddrInUse.into());
         }
+        // Abandoned by a process that has ended; bind(2) would fail on the existing file.
         std::fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;

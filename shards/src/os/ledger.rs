@@ -228,6 +228,7 @@ impl GroupAccount {
             let beyond = (usage - file).saturating_sub(touched);
             self.beyond_bytes.store(beyond, Ordering::Relaxed);
         }
+        // Two estimates, each too low after different changes: the larger is the better bound.
         let by_usage = usage.saturating_sub(self.file_bytes.load(Ordering::Relaxed));
         let by_touch = touched.saturating_add(self.beyond_bytes.load(Ordering::Relaxed));
         Ok(by_usage.max(by_touch))

@@ -46,6 +46,7 @@ fn give_back_after(last: Option<(Instant, Duration)>, pause_factor: u32) -> bool
             .compare_exchange(last, Some((now + QUICK_MAX, Duration::ZERO)))
             .is_ok();
     if is_mine {
+        // The one call that takes time; it is measured to pace the next one.
         sys::trim_heap();
         let end = clock::now();
         GIVEN_BACK.store(Some((end, end - now)));

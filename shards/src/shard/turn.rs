@@ -28,6 +28,7 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
         if finished() {
             let Some(until) = closing_until else {
                 closing_until = Some(shard.now() + CLOSING_TIME_MAX);
+                // One more round of the loop lets each task drop its future at its next poll.
                 tasks.end();
                 continue;
             };
@@ -41,6 +42,7 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
         if let Some(deadline) = deadline {
             reactor.wake_at(deadline);
         }
+        // A message that arrives from here on sets the wake flag, which the driver checks before it sleeps.
         let may_sleep = tasks.runnable() == 0 && !timers.more_due();
         shard.count_turn(may_sleep);
         reactor.turn(shard, may_sleep).await;

@@ -192,6 +192,7 @@ impl Builder {
         let needs = Needs::of(&self.ring, count);
         let selected = SelectedDriver::select(self.driver, &needs).map_err(LaunchError::Preflight)?;
         let placement = available.place(count);
+        // Created here, before the shards start, so that meshes can be made for all of them.
         let inboxes: Result<Arc<[_]>, _> = (0..count.get())
             .map(|index| Inbox::new(ShardId::new(index)).map(Arc::new))
             .collect();

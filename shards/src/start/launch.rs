@@ -195,6 +195,7 @@ impl Shards {
         }
         let ended = self.await_ends(threads, &watchdog);
         drop(watching);
+        // Only after the last shard: until then a second signal must still stop them.
         drop(signals);
         let unfinished = self.pool.shutdown(BLOCKING_PATIENCE);
         if unfinished > 0 {
@@ -293,6 +294,7 @@ impl ShardSpawn {
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let shard = self.inbox.shard();
+        // Set up on its own thread: a ring belongs to the thread that creates it.
         let (executor, reactor) = match self.set_up() {
             Ok(ready) => ready,
             Err(reason) => {
@@ -329,6 +331,7 @@ impl ShardSpawn {
         // After the executor: a task that ended last may still have sent a message.
         ending.end_messages();
         outcome.map_err(|error| {
+            // One failed shard stops the others: its connections are lost, and the process must not look healthy.
             stopper.stop(Stop::Now);
             LaunchError::Main { shard, error }
         })

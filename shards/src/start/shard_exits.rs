@@ -56,6 +56,7 @@ impl ShardExits {
     ///
     /// The first shard still running when the time is up.
     pub(crate) fn wait(&self, stop: impl Fn() -> Option<Stop>, graceful_max: Option<Duration>) -> Result<(), ShardId> {
+        // Published before the first look, so that an exit from here on unparks this thread.
         self.waiting.get_or_init(thread::current);
         fence(Ordering::SeqCst);
         let mut due = Due::default();

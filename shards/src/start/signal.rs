@@ -53,6 +53,7 @@ impl StopSignals {
     /// `AlreadyExists` if another listener is alive in this process; otherwise the kernel refused a handler, a socket
     /// pair or a thread.
     pub(crate) fn listen(on_stop: impl Fn(Stop) + Send + 'static) -> io::Result<Self> {
+        // Two listeners would each get every signal and stop the process twice.
         if LISTENING.swap(true, Ordering::AcqRel) {
             let reason = "this process already handles SIGTERM and SIGINT";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));

@@ -67,6 +67,7 @@ impl Tasks {
         task.set_scheduled(true);
         let mut runnable = self.runnable.borrow_mut();
         runnable.push_back(task.key());
+        // Only the first task ends the sleep; the others find the shard awake.
         if runnable.len() == 1
             && let Some(sleeper) = &*self.sleeper.borrow()
         {

@@ -39,6 +39,7 @@ impl ListenerSocket {
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
         let socket = self.socket.as_ref().map_err(|(_, error)| *error)?;
         let freed = self.epoll.freed.get();
+        // Without a descriptor freed since the failure, accept4(2) would only fail again.
         if self.exhausted.get() == Some(freed) {
             let mut waiting = self.epoll.exhausted.borrow_mut();
             if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {

@@ -112,6 +112,7 @@ impl StreamSocket {
             return Poll::Ready(Err(error.into()));
         }
         let receives = &self.stream.receives_in_a_row;
+        // The task is woken again at once, behind the tasks already runnable.
         if receives.get() == RECEIVES_IN_A_ROW_MAX {
             receives.set(0);
             cx.waker().wake_by_ref();
@@ -125,6 +126,7 @@ impl StreamSocket {
             };
             let mut ready = ready?;
             let mut bytes = epoll.receive_pool.take();
+            // A pooled buffer usually has this capacity already.
             bytes
                 .try_reserve_exact(epoll.config.receive_buffer_bytes)
                 .map_err(|_| Errno::NOMEM)?;

@@ -21,6 +21,7 @@ impl Epoll {
         } else {
             tokio::task::yield_now().await;
         }
+        // tokio reports this epoll instance as readable; its own events are taken here.
         if self.ends.is_watching() {
             poll_fn(|cx| Poll::Ready(self.ends.poll_events(cx).is_ready())).await;
         }
@@ -30,6 +31,7 @@ impl Epoll {
     /// Takes all events so far.
     pub(crate) async fn catch_up(&self, shard: &ShardContext) {
         for _ in 0..CATCH_UP_LOOKS_MAX {
+            // Each yield polls for events; a yield that wakes no task means that none is left.
             let runnable = shard.tasks().runnable();
             tokio::task::yield_now().await;
             if shard.tasks().runnable() == runnable {
@@ -66,6 +68,7 @@ impl Epoll {
 
     /// Ready when a task is runnable, another thread has woken the shard, the timer has fired, or a peer has ended.
     fn poll_event(&self, shard: &ShardContext, cx: &mut Context<'_>) -> Poll<()> {
+        // All four are polled, so that each keeps its waker registered.
         let woken = shard.tasks().runnable() > 0;
         let rung = self.poll_wake_event(cx).is_ready();
         let fired = self.poll_timer(cx).is_ready();

@@ -45,6 +45,7 @@ pub(crate) fn probe_multishot(ring: &mut IoUring) -> io::Result<MultishotProbe> 
     let mut probed = MultishotProbe::default();
     let (mut buffers, mut memory) = match Buffers::register(ring, 1, BUFFER_BYTES) {
         Ok(registered) => registered,
+        // `EINVAL` is an old kernel; any other error concerns this host or process.
         Err(error) if error.raw_os_error() == Some(EINVAL) => return Ok(probed),
         Err(error) => return Err(error),
     };

@@ -62,10 +62,12 @@ impl Drop for Ring {
     fn drop(&mut self) {
         let ring = self.ring.get_mut();
         let timeout = io_uring::types::Timespec::from(CANCEL_TIMEOUT);
+        // Cancelled first: only then does the kernel release the buffers.
         let cancelled = ring
             .submitter()
             .register_sync_cancel(Some(timeout), CancelBuilder::any().all());
         let unregistered = self.buffers.get_mut().unregister(&ring.submitter());
+        // Closed even if the cancel failed: a descriptor is safe to close while a request still holds the file.
         let descriptors: Vec<_> = self
             .streams
             .get_mut()

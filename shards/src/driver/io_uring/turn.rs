@@ -13,12 +13,14 @@ const CATCH_UP_ENTERS_MAX: usize = 1024;
 impl Ring {
     /// Runs one turn; blocks the thread in the ring if the shard may sleep.
     pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+        // Before the enter, so that the buffers and re-armed receives reach the kernel in this turn.
         let has_woken = self.settle_buffers();
         if may_sleep && !has_woken {
             self.sleep(shard);
         } else {
             self.enter(0);
         }
+        // The clock is read after the sleep and before tasks are woken, so that they see the new time.
         shard.refresh_now();
         self.dispatch();
     }
@@ -82,6 +84,7 @@ impl Ring {
     fn enter(&self, wanted: usize) {
         self.push_backlog();
         let mut ring = self.ring.borrow_mut();
+        // The flags are in shared memory: an idle turn of a busy loop costs no system call.
         let idle = wanted == 0 && {
             let submission = ring.submission();
             submission.is_empty() && !submission.taskrun() && !submission.cq_overflow()
@@ -91,6 +94,7 @@ impl Ring {
         }
         count(&self.counters.enters);
         if let Err(error) = ring.submit_and_wait(wanted) {
+            // The borrow ends first: logging may run application code.
             drop(ring);
             self.enter_failed(&error);
         }
@@ -119,6 +123,7 @@ impl Ring {
         let mut completions = self.completions.take();
         {
             let mut ring = self.ring.borrow_mut();
+            // The kernel keeps overflowed completions and delivers them with a later enter.
             if ring.submission().cq_overflow() {
                 count(&self.counters.overflows);
             }
@@ -156,6 +161,7 @@ impl Ring {
     /// Keeps a read of the wake event in the ring, so that other threads can end the sleep.
     fn arm_wake_event(&self) {
         let wake_event = &self.wake_event;
+        // One read is enough: it completes at the next wake, and is armed again before the next sleep.
         if wake_event.armed.replace(true) {
             return;
         }

@@ -202,6 +202,7 @@ impl fmt::Debug for BlockingPool {
 
 impl Owner {
     fn stop(&self) {
+        // Dropping the sender disconnects `stopped`, which every idle thread selects on.
         drop(self.lifeline.take());
         self.shared.thread_count.stop();
         self.shared.drop_queued();
@@ -240,6 +241,7 @@ impl Shared {
 
     /// The body of a thread.
     fn run(self: &Arc<Self>) {
+        // A thread inherits the affinity of its creator, which may be a pinned shard.
         self.leave_the_shards_cpus();
         while let Some(job) = self.next_job() {
             if contain(job).is_err() {

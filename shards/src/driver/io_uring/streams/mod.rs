@@ -318,12 +318,14 @@ impl Ring {
 
     /// Decides after a completion of the multishot receive: continue, pause, park or end.
     fn after_receive(&self, key: SlotKey, stream: &mut StreamState, result: i32, more: bool) {
+        // Judged after the completion was appended.
         let full = stream.held >= self.config.receive_buffers_per_stream_max;
         if more {
             let is_fresh = stream.receive == Receive::Fresh;
             if is_fresh {
                 stream.receive = Receive::Armed;
             }
+            // A multishot receive cannot be paused, only cancelled; it is armed again once half is read.
             if full && stream.receive == Receive::Armed {
                 count(&self.counters.quota_cancels);
                 self.push_cancel(Operation::Receive, key);
@@ -412,6 +414,7 @@ impl Ring {
     pub(super) fn settle_buffers(&self) -> bool {
         let mut buffers = self.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
+        // With parked streams every free buffer is published, otherwise only the warm window.
         buffers.publish(!parked.is_empty());
         if parked.is_empty() {
             return false;
@@ -444,6 +447,7 @@ impl Ring {
                 }
             }
         }
+        // Tasks are woken outside the borrows.
         drop((streams, parked));
         let has_failed = !failed.is_empty();
         failed.into_iter().for_each(Waker::wake);
@@ -467,6 +471,7 @@ impl Ring {
                 true
             }
         };
+        // A short send: the rest goes out before anything else, so that bytes stay in order.
         if !done && !stream.closing {
             self.push_send(key, stream);
             return;
@@ -496,6 +501,7 @@ impl Ring {
         stream.receive_waker = None;
         stream.send_waker = None;
         stream.end_waker = None;
+        // Returned now, not at the close, because other connections may wait for buffers.
         while let Some((buffer, _)) = self.take_held(stream) {
             self.return_unread(Some(buffer));
         }
@@ -517,6 +523,7 @@ impl Ring {
     /// Closes the descriptor once nothing is in flight on it.
     fn close_if_quiet(&self, key: SlotKey, stream: &mut StreamState) {
         if stream.pending == 0 {
+            // The close is itself a request in flight: it keeps the slot until it completes.
             stream.pending = 1;
             stream.close_pushed = true;
             let token = Token::new(Operation::Close, key);
