@@ -84,7 +84,7 @@ mod tests {
         }
         let mut process = child(
             module_path!(),
-            "what_nobody_reads_is_dropped_and_how_much_is_said",
+            "unread_output_is_dropped_and_the_number_of_lines_is_reported",
             "writes",
         )
         .stdin(Stdio::piped())
@@ -107,7 +107,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let missing = lines
             .iter()
-            .find_map(|line| line.strip_prefix("squall: ")?.split(' ').next());
+            .find_map(|line| line.strip_prefix("squall: dropped ")?.split(' ').next());
         let missing: usize = missing.unwrap().parse().unwrap();
         let written = lines.iter().filter(|line| line.trim().parse::<usize>().is_ok()).count();
         assert_eq!(written + missing, LINES);

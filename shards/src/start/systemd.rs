@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_descriptor_that_does_not_listen_is_named_in_the_error() {
-        let test = "what_does_not_listen_is_named_in_the_error";
+        let test = "a_descriptor_that_does_not_listen_is_named_in_the_error";
         if child_role().is_some() {
             println!("\nerror: {}", inherited_listeners().unwrap_err());
             return;

@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_process_without_descriptors_cannot_run_any_driver() {
-        let test = "a_process_without_descriptors_can_serve_with_no_driver";
+        let test = "a_process_without_descriptors_cannot_run_any_driver";
         if child_role().is_none() {
             output_of(child(module_path!(), test, "few descriptors"));
             return;

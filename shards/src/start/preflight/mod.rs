@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_real_seccomp_filter_and_real_limits_are_recognised() {
-        let test = "a_real_seccomp_filter_and_real_limits_are_found_out";
+        let test = "a_real_seccomp_filter_and_real_limits_are_recognised";
         let Some(role) = child_role() else {
             for role in ["EPERM", "ENOSYS", "memlock", "nofile", "raised"] {
                 output_of(run(test, role));
