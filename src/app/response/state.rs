@@ -1,7 +1,7 @@
 //! The response as written so far, and how it ended.
 //!
-//! Misuse that has no caller to report to (a write after `finish`, content with a 204) is kept here and turns the
-//! response into a 500.
+//! It records misuse that has no caller to report to, such as a write after `finish`
+//! or content with a 204. The response then becomes a 500.
 
 use bytes::Bytes;
 
@@ -37,7 +37,7 @@ pub(in crate::app) struct ResponseState {
     pub(in crate::app) error: Option<Error>,
 }
 
-/// How a response ended for its peer: see [`Context::completion`].
+/// How a response ended for its peer: see [`Context::completion`](crate::app::Context::completion).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Completion {
