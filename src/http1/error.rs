@@ -135,9 +135,11 @@ impl From<OutOfMemory> for ParseError {
     }
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl ParseError {
+    /// Returns what is wrong, for the client.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
             Self::BareLineFeed => "a line ends in LF without CR",
             Self::RequestLine => "the request-line is not a method, a target and a version separated by single spaces",
             Self::Method => "the method is not a token",
@@ -172,7 +174,13 @@ impl fmt::Display for ParseError {
             Self::TrailerRequestLine => "the value of a trailer field is a request-line",
             Self::Truncated => "the peer stopped sending before the request was complete",
             Self::OutOfMemory => "not enough memory for this request",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.reason())
     }
 }
 

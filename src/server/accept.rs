@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use squall_shards::{Listener, Stop, Stream, spawn_detached};
 
-use super::http1::connection::serve;
+use super::serve::serve;
 use super::shard::ShardServer;
 use crate::memory;
 

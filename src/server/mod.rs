@@ -10,6 +10,7 @@ mod broadcast;
 mod config;
 mod http1;
 mod memory;
+mod serve;
 mod shard;
 mod websocket;
 
@@ -369,7 +370,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.shared()
         .report_active_route_to(shard.name_work(app.shared().route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
-    spawn_detached(memory::pressure::watch(Rc::clone(&server)));
+    spawn_detached(memory::watch::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners
         .iter()

@@ -312,7 +312,13 @@ fn a_flush_that_fails_ends_the_exchange() {
 #[test]
 fn content_that_fails_is_answered_by_its_reason() {
     for (error, status) in [
-        (BodyError::Refused(squall::http1::ParseError::Truncated), 400),
+        (
+            BodyError::Refused {
+                status: StatusCode::BAD_REQUEST,
+                reason: "truncated",
+            },
+            400,
+        ),
         (BodyError::TimedOut, 408),
         (BodyError::TooLarge, 413),
     ] {

@@ -2,35 +2,11 @@
 
 use core::fmt;
 use core::pin::Pin;
-use core::task::{Context as Task, Poll, Waker};
+use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
-use super::{Channel, store};
-
-/// Whether the peer is there, and the tasks that wait for it to go.
-#[derive(Default)]
-pub(super) struct PeerPresence {
-    is_gone: bool,
-    /// Counts requests, so that a [`Closed`] kept beyond its request ignores the next one.
-    request: u64,
-    /// One slot for each waiting [`Closed`], reused after its drop.
-    wakers: Vec<Option<Waker>>,
-}
-
-impl PeerPresence {
-    /// Marks the peer as gone; returns the wakers of waiting tasks.
-    pub(super) fn close(&mut self) -> Vec<Option<Waker>> {
-        self.is_gone = true;
-        core::mem::take(&mut self.wakers)
-    }
-
-    /// Ends the request; returns the wakers of tasks that still wait.
-    pub(super) fn next_request(&mut self) -> Vec<Option<Waker>> {
-        self.is_gone = false;
-        self.request = self.request.wrapping_add(1);
-        core::mem::take(&mut self.wakers)
-    }
-}
+use super::Channel;
+use super::waker::store;
 
 /// A future that ends when the peer has gone, or when its request is over.
 ///
@@ -44,6 +20,13 @@ pub struct Closed {
     channel: Rc<Channel>,
     request: u64,
     place: Option<usize>,
+}
+
+impl Channel {
+    /// A future that ends when the peer has gone.
+    pub(in crate::app) fn closed(self: &Rc<Self>) -> Closed {
+        Closed::new(self)
+    }
 }
 
 impl Closed {

@@ -10,7 +10,8 @@ use core::task::{Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{BodyError, BodyLength, KEPT_BYTES_MAX, store};
+use super::parts::{BodyError, BodyLength, KEPT_BYTES_MAX};
+use super::waker::store;
 use crate::memory::{self, OutOfMemory};
 use crate::message::{HeaderName, HeaderValue, Headers};
 

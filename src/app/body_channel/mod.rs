@@ -8,73 +8,25 @@
 mod closed;
 mod incoming;
 mod outgoing;
+mod parts;
+mod presence;
+mod waker;
 
 use core::cell::RefCell;
 use core::fmt;
 use core::task::{Poll, Waker};
-use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::error::{Error, HttpError};
-use crate::http1::ParseError;
-use crate::memory::OutOfMemory;
-use crate::message::{HeaderName, HeaderValue, Headers, ResponseHead};
+use crate::message::{HeaderName, HeaderValue, Headers};
 
 pub use closed::Closed;
+pub(super) use parts::KEPT_BYTES_MAX;
+pub use parts::{BodyError, BodyLength, Flush, PeerGone};
 
-use closed::PeerPresence;
 use incoming::Incoming;
 use outgoing::Outgoing;
-
-/// Most memory in bytes that an idle exchange keeps for content, in each direction. 64 KiB: the usual kernel buffer of
-/// an HTTP/1 connection.
-pub(super) const KEPT_BYTES_MAX: usize = 64 * 1024;
-
-/// How much content a request announces (RFC 9112 §6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BodyLength {
-    /// No content.
-    #[default]
-    Empty,
-    /// The number in `Content-Length`.
-    Known(u64),
-    /// Chunked: the last chunk ends it.
-    Unknown,
-}
-
-/// Why content stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BodyError {
-    /// Broken framing (400), or trailers beyond their limits (431).
-    Refused(ParseError),
-    /// It came too slowly (408).
-    TimedOut,
-    /// It is longer than the limit (413).
-    TooLarge,
-    /// Memory is short (503).
-    OutOfMemory,
-    /// The peer has gone, so a response would be lost.
-    PeerGone,
-}
-
-/// The bytes of one flush.
-#[derive(Debug, Default)]
-pub struct Flush {
-    /// The head, in the first flush of a response.
-    pub head: Option<ResponseHead>,
-    /// Content.
-    ///
-    /// If it is empty, only the head is sent, and no chunk.
-    pub data: Vec<u8>,
-    /// The `Content-Length` that the application set, beside a head only.
-    pub content_length: Option<u64>,
-}
-
-/// The peer went before all was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerGone;
+use presence::PeerPresence;
 
 /// The state that both ends share.
 ///
@@ -215,25 +167,6 @@ impl Channel {
     pub(super) fn is_peer_gone(&self) -> bool {
         self.outgoing.borrow().is_peer_gone()
     }
-
-    /// A future that ends when the peer has gone.
-    pub(super) fn closed(self: &Rc<Self>) -> Closed {
-        Closed::new(self)
-    }
-}
-
-impl BodyError {
-    /// The error that a handler receives.
-    pub(super) fn into_error(self) -> Error {
-        let (status, message) = match self {
-            Self::PeerGone => return Error::peer_gone(),
-            Self::OutOfMemory => return OutOfMemory.into(),
-            Self::Refused(error) => return HttpError::new(error.status()).with_message(error.to_string()).into(),
-            Self::TimedOut => (408, "the content came too slowly"),
-            Self::TooLarge => (413, "the content is too large"),
-        };
-        HttpError::new(status).with_message(message).into()
-    }
 }
 
 impl fmt::Debug for Channel {
@@ -248,11 +181,4 @@ impl fmt::Debug for Channel {
 
 fn wake(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(Waker::wake);
-}
-
-/// Stores a waker, unless the stored one wakes the same task.
-fn store(place: &mut Option<Waker>, waker: &Waker) {
-    if !place.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
-        *place = Some(waker.clone());
-    }
 }

@@ -2,7 +2,8 @@
 
 use core::task::{Poll, Waker};
 
-use super::{Flush, KEPT_BYTES_MAX, PeerGone, store};
+use super::parts::{Flush, KEPT_BYTES_MAX, PeerGone};
+use super::waker::store;
 
 /// The current flush, if any.
 #[derive(Default)]

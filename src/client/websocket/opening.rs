@@ -12,7 +12,7 @@ use squall_shards::{Deadline, Stream, clock, timeout_at};
 use super::options::ClientOptions;
 use super::random;
 use super::socket::WebSocketClient;
-use crate::client::error::ConnectFailure;
+use crate::client::error::{ConnectError, ConnectFailure};
 use crate::client::url::Url;
 use crate::http1::{ResponseError, ResponseReader, write_get};
 use crate::memory::OutOfMemory;
@@ -77,6 +77,29 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
         agreement.subprotocol,
         options,
     ))
+}
+
+impl ClientOptions {
+    /// Opens a WebSocket, as [`connect`](crate::client::connect) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub async fn connect(&self, url: &str) -> Result<WebSocketClient, ConnectError> {
+        let opened = match Url::parse(url) {
+            Ok(url) => open(&url, self).await,
+            Err(failure) => Err(failure),
+        };
+        opened.map_err(|failure| ConnectError::new(url, failure))
+    }
 }
 
 fn handshake(options: &ClientOptions) -> Result<ClientHandshake, ConnectFailure> {

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use super::opening;
-use super::socket::WebSocketClient;
-use crate::client::error::ConnectError;
-use crate::client::url::Url;
 use crate::message::{HeaderName, HeaderValue, Headers};
 use crate::websocket::{DeflateConfig, Limits};
 
@@ -90,26 +86,5 @@ impl ClientOptions {
     pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
         self.write_stall_timeout = timeout;
         self
-    }
-
-    /// Opens a WebSocket, as [`connect`](crate::client::connect) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// As there.
-    ///
-    /// # Panics
-    ///
-    /// As there.
-    pub async fn connect(&self, url: &str) -> Result<WebSocketClient, ConnectError> {
-        let opened = match Url::parse(url) {
-            Ok(url) => opening::open(&url, self).await,
-            Err(failure) => Err(failure),
-        };
-        opened.map_err(|failure| ConnectError::new(url, failure))
     }
 }

@@ -148,7 +148,7 @@ impl ShardHub {
             }
             ShardMessage::Subscribe(request) => {
                 if let Some(hub) = LOCAL.with_borrow(Weak::upgrade) {
-                    spawn_detached(subscription::run_subscription(hub, *request));
+                    spawn_detached(hub.run_subscription(*request));
                 }
             }
         }

@@ -103,48 +103,50 @@ pub(super) fn subscription(pattern: Pattern) -> (Subscription, SubscribeRequest,
     (Subscription { events, _open: open }, request, result)
 }
 
-/// Subscribes and forwards events until the subscription is dropped.
-pub(super) async fn run_subscription(hub: Rc<ShardHub>, request: SubscribeRequest) {
-    let SubscribeRequest {
-        pattern,
-        mut events,
-        mut closed,
-        reply,
-    } = request;
-    let notify: Rc<Notify> = Rc::default();
-    let recipient = Rc::clone(&notify);
-    let subscribed = hub.join(recipient).and_then(|subscriber| {
-        let subscribed = hub.subscribe(subscriber, &pattern);
-        if subscribed.is_err() {
-            hub.leave(subscriber);
-        }
-        subscribed.map(|_| subscriber)
-    });
-    let subscriber = match subscribed {
-        Ok(subscriber) => subscriber,
-        Err(error) => return reply.send(Err(error)).unwrap_or_default(),
-    };
-    reply.send(Ok(())).unwrap_or_default();
-    while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
-        // `take` is synchronous, so the events are collected before the task waits for room.
-        let mut taken = Vec::new();
-        let rest = hub.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
-            Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),
-            Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
+impl ShardHub {
+    /// Subscribes and forwards events until the subscription is dropped.
+    pub(super) async fn run_subscription(self: Rc<Self>, request: SubscribeRequest) {
+        let SubscribeRequest {
+            pattern,
+            mut events,
+            mut closed,
+            reply,
+        } = request;
+        let notify: Rc<Notify> = Rc::default();
+        let recipient = Rc::clone(&notify);
+        let subscribed = self.join(recipient).and_then(|subscriber| {
+            let subscribed = self.subscribe(subscriber, &pattern);
+            if subscribed.is_err() {
+                self.leave(subscriber);
+            }
+            subscribed.map(|_| subscriber)
         });
-        for each in taken {
-            // After the receiver is dropped `poll_room` returns false, and `poll_announced` ends the loop.
-            if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
-                events.start_send(each).unwrap_or_default();
+        let subscriber = match subscribed {
+            Ok(subscriber) => subscriber,
+            Err(error) => return reply.send(Err(error)).unwrap_or_default(),
+        };
+        reply.send(Ok(())).unwrap_or_default();
+        while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
+            // `take` is synchronous, so the events are collected before the task waits for room.
+            let mut taken = Vec::new();
+            let rest = self.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
+                Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),
+                Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
+            });
+            for each in taken {
+                // After the receiver is dropped `poll_room` returns false, and `poll_announced` ends the loop.
+                if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
+                    events.start_send(each).unwrap_or_default();
+                }
+            }
+            match rest {
+                Remaining::Nothing => {}
+                Remaining::More => notify.notify(),
+                Remaining::Close(_) => break,
             }
         }
-        match rest {
-            Remaining::Nothing => {}
-            Remaining::More => notify.notify(),
-            Remaining::Close(_) => break,
-        }
+        self.leave(subscriber);
     }
-    hub.leave(subscriber);
 }
 
 fn event_of(publication: &Publication) -> Option<TopicEvent> {

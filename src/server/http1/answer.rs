@@ -180,7 +180,10 @@ impl Connection {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "refused the content of a request");
-                    channel.fail_body(BodyError::Refused(error));
+                    channel.fail_body(BodyError::Refused {
+                        status: error.status(),
+                        reason: error.reason(),
+                    });
                     false
                 }
             };

@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use squall_shards::{Deadline, GateGuard, PeerAddress, PeerEnd, Stream, yield_now};
 
-use super::upgrade;
 use crate::app::{Channel, Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
 use crate::memory::{self, OutOfMemory};
@@ -105,38 +104,28 @@ enum IdleEvent {
     ClosedEarly,
 }
 
-/// Serves a connection to its end.
-///
-/// Not an `async fn`: its arguments would take space in the task twice.
-pub(in crate::server) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
-    let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
-    let registration = server.register();
-    let mut connection = Connection {
-        stream,
-        server,
-        machine,
-        input: Input::default(),
-        output: Vec::new(),
-        deadline: Deadline::new(),
-        exchange: None,
-        peer: None,
-        input_ended: false,
-        peer_has_finished: false,
-        registration,
-        guard,
-    };
-    async move {
-        match connection.serve_requests().await {
-            Ending::Idle if connection.stream.has_arrived() => {}
-            Ending::Idle | Ending::Close => connection.linger().await,
-            Ending::Upgrade => upgrade::start(connection),
-            Ending::Abort | Ending::PeerGone => {}
+impl Connection {
+    pub(in crate::server) fn new(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> Self {
+        let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
+        let registration = server.register();
+        Self {
+            stream,
+            server,
+            machine,
+            input: Input::default(),
+            output: Vec::new(),
+            deadline: Deadline::new(),
+            exchange: None,
+            peer: None,
+            input_ended: false,
+            peer_has_finished: false,
+            registration,
+            guard,
         }
     }
-}
 
-impl Connection {
-    async fn serve_requests(&mut self) -> Ending {
+    /// Serves requests until the connection is to end, or to become a WebSocket's.
+    pub(in crate::server) async fn serve_requests(&mut self) -> Ending {
         // One task serves the connection while it speaks HTTP, so its waker is set once.
         poll_fn(|cx| {
             self.registration.set_waker(cx);
@@ -505,7 +494,7 @@ impl Connection {
     /// Half-closes, then reads until the peer has closed its half, for at most the linger timeout (RFC 9112 §9.6).
     ///
     /// Closing a socket with unread bytes resets it, and the peer could lose a response that it has not read.
-    async fn linger(&mut self) {
+    pub(in crate::server) async fn linger(&mut self) {
         self.input.clear(&self.stream);
         self.return_exchange();
         if self.end_output().await.is_err() {
