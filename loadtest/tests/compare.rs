@@ -1,4 +1,4 @@
-//! `compare` from the command line to the record, over small contenders that need no build: this test program, started as a server.
+//! `compare` from the command line to the record, with contenders that need no build: this test program, started as a server.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,16 +23,16 @@ const PLAINTEXT: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nDate: now\r\n\r\nHello, World!";
 const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: now\r\n\r\n";
 
-/// What stands after a server's address when it is to answer another text than it should.
+/// The argument of a server that sends a wrong body.
 const WRONG: &str = "wrong";
 
-/// What stands there when it is to give up after some answers: enough for being verified, too few for being timed.
+/// The argument of a server that exits after 40 answers: after the verification, during the measurement.
 const MORTAL: &str = "mortal";
 const LAST_ANSWER: usize = 40;
 
-/// The contender: a thread for each connection. The harness takes the address for the name of a test that does not exist.
+/// The contender: a thread for each connection. The test harness takes the address argument for the name of an unknown test.
 #[test]
-#[ignore = "serves until it is killed; the tests below start it"]
+#[ignore = "a server that the tests below start and kill"]
 fn serve() {
     let arguments: Vec<String> = std::env::args().collect();
     let Some(address) = arguments
@@ -41,9 +41,9 @@ fn serve() {
     else {
         return;
     };
-    let is_told = |word| arguments.iter().any(|argument| argument == word);
-    let is_mortal = is_told(MORTAL);
-    let body = if is_told(WRONG) {
+    let has_argument = |word| arguments.iter().any(|argument| argument == word);
+    let is_mortal = has_argument(MORTAL);
+    let body = if has_argument(WRONG) {
         "Howdy, World!"
     } else {
         "Hello, World!"
@@ -61,13 +61,13 @@ fn converse(stream: &TcpStream, answer: &str, is_mortal: bool) {
     while let Some(Ok(request_line)) = lines.next() {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
         if is_mortal && ANSWERS.fetch_add(1, Ordering::Relaxed) == LAST_ANSWER {
-            // What a test prints is kept from the terminal; this must reach the judge.
+            // The harness captures `eprintln!`; this line must reach the orchestrator.
             writeln!(std::io::stderr().lock(), "error: out of answers").unwrap();
             std::process::exit(1);
         }
         let is_known = request_line == "GET /plaintext HTTP/1.1";
         let mut writer = stream;
-        // The client is free to have gone already.
+        // The client may have closed the connection already.
         if writer
             .write_all(if is_known { answer } else { MISSING }.as_bytes())
             .is_err()
@@ -77,7 +77,7 @@ fn converse(stream: &TcpStream, answer: &str, is_mortal: bool) {
     }
 }
 
-/// A folder with contenders `right`, `other`, `wrong`, `mortal`, `broken` and `absent`, and one workload.
+/// Makes a folder with contenders `right`, `other`, `wrong`, `mortal`, `broken` and `absent`, and one workload.
 fn catalogue() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let own = std::env::current_exe().unwrap();
@@ -113,8 +113,8 @@ fn catalogue() -> TempDir {
     folder
 }
 
-/// `squall-loadtest` on cores that this process may use.
-fn judge(subcommand: &str, catalogue: &Path) -> Command {
+/// Returns a `squall-loadtest` command on cores that this process may use.
+fn loadtest(subcommand: &str, catalogue: &Path) -> Command {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let allowed = status
         .lines()
@@ -133,7 +133,7 @@ fn judge(subcommand: &str, catalogue: &Path) -> Command {
 }
 
 fn compare(catalogue: &Path, output: &Path) -> Command {
-    let mut command = judge("compare", catalogue);
+    let mut command = loadtest("compare", catalogue);
     command.args([
         "--baseline",
         "right",
@@ -165,7 +165,7 @@ fn texts<'a>(record: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn whole_chain_measures_interleaved_and_leaves_out_who_cannot_take_part() {
+fn comparison_is_interleaved_and_skips_contenders_that_cannot_take_part() {
     let catalogue = catalogue();
     let output = tempfile::tempdir().unwrap();
     let run = compare(catalogue.path(), output.path())
@@ -203,7 +203,7 @@ fn whole_chain_measures_interleaved_and_leaves_out_who_cannot_take_part() {
 }
 
 #[test]
-fn server_that_dies_under_load_ends_nothing_but_its_own_part() {
+fn server_that_dies_under_load_is_skipped_and_the_others_go_on() {
     let catalogue = catalogue();
     let output = tempfile::tempdir().unwrap();
     let run = compare(catalogue.path(), output.path())
@@ -225,16 +225,18 @@ fn interrupt_keeps_what_was_measured() {
     let output = tempfile::tempdir().unwrap();
     let mut command = compare(catalogue.path(), output.path());
     command.args(["--rounds", "1000", "--contenders", "right"]);
-    let mut judge = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(judge.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("requests/s")), "nothing was measured");
+    let mut loadtest = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(loadtest.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("requests/s")), "no window was measured");
     let interrupted = Command::new("kill")
-        .args(["-INT", &judge.id().to_string()])
+        .args(["-INT", &loadtest.id().to_string()])
         .status()
         .unwrap();
     assert!(interrupted.success());
     lines.for_each(drop);
-    assert_eq!(judge.wait().unwrap().code(), Some(130));
+    assert_eq!(loadtest.wait().unwrap().code(), Some(130));
     let record = record(output.path());
     assert!(!record["samples"].as_array().unwrap().is_empty());
     let remarks = record["remarks"].to_string();
@@ -242,7 +244,7 @@ fn interrupt_keeps_what_was_measured() {
 }
 
 #[test]
-fn mistakes_are_found_before_anything_is_measured() {
+fn mistakes_are_reported_before_the_measurement() {
     let catalogue = catalogue();
     let output = tempfile::tempdir().unwrap();
     let refused = |arguments: &[&str]| {
@@ -261,16 +263,16 @@ fn mistakes_are_found_before_anything_is_measured() {
 }
 
 #[test]
-fn verify_names_wrong_answers_and_forgives_absence() {
+fn verify_names_wrong_answers_and_skips_missing_contenders() {
     let catalogue = catalogue();
-    let run = judge("verify", catalogue.path()).output().unwrap();
+    let run = loadtest("verify", catalogue.path()).output().unwrap();
     assert_eq!(run.status.code(), Some(1));
     assert!(
         stderr(&run).contains("wrong under plain: GET /plaintext: expected body"),
         "{}",
         stderr(&run)
     );
-    let run = judge("verify", catalogue.path())
+    let run = loadtest("verify", catalogue.path())
         .args(["--contenders", "absent,right"])
         .output()
         .unwrap();

@@ -1,6 +1,6 @@
-"""Tornado with one process on asyncio, as its documentation shows it.
+"""Tornado with one process on asyncio, as in its documentation.
 
-A message published on /ws/pub is encoded once for each subscriber on /ws/sub, because Tornado has no broadcast of its own.
+A message published on /ws/pub is encoded once per subscriber on /ws/sub, because Tornado lacks a broadcast.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class PublishHandler(tornado.websocket.WebSocketHandler):
     def on_message(self, message):
         binary = isinstance(message, bytes)
         for subscriber in SUBSCRIBERS:
-            # Whoever has gone is taken out by its own on_close.
+            # A closed subscriber is removed by its on_close.
             with contextlib.suppress(tornado.websocket.WebSocketClosedError):
                 subscriber.write_message(message, binary=binary)
 
@@ -71,7 +71,7 @@ def application():
             ("/ws/sub", SubscribeHandler),
             ("/ws/pub", PublishHandler),
         ],
-        # A line of log for every request would be most of its cost.
+        # An access log would dominate the cost of a request.
         log_function=lambda handler: None,
     )
 

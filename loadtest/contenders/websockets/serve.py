@@ -1,4 +1,4 @@
-"""The `websockets` package's asyncio server: an echo, and a topic that every publisher's messages go to."""
+"""The `websockets` package's asyncio server: an echo, and one topic for all publishers."""
 
 import argparse
 import asyncio
@@ -14,13 +14,13 @@ subscribers = set()
 def process_request(connection, request):
     if request.path == "/ready":
         return connection.respond(http.HTTPStatus.OK, "")
-    if request.path not in CONVERSATIONS:
+    if request.path not in HANDLERS:
         return connection.respond(http.HTTPStatus.NOT_FOUND, "")
     return None
 
 
 def process_response(connection, request, response):
-    # Subscribed before the 101 leaves, so that a client which has seen it misses nothing that is published later.
+    # Subscribe before the 101 is sent, so that the client misses no message after it.
     if request.path == "/ws/sub" and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
         subscribers.add(connection)
 
@@ -42,14 +42,14 @@ async def subscribe(connection):
         subscribers.discard(connection)
 
 
-CONVERSATIONS = {"/ws/echo": echo, "/ws/pub": publish, "/ws/sub": subscribe}
+HANDLERS = {"/ws/echo": echo, "/ws/pub": publish, "/ws/sub": subscribe}
 
 
-async def converse(connection):
+async def handle(connection):
     try:
-        await CONVERSATIONS[connection.request.path](connection)
+        await HANDLERS[connection.request.path](connection)
     except ConnectionClosed:
-        pass  # The client has gone; its conversation is over.
+        pass  # The client has disconnected.
 
 
 def listen_address(text):
@@ -63,7 +63,7 @@ async def main():
     host, port = arguments.parse_args().listen
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     server = serve(
-        converse,
+        handle,
         host,
         port,
         backlog=4096,

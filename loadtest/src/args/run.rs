@@ -53,7 +53,7 @@ pub(crate) struct RunArgs {
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,
-    /// Send one request or WebSocket message on each connection, keep all silent, and count those still open at the end
+    /// Make one request or WebSocket handshake on each connection, keep all silent, and count those still open at the end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
     /// HTTP: further connections that never finish a request head; half stay silent, half send a byte every 9 seconds

@@ -1,6 +1,7 @@
 //! The progress of a comparison on standard error: one line for each sample.
 
 use crate::record::{Kind, Sample};
+use crate::report::time;
 
 /// Prints the samples of run `number` of `count`.
 pub(super) fn show(number: usize, count: usize, samples: &[Sample], kind: Kind) {
@@ -26,7 +27,7 @@ fn line(sample: &Sample, kind: Kind) -> String {
         line += &format!(", {:.2} µs CPU each", cpu.total_us());
     }
     if let Some(latency) = &sample.latency {
-        line += &format!(", p50 {:.0} µs, p99 {:.0} µs", latency.p50_us, latency.p99_us);
+        line += &format!(", p50 {}, p99 {}", time(latency.p50_us), time(latency.p99_us));
     }
     if let Some(calls) = sample.system_calls_per_request {
         line += &format!(", {calls:.2} system calls each");
@@ -43,7 +44,7 @@ mod tests {
     use crate::record::{Connections, CpuPerRequest, Latency};
 
     #[test]
-    fn line_tells_what_was_measured_and_nothing_else() {
+    fn line_has_only_measured_figures() {
         let sample = Sample {
             workload: "plain".to_owned(),
             contender: "squall".to_owned(),
@@ -51,9 +52,9 @@ mod tests {
             requests_per_second: 1234.5,
             ..Sample::default()
         };
-        let told = line(&sample, Kind::Churn);
-        assert!(told.starts_with("round 2 plain"), "{told}");
-        assert!(told.ends_with("1234 connections/s"), "{told}");
+        let text = line(&sample, Kind::Churn);
+        assert!(text.starts_with("round 2 plain"), "{text}");
+        assert!(text.ends_with("1234 connections/s"), "{text}");
         let full = Sample {
             offered_rate: Some(2000.0),
             cpu_per_request: Some(CpuPerRequest {
@@ -62,16 +63,16 @@ mod tests {
             }),
             latency: Some(Latency {
                 p50_us: 10.0,
-                p99_us: 20.0,
+                p99_us: 2_345.0,
                 ..Latency::default()
             }),
             system_calls_per_request: Some(2.0),
             errors: 3,
             ..sample.clone()
         };
-        let told = line(&full, Kind::Rate);
-        let end = "1234 requests/s of 2000, 5.25 µs CPU each, p50 10 µs, p99 20 µs, 2.00 system calls each, 3 errors";
-        assert!(told.ends_with(end), "{told}");
+        let text = line(&full, Kind::Rate);
+        let end = "1234 requests/s of 2000, 5.25 µs CPU each, p50 10 µs, p99 2.35 ms, 2.00 system calls each, 3 errors";
+        assert!(text.ends_with(end), "{text}");
         let idle = Sample {
             connections: Some(Connections {
                 held: 100,

@@ -14,7 +14,7 @@ pub(crate) enum Pacing {
     Open(Rate),
     /// A new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// Each connection sends one request before the window and stays silent afterwards.
+    /// Each HTTP connection sends one request before the window; a WebSocket completes its handshake. All stay silent afterwards.
     Hold,
 }
 

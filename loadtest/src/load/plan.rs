@@ -59,7 +59,7 @@ pub(crate) enum Kind {
     OpenLoop { rate: f64, pipeline: usize },
     /// HTTP: a new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// HTTP or WebSocket: one request or echo on each connection, which then stays open and silent for the duration.
+    /// HTTP or WebSocket: one request or one opening handshake on each connection, which then stays open and silent for the duration.
     Hold,
     /// WebSocket: the server returns each message; closed loop, or a rate per second over all connections.
     Echo(Echo),

@@ -106,7 +106,7 @@ impl<'run, C: Script> Worker<'run, C> {
         })
     }
 
-    /// Opens all connections and completes their handshakes; in an idle hold also completes one request on each.
+    /// Opens all connections and completes their handshakes; in an idle hold of HTTP also completes one request on each.
     ///
     /// # Errors
     ///

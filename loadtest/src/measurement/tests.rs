@@ -90,7 +90,7 @@ fn window_is_divided_by_requests_and_by_time() {
 }
 
 #[test]
-fn latency_tells_no_more_nines_than_there_are_requests_for() {
+fn high_percentiles_need_enough_requests() {
     let nines = |requests| {
         let sample = sample(Kind::Latency, &outcome(requests), memory(0), &usage());
         let latency = sample.latency.unwrap();
@@ -143,7 +143,7 @@ fn deliveries_and_losses_add_up() {
 }
 
 #[test]
-fn window_without_an_answer_is_no_sample() {
+fn window_without_an_answer_is_an_error() {
     let error = ensure_answers(&outcome(0), Kind::Capacity).unwrap_err().to_string();
     assert!(error.contains("errors: 2 reset"), "{error}");
     ensure_answers(&outcome(0), Kind::Idle).unwrap();

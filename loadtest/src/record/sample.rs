@@ -109,7 +109,7 @@ pub(crate) struct Noise {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Connections {
-    /// Opened connections; each of them sent one request.
+    /// Opened connections, each after one HTTP request or one WebSocket handshake.
     pub(crate) held: u64,
     /// Connections still open at the end.
     pub(crate) still_open: u64,

@@ -43,7 +43,7 @@ impl View<'_> {
         if ratios.len() < 2 {
             return Err(NoStatement::OneRound);
         }
-        // Slow subscribers lose messages by the topic's policy, which is no failure.
+        // Slow subscribers lose messages by the topic's policy, so a loss does not count as a failure.
         let counts_deliveries = self.workload.kind != Kind::Slow;
         let has_failed = both().any(|sample| {
             let deliveries = sample.fan_out.filter(|_| counts_deliveries);

@@ -225,7 +225,7 @@ fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     Some(Axis {
         measure: Measure::Logarithmic,
         domain,
-        ticks: ticks.into_iter().map(|us| (us, number::microseconds(us))).collect(),
+        ticks: ticks.into_iter().map(|us| (us, number::time(us))).collect(),
         title: format!("latency of a {unit}"),
     })
 }

@@ -20,6 +20,7 @@ mod warnings;
 
 use crate::record::Record;
 use document::Document;
+pub(crate) use number::time;
 
 /// Renders the report as one HTML file.
 ///

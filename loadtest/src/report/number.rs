@@ -57,10 +57,11 @@ pub(super) fn ratio_range(spread: Spread) -> String {
 }
 
 /// Writes a time in its fitting unit, such as `50 µs`, `2.5 ms` or `1 s`.
-pub(super) fn microseconds(us: f64) -> String {
+pub(crate) fn time(us: f64) -> String {
+    // The bounds are where three digits round up to the next unit.
     let (number, unit) = match us {
-        us if us < 1e3 => (us, "µs"),
-        us if us < 1e6 => (us / 1e3, "ms"),
+        us if us < 999.5 => (us, "µs"),
+        us if us < 999.5e3 => (us / 1e3, "ms"),
         us => (us / 1e6, "s"),
     };
     format!("{} {unit}", short(number))
@@ -115,7 +116,7 @@ mod tests {
             (1e6, "1 s"),
             (123_456.0, "123 ms"),
         ] {
-            assert_eq!(microseconds(us), text);
+            assert_eq!(time(us), text);
         }
         for (per_second, text) in [(0.0, "0"), (500.0, "500"), (165e3, "165k"), (1.25e6, "1.25M")] {
             assert_eq!(rate(per_second), text);

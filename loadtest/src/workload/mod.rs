@@ -81,7 +81,7 @@ pub(crate) enum Load {
         connections: usize,
         message_bytes: usize,
     },
-    /// WebSockets that echo one message each and then stay idle.
+    /// WebSockets that complete their handshake and then stay idle.
     WebsocketIdle {
         path: String,
         connections: usize,

@@ -42,7 +42,7 @@ pub(crate) fn workload(kind: &str, lines: &str) -> Workload {
 }
 
 #[test]
-fn form_is_read_whole() {
+fn file_is_read_whole() {
     let workload = Workload::parse("plain-64", FORM).unwrap();
     assert_eq!((workload.name.as_str(), workload.title.as_str()), ("plain-64", "Plain"));
     assert_eq!((workload.kind(), workload.connections()), (Kind::Capacity, 64));
@@ -82,7 +82,7 @@ fn mistakes_are_named() {
             "the rate must be",
         ),
         (FORM, "capacity\"", "sweep\"\nrates = []", "between 1 and 20 rates"),
-        (FORM, "capacity\"", "sweep\"\nrates = [2, 1]", "do not ascend"),
+        (FORM, "capacity\"", "sweep\"\nrates = [2, 1]", "rates must ascend"),
         (FAN_OUT, "\"/ws/pub\"", "\"pub\"", "path `pub` does not"),
         (FAN_OUT, "burst = 10", "burst = 0", "in flight"),
     ] {
@@ -93,11 +93,14 @@ fn mistakes_are_named() {
     let error = Workload::parse("plain", before_expect).unwrap_err();
     assert!(error.to_string().contains("[expect] is missing"), "{error}");
     let error = Workload::parse("fan", &format!("{FAN_OUT}[expect]{expect}")).unwrap_err();
-    assert!(error.to_string().contains("no meaning for a WebSocket"), "{error}");
+    assert!(
+        error.to_string().contains("does not apply to a WebSocket workload"),
+        "{error}"
+    );
 }
 
 #[test]
-fn plans_ask_for_what_the_form_says() {
+fn plans_follow_the_file() {
     let address = "127.0.0.1:8888".parse().unwrap();
     let timing = Timing {
         warmup: Duration::from_secs(1),
@@ -136,7 +139,7 @@ fn sweep_is_one_plan_for_each_rate() {
 }
 
 #[test]
-fn record_tells_the_parameters_in_words() {
+fn record_lists_the_parameters() {
     let recorded = workload("sweep", "connections = 8\nrates = [1000, 2000]").recorded(CORES, Timing::NOMINAL);
     assert_eq!((recorded.name.as_str(), recorded.title.as_str()), ("sweep", "of sweep"));
     assert_eq!(recorded.kind, Kind::Sweep);

@@ -1,4 +1,4 @@
-//! What is counted is what happened: requests, failures by kind, connections.
+//! The counts of a run match the server's: requests, failures by kind, connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use socket2::SockRef;
 use crate::support::{Peer, RIGHT, count, endless, finish, measure, responder, server, start, url};
 
 #[test]
-fn request_is_sent_as_asked() {
+fn request_has_the_given_method_fields_and_body() {
     let (seen, requests) = mpsc::channel();
     let address = responder(move |request| {
         seen.send(request.to_owned()).ok();
@@ -56,7 +56,7 @@ fn every_request_served_is_counted_once() {
         let (code, result) = measure(&url(address), &arguments);
         let counters = ["/warmup_requests", "/requests", "/late_requests"];
         let answered: u64 = counters.map(|path| count(&result, path)).iter().sum();
-        // The one that was checked before the load is in no figure.
+        // No figure includes the request of the check before the load.
         assert_eq!(answered + 1, served.load(Ordering::Relaxed), "{arguments} {result}");
         assert_eq!(
             (code, count(&result, "/unanswered")),
@@ -70,11 +70,11 @@ fn every_request_served_is_counted_once() {
 }
 
 #[test]
-fn slow_heads_are_beside_the_requests_and_every_cut_is_counted() {
+fn slow_heads_run_beside_the_requests_and_each_close_is_counted() {
     const SLOW: usize = 40;
     let (seen, requests) = mpsc::channel();
     let habit = move |mut peer: Peer| {
-        // The first connection checks the answer. Those after it are slow heads, until all have been cut; then they come again.
+        // The first connection is the check. The next 40 are slow heads, which the server closes; they reconnect later.
         if (1..=SLOW).contains(&peer.number) {
             return;
         }
@@ -102,11 +102,11 @@ fn slow_heads_are_beside_the_requests_and_every_cut_is_counted() {
         .iter()
         .sum();
     let whole = requests.try_iter().filter(|request| request.contains("/hello")).count() as u64;
-    assert_eq!(whole, answered + 1, "none of the slow heads became whole");
+    assert_eq!(whole, answered + 1, "every slow head stays unfinished");
 }
 
 #[test]
-fn answer_that_only_the_close_ends_is_counted_and_a_new_connection_opened() {
+fn close_delimited_response_is_counted_and_followed_by_a_new_connection() {
     let address = server(|mut peer| {
         if peer.request().is_some() {
             peer.say("HTTP/1.1 200 OK\r\n\r\nHello");
@@ -118,7 +118,7 @@ fn answer_that_only_the_close_ends_is_counted_and_a_new_connection_opened() {
     assert!(answers > 2 && connections > 2, "{result}");
 }
 
-/// Loads a server that is right until the load begins and then takes up `habit`; all that goes wrong must be of one kind.
+/// Loads a server that is correct during the check and then behaves as `habit`; all failures must be of one kind.
 fn assert_counted_as(kind: &str, habit: impl Fn(Peer) + Send + Sync + 'static) {
     let address = server(move |mut peer| {
         if peer.number > 0 {
@@ -138,7 +138,7 @@ fn assert_counted_as(kind: &str, habit: impl Fn(Peer) + Send + Sync + 'static) {
 }
 
 #[test]
-fn answer_that_goes_wrong_during_the_load_is_counted_by_kind() {
+fn wrong_responses_under_load_are_counted_by_kind() {
     for (kind, status, fields, body) in [
         ("wrong_status", "503 Busy", "Content-Length: 5", "Hello"),
         ("wrong_body", "200 OK", "Content-Length: 5", "HellO"),
@@ -162,8 +162,8 @@ fn answer_that_goes_wrong_during_the_load_is_counted_by_kind() {
 }
 
 #[test]
-fn connection_that_goes_wrong_during_the_load_is_counted_by_kind() {
-    // Both requests are read before the connection goes, because closing with unread bytes resets it.
+fn failed_connections_under_load_are_counted_by_kind() {
+    // The server reads both requests first, because closing with unread bytes resets the connection.
     assert_counted_as("closed_early", |mut peer| drop((peer.request(), peer.request(), peer)));
     assert_counted_as("reset", |mut peer| {
         peer.request();
@@ -174,7 +174,7 @@ fn connection_that_goes_wrong_during_the_load_is_counted_by_kind() {
 }
 
 #[test]
-fn more_than_one_answer_on_a_connection_to_be_closed_is_noticed() {
+fn second_response_after_connection_close_is_malformed() {
     let address = server(|mut peer| {
         if peer.request().is_some() {
             peer.say(&RIGHT.repeat(if peer.number == 0 { 1 } else { 2 }));
@@ -186,12 +186,12 @@ fn more_than_one_answer_on_a_connection_to_be_closed_is_noticed() {
 }
 
 #[test]
-fn connections_lost_while_held_are_counted() {
+fn connections_closed_during_an_idle_hold_are_counted() {
     let address: SocketAddr = server(|mut peer| {
         while peer.request().is_some() {
             peer.say(RIGHT);
             if matches!(peer.number, 2 | 4) {
-                // Its habit: it tires of silence long after all five are open, and long before the hold is over.
+                // The server closes two connections after all five are open and before the hold is over.
                 thread::sleep(Duration::from_millis(700));
                 return;
             }

@@ -1,4 +1,4 @@
-//! Latency is what the server took, from the moment a request was due: nothing is left out, and nothing is invented.
+//! Latency counts from when a request was due, and includes each wait.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{RIGHT, count, figure, measure, responder, url};
 
-/// A server that answers at once, but for one request, which takes 300 ms.
+/// Starts a server that answers immediately, except for one request, which takes 300 ms.
 fn stalling_server() -> SocketAddr {
     let served = AtomicU64::new(0);
     responder(move |_| {
@@ -25,7 +25,7 @@ fn open_loop_sees_the_stall_that_a_closed_loop_hides() {
         let arguments = format!("-c 1 -d 1s -w 0 {rate}");
         measure(&url(stalling_server()), &arguments).1
     });
-    // Sixty of 200 requests were due during the stall; the closed loop sent one into all of it.
+    // 60 of 200 requests were due during the stall; the closed loop sent only one.
     assert_eq!(count(&open, "/latency/count"), 200, "{open}");
     assert!(figure(&open, "/latency/p99_us") > 250_000.0, "{open}");
     assert!(figure(&open, "/latency/p90_us") > 100_000.0, "{open}");
@@ -34,18 +34,18 @@ fn open_loop_sees_the_stall_that_a_closed_loop_hides() {
 }
 
 #[test]
-fn requests_that_found_no_connection_count_with_their_age() {
-    // One connection can have 50 answers a second; 500 are due.
+fn requests_without_a_free_connection_count_with_their_age() {
+    // One connection completes at most 50 requests a second; 500 are due.
     let address = responder(|_| {
         thread::sleep(Duration::from_millis(20));
         RIGHT.to_owned()
     });
-    // The timeout counts from when a request is sent: waiting for a connection breaks no connection.
+    // The timeout counts from the send, so waiting for a free connection does not fail.
     let (code, result) = measure(&url(address), "-c 1 --rate 500 -d 1s -w 0 --timeout 300ms");
     assert_eq!((code, count(&result, "/latency/count")), (Some(0), 500), "{result}");
     let [answered, late, unsent] = ["/requests", "/late_requests", "/unsent"].map(|path| count(&result, path));
     assert_eq!(answered + late + unsent, 500, "{result}");
-    // However slow the machine: no more than 50 can have been answered.
+    // At most 50 answers on any machine, because each takes at least 20 ms.
     assert!(
         unsent >= 449 && figure(&result, "/latency/p50_us") > 400_000.0,
         "{result}"
@@ -53,7 +53,7 @@ fn requests_that_found_no_connection_count_with_their_age() {
 }
 
 #[test]
-fn latency_is_never_less_than_what_the_server_held() {
+fn latency_is_at_least_the_time_in_the_server() {
     let (held, holds) = mpsc::channel();
     let address = responder(move |_| {
         let start = Instant::now();
@@ -63,7 +63,7 @@ fn latency_is_never_less_than_what_the_server_held() {
     });
     let (code, result) = measure(&url(address), "-c 16 --rate 100 -d 1s -w 0");
     assert_eq!((code, count(&result, "/latency/count")), (Some(0), 100), "{result}");
-    // The histogram keeps three digits; the first answer was checked before the load.
+    // The histogram keeps three digits; the first answer belongs to the check before the load.
     assert!(figure(&result, "/latency/min_us") >= 20_000.0 * 0.999, "{result}");
     let longest = holds.try_iter().skip(1).max().unwrap();
     assert!(
@@ -83,7 +83,7 @@ fn open_loop_agrees_with_a_fixed_delay_within_five_per_cent() {
         RIGHT.to_owned()
     });
     let (_, result) = measure(&url(address), "-c 32 --rate 200 -d 10s");
-    // What the server really held: a machine wakes a sleeper a little late.
+    // The real time in the server: `sleep` wakes a little late.
     let mut holds: Vec<f64> = holds.try_iter().collect();
     holds.sort_by(f64::total_cmp);
     for (name, percentile) in [("p50", 50), ("p90", 90), ("p99", 99)] {

@@ -1,5 +1,4 @@
-//! `run` against HTTP servers, good and bad, from the command line: what it counts, what it sees that others hide, and what it
-//! says when something is wrong.
+//! `run` against correct and faulty HTTP servers, from the command line: counts, latencies and errors.
 
 #![allow(
     clippy::unwrap_used,

@@ -14,7 +14,7 @@ fn wrong_first_answer_ends_the_run_with_the_reason() {
     let stops_in_the_middle = server(|mut peer| {
         peer.request();
         peer.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHel");
-        // Held until the client has gone.
+        // Returns when the client has closed the connection.
         peer.request();
     });
     for (address, mistake) in [

@@ -1,4 +1,4 @@
-//! Small servers with one habit each, and the generator run against them as a user runs it.
+//! Test servers with one behaviour each, and the generator's command line.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// After this, a run has hung. No test takes a tenth of it.
+/// The time after which a run counts as hung; tests take less than a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello";
@@ -18,13 +18,13 @@ pub(crate) const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHell
 /// The server's side of a connection.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
-    /// Its number among those accepted, from 0.
+    /// Its number in the order of accepts, from 0.
     pub(crate) number: usize,
     received: Vec<u8>,
 }
 
 impl Peer {
-    /// The next whole request; `None` once the client has gone.
+    /// Reads the next whole request; returns `None` once the client has closed.
     pub(crate) fn request(&mut self) -> Option<String> {
         loop {
             let text = String::from_utf8_lossy(&self.received).into_owned();
@@ -46,20 +46,20 @@ impl Peer {
         }
     }
 
-    /// Sends `text`, unless the client has gone.
+    /// Sends `text`; ignores a closed connection.
     pub(crate) fn say(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).ok();
     }
 }
 
-/// Answers without an end, as fast as it can.
+/// Sends an endless response as fast as it can.
 pub(crate) fn endless(mut peer: Peer) {
     peer.request();
     peer.say("HTTP/1.1 200 OK\r\n\r\n");
     while peer.stream.write_all(&[b'a'; 65536]).is_ok() {}
 }
 
-/// Starts a server that treats each connection, on a thread of its own, as `habit` says.
+/// Starts a server that runs `habit` on a thread for each connection.
 pub(crate) fn server(habit: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -81,7 +81,7 @@ pub(crate) fn server(habit: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr
     address
 }
 
-/// Starts a server that answers every request with what `answer` makes of it, and closes when asked to.
+/// Starts a server that answers each request with `answer` and honours `Connection: close`.
 pub(crate) fn responder(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
     server(move |mut peer| {
         while let Some(request) = peer.request() {
@@ -93,12 +93,12 @@ pub(crate) fn responder(answer: impl Fn(&str) -> String + Send + Sync + 'static)
     })
 }
 
-/// The URL that is asked for at a server.
+/// Returns the URL of a test server.
 pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}/hello")
 }
 
-/// Starts `run` with `arguments`, which are separated by spaces, and keeps its output.
+/// Starts `run` with space-separated `arguments` and captures its output.
 pub(crate) fn start(url: &str, arguments: &str) -> Child {
     Command::new(env!("CARGO_BIN_EXE_squall-loadtest"))
         .args(["run", url])
@@ -110,7 +110,7 @@ pub(crate) fn start(url: &str, arguments: &str) -> Child {
         .unwrap()
 }
 
-/// Waits for a run to end, and fails if it hangs.
+/// Waits for a run to end; panics if it hangs.
 pub(crate) fn finish(child: Child) -> Output {
     let pid = rustix::process::Pid::from_child(&child);
     let (send, receive) = mpsc::channel();
@@ -121,14 +121,14 @@ pub(crate) fn finish(child: Child) -> Output {
     })
 }
 
-/// Runs to the end. Returns the exit code, what was printed, and what was said about it.
+/// Runs to the end; returns the exit code, standard output and standard error.
 pub(crate) fn run(url: &str, arguments: &str) -> (Option<i32>, String, String) {
     let output = finish(start(url, arguments));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// Runs to the end with `--json`. Returns the exit code and the result.
+/// Runs to the end with `--json`; returns the exit code and the result.
 pub(crate) fn measure(url: &str, arguments: &str) -> (Option<i32>, Value) {
     let (code, result, said) = run(url, &format!("--json {arguments}"));
     let parsed = serde_json::from_str(&result);
@@ -138,13 +138,13 @@ pub(crate) fn measure(url: &str, arguments: &str) -> (Option<i32>, Value) {
     )
 }
 
-/// A whole number in a result.
+/// Returns an integer of a result.
 pub(crate) fn count(result: &Value, path: &str) -> u64 {
     let found = result.pointer(path).and_then(Value::as_u64);
     found.unwrap_or_else(|| panic!("no {path} in {result}"))
 }
 
-/// A figure in a result.
+/// Returns a figure of a result.
 pub(crate) fn figure(result: &Value, path: &str) -> f64 {
     let found = result.pointer(path).and_then(Value::as_f64);
     found.unwrap_or_else(|| panic!("no {path} in {result}"))

@@ -1,4 +1,4 @@
-//! The judge as a user starts it.
+//! The load tester's command line.
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// No run here lasts longer, however busy the machine: one that does hangs.
+/// The time after which a run counts as hung, also on a busy machine.
 const HANG: Duration = Duration::from_secs(60);
 
-/// What a run left behind.
+/// A finished run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -19,12 +19,12 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The result of a run with `--json`.
+    /// Returns the result of a run with `--json`.
     pub(crate) fn outcome(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Checks that the run failed and said why.
+    /// Asserts that the run failed with `reason`.
     pub(crate) fn assert_failed_because(&self, reason: &str) {
         assert!(
             self.status.code() == Some(1) && self.stderr.contains(reason),
@@ -33,7 +33,7 @@ impl Ended {
     }
 }
 
-/// A run that goes on.
+/// A run in progress.
 pub(crate) struct Running {
     child: Child,
     stdout: JoinHandle<String>,
@@ -45,7 +45,7 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Presses Ctrl-C.
+    /// Sends SIGINT.
     pub(crate) fn interrupt(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

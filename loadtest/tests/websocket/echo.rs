@@ -1,4 +1,4 @@
-//! WebSocket echo: right answers are counted exactly, wrong ones are found.
+//! WebSocket echo: correct answers are counted exactly, and wrong ones are detected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tungstenite::Message;
 use crate::command::run;
 use crate::server::echoing;
 
-/// Everything but the URL and what is particular to a test.
+/// The arguments that all tests share.
 const QUICK: [&str; 7] = ["--duration", "300ms", "--warmup", "0", "--timeout", "2s", "--json"];
 
 fn echo(address: std::net::SocketAddr, arguments: &[&str]) -> crate::command::Ended {
@@ -17,7 +17,7 @@ fn echo(address: std::net::SocketAddr, arguments: &[&str]) -> crate::command::En
 }
 
 #[test]
-fn every_echo_is_counted_once_whatever_its_length() {
+fn echoes_of_all_lengths_are_counted_once() {
     for message_bytes in ["0", "7", "125", "126", "70000"] {
         let echoed = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&echoed);
@@ -29,7 +29,7 @@ fn every_echo_is_counted_once_whatever_its_length() {
         assert!(ended.status.success(), "{message_bytes} bytes: {ended:?}");
         let outcome = ended.outcome();
         let counted = ["requests", "late_requests", "unanswered"].map(|name| outcome[name].as_u64().unwrap());
-        // One more is echoed before the load begins.
+        // Plus the echo of the check before the load.
         assert_eq!(
             counted.iter().sum::<u64>() + 1,
             echoed.load(Ordering::SeqCst),
@@ -48,7 +48,7 @@ fn rate_is_kept() {
 }
 
 #[test]
-fn idle_connections_are_held_in_silence() {
+fn idle_connections_stay_silent() {
     let echoed = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&echoed);
     let address = echoing(move |_, message| {
@@ -66,12 +66,12 @@ fn idle_connections_are_held_in_silence() {
     assert_eq!(
         echoed.load(Ordering::SeqCst),
         1,
-        "only the check before the load says something"
+        "only the check before the load sends a message"
     );
 }
 
 #[test]
-fn pings_and_unasked_pongs_are_no_answers() {
+fn pings_and_unsolicited_pongs_do_not_count_as_echoes() {
     let address = echoing(|_, message| {
         Some(vec![
             Message::Ping(b"there?".as_slice().into()),

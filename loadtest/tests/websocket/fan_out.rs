@@ -1,4 +1,4 @@
-//! WebSocket fan-out: deliveries are counted exactly, and what a server loses, repeats, swaps or changes is found.
+//! WebSocket fan-out: deliveries are counted exactly, and lost, repeated, swapped and changed messages are detected.
 
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::server::{Delivery, Topic};
 
 const SUBSCRIBERS: u64 = 3;
 
-/// Publishes to three subscribers for a moment.
+/// Publishes to three subscribers for 300 ms.
 fn fan_out(topic: &Topic, arguments: &[&str]) -> Ended {
     start_fan_out(topic, arguments).end()
 }
@@ -30,7 +30,7 @@ fn start_fan_out(topic: &Topic, arguments: &[&str]) -> Running {
     start(&all)
 }
 
-/// Deliveries that came for the first time, wherever they are counted.
+/// Sums the first-time deliveries.
 fn delivered(outcome: &Value) -> u64 {
     let counts = ["requests", "warmup_requests", "late_requests"];
     counts.iter().map(|name| outcome[name].as_u64().unwrap()).sum()
@@ -64,10 +64,10 @@ fn every_delivery_is_counted_once() {
     }
 }
 
-/// The index of the one subscriber that stalls.
+/// The index of the stalled subscriber.
 const STALLED: usize = 3;
 
-/// Stalls one subscriber, for which fate decides.
+/// Runs with one stalled subscriber that receives messages as `fate` says.
 fn stall(fate: impl Fn(u64) -> Delivery + Send + Sync + 'static) -> Value {
     let topic = Topic::start(move |index, number| match index {
         STALLED => fate(number),
@@ -77,11 +77,15 @@ fn stall(fate: impl Fn(u64) -> Delivery + Send + Sync + 'static) -> Value {
         &topic,
         &["--rate", "100", "--stalled", "1", "--statistics", "/ws/statistics"],
     );
-    assert!(ended.status.success(), "the others are served: {ended:?}");
+    assert!(ended.status.success(), "the other subscribers are served: {ended:?}");
     let outcome = ended.outcome();
     assert_eq!(figure(&outcome, "published"), 30);
     assert_eq!(figure(&outcome, "lost"), 0);
-    assert_eq!(delivered(&outcome), SUBSCRIBERS * 30, "the stalled one is not in it");
+    assert_eq!(
+        delivered(&outcome),
+        SUBSCRIBERS * 30,
+        "the deliveries exclude the stalled subscriber"
+    );
     outcome["fan_out"]["stalled"].clone()
 }
 
@@ -111,7 +115,7 @@ fn stalled_subscriber_accounts_for_every_message() {
 }
 
 #[test]
-fn latencies_are_told_for_each_core_that_is_connected_from() {
+fn latencies_are_reported_for_each_connecting_core() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
     let core = allowed.unwrap().trim().split([',', '-']).next().unwrap();
@@ -126,7 +130,7 @@ fn latencies_are_told_for_each_core_that_is_connected_from() {
     assert_eq!(
         counts,
         [60, 30],
-        "two of the three connected in the first turn: {outcome}"
+        "two of the three subscribers connected from the first core: {outcome}"
     );
 }
 
@@ -142,7 +146,7 @@ fn rate_and_bursts_are_kept() {
 }
 
 #[test]
-fn what_a_server_does_wrong_is_counted() {
+fn faults_of_a_server_are_counted() {
     for (fate, lost, duplicated, out_of_order) in [
         (Delivery::Never, 1, 0, 0),
         (Delivery::Twice, 0, 1, 0),
@@ -167,7 +171,7 @@ fn what_a_server_does_wrong_is_counted() {
 }
 
 #[test]
-fn last_messages_are_waited_for_but_not_for_ever() {
+fn last_messages_are_awaited_until_the_timeout() {
     let topic = Topic::start(|index, number| {
         if index == 2 && number > 27 {
             Delivery::Never
@@ -195,7 +199,7 @@ fn loss_ends_a_closed_loop() {
 }
 
 #[test]
-fn subscriber_that_is_cut_off_is_a_failure_and_the_others_go_on() {
+fn closed_subscriber_is_a_failure_and_the_others_go_on() {
     let topic = Topic::start(|index, number| {
         if index == 0 && number >= 4 {
             Delivery::Close
@@ -212,7 +216,7 @@ fn subscriber_that_is_cut_off_is_a_failure_and_the_others_go_on() {
 }
 
 #[test]
-fn message_that_is_changed_or_forbidden_is_a_failure() {
+fn changed_message_and_invalid_frame_are_failures() {
     for (fate, reason) in [
         (Delivery::Changed, "1 connections failed: 1 wrong body"),
         (Delivery::Forbidden, "1 connections failed: 1 malformed"),
@@ -229,7 +233,7 @@ fn message_that_is_changed_or_forbidden_is_a_failure() {
 }
 
 #[test]
-fn publisher_that_is_cut_off_ends_the_run() {
+fn closed_publisher_ends_the_run() {
     let topic = Topic::start(|_, number| {
         if number == 5 {
             Delivery::ClosePublisher
@@ -238,13 +242,13 @@ fn publisher_that_is_cut_off_ends_the_run() {
         }
     });
     let ended = fan_out(&topic, &["--rate", "100", "--duration", "60m"]);
-    // Closed early or reset, by whether it was just writing.
+    // Closed early, or reset if the publisher was writing.
     ended.assert_failed_because("1 connections failed");
     assert_eq!(topic.published(), 5);
 }
 
 #[test]
-fn topic_that_reaches_nobody_is_named_before_the_load() {
+fn topic_without_deliveries_is_named_before_the_load() {
     let topic = Topic::start(|_, _| Delivery::Once);
     let (subscribe, publish) = (
         format!("ws://{}/ws/elsewhere", topic.address),
@@ -256,7 +260,7 @@ fn topic_that_reaches_nobody_is_named_before_the_load() {
 }
 
 #[test]
-fn interrupted_run_tells_what_was_measured_until_then() {
+fn interrupted_run_prints_what_was_measured() {
     for pace in [&["--rate", "100"][..], &["--burst", "2"]] {
         let topic = Topic::start(|_, _| Delivery::Once);
         let mut running = start_fan_out(&topic, &[pace, &["--duration", "60m"]].concat());

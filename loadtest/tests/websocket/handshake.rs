@@ -1,4 +1,4 @@
-//! Servers that do not open a WebSocket, in every way there is.
+//! Servers that fail the WebSocket handshake.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -9,7 +9,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::command::run;
 use crate::server::{answering, echoing, read_head, serve_streams};
 
-/// What is said about a server, both as an echo and as a topic.
+/// Asserts that `run` fails with `reason` against a server, both as an echo and as a topic.
 fn assert_refused(address: SocketAddr, reason: &str) {
     assert_refused_after(address, "10s", reason);
 }
@@ -38,9 +38,9 @@ fn wrong_accept_key_is_named() {
 }
 
 #[test]
-fn compression_that_is_not_taken_is_named() {
+fn declined_compression_is_named() {
     let echo = format!("ws://{}/ws/echo", echoing(|_, message| Some(vec![message])));
-    run(&[&echo, "--hold", "--deflate"]).assert_failed_because("does not take permessage-deflate");
+    run(&[&echo, "--hold", "--deflate"]).assert_failed_because("declines permessage-deflate");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn compressed_echo_is_read() {
                 .zip(mask.iter().cycle())
                 .map(|(byte, mask)| byte ^ mask)
                 .collect();
-            // A stored block (RFC 1951, section 3.2.4), and what is left of the empty one behind it.
+            // A stored block (RFC 1951 section 3.2.4), then the empty block without its last four bytes (RFC 7692 section 7.2.1).
             let stored = [&[0xC2, 70, 0, 64, 0, !64, 0xFF], payload.as_slice(), &[0]].concat();
             if stream.write_all(&stored).is_err() {
                 return;
@@ -89,12 +89,12 @@ fn server_that_closes_at_once_is_named() {
 }
 
 #[test]
-fn server_that_never_answers_is_given_up() {
+fn silent_server_fails_after_the_timeout() {
     let address = serve_streams(|mut stream| {
         read_head(&mut stream);
         thread::park();
     });
-    assert_refused_after(address, "200ms", "did not answer in time");
+    assert_refused_after(address, "200ms", "did not answer within --timeout");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! `run` against WebSocket servers, good and bad, from the command line: what is measured is true, what is wrong is said, and
-//! nothing hangs.
+//! `run` against correct and faulty WebSocket servers, from the command line: exact counts, named errors, and no hang.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! Small WebSocket servers on ports of their own, a thread per connection, which do as they are told: also what is wrong.
+//! Scripted WebSocket test servers, correct and faulty, with a thread per connection.
 //!
-//! They speak through tungstenite, which shares no code with the judge's client.
+//! They use tungstenite, which shares no code with the generator's client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::thread;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::{Message, WebSocket, accept_hdr};
 
-/// Starts a server that hands each connection to `serve`; says where it listens. It lives as long as the test.
+/// Starts a server that passes each connection to `serve`, and returns its address; it runs until the test process ends.
 pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,7 +25,7 @@ pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -
     address
 }
 
-/// Starts a server that answers every request with `answer`, whatever it asks, and closes.
+/// Starts a server that answers any request with `answer` and closes.
 pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> SocketAddr {
     let answer = answer.into();
     serve_streams(move |mut stream| {
@@ -44,7 +44,7 @@ pub(crate) fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Shakes hands; gives the request's path as well.
+/// Completes the handshake; returns the WebSocket and the request's path.
 pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)> {
     stream.set_nodelay(true).unwrap();
     let mut path = String::new();
@@ -57,8 +57,7 @@ pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)
     Some((socket, path))
 }
 
-/// Starts an echo that sends what `answer` makes of each message, given its number on its connection, counted from 1; it closes the
-/// connection where `answer` makes nothing of it.
+/// Starts an echo that sends `answer(number, message)` for each message, numbered from 1 on its connection; it closes on `None`.
 pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
     serve_streams(move |stream| {
         let Some((mut socket, _)) = accept(stream) else { return };
@@ -78,23 +77,23 @@ pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Se
     })
 }
 
-/// What becomes of one message on its way to one subscriber.
+/// How one message reaches one subscriber.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Once,
     Never,
-    /// Behind a notice that so many before it are missing.
+    /// After a notice that this many messages before it are missing.
     AfterNotice(u64),
     Twice,
-    /// Behind the next one.
+    /// After the next message.
     AfterNext,
     /// With its last byte changed.
     Changed,
-    /// In a frame that the standard forbids.
+    /// In an invalid frame.
     Forbidden,
-    /// The subscriber's connection is closed instead.
+    /// Never; the server closes the subscriber's connection.
     Close,
-    /// The publisher's connection is closed once this subscriber has the message.
+    /// Delivered; then the server closes the publisher's connection.
     ClosePublisher,
 }
 
@@ -105,17 +104,17 @@ pub(crate) struct Topic {
 }
 
 struct State {
-    /// Subscribers in the order they came, each with what is held back for it.
+    /// Subscribers in the order of their handshakes, each with its delayed message.
     subscribers: Mutex<Vec<(TcpStream, Vec<u8>)>>,
-    /// Messages published, greetings left out.
+    /// Published messages without greetings.
     published: AtomicU64,
-    /// Messages that a notice said were missing.
+    /// Messages announced as missed.
     missed: AtomicU64,
     fate: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
 }
 
 impl Topic {
-    /// Starts a topic where `fate` decides what becomes of each message, given the subscriber's index and the message's number.
+    /// Starts a topic that delivers each message as `fate(subscriber's index, message's number)` says.
     pub(crate) fn start(fate: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             subscribers: Mutex::new(Vec::new()),
@@ -128,7 +127,7 @@ impl Topic {
         Self { address, state }
     }
 
-    /// Messages published so far, greetings left out.
+    /// Returns the number of published messages so far, without greetings.
     pub(crate) fn published(&self) -> u64 {
         self.state.published.load(Ordering::SeqCst)
     }
@@ -140,7 +139,7 @@ impl State {
         if stream.peek(&mut beginning).is_ok() && beginning == *STATISTICS_REQUEST {
             let body = format!("{{\"missed\":{}}}", self.missed.load(Ordering::SeqCst));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-            // The client is free to have gone already.
+            // The client may have closed the connection already.
             stream.write_all((head + &body).as_bytes()).ok();
             return;
         }
@@ -158,7 +157,7 @@ impl State {
         }
     }
 
-    /// Delivers a message; says whether the publisher may go on.
+    /// Delivers a message; returns whether the publisher may continue.
     fn publish(&self, payload: &[u8]) -> bool {
         let mut may_go_on = true;
         let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
@@ -204,24 +203,24 @@ impl State {
                 }
             };
             out.append(held);
-            // A subscriber that has gone is none of the others' business.
+            // A closed subscriber must not affect the others.
             stream.write_all(&out).ok();
         }
         may_go_on
     }
 }
 
-/// What `/ws/statistics` is asked with.
+/// The request line that asks for the statistics.
 const STATISTICS_REQUEST: &[u8; 19] = b"GET /ws/statistics ";
 
-/// A text frame that tells a subscriber what it missed.
+/// Encodes a notice about missed messages as a text frame.
 fn notice(missed: u64) -> Vec<u8> {
     let mut frame = frame(format!("{{\"topic\":\"t\",\"missed\":{missed}}}").as_bytes());
     frame[0] = 0x81;
     frame
 }
 
-/// A final binary frame of up to 125 bytes, as a server sends it.
+/// Encodes a final, unmasked binary frame of up to 125 bytes.
 fn frame(payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).ok().filter(|length| *length <= 125);
     [&[0x82, length.expect("messages are short here")], payload].concat()

@@ -1,10 +1,10 @@
-//! axum 0.8's WebSockets on one current-thread tokio runtime: an echo, and a topic that every publisher's messages go to.
+//! axum 0.8's WebSockets on one current-thread tokio runtime: an echo, and one topic for all publishers.
 //!
-//! A subscriber is sent all messages that wait for it before its socket is flushed, which is the best that axum lets an
-//! application do when messages come in bursts. No extension is offered to the client, because axum has none.
+//! A subscriber's waiting messages are written before one flush, the best that axum allows an application for bursts. It offers no extensions,
+//! because axum has none.
 //!
-//! Each connection reads through 4 KiB, as tungstenite's documentation says for many connections: its default of 128 KiB is allocated for
-//! each, and cleared before every attempt to read, which would be most of the figures.
+//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of 128 KiB is allocated
+//! per connection and cleared before each read, which would dominate the figures.
 
 use std::net::SocketAddr;
 
@@ -19,10 +19,10 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-/// What a connection reads through.
+/// The read buffer of a connection, in bytes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Messages a subscriber may lag behind before it misses some.
+/// The most messages that wait for a subscriber; it misses older ones.
 const TOPIC_MESSAGES_MAX: usize = 1024;
 
 type Topic = Sender<Message>;
@@ -32,7 +32,7 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
         .read_buffer_size(READ_BUFFER_BYTES)
         .on_upgrade(async |mut socket| {
             while let Some(Ok(message)) = socket.recv().await {
-                // Pings are answered and a close is completed below this loop.
+                // axum answers pings and completes a close.
                 if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err() {
                     return;
                 }
@@ -46,7 +46,7 @@ async fn publish(State(topic): State<Topic>, upgrade: WebSocketUpgrade) -> Respo
         .on_upgrade(async move |mut socket| {
             while let Some(Ok(message)) = socket.recv().await {
                 if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                    // Nobody listening is not an error.
+                    // An error means the topic has no subscribers.
                     topic.send(message).ok();
                 }
             }
@@ -54,7 +54,7 @@ async fn publish(State(topic): State<Topic>, upgrade: WebSocketUpgrade) -> Respo
 }
 
 async fn subscribe(State(topic): State<Topic>, upgrade: WebSocketUpgrade) -> Response {
-    // Subscribed before the 101 leaves, so that a client which has seen it misses nothing.
+    // Subscribe before the 101 is sent, so that the client misses no message after it.
     let messages = topic.subscribe();
     upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -99,7 +99,7 @@ async fn serve(listen: SocketAddr) -> std::io::Result<()> {
         .route("/ws/pub", get(publish))
         .with_state(topic);
     let listener = TcpListener::bind(listen).await?.tap_io(|stream| {
-        // A stream that refuses the option still answers; the client has gone.
+        // The option fails only on a closed connection.
         stream.set_nodelay(true).ok();
     });
     axum::serve(listener, routes).await

@@ -28,7 +28,7 @@ async fn serve(listen: SocketAddr) -> std::io::Result<()> {
         .route("/plaintext", get(plaintext))
         .route("/json", get(json));
     let listener = TcpListener::bind(listen).await?.tap_io(|stream| {
-        // A stream that refuses the option still answers; the client has gone.
+        // The option fails only on a closed connection.
         stream.set_nodelay(true).ok();
     });
     axum::serve(listener, routes).await

@@ -1,4 +1,4 @@
-//! The answers, whole and ready to send; rewritten when the second changes, because `Date` is in them.
+//! The encoded responses, rewritten once a second because they contain `Date`.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -30,7 +30,7 @@ impl Answers {
         answers
     }
 
-    /// Rewrites the answers if `seconds`, counted from 1970, is not the second they were written for.
+    /// Rewrites the responses if the Unix time `seconds` has changed.
     pub fn refresh(&mut self, seconds: u64) {
         if self.seconds == seconds {
             return;

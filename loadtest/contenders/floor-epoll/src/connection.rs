@@ -1,17 +1,17 @@
-//! One connection: what is left of an unfinished head, and what the socket would not take yet.
+//! One connection: an incomplete head, and the unsent bytes.
 //!
-//! Invariant: while `unsent` holds bytes nothing more is read, so both buffers stay bounded by one read.
+//! Invariant: while `unsent` holds bytes, the connection reads no more, so both buffers are bounded by one read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use crate::answer::Answers;
-use crate::request::{Outcome, next_request};
+use crate::request::{ParseOutcome, next_request};
 
-/// Bytes of one recv(2); also the longest head this server waits for.
+/// Bytes of one recv(2), and the longest head.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// Buffers that every connection borrows for its turn, so that an idle connection owns none.
+/// Buffers that each connection borrows for its turn, so an idle connection owns none.
 pub struct Scratch {
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -26,7 +26,7 @@ impl Scratch {
     }
 }
 
-/// What becomes of the connection after its turn.
+/// Whether the connection stays open after its turn.
 pub enum Turn {
     Open,
     Close,
@@ -49,11 +49,10 @@ impl Connection {
         }
     }
 
-    /// Flushes if an earlier send was short, then reads and answers until a read comes back short.
+    /// Flushes unsent bytes, then reads and answers until a short read.
     ///
-    /// Edge-triggered readiness is not reported twice. A short read has emptied the socket, unless the peer closed it
-    /// in the same moment: then only a further read tells. A client that refills the buffer faster than it is answered
-    /// keeps its turn; a server for strangers would bound that, and none of the workloads does it.
+    /// Edge-triggered readiness is reported once. A short read has emptied the socket, unless the peer closed it too: then only a further read
+    /// returns the end of stream. The turn is unbounded for a client that sends faster than this loop reads; no workload does that.
     pub fn turn(&mut self, peer_closed: bool, answers: &Answers, scratch: &mut Scratch) -> io::Result<Turn> {
         if !self.unsent.is_empty() && !self.flush()? {
             return Ok(Turn::Open);
@@ -89,7 +88,7 @@ impl Connection {
         };
         while !rest.is_empty() && !self.closing {
             match next_request(rest) {
-                Outcome::Request {
+                ParseOutcome::Request {
                     head_bytes,
                     resource,
                     keep_alive,
@@ -98,11 +97,11 @@ impl Connection {
                     self.closing = !keep_alive;
                     rest = &rest[head_bytes..];
                 }
-                Outcome::Incomplete if rest.len() < READ_BYTES_MAX => {
+                ParseOutcome::Incomplete if rest.len() < READ_BYTES_MAX => {
                     self.partial.extend_from_slice(rest);
                     return;
                 }
-                Outcome::Incomplete | Outcome::Refused => {
+                ParseOutcome::Incomplete | ParseOutcome::Refused => {
                     output.extend_from_slice(answers.bad_request());
                     self.closing = true;
                 }
@@ -110,7 +109,7 @@ impl Connection {
         }
     }
 
-    /// Sends `output`, and keeps what the socket does not take. Says whether all of it went.
+    /// Sends `output` and keeps the bytes that the socket does not accept; returns true if it accepted all.
     fn send(&mut self, output: &[u8]) -> io::Result<bool> {
         if output.is_empty() {
             return Ok(true);

@@ -1,14 +1,14 @@
-//! The system calls the standard library does not offer, and the only unsafe code of the floor.
+//! System calls that the standard library lacks, and the only unsafe code of this floor.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
-/// Events taken per epoll_wait(2); as many connections as the largest workload has, so that one call collects a whole round.
+/// The most events of one epoll_wait(2): more than the connections of the largest busy workload.
 const EVENTS_MAX: usize = 1024;
 
-/// Something happened to what was added under `key`.
+/// An event of the descriptor added under `key`.
 pub struct Event {
     pub key: u64,
     pub peer_closed: bool,
@@ -23,7 +23,7 @@ impl Epoll {
     pub fn new() -> io::Result<Self> {
         // SAFETY: epoll_create1 takes no pointers.
         let descriptor = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the kernel just gave this descriptor to us and to nobody else.
+        // SAFETY: the kernel has just returned this descriptor, so only this function owns it.
         let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Ok(Self {
             descriptor,
@@ -31,12 +31,12 @@ impl Epoll {
         })
     }
 
-    /// Watches a listener, which stays ready until everybody is accepted.
+    /// Adds a listener, level-triggered.
     pub fn add_listener(&self, listener: &TcpListener, key: u64) -> io::Result<()> {
         self.add(listener, libc::EPOLLIN, key)
     }
 
-    /// Watches a connection for its whole life: edge-triggered, so that no call ever changes what is watched.
+    /// Adds a connection for its whole life: edge-triggered, so no epoll_ctl(2) follows.
     pub fn add_connection(&self, stream: &TcpStream, key: u64) -> io::Result<()> {
         self.add(
             stream,
@@ -45,7 +45,7 @@ impl Epoll {
         )
     }
 
-    /// Sleeps until something is ready; returns how many keys can be read.
+    /// Waits for events and returns their number.
     pub fn wait(&mut self) -> io::Result<usize> {
         loop {
             let capacity = self.events.len() as i32;
@@ -60,7 +60,7 @@ impl Epoll {
         }
     }
 
-    /// The event at `index` of the last wait.
+    /// Returns the event at `index` of the last wait.
     pub fn event(&self, index: usize) -> Event {
         let event = self.events[index];
         let closed = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
@@ -82,31 +82,31 @@ impl Epoll {
     }
 }
 
-/// Accepts a connection that does not block, in one call; `None` when nobody waits any more.
+/// Accepts a non-blocking connection in one call; returns `None` if the backlog is empty.
 pub fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: null address pointers mean that the peer's address is not wanted.
+    // SAFETY: accept4 permits null pointers for the peer's address.
     let accepted = unsafe { libc::accept4(listener.as_raw_fd(), ptr::null_mut(), ptr::null_mut(), flags) };
     match check(accepted) {
-        // SAFETY: the kernel just gave this descriptor to us and to nobody else.
+        // SAFETY: the kernel has just returned this descriptor, so only this function owns it.
         Ok(descriptor) => Ok(Some(unsafe { TcpStream::from_raw_fd(descriptor) })),
         Err(error) => match error.raw_os_error() {
             Some(libc::EAGAIN) => Ok(None),
-            // The client gave up while it waited; the next call tells whether another one is there.
+            // The client aborted while it waited; try the next one.
             Some(libc::ECONNABORTED | libc::EINTR) => accept(listener),
             _ => Err(error),
         },
     }
 }
 
-/// Sets the backlog of a socket that listens already.
+/// Sets the backlog of a listening socket.
 pub fn listen(listener: &TcpListener, backlog: i32) -> io::Result<()> {
     // SAFETY: listen takes no pointers.
     check(unsafe { libc::listen(listener.as_raw_fd(), backlog) })?;
     Ok(())
 }
 
-/// Seconds since 1970 from the clock the kernel refreshes every tick, the cheapest there is to read.
+/// Returns the Unix time in seconds from the kernel's coarse clock, the cheapest to read.
 pub fn coarse_seconds() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for writes; the clock exists on every Linux since 2.6.32.

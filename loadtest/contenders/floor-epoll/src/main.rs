@@ -1,9 +1,8 @@
-//! The floor: the least work a single-thread epoll server can do and still read HTTP/1.1 honestly.
+//! The epoll floor: the least work of a single-thread epoll server that parses HTTP/1.1 correctly.
 //!
-//! Per readable connection: one recv(2) into a buffer all connections share, a real parse of every head in it, one send(2) of
-//! all the answers. The answers are constants but for `Date`. There is no routing, no handler and no timeout, so whatever a
-//! server needs beyond this is the price of being a server. Connections are edge-triggered, which spares the kernel looking at
-//! each of them again on the next epoll_wait(2).
+//! Each readable connection costs one recv(2) into a shared buffer, a full parse of each head, and one send(2) of all responses. Responses are
+//! constant except for `Date`. It has no routing, handlers or timeouts; a server's cost above this floor is the cost of its features.
+//! Connections are edge-triggered, so the kernel does not check each of them again in the next epoll_wait(2).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,13 +17,13 @@ use answer::Answers;
 use connection::{Connection, Scratch, Turn};
 use epoll::Epoll;
 
-/// What the listener is called among the epoll keys; every other key is a connection's descriptor.
+/// The listener's epoll key; all other keys are connection descriptors.
 const LISTENER: u64 = u64::MAX;
 
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind(listen_argument())?;
     listener.set_nonblocking(true)?;
-    // The standard library asks for a backlog of 128, which 512 clients arriving at once overflow.
+    // The standard library sets a backlog of 128, which 512 simultaneous clients overflow.
     epoll::listen(&listener, 4096)?;
     serve(&listener)
 }
@@ -50,7 +49,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
             let Some(connection) = slot else { continue };
             match connection.turn(event.peer_closed, &answers, &mut scratch) {
                 Ok(Turn::Open) => {}
-                // Dropping the stream closes the descriptor, which takes it out of epoll.
+                // Dropping the stream closes the descriptor, which removes it from epoll.
                 Ok(Turn::Close) | Err(_) => *slot = None,
             }
         }

@@ -1,6 +1,6 @@
-//! What the floor needs to know of a request: where its head ends, what it asks for, and whether the connection goes on.
+//! The request parser of the floors: the length of the head, the resource, and whether the connection persists.
 //!
-//! Every field line is read, so that a request with a body or with `Connection: close` is not mistaken for the next one.
+//! It reads each field line, so that a body is not mistaken for the next request and `Connection: close` is honoured.
 
 use std::mem::MaybeUninit;
 
@@ -15,36 +15,38 @@ pub enum Resource {
     Missing,
 }
 
-pub enum Outcome {
-    /// A whole head of this many bytes.
+pub enum ParseOutcome {
+    /// A complete head of `head_bytes` bytes.
     Request {
         head_bytes: usize,
         resource: Resource,
         keep_alive: bool,
     },
-    /// The head has not ended yet.
+    /// The head is incomplete.
     Incomplete,
-    /// Not HTTP, or a request with content, which this server does not read.
+    /// Not HTTP, or a request with content, which this server does not support.
     Refused,
 }
 
-pub fn next_request(bytes: &[u8]) -> Outcome {
+pub fn next_request(bytes: &[u8]) -> ParseOutcome {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
     let head_bytes = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(Status::Complete(head_bytes)) => head_bytes,
-        Ok(Status::Partial) => return Outcome::Incomplete,
-        Err(_) => return Outcome::Refused,
+        Ok(Status::Partial) => return ParseOutcome::Incomplete,
+        Err(_) => return ParseOutcome::Refused,
     };
     let mut keep_alive = request.version == Some(1);
     for field in request.headers.iter() {
-        // The length tells most names apart before a byte is compared.
+        // Most names differ in length, which saves the comparison.
         match field.name.len() {
             10 if field.name.eq_ignore_ascii_case("connection") => {
                 keep_alive &= !field.value.eq_ignore_ascii_case(b"close");
             }
-            14 if field.name.eq_ignore_ascii_case("content-length") && field.value != b"0" => return Outcome::Refused,
-            17 if field.name.eq_ignore_ascii_case("transfer-encoding") => return Outcome::Refused,
+            14 if field.name.eq_ignore_ascii_case("content-length") && field.value != b"0" => {
+                return ParseOutcome::Refused;
+            }
+            17 if field.name.eq_ignore_ascii_case("transfer-encoding") => return ParseOutcome::Refused,
             _ => {}
         }
     }
@@ -53,7 +55,7 @@ pub fn next_request(bytes: &[u8]) -> Outcome {
         (Some("GET"), Some("/json")) => Resource::Json,
         _ => Resource::Missing,
     };
-    Outcome::Request {
+    ParseOutcome::Request {
         head_bytes,
         resource,
         keep_alive,

@@ -1,6 +1,6 @@
-//! One connection: what is left of an unfinished head or frame, and what the socket would not take yet.
+//! One connection: an incomplete head or frame, and the unsent bytes.
 //!
-//! Invariant: whoever leaves more than `UNSENT_BYTES_MAX` untaken is cut off, so the buffers are bounded.
+//! Invariant: a connection with more than `UNSENT_BYTES_MAX` unsent bytes is closed, so the buffers are bounded.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,13 +9,13 @@ use crate::frame;
 use crate::handshake::{self, Route};
 use crate::topic::Topic;
 
-/// Bytes of one recv(2); also the longest head this server waits for.
+/// Bytes of one recv(2), and the longest head.
 const READ_BYTES_MAX: usize = 64 * 1024;
 
-/// The most a slow subscriber may owe before its connection ends.
+/// The most unsent bytes of a slow subscriber before its connection is closed.
 const UNSENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Buffers that every connection borrows for its turn, so that an idle connection owns none.
+/// Buffers that each connection borrows for its turn, so an idle connection owns none.
 pub struct Scratch {
     input: Box<[u8]>,
     output: Vec<u8>,
@@ -30,7 +30,7 @@ impl Scratch {
     }
 }
 
-/// What becomes of the connection after its turn.
+/// Whether the connection stays open after its turn.
 pub enum Turn {
     Open,
     Close,
@@ -57,11 +57,10 @@ impl Connection {
         }
     }
 
-    /// Flushes if an earlier send was short, then reads and answers until a read comes back short.
+    /// Flushes unsent bytes, then reads and answers until a short read.
     ///
-    /// Edge-triggered readiness is not reported twice. A short read has emptied the socket, unless the peer closed it
-    /// in the same moment: then only a further read tells. A client that refills the buffer faster than it is answered
-    /// keeps its turn; a server for strangers would bound that, and none of the workloads does it.
+    /// Edge-triggered readiness is reported once. A short read has emptied the socket, unless the peer closed it too: then only a further read
+    /// returns the end of stream. The turn is unbounded for a client that sends faster than this loop reads; no workload does that.
     pub fn turn(&mut self, peer_closed: bool, topic: &mut Topic, scratch: &mut Scratch) -> io::Result<Turn> {
         if !self.unsent.is_empty() && !self.flush()? {
             return Ok(Turn::Open);
@@ -87,7 +86,7 @@ impl Connection {
         }
     }
 
-    /// Sends frames to a subscriber, after whatever it still owes. An error is left for its own turn to see.
+    /// Sends frames to a subscriber, after its unsent bytes; its own turn handles a send error.
     pub fn deliver(&mut self, frames: &[u8]) {
         let sent = if self.unsent.is_empty() {
             self.send(frames).map(|_| ())
@@ -118,7 +117,7 @@ impl Connection {
         }
         while !rest.is_empty() && !self.closing {
             match frame::next_frame(rest) {
-                frame::Outcome::Frame {
+                frame::FrameOutcome::Frame {
                     frame_bytes,
                     opcode,
                     payload,
@@ -126,27 +125,31 @@ impl Connection {
                     self.answer(opcode, payload, topic, output);
                     rest = &mut rest[frame_bytes..];
                 }
-                frame::Outcome::Incomplete => {
+                frame::FrameOutcome::Incomplete => {
                     self.partial.extend_from_slice(rest);
                     return;
                 }
-                frame::Outcome::Refused => self.closing = true,
+                frame::FrameOutcome::Refused => self.closing = true,
             }
         }
     }
 
-    /// Answers the handshake; says how long its head was, once frames may follow.
+    /// Answers the handshake; returns the length of its head if frames may follow.
     fn open(&mut self, bytes: &[u8], topic: &mut Topic, output: &mut Vec<u8>) -> Option<usize> {
         match handshake::answer(bytes, output) {
-            handshake::Outcome::Upgraded { head_bytes, route } => {
+            handshake::HandshakeOutcome::Upgraded { head_bytes, route } => {
                 self.route = Some(route);
                 if route == Route::Subscribe {
                     topic.subscribe(self.key);
                 }
                 return Some(head_bytes);
             }
-            handshake::Outcome::Incomplete if bytes.len() < READ_BYTES_MAX => self.partial.extend_from_slice(bytes),
-            handshake::Outcome::Answered | handshake::Outcome::Incomplete | handshake::Outcome::Refused => {
+            handshake::HandshakeOutcome::Incomplete if bytes.len() < READ_BYTES_MAX => {
+                self.partial.extend_from_slice(bytes)
+            }
+            handshake::HandshakeOutcome::Answered
+            | handshake::HandshakeOutcome::Incomplete
+            | handshake::HandshakeOutcome::Refused => {
                 self.closing = true;
             }
         }
@@ -166,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Sends `output`, and keeps what the socket does not take. Says whether all of it went.
+    /// Sends `output` and keeps the bytes that the socket does not accept; returns true if it accepted all.
     fn send(&mut self, output: &[u8]) -> io::Result<bool> {
         if output.is_empty() {
             return Ok(true);

@@ -1,8 +1,8 @@
-//! Frames (RFC 6455, section 5): a client's are read and unmasked where they lie, the server's are written.
+//! Frames (RFC 6455 section 5): client frames are unmasked in place, server frames are written.
 //!
-//! Messages come in one frame each; what none of the workloads sends (fragments, extensions) is refused.
+//! Each message is one frame; fragments and extensions, which no workload sends, are rejected.
 
-/// The longest payload that is waited for.
+/// The longest payload.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
 pub const CLOSE: u8 = 0x8;
@@ -12,46 +12,46 @@ pub const PONG: u8 = 0xA;
 const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
-pub enum Outcome<'a> {
-    /// A whole frame of this many bytes.
+pub enum FrameOutcome<'a> {
+    /// A complete frame of `frame_bytes` bytes.
     Frame {
         frame_bytes: usize,
         opcode: u8,
         payload: &'a [u8],
     },
-    /// The frame has not ended yet.
+    /// The frame is incomplete.
     Incomplete,
     Refused,
 }
 
-/// Reads the frame that `bytes` begin with.
-pub fn next_frame(bytes: &mut [u8]) -> Outcome<'_> {
+/// Reads the frame at the start of `bytes`.
+pub fn next_frame(bytes: &mut [u8]) -> FrameOutcome<'_> {
     let [first, second, ..] = *bytes else {
-        return Outcome::Incomplete;
+        return FrameOutcome::Incomplete;
     };
     let opcode = first & 0x0F;
     let known = matches!(opcode, 0x1 | 0x2 | CLOSE | PING | PONG);
     if first & 0xF0 != FINAL || !known || second & MASKED == 0 {
-        return Outcome::Refused;
+        return FrameOutcome::Refused;
     }
     let (length_end, payload_bytes) = match second & 0x7F {
         126 => match bytes.get(2..4) {
             Some(length) => (4, usize::from(u16::from_be_bytes([length[0], length[1]]))),
-            None => return Outcome::Incomplete,
+            None => return FrameOutcome::Incomplete,
         },
         127 => match bytes.get(2..10).and_then(|length| length.try_into().ok()) {
             Some(length) => (10, usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX)),
-            None => return Outcome::Incomplete,
+            None => return FrameOutcome::Incomplete,
         },
         short => (2, usize::from(short)),
     };
     if payload_bytes > PAYLOAD_BYTES_MAX {
-        return Outcome::Refused;
+        return FrameOutcome::Refused;
     }
     let payload_begin = length_end + 4;
     let frame_bytes = payload_begin + payload_bytes;
     if bytes.len() < frame_bytes {
-        return Outcome::Incomplete;
+        return FrameOutcome::Incomplete;
     }
     let (head, payload) = bytes[..frame_bytes].split_at_mut(payload_begin);
     let key = [
@@ -61,7 +61,7 @@ pub fn next_frame(bytes: &mut [u8]) -> Outcome<'_> {
         head[length_end + 3],
     ];
     unmask(payload, key);
-    Outcome::Frame {
+    FrameOutcome::Frame {
         frame_bytes,
         opcode,
         payload,

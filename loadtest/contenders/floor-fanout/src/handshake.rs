@@ -1,4 +1,4 @@
-//! The opening handshake (RFC 6455, section 4.2): the request's head, and the 101 that answers it.
+//! The opening handshake (RFC 6455 section 4.2): the request's head and its 101 response.
 
 use std::io::Write;
 
@@ -14,25 +14,25 @@ pub enum Route {
     Publish,
 }
 
-pub enum Outcome {
-    /// A whole head of this many bytes; the answer has been written, and frames follow.
+pub enum HandshakeOutcome {
+    /// A complete head of `head_bytes` bytes; the 101 is written, and frames follow.
     Upgraded { head_bytes: usize, route: Route },
-    /// The answer has been written, and is the connection's last.
+    /// A response is written, and the connection closes after it.
     Answered,
-    /// The head has not ended yet.
+    /// The head is incomplete.
     Incomplete,
     /// Not HTTP.
     Refused,
 }
 
-/// Reads the head that `bytes` begin with and appends its answer to `output`.
-pub fn answer(bytes: &[u8], output: &mut Vec<u8>) -> Outcome {
+/// Reads the head at the start of `bytes` and appends the response to `output`.
+pub fn answer(bytes: &[u8], output: &mut Vec<u8>) -> HandshakeOutcome {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut fields);
     let head_bytes = match request.parse(bytes) {
         Ok(Status::Complete(head_bytes)) => head_bytes,
-        Ok(Status::Partial) => return Outcome::Incomplete,
-        Err(_) => return Outcome::Refused,
+        Ok(Status::Partial) => return HandshakeOutcome::Incomplete,
+        Err(_) => return HandshakeOutcome::Refused,
     };
     let route = match request.path {
         Some("/ws/echo") => Some(Route::Echo),
@@ -47,14 +47,14 @@ pub fn answer(bytes: &[u8], output: &mut Vec<u8>) -> Outcome {
     let status = match (route, key) {
         (Some(route), Some(key)) => {
             let accept = derive_accept_key(key.value);
-            // Writing to a vector does not fail.
+            // Writing to a vector cannot fail.
             write!(
                 output,
                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Accept: {accept}\r\n\r\n"
             )
             .ok();
-            return Outcome::Upgraded { head_bytes, route };
+            return HandshakeOutcome::Upgraded { head_bytes, route };
         }
         (Some(_), None) => "400 Bad Request",
         (None, _) if request.path == Some("/ready") => "200 OK",
@@ -65,5 +65,5 @@ pub fn answer(bytes: &[u8], output: &mut Vec<u8>) -> Outcome {
         "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     .ok();
-    Outcome::Answered
+    HandshakeOutcome::Answered
 }

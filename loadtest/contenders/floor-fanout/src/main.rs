@@ -1,9 +1,8 @@
-//! The WebSocket floor: the least work a single-thread epoll server can do and still speak RFC 6455 honestly.
+//! The WebSocket floor: the least work of a single-thread epoll server that speaks RFC 6455 correctly.
 //!
-//! An echo (`/ws/echo`): one recv(2) into a buffer all connections share, every frame in it unmasked, one send(2) of all the
-//! answers. A topic (`/ws/pub` to `/ws/sub`): each published message is encoded once and sent by a bare loop over the
-//! subscribers; with `--coalesce` all messages read in one turn of epoll are sent by one call per subscriber. What a server
-//! needs beyond this is the price of being a server.
+//! An echo (`/ws/echo`) costs one recv(2) into a shared buffer, the unmasking of each frame, and one send(2) of all echoes. A topic (`/ws/pub` to
+//! `/ws/sub`) encodes each published message once and sends it in a loop over the subscribers; with `--coalesce`, one call per subscriber sends
+//! all messages of one epoll turn. A server's cost above this floor is the cost of its features.
 
 #![forbid(unsafe_code)]
 
@@ -23,20 +22,20 @@ mod topic;
 use connection::{Connection, Scratch, Turn};
 use topic::Topic;
 
-/// What the listener is called among the epoll keys; every other key is a connection's descriptor.
+/// The listener's epoll key; all other keys are connection descriptors.
 const LISTENER: u64 = u64::MAX;
 
-/// Events taken per epoll_wait(2).
+/// The most events of one epoll_wait(2).
 const EVENTS_MAX: usize = 1024;
 
-/// Ten thousand subscribers arrive at once; the kernel cuts this to `net.core.somaxconn`.
+/// The listen backlog for 10,000 simultaneous subscribers; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 16 * 1024;
 
 fn main() -> io::Result<()> {
     let (listen, coalesce) = arguments();
     let listener = TcpListener::bind(listen)?;
     listener.set_nonblocking(true)?;
-    // The standard library asks for a backlog of 128.
+    // The standard library sets a backlog of 128.
     rustix::net::listen(&listener, BACKLOG)?;
     serve(&listener, coalesce)
 }
@@ -69,13 +68,19 @@ fn serve(listener: &TcpListener, coalesce: bool) -> io::Result<()> {
                 Ok(Turn::Open) => {}
                 Ok(Turn::Close) | Err(_) => {
                     topic.unsubscribe(key as usize);
-                    // Dropping the stream closes the descriptor, which takes it out of epoll.
+                    // Dropping the stream closes the descriptor, which removes it from epoll.
                     connections[key as usize] = None;
                 }
             }
-            topic.deliver_singly(&mut connections);
+            topic.deliver_singly(|key, frames| deliver(&mut connections, key, frames));
         }
-        topic.deliver_together(&mut connections);
+        topic.deliver_together(|key, frames| deliver(&mut connections, key, frames));
+    }
+}
+
+fn deliver(connections: &mut [Option<Connection>], key: usize, frames: &[u8]) {
+    if let Some(Some(subscriber)) = connections.get_mut(key) {
+        subscriber.deliver(frames);
     }
 }
 
@@ -88,13 +93,13 @@ fn accept_all(
         let stream = match rustix::net::accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
             Ok(descriptor) => TcpStream::from(descriptor),
             Err(Errno::AGAIN) => return Ok(()),
-            // The client gave up while it waited; the next call tells whether another one is there.
+            // The client aborted while it waited; try the next one.
             Err(Errno::CONNABORTED | Errno::INTR) => continue,
             Err(error) => return Err(error.into()),
         };
         stream.set_nodelay(true)?;
         let key = stream.as_raw_fd() as usize;
-        // Edge-triggered for the connection's whole life, so that no call ever changes what is watched.
+        // Edge-triggered for the connection's whole life, so no epoll_ctl(2) follows.
         let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(epoll, &stream, EventData::new_u64(key as u64), interest)?;
         if connections.len() <= key {

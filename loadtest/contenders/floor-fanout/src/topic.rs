@@ -1,16 +1,16 @@
-//! The topic: who subscribed, and the messages that have been published but not yet sent.
+//! The topic: its subscribers, and the published messages not yet sent.
 //!
-//! Invariant: `frames` holds whole frames, and is empty between two turns of epoll.
+//! It delivers through a closure, so that it does not depend on connections, which publish to it.
+//! Invariant: `frames` holds whole frames, and is empty between two epoll turns.
 
-use crate::connection::Connection;
 use crate::frame;
 
 pub struct Topic {
     coalesce: bool,
     subscribers: Vec<usize>,
-    /// Published messages as frames ready to send, one after the other.
+    /// The published messages as consecutive frames.
     frames: Vec<u8>,
-    /// Where in `frames` each frame ends.
+    /// The end of each frame in `frames`.
     ends: Vec<usize>,
 }
 
@@ -39,25 +39,25 @@ impl Topic {
         self.ends.push(self.frames.len());
     }
 
-    /// Sends every published message by a send(2) of its own to every subscriber, unless they are to be coalesced.
-    pub fn deliver_singly(&mut self, connections: &mut [Option<Connection>]) {
+    /// Sends each published message to each subscriber by its own send(2); does nothing if messages are coalesced.
+    pub fn deliver_singly(&mut self, mut deliver: impl FnMut(usize, &[u8])) {
         if self.coalesce || self.ends.is_empty() {
             return;
         }
         let mut begin = 0;
         for end in &self.ends {
-            send_to_all(&self.frames[begin..*end], &self.subscribers, connections);
+            send_to_all(&self.frames[begin..*end], &self.subscribers, &mut deliver);
             begin = *end;
         }
         self.clear();
     }
 
-    /// Sends all published messages by one send(2) to every subscriber.
-    pub fn deliver_together(&mut self, connections: &mut [Option<Connection>]) {
+    /// Sends all published messages to each subscriber by one send(2).
+    pub fn deliver_together(&mut self, mut deliver: impl FnMut(usize, &[u8])) {
         if self.ends.is_empty() {
             return;
         }
-        send_to_all(&self.frames, &self.subscribers, connections);
+        send_to_all(&self.frames, &self.subscribers, &mut deliver);
         self.clear();
     }
 
@@ -67,10 +67,8 @@ impl Topic {
     }
 }
 
-fn send_to_all(frames: &[u8], subscribers: &[usize], connections: &mut [Option<Connection>]) {
+fn send_to_all(frames: &[u8], subscribers: &[usize], deliver: &mut impl FnMut(usize, &[u8])) {
     for key in subscribers {
-        if let Some(Some(subscriber)) = connections.get_mut(*key) {
-            subscriber.deliver(frames);
-        }
+        deliver(*key, frames);
     }
 }

@@ -1,7 +1,7 @@
-//! The provided-buffer ring: memory the kernel receives into, lent to it and taken back buffer by buffer.
+//! The provided-buffer ring: receive buffers that the program lends to the kernel.
 //!
-//! A connection that says nothing holds none of it. Invariant: a buffer belongs to the kernel from [`Buffers::give_back`] until a
-//! completion names it, and to this program from then until it is given back; nothing else ever looks into it.
+//! A silent connection holds none of them. Invariant: a buffer belongs to the kernel from [`Buffers::give_back`] until a completion names it,
+//! and to this program from then until it is given back.
 
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-/// Buffers in the ring, a power of two: one for every connection of the largest workload, twice.
+/// Buffers in the ring, a power of two: two for each connection of the largest busy workload.
 const BUFFERS: u16 = 1024;
 
-/// Bytes of one buffer: sixteen pipelined requests fit.
+/// Bytes of one buffer; it holds 16 pipelined requests.
 pub const BUFFER_BYTES: usize = 2048;
 
-/// The one group of buffers there is.
+/// The only buffer group.
 pub const GROUP: u16 = 0;
 
 #[repr(C, align(4096))]
@@ -23,7 +23,7 @@ pub const GROUP: u16 = 0;
 struct Page([u8; 4096]);
 
 pub struct Buffers {
-    /// The first of `BUFFERS` entries. The kernel reads them and nobody else writes them.
+    /// The first of `BUFFERS` entries; the kernel reads them, and only this struct writes them.
     entries: *mut BufRingEntry,
     /// The first of `BUFFERS` times `BUFFER_BYTES` bytes.
     memory: *mut u8,
@@ -31,7 +31,7 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Registers the ring and lends every buffer to the kernel. The memory is kept until the process ends.
+    /// Registers the ring and lends all buffers to the kernel; the memory lives until the process ends.
     pub fn register(submitter: &Submitter<'_>) -> io::Result<Self> {
         let entries = leak_pages(size_of::<BufRingEntry>() * usize::from(BUFFERS)).cast();
         let memory = leak_pages(BUFFER_BYTES * usize::from(BUFFERS));
@@ -48,13 +48,13 @@ impl Buffers {
         Ok(buffers)
     }
 
-    /// The first `bytes` bytes of `buffer`, which a completion has just named.
+    /// Returns the first `bytes` bytes of `buffer`, which a completion has just named.
     pub fn received(&self, buffer: u16, bytes: usize) -> &[u8] {
         assert!(buffer < BUFFERS && bytes <= BUFFER_BYTES);
-        // SAFETY: the assertion keeps the place inside the memory, which lives for ever.
+        // SAFETY: by the assertion the offset is inside the memory, which is never freed.
         let start = unsafe { self.memory.add(usize::from(buffer) * BUFFER_BYTES) };
-        // SAFETY: all of it was zeroed once, so it is initialized, and the kernel writes nothing into a buffer it has handed
-        // out. And `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
+        // SAFETY: the memory was zeroed, so it is initialized. The kernel does not write into a buffer after its completion, and
+        // `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
         unsafe { std::slice::from_raw_parts(start, bytes) }
     }
 
@@ -64,7 +64,7 @@ impl Buffers {
         let slot = usize::from(self.tail & (BUFFERS - 1));
         // SAFETY: `slot` is below `BUFFERS`.
         let entry = unsafe { self.entries.add(slot) };
-        // SAFETY: the entry is valid, aligned, and beyond the tail, where the kernel does not look.
+        // SAFETY: the entry is valid, aligned, and beyond the tail, where the kernel does not read.
         let entry = unsafe { &mut *entry };
         entry.set_addr(self.memory as u64 + u64::from(buffer) * BUFFER_BYTES as u64);
         entry.set_len(BUFFER_BYTES as u32);
@@ -72,7 +72,7 @@ impl Buffers {
         self.tail = self.tail.wrapping_add(1);
         // SAFETY: `entries` is the address of the first entry, which is initialized.
         let tail = unsafe { BufRingEntry::tail(self.entries) };
-        // SAFETY: the tail is two bytes of the first entry, aligned, valid for ever, and touched by us and the kernel alone.
+        // SAFETY: the tail is two aligned bytes of the first entry, which is never freed; only this struct and the kernel access them.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         // The release makes the entry visible before the tail that covers it.
         tail.store(self.tail, Ordering::Release);

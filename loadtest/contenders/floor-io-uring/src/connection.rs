@@ -1,26 +1,25 @@
-//! One connection: the unfinished end of what it received, and the two buffers its answers leave through.
+//! One connection: an incomplete head, and two buffers for responses.
 //!
-//! Invariant: while a send is under way the kernel reads `sending`, so nothing touches that buffer; answers made meanwhile gather
-//! in `waiting`. The descriptor is closed only when neither a receive nor a send is under way, so no completion can meet a
-//! connection other than its own.
+//! Invariants: while a send is pending, the kernel reads `sending`, so that buffer stays untouched and new responses collect in `waiting`. The
+//! descriptor is closed only when neither a receive nor a send is pending, so a completion never meets another connection.
 
 use crate::answer::Answers;
-use crate::request::{Outcome, next_request};
+use crate::request::{ParseOutcome, next_request};
 
-/// The longest head this server waits for.
+/// The longest head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Answers that gather for a client which does not read them, before it is given up.
+/// The most waiting responses, in bytes, before a client that does not read is disconnected.
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 
 pub struct Connection {
     pub descriptor: i32,
-    /// A multishot receive is armed.
+    /// Whether a multishot receive is armed.
     pub is_receiving: bool,
-    /// What the kernel is sending, empty when it is not; `sent` bytes of it have gone.
+    /// The buffer of the pending send, empty without one; the kernel has sent its first `sent` bytes.
     pub sending: Vec<u8>,
     pub sent: usize,
-    /// Nothing more is answered once a client has said `close`, or something that is not HTTP.
+    /// Set by `Connection: close` and by invalid requests; later requests get no response.
     pub is_closing: bool,
     waiting: Vec<u8>,
     partial: Vec<u8>,
@@ -39,7 +38,7 @@ impl Connection {
         }
     }
 
-    /// Answers every whole request in what was received.
+    /// Answers each complete request in `received`.
     pub fn answer_all(&mut self, received: &[u8], answers: &Answers, spare: &mut Vec<Vec<u8>>) {
         let mut joined = std::mem::take(&mut self.partial);
         let mut rest = if joined.is_empty() {
@@ -53,7 +52,7 @@ impl Connection {
         }
         while !rest.is_empty() && !self.is_closing {
             match next_request(rest) {
-                Outcome::Request {
+                ParseOutcome::Request {
                     head_bytes,
                     resource,
                     keep_alive,
@@ -62,11 +61,11 @@ impl Connection {
                     self.is_closing = !keep_alive || self.is_swamped();
                     rest = &rest[head_bytes..];
                 }
-                Outcome::Incomplete if rest.len() < HEAD_BYTES_MAX => {
+                ParseOutcome::Incomplete if rest.len() < HEAD_BYTES_MAX => {
                     self.partial.extend_from_slice(rest);
                     return;
                 }
-                Outcome::Incomplete | Outcome::Refused => {
+                ParseOutcome::Incomplete | ParseOutcome::Refused => {
                     self.waiting.extend_from_slice(answers.bad_request());
                     self.is_closing = true;
                 }
@@ -74,12 +73,12 @@ impl Connection {
         }
     }
 
-    /// Whether the client has let more answers gather than it is waited for.
+    /// Whether more than `WAITING_BYTES_MAX` bytes are waiting.
     pub fn is_swamped(&self) -> bool {
         self.waiting.len() > WAITING_BYTES_MAX
     }
 
-    /// Makes the answers that gathered the next to be sent. Says whether there are any and nothing is being sent already.
+    /// Moves the waiting responses to `sending`; returns false if a send is pending or none is waiting.
     pub fn start_sending(&mut self) -> bool {
         if !self.sending.is_empty() || self.waiting.is_empty() {
             return false;
@@ -89,19 +88,19 @@ impl Connection {
         true
     }
 
-    /// Takes note that `bytes` more have gone. Says whether the kernel has the rest still to send.
+    /// Records `bytes` more as sent; returns true if a rest remains.
     pub fn note_sent(&mut self, bytes: usize, spare: &mut Vec<Vec<u8>>) -> bool {
         self.sent += bytes;
         if self.sent < self.sending.len() {
             return true;
         }
         self.sending.clear();
-        // An idle connection owns no buffer: the next one to answer borrows this one.
+        // An idle connection owns no buffer; the next busy one takes this one.
         spare.push(std::mem::take(&mut self.sending));
         false
     }
 
-    /// Lets go of what can no longer be sent.
+    /// Discards all responses after a failed send.
     pub fn give_up_sending(&mut self) {
         self.sending.clear();
         self.waiting.clear();

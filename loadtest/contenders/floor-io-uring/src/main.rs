@@ -1,8 +1,8 @@
-//! The floor on io_uring: the least work a single-thread completion server can do and still read HTTP/1.1 honestly.
+//! The io_uring floor: the least work of a single-thread completion server that parses HTTP/1.1 correctly.
 //!
-//! One multishot accept for the listener, one multishot receive for each connection, into buffers the kernel picks from a ring, and
-//! one send for all the answers to what one receive brought. Whatever became due in a turn is submitted by the same
-//! io_uring_enter(2) that then waits for more. The parser, the answers and what is left out are those of `floor-epoll`.
+//! One multishot accept for the listener; one multishot receive per connection, into buffers that the kernel picks from a ring; one send for all
+//! responses to one receive. Each io_uring_enter(2) submits a turn's entries and waits for completions. Parser, responses and missing features
+//! are those of `floor-epoll`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,10 +24,10 @@ use answer::Answers;
 use buffers::Buffers;
 use connection::Connection;
 
-/// Entries of the submission queue, and half of the completion queue's.
+/// Entries of the submission queue; the completion queue has twice as many.
 const ENTRIES: u32 = 4096;
 
-/// What a completion is about, in the low bits of its user data; the connection's key is above them.
+/// The kind of a completion, in the low bits of its user data; the connection's key is above them.
 const ACCEPT: u64 = 0;
 const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
@@ -36,9 +36,9 @@ const KIND_BITS: u32 = 2;
 
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind(listen_argument())?;
-    // The standard library asks for a backlog of 128, which 512 clients arriving at once overflow.
+    // The standard library sets a backlog of 128, which 512 simultaneous clients overflow.
     socket::listen(&listener, 4096)?;
-    // Accepted sockets inherit it, which saves a system call for each.
+    // Accepted sockets inherit the option, which saves a system call for each.
     socket::disable_nagle(&listener)?;
     let ring = IoUring::builder()
         .setup_single_issuer()
@@ -63,7 +63,7 @@ struct Server {
     listener: TcpListener,
     connections: Slab<Connection>,
     answers: Answers,
-    /// Empty buffers for answers; as many as were ever in use at once.
+    /// Empty response buffers; as many as were ever in use at once.
     spare: Vec<Vec<u8>>,
 }
 
@@ -74,7 +74,7 @@ impl Server {
         loop {
             match self.ring.submit_and_wait(1) {
                 Ok(_) => {}
-                // A signal, or a completion queue to be emptied first.
+                // EINTR: a signal. EBUSY: the completion queue must be emptied first.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::EBUSY)) => {}
                 Err(error) => return Err(error),
             }
@@ -87,7 +87,7 @@ impl Server {
                     ACCEPT => self.on_accepted(result, flags)?,
                     RECEIVE => self.on_received(key, result, flags)?,
                     SEND => self.on_sent(key, result)?,
-                    // Only a failed close is reported, and there is nothing to be done about it.
+                    // Only a failed close is reported, and the descriptor is released all the same.
                     _ => {}
                 }
             }
@@ -110,7 +110,7 @@ impl Server {
             connection.answer_all(received, &self.answers, &mut self.spare);
             self.buffers.give_back(buffer);
             if connection.is_swamped() {
-                // The send that is stuck fails at once, and what follows is the end of any connection.
+                // The shutdown fails the pending send, and its completion closes the connection.
                 socket::shut_down(connection.descriptor);
             }
         }
@@ -129,7 +129,7 @@ impl Server {
         self.go_on(key)
     }
 
-    /// Does what the connection's state asks for next: send, receive, or close.
+    /// Starts the connection's next operation: send, receive, or close.
     fn go_on(&mut self, key: usize) -> io::Result<()> {
         let connection = &mut self.connections[key];
         if connection.start_sending() {
@@ -140,12 +140,12 @@ impl Server {
         }
         match (connection.is_closing, connection.is_receiving) {
             (false, true) => Ok(()),
-            // The buffers ran out, or the kernel ended the multishot for a reason of its own.
+            // The buffers ran out, or the kernel ended the multishot.
             (false, false) => {
                 connection.is_receiving = true;
                 self.receive(key)
             }
-            // The receive that is armed reports the end, and the next visit closes.
+            // The shutdown completes the armed receive, and its completion closes the connection.
             (true, true) => {
                 socket::shut_down(connection.descriptor);
                 Ok(())
@@ -177,8 +177,8 @@ impl Server {
 
     fn submit(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
-            // SAFETY: what an entry points to outlives its operation: a connection's `sending` is not touched before the send has
-            // completed, the heap keeps it in place when the slab moves, and the connection stays until nothing is under way.
+            // SAFETY: the memory of an entry outlives its operation. A connection's `sending` stays untouched until the send has
+            // completed, its heap block stays in place when the slab moves, and the connection stays until no operation is pending.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
                 return Ok(());

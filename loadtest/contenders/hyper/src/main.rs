@@ -1,6 +1,6 @@
-//! hyper 1 as its users run it for speed: HTTP/1 alone, one current-thread tokio runtime, one task per connection.
+//! hyper 1, set up for speed: HTTP/1 only, one current-thread tokio runtime, one task per connection.
 //!
-//! `pipeline_flush` is on, as in hyper's own entries to public benchmarks: it answers a pipelined batch in one write.
+//! `pipeline_flush` is on, as in hyper's entries to public benchmarks: it answers a pipelined batch in one write.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -57,7 +57,7 @@ async fn serve(listen: SocketAddr) -> std::io::Result<()> {
             let connection = http1::Builder::new()
                 .pipeline_flush(true)
                 .serve_connection(TokioIo::new(stream), service_fn(respond));
-            // A client that goes away mid-request is no news to a benchmark server.
+            // A client may disconnect at any time; the server ignores that.
             connection.await.ok();
         });
     }

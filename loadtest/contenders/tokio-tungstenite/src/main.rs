@@ -1,10 +1,10 @@
-//! tokio-tungstenite on one current-thread tokio runtime: an echo, and a topic that every publisher's messages go to.
+//! tokio-tungstenite on one current-thread tokio runtime: an echo, and one topic for all publishers.
 //!
-//! A subscriber is sent all messages that wait for it before its socket is flushed, which is the best that the library lets an
-//! application do when messages come in bursts. No extension is offered to the client, because tungstenite has none.
+//! A subscriber's waiting messages are written before one flush, the best that the library allows an application for bursts. It offers no
+//! extensions, because tungstenite has none.
 //!
-//! Each connection reads through 4 KiB, as tungstenite's documentation says for many connections: its default of 128 KiB is allocated for
-//! each, and cleared before every attempt to read, which would be most of the figures.
+//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of 128 KiB is allocated
+//! per connection and cleared before each read, which would dominate the figures.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-/// What a connection reads through.
+/// The read buffer of a connection, in bytes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Messages a subscriber may lag behind before it misses some.
+/// The most messages that wait for a subscriber; it misses older ones.
 const TOPIC_MESSAGES_MAX: usize = 1024;
 
-/// How the one request begins that is not a WebSocket handshake, and what it is answered.
+/// The start of the readiness probe, which is not a WebSocket handshake, and its response.
 const READY_REQUEST: &[u8] = b"GET /ready ";
 const READY_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -34,7 +34,7 @@ type Topic = Sender<Message>;
 
 enum Route {
     Echo,
-    /// Holds what is published from before the 101 leaves, so that a client which has seen it misses nothing.
+    /// Subscribed before the 101 is sent, so that the client misses no message after it.
     Subscribe(Receiver<Message>),
     Publish,
 }
@@ -56,7 +56,7 @@ async fn converse(mut stream: TcpStream, topic: Topic) -> io::Result<()> {
         };
         Ok(response)
     };
-    // A client that breaks the handshake off, or the conversation, is no business of this server's.
+    // A client may disconnect at any time; the server ignores that.
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     if let Ok(socket) = accept_hdr_async_with_config(stream, choose, Some(config)).await {
         match route {
@@ -76,7 +76,7 @@ fn missing() -> ErrorResponse {
 
 async fn echo(mut socket: Socket) {
     while let Some(Ok(message)) = socket.next().await {
-        // Pings are answered and a close is completed inside the library.
+        // The library answers pings and completes a close.
         if (message.is_text() || message.is_binary()) && socket.send(message).await.is_err() {
             return;
         }
@@ -86,7 +86,7 @@ async fn echo(mut socket: Socket) {
 async fn publish(mut socket: Socket, topic: &Topic) {
     while let Some(Ok(message)) = socket.next().await {
         if message.is_text() || message.is_binary() {
-            // Nobody listening is not an error.
+            // An error means the topic has no subscribers.
             topic.send(message).ok();
         }
     }

@@ -1,4 +1,4 @@
-//! The result of a run as a person reads it.
+//! The result of a run as text.
 
 use std::fmt::Write;
 
@@ -6,8 +6,9 @@ use crate::load::latency::LatencySummary;
 use crate::load::plan::{Echo, Kind};
 use crate::load::run_result::{Deliveries, SlowHeads, Stalled};
 use crate::load::{Plan, RunResult};
+use crate::report::time;
 
-/// Renders what was asked and what came out.
+/// Renders the plan and the result.
 pub(crate) fn render(plan: &Plan, outcome: &RunResult) -> String {
     let mut text = format!("{}\n{}\n\n", target(plan), asked(plan));
     for (name, figure) in figures(plan, outcome) {
@@ -19,7 +20,7 @@ pub(crate) fn render(plan: &Plan, outcome: &RunResult) -> String {
         text.push_str(&percentiles(latency));
     }
     if outcome.interrupted {
-        text.push_str("\n  interrupted: this is what was measured until then\n");
+        text.push_str("\n  interrupted: the figures end there\n");
     }
     text
 }
@@ -46,7 +47,7 @@ fn asked(plan: &Plan) -> String {
         }
         Kind::FanOut(fan_out) => {
             let pace = fan_out.rate.map_or_else(
-                || "each when all have the last one".to_owned(),
+                || "the next burst after the last delivery".to_owned(),
                 |rate| format!("{rate} messages/s"),
             );
             let (bytes, burst) = (fan_out.message_bytes, fan_out.burst);
@@ -108,7 +109,7 @@ fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
     if let Some(SlowHeads { held, cut }) = outcome.slow_heads {
         figures.push((
             "slow heads",
-            format!("{} beside, {} cut by the server", grouped(held), grouped(cut)),
+            format!("{} open, {} closed by the server", grouped(held), grouped(cut)),
         ));
     }
     figures.push(("errors", outcome.errors.to_string()));
@@ -116,12 +117,12 @@ fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
         (
             "unanswered",
             outcome.unanswered,
-            "sent, and without an answer at the end; in the latencies with their age then",
+            "sent and unanswered at the end; the latencies include their age",
         ),
         (
             "unsent",
             outcome.unsent,
-            "due, but no connection was free until the end; in the latencies with their age then",
+            "due, but every connection was busy until the end; the latencies include their age",
         ),
     ] {
         if number > 0 {
@@ -131,7 +132,7 @@ fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
     figures
 }
 
-/// What became of what was published; nothing lost is worth a line.
+/// Returns the figures of a fan-out; `lost` has a line even if it is 0.
 fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
     let mut figures = vec![
         (
@@ -147,36 +148,39 @@ fn fan_out(deliveries: &Deliveries) -> Vec<(&'static str, String)> {
         ("out of order", grouped(deliveries.out_of_order)),
     ];
     if deliveries.told > 0 {
-        figures.push(("told", format!("{} of them, by the server", grouped(deliveries.told))));
+        figures.push((
+            "announced",
+            format!("{} of the lost, by the server", grouped(deliveries.told)),
+        ));
     }
     for core in &deliveries.by_core {
         let p50 = core
             .latency
             .as_ref()
-            .map_or_else(|| "–".to_owned(), |latency| grouped_figure(latency.p50_us));
-        figures.push(("from core", format!("{}: p50 {p50} µs", core.core)));
+            .map_or_else(|| "–".to_owned(), |latency| time(latency.p50_us));
+        figures.push(("from core", format!("{}: p50 {p50}", core.core)));
     }
     if let Some(stalled) = &deliveries.stalled {
         figures.extend(stalled_figures(stalled, deliveries.quiet_latency.as_ref()));
     }
     if let Some(lag) = &deliveries.publisher_lag {
-        let (p50, p99) = (grouped_figure(lag.p50_us), grouped_figure(lag.p99_us));
+        let (p50, p99) = (time(lag.p50_us), time(lag.p99_us));
         figures.push((
             "publisher",
-            format!("late by {p50} µs (p50), {p99} µs (p99); in the latencies"),
+            format!("late by {p50} (p50), {p99} (p99); the latencies include it"),
         ));
     }
     figures
 }
 
-/// What became of subscribers that did not read in the window.
+/// Returns the figures of the stalled subscribers.
 fn stalled_figures(stalled: &Stalled, quiet: Option<&LatencySummary>) -> Vec<(&'static str, String)> {
     let mut figures = vec![
         ("stalled", count(stalled.subscribers, "further subscriber")),
         (
             "",
             format!(
-                "{} received in the end, {} told to be missing, {} unaccounted for",
+                "{} received in the end, {} announced as missed, {} unaccounted for",
                 grouped(stalled.received),
                 grouped(stalled.told),
                 grouped(stalled.unaccounted)
@@ -188,11 +192,10 @@ fn stalled_figures(stalled: &Stalled, quiet: Option<&LatencySummary>) -> Vec<(&'
         ),
     ];
     if let Some(counted) = stalled.counted_by_server {
-        figures.push(("", format!("{} missed, as the server counts", grouped(counted))));
+        figures.push(("", format!("{} missed by the server's count", grouped(counted))));
     }
     if let Some(quiet) = quiet {
-        let p99 = grouped_figure(quiet.p99_us);
-        figures.push(("while all read", format!("latency p99 {p99} µs")));
+        figures.push(("while all read", format!("latency p99 {}", time(quiet.p99_us))));
     }
     figures
 }
@@ -209,7 +212,7 @@ fn percentiles(latency: &LatencySummary) -> String {
         ("max", latency.max_us),
         ("mean", latency.mean_us),
     ] {
-        writeln!(text, "  latency {name:<7}{:>14} µs", grouped_figure(microseconds)).ok();
+        writeln!(text, "  latency {name:<7}{:>10}", time(microseconds)).ok();
     }
     text
 }
@@ -235,11 +238,8 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// A figure that is not negative, with one decimal.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rates and microseconds are far below 2^64"
-)]
+/// Writes a non-negative figure with one decimal.
+#[expect(clippy::cast_possible_truncation, reason = "rates are far below 2^64")]
 #[expect(clippy::cast_sign_loss, reason = "the figure is not negative")]
 fn grouped_figure(figure: f64) -> String {
     let tenths = (figure * 10.0).round() as u64;
@@ -261,7 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn result_says_what_was_asked_and_what_came() {
+    fn latencies_from_a_millisecond_on_are_in_ms() {
+        let mut latencies = crate::load::latency::Latencies::new();
+        latencies.record(98_765);
+        latencies.record(12_345_678);
+        let text = percentiles(&latencies.summarize().unwrap());
+        for line in ["  latency p50      98.8 µs\n", "  latency max      12.3 ms\n"] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn summary_has_the_plan_and_the_result() {
         let plan = Plan::new(
             "http://h/p".parse().unwrap(),
             Kind::OpenLoop {
