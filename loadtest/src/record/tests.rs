@@ -179,11 +179,11 @@ fn impossible_figures_are_rejected() {
         ),
         (
             |record| record.workloads = vec![workload("plaintext-64", Kind::Pipelined)],
-            "pipelined requests have no latency",
+            "a pipelined workload must not have a latency",
         ),
         (
             |record| record.workloads = vec![workload("plaintext-64", Kind::Sweep)],
-            "an open loop has an offered rate",
+            "an open loop needs an offered rate",
         ),
         (
             |record| {
@@ -196,7 +196,7 @@ fn impossible_figures_are_rejected() {
                     disordered: 0,
                 });
             },
-            "101 deliveries came or were lost, but only 100 were due",
+            "101 deliveries arrived or were lost, but only 100 were due",
         ),
     ]);
 }

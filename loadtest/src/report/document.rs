@@ -257,7 +257,7 @@ mod tests {
         let table = Document::of(&record).skipped.unwrap();
         assert_eq!(
             table.rows[0].cells,
-            ["nginx", "everything", "not installed", "–"].map(Cell::of)
+            ["nginx", "all workloads", "not installed", "–"].map(Cell::of)
         );
     }
 }

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_answers_are_named() {
+    fn wrong_responses_are_named() {
         let both = "Upgrade: websocket\r\nConnection: Upgrade";
         for (answer, mistake) in [
             (
@@ -221,13 +221,13 @@ mod tests {
                 answer(&format!(
                     "{both}\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Extensions: permessage-deflate"
                 )),
-                "`sec-websocket-extensions: permessage-deflate`, which was not asked for",
+                "`sec-websocket-extensions: permessage-deflate`, which the client did not offer",
             ),
             (
                 answer(&format!(
                     "{both}\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: chat"
                 )),
-                "`sec-websocket-protocol: chat`, which was not asked for",
+                "`sec-websocket-protocol: chat`, which the client did not offer",
             ),
         ] {
             let error = handshake().receive(answer.as_bytes()).unwrap_err();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn offer_of_compression_must_be_taken() {
+    fn offered_compression_must_be_accepted() {
         let both = format!("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {ACCEPT}");
         let offering = || Handshake {
             is_deflated: Handshake::new(&[deflate::offer()]).is_deflated(),
@@ -246,10 +246,10 @@ mod tests {
         let right = answer(&format!("{both}\r\n{taken}"));
         offering().receive(right.as_bytes()).unwrap().unwrap();
         for (wrong, mistake) in [
-            (answer(&both), "does not take permessage-deflate"),
+            (answer(&both), "declines permessage-deflate"),
             (
                 answer(&format!("{both}\r\n{taken}\r\n{taken}")),
-                "which was not asked for",
+                "which the client did not offer",
             ),
         ] {
             let error = offering().receive(wrong.as_bytes()).unwrap_err();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_without_an_end_is_given_up() {
+    fn endless_response_head_is_an_error() {
         let mut handshake = handshake();
         assert_eq!(
             handshake.receive(b"HTTP/1.1 101 Switching Protocols\r\n").unwrap(),
