@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn committed_forms_can_all_be_read() {
+    fn all_committed_files_are_valid() {
         let catalogue = committed();
         assert!(
             catalogue
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn chosen_names_keep_their_order_and_unknown_ones_are_named() {
+    fn selected_names_keep_their_order_and_unknown_ones_are_named() {
         let catalogue = committed();
         let names = ["hyper".to_owned(), "axum".to_owned()];
         let chosen: Vec<String> = catalogue

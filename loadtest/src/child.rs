@@ -104,7 +104,7 @@ impl Child {
     }
 
     /// Returns the output line that most likely names the error: the first that starts with "error", or the last.
-    pub(crate) fn complaint(&mut self) -> String {
+    pub(crate) fn error_line(&mut self) -> String {
         let output = self.output().unwrap_or_default();
         let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
         let is_error = |line: &&str| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error"));
@@ -147,19 +147,19 @@ mod tests {
             "{ending:?}"
         );
         assert_eq!(child.output().unwrap(), "first\nerror: broken\nlast\n");
-        assert_eq!(child.complaint(), "error: broken");
+        assert_eq!(child.error_line(), "error: broken");
     }
 
     #[test]
-    fn complaint_is_the_first_error_in_any_case_or_the_last_line() {
-        let complaint = |script| {
+    fn error_line_is_the_first_error_in_any_case_or_the_last_line() {
+        let error_line = |script| {
             let mut child = shell(script);
             child.wait(Duration::from_secs(60), &Interrupt::default()).unwrap();
-            child.complaint()
+            child.error_line()
         };
-        assert_eq!(complaint("echo '  Error: no leave'; echo usage"), "Error: no leave");
-        assert_eq!(complaint("echo one; echo; echo ünd; echo"), "ünd");
-        assert_eq!(complaint("exit 1"), "it printed no output");
+        assert_eq!(error_line("echo '  Error: no leave'; echo usage"), "Error: no leave");
+        assert_eq!(error_line("echo one; echo; echo ünd; echo"), "ünd");
+        assert_eq!(error_line("exit 1"), "it printed no output");
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn process_that_is_asked_to_end_may_say_goodbye() {
+    fn terminated_process_may_clean_up() {
         let mut child = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done");
         while child.output().unwrap() != "ready\n" {
             thread::yield_now();

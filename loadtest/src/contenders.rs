@@ -40,6 +40,7 @@ impl Contenders {
                 .ready
                 .iter()
                 .any(|other| other.build_key() == contender.build_key());
+            // Requirements come first: their hint says more than a failed build.
             let outcome = contender.check_requirements().and_then(|()| {
                 if !is_built && !is_shared && contender.needs_build() {
                     eprintln!("building {}", contender.name);
@@ -50,6 +51,7 @@ impl Contenders {
             match outcome {
                 Ok(()) => contenders.ready.push(contender),
                 Err(error) => {
+                    // Ctrl-C also fails a build; that must end the run instead of skipping the contender.
                     interrupt.check()?;
                     contenders.skip(&contender, None, &error);
                 }

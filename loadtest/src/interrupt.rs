@@ -37,7 +37,7 @@ impl Interrupt {
 
 #[cfg(test)]
 impl Interrupt {
-    /// Raises the flag as a signal would.
+    /// Raises the flag like a signal.
     pub(crate) fn raise(&self) {
         self.raised.store(true, Ordering::Relaxed);
     }

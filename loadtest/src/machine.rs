@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_faults_that_the_cpu_has_are_listed() {
+    fn only_vulnerabilities_of_this_cpu_are_listed() {
         let folder = tempfile::tempdir().unwrap();
         for (fault, measure) in [
             ("spectre_v2", "Mitigation: Retpolines\n"),

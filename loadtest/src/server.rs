@@ -65,7 +65,7 @@ impl Server {
     /// Fails with the server's error line if it has ended.
     pub(crate) fn check_running(&mut self) -> Result<()> {
         if self.child.has_ended()? {
-            bail!("the server ended by itself: {}", self.child.complaint());
+            bail!("the server ended by itself: {}", self.child.error_line());
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ fn free_address() -> Result<SocketAddr> {
 mod tests {
     use super::*;
 
-    /// The server that a shell script stands for, started on the first core this process may use.
+    /// Starts a shell script as a server, on the first core this process may use.
     fn start(script: &str, interrupt: &Interrupt) -> Result<Server> {
         let folder = tempfile::tempdir()?;
         let folder = folder.path().join("scripted");
@@ -152,7 +152,7 @@ mod tests {
         );
     }
 
-    /// The script listens nowhere: it proves that it found its file by ending with what the file says.
+    /// The script does not listen; it prints an error from its file, which proves that it found the file.
     #[test]
     fn files_are_there_before_the_server_and_gone_after_it() {
         let folder = tempfile::tempdir().unwrap().path().join("filed");

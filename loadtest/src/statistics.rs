@@ -114,7 +114,7 @@ mod tests {
         assert!(!range(3.1, 4.0).overlaps(range(1.0, 3.0)));
     }
 
-    /// Round 2 was slow for everybody and round 4 had no baseline; neither may show in the ratio.
+    /// Round 2 was slow for both servers and round 4 lacks the baseline; neither may affect the ratio.
     #[test]
     fn ratios_are_taken_within_rounds() {
         let rounds = |figures: &[(u32, f64)]| -> Vec<InRound> {
@@ -137,7 +137,7 @@ mod tests {
         assert!(ratios(&contender, &rounds(&[(1, 0.0)])).is_empty());
     }
 
-    /// The ranks are those of the tables for the sign test: the second of 9, the third of 12, the fourth of 15, the sixth of 20.
+    /// The ranks of published sign-test tables: the second of 9, the third of 12, the fourth of 15, the sixth of 20.
     #[test]
     fn interval_of_a_median_leaves_out_as_many_as_95_per_cent_allow() {
         for (count, left_out) in [

@@ -62,6 +62,7 @@ impl Counter {
         command.args(["--pid", &pids.join(",")]);
         // Other locales print separators in numbers.
         command.env("LC_ALL", "C");
+        // Open both ends before perf starts: perf blocks on opening a pipe without a peer.
         let [control, acknowledged] = [open_pipe(&control)?, open_pipe(&acknowledged)?];
         let perf = Child::spawn(command).context("install perf (Debian: linux-perf, Ubuntu: linux-tools-generic)")?;
         let mut counter = Self {
@@ -111,7 +112,7 @@ impl Counter {
                 Ok(count) => answer.extend(buffer.iter().take(count)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if self.perf.has_ended()? {
-                        return Err(anyhow!("perf: {}", self.perf.complaint()));
+                        return Err(anyhow!("perf: {}", self.perf.error_line()));
                     }
                     thread::sleep(POLL_INTERVAL);
                 }
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// Where perf is not allowed there is nothing to test but that it says so.
+    /// Where perf is forbidden, this test only checks the error.
     #[test]
     fn only_calls_between_enable_and_disable_are_counted() {
         if let Err(reason) = check() {

@@ -146,7 +146,7 @@ mod tests {
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\nDate: now\r\n\r\nHello";
     const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
-    /// Makes the bytes a server sends for a request line.
+    /// Returns the bytes that a server sends for a request line.
     type Answer = fn(&str) -> String;
 
     fn workload() -> Workload {
@@ -155,7 +155,7 @@ mod tests {
         Workload::parse("hello", form).unwrap()
     }
 
-    /// Starts a server that answers each request line with what `answer` makes of it, and returns where it listens.
+    /// Starts a server that answers each request line with `answer`, and returns its address.
     fn server(answer: Answer) -> SocketAddr {
         fn serve(stream: TcpStream, answer: Answer) {
             let mut requests = BufReader::new(stream.try_clone().unwrap()).lines();
@@ -164,7 +164,7 @@ mod tests {
                     .next()
                     .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
                 {}
-                // The client is free to have gone already.
+                // The client may have closed the connection already.
                 (&stream).write_all(answer(&request_line).as_bytes()).ok();
             }
         }

@@ -27,7 +27,7 @@ const MISSING: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nDate: now\
 const WRONG: &str = "wrong";
 
 /// The argument of a server that exits after 40 answers: after the verification, during the measurement.
-const MORTAL: &str = "mortal";
+const CRASHING: &str = "crashing";
 const LAST_ANSWER: usize = 40;
 
 /// The contender: a thread for each connection. The test harness takes the address argument for the name of an unknown test.
@@ -42,7 +42,7 @@ fn serve() {
         return;
     };
     let has_argument = |word| arguments.iter().any(|argument| argument == word);
-    let is_mortal = has_argument(MORTAL);
+    let crashes = has_argument(CRASHING);
     let body = if has_argument(WRONG) {
         "Howdy, World!"
     } else {
@@ -51,16 +51,16 @@ fn serve() {
     let answer = PLAINTEXT.replace("Hello, World!", body);
     for stream in TcpListener::bind(address).unwrap().incoming() {
         let answer = answer.clone();
-        thread::spawn(move || converse(&stream.unwrap(), &answer, is_mortal));
+        thread::spawn(move || serve_connection(&stream.unwrap(), &answer, crashes));
     }
 }
 
-fn converse(stream: &TcpStream, answer: &str, is_mortal: bool) {
+fn serve_connection(stream: &TcpStream, answer: &str, crashes: bool) {
     static ANSWERS: AtomicUsize = AtomicUsize::new(0);
     let mut lines = BufReader::new(stream).lines();
     while let Some(Ok(request_line)) = lines.next() {
         while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-        if is_mortal && ANSWERS.fetch_add(1, Ordering::Relaxed) == LAST_ANSWER {
+        if crashes && ANSWERS.fetch_add(1, Ordering::Relaxed) == LAST_ANSWER {
             // The harness captures `eprintln!`; this line must reach the orchestrator.
             writeln!(std::io::stderr().lock(), "error: out of answers").unwrap();
             std::process::exit(1);
@@ -77,7 +77,7 @@ fn converse(stream: &TcpStream, answer: &str, is_mortal: bool) {
     }
 }
 
-/// Makes a folder with contenders `right`, `other`, `wrong`, `mortal`, `broken` and `absent`, and one workload.
+/// Makes a folder with contenders `right`, `other`, `wrong`, `crashing`, `broken` and `absent`, and one workload.
 fn catalogue() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let own = std::env::current_exe().unwrap();
@@ -86,7 +86,7 @@ fn catalogue() -> TempDir {
         ("right", serving(""), ""),
         ("other", serving(""), ""),
         (WRONG, serving(", 'wrong'"), ""),
-        (MORTAL, serving(", 'mortal'"), ""),
+        (CRASHING, serving(", 'crashing'"), ""),
         (
             "broken",
             "'sh', '-c', 'echo no luck today; exit 1', '{listen}'".to_owned(),
@@ -207,7 +207,7 @@ fn server_that_dies_under_load_is_skipped_and_the_others_go_on() {
     let catalogue = catalogue();
     let output = tempfile::tempdir().unwrap();
     let run = compare(catalogue.path(), output.path())
-        .args(["--rounds", "2", "--contenders", "mortal,right"])
+        .args(["--rounds", "2", "--contenders", "crashing,right"])
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", stderr(&run));

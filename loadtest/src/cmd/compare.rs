@@ -60,6 +60,7 @@ pub(crate) fn run(args: &CompareArgs, interrupt: &Interrupt) -> Result<()> {
         .context("--baseline")?;
     let output = Output::prepare(&args.output)?;
 
+    // The builds do not count against the time of a quick comparison.
     let contenders = catalogue.contenders(&args.selection.contenders)?;
     let mut contenders = Contenders::prepare(contenders, &workloads, args.selection.no_build, interrupt)?;
     let started = Instant::now();

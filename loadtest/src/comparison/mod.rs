@@ -134,6 +134,7 @@ impl<'a> Comparison<'a> {
             ..
         } = self.settings;
         let mut server = Server::start(contender, cores, self.interrupt)?;
+        // Before the first connection: this reads the memory of the empty process.
         let subject = Subject::new(server.pids()?, cores, contender.spans_cores)?;
         let mut samples = Vec::new();
         for (offered_rate, plan) in workload.plans(server.address, cores, timing) {
@@ -168,6 +169,7 @@ impl<'a> Comparison<'a> {
                 break;
             }
         }
+        // After the timed windows, because counting slows the server down.
         if counts_system_calls && run.round == 1 && !matches!(workload.kind(), Kind::Idle | Kind::Sweep | Kind::Slow) {
             match self.count_system_calls(&subject, &server, workload) {
                 Ok(Some(calls)) => samples

@@ -123,7 +123,7 @@ impl Contender {
         let mut child = Child::spawn(command)?;
         match child.wait(BUILD_TIMEOUT, interrupt)? {
             Ending::Exited(status) if status.success() => Ok(()),
-            Ending::Exited(status) => bail!("the build failed ({status}): {}", child.complaint()),
+            Ending::Exited(status) => bail!("the build failed ({status}): {}", child.error_line()),
             Ending::TimedOut => bail!("the build took longer than {} minutes", BUILD_TIMEOUT.as_secs() / 60),
             Ending::Interrupted => bail!("the build was interrupted"),
         }

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_found_and_what_is_not_comes_with_the_hint() {
+    fn missing_requirement_is_named_with_its_hint() {
         requirement("program = 'sh'\nhint = 'buy a computer'").check().unwrap();
         let error = requirement("program = 'no-such-server'\nhint = 'apt-get install it'")
             .check()
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn form_says_one_thing_and_how_to_install_it() {
+    fn requirement_is_one_program_or_module_with_a_hint() {
         for (form, mistake) in [
             ("program = 'sh'", "hint"),
             ("hint = 'x'", "no variant"),

@@ -1,4 +1,4 @@
-//! Forms read whole and refused, and the commands they make.
+//! Tests of `contender.toml`: parsing, errors, and the commands.
 
 use super::*;
 
@@ -59,7 +59,7 @@ fn words(command: &Command) -> Vec<String> {
 }
 
 #[test]
-fn variants_are_contenders_with_arguments_of_their_own() {
+fn variants_are_contenders_with_their_own_arguments() {
     let contenders = contenders(FORM).unwrap();
     let [main, variant] = contenders.as_slice() else {
         panic!("{contenders:?}")
@@ -100,7 +100,7 @@ fn start_command_names_the_address_the_core_and_the_scratch_folder() {
 }
 
 #[test]
-fn contender_serves_http_unless_it_says_otherwise() {
+fn contender_serves_http_by_default() {
     let [built, found] = [only(FORM), only(INSTALLED)];
     assert!(built.serves(Service::Http) && !built.serves(Service::WebsocketEcho));
     assert!(found.serves(Service::WebsocketEcho) && !found.serves(Service::Http));

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn version_is_found_among_other_words() {
+    fn version_is_the_first_number_with_a_dot() {
         assert_eq!(number_in("nginx version: nginx/1.22.1\n"), Some("1.22.1"));
         assert_eq!(number_in("6.6.1"), Some("6.6.1"));
         assert_eq!(number_in("on 2 cores. Version v0.9-beta"), Some("0.9"));

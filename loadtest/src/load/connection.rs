@@ -114,6 +114,7 @@ impl<C: Script> LoadConnection<C> {
             State::Connecting => self.finish_connecting(console),
             State::Leaving => self.discard(console),
             State::Open => {
+                // Edge-triggered: EPOLLOUT is reported with each event, so flush only if bytes are left.
                 if ready.contains(EventFlags::OUT) && !self.unsent.is_empty() {
                     self.flush(console)
                 } else {
@@ -156,7 +157,7 @@ impl<C: Script> LoadConnection<C> {
     /// Sends `count` requests whose latency counts from `since`.
     #[inline]
     pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
-        self.script.ask(count, since, &mut console.turn(now));
+        self.script.ask(count, since, &mut console.script_context(now));
         if let Err(failure) = self.send(now, console) {
             self.fail(failure, console);
         }
@@ -206,7 +207,7 @@ impl<C: Script> LoadConnection<C> {
         self.state = State::Open;
         console.counts.connections_opened += 1;
         let now = console.clock.now();
-        self.script.open(&mut console.turn(now));
+        self.script.open(&mut console.script_context(now));
         self.append_first_requests(now, console);
         self.send(now, console)?;
         Ok(NextStep::Nothing)
@@ -230,7 +231,7 @@ impl<C: Script> LoadConnection<C> {
     fn fill(&mut self, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
         let room = self.script.room();
         if room > 0 {
-            self.script.ask(room, since, &mut console.turn(now));
+            self.script.ask(room, since, &mut console.script_context(now));
         }
     }
 
@@ -252,7 +253,7 @@ impl<C: Script> LoadConnection<C> {
             };
             let now = console.clock.now();
             if received == 0 {
-                let ending = self.script.end(&mut console.turn(now))?;
+                let ending = self.script.end(&mut console.script_context(now))?;
                 self.close();
                 return Ok(if ending == PeerClose::EndedResponse {
                     NextStep::Reopen
@@ -263,6 +264,7 @@ impl<C: Script> LoadConnection<C> {
             console.counts.received(received, now);
             let flow = self.take(received, now, console)?;
             if flow == Flow::Close {
+                // Wait for the server's close instead of closing first, which would leave this port in TIME-WAIT.
                 self.state = State::Leaving;
                 self.since = now;
                 return self.discard(console);
@@ -288,14 +290,14 @@ impl<C: Script> LoadConnection<C> {
             counts,
             ..
         } = console;
-        let mut turn = ScriptContext {
+        let mut context = ScriptContext {
             shared,
             now,
             out: output,
             counts,
         };
         self.script
-            .receive(input.get(..received).unwrap_or_default(), &mut turn)
+            .receive(input.get(..received).unwrap_or_default(), &mut context)
     }
 
     /// Waits for the server's close after the last answer.
@@ -323,6 +325,7 @@ impl<C: Script> LoadConnection<C> {
         if console.output.is_empty() {
             return Ok(());
         }
+        // The socket buffer is full; EPOLLOUT will flush in order.
         if !self.unsent.is_empty() {
             self.unsent.append(&mut console.output);
             return Ok(());
@@ -401,7 +404,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_sources_move_on_before_their_ports_run_out() {
+    fn loopback_sources_change_before_their_ports_run_out() {
         let loopback: SocketAddr = "127.0.0.1:80".parse().unwrap();
         assert_eq!(source(CONNECTIONS_PER_SOURCE - 1, loopback), None);
         let of = |index| source(index, loopback).unwrap().to_string();

@@ -57,7 +57,7 @@ impl<Shared> Console<Shared> {
 
     /// Returns what one call to a script may use, for an event at `now`.
     #[inline]
-    pub(crate) fn turn(&mut self, now: Nanos) -> ScriptContext<'_, Shared> {
+    pub(crate) fn script_context(&mut self, now: Nanos) -> ScriptContext<'_, Shared> {
         ScriptContext {
             shared: &mut self.shared,
             now,

@@ -172,6 +172,7 @@ impl Coordinator<'_, '_> {
         if !self.wait_until_ready(ready) {
             return self.abort();
         }
+        // All workers are ready. The same timeline for all of them makes their windows coincide.
         let start = self.clock.now();
         let window = start + nanos(plan.warmup)..start + nanos(plan.warmup) + nanos(plan.duration);
         for worker in &self.workers {
@@ -191,6 +192,7 @@ impl Coordinator<'_, '_> {
                 end = self.clock.now();
             }
         }
+        // Only an interrupt ends the window early; the workers read the new end when they are woken next.
         if end < window.end {
             self.workers
                 .iter()

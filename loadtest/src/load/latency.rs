@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn curve_rises_and_ends_at_everything() {
+    fn curve_ascends_to_100_percent() {
         let mut latencies = Latencies::new();
         for latency in [5_000, 7_000, 9_000, 1_000_000] {
             latencies.record(latency);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn sum_of_two_counts_both_and_nothing_is_nothing() {
+    fn sum_has_both_counts_and_no_latency_has_no_summary() {
         let (mut one, mut other) = (Latencies::new(), Latencies::new());
         assert!(one.summarize().is_none());
         other.record(1_000);

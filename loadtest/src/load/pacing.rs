@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn burst_is_due_at_once_at_the_same_rate() {
+    fn burst_is_due_at_one_moment_at_the_same_rate() {
         let rate = Rate {
             per_second: 1e7,
             burst: 3,
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_what_would_still_be_taken() {
+    fn left_counts_the_remaining_requests() {
         for (per_second, burst, threads) in [(1e7, 1, 1), (1e7, 3, 1), (7e6, 1, 2), (3e6, 5, 4)] {
             let rate = Rate {
                 per_second,

@@ -1,17 +1,17 @@
-//! What a run tells about itself while it goes: the phase it enters, and once a second how it fares.
+//! Progress events of a run: each new phase, and a snapshot once a second.
 
 use std::time::Duration;
 
-/// Hears how a run goes, on the thread that started it.
+/// Receives the progress of a run, on the thread that started it.
 pub(crate) trait Progress {
-    /// A phase begins; called at its very start, so that other clocks can be read for the same window.
+    /// Handles the start of a phase; called at its very start, so that it can read other clocks for the same window.
     fn phase(&mut self, phase: Phase);
 
-    /// A second went by in a phase that loads the server.
+    /// Handles a snapshot, once a second while the server is under load.
     fn tick(&mut self, snapshot: &Snapshot);
 }
 
-/// Phases of a run, in the order they come.
+/// The phases of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The generator sends one request and checks its answer.

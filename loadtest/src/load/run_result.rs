@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_has_a_counter_of_its_own() {
+    fn each_failure_has_its_own_counter() {
         let mut errors = Errors::default();
         assert_eq!(errors.to_string(), "none");
         for failure in [

@@ -16,7 +16,7 @@ pub(crate) trait Script: Sized {
     fn begin(index: usize, shared: &mut Self::Shared) -> Self;
 
     /// Appends what the client sends first once connected, such as an opening handshake.
-    fn open(&mut self, turn: &mut ScriptContext<'_, Self::Shared>);
+    fn open(&mut self, context: &mut ScriptContext<'_, Self::Shared>);
 
     /// Whether requests can be sent: false until the protocol's handshake is complete.
     fn is_ready(&self) -> bool;
@@ -25,21 +25,21 @@ pub(crate) trait Script: Sized {
     fn room(&self) -> usize;
 
     /// Appends `count` requests, at most [`Script::room`]; their latency counts from `since`, which a schedule sets earlier than now.
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Self::Shared>);
+    fn ask(&mut self, count: usize, since: Nanos, context: &mut ScriptContext<'_, Self::Shared>);
 
     /// Reads received bytes, cut anywhere.
     ///
     /// # Errors
     ///
     /// The connection is unusable; every request in flight fails with the returned failure.
-    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Self::Shared>) -> Result<Flow, Failure>;
+    fn receive(&mut self, bytes: &[u8], context: &mut ScriptContext<'_, Self::Shared>) -> Result<Flow, Failure>;
 
     /// Handles the peer's end of stream.
     ///
     /// # Errors
     ///
     /// An answer is incomplete; every request in flight fails with the returned failure.
-    fn end(&mut self, turn: &mut ScriptContext<'_, Self::Shared>) -> Result<PeerClose, Failure>;
+    fn end(&mut self, context: &mut ScriptContext<'_, Self::Shared>) -> Result<PeerClose, Failure>;
 
     /// Returns the number of requests sent and not answered.
     fn in_flight(&self) -> usize;

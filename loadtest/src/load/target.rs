@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn url_is_taken_apart() {
+    fn url_is_parsed() {
         for (text, host, port, authority, path) in [
             ("http://localhost", "localhost", 80, "localhost", "/"),
             (
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_url_is_said() {
+    fn invalid_urls_are_named() {
         for (text, mistake) in [
             ("", "is not a URL"),
             ("http://", "is not a URL"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_found_without_a_network() {
+    fn literal_addresses_need_no_network() {
         let target: Target = "http://127.0.0.1:5/".parse().unwrap();
         let patience = Duration::from_secs(10);
         assert_eq!(target.resolve(patience).unwrap(), ["127.0.0.1:5".parse().unwrap()]);

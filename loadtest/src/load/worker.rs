@@ -133,6 +133,7 @@ impl<'run, C: Script> Worker<'run, C> {
                 self.turn(slot, ready);
                 match (was_set_up, self.is_set_up(slot)) {
                     (false, true) => done += 1,
+                    // A server may close a connection while others are still being opened.
                     (true, false) => done -= 1,
                     _ => {}
                 }
@@ -166,6 +167,7 @@ impl<'run, C: Script> Worker<'run, C> {
                 }
             }
             let now = self.console.clock.now();
+            // `end` changes only on an interrupt, which the coordinator follows by a wake, so other turns skip the load.
             if woken {
                 let end = self.status.end.load(Ordering::Relaxed);
                 self.console.counts.window.end = self.console.counts.window.end.min(end);
@@ -216,6 +218,7 @@ impl<'run, C: Script> Worker<'run, C> {
                 continue;
             };
             connection.is_queued = false;
+            // Requests due at the same moment (a burst) go out in one send, as far as the pipeline has room.
             let room = connection.room();
             let mut count = 0;
             while count < room && schedule.due() == due {
@@ -225,6 +228,7 @@ impl<'run, C: Script> Worker<'run, C> {
             if count > 0 {
                 connection.ask(count, due, now, &mut self.console);
             }
+            // Back of the queue: all connections take turns.
             if connection.room() > 0 {
                 connection.is_queued = true;
                 self.with_room.push_back(slot);

@@ -252,6 +252,7 @@ impl Usage {
 }
 
 fn sample(kind: Kind, outcome: &RunResult, empty: Memory, usage: &Usage) -> Sample {
+    // Busy time of others = elapsed − idle − stolen − own: the kernel measures idle time exactly, but only samples busy time.
     let others = |core: CoreTime, own: Duration| {
         let accounted = core.idle + core.stolen + own;
         usage.share(usage.elapsed.saturating_sub(accounted))

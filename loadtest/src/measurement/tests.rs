@@ -1,9 +1,9 @@
-//! Windows divided by requests and by time, on literal readings.
+//! Tests of samples, computed from literal readings.
 
 use super::*;
 use crate::load::run_result::Errors;
 
-/// A second in which the server used 50 ms in user mode and 450 ms in the kernel.
+/// Makes readings of a second in which the server used 50 ms in user mode and 450 ms in the kernel.
 fn usage() -> Usage {
     let core = |idle| CoreTime {
         idle: Duration::from_millis(idle),

@@ -119,6 +119,7 @@ impl Record {
         writer
             .flush()
             .with_context(|| format!("could not write {}", path.display()))?;
+        // The check comes after the file is complete, so its failure loses no sample.
         self.check()
             .with_context(|| format!("{} was written, but contradicts itself", path.display()))
     }

@@ -94,7 +94,7 @@ mod tests {
     use crate::record::tests::{record, sample, workload};
     use crate::record::{FanOut, Record, Sample};
 
-    /// Squall's figures beside a floor's that is 1 in every round.
+    /// Makes a record of Squall's figures and a floor with 1 in each round.
     fn of(figures: &[f64]) -> Record {
         let mut record = record();
         record.samples = (1..)
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn ratio_is_stated_when_its_interval_is_narrow_and_only_then() {
+    fn ratio_is_stated_only_with_a_narrow_interval() {
         let stated = said(&of(&[1.0, 1.2, 1.4]), Kind::Capacity).unwrap();
         assert!((stated.ratio.median - 1.2).abs() < 1e-9, "{stated:?}");
         assert!(stated.tells_apart || stated.ratio.min <= 1.0);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_round_of_many_may_lie_far_off() {
+    fn one_outlier_of_many_rounds_is_ignored() {
         let mut figures = vec![1.1; 9];
         figures.push(40.0);
         let stated = said(&of(&figures), Kind::Capacity).unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_that_either_missed_in_any_round_is_not_stated() {
+    fn missed_rate_in_any_round_prevents_a_statement() {
         let mut record = of(&[30.0, 30.0]);
         for sample in &mut record.samples {
             sample.offered_rate = Some(1000.0);
@@ -152,9 +152,9 @@ mod tests {
         }
     }
 
-    /// What the bound leaves in and out of every record that is kept here.
+    /// Checks the bound against all kept records.
     #[test]
-    fn bound_divides_what_was_recorded_where_its_reason_says() {
+    fn bound_separates_the_recorded_ratios_as_documented() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("record");
         let files = std::fs::read_dir(folder).unwrap().flatten();
         let runs = files
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_either_are_not_stated() {
+    fn failures_of_either_contender_prevent_a_statement() {
         let spoil = |change: fn(&mut Sample), kind| {
             let mut record = of(&[1.0, 1.1]);
             record.samples.last_mut().map(change).unwrap();

@@ -22,7 +22,7 @@ mod tests {
     use super::*;
     use crate::record::tests::{record, sample};
 
-    /// Every text of a record is markup here; none of it may arrive as such.
+    /// Each text of this record is markup, which the page must escape.
     #[test]
     fn markup_in_the_record_is_escaped() {
         const EVIL: &str = "<script>alert('\"')</script>";

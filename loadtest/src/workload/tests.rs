@@ -1,4 +1,4 @@
-//! Forms read whole and refused, and the plans and records they become.
+//! Tests of workload files: parsing, errors, plans and record entries.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const FAN_OUT: &str = r#"
     message_bytes = 64
 "#;
 
-/// A workload of `kind` with these further lines in its load.
+/// Parses a workload of `kind` with these further lines in its load.
 pub(crate) fn workload(kind: &str, lines: &str) -> Workload {
     let form = FORM
         .replace("connections = 64", lines)

@@ -73,7 +73,7 @@ fn every_request_served_is_counted_once() {
 fn slow_heads_run_beside_the_requests_and_each_close_is_counted() {
     const SLOW: usize = 40;
     let (seen, requests) = mpsc::channel();
-    let habit = move |mut peer: Peer| {
+    let behaviour = move |mut peer: Peer| {
         // The first connection is the check. The next 40 are slow heads, which the server closes; they reconnect later.
         if (1..=SLOW).contains(&peer.number) {
             return;
@@ -83,7 +83,7 @@ fn slow_heads_run_beside_the_requests_and_each_close_is_counted() {
             peer.say(RIGHT);
         }
     };
-    let address = server(habit);
+    let address = server(behaviour);
     let arguments = format!("-c 4 -d 400ms -w 100ms --rate 500 --slow-heads {SLOW}");
     let (code, result) = measure(&url(address), &arguments);
     assert_eq!(code, Some(0), "{result}");
@@ -118,11 +118,11 @@ fn close_delimited_response_is_counted_and_followed_by_a_new_connection() {
     assert!(answers > 2 && connections > 2, "{result}");
 }
 
-/// Loads a server that is correct during the check and then behaves as `habit`; all failures must be of one kind.
-fn assert_counted_as(kind: &str, habit: impl Fn(Peer) + Send + Sync + 'static) {
+/// Loads a server that is correct during the check and then behaves as `behaviour`; all failures must be of one kind.
+fn assert_counted_as(kind: &str, behaviour: impl Fn(Peer) + Send + Sync + 'static) {
     let address = server(move |mut peer| {
         if peer.number > 0 {
-            return habit(peer);
+            return behaviour(peer);
         }
         while peer.request().is_some() {
             peer.say(RIGHT);

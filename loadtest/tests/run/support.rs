@@ -59,18 +59,18 @@ pub(crate) fn endless(mut peer: Peer) {
     while peer.stream.write_all(&[b'a'; 65536]).is_ok() {}
 }
 
-/// Starts a server that runs `habit` on a thread for each connection.
-pub(crate) fn server(habit: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
+/// Starts a server that runs `behaviour` on a thread for each connection.
+pub(crate) fn server(behaviour: impl Fn(Peer) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let habit = Arc::new(habit);
+    let behaviour = Arc::new(behaviour);
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
-            let habit = Arc::clone(&habit);
+            let behaviour = Arc::clone(&behaviour);
             let stream = stream.unwrap();
             stream.set_nodelay(true).unwrap();
             thread::spawn(move || {
-                habit(Peer {
+                behaviour(Peer {
                     stream,
                     number,
                     received: Vec::new(),

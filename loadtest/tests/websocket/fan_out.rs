@@ -67,10 +67,10 @@ fn every_delivery_is_counted_once() {
 /// The index of the stalled subscriber.
 const STALLED: usize = 3;
 
-/// Runs with one stalled subscriber that receives messages as `fate` says.
-fn stall(fate: impl Fn(u64) -> Delivery + Send + Sync + 'static) -> Value {
+/// Runs with one stalled subscriber that receives messages as `delivery_of` says.
+fn stall(delivery_of: impl Fn(u64) -> Delivery + Send + Sync + 'static) -> Value {
     let topic = Topic::start(move |index, number| match index {
-        STALLED => fate(number),
+        STALLED => delivery_of(number),
         _ => Delivery::Once,
     });
     let ended = fan_out(
@@ -147,14 +147,14 @@ fn rate_and_bursts_are_kept() {
 
 #[test]
 fn faults_of_a_server_are_counted() {
-    for (fate, lost, duplicated, out_of_order) in [
+    for (delivery_of, lost, duplicated, out_of_order) in [
         (Delivery::Never, 1, 0, 0),
         (Delivery::Twice, 0, 1, 0),
         (Delivery::AfterNext, 0, 0, 1),
     ] {
         let topic = Topic::start(move |index, number| {
             if (index, number) == (1, 5) {
-                fate
+                delivery_of
             } else {
                 Delivery::Once
             }
@@ -165,8 +165,12 @@ fn faults_of_a_server_are_counted() {
         ));
         let outcome = ended.outcome();
         let counted = ["lost", "duplicated", "out_of_order"].map(|name| figure(&outcome, name));
-        assert_eq!(counted, [lost, duplicated, out_of_order], "{fate:?}");
-        assert_eq!(delivered(&outcome) + lost, SUBSCRIBERS * topic.published(), "{fate:?}");
+        assert_eq!(counted, [lost, duplicated, out_of_order], "{delivery_of:?}");
+        assert_eq!(
+            delivered(&outcome) + lost,
+            SUBSCRIBERS * topic.published(),
+            "{delivery_of:?}"
+        );
     }
 }
 
@@ -217,13 +221,13 @@ fn closed_subscriber_is_a_failure_and_the_others_go_on() {
 
 #[test]
 fn changed_message_and_invalid_frame_are_failures() {
-    for (fate, reason) in [
+    for (delivery_of, reason) in [
         (Delivery::Changed, "1 connections failed: 1 wrong body"),
         (Delivery::Forbidden, "1 connections failed: 1 malformed"),
     ] {
         let topic = Topic::start(move |index, number| {
             if (index, number) == (1, 5) {
-                fate
+                delivery_of
             } else {
                 Delivery::Once
             }

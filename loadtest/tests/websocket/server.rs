@@ -110,20 +110,20 @@ struct State {
     published: AtomicU64,
     /// Messages announced as missed.
     missed: AtomicU64,
-    fate: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
+    delivery_of: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
 }
 
 impl Topic {
-    /// Starts a topic that delivers each message as `fate(subscriber's index, message's number)` says.
-    pub(crate) fn start(fate: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
+    /// Starts a topic that delivers each message as `delivery_of(subscriber's index, message's number)` says.
+    pub(crate) fn start(delivery_of: impl Fn(usize, u64) -> Delivery + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             subscribers: Mutex::new(Vec::new()),
             published: AtomicU64::new(0),
             missed: AtomicU64::new(0),
-            fate: Box::new(fate),
+            delivery_of: Box::new(delivery_of),
         });
         let served = Arc::clone(&state);
-        let address = serve_streams(move |stream| served.converse(stream));
+        let address = serve_streams(move |stream| served.serve(stream));
         Self { address, state }
     }
 
@@ -134,7 +134,7 @@ impl Topic {
 }
 
 impl State {
-    fn converse(&self, mut stream: TcpStream) {
+    fn serve(&self, mut stream: TcpStream) {
         let mut beginning = [0; STATISTICS_REQUEST.len()];
         if stream.peek(&mut beginning).is_ok() && beginning == *STATISTICS_REQUEST {
             let body = format!("{{\"missed\":{}}}", self.missed.load(Ordering::SeqCst));
@@ -165,13 +165,13 @@ impl State {
             self.published.fetch_add(1, Ordering::SeqCst);
         }
         for (index, (stream, held)) in self.subscribers.lock().unwrap().iter_mut().enumerate() {
-            let fate = if number == 0 {
+            let delivery_of = if number == 0 {
                 Delivery::Once
             } else {
-                (self.fate)(index, number)
+                (self.delivery_of)(index, number)
             };
             let frame = frame(payload);
-            let mut out = match fate {
+            let mut out = match delivery_of {
                 Delivery::Once => frame,
                 Delivery::Never => Vec::new(),
                 Delivery::AfterNotice(missed) => {

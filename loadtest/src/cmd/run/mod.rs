@@ -32,6 +32,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
     } else {
         summary::render(&plan, &outcome)
     };
+    // Print before the check: the figures of a failed run are needed too.
     std::io::stdout()
         .write_all(text.as_bytes())
         .context("could not write the result")?;

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn request_is_written_whole() {
+    fn request_is_encoded_whole() {
         let closed = Kind::ClosedLoop { pipeline: 1 };
         for (method, headers, body, kind, expected) in [
             (
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_cannot_be_given() {
+    fn framing_fields_are_rejected() {
         for name in ["content-length", "transfer-encoding", "connection"] {
             let error = encoded(Method::GET, &[(name, "1")], "", Kind::Hold)
                 .unwrap_err()

@@ -382,7 +382,7 @@ mod tests {
         }
     }
 
-    /// Every answer in `parts`, which come one after the other; the end of the connection included.
+    /// Reads all responses in consecutive `parts`, up to the end of the connection.
     fn read_all(parts: &[&[u8]], check: &mut ResponseCheck) -> Result<Vec<CheckedResponse>, Mistake> {
         let mut reader = ResponseReader::new();
         let mut answers = Vec::new();
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_the_same_at_every_split() {
+    fn responses_are_the_same_at_every_split() {
         let expected = [
             answer(200, true, false),
             answer(200, false, false),
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn known_head_hides_nothing() {
+    fn repeated_head_still_checks_the_content() {
         let mut check = hello_check();
         let same = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
         let answers =
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn without_expectation_any_content_is_right_and_head_has_none() {
+    fn any_content_is_accepted_by_default_and_head_has_none() {
         let mut any = ResponseCheck::new(None, false);
         assert!(
             read_all(&[ANSWERS], &mut any)
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn old_version_closes_unless_it_says_otherwise() {
+    fn http_1_0_closes_without_keep_alive() {
         for (bytes, closes) in [
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", true),
             (
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_answer_is_refused() {
+    fn invalid_responses_are_errors() {
         let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let with = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
         for (bytes, mistake) in [

@@ -31,16 +31,16 @@ pub(crate) struct HttpScript {
 }
 
 impl HttpScript {
-    fn check_response(&mut self, answer: CheckedResponse, turn: &mut ScriptContext<'_, Http>) {
+    fn check_response(&mut self, answer: CheckedResponse, context: &mut ScriptContext<'_, Http>) {
         let Some(InFlight { since, .. }) = self.in_flight.pop_front() else {
             return;
         };
-        if answer.status != turn.shared.expected_status {
-            turn.counts.failed(Failure::WrongStatus, 1);
+        if answer.status != context.shared.expected_status {
+            context.counts.failed(Failure::WrongStatus, 1);
         } else if answer.is_body_right {
-            turn.counts.answered(since, turn.now);
+            context.counts.answered(since, context.now);
         } else {
-            turn.counts.failed(Failure::WrongBody, 1);
+            context.counts.failed(Failure::WrongBody, 1);
         }
     }
 }
@@ -56,7 +56,7 @@ impl Script for HttpScript {
         }
     }
 
-    fn open(&mut self, _turn: &mut ScriptContext<'_, Http>) {}
+    fn open(&mut self, _context: &mut ScriptContext<'_, Http>) {}
 
     fn is_ready(&self) -> bool {
         true
@@ -68,28 +68,32 @@ impl Script for HttpScript {
     }
 
     #[inline]
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Http>) {
+    fn ask(&mut self, count: usize, since: Nanos, context: &mut ScriptContext<'_, Http>) {
         for _ in 0..count {
-            self.in_flight.push_back(InFlight { since, sent: turn.now });
-            turn.out.extend_from_slice(&turn.shared.request);
+            self.in_flight.push_back(InFlight {
+                since,
+                sent: context.now,
+            });
+            context.out.extend_from_slice(&context.shared.request);
         }
     }
 
     #[inline]
-    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Http>) -> Result<Flow, Failure> {
+    fn receive(&mut self, bytes: &[u8], context: &mut ScriptContext<'_, Http>) -> Result<Flow, Failure> {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.in_flight.is_empty() {
                 // Surplus bytes would otherwise count as the next answer.
                 return Err(Failure::Malformed);
             }
-            let step = self.reader.read(rest, &mut turn.shared.check);
+            let step = self.reader.read(rest, &mut context.shared.check);
             let Step::Done { consumed, answer } = step.map_err(|_| Failure::Malformed)? else {
                 break;
             };
             rest = rest.get(consumed..).unwrap_or_default();
-            self.check_response(answer, turn);
-            if answer.closes || turn.shared.closes {
+            self.check_response(answer, context);
+            if answer.closes || context.shared.closes {
+                // RFC 9112 section 9.6: no response follows, so requests still in flight have failed.
                 self.room_max = 0;
                 return match (self.in_flight.len(), rest) {
                     (0, []) => Ok(Flow::Close),
@@ -101,8 +105,11 @@ impl Script for HttpScript {
         Ok(Flow::Continue)
     }
 
-    fn end(&mut self, turn: &mut ScriptContext<'_, Http>) -> Result<PeerClose, Failure> {
-        let answer = self.reader.end(&turn.shared.check).map_err(|_| Failure::ClosedEarly)?;
+    fn end(&mut self, context: &mut ScriptContext<'_, Http>) -> Result<PeerClose, Failure> {
+        let answer = self
+            .reader
+            .end(&context.shared.check)
+            .map_err(|_| Failure::ClosedEarly)?;
         let Some(answer) = answer else {
             return if self.in_flight.is_empty() {
                 Ok(PeerClose::Unexpected)
@@ -110,7 +117,7 @@ impl Script for HttpScript {
                 Err(Failure::ClosedEarly)
             };
         };
-        self.check_response(answer, turn);
+        self.check_response(answer, context);
         if self.in_flight.is_empty() {
             Ok(PeerClose::EndedResponse)
         } else {

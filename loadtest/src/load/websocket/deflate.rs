@@ -53,9 +53,9 @@ pub(super) fn inflate(payload: &[u8], bytes_max: usize) -> Result<Vec<u8>, Viola
 mod tests {
     use super::*;
 
-    /// "Hello" as section 7.2.3.1 compresses it, and stored as it is (7.2.3.3).
+    /// "Hello", compressed (section 7.2.3.1) and stored (7.2.3.3).
     #[test]
-    fn messages_of_the_standard_are_inflated() {
+    fn examples_of_rfc_7692_are_inflated() {
         for payload in [
             &[0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00][..],
             &[0x00, 0x05, 0x00, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0x00],
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn offer_is_taken_by_who_promises_to_forget() {
+    fn offer_is_accepted_only_without_server_context_takeover() {
         assert!(is_taken(OFFER.as_bytes()));
         assert!(is_taken(
             b"Permessage-Deflate;server_no_context_takeover ; server_max_window_bits=10"

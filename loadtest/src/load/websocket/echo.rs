@@ -109,21 +109,21 @@ enum State {
 }
 
 impl EchoScript {
-    fn receive_messages(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Shared>) -> Result<(), Stop> {
+    fn receive_messages(&mut self, bytes: &[u8], context: &mut ScriptContext<'_, Shared>) -> Result<(), Stop> {
         let State::Open(reader) = &mut self.state else {
             return Ok(());
         };
         let mut answers = Answers {
             in_flight: &mut self.in_flight,
             answered: &mut self.answered,
-            payloads: &turn.shared.payloads,
-            counts: turn.counts,
+            payloads: &context.shared.payloads,
+            counts: context.counts,
         };
         reader.receive(bytes, |message| match message {
             Message::Data { is_text: true, .. } => Err(Stop::Failed(Failure::WrongBody)),
-            Message::Data { payload, .. } => answers.take(payload, turn.now).map_err(Stop::Failed),
+            Message::Data { payload, .. } => answers.take(payload, context.now).map_err(Stop::Failed),
             Message::Ping(payload) => {
-                write_masked(Opcode::Pong, payload, [0; 4], turn.out);
+                write_masked(Opcode::Pong, payload, [0; 4], context.out);
                 Ok(())
             }
             Message::Pong => Ok(()),
@@ -145,11 +145,12 @@ impl Script for EchoScript {
         }
     }
 
-    fn open(&mut self, turn: &mut ScriptContext<'_, Shared>) {
+    fn open(&mut self, context: &mut ScriptContext<'_, Shared>) {
         if let State::Opening(handshake) = &self.state {
-            let target = &turn.shared.target;
-            turn.out
-                .extend_from_slice(&handshake.request(&target.authority, &target.path, &turn.shared.headers));
+            let target = &context.shared.target;
+            context
+                .out
+                .extend_from_slice(&handshake.request(&target.authority, &target.path, &context.shared.headers));
         }
     }
 
@@ -165,23 +166,26 @@ impl Script for EchoScript {
         }
     }
 
-    fn ask(&mut self, count: usize, since: Nanos, turn: &mut ScriptContext<'_, Shared>) {
+    fn ask(&mut self, count: usize, since: Nanos, context: &mut ScriptContext<'_, Shared>) {
         for _ in 0..count {
             self.asked += 1;
-            turn.shared.payloads.write(&self.asked.to_le_bytes(), turn.out);
-            self.in_flight.push_back(InFlight { since, sent: turn.now });
+            context.shared.payloads.write(&self.asked.to_le_bytes(), context.out);
+            self.in_flight.push_back(InFlight {
+                since,
+                sent: context.now,
+            });
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], turn: &mut ScriptContext<'_, Shared>) -> Result<Flow, Failure> {
+    fn receive(&mut self, bytes: &[u8], context: &mut ScriptContext<'_, Shared>) -> Result<Flow, Failure> {
         let received = match &mut self.state {
-            State::Open(_) => self.receive_messages(bytes, turn),
+            State::Open(_) => self.receive_messages(bytes, context),
             State::Opening(handshake) => match handshake.receive(bytes) {
                 Ok(None) => return Ok(Flow::Continue),
                 Ok(Some(surplus)) => {
-                    let reader = MessageReader::new(turn.shared.payloads.message_bytes());
+                    let reader = MessageReader::new(context.shared.payloads.message_bytes());
                     self.state = State::Open(reader.inflating(handshake.is_deflated()));
-                    self.receive_messages(&surplus, turn)
+                    self.receive_messages(&surplus, context)
                 }
                 Err(_) => return Err(Failure::Malformed),
             },
@@ -194,7 +198,7 @@ impl Script for EchoScript {
         }
     }
 
-    fn end(&mut self, _turn: &mut ScriptContext<'_, Shared>) -> Result<PeerClose, Failure> {
+    fn end(&mut self, _context: &mut ScriptContext<'_, Shared>) -> Result<PeerClose, Failure> {
         // Closing without a close frame violates RFC 6455 section 7.1.1, but each echo has arrived.
         if self.is_ready() && self.in_flight.is_empty() {
             Ok(PeerClose::Unexpected)
@@ -217,11 +221,11 @@ impl Script for EchoScript {
 }
 
 /// What an echo is compared with and counted in.
-struct Answers<'turn> {
-    in_flight: &'turn mut VecDeque<InFlight>,
-    answered: &'turn mut u64,
-    payloads: &'turn Payloads,
-    counts: &'turn mut Counts,
+struct Answers<'call> {
+    in_flight: &'call mut VecDeque<InFlight>,
+    answered: &'call mut u64,
+    payloads: &'call Payloads,
+    counts: &'call mut Counts,
 }
 
 impl Answers<'_> {

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_read_once_they_are_whole() {
+    fn headers_are_parsed_once_complete() {
         let header = |is_final, opcode, header_bytes, payload_bytes| Header {
             is_final,
             opcode,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_must_not_send_is_named() {
+    fn violations_of_a_server_are_named() {
         for (bytes, expected) in [
             (&[0xC0, 0][..], Violation::ReservedBits),
             (&[0xC9, 0], Violation::ReservedBits),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_frame_of_the_standard_is_written() {
+    fn masked_example_of_rfc_6455_is_written() {
         let mut written = Vec::new();
         write_masked(Opcode::Text, b"Hello", [0x37, 0xFA, 0x21, 0x3D], &mut written);
         assert_eq!(

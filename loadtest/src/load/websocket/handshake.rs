@@ -145,7 +145,7 @@ fn has_token(fields: &[Header<'_>], name: &str, token: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The key and the answer of the standard (section 1.3).
+    /// The key and the accept value of RFC 6455 section 1.3.
     fn handshake() -> Handshake {
         Handshake {
             key: "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn request_has_what_the_standard_asks_for() {
+    fn request_has_the_required_fields() {
         let origin = (http::header::ORIGIN, HeaderValue::from_static("null"));
         let request = handshake().request("example.com:81", "/ws?x=1", &[origin]);
         assert_eq!(
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn right_answer_is_taken_at_every_split_and_what_follows_is_kept() {
+    fn correct_response_is_read_at_every_split_and_later_bytes_are_kept() {
         let answer = answer(&format!(
             "UPGRADE: WebSocket\r\nconnection: keep-alive , upgrade\r\nSec-WebSocket-Accept: {ACCEPT}"
         ));

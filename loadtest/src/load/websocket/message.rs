@@ -199,7 +199,7 @@ mod tests {
         Close(Option<u16>),
     }
 
-    /// What a reader says about `pieces`, and the violation that ended it.
+    /// Returns the messages in `pieces`, and the violation that ended the reading.
     fn read<'bytes>(pieces: impl IntoIterator<Item = &'bytes [u8]>) -> (Vec<Owned>, Option<Violation>) {
         let mut reader = MessageReader::new(300);
         let mut messages = Vec::new();
@@ -226,7 +226,7 @@ mod tests {
         (messages, None)
     }
 
-    /// Frames as a server sends them, one after the other.
+    /// Encodes consecutive server frames.
     fn frames(parts: &[(u8, &[u8])]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (first, payload) in parts {
@@ -243,7 +243,7 @@ mod tests {
         bytes
     }
 
-    /// The transcript means the same whole, byte by byte and at every two-way split.
+    /// A transcript gives the same messages whole, byte by byte and at each two-way split.
     fn assert_read(transcript: &[u8], messages: &[Owned], violation: Option<&Violation>) {
         let expected = (messages.to_vec(), violation.cloned());
         assert_eq!(read([transcript]), expected, "whole");
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn conversation_is_the_same_however_it_is_cut() {
+    fn messages_are_the_same_at_every_split() {
         let long = [7; 300];
         let transcript = frames(&[
             (0x82, b"binary"),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn violations_end_the_conversation_where_they_happen() {
+    fn reading_ends_at_the_first_violation() {
         let before = Owned::Data(false, b"good".to_vec());
         let too_long = Violation::TooLong { message_bytes_max: 300 };
         for (bad, violation) in [
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn compressed_messages_are_read_where_they_were_agreed_upon() {
+    fn compressed_messages_need_a_negotiated_extension() {
         let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
         let whole = frames(&[(0xC2, &hello)]);
         let (begin, end) = hello.split_at(3);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_frames_leave_nothing_behind() {
+    fn complete_frames_leave_the_buffer_empty() {
         let mut reader = MessageReader::new(300);
         let transcript = frames(&[(0x82, b"one"), (0x82, b"two")]);
         reader.receive(&transcript, |_| Ok::<(), Violation>(())).unwrap();
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn error_of_the_listener_stops_the_reading() {
+    fn error_of_the_callback_stops_the_reading() {
         let mut heard = 0;
         let stopped = MessageReader::new(300).receive(&frames(&[(0x82, b"one"), (0x82, b"two")]), |_| {
             heard += 1;

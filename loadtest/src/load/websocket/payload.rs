@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn message_is_known_again_by_its_stamp_whatever_its_length() {
+    fn stamp_is_read_back_at_any_length() {
         for length in [0, 1, 7, 8, 9, 64, 125] {
             let mut payloads = Payloads::new(length);
             let mut frame = Vec::new();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn message_that_was_changed_is_not_ours() {
+    fn changed_message_is_detected() {
         let mut payloads = Payloads::new(12);
         let mut frame = Vec::new();
         payloads.write(&7_u64.to_le_bytes(), &mut frame);

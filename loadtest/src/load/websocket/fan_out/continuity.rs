@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_arrival_is_told_for_what_it_is() {
+    fn arrivals_are_in_order_late_or_repeated() {
         let ahead = |skipped| Arrival::Ahead { skipped };
         let mut continuity = Continuity::new();
         for (number, expected) in [

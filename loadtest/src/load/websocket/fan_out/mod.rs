@@ -61,6 +61,7 @@ pub(crate) fn run(
     descriptors::check_room(u32::try_from(sockets).context("too many connections")?)?;
     progress.phase(Phase::Checking);
     let mut setup = Setup::begin(plan, fan_out, interrupt)?;
+    // With one subscriber first, so that a wrong URL fails before all connections are opened.
     setup.greet()?;
     progress.phase(Phase::Connecting);
     setup.open_all()?;
@@ -71,6 +72,7 @@ pub(crate) fn run(
         path.map(|path| statistics::missed(&fan_out.publish, path, plan.timeout))
             .transpose()
     };
+    // The server's counter covers its whole life, so only the difference belongs to this run.
     let missed_before = missed()?;
     let mut outcome = FanOutRun::new(plan, fan_out, interrupt).run(connected, progress)?;
     let stalled = outcome
@@ -147,6 +149,7 @@ impl<'run> FanOutRun<'run> {
         let stalled = StalledSubscribers::new(share.stalled, self.state(Nanos::MAX..Nanos::MAX));
         let patience = nanos(self.plan.timeout);
         let report = FanOutWorker::new(share.readers, publisher, stalled, state, patience).and_then(FanOutWorker::run);
+        // Without this, the other threads would wait for a publisher that has ended.
         if report.is_err() {
             self.shared.finish(self.clock.now());
         }

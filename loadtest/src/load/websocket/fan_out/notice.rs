@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notice_is_known_by_its_number() {
+    fn notice_needs_a_number_of_missed_messages() {
         assert_eq!(missed(br#"{"topic":"t","missed":3}"#), Some(3));
         assert_eq!(missed(br#"{"topic":null,"missed":4}"#), Some(4));
         for other in [r#"{"topic":"t"}"#, r#"{"missed":"3"}"#, "missed 3", ""] {

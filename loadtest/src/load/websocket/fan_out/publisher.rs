@@ -108,6 +108,7 @@ impl Publisher {
     ///
     /// The connection failed.
     pub(super) fn turn(&mut self, now: Nanos, shared: &SharedProgress, counts: &mut Counts) -> Result<(), Failure> {
+        // A pong goes between bursts, never into a half-written frame.
         if self.is_idle() {
             self.out.append(&mut self.pong);
         }
@@ -196,6 +197,7 @@ impl Publisher {
     }
 
     fn publish(&mut self, due: Nanos, shared: &SharedProgress) {
+        // Count first: a subscriber on another thread may receive the message before this thread returns from the write.
         let first = shared.published() + 1;
         shared.publish(self.burst);
         for number in first..first + self.burst {

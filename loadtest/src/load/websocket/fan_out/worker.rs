@@ -24,7 +24,7 @@ const STALLED: u64 = 1 << 32;
 /// The longest sleep before the thread checks for the end of the run.
 const TICK: Nanos = 20_000_000;
 
-/// How long deliveries are waited for once the user has asked for an end.
+/// The longest wait for late deliveries after an interrupt.
 const INTERRUPTED_PATIENCE: Nanos = 1_000_000_000;
 
 /// How many timeouts the run waits for a server that is behind and still delivers.
@@ -122,10 +122,11 @@ impl<'run> FanOutWorker<'run> {
         })
     }
 
-    /// Lets the publisher write what is due; returns true once the thread has nothing left to wait for.
+    /// Lets the publisher write what is due; returns true once the thread can end.
     fn publish(&mut self, now: Nanos) -> bool {
         let shared = self.state.shared;
         let is_silent = self.is_silent(now);
+        // After the last burst, each thread only waits for late deliveries.
         if let Some(finished_at) = shared.finished_at() {
             let are_stalled_done = self.stalled.are_done(now);
             let is_complete = are_stalled_done && self.settled >= shared.published() * self.live;
@@ -204,6 +205,7 @@ impl<'run> FanOutWorker<'run> {
             let Some(subscriber) = self.subscribers.get_mut(index) else {
                 continue;
             };
+            // `settled` sums the highest numbers, so it grows by what this subscriber advances, skipped numbers included.
             let before = subscriber.highest();
             let received = subscriber.turn(peer_closed, &mut self.state);
             self.settled += subscriber.highest() - before;
@@ -215,6 +217,7 @@ impl<'run> FanOutWorker<'run> {
             }
         }
         shared.follow(self.state.delivered - delivered_before, self.settled - settled_before);
+        // Failed subscribers leave after `follow`, because the sums above still include them.
         for highest in gone {
             self.settled -= highest;
             shared.leave(highest);
