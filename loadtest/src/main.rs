@@ -1,4 +1,5 @@
-//! The orchestrator: starts Squall and other servers as separate processes, checks their answers, and measures them side by side.
+//! The orchestrator: starts Squall and other servers as separate processes, checks their answers, and measures them
+//! side by side.
 //!
 //! It links no code of Squall and has its own parsers. `METHODOLOGY.md` defines the figures.
 

@@ -1,7 +1,7 @@
 //! CPU time and memory of processes, and CPU time of cores, from `/proc`.
 //!
-//! `utime` and `stime` count clock ticks, usually 10 ms. Their sum follows the scheduler's exact run time. Their split may be sampled at the
-//! timer interrupt, so it needs windows of several seconds.
+//! `utime` and `stime` count clock ticks, usually 10 ms. Their sum follows the scheduler's exact run time. Their split
+//! may be sampled at the timer interrupt, so it needs windows of several seconds.
 
 use std::fs;
 use std::ops::Add;

@@ -40,7 +40,8 @@ pub(crate) struct InRound {
 
 /// Divides each figure by the baseline's of the same round; skips rounds without both.
 ///
-/// A busy neighbour or a throttled core slows both servers of a round and cancels out; a ratio of two medians would keep it.
+/// A busy neighbour or a throttled core slows both servers of a round and cancels out; a ratio of two medians would
+/// keep it.
 pub(crate) fn ratios(figures: &[InRound], baseline: &[InRound]) -> Vec<f64> {
     let ratios = figures.iter().filter_map(|measured| {
         let base = baseline.iter().find(|base| base.round == measured.round)?;

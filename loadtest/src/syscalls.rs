@@ -1,7 +1,7 @@
 //! Counts a server's system calls with `perf stat`, enabled for the length of a window.
 //!
-//! Counting slows each call down, so it gets its own window and no other figure is measured there. Some machines forbid it; [`check`] reports
-//! that before the comparison starts.
+//! Counting slows each call down, so it gets its own window and no other figure is measured there. Some machines forbid
+//! it; [`check`] reports that before the comparison starts.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -123,7 +123,8 @@ impl Counter {
     }
 }
 
-/// Creates a named pipe and opens it for reading and writing, so that opening does not block and perf's exit does not end it.
+/// Creates a named pipe and opens it for reading and writing, so that opening does not block and perf's exit does not
+/// end it.
 fn open_pipe(path: &Path) -> Result<File> {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context("could not make a pipe")?;
     let flags = OFlags::NONBLOCK.bits();

@@ -1,7 +1,8 @@
 //! Verification: checks a server's answers before it is measured.
 //!
-//! Besides the answer itself, it checks that the server parses HTTP: two pipelined requests get two answers, a request cut in the middle gets
-//! one, and an unknown path gets 404. Each answer must carry `Date` (RFC 9110 section 6.6.1), so that all contenders pay for it.
+//! Besides the answer itself, it checks that the server parses HTTP: two pipelined requests get two answers, a request
+//! cut in the middle gets one, and an unknown path gets 404. Each answer must carry `Date` (RFC 9110 section 6.6.1), so
+//! that all contenders pay for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;

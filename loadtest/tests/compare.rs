@@ -1,4 +1,5 @@
-//! `compare` from the command line to the record, with contenders that need no build: this test program, started as a server.
+//! `compare` from the command line to the record, with contenders that need no build: this test program, started as a
+//! server.
 
 #![allow(
     clippy::unwrap_used,
@@ -30,7 +31,8 @@ const WRONG: &str = "wrong";
 const CRASHING: &str = "crashing";
 const LAST_ANSWER: usize = 40;
 
-/// The contender: a thread for each connection. The test harness takes the address argument for the name of an unknown test.
+/// The contender: a thread for each connection. The test harness takes the address argument for the name of an unknown
+/// test.
 #[test]
 #[ignore = "a server that the tests below start and kill"]
 fn serve() {

@@ -194,7 +194,8 @@ fn browser_shows_every_chart_and_table_and_nothing_overflows() {
             seen["width"].as_u64() <= seen["window"].as_u64(),
             "the page is wider than its window: {seen}"
         );
-        // Two overview charts; three each for capacity, latency, churn, echo and fan-out; two each for pipelined, sweep and idle.
+        // Two overview charts; three each for capacity, latency, churn, echo and fan-out; two each for pipelined, sweep
+        // and idle.
         assert_eq!(seen["charts"], 23, "{seen}");
         // One table per workload, then contenders, skipped contenders and noise.
         assert_eq!(seen["tables"], 11, "{seen}");

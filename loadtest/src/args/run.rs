@@ -9,15 +9,16 @@ use crate::load::target::Target;
 
 /// Load one running server, and print its throughput and latency.
 ///
-/// Without --rate (closed loop), each connection waits for its answer before it sends the next request: this measures capacity. With --rate
-/// (open loop), requests are due at fixed moments whether or not the server keeps up, and latency counts from then: this measures what
-/// users of a service see.
+/// Without --rate (closed loop), each connection waits for its answer before it sends the next request: this measures
+/// capacity. With --rate (open loop), requests are due at fixed moments whether or not the server keeps up, and latency
+/// counts from then: this measures what users of a service see.
 ///
-/// A ws:// URL receives messages that the server must return unchanged (echo). With --publish, each connection must receive each published
-/// message exactly once and in order (fan-out).
+/// A ws:// URL receives messages that the server must return unchanged (echo). With --publish, each connection must
+/// receive each published message exactly once and in order (fan-out).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
-    /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as ws://127.0.0.1:8888/ws/echo
+    /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as
+    /// ws://127.0.0.1:8888/ws/echo
     pub(crate) url: Target,
     /// Connections over all threads
     #[arg(short, long, default_value_t = 64)]
@@ -28,8 +29,10 @@ pub(crate) struct RunArgs {
     /// Open loop: requests due per second over all connections
     #[arg(short, long)]
     pub(crate) rate: Option<f64>,
-    /// WebSocket fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other URL.
-    /// --rate then counts published messages per second; without it, the next burst follows when all subscribers have the last one
+    /// WebSocket fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other
+    /// URL.
+    /// --rate then counts published messages per second; without it, the next burst follows when all subscribers have
+    /// the last one
     #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
     pub(crate) publish: Option<Target>,
     /// Fan-out: messages published at once; the rate stays the same
@@ -41,7 +44,8 @@ pub(crate) struct RunArgs {
     /// Fan-out: path on the server that returns JSON with the number of messages its subscribers `missed`
     #[arg(long, value_name = "PATH", requires = "publish")]
     pub(crate) statistics: Option<String>,
-    /// Fan-out: cores to connect from, round-robin and separated by commas, the publisher from the first; prints latencies for each
+    /// Fan-out: cores to connect from, round-robin and separated by commas, the publisher from the first; prints
+    /// latencies for each
     #[arg(long, value_delimiter = ',', requires = "publish")]
     pub(crate) connect_cores: Vec<usize>,
     /// WebSocket: length of a message in bytes, 16 or more for fan-out
@@ -53,7 +57,8 @@ pub(crate) struct RunArgs {
     /// Open a new connection for every request; latency includes connecting
     #[arg(long, conflicts_with_all = ["rate", "pipeline"])]
     pub(crate) churn: bool,
-    /// Make one request or WebSocket handshake on each connection, keep all silent, and count those still open at the end
+    /// Make one request or WebSocket handshake on each connection, keep all silent, and count those still open at the
+    /// end
     #[arg(long, conflicts_with_all = ["rate", "pipeline", "churn"])]
     pub(crate) hold: bool,
     /// HTTP: further connections that never finish a request head; half stay silent, half send a byte every 9 seconds

@@ -1,4 +1,5 @@
-//! `compare`: builds the contenders, checks their answers, measures them side by side, and writes a record and a report.
+//! `compare`: builds the contenders, checks their answers, measures them side by side, and writes a record and a
+//! report.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

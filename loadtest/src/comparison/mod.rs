@@ -1,7 +1,8 @@
-//! A comparison: measures each contender under its workloads, interleaved over rounds, with a fresh server process for each run.
+//! A comparison: measures each contender under its workloads, interleaved over rounds, with a fresh server process for
+//! each run.
 //!
-//! A failed run drops its contender from that workload only. An interrupt or the deadline ends the comparison, and what was measured until
-//! then is recorded.
+//! A failed run drops its contender from that workload only. An interrupt or the deadline ends the comparison, and what
+//! was measured until then is recorded.
 
 use std::time::{Duration, Instant};
 

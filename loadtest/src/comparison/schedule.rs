@@ -1,7 +1,7 @@
 //! The schedule of a comparison: the order of its runs.
 //!
-//! Within a round, each workload runs all its contenders before the next workload begins. Each round starts with another contender, so that
-//! drift (clock, temperature, neighbours) affects all of them equally.
+//! Within a round, each workload runs all its contenders before the next workload begins. Each round starts with
+//! another contender, so that drift (clock, temperature, neighbours) affects all of them equally.
 
 use std::time::Duration;
 

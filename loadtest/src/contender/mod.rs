@@ -1,4 +1,5 @@
-//! A contender: a server that the orchestrator finds or builds, starts, probes and stops, as described by its `contender.toml`.
+//! A contender: a server that the orchestrator finds or builds, starts, probes and stops, as described by its
+//! `contender.toml`.
 //!
 //! One file may declare variants: the same program with other arguments, each a contender of its own.
 
@@ -157,7 +158,8 @@ impl Contender {
         }
     }
 
-    /// Returns the command that starts the server on `address` with the folder `scratch`, pinned to the server's core or to both cores.
+    /// Returns the command that starts the server on `address` with the folder `scratch`, pinned to the server's core
+    /// or to both cores.
     pub(crate) fn start_command(&self, address: SocketAddr, cores: Cores, scratch: &Path) -> Command {
         let mut command = Command::new("taskset");
         let pinned = match self.spans_cores {

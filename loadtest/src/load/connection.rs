@@ -1,7 +1,7 @@
 //! One connection of the load: its socket, its script, and its unsent bytes.
 //!
-//! Invariant: a failed connection has no socket and no request in flight. It is reopened at the next tick (100 ms), so a server that
-//! refuses connections does not receive them in a busy loop.
+//! Invariant: a failed connection has no socket and no request in flight. It is reopened at the next tick (100 ms), so
+//! a server that refuses connections does not receive them in a busy loop.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,12 +17,14 @@ use super::pacing::Pacing;
 use super::run_result::Failure;
 use super::script::{Flow, PeerClose, Script, ScriptContext};
 
-/// Connections from one loopback address: it has about 28,000 ephemeral ports, and finding a free one slows down as they fill.
+/// Connections from one loopback address: it has about 28,000 ephemeral ports, and finding a free one slows down as
+/// they fill.
 const CONNECTIONS_PER_SOURCE: usize = 10_000;
 
 /// SO_LINGER for connections from a bound address: they close with a reset.
 ///
-/// A bound port in TIME-WAIT is unusable for a minute with every address, so a few runs of 15,000 connections would use up all ports.
+/// A bound port in TIME-WAIT is unusable for a minute with every address, so a few runs of 15,000 connections would use
+/// up all ports.
 pub(crate) const RESET_ON_CLOSE: Option<Duration> = Some(Duration::ZERO);
 
 /// Full reads in one turn (1 MiB) before other connections get their turn.
@@ -35,7 +37,8 @@ pub(crate) enum State {
     Closed,
     Connecting,
     Open,
-    /// All answers arrived and the server will close. The side that closes first keeps its port in TIME-WAIT (RFC 9293 section 3.6).
+    /// All answers arrived and the server will close. The side that closes first keeps its port in TIME-WAIT (RFC 9293
+    /// section 3.6).
     Leaving,
 }
 
@@ -237,7 +240,8 @@ impl<C: Script> LoadConnection<C> {
 
     /// Reads until the socket is empty or the turn is over.
     ///
-    /// A short read has emptied the socket, unless the peer closed it too: then only a further read returns the end of stream.
+    /// A short read has emptied the socket, unless the peer closed it too: then only a further read returns the end of
+    /// stream.
     #[inline]
     fn receive(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
         let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);

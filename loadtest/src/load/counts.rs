@@ -1,7 +1,8 @@
 //! The counts of one thread, and how those of all threads become the result of the run.
 //!
-//! The send time (open loop: due time) decides whether a request's latency counts. The arrival time decides whether its answer counts
-//! as throughput. So the latencies include a stall at the end of the window, although its answers are too late for the throughput.
+//! The send time (open loop: due time) decides whether a request's latency counts. The arrival time decides whether its
+//! answer counts as throughput. So the latencies include a stall at the end of the window, although its answers are too
+//! late for the throughput.
 
 use std::ops::Range;
 
@@ -63,7 +64,8 @@ impl Counts {
         self.record(since, now);
     }
 
-    /// Counts `times` requests due at `since` and unsent at `now`, the end of the run; ignores those due outside the window.
+    /// Counts `times` requests due at `since` and unsent at `now`, the end of the run; ignores those due outside the
+    /// window.
     pub(crate) fn unsent(&mut self, since: Nanos, now: Nanos, times: u64) {
         if self.window.contains(&since) {
             self.unsent += times;

@@ -1,6 +1,7 @@
 //! The engine: the worker threads of a run, and the coordinator that takes them through its phases.
 //!
-//! The coordinator sends the timeline after the last worker has opened its connections, so all figures cover the same window.
+//! The coordinator sends the timeline after the last worker has opened its connections, so all figures cover the same
+//! window.
 
 use std::net::SocketAddr;
 use std::ops::Range;

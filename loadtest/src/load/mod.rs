@@ -1,7 +1,8 @@
 //! The load generator: runs a planned load against one server and returns the result.
 //!
-//! Each thread (`worker`) runs one epoll loop over its own connections, for a plan (`plan`). A script (`script`), written without
-//! sockets, decides what a connection sends; the pacing (`pacing`) decides when. The counts (`counts`) become the result (`run_result`).
+//! Each thread (`worker`) runs one epoll loop over its own connections, for a plan (`plan`). A script (`script`),
+//! written without sockets, decides what a connection sends; the pacing (`pacing`) decides when. The counts (`counts`)
+//! become the result (`run_result`).
 
 use anyhow::Result;
 
@@ -37,7 +38,8 @@ pub(crate) use run_result::RunResult;
 ///
 /// # Errors
 ///
-/// The plan contradicts itself, the server is unreachable, or its first answer is wrong. Later failures are counted in the result.
+/// The plan contradicts itself, the server is unreachable, or its first answer is wrong. Later failures are counted in
+/// the result.
 pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrupt) -> Result<RunResult> {
     plan.check()?;
     let open = |rate| {

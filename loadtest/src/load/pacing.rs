@@ -1,7 +1,8 @@
 //! When requests are sent: as soon as an answer arrives, or by a schedule.
 //!
-//! A schedule is arithmetic, not a queue: request `k` is due at `start + k / rate`. So waiting requests take no memory, all of them are
-//! counted, and latency counts from when a request was due. A stalled server cannot hide its stall (coordinated omission).
+//! A schedule is arithmetic, not a queue: request `k` is due at `start + k / rate`. So waiting requests take no memory,
+//! all of them are counted, and latency counts from when a request was due. A stalled server cannot hide its stall
+//! (coordinated omission).
 
 use super::clock::Nanos;
 
@@ -14,7 +15,8 @@ pub(crate) enum Pacing {
     Open(Rate),
     /// A new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// Each HTTP connection sends one request before the window; a WebSocket completes its handshake. All stay silent afterwards.
+    /// Each HTTP connection sends one request before the window; a WebSocket completes its handshake. All stay silent
+    /// afterwards.
     Hold,
 }
 

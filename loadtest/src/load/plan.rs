@@ -1,6 +1,7 @@
 //! The plan of one run: the target, the kind of load, its length, and the expected answer.
 //!
-//! A plan is plain data; the command line and `compare` both make one. [`Plan::check`] rejects contradictions before the run starts.
+//! A plan is plain data; the command line and `compare` both make one. [`Plan::check`] rejects contradictions before
+//! the run starts.
 
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ pub(crate) struct Plan {
     pub(crate) cores: Vec<usize>,
     pub(crate) request: Request,
     pub(crate) expect: Expectation,
-    /// HTTP: further connections that never finish a request head, opened before the warm-up; request figures exclude them.
+    /// HTTP: further connections that never finish a request head, opened before the warm-up; request figures exclude
+    /// them.
     pub(crate) slow_heads: usize,
 }
 
@@ -54,12 +56,13 @@ pub(crate) struct Plan {
 pub(crate) enum Kind {
     /// HTTP: each connection keeps `pipeline` requests in flight and sends the next when an answer arrives.
     ClosedLoop { pipeline: usize },
-    /// HTTP: `rate` requests per second are due over all connections, whether or not the server keeps up. Latency counts from when a
-    /// request was due. At most `pipeline` are in flight on one connection.
+    /// HTTP: `rate` requests per second are due over all connections, whether or not the server keeps up. Latency
+    /// counts from when a request was due. At most `pipeline` are in flight on one connection.
     OpenLoop { rate: f64, pipeline: usize },
     /// HTTP: a new connection for each request; latency counts from the start of connecting.
     Churn,
-    /// HTTP or WebSocket: one request or one opening handshake on each connection, which then stays open and silent for the duration.
+    /// HTTP or WebSocket: one request or one opening handshake on each connection, which then stays open and silent for
+    /// the duration.
     Hold,
     /// WebSocket: the server returns each message; closed loop, or a rate per second over all connections.
     Echo(Echo),
@@ -103,8 +106,8 @@ pub(crate) struct FanOut {
     pub(crate) stalled: usize,
     /// A path on the publisher's server that returns JSON with the number of messages its subscribers `missed`.
     pub(crate) statistics: Option<String>,
-    /// Cores to connect from, round-robin, the publisher from the first: a server that steers connections by core then has them on
-    /// different shards. Empty leaves the connecting thread where it is.
+    /// Cores to connect from, round-robin, the publisher from the first: a server that steers connections by core then
+    /// has them on different shards. Empty leaves the connecting thread where it is.
     pub(crate) connect_cores: Vec<usize>,
 }
 

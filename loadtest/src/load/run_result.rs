@@ -9,7 +9,8 @@ use super::latency::LatencySummary;
 
 /// The result of one run.
 ///
-/// Each sent request counts in exactly one of `warmup_requests`, `requests`, `late_requests`, `unanswered` and `errors`.
+/// Each sent request counts in exactly one of `warmup_requests`, `requests`, `late_requests`, `unanswered` and
+/// `errors`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunResult {
     /// Length of the window; shorter than planned after an interrupt.
@@ -32,8 +33,8 @@ pub(crate) struct RunResult {
     pub(crate) bytes_sent: u64,
     /// Connections opened during the run.
     pub(crate) connections_opened: u64,
-    /// Latency of requests sent (open loop: due) in the window. Unanswered and unsent requests count with their age at the end of the run,
-    /// a lower bound of their latency.
+    /// Latency of requests sent (open loop: due) in the window. Unanswered and unsent requests count with their age at
+    /// the end of the run, a lower bound of their latency.
     pub(crate) latency: Option<LatencySummary>,
     /// Idle hold: connections still open at the end.
     pub(crate) still_open: Option<u64>,
@@ -71,12 +72,13 @@ pub(crate) struct Deliveries {
     pub(crate) told: u64,
     /// Latency of messages due in the latter half of the warm-up, while all subscribers read.
     pub(crate) quiet_latency: Option<LatencySummary>,
-    /// Latency by the core that subscribers connected from, the publisher's core first; empty without `--connect-cores`.
+    /// Latency by the core that subscribers connected from, the publisher's core first; empty without
+    /// `--connect-cores`.
     pub(crate) by_core: Vec<CoreLatency>,
     /// The subscribers that did not read in the window.
     pub(crate) stalled: Option<Stalled>,
-    /// How much later than due the publisher wrote its bursts, because of the generator or because the server read late.
-    /// Delivery latency includes it. `None` in a closed loop.
+    /// How much later than due the publisher wrote its bursts, because of the generator or because the server read
+    /// late. Delivery latency includes it. `None` in a closed loop.
     pub(crate) publisher_lag: Option<LatencySummary>,
 }
 

@@ -1,7 +1,8 @@
 //! A script: what one connection sends, and how it checks what it receives. The seam between the engine and a protocol.
 //!
-//! The engine owns sockets, time and pacing. A script receives bytes with their time, appends the bytes to send, and updates the counts.
-//! Invariant: each request ends as exactly one answer or one failure, or is among `in_flight` when the connection closes.
+//! The engine owns sockets, time and pacing. A script receives bytes with their time, appends the bytes to send, and
+//! updates the counts. Invariant: each request ends as exactly one answer or one failure, or is among `in_flight` when
+//! the connection closes.
 
 use super::clock::Nanos;
 use super::counts::Counts;
@@ -24,7 +25,8 @@ pub(crate) trait Script: Sized {
     /// Returns how many more requests may be sent now; 0 until [`Script::is_ready`].
     fn room(&self) -> usize;
 
-    /// Appends `count` requests, at most [`Script::room`]; their latency counts from `since`, which a schedule sets earlier than now.
+    /// Appends `count` requests, at most [`Script::room`]; their latency counts from `since`, which a schedule sets
+    /// earlier than now.
     fn ask(&mut self, count: usize, since: Nanos, context: &mut ScriptContext<'_, Self::Shared>);
 
     /// Reads received bytes, cut anywhere.
@@ -47,7 +49,8 @@ pub(crate) trait Script: Sized {
     /// Returns when the oldest request in flight was sent; the run's timeout counts from then.
     fn oldest(&self) -> Option<Nanos>;
 
-    /// Calls `each` with the start of every request in flight, oldest first; the end of a run counts their age as latency.
+    /// Calls `each` with the start of every request in flight, oldest first; the end of a run counts their age as
+    /// latency.
     fn each_in_flight(&self, each: &mut dyn FnMut(Nanos));
 }
 

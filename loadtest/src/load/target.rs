@@ -1,6 +1,7 @@
 //! The target of a load: a parsed URL and the addresses of its host.
 //!
-//! The system's resolver can block for long and offers no way to cancel it, so it runs on a thread that is abandoned at the timeout.
+//! The system's resolver can block for long and offers no way to cancel it, so it runs on a thread that is abandoned at
+//! the timeout.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};

@@ -1,8 +1,8 @@
 //! One worker thread of the generator: an epoll loop over its own connections.
 //!
-//! It waits without a timeout where it can, because arming a timer for each wait is expensive on a virtual machine. The coordinator
-//! wakes it ten times a second and at the end of the window; only then does it check timeouts.
-//! Under a schedule it spins for the last 60 µs before a request is due, so a late wake-up does not count as latency.
+//! It waits without a timeout where it can, because arming a timer for each wait is expensive on a virtual machine. The
+//! coordinator wakes it ten times a second and at the end of the window; only then does it check timeouts. Under a
+//! schedule it spins for the last 60 µs before a request is due, so a late wake-up does not count as latency.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -24,7 +24,8 @@ use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
 use super::script::Script;
 
-/// Connections one thread opens at the same time: fewer than common listen backlogs (128, 511), which drop further ones.
+/// Connections one thread opens at the same time: fewer than common listen backlogs (128, 511), which drop further
+/// ones.
 const CONNECTING_MAX: usize = 100;
 
 /// Events taken from one epoll_wait(2).
@@ -106,7 +107,8 @@ impl<'run, C: Script> Worker<'run, C> {
         })
     }
 
-    /// Opens all connections and completes their handshakes; in an idle hold of HTTP also completes one request on each.
+    /// Opens all connections and completes their handshakes; in an idle hold of HTTP also completes one request on
+    /// each.
     ///
     /// # Errors
     ///
@@ -152,7 +154,8 @@ impl<'run, C: Script> Worker<'run, C> {
         Ok(())
     }
 
-    /// Loads the server until the end of `window`, then waits for the requests in flight. Answers before the window are warm-up.
+    /// Loads the server until the end of `window`, then waits for the requests in flight. Answers before the window are
+    /// warm-up.
     pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Counts> {
         self.console.counts.window = window;
         self.schedule = schedule;
@@ -167,7 +170,8 @@ impl<'run, C: Script> Worker<'run, C> {
                 }
             }
             let now = self.console.clock.now();
-            // `end` changes only on an interrupt, which the coordinator follows by a wake, so other turns skip the load.
+            // `end` changes only on an interrupt, which the coordinator follows by a wake, so other turns skip the
+            // load.
             if woken {
                 let end = self.status.end.load(Ordering::Relaxed);
                 self.console.counts.window.end = self.console.counts.window.end.min(end);
@@ -201,7 +205,8 @@ impl<'run, C: Script> Worker<'run, C> {
         }
     }
 
-    /// Sends the due requests on connections with room; returns when the next is due, or `None` if a free connection is missing.
+    /// Sends the due requests on connections with room; returns when the next is due, or `None` if a free connection is
+    /// missing.
     fn send_due(&mut self) -> Option<Nanos> {
         let schedule = self.schedule.as_mut()?;
         loop {
@@ -238,8 +243,8 @@ impl<'run, C: Script> Worker<'run, C> {
 
     /// Waits for events, or until `due`; returns whether the coordinator woke this thread.
     ///
-    /// Uses epoll_pwait2(2) (Linux 5.11), which takes nanoseconds. With the milliseconds of epoll_wait(2), scheduled requests would be
-    /// half a millisecond late on average.
+    /// Uses epoll_pwait2(2) (Linux 5.11), which takes nanoseconds. With the milliseconds of epoll_wait(2), scheduled
+    /// requests would be half a millisecond late on average.
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
         let resumed = (!self.unfinished.is_empty()).then_some(0);
         let timeout = resumed.or(due).map(|due| {
@@ -262,7 +267,8 @@ impl<'run, C: Script> Worker<'run, C> {
         Ok(woken)
     }
 
-    /// Returns the connection of event number `event`; `None` for the wake eventfd and for an earlier socket of the connection.
+    /// Returns the connection of event number `event`; `None` for the wake eventfd and for an earlier socket of the
+    /// connection.
     #[inline]
     fn event(&self, event: usize) -> Option<(usize, EventFlags)> {
         let event = self.events.get(event)?;

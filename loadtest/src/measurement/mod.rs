@@ -1,6 +1,8 @@
-//! A measurement: the generator's counts and the server's resource usage over one timed window, as a sample of the record.
+//! A measurement: the generator's counts and the server's resource usage over one timed window, as a sample of the
+//! record.
 //!
-//! The server's counters are read when the window opens and when it closes, so figures exclude warm-up, connecting and late answers.
+//! The server's counters are read when the window opens and when it closes, so figures exclude warm-up, connecting and
+//! late answers.
 
 use std::time::{Duration, Instant};
 
@@ -252,7 +254,8 @@ impl Usage {
 }
 
 fn sample(kind: Kind, outcome: &RunResult, empty: Memory, usage: &Usage) -> Sample {
-    // Busy time of others = elapsed − idle − stolen − own: the kernel measures idle time exactly, but only samples busy time.
+    // Busy time of others = elapsed − idle − stolen − own: the kernel measures idle time exactly, but only samples busy
+    // time.
     let others = |core: CoreTime, own: Duration| {
         let accounted = core.idle + core.stolen + own;
         usage.share(usage.elapsed.saturating_sub(accounted))

@@ -1,7 +1,8 @@
 //! The record of one comparison: its settings and samples, as one JSON document with a format version.
 //!
-//! The record holds samples and no derived figures, so a median cannot contradict it. `check` rejects the remaining contradictions, such as a
-//! sample of an unknown contender or a repeated window. Optional values are absent if not measured, never zero.
+//! The record holds samples and no derived figures, so a median cannot contradict it. `check` rejects the remaining
+//! contradictions, such as a sample of an unknown contender or a repeated window. Optional values are absent if not
+//! measured, never zero.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One timed window. The workload's [`Kind`](super::Kind) defines a "request"; shares are fractions of one core over the window.
+/// One timed window. The workload's [`Kind`](super::Kind) defines a "request"; shares are fractions of one core over
+/// the window.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sample {
@@ -53,7 +54,8 @@ pub(crate) struct Sample {
     pub(crate) slow_heads_cut: Option<u64>,
 }
 
-/// Latencies in µs: from the due time in an open loop, from the send in a closed loop, from publishing to delivery in a fan-out.
+/// Latencies in µs: from the due time in an open loop, from the send in a closed loop, from publishing to delivery in a
+/// fan-out.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Latency {

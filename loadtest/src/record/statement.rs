@@ -1,7 +1,7 @@
 //! Whether a record supports a statement about two contenders under one workload, for headlines and the first charts.
 //!
-//! A single noisy window can give any ratio: one window of 250 ms near saturation showed a thousand times the floor's. So a headline needs
-//! ratios that agree over the rounds within [`APART_MAX`].
+//! A single noisy window can give any ratio: one window of 250 ms near saturation showed a thousand times the floor's.
+//! So a headline needs ratios that agree over the rounds within [`APART_MAX`].
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use crate::statistics::{Spread, interval_of_median};
 
 /// The largest quotient between the ends of the median ratio's interval for a headline.
 ///
-/// In `loadtest/record`, all 30 ratios of CPU time, memory and median latency have 1.004 to 1.48. Ratios of a 99th percentile below
-/// saturation and of the hop between cores have 1.5 to 11.
+/// In `loadtest/record`, all 30 ratios of CPU time, memory and median latency have 1.004 to 1.48. Ratios of a 99th
+/// percentile below saturation and of the hop between cores have 1.5 to 11.
 pub(crate) const APART_MAX: f64 = 1.5;
 
 /// Why the record supports no statement.

@@ -1,4 +1,5 @@
-//! A view of one workload of a record over all rounds: medians with ranges, ratios within rounds, and which contenders differ.
+//! A view of one workload of a record over all rounds: medians with ranges, ratios within rounds, and which contenders
+//! differ.
 
 use std::cmp::Ordering;
 
@@ -8,17 +9,20 @@ use crate::statistics::{self, InRound, Spread};
 /// The share of an offered rate that a server must answer to sustain it.
 pub(crate) const SUSTAINED_SHARE: f64 = 0.99;
 
-/// The share of the rate sustained by the baseline and Squall at which a sweep compares latencies; closer to saturation, queueing dominates.
+/// The share of the rate sustained by the baseline and Squall at which a sweep compares latencies; closer to
+/// saturation, queueing dominates.
 const COMPARED_SHARE: f64 = 0.8;
 
 /// The windows of one workload.
 ///
-/// In a sweep, figures are those at one offered rate: the highest within [`COMPARED_SHARE`] of what the baseline and all Squall variants sustain.
+/// In a sweep, figures are those at one offered rate: the highest within [`COMPARED_SHARE`] of what the baseline and
+/// all Squall variants sustain.
 #[derive(Debug, Clone)]
 pub(crate) struct View<'a> {
     pub(crate) record: &'a Record,
     pub(crate) workload: &'a Workload,
-    /// The contender that all others are divided by: the record's baseline, or the first floor that ran under this workload.
+    /// The contender that all others are divided by: the record's baseline, or the first floor that ran under this
+    /// workload.
     pub(crate) baseline: Option<&'a str>,
     /// The offered rate of the figures; `None` outside a sweep.
     pub(crate) offered_rate: Option<f64>,
@@ -105,7 +109,8 @@ impl<'a> View<'a> {
 
     /// Returns the median and range of a figure over all rounds; `None` if no round has it.
     ///
-    /// A high percentile must be present in each round with a latency: a median of fewer rounds could fall below a lower percentile's.
+    /// A high percentile must be present in each round with a latency: a median of fewer rounds could fall below a
+    /// lower percentile's.
     pub(crate) fn spread(&self, contender: &str, figure: Figure) -> Option<Spread> {
         let is_gap = |sample: &Sample| sample.latency.is_some() && figure.of(sample).is_none();
         if matches!(figure, Figure::P999 | Figure::P9999 | Figure::Max) && self.samples(contender).any(is_gap) {

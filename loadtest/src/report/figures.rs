@@ -230,7 +230,8 @@ fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     })
 }
 
-/// Returns the latency at a percentile over all rounds; `None` unless each round with a latency has enough requests above it.
+/// Returns the latency at a percentile over all rounds; `None` unless each round with a latency has enough requests
+/// above it.
 ///
 /// A curve over fewer rounds than at its start would drop where a slow round ends.
 fn percentile_mark(view: &View<'_>, name: &str, percentile: f64) -> Option<Mark> {

@@ -1,7 +1,8 @@
-//! The findings of a record, computed as sentences: which servers are nearest the floor, and where io_uring and epoll win.
+//! The findings of a record, computed as sentences: which servers are nearest the floor, and where io_uring and epoll
+//! win.
 //!
-//! One contender leads another only if their ranges do not overlap. Findings about the whole record name only workloads that support a
-//! statement ([`View::statement`]), and list the others with their reason.
+//! One contender leads another only if their ranges do not overlap. Findings about the whole record name only workloads
+//! that support a statement ([`View::statement`]), and list the others with their reason.
 
 use super::finding::Finding;
 use super::palette::{RIVAL, SUBJECT, display_name};

@@ -1,4 +1,5 @@
-//! The report of a comparison: one self-contained HTML file with charts, and the same tables as Markdown, both from its record.
+//! The report of a comparison: one self-contained HTML file with charts, and the same tables as Markdown, both from its
+//! record.
 
 use std::path::{Path, PathBuf};
 

@@ -14,11 +14,12 @@ const TICKS: [f64; 15] = [
 /// The least distance between ticks, as a share of the axis.
 const TICK_DISTANCE: f64 = 0.16;
 
-/// The least end of the axis; it also covers all of Squall's dots. Dots beyond it are arrows, because a longer axis would squeeze the dots
-/// near the floor into one spot.
+/// The least end of the axis; it also covers all of Squall's dots. Dots beyond it are arrows, because a longer axis
+/// would squeeze the dots near the floor into one spot.
 const REACH: f64 = 2.0;
 
-/// Draws each contender's main figure divided by the floor's, one row per workload; returns `None` if no workload has a floor.
+/// Draws each contender's main figure divided by the floor's, one row per workload; returns `None` if no workload has a
+/// floor.
 ///
 /// Idle memory is excluded: the floor keeps only a few bytes per connection, so its ratio means little.
 pub(super) fn floor(record: &Record) -> Option<Chart> {
@@ -85,7 +86,8 @@ fn floor_row(view: &View<'_>, subjects: &[&str]) -> Row {
     }
 }
 
-/// Draws Squall's main figure on io_uring divided by that on epoll, one row per workload that supports a statement; returns `None` without a row.
+/// Draws Squall's main figure on io_uring divided by that on epoll, one row per workload that supports a statement;
+/// returns `None` without a row.
 pub(super) fn drivers(record: &Record) -> Option<Chart> {
     let rows: Vec<Row> = record.views().iter().filter_map(drivers_row).collect();
     let chart = DotChart {

@@ -65,7 +65,8 @@ fn compressed_echo_is_read() {
                 .zip(mask.iter().cycle())
                 .map(|(byte, mask)| byte ^ mask)
                 .collect();
-            // A stored block (RFC 1951 section 3.2.4), then the empty block without its last four bytes (RFC 7692 section 7.2.1).
+            // A stored block (RFC 1951 section 3.2.4), then the empty block without its last four bytes (RFC 7692
+            // section 7.2.1).
             let stored = [&[0xC2, 70, 0, 64, 0, !64, 0xFF], payload.as_slice(), &[0]].concat();
             if stream.write_all(&stored).is_err() {
                 return;

@@ -11,7 +11,8 @@ use std::thread;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::{Message, WebSocket, accept_hdr};
 
-/// Starts a server that passes each connection to `serve`, and returns its address; it runs until the test process ends.
+/// Starts a server that passes each connection to `serve`, and returns its address; it runs until the test process
+/// ends.
 pub(crate) fn serve_streams(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -57,7 +58,8 @@ pub(crate) fn accept(stream: TcpStream) -> Option<(WebSocket<TcpStream>, String)
     Some((socket, path))
 }
 
-/// Starts an echo that sends `answer(number, message)` for each message, numbered from 1 on its connection; it closes on `None`.
+/// Starts an echo that sends `answer(number, message)` for each message, numbered from 1 on its connection; it closes
+/// on `None`.
 pub(crate) fn echoing(answer: impl Fn(u64, Message) -> Option<Vec<Message>> + Send + Sync + 'static) -> SocketAddr {
     serve_streams(move |stream| {
         let Some((mut socket, _)) = accept(stream) else { return };

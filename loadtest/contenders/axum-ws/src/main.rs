@@ -1,10 +1,10 @@
 //! axum 0.8's WebSockets on one current-thread tokio runtime: an echo, and one topic for all publishers.
 //!
-//! A subscriber's waiting messages are written before one flush, the best that axum allows an application for bursts. It offers no extensions,
-//! because axum has none.
+//! A subscriber's waiting messages are written before one flush, the best that axum allows an application for bursts.
+//! It offers no extensions, because axum has none.
 //!
-//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of 128 KiB is allocated
-//! per connection and cleared before each read, which would dominate the figures.
+//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of
+//! 128 KiB is allocated per connection and cleared before each read, which would dominate the figures.
 
 use std::net::SocketAddr;
 

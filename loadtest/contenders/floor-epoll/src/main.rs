@@ -1,8 +1,9 @@
 //! The epoll floor: the least work of a single-thread epoll server that parses HTTP/1.1 correctly.
 //!
-//! Each readable connection costs one recv(2) into a shared buffer, a full parse of each head, and one send(2) of all responses. Responses are
-//! constant except for `Date`. It has no routing, handlers or timeouts; a server's cost above this floor is the cost of its features.
-//! Connections are edge-triggered, so the kernel does not check each of them again in the next epoll_wait(2).
+//! Each readable connection costs one recv(2) into a shared buffer, a full parse of each head, and one send(2) of all
+//! responses. Responses are constant except for `Date`. It has no routing, handlers or timeouts; a server's cost above
+//! this floor is the cost of its features. Connections are edge-triggered, so the kernel does not check each of them
+//! again in the next epoll_wait(2).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

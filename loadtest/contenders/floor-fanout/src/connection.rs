@@ -59,8 +59,9 @@ impl Connection {
 
     /// Flushes unsent bytes, then reads and answers until a short read.
     ///
-    /// Edge-triggered readiness is reported once. A short read has emptied the socket, unless the peer closed it too: then only a further read
-    /// returns the end of stream. The turn is unbounded for a client that sends faster than this loop reads; no workload does that.
+    /// Edge-triggered readiness is reported once. A short read has emptied the socket, unless the peer closed it too:
+    /// then only a further read returns the end of stream. The turn is unbounded for a client that sends faster than
+    /// this loop reads; no workload does that.
     pub fn turn(&mut self, peer_closed: bool, topic: &mut Topic, scratch: &mut Scratch) -> io::Result<Turn> {
         if !self.unsent.is_empty() && !self.flush()? {
             return Ok(Turn::Open);

@@ -1,7 +1,7 @@
 //! The provided-buffer ring: receive buffers that the program lends to the kernel.
 //!
-//! A silent connection holds none of them. Invariant: a buffer belongs to the kernel from [`Buffers::give_back`] until a completion names it,
-//! and to this program from then until it is given back.
+//! A silent connection holds none of them. Invariant: a buffer belongs to the kernel from [`Buffers::give_back`] until
+//! a completion names it, and to this program from then until it is given back.
 
 use std::io;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -53,8 +53,8 @@ impl Buffers {
         assert!(buffer < BUFFERS && bytes <= BUFFER_BYTES);
         // SAFETY: by the assertion the offset is inside the memory, which is never freed.
         let start = unsafe { self.memory.add(usize::from(buffer) * BUFFER_BYTES) };
-        // SAFETY: the memory was zeroed, so it is initialized. The kernel does not write into a buffer after its completion, and
-        // `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
+        // SAFETY: the memory was zeroed, so it is initialized. The kernel does not write into a buffer after its
+        // completion, and `give_back` borrows mutably, so it cannot lend the buffer again while this slice lives.
         unsafe { std::slice::from_raw_parts(start, bytes) }
     }
 
@@ -72,7 +72,8 @@ impl Buffers {
         self.tail = self.tail.wrapping_add(1);
         // SAFETY: `entries` is the address of the first entry, which is initialized.
         let tail = unsafe { BufRingEntry::tail(self.entries) };
-        // SAFETY: the tail is two aligned bytes of the first entry, which is never freed; only this struct and the kernel access them.
+        // SAFETY: the tail is two aligned bytes of the first entry, which is never freed; only this struct and the
+        // kernel access them.
         let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
         // The release makes the entry visible before the tail that covers it.
         tail.store(self.tail, Ordering::Release);

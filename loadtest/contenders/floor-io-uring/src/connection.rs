@@ -1,7 +1,8 @@
 //! One connection: an incomplete head, and two buffers for responses.
 //!
-//! Invariants: while a send is pending, the kernel reads `sending`, so that buffer stays untouched and new responses collect in `waiting`. The
-//! descriptor is closed only when neither a receive nor a send is pending, so a completion never meets another connection.
+//! Invariants: while a send is pending, the kernel reads `sending`, so that buffer stays untouched and new responses
+//! collect in `waiting`. The descriptor is closed only when neither a receive nor a send is pending, so a completion
+//! never meets another connection.
 
 use crate::answer::Answers;
 use crate::request::{ParseOutcome, next_request};

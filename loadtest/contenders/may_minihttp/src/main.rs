@@ -1,7 +1,7 @@
 //! may_minihttp with one worker thread of stackful coroutines, one coroutine per connection.
 //!
-//! Its crate leaves Nagle's algorithm on without an option to disable it; each response is one write, so none waits for an acknowledgement.
-//! The library does not pin its workers, because the orchestrator pins the process.
+//! Its crate leaves Nagle's algorithm on without an option to disable it; each response is one write, so none waits for
+//! an acknowledgement. The library does not pin its workers, because the orchestrator pins the process.
 
 use std::io;
 use std::net::SocketAddr;

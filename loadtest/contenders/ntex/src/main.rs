@@ -1,7 +1,8 @@
 //! ntex 3 with one worker thread; its accept loop is a second thread, idle once all connections are open.
 //!
-//! The runtime is a cargo feature: `neon-uring` (the default here, ntex's own runtime on io_uring), `neon-polling` (the same on
-//! epoll), or `tokio`. Keep-alive is 75 s instead of 5 s, because the other contenders keep idle connections for at least 60 s.
+//! The runtime is a cargo feature: `neon-uring` (the default here, ntex's own runtime on io_uring), `neon-polling` (the
+//! same on epoll), or `tokio`. Keep-alive is 75 s instead of 5 s, because the other contenders keep idle connections
+//! for at least 60 s.
 
 use std::net::SocketAddr;
 

@@ -1,10 +1,10 @@
 //! tokio-tungstenite on one current-thread tokio runtime: an echo, and one topic for all publishers.
 //!
-//! A subscriber's waiting messages are written before one flush, the best that the library allows an application for bursts. It offers no
-//! extensions, because tungstenite has none.
+//! A subscriber's waiting messages are written before one flush, the best that the library allows an application for
+//! bursts. It offers no extensions, because tungstenite has none.
 //!
-//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of 128 KiB is allocated
-//! per connection and cleared before each read, which would dominate the figures.
+//! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of
+//! 128 KiB is allocated per connection and cleared before each read, which would dominate the figures.
 
 use std::io;
 use std::net::SocketAddr;

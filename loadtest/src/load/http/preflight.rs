@@ -1,4 +1,5 @@
-//! The preflight: one request before the load, whose answer must be correct; its error names the reason first, then the response.
+//! The preflight: one request before the load, whose answer must be correct; its error names the reason first, then the
+//! response.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -109,7 +110,8 @@ impl Exchange<'_> {
         self.stream.set_nodelay(true)?;
         self.stream.set_read_timeout(Some(POLL_INTERVAL))?;
         self.stream.set_write_timeout(Some(self.left()?))?;
-        // A server may reject and close before it has read the whole request; its response tells more than the failed write.
+        // A server may reject and close before it has read the whole request; its response tells more than the failed
+        // write.
         let sent = self.stream.write_all(request);
         let mut buffer = [0; 16 * 1024];
         loop {

@@ -1,7 +1,7 @@
 //! An incremental response reader: status, framing, and whether the content is the expected one (RFC 9112 section 6).
 //!
-//! A head equal to the one before is not parsed again; it changes once a second, with `Date`. Content is compared in place.
-//! Invariant: a reader keeps at most one unfinished head or chunk line: `HEAD_BYTES_MAX` bytes plus one read.
+//! A head equal to the one before is not parsed again; it changes once a second, with `Date`. Content is compared in
+//! place. Invariant: a reader keeps at most one unfinished head or chunk line: `HEAD_BYTES_MAX` bytes plus one read.
 
 use httparse::{EMPTY_HEADER, Status};
 

@@ -1,7 +1,8 @@
 //! Slow heads (Slowloris): connections beside the load that never finish a request head.
 //!
-//! Half of them stay silent; half send one byte of a field every 9 s. A connection that the server closes is reopened, at most 500 a second:
-//! a burst of connects would raise the latencies measured beside it. They run on their own thread, on the first core of the load.
+//! Half of them stay silent; half send one byte of a field every 9 s. A connection that the server closes is reopened,
+//! at most 500 a second: a burst of connects would raise the latencies measured beside it. They run on their own
+//! thread, on the first core of the load.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};

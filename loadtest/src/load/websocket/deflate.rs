@@ -1,7 +1,8 @@
-//! permessage-deflate (RFC 7692) without context takeover: each message is compressed alone, so connections keep no window between messages.
+//! permessage-deflate (RFC 7692) without context takeover: each message is compressed alone, so connections keep no
+//! window between messages.
 //!
-//! The generator sends uncompressed messages, which the extension allows, and inflates compressed ones with a new inflater each.
-//! Only memory is measured with it, never time.
+//! The generator sends uncompressed messages, which the extension allows, and inflates compressed ones with a new
+//! inflater each. Only memory is measured with it, never time.
 
 use flate2::{Decompress, FlushDecompress};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;

@@ -1,6 +1,7 @@
 //! Frames on the wire (RFC 6455 section 5.2): parses and checks a server's headers, and writes masked client frames.
 //!
-//! The generator has its own codec to read frames in place, without an allocation per frame, and to report each violation of a server.
+//! The generator has its own codec to read frames in place, without an allocation per frame, and to report each
+//! violation of a server.
 
 use std::fmt;
 

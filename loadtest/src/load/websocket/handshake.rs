@@ -1,7 +1,7 @@
 //! The opening handshake (RFC 6455 section 4.1): the request, and strict checks of the response.
 //!
-//! The request offers no subprotocol, and permessage-deflate only on demand. A response that names anything else fails, as section 4.1
-//! requires, and so does one that declines the offer, because the run measures it.
+//! The request offers no subprotocol, and permessage-deflate only on demand. A response that names anything else fails,
+//! as section 4.1 requires, and so does one that declines the offer, because the run measures it.
 
 use anyhow::{Context, Result, bail, ensure};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
@@ -61,7 +61,8 @@ impl Handshake {
         request
     }
 
-    /// Reads received bytes; returns the bytes after the response head once it is complete and correct, and `None` before.
+    /// Reads received bytes; returns the bytes after the response head once it is complete and correct, and `None`
+    /// before.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! A message reader (RFC 6455 sections 5.4 and 5.5): joins fragments and handles control frames between them.
 //!
-//! Complete frames are passed on in place. Only frames cut by a read and fragmented messages are copied, so 10,000 subscribers need no
-//! allocation per message. Invariant: each buffer holds at most one message and one read.
+//! Complete frames are passed on in place. Only frames cut by a read and fragmented messages are copied, so 10,000
+//! subscribers need no allocation per message. Invariant: each buffer holds at most one message and one read.
 
 use super::deflate;
 use super::frame::{Header, Opcode, Violation};

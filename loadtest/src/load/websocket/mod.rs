@@ -1,7 +1,8 @@
-//! WebSocket loads: echo, where the server returns each message, and fan-out, where all subscribers receive each published message.
+//! WebSocket loads: echo, where the server returns each message, and fan-out, where all subscribers receive each
+//! published message.
 //!
-//! Echo (`echo`) is a script of the engine. Fan-out (`fan_out`) has no request-answer pairs, so it runs its own threads. Both use the same
-//! strict client: handshake, frames, messages.
+//! Echo (`echo`) is a script of the engine. Fan-out (`fan_out`) has no request-answer pairs, so it runs its own
+//! threads. Both use the same strict client: handshake, frames, messages.
 
 pub(crate) mod deflate;
 pub(crate) mod echo;

@@ -40,7 +40,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Connects to `address` as connection number `index` of a run and completes the handshake for `target`, within the timeout.
+    /// Connects to `address` as connection number `index` of a run and completes the handshake for `target`, within the
+    /// timeout.
     ///
     /// # Errors
     ///

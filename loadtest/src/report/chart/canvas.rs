@@ -53,7 +53,8 @@ impl Canvas {
         ));
     }
 
-    /// Draws text on a baseline; the classes `end` and `middle` align its end or middle at `place` instead of its start.
+    /// Draws text on a baseline; the classes `end` and `middle` align its end or middle at `place` instead of its
+    /// start.
     pub(super) fn text(&mut self, class: &str, place: Place, text: &str) {
         self.push(format_args!(
             r#"<text class="{}" x="{:.1}" y="{:.1}">{}</text>"#,

@@ -1,6 +1,7 @@
 //! The placement of labels beside curves: each as close to its curve as the others allow.
 
-/// Moves the wanted heights apart to at least `gap`, in the same order, from `top` down; they stay above `bottom` if they fit.
+/// Moves the wanted heights apart to at least `gap`, in the same order, from `top` down; they stay above `bottom` if
+/// they fit.
 pub(super) fn spread(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     let height = |index: usize| wanted.get(index).copied().unwrap_or_default();

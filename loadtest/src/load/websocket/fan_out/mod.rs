@@ -1,8 +1,8 @@
 //! The fan-out load: one connection publishes, all subscribers receive, and the latency of each delivery is measured.
 //!
-//! Each subscriber has received a greeting before the load begins (`setup`), so a message missing later was lost by the server.
-//! Each thread (`worker`) then reads its share of the subscribers; the first also runs the publisher. A message carries its number and due
-//! time, and each subscriber checks the numbers (`continuity`).
+//! Each subscriber has received a greeting before the load begins (`setup`), so a message missing later was lost by the
+//! server. Each thread (`worker`) then reads its share of the subscribers; the first also runs the publisher. A message
+//! carries its number and due time, and each subscriber checks the numbers (`continuity`).
 
 use std::ops::Range;
 use std::thread::{self, ScopedJoinHandle};

@@ -1,4 +1,5 @@
-//! The server's notice to a subscriber about missed messages: a text message `{"topic":"prices","missed":3}` in their place.
+//! The server's notice to a subscriber about missed messages: a text message `{"topic":"prices","missed":3}` in their
+//! place.
 
 use serde::Deserialize;
 

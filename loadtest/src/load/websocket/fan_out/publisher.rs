@@ -1,7 +1,9 @@
-//! The publisher: one connection that sends numbered messages, at a rate or when all subscribers have received the last burst.
+//! The publisher: one connection that sends numbered messages, at a rate or when all subscribers have received the last
+//! burst.
 //!
-//! At a rate, a message carries its due time, so the latency includes the time that a busy server makes the publisher wait.
-//! Invariant: a burst is encoded only after the socket has accepted the one before, so at most one burst is buffered.
+//! At a rate, a message carries its due time, so the latency includes the time that a busy server makes the publisher
+//! wait. Invariant: a burst is encoded only after the socket has accepted the one before, so at most one burst is
+//! buffered.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -197,7 +199,8 @@ impl Publisher {
     }
 
     fn publish(&mut self, due: Nanos, shared: &SharedProgress) {
-        // Count first: a subscriber on another thread may receive the message before this thread returns from the write.
+        // Count first: a subscriber on another thread may receive the message before this thread returns from the
+        // write.
         let first = shared.published() + 1;
         shared.publish(self.burst);
         for number in first..first + self.burst {

@@ -1,7 +1,8 @@
-//! The setup of a fan-out: opens the publisher and the subscribers by blocking calls, until each subscriber has received a greeting.
+//! The setup of a fan-out: opens the publisher and the subscribers by blocking calls, until each subscriber has
+//! received a greeting.
 //!
-//! A server may subscribe a client some time after the handshake, so a missing greeting is published again. A subscriber that has
-//! received one is subscribed and must receive each later message.
+//! A server may subscribe a client some time after the handshake, so a missing greeting is published again. A
+//! subscriber that has received one is subscribed and must receive each later message.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};

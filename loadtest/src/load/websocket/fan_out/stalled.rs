@@ -1,7 +1,9 @@
-//! Stalled subscribers: they do not read in the window and read the backlog after it, which shows how a server treats slow consumers.
+//! Stalled subscribers: they do not read in the window and read the backlog after it, which shows how a server treats
+//! slow consumers.
 //!
-//! Their messages are checked like all others and counted separately. After publishing ends, each reads until the received and the announced
-//! missed messages add up to the published ones, or until the server has been silent for 5 s.
+//! Their messages are checked like all others and counted separately. After publishing ends, each reads until the
+//! received and the announced missed messages add up to the published ones, or until the server has been silent for 5
+//! s.
 
 use super::subscriber::{ReceiveState, Subscriber};
 use crate::load::clock::Nanos;

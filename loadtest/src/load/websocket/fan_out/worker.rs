@@ -1,6 +1,7 @@
 //! One thread of a fan-out: an epoll loop over its subscribers; the first thread also runs the publisher.
 //!
-//! Each turn writes at most one burst and reads from at most `EVENTS_MAX` subscribers, so neither side waits long for the other.
+//! Each turn writes at most one burst and reads from at most `EVENTS_MAX` subscribers, so neither side waits long for
+//! the other.
 
 use anyhow::{Context, Result};
 use rustix::event::Timespec;
@@ -205,7 +206,8 @@ impl<'run> FanOutWorker<'run> {
             let Some(subscriber) = self.subscribers.get_mut(index) else {
                 continue;
             };
-            // `settled` sums the highest numbers, so it grows by what this subscriber advances, skipped numbers included.
+            // `settled` sums the highest numbers, so it grows by what this subscriber advances, skipped numbers
+            // included.
             let before = subscriber.highest();
             let received = subscriber.turn(peer_closed, &mut self.state);
             self.settled += subscriber.highest() - before;
