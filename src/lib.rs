@@ -19,15 +19,15 @@
 //! }
 //! ```
 //!
-//! The crate is built in floors; each imports only the floors below it:
+//! The crate is built in layers; each imports only the layers below it:
 //!
 //! - [`message`]: requests, responses, bodies.
 //! - [`http1`], [`websocket`], [`pubsub`]: the protocols, without sockets.
 //! - [`app`]: routing, handlers, middleware.
-//! - the server and the [`client`]: they move bytes between sockets and the floors below, on the shards of
+//! - the server and the [`client`]: they move bytes between sockets and the layers below, on the shards of
 //!   [`squall_shards`].
 //!
-//! Without the default feature `serve`, only the first three floors are built.
+//! Without the default feature `serve`, only the first three layers are built.
 
 pub mod app;
 #[cfg(feature = "serve")]
