@@ -261,7 +261,7 @@ impl Duplex {
 
 /// The user's side.
 impl Duplex {
-    /// Returns the next event. The end comes last and once.
+    /// Returns the next event; the end comes last, and once.
     pub fn poll_event(&self) -> Poll<SocketEvent> {
         if let Some(event) = self.event.take() {
             return Poll::Ready(SocketEvent::Event(event));
