@@ -13,8 +13,4 @@ pub(crate) const TELL_TALES: [&str; 2] = [
 pub(crate) const TEST_NAMES: [&str; 0] = [];
 
 /// Files with public doc summaries of more than one sentence.
-pub(crate) const SUMMARIES: [&str; 3] = [
-    "src/app/body_channel/mod.rs",
-    "src/app/response/sse/event.rs",
-    "src/app/response/sse/stream.rs",
-];
+pub(crate) const SUMMARIES: [&str; 0] = [];
