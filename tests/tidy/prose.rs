@@ -42,7 +42,7 @@ pub(crate) fn dead_rows(source: &Source) -> Vec<Finding> {
     let mut found = Vec::new();
     for (number, line) in lines(&source.prose) {
         let words: Vec<&str> = pieces(line).filter(|piece| piece.starts_with(is_word)).collect();
-        let follows_row = |pair: &&[&str]| matches!(pair[0], "row" | "rows") && is_row(pair[1]);
+        let follows_row = |pair: &&[&str]| matches!(pair[0], "row" | "rows" | "Row" | "Rows") && is_row(pair[1]);
         if words.windows(2).any(|pair| follows_row(&pair)) {
             let fault = "a row of a table that is not there; write the rule, or link docs/threats.md";
             found.push((number, fault.to_owned()));
