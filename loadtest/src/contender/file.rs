@@ -89,6 +89,20 @@ fn with(command: &[String], arguments: Vec<String>) -> Vec<String> {
     command.iter().cloned().chain(arguments).collect()
 }
 
+impl Contender {
+    /// Reads `folder/contender.toml`; returns the contender, then its variants.
+    pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
+        let file: ContenderFile = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
+        let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        ensure!(
+            file.name == folder_name,
+            "its name is `{}`, but its folder is `{folder_name}`",
+            file.name
+        );
+        file.into_contenders(folder)
+    }
+}
+
 impl ContenderFile {
     /// Returns the contender and its variants.
     pub(super) fn into_contenders(self, folder: &Path) -> Result<Vec<Contender>> {

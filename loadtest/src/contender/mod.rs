@@ -20,7 +20,6 @@ mod file;
 mod requirement;
 mod version;
 
-use file::ContenderFile;
 use requirement::Requirement;
 use version::Version;
 
@@ -93,18 +92,6 @@ pub(crate) enum Stop {
 }
 
 impl Contender {
-    /// Reads `folder/contender.toml`; returns the contender, then its variants.
-    pub(crate) fn read_all(folder: &Path) -> Result<Vec<Self>> {
-        let file: ContenderFile = toml::from_str(&std::fs::read_to_string(folder.join("contender.toml"))?)?;
-        let folder_name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        ensure!(
-            file.name == folder_name,
-            "its name is `{}`, but its folder is `{folder_name}`",
-            file.name
-        );
-        file.into_contenders(folder)
-    }
-
     pub(crate) fn serves(&self, service: Service) -> bool {
         self.serves.contains(&service)
     }

@@ -1,5 +1,6 @@
 //! Tests of `contender.toml`: parsing, errors, and the commands.
 
+use super::file::ContenderFile;
 use super::*;
 
 const CORES: Cores = Cores { server: 3, load: 1 };

@@ -127,3 +127,16 @@ impl Figure {
         }
     }
 }
+
+impl Kind {
+    /// Returns the figure that ranks contenders; lower is better for all kinds.
+    pub(crate) fn main_figure(self) -> Figure {
+        match self {
+            Self::Capacity | Self::Pipelined | Self::Churn | Self::Echo | Self::FanOut => Figure::Cpu,
+            Self::Latency => Figure::P50,
+            Self::Hop => Figure::FarP50,
+            Self::Rate | Self::Sweep | Self::Slow => Figure::P99,
+            Self::Idle => Figure::ConnectionMemory,
+        }
+    }
+}

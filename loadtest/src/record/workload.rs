@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Figure;
-
 /// A recorded workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,17 +67,6 @@ impl Kind {
             "connection" => "connections",
             "message" => "messages",
             _ => "deliveries",
-        }
-    }
-
-    /// Returns the figure that ranks contenders; lower is better for all kinds.
-    pub(crate) fn main_figure(self) -> Figure {
-        match self {
-            Self::Capacity | Self::Pipelined | Self::Churn | Self::Echo | Self::FanOut => Figure::Cpu,
-            Self::Latency => Figure::P50,
-            Self::Hop => Figure::FarP50,
-            Self::Rate | Self::Sweep | Self::Slow => Figure::P99,
-            Self::Idle => Figure::ConnectionMemory,
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::record::Kind;
 
 mod described;
 mod planned;
+mod timing;
 
-pub(crate) use planned::Timing;
+pub(crate) use timing::Timing;
 
 /// The most connections of a workload; the limit on open files is checked separately.
 const CONNECTIONS_MAX: usize = 100_000;

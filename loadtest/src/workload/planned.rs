@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan};
 use crate::load::target::{Scheme, Target};
 
+use super::timing::Timing;
 use super::{Load, Workload};
 use crate::load::websocket::deflate;
 use crate::measurement::Cores;
@@ -15,32 +16,6 @@ const OPEN_LOOP_PIPELINE: usize = 1;
 
 /// The longest time for an answer; long, because a saturated server in an open loop answers late without failing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The lengths of a window and of its warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timing {
-    pub(crate) warmup: Duration,
-    pub(crate) window: Duration,
-}
-
-impl Timing {
-    /// A timing for checks that do not depend on it.
-    pub(crate) const NOMINAL: Self = Self {
-        warmup: Duration::ZERO,
-        window: Duration::from_secs(1),
-    };
-
-    /// Returns the timing of a window with stalled subscribers: `windows` times as long.
-    ///
-    /// Its warm-up lasts at least a quarter of the window, because its latter half gives the quiet p99.
-    pub(super) fn slow(self, windows: u32) -> Self {
-        let window = self.window * windows;
-        Self {
-            warmup: self.warmup.max(window / 4),
-            window,
-        }
-    }
-}
 
 impl Workload {
     /// Returns the plans against the server at `address`, each with its offered rate in an open loop.

@@ -1,7 +1,6 @@
 //! HTTP/1.1 as a load: the request is encoded once, and each answer is checked (RFC 9112).
 
 use anyhow::Result;
-use http::Method;
 
 mod preflight;
 mod request;
@@ -43,7 +42,7 @@ pub(crate) fn run(
     };
     let shared = || Http {
         request: request.clone(),
-        check: response_check(plan),
+        check: ResponseCheck::of(plan),
         expected_status: plan.expect.status,
         pipeline,
         closes: pacing == Pacing::Churn,
@@ -54,8 +53,4 @@ pub(crate) fn run(
         slow_heads: slow_heads.map(SlowHeadThread::stop).transpose()?,
         ..outcome
     })
-}
-
-fn response_check(plan: &Plan) -> ResponseCheck {
-    ResponseCheck::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
 }

@@ -28,7 +28,7 @@ pub(crate) fn check(plan: &Plan, request: &[u8], interrupt: &Interrupt) -> Resul
     let mut exchange = Exchange {
         stream,
         reader: ResponseReader::new(),
-        check: super::response_check(plan),
+        check: ResponseCheck::of(plan),
         beginning: Vec::new(),
         received_bytes: 0,
         deadline,

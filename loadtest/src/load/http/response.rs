@@ -3,7 +3,10 @@
 //! A head equal to the one before is not parsed again; it changes once a second, with `Date`. Content is compared in
 //! place. Invariant: a reader keeps at most one unfinished head or chunk line: `HEAD_BYTES_MAX` bytes plus one read.
 
+use http::Method;
 use httparse::{EMPTY_HEADER, Status};
+
+use crate::load::plan::Plan;
 
 /// The longest head, chunk line or trailer line: four times the limit of common servers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -61,6 +64,11 @@ pub(crate) enum Step {
 pub(crate) type Mistake = &'static str;
 
 impl ResponseCheck {
+    /// The check that a plan asks for.
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self::new(plan.expect.body.clone(), plan.request.method == Method::HEAD)
+    }
+
     pub(crate) fn new(expected_body: Option<Vec<u8>>, is_head_request: bool) -> Self {
         Self {
             expected_body,
