@@ -38,7 +38,7 @@ pub(crate) fn child_role() -> Option<String> {
     env::var(CHILD_ROLE).ok()
 }
 
-/// Runs the command to its end and returns what it printed; panics with all of it if it failed.
+/// Runs the command to its end and returns what it printed; panics if it failed or ran no test.
 pub(crate) fn output_of(mut command: Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -46,6 +46,10 @@ pub(crate) fn output_of(mut command: Command) -> String {
         output.status.success(),
         "{text}\n{}",
         String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        !text.contains("running 0 tests"),
+        "no test has the name the child was given"
     );
     text
 }
