@@ -4,7 +4,6 @@
 //! It is written only while [`WakeFlag`] reports that the shard sleeps: at most one system call per sleep.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -12,8 +11,7 @@ use super::wait_queue::WaitQueue;
 use super::wake_flag::WakeFlag;
 use crate::shard::id::ShardId;
 use crate::start::signal::Stop;
-use crate::sync::{AtomicBool, AtomicU8, Ordering, SegQueue, fence};
-use crate::task::TaskWaker;
+use crate::sync::{AtomicBool, AtomicU8, Ordering, fence};
 
 /// How many tasks, on any thread, may wait for room in one shard's queues. 4096: a task beyond it gets an error.
 pub(crate) const WAITERS_MAX: usize = 4096;
@@ -24,8 +22,6 @@ pub(crate) struct Inbox {
     shard: ShardId,
     wake_flag: WakeFlag,
     wake_event: OwnedFd,
-    /// Tasks woken by other threads. A task is queued at most once, so the number of tasks bounds the length.
-    wakes: SegQueue<Arc<TaskWaker>>,
     /// Senders that found a queue to this shard full.
     room: WaitQueue,
     /// The shard has stopped receiving, for good.
@@ -47,7 +43,6 @@ impl Inbox {
             shard,
             wake_flag,
             wake_event,
-            wakes: SegQueue::new(),
             room: WaitQueue::new(WAITERS_MAX),
             ended: AtomicBool::new(false),
             stop: AtomicU8::new(0),
@@ -71,21 +66,6 @@ impl Inbox {
         }
     }
 
-    /// Queues a task to be woken on its own shard.
-    pub(crate) fn post_wake(&self, task: Arc<TaskWaker>) {
-        self.wakes.push(task);
-        self.notify();
-        // The shard may have ended between the push and the notification; then it will never pop this task.
-        if self.has_ended() {
-            while self.wakes.pop().is_some() {}
-        }
-    }
-
-    /// Returns the next task woken by another thread.
-    pub(crate) fn next_wake(&self) -> Option<Arc<TaskWaker>> {
-        self.wakes.pop()
-    }
-
     /// Returns the senders waiting for room in a queue to this shard; the shard wakes them after it has taken its
     /// messages.
     pub(crate) fn room(&self) -> &WaitQueue {
@@ -100,7 +80,6 @@ impl Inbox {
         self.ended.store(true, Ordering::Relaxed);
         // Pairs with the fence in `WakeFlag::notify` and the one in `WaitQueue::register`.
         fence(Ordering::SeqCst);
-        while self.wakes.pop().is_some() {}
     }
 
     /// Returns whether the shard has stopped receiving.

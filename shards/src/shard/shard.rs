@@ -192,10 +192,12 @@ impl ShardContext {
     ) -> Rc<Self> {
         let shard = inbox.shard();
         let now = crate::clock::now();
+        let tasks = Tasks::new(&inbox);
+        tasks.install();
         let context = Rc::new(Self {
             count: watchdog.shards(),
             inbox,
-            tasks: Tasks::default(),
+            tasks,
             reactor,
             timers: Timers::new(now),
             mailboxes: Mailboxes::default(),
@@ -288,7 +290,7 @@ impl ShardContext {
     /// Takes what other threads have sent: woken tasks, messages, a stop request. The number of tasks and the queue
     /// capacities bound the work.
     pub(crate) fn deliver_messages(&self) {
-        self.tasks.schedule_posted(&self.inbox);
+        self.tasks.schedule_posted();
         self.mailboxes.deliver(&self.inbox);
         let stop = self.inbox.stop();
         if stop != self.stop_seen.replace(stop) {
@@ -308,6 +310,7 @@ impl ShardContext {
     /// Stops receiving messages: drops queued ones and later ones, and wakes the senders waiting for room.
     pub(crate) fn end_messages(&self) {
         self.mailboxes.end(&self.inbox);
+        self.tasks.discard_posted();
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::shard::id::ShardId;
+
 /// A task or closure panicked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskPanicked {
@@ -18,6 +20,11 @@ impl TaskPanicked {
     /// Creates the error from the panic's text, if it had any.
     pub(crate) fn with_text(text: Option<String>) -> Self {
         Self::new(text.unwrap_or_else(|| "no message".to_owned()))
+    }
+
+    /// Logs the panic of a task of `shard`.
+    pub(super) fn report(&self, shard: ShardId) {
+        tracing::error!(%shard, "a task {self}; it was ended and the shard continues");
     }
 }
 

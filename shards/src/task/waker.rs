@@ -1,50 +1,76 @@
 //! The waker of one task.
 //!
-//! A wake on the task's own thread puts it into the shard's queue. A wake from another thread goes through the shard's
-//! inbox and wakes the shard, which may sleep in a system call.
+//! A wake on the task's own thread puts it into the shard's run queue. A wake from another thread is posted to the shard
+//! and wakes it.
 
+use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Wake;
 
-use crate::message::inbox::Inbox;
-use crate::shard::shard::ShardContext;
+use super::queue::RunQueue;
+use super::remote_wakes::RemoteWakes;
 use crate::sync::{AtomicBool, Ordering};
+
+/// The tasks of one shard that other threads have woken.
+pub(super) type TaskWakes = RemoteWakes<Arc<TaskWaker>>;
+
+thread_local! {
+    static HERE: OnceCell<Here> = const { OnceCell::new() };
+}
+
+/// The shard of this thread, as its wakers see it.
+struct Here {
+    /// Tells the shard's own tasks from those of other shards.
+    wakes: Arc<TaskWakes>,
+    queue: Rc<RunQueue>,
+}
+
+/// Makes the calling thread that of the shard with these queues, for the rest of its life.
+pub(super) fn install(wakes: &Arc<TaskWakes>, queue: &Rc<RunQueue>) {
+    let here = Here {
+        wakes: Arc::clone(wakes),
+        queue: Rc::clone(queue),
+    };
+    let installed = HERE.with(|place| place.set(here));
+    debug_assert!(installed.is_ok(), "one thread, one shard");
+}
 
 /// The waker of one task.
 #[derive(Debug)]
 pub(crate) struct TaskWaker {
-    inbox: Arc<Inbox>,
+    wakes: Arc<TaskWakes>,
     key: usize,
     /// Whether it is in the shard's queue. Only the shard's thread touches it; atomic because a waker must be `Sync`.
     scheduled: AtomicBool,
-    /// Whether it is in the inbox.
+    /// Whether it is among the remote wakes.
     posted: AtomicBool,
 }
 
 impl TaskWaker {
-    pub(super) fn new(inbox: Arc<Inbox>, key: usize) -> Self {
+    pub(super) fn new(wakes: Arc<TaskWakes>, key: usize) -> Self {
         Self {
-            inbox,
+            wakes,
             key,
             scheduled: AtomicBool::new(false),
             posted: AtomicBool::new(false),
         }
     }
 
-    /// Returns the task's key in its shard's table.
-    pub(super) fn key(&self) -> usize {
-        self.key
+    /// Queues the task on its own shard, unless it is queued already.
+    pub(super) fn schedule(&self, queue: &RunQueue) {
+        if !self.scheduled.load(Ordering::Relaxed) {
+            self.scheduled.store(true, Ordering::Relaxed);
+            queue.push(self.key);
+        }
     }
 
-    pub(super) fn is_scheduled(&self) -> bool {
-        self.scheduled.load(Ordering::Relaxed)
+    /// Records that it left the run queue. Called before the poll, so that a wake during it schedules one more poll.
+    pub(super) fn unscheduled(&self) {
+        self.scheduled.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn set_scheduled(&self, scheduled: bool) {
-        self.scheduled.store(scheduled, Ordering::Relaxed);
-    }
-
-    /// Records that it left the inbox. Called before the task runs, so that a later wake posts it again.
+    /// Records that it left the remote wakes. Called before the task runs, so that a later wake posts it again.
     pub(super) fn taken(&self) {
         // A swap, not a store: only a read makes this thread see what a waker wrote that found the task already posted.
         self.posted.swap(false, Ordering::AcqRel);
@@ -57,15 +83,13 @@ impl Wake for TaskWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let woken_here = ShardContext::with(|shard| {
-            let here = Arc::ptr_eq(shard.inbox(), &self.inbox);
-            if here {
-                shard.tasks().schedule(self);
-            }
-            here
+        // Fails while the thread ends, when the task may as well be posted.
+        let woken_here = HERE.try_with(|here| {
+            let here = here.get().filter(|here| Arc::ptr_eq(&here.wakes, &self.wakes));
+            here.map(|here| self.schedule(&here.queue))
         });
-        if woken_here != Some(true) && !self.posted.swap(true, Ordering::AcqRel) {
-            self.inbox.post_wake(Arc::clone(self));
+        if !matches!(woken_here, Ok(Some(()))) && !self.posted.swap(true, Ordering::AcqRel) {
+            self.wakes.post(Arc::clone(self));
         }
     }
 }
@@ -80,13 +104,13 @@ mod tests {
 
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::queue::Tasks;
+    use super::super::tasks::Tasks;
     use crate::message::inbox::Inbox;
     use crate::shard::id::ShardId;
 
     /// Returns a task, polled once, that records how many messages it finds at each poll.
     fn reader(inbox: &Arc<Inbox>, messages: &loom::sync::Arc<AtomicUsize>) -> (Tasks, Rc<Cell<usize>>, Waker) {
-        let (tasks, found) = (Tasks::default(), Rc::<Cell<usize>>::default());
+        let (tasks, found) = (Tasks::new(inbox), Rc::<Cell<usize>>::default());
         let waker = Rc::new(RefCell::new(None));
         let (messages, finds, shows) = (messages.clone(), Rc::clone(&found), Rc::clone(&waker));
         let task = poll_fn(move |cx| {
@@ -94,7 +118,7 @@ mod tests {
             finds.set(messages.load(Ordering::Relaxed));
             Poll::Pending
         });
-        tasks.spawn(inbox, Box::pin(task));
+        tasks.spawn(Box::pin(task));
         tasks.run(ShardId::FIRST);
         let waker = waker.borrow_mut().take().unwrap();
         (tasks, found, waker)
@@ -102,7 +126,7 @@ mod tests {
 
     fn take_messages(inbox: &Inbox, tasks: &Tasks) {
         if inbox.wake_flag().take_messages() {
-            tasks.schedule_posted(inbox);
+            tasks.schedule_posted();
             tasks.run(ShardId::FIRST);
         }
     }
@@ -137,6 +161,7 @@ mod tests {
             let (tasks, _, waker) = reader(&inbox, &loom::sync::Arc::default());
             let other = loom::thread::spawn(move || waker.wake());
             inbox.end();
+            tasks.discard_posted();
             drop(tasks);
             other.join().unwrap();
             assert_eq!(Arc::strong_count(&inbox), 1, "a waker leaked");
