@@ -5,9 +5,9 @@
 //! wrote (Dekker's pattern, as in [`wake_flag`](crate::message::wake_flag)). So the sender finds the room itself or is
 //! woken. `tests` checks this under loom (see [`sync`](crate::sync)).
 //!
-//! A sender polled again for another reason keeps its registration. Each [`wake_all`](WaitQueue::wake_all) begins a new
-//! round before it removes a waker, so a sender that finds its own round unchanged is still registered, or about to be
-//! woken.
+//! A sender polled again for another reason keeps its registration. [`wake_all`](WaitQueue::wake_all) begins a new round
+//! after it has removed a waker and before it wakes it. So a sender that finds its own round unchanged is still
+//! registered, or about to be woken.
 
 use std::task::Waker;
 
@@ -18,7 +18,7 @@ use crate::sync::{ArrayQueue, AtomicBool, AtomicUsize, Ordering, fence};
 pub(crate) struct WaitQueue {
     /// Whether a sender has registered since the last wake-up: with none waiting, `wake_all` costs one load.
     waiting: AtomicBool,
-    /// Number of wake-ups so far.
+    /// Number of wakers removed so far.
     round: AtomicUsize,
     wakers: ArrayQueue<Waker>,
 }
@@ -64,9 +64,10 @@ impl WaitQueue {
         if !self.waiting.load(Ordering::Relaxed) || !self.waiting.swap(false, Ordering::AcqRel) {
             return;
         }
-        self.round.fetch_add(1, Ordering::AcqRel);
         for _ in 0..self.wakers.len() {
             if let Some(waker) = self.wakers.pop() {
+                // Between the two: a woken sender that finds the queue full again must not count as registered.
+                self.round.fetch_add(1, Ordering::AcqRel);
                 waker.wake();
             }
         }
@@ -143,6 +144,38 @@ mod tests {
                 let (waits, woken) = sender.join().unwrap();
                 assert!(!waits || woken.times() > 0, "left behind");
             }
+        });
+    }
+
+    /// A sender that a late wake-up reaches without room registers again, and the next wake-up reaches it too.
+    #[cfg(squall_loom)]
+    #[test]
+    fn loom_a_sender_woken_in_vain_is_woken_again() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
+            let waiters = loom::sync::Arc::new(WaitQueue::new(4));
+            // An earlier sender found room after it had registered.
+            assert!(waiters.register(Waker::noop(), &mut Registration::default()));
+            let room = loom::sync::Arc::new(loom::sync::atomic::AtomicBool::new(false));
+            let (sender_waiters, sender_room) = (waiters.clone(), room.clone());
+            let sender = loom::thread::spawn(move || {
+                let woken = Arc::new(Woken::default());
+                let has_room = || sender_room.load(loom::sync::atomic::Ordering::Relaxed);
+                let (waker, mut place) = (Waker::from(Arc::clone(&woken)), Registration::default());
+                let mut seen = 0;
+                let mut poll = |seen: &mut usize| {
+                    *seen = woken.times();
+                    !has_room() && sender_waiters.register(&waker, &mut place) && !has_room()
+                };
+                let waits = poll(&mut seen) && (woken.times() == seen || poll(&mut seen));
+                (waits, seen, Arc::clone(&woken))
+            });
+            waiters.wake_all();
+            room.store(true, loom::sync::atomic::Ordering::Relaxed);
+            waiters.wake_all();
+            let (waits, seen, woken) = sender.join().unwrap();
+            assert!(!waits || woken.times() > seen, "left behind");
         });
     }
 }
