@@ -273,6 +273,11 @@ pub(crate) fn child(test: &str, role: &str) -> Command {
 pub(crate) fn in_child(test: &str, role: &str) {
     let output = child(test, role).output().unwrap();
     assert!(output.status.success(), "{role}: {}", printed(&output));
+    // A stale name matches no test, and a run of no test succeeds.
+    assert!(
+        printed(&output).contains("running 1 test"),
+        "{role}: the child ran no test"
+    );
 }
 
 /// Returns what a child has printed, and how it ended.

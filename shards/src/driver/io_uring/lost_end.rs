@@ -1,27 +1,21 @@
-//! Tests of a kernel bug: a multishot receive that starts to wait while bytes and an end are both there reports only
-//! the bytes.
+//! A test that the driver loses no end, although the kernel does; `shards/tests/lost_end.rs` shows the kernel's fault.
 //!
-//! The driver therefore looks at the socket once (`may_have_lost_its_end` in `streams::ends`). The first test reports
-//! which ends this kernel loses, so that a fixed kernel is noticed. The second test fails if the driver loses one.
-//!
-//! Both use `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that the race happens every
+//! It uses `IORING_RECVSEND_POLL_FIRST`, with which a receive waits before it reads, so that the race happens every
 //! time.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
-use socket2::SockRef;
+use io_uring::squeue;
 
-use super::buffers::{Buffers, GROUP};
+use self::ended::{ENDINGS, PeerEnding, ended};
 use super::ring_builder;
 use crate::{Builder, Driver, Stream, timeout_at};
+
+/// The same sockets as those of the kernel's test.
+#[path = "../../../tests/common/ended.rs"]
+mod ended;
 
 /// How long an end that is not lost may take; it is there before the receive is.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -53,49 +47,6 @@ fn poll_first(mut receive: squeue::Entry) -> squeue::Entry {
     receive
 }
 
-/// How a client ends the connection after its bytes.
-#[derive(Debug, Clone, Copy)]
-enum PeerEnding {
-    TcpEnd,
-    TcpReset,
-    UnixEnd,
-    UnixClose,
-}
-
-const ENDINGS: [PeerEnding; 4] = [
-    PeerEnding::TcpEnd,
-    PeerEnding::TcpReset,
-    PeerEnding::UnixEnd,
-    PeerEnding::UnixClose,
-];
-
-/// Returns a socket with `bytes` bytes and an end behind them, and the client if it stays open.
-fn ended(ending: PeerEnding, bytes: usize) -> (OwnedFd, Option<UnixStream>) {
-    let bytes = vec![b'x'; bytes];
-    match ending {
-        PeerEnding::TcpEnd | PeerEnding::TcpReset => {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.write_all(&bytes).unwrap();
-            if matches!(ending, PeerEnding::TcpReset) {
-                SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
-            }
-            let (socket, _) = listener.accept().unwrap();
-            drop(client);
-            (socket.into(), None)
-        }
-        PeerEnding::UnixEnd | PeerEnding::UnixClose => {
-            let (socket, mut client) = UnixStream::pair().unwrap();
-            client.write_all(&bytes).unwrap();
-            if matches!(ending, PeerEnding::UnixEnd) {
-                client.shutdown(Shutdown::Write).unwrap();
-                return (socket.into(), Some(client));
-            }
-            (socket.into(), None)
-        }
-    }
-}
-
 /// Returns whether a ring can be created; under a seccomp filter there is nothing to test.
 fn has_ring() -> bool {
     let ring = ring_builder().build(8);
@@ -104,45 +55,6 @@ fn has_ring() -> bool {
         eprintln!("skipped: io_uring is forbidden here");
     }
     !forbidden
-}
-
-/// Returns whether a bare multishot receive reports the end behind bytes that are there before it is armed.
-fn kernel_tells(ending: PeerEnding) -> bool {
-    let (socket, _client) = ended(ending, 10);
-    let mut ring: IoUring = ring_builder().build(8).unwrap();
-    let (buffers, _memory) = Buffers::register(&ring, 4, 4096).unwrap();
-    let receive = opcode::RecvMulti::new(Fd(socket.as_raw_fd()), GROUP).build();
-    // SAFETY: the descriptor is open and the buffers are registered until the receive has been cancelled below.
-    unsafe { ring.submission().push(&poll_first(receive)) }.unwrap();
-    let patience = Timespec::from(PATIENCE);
-    let wait = SubmitArgs::new().timespec(&patience);
-    let (mut bytes, mut told) = (0, false);
-    while !told && ring.submitter().submit_with_args(1, &wait).is_ok() {
-        for completion in ring.completion() {
-            bytes += usize::try_from(completion.result()).unwrap_or(0);
-            told |= !cqueue::more(completion.flags());
-        }
-    }
-    assert_eq!(bytes, 10, "{ending:?}: the bytes themselves are reported");
-    let all = CancelBuilder::any().all();
-    let cancelled = ring.submitter().register_sync_cancel(Some(patience), all);
-    assert!(told || cancelled.is_ok(), "{ending:?}: {cancelled:?}");
-    buffers.unregister(&ring.submitter()).unwrap();
-    told
-}
-
-#[test]
-fn the_ends_this_kernel_loses_are_reported() {
-    if !has_ring() {
-        return;
-    }
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    for ending in ENDINGS {
-        match kernel_tells(ending) {
-            true => eprintln!("Linux {release}: {ending:?} behind bytes is reported: never lost, or fixed"),
-            false => eprintln!("Linux {release}: {ending:?} behind bytes is lost by a multishot receive"),
-        }
-    }
 }
 
 #[test]
