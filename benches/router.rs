@@ -15,6 +15,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use squall::app::{BodyLength, Exchange, Outcome};
 use squall::message::TargetForm;
 use squall::prelude::*;
+use squall::routing::get;
 
 async fn plaintext(cx: &mut Context) -> Result {
     cx.write("Hello, World!");
@@ -49,8 +50,7 @@ fn application() -> Application {
         .get("/plaintext", plaintext)
         .get("/users/{id}", show)
         .get("/typed/{id:u64}", show)
-        .get("/wrapped", plaintext)
-        .route_middleware(pass);
+        .route("/wrapped", get(plaintext).middleware(pass));
     for name in [
         "articles", "comments", "tags", "teams", "projects", "issues", "labels", "hooks", "keys", "events",
     ] {

@@ -45,6 +45,7 @@ pub mod testing;
 mod transport;
 pub mod websocket;
 
+pub use app::routing;
 pub use app::{
     Application, Completion, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect,
     RequestHandler, Response, Routes, TrustedProxies, WebSocket, WebSocketHandler, WebSocketOptions,

@@ -14,6 +14,7 @@ use core::task::{Context as Task, Waker};
 use squall::app::{App, BodyLength, Exchange, Outcome};
 use squall::message::TargetForm;
 use squall::prelude::*;
+use squall::routing::get;
 
 struct Hello;
 
@@ -61,8 +62,7 @@ fn a_request_allocates_once() {
             cx.write(if id == 7 { "seven" } else { "other" });
             Ok(())
         })
-        .get("/wrapped", async |_: &mut Context| "wrapped")
-        .route_middleware(pass)
+        .route("/wrapped", get(async |_: &mut Context| "wrapped").middleware(pass))
         .build()
         .unwrap();
     let mut exchange = Exchange::new(app.shared());

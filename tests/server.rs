@@ -505,9 +505,10 @@ fn the_authority_of_an_absolute_form_target_replaces_host() {
     let application = || {
         Application::new()
             .get("/", async |cx: &mut Context| format!("general {}", host(cx)))
-            .host("h.example", |routes| {
-                routes.get("/", async |cx: &mut Context| format!("h {}", host(cx)))
-            })
+            .host(
+                "h.example",
+                Routes::new().get("/", async |cx: &mut Context| format!("h {}", host(cx))),
+            )
     };
     let server = Running::start(application);
     let behind = Running::configured(application, |config| {

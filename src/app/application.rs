@@ -4,20 +4,15 @@ use core::any::{TypeId, type_name};
 use core::fmt;
 use std::rc::Rc;
 
-use super::context::Context;
 use super::dispatch::App;
-use super::handler::endpoint::Endpoint;
 use super::handler::middleware::{Chain, Middleware};
-use super::handler::request_handler::Function;
 use super::limits::Limits;
 use super::request::client_address::TrustedProxies;
-use super::response::error_response::{ErrorPage, ErrorResponder};
-use super::response::responder::IntoResponse;
 use super::routing::host::HostPattern;
-use super::routing::router::Router;
+use super::routing::router::{HostGroup, Router};
 use super::routing::routes::{Routes, routing_methods};
 use super::shared::Shared;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The routes, middleware, state and settings that a shard serves (Tornado's class of this name).
 ///
@@ -35,8 +30,6 @@ pub struct Application {
     routes: Routes,
     hosts: Vec<(String, Routes)>,
     chain: Chain,
-    fallback: Option<Rc<dyn Endpoint>>,
-    error_page: Option<ErrorPage>,
     state: Vec<(TypeId, Rc<dyn core::any::Any>)>,
     trusted_proxies: TrustedProxies,
     limits: Limits,
@@ -57,8 +50,6 @@ impl Application {
             routes: Routes::new(),
             hosts: Vec::new(),
             chain: Chain::new(),
-            fallback: None,
-            error_page: None,
             state: Vec::new(),
             trusted_proxies: TrustedProxies::default(),
             limits: Limits::default(),
@@ -72,9 +63,9 @@ impl Application {
     /// Adds routes for one host (`api.example.com`) or for every host below a domain (`*.example.com`).
     ///
     /// Host routes are tried before the others, in the order the hosts were added. A path that a host's routes lack
-    /// falls through to the next (Tornado's `add_handlers`).
-    pub fn host(mut self, host: &str, add: impl FnOnce(Routes) -> Routes) -> Self {
-        self.hosts.push((host.to_owned(), add(Routes::new())));
+    /// falls through to the next (Tornado's `add_handlers`). A host's fallback answers what no route matches at all.
+    pub fn host(mut self, host: &str, routes: Routes) -> Self {
+        self.hosts.push((host.to_owned(), routes));
         self
     }
 
@@ -86,30 +77,7 @@ impl Application {
         self
     }
 
-    /// Sets the function for paths that match no route, instead of 404 (Tornado's `default_handler_class`).
-    pub fn fallback<F, R>(mut self, function: F) -> Self
-    where
-        F: AsyncFn(&mut Context) -> R + 'static,
-        R: IntoResponse + 'static,
-    {
-        self.fallback = Some(Rc::new(Function::new(function)));
-        self
-    }
-
-    /// Sets the function that writes error pages (Tornado's `write_error`).
-    ///
-    /// Status and fields of the error are set before the call, and the function may change them. If it fails, the
-    /// default page is sent.
-    pub fn error_page<F, R>(mut self, page: F) -> Self
-    where
-        F: Fn(&mut Context, &Error) -> R + 'static,
-        R: IntoResponse,
-    {
-        self.error_page = Some(Box::new(move |cx, error| page(cx, error).into_response(cx)));
-        self
-    }
-
-    /// Adds a value that handlers get by its type, with [`Context::state`].
+    /// Adds a value that handlers get by its type, with [`Context::state`](super::Context::state).
     ///
     /// It belongs to this shard alone, so it may be a `Cell` or a `RefCell`.
     pub fn state<T: 'static>(mut self, value: T) -> Self {
@@ -138,7 +106,7 @@ impl Application {
 
     /// Sets [`Limits::body_bytes_max`] alone: how many bytes of content a request may carry.
     ///
-    /// [`Context::set_body_limit`] changes it for one request.
+    /// [`Context::set_body_limit`](super::Context::set_body_limit) changes it for one request.
     pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
         self.limits.body_bytes_max = bytes_max;
         self
@@ -159,31 +127,30 @@ impl Application {
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
         problems.extend(self.limits.check().err());
+        let error_page = self.routes.own_error_page().map(Rc::clone);
         let mut groups = Vec::new();
         for (host, routes) in self.hosts {
-            let routes = routes.flatten("", &self.chain, &mut problems);
+            let group = routes.compile(&self.chain, error_page.as_ref(), &mut problems);
             match HostPattern::parse(&host) {
-                Ok(host) => groups.push((Some(host), routes)),
+                Ok(host) => groups.push(HostGroup {
+                    host: Some(host),
+                    ..group
+                }),
                 Err(problem) => problems.push(problem),
             }
         }
         // Last, because routes for a host are tried before those for every host.
-        groups.push((None, self.routes.flatten("", &self.chain, &mut problems)));
+        groups.push(self.routes.compile(&self.chain, None, &mut problems));
         let router = Router::build(groups, self.automatic_options, &mut problems);
         if !problems.is_empty() {
             return Err(BuildError { problems }.into());
         }
         let shared = Shared::new(self.state, router.table(), self.trusted_proxies, self.limits);
-        let shared = Rc::new(shared);
         Ok(Rc::new(App {
-            errors: ErrorResponder {
-                shared: Rc::clone(&shared),
-                page: self.error_page,
-            },
-            shared,
+            shared: Rc::new(shared),
             router,
             chain: self.chain,
-            fallback: self.fallback,
+            error_page,
             automatic_options: self.automatic_options,
         }))
     }

@@ -9,21 +9,27 @@ use std::rc::Rc;
 use super::catch_panic::CatchPanic;
 use super::context::Context;
 use super::exchange::Exchange;
-use super::handler::endpoint::Endpoint;
 use super::handler::middleware::{BuiltInResponse, Chain, InnerHandler, Next};
-use super::response::error_response::ErrorResponder;
-use super::routing::router::Router;
+use super::response::error_response::{ErrorPage, ErrorResponder};
+use super::routing::router::{CompiledRoute, Router, Served};
 use super::shared::Shared;
 use crate::message::{Method, TargetForm};
+
+/// What serves a request.
+struct Found<'a> {
+    inner: InnerHandler<'a>,
+    chain: &'a Chain,
+    page: Option<&'a Rc<ErrorPage>>,
+}
 
 /// A built application, which serves the requests of one shard.
 pub struct App {
     pub(super) shared: Rc<Shared>,
-    pub(super) errors: ErrorResponder,
     pub(super) router: Router,
     /// The application's own middleware, for requests that match no route.
     pub(super) chain: Chain,
-    pub(super) fallback: Option<Rc<dyn Endpoint>>,
+    /// The application's own error page.
+    pub(super) error_page: Option<Rc<ErrorPage>>,
     pub(super) automatic_options: bool,
 }
 
@@ -41,9 +47,10 @@ impl App {
     /// Dropping the future drops the handler. The exchange must then be reset.
     pub async fn respond(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
-        let (inner, chain) = self.find_handler(cx);
+        let Found { inner, chain, page } = self.find_handler(cx);
         self.shared.enter_route(cx.route);
-        let errors = &self.errors;
+        let shared = &*self.shared;
+        let errors = ErrorResponder { shared, page };
         Next { errors, chain, inner }.run(cx).await;
         cx.response.complete();
     }
@@ -62,8 +69,8 @@ impl App {
             return None;
         }
         let route = self.router.route(cx.route?)?;
-        let endpoint = route.endpoint(cx.head.method())?;
-        let on_finish = CatchPanic::new(&self.shared, endpoint.on_finish(cx));
+        let served = route.endpoint(cx.head.method())?;
+        let on_finish = CatchPanic::new(&self.shared, served.endpoint.on_finish(cx));
         Some(Box::pin(async move {
             if let Err(error) = on_finish.await {
                 tracing::error!("on_finish failed: {error}");
@@ -72,30 +79,62 @@ impl App {
     }
 
     /// Finds the handler of a request and the middleware around it, and records the route that matched.
-    fn find_handler(&self, cx: &mut Context) -> (InnerHandler<'_>, &Chain) {
+    fn find_handler(&self, cx: &mut Context) -> Found<'_> {
         let head = &cx.head;
         // `OPTIONS *` concerns the server and not a path, so it lists the methods of all routes (RFC 9110 §9.3.7).
         if head.target_form() == TargetForm::Asterisk && *head.method() == Method::OPTIONS {
             let allow = self.router.allow();
-            return (InnerHandler::BuiltIn(BuiltInResponse::Options { allow }), &self.chain);
+            return Found {
+                inner: InnerHandler::BuiltIn(BuiltInResponse::Options { allow }),
+                chain: &self.chain,
+                page: self.error_page.as_ref(),
+            };
         }
         cx.route = self.router.find(head, &mut cx.params);
-        let Some(route) = cx.route.and_then(|index| self.router.route(index)) else {
-            let inner = match &self.fallback {
-                Some(endpoint) => InnerHandler::Endpoint(endpoint.as_ref()),
-                None => InnerHandler::BuiltIn(BuiltInResponse::NotFound),
-            };
-            return (inner, &self.chain);
-        };
+        match cx.route.and_then(|index| self.router.route(index)) {
+            Some(route) => self.found(route, cx.head.method()),
+            None => self.find_fallback(cx),
+        }
+    }
+
+    /// Finds what answers a request that matches no route.
+    #[cold]
+    fn find_fallback(&self, cx: &mut Context) -> Found<'_> {
+        let unmatched = self.router.unmatched(&cx.head);
+        cx.params.clear();
+        cx.route = unmatched.fallback;
+        let page = unmatched.page;
+        match cx.route.and_then(|index| self.router.route(index)) {
+            Some(fallback) => Found {
+                page,
+                ..self.found(fallback, cx.head.method())
+            },
+            None => Found {
+                inner: InnerHandler::BuiltIn(BuiltInResponse::NotFound),
+                chain: &self.chain,
+                page,
+            },
+        }
+    }
+
+    /// Selects what a route does for a method.
+    fn found<'a>(&self, route: &'a CompiledRoute, method: &Method) -> Found<'a> {
+        let page = route.page.as_ref();
+        if let Some(Served { endpoint, chain }) = route.endpoint(method) {
+            let inner = InnerHandler::Endpoint(endpoint.as_ref());
+            return Found { inner, chain, page };
+        }
         let allow = &route.allow;
-        let inner = match route.endpoint(head.method()) {
-            Some(endpoint) => InnerHandler::Endpoint(endpoint.as_ref()),
-            None if *head.method() == Method::OPTIONS && self.automatic_options => {
-                InnerHandler::BuiltIn(BuiltInResponse::Options { allow })
-            }
-            None => InnerHandler::BuiltIn(BuiltInResponse::MethodNotAllowed { allow }),
+        let response = if *method == Method::OPTIONS && self.automatic_options {
+            BuiltInResponse::Options { allow }
+        } else {
+            BuiltInResponse::MethodNotAllowed { allow }
         };
-        (inner, &route.chain)
+        Found {
+            inner: InnerHandler::BuiltIn(response),
+            chain: &route.chain,
+            page,
+        }
     }
 }
 
@@ -103,20 +142,24 @@ impl Drop for App {
     /// Drops each handler and each middleware under a guard of its own.
     fn drop(&mut self) {
         let shared = Rc::clone(&self.shared);
+        let discard_served = |served: Served| {
+            shared.discard(served.endpoint);
+            discard_each(&shared, served.chain);
+        };
         for route in self.router.take_routes() {
-            for (_, endpoint) in route.endpoints {
-                shared.discard(endpoint);
-            }
-            for middleware in route.chain {
-                shared.discard(middleware);
-            }
+            route.methods.into_iter().for_each(|(_, served)| discard_served(served));
+            route.any_method.into_iter().for_each(discard_served);
+            discard_each(&shared, route.chain);
+            shared.discard(route.page);
         }
-        for middleware in core::mem::take(&mut self.chain) {
-            shared.discard(middleware);
-        }
-        shared.discard(self.fallback.take());
-        shared.discard(self.errors.page.take());
+        discard_each(&shared, self.router.take_pages());
+        discard_each(&shared, core::mem::take(&mut self.chain));
+        shared.discard(self.error_page.take());
     }
+}
+
+fn discard_each<T>(shared: &Shared, values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(|value| shared.discard(value));
 }
 
 impl fmt::Debug for App {

@@ -19,7 +19,7 @@ mod handler;
 mod limits;
 mod request;
 mod response;
-mod routing;
+pub mod routing;
 mod shared;
 mod topics;
 mod websocket;
@@ -38,7 +38,7 @@ pub use response::content::Content;
 pub use response::responder::{Html, IntoResponse, Json, Redirect, Response};
 pub use response::sse::{Event, EventStream};
 pub use response::state::Completion;
-pub use routing::routes::Routes;
+pub use routing::Routes;
 pub use shared::Shared;
 pub use topics::{
     Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,

@@ -110,8 +110,13 @@ impl Shared {
     /// Returns the label of each route, and last the label of requests without a route.
     #[must_use]
     pub fn route_labels(&self) -> Arc<[String]> {
-        let routes = self.routes.patterns().map(|pattern| format!("the route {pattern}"));
-        routes.chain(["a path without a route".to_owned()]).collect()
+        // A fallback answers paths without a route, and the last label is for 404.
+        let patterns = self.routes.patterns().chain([None]);
+        let label = |pattern: Option<&str>| match pattern {
+            Some(pattern) => format!("the route {pattern}"),
+            None => "a path without a route".to_owned(),
+        };
+        patterns.map(label).collect()
     }
 
     /// Sets where the application stores its active route, as an index into [`route_labels`](Self::route_labels).
@@ -144,7 +149,7 @@ impl Shared {
     }
 
     pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {
-        self.routes.route(route).map(|route| &*route.pattern)
+        self.routes.route(route)?.pattern.as_deref()
     }
 
     pub(super) fn count_panic(&self) {
@@ -153,7 +158,7 @@ impl Shared {
 
     /// The value of `Allow` of a route.
     pub(super) fn allow(&self, route: usize) -> Option<&HeaderValue> {
-        self.routes.route(route).map(|route| &route.allow)
+        self.routes.route(route)?.allow.as_ref()
     }
 }
 

@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 use squall::prelude::*;
+use squall::routing::get;
 use squall::testing::TestClient;
 
 /// Records its mark before and after the handler.
@@ -26,17 +27,17 @@ fn runs_application_then_groups_then_route_outermost_first() {
     let mark = |name| Mark(name, Rc::clone(&log));
     let inner = Routes::new()
         .middleware(mark("inner"))
-        .get("/x", async |_: &mut Context| "x")
-        .route_middleware(mark("route"))
+        .route("/x", get(async |_: &mut Context| "x").middleware(mark("route")))
         .get("/y", async |_: &mut Context| "y");
     let application = Application::new()
         .get("/plain", async |_: &mut Context| "plain")
         .nest("/a", Routes::new().middleware(mark("outer")).nest("/b", inner))
-        .host("h", |routes| {
-            routes
+        .host(
+            "h",
+            Routes::new()
                 .middleware(mark("host"))
-                .get("/x", async |_: &mut Context| StatusCode::ACCEPTED)
-        })
+                .get("/x", async |_: &mut Context| StatusCode::ACCEPTED),
+        )
         .middleware(mark("first"))
         .middleware(mark("second"));
     let client = TestClient::new(application).unwrap();

@@ -1,8 +1,9 @@
 //! Middleware: code that runs before and after handlers.
 //!
 //! The order, outermost first: the application's ([`Application::middleware`](crate::app::Application::middleware)), as
-//! added; each group's, from the outside in; the route's own. The application's middleware also runs for 404. A
-//! route's whole chain also runs for its 405 and its automatic OPTIONS.
+//! added; each group's, from the outside in; the route's own. A route's whole chain also runs for its 405 and its
+//! automatic OPTIONS; if a path has several routes, the groups' middleware alone. A fallback runs within the middleware
+//! of its group. The application's middleware also runs for 404.
 //!
 //! When `next.run(cx).await` returns, an `Err`, a panic or a 404 further in has already become an error page. That
 //! page drops the fields set at or inside the failed level and keeps those set further out. So middleware that adds a
@@ -59,7 +60,7 @@ where
 /// The rest of the chain: the middleware further in and the handler.
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
-    pub(in crate::app) errors: &'a ErrorResponder,
+    pub(in crate::app) errors: ErrorResponder<'a>,
     pub(in crate::app) chain: &'a [Rc<dyn DynMiddleware>],
     pub(in crate::app) inner: InnerHandler<'a>,
 }
@@ -88,12 +89,12 @@ impl Next<'_> {
         let result = match (chain.split_first(), inner) {
             (Some((outer, chain)), inner) => {
                 let next = Next { errors, chain, inner };
-                CatchPanic::new(&errors.shared, outer.handle(cx, next)).await.flatten()
+                CatchPanic::new(errors.shared, outer.handle(cx, next)).await.flatten()
             }
             (None, InnerHandler::Endpoint(endpoint)) => {
                 // Set before the call, because `on_finish` also runs if the handler fails or is dropped.
                 cx.wants_on_finish = endpoint.has_on_finish();
-                CatchPanic::new(&errors.shared, endpoint.call(cx)).await.flatten()
+                CatchPanic::new(errors.shared, endpoint.call(cx)).await.flatten()
             }
             (None, InnerHandler::BuiltIn(response)) => response.write(cx),
         };

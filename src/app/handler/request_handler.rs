@@ -48,8 +48,8 @@ use crate::message::Method;
 /// `OPTIONS` is answered automatically unless `options` is implemented.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request handler",
-    label = "a handler given to `route` implements `RequestHandler`",
-    note = "write `impl RequestHandler for …`; an async function is added with `.get(pattern, function)` and its like"
+    label = "a handler given to `route` implements `RequestHandler`: write `impl RequestHandler for …`",
+    note = "an async function is given to `.get(pattern, function)`, or to `.route(pattern, get(function))`"
 )]
 pub trait RequestHandler: 'static {
     /// The methods that [`other`](Self::other) serves, beyond the seven with a Rust method of their own.

@@ -14,21 +14,22 @@ use crate::message::{Headers, StatusCode, has_no_content, header};
 const LOGGED_PATH_BYTES_MAX: usize = 256;
 
 /// Writes the page of an error.
-pub(in crate::app) type ErrorPage = Box<dyn Fn(&mut Context, &Error) -> Result>;
+pub(in crate::app) type ErrorPage = dyn Fn(&mut Context, &Error) -> Result;
 
-/// Makes the responses of errors, by the application's own page or by the default one.
-pub(in crate::app) struct ErrorResponder {
-    pub(in crate::app) shared: Rc<Shared>,
-    pub(in crate::app) page: Option<ErrorPage>,
+/// Makes the responses of errors to one request, by a page of the application or by the default one.
+#[derive(Clone, Copy)]
+pub(in crate::app) struct ErrorResponder<'a> {
+    pub(in crate::app) shared: &'a Shared,
+    pub(in crate::app) page: Option<&'a Rc<ErrorPage>>,
 }
 
-impl ErrorResponder {
+impl ErrorResponder<'_> {
     /// Turns an error into its response, or closes the connection if the head has been sent.
     ///
     /// This is the one place that logs the error. The response keeps `headers`, the fields set further out than the
     /// failed code.
-    pub(in crate::app) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
-        if let Err(panic) = catch_panic(&self.shared, || log(cx, &error)) {
+    pub(in crate::app) fn fail(self, cx: &mut Context, error: Error, headers: Headers) {
+        if let Err(panic) = catch_panic(self.shared, || log(cx, &error)) {
             tracing::error!("formatting an error for the log failed: {panic}");
         }
         if cx.response.is_whole(cx.head.method()) {
@@ -47,20 +48,20 @@ impl ErrorResponder {
     }
 
     /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
-    fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
+    fn write_error(self, cx: &mut Context, error: &Error, headers: Headers) {
         if has_no_content(error.status()) {
             return begin_error(cx, error, headers);
         }
-        if let Some(page) = &self.page {
+        if let Some(page) = self.page {
             begin_error(cx, error, headers.clone());
-            let written = catch_panic(&self.shared, || page(cx, error)).flatten();
+            let written = catch_panic(self.shared, || page(cx, error)).flatten();
             match written.and_then(|()| cx.response.check(cx.head.method())) {
                 Ok(()) => return,
                 // The closure owns the fault, so formatting and dropping it happen inside the guard.
                 Err(fault) => {
-                    if let Err(panic) = catch_panic(&self.shared, move || {
-                        tracing::error!("the error page failed: {fault:?}")
-                    }) {
+                    if let Err(panic) =
+                        catch_panic(self.shared, move || tracing::error!("the error page failed: {fault:?}"))
+                    {
                         tracing::error!("the error page failed, and formatting its error failed too: {panic}");
                     }
                 }

@@ -8,12 +8,18 @@
 //! literal    = visible ASCII but "?" and "#"; "{{" and "}}" stand for braces
 //! ```
 //!
+//! Parameters in the syntax of other frameworks, such as `:id`, are errors and not literals (`foreign.rs`).
+//!
 //! A pattern is compared with the path as received, still percent-encoded (RFC 3986 §2.4: decode after splitting). So
 //! a literal that needs encoding is written encoded, and `%2F` does not end a segment.
 
 use core::fmt::{self, Write as _};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::foreign;
+use super::param_span::ParamSpan;
+use crate::app::request::percent::decode_path;
 
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +70,8 @@ impl Pattern {
         if !text.starts_with('/') {
             return Err(format!("the pattern `{text}` does not start with `/`"));
         }
-        let pieces = parse_pieces(text).map_err(|problem| format!("the pattern `{text}` {problem}"))?;
+        let pieces = foreign::check(text).and_then(|()| parse_pieces(text));
+        let pieces = pieces.map_err(|problem| format!("the pattern `{text}` {problem}"))?;
         let mut pattern = Self {
             text: text.to_owned(),
             pieces,
@@ -128,6 +135,53 @@ impl Pattern {
             };
         }
         shape
+    }
+
+    /// Whether the last parameter takes the rest of the path.
+    pub(in crate::app) fn takes_rest(&self) -> bool {
+        self.parameters().any(|parameter| parameter.rest)
+    }
+
+    /// What each segment accepts, from the narrowest: text 0, a parameter beside text 1 or 2, a parameter 3 or 4. Of
+    /// these two, the typed one is narrower.
+    pub(in crate::app) fn segments(&self) -> Vec<u8> {
+        let mut segments: Vec<(bool, u8)> = Vec::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => {
+                    let mut parts = literal.split('/');
+                    let continued = parts.next().unwrap_or_default();
+                    if let Some((has_text, _)) = segments.last_mut() {
+                        *has_text |= !continued.is_empty();
+                    }
+                    segments.extend(parts.map(|part| (!part.is_empty(), 0)));
+                }
+                Piece::Parameter(parameter) => {
+                    if let Some((_, parameters)) = segments.last_mut() {
+                        *parameters = if parameter.kind == ParameterType::Text { 2 } else { 1 };
+                    }
+                }
+            }
+        }
+        let rank = |(has_text, parameters)| {
+            if has_text || parameters == 0 {
+                parameters
+            } else {
+                parameters + 2
+            }
+        };
+        segments.into_iter().map(rank).collect()
+    }
+
+    /// Whether every value has the type of its parameter once decoded.
+    pub(in crate::app) fn accepts(&self, path: &str, mut values: impl Iterator<Item = ParamSpan>) -> bool {
+        self.typed_count == 0
+            || self.parameters().all(|parameter| {
+                values.next().is_some_and(|span| {
+                    let value = decode_path(span.of(path));
+                    value.is_ok_and(|value| parameter.kind.accepts(&value))
+                })
+            })
     }
 
     /// How many parameters have a type. Of two patterns of one shape, the one with more is tried first.
@@ -291,8 +345,7 @@ fn parse_parameter(inside: &str) -> Result<Parameter, String> {
         None => (inside, ParameterType::Text),
         Some(_) if rest => return Err(format!("has a type on `{{*{inside}}}`, which takes any text")),
         Some((name, kind)) => {
-            let kind = ParameterType::parse(kind)
-                .ok_or_else(|| format!("has the unknown type `{kind}`; use u32, u64, i32, i64, uuid or slug"))?;
+            let kind = ParameterType::parse(kind).ok_or_else(|| foreign::unknown_type(name, kind))?;
             (name, kind)
         }
     };
@@ -342,6 +395,7 @@ mod tests {
             ("/{*rest}/more", "takes the rest of the path"),
             ("/{*rest:u64}", "a type on"),
             ("/{id:float}", "unknown type `float`"),
+            ("/users/:id", "has `:id`, a parameter of other frameworks; write `{id}`"),
             ("/a?b", "`?`"),
             ("/a#b", "`#`"),
             ("/caf\u{e9}", "percent-encoded"),

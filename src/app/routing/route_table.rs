@@ -18,9 +18,10 @@ pub(in crate::app) struct RouteTable {
 /// The facts about one route.
 #[derive(Debug)]
 pub(in crate::app) struct RouteFacts {
-    pub(in crate::app) pattern: Rc<Pattern>,
-    /// The value of `Allow`.
-    pub(in crate::app) allow: HeaderValue,
+    /// `None` for a fallback.
+    pub(in crate::app) pattern: Option<Rc<Pattern>>,
+    /// The value of `Allow`; `None` for a fallback that serves every method.
+    pub(in crate::app) allow: Option<HeaderValue>,
 }
 
 impl RouteTable {
@@ -41,16 +42,19 @@ impl RouteTable {
         self.routes.len()
     }
 
-    /// The patterns of all routes, in the order of their indices.
-    pub(in crate::app) fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.routes.iter().map(|route| route.pattern.text())
+    /// The patterns of all routes, in the order of their indices; `None` for a fallback.
+    pub(in crate::app) fn patterns(&self) -> impl Iterator<Item = Option<&str>> {
+        self.routes
+            .iter()
+            .map(|route| route.pattern.as_ref().map(|pattern| pattern.text()))
     }
 
     /// Fills the pattern of a named route.
     pub(in crate::app) fn reverse(&self, name: &str, values: &[&dyn Display]) -> Result<String> {
         let route = self.names.get(name).and_then(|index| self.routes.get(*index));
-        let route = route.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
-        let filled = route.pattern.fill(values);
+        let pattern = route.and_then(|route| route.pattern.as_ref());
+        let pattern = pattern.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
+        let filled = pattern.fill(values);
         filled.map_err(|problem| Error::new(format!("no URL for the route `{name}`: {problem}")))
     }
 }

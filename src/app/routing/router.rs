@@ -16,9 +16,10 @@ use super::host::{HostPattern, host_name};
 use super::param_span::ParamSpan;
 use super::pattern::Pattern;
 use super::route_table::{RouteFacts, RouteTable};
+use super::scope::{Prefix, Scope};
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::Chain;
-use crate::app::request::percent::decode_path;
+use crate::app::response::error_response::ErrorPage;
 use crate::message::{HeaderValue, Method, RequestHead};
 
 /// Every route of an application.
@@ -26,22 +27,62 @@ pub(in crate::app) struct Router {
     /// Tried before `general`, in the order they were added.
     hosts: Vec<(HostPattern, Tree)>,
     general: Tree,
-    routes: Vec<Route>,
+    routes: Vec<CompiledRoute>,
+    /// The settings for requests without a route, in the order in which they are asked.
+    scopes: Vec<Scope>,
     /// The index of each named route.
     names: HashMap<String, usize>,
     /// Every method that any route serves: the answer to `OPTIONS *`.
     allow: HeaderValue,
 }
 
-/// One pattern and its endpoints.
-pub(in crate::app) struct Route {
-    pub(in crate::app) pattern: Rc<Pattern>,
+/// One pattern, or a fallback, and its endpoints.
+pub(in crate::app) struct CompiledRoute {
+    /// `None` for a fallback.
+    pub(in crate::app) pattern: Option<Rc<Pattern>>,
     pub(in crate::app) name: Option<String>,
-    pub(in crate::app) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
-    /// Outermost first: the application's middleware, the groups', the route's own.
+    pub(in crate::app) methods: Vec<(Method, Served)>,
+    /// Serves the methods that `methods` lacks; only a fallback has it.
+    pub(in crate::app) any_method: Option<Served>,
+    /// The middleware around 405 and the automatic OPTIONS.
     pub(in crate::app) chain: Chain,
+    /// The error page of the innermost group that has one.
+    pub(in crate::app) page: Option<Rc<ErrorPage>>,
     /// The value of `Allow`, set by [`Router::build`].
     pub(in crate::app) allow: HeaderValue,
+}
+
+/// An endpoint with the middleware around it.
+pub(in crate::app) struct Served {
+    pub(in crate::app) endpoint: Rc<dyn Endpoint>,
+    /// Outermost first: the application's middleware, the groups', the route's own.
+    pub(in crate::app) chain: Chain,
+}
+
+/// Everything that an application has for one host, or for every host.
+#[derive(Default)]
+pub(in crate::app) struct HostGroup {
+    /// `None` for every host.
+    pub(in crate::app) host: Option<HostPattern>,
+    pub(in crate::app) routes: Vec<CompiledRoute>,
+    pub(in crate::app) scopes: Vec<GroupScope>,
+}
+
+/// The settings of a group, before the router gives its fallback an index.
+pub(in crate::app) struct GroupScope {
+    /// `None` for every path.
+    pub(in crate::app) prefix: Option<Prefix>,
+    pub(in crate::app) fallback: Option<CompiledRoute>,
+    /// The group's own error page.
+    pub(in crate::app) page: Option<Rc<ErrorPage>>,
+}
+
+/// What applies to a request that matches no route.
+#[derive(Default)]
+pub(in crate::app) struct Unmatched<'r> {
+    /// The index of the route that answers.
+    pub(in crate::app) fallback: Option<usize>,
+    pub(in crate::app) page: Option<&'r Rc<ErrorPage>>,
 }
 
 /// The routes of one host group.
@@ -60,48 +101,94 @@ struct Leaf {
 
 impl Router {
     /// Compiles groups of routes, and adds every mistake to `problems`, one sentence each.
-    pub(in crate::app) fn build(
-        groups: Vec<(Option<HostPattern>, Vec<Route>)>,
-        automatic_options: bool,
-        problems: &mut Vec<String>,
-    ) -> Self {
+    pub(in crate::app) fn build(groups: Vec<HostGroup>, automatic_options: bool, problems: &mut Vec<String>) -> Self {
         let mut router = Self {
             hosts: Vec::new(),
             general: Tree::default(),
             routes: Vec::new(),
+            scopes: Vec::new(),
             names: HashMap::new(),
             allow: HeaderValue::from_static(""),
         };
-        for (host, group) in groups {
+        for group in groups {
             let mut tree = Tree::default();
-            for mut route in group {
-                let index = router.routes.len();
-                route.allow = allow(route.methods(), automatic_options);
-                check_methods(&route, problems);
-                if let Some(name) = &route.name
-                    && let Some(earlier) = router.names.insert(name.clone(), index)
-                    && let Some(earlier) = router.routes.get(earlier)
-                {
-                    let (first, second) = (earlier.pattern.text(), route.pattern.text());
-                    problems.push(format!("`{first}` and `{second}` are both named `{name}`"));
-                }
-                router.routes.push(route);
+            for route in group.routes {
+                let index = router.add(route, automatic_options, problems);
                 if let Err(problem) = tree.insert(index, &router.routes) {
                     problems.push(problem);
                 }
             }
-            match host {
+            let host = group.host.is_some().then_some(router.hosts.len());
+            let mut scopes = Vec::new();
+            for scope in group.scopes {
+                scopes.push(Scope {
+                    host,
+                    prefix: scope.prefix,
+                    fallback: scope
+                        .fallback
+                        .map(|route| router.add(route, automatic_options, problems)),
+                    page: scope.page,
+                });
+            }
+            scopes.sort_by_cached_key(Scope::order);
+            router.scopes.extend(scopes);
+            match group.host {
                 Some(host) => router.hosts.push((host, tree)),
                 None => router.general = tree,
             }
         }
-        router.allow = allow(router.routes.iter().flat_map(Route::methods), automatic_options);
+        let routes = router.routes.iter().filter(|route| route.pattern.is_some());
+        router.allow = allow(routes.flat_map(CompiledRoute::methods), automatic_options);
+        router.check_scopes(problems);
         router
     }
 
+    /// Adds a route and returns its index.
+    fn add(&mut self, mut route: CompiledRoute, automatic_options: bool, problems: &mut Vec<String>) -> usize {
+        let index = self.routes.len();
+        route.allow = allow(route.methods(), automatic_options);
+        check_methods(&route, problems);
+        if let Some(name) = &route.name
+            && let Some(earlier) = self.names.insert(name.clone(), index)
+            && let Some(earlier) = self.routes.get(earlier)
+        {
+            let (first, second) = (earlier.text(), route.text());
+            problems.push(format!("`{first}` and `{second}` are both named `{name}`"));
+        }
+        self.routes.push(route);
+        index
+    }
+
+    /// Reports groups of one host and prefix with several fallbacks or error pages.
+    fn check_scopes(&self, problems: &mut Vec<String>) {
+        for (index, scope) in self.scopes.iter().enumerate() {
+            let same_place = |other: &&Scope| {
+                let host = |scope: &Scope| scope.host.and_then(|host| self.hosts.get(host)).map(|(host, _)| host);
+                host(other) == host(scope) && other.is_same_prefix(scope)
+            };
+            let earlier = || self.scopes.iter().take(index).filter(same_place);
+            let place = || match &scope.prefix {
+                Some(prefix) => format!("the prefix `{}`", prefix.text()),
+                None => "one host".to_owned(),
+            };
+            if scope.fallback.is_some() && earlier().any(|other| other.fallback.is_some()) {
+                problems.push(format!("two groups for {} have a fallback; keep one", place()));
+            }
+            if scope.page.is_some() && earlier().any(|other| other.page.is_some()) {
+                problems.push(format!("two groups for {} have an error page; keep one", place()));
+            }
+        }
+    }
+
     /// Takes every route out of a router that is dropped, so that each can be dropped under its own guard.
-    pub(in crate::app) fn take_routes(&mut self) -> Vec<Route> {
+    pub(in crate::app) fn take_routes(&mut self) -> Vec<CompiledRoute> {
         core::mem::take(&mut self.routes)
+    }
+
+    /// The same for the error pages of groups.
+    pub(in crate::app) fn take_pages(&mut self) -> impl Iterator<Item = Rc<ErrorPage>> {
+        let scopes = core::mem::take(&mut self.scopes);
+        scopes.into_iter().filter_map(|scope| scope.page)
     }
 
     /// Finds the route of a request and stores the positions of its parameters.
@@ -120,16 +207,33 @@ impl Router {
         self.general.find(path, &self.routes, params)
     }
 
-    /// The route at an index that [`Router::find`] returned.
-    pub(in crate::app) fn route(&self, index: usize) -> Option<&Route> {
+    /// Finds what applies to a request without a route: the settings of the innermost groups around its path, those
+    /// of its hosts first.
+    #[cold]
+    pub(in crate::app) fn unmatched(&self, head: &RequestHead) -> Unmatched<'_> {
+        let (path, name) = (head.path(), host_name(head.authority()));
+        let mut unmatched = Unmatched::default();
+        for scope in &self.scopes {
+            let host = scope.host.and_then(|index| self.hosts.get(index));
+            if host.is_none_or(|(host, _)| host.matches(name)) && scope.includes(path) {
+                unmatched.fallback = unmatched.fallback.or(scope.fallback);
+                unmatched.page = unmatched.page.or(scope.page.as_ref());
+            }
+        }
+        unmatched
+    }
+
+    /// The route at an index that [`Router::find`] or [`Router::unmatched`] returned.
+    pub(in crate::app) fn route(&self, index: usize) -> Option<&CompiledRoute> {
         self.routes.get(index)
     }
 
     /// The facts about the routes that contexts ask for.
     pub(in crate::app) fn table(&self) -> RouteTable {
         let facts = self.routes.iter().map(|route| RouteFacts {
-            pattern: Rc::clone(&route.pattern),
-            allow: route.allow.clone(),
+            pattern: route.pattern.as_ref().map(Rc::clone),
+            // A fallback for every method allows whatever its function allows.
+            allow: route.any_method.is_none().then(|| route.allow.clone()),
         });
         RouteTable::new(facts, self.names.clone())
     }
@@ -140,56 +244,66 @@ impl Router {
     }
 }
 
-impl Route {
+impl CompiledRoute {
     /// The endpoint that serves a method. GET's endpoint also serves HEAD if it can and no other does (RFC 9110
     /// §9.3.2).
-    pub(in crate::app) fn endpoint(&self, method: &Method) -> Option<&Rc<dyn Endpoint>> {
-        let serving = |wanted: &Method| {
-            let mut endpoints = self.endpoints.iter();
-            endpoints
-                .find(|(method, _)| method == wanted)
-                .map(|(_, endpoint)| endpoint)
-        };
-        match serving(method) {
-            None if *method == Method::HEAD => serving(&Method::GET).filter(|endpoint| endpoint.answers_head()),
+    pub(in crate::app) fn endpoint(&self, method: &Method) -> Option<&Served> {
+        match self.serving(method) {
+            None if *method == Method::HEAD => self.get_for_head().or(self.any_method.as_ref()),
+            None => self.any_method.as_ref(),
             found => found,
         }
     }
 
+    fn serving(&self, wanted: &Method) -> Option<&Served> {
+        let mut methods = self.methods.iter();
+        methods.find(|(method, _)| method == wanted).map(|(_, served)| served)
+    }
+
+    fn get_for_head(&self) -> Option<&Served> {
+        self.serving(&Method::GET)
+            .filter(|served| served.endpoint.answers_head())
+    }
+
     /// The names of the served methods; a name can appear twice.
     fn methods(&self) -> impl Iterator<Item = &str> {
-        let head = self.endpoint(&Method::HEAD).map(|_| "HEAD");
-        self.endpoints.iter().map(|(method, _)| method.as_str()).chain(head)
+        let head = self.get_for_head().map(|_| "HEAD");
+        self.methods.iter().map(|(method, _)| method.as_str()).chain(head)
+    }
+
+    /// The pattern as it was written.
+    fn text(&self) -> &str {
+        self.pattern.as_ref().map_or("a fallback", |pattern| pattern.text())
     }
 }
 
 impl Tree {
     /// Adds the route at `index`; the error names the route that it collides with.
-    fn insert(&mut self, index: usize, routes: &[Route]) -> Result<(), String> {
-        let Some(route) = routes.get(index) else { return Ok(()) };
-        let pattern = |index: &usize| routes.get(*index).map(|route| &route.pattern);
-        let shape = route.pattern.shape();
+    fn insert(&mut self, index: usize, routes: &[CompiledRoute]) -> Result<(), String> {
+        let pattern = |index: &usize| routes.get(*index).and_then(|route| route.pattern.as_ref());
+        let Some(inserted) = pattern(&index) else { return Ok(()) };
+        let shape = inserted.shape();
         if let Some(leaf) = self.leaves.iter_mut().find(|leaf| leaf.shape == shape) {
             let mut others = leaf.routes.iter().filter_map(pattern);
-            if let Some(other) = others.find(|other| other.same_types(&route.pattern)) {
-                return Err(collision(other, &route.pattern));
+            if let Some(other) = others.find(|other| other.same_types(inserted)) {
+                return Err(collision(other, inserted));
             }
             // More typed parameters first: `{id:u64}` must be tried before `{name}`.
             let place = leaf.routes.partition_point(|other| {
-                pattern(other).is_some_and(|other| other.typed_count() >= route.pattern.typed_count())
+                pattern(other).is_some_and(|other| other.typed_count() >= inserted.typed_count())
             });
             leaf.routes.insert(place, index);
             return Ok(());
         }
         let leaf = self.leaves.len();
-        let inserted = match route.pattern.literal() {
+        let added = match inserted.literal() {
             Some(path) => {
                 self.routes_by_path.insert(path, index);
                 Ok(())
             }
             None => self.leaves_by_shape.insert(shape.clone(), leaf),
         };
-        match inserted {
+        match added {
             Ok(()) => {
                 self.leaves.push(Leaf {
                     shape,
@@ -201,21 +315,18 @@ impl Tree {
                 let other = self.leaves.iter().find(|leaf| leaf.shape == with);
                 let other = other.and_then(|leaf| leaf.routes.first()).and_then(pattern);
                 Err(match other {
-                    Some(other) => collision(other, &route.pattern),
+                    Some(other) => collision(other, inserted),
                     None => format!(
                         "`{}` collides with an earlier pattern of the shape `{with}`",
-                        route.pattern.text()
+                        inserted.text()
                     ),
                 })
             }
-            Err(error) => Err(format!(
-                "the pattern `{}` cannot be matched: {error}",
-                route.pattern.text()
-            )),
+            Err(error) => Err(format!("the pattern `{}` cannot be matched: {error}", inserted.text())),
         }
     }
 
-    fn find(&self, path: &str, routes: &[Route], params: &mut Vec<ParamSpan>) -> Option<usize> {
+    fn find(&self, path: &str, routes: &[CompiledRoute], params: &mut Vec<ParamSpan>) -> Option<usize> {
         params.clear();
         let literal = self.routes_by_path.find(path);
         literal.or_else(|| self.find_by_shape(path, routes, params))
@@ -225,13 +336,13 @@ impl Tree {
     ///
     /// Never inlined: the search of the tree is large code, and most requests match an exact path before it.
     #[inline(never)]
-    fn find_by_shape(&self, path: &str, routes: &[Route], params: &mut Vec<ParamSpan>) -> Option<usize> {
+    fn find_by_shape(&self, path: &str, routes: &[CompiledRoute], params: &mut Vec<ParamSpan>) -> Option<usize> {
         let matched = self.leaves_by_shape.at(path).ok()?;
         params.extend(matched.params.iter().map(|(_, value)| ParamSpan::within(path, value)));
         let leaf = self.leaves.get(*matched.value)?;
         leaf.routes.iter().copied().find(|&index| {
-            let pattern = routes.get(index).map(|route| &route.pattern);
-            pattern.is_some_and(|pattern| accepts(pattern, path, params))
+            let pattern = routes.get(index).and_then(|route| route.pattern.as_ref());
+            pattern.is_some_and(|pattern| pattern.accepts(path, params.iter().copied()))
         })
     }
 }
@@ -240,18 +351,9 @@ impl fmt::Debug for Router {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_list()
-            .entries(self.routes.iter().map(|route| (route.pattern.text(), &route.allow)))
+            .entries(self.routes.iter().map(|route| (route.text(), &route.allow)))
             .finish()
     }
-}
-
-/// Whether every decoded value has the type of its parameter.
-fn accepts(pattern: &Pattern, path: &str, params: &[ParamSpan]) -> bool {
-    pattern.typed_count() == 0
-        || pattern.parameters().zip(params).all(|(parameter, span)| {
-            let value = decode_path(span.of(path));
-            value.is_ok_and(|value| parameter.kind.accepts(&value))
-        })
 }
 
 fn collision(earlier: &Pattern, later: &Pattern) -> String {
@@ -263,10 +365,10 @@ fn collision(earlier: &Pattern, later: &Pattern) -> String {
 }
 
 /// Reports methods that have two endpoints in one route.
-fn check_methods(route: &Route, problems: &mut Vec<String>) {
-    for (index, (method, _)) in route.endpoints.iter().enumerate() {
-        if route.endpoints.iter().take(index).any(|(earlier, _)| earlier == method) {
-            problems.push(format!("`{}` has two handlers for {method}", route.pattern.text()));
+fn check_methods(route: &CompiledRoute, problems: &mut Vec<String>) {
+    for (index, (method, _)) in route.methods.iter().enumerate() {
+        if route.methods.iter().take(index).any(|(earlier, _)| earlier == method) {
+            problems.push(format!("`{}` has two handlers for {method}", route.text()));
         }
     }
 }

@@ -7,55 +7,67 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::pattern::Pattern;
-use super::router::Route;
+use super::route::Route;
+use super::router::{CompiledRoute, GroupScope, HostGroup, Served};
+use super::scope::Prefix;
 use crate::app::context::Context;
-use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::{Chain, Middleware};
-use crate::app::handler::request_handler::{Function, Handler, RequestHandler};
+use crate::app::response::error_response::ErrorPage;
 use crate::app::response::responder::IntoResponse;
-use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
-use crate::error::Result;
-use crate::message::{HeaderValue, Method};
+use crate::error::{Error, Result};
+use crate::message::HeaderValue;
 
 /// A group of routes, for a path prefix or a host.
 ///
 /// ```
 /// use squall::prelude::*;
+/// use squall::routing::get;
 ///
 /// async fn show_user(cx: &mut Context) -> Result<String> {
 ///     let id: u64 = cx.param("id")?;
 ///     Ok(format!("user {id}"))
 /// }
 ///
-/// let users = Routes::new().get("/{id:u64}", show_user).named("user");
+/// let users = Routes::new().route("/{id:u64}", get(show_user).name("user"));
 /// let app = Application::new().nest("/users", users).build()?;
-/// assert_eq!(app.reverse_url("user", &[&7])?, "/users/7");
+/// assert_eq!(app.shared().reverse_url("user", &[&7])?, "/users/7");
 /// # Ok::<(), squall::Error>(())
 /// ```
 #[derive(Default)]
 #[must_use = "routes do nothing until they are part of an application"]
 pub struct Routes {
     entries: Vec<RouteEntry>,
-    /// The route added last, to which `named` and `route_middleware` apply.
-    last: Option<usize>,
     chain: Chain,
+    fallbacks: Vec<Route>,
+    error_page: Option<Rc<ErrorPage>>,
     nested: Vec<(String, Self)>,
     problems: Vec<String>,
 }
 
-/// One pattern and everything added to it so far.
+/// One pattern and the routes given for it.
 struct RouteEntry {
     pattern: String,
-    name: Option<String>,
-    endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+    routes: Vec<Route>,
+}
+
+/// What a group takes over from the groups around it.
+struct Surroundings {
+    /// The complete prefix; empty for an application and a host.
+    prefix: String,
     chain: Chain,
+    page: Option<Rc<ErrorPage>>,
 }
 
 /// Defines the methods that [`Routes`] and [`Application`](crate::app::Application) share; `$routes` is the group they
 /// add to.
 macro_rules! routing_methods {
     ($self:ident => $routes:expr) => {
-        /// Adds a route: requests whose path matches `pattern` go to `handler`.
+        /// Adds a route: requests whose path matches `pattern` go to `route`.
+        ///
+        /// The route is a [`RequestHandler`]($crate::app::RequestHandler), or a
+        /// [`Route`]($crate::app::routing::Route) made by [`get`]($crate::app::routing::get),
+        /// [`handler`]($crate::app::routing::handler) and their like. Several routes can share one pattern if they
+        /// serve different methods. A name and middleware stay with the route that they were given to.
         ///
         /// A pattern is text with parameters, at most one in a segment:
         ///
@@ -68,17 +80,15 @@ macro_rules! routing_methods {
         ///
         /// Fixed text takes precedence over a parameter, a typed parameter over an untyped one. A path that matches
         /// no pattern is answered with 404. `{{` and `}}` stand for braces.
-        pub fn route<H: $crate::app::RequestHandler>(mut $self, pattern: &str, handler: H) -> Self {
-            $routes.add_handler(pattern, handler);
+        pub fn route(mut $self, pattern: &str, route: impl $crate::app::routing::IntoRoute) -> Self {
+            $routes.add(pattern, route.into_route());
             $self
         }
 
-        /// Adds an async function for GET, which also serves HEAD.
-        ///
-        /// Functions for several methods can share one pattern.
+        /// Adds an async function for GET, which also serves HEAD: short for `.route(pattern, get(function))`.
         pub fn get<F, R>($self, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
             $self.on($crate::message::Method::GET, pattern, function)
@@ -87,7 +97,7 @@ macro_rules! routing_methods {
         /// Adds an async function for POST.
         pub fn post<F, R>($self, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
             $self.on($crate::message::Method::POST, pattern, function)
@@ -96,7 +106,7 @@ macro_rules! routing_methods {
         /// Adds an async function for PUT.
         pub fn put<F, R>($self, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
             $self.on($crate::message::Method::PUT, pattern, function)
@@ -105,7 +115,7 @@ macro_rules! routing_methods {
         /// Adds an async function for PATCH.
         pub fn patch<F, R>($self, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
             $self.on($crate::message::Method::PATCH, pattern, function)
@@ -114,7 +124,7 @@ macro_rules! routing_methods {
         /// Adds an async function for DELETE.
         pub fn delete<F, R>($self, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
             $self.on($crate::message::Method::DELETE, pattern, function)
@@ -123,10 +133,10 @@ macro_rules! routing_methods {
         /// Adds an async function for any method.
         pub fn on<F, R>(mut $self, method: $crate::message::Method, pattern: &str, function: F) -> Self
         where
-            F: AsyncFn(&mut $crate::app::Context) -> R + 'static,
+            F: $crate::app::routing::HandlerFunction<R>,
             R: $crate::app::IntoResponse + 'static,
         {
-            $routes.add_function(method, pattern, function);
+            $routes.add(pattern, $crate::app::routing::on(method, function));
             $self
         }
 
@@ -153,19 +163,7 @@ macro_rules! routing_methods {
             F: AsyncFn(&mut $crate::app::Context) -> $crate::error::Result<H> + 'static,
             H: $crate::app::WebSocketHandler,
         {
-            $routes.add_websocket(pattern, options, factory);
-            $self
-        }
-
-        /// Names the route added last, for `reverse_url`.
-        pub fn named(mut $self, name: &str) -> Self {
-            $routes.name_last(name);
-            $self
-        }
-
-        /// Adds middleware to the route added last, inside the middleware of its groups.
-        pub fn route_middleware<M: $crate::app::Middleware>(mut $self, middleware: M) -> Self {
-            $routes.wrap_last(middleware);
+            $routes.add(pattern, $crate::app::routing::websocket_with(options, factory));
             $self
         }
 
@@ -174,6 +172,34 @@ macro_rules! routing_methods {
         /// An empty pattern stands for the prefix itself. The group's middleware runs for its own routes only.
         pub fn nest(mut $self, prefix: &str, group: $crate::app::Routes) -> Self {
             $routes.add_group(prefix, group);
+            $self
+        }
+
+        /// Sets what answers requests that match no route, instead of 404 (Tornado's `default_handler_class`).
+        ///
+        /// An async function serves every method; a handler or a route serves its methods. In an application, the
+        /// fallback is for all paths. In a group, it is for the prefix or host of the group, and runs within the
+        /// group's middleware. The fallback of the innermost group counts; hosts come before prefixes. Requests
+        /// without any fallback get 404 within the application's middleware alone.
+        pub fn fallback<Kind>(mut $self, fallback: impl $crate::app::routing::IntoFallback<Kind>) -> Self {
+            $routes.add_fallback(fallback.into_fallback());
+            $self
+        }
+
+        /// Sets the function that writes error pages (Tornado's `write_error`).
+        ///
+        /// In a group, it writes the page of every error of a request to the group's routes, also of the middleware
+        /// further out, and of requests under its prefix or host that match no route. The page of the innermost group
+        /// counts.
+        ///
+        /// Status and fields of the error are set before the call, and the function may change them. If it fails, the
+        /// default page is sent.
+        pub fn error_page<F, R>(mut $self, page: F) -> Self
+        where
+            F: Fn(&mut $crate::app::Context, &$crate::error::Error) -> R + 'static,
+            R: $crate::app::IntoResponse,
+        {
+            $routes.set_error_page(page);
             $self
         }
     };
@@ -194,54 +220,14 @@ impl Routes {
 
     routing_methods!(self => self);
 
-    pub(in crate::app) fn add_handler<H: RequestHandler>(&mut self, pattern: &str, handler: H) {
-        match Handler::<H>::methods() {
-            Ok(methods) => {
-                let handler: Rc<dyn Endpoint> = Rc::new(Handler::new(handler));
-                let endpoints = methods.into_iter().map(|method| (method, Rc::clone(&handler)));
-                self.add(pattern, endpoints);
-            }
-            Err(problem) => self.problems.push(problem),
-        }
-    }
-
-    pub(in crate::app) fn add_function<F, R>(&mut self, method: Method, pattern: &str, function: F)
-    where
-        F: AsyncFn(&mut Context) -> R + 'static,
-        R: IntoResponse + 'static,
-    {
-        let endpoint: Rc<dyn Endpoint> = Rc::new(Function::new(function));
-        self.add(pattern, core::iter::once((method, endpoint)));
-    }
-
-    pub(in crate::app) fn add_websocket<F, H>(&mut self, pattern: &str, options: WebSocketOptions, factory: F)
-    where
-        F: AsyncFn(&mut Context) -> Result<H> + 'static,
-        H: WebSocketHandler,
-    {
-        let endpoint: Rc<dyn Endpoint> = Rc::new(WebSocketRoute::new(factory, options));
-        self.add(pattern, core::iter::once((Method::GET, endpoint)));
-    }
-
-    pub(in crate::app) fn name_last(&mut self, name: &str) {
-        match self.last.and_then(|index| self.entries.get_mut(index)) {
-            Some(entry) if entry.name.is_none() => entry.name = Some(name.to_owned()),
-            Some(entry) => {
-                let problem = format!("`{}` cannot be named `{name}`: it already has a name", entry.pattern);
-                self.problems.push(problem);
-            }
-            None => self
-                .problems
-                .push(format!("the name `{name}` was given before any route")),
-        }
-    }
-
-    pub(in crate::app) fn wrap_last<M: Middleware>(&mut self, middleware: M) {
-        match self.last.and_then(|index| self.entries.get_mut(index)) {
-            Some(entry) => entry.chain.push(Rc::new(middleware)),
-            None => self
-                .problems
-                .push("route middleware was added before any route".to_owned()),
+    pub(in crate::app) fn add(&mut self, pattern: &str, mut route: Route) {
+        self.problems.append(&mut route.problems);
+        match self.entries.iter_mut().find(|entry| entry.pattern == pattern) {
+            Some(entry) => entry.routes.push(route),
+            None => self.entries.push(RouteEntry {
+                pattern: pattern.to_owned(),
+                routes: vec![route],
+            }),
         }
     }
 
@@ -254,45 +240,169 @@ impl Routes {
         }
     }
 
-    /// Lists the routes of this group and its subgroups, with complete patterns and middleware chains.
-    pub(in crate::app) fn flatten(self, prefix: &str, outer: &Chain, problems: &mut Vec<String>) -> Vec<Route> {
+    pub(in crate::app) fn add_fallback(&mut self, mut fallback: Route) {
+        self.problems.append(&mut fallback.problems);
+        self.fallbacks.push(fallback);
+    }
+
+    pub(in crate::app) fn set_error_page<F, R>(&mut self, page: F)
+    where
+        F: Fn(&mut Context, &Error) -> R + 'static,
+        R: IntoResponse,
+    {
+        self.error_page = Some(Rc::new(move |cx, error| page(cx, error).into_response(cx)));
+    }
+
+    /// The group's own error page.
+    pub(in crate::app) fn own_error_page(&self) -> Option<&Rc<ErrorPage>> {
+        self.error_page.as_ref()
+    }
+
+    /// Lists the routes and the settings of this group and its subgroups, complete with what surrounds them.
+    pub(in crate::app) fn compile(
+        self,
+        chain: &Chain,
+        page: Option<&Rc<ErrorPage>>,
+        problems: &mut Vec<String>,
+    ) -> HostGroup {
+        let mut compiled = HostGroup::default();
+        let outer = Surroundings {
+            prefix: String::new(),
+            chain: chain.clone(),
+            page: page.map(Rc::clone),
+        };
+        self.compile_into(&mut compiled, outer, problems);
+        compiled
+    }
+
+    fn compile_into(self, compiled: &mut HostGroup, outer: Surroundings, problems: &mut Vec<String>) {
         problems.extend(self.problems);
-        let with = |inner: &Chain| outer.iter().chain(inner).map(Rc::clone).collect::<Chain>();
-        let chain = with(&self.chain);
-        let mut routes = Vec::new();
+        let around = Surroundings {
+            chain: joined(&outer.chain, &self.chain),
+            page: self.error_page.clone().or(outer.page),
+            prefix: outer.prefix,
+        };
         for entry in self.entries {
-            match Pattern::parse(&format!("{prefix}{}", entry.pattern)) {
-                Ok(pattern) => routes.push(Route {
-                    pattern: Rc::new(pattern),
-                    name: entry.name,
-                    endpoints: entry.endpoints,
-                    chain: chain.iter().chain(&entry.chain).map(Rc::clone).collect(),
-                    allow: HeaderValue::from_static(""),
+            compiled.routes.extend(entry.compile(&around, problems));
+        }
+        if self.fallbacks.len() > 1 {
+            problems.push(format!("{} has two fallbacks; keep one", around.name()));
+        }
+        let fallback = self.fallbacks.into_iter().next();
+        let fallback = fallback.map(|route| compile_fallback(route, &around, problems));
+        if fallback.is_some() || self.error_page.is_some() {
+            match around.prefix() {
+                Ok(prefix) => compiled.scopes.push(GroupScope {
+                    prefix,
+                    fallback,
+                    page: self.error_page,
                 }),
                 Err(problem) => problems.push(problem),
             }
         }
-        for (inner, group) in self.nested {
-            routes.extend(group.flatten(&format!("{prefix}{inner}"), &chain, problems));
+        for (prefix, group) in self.nested {
+            let inner = Surroundings {
+                prefix: format!("{}{prefix}", around.prefix),
+                chain: around.chain.clone(),
+                page: around.page.clone(),
+            };
+            // One error for the prefix, instead of one for each of its routes.
+            match Pattern::parse(&inner.prefix) {
+                Ok(_) => group.compile_into(compiled, inner, problems),
+                Err(problem) => problems.push(problem),
+            }
         }
-        routes
+    }
+}
+
+impl Surroundings {
+    /// The prefix; `None` if it is empty.
+    fn prefix(&self) -> Result<Option<Prefix>, String> {
+        if self.prefix.is_empty() {
+            return Ok(None);
+        }
+        Pattern::parse(&self.prefix).and_then(Prefix::new).map(Some)
     }
 
-    /// Adds endpoints to the entry of a pattern, and makes it the last one.
-    fn add(&mut self, pattern: &str, endpoints: impl Iterator<Item = (Method, Rc<dyn Endpoint>)>) {
-        let found = self.entries.iter().position(|entry| entry.pattern == pattern);
-        let index = found.unwrap_or(self.entries.len());
-        self.last = Some(index);
-        match self.entries.get_mut(index) {
-            Some(entry) => entry.endpoints.extend(endpoints),
-            None => self.entries.push(RouteEntry {
-                pattern: pattern.to_owned(),
-                name: None,
-                endpoints: endpoints.collect(),
-                chain: Vec::new(),
-            }),
+    fn name(&self) -> String {
+        if self.prefix.is_empty() {
+            "the application or a host".to_owned()
+        } else {
+            format!("the group `{}`", self.prefix)
         }
     }
+
+    /// A route without endpoints, within the middleware of the group.
+    fn empty_route(&self) -> CompiledRoute {
+        CompiledRoute {
+            pattern: None,
+            name: None,
+            methods: Vec::new(),
+            any_method: None,
+            chain: self.chain.clone(),
+            page: self.page.clone(),
+            allow: HeaderValue::from_static(""),
+        }
+    }
+}
+
+impl RouteEntry {
+    fn compile(self, around: &Surroundings, problems: &mut Vec<String>) -> Option<CompiledRoute> {
+        let pattern = match Pattern::parse(&format!("{}{}", around.prefix, self.pattern)) {
+            Ok(pattern) => pattern,
+            Err(problem) => {
+                problems.push(problem);
+                return None;
+            }
+        };
+        let mut compiled = around.empty_route();
+        // The middleware of one route is no business of the others, so what concerns all of them runs without it.
+        if let [route] = self.routes.as_slice() {
+            compiled.chain = joined(&around.chain, &route.chain);
+        }
+        let mut names = Vec::new();
+        for mut route in self.routes {
+            names.append(&mut route.names);
+            add_endpoints(&mut compiled, route, &around.chain);
+        }
+        if let [first, second, ..] = names.as_slice() {
+            let text = pattern.text();
+            problems.push(format!("`{text}` has the names `{first}` and `{second}`; keep one"));
+        }
+        compiled.name = names.into_iter().next();
+        compiled.pattern = Some(Rc::new(pattern));
+        Some(compiled)
+    }
+}
+
+fn compile_fallback(route: Route, around: &Surroundings, problems: &mut Vec<String>) -> CompiledRoute {
+    if let Some(name) = route.names.first() {
+        problems.push(format!(
+            "the fallback of {} has the name `{name}`; only a route with a pattern can have one",
+            around.name()
+        ));
+    }
+    let mut compiled = around.empty_route();
+    compiled.chain = joined(&around.chain, &route.chain);
+    add_endpoints(&mut compiled, route, &around.chain);
+    compiled
+}
+
+/// Adds what a route serves, each with the whole middleware around it.
+fn add_endpoints(compiled: &mut CompiledRoute, route: Route, around: &Chain) {
+    let served = |endpoint| Served {
+        endpoint,
+        chain: joined(around, &route.chain),
+    };
+    let endpoints = route.endpoints.into_iter();
+    compiled
+        .methods
+        .extend(endpoints.map(|(method, endpoint)| (method, served(endpoint))));
+    compiled.any_method = route.any_method.map(served);
+}
+
+fn joined(outer: &Chain, inner: &Chain) -> Chain {
+    outer.iter().chain(inner).map(Rc::clone).collect()
 }
 
 impl fmt::Debug for Routes {

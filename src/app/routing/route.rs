@@ -1,0 +1,267 @@
+//! A route as a value: what serves the methods of one path, with a name and middleware.
+//!
+//! The value knows no pattern. A name and a middleware belong to the value that they were given to, so the order in
+//! which an application lists its routes has no effect on them.
+
+use core::fmt;
+use std::rc::Rc;
+
+use super::handler_function::HandlerFunction;
+use crate::app::context::Context;
+use crate::app::handler::endpoint::Endpoint;
+use crate::app::handler::middleware::{Chain, Middleware};
+use crate::app::handler::request_handler::{Function, Handler, RequestHandler};
+use crate::app::response::responder::IntoResponse;
+use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
+use crate::error::Result;
+use crate::message::Method;
+
+/// What serves the methods of a path: functions, a [`RequestHandler`] or a WebSocket, with a name and middleware.
+///
+/// [`get`], [`post`], [`handler`] and their like make one.
+#[derive(Default)]
+#[must_use = "a route does nothing until it is given to `route` with a pattern"]
+pub struct Route {
+    /// At most one is valid.
+    pub(super) names: Vec<String>,
+    pub(super) endpoints: Vec<(Method, Rc<dyn Endpoint>)>,
+    /// Serves the methods that `endpoints` lacks; only a fallback has it.
+    pub(super) any_method: Option<Rc<dyn Endpoint>>,
+    pub(super) chain: Chain,
+    pub(super) problems: Vec<String>,
+}
+
+/// A value that [`Application::route`](crate::Application::route) and [`Routes::route`](super::Routes::route) accept:
+/// a [`Route`], or a [`RequestHandler`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a route",
+    label = "a route is a `RequestHandler`, or made by `get`, `post` and the other functions of `squall::routing`",
+    note = "an async function is given to `.get(pattern, function)`, or to `.route(pattern, get(function))`"
+)]
+pub trait IntoRoute {
+    /// Makes the route.
+    fn into_route(self) -> Route;
+}
+
+impl IntoRoute for Route {
+    fn into_route(self) -> Route {
+        self
+    }
+}
+
+impl<H: RequestHandler> IntoRoute for H {
+    fn into_route(self) -> Route {
+        handler(self)
+    }
+}
+
+/// Makes a route from an async function for GET, which also serves HEAD.
+pub fn get<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().get(function)
+}
+
+/// Makes a route from an async function for POST.
+pub fn post<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().post(function)
+}
+
+/// Makes a route from an async function for PUT.
+pub fn put<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().put(function)
+}
+
+/// Makes a route from an async function for PATCH.
+pub fn patch<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().patch(function)
+}
+
+/// Makes a route from an async function for DELETE.
+pub fn delete<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().delete(function)
+}
+
+/// Makes a route from an async function for HEAD.
+pub fn head<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().head(function)
+}
+
+/// Makes a route from an async function for OPTIONS.
+pub fn options<F, R>(function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().options(function)
+}
+
+/// Makes a route from an async function for any one method.
+pub fn on<F, R>(method: Method, function: F) -> Route
+where
+    F: HandlerFunction<R>,
+    R: IntoResponse + 'static,
+{
+    Route::default().on(method, function)
+}
+
+/// Makes a route from a [`RequestHandler`], so that a name, middleware and further methods can be added.
+pub fn handler<H: RequestHandler>(handler: H) -> Route {
+    let mut route = Route::default();
+    match Handler::<H>::methods() {
+        Ok(methods) => {
+            let handler: Rc<dyn Endpoint> = Rc::new(Handler::new(handler));
+            let endpoints = methods.into_iter().map(|method| (method, Rc::clone(&handler)));
+            route.endpoints = endpoints.collect();
+        }
+        Err(problem) => route.problems.push(problem),
+    }
+    route
+}
+
+/// Makes a route from a WebSocket: `factory` makes a handler for each connection.
+///
+/// [`Application::websocket`](crate::Application::websocket) describes the factory.
+pub fn websocket<F, H>(factory: F) -> Route
+where
+    F: AsyncFn(&mut Context) -> Result<H> + 'static,
+    H: WebSocketHandler,
+{
+    websocket_with(WebSocketOptions::default(), factory)
+}
+
+/// Makes a route from a WebSocket with its own options, such as limits and compression.
+pub fn websocket_with<F, H>(options: WebSocketOptions, factory: F) -> Route
+where
+    F: AsyncFn(&mut Context) -> Result<H> + 'static,
+    H: WebSocketHandler,
+{
+    let endpoint: Rc<dyn Endpoint> = Rc::new(WebSocketRoute::new(factory, options));
+    Route {
+        endpoints: vec![(Method::GET, endpoint)],
+        ..Route::default()
+    }
+}
+
+impl Route {
+    /// Adds an async function for GET, which also serves HEAD.
+    pub fn get<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::GET, function)
+    }
+
+    /// Adds an async function for POST.
+    pub fn post<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::POST, function)
+    }
+
+    /// Adds an async function for PUT.
+    pub fn put<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::PUT, function)
+    }
+
+    /// Adds an async function for PATCH.
+    pub fn patch<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::PATCH, function)
+    }
+
+    /// Adds an async function for DELETE.
+    pub fn delete<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::DELETE, function)
+    }
+
+    /// Adds an async function for HEAD, which then no longer goes to the function for GET.
+    pub fn head<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::HEAD, function)
+    }
+
+    /// Adds an async function for OPTIONS, which then is no longer answered automatically.
+    pub fn options<F, R>(self, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.on(Method::OPTIONS, function)
+    }
+
+    /// Adds an async function for any one method.
+    pub fn on<F, R>(mut self, method: Method, function: F) -> Self
+    where
+        F: HandlerFunction<R>,
+        R: IntoResponse + 'static,
+    {
+        self.endpoints.push((method, Rc::new(Function::new(function))));
+        self
+    }
+
+    /// Names the path of this route, for [`reverse_url`](Context::reverse_url).
+    pub fn name(mut self, name: &str) -> Self {
+        self.names.push(name.to_owned());
+        self
+    }
+
+    /// Adds middleware around all methods of this route, inside the middleware of its groups.
+    ///
+    /// Of several, the one added first is outermost. It also runs for the path's 405 and automatic OPTIONS, unless the
+    /// path has several routes: these then run within the middleware of the groups alone.
+    pub fn middleware<M: Middleware>(mut self, middleware: M) -> Self {
+        self.chain.push(Rc::new(middleware));
+        self
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: Vec<_> = self.endpoints.iter().map(|(method, _)| method).collect();
+        formatter
+            .debug_struct("Route")
+            .field("names", &self.names)
+            .field("methods", &methods)
+            .finish_non_exhaustive()
+    }
+}
