@@ -501,8 +501,8 @@ fn a_server_ends_well_although_handlers_middleware_and_state_panic_in_their_drop
     let counter = Arc::clone(&drops);
     let server = Running::start(2, move || {
         let counted = || Counted(Arc::clone(&counter));
-        let held = [counted(), counted(), counted(), counted()].map(Rc::new);
-        let [first, second, fallback, page] = held;
+        let held = [(); 6].map(|()| Rc::new(counted()));
+        let [first, second, fallback, page, group_fallback, group_page] = held;
         let (middle, outer) = (Rc::new(counted()), Rc::new(counted()));
         Application::new()
             .state(counted())
@@ -522,7 +522,12 @@ fn a_server_ends_well_although_handlers_middleware_and_state_panic_in_their_drop
                         next.run(cx).await;
                         Ok(())
                     })
-                    .get("/", async |_: &mut Context| "inside"),
+                    .get("/", async |_: &mut Context| "inside")
+                    .fallback(async move |_: &mut Context| drop(Rc::clone(&group_fallback)))
+                    .error_page(move |_: &mut Context, _: &Error| -> Result {
+                        let _ = &group_page;
+                        Ok(())
+                    }),
             )
             .fallback(async move |_: &mut Context| drop(Rc::clone(&fallback)))
             .error_page(move |_: &mut Context, _: &Error| -> Result {
@@ -534,7 +539,7 @@ fn a_server_ends_well_although_handlers_middleware_and_state_panic_in_their_drop
     assert_eq!(ask(&mut connection, "/first").0, 200);
     drop(connection);
     drop(server);
-    assert_eq!(drops.load(Ordering::Relaxed), 2 * 8, "all of both shards are dropped");
+    assert_eq!(drops.load(Ordering::Relaxed), 2 * 10, "all of both shards are dropped");
 }
 
 /// A request that waits when its server stops is dropped with everything it holds.

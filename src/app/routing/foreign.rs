@@ -50,7 +50,7 @@ fn parameter(segment: &str) -> Option<(&str, String)> {
 }
 
 /// A group of a regular expression (Tornado, Django, actix-web): parentheses around characters that only a regular
-/// expression has there. `/a(b)` is a path, and `/(\d+)` is none.
+/// expression has there. `/a(b)` remains a path.
 fn regular_expression(text: &str) -> Option<&str> {
     let start = text.find('(')?;
     let tail = text.get(start..)?;

@@ -211,7 +211,7 @@ impl Route {
         self.on(Method::DELETE, function)
     }
 
-    /// Adds an async function for HEAD, which then no longer goes to the function for GET.
+    /// Adds an async function for HEAD, which replaces the function for GET there.
     pub fn head<F, R>(self, function: F) -> Self
     where
         F: HandlerFunction<R>,
@@ -220,7 +220,7 @@ impl Route {
         self.on(Method::HEAD, function)
     }
 
-    /// Adds an async function for OPTIONS, which then is no longer answered automatically.
+    /// Adds an async function for OPTIONS, which replaces the automatic answer.
     pub fn options<F, R>(self, function: F) -> Self
     where
         F: HandlerFunction<R>,

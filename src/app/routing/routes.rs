@@ -356,7 +356,7 @@ impl RouteEntry {
             }
         };
         let mut compiled = around.empty_route();
-        // The middleware of one route is no business of the others, so what concerns all of them runs without it.
+        // 405 and OPTIONS answer for all routes of the path, so they run within the middleware that all of them have.
         if let [route] = self.routes.as_slice() {
             compiled.chain = joined(&around.chain, &route.chain);
         }
