@@ -56,8 +56,8 @@ pub use client::{ClientOptions, WebSocketClient, connect};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
-    BoundServer, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, Publisher, Server,
-    ServerConfig, Subscription, TopicEvent,
+    BoundServer, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, OutsidePublish,
+    OutsidePublishConfirmed, Publisher, Server, ServerConfig, Subscription, TopicEvent,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

@@ -78,7 +78,7 @@ impl WebSocketHandler for CommandHandler {
             ["burst", count, bytes, topic] => {
                 for number in 0..count.parse::<usize>()? {
                     let message = format!("{number}{}", " ".repeat(bytes.parse()?));
-                    ws.publish_keyed(topic, (number % 3).to_string(), message).await?;
+                    ws.publish(topic, message).key((number % 3).to_string()).await?;
                 }
                 return Ok(());
             }
@@ -93,17 +93,18 @@ impl WebSocketHandler for CommandHandler {
             // In one turn too: until this is sent, the socket is a slow consumer.
             ["overtake", topic] => {
                 for number in 0..OVERTAKEN {
-                    ws.publish_keyed(topic, (number % 3).to_string(), " ".repeat(1000))
+                    ws.publish(topic, " ".repeat(1000))
+                        .key((number % 3).to_string())
                         .await?;
                 }
-                let plain = ws.publish_confirmed(topic, "unkeyed").await?;
-                let keyed = ws.publish_keyed_confirmed(topic, "0", " ".repeat(100_000)).await?;
-                let missed = ws.topic_statistics().await?.deliveries.missed();
+                let plain = ws.publish(topic, "unkeyed").confirm().await?;
+                let keyed = ws.publish(topic, " ".repeat(100_000)).key("0").confirm().await?;
+                let missed = ws.topics().statistics().await?.deliveries.missed();
                 return ws
                     .send(format!("{} {} {missed}", plain.conflated, keyed.conflated))
                     .await;
             }
-            ["count", topic] => return ws.send(ws.subscriber_count(topic)?.to_string()).await,
+            ["count", topic] => return ws.send(ws.topics().subscriber_count(topic)?.to_string()).await,
             ["stand-still"] => {
                 ws.send("standing").await?;
                 // Even a short sleep ends in a later turn, after the reply has been sent.
@@ -133,26 +134,27 @@ impl WebSocketHandler for CompressedSubscriber {
 
 async fn presence(cx: &mut Context) -> Result<String> {
     let topic: String = cx.param("topic")?;
-    let presence = cx.presence(&topic).await?;
+    let presence = cx.topics().presence(&topic).await?;
     Ok(format!("{} {}", presence.count, presence.names.join(" ")))
 }
 
 async fn count(cx: &mut Context) -> Result<String> {
     let topic: String = cx.param("topic")?;
-    Ok(cx.subscriber_count(&topic)?.to_string())
+    Ok(cx.topics().subscriber_count(&topic)?.to_string())
 }
 
 async fn overtake(cx: &mut Context) -> Result<String> {
     for number in 0..OVERTAKEN {
-        cx.publish_keyed("latest", (number % 3).to_string(), " ".repeat(1000))
+        cx.publish("latest", " ".repeat(1000))
+            .key((number % 3).to_string())
             .await?;
     }
-    let receipt = cx.publish_keyed_confirmed("latest", "0", " ".repeat(100_000)).await?;
+    let receipt = cx.publish("latest", " ".repeat(100_000)).key("0").confirm().await?;
     Ok(receipt.conflated.to_string())
 }
 
 async fn missed(cx: &mut Context) -> Result<String> {
-    Ok(cx.topic_statistics().await?.deliveries.missed().to_string())
+    Ok(cx.topics().statistics().await?.deliveries.missed().to_string())
 }
 
 async fn events(cx: &mut Context) -> Result {
@@ -300,7 +302,7 @@ fn a_history_gives_positions_and_missed_messages_on_every_owner_shard() {
         let mut early = Socket::on(&server, 0);
         early.tell(&format!("subscribe {topic}"));
         let publish = |early: &mut Socket, number: u64| {
-            server.publisher.publish_blocking(&topic, number.to_string()).unwrap();
+            server.publisher.publish(&topic, number.to_string()).blocking().unwrap();
             let message = early.json();
             assert_eq!((&message["topic"], data(&message)), (&topic.clone().into(), number));
             message
@@ -352,7 +354,7 @@ fn a_new_subscriber_of_an_empty_history_gets_its_position() {
             back.tell(&format!("after {place} {topic}"));
             assert_eq!(standing(&mut back), place, "nothing is missing");
             drop(new);
-            server.publisher.publish_blocking(&topic, "1").unwrap();
+            server.publisher.publish(&topic, "1").blocking().unwrap();
             assert_eq!(data(&back.json()), 1);
             let mut late = Socket::on(&server, shard);
             late.tell(&format!("after {place} {topic}"));
@@ -361,7 +363,7 @@ fn a_new_subscriber_of_an_empty_history_gets_its_position() {
     }
     let mut bare = Socket::open(&server);
     bare.tell("last 5 short/1");
-    server.publisher.publish_blocking("short/1", "as it is").unwrap();
+    server.publisher.publish("short/1", "as it is").blocking().unwrap();
     assert_eq!(bare.text(), "as it is", "a plain subscriber gets no position");
 }
 
@@ -370,7 +372,7 @@ fn a_history_that_is_too_short_says_so() {
     let (server, _go) = serve(1);
     let mut socket = Socket::open(&server);
     let epoch = {
-        let receipt = pollster::block_on(server.publisher.publish_confirmed("short/1", "0")).unwrap();
+        let receipt = pollster::block_on(server.publisher.publish("short/1", "0").confirm()).unwrap();
         assert_eq!(receipt, Receipt::default());
         let mut peek = Socket::open(&server);
         peek.tell("after 1:1 short/1");
@@ -378,7 +380,7 @@ fn a_history_that_is_too_short_says_so() {
         gap["position"].as_str().unwrap().split(':').next().unwrap().to_owned()
     };
     for number in 1..=20 {
-        pollster::block_on(server.publisher.publish_confirmed("short/1", number.to_string())).unwrap();
+        pollster::block_on(server.publisher.publish("short/1", number.to_string()).confirm()).unwrap();
     }
     socket.tell(&format!("after {epoch}:1 short/1"));
     let gap = socket.json();
@@ -398,10 +400,10 @@ fn a_refused_resume_leaves_no_subscription_and_can_be_repeated() {
     }
     let last = format!("kept/many/{}", more - 1);
     // Wait until the history has it.
-    pollster::block_on(server.publisher.publish_confirmed(&last, "1")).unwrap();
+    pollster::block_on(server.publisher.publish(&last, "1").confirm()).unwrap();
     socket.tell(&format!("last 1 {last}"));
     assert_eq!(data(&socket.json()), 1);
-    server.publisher.publish_blocking(&last, "2").unwrap();
+    server.publisher.publish(&last, "2").blocking().unwrap();
     assert_eq!(data(&socket.json()), 2);
 }
 
@@ -521,7 +523,7 @@ fn a_receipt_reports_deliveries_on_all_shards() {
         for socket in &mut sockets {
             socket.tell(&format!("subscribe {topic}"));
         }
-        let receipt = pollster::block_on(server.publisher.publish_confirmed(topic, "7")).unwrap();
+        let receipt = pollster::block_on(server.publisher.publish(topic, "7").confirm()).unwrap();
         assert_eq!((receipt.matched, receipt.queued, receipt.missed()), (20, 20, 0));
     }
 }
@@ -543,7 +545,7 @@ fn a_receipt_counts_conflated_messages() {
         }
     };
     assert_eq!(answer, format!("0 {overtaken} 0"));
-    let receipt = server.publisher.publish_keyed_confirmed("latest", "0", "7");
+    let receipt = server.publisher.publish("latest", "7").key("0").confirm();
     assert_eq!(pollster::block_on(receipt).unwrap().queued, 1);
 }
 
@@ -557,7 +559,7 @@ fn only_subscribe_pattern_subscribes_to_a_pattern() {
         socket.text()
     };
     let matched = |topic: &str| {
-        let receipt = server.publisher.publish_confirmed(topic, "7");
+        let receipt = server.publisher.publish(topic, "7").confirm();
         pollster::block_on(receipt).unwrap().matched
     };
     for text in ["*", "**", "rooms/*", "rooms/**", "rooms/a*", "*/1", "kept/*"] {
@@ -706,7 +708,7 @@ fn an_event_stream_resumes_by_last_event_id() {
     let mut events = Events::open(&server, &path, "");
     events.next_id();
     events.heartbeat();
-    let confirmed = |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
+    let confirmed = |message: &str| pollster::block_on(server.publisher.publish(&topic, message).confirm()).unwrap();
     assert_eq!(confirmed("1").queued, 1);
     let first = events.next();
     let id = first[0].strip_prefix("id: ").unwrap().to_owned();
@@ -720,8 +722,8 @@ fn an_event_stream_resumes_by_last_event_id() {
     assert!(events.next()[1].ends_with("\"data\":2}"));
     let mut plain = Events::open(&server, "/events/plain", "");
     plain.heartbeat();
-    server.publisher.try_publish("plain", "one\ntwo").unwrap();
-    server.publisher.try_publish("plain", vec![0_u8, 255]).unwrap();
+    server.publisher.publish("plain", "one\ntwo").try_now().unwrap();
+    server.publisher.publish("plain", vec![0_u8, 255]).try_now().unwrap();
     assert_eq!(plain.next(), ["data: one", "data: two"]);
     assert_eq!(plain.next(), ["event: binary", "data: AP8="]);
 }
@@ -730,7 +732,7 @@ fn an_event_stream_resumes_by_last_event_id() {
 fn an_event_stream_stops_after_unsubscribe() {
     let (server, _go) = serve(2);
     let mut events = Events::open(&server, "/fickle", "");
-    let confirmed = |topic| pollster::block_on(server.publisher.publish_confirmed(topic, topic)).unwrap();
+    let confirmed = |topic| pollster::block_on(server.publisher.publish(topic, topic).confirm()).unwrap();
     assert_eq!((confirmed("rooms/1").matched, confirmed("rooms/2").matched), (0, 1));
     assert_eq!(events.next(), ["data: rooms/2"]);
     assert_eq!((confirmed("halls/1").matched, confirmed("courts/1").matched), (0, 1));
@@ -745,7 +747,7 @@ fn an_event_stream_resumes_before_its_first_event() {
     for topic in topics_of_both("kept") {
         let path = format!("/events/{topic}");
         let confirmed =
-            |message: &str| pollster::block_on(server.publisher.publish_confirmed(&topic, message)).unwrap();
+            |message: &str| pollster::block_on(server.publisher.publish(&topic, message).confirm()).unwrap();
         let before_all = Events::open(&server, &path, "").next_id();
         assert_eq!(
             Events::open(&server, &path, &before_all).next_id(),
@@ -769,7 +771,7 @@ fn an_invalid_last_event_id_is_reported_as_a_gap() {
     let (server, _go) = serve(2);
     for topic in topics_of_both("kept") {
         let path = format!("/events/{topic}");
-        pollster::block_on(server.publisher.publish_confirmed(&topic, "1")).unwrap();
+        pollster::block_on(server.publisher.publish(&topic, "1").confirm()).unwrap();
         let ids: [&[u8]; 5] = [b"1:1", b"7", b"1:1:1", b"0:0", b"\xff"];
         for id in ids {
             let notice = Events::open(&server, &path, id).next();
@@ -816,7 +818,8 @@ fn a_compressed_topic_compresses_for_subscribers_that_negotiated_it() {
     for _ in 0..3 {
         server
             .publisher
-            .publish_blocking("compressed", message.as_str())
+            .publish("compressed", message.as_str())
+            .blocking()
             .unwrap();
         for (client, first) in &mut clients {
             let frame = client.frame();
@@ -832,12 +835,12 @@ fn a_compressed_topic_compresses_for_subscribers_that_negotiated_it() {
 #[test]
 fn a_message_against_the_topics_rules_is_the_publishers_error() {
     let (server, _go) = serve(1);
-    assert!(server.publisher.try_publish("kept/1", "no JSON").is_err());
-    assert!(server.publisher.try_publish("texts", vec![1_u8]).is_err());
-    assert!(server.publisher.try_publish("a/*", "x").is_err());
+    assert!(server.publisher.publish("kept/1", "no JSON").try_now().is_err());
+    assert!(server.publisher.publish("texts", vec![1_u8]).try_now().is_err());
+    assert!(server.publisher.publish("a/*", "x").try_now().is_err());
     let mut socket = Socket::open(&server);
     socket.tell("subscribe texts");
-    server.publisher.try_publish("texts", "say \"hi\"").unwrap();
+    server.publisher.publish("texts", "say \"hi\"").try_now().unwrap();
     assert_eq!(socket.json()["data"], "say \"hi\"");
     socket.say("last 3 texts");
     assert_eq!(close_code(&mut socket.client), CloseCode::Error, "it has no history");
@@ -883,7 +886,7 @@ fn a_thread_outside_the_shards_receives_topics_until_it_drops_its_subscription()
         );
     }
     let mut kept = server.publisher.subscribe_blocking("kept/x").unwrap();
-    server.publisher.publish_blocking("kept/x", "7").unwrap();
+    server.publisher.publish("kept/x", "7").blocking().unwrap();
     let Some(TopicEvent::Message { message, position, .. }) = kept.next_blocking() else {
         panic!("a message was published");
     };
@@ -891,7 +894,7 @@ fn a_thread_outside_the_shards_receives_topics_until_it_drops_its_subscription()
     assert!(message.as_str().unwrap().ends_with("\"data\":7}"), "in its envelope");
     drop(rooms);
     eventually("it is unsubscribed", || {
-        let receipt = server.publisher.publish_confirmed("rooms/1", "anyone?");
+        let receipt = server.publisher.publish("rooms/1", "anyone?").confirm();
         pollster::block_on(receipt).unwrap().matched == 0
     });
     assert!(server.publisher.subscribe_blocking("a//b").is_err());
@@ -906,7 +909,7 @@ fn a_slow_thread_outside_gets_the_count_of_missed_messages() {
     let mut slow = server.publisher.subscribe_blocking("oldest").unwrap();
     for number in 0..1000 {
         let text = format!("{number}{}", " ".repeat(1024));
-        pollster::block_on(server.publisher.publish_confirmed("oldest", text)).unwrap();
+        pollster::block_on(server.publisher.publish("oldest", text).confirm()).unwrap();
     }
     let (mut next, mut missed) = (0, 0);
     while next < 1000 {

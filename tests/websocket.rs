@@ -330,7 +330,7 @@ fn publications_of_handlers_and_threads_reach_every_shard() {
         assert_eq!(read(subscriber), Frame::from("Hello"));
     }
     for number in 0..100_u8 {
-        server.publisher.try_publish("rooms/2", vec![number]).unwrap();
+        server.publisher.publish("rooms/2", vec![number]).try_now().unwrap();
     }
     for subscriber in &mut subscribers {
         for number in 0..100_u8 {

@@ -51,14 +51,14 @@ async fn page(cx: &mut Context) -> Result<Html<&'static str>> {
 
 async fn rooms(cx: &mut Context) -> Result<Json<Vec<Room>>> {
     let room = |name| {
-        let people = cx.subscriber_count(&messages_topic(name))?;
+        let people = cx.topics().subscriber_count(&messages_topic(name))?;
         Ok(Room { name, people })
     };
     ROOMS.into_iter().map(room).collect::<Result<_>>().map(Json)
 }
 
 async fn present(cx: &mut Context) -> Result<Json<Vec<String>>> {
-    let present = cx.presence(&messages_topic(room(cx)?)).await?;
+    let present = cx.topics().presence(&messages_topic(room(cx)?)).await?;
     Ok(Json(present.names))
 }
 

@@ -74,7 +74,7 @@ struct Statistics {
 }
 
 async fn statistics(cx: &mut Context) -> Result<Json<Statistics>> {
-    let topics = cx.topic_statistics().await?;
+    let topics = cx.topics().statistics().await?;
     Ok(Json(Statistics {
         subscribers: topics.subscribers,
         published: topics.published,

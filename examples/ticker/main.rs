@@ -115,7 +115,10 @@ fn feed(mut market: Market, publisher: &Publisher) -> Result {
     let mut next = clock::now();
     loop {
         for quote in market.tick() {
-            publisher.publish_keyed_blocking(&topic(quote.sector), &quote.symbol, serde_json::to_string(quote)?)?;
+            publisher
+                .publish(&topic(quote.sector), serde_json::to_string(quote)?)
+                .key(&quote.symbol)
+                .blocking()?;
         }
         next += TICK;
         thread::park_timeout(next.saturating_duration_since(clock::now()));

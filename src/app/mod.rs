@@ -41,7 +41,7 @@ pub use response::state::Completion;
 pub use routing::Routes;
 pub use shared::Shared;
 pub use topics::{
-    Delivery, Notify, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode, encoding_bytes,
-    notice_text,
+    Delivery, Notify, Publish, PublishConfirmed, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle,
+    TopicsHandle, check, encode, encoding_bytes, notice_text,
 };
 pub use websocket::{FrameBatch, HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};

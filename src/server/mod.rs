@@ -25,7 +25,7 @@ use squall_shards::{
     Stop, Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
-pub use broadcast::{Publisher, Subscription, TopicEvent};
+pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 

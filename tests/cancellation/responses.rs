@@ -161,7 +161,8 @@ fn a_run_that_is_dropped_has_lost_no_event_when_the_stream_is_run_again() {
         let mut publish = || {
             server
                 .publisher
-                .publish_blocking("news", published.to_string())
+                .publish("news", published.to_string())
+                .blocking()
                 .unwrap();
             published += 1;
         };
@@ -198,7 +199,8 @@ fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_agai
             let mut closed = 0;
             while closed == 0 {
                 closed = publisher
-                    .publish_confirmed("closed", "x".repeat(LARGE_BYTES))
+                    .publish("closed", "x".repeat(LARGE_BYTES))
+                    .confirm()
                     .await?
                     .closed;
             }

@@ -18,12 +18,7 @@ use crate::support::running::read;
 const CONNECTIONS_MAX: usize = 200;
 
 /// The ways to publish.
-const WAYS: [&str; 4] = [
-    "publish",
-    "publish_keyed",
-    "publish_confirmed",
-    "publish_keyed_confirmed",
-];
+const WAYS: [&str; 4] = ["plain", "keyed", "confirmed", "keyed-confirmed"];
 
 /// Runs the command in each message.
 struct CommandHandler {
@@ -61,10 +56,10 @@ macro_rules! publish {
     ($with:expr, $way:expr, $topic:expr, $message:expr) => {
         async {
             match $way {
-                "publish" => $with.publish($topic, $message).await,
-                "publish_keyed" => $with.publish_keyed($topic, "key", $message).await,
-                "publish_confirmed" => $with.publish_confirmed($topic, $message).await.map(drop),
-                "publish_keyed_confirmed" => $with.publish_keyed_confirmed($topic, "key", $message).await.map(drop),
+                "plain" => $with.publish($topic, $message).await,
+                "keyed" => $with.publish($topic, $message).key("key").await,
+                "confirmed" => $with.publish($topic, $message).confirm().await.map(drop),
+                "keyed-confirmed" => $with.publish($topic, $message).key("key").confirm().await.map(drop),
                 other => panic!("what is {other}?"),
             }
         }
@@ -103,13 +98,13 @@ impl WebSocketHandler for CommandHandler {
                 ws.set_presence("news", "Ada").unwrap_or_default();
                 match what {
                     "presence" => {
-                        self.says.dropped_after(polls, ws.presence("news")).await;
-                        let there = ws.presence("news").await?;
+                        self.says.dropped_after(polls, ws.topics().presence("news")).await;
+                        let there = ws.topics().presence("news").await?;
                         return ws.send(format!("{} {}", there.count, there.names.join(" "))).await;
                     }
                     _ => {
-                        self.says.dropped_after(polls, ws.topic_statistics()).await;
-                        return ws.send(ws.topic_statistics().await?.subscribers.to_string()).await;
+                        self.says.dropped_after(polls, ws.topics().statistics()).await;
+                        return ws.send(ws.topics().statistics().await?.subscribers.to_string()).await;
                     }
                 }
             }
@@ -143,14 +138,14 @@ fn serve(says: StateSender) -> (Running, ShardBlocker) {
             })
             .get("/presence/{polls}", async move |cx: &mut Context| -> Result<String> {
                 let polls = cx.param("polls")?;
-                present.dropped_after(polls, cx.presence("news")).await;
-                let there = cx.presence("news").await?;
+                present.dropped_after(polls, cx.topics().presence("news")).await;
+                let there = cx.topics().presence("news").await?;
                 Ok(format!("{} {}", there.count, there.names.join(" ")))
             })
             .get("/statistics/{polls}", async move |cx: &mut Context| -> Result<String> {
                 let polls = cx.param("polls")?;
-                statistics.dropped_after(polls, cx.topic_statistics()).await;
-                Ok(cx.topic_statistics().await?.subscribers.to_string())
+                statistics.dropped_after(polls, cx.topics().statistics()).await;
+                Ok(cx.topics().statistics().await?.subscribers.to_string())
             })
     });
     let go = ShardBlocker {
@@ -323,7 +318,7 @@ fn a_dropped_publication_from_outside_is_lost_for_the_shards_not_yet_reached() {
                 on_1.tell("subscribe news");
                 go.stop(&mut still);
                 let awake = if still_shard == 0 { &mut on_1 } else { &mut on_0 };
-                while server.publisher.try_publish("filling", "filling").is_ok() {
+                while server.publisher.publish("filling", "filling").try_now().is_ok() {
                     // When it answers, the running shard has taken in all of it.
                     awake.tell("subscribe news");
                 }
@@ -337,7 +332,7 @@ fn a_dropped_publication_from_outside_is_lost_for_the_shards_not_yet_reached() {
                 if goes.is_some() {
                     go.go_on();
                 }
-                server.publisher.publish_blocking("news", "after").unwrap();
+                server.publisher.publish("news", "after").blocking().unwrap();
                 let is_ready = published.is_some();
                 let was_polled_once = polls == 1;
                 let (heard_0, heard_1) = (on_0.hears_given_up(), on_1.hears_given_up());
@@ -392,7 +387,8 @@ fn a_dropped_subscription_wait_leaves_its_event_to_the_next() {
         let mut publish = || {
             server
                 .publisher
-                .publish_blocking("news", published.to_string())
+                .publish("news", published.to_string())
+                .blocking()
                 .unwrap();
             published += 1;
         };

@@ -228,7 +228,7 @@ fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
     // Later messages replace earlier ones; in the end the kernels of both ends are full.
     let mut published = 0;
     let end = loop {
-        server.publisher.publish_blocking("t", vec![7; 64 * 1024]).unwrap();
+        server.publisher.publish("t", vec![7; 64 * 1024]).blocking().unwrap();
         published += 1;
         match ends.recv_timeout(Duration::from_millis(1)) {
             Ok(end) => break end,

@@ -2,7 +2,7 @@
 //! socket, no other shard, no clock.
 //!
 //! ```text
-//!   Context::publish ─▶ PublishRequest ─▶ ServerHandle ─▶ encode ─▶ Publication ─▶ every shard's table
+//!   Publish, awaited ─▶ PublishRequest ─▶ ServerHandle ─▶ encode ─▶ Publication ─▶ every shard's table
 //!                                                                                        │
 //!                                             frames or events ◀─ take ◀─ Recipient ◀────┘ notify
 //! ```
@@ -12,12 +12,15 @@
 //! recipients share, once.
 
 mod encode;
+mod handle;
 mod notify;
 mod publish;
 mod publish_request;
 mod server_handle;
 
 pub use encode::{check, encode, encoding_bytes, notice_text};
+pub use handle::TopicsHandle;
 pub use notify::Notify;
+pub use publish::{Publish, PublishConfirmed};
 pub use publish_request::PublishRequest;
 pub use server_handle::{Delivery, Recipient, Remaining, ServerFuture, ServerHandle};

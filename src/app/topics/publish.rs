@@ -1,154 +1,156 @@
-//! Publishing and topic counts, for handlers of every kind.
+//! Publishing from handlers of every kind: a builder, and the futures that publish when they are first polled.
+
+use core::pin::Pin;
+use core::task::{Context as Task, Poll};
 
 use super::publish_request::PublishRequest;
-use crate::app::context::Context;
+use super::server_handle::ServerFuture;
 use crate::app::shared::Shared;
 use crate::error::Result;
-use crate::pubsub::{Presence, Receipt, Statistics, Topic};
+use crate::pubsub::Receipt;
 use crate::websocket::Message;
 
-impl Context {
-    /// Publishes a message to all subscribers of a topic, on every shard.
-    ///
-    /// Squall encodes the frame once and sends one message to each other shard, however many subscribers it has.
-    ///
-    /// Waits while the queue to another shard is full; a slow subscriber never delays a publisher. At most 4096
-    /// messages wait for one shard. Publishing cannot deadlock: a shard receives messages whatever its handlers wait
-    /// for. Messages published one after the other by one handler arrive in that order.
-    ///
-    /// # Errors
-    ///
-    /// The topic's name is invalid, or the message does not fit the topic's envelope; then it reaches no subscriber. Or
-    /// 4096 messages wait for a shard; then only that shard's subscribers miss it.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: dropped while it waits, the message still reaches every shard.
-    pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.shared.publish(PublishRequest::new(topic, message)?).await
-    }
-
-    /// Publishes a message with a key.
-    ///
-    /// On a conflated topic, a slow subscriber receives only the latest message of each key
-    /// ([`SlowConsumer::Conflate`](crate::pubsub::SlowConsumer::Conflate)).
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish).
-    pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.shared
-            .publish(PublishRequest::new(topic, message)?.with_key(key))
-            .await
-    }
-
-    /// Publishes a message and returns its receipt.
-    ///
-    /// The receipt counts, over all shards, the subscribers the message waits for, and the messages that slow
-    /// subscribers miss. It costs a round trip to the busiest shard.
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish); only the receipt is lost.
-    pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.shared
-            .publish_confirmed(PublishRequest::new(topic, message)?)
-            .await
-    }
-
-    /// Publishes a message with a key and returns its receipt.
-    ///
-    /// It combines [`publish_keyed`](Self::publish_keyed) and [`publish_confirmed`](Self::publish_confirmed). The
-    /// receipt also counts the older messages of the key that it replaced ([`Receipt::conflated`]).
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish).
-    pub async fn publish_keyed_confirmed(
-        &self,
-        topic: &str,
-        key: impl AsRef<[u8]>,
-        message: impl Into<Message>,
-    ) -> Result<Receipt> {
-        let request = PublishRequest::new(topic, message)?.with_key(key);
-        self.shared.publish_confirmed(request).await
-    }
-
-    /// Returns the number of subscribers of a topic by its exact name, on all shards.
-    ///
-    /// The counts of other shards are up to one of their turns old.
-    ///
-    /// # Errors
-    ///
-    /// The topic's name is invalid, or its options lack
-    /// [`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers).
-    pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.shared.subscriber_count(topic)
-    }
-
-    /// Returns the names present in a topic, collected from every shard.
-    ///
-    /// [`WebSocket::set_presence`](crate::WebSocket::set_presence) sets them.
-    ///
-    /// # Errors
-    ///
-    /// The topic's name is invalid, or a shard has ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: it changes nothing.
-    pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.shared.presence(topic).await
-    }
-
-    /// Returns counts of all publications on all shards: delivered, waiting, conflated, missed.
-    ///
-    /// # Errors
-    ///
-    /// A shard has ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: it changes nothing.
-    pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.shared.topic_statistics().await
-    }
+/// A message to publish, from a context or a WebSocket; awaiting it publishes the message on every shard.
+///
+/// ```
+/// # use squall::prelude::*;
+/// async fn quote(cx: &mut Context) -> Result<String> {
+///     let receipt = cx.publish("prices/tech", "ACME 31.20").key("ACME").confirm().await?;
+///     Ok(format!("{} subscribers\n", receipt.matched))
+/// }
+/// ```
+///
+/// Squall encodes the frame once and sends one message to each other shard, however many subscribers it has.
+///
+/// It waits while the queue to another shard is full; a slow subscriber never delays a publisher. At most 4096 messages
+/// wait for one shard. Publishing cannot deadlock: a shard receives messages whatever its handlers wait for. Messages
+/// published one after the other by one handler arrive in that order.
+///
+/// # Errors
+///
+/// The topic's name is invalid, or the message does not fit the topic's envelope; then it reaches no subscriber. Or
+/// 4096 messages wait for a shard; then only that shard's subscribers miss it.
+///
+/// # Cancel safety
+///
+/// Cancel safe: dropped while it waits, the message still reaches every shard.
+#[must_use = "the message is published when this is awaited"]
+#[derive(Debug)]
+pub struct Publish<'h> {
+    shared: &'h Shared,
+    publishing: Publishing<()>,
 }
 
-/// Shared by contexts and WebSockets.
-impl Shared {
-    pub(in crate::app) async fn publish(&self, request: PublishRequest) -> Result {
-        match self.server()?.publish(request)? {
-            None => Ok(()),
-            Some(rest) => rest.await,
+/// A message to publish, whose future returns a receipt: [`Publish::confirm`] makes it.
+///
+/// # Errors
+///
+/// As [`Publish`].
+///
+/// # Cancel safety
+///
+/// As [`Publish`]; only the receipt is lost.
+#[must_use = "the message is published when this is awaited"]
+#[derive(Debug)]
+pub struct PublishConfirmed<'h> {
+    shared: &'h Shared,
+    publishing: Publishing<Receipt>,
+}
+
+/// The steps of a publication.
+enum Publishing<T> {
+    /// Before the first poll. An invalid topic is an error of that poll.
+    Request(Result<PublishRequest>),
+    /// Waits for room in the queues of other shards, or for receipts.
+    Waiting(ServerFuture<Result<T>>),
+    Done,
+}
+
+impl<'h> Publish<'h> {
+    pub(super) fn new(shared: &'h Shared, topic: &str, message: impl Into<Message>) -> Self {
+        Self {
+            shared,
+            publishing: Publishing::Request(PublishRequest::new(topic, message)),
         }
     }
 
-    pub(in crate::app) async fn publish_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
-        self.server()?.publish_confirmed(request)?.await
+    /// Sets the key of the message.
+    ///
+    /// On a conflated topic, a slow subscriber receives only the latest message of each key
+    /// ([`SlowConsumer::Conflate`](crate::pubsub::SlowConsumer::Conflate)).
+    pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+        if let Publishing::Request(request) = self.publishing {
+            self.publishing = Publishing::Request(request.map(|request| request.with_key(key)));
+        }
+        self
     }
 
-    pub(in crate::app) fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.server()?.subscriber_count(&Topic::new(topic)?)
+    /// Asks for a receipt, which costs a round trip to the busiest shard.
+    ///
+    /// The receipt counts, over all shards, the subscribers the message waits for, the messages that slow subscribers
+    /// miss, and the older messages of its key that it replaced.
+    pub fn confirm(self) -> PublishConfirmed<'h> {
+        let publishing = match self.publishing {
+            Publishing::Request(request) => Publishing::Request(request),
+            // The message was published before, without a receipt.
+            Publishing::Waiting(_) | Publishing::Done => Publishing::Done,
+        };
+        PublishConfirmed {
+            shared: self.shared,
+            publishing,
+        }
     }
+}
 
-    pub(in crate::app) async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.server()?.presence(Topic::new(topic)?).await
+impl<T> Publishing<T> {
+    /// Publishes at the first call, by `begin`, which returns the result or the wait for it; then polls that wait.
+    fn poll(
+        &mut self,
+        task: &mut Task<'_>,
+        begin: impl FnOnce(PublishRequest) -> Result<Result<T, ServerFuture<Result<T>>>>,
+    ) -> Poll<Result<T>> {
+        let mut waiting = match core::mem::replace(self, Self::Done) {
+            Self::Request(request) => match begin(request?)? {
+                Ok(done) => return Poll::Ready(Ok(done)),
+                Err(waiting) => waiting,
+            },
+            Self::Waiting(waiting) => waiting,
+            Self::Done => return Poll::Pending,
+        };
+        let polled = waiting.as_mut().poll(task);
+        if polled.is_pending() {
+            *self = Self::Waiting(waiting);
+        }
+        polled
     }
+}
 
-    pub(in crate::app) async fn topic_statistics(&self) -> Result<Statistics> {
-        self.server()?.statistics().await
+impl Future for Publish<'_> {
+    type Output = Result;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result> {
+        let Self { shared, publishing } = self.get_mut();
+        publishing.poll(task, |request| {
+            Ok(shared.server()?.publish(request)?.map_or(Ok(()), Err))
+        })
+    }
+}
+
+impl Future for PublishConfirmed<'_> {
+    type Output = Result<Receipt>;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<Receipt>> {
+        let Self { shared, publishing } = self.get_mut();
+        publishing.poll(task, |request| Ok(Err(shared.server()?.publish_confirmed(request)?)))
+    }
+}
+
+impl<T> core::fmt::Debug for Publishing<T> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Request(request) => core::fmt::Debug::fmt(request, formatter),
+            Self::Waiting(_) => formatter.write_str("Waiting"),
+            Self::Done => formatter.write_str("Done"),
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::socket_state::SocketState;
-use crate::app::topics::PublishRequest;
+use crate::app::topics::{Publish, TopicsHandle};
 use crate::error::{Error, Result};
-use crate::pubsub::{Pattern, Presence, Receipt, Start, Statistics, SubscribeError, Topic};
+use crate::pubsub::{Pattern, Start, SubscribeError, Topic};
 use crate::websocket::TrySendError;
 use crate::websocket::{CloseCode, Message, SendError};
 
@@ -166,7 +166,7 @@ impl WebSocket {
 
     /// Sets the name under which the socket is present in a topic, until it unsubscribes or ends.
     ///
-    /// [`Context::presence`](crate::Context::presence) lists the names. A second call replaces the name.
+    /// [`TopicsHandle::presence`](crate::app::TopicsHandle::presence) lists the names. A second call replaces the name.
     ///
     /// # Errors
     ///
@@ -178,110 +178,20 @@ impl WebSocket {
         Ok(self.state.shared.server()?.set_presence(subscriber, &topic, name)?)
     }
 
-    /// Returns the names present in a topic on all shards, as [`Context::presence`](crate::Context::presence) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: it changes nothing.
-    pub async fn presence(&self, topic: &str) -> Result<Presence> {
-        self.state.shared.presence(topic).await
+    /// Returns the topics of all shards: publishing, counts and presence.
+    #[must_use]
+    pub fn topics(&self) -> TopicsHandle<'_> {
+        TopicsHandle::new(&self.state.shared)
     }
 
-    /// Returns the number of subscribers of a topic on all shards, as
-    /// [`Context::subscriber_count`](crate::Context::subscriber_count) does.
+    /// Publishes a message to all subscribers of a topic, on every shard, when the returned [`Publish`] is awaited.
     ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn subscriber_count(&self, topic: &str) -> Result<u64> {
-        self.state.shared.subscriber_count(topic)
-    }
-
-    /// Returns counts of all publications on all shards, as
-    /// [`Context::topic_statistics`](crate::Context::topic_statistics) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// Cancel safe: it changes nothing.
-    pub async fn topic_statistics(&self) -> Result<Statistics> {
-        self.state.shared.topic_statistics().await
-    }
-
-    /// Publishes a message to a topic on every shard, as [`Context::publish`](crate::app::Context::publish) does.
+    /// It is the shorthand of `ws.topics().publish(topic, message)`.
     ///
     /// A socket subscribed to the topic receives the message at the end of the shard's turn, so a [sent](Self::send)
     /// message overtakes it. To keep one order, publish all messages to one topic.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// As there.
-    pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.state.shared.publish(PublishRequest::new(topic, message)?).await
-    }
-
-    /// Publishes a message with a key, as [`Context::publish_keyed`](crate::app::Context::publish_keyed) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// As there.
-    pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.state
-            .shared
-            .publish(PublishRequest::new(topic, message)?.with_key(key))
-            .await
-    }
-
-    /// Publishes a message and returns its receipt, as
-    /// [`Context::publish_confirmed`](crate::app::Context::publish_confirmed) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// As there.
-    pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.state
-            .shared
-            .publish_confirmed(PublishRequest::new(topic, message)?)
-            .await
-    }
-
-    /// Publishes a message with a key and returns its receipt, as
-    /// [`Context::publish_keyed_confirmed`](crate::app::Context::publish_keyed_confirmed) does.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    ///
-    /// # Cancel safety
-    ///
-    /// As there.
-    pub async fn publish_keyed_confirmed(
-        &self,
-        topic: &str,
-        key: impl AsRef<[u8]>,
-        message: impl Into<Message>,
-    ) -> Result<Receipt> {
-        let request = PublishRequest::new(topic, message)?.with_key(key);
-        self.state.shared.publish_confirmed(request).await
+    pub fn publish(&self, topic: &str, message: impl Into<Message>) -> Publish<'_> {
+        self.topics().publish(topic, message)
     }
 
     fn subscribe_to(&self, pattern: &Pattern) -> Result<bool> {

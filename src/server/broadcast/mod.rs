@@ -19,6 +19,7 @@
 
 mod notifier;
 mod outbound_queue;
+mod outside_publish;
 mod owner;
 mod publisher;
 mod shard_message;
@@ -44,6 +45,7 @@ use crate::pubsub::{
 use crate::websocket::Deflaters;
 use notifier::Recipients;
 use outbound_queue::{OutboundQueue, SentSignal};
+pub use outside_publish::{OutsidePublish, OutsidePublishConfirmed};
 pub use publisher::Publisher;
 use shard_message::ReceiptSender;
 pub(super) use shard_message::ShardMessage;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
 use crate::server::memory::pressure::Budget;
-use crate::websocket::{Deflaters, Message};
+use crate::websocket::Deflaters;
 
 thread_local! {
     /// The compressors of a thread that publishes to topics that compress.
@@ -40,67 +40,6 @@ impl Publisher {
             rules: Arc::new(rules),
             budget,
         }
-    }
-
-    /// Publishes a message, waiting for room in the queues to the shards; runs on any async runtime.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the topic name is invalid, the message does not fit the topic's envelope, or a shard has ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Not cancel safe: if the future is dropped while it waits, the message has reached some shards only.
-    pub async fn publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        self.send(PublishRequest::new(topic, message)?, None).await
-    }
-
-    /// Publishes a message with a key, like [`Context::publish_keyed`](crate::Context::publish_keyed).
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish).
-    pub async fn publish_keyed(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        self.send(PublishRequest::new(topic, message)?.with_key(key), None)
-            .await
-    }
-
-    /// Publishes a message and returns the receipts of all shards, like
-    /// [`Context::publish_confirmed`](crate::Context::publish_confirmed).
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish).
-    pub async fn publish_confirmed(&self, topic: &str, message: impl Into<Message>) -> Result<Receipt> {
-        self.send_confirmed(PublishRequest::new(topic, message)?).await
-    }
-
-    /// Publishes a message with a key and returns the receipts of all shards, like
-    /// [`Context::publish_keyed_confirmed`](crate::Context::publish_keyed_confirmed).
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`publish`](Self::publish).
-    pub async fn publish_keyed_confirmed(
-        &self,
-        topic: &str,
-        key: impl AsRef<[u8]>,
-        message: impl Into<Message>,
-    ) -> Result<Receipt> {
-        self.send_confirmed(PublishRequest::new(topic, message)?.with_key(key))
-            .await
     }
 
     /// Subscribes to a topic and returns once every later publication will be received.
@@ -151,46 +90,6 @@ impl Publisher {
         pollster::block_on(self.subscribe_pattern(pattern))
     }
 
-    /// Publishes like [`publish`](Self::publish), blocking the calling thread; not for a shard's thread.
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    pub fn publish_blocking(&self, topic: &str, message: impl Into<Message>) -> Result {
-        pollster::block_on(self.publish(topic, message))
-    }
-
-    /// Publishes like [`publish_keyed`](Self::publish_keyed), blocking the calling thread; not for a shard's thread.
-    ///
-    /// # Errors
-    ///
-    /// As [`publish`](Self::publish).
-    pub fn publish_keyed_blocking(&self, topic: &str, key: impl AsRef<[u8]>, message: impl Into<Message>) -> Result {
-        pollster::block_on(self.publish_keyed(topic, key, message))
-    }
-
-    /// Publishes a message without waiting.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the topic name is invalid, the message does not fit the topic's envelope, or the queue to a shard is
-    /// full or closed. In the last case the message has reached the other shards. A message of a topic with a history
-    /// goes to one queue only, so after a failure no shard has it.
-    pub fn try_publish(&self, topic: &str, message: impl Into<Message>) -> Result {
-        let messages = self.messages(PublishRequest::new(topic, message)?, None)?;
-        let missed: Vec<_> = messages
-            .filter_map(|(to, message)| self.sender.try_send(to, message).err())
-            .map(|refused| refused.to.to_string())
-            .collect();
-        if missed.is_empty() {
-            return Ok(());
-        }
-        let missed = missed.join(", ");
-        Err(Error::new(format!(
-            "could not publish to {missed}: the queue is full or closed; retry, or call publish, which waits for room"
-        )))
-    }
-
     async fn follow(&self, pattern: Pattern) -> Result<Subscription> {
         let (subscription, request, result) = subscription(pattern);
         let sent = self
@@ -202,7 +101,24 @@ impl Publisher {
         Ok(subscription)
     }
 
-    async fn send(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
+    /// Sends a request without waiting for room; the error names the shards that missed it.
+    pub(super) fn try_send(&self, request: PublishRequest) -> Result {
+        let messages = self.messages(request, None)?;
+        let missed: Vec<_> = messages
+            .filter_map(|(to, message)| self.sender.try_send(to, message).err())
+            .map(|refused| refused.to.to_string())
+            .collect();
+        if missed.is_empty() {
+            return Ok(());
+        }
+        let missed = missed.join(", ");
+        Err(Error::new(format!(
+            "could not publish to {missed}: the queue is full or closed; retry, or await the publication, which waits \
+             for room"
+        )))
+    }
+
+    pub(super) async fn send(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
         for (to, message) in self.messages(request, receipt_sender.cloned())? {
             let sent = self.sender.send(to, message).await;
             sent.map_err(|error| Error::new(error.to_string()))?;
@@ -210,7 +126,7 @@ impl Publisher {
         Ok(())
     }
 
-    async fn send_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
+    pub(super) async fn send_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
         let (receipt_sender, receipts) = receipt_channel();
         self.send(request, Some(&receipt_sender)).await?;
         drop(receipt_sender);
