@@ -148,7 +148,7 @@ fn the_guide_names_every_flag() {
         is_name.then(|| format!("--{}", name.replace('_', "-")))
     });
     let mut declared: BTreeSet<String> = fields.collect();
-    declared.extend(["--help", "--logging"].map(str::to_owned));
+    declared.extend(["--help", "--logging", "--version"].map(str::to_owned));
     assert!(declared.len() > 40, "only {} flags were found", declared.len());
     let guide = read("docs/guide/running.md");
     let named = guide.split('`').filter(|text| text.starts_with("--"));

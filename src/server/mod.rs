@@ -302,8 +302,9 @@ impl BoundServer {
         let count = shards.count();
         let startup_message: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let startup_message = format!(
-            "listening on {} ({count} shards, {})",
+            "listening on {} ({count} {}, {})",
             startup_message.join(", "),
+            if count == 1 { "shard" } else { "shards" },
             shards.driver()
         );
         if let Some(refusal) = shards.io_uring_refusal() {

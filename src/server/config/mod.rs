@@ -2,6 +2,7 @@
 
 pub(in crate::server) mod check;
 pub(in crate::server) mod options;
+mod quantity;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -3,15 +3,13 @@
 //! `--help` reads its defaults from the configuration's own `Default`, so the two cannot differ.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::fmt;
 use std::io::Write as _;
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use squall_shards::{Driver, StandardError};
 
+use super::quantity::{Time, bytes};
 use super::{ListenAddress, ServerConfig};
 use crate::app::TrustedProxies;
 use crate::http1::Limits;
@@ -39,7 +37,9 @@ pub(in crate::server) fn from_command_line() -> ServerConfig {
 
 #[derive(Debug, Parser)]
 #[command(
-    about = "A Squall application. A time is a number of seconds, or a number with a unit: 0.5, 250ms, 50us, 2m."
+    about = "A Squall application. A time is a number of seconds, or a number with a unit: 0.5, 250ms, 50us, 2m. \
+             BYTES may have a unit too: 65536, 64K, 10M, 1G.",
+    version = concat!("(Squall ", env!("CARGO_PKG_VERSION"), ")")
 )]
 #[command(long_about = None, max_term_width = 110)]
 struct Options {
@@ -52,7 +52,7 @@ struct Options {
     #[command(flatten)]
     pace: PaceOptions,
     /// Logs lines of this level and above to standard error; none logs nothing
-    #[arg(long, value_enum, default_value_t = Logging::Info, value_name = "LEVEL")]
+    #[arg(long, value_enum, default_value_t = Logging::Info, value_name = "LEVEL", help_heading = "Log")]
     logging: Logging,
 }
 
@@ -87,14 +87,14 @@ struct ServerOptions {
     max_connections: usize,
     /// Most bytes of memory the process may hold; limits of control groups apply as well [default: the machine's
     /// memory]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u64>)]
     max_memory_bytes: Option<u64>,
     /// Percentages of that memory at which a shard closes idle connections early, closes connections after a response,
     /// answers 503, and refuses memory
     #[arg(long, value_name = "LIST", default_value_t = MemoryWatermarks::default())]
     memory_watermarks: MemoryWatermarks,
     /// Most unsent bytes the kernel buffers for each TCP connection; further output waits in the server
-    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().unsent_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u32>, default_value_t = ServerConfig::default().unsent_bytes_max)]
     max_unsent_bytes: u32,
     /// Longest wait for open connections at a graceful stop (SIGTERM, SIGINT); then the server aborts them
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().shutdown_timeout))]
@@ -109,7 +109,7 @@ struct ServerOptions {
 #[command(next_help_heading = "Size limits of requests")]
 struct RequestOptions {
     /// Most bytes of content in a request; more are answered 413 [default: the application's limit, else 1048576]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u64>)]
     max_body_bytes: Option<u64>,
     /// Most parameters in a query, and in a form; more are answered 400 [default: the application's limit, else 1000]
     #[arg(long, value_name = "N")]
@@ -121,28 +121,28 @@ struct RequestOptions {
     #[arg(long, value_name = "N")]
     max_cookies: Option<usize>,
     /// Most bytes in a request head; more are answered 431
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = Limits::default().header_bytes_max)]
     max_header_bytes: usize,
     /// Most field lines in a request head; more are answered 431
     #[arg(long, value_name = "N", default_value_t = Limits::default().header_count_max)]
     max_header_count: usize,
     /// Most bytes in a field name; more are answered 431
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_name_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = Limits::default().header_name_bytes_max)]
     max_header_name_bytes: usize,
     /// Most bytes in a request-target; more are answered 414
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().target_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = Limits::default().target_bytes_max)]
     max_target_bytes: usize,
     /// Most bytes of chunk extensions in a request; more are answered 400
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = Limits::default().chunk_extension_bytes_max)]
     max_chunk_extension_bytes: usize,
     /// Most bytes in a trailer section; more are answered 431
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().trailer_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = Limits::default().trailer_bytes_max)]
     max_trailer_bytes: usize,
     /// Most trailer fields in a request; more are answered 431
     #[arg(long, value_name = "N", default_value_t = Limits::default().trailer_count_max)]
     max_trailer_count: usize,
     /// Most bytes of unread content discarded to keep a connection open; beyond them the connection closes
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().drain_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u64>, default_value_t = Limits::default().drain_bytes_max)]
     max_drain_bytes: u64,
 }
 
@@ -150,7 +150,7 @@ struct RequestOptions {
 #[command(next_help_heading = "WebSockets and topics")]
 struct RealTimeOptions {
     /// Most bytes in a WebSocket message; more close the socket with 1009
-    #[arg(long, value_name = "BYTES", default_value_t = websocket::Limits::default().message_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = websocket::Limits::default().message_bytes_max)]
     max_message_bytes: usize,
     /// Most fragments in a WebSocket message; more close the socket with 1008
     #[arg(long, value_name = "N", default_value_t = websocket::Limits::default().fragments_max)]
@@ -165,16 +165,16 @@ struct RealTimeOptions {
     #[arg(long, value_name = "N", default_value_t = pubsub::Limits::default().subscriptions_max)]
     max_subscriptions: usize,
     /// Most bytes queued for each subscriber; beyond them its topics' slow-consumer policies apply
-    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_high)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = pubsub::Limits::default().queue_bytes_high)]
     max_queue_bytes: usize,
     /// Bytes to which a slow-consumer policy shortens a queue; at this size the subscriber counts as caught up
-    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().queue_bytes_low)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = pubsub::Limits::default().queue_bytes_low)]
     low_queue_bytes: usize,
     /// Most bytes queued for all subscribers of a shard; beyond them the shard queues no message
-    #[arg(long, value_name = "BYTES", default_value_t = pubsub::Limits::default().shard_bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = pubsub::Limits::default().shard_bytes_max)]
     max_shard_queue_bytes: usize,
     /// Most bytes of topic history for each shard; beyond them the shard drops the oldest messages
-    #[arg(long, value_name = "BYTES", default_value_t = LogLimits::default().bytes_max)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<usize>, default_value_t = LogLimits::default().bytes_max)]
     max_history_bytes: usize,
 }
 
@@ -194,7 +194,7 @@ struct PaceOptions {
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_gap_timeout))]
     body_timeout: Time,
     /// Fewest bytes per second of content that a handler reads; below them the answer is 408, and 0 turns this off
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes_per_second_min)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u64>, default_value_t = Limits::default().body_bytes_per_second_min)]
     min_body_rate: u64,
     /// Time to read content before --min-body-rate applies
     #[arg(long, value_name = "TIME", default_value_t = Time(Limits::default().body_rate_grace))]
@@ -206,7 +206,7 @@ struct PaceOptions {
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_stall_timeout))]
     write_timeout: Time,
     /// Fewest bytes per second a peer may accept of a response; below them the server aborts, and 0 turns this off
-    #[arg(long, value_name = "BYTES", default_value_t = ServerConfig::default().write_bytes_per_second_min)]
+    #[arg(long, value_name = "BYTES", value_parser = bytes::<u64>, default_value_t = ServerConfig::default().write_bytes_per_second_min)]
     min_write_rate: u64,
     /// Time to send a response before --min-write-rate applies
     #[arg(long, value_name = "TIME", default_value_t = Time(ServerConfig::default().write_rate_grace))]
@@ -292,42 +292,12 @@ fn limits(request: &RequestOptions, pace: &PaceOptions) -> Limits {
     }
 }
 
-/// A duration as an operator types it: `2`, `0.5`, `250ms`, `50us`, `2m`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-        let scale = match text.get(digits.len()..).unwrap_or_default() {
-            "" | "s" => 1.0,
-            "ms" => 1e-3,
-            "us" => 1e-6,
-            "m" => 60.0,
-            unit => return Err(format!("unknown unit {unit:?}; use s, ms, us or m")),
-        };
-        let number: f64 = digits
-            .parse()
-            .map_err(|_| format!("invalid number {digits:?}; write 2, 0.5, 250ms, 50us or 2m"))?;
-        Duration::try_from_secs_f64(number * scale)
-            .map(Self)
-            .map_err(|_| format!("{text:?} is out of range; write a time of 0 or more"))
-    }
-}
-
-impl fmt::Display for Time {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}s", self.0.as_secs_f64())
-    }
-}
-
 /// The lowest level that is logged (Tornado's `--logging`).
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Logging {
     Debug,
     Info,
+    #[value(alias = "warn")]
     Warning,
     Error,
     None,
