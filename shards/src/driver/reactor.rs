@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Driver;
 use super::epoll::Epoll;
 use super::io_uring::Ring;
-use crate::shard::shard::ShardContext;
+use crate::shard::core::Core;
 use crate::statistics::Statistics;
 
 /// The driver of one shard's sockets.
@@ -19,18 +19,18 @@ pub(crate) enum Reactor {
 impl Reactor {
     /// Submits what the tasks asked for, sleeps until an event if it may, reads the shard's clock, and wakes the tasks
     /// concerned.
-    pub(crate) async fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+    pub(crate) async fn turn(&self, core: &Core, may_sleep: bool) {
         match self {
-            Self::Ring(ring) => ring.turn(shard, may_sleep),
-            Self::Epoll(epoll) => epoll.turn(shard, may_sleep).await,
+            Self::Ring(ring) => ring.turn(core, may_sleep),
+            Self::Epoll(epoll) => epoll.turn(core, may_sleep).await,
         }
     }
 
     /// Takes all events so far, so that deadlines are judged after bytes that arrived in time.
-    pub(crate) async fn catch_up(&self, shard: &ShardContext) {
+    pub(crate) async fn catch_up(&self, core: &Core) {
         match self {
             Self::Ring(ring) => ring.catch_up(),
-            Self::Epoll(epoll) => epoll.catch_up(shard).await,
+            Self::Epoll(epoll) => epoll.catch_up(core).await,
         }
     }
 

@@ -8,30 +8,10 @@ use std::future::Future;
 
 use futures_channel::oneshot;
 
-use super::mesh::{Mesh, MeshSender, SendError};
+use super::links::{Invocation, MeshSender, SendError};
 use crate::shard::id::ShardId;
 use crate::shard::shard::Shard;
 use crate::task::spawn_detached;
-
-/// A closure on its way to another shard.
-pub(crate) type Invocation = Box<dyn FnOnce() + Send>;
-
-/// The mesh of all invocations, and this shard's sender.
-#[derive(Debug)]
-pub(crate) struct Invocations {
-    sender: MeshSender<Invocation>,
-}
-
-impl Invocations {
-    /// Starts to run the invocations sent to the calling shard.
-    pub(crate) fn start(mesh: &Mesh<Invocation>) {
-        mesh.receive(|_, invocation| invocation());
-    }
-
-    pub(crate) fn new(sender: MeshSender<Invocation>) -> Self {
-        Self { sender }
-    }
-}
 
 /// Runs a future on shard `to` and returns its output.
 ///
@@ -52,7 +32,7 @@ where
     T: Future + 'static,
     T::Output: Send + 'static,
 {
-    let sender = Shard::current().into_context().invocations().sender.clone();
+    let sender = Shard::current().into_context().invocations().clone();
     Remote { sender }.invoke_on(to, task).await
 }
 
@@ -73,7 +53,7 @@ where
     T: Future + 'static,
     T::Output: Send + 'static,
 {
-    let sender = Shard::current().into_context().invocations().sender.clone();
+    let sender = Shard::current().into_context().invocations().clone();
     Remote { sender }.invoke_on_all(task).await
 }
 

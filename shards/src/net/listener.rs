@@ -19,7 +19,7 @@ use crate::balance::reuseport::ReuseportGroup;
 use crate::clock;
 use crate::driver::{ListenerSocket, StreamSocket};
 use crate::os::sys;
-use crate::shard::shard::ShardContext;
+use crate::shard::context::ShardContext;
 use crate::time::{sleep, timeout_at};
 
 /// The first pause of accepting when descriptors or memory run out; doubled up to [`PAUSE_MAX`]. A freed descriptor

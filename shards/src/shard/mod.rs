@@ -1,5 +1,7 @@
 //! One shard: its identity, its core, what it owns, and the turn it spends its life in.
 
+pub(crate) mod context;
+pub(crate) mod core;
 pub(crate) mod executor;
 pub(crate) mod gate;
 pub(crate) mod id;

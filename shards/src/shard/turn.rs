@@ -7,7 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::shard::ShardContext;
+use super::context::ShardContext;
 
 /// How many times the runnable tasks are polled before the sockets are looked at. 8: tasks that keep waking one another
 /// must not starve the sockets.
@@ -45,11 +45,11 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
         // A message that arrives from here on sets the wake flag, which the driver checks before it sleeps.
         let may_sleep = tasks.runnable() == 0 && !timers.more_due();
         shard.count_turn(may_sleep);
-        reactor.turn(shard, may_sleep).await;
+        reactor.turn(shard.core(), may_sleep).await;
         if timers.more_due() || deadline.is_some_and(|deadline| deadline <= shard.now()) {
             // Bytes before deadlines: after a pause of the whole process (SIGSTOP, a busy host) the kernel may report
             // the timer first, though the peer's bytes arrived in time. Such a peer must not be timed out.
-            reactor.catch_up(shard).await;
+            reactor.catch_up(shard.core()).await;
             timers.expire(shard.now());
         }
     }

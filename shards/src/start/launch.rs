@@ -25,13 +25,16 @@ use crate::driver::io_uring::{Ring, RingConfig};
 use crate::driver::{Driver, Reactor};
 use crate::error::{BoxError, LaunchError};
 use crate::message::inbox::Inbox;
-use crate::message::invoke::{Invocation, Invocations, Remote};
+use crate::message::invoke::Remote;
+use crate::message::links::Invocation;
 use crate::message::mesh::{Mesh, QUEUE_MESSAGES_DEFAULT};
 use crate::os::stderr::StandardError;
 use crate::panics::contain;
+use crate::shard::context::ShardContext;
+use crate::shard::core::Core;
 use crate::shard::executor::Executor;
 use crate::shard::id::ShardId;
-use crate::shard::shard::{Shard, ShardContext};
+use crate::shard::shard::Shard;
 use crate::shard::turn::drive;
 use crate::task::blocking::{BlockingLimits, BlockingPool};
 use crate::task::{TaskPanicked, spawn_detached};
@@ -294,8 +297,9 @@ impl ShardSpawn {
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let shard = self.inbox.shard();
+        let core = Core::new(Arc::clone(&self.inbox));
         // Set up on its own thread: a ring belongs to the thread that creates it.
-        let (executor, reactor) = match self.set_up() {
+        let (executor, reactor) = match self.set_up(&core) {
             Ok(ready) => ready,
             Err(reason) => {
                 drop(self.reports.send(Err(LaunchError::Start { shard, reason })));
@@ -307,7 +311,6 @@ impl ShardSpawn {
             return Ok(());
         }
         let Self {
-            inbox,
             invocations,
             pool,
             watchdog,
@@ -315,10 +318,11 @@ impl ShardSpawn {
             ..
         } = self;
         let sender = invocations.sender_of(shard);
-        let context = ShardContext::install(inbox, reactor, pool, Invocations::new(sender), watchdog);
+        let context = ShardContext::new(core, reactor, pool, sender, watchdog);
+        Shard::install(&context);
         let ending = Rc::clone(&context);
         let outcome = executor.run(async move {
-            Invocations::start(&invocations);
+            invocations.receive(|_, invocation| invocation());
             let outcome = Rc::new(Cell::new(None));
             let finished = MainOutcome(Rc::clone(&outcome));
             // `main` is called inside the task, so that a panic before its first await is caught too.
@@ -338,30 +342,30 @@ impl ShardSpawn {
     }
 
     /// Creates the executor and the reactor of this thread, and pins the thread.
-    fn set_up(&self) -> Result<(Executor, Reactor), String> {
+    fn set_up(&self, core: &Core) -> Result<(Executor, Reactor), String> {
         if self.driver == Driver::Epoll {
             self.pin();
             return self
-                .set_up_epoll()
+                .set_up_epoll(core)
                 .map_err(|error| format!("could not set up epoll: {error}; raise `ulimit -n`"));
         }
         let executor = Executor::beside_ring(&self.name)?;
         self.pin();
-        let ring = Ring::new(self.ring.clone(), &self.inbox).map_err(|error| {
+        let ring = Ring::new(self.ring.clone(), core.inbox()).map_err(|error| {
             let needs = Needs::of(&self.ring, NonZeroUsize::new(self.count).unwrap_or(NonZeroUsize::MIN));
             explain_ring_refusal(&error, &needs).to_string()
         })?;
         Ok((executor, Reactor::Ring(ring)))
     }
 
-    fn set_up_epoll(&self) -> io::Result<(Executor, Reactor)> {
+    fn set_up_epoll(&self, core: &Core) -> io::Result<(Executor, Reactor)> {
         let executor = Executor::beside_epoll()?;
         let entered = executor.enter();
         let config = EpollConfig {
             receive_buffer_bytes: self.ring.receive_buffer_bytes as usize,
             spin: self.ring.spin,
         };
-        let epoll = Epoll::new(config, &self.inbox)?;
+        let epoll = Epoll::new(config, core)?;
         drop(entered);
         Ok((executor, Reactor::Epoll(epoll)))
     }

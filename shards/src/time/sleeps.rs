@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::EXPIRED_A_TURN_MAX;
+use super::expiry::EXPIRED_A_TURN_MAX;
 
 /// The name of one sleep in its [`Sleeps`]; never reused.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use super::sleep_until;
+use super::sleep::sleep_until;
 
 /// Returns the output of a future, or drops the future and returns `None` if the deadline comes first.
 ///

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::EXPIRED_A_TURN_MAX;
+use super::expiry::EXPIRED_A_TURN_MAX;
 
 /// The number of slots. 1024: with 2^25 ns one rotation is 34.4 s, so the usual header and body deadlines (10 s, 30 s)
 /// are placed once, and a 75 s keep-alive deadline three times.

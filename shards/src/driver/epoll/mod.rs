@@ -21,17 +21,18 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
 use tokio::io::unix::AsyncFd;
 
-use crate::message::inbox::Inbox;
 use crate::net::buffer_pool::BufferPool;
 use crate::os::sys::watch;
+use crate::shard::core::Core;
 use crate::statistics::Statistics;
+use crate::task::Tasks;
 
 use ends::Ends;
 
@@ -52,6 +53,8 @@ pub(crate) struct EpollConfig {
 /// One shard's epoll reactor.
 pub(crate) struct Epoll {
     config: EpollConfig,
+    /// The tasks of the shard; weak, because tasks own streams, and streams the reactor.
+    tasks: Weak<Tasks>,
     /// The eventfd other threads write to.
     wake_event: AsyncFd<OwnedFd>,
     /// Fires at `armed`, when the sleeping shard must look at its deadlines; moved only to an earlier moment.
@@ -86,8 +89,8 @@ impl Epoll {
     /// # Errors
     ///
     /// The process is out of descriptors.
-    pub(crate) fn new(config: EpollConfig, inbox: &Inbox) -> io::Result<Rc<Self>> {
-        let wake_event = inbox.wake_event().try_clone_to_owned()?;
+    pub(crate) fn new(config: EpollConfig, core: &Core) -> io::Result<Rc<Self>> {
+        let wake_event = core.inbox().wake_event().try_clone_to_owned()?;
         rustix::io::ioctl_fionbio(&wake_event, true)?;
         let timer = timerfd_create(
             TimerfdClockId::Monotonic,
@@ -95,6 +98,7 @@ impl Epoll {
         )?;
         Ok(Rc::new(Self {
             config,
+            tasks: Rc::downgrade(core.tasks()),
             wake_event: watch(wake_event).map_err(|(_, error)| error)?,
             timer: watch(timer).map_err(|(_, error)| error)?,
             armed: Cell::new(None),

@@ -20,7 +20,6 @@ use super::{Epoll, Received};
 use crate::driver::peer_end::{EndSeen, PeerEnd, is_peers_doing};
 use crate::net::send_buffer::SendBuffer;
 use crate::os::sys::watch;
-use crate::task::spawn_detached;
 
 /// How often one stream receives before the shard's other tasks and the clock get their turn. 16: as many buffers as a
 /// connection may hold under io_uring by default. Otherwise a peer that sends as fast as it is read would occupy the
@@ -226,8 +225,11 @@ impl StreamSocket {
         stream.sends_in_a_row.set(stream.sends_in_a_row.get() + 1);
         if !stream.write() {
             stream.sends_in_a_row.set(0);
-            let stream = Rc::clone(stream);
-            spawn_detached(async move { poll_fn(|cx| stream.poll_rest(cx)).await });
+            // Without tasks the shard has ended, and its streams are about to be closed.
+            if let Some(tasks) = stream.epoll.tasks.upgrade() {
+                let stream = Rc::clone(stream);
+                tasks.spawn(Box::pin(poll_fn(move |cx| stream.poll_rest(cx))));
+            }
         }
         Ok(())
     }

@@ -8,16 +8,16 @@ use std::time::Instant;
 use rustix::time::{Itimerspec, TimerfdTimerFlags, Timespec, timerfd_settime};
 
 use super::Epoll;
-use crate::shard::shard::ShardContext;
+use crate::shard::core::Core;
 
 /// How often the sockets are polled before deadlines are judged; each poll takes up to 1,024 events.
 const CATCH_UP_LOOKS_MAX: usize = 64;
 
 impl Epoll {
     /// Runs one turn; the thread sleeps in `epoll_wait` if the shard may.
-    pub(crate) async fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+    pub(crate) async fn turn(&self, core: &Core, may_sleep: bool) {
         if may_sleep {
-            self.sleep(shard).await;
+            self.sleep(core).await;
         } else {
             tokio::task::yield_now().await;
         }
@@ -25,39 +25,39 @@ impl Epoll {
         if self.ends.is_watching() {
             poll_fn(|cx| Poll::Ready(self.ends.poll_events(cx).is_ready())).await;
         }
-        shard.refresh_now();
+        core.refresh_now();
     }
 
     /// Takes all events so far.
-    pub(crate) async fn catch_up(&self, shard: &ShardContext) {
+    pub(crate) async fn catch_up(&self, core: &Core) {
         for _ in 0..CATCH_UP_LOOKS_MAX {
             // Each yield polls for events; a yield that wakes no task means that none is left.
-            let runnable = shard.tasks().runnable();
+            let runnable = core.tasks().runnable();
             tokio::task::yield_now().await;
-            if shard.tasks().runnable() == runnable {
+            if core.tasks().runnable() == runnable {
                 return;
             }
         }
     }
 
     /// Polls for the configured time, then waits for an event.
-    async fn sleep(&self, shard: &ShardContext) {
-        if !self.config.spin.is_zero() && self.spin(shard).await {
+    async fn sleep(&self, core: &Core) {
+        if !self.config.spin.is_zero() && self.spin(core).await {
             return;
         }
-        if shard.inbox().wake_flag().fall_asleep() {
-            poll_fn(|cx| self.poll_event(shard, cx)).await;
-            shard.tasks().set_sleeper(None);
-            shard.inbox().wake_flag().wake_up();
+        if core.inbox().wake_flag().fall_asleep() {
+            poll_fn(|cx| self.poll_event(core, cx)).await;
+            core.tasks().set_sleeper(None);
+            core.inbox().wake_flag().wake_up();
         }
     }
 
     /// Polls the sockets and the messages without sleeping; returns whether something arrived.
-    async fn spin(&self, shard: &ShardContext) -> bool {
+    async fn spin(&self, core: &Core) -> bool {
         let until = crate::clock::now() + self.config.spin;
         loop {
             tokio::task::yield_now().await;
-            if shard.tasks().runnable() > 0 || shard.inbox().wake_flag().has_messages() {
+            if core.tasks().runnable() > 0 || core.inbox().wake_flag().has_messages() {
                 return true;
             }
             if crate::clock::now() >= until {
@@ -67,16 +67,16 @@ impl Epoll {
     }
 
     /// Ready when a task is runnable, another thread has woken the shard, the timer has fired, or a peer has ended.
-    fn poll_event(&self, shard: &ShardContext, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_event(&self, core: &Core, cx: &mut Context<'_>) -> Poll<()> {
         // All four are polled, so that each keeps its waker registered.
-        let woken = shard.tasks().runnable() > 0;
+        let woken = core.tasks().runnable() > 0;
         let rung = self.poll_wake_event(cx).is_ready();
         let fired = self.poll_timer(cx).is_ready();
         let ended = self.ends.poll_events(cx).is_ready();
         if woken || rung || fired || ended {
             return Poll::Ready(());
         }
-        shard.tasks().set_sleeper(Some(cx.waker().clone()));
+        core.tasks().set_sleeper(Some(cx.waker().clone()));
         Poll::Pending
     }
 

@@ -26,6 +26,8 @@ mod listeners;
 mod lost_end;
 mod memory;
 mod operation;
+#[cfg(test)]
+mod poll_first;
 mod probe;
 mod received;
 mod send;

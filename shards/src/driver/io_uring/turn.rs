@@ -5,23 +5,23 @@ use io_uring::{cqueue, opcode, types};
 
 use super::operation::{Operation, SlotKey, Token};
 use super::{Ring, count};
-use crate::shard::shard::ShardContext;
+use crate::shard::core::Core;
 
 /// How often the ring is emptied before deadlines are judged; each time the kernel finishes some 20 pieces of work.
 const CATCH_UP_ENTERS_MAX: usize = 1024;
 
 impl Ring {
     /// Runs one turn; blocks the thread in the ring if the shard may sleep.
-    pub(crate) fn turn(&self, shard: &ShardContext, may_sleep: bool) {
+    pub(crate) fn turn(&self, core: &Core, may_sleep: bool) {
         // Before the enter, so that the buffers and re-armed receives reach the kernel in this turn.
         let has_woken = self.settle_buffers();
         if may_sleep && !has_woken {
-            self.sleep(shard);
+            self.sleep(core);
         } else {
             self.enter(0);
         }
         // The clock is read after the sleep and before tasks are woken, so that they see the new time.
-        shard.refresh_now();
+        core.refresh_now();
         self.dispatch();
     }
 
@@ -41,26 +41,26 @@ impl Ring {
     }
 
     /// Polls for the configured time, then blocks until a completion.
-    fn sleep(&self, shard: &ShardContext) {
+    fn sleep(&self, core: &Core) {
         self.arm_wake_event();
-        if !self.config.spin.is_zero() && self.spin(shard) {
+        if !self.config.spin.is_zero() && self.spin(core) {
             return;
         }
         // From here on another thread that sends a message writes the eventfd, which the armed read turns into a
         // completion.
-        if shard.inbox().wake_flag().fall_asleep() {
+        if core.inbox().wake_flag().fall_asleep() {
             self.enter(1);
-            shard.inbox().wake_flag().wake_up();
+            core.inbox().wake_flag().wake_up();
         }
     }
 
     /// Polls the ring and the messages without sleeping, because waking a sleeping core costs 20–30 µs on a virtual
     /// machine; returns whether something arrived.
-    fn spin(&self, shard: &ShardContext) -> bool {
+    fn spin(&self, core: &Core) -> bool {
         self.enter(0);
         let until = crate::clock::now() + self.config.spin;
         loop {
-            if self.has_completions() || shard.inbox().wake_flag().has_messages() {
+            if self.has_completions() || core.inbox().wake_flag().has_messages() {
                 return true;
             }
             if crate::clock::now() >= until {

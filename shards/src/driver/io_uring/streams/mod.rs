@@ -207,7 +207,7 @@ impl Ring {
         let token = Token::new(Operation::Receive, key);
         let entry = opcode::RecvMulti::new(types::Fd(stream.descriptor), GROUP).build();
         #[cfg(test)]
-        let entry = super::lost_end::poll_first_if_wanted(entry);
+        let entry = super::poll_first::poll_first_if_wanted(entry);
         self.push(entry.user_data(token.to_user_data()));
         stream.receive = Receive::Fresh;
         stream.pending += 1;
