@@ -6,25 +6,16 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use io_uring::{opcode, types};
 use socket2::SockAddr;
 
 use super::operation::{Operation, SlotKey, Token};
-use super::streams::{StreamSocket, remember, wake};
-use super::{Ring, SharedRing};
-
-/// A connection in progress.
-pub(super) struct PendingConnect {
-    socket: OwnedFd,
-    /// Boxed, because the kernel holds its address.
-    address: Box<SockAddr>,
-    /// The result, once there is one: zero, or an errno.
-    outcome: Option<i32>,
-    waker: Option<Waker>,
-    closing: bool,
-}
+use super::ring::{Ring, SharedRing};
+use super::states::PendingConnect;
+use super::streams::StreamSocket;
+use super::wakers::{remember, wake};
 
 /// A handle to a connection in progress; dropping it gives up the attempt.
 pub(crate) struct Connecting {
@@ -117,13 +108,5 @@ impl Ring {
         let waker = pending.waker.take();
         drop(pending_connects);
         wake(waker);
-    }
-}
-
-impl PendingConnect {
-    /// Takes the memory the kernel may still read, to be leaked.
-    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
-        let nowhere = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
-        std::mem::replace(&mut self.address, Box::new(nowhere))
     }
 }

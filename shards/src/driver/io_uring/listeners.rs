@@ -4,40 +4,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use io_uring::{cqueue, opcode, types};
 
 use super::operation::{Operation, SlotKey, Token};
-use super::streams::{remember, wake};
-use super::{Ring, SharedRing, count};
+use super::ring::{Ring, SharedRing, count};
+use super::states::{Accept, ListenerState};
+use super::wakers::{remember, wake};
 use crate::os::sys::is_passing_accept_error;
 
 /// How many accepted sockets may wait for the application before the accept is cancelled; the rest wait in the kernel's
 /// backlog.
 const ACCEPTED_MAX: usize = 1024;
-
-/// The state of one listening socket.
-pub(super) struct ListenerState {
-    socket: Rc<OwnedFd>,
-    accept: Accept,
-    accepted: VecDeque<OwnedFd>,
-    /// The error that paused accepting, as an errno, until the application gets it.
-    error: Option<i32>,
-    waker: Option<Waker>,
-    closing: bool,
-}
-
-/// The state of the accept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Accept {
-    Idle,
-    Armed,
-    /// Being cancelled: too many accepted sockets wait, or accepting ends.
-    Cancelling,
-    /// Out of descriptors or memory: armed again when a descriptor is freed, or after the application's pause.
-    Exhausted,
-}
 
 /// A handle to a listening socket; dropping it ends accepting and closes accepted connections that were not taken.
 pub(crate) struct ListenerSocket {

@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 
-use super::SharedRing;
 use super::buffers::BufferId;
+use super::ring::SharedRing;
 
 /// Received bytes.
 pub(crate) struct Received(BufferSource);

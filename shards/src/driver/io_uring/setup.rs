@@ -11,9 +11,9 @@ use io_uring::types::CancelBuilder;
 
 use super::buffers::Buffers;
 use super::config::{RingConfig, ring_builder};
+use super::ring::{Counters, Ring, WakeEvent};
 use super::slots::Slots;
 use super::timer::Timer;
-use super::{Counters, Ring, WakeEvent};
 use crate::message::inbox::Inbox;
 use crate::net::buffer_pool::BufferPool;
 

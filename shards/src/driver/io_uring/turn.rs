@@ -1,10 +1,12 @@
 //! The ring's part of a turn: publish buffers → one `io_uring_enter`, which submits everything and sleeps if no task is
 //! runnable → hand the completions to their slots.
 
+use std::time::Instant;
+
 use io_uring::{cqueue, opcode, types};
 
 use super::operation::{Operation, SlotKey, Token};
-use super::{Ring, count};
+use super::ring::{Ring, count};
 use crate::shard::core::Core;
 
 /// How often the ring is emptied before deadlines are judged; each time the kernel finishes some 20 pieces of work.
@@ -32,6 +34,13 @@ impl Ring {
                 return;
             }
             self.dispatch();
+        }
+    }
+
+    /// Ensures that the shard is awake at `deadline` at the latest.
+    pub(crate) fn arm_timer(&self, deadline: Instant) {
+        if let Some(entry) = self.timer.arm(deadline) {
+            self.push(entry);
         }
     }
 

@@ -7,9 +7,11 @@ use std::task::{Context, Poll, Waker};
 use io_uring::{cqueue, opcode, types};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::{Receive, StreamSocket, StreamState, remember, wake};
-use crate::driver::io_uring::Ring;
+use super::StreamSocket;
 use crate::driver::io_uring::operation::{Operation, SlotKey, Token};
+use crate::driver::io_uring::ring::Ring;
+use crate::driver::io_uring::states::{Receive, StreamState};
+use crate::driver::io_uring::wakers::{remember, wake};
 use crate::driver::peer_end::{PeerEnd, RDHUP, is_peers_doing};
 
 impl StreamSocket {

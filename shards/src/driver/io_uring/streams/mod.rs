@@ -7,7 +7,7 @@
 mod ends;
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -16,59 +16,17 @@ use io_uring::{cqueue, opcode, types};
 
 use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
+use super::received::Received;
+use super::ring::{Ring, SharedRing, count};
 use super::send::{InFlight, SendRequest};
-use super::{Received, Ring, SharedRing, count};
+use super::states::{Receive, StreamState};
+use super::wakers::{remember, wake};
 use crate::driver::peer_end::EndSeen;
 use crate::net::send_buffer::SendBuffer;
 
 /// How many streams may receive into their own buffers at once. 256: 1 MiB per shard at the default size, beside the
 /// configured buffers. The others wait, mostly for one turn.
 const PLAIN_RECEIVES_MAX: usize = 256;
-
-/// The state of one connected socket.
-pub(super) struct StreamState {
-    descriptor: RawFd,
-    receive: Receive,
-    /// Received buffers not yet taken by the task, oldest first: a chain through the ring's `links`.
-    first: BufferId,
-    last: BufferId,
-    held: u16,
-    pending: u16,
-    closing: bool,
-    /// The close has been queued: the descriptor's number may be reused.
-    close_pushed: bool,
-    /// The buffer of a plain receive: in flight, or filled and not yet taken.
-    plain: Option<Vec<u8>>,
-    receive_waker: Option<Waker>,
-    send_waker: Option<Waker>,
-    end_waker: Option<Waker>,
-    /// What is known of the peer's end, and whether a poll for it is armed.
-    end: EndSeen,
-    is_end_watched: bool,
-    in_flight: Option<InFlight>,
-    /// The error that ended sending, as an errno; 0 without one.
-    send_error: i32,
-    sent_bytes: u64,
-}
-
-/// The state of receiving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Receive {
-    /// No request is in flight.
-    Idle,
-    /// A multishot receive is armed and has not completed since.
-    Fresh,
-    /// It has delivered bytes and is still armed.
-    Armed,
-    /// It is being cancelled, because the connection holds its maximum of buffers.
-    Cancelling,
-    /// It ended for lack of a buffer; the stream is in the ring's `parked` queue.
-    Parked,
-    /// A receive into the stream's own buffer is armed.
-    Plain,
-    /// The stream has ended (0), or the socket has failed (errno).
-    Ended(i32),
-}
 
 /// A handle to a connected socket; dropping it cancels what is in flight and closes the socket.
 pub(crate) struct StreamSocket {
@@ -542,50 +500,8 @@ impl Ring {
     }
 }
 
-impl StreamState {
-    /// Takes the bytes of a completed plain receive.
-    fn take_plain(&mut self) -> Option<Vec<u8>> {
-        match self.receive {
-            Receive::Plain => None,
-            _ => self.plain.take(),
-        }
-    }
-
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but
-        // that of the close has arrived; every borrow of the slot until then comes from one of those.
-        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
-    }
-
-    /// Takes the memory the kernel may still use, to be leaked.
-    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
-        (self.in_flight.take(), self.plain.take())
-    }
-
-    /// Takes the descriptor, to be closed by the caller when the ring ends with the stream still in it.
-    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
-        // SAFETY: open and owned by this slot while no close is queued; the ending ring takes it once.
-        (!self.close_pushed).then(|| unsafe { OwnedFd::from_raw_fd(self.descriptor) })
-    }
-}
-
 const SEND_FLAGS: u32 = libc::MSG_NOSIGNAL.unsigned_abs();
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the socket is closed")
-}
-
-/// Stores the waker of the waiting task, without cloning it again for the same task.
-pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
-    }
-}
-
-/// Wakes outside every borrow, because a waker may run application code.
-pub(super) fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
 }

@@ -1,0 +1,125 @@
+//! What the ring keeps of each socket, one slot each, with everything the kernel may use until a completion.
+
+use std::collections::VecDeque;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::Waker;
+
+use socket2::SockAddr;
+
+use super::buffers::BufferId;
+use super::send::InFlight;
+use crate::driver::peer_end::EndSeen;
+
+/// The state of one connected socket.
+pub(super) struct StreamState {
+    pub(super) descriptor: RawFd,
+    pub(super) receive: Receive,
+    /// Received buffers not yet taken by the task, oldest first: a chain through the ring's `links`.
+    pub(super) first: BufferId,
+    pub(super) last: BufferId,
+    pub(super) held: u16,
+    pub(super) pending: u16,
+    pub(super) closing: bool,
+    /// The close has been queued: the descriptor's number may be reused.
+    pub(super) close_pushed: bool,
+    /// The buffer of a plain receive: in flight, or filled and not yet taken.
+    pub(super) plain: Option<Vec<u8>>,
+    pub(super) receive_waker: Option<Waker>,
+    pub(super) send_waker: Option<Waker>,
+    pub(super) end_waker: Option<Waker>,
+    /// What is known of the peer's end, and whether a poll for it is armed.
+    pub(super) end: EndSeen,
+    pub(super) is_end_watched: bool,
+    pub(super) in_flight: Option<InFlight>,
+    /// The error that ended sending, as an errno; 0 without one.
+    pub(super) send_error: i32,
+    pub(super) sent_bytes: u64,
+}
+
+/// The state of receiving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receive {
+    /// No request is in flight.
+    Idle,
+    /// A multishot receive is armed and has not completed since.
+    Fresh,
+    /// It has delivered bytes and is still armed.
+    Armed,
+    /// It is being cancelled, because the connection holds its maximum of buffers.
+    Cancelling,
+    /// It ended for lack of a buffer; the stream is in the ring's `parked` queue.
+    Parked,
+    /// A receive into the stream's own buffer is armed.
+    Plain,
+    /// The stream has ended (0), or the socket has failed (errno).
+    Ended(i32),
+}
+
+impl StreamState {
+    /// Takes the bytes of a completed plain receive.
+    pub(super) fn take_plain(&mut self) -> Option<Vec<u8>> {
+        match self.receive {
+            Receive::Plain => None,
+            _ => self.plain.take(),
+        }
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but
+        // that of the close has arrived; every borrow of the slot until then comes from one of those.
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+
+    /// Takes the memory the kernel may still use, to be leaked.
+    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
+        (self.in_flight.take(), self.plain.take())
+    }
+
+    /// Takes the descriptor, to be closed by the caller when the ring ends with the stream still in it.
+    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
+        // SAFETY: open and owned by this slot while no close is queued; the ending ring takes it once.
+        (!self.close_pushed).then(|| unsafe { OwnedFd::from_raw_fd(self.descriptor) })
+    }
+}
+
+/// The state of one listening socket.
+pub(super) struct ListenerState {
+    pub(super) socket: Rc<OwnedFd>,
+    pub(super) accept: Accept,
+    pub(super) accepted: VecDeque<OwnedFd>,
+    /// The error that paused accepting, as an errno, until the application gets it.
+    pub(super) error: Option<i32>,
+    pub(super) waker: Option<Waker>,
+    pub(super) closing: bool,
+}
+
+/// The state of the accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accept {
+    Idle,
+    Armed,
+    /// Being cancelled: too many accepted sockets wait, or accepting ends.
+    Cancelling,
+    /// Out of descriptors or memory: armed again when a descriptor is freed, or after the application's pause.
+    Exhausted,
+}
+
+/// A connection in progress.
+pub(super) struct PendingConnect {
+    pub(super) socket: OwnedFd,
+    /// Boxed, because the kernel holds its address.
+    pub(super) address: Box<SockAddr>,
+    /// The result, once there is one: zero, or an errno.
+    pub(super) outcome: Option<i32>,
+    pub(super) waker: Option<Waker>,
+    pub(super) closing: bool,
+}
+
+impl PendingConnect {
+    /// Takes the memory the kernel may still read, to be leaked.
+    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
+        let nowhere = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+        std::mem::replace(&mut self.address, Box::new(nowhere))
+    }
+}
