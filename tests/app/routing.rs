@@ -302,6 +302,7 @@ fn every_mistake_is_reported_at_once() {
             "/teams/<team>",
             Routes::new().get("/a", echo("", [])).get("/b", echo("", [])),
         )
+        .nest("/words", Routes::new().get("word", echo("", [])))
         .fallback(echo("", []))
         .fallback(get(echo("", [])).name("lost"))
         .nest("/twins", Routes::new().error_page(|_, _| "first"))
@@ -320,6 +321,7 @@ fn every_mistake_is_reported_at_once() {
         "`/c` has the names `first` and `second`; keep one",
         "the pattern `/users/:id` has `:id`, a parameter of other frameworks; write `{id}`",
         "the pattern `/teams/<team>` has `<team>`, a parameter of other frameworks; write `{team}`",
+        "the pattern `word` in the group `/words` does not start with `/`",
         "the application or a host has two fallbacks; keep one",
         "two groups for the prefix `/twins` have an error page; keep one",
         "the prefix `/{*rest}` takes the rest of the path",
@@ -333,7 +335,7 @@ fn every_mistake_is_reported_at_once() {
             "{part} is missing in {problems:#?}"
         );
     }
-    assert_eq!(problems.len(), 13, "{problems:#?}");
+    assert_eq!(problems.len(), 14, "{problems:#?}");
 }
 
 struct Hello;

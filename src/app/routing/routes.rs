@@ -348,6 +348,11 @@ impl Surroundings {
 
 impl RouteEntry {
     fn compile(self, around: &Surroundings, problems: &mut Vec<String>) -> Option<CompiledRoute> {
+        if !around.prefix.is_empty() && !self.pattern.is_empty() && !self.pattern.starts_with('/') {
+            let (pattern, group) = (&self.pattern, around.name());
+            problems.push(format!("the pattern `{pattern}` in {group} does not start with `/`"));
+            return None;
+        }
         let pattern = match Pattern::parse(&format!("{}{}", around.prefix, self.pattern)) {
             Ok(pattern) => pattern,
             Err(problem) => {
