@@ -64,9 +64,9 @@ macro_rules! routing_methods {
     ($self:ident => $routes:expr) => {
         /// Adds a route: requests whose path matches `pattern` go to `route`.
         ///
-        /// The route is a [`RequestHandler`]($crate::app::RequestHandler), or a
-        /// [`Route`]($crate::app::routing::Route) made by [`get`]($crate::app::routing::get),
-        /// [`handler`]($crate::app::routing::handler) and their like. Several routes can share one pattern if they
+        /// The route is a [`RequestHandler`](crate::app::RequestHandler), or a
+        /// [`Route`](crate::app::routing::Route) made by [`get`](crate::app::routing::get),
+        /// [`handler`](crate::app::routing::handler) and their like. Several routes can share one pattern if they
         /// serve different methods. A name and middleware stay with the route that they were given to.
         ///
         /// A pattern is text with parameters, at most one in a segment:
