@@ -47,8 +47,9 @@ pub mod websocket;
 
 pub use app::routing;
 pub use app::{
-    Application, Completion, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect,
-    RequestHandler, Response, Routes, TrustedProxies, WebSocket, WebSocketHandler, WebSocketOptions,
+    Application, Completion, Context, Event, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next,
+    Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, TrustedProxies, WebSocket,
+    WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
@@ -66,8 +67,9 @@ pub use websocket::TrySendError;
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
 pub mod prelude {
     pub use crate::app::{
-        Application, Context, Event, EventStream, Html, IntoResponse, Json, Middleware, Next, Redirect, RequestHandler,
-        Response, Routes, WebSocket, WebSocketHandler, WebSocketOptions,
+        Application, Context, Event, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next, Path,
+        Query, Redirect, RequestHandler, Responder, Response, Routes, State, WebSocket, WebSocketHandler,
+        WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};

@@ -170,7 +170,7 @@ fn a_handler_that_fails_after_its_first_flush_leaves_no_whole_response() {
         Application::new()
             .get("/fail", fail)
             .get("/panic", panic)
-            .get("/", async |_| "ok")
+            .get("/", async |_: &mut Context| "ok")
     });
     for path in ["/fail", "/panic"] {
         let mut stream = std::net::TcpStream::connect(server.address).unwrap();
@@ -311,7 +311,9 @@ fn a_peer_that_does_not_read_is_cut() {
                 }
                 Ok(())
             };
-            Application::new().get("/", async |_| "ok").get("/large", large)
+            Application::new()
+                .get("/", async |_: &mut Context| "ok")
+                .get("/large", large)
         },
         |config| config.write_stall_timeout = Duration::from_millis(300),
     );

@@ -5,7 +5,8 @@
 //!
 //! The order of a request: [`Application`] lists the routes, and `router` finds one by host and path. `dispatch` runs
 //! the [`Middleware`] and, inside it, the [`RequestHandler`] or function, which reads and writes a [`Context`].
-//! [`IntoResponse`] writes the returned value, and an error becomes its page. The driver sends the [`Outcome`].
+//! [`FromContext`] reads a function's typed arguments. [`Responder`] writes the returned value, and an error becomes its
+//! page. The driver sends the [`Outcome`].
 
 mod active_route;
 mod application;
@@ -30,12 +31,14 @@ pub use body_channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone};
 pub use context::Context;
 pub use dispatch::App;
 pub use exchange::{Exchange, Outcome};
+pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
 pub use handler::middleware::{Middleware, Next};
 pub use handler::request_handler::RequestHandler;
+pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
 pub use limits::{JSON_DEPTH_CEILING, Limits};
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use response::content::Content;
-pub use response::responder::{Html, IntoResponse, Json, Redirect, Response};
+pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};
 pub use response::state::Completion;
 pub use routing::Routes;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 use futures_util::future::{Either, select};
-use squall::app::{App, BodyError, BodyLength, Exchange, Outcome, PeerGone};
+use squall::app::{App, BodyError, BodyLength, Exchange, HandlerFunction, Outcome, PeerGone, Signature};
 use squall::message::TargetForm;
 use squall::prelude::*;
 
@@ -33,10 +33,10 @@ impl Counter {
     }
 }
 
-fn build<F, R>(function: F) -> (Rc<App>, Exchange)
+fn build<F, S>(function: F) -> (Rc<App>, Exchange)
 where
-    F: AsyncFn(&mut Context) -> R + 'static,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     let app = Application::new().get("/", function).build().unwrap();
     let mut exchange = Exchange::new(app.shared());

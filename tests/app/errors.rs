@@ -250,9 +250,9 @@ impl Drop for PanicsOnDrop {
 
 struct Unserializable;
 
-impl IntoResponse for Unserializable {
-    fn into_response(self, _: &mut Context) -> Result {
-        panic!("in IntoResponse")
+impl Responder for Unserializable {
+    fn respond(self, _: &mut Context) -> Result {
+        panic!("in Responder")
     }
 }
 

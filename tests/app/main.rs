@@ -8,6 +8,7 @@
     reason = "the helpers of a test fail it by panicking; clippy.toml excuses only the test functions themselves"
 )]
 
+mod arguments;
 mod bodies;
 mod channel;
 mod errors;

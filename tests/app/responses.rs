@@ -54,7 +54,7 @@ fn values_become_responses() {
 #[test]
 fn redirects_carry_their_status_and_location() {
     let application = Application::new()
-        .get("/to", async |_: &mut Context| Redirect::to("/a"))
+        .get("/found", async |_: &mut Context| Redirect::found("/a"))
         .get("/permanent", async |_: &mut Context| Redirect::permanent("/b?c=d"))
         .get("/see_other", async |_: &mut Context| {
             Redirect::see_other(String::from("/c"))
@@ -62,11 +62,13 @@ fn redirects_carry_their_status_and_location() {
         .get("/temporary", async |_: &mut Context| {
             Redirect::temporary("https://example.com/")
         })
-        .get("/split", async |_: &mut Context| Redirect::to("/x\r\nset-cookie: a=b"));
+        .get("/split", async |_: &mut Context| {
+            Redirect::found("/x\r\nset-cookie: a=b")
+        });
     let client = TestClient::new(application).unwrap();
     for (target, status, location) in [
-        ("/to", 302, Some("/a")),
-        ("/permanent", 301, Some("/b?c=d")),
+        ("/found", 302, Some("/a")),
+        ("/permanent", 308, Some("/b?c=d")),
         ("/see_other", 303, Some("/c")),
         ("/temporary", 307, Some("https://example.com/")),
         ("/split", 500, None),
@@ -77,6 +79,66 @@ fn redirects_carry_their_status_and_location() {
             (status, location),
             "{target}"
         );
+    }
+}
+
+#[test]
+fn tuples_set_the_status_and_replace_fields_of_their_value() {
+    let application = Application::new()
+        .get("/array", async |_: &mut Context| {
+            ([("content-type", "text/csv"), ("x-a", "1"), ("x-a", "2")], "a,b")
+        })
+        .get("/vec", async |_: &mut Context| {
+            let headers = vec![
+                (header::ETAG, String::from("\"1\"")),
+                (header::VARY, String::from("accept")),
+            ];
+            (StatusCode::CREATED, headers, Json(1))
+        })
+        .get("/outer", async |_: &mut Context| {
+            let inner = Response::new(203).with_header(header::VARY, HeaderValue::from_static("inner"));
+            (StatusCode::ACCEPTED, [(header::VARY, "outer")], inner)
+        })
+        .get("/error", async |_: &mut Context| {
+            (StatusCode::CREATED, [("x-a", "1")], None::<&str>)
+        })
+        .get("/name", async |_: &mut Context| ([("x a", "1")], "a"))
+        .get("/value", async |_: &mut Context| ([("x-a", "1\r\nx-b: 2")], "a"));
+    let client = TestClient::new(application).unwrap();
+    for (target, status, fields) in [
+        (
+            "/array",
+            200,
+            &[("content-type", "text/csv"), ("x-a", "1"), ("x-a", "2")][..],
+        ),
+        (
+            "/vec",
+            201,
+            &[
+                ("etag", "\"1\""),
+                ("vary", "accept"),
+                ("content-type", "application/json"),
+            ],
+        ),
+        ("/outer", 202, &[("vary", "outer")]),
+        ("/error", 404, &[("x-a", "")]),
+        ("/name", 500, &[("x a", "")]),
+        ("/value", 500, &[("x-a", ""), ("x-b", "")]),
+    ] {
+        let response = client.get(target).send().unwrap();
+        assert_eq!(response.status(), status, "{target}");
+        for (name, _) in fields {
+            let expected = fields
+                .iter()
+                .filter(|(other, value)| other == name && !value.is_empty());
+            let sent = response.headers().iter().filter(|(sent, _)| sent.as_str() == *name);
+            let sent: Vec<_> = sent.map(|(_, value)| value.to_str().unwrap()).collect();
+            assert_eq!(
+                sent,
+                expected.map(|(_, value)| *value).collect::<Vec<_>>(),
+                "{target} {name}"
+            );
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What answers a request: request handlers, functions, middleware.
 
 pub(in crate::app) mod endpoint;
+pub(in crate::app) mod function;
 pub(in crate::app) mod middleware;
 pub(in crate::app) mod request_handler;
+pub(in crate::app) mod typed;

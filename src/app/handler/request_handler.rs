@@ -1,5 +1,4 @@
-//! Handlers: a type that implements [`RequestHandler`], or an async function. The router sees both as an
-//! [`Endpoint`].
+//! Handlers of a type that implements [`RequestHandler`]. The router sees them as an [`Endpoint`].
 //!
 //! Each shard has one handler value, which serves every request there through `&self`. Counters and caches are in a
 //! `Cell` or `RefCell`, and nothing is `Send`.
@@ -10,14 +9,12 @@
 
 use core::any::type_name;
 use core::future::ready;
-use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::Poll;
 
 use super::endpoint::Endpoint;
 use crate::app::boxed::LocalBoxFuture;
 use crate::app::context::Context;
-use crate::app::response::responder::IntoResponse;
 use crate::error::{HttpError, Result};
 use crate::message::Method;
 
@@ -227,46 +224,6 @@ impl<H: RequestHandler> Endpoint for Handler<H> {
 
     fn on_finish<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a, ()> {
         Box::pin(async move { self.handler.on_finish(cx).await })
-    }
-}
-
-/// An async function as an endpoint.
-pub(in crate::app) struct Function<F, R> {
-    function: F,
-    output: PhantomData<fn() -> R>,
-}
-
-impl<F, R> Function<F, R> {
-    pub(in crate::app) fn new(function: F) -> Self {
-        Self {
-            function,
-            output: PhantomData,
-        }
-    }
-}
-
-impl<F, R> Endpoint for Function<F, R>
-where
-    F: AsyncFn(&mut Context) -> R,
-    R: IntoResponse,
-{
-    fn call<'a>(&'a self, cx: &'a mut Context) -> LocalBoxFuture<'a> {
-        Box::pin(async move {
-            let value = (self.function)(&mut *cx).await;
-            value.into_response(cx)
-        })
-    }
-
-    fn answers_head(&self) -> bool {
-        true
-    }
-
-    fn has_on_finish(&self) -> bool {
-        false
-    }
-
-    fn on_finish<'a>(&'a self, _: &'a mut Context) -> LocalBoxFuture<'a, ()> {
-        Box::pin(NothingToFinish)
     }
 }
 

@@ -91,7 +91,8 @@ impl Context {
     /// # Errors
     ///
     /// 415 for another type; 400 with line and column for invalid JSON; 400 for JSON nested deeper than
-    /// [`json_depth_max`](crate::app::Limits::json_depth_max); otherwise as [`body`](Self::body).
+    /// [`json_depth_max`](crate::app::Limits::json_depth_max); 422, naming the field, for JSON that does not fit `T`;
+    /// otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///
@@ -110,8 +111,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 415 for another type; 400 if a parameter that `T` reads is badly encoded, if the form has too many parameters,
-    /// or if it does not fit `T`; otherwise as [`body`](Self::body).
+    /// 415 for another type; 400, naming the field, if a parameter that `T` reads is badly encoded or does not fit
+    /// `T`; 400 if the form has too many parameters; otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///

@@ -118,8 +118,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 400 if a parameter that `T` reads is badly encoded, if the query has too many parameters, or if it does not
-    /// fit `T`.
+    /// 400, naming the parameter, if one that `T` reads is badly encoded or does not fit `T`; 400 if the query has too
+    /// many parameters.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
         decode_form(query.as_bytes(), self.shared.limits().parameter_count_max)

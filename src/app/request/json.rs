@@ -5,22 +5,52 @@
 //! type ignores.
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
-use crate::error::{Result, bad_request};
+use super::field_path::failed_field;
+use crate::error::{Error, HttpError, Result, bad_request};
+use crate::message::StatusCode;
+
+/// Deepest JSON whose errors name the field that failed. A shard's stack has room for 256 levels without the record.
+const FIELD_DEPTH_MAX: usize = 32;
 
 /// Decodes the complete content of a request.
 ///
 /// # Errors
 ///
-/// 400 if the content is nested deeper than `depth_max` levels, is not JSON, or does not fit `T`.
+/// 400 if the content is nested deeper than `depth_max` levels or is not JSON. 422, naming the field, if it does not fit
+/// `T` (RFC 9110 §15.5.21).
 pub(in crate::app) fn decode<T: DeserializeOwned>(content: &[u8], depth_max: usize) -> Result<T> {
     if is_deeper(content, depth_max) {
         return Err(bad_request(format!("the JSON is more than {depth_max} levels deep")));
     }
+    let mut decoder = decoder(content);
+    let value = T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value));
+    value.map_err(|error| match error.classify() {
+        Category::Data => misfit::<T>(content, &error),
+        Category::Io | Category::Syntax | Category::Eof => bad_request(format!("could not decode the JSON: {error}")),
+    })
+}
+
+/// The error of JSON that does not fit `T`.
+fn misfit<T: DeserializeOwned>(content: &[u8], error: &serde_json::Error) -> Error {
+    // A record of the path takes more stack for each level.
+    let field = if is_deeper(content, FIELD_DEPTH_MAX) {
+        None
+    } else {
+        failed_field::<T>(&mut decoder(content))
+    };
+    let field = field.map_or_else(String::new, |field| format!("`{field}`: "));
+    let message = format!("could not decode the JSON: {field}{error}");
+    HttpError::new(StatusCode::UNPROCESSABLE_ENTITY)
+        .with_message(message)
+        .into()
+}
+
+fn decoder(content: &[u8]) -> serde_json::Deserializer<serde_json::de::SliceRead<'_>> {
     let mut decoder = serde_json::Deserializer::from_slice(content);
     decoder.disable_recursion_limit();
-    let value = T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value));
-    value.map_err(|error| bad_request(format!("could not decode the JSON: {error}")))
+    decoder
 }
 
 /// Whether more than `depth_max` arrays and objects are open at once.

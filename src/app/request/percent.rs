@@ -15,6 +15,8 @@ use serde::de::value::Error as FormError;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::field_path::failed_field;
+
 /// Why a query, a form or a path parameter could not be decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::app) enum DecodeError {
@@ -128,12 +130,17 @@ pub(in crate::app) fn pairs(form: &[u8], count_max: usize) -> impl Iterator<Item
 /// Decodes a form into a `T`, strictly in every pair that `T` reads.
 ///
 /// A struct reads the fields it names. Every other type (a map, a list of pairs, a struct with `#[serde(flatten)]`)
-/// reads every pair. The error is one sentence.
+/// reads every pair. The error is one sentence and names the field that failed.
 pub(in crate::app) fn decode_form<T: DeserializeOwned>(form: &[u8], count_max: usize) -> Result<T, FormError> {
     pairs(form, count_max)
         .try_for_each(|pair| pair.map(drop))
         .map_err(FormError::custom)?;
-    T::deserialize(FormDeserializer { bytes: form })
+    T::deserialize(FormDeserializer { bytes: form }).map_err(|error| {
+        match failed_field::<T>(FormDeserializer { bytes: form }) {
+            Some(field) => FormError::custom(format_args!("`{field}`: {error}")),
+            None => error,
+        }
+    })
 }
 
 /// A form within its limit of pairs. It checks the pairs that will be read, before the lenient decoder reads them.

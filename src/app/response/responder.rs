@@ -3,16 +3,18 @@
 //! A value appends itself to the response, after the content that the function has written. It changes only the
 //! status and fields that it carries.
 
+use core::fmt::Display;
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::write::convert;
 use crate::app::context::Context;
 use crate::error::{Error, HttpError, IntoStatus, Result};
 use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCode};
 
-/// A value that can become a response.
+/// A value that can be returned from a handler function: it writes itself into the response.
 ///
 /// | value | response |
 /// |---|---|
@@ -21,21 +23,38 @@ use crate::message::{Body, HeaderName, HeaderValue, Headers, MediaType, StatusCo
 /// | bytes (`Vec<u8>`, `&'static [u8]`, `Bytes`), [`Body`] | `application/octet-stream` |
 /// | [`Html`], [`Json`] | `text/html; charset=utf-8`, `application/json` |
 /// | [`StatusCode`], `(StatusCode, T)` | that status, with the content of `T` |
+/// | `(headers, T)`, `(StatusCode, headers, T)` | the response of `T`, with these fields and this status |
 /// | [`Redirect`], [`Response`] | status, fields and content of the value |
 /// | `Result<T, E>` | `T`, or the error page of `E` |
 /// | `Option<T>` | `T`, or 404 |
+///
+/// `headers` is an array or a `Vec` of names and values. They replace the fields of these names that `T` sets. A name
+/// given several times makes several lines.
+///
+/// ```
+/// use squall::prelude::*;
+///
+/// async fn report(_: &mut Context) -> impl Responder + use<> {
+///     (StatusCode::CREATED, [("content-type", "text/csv"), ("x-rows", "1")], "a,b\n")
+/// }
+///
+/// let application = Application::new().post("/reports", report);
+/// ```
+///
+/// `use<>` tells the compiler that the value does not borrow the context. A function without the context needs none.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a response",
-    label = "a handler function returns a value that is `IntoResponse`, alone or in a `Result`",
-    note = "return text, bytes, `Json(value)`, `Html(text)`, a `StatusCode`, a `Redirect`, a `Response`, or `()` after writing to the context"
+    message = "`{Self}` cannot be returned from a handler",
+    label = "a handler function returns a value that implements `Responder`, alone or in a `Result`",
+    note = "return text, bytes, `Json(value)`, `Html(text)`, a `StatusCode`, a `Redirect`, a `Response`, or `()` after writing to the context",
+    note = "tuples add to it: `(StatusCode, value)`, `(headers, value)`, `(StatusCode, headers, value)`"
 )]
-pub trait IntoResponse {
+pub trait Responder {
     /// Writes the value into the response.
     ///
     /// # Errors
     ///
     /// The value's own error, or 500 if the value cannot be sent. The error becomes the error page.
-    fn into_response(self, cx: &mut Context) -> Result;
+    fn respond(self, cx: &mut Context) -> Result;
 }
 
 /// A value as JSON.
@@ -66,14 +85,15 @@ pub struct Response {
 impl Redirect {
     /// Makes a 302 Found, as Tornado's `redirect`; in practice, clients repeat the request as a GET.
     #[must_use]
-    pub fn to(location: impl Into<Cow<'static, str>>) -> Self {
+    pub fn found(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::FOUND, location)
     }
 
-    /// Makes a 301 Moved Permanently.
+    /// Makes a 308 Permanent Redirect: the client repeats the request with the same method and content, and may store
+    /// the new location.
     #[must_use]
     pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
-        Self::with_status(StatusCode::MOVED_PERMANENTLY, location)
+        Self::with_status(StatusCode::PERMANENT_REDIRECT, location)
     }
 
     /// Makes a 303 See Other: the client sends a GET to `location`, as after a submitted form.
@@ -126,17 +146,17 @@ impl Response {
     }
 }
 
-impl IntoResponse for () {
-    fn into_response(self, _: &mut Context) -> Result {
+impl Responder for () {
+    fn respond(self, _: &mut Context) -> Result {
         Ok(())
     }
 }
 
-/// Implements [`IntoResponse`] for types that convert into [`Bytes`] without a copy.
+/// Implements [`Responder`] for types that convert into [`Bytes`] without a copy.
 macro_rules! whole_body {
     ($($type:ty => $media_type:ident, $into_bytes:expr;)*) => {$(
-        impl IntoResponse for $type {
-            fn into_response(self, cx: &mut Context) -> Result {
+        impl Responder for $type {
+            fn respond(self, cx: &mut Context) -> Result {
                 let into_bytes: fn(Self) -> Bytes = $into_bytes;
                 cx.write_body_as(into_bytes(self).into(), MediaType::$media_type);
                 Ok(())
@@ -157,42 +177,102 @@ whole_body! {
     Bytes => Bytes, |bytes| bytes;
 }
 
-impl IntoResponse for Body {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl Responder for Body {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.write_body_as(self, MediaType::Bytes);
         Ok(())
     }
 }
 
-impl<T: Into<Bytes>> IntoResponse for Html<T> {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl<T: Into<Bytes>> Responder for Html<T> {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.write_body_as(self.0.into().into(), MediaType::Html);
         Ok(())
     }
 }
 
-impl<T: Serialize> IntoResponse for Json<T> {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl<T: Serialize> Responder for Json<T> {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.write_json(&self.0)
     }
 }
 
-impl IntoResponse for StatusCode {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl Responder for StatusCode {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.set_status(self);
         Ok(())
     }
 }
 
-impl<T: IntoResponse> IntoResponse for (StatusCode, T) {
-    fn into_response(self, cx: &mut Context) -> Result {
-        cx.set_status(self.0);
-        self.1.into_response(cx)
+impl<T: Responder> Responder for (StatusCode, T) {
+    fn respond(self, cx: &mut Context) -> Result {
+        let (status, value) = self;
+        value.respond(cx)?;
+        // After the value, so that the tuple's status replaces one of the value.
+        cx.set_status(status);
+        Ok(())
     }
 }
 
-impl IntoResponse for Redirect {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl<N, V, const COUNT: usize, T: Responder> Responder for ([(N, V); COUNT], T)
+where
+    N: TryInto<HeaderName, Error: Display>,
+    V: TryInto<HeaderValue, Error: Display>,
+{
+    fn respond(self, cx: &mut Context) -> Result {
+        let (headers, value) = self;
+        value.respond(cx)?;
+        set_headers(headers, cx)
+    }
+}
+
+impl<N, V, T: Responder> Responder for (Vec<(N, V)>, T)
+where
+    N: TryInto<HeaderName, Error: Display>,
+    V: TryInto<HeaderValue, Error: Display>,
+{
+    fn respond(self, cx: &mut Context) -> Result {
+        let (headers, value) = self;
+        value.respond(cx)?;
+        set_headers(headers, cx)
+    }
+}
+
+impl<H, T> Responder for (StatusCode, H, T)
+where
+    (H, T): Responder,
+{
+    fn respond(self, cx: &mut Context) -> Result {
+        let (status, headers, value) = self;
+        (status, (headers, value)).respond(cx)
+    }
+}
+
+/// Sets the fields of a tuple, after those that its value has set.
+fn set_headers<N, V>(fields: impl IntoIterator<Item = (N, V)>, cx: &mut Context) -> Result
+where
+    N: TryInto<HeaderName, Error: Display>,
+    V: TryInto<HeaderValue, Error: Display>,
+{
+    let mut headers = Headers::new();
+    for (name, value) in fields {
+        let (name, value) = convert(name, value)?;
+        headers.add(name, value);
+    }
+    replace_headers(&headers, cx)
+}
+
+/// Replaces the fields of these names.
+fn replace_headers(headers: &Headers, cx: &mut Context) -> Result {
+    // Clear all names before adding: a name with several lines would otherwise lose the earlier ones.
+    for (name, _) in headers.iter() {
+        cx.clear_header(name);
+    }
+    headers.iter().try_for_each(|(name, value)| cx.add_header(name, value))
+}
+
+impl Responder for Redirect {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.redirect(&self.location)?;
         // After `redirect`, which sets 302.
         cx.set_status(self.status);
@@ -200,44 +280,38 @@ impl IntoResponse for Redirect {
     }
 }
 
-impl IntoResponse for Response {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl Responder for Response {
+    fn respond(self, cx: &mut Context) -> Result {
         cx.set_status(self.status);
-        // Clear all names before adding: a name with several lines would otherwise lose the earlier ones.
-        for (name, _) in self.headers.iter() {
-            cx.clear_header(name);
-        }
-        for (name, value) in self.headers.iter() {
-            cx.add_header(name, value)?;
-        }
+        replace_headers(&self.headers, cx)?;
         cx.write_body(self.body);
         Ok(())
     }
 }
 
-impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
-    fn into_response(self, cx: &mut Context) -> Result {
-        self.map_err(Into::into)?.into_response(cx)
+impl<T: Responder, E: Into<Error>> Responder for Result<T, E> {
+    fn respond(self, cx: &mut Context) -> Result {
+        self.map_err(Into::into)?.respond(cx)
     }
 }
 
-impl<T: IntoResponse> IntoResponse for Option<T> {
-    fn into_response(self, cx: &mut Context) -> Result {
+impl<T: Responder> Responder for Option<T> {
+    fn respond(self, cx: &mut Context) -> Result {
         match self {
-            Some(value) => value.into_response(cx),
+            Some(value) => value.respond(cx),
             None => Err(HttpError::new(StatusCode::NOT_FOUND).into()),
         }
     }
 }
 
-impl IntoResponse for Error {
-    fn into_response(self, _: &mut Context) -> Result {
+impl Responder for Error {
+    fn respond(self, _: &mut Context) -> Result {
         Err(self)
     }
 }
 
-impl IntoResponse for HttpError {
-    fn into_response(self, _: &mut Context) -> Result {
+impl Responder for HttpError {
+    fn respond(self, _: &mut Context) -> Result {
         Err(self.into())
     }
 }

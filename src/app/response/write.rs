@@ -275,7 +275,8 @@ impl Context {
     }
 }
 
-fn convert<N, V>(name: N, value: V) -> Result<(HeaderName, HeaderValue)>
+/// Converts a name and a value, and rejects what a recipient would read differently.
+pub(super) fn convert<N, V>(name: N, value: V) -> Result<(HeaderName, HeaderValue)>
 where
     N: TryInto<HeaderName, Error: Display>,
     V: TryInto<HeaderValue, Error: Display>,

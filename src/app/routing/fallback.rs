@@ -3,10 +3,8 @@
 use core::marker::PhantomData;
 use std::rc::Rc;
 
-use super::handler_function::HandlerFunction;
 use super::route::{IntoRoute, Route};
-use crate::app::handler::request_handler::Function;
-use crate::app::response::responder::IntoResponse;
+use crate::app::handler::function::{Function, HandlerFunction, Signature};
 
 /// A value that `fallback` accepts.
 ///
@@ -16,30 +14,30 @@ use crate::app::response::responder::IntoResponse;
 /// The type `Kind` tells the two apart; the compiler finds it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a fallback",
-    label = "a fallback is an async function of `&mut Context`, a `RequestHandler` or a `Route`",
-    note = "the result of the function implements `IntoResponse`"
+    label = "a fallback is a handler function, a `RequestHandler` or a `Route`",
+    note = "a handler function is async, takes `&mut Context` or typed arguments, and returns a `Responder`"
 )]
 pub trait IntoFallback<Kind> {
     /// Makes the route that answers.
     fn into_fallback(self) -> Route;
 }
 
-/// The kind of a fallback that is a function with the result `R`.
+/// The kind of a fallback that is a function with the signature `S`.
 #[derive(Debug)]
-pub struct OfFunction<R>(PhantomData<fn() -> R>);
+pub struct OfFunction<S>(PhantomData<fn() -> S>);
 
 /// The kind of a fallback that is a handler or a route.
 #[derive(Debug)]
 pub struct OfRoute;
 
-impl<F, R> IntoFallback<OfFunction<R>> for F
+impl<F, S> IntoFallback<OfFunction<S>> for F
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     fn into_fallback(self) -> Route {
         Route {
-            any_method: Some(Rc::new(Function::new(self))),
+            any_method: Some(Rc::new(Function::<F, S>::new(self))),
             ..Route::default()
         }
     }

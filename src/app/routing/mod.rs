@@ -41,7 +41,6 @@
 pub(in crate::app) mod exact_paths;
 mod fallback;
 mod foreign;
-mod handler_function;
 pub(in crate::app) mod host;
 pub(in crate::app) mod param_span;
 pub(in crate::app) mod pattern;
@@ -52,7 +51,6 @@ pub(in crate::app) mod routes;
 mod scope;
 
 pub use fallback::{IntoFallback, OfFunction, OfRoute};
-pub use handler_function::HandlerFunction;
 pub use route::{
     IntoRoute, Route, delete, get, handler, head, on, options, patch, post, put, websocket, websocket_with,
 };

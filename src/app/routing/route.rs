@@ -6,12 +6,11 @@
 use core::fmt;
 use std::rc::Rc;
 
-use super::handler_function::HandlerFunction;
 use crate::app::context::Context;
 use crate::app::handler::endpoint::Endpoint;
+use crate::app::handler::function::{Function, HandlerFunction, Signature};
 use crate::app::handler::middleware::{Chain, Middleware};
-use crate::app::handler::request_handler::{Function, Handler, RequestHandler};
-use crate::app::response::responder::IntoResponse;
+use crate::app::handler::request_handler::{Handler, RequestHandler};
 use crate::app::websocket::{WebSocketHandler, WebSocketOptions, WebSocketRoute};
 use crate::error::Result;
 use crate::message::Method;
@@ -56,73 +55,73 @@ impl<H: RequestHandler> IntoRoute for H {
 }
 
 /// Makes a route from an async function for GET, which also serves HEAD.
-pub fn get<F, R>(function: F) -> Route
+pub fn get<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().get(function)
 }
 
 /// Makes a route from an async function for POST.
-pub fn post<F, R>(function: F) -> Route
+pub fn post<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().post(function)
 }
 
 /// Makes a route from an async function for PUT.
-pub fn put<F, R>(function: F) -> Route
+pub fn put<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().put(function)
 }
 
 /// Makes a route from an async function for PATCH.
-pub fn patch<F, R>(function: F) -> Route
+pub fn patch<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().patch(function)
 }
 
 /// Makes a route from an async function for DELETE.
-pub fn delete<F, R>(function: F) -> Route
+pub fn delete<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().delete(function)
 }
 
 /// Makes a route from an async function for HEAD.
-pub fn head<F, R>(function: F) -> Route
+pub fn head<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().head(function)
 }
 
 /// Makes a route from an async function for OPTIONS.
-pub fn options<F, R>(function: F) -> Route
+pub fn options<F, S>(function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().options(function)
 }
 
 /// Makes a route from an async function for any one method.
-pub fn on<F, R>(method: Method, function: F) -> Route
+pub fn on<F, S>(method: Method, function: F) -> Route
 where
-    F: HandlerFunction<R>,
-    R: IntoResponse + 'static,
+    F: HandlerFunction<S>,
+    S: Signature<F>,
 {
     Route::default().on(method, function)
 }
@@ -167,75 +166,75 @@ where
 
 impl Route {
     /// Adds an async function for GET, which also serves HEAD.
-    pub fn get<F, R>(self, function: F) -> Self
+    pub fn get<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::GET, function)
     }
 
     /// Adds an async function for POST.
-    pub fn post<F, R>(self, function: F) -> Self
+    pub fn post<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::POST, function)
     }
 
     /// Adds an async function for PUT.
-    pub fn put<F, R>(self, function: F) -> Self
+    pub fn put<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::PUT, function)
     }
 
     /// Adds an async function for PATCH.
-    pub fn patch<F, R>(self, function: F) -> Self
+    pub fn patch<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::PATCH, function)
     }
 
     /// Adds an async function for DELETE.
-    pub fn delete<F, R>(self, function: F) -> Self
+    pub fn delete<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::DELETE, function)
     }
 
     /// Adds an async function for HEAD, which replaces the function for GET there.
-    pub fn head<F, R>(self, function: F) -> Self
+    pub fn head<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::HEAD, function)
     }
 
     /// Adds an async function for OPTIONS, which replaces the automatic answer.
-    pub fn options<F, R>(self, function: F) -> Self
+    pub fn options<F, S>(self, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
         self.on(Method::OPTIONS, function)
     }
 
     /// Adds an async function for any one method.
-    pub fn on<F, R>(mut self, method: Method, function: F) -> Self
+    pub fn on<F, S>(mut self, method: Method, function: F) -> Self
     where
-        F: HandlerFunction<R>,
-        R: IntoResponse + 'static,
+        F: HandlerFunction<S>,
+        S: Signature<F>,
     {
-        self.endpoints.push((method, Rc::new(Function::new(function))));
+        self.endpoints.push((method, Rc::new(Function::<F, S>::new(function))));
         self
     }
 

@@ -13,7 +13,7 @@ use super::scope::Prefix;
 use crate::app::context::Context;
 use crate::app::handler::middleware::{Chain, Middleware};
 use crate::app::response::error_response::ErrorPage;
-use crate::app::response::responder::IntoResponse;
+use crate::app::response::responder::Responder;
 use crate::error::{Error, Result};
 use crate::message::HeaderValue;
 
@@ -86,55 +86,55 @@ macro_rules! routing_methods {
         }
 
         /// Adds an async function for GET, which also serves HEAD: short for `.route(pattern, get(function))`.
-        pub fn get<F, R>($self, pattern: &str, function: F) -> Self
+        pub fn get<F, S>($self, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $self.on($crate::message::Method::GET, pattern, function)
         }
 
         /// Adds an async function for POST.
-        pub fn post<F, R>($self, pattern: &str, function: F) -> Self
+        pub fn post<F, S>($self, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $self.on($crate::message::Method::POST, pattern, function)
         }
 
         /// Adds an async function for PUT.
-        pub fn put<F, R>($self, pattern: &str, function: F) -> Self
+        pub fn put<F, S>($self, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $self.on($crate::message::Method::PUT, pattern, function)
         }
 
         /// Adds an async function for PATCH.
-        pub fn patch<F, R>($self, pattern: &str, function: F) -> Self
+        pub fn patch<F, S>($self, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $self.on($crate::message::Method::PATCH, pattern, function)
         }
 
         /// Adds an async function for DELETE.
-        pub fn delete<F, R>($self, pattern: &str, function: F) -> Self
+        pub fn delete<F, S>($self, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $self.on($crate::message::Method::DELETE, pattern, function)
         }
 
         /// Adds an async function for any method.
-        pub fn on<F, R>(mut $self, method: $crate::message::Method, pattern: &str, function: F) -> Self
+        pub fn on<F, S>(mut $self, method: $crate::message::Method, pattern: &str, function: F) -> Self
         where
-            F: $crate::app::routing::HandlerFunction<R>,
-            R: $crate::app::IntoResponse + 'static,
+            F: $crate::app::HandlerFunction<S>,
+            S: $crate::app::Signature<F>,
         {
             $routes.add(pattern, $crate::app::routing::on(method, function));
             $self
@@ -197,7 +197,7 @@ macro_rules! routing_methods {
         pub fn error_page<F, R>(mut $self, page: F) -> Self
         where
             F: Fn(&mut $crate::app::Context, &$crate::error::Error) -> R + 'static,
-            R: $crate::app::IntoResponse,
+            R: $crate::app::Responder,
         {
             $routes.set_error_page(page);
             $self
@@ -248,9 +248,9 @@ impl Routes {
     pub(in crate::app) fn set_error_page<F, R>(&mut self, page: F)
     where
         F: Fn(&mut Context, &Error) -> R + 'static,
-        R: IntoResponse,
+        R: Responder,
     {
-        self.error_page = Some(Rc::new(move |cx, error| page(cx, error).into_response(cx)));
+        self.error_page = Some(Rc::new(move |cx, error| page(cx, error).respond(cx)));
     }
 
     /// The group's own error page.
