@@ -58,7 +58,7 @@ pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
     BoundServer, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, OutsidePublish,
-    OutsidePublishConfirmed, Publisher, Server, ServerConfig, Subscription, TopicEvent,
+    OutsidePublishConfirmed, Publisher, Server, ServerConfig, ServerRemote, Subscription, TopicEvent,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

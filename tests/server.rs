@@ -749,7 +749,9 @@ fn new_clients_avoid_a_blocked_shard() {
     blocked.send(&get("/block")).unwrap();
     let other = ShardId::new(1 - sheds.recv().unwrap());
     let stalls_of_other = || {
-        let stalls = remote.invoke_on(other, || async { Shard::current().statistics().stalls });
+        let stalls = remote
+            .shards()
+            .invoke_on(other, || async { Shard::current().statistics().stalls });
         pollster::block_on(stalls).unwrap()
     };
     let (mut answered, mut stalls) = (0, stalls_of_other());

@@ -4,7 +4,7 @@
 //! context for all of its requests. [`Context::reset`] clears everything that belongs to one request and retains
 //! memory up to the named bounds.
 
-use core::any::{Any, TypeId, type_name};
+use core::any::{Any, TypeId};
 use core::fmt;
 use std::rc::Rc;
 
@@ -14,7 +14,7 @@ use super::request::client_address::Peer;
 use super::response::state::ResponseState;
 use super::routing::param_span::ParamSpan;
 use super::shared::Shared;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::message::RequestHead;
 
 /// How many bytes an idle context retains for a request's head: 16 KiB. Browsers send 0.5 to 2 KiB.
@@ -89,9 +89,7 @@ impl Context {
     ///
     /// 500 if the application has no state of this type.
     pub fn state<T: 'static>(&self) -> Result<Rc<T>> {
-        self.shared
-            .state()
-            .ok_or_else(|| Error::new(format!("the application has no state of type `{}`", type_name::<T>())))
+        self.shared.state()
     }
 
     /// Stores a value for the rest of this request, such as the user that a middleware has found.

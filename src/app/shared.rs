@@ -3,7 +3,7 @@
 //!
 //! It knows no endpoint: contexts hold it, and endpoints are called with contexts.
 
-use core::any::{Any, TypeId};
+use core::any::{Any, TypeId, type_name};
 use core::cell::{Cell, OnceCell};
 use core::fmt;
 use std::rc::Rc;
@@ -143,9 +143,15 @@ impl Shared {
             .set(ActiveRoute::new(route.unwrap_or(self.routes.len())));
     }
 
-    pub(super) fn state<T: 'static>(&self) -> Option<Rc<T>> {
-        let (_, value) = self.state.iter().find(|(kind, _)| *kind == TypeId::of::<T>())?;
-        Rc::clone(value).downcast().ok()
+    /// Returns the application's state of type `T`.
+    ///
+    /// # Errors
+    ///
+    /// 500 if the application has no state of this type.
+    pub fn state<T: 'static>(&self) -> Result<Rc<T>> {
+        let state = self.state.iter().find(|(kind, _)| *kind == TypeId::of::<T>());
+        let state = state.and_then(|(_, value)| Rc::clone(value).downcast().ok());
+        state.ok_or_else(|| Error::new(format!("the application has no state of type `{}`", type_name::<T>())))
     }
 
     pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {

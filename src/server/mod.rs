@@ -12,6 +12,7 @@ mod http1;
 mod memory;
 mod serve;
 mod shard;
+mod state;
 mod websocket;
 
 use std::fmt;
@@ -21,13 +22,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Remote, Shard, ShardId, Shards, StandardError,
-    Stop, Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
+    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, StandardError, Stop,
+    Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
+pub use state::ServerRemote;
 
 use crate::app::Application;
 use crate::error::{Error, Result};
@@ -273,10 +275,10 @@ impl BoundServer {
         self.shards.stopper()
     }
 
-    /// Returns a handle that runs closures on the shards from any thread.
+    /// Returns a handle that runs closures on the shards from any thread, with their state or without.
     #[must_use]
-    pub fn remote(&self) -> Remote {
-        self.shards.remote()
+    pub fn remote(&self) -> ServerRemote {
+        ServerRemote::new(self.shards.remote())
     }
 
     /// Returns a handle that publishes to topics from any thread outside the shards.
@@ -364,6 +366,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.shared()
         .set_limits(config.application_limits(app.shared().limits()))?;
     app.shared().set_server(ShardHub::new(&shard, &mesh, &config));
+    state::share_state(app.shared());
     app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
     let shutdown_timeout = config.shutdown_timeout;

@@ -20,6 +20,7 @@ mod client;
 mod harness;
 mod requests;
 mod responses;
+mod state;
 mod table;
 mod topics;
 mod websockets;

@@ -4,9 +4,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use squall::Publisher;
 use squall::prelude::*;
 use squall::shards::{Stop, Stopper};
+use squall::{Publisher, ServerRemote};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message as Frame, WebSocket as Client};
@@ -19,6 +19,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) stopper: Stopper,
     pub(crate) publisher: Publisher,
+    pub(crate) remote: ServerRemote,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -41,6 +42,7 @@ impl Running {
             address,
             stopper: server.stopper(),
             publisher: server.publisher(),
+            remote: server.remote(),
             thread: Some(std::thread::spawn(move || server.run().unwrap())),
         }
     }

@@ -1,0 +1,211 @@
+//! The application's state of other shards: closures that run there and get the state as an argument.
+//!
+//! The state never leaves its shard. Only the closure and its result cross, so both are `Send`.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+
+use squall_shards::{InvokeError, Remote, ShardId, invoke_on, invoke_on_all};
+
+use crate::app::{Context, Shared, WebSocket};
+use crate::error::{Error, Result};
+
+thread_local! {
+    /// What the application of this shard shares, while the shard serves.
+    static LOCAL: RefCell<Weak<Shared>> = const { RefCell::new(Weak::new()) };
+}
+
+/// Lets closures of other shards use the state of this shard's application.
+pub(super) fn share_state(shared: &Rc<Shared>) {
+    LOCAL.set(Rc::downgrade(shared));
+}
+
+impl Context {
+    /// Runs a closure on a shard, with the state of type `T` of that shard's application, and returns its result.
+    ///
+    /// ```
+    /// # use squall::prelude::*;
+    /// # use squall::shards::ShardId;
+    /// # use std::cell::Cell;
+    /// struct Tickets(Cell<u32>);
+    ///
+    /// async fn buy(cx: &mut Context) -> Result<StatusCode> {
+    ///     // The first shard sells all tickets, so no ticket is sold twice.
+    ///     let is_sold = cx.on_shard(ShardId::FIRST, |tickets: &Tickets| {
+    ///         let left = tickets.0.get().checked_sub(1);
+    ///         left.map(|left| tickets.0.set(left)).is_some()
+    ///     });
+    ///     Ok(if is_sold.await? { StatusCode::OK } else { StatusCode::GONE })
+    /// }
+    /// ```
+    ///
+    /// Waits while the queue to that shard is full. Closures that one handler sends to a shard run in that order.
+    ///
+    /// # Errors
+    ///
+    /// The application has no state of type `T`; the shard does not exist, does not serve yet or has ended; 4096
+    /// closures wait for it; the closure panicked; or the application runs without a server.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped after its first poll, the result is lost; the closure runs once or not at all.
+    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        run_on(shard, work).await
+    }
+
+    /// Runs a closure on every shard, with the state of type `T` of each, and returns the results in shard order.
+    ///
+    /// ```
+    /// # use squall::prelude::*;
+    /// # use std::cell::Cell;
+    /// struct Hits(Cell<u64>);
+    ///
+    /// async fn total(cx: &mut Context) -> Result<String> {
+    ///     let hits = cx.on_all_shards(|hits: &Hits| hits.0.get()).await?;
+    ///     Ok(format!("{} on {} shards\n", hits.iter().sum::<u64>(), hits.len()))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`on_shard`](Self::on_shard); the first error ends the wait for the remaining shards.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`on_shard`](Self::on_shard), for each shard.
+    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        run_on_all(work).await
+    }
+}
+
+impl WebSocket {
+    /// Runs a closure on a shard, with the state of type `T` of that shard's application, as [`Context::on_shard`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        run_on(shard, work).await
+    }
+
+    /// Runs a closure on every shard, with the state of type `T` of each, as [`Context::on_all_shards`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        run_on_all(work).await
+    }
+}
+
+/// Runs closures on the shards of a server, from any thread and on any async runtime.
+#[derive(Debug, Clone)]
+pub struct ServerRemote {
+    remote: Remote,
+}
+
+impl ServerRemote {
+    pub(super) fn new(remote: Remote) -> Self {
+        Self { remote }
+    }
+
+    /// Returns the handle that runs closures without the application's state.
+    #[must_use]
+    pub fn shards(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Runs a closure on a shard, with the state of type `T` of that shard's application, as [`Context::on_shard`] does.
+    ///
+    /// Waits for the server to run.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        self.remote.invoke_on(shard, move || with_state(work)).await?
+    }
+
+    /// Runs a closure on every shard, with the state of type `T` of each, as [`Context::on_all_shards`] does.
+    ///
+    /// Waits for the server to run.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// As there.
+    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        all(self.remote.invoke_on_all(move || with_state(work)).await)
+    }
+}
+
+async fn run_on<T: 'static, R: Send + 'static>(
+    shard: ShardId,
+    work: impl FnOnce(&T) -> R + Send + 'static,
+) -> Result<R> {
+    local()?;
+    invoke_on(shard, move || with_state(work)).await?
+}
+
+async fn run_on_all<T: 'static, R: Send + 'static>(
+    work: impl FnOnce(&T) -> R + Clone + Send + 'static,
+) -> Result<Vec<R>> {
+    local()?;
+    all(invoke_on_all(move || with_state(work)).await)
+}
+
+/// Calls a closure with the state of the shard it runs on.
+async fn with_state<T: 'static, R>(work: impl FnOnce(&T) -> R) -> Result<R> {
+    let state = local()?.state::<T>()?;
+    Ok(work(&state))
+}
+
+/// Returns what the application of this shard shares.
+fn local() -> Result<Rc<Shared>> {
+    LOCAL.with_borrow(Weak::upgrade).ok_or_else(|| {
+        Error::new("could not use the state of a shard: the shard does not serve; run the application with `Server`")
+    })
+}
+
+fn all<R>(results: Result<Vec<Result<R>>, InvokeError>) -> Result<Vec<R>> {
+    results?.into_iter().collect()
+}
