@@ -1,27 +1,21 @@
 //! The seam between a shard and its driver: io_uring or epoll, selected once at start.
 //!
-//! Code above it ([`net`](crate::net), [`turn`](crate::shard::turn)) uses a [`Reactor`] and its sockets and does not
-//! know the driver. Each type is one of two variants; within one process the branch always goes the same way. A
-//! simulated driver would be a third.
+//! The [`turn`](crate::shard::turn) uses a [`Reactor`], and [`net`](crate::net) the sockets of both drivers; code above
+//! them does not know the driver. Each type is one of two variants; within one process the branch always goes the same
+//! way. A simulated driver would be a third.
 
-mod connect;
 pub(crate) mod epoll;
 #[expect(unsafe_code, reason = "memory shared with the kernel; see io_uring/mod.rs")]
 pub(crate) mod io_uring;
-mod listener;
 pub(crate) mod peer_end;
 mod reactor;
 mod received;
-mod stream;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use connect::Connecting;
-pub(crate) use listener::ListenerSocket;
 pub(crate) use reactor::Reactor;
 pub use received::Received;
-pub(crate) use stream::StreamSocket;
 
 /// The driver of a process's sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -3,28 +3,36 @@
 use std::fmt;
 use std::ops::Deref;
 
-use super::{epoll, io_uring};
+use super::epoll::Pooled;
+use super::io_uring::Provided;
 
 /// Received bytes, read in place; dropping them returns the buffer to the kernel.
 ///
 /// Hold them at most until the end of the turn, and copy out what must be kept. A shard has a bounded number of buffers
 /// for all its connections.
-pub struct Received(DriverBuffer);
+pub struct Received(Buffer);
 
-enum DriverBuffer {
-    Ring(io_uring::Received),
-    Epoll(epoll::Received),
+/// Where the bytes are.
+enum Buffer {
+    /// In a buffer that io_uring picked.
+    Provided(Provided),
+    /// In the stream's own buffer, received into while the ring's were short.
+    Plain(Vec<u8>),
+    /// In a buffer of the shard's pool, filled by recv(2).
+    Pooled(Pooled),
 }
 
-impl From<io_uring::Received> for Received {
-    fn from(received: io_uring::Received) -> Self {
-        Self(DriverBuffer::Ring(received))
+impl Received {
+    pub(super) fn provided(bytes: Provided) -> Self {
+        Self(Buffer::Provided(bytes))
     }
-}
 
-impl From<epoll::Received> for Received {
-    fn from(received: epoll::Received) -> Self {
-        Self(DriverBuffer::Epoll(received))
+    pub(super) fn plain(bytes: Vec<u8>) -> Self {
+        Self(Buffer::Plain(bytes))
+    }
+
+    pub(super) fn pooled(bytes: Pooled) -> Self {
+        Self(Buffer::Pooled(bytes))
     }
 }
 
@@ -33,8 +41,9 @@ impl Deref for Received {
 
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            DriverBuffer::Ring(received) => received,
-            DriverBuffer::Epoll(received) => received,
+            Buffer::Provided(bytes) => bytes,
+            Buffer::Plain(bytes) => bytes,
+            Buffer::Pooled(bytes) => bytes,
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Outgoing TCP connections, to an address or to the addresses of a name in turn.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::stream::Stream;
-use crate::driver::Connecting;
+use super::stream::{Socket as StreamSocket, Stream};
+use crate::driver::{Reactor, epoll, io_uring};
 use crate::shard::shard::Shard;
 use crate::task::spawn_blocking;
 use crate::time::timeout_at;
@@ -39,9 +40,18 @@ impl Stream {
             Some(Protocol::TCP),
         )?;
         socket.set_tcp_nodelay(true)?;
-        let mut connecting = Connecting::new(shard.reactor(), socket.into(), address.into())?;
-        let socket = std::future::poll_fn(|cx| connecting.poll(cx)).await?;
-        Ok(Self::new(socket))
+        let (socket, address) = (socket.into(), address.into());
+        let socket = match shard.reactor() {
+            Reactor::Ring(ring) => {
+                let connecting = io_uring::Connecting::new(ring, socket, address);
+                StreamSocket::Ring(poll_fn(|cx| connecting.poll(cx)).await?)
+            }
+            Reactor::Epoll(epoll) => {
+                let mut connecting = epoll::Connecting::new(epoll, socket, &address)?;
+                StreamSocket::Epoll(poll_fn(|cx| connecting.poll(cx)).await?)
+            }
+        };
+        Ok(Self(socket))
     }
 
     /// Connects to a host, given by name or address, before a deadline.
@@ -161,9 +171,8 @@ mod tests {
             shards
                 .run(move |_| async move {
                     let stream = Stream::connect(address).await?;
-                    let is_nodelay = stream
-                        .socket
-                        .with_descriptor(|descriptor| SockRef::from(&descriptor).tcp_nodelay())??;
+                    let is_nodelay =
+                        stream.with_descriptor(|descriptor| SockRef::from(&descriptor).tcp_nodelay())??;
                     assert!(is_nodelay);
                     Ok(())
                 })

@@ -8,16 +8,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
-use super::stream::Stream;
+use super::stream::{Socket as StreamSocket, Stream};
 use crate::balance::bpf;
 use crate::balance::reuseport::ReuseportGroup;
 use crate::clock;
-use crate::driver::{ListenerSocket, StreamSocket};
+use crate::driver::{Reactor, epoll, io_uring};
 use crate::os::sys;
 use crate::shard::context::ShardContext;
 use crate::time::{sleep, timeout_at};
@@ -40,7 +40,7 @@ const HANDSHAKE_TIME: Duration = Duration::from_millis(250);
 
 /// A listening socket of the shard that opened it.
 pub struct Listener {
-    socket: ListenerSocket,
+    socket: Socket,
     /// The listeners among which the kernel distributes connections; `None` if all shards accept from one queue.
     reuseport_group: Option<Arc<ReuseportGroup>>,
     pause: Cell<Duration>,
@@ -48,6 +48,13 @@ pub struct Listener {
     shed: Cell<u64>,
     /// Until when a closing listener accepts handshakes that had begun.
     closes_at: Cell<Option<Instant>>,
+}
+
+/// A handle to the socket in the shard's driver; dropping it ends accepting and closes accepted connections that were not
+/// taken.
+enum Socket {
+    Ring(io_uring::ListenerSocket),
+    Epoll(epoll::ListenerSocket),
 }
 
 /// How clients are turned away when the process is out of descriptors.
@@ -61,7 +68,10 @@ struct Shedding {
 
 impl Listener {
     pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
-        let socket = ListenerSocket::new(shard.reactor(), socket);
+        let socket = match shard.reactor() {
+            Reactor::Ring(ring) => Socket::Ring(io_uring::ListenerSocket::new(ring, socket)),
+            Reactor::Epoll(epoll) => Socket::Epoll(epoll::ListenerSocket::new(epoll, socket)),
+        };
         Self {
             socket,
             reuseport_group,
@@ -88,7 +98,6 @@ impl Listener {
     pub fn shed(&self, client: Stream) {
         if let Some(shedding) = &*self.shedding.borrow() {
             client
-                .socket
                 .with_descriptor(|client| say(client, shedding.overload_response))
                 .unwrap_or_default();
         }
@@ -112,7 +121,7 @@ impl Listener {
     /// The socket is broken; it accepts no further connections.
     pub async fn accept(&self) -> io::Result<Stream> {
         loop {
-            match poll_fn(|cx| self.socket.poll_accept(cx)).await {
+            match poll_fn(|cx| self.poll_accept(cx)).await {
                 Ok(socket) => {
                     self.pause.set(PAUSE_MIN);
                     return Ok(self.stream(socket));
@@ -137,10 +146,10 @@ impl Listener {
         }
         let mut pause = pin!(sleep(pause));
         // If this future is dropped the pause ends too: the next call asks the kernel again.
-        let _over = PauseOver(&self.socket);
+        let _over = PauseOver(self);
         let socket = poll_fn(|cx| {
             loop {
-                match self.socket.poll_accept(cx) {
+                match self.poll_accept(cx) {
                     Poll::Ready(Ok(socket)) => return Poll::Ready(Some(socket)),
                     // Tried for a freed descriptor and found none: the pause continues. Polled again, so that the next
                     // freed one is noticed.
@@ -161,7 +170,7 @@ impl Listener {
         };
         // Closed first: its number is what the accept below needs.
         shedding.reserve = None;
-        let waiting = sys::queued_connections(self.socket.as_fd())
+        let waiting = sys::queued_connections(self.as_fd())
             .into_iter()
             .flatten()
             .map_while(Result::ok);
@@ -169,8 +178,9 @@ impl Listener {
             say(client.as_fd(), shedding.overload_response);
             self.shed.set(self.shed.get() + 1);
         }
-        // `queued_connections` has made the socket non-blocking; the ring needs it blocking.
-        let restored = rustix::io::ioctl_fionbio(self.socket.as_fd(), !self.socket.is_blocking());
+        // `queued_connections` has made the socket non-blocking; the ring waits by itself and needs it blocking.
+        let needs_blocking = matches!(self.socket, Socket::Ring(_));
+        let restored = rustix::io::ioctl_fionbio(self.as_fd(), !needs_blocking);
         debug_assert!(restored.is_ok(), "a socket we own takes a flag: {restored:?}");
         shedding.reserve = reserve();
     }
@@ -199,7 +209,7 @@ impl Listener {
             return now;
         };
         reuseport_group.end();
-        match bpf::refuse_new_connections(self.socket.as_fd()) {
+        match bpf::refuse_new_connections(self.as_fd()) {
             Ok(()) => now + HANDSHAKE_TIME,
             Err(error) => {
                 tracing::debug!(%error, "could not filter new connections: clients connecting during the stop may be reset");
@@ -214,14 +224,17 @@ impl Listener {
     ///
     /// Cancel safety: dropping the future closes the listener and resets the connections not returned.
     pub async fn drain(self) -> Vec<Stream> {
-        poll_fn(|cx| self.socket.poll_quiet(cx)).await;
         let mut streams = Vec::new();
-        while let Some(socket) = self.socket.take_accepted() {
-            streams.push(self.stream(socket));
+        // epoll accepts one at a time, on request, so nothing is on its way.
+        if let Socket::Ring(listener) = &self.socket {
+            poll_fn(|cx| listener.poll_quiet(cx)).await;
+            while let Some(socket) = listener.take_accepted() {
+                streams.push(self.stream(socket));
+            }
         }
         // The listener may stay non-blocking: no accept waits on it any more, and shards that share it are all draining
         // it.
-        if let Ok(waiting) = sys::queued_connections(self.socket.as_fd()) {
+        if let Ok(waiting) = sys::queued_connections(self.as_fd()) {
             streams.extend(
                 waiting
                     .map_while(Result::ok)
@@ -232,8 +245,26 @@ impl Listener {
         streams
     }
 
+    /// Takes the next accepted socket; after an error the next call retries, and out of descriptors once one is freed.
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        match &self.socket {
+            Socket::Ring(listener) => listener.poll_accept(cx),
+            Socket::Epoll(listener) => listener.poll_accept(cx),
+        }
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Ring(listener) => listener.as_fd(),
+            Socket::Epoll(listener) => listener.as_fd(),
+        }
+    }
+
     fn stream(&self, socket: OwnedFd) -> Stream {
-        Stream::new(StreamSocket::new(&self.socket.reactor(), socket))
+        Stream(match &self.socket {
+            Socket::Ring(listener) => StreamSocket::Ring(io_uring::StreamSocket::new(listener.ring(), socket)),
+            Socket::Epoll(listener) => StreamSocket::Epoll(epoll::StreamSocket::new(listener.epoll(), socket)),
+        })
     }
 }
 
@@ -246,11 +277,14 @@ impl Drop for Listener {
 }
 
 /// Ends a pause of accepting when dropped, however the wait ends.
-struct PauseOver<'a>(&'a ListenerSocket);
+struct PauseOver<'a>(&'a Listener);
 
 impl Drop for PauseOver<'_> {
     fn drop(&mut self) {
-        self.0.retry();
+        match &self.0.socket {
+            Socket::Ring(listener) => listener.retry(),
+            Socket::Epoll(listener) => listener.retry(),
+        }
     }
 }
 

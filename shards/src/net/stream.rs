@@ -3,17 +3,19 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
 use socket2::SockRef;
 
+use super::buffer_pool::BufferPool;
 use super::send_buffer::{SendBuffer, Sent};
 use crate::driver::peer_end::PeerEnd;
-use crate::driver::{Received, StreamSocket};
+use crate::driver::{Reactor, Received, epoll, io_uring};
+use crate::os::sys;
 use crate::shard::shard::Shard;
 
 /// How long a half-closed peer is silent before the first probe, and the time between probes. 5 s: a small part of the
@@ -26,15 +28,25 @@ const PROBES_UNANSWERED_MAX: u32 = 9;
 /// A TCP or Unix stream, which stays on the shard that accepted or opened it.
 ///
 /// Dropping it cancels what is in flight and closes it. Await [`flush`](Self::flush) first if the last bytes matter.
-pub struct Stream {
-    pub(super) socket: StreamSocket,
+pub struct Stream(pub(super) Socket);
+
+/// A handle to the socket in the shard's driver.
+pub(super) enum Socket {
+    Ring(io_uring::StreamSocket),
+    Epoll(epoll::StreamSocket),
+}
+
+/// Evaluates one expression for the socket of either driver.
+macro_rules! on_driver {
+    ($stream:ident, $socket:ident => $call:expr) => {
+        match &$stream.0 {
+            Socket::Ring($socket) => $call,
+            Socket::Epoll($socket) => $call,
+        }
+    };
 }
 
 impl Stream {
-    pub(crate) fn new(socket: StreamSocket) -> Self {
-        Self { socket }
-    }
-
     /// Takes over a connected stream socket made elsewhere, which must be in blocking mode: the driver does the waiting.
     ///
     /// # Panics
@@ -43,7 +55,10 @@ impl Stream {
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
         let shard = Shard::current().into_context();
-        Self::new(StreamSocket::new(shard.reactor(), socket))
+        Self(match shard.reactor() {
+            Reactor::Ring(ring) => Socket::Ring(io_uring::StreamSocket::new(ring, socket)),
+            Reactor::Epoll(epoll) => Socket::Epoll(epoll::StreamSocket::new(epoll, socket)),
+        })
     }
 
     /// Waits for bytes; returns `None` at the end of the stream.
@@ -63,7 +78,7 @@ impl Stream {
     ///
     /// As [`receive`](Self::receive).
     pub fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Received>>> {
-        self.socket.poll_receive(cx)
+        on_driver!(self, socket => socket.poll_receive(cx))
     }
 
     /// Waits for the peer to end the connection, whether or not the bytes before the end are received.
@@ -78,7 +93,7 @@ impl Stream {
     /// After [`PeerEnd::Finished`] the kernel probes a silent TCP peer. A peer that also closes its socket counts as
     /// gone within 65 s, even if nothing is sent to it. Sent bytes detect it at once.
     pub fn poll_peer_end(&self, cx: &mut Context<'_>) -> Poll<PeerEnd> {
-        let end = self.socket.poll_peer_end(cx);
+        let end = on_driver!(self, socket => socket.poll_peer_end(cx));
         if end == Poll::Ready(PeerEnd::Finished) {
             // Fails on a Unix socket, which needs no probe: the kernel reports when both halves are closed.
             self.probe_peer().unwrap_or_default();
@@ -89,7 +104,7 @@ impl Stream {
     /// Makes the kernel send keep-alive probes to a silent peer. The kernel of a closed socket acknowledges them for a
     /// minute (Linux: `tcp_fin_timeout`), then answers with a reset.
     fn probe_peer(&self) -> io::Result<()> {
-        self.socket.with_descriptor(|descriptor| {
+        self.with_descriptor(|descriptor| {
             sockopt::set_tcp_keepidle(descriptor, PROBE_INTERVAL)?;
             sockopt::set_tcp_keepintvl(descriptor, PROBE_INTERVAL)?;
             sockopt::set_tcp_keepcnt(descriptor, PROBES_UNANSWERED_MAX)?;
@@ -129,13 +144,13 @@ impl Stream {
     ///
     /// As [`flush`](Self::flush).
     pub fn poll_sent(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_sent(cx)
+        on_driver!(self, socket => socket.poll_sent(cx))
     }
 
     /// Returns whether queued bytes have yet to be taken by the kernel.
     #[must_use]
     pub fn is_sending(&self) -> bool {
-        self.socket.is_sending()
+        on_driver!(self, socket => socket.is_sending())
     }
 
     /// Queues a send without waiting; call it only while [`is_sending`](Self::is_sending) is false.
@@ -144,18 +159,19 @@ impl Stream {
     ///
     /// An earlier send failed; `buffer` is not queued.
     pub fn start_send(&self, buffer: impl Into<SendBuffer>) -> io::Result<()> {
-        self.socket.start_send(buffer.into())
+        let buffer = buffer.into();
+        on_driver!(self, socket => socket.start_send(buffer))
     }
 
     /// Returns an empty buffer to build output in, reused if the shard has one.
     #[must_use]
     pub fn take_buffer(&self) -> Vec<u8> {
-        self.socket.pool().take()
+        self.pool().take()
     }
 
     /// Returns an unsent buffer to the shard's pool.
     pub fn return_buffer(&self, buffer: Vec<u8>) {
-        self.socket.pool().give_back(buffer);
+        self.pool().give_back(buffer);
     }
 
     /// Returns how many bytes the kernel has taken since the stream began.
@@ -167,7 +183,8 @@ impl Stream {
     /// Returns how many bytes the kernel has taken, and when it last took some, as a measure of the peer's progress.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        self.socket.sent()
+        let (bytes, advanced) = on_driver!(self, socket => socket.sent());
+        Sent { bytes, advanced }
     }
 
     /// Closes our half: the peer reads its end, and we can still read; flush first.
@@ -176,7 +193,9 @@ impl Stream {
     ///
     /// The socket was disconnected.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        self.socket.shutdown_write()
+        // Recorded first: a poll may report the closed half at once.
+        on_driver!(self, socket => socket.note_shutdown());
+        self.with_descriptor(|descriptor| SockRef::from(&descriptor).shutdown(Shutdown::Write))?
     }
 
     /// Sets whether closing resets the connection, so that the peer can tell a failure from a normal end; off by default.
@@ -188,8 +207,7 @@ impl Stream {
     /// The kernel refused `SO_LINGER`.
     pub fn reset_on_close(&self, resets: bool) -> io::Result<()> {
         let linger = resets.then_some(Duration::ZERO);
-        self.socket
-            .with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
+        self.with_descriptor(|descriptor| SockRef::from(&descriptor).set_linger(linger))?
     }
 
     /// Returns how many bytes the peer has not acknowledged; on a Unix socket, the memory of its unread bytes.
@@ -200,7 +218,10 @@ impl Stream {
     ///
     /// The kernel refused `SIOCOUTQ`.
     pub fn unacknowledged_bytes(&self) -> io::Result<u64> {
-        self.socket.unacknowledged_bytes()
+        let bytes = self.with_descriptor(sys::unacknowledged)??;
+        let has_shut_down = on_driver!(self, socket => socket.has_shut_down());
+        // The FIN counts as one byte and is acknowledged last.
+        Ok(bytes.saturating_sub(u64::from(has_shut_down)))
     }
 
     /// Returns whether the peer has everything that was sent, so that closing loses nothing.
@@ -234,10 +255,21 @@ impl Stream {
     ///
     /// The socket was disconnected.
     pub fn peer_address(&self) -> io::Result<PeerAddress> {
-        let address = self
-            .socket
-            .with_descriptor(|descriptor| SockRef::from(&descriptor).peer_addr())??;
+        let address = self.with_descriptor(|descriptor| SockRef::from(&descriptor).peer_addr())??;
         Ok(address.as_socket().map_or(PeerAddress::Unix, PeerAddress::Tcp))
+    }
+
+    /// Runs `call` on the descriptor, for calls that neither read nor write: addresses, options, shutdown.
+    pub(super) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
+        on_driver!(self, socket => socket.with_descriptor(call))
+    }
+
+    /// Returns the shard's pool of output buffers.
+    fn pool(&self) -> &BufferPool {
+        match &self.0 {
+            Socket::Ring(socket) => socket.ring().pool(),
+            Socket::Epoll(socket) => socket.epoll().pool(),
+        }
     }
 }
 

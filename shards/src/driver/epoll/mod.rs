@@ -38,7 +38,7 @@ use ends::Ends;
 
 pub(crate) use connect::Connecting;
 pub(crate) use listener::ListenerSocket;
-pub(crate) use received::Received;
+pub(crate) use received::Pooled;
 pub(crate) use stream::StreamSocket;
 
 /// The settings of an epoll reactor, checked by the builder.

@@ -5,13 +5,13 @@ use std::rc::Rc;
 
 use super::Epoll;
 
-/// Received bytes.
-pub(crate) struct Received {
+/// A buffer of the receive pool, given back when this is dropped.
+pub(crate) struct Pooled {
     bytes: Vec<u8>,
     epoll: Rc<Epoll>,
 }
 
-impl Received {
+impl Pooled {
     pub(super) fn new(epoll: &Rc<Epoll>, bytes: Vec<u8>) -> Self {
         Self {
             bytes,
@@ -20,7 +20,7 @@ impl Received {
     }
 }
 
-impl Deref for Received {
+impl Deref for Pooled {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -28,7 +28,7 @@ impl Deref for Received {
     }
 }
 
-impl Drop for Received {
+impl Drop for Pooled {
     fn drop(&mut self) {
         self.epoll.receive_pool.give_back(std::mem::take(&mut self.bytes));
     }

@@ -14,10 +14,12 @@ use rustix::net::{RecvFlags, recv};
 use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
 
+use super::Epoll;
 use super::ends::EndKey;
+use super::received::Pooled;
 use super::send::Outgoing;
-use super::{Epoll, Received};
 use crate::driver::peer_end::{EndSeen, PeerEnd, is_peers_doing};
+use crate::driver::received::Received;
 use crate::net::send_buffer::SendBuffer;
 use crate::os::sys::watch;
 
@@ -137,7 +139,7 @@ impl StreamSocket {
                     if bytes.len() < bytes.capacity() {
                         ready.clear_ready();
                     }
-                    return Poll::Ready(Ok(Some(Received::new(epoll, bytes))));
+                    return Poll::Ready(Ok(Some(Received::pooled(Pooled::new(epoll, bytes)))));
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => ready.clear_ready(),

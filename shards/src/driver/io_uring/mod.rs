@@ -44,6 +44,6 @@ pub(crate) use config::{RingConfig, SETUP_FLAGS, ring_builder};
 pub(crate) use connect::Connecting;
 pub(crate) use listeners::ListenerSocket;
 pub(crate) use probe::probe_multishot;
-pub(crate) use received::Received;
+pub(crate) use received::Provided;
 pub(crate) use ring::Ring;
 pub(crate) use streams::StreamSocket;

@@ -5,52 +5,34 @@ use std::ops::Deref;
 use super::buffers::BufferId;
 use super::ring::SharedRing;
 
-/// Received bytes.
-pub(crate) struct Received(BufferSource);
-
-enum BufferSource {
-    /// A buffer of the shard's ring, held (so not published) until this is dropped.
-    Provided {
-        ring: SharedRing,
-        buffer: BufferId,
-        length: u32,
-    },
-    /// The stream's own buffer, received into while the ring's were short.
-    Plain(Vec<u8>),
+/// A buffer of the shard's ring, held (so not published) until this is dropped.
+pub(crate) struct Provided {
+    ring: SharedRing,
+    buffer: BufferId,
+    length: u32,
 }
 
-impl Received {
+impl Provided {
     /// Takes over a held `buffer` with `length` bytes reported by the kernel; this value is its holder from here on.
-    pub(super) fn provided(ring: SharedRing, buffer: BufferId, length: u32) -> Self {
-        Self(BufferSource::Provided { ring, buffer, length })
-    }
-
-    pub(super) fn plain(bytes: Vec<u8>) -> Self {
-        Self(BufferSource::Plain(bytes))
+    pub(super) fn new(ring: SharedRing, buffer: BufferId, length: u32) -> Self {
+        Self { ring, buffer, length }
     }
 }
 
-impl Deref for Received {
+impl Deref for Provided {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.0 {
-            // SAFETY: `self` holds the buffer with this length (see `provided`) and returns it only in its drop, after
-            // which no borrow of `self` exists.
-            BufferSource::Provided { ring, buffer, length } => unsafe {
-                ring.memory.received(*buffer, *length as usize)
-            },
-            BufferSource::Plain(bytes) => bytes,
-        }
+        // SAFETY: `self` holds the buffer with this length (see `new`) and returns it only in its drop, after which no
+        // borrow of `self` exists.
+        unsafe { self.ring.memory.received(self.buffer, self.length as usize) }
     }
 }
 
-impl Drop for Received {
+impl Drop for Provided {
     fn drop(&mut self) {
-        if let BufferSource::Provided { ring, buffer, .. } = &self.0 {
-            // SAFETY: `self` holds the buffer, and its slices borrow from `self`.
-            unsafe { ring.memory.poison(*buffer) };
-            ring.buffers.borrow_mut().give_back(*buffer);
-        }
+        // SAFETY: `self` holds the buffer, and its slices borrow from `self`.
+        unsafe { self.ring.memory.poison(self.buffer) };
+        self.ring.buffers.borrow_mut().give_back(self.buffer);
     }
 }

@@ -16,12 +16,13 @@ use io_uring::{cqueue, opcode, types};
 
 use super::buffers::{BufferId, GROUP};
 use super::operation::{Operation, SlotKey, Token};
-use super::received::Received;
+use super::received::Provided;
 use super::ring::{Ring, SharedRing, count};
 use super::send::{InFlight, SendRequest};
 use super::states::{Receive, StreamState};
 use super::wakers::{remember, wake};
 use crate::driver::peer_end::EndSeen;
+use crate::driver::received::Received;
 use crate::net::send_buffer::SendBuffer;
 
 /// How many streams may receive into their own buffers at once. 256: 1 MiB per shard at the default size, beside the
@@ -71,7 +72,7 @@ impl StreamSocket {
         };
         if let Some((buffer, length)) = self.ring.take_held(stream) {
             self.ring.go_on_receiving(self.key, stream);
-            let received = Received::provided(Rc::clone(&self.ring), buffer, length);
+            let received = Received::provided(Provided::new(Rc::clone(&self.ring), buffer, length));
             return Poll::Ready(Ok(Some(received)));
         }
         if let Some(bytes) = stream.take_plain() {
