@@ -136,6 +136,7 @@ fn a_type_that_does_not_fit_the_pattern_is_the_applications_mistake() {
 
 #[test]
 fn arguments_follow_the_context_or_stand_alone() {
+    #[expect(clippy::too_many_arguments, reason = "as many as a handler may take")]
     async fn eight(
         cx: &mut Context,
         Path(id): Path<u64>,

@@ -5,5 +5,9 @@ pub(crate) mod core;
 pub(crate) mod executor;
 pub(crate) mod gate;
 pub(crate) mod id;
+#[expect(
+    clippy::module_inception,
+    reason = "the file of `Shard` in the folder of all that belongs to a shard"
+)]
 pub(crate) mod shard;
 pub(crate) mod turn;
