@@ -13,6 +13,7 @@ use squall_shards::{Listener, Stop, Stream, spawn_detached};
 use super::serve::serve;
 use super::shard::ShardServer;
 use crate::memory;
+use crate::transport::socket::Socket;
 
 /// How many connections are accepted between two memory checks. 64: their first allocations fit the headroom many times
 /// over.
@@ -151,7 +152,7 @@ async fn unless_stopped<T>(stop: Stop, server: &ShardServer, wait: impl Future<O
 
 fn start(stream: Stream, server: &Rc<ShardServer>) {
     if let Ok(guard) = server.gate.enter() {
-        spawn_detached(serve(stream, Rc::clone(server), guard));
+        spawn_detached(serve(Socket::from(stream), Rc::clone(server), guard));
     }
 }
 

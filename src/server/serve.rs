@@ -2,20 +2,21 @@
 
 use std::rc::Rc;
 
-use squall_shards::{GateGuard, Stream};
+use squall_shards::GateGuard;
 
 use super::http1::connection::{Connection, Ending};
 use super::http1::upgrade;
 use super::shard::ShardServer;
+use crate::transport::socket::Socket;
 
 /// Serves a connection to its end.
 ///
 /// Not an `async fn`: its arguments would take space in the task twice.
-pub(super) fn serve(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
-    let mut connection = Connection::new(stream, server, guard);
+pub(super) fn serve(socket: Socket, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
+    let mut connection = Connection::new(socket, server, guard);
     async move {
         match connection.serve_requests().await {
-            Ending::Idle if connection.stream.has_arrived() => {}
+            Ending::Idle if connection.socket.has_arrived() => {}
             Ending::Idle | Ending::Close => connection.linger().await,
             Ending::Upgrade => upgrade::start(connection),
             Ending::Abort | Ending::PeerGone => {}

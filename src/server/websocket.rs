@@ -45,7 +45,7 @@ pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: Handle
         _guard: connection.guard,
     };
     let connected = Connected {
-        stream: connection.stream,
+        socket: connection.socket,
         input: connection.input,
         input_ended: connection.input_ended,
         deadline: connection.deadline,

@@ -7,7 +7,9 @@
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use squall_shards::{Deadline, PeerEnd, Stream};
+use squall_shards::{Deadline, PeerEnd};
+
+use super::socket::Socket;
 
 /// First pause between two checks. 10 ms: most peers have acknowledged by then, and delayed acknowledgements come
 /// within 40 ms (Linux).
@@ -48,13 +50,13 @@ impl Arrival {
     /// bytes already belong to its peer.
     pub(crate) fn poll(
         &mut self,
-        stream: &Stream,
+        socket: &Socket,
         deadline: &mut Deadline,
         now: impl Fn() -> Instant,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         loop {
-            if self.check(now(), stream) || stream.poll_peer_end(cx) == Poll::Ready(PeerEnd::Gone) {
+            if self.check(now(), socket) || socket.poll_peer_end(cx) == Poll::Ready(PeerEnd::Gone) {
                 return Poll::Ready(());
             }
             deadline.set(Some(self.next_check));
@@ -65,18 +67,18 @@ impl Arrival {
     }
 
     /// Checks the peer if a check is due; true when the wait is over.
-    fn check(&mut self, now: Instant, stream: &Stream) -> bool {
+    fn check(&mut self, now: Instant, socket: &Socket) -> bool {
         if now < self.next_check {
             return false;
         }
-        if stream.has_arrived() {
+        if socket.has_arrived() {
             return true;
         }
-        let left = stream.unacknowledged_bytes().unwrap_or_default();
+        let left = socket.unacknowledged_bytes();
         let last_left = self.left_bytes.get_or_insert(left);
         if now >= self.rate_check_at {
             if left.saturating_add(TAKEN_BYTES_MIN) > *last_left {
-                stream.give_up();
+                socket.give_up();
                 return true;
             }
             *last_left = left;

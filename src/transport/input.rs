@@ -4,8 +4,9 @@
 //! Invariant: a task holds no [`Received`] while it waits; it calls [`Input::set_aside`] first. Otherwise idle
 //! connections would use up the shard's receive buffers.
 
-use squall_shards::{Received, Stream};
+use squall_shards::Received;
 
+use super::socket::Socket;
 use crate::memory::{self, OutOfMemory};
 
 /// Received bytes that wait to be read.
@@ -43,19 +44,19 @@ impl Input {
     }
 
     /// Drops read bytes; returns the buffer once all are read.
-    pub(crate) fn consume(&mut self, count: usize, stream: &Stream) {
+    pub(crate) fn consume(&mut self, count: usize, socket: &Socket) {
         self.unread = self.unread.saturating_sub(count);
         if self.is_empty() {
-            self.clear(stream);
+            self.clear(socket);
         }
     }
 
     /// Drops everything. Never inlined, so that [`consume`](Self::consume) can be.
     #[inline(never)]
-    pub(crate) fn clear(&mut self, stream: &Stream) {
+    pub(crate) fn clear(&mut self, socket: &Socket) {
         self.unread = 0;
         if let Buffer::Leftover(leftover) = std::mem::take(&mut self.source) {
-            stream.return_buffer(leftover);
+            socket.return_buffer(leftover);
         }
     }
 
@@ -64,19 +65,19 @@ impl Input {
     /// # Errors
     ///
     /// Memory is short. The received bytes are lost, so the caller must end the connection.
-    pub(crate) fn push(&mut self, received: Received, stream: &Stream) -> Result<(), OutOfMemory> {
+    pub(crate) fn push(&mut self, received: Received, socket: &Socket) -> Result<(), OutOfMemory> {
         if self.is_empty() {
             self.unread = received.len();
             self.source = Buffer::Received(received);
             Ok(())
         } else {
-            self.append(&received, stream)
+            self.append(&received, socket)
         }
     }
 
     /// Appends received bytes to a copy of the unread ones.
-    fn append(&mut self, received: &[u8], stream: &Stream) -> Result<(), OutOfMemory> {
-        self.set_aside(stream)?;
+    fn append(&mut self, received: &[u8], socket: &Socket) -> Result<(), OutOfMemory> {
+        self.set_aside(socket)?;
         if let Buffer::Leftover(leftover) = &mut self.source {
             leftover.drain(..leftover.len().saturating_sub(self.unread));
             memory::append(leftover, received)?;
@@ -91,15 +92,15 @@ impl Input {
     ///
     /// Memory is short. The buffer is returned anyway, and the bytes are lost.
     #[inline]
-    pub(crate) fn set_aside(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
+    pub(crate) fn set_aside(&mut self, socket: &Socket) -> Result<(), OutOfMemory> {
         match &self.source {
-            Buffer::Received(_) => self.copy_leftover(stream),
+            Buffer::Received(_) => self.copy_leftover(socket),
             Buffer::Nothing | Buffer::Leftover(_) => Ok(()),
         }
     }
 
-    fn copy_leftover(&mut self, stream: &Stream) -> Result<(), OutOfMemory> {
-        let mut leftover = stream.take_buffer();
+    fn copy_leftover(&mut self, socket: &Socket) -> Result<(), OutOfMemory> {
+        let mut leftover = socket.take_buffer();
         let copied = memory::append(&mut leftover, self.bytes());
         self.unread = leftover.len();
         self.source = Buffer::Leftover(leftover);

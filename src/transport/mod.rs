@@ -1,9 +1,10 @@
-//! What a server and a client move bytes with, between a shard's stream and the protocol machines.
+//! What a server and a client move bytes with, between a shard's socket and the protocol machines.
 //!
-//! [`input`] holds received bytes. [`progress`] checks how fast a peer takes sent bytes, [`arrival`] whether it takes
-//! the last of them. [`websocket`] drives a WebSocket.
+//! [`socket`] is what the bytes travel in: TCP or Unix. [`input`] holds received bytes. [`progress`] checks how fast a
+//! peer takes sent bytes, [`arrival`] whether it takes the last of them. [`websocket`] drives a WebSocket.
 
 pub(crate) mod arrival;
 pub(crate) mod input;
 pub(crate) mod progress;
+pub(crate) mod socket;
 pub(crate) mod websocket;

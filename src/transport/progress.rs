@@ -34,7 +34,7 @@ pub(crate) struct Progress {
 const CHECKS_PER_STALL: u32 = 8;
 
 impl Progress {
-    /// Begins to watch; `sent` is the stream's current count.
+    /// Begins to watch; `sent` is the socket's current count.
     pub(crate) fn new(now: Instant, sent: Sent, limits: &WriteLimits) -> Self {
         Self {
             next_check: now + limits.stall_timeout / CHECKS_PER_STALL,
@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// Notes the stream's count; `false` if the peer is too slow.
+    /// Notes the socket's count; `false` if the peer is too slow.
     ///
     /// A partial send wakes no task and is noticed late, so taken bytes count from the time at which the kernel took
     /// them.

@@ -1,4 +1,4 @@
-//! The driver of one WebSocket, on a server or a client. One task moves bytes between the stream and the [`Duplex`],
+//! The driver of one WebSocket, on a server or a client. One task moves bytes between the socket and the [`Duplex`],
 //! and runs the [`Owner`].
 //!
 //! Each turn runs the owner, receives while the owner waits for an event, and sends: first its messages and pending
@@ -13,11 +13,12 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use squall_shards::{Deadline, SendBuffer, Stream};
+use squall_shards::{Deadline, SendBuffer};
 
 use super::arrival::Arrival;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
+use super::socket::Socket;
 use crate::websocket::{CloseCode, Expired};
 use crate::websocket::{Duplex, ReceiveOutcome};
 
@@ -71,7 +72,7 @@ pub(crate) trait Owner {
 /// A WebSocket and everything it owns.
 struct SocketDriver<O: Owner> {
     /// `None` once the connection is over, even if the owner still runs.
-    stream: Option<Stream>,
+    socket: Option<Socket>,
     owner: O,
     input: Input,
     deadline: Deadline,
@@ -85,9 +86,9 @@ struct SocketDriver<O: Owner> {
     is_watched: bool,
 }
 
-/// A connected stream after the handshake.
+/// A connected socket after the handshake.
 pub(crate) struct Connected {
-    pub(crate) stream: Stream,
+    pub(crate) socket: Socket,
     /// Bytes that came behind the handshake.
     pub(crate) input: Input,
     pub(crate) input_ended: bool,
@@ -109,8 +110,8 @@ enum Phase {
 
 /// Drives a WebSocket to its end. Not an `async fn`: its arguments would lie in the task's memory twice.
 pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Output = ()> {
-    let mut socket = SocketDriver {
-        stream: Some(connected.stream),
+    let mut driver = SocketDriver {
+        socket: Some(connected.socket),
         owner,
         input: connected.input,
         deadline: connected.deadline,
@@ -120,79 +121,79 @@ pub(crate) fn drive<O: Owner>(connected: Connected, owner: O) -> impl Future<Out
         was_receiving: true,
         is_watched: false,
     };
-    poll_fn(move |cx| socket.poll(cx))
+    poll_fn(move |cx| driver.poll(cx))
 }
 
 impl<O: Owner> SocketDriver<O> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.owner.begin_turn(cx);
         self.owner.duplex().begin_turn(cx.waker());
-        if let Some(stream) = self.stream.take() {
-            self.turn(&stream, cx);
-            // Dropping the stream closes it, even if the owner runs on.
-            self.stream = Some(stream).filter(|_| self.phase != Phase::Gone);
+        if let Some(socket) = self.socket.take() {
+            self.turn(&socket, cx);
+            // Dropping the socket closes it, even if the owner runs on.
+            self.socket = Some(socket).filter(|_| self.phase != Phase::Gone);
         } else {
             self.owner.run(cx);
         }
         self.owner.duplex().end_turn();
-        if self.stream.is_none() && self.owner.has_ended() {
+        if self.socket.is_none() && self.owner.has_ended() {
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
     /// Does everything that can be done now.
-    fn turn(&mut self, stream: &Stream, cx: &mut Context<'_>) {
+    fn turn(&mut self, socket: &Socket, cx: &mut Context<'_>) {
         let mut events = 0;
         loop {
             let mut moved = self.owner.run(cx);
             moved |= match self.phase {
-                Phase::Open => self.exchange_frames(stream, cx),
-                Phase::Lingering { .. } => self.linger(stream, cx),
+                Phase::Open => self.exchange_frames(socket, cx),
+                Phase::Lingering { .. } => self.linger(socket, cx),
                 Phase::Arriving(_) | Phase::Gone => false,
             };
             if self.phase == Phase::Gone && self.owner.has_ended() {
                 return;
             }
-            moved = moved || self.watch_time(stream, cx);
+            moved = moved || self.watch_time(socket, cx);
             if !moved {
                 break;
             }
             events += 1;
             if events >= EVENTS_AT_ONCE_MAX {
                 // A peer that never pauses must still meet a stop and the rate check.
-                self.watch_time(stream, cx);
+                self.watch_time(socket, cx);
                 cx.waker().wake_by_ref();
                 break;
             }
         }
         self.was_receiving = self.owner.duplex().wants_input();
-        if self.input.set_aside(stream).is_err() {
-            self.abort(stream);
+        if self.input.set_aside(socket).is_err() {
+            self.abort(socket);
             // Run the owner again, so that it sees the end.
             cx.waker().wake_by_ref();
         }
         if let Some(buffer) = self.owner.duplex().reclaim_buffer() {
-            stream.return_buffer(buffer);
+            socket.return_buffer(buffer);
         }
     }
 
     /// Receives and sends; true if the owner or the connection must run again.
-    fn exchange_frames(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
-        let moved = self.receive(stream, cx).and_then(|received| {
-            self.send(stream, cx)?;
+    fn exchange_frames(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
+        let moved = self.receive(socket, cx).and_then(|received| {
+            self.send(socket, cx)?;
             Ok(received)
         });
         let Ok(moved) = moved else {
-            self.abort(stream);
+            self.abort(socket);
             return true;
         };
         if self.owner.duplex().is_over() && !self.owner.duplex().has_output() {
-            match stream.poll_sent(cx) {
-                Poll::Ready(Ok(())) => self.begin_lingering(stream),
-                Poll::Ready(Err(_)) => self.abort(stream),
+            match socket.poll_sent(cx) {
+                Poll::Ready(Ok(())) => self.begin_lingering(socket),
+                Poll::Ready(Err(_)) => self.abort(socket),
                 Poll::Pending => {
-                    self.watch_progress(stream);
+                    self.watch_progress(socket);
                     return moved;
                 }
             }
@@ -202,7 +203,7 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Receives until an event waits; true if one does.
-    fn receive(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn receive(&mut self, socket: &Socket, cx: &mut Context<'_>) -> io::Result<bool> {
         if !self.owner.duplex().wants_input() {
             return Ok(false);
         }
@@ -217,15 +218,15 @@ impl<O: Owner> SocketDriver<O> {
             let presented = rest.len();
             let outcome = self.owner.duplex().receive(&mut rest, now);
             let consumed = presented - rest.len();
-            self.input.consume(consumed, stream);
+            self.input.consume(consumed, socket);
             match outcome {
                 ReceiveOutcome::Event => {
                     // The owner usually answers an event at once.
-                    self.owner.duplex().lend_buffer(|| stream.take_buffer());
+                    self.owner.duplex().lend_buffer(|| socket.take_buffer());
                     return Ok(true);
                 }
                 ReceiveOutcome::Over => {
-                    self.input.clear(stream);
+                    self.input.clear(socket);
                     return Ok(true);
                 }
                 ReceiveOutcome::Nothing if self.input_ended => {
@@ -234,8 +235,8 @@ impl<O: Owner> SocketDriver<O> {
                 }
                 ReceiveOutcome::Nothing => {}
             }
-            match stream.poll_receive(cx)? {
-                Poll::Ready(Some(received)) => self.input.push(received, stream)?,
+            match socket.poll_receive(cx)? {
+                Poll::Ready(Some(received)) => self.input.push(received, socket)?,
                 Poll::Ready(None) => self.input_ended = true,
                 Poll::Pending => return Ok(false),
             }
@@ -243,15 +244,15 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Sends output as long as the socket accepts it.
-    fn send(&mut self, stream: &Stream, cx: &mut Context<'_>) -> io::Result<()> {
+    fn send(&mut self, socket: &Socket, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
             let is_waiting = self.owner.duplex().has_output() || self.owner.has_deliveries();
             if !is_waiting && !self.is_watched {
                 self.progress = None;
                 return Ok(());
             }
-            if stream.poll_sent(cx)?.is_pending() {
-                self.watch_progress(stream);
+            if socket.poll_sent(cx)?.is_pending() {
+                self.watch_progress(socket);
                 return Ok(());
             }
             self.progress = None;
@@ -266,18 +267,18 @@ impl<O: Owner> SocketDriver<O> {
             };
             let Some(buffer) = buffer else { continue };
             self.is_watched = buffer.len() > UNWATCHED_BYTES_MAX;
-            stream.start_send(buffer)?;
+            socket.start_send(buffer)?;
         }
     }
 
-    fn watch_progress(&mut self, stream: &Stream) {
-        let (now, sent) = (self.owner.now(), stream.sent());
+    fn watch_progress(&mut self, socket: &Socket) {
+        let (now, sent) = (self.owner.now(), socket.sent());
         let limits = self.owner.write_limits();
         self.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
     }
 
     /// Handles due deadlines and arms the next one; true if one was handled.
-    fn watch_time(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
+    fn watch_time(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
         let now = self.owner.now();
         match self.phase {
             Phase::Gone => return false,
@@ -287,7 +288,7 @@ impl<O: Owner> SocketDriver<O> {
             }
             Phase::Lingering { until } => self.deadline.set(Some(until)),
             Phase::Arriving(mut arrival) => {
-                let arrived = arrival.poll(stream, &mut self.deadline, || self.owner.now(), cx);
+                let arrived = arrival.poll(socket, &mut self.deadline, || self.owner.now(), cx);
                 self.phase = match arrived {
                     Poll::Ready(()) => Phase::Gone,
                     Poll::Pending => Phase::Arriving(arrival),
@@ -310,7 +311,7 @@ impl<O: Owner> SocketDriver<O> {
                     .filter(|_| self.owner.duplex().wants_input());
                 if peer.is_some_and(|due| now >= due) {
                     if self.owner.duplex().handle_deadline(now) == Some(Expired::Close) {
-                        self.abort(stream);
+                        self.abort(socket);
                     }
                     return true;
                 }
@@ -318,9 +319,9 @@ impl<O: Owner> SocketDriver<O> {
                 // Progress exists only while a send waits, so an idle peer is never too slow.
                 let mut taking = None;
                 if let Some(progress) = &mut self.progress {
-                    let unacknowledged = || stream.unacknowledged_bytes().unwrap_or_default();
-                    if !progress.note(now, stream.sent(), unacknowledged, limits) {
-                        self.abort(stream);
+                    let unacknowledged = || socket.unacknowledged_bytes();
+                    if !progress.note(now, socket.sent(), unacknowledged, limits) {
+                        self.abort(socket);
                         return true;
                     }
                     taking = Some(progress.deadline(now, limits));
@@ -333,12 +334,12 @@ impl<O: Owner> SocketDriver<O> {
 
     /// Starts the closing wait. A server half-closes first: closing with unread bytes would reset the socket, and the
     /// peer might lose the close frame. A client waits for the server.
-    fn begin_lingering(&mut self, stream: &Stream) {
-        self.input.clear(stream);
+    fn begin_lingering(&mut self, socket: &Socket) {
+        self.input.clear(socket);
         self.progress = None;
         self.owner.leave();
         let closed = match self.owner.duplex().is_server() {
-            true => stream.shutdown_write(),
+            true => socket.shutdown_write(),
             false => Ok(()),
         };
         let now = self.owner.now();
@@ -351,9 +352,9 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Discards input until the peer has closed its half; true then.
-    fn linger(&mut self, stream: &Stream, cx: &mut Context<'_>) -> bool {
+    fn linger(&mut self, socket: &Socket, cx: &mut Context<'_>) -> bool {
         loop {
-            self.phase = match stream.poll_receive(cx) {
+            self.phase = match socket.poll_receive(cx) {
                 Poll::Ready(Ok(Some(_))) => continue,
                 Poll::Ready(Ok(None)) => Phase::Arriving(Arrival::new(self.owner.now(), self.owner.linger_timeout())),
                 Poll::Ready(Err(_)) => Phase::Gone,
@@ -364,12 +365,12 @@ impl<O: Owner> SocketDriver<O> {
     }
 
     /// Ends a connection that broke or missed a deadline.
-    fn abort(&mut self, stream: &Stream) {
+    fn abort(&mut self, socket: &Socket) {
         self.owner.duplex().receive_eof();
         self.owner.leave();
-        self.input.clear(stream);
+        self.input.clear(socket);
         self.progress = None;
-        stream.give_up();
+        socket.give_up();
         self.phase = Phase::Gone;
     }
 }

@@ -18,6 +18,7 @@ use crate::http1::{ResponseError, ResponseReader, write_get};
 use crate::memory::OutOfMemory;
 use crate::message::{HeaderName, Headers, ResponseHead};
 use crate::transport::input::Input;
+use crate::transport::socket::Socket;
 use crate::transport::websocket::Connected;
 use crate::websocket::Duplex;
 use crate::websocket::{ClientHandshake, ClientHandshakeError, Connection, Deflaters};
@@ -46,16 +47,17 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
     let stream = Stream::connect_host(&url.host, url.port, deadline)
         .await
         .map_err(ConnectFailure::Connect)?;
-    let mut request = stream.take_buffer();
+    let socket = Socket::from(stream);
+    let mut request = socket.take_buffer();
     write_get(&url.target, &fields, &mut request);
-    let answer = timeout_at(deadline, exchange(&stream, request)).await;
+    let answer = timeout_at(deadline, exchange(&socket, request)).await;
     let (head, input) = answer.unwrap_or_else(|| {
         // A reset: a response that still arrives would stay unread.
-        stream.give_up();
+        socket.give_up();
         Err(ConnectFailure::Silent(options.connect_timeout))
     })?;
     let connected = Connected {
-        stream,
+        socket,
         input,
         input_ended: false,
         deadline: Deadline::new(),
@@ -136,18 +138,18 @@ fn fields(url: &Url, options: &ClientOptions, handshake: &ClientHandshake) -> Re
 }
 
 /// Sends the request, and reads the head of the response and the bytes behind it.
-async fn exchange(stream: &Stream, request: Vec<u8>) -> Result<(ResponseHead, Input), ConnectFailure> {
-    stream.send(request).await.map_err(ConnectFailure::Broken)?;
+async fn exchange(socket: &Socket, request: Vec<u8>) -> Result<(ResponseHead, Input), ConnectFailure> {
+    socket.send(request).await.map_err(ConnectFailure::Broken)?;
     let mut reader = ResponseReader::default();
     let mut input = Input::default();
-    while let Some(received) = stream.receive().await.map_err(ConnectFailure::Broken)? {
-        input.push(received, stream).map_err(out_of_memory)?;
+    while let Some(received) = socket.receive().await.map_err(ConnectFailure::Broken)? {
+        input.push(received, socket).map_err(out_of_memory)?;
         let mut rest = input.bytes();
         let presented = rest.len();
         let head = reader.receive(&mut rest)?;
         let consumed = presented - rest.len();
-        input.consume(consumed, stream);
-        input.set_aside(stream).map_err(out_of_memory)?;
+        input.consume(consumed, socket);
+        input.set_aside(socket).map_err(out_of_memory)?;
         if let Some(head) = head {
             return Ok((head, input));
         }

@@ -146,7 +146,7 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         // The task is about to wait, so it must return the kernel's receive buffer first.
-        self.input.set_aside(&self.stream)?;
+        self.input.set_aside(&self.socket)?;
         self.poll_peer(channel, cx)
     }
 
@@ -187,7 +187,7 @@ impl Connection {
                     false
                 }
             };
-            self.input.consume(consumed, &self.stream);
+            self.input.consume(consumed, &self.socket);
             fed |= !needs_data;
             if needs_data && !self.fetch(channel, cx)? {
                 break;
@@ -202,8 +202,8 @@ impl Connection {
             self.make_room(HEAD_BYTES_USUAL)?;
             self.machine.send_continue(self.server.shard.now(), &mut self.output);
         }
-        match self.stream.poll_receive(cx) {
-            Poll::Ready(Ok(Some(received))) => self.input.push(received, &self.stream)?,
+        match self.socket.poll_receive(cx) {
+            Poll::Ready(Ok(Some(received))) => self.input.push(received, &self.socket)?,
             Poll::Ready(Ok(None)) => {
                 self.input_ended = true;
                 channel.close();
@@ -228,8 +228,8 @@ impl Connection {
         }
         while !self.output.is_empty() || io.flush.is_some() {
             // Only one send is under way at a time: a slow peer holds back the handler, and memory stays bounded.
-            if self.stream.poll_sent(cx).map_err(peer_gone)?.is_pending() {
-                let (now, sent) = (self.server.shard.now(), self.stream.sent());
+            if self.socket.poll_sent(cx).map_err(peer_gone)?.is_pending() {
+                let (now, sent) = (self.server.shard.now(), self.socket.sent());
                 let limits = &self.server.write;
                 io.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
                 return Ok(false);
@@ -248,7 +248,7 @@ impl Connection {
                 flush.written += piece.len();
             }
             let output = std::mem::take(&mut self.output);
-            self.stream.start_send(output).map_err(peer_gone)?;
+            self.socket.start_send(output).map_err(peer_gone)?;
         }
         Ok(false)
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use squall_shards::{Deadline, GateGuard, PeerAddress, PeerEnd, Stream, yield_now};
+use squall_shards::{Deadline, GateGuard, PeerEnd, yield_now};
 
 use crate::app::{Channel, Exchange, Peer};
 use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
@@ -23,6 +23,7 @@ use crate::server::shard::{IN_FLIGHT_GRACE, Registration, ShardServer};
 use crate::transport::arrival::Arrival;
 use crate::transport::input::Input;
 use crate::transport::progress::{Progress, UNWATCHED_BYTES_MAX};
+use crate::transport::socket::Socket;
 
 /// How much output gathers before it is sent. 64 KiB: four times the first size of a socket's send buffer on Linux.
 pub(in crate::server) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
@@ -43,7 +44,7 @@ const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
 
 /// A connection and everything it owns.
 pub(in crate::server) struct Connection {
-    pub(in crate::server) stream: Stream,
+    pub(in crate::server) socket: Socket,
     pub(in crate::server) server: Rc<ShardServer>,
     pub(in crate::server) machine: http1::Connection,
     pub(in crate::server) input: Input,
@@ -105,11 +106,11 @@ enum IdleEvent {
 }
 
 impl Connection {
-    pub(in crate::server) fn new(stream: Stream, server: Rc<ShardServer>, guard: GateGuard) -> Self {
+    pub(in crate::server) fn new(socket: Socket, server: Rc<ShardServer>, guard: GateGuard) -> Self {
         let machine = http1::Connection::new(Rc::clone(&server.http1), server.shard.now());
         let registration = server.register();
         Self {
-            stream,
+            socket,
             server,
             machine,
             input: Input::default(),
@@ -165,7 +166,7 @@ impl Connection {
     /// Sends the responses so far, and lets other connections have their turn.
     async fn yield_to_others(&mut self) -> Flow {
         // The kernel's receive buffers serve the whole shard, so none may stay with a task that waits.
-        self.input.set_aside(&self.stream)?;
+        self.input.set_aside(&self.socket)?;
         self.send_output().await?;
         yield_now().await;
         Ok(())
@@ -182,7 +183,7 @@ impl Connection {
             if self.input_ended {
                 return Err(self.end_of_input());
             }
-            self.input.set_aside(&self.stream)?;
+            self.input.set_aside(&self.socket)?;
             // An idle connection owns no exchange and no buffer.
             self.return_exchange();
             self.send_output().await?;
@@ -211,7 +212,7 @@ impl Connection {
             Ok(_) => Err(None),
             Err(error) => Err(Some(error)),
         };
-        self.input.consume(consumed, &self.stream);
+        self.input.consume(consumed, &self.socket);
         if found == Ok(true) {
             // One check for each request; the head has been read, so a 503 can answer it.
             let pressure = self.server.pressure();
@@ -255,9 +256,9 @@ impl Connection {
     }
 
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<Flow<IdleEvent>> {
-        match self.stream.poll_receive(cx) {
+        match self.socket.poll_receive(cx) {
             Poll::Ready(Ok(Some(received))) => {
-                let pushed = self.input.push(received, &self.stream);
+                let pushed = self.input.push(received, &self.socket);
                 return Poll::Ready(pushed.map(|()| IdleEvent::Bytes).map_err(Ending::from));
             }
             Poll::Ready(Ok(None)) => return Poll::Ready(Ok(IdleEvent::PeerEnded)),
@@ -317,7 +318,7 @@ impl Connection {
     /// Writes one last response, unless a response has begun, and returns how the connection ends.
     pub(in crate::server) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
         // Pipelined requests behind this one are not answered.
-        self.input.clear(&self.stream);
+        self.input.clear(&self.socket);
         self.machine.close_after_response();
         let mut head = ResponseHead::new(status);
         let body = format!("{}: {why}\n", status.as_u16());
@@ -346,7 +347,7 @@ impl Connection {
     /// Makes room for more output, in a pooled buffer if the connection has none.
     pub(in crate::server) fn make_room(&mut self, bytes: usize) -> Result<(), OutOfMemory> {
         if self.output.capacity() == 0 {
-            self.output = self.stream.take_buffer();
+            self.output = self.socket.take_buffer();
         }
         memory::make_room_to_answer(&mut self.output, bytes)
     }
@@ -358,12 +359,12 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        if self.stream.is_sending() {
+        if self.socket.is_sending() {
             self.wait_sent().await?;
         }
         let output = std::mem::take(&mut self.output);
         let is_much = output.len() > UNWATCHED_BYTES_MAX;
-        self.stream.start_send(output).map_err(peer_gone)?;
+        self.socket.start_send(output).map_err(peer_gone)?;
         if is_much { self.wait_sent().await } else { Ok(()) }
     }
 
@@ -374,11 +375,11 @@ impl Connection {
     }
 
     pub(in crate::server) fn poll_sent(&mut self, progress: &mut Option<Progress>, cx: &mut Context<'_>) -> Poll<Flow> {
-        if let Poll::Ready(sent) = self.stream.poll_sent(cx) {
+        if let Poll::Ready(sent) = self.socket.poll_sent(cx) {
             return Poll::Ready(sent.map_err(peer_gone));
         }
         let now = self.server.shard.now();
-        let sent = self.stream.sent();
+        let sent = self.socket.sent();
         let limits = &self.server.write;
         let progress = progress.get_or_insert_with(|| Progress::new(now, sent, limits));
         loop {
@@ -394,20 +395,20 @@ impl Connection {
     /// Returns when to check the peer's pace again, or aborts a peer that accepts too little.
     pub(in crate::server) fn check_progress(&self, progress: &mut Progress, now: Instant) -> Flow<Instant> {
         let limits = &self.server.write;
-        let unacknowledged = || self.stream.unacknowledged_bytes().unwrap_or_default();
-        if progress.note(now, self.stream.sent(), unacknowledged, limits) {
+        let unacknowledged = || self.socket.unacknowledged_bytes();
+        if progress.note(now, self.socket.sent(), unacknowledged, limits) {
             return Ok(progress.deadline(now, limits));
         }
         // The close becomes a reset, or the kernel would keep the unacknowledged bytes for minutes.
-        self.stream.give_up();
+        self.socket.give_up();
         Err(Ending::Abort)
     }
 
     /// Sends the gathered output, if the kernel has taken the send before it.
     pub(in crate::server) fn send_gathered(&mut self, cx: &mut Context<'_>) -> Flow {
-        if !self.output.is_empty() && self.stream.poll_sent(cx).map_err(peer_gone)?.is_ready() {
+        if !self.output.is_empty() && self.socket.poll_sent(cx).map_err(peer_gone)?.is_ready() {
             let output = std::mem::take(&mut self.output);
-            self.stream.start_send(output).map_err(peer_gone)?;
+            self.socket.start_send(output).map_err(peer_gone)?;
         }
         Ok(())
     }
@@ -417,7 +418,7 @@ impl Connection {
     /// Unreceived bytes ahead of that end do not delay this.
     pub(in crate::server) fn poll_peer(&mut self, channel: &Channel, cx: &mut Context<'_>) -> Poll<Flow> {
         self.read_ahead(cx)?;
-        match self.stream.poll_peer_end(cx) {
+        match self.socket.poll_peer_end(cx) {
             Poll::Ready(PeerEnd::Finished) => {
                 self.peer_has_finished = true;
                 channel.peer_finished();
@@ -453,10 +454,10 @@ impl Connection {
     fn read_ahead(&mut self, cx: &mut Context<'_>) -> Flow {
         while self.machine.is_request_complete() && !self.input_ended && self.input.bytes().len() < READ_AHEAD_BYTES_MAX
         {
-            match self.stream.poll_receive(cx) {
+            match self.socket.poll_receive(cx) {
                 Poll::Ready(Ok(Some(received))) => {
-                    self.input.push(received, &self.stream)?;
-                    self.input.set_aside(&self.stream)?;
+                    self.input.push(received, &self.socket)?;
+                    self.input.set_aside(&self.socket)?;
                 }
                 Poll::Ready(Ok(None)) => self.input_ended = true,
                 Poll::Ready(Err(_)) => return Err(Ending::PeerGone),
@@ -468,15 +469,9 @@ impl Connection {
 
     /// Returns the peer's address, which the kernel is asked for once.
     fn peer(&mut self) -> Peer {
-        *self.peer.get_or_insert_with(|| {
-            let address = match self.stream.peer_address() {
-                Ok(PeerAddress::Tcp(address)) => Some(address),
-                Ok(PeerAddress::Unix) | Err(_) => None,
-            };
-            Peer {
-                address,
-                is_secure: false,
-            }
+        *self.peer.get_or_insert_with(|| Peer {
+            address: self.socket.peer_address(),
+            is_secure: self.socket.is_secure(),
         })
     }
 
@@ -486,16 +481,16 @@ impl Connection {
         self.wait_sent().await?;
         // The response is complete, so the close that ends it must be a FIN again instead of a reset.
         if self.machine.is_ended_by_close() {
-            self.stream.reset_on_close(false).map_err(peer_gone)?;
+            self.socket.reset_on_close(false).map_err(peer_gone)?;
         }
-        self.stream.shutdown_write().map_err(peer_gone)
+        self.socket.shutdown_write().map_err(peer_gone)
     }
 
     /// Half-closes, then reads until the peer has closed its half, for at most the linger timeout (RFC 9112 §9.6).
     ///
     /// Closing a socket with unread bytes resets it, and the peer could lose a response that it has not read.
     pub(in crate::server) async fn linger(&mut self) {
-        self.input.clear(&self.stream);
+        self.input.clear(&self.socket);
         self.return_exchange();
         if self.end_output().await.is_err() {
             return;
@@ -508,7 +503,7 @@ impl Connection {
                 if self.server.is_stopping() || self.deadline.poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
-                self.stream.poll_receive(cx).map(Some)
+                self.socket.poll_receive(cx).map(Some)
             });
             match received.await {
                 Some(Ok(Some(_))) => {}
@@ -519,7 +514,7 @@ impl Connection {
             }
         }
         let mut arrival = Arrival::new(self.server.shard.now(), patience);
-        poll_fn(|cx| arrival.poll(&self.stream, &mut self.deadline, || self.server.shard.now(), cx)).await;
+        poll_fn(|cx| arrival.poll(&self.socket, &mut self.deadline, || self.server.shard.now(), cx)).await;
     }
 }
 

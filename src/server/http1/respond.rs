@@ -121,7 +121,7 @@ impl Connection {
             return Err(self.send_final_error(StatusCode::INTERNAL_SERVER_ERROR, "the response could not be sent"));
         }
         if self.machine.is_ended_by_close() {
-            self.stream.reset_on_close(true).map_err(|_| Ending::Abort)?;
+            self.socket.reset_on_close(true).map_err(|_| Ending::Abort)?;
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Connection {
     /// Writes content that exceeds one output buffer or comes as a stream, then the end of the response.
     async fn write_rest(&mut self, body: &[u8], streamed: Option<StreamedBody<'_>>, trailers: &Headers) -> Flow {
         // Sending may wait, so the kernel's receive buffer returns first.
-        self.input.set_aside(&self.stream)?;
+        self.input.set_aside(&self.socket)?;
         self.write_pieces(body).await?;
         if let Some(streamed) = streamed {
             self.write_stream(streamed).await?;

@@ -26,7 +26,7 @@ pub(in crate::server) fn start(mut connection: Connection) {
     connection.server.return_exchange(exchange);
     // The application turns a 101 without an upgrade into an error, so there is one.
     let Some(upgrade) = upgrade else { return };
-    let set_aside = connection.input.set_aside(&connection.stream);
+    let set_aside = connection.input.set_aside(&connection.socket);
     if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Close before the 101 leaves, so that the client sees a failed handshake.
         connection.server.app.shared().discard(upgrade);
