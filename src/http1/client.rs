@@ -15,7 +15,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::encode::write_field;
 use super::grammar::{self, FieldLine};
 use super::line::{LineEnding, LineScan};
-use crate::message::{Headers, ResponseHead, Version};
+use super::version::MinorVersion;
+use crate::message::{Headers, ResponseHead};
 
 /// Largest response head in bytes, from the version to the empty line inclusive, together with preceding interim
 /// responses. 32 KiB: the limit for requests.
@@ -117,7 +118,7 @@ fn status_line(line: &[u8]) -> Result<StatusCode, ResponseError> {
     let status = StatusCode::from_bytes(code).map_err(|_| ResponseError::StatusLine)?;
     let reason = parts.next().unwrap_or_default();
     // HTTP/1.0 has neither interim responses nor upgrades (RFC 9110 §15.2).
-    let is_known = version == Version::Http11 || !status.is_informational();
+    let is_known = version == MinorVersion::One || !status.is_informational();
     if is_known && reason.iter().all(|&byte| grammar::is_field_byte(byte)) {
         Ok(status)
     } else {

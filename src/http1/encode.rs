@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::error::SendError;
 use super::grammar;
-use crate::message::{HttpDate, ResponseHead, Version};
+use super::version::MinorVersion;
+use crate::message::{HttpDate, ResponseHead};
 
 /// The length of the content an application is about to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl ConnectionOptions {
         status: StatusCode,
         length: BodyLength,
         is_head: bool,
-        version: Version,
+        version: MinorVersion,
     ) -> Result<ResponseFraming, SendError> {
         let none = |line| {
             Ok(ResponseFraming {
@@ -147,8 +148,8 @@ impl ConnectionOptions {
         };
         let (content, line) = match (length, version) {
             (Some(length), _) => (ResponseContent::Length(length), FramingLine::ContentLength(length)),
-            (None, Version::Http11) => (ResponseContent::Chunked { probes: 0 }, FramingLine::Chunked),
-            (None, Version::Http10) => (ResponseContent::UntilClose, FramingLine::None),
+            (None, MinorVersion::One) => (ResponseContent::Chunked { probes: 0 }, FramingLine::Chunked),
+            (None, MinorVersion::Zero) => (ResponseContent::UntilClose, FramingLine::None),
         };
         match is_head {
             true => none(line),

@@ -6,7 +6,8 @@
 
 use super::error::ParseError;
 use super::grammar;
-use crate::message::{Method, Version};
+use super::version::MinorVersion;
+use crate::message::Method;
 
 /// How the content of a request is delimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,11 +112,11 @@ impl<'b> ConnectionFields<'b> {
     /// It may differ from the authority of an absolute-form target, which takes precedence (§3.2.2). A proxy that
     /// follows the RFC also routes by the target, so both see the same host. Clients do write `http://a:80/` with
     /// `Host: a`.
-    pub(super) fn host(&self, version: Version, is_known: bool) -> Result<Option<&'b [u8]>, ParseError> {
+    pub(super) fn host(&self, version: MinorVersion, is_known: bool) -> Result<Option<&'b [u8]>, ParseError> {
         let Some(host) = self.host else {
             return match version {
-                Version::Http10 => Ok(None),
-                Version::Http11 => Err(ParseError::HostMissing),
+                MinorVersion::Zero => Ok(None),
+                MinorVersion::One => Err(ParseError::HostMissing),
             };
         };
         if is_known || grammar::is_host(host) {
@@ -129,7 +130,7 @@ impl<'b> ConnectionFields<'b> {
     ///
     /// Deviations, all of them stricter: rejects `Transfer-Encoding` beside `Content-Length` (§6.1 allows it),
     /// `Transfer-Encoding` in HTTP/1.0 (§6.1), and repeated `Content-Length` even if equal (§6.3 allows merging).
-    pub(super) fn framing(&self, version: Version) -> Result<Framing, ParseError> {
+    pub(super) fn framing(&self, version: MinorVersion) -> Result<Framing, ParseError> {
         match (self.transfer_encoding, self.content_length) {
             (None, None) => Ok(Framing::Empty),
             (None, Some(digits)) => match grammar::decimal(digits) {
@@ -139,17 +140,17 @@ impl<'b> ConnectionFields<'b> {
                 None => Err(ParseError::ContentLength),
             },
             (Some(_), Some(_)) => Err(ParseError::LengthAndCoding),
-            (Some(_), None) if version == Version::Http10 => Err(ParseError::TransferEncodingInHttp10),
+            (Some(_), None) if version == MinorVersion::Zero => Err(ParseError::TransferEncodingInHttp10),
             (Some(codings), None) => transfer_coding(codings),
         }
     }
 
     /// Returns whether the peer waits for `100 Continue` before it sends content. HTTP/1.0 has no expectations (RFC
     /// 9110 §10.1.1).
-    pub(super) fn expects_continue(&self, version: Version) -> Result<bool, ParseError> {
+    pub(super) fn expects_continue(&self, version: MinorVersion) -> Result<bool, ParseError> {
         match self.expectation {
             Expectation::None => Ok(false),
-            _ if version == Version::Http10 => Ok(false),
+            _ if version == MinorVersion::Zero => Ok(false),
             Expectation::Continue => Ok(true),
             Expectation::Unknown => Err(ParseError::Expectation),
         }
@@ -159,10 +160,10 @@ impl<'b> ConnectionFields<'b> {
     ///
     /// An HTTP/1.0 request with a method that usually has content, but without a length, may be followed by content
     /// that ends with the connection. So no request can follow it.
-    pub(super) fn persists(&self, version: Version, method: &Method) -> bool {
+    pub(super) fn persists(&self, version: MinorVersion, method: &Method) -> bool {
         match version {
-            Version::Http11 => !self.close,
-            Version::Http10 => {
+            MinorVersion::One => !self.close,
+            MinorVersion::Zero => {
                 let is_delimited = self.content_length.is_some() || *method == Method::GET || *method == Method::HEAD;
                 self.keep_alive && !self.close && is_delimited
             }
@@ -170,8 +171,8 @@ impl<'b> ConnectionFields<'b> {
     }
 
     /// Returns whether `101` may answer this request (RFC 9110 §7.8). It stays an ordinary request until `101` is sent.
-    pub(super) fn offers_upgrade(&self, version: Version) -> bool {
-        version == Version::Http11 && self.upgrade_option && self.upgrade_protocol
+    pub(super) fn offers_upgrade(&self, version: MinorVersion) -> bool {
+        version == MinorVersion::One && self.upgrade_option && self.upgrade_protocol
     }
 }
 

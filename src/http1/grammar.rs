@@ -7,14 +7,14 @@ use memchr::memchr;
 
 use super::byte_set::ByteSet;
 use super::error::ParseError;
-use crate::message::Version;
+use super::version::MinorVersion;
 
 /// The parts of a request-line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RequestLine<'b> {
     pub(super) method: &'b [u8],
     pub(super) target: &'b str,
-    pub(super) version: Version,
+    pub(super) version: MinorVersion,
 }
 
 /// The parts of a field line.
@@ -113,13 +113,13 @@ pub(super) static PATH_BYTES: ByteSet = ByteSet::range(b'!', b'~').without(b"#?"
 /// ```
 ///
 /// Reads a higher minor version of HTTP/1 as 1.1, as RFC 9110 §2.5 requires.
-pub(super) fn http_version(version: &[u8]) -> Result<Version, ParseError> {
+pub(super) fn http_version(version: &[u8]) -> Result<MinorVersion, ParseError> {
     match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
+        b"HTTP/1.1" => Ok(MinorVersion::One),
+        b"HTTP/1.0" => Ok(MinorVersion::Zero),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             if *major == b'1' {
-                Ok(Version::Http11)
+                Ok(MinorVersion::One)
             } else {
                 Err(ParseError::VersionUnsupported)
             }

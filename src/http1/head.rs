@@ -20,7 +20,8 @@ use super::grammar::{self, FieldLine, RequestLine};
 use super::limits::Limits;
 use super::line::{LineEnding, LineScan};
 use super::request::{Exchange, METHOD_BYTES_MAX, RequestBuilder, offset_in};
-use crate::message::{RequestHead, Version};
+use super::version::MinorVersion;
+use crate::message::RequestHead;
 
 /// Reads one head, which stays in the caller's buffer until it is complete.
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,7 +175,11 @@ fn read_whole(
     let line = RequestLine {
         method: method.as_bytes(),
         target,
-        version: if minor == 0 { Version::Http10 } else { Version::Http11 },
+        version: if minor == 0 {
+            MinorVersion::Zero
+        } else {
+            MinorVersion::One
+        },
     };
     let mut builder = RequestBuilder::new(bytes, head);
     builder.request_line(line)?;

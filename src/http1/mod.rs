@@ -50,6 +50,7 @@
 //! # Files
 //!
 //! - `state` is the table of states, `limits` has every limit.
+//! - `version` has the two versions of HTTP/1.
 //! - A head passes through `line` and `head`; `request`, `target` and `framing` decide what it means.
 //! - Content passes through `content` and `chunked`, a response through `send` and `encode`.
 //! - `deadline` keeps the time.
@@ -73,6 +74,7 @@ mod state;
 mod target;
 #[cfg(test)]
 mod tests;
+mod version;
 
 pub use chunked::CHUNK_FRAMING_BYTES_MAX;
 pub use client::{RESPONSE_FIELDS_MAX, RESPONSE_HEAD_BYTES_MAX, ResponseError, ResponseReader, write_get};

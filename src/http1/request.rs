@@ -9,13 +9,14 @@ use super::error::ParseError;
 use super::framing::{ConnectionFields, Framing};
 use super::grammar::RequestLine;
 use super::target::Target;
-use crate::message::{Method, RequestHead, RequestHeadBuilder, Version};
+use super::version::MinorVersion;
+use crate::message::{Method, RequestHead, RequestHeadBuilder};
 
 /// What the connection retains of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exchange {
     /// `None` if no head could be read.
-    pub(super) version: Option<Version>,
+    pub(super) version: Option<MinorVersion>,
     pub(super) is_head: bool,
     pub(super) persists: bool,
     pub(super) offers_upgrade: bool,
@@ -43,6 +44,7 @@ pub(super) struct RequestBuilder<'b, 'h> {
     head: RequestHeadBuilder<'h>,
     /// The authority of the request-target, if it has one.
     authority: Option<&'b [u8]>,
+    version: MinorVersion,
     fields: ConnectionFields<'b>,
 }
 
@@ -55,6 +57,7 @@ impl<'b, 'h> RequestBuilder<'b, 'h> {
             bytes,
             head,
             authority: None,
+            version: MinorVersion::default(),
             fields: ConnectionFields::default(),
         }
     }
@@ -67,9 +70,10 @@ impl<'b, 'h> RequestBuilder<'b, 'h> {
         let method = Method::from_bytes(line.method).map_err(|_| ParseError::Method)?;
         let target = Target::parse(&method, line.target.as_bytes())?;
         self.authority = target.authority.and_then(|place| line.target.as_bytes().get(place));
+        self.version = line.version;
         self.head
             .method(method)
-            .version(line.version)
+            .version(line.version.into())
             .target(target.form, line.target)
             .path(target.path, target.query);
         Ok(())
@@ -88,7 +92,7 @@ impl<'b, 'h> RequestBuilder<'b, 'h> {
     /// decisions.
     pub(super) fn end(mut self, exchange: &mut Exchange) -> Result<Framing, ParseError> {
         let Self { fields, head, .. } = &self;
-        let (method, version) = (head.so_far().method(), head.so_far().version());
+        let (method, version) = (head.so_far().method(), self.version);
         // Nearly all requests name the same host, which then needs no second check.
         let is_known = fields.names_host(head.last_authority());
         let host = fields.host(version, is_known)?;

@@ -12,7 +12,8 @@ use super::connection::Connection;
 use super::encode::{self, BodyLength, Persistence, ResponseContent};
 use super::error::SendError;
 use super::state::{ReceiveState, SendState, Step};
-use crate::message::{Headers, HttpDate, ResponseHead, Version};
+use super::version::MinorVersion;
+use crate::message::{Headers, HttpDate, ResponseHead};
 
 impl Connection {
     /// Writes `100 Continue` if the peer waits for it, and returns whether it did.
@@ -169,7 +170,7 @@ impl Connection {
     /// Returns whether an informational head may be sent. HTTP/1.0 has no interim responses.
     fn may_send_informational(&self, status: StatusCode) -> Result<bool, SendError> {
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(self.exchange.version == Some(Version::Http11));
+            return Ok(self.exchange.version == Some(MinorVersion::One));
         }
         let is_open = matches!(self.state.receiving, ReceiveState::Content | ReceiveState::Complete);
         if !is_open || !self.exchange.offers_upgrade || !self.is_request_complete() {
@@ -200,9 +201,9 @@ impl Connection {
         let framing = options.framing(head.status, length, self.exchange.is_head, version)?;
         let persists = self.can_persist() && !options.close && framing.content != ResponseContent::UntilClose;
         let persistence = match (persists || head.status.is_informational(), version) {
-            (true, Version::Http11) | (false, Version::Http10) => Persistence::Implied,
-            (false, Version::Http11) => Persistence::Close,
-            (true, Version::Http10) => Persistence::KeepAlive,
+            (true, MinorVersion::One) | (false, MinorVersion::Zero) => Persistence::Implied,
+            (false, MinorVersion::One) => Persistence::Close,
+            (true, MinorVersion::Zero) => Persistence::KeepAlive,
         };
         options.write_end(framing, persistence, date, out);
         Ok((framing.content, persists))

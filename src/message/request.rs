@@ -7,8 +7,11 @@ use http::Method;
 
 use crate::memory::{self, OutOfMemory};
 
-/// The HTTP/1 version of a request (RFC 9112 §2.3); higher minor versions are read as 1.1.
+/// The version of HTTP that a request came in; higher minor versions of HTTP/1 are read as 1.1 (RFC 9112 §2.3).
+///
+/// The server speaks HTTP/1.0 and HTTP/1.1 today.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
 pub enum Version {
     /// HTTP/1.0: without chunked coding; the connection closes after the response unless the client sent
     /// `keep-alive`.
@@ -16,6 +19,10 @@ pub enum Version {
     /// HTTP/1.1.
     #[default]
     Http11,
+    /// HTTP/2 (RFC 9113).
+    Http2,
+    /// HTTP/3 (RFC 9114).
+    Http3,
 }
 
 /// The form of a request-target (RFC 9112 §3.2).

@@ -10,12 +10,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("http1", &["memory", "message", "error"]),
     ("websocket", &["memory", "message", "error"]),
     ("pubsub", &["memory", "message", "error"]),
-    ("app", &["memory", "message", "error", "http1", "websocket", "pubsub"]),
-    ("testing", &["memory", "message", "error", "http1", "app"]),
-    (
-        "transport",
-        &["memory", "message", "error", "http1", "websocket", "pubsub", "app"],
-    ),
+    // Applications run on every version of HTTP, so they name none.
+    ("app", &["memory", "message", "error", "websocket", "pubsub"]),
+    ("testing", &["memory", "message", "error", "app"]),
+    ("transport", &["memory", "message", "error", "websocket"]),
     (
         "client",
         &[

@@ -107,7 +107,7 @@ fn every_rule_finds_what_it_is_there_for() {
         "    // y\n".repeat(FILE_LINES_MAX)
     );
     let machine = concat!("//! see /ho", "me/me/x");
-    let cases: [(Rule, &str, &str, Option<usize>); 41] = [
+    let cases: [(Rule, &str, &str, Option<usize>); 42] = [
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
         (first_line, "src/a.rs", "//! c\nuse b;", None),
         (length, "src/a.rs", &long, Some(FILE_LINES_MAX + 1)),
@@ -128,6 +128,7 @@ fn every_rule_finds_what_it_is_there_for() {
         ),
         (layers, "src/app.rs", "fn a() -> crate::server::B {}", Some(1)),
         (layers, "src/app/a.rs", "use squall_shards::B;", Some(1)),
+        (layers, "src/app/a.rs", "use crate::http1::B;", Some(1)),
         (
             layers,
             "src/client/a.rs",
