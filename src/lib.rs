@@ -62,7 +62,7 @@ pub use server::{
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;
-pub use websocket::TrySendError;
+pub use websocket::SendError;
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
 pub mod prelude {

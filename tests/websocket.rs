@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use squall::prelude::*;
-use squall::{ServerConfig, TrySendError};
+use squall::{SendError, ServerConfig};
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use support::websocket::{Client as RawClient, close, frame, handshake};
 use tungstenite::Message as Frame;
@@ -74,7 +74,7 @@ impl WebSocketHandler for CommandHandler {
             "fill" => {
                 let piece = vec![7; 8 * 1024];
                 while ws.try_send(piece.clone()) == Ok(()) {}
-                assert_eq!(ws.try_send("one more"), Err(TrySendError::Full));
+                assert_eq!(ws.try_send("one more"), Err(SendError::Full));
                 // Waits until the peer has read enough.
                 ws.send("there is room again").await
             }

@@ -298,25 +298,22 @@ impl Duplex {
     ///
     /// # Errors
     ///
-    /// [`TrySendError`]: the output is full, memory is short, or the connection is closed.
-    pub fn try_send(&self, message: &Message) -> Result<(), TrySendError> {
+    /// [`SendError`]: the output is full, memory is short, or the connection is closed.
+    pub fn try_send(&self, message: &Message) -> Result<(), SendError> {
         let mut machine = self.machine.borrow_mut();
         if !machine.is_open() {
-            return Err(TrySendError::Closed);
+            return Err(SendError::Closed);
         }
         let mut output = self.output.borrow_mut();
         if output.len() >= OUTGOING_BYTES_MAX {
-            return Err(TrySendError::Full);
+            return Err(SendError::Full);
         }
         let mut deflaters = self.deflaters.borrow_mut();
         let sent = machine.send(message, &mut deflaters, &mut output);
         // A waker may run the driver at once, so no cell stays borrowed.
         drop((machine, output, deflaters));
         self.wake();
-        sent.map_err(|error| match error {
-            SendError::OutOfMemory => TrySendError::OutOfMemory,
-            _ => TrySendError::Closed,
-        })
+        sent
     }
 
     /// Sends a message, or waits for room.
@@ -326,10 +323,7 @@ impl Duplex {
     /// The connection is closed, or memory is short.
     pub fn poll_send(&self, message: &Message, task: &Task<'_>) -> Poll<Result<(), SendError>> {
         match self.try_send(message) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(TrySendError::Closed) => Poll::Ready(Err(SendError::Closed)),
-            Err(TrySendError::OutOfMemory) => Poll::Ready(Err(SendError::OutOfMemory)),
-            Err(TrySendError::Full) => {
+            Err(SendError::Full) => {
                 let waker = task.waker().clone();
                 let mut room = self.room.borrow_mut();
                 if !room.iter().any(|known| known.will_wake(&waker)) {
@@ -337,6 +331,7 @@ impl Duplex {
                 }
                 Poll::Pending
             }
+            sent => Poll::Ready(sent),
         }
     }
 
@@ -345,10 +340,10 @@ impl Duplex {
     /// # Errors
     ///
     /// The output is full, the payload is longer than 125 bytes, or the connection is closed.
-    pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
         let mut output = self.output.borrow_mut();
         if output.len() >= OUTGOING_BYTES_MAX {
-            return Err(TrySendError::Full.into());
+            return Err(SendError::Full);
         }
         self.machine.borrow_mut().ping(payload, &mut output)?;
         drop(output);
@@ -366,26 +361,3 @@ impl fmt::Debug for Duplex {
             .finish_non_exhaustive()
     }
 }
-
-/// The reason why a message was not sent at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError {
-    /// [`OUTGOING_BYTES_MAX`](OUTGOING_BYTES_MAX) bytes or more wait for the peer.
-    Full,
-    /// Memory is short. The socket stays open.
-    OutOfMemory,
-    /// The socket is closed or closing.
-    Closed,
-}
-
-impl fmt::Display for TrySendError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
-            Self::OutOfMemory => "could not send: memory is short",
-            Self::Closed => "could not send: the WebSocket is closed",
-        })
-    }
-}
-
-impl core::error::Error for TrySendError {}

@@ -125,6 +125,8 @@ pub enum SendError {
     ReasonTooLong,
     /// A client cannot send shared frames, because it masks each frame with a key of its own.
     MaskRequired,
+    /// [`OUTGOING_BYTES_MAX`](super::OUTGOING_BYTES_MAX) bytes or more wait for the peer.
+    Full,
     /// Memory is short. The connection continues.
     OutOfMemory,
 }
@@ -143,6 +145,7 @@ impl fmt::Display for SendError {
             Self::CloseCode => "could not close: the code may not be sent; use 1000 or 3000 to 4999",
             Self::ReasonTooLong => "could not close: the reason is too long; send at most 123 bytes",
             Self::MaskRequired => "could not send: a client cannot send shared frames; send the message",
+            Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
             Self::OutOfMemory => "could not send: memory is short",
         })
     }

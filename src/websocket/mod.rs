@@ -80,7 +80,7 @@ pub use client::{Agreement, ClientHandshake, ClientHandshakeError};
 pub use close::CloseFrame;
 pub use connection::{Connection, Event, MaskKeys};
 pub use deflate::Deflaters;
-pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketEvent, TrySendError};
+pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketEvent};
 pub use encoding::{Encoding, decode, deflate, encode};
 pub use error::{Expired, ProtocolError, SendError};
 pub use handshake::{HandshakeError, ServerHandshake, SubprotocolNotOffered, is_same_origin};

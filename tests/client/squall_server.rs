@@ -9,7 +9,7 @@ use squall::client::ClientOptions;
 use squall::prelude::*;
 use squall::shards::{clock, sleep, spawn_detached, spawn_local, timeout_at};
 use squall::websocket::DeflateConfig;
-use squall::{TrySendError, WebSocketClient, connect};
+use squall::{SendError, WebSocketClient, connect};
 
 use crate::harness::{Relay, Running, noise, offering, on_shard};
 
@@ -269,7 +269,7 @@ async fn much_both_ways(url: String, signals: Arc<Signals>) {
         sent += 1;
         assert!(sent < PIECES, "everything was sent although the peer does not read");
     }
-    assert_eq!(client.try_send("one more"), Err(TrySendError::Full));
+    assert_eq!(client.try_send("one more"), Err(SendError::Full));
     signals.go_on.store(true, Ordering::Release);
     while sent < PIECES {
         client.send(noise(PIECE_BYTES)).await.unwrap();

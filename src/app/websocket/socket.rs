@@ -8,7 +8,6 @@ use super::socket_state::SocketState;
 use crate::app::topics::{Publish, TopicsHandle};
 use crate::error::{Error, Result};
 use crate::pubsub::{Pattern, Start, SubscribeError, Topic};
-use crate::websocket::TrySendError;
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// An open WebSocket, as its handler sees it.
@@ -54,8 +53,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`TrySendError`]: the output is full, memory is short, or the socket is closed.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+    /// [`SendError`]: the output is full, memory is short, or the socket is closed.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.state.duplex().try_send(&message.into())
     }
 
@@ -65,7 +64,7 @@ impl WebSocket {
     ///
     /// The payload is too long, the socket is closed, or the output is full as for [`try_send`](Self::try_send).
     pub fn ping(&self, payload: &[u8]) -> Result {
-        self.state.duplex().ping(payload)
+        Ok(self.state.duplex().ping(payload)?)
     }
 
     /// Begins to close, with a code (RFC 6455 §7.4) and a reason of at most 123 bytes.

@@ -13,8 +13,7 @@ use super::inbox::{Inbox, feed};
 use super::options::ClientOptions;
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
-use crate::websocket::{CloseCode, Message, SendError};
-use crate::websocket::{Duplex, End, TrySendError};
+use crate::websocket::{CloseCode, Duplex, End, Message, SendError};
 
 /// Time after which the peer's rate counts. A client's minimum rate is 0, so only a stall ends a send.
 const RATE_GRACE: Duration = Duration::from_secs(60);
@@ -94,8 +93,8 @@ impl WebSocketClient {
     ///
     /// # Errors
     ///
-    /// [`TrySendError`]: the output is full, memory is short, or the connection is closed.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+    /// [`SendError`]: the output is full, memory is short, or the connection is closed.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         self.shared.duplex.try_send(&message.into())
     }
 
@@ -117,7 +116,7 @@ impl WebSocketClient {
     /// # Errors
     ///
     /// The payload is too long, the connection is closed, or the output is full as for [`try_send`](Self::try_send).
-    pub fn ping(&self, payload: &[u8]) -> crate::error::Result {
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
         self.shared.duplex.ping(payload)
     }
 
