@@ -147,6 +147,25 @@ mod tests {
         });
     }
 
+    /// Counts its wake-ups in an atomic of loom. What happened before a wake-up is visible to the poll that follows it, as
+    /// with the wakers of tasks; an atomic of std would not tell loom so.
+    #[cfg(squall_loom)]
+    struct WokenBefore(loom::sync::atomic::AtomicUsize);
+
+    #[cfg(squall_loom)]
+    impl WokenBefore {
+        fn times(&self) -> usize {
+            self.0.load(loom::sync::atomic::Ordering::Acquire)
+        }
+    }
+
+    #[cfg(squall_loom)]
+    impl std::task::Wake for WokenBefore {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, loom::sync::atomic::Ordering::AcqRel);
+        }
+    }
+
     /// A sender that a late wake-up reaches without room registers again, and the next wake-up reaches it too.
     #[cfg(squall_loom)]
     #[test]
@@ -160,7 +179,7 @@ mod tests {
             let room = loom::sync::Arc::new(loom::sync::atomic::AtomicBool::new(false));
             let (sender_waiters, sender_room) = (waiters.clone(), room.clone());
             let sender = loom::thread::spawn(move || {
-                let woken = Arc::new(Woken::default());
+                let woken = Arc::new(WokenBefore(loom::sync::atomic::AtomicUsize::new(0)));
                 let has_room = || sender_room.load(loom::sync::atomic::Ordering::Relaxed);
                 let (waker, mut place) = (Waker::from(Arc::clone(&woken)), Registration::default());
                 let mut seen = 0;
