@@ -125,7 +125,10 @@ fn the_launcher_forwards_arguments_and_status_and_names_a_missing_program() {
         "{}",
         shell.stderr
     );
-    for (arguments, part) in [(&[][..], "which program"), (&["/nowhere/at/all"], "/nowhere/at/all")] {
+    for (arguments, part) in [
+        (&[][..], "usage: without_io_uring PROGRAM"),
+        (&["/nowhere/at/all"], "/nowhere/at/all"),
+    ] {
         let failed = finish(launcher().args(arguments));
         assert_eq!(failed.status, Some(1), "{arguments:?}");
         assert!(failed.stderr.contains(part), "{arguments:?}: {}", failed.stderr);
