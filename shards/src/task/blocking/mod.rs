@@ -12,6 +12,7 @@ mod thread_count;
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -215,6 +216,21 @@ impl Drop for Owner {
     }
 }
 
+/// What starting a thread takes: 2 MiB of stack, which is std's size, and 1 MiB for its signal stack and what allocators keep for a thread.
+const THREAD_BYTES: usize = 3 * 1024 * 1024;
+
+/// Asks for what a thread takes, and gives it back.
+///
+/// # Errors
+///
+/// Memory is refused, as under `RLIMIT_AS`.
+fn has_memory_for_a_thread() -> io::Result<()> {
+    let mut stack: Vec<u8> = Vec::new();
+    stack
+        .try_reserve_exact(THREAD_BYTES)
+        .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))
+}
+
 impl Shared {
     fn drop_queued(&self) {
         while let Ok(job) = self.work.try_recv() {
@@ -225,10 +241,13 @@ impl Shared {
     /// Starts a thread that has been counted already.
     fn start_thread(self: &Arc<Self>) {
         let shared = Arc::clone(self);
-        if let Err(error) = thread::Builder::new()
-            .name("squall-blocking".to_owned())
-            .spawn(move || shared.run())
-        {
+        // A new thread that finds no memory for its signal stack ends the process: std panics where nothing can catch it.
+        let started = has_memory_for_a_thread().and_then(|()| {
+            thread::Builder::new()
+                .name("squall-blocking".to_owned())
+                .spawn(move || shared.run())
+        });
+        if let Err(error) = started {
             tracing::error!(%error, "could not start a thread for blocking work");
             self.thread_count.exit();
             self.notify_exit();
