@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::source::Source;
+use crate::source::{Source, closing_brace, has_word, top_level};
 
 /// The packages' sources.
 const PACKAGES: [&str; 3] = ["src", "shards/src", "loadtest/src"];
@@ -370,24 +370,6 @@ fn without_tests(code: &str) -> String {
     kept + rest
 }
 
-/// Where the brace is that closes a list whose opening brace has been read.
-fn closing_brace(list: &str) -> Option<usize> {
-    let mut depth = 1;
-    list.char_indices().find_map(|(at, next)| {
-        depth += i32::from(next == '{') - i32::from(next == '}');
-        (depth == 0).then_some(at)
-    })
-}
-
-/// The items of a list, with the lists in its items whole.
-fn top_level(list: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0;
-    list.split(move |next| {
-        depth += i32::from(next == '{') - i32::from(next == '}');
-        depth == 0 && next == ','
-    })
-}
-
 fn is_part(next: char) -> bool {
     next.is_alphanumeric() || next == '_'
 }
@@ -395,8 +377,4 @@ fn is_part(next: char) -> bool {
 /// The names in a text.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|next| !is_part(next)).filter(|word| !word.is_empty())
-}
-
-fn has_word(text: &str, word: &str) -> bool {
-    words(text).any(|found| found == word)
 }

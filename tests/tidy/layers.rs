@@ -1,6 +1,6 @@
 //! The layers: imports in `src/` point down only.
 
-use crate::source::{Finding, Source, has_word, lines};
+use crate::source::{Finding, Source, closing_brace, has_word, lines, top_level};
 
 /// The imports that are allowed, by the first name after `crate::` in `src/`: each folder or file, and the layers below it.
 const LAYERS: [(&str, &[&str]); 11] = [
@@ -104,22 +104,4 @@ fn imported(code: &str) -> Vec<(usize, String)> {
         found.extend(items.map(|item| (line, name(item))));
     }
     found
-}
-
-/// The position of the brace that closes a list, after its opening brace.
-fn closing_brace(list: &str) -> Option<usize> {
-    let mut depth = 1;
-    list.char_indices().find_map(|(at, next)| {
-        depth += i32::from(next == '{') - i32::from(next == '}');
-        (depth == 0).then_some(at)
-    })
-}
-
-/// The items of a list; a list within an item stays whole.
-fn top_level(list: &str) -> impl Iterator<Item = &str> {
-    let mut depth = 0;
-    list.split(move |next| {
-        depth += i32::from(next == '{') - i32::from(next == '}');
-        depth == 0 && next == ','
-    })
 }

@@ -117,3 +117,21 @@ pub(crate) fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word)
         .any(|(at, _)| !line[..at].ends_with(is_part) && !line[at + word.len()..].starts_with(is_part))
 }
+
+/// The position of the brace that closes a list, after its opening brace.
+pub(crate) fn closing_brace(list: &str) -> Option<usize> {
+    let mut depth = 1;
+    list.char_indices().find_map(|(at, next)| {
+        depth += i32::from(next == '{') - i32::from(next == '}');
+        (depth == 0).then_some(at)
+    })
+}
+
+/// The items of a list; a list within an item stays whole.
+pub(crate) fn top_level(list: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0;
+    list.split(move |next| {
+        depth += i32::from(next == '{') - i32::from(next == '}');
+        depth == 0 && next == ','
+    })
+}
