@@ -13,6 +13,7 @@ use super::handler::middleware::{BuiltInResponse, Chain, InnerHandler, Next};
 use super::response::error_response::{ErrorPage, ErrorResponder};
 use super::routing::router::{CompiledRoute, Router, Served};
 use super::shared::Shared;
+use crate::error::Error;
 use crate::message::{Method, TargetForm};
 
 /// What serves a request.
@@ -53,6 +54,21 @@ impl App {
         let errors = ErrorResponder { shared, page };
         Next { errors, chain, inner }.run(cx).await;
         cx.response.complete();
+    }
+
+    /// Makes the response to a request that no handler gets, such as a malformed one, with the error page.
+    ///
+    /// Middleware does not run. The page is asked once and may not answer with a stream, so it cannot hold a refused
+    /// connection. Returns whether there is a response to send.
+    #[must_use]
+    pub fn refuse(&self, exchange: &mut Exchange, error: Error) -> bool {
+        let cx = &mut exchange.context;
+        let Found { page, .. } = self.find_handler(cx);
+        self.shared.enter_route(None);
+        let shared = &*self.shared;
+        let is_written = ErrorResponder { shared, page }.refuse(cx, error);
+        cx.response.complete();
+        is_written
     }
 
     /// Returns the future of the handler's `on_finish`, if the handler has one.

@@ -71,6 +71,12 @@ impl Exchange {
         Rc::clone(&self.context.channel)
     }
 
+    /// Clears the head of a request that could not be read: no application sees half of a head.
+    pub fn forget_request(&mut self) {
+        // An unfilled head is a GET without a path and without fields.
+        let _unfilled = self.context.head.rewrite();
+    }
+
     /// Sets the sender of all later requests.
     pub fn set_peer(&mut self, peer: Peer) {
         self.context.peer = peer;

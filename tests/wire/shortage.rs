@@ -73,7 +73,8 @@ fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers
         let mut probe = probes
             .pop()
             .expect("the server refuses before it holds twice its limit");
-        let answer = probe.exchange(&get("/"), "GET").unwrap();
+        let request = get_with("/", b"Accept: application/json\r\n");
+        let answer = probe.exchange(&request, "GET").unwrap();
         if answer.status != 200 {
             break answer;
         }
@@ -81,6 +82,13 @@ fn near_its_limit_a_server_closes_after_responses_then_refuses_and_then_recovers
     };
     refusal.expect_status(503).unwrap();
     assert!(refusal.announces_close(), "{refusal:?}");
+    // The head was read whole, so the page is in the type that the client accepts.
+    assert_eq!(
+        refusal.field("content-type"),
+        Some(&b"application/json"[..]),
+        "{refusal:?}"
+    );
+    assert_eq!(refusal.field("retry-after"), Some(&b"1"[..]), "{refusal:?}");
     assert!(closed_after > 0, "no response said Connection: close");
     // The server accepts no connection; a waiting one is served once there is memory. The allocator may have returned
     // memory since the refusal, so that some more uploads fit.

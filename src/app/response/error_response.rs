@@ -47,6 +47,19 @@ impl ErrorResponder<'_> {
         }
     }
 
+    /// Writes the page of an error for a request that no handler gets; returns whether it can be sent.
+    pub(in crate::app) fn refuse(self, cx: &mut Context, error: Error) -> bool {
+        self.write_error(cx, &error, Headers::new());
+        if cx.response.stream.is_some() {
+            tracing::error!("the error page of a refused request is a stream; sent the default page");
+            begin_error(cx, &error, Headers::new());
+            error_page::write(cx, &error);
+        }
+        let is_written = cx.response.check(cx.head.method()).is_ok();
+        cx.response.error = Some(error);
+        is_written
+    }
+
     /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
     fn write_error(self, cx: &mut Context, error: &Error, headers: Headers) {
         if has_no_content(error.status()) {

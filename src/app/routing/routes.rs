@@ -194,6 +194,10 @@ macro_rules! routing_methods {
         ///
         /// Status and fields of the error are set before the call, and the function may change them. If it fails, the
         /// default page is sent.
+        ///
+        /// The application's page also answers requests that no handler gets: malformed or late ones (400, 408, 414,
+        /// 417, 431, 501, 505), and those without memory (503). Such a context has the method GET, an empty path and no
+        /// fields, unless the head was read whole. A stream is replaced by the default page there.
         pub fn error_page<F, R>(mut $self, page: F) -> Self
         where
             F: Fn(&mut $crate::app::Context, &$crate::error::Error) -> R + 'static,

@@ -179,7 +179,8 @@ impl Connection {
                     false
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "refused the content of a request");
+                    let peer = self.peer().address.map(tracing::field::display);
+                    tracing::debug!(peer, %error, "refused the content of a request");
                     channel.fail_body(BodyError::Refused {
                         status: error.status(),
                         reason: error.reason(),

@@ -15,9 +15,9 @@ use std::time::Instant;
 use squall_shards::{Deadline, GateGuard, PeerEnd, yield_now};
 
 use crate::app::{Channel, Exchange, Peer};
-use crate::http1::{self, BodyLength, Event, HEAD_BYTES_USUAL, Next, ParseError, SendError};
+use crate::http1::{self, Event, Next, SendError};
 use crate::memory::{self, OutOfMemory};
-use crate::message::{ResponseHead, StatusCode};
+use crate::message::StatusCode;
 use crate::server::memory::watermarks::Pressure;
 use crate::server::shard::{IN_FLIGHT_GRACE, Registration, ShardServer};
 use crate::transport::arrival::Arrival;
@@ -38,9 +38,6 @@ const REQUESTS_AT_ONCE_MAX: u32 = 64;
 
 /// The divisor of the idle timeout while memory is short.
 const SHORT_IDLE_DIVISOR: u32 = 4;
-
-/// The `Retry-After` of a 503, in seconds.
-const RETRY_AFTER: http::HeaderValue = http::HeaderValue::from_static("1");
 
 /// A connection and everything it owns.
 pub(in crate::server) struct Connection {
@@ -217,8 +214,8 @@ impl Connection {
             // One check for each request; the head has been read, so a 503 can answer it.
             let pressure = self.server.pressure();
             if pressure >= Pressure::RefuseRequests {
-                self.exchange = Some(exchange);
-                return Err(self.send_final_error(StatusCode::SERVICE_UNAVAILABLE, "the server is short of memory"));
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Err(self.send_error_page(exchange, status, "the server is short of memory"));
             }
             if pressure >= Pressure::CloseAfterResponse {
                 self.machine.close_after_response();
@@ -234,7 +231,7 @@ impl Connection {
     }
 
     /// Returns the exchange of the previous request, or one from the shard's pool.
-    fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
+    pub(super) fn take_exchange(&mut self) -> Result<Box<Exchange>, OutOfMemory> {
         if let Some(exchange) = self.exchange.take() {
             return Ok(exchange);
         }
@@ -295,7 +292,11 @@ impl Connection {
             None => Ok(()),
             Some(expired) => match expired.status() {
                 None => Err(Ending::Idle),
-                Some(status) => Err(self.send_final_error(status, "the request head took too long")),
+                Some(status) => {
+                    let peer = self.peer().address.map(tracing::field::display);
+                    tracing::debug!(peer, "refused a request: its head took too long");
+                    Err(self.send_final_error(status, "the request head took too long"))
+                }
             },
         }
     }
@@ -306,41 +307,6 @@ impl Connection {
         match self.machine.receive_eof() {
             Ok(()) => Ending::Close,
             Err(error) => self.refuse(error),
-        }
-    }
-
-    /// Answers a malformed request and reads nothing behind it.
-    fn refuse(&mut self, error: ParseError) -> Ending {
-        tracing::debug!(%error, "refused a request");
-        self.send_final_error(error.status(), &error.to_string())
-    }
-
-    /// Writes one last response, unless a response has begun, and returns how the connection ends.
-    pub(in crate::server) fn send_final_error(&mut self, status: StatusCode, why: &str) -> Ending {
-        // Pipelined requests behind this one are not answered.
-        self.input.clear(&self.socket);
-        self.machine.close_after_response();
-        let mut head = ResponseHead::new(status);
-        let body = format!("{}: {why}\n", status.as_u16());
-        head.headers.set(
-            http::header::CONTENT_TYPE,
-            http::HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            head.headers.set(http::header::RETRY_AFTER, RETRY_AFTER);
-        }
-        if let Err(out_of_memory) = self.make_room(HEAD_BYTES_USUAL + body.len()) {
-            return out_of_memory.into();
-        }
-        let date = self.server.date();
-        let length = BodyLength::Known(body.len() as u64);
-        let written = self
-            .machine
-            .send_head(&head, length, &date, &mut self.output)
-            .and_then(|()| self.machine.send_last(body.as_bytes(), None, &mut self.output));
-        match written {
-            Ok(()) => Ending::Close,
-            Err(_) => Ending::Abort,
         }
     }
 
@@ -468,7 +434,7 @@ impl Connection {
     }
 
     /// Returns the peer's address, which the kernel is asked for once.
-    fn peer(&mut self) -> Peer {
+    pub(in crate::server) fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| Peer {
             address: self.socket.peer_address(),
             is_secure: self.socket.is_secure(),

@@ -2,5 +2,6 @@
 
 pub(in crate::server) mod answer;
 pub(in crate::server) mod connection;
+pub(in crate::server) mod refuse;
 pub(in crate::server) mod respond;
 pub(in crate::server) mod upgrade;
