@@ -13,11 +13,6 @@ pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering,
 #[cfg(squall_loom)]
 pub(crate) use model::{ArrayQueue, SegQueue};
 
-#[cfg(squall_loom)]
-pub(crate) use loom::thread;
-#[cfg(not(squall_loom))]
-pub(crate) use std::thread;
-
 /// Queues for loom, which does not see into crossbeam's: the weakest that are still queues. A consumer sees what was
 /// written before the push; "empty" and "full" may be stale.
 #[cfg(squall_loom)]

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::placement::Placement;
 use super::preflight::{Needs, PreflightError, explain_ring_refusal};
 use super::select_driver::SelectedDriver;
-use super::shard_exits::ShardExits;
+use super::shard_exits::{ExitEvent, await_exits};
 use super::signal::{Stop, StopSignals};
 use crate::balance::watchdog::Watchdog;
 use crate::driver::epoll::{Epoll, EpollConfig};
@@ -62,7 +62,7 @@ pub struct Shards {
     ring: RingConfig,
     thread_name: String,
     run_config: RunConfig,
-    exits: Arc<ShardExits>,
+    exits: (Sender<ExitEvent>, Receiver<ExitEvent>),
     pool: BlockingPool,
     invocations: Mesh<Invocation>,
 }
@@ -77,7 +77,6 @@ impl Shards {
     ) -> Self {
         let (selected, ring) = driver;
         let (run_config, limits) = run_config;
-        let exits = Arc::new(ShardExits::new(inboxes.len()));
         let pool = BlockingPool::new(limits, placement.blocking.clone());
         let invocations = Mesh::new(&inboxes, QUEUE_MESSAGES_DEFAULT);
         Self {
@@ -87,7 +86,7 @@ impl Shards {
             ring,
             thread_name,
             run_config,
-            exits,
+            exits: channel(),
             pool,
             invocations,
         }
@@ -133,7 +132,7 @@ impl Shards {
     pub fn stopper(&self) -> Stopper {
         Stopper {
             inboxes: Arc::clone(&self.inboxes),
-            exits: Arc::clone(&self.exits),
+            exits: self.exits.0.clone(),
         }
     }
 
@@ -210,7 +209,8 @@ impl Shards {
 
     fn await_ends(&self, threads: Vec<ShardThread>, watchdog: &Watchdog) -> Result<(), LaunchError> {
         let stop = || self.inboxes.first().and_then(|inbox| inbox.stop());
-        if let Err(shard) = self.exits.wait(stop, self.run_config.graceful_stop_max) {
+        let graceful_stop_max = self.run_config.graceful_stop_max;
+        if let Err(shard) = await_exits(&self.exits.1, threads.len(), stop, graceful_stop_max) {
             let work = watchdog.heartbeat(shard).work().map(str::to_owned);
             return Err(LaunchError::Overdue { shard, work });
         }
@@ -273,10 +273,11 @@ impl ShardSpawn {
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
         let (shard, name) = (self.inbox.shard(), self.name.clone());
-        let exits = Arc::clone(&self.stopper.exits);
+        let exits = self.stopper.exits.clone();
         let work = move || match contain(|| self.run(main)) {
             Ok(ended) => {
-                exits.record(shard);
+                // The waiting thread has given up the shards if it no longer receives.
+                exits.send(ExitEvent::Exited(shard)).unwrap_or_default();
                 ended
             }
             Err(text) => exit_process(shard, &TaskPanicked::with_text(text)),
@@ -417,7 +418,7 @@ fn exit_process(shard: ShardId, panicked: &TaskPanicked) -> ! {
 #[derive(Debug, Clone)]
 pub struct Stopper {
     inboxes: Arc<[Arc<Inbox>]>,
-    exits: Arc<ShardExits>,
+    exits: Sender<ExitEvent>,
 }
 
 impl Stopper {
@@ -428,6 +429,7 @@ impl Stopper {
         for inbox in self.inboxes.iter() {
             inbox.request_stop(stop);
         }
-        self.exits.wake_waiter();
+        // After the request: the waiting thread reads it when this event comes.
+        self.exits.send(ExitEvent::StopRequested).unwrap_or_default();
     }
 }

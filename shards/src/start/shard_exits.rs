@@ -3,91 +3,56 @@
 //! A shard whose task computes or blocks does not see a stop request, and a thread cannot be ended from outside. So the
 //! waiting thread keeps the time itself: it gives up an overdue shard, and the process can exit.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::signal::Stop;
 use crate::shard::id::ShardId;
-use crate::sync::thread::{self, Thread};
-use crate::sync::{AtomicBool, Ordering, fence};
 
 /// How long after its limit a stop may take before a shard counts as stuck: 80 times the watchdog's stall threshold.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Which shards have exited, and the thread waiting for them.
+/// A message to the thread that waits for all shards.
 #[derive(Debug)]
-pub(crate) struct ShardExits {
-    ended: Box<[AtomicBool]>,
-    waiting: OnceLock<Thread>,
+pub(crate) enum ExitEvent {
+    /// A shard has exited.
+    Exited(ShardId),
+    /// A stop was requested, so the time it may take has begun.
+    StopRequested,
 }
 
-impl ShardExits {
-    pub(crate) fn new(shards: usize) -> Self {
-        Self {
-            ended: (0..shards).map(|_| AtomicBool::new(false)).collect(),
-            waiting: OnceLock::new(),
-        }
-    }
-
-    /// Records the exit of a shard.
-    pub(crate) fn record(&self, shard: ShardId) {
-        if let Some(ended) = self.ended.get(shard.index()) {
-            ended.store(true, Ordering::Release);
-        }
-        self.wake_waiter();
-    }
-
-    /// Makes the waiting thread look again at what was written before this call.
-    pub(crate) fn wake_waiter(&self) {
-        // Orders the caller's write before the read of `waiting`. The waiting thread does the opposite, so one sees the
-        // other.
-        fence(Ordering::SeqCst);
-        if let Some(waiting) = self.waiting.get() {
-            waiting.unpark();
-        }
-    }
-
-    /// Waits until every shard has exited; called once.
-    ///
-    /// A graceful stop may take `graceful_max` (`None`: no limit), an immediate one no time; [`STOP_PATIENCE`] is added
-    /// to both.
-    ///
-    /// # Errors
-    ///
-    /// The first shard still running when the time is up.
-    pub(crate) fn wait(&self, stop: impl Fn() -> Option<Stop>, graceful_max: Option<Duration>) -> Result<(), ShardId> {
-        // Published before the first look, so that an exit from here on unparks this thread.
-        self.waiting.get_or_init(thread::current);
-        fence(Ordering::SeqCst);
-        let mut due = Due::default();
-        while let Some(running) = self.running() {
-            let now = crate::clock::now();
-            match due.left(stop(), graceful_max, now) {
-                Some(Duration::ZERO) => return Err(running),
-                Some(left) => park_timeout(left),
-                None => thread::park(),
+/// Waits until every shard has exited.
+///
+/// A graceful stop may take `graceful_max` (`None`: no limit), an immediate one no time; [`STOP_PATIENCE`] is added
+/// to both.
+///
+/// # Errors
+///
+/// The first shard still running when the time is up.
+pub(crate) fn await_exits(
+    events: &Receiver<ExitEvent>,
+    shards: usize,
+    stop: impl Fn() -> Option<Stop>,
+    graceful_max: Option<Duration>,
+) -> Result<(), ShardId> {
+    let mut running: BTreeSet<ShardId> = (0..shards).map(ShardId::new).collect();
+    let mut due = Due::default();
+    while let Some(&first) = running.first() {
+        // Without time left, events that have come still count: the channel is read before its timeout.
+        let event = match due.left(stop(), graceful_max, crate::clock::now()) {
+            Some(left) => events.recv_timeout(left),
+            None => events.recv().map_err(RecvTimeoutError::from),
+        };
+        match event {
+            Ok(ExitEvent::Exited(shard)) => {
+                running.remove(&shard);
             }
+            Ok(ExitEvent::StopRequested) => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Err(first),
         }
-        Ok(())
     }
-
-    fn running(&self) -> Option<ShardId> {
-        self.ended
-            .iter()
-            .position(|ended| !ended.load(Ordering::Acquire))
-            .map(ShardId::new)
-    }
-}
-
-#[cfg(not(squall_loom))]
-fn park_timeout(left: Duration) {
-    thread::park_timeout(left);
-}
-
-/// loom has no clock: all time has passed once every other thread has run.
-#[cfg(squall_loom)]
-fn park_timeout(_: Duration) {
-    thread::yield_now();
+    Ok(())
 }
 
 /// The moment by which every shard must have exited.
@@ -114,11 +79,11 @@ impl Due {
     }
 }
 
-#[cfg(all(test, not(squall_loom)))]
+#[cfg(test)]
 mod tests {
-    use super::{Due, STOP_PATIENCE};
-    use crate::start::signal::Stop;
-    use std::time::Duration;
+    use std::sync::mpsc::channel;
+
+    use super::*;
 
     #[test]
     fn time_runs_from_the_first_request_and_a_firmer_one_only_shortens_it() {
@@ -144,24 +109,17 @@ mod tests {
         }
         assert_eq!(due.left(Some(Stop::Now), None, now), Some(STOP_PATIENCE));
     }
-}
 
-#[cfg(all(test, squall_loom))]
-mod tests {
-    use super::ShardExits;
-    use crate::shard::id::ShardId;
-    use std::sync::Arc;
-
-    /// The waiting thread sees every exit, whenever it happens; otherwise it stays parked, which loom reports.
     #[test]
-    fn loom_the_exit_of_the_last_shard_is_seen() {
-        loom::model(|| {
-            let exits = Arc::new(ShardExits::new(2));
-            for shard in 0..2 {
-                let exits = Arc::clone(&exits);
-                loom::thread::spawn(move || exits.record(ShardId::new(shard)));
-            }
-            assert_eq!(exits.wait(|| None, None), Ok(()));
-        });
+    fn the_wait_ends_with_the_last_exit_in_any_order() {
+        let (sender, events) = channel();
+        for event in [
+            ExitEvent::Exited(ShardId::new(1)),
+            ExitEvent::StopRequested,
+            ExitEvent::Exited(ShardId::FIRST),
+        ] {
+            sender.send(event).unwrap();
+        }
+        assert_eq!(await_exits(&events, 2, || None, None), Ok(()));
     }
 }
