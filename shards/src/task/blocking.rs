@@ -5,28 +5,29 @@
 //! Threads start when work waits for one, up to a maximum, and exit after a time without work.
 //!
 //! Invariants: the queue never exceeds its limit, and refused work has not run. The future of a closure always
-//! resolves: the closure returned, panicked, or was dropped before it ran.
+//! resolves: the closure returned, panicked, or was dropped before it ran. Queued work waits only while the maximum of
+//! threads is busy, and never after the pool stops. Closures run, and are dropped, while the state is not locked.
 
-mod thread_count;
-
-use std::convert::Infallible;
+use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::atomic::AtomicCell;
-use crossbeam::channel::{self, Receiver, Sender, TrySendError};
+use futures_channel::oneshot;
 use rustix::thread::CpuSet;
 
-use futures_channel::oneshot;
-
 use crate::panics::{contain, drop_contained};
-use thread_count::{Idle, Need, ThreadCount};
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "a lock of some instructions for each blocking closure, which takes a thread switch anyway; no byte's path"
+)]
+type Mutex<T> = std::sync::Mutex<T>;
 
 /// The limits of a [`BlockingPool`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,23 +64,27 @@ pub struct BlockingPool {
     owner: Arc<Owner>,
 }
 
-/// What the pool's handles share and its threads do not: dropping `lifeline` tells the threads to stop.
-struct Owner {
-    shared: Arc<Shared>,
-    lifeline: AtomicCell<Option<Sender<Infallible>>>,
-}
+/// What the pool's handles share and its threads do not: its drop stops the pool.
+struct Owner(Arc<Shared>);
 
 struct Shared {
     limits: BlockingLimits,
     cpus: Vec<usize>,
-    queue: Sender<Job>,
-    work: Receiver<Job>,
-    /// Disconnected when the pool stops.
-    stopped: Receiver<Infallible>,
-    /// Holds a token if a thread has exited since the waiter last read the count.
-    ended: Sender<()>,
-    endings: Receiver<()>,
-    thread_count: ThreadCount,
+    state: Mutex<State>,
+    /// Work was queued, or the pool has stopped.
+    work: Condvar,
+    /// A thread has exited.
+    exits: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// All threads, those about to start included.
+    threads: usize,
+    /// Threads waiting for work.
+    idle: usize,
+    is_stopped: bool,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -90,26 +95,14 @@ impl BlockingPool {
     /// If `cpus` is empty, a thread inherits the affinity of the thread that starts it.
     #[must_use]
     pub fn new(limits: BlockingLimits, cpus: Vec<usize>) -> Self {
-        let (queue, work) = channel::bounded(limits.queue_max.max(1));
-        let (lifeline, stopped) = channel::bounded(0);
-        let (ended, endings) = channel::bounded(1);
-        let thread_count = ThreadCount::new(limits.threads_max);
-        let shared = Shared {
-            limits,
-            cpus,
-            queue,
-            work,
-            stopped,
-            ended,
-            endings,
-            thread_count,
-        };
-        let lifeline = AtomicCell::new(Some(lifeline));
         Self {
-            owner: Arc::new(Owner {
-                shared: Arc::new(shared),
-                lifeline,
-            }),
+            owner: Arc::new(Owner(Arc::new(Shared {
+                limits,
+                cpus,
+                state: Mutex::default(),
+                work: Condvar::new(),
+                exits: Condvar::new(),
+            }))),
         }
     }
 
@@ -135,28 +128,17 @@ impl BlockingPool {
             // A failed send means that the caller dropped its future; the result is dropped here.
             drop(sender.send(result));
         };
-        match self.owner.shared.queue.try_send(Box::new(job)) {
-            Ok(()) => {
-                self.find_a_thread();
-                BlockingTask {
-                    state: TaskState::Queued(receiver),
-                }
-            }
-            Err(TrySendError::Full(_)) => BlockingTask {
-                state: TaskState::Refused(BlockingError::PoolFull {
-                    queue_max: self.owner.shared.limits.queue_max.max(1),
-                }),
-            },
-            Err(TrySendError::Disconnected(_)) => BlockingTask {
-                state: TaskState::Refused(BlockingError::NotRun),
-            },
-        }
+        let state = match self.owner.0.queue(Box::new(job)) {
+            Ok(()) => TaskState::Queued(receiver),
+            Err(refused) => TaskState::Refused(refused),
+        };
+        BlockingTask { state }
     }
 
     /// Returns the number of live threads.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.owner.shared.thread_count.threads()
+        self.owner.0.lock().threads
     }
 
     /// Stops the pool and waits at most `patience`, blocking the calling thread; returns how many threads still run.
@@ -164,55 +146,25 @@ impl BlockingPool {
     /// Queued closures are dropped without having run, and idle threads exit at once. A thread still running its
     /// closure is abandoned and exits after it, or with the process.
     pub fn shutdown(&self, patience: Duration) -> usize {
-        let shared = &self.owner.shared;
-        self.owner.stop();
-        let out_of_patience = channel::after(patience);
-        loop {
-            let busy = shared.thread_count.threads();
-            if busy == 0 {
-                return 0;
-            }
-            channel::select! {
-                recv(shared.endings) -> _ => {}
-                recv(out_of_patience) -> _ => return shared.thread_count.threads(),
-            }
-        }
-    }
-
-    /// Ensures that a closure just queued is run or dropped: by an idle thread, a new thread, or a stop in progress.
-    fn find_a_thread(&self) {
-        let shared = &self.owner.shared;
-        match shared.thread_count.need(|| shared.work.len()) {
-            Need::Nothing => {}
-            Need::Thread => shared.start_thread(),
-            Need::Drop => shared.drop_queued(),
-        }
+        self.owner.0.stop();
+        self.owner.0.wait_for_exits(patience)
     }
 }
 
 impl fmt::Debug for BlockingPool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shared = &self.owner.shared;
+        let shared = &self.owner.0;
         let mut pool = formatter.debug_struct("BlockingPool");
         pool.field("limits", &shared.limits)
             .field("cpus", &shared.cpus)
             .field("threads", &self.threads());
-        pool.field("queued", &shared.work.len()).finish()
-    }
-}
-
-impl Owner {
-    fn stop(&self) {
-        // Dropping the sender disconnects `stopped`, which every idle thread selects on.
-        drop(self.lifeline.take());
-        self.shared.thread_count.stop();
-        self.shared.drop_queued();
+        pool.field("queued", &shared.lock().queue.len()).finish()
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.stop();
+        self.0.stop();
     }
 }
 
@@ -232,10 +184,56 @@ fn has_memory_for_a_thread() -> io::Result<()> {
 }
 
 impl Shared {
-    fn drop_queued(&self) {
-        while let Ok(job) = self.work.try_recv() {
-            drop_contained(job, "blocking work that has not run");
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues work, and ensures that a thread takes it: an idle one, a new one, or a busy one after its closure.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full, or the pool has stopped; the work is dropped.
+    fn queue(self: &Arc<Self>, job: Job) -> Result<(), BlockingError> {
+        let mut state = self.lock();
+        if state.is_stopped {
+            return Err(BlockingError::NotRun);
         }
+        let queue_max = self.limits.queue_max.max(1);
+        if state.queue.len() >= queue_max {
+            return Err(BlockingError::PoolFull { queue_max });
+        }
+        state.queue.push_back(job);
+        // A thread that was notified and does not run yet counts as idle, and its work as queued.
+        let needs_thread = state.queue.len() > state.idle && state.threads < self.limits.threads_max.max(1);
+        if needs_thread {
+            state.threads += 1;
+        }
+        drop(state);
+        if needs_thread {
+            self.start_thread();
+        } else {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Drops the queued work and makes every thread exit after its closure.
+    fn stop(&self) {
+        let mut state = self.lock();
+        state.is_stopped = true;
+        let queue = std::mem::take(&mut state.queue);
+        drop(state);
+        self.work.notify_all();
+        drop_all(queue);
+    }
+
+    /// Waits at most `patience` until no thread is left; returns how many are.
+    fn wait_for_exits(&self, patience: Duration) -> usize {
+        let waited = self
+            .exits
+            .wait_timeout_while(self.lock(), patience, |state| state.threads > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.threads
     }
 
     /// Starts a thread that has been counted already.
@@ -249,17 +247,18 @@ impl Shared {
         });
         if let Err(error) = started {
             tracing::error!(%error, "could not start a thread for blocking work");
-            self.thread_count.exit();
-            self.notify_exit();
+            let mut state = self.lock();
             // Without any thread the queued work would wait forever.
-            if self.thread_count.threads() == 0 {
-                self.drop_queued();
+            if self.count_exit(&mut state) == 0 {
+                let queue = std::mem::take(&mut state.queue);
+                drop(state);
+                drop_all(queue);
             }
         }
     }
 
     /// The body of a thread.
-    fn run(self: &Arc<Self>) {
+    fn run(&self) {
         // A thread inherits the affinity of its creator, which may be a pinned shard.
         self.leave_the_shards_cpus();
         while let Some(job) = self.next_job() {
@@ -267,24 +266,29 @@ impl Shared {
                 tracing::error!("dropping blocking work panicked");
             }
         }
-        self.notify_exit();
-    }
-
-    /// Makes the thread waiting in `shutdown` read the count again.
-    fn notify_exit(&self) {
-        let _full = self.ended.try_send(());
     }
 
     /// Waits for work; `None` if the thread must exit, which is then no longer counted.
-    fn next_job(self: &Arc<Self>) -> Option<Job> {
-        let wait = || {
-            channel::select! {
-                recv(self.stopped) -> _ => Err(Idle::Stopped),
-                recv(self.work) -> job => job.map_err(|_| Idle::Stopped),
-                default(self.limits.idle_timeout) => Err(Idle::TooLong),
-            }
-        };
-        self.thread_count.next(wait, || self.work.len(), || self.start_thread())
+    fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        state.idle += 1;
+        let waited = self.work.wait_timeout_while(state, self.limits.idle_timeout, |state| {
+            state.queue.is_empty() && !state.is_stopped
+        });
+        (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.idle -= 1;
+        let job = state.queue.pop_front();
+        if job.is_none() {
+            self.count_exit(&mut state);
+        }
+        job
+    }
+
+    /// Counts a thread that exits; returns how many are left.
+    fn count_exit(&self, state: &mut State) -> usize {
+        state.threads -= 1;
+        self.exits.notify_all();
+        state.threads
     }
 
     fn leave_the_shards_cpus(&self) {
@@ -298,6 +302,12 @@ impl Shared {
         {
             tracing::warn!(%error, cpus = ?self.cpus, "could not move a thread for blocking work off the shards' CPUs");
         }
+    }
+}
+
+fn drop_all(queue: VecDeque<Job>) {
+    for job in queue {
+        drop_contained(job, "blocking work that has not run");
     }
 }
 
@@ -371,6 +381,8 @@ impl Error for BlockingError {}
 mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crossbeam::channel::{self, Sender};
 
     use super::*;
     use crate::testing::block_on;
@@ -493,13 +505,12 @@ mod tests {
         let pool = pool(1, 4, PATIENCE);
         let (release, occupying) = occupy(&pool);
         let queued = pool.spawn(|| "never");
-        let shared = Arc::clone(&pool.owner.shared);
+        let shared = Arc::clone(&pool.owner.0);
         drop(pool);
         assert_eq!(block_on(queued), Err(BlockingError::NotRun));
         drop(release);
         assert_eq!(block_on(occupying), Ok(()));
-        shared.endings.recv().unwrap();
-        assert_eq!(shared.thread_count.threads(), 0);
+        assert_eq!(shared.wait_for_exits(PATIENCE), 0);
     }
 
     #[test]
