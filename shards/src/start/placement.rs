@@ -2,24 +2,21 @@
 //!
 //! Why: one shard per CPU of the machine is wrong in most containers. The affinity mask counts (the kernel keeps it
 //! within the cpuset), and so does the cgroup's CPU quota: four shards on a quota of two CPUs are all throttled for
-//! half of each period.
+//! half of each period. std reads the quota, in either version of control groups.
 //!
-//! Invariant: the deciding functions are pure, over the text of kernel files. A file that cannot be read or parsed sets
-//! no limit. The CPU list is never empty.
+//! Invariant: the deciding functions are pure. The CPU list is never empty.
 
 use std::error::Error;
 use std::fmt;
 use std::fs;
 use std::num::NonZeroUsize;
-
-use crate::os::cgroup;
-use crate::os::cgroup::{Group, Hierarchy};
+use std::thread::available_parallelism;
 
 /// The CPUs and the CPU quota this process may use.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvailableCpus {
     cpus: Vec<usize>,
-    quota: Option<f64>,
+    quota: Option<NonZeroUsize>,
 }
 
 /// Which CPU each shard is pinned to, and where blocking work runs.
@@ -36,14 +33,15 @@ pub struct Placement {
 /// Call it before the calling thread is pinned: the kernel answers for the thread.
 #[must_use]
 pub fn available() -> AvailableCpus {
+    let parallelism = available_parallelism().ok();
     let cpus = core_affinity::get_core_ids()
         .map(|cores| cores.iter().map(|core| core.id).collect::<Vec<_>>())
         .filter(|cpus| !cpus.is_empty())
         // core_affinity's mask has room for 1024 CPUs; the kernel rejects it on a larger machine.
         .or_else(|| allowed_list(&fs::read_to_string("/proc/self/status").ok()?))
-        .unwrap_or_else(|| (0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get)).collect());
-    let quotas = cgroup::limits("cpu", quota);
-    let quota = quotas.into_iter().min_by(f64::total_cmp);
+        .unwrap_or_else(|| (0..parallelism.map_or(1, NonZeroUsize::get)).collect());
+    // std returns the smaller of the quota and the number of CPUs in the affinity mask.
+    let quota = parallelism.filter(|quota| quota.get() < cpus.len());
     AvailableCpus { cpus, quota }
 }
 
@@ -54,20 +52,17 @@ impl AvailableCpus {
         &self.cpus
     }
 
-    /// Returns the CPU quota in CPUs (1.5 is one and a half), or `None` without a quota.
+    /// Returns the CPU quota in whole CPUs, rounded down and at least 1, or `None` if it allows all of the CPUs.
     #[must_use]
-    pub const fn quota(&self) -> Option<f64> {
+    pub const fn quota(&self) -> Option<NonZeroUsize> {
         self.quota
     }
 
-    /// Returns the default number of shards: one per CPU, at most the quota rounded up.
+    /// Returns the default number of shards: one per CPU, at most the quota.
     #[must_use]
     pub fn default_shards(&self) -> NonZeroUsize {
-        let allowed = self.cpus.len();
-        let granted = self
-            .quota
-            .and_then(|quota| (1..allowed).find(|shards| *shards as f64 >= quota));
-        NonZeroUsize::new(granted.unwrap_or(allowed)).unwrap_or(NonZeroUsize::MIN)
+        let cpus = NonZeroUsize::new(self.cpus.len()).unwrap_or(NonZeroUsize::MIN);
+        self.quota.map_or(cpus, |quota| quota.min(cpus))
     }
 
     /// Returns only the chosen CPUs, in the chosen order.
@@ -185,54 +180,28 @@ fn parse_cpu(digits: &str) -> Option<u16> {
         .flatten()
 }
 
-/// Returns the CPU quota of one group, in CPUs.
-fn quota(group: &Group<'_>) -> Option<f64> {
-    match group.hierarchy {
-        Hierarchy::V2 => {
-            let text = group.read("cpu.max")?;
-            let (quota, period) = text.split_once(' ')?;
-            cpus_granted(quota, period)
-        }
-        Hierarchy::V1 => cpus_granted(&group.read("cpu.cfs_quota_us")?, &group.read("cpu.cfs_period_us")?),
-    }
-}
-
-/// Divides a quota by its period, both in microseconds; `max` and `-1` mean no quota.
-fn cpus_granted(quota: &str, period: &str) -> Option<f64> {
-    let (quota, period): (u32, u32) = (quota.parse().ok()?, period.parse().ok()?);
-    (quota > 0 && period > 0).then(|| f64::from(quota) / f64::from(period))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
     use super::*;
-    use crate::os::cgroup::limits_in;
 
     fn shards(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
     }
 
-    fn available_cpus(cpus: &[usize], quota: Option<f64>) -> AvailableCpus {
+    fn available_cpus(cpus: &[usize], quota: Option<usize>) -> AvailableCpus {
         AvailableCpus {
             cpus: cpus.to_vec(),
-            quota,
+            quota: quota.map(shards),
         }
     }
 
     #[test]
-    fn shards_follow_the_cpus_and_the_quota_rounded_up() {
+    fn shards_follow_the_cpus_and_the_quota() {
         for (cpus, quota, expected) in [
             (4, None, 4),
-            (4, Some(8.0), 4),
-            (4, Some(4.0), 4),
-            (4, Some(3.01), 4),
-            (4, Some(3.0), 3),
-            (4, Some(1.5), 2),
-            (4, Some(0.1), 1),
-            (1, Some(0.1), 1),
+            (4, Some(8), 4),
+            (4, Some(3), 3),
+            (4, Some(1), 1),
             (1, None, 1),
         ] {
             let available = available_cpus(&(0..cpus).collect::<Vec<_>>(), quota);
@@ -266,8 +235,8 @@ mod tests {
 
     #[test]
     fn cpus_chosen_by_hand_are_taken_in_their_order_or_refused_with_the_reason() {
-        let available = available_cpus(&[0, 1, 2, 3], Some(2.0));
-        assert_eq!(available.only(&[3, 1]), Ok(available_cpus(&[3, 1], Some(2.0))));
+        let available = available_cpus(&[0, 1, 2, 3], Some(2));
+        assert_eq!(available.only(&[3, 1]), Ok(available_cpus(&[3, 1], Some(2))));
         for (chosen, reason) in [
             (&[][..], "the list of CPUs is empty"),
             (&[1, 4], "CPU 4 is not available to this process"),
@@ -308,35 +277,6 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_of_a_group_is_read_as_either_version_writes_it() {
-        let quota_of = |memberships: &str, mounts: &str, files: &[(&str, &str)]| {
-            let files: BTreeMap<&Path, &str> = files.iter().map(|(path, text)| (Path::new(*path), *text)).collect();
-            let read = |path: &Path| files.get(path).map(|text| (*text).to_owned());
-            limits_in(memberships, mounts, &read, "cpu", quota)
-        };
-        let version_2 = "25 30 0:23 / /groups rw - cgroup2 cgroup2 rw\n";
-        for (text, expected) in [
-            ("max 100000\n", None),
-            ("150000 100000\n", Some(1.5)),
-            ("50000 100000\n", Some(0.5)),
-            ("nonsense", None),
-            ("100000 0\n", None),
-        ] {
-            let found = quota_of("0::/\n", version_2, &[("/groups/cpu.max", text)]);
-            assert_eq!(found, Vec::from_iter(expected), "{text:?}");
-        }
-        let version_1 = "37 31 0:34 / /groups rw - cgroup cgroup rw,cpu,cpuacct\n";
-        for (text, expected) in [("-1\n", None), ("250000\n", Some(2.5))] {
-            let files = [
-                ("/groups/cpu.cfs_quota_us", text),
-                ("/groups/cpu.cfs_period_us", "100000\n"),
-            ];
-            let found = quota_of("4:cpu,cpuacct:/\n", version_1, &files);
-            assert_eq!(found, Vec::from_iter(expected), "{text:?}");
-        }
-    }
-
-    #[test]
     fn a_pinned_thread_may_use_its_own_cpu_only() {
         let all = available();
         for cpu in all.cpus().to_vec() {
@@ -344,7 +284,7 @@ mod tests {
                 assert!(core_affinity::set_for_current(core_affinity::CoreId { id: cpu }));
                 available()
             });
-            assert_eq!(pinned.join().unwrap(), available_cpus(&[cpu], all.quota()));
+            assert_eq!(pinned.join().unwrap(), available_cpus(&[cpu], None));
         }
         let status = fs::read_to_string("/proc/thread-self/status").unwrap();
         assert_eq!(allowed_list(&status).as_deref(), Some(all.cpus()));

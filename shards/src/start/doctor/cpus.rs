@@ -34,15 +34,11 @@ fn allowed(cpus: &[usize], online: Option<usize>) -> Finding {
 fn quota(available: &AvailableCpus) -> Finding {
     let about = |detail| Finding::new(Area::Cpus, NeededBy::Optional, "CPU quota", detail);
     match available.quota() {
-        None => about("none: the process may use all of its CPUs".to_owned()),
-        Some(quota) if quota >= available.cpus().len() as f64 => about(format!("{quota} CPUs, all that are allowed")),
-        Some(quota) => {
-            let shards = available.default_shards();
-            about(format!("{quota} CPUs, so {shards} of the CPUs get a shard")).limited(
-                "the kernel pauses all shards when the quota of a period is used up; raise it with `docker run --cpus`, CPUQuota= of \
-                 the systemd unit, or cpu.max of the control group",
-            )
-        }
+        None => about("all of the CPUs allowed".to_owned()),
+        Some(quota) => about(format!("{quota} CPUs, so {quota} of the CPUs get a shard")).limited(
+            "the kernel pauses all shards when the quota of a period is used up; raise it with `docker run --cpus`, CPUQuota= of \
+             the systemd unit, or cpu.max of the control group",
+        ),
     }
 }
 
@@ -102,11 +98,6 @@ mod tests {
     fn this_process_may_pin_its_threads() {
         let available = placement::available();
         assert_eq!(pinning(available.cpus()).standing, Found);
-        assert_eq!(
-            quota(&available).standing == Limited,
-            available
-                .quota()
-                .is_some_and(|quota| quota < available.cpus().len() as f64)
-        );
+        assert_eq!(quota(&available).standing == Limited, available.quota().is_some());
     }
 }
