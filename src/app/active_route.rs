@@ -21,6 +21,11 @@ impl ActiveRoute {
     pub(super) const fn new(index: usize) -> Self {
         Self(index)
     }
+
+    /// Returns the index of the route; that of no route is the number of routes.
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
 }
 
 impl ActiveRouteSlot {

@@ -139,8 +139,12 @@ impl Shared {
 
     /// Sets the active route by its index; `None` for a request without a route.
     pub(super) fn enter_route(&self, route: Option<usize>) {
-        self.active_route
-            .set(ActiveRoute::new(route.unwrap_or(self.routes.len())));
+        self.active_route.set(self.as_active(route));
+    }
+
+    /// Returns a route as an active route; `None` for a request without a route.
+    pub(super) fn as_active(&self, route: Option<usize>) -> ActiveRoute {
+        ActiveRoute::new(route.unwrap_or(self.routes.len()))
     }
 
     /// Returns the application's state of type `T`.

@@ -10,20 +10,20 @@ mod broadcast;
 mod config;
 mod http1;
 mod memory;
+mod operator_log;
 mod serve;
 mod shard;
 mod state;
 mod websocket;
 
 use std::fmt;
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, StandardError, Stop,
-    Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
+    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, Stop, Stopper,
+    inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
@@ -301,16 +301,14 @@ impl BoundServer {
             mesh,
             budget,
         } = self;
-        let count = shards.count();
-        let startup_message: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-        let startup_message = format!(
-            "listening on {} ({count} {}, {})",
-            startup_message.join(", "),
-            if count == 1 { "shard" } else { "shards" },
-            shards.driver()
-        );
+        let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+        let announcement = Announcement {
+            addresses: addresses.join(", "),
+            shards: shards.count(),
+            driver: shards.driver().to_string(),
+        };
         if let Some(refusal) = shards.io_uring_refusal() {
-            print_line(&format!("warning: using epoll, because {refusal}"));
+            operator_log::uses_epoll(&refusal.to_string());
         }
         shards.run(move |shard| {
             let setup = ShardSetup {
@@ -319,10 +317,11 @@ impl BoundServer {
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
                 budget: budget.clone(),
-                startup_message: (shard.id() == ShardId::FIRST).then(|| startup_message.clone()),
+                announcement: (shard.id() == ShardId::FIRST).then(|| announcement.clone()),
             };
             async move { serve(shard, setup).await.map_err(Into::into) }
         })?;
+        operator_log::stopped();
         Ok(())
     }
 }
@@ -343,8 +342,16 @@ struct ShardSetup {
     listeners: Vec<Listeners>,
     mesh: Mesh<ShardMessage>,
     budget: Option<Arc<Budget>>,
-    /// The line that the first shard prints once it listens; `None` on the others.
-    startup_message: Option<String>,
+    /// What the first shard announces once it listens; `None` on the others.
+    announcement: Option<Announcement>,
+}
+
+/// Where a server listens.
+#[derive(Clone)]
+struct Announcement {
+    addresses: String,
+    shards: usize,
+    driver: String,
 }
 
 /// Serves on one shard, from building the application to the end of the drain.
@@ -355,7 +362,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         listeners,
         mesh,
         budget,
-        startup_message,
+        announcement,
     } = setup;
     let mut application = factory();
     if let Some(proxies) = &config.trusted_proxies {
@@ -381,8 +388,13 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         .filter_map(Listeners::open)
         .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
         .collect();
-    if let Some(startup_message) = startup_message {
-        print_line(&startup_message);
+    if let Some(Announcement {
+        addresses,
+        shards,
+        driver,
+    }) = announcement
+    {
+        operator_log::listening(&addresses, shards, &driver);
     }
     for accepting in accepting {
         accepting.await??;
@@ -390,14 +402,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // The listeners are closed, so the gate counts down from here.
     let drained = server.gate.close();
     wait_for_drain(&shard, drained, shutdown_timeout).await;
+    operator_log::aborted(shard.id().index(), server.gate.count());
     Ok(())
-}
-
-/// Prints a line for the operator on standard error, whatever the log level.
-fn print_line(line: &str) {
-    StandardError
-        .write_all(format!("{line}\n").as_bytes())
-        .unwrap_or_default();
 }
 
 /// Waits until every connection has ended, the timeout has passed, or a second signal stops the shard at once.

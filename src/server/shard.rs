@@ -9,12 +9,13 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-use squall_shards::{Gate, Shard, clock};
+use squall_shards::{Gate, Shard, ShardId, clock};
 
 use super::config::ServerConfig;
 use super::memory::pressure;
 use super::memory::pressure::{Budget, Meter};
 use super::memory::watermarks::Pressure;
+use super::operator_log;
 use crate::app::{App, Exchange};
 use crate::http1;
 use crate::memory::{self, OutOfMemory, Reservation};
@@ -160,6 +161,9 @@ impl ShardServer {
             return;
         }
         self.draining_since.set(Some(self.shard.now()));
+        if self.shard.id() == ShardId::FIRST {
+            operator_log::stopping(self.config.shutdown_timeout);
+        }
         let last = self
             .connection_wakers
             .borrow()

@@ -11,7 +11,7 @@ use super::shard::{Registration, ShardServer};
 use crate::app::{FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
-use crate::websocket::Duplex;
+use crate::websocket::{Duplex, ProtocolError};
 
 /// How many sockets a graceful stop closes at once. 1024.
 ///
@@ -106,6 +106,10 @@ impl Owner for ServerSocket {
         let since = self.server.draining_since().filter(|_| self.state.duplex().is_open())?;
         let (index, last) = (self.registration.index(), self.server.last_index());
         Some(since + close_delay(index, last, self.server.config.shutdown_timeout))
+    }
+
+    fn log_failure(&self, error: ProtocolError) {
+        self.state.log_failure(error);
     }
 
     fn leave(&self) {

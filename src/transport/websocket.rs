@@ -19,8 +19,7 @@ use super::arrival::Arrival;
 use super::input::Input;
 use super::progress::{Progress, UNWATCHED_BYTES_MAX, WriteLimits};
 use super::socket::Socket;
-use crate::websocket::{CloseCode, Expired};
-use crate::websocket::{Duplex, ReceiveOutcome};
+use crate::websocket::{CloseCode, Duplex, Expired, ProtocolError, ReceiveOutcome};
 
 /// Events that one socket handles before other tasks get a turn.
 const EVENTS_AT_ONCE_MAX: u32 = 64;
@@ -64,6 +63,9 @@ pub(crate) trait Owner {
     fn going_away(&self) -> Option<Instant> {
         None
     }
+
+    /// Logs why the connection failed, with what the owner knows of it.
+    fn log_failure(&self, error: ProtocolError);
 
     /// Ends deliveries to this socket.
     fn leave(&self) {}
@@ -225,7 +227,10 @@ impl<O: Owner> SocketDriver<O> {
                     self.owner.duplex().lend_buffer(|| socket.take_buffer());
                     return Ok(true);
                 }
-                ReceiveOutcome::Over => {
+                ReceiveOutcome::Over | ReceiveOutcome::Failed(_) => {
+                    if let ReceiveOutcome::Failed(error) = outcome {
+                        self.owner.log_failure(error);
+                    }
                     self.input.clear(socket);
                     return Ok(true);
                 }

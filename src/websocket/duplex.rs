@@ -53,6 +53,8 @@ pub enum ReceiveOutcome {
     Event,
     /// The connection is over; the rest of the input is ignored.
     Over,
+    /// The connection is over because of this error, which the driver logs.
+    Failed(ProtocolError),
 }
 
 /// An event or the end, for the user.
@@ -138,15 +140,11 @@ impl Duplex {
                 ReceiveOutcome::Event
             }
             Err(error) => {
-                match error {
-                    ProtocolError::OutOfMemory => tracing::warn!("closing a WebSocket with 1013: memory is short"),
-                    _ => tracing::debug!(%error, "a peer violated the WebSocket protocol"),
-                }
                 self.end(End {
                     code: Some(error.close_code().number()),
                     reason: error.to_string(),
                 });
-                ReceiveOutcome::Over
+                ReceiveOutcome::Failed(error)
             }
         }
     }

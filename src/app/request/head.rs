@@ -26,6 +26,14 @@ impl Context {
         self.head.version()
     }
 
+    /// Returns the pattern of the route that matched, such as `/users/{id}`, for logs and counters.
+    ///
+    /// Middleware can read it before and after the handler. `None` if no route matched, also in a fallback.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&str> {
+        Some(self.shared.pattern(self.route?)?.text())
+    }
+
     /// Returns the path without the query, percent-encoded as received.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -5,7 +5,6 @@ use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
 use super::socket_state::SocketState;
-use crate::app::active_route::ActiveRoute;
 use crate::app::boxed::LocalBoxFuture;
 use crate::app::catch_panic::catch_panic;
 use crate::app::shared::Shared;
@@ -18,16 +17,14 @@ use crate::websocket::CloseCode;
 pub struct HandlerTask {
     shared: Rc<Shared>,
     state: Rc<SocketState>,
-    active_route: ActiveRoute,
     future: Option<LocalBoxFuture<'static, ()>>,
 }
 
 impl HandlerTask {
-    pub(super) fn new(state: &Rc<SocketState>, active_route: ActiveRoute, future: LocalBoxFuture<'static, ()>) -> Self {
+    pub(super) fn new(state: &Rc<SocketState>, future: LocalBoxFuture<'static, ()>) -> Self {
         Self {
             shared: Rc::clone(&state.shared),
             state: Rc::clone(state),
-            active_route,
             future: Some(future),
         }
     }
@@ -36,13 +33,8 @@ impl HandlerTask {
     ///
     /// A panic ends it and closes the socket with 1011.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let Self {
-            shared,
-            state,
-            active_route,
-            future,
-        } = self;
-        shared.set_active_route(*active_route);
+        let Self { shared, state, future } = self;
+        shared.set_active_route(state.route());
         let polled = catch_panic(shared, || {
             let Some(running) = future else {
                 return Poll::Ready(());
@@ -82,10 +74,10 @@ impl fmt::Debug for HandlerTask {
 /// Logs a handler's error once and closes the socket with 1011.
 pub(super) fn fail(state: &SocketState, error: &Error) {
     if error.is_peer_gone() {
-        tracing::debug!("a WebSocket peer has gone");
+        tracing::debug!(pattern = state.pattern(), "a WebSocket peer has gone");
         return;
     }
-    tracing::error!("a WebSocket handler failed: {error:?}");
+    tracing::error!(pattern = state.pattern(), "a WebSocket handler failed: {error:?}");
     if let Ok(server) = state.shared.server() {
         // If the socket is closed already, the peer has received another code.
         state

@@ -55,7 +55,7 @@ impl<F, H> WebSocketRoute<F, H> {
         cx.response.upgrade = Some(Box::new(Upgrade {
             limits: limits.unwrap_or_else(|| Rc::clone(&sockets.limits.borrow())),
             deflate,
-            active_route: cx.shared.active_route(),
+            active_route: cx.shared.as_active(cx.route),
             start_handler: Box::new(move |state| Box::pin(run_handler(handler, state))),
         }));
         Ok(())

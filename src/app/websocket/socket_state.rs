@@ -4,23 +4,25 @@ use core::cell::Cell;
 use core::fmt;
 use std::rc::Rc;
 
+use crate::app::active_route::ActiveRoute;
 use crate::app::shared::Shared;
 use crate::pubsub::SubscriberId;
-use crate::websocket::Connection;
-use crate::websocket::Duplex;
+use crate::websocket::{Connection, Duplex, ProtocolError};
 
 /// One WebSocket between its handler and its driver.
 pub struct SocketState {
     pub(super) shared: Rc<Shared>,
+    route: ActiveRoute,
     duplex: Duplex,
     subscriber: Cell<Option<SubscriberId>>,
     has_deliveries: Cell<bool>,
 }
 
 impl SocketState {
-    pub(super) fn new(shared: &Rc<Shared>, machine: Connection) -> Rc<Self> {
+    pub(super) fn new(shared: &Rc<Shared>, machine: Connection, route: ActiveRoute) -> Rc<Self> {
         Rc::new(Self {
             shared: Rc::clone(shared),
+            route,
             duplex: Duplex::new(machine, &shared.sockets.deflaters),
             subscriber: Cell::new(None),
             has_deliveries: Cell::new(false),
@@ -31,6 +33,25 @@ impl SocketState {
     #[must_use]
     pub fn duplex(&self) -> &Duplex {
         &self.duplex
+    }
+
+    /// The route that opened the socket.
+    pub(super) fn route(&self) -> ActiveRoute {
+        self.route
+    }
+
+    /// The pattern of that route, for the log.
+    pub(super) fn pattern(&self) -> Option<&str> {
+        Some(self.shared.pattern(self.route.index())?.text())
+    }
+
+    /// Logs that the connection ends because the peer broke the protocol, or because memory is short.
+    pub fn log_failure(&self, error: ProtocolError) {
+        let pattern = self.pattern();
+        match error {
+            ProtocolError::OutOfMemory => tracing::warn!(pattern, "closing a WebSocket with 1013: memory is short"),
+            _ => tracing::debug!(pattern, %error, "a peer violated the WebSocket protocol"),
+        }
     }
 
     /// The socket's subscriber id, from its first subscription until it leaves.

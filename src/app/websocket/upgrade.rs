@@ -26,9 +26,13 @@ impl Upgrade {
     /// Opens the WebSocket: the driver moves bytes through the state and polls the task.
     #[must_use]
     pub fn open(self, shared: &Rc<Shared>, now: Instant) -> (Rc<SocketState>, HandlerTask) {
-        let state = SocketState::new(shared, Connection::server(self.limits, self.deflate, now));
+        let state = SocketState::new(
+            shared,
+            Connection::server(self.limits, self.deflate, now),
+            self.active_route,
+        );
         let future = (self.start_handler)(Rc::clone(&state));
-        let task = HandlerTask::new(&state, self.active_route, future);
+        let task = HandlerTask::new(&state, future);
         (state, task)
     }
 }

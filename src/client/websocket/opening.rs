@@ -77,6 +77,7 @@ pub(in crate::client) async fn open(url: &Url, options: &ClientOptions) -> Resul
         connected,
         duplex,
         agreement.subprotocol,
+        url.authority.clone(),
         options,
     ))
 }

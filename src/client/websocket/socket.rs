@@ -11,9 +11,10 @@ use squall_shards::{Shard, spawn_detached};
 
 use super::inbox::{Inbox, feed};
 use super::options::ClientOptions;
+use crate::message::HeaderValue;
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Connected, Owner, drive};
-use crate::websocket::{CloseCode, Duplex, End, Message, SendError};
+use crate::websocket::{CloseCode, Duplex, End, Message, ProtocolError, SendError};
 
 /// Time after which the peer's rate counts. A client's minimum rate is 0, so only a stall ends a send.
 const RATE_GRACE: Duration = Duration::from_secs(60);
@@ -45,6 +46,7 @@ impl WebSocketClient {
         connected: Connected,
         duplex: Duplex,
         subprotocol: Option<String>,
+        host: HeaderValue,
         options: &ClientOptions,
     ) -> Self {
         let (duplex, inbox) = (Rc::new(duplex), Rc::new(Inbox::default()));
@@ -60,6 +62,7 @@ impl WebSocketClient {
                 rate_grace: RATE_GRACE,
             },
             close_timeout: options.limits.close_timeout,
+            host,
         };
         spawn_detached(drive(connected, receiving));
         Self {
@@ -198,6 +201,8 @@ struct ClientOwner {
     shard: Shard,
     write_limits: WriteLimits,
     close_timeout: Duration,
+    /// The host that the client has connected to, for the log.
+    host: HeaderValue,
 }
 
 impl Owner for ClientOwner {
@@ -215,6 +220,14 @@ impl Owner for ClientOwner {
 
     fn linger_timeout(&self) -> Duration {
         self.close_timeout
+    }
+
+    fn log_failure(&self, error: ProtocolError) {
+        let host = &self.host;
+        match error {
+            ProtocolError::OutOfMemory => tracing::warn!(?host, "closing a WebSocket with 1013: memory is short"),
+            _ => tracing::debug!(?host, %error, "a server violated the WebSocket protocol"),
+        }
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> bool {

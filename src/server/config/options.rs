@@ -15,6 +15,7 @@ use crate::app::TrustedProxies;
 use crate::http1::Limits;
 use crate::pubsub::{self, LogLimits, TopicRules};
 use crate::server::memory::watermarks::MemoryWatermarks;
+use crate::server::operator_log;
 use crate::websocket;
 
 /// The listen address without `--listen`: Tornado's port.
@@ -336,6 +337,7 @@ impl Logging {
             .log_internal_errors(false)
             .with_ansi(is_terminal);
         if subscriber.try_init().is_ok() {
+            operator_log::text_log_started(!matches!(self, Self::None));
             std::panic::set_hook(Box::new(print_panic));
         }
     }
