@@ -150,7 +150,6 @@ impl Application {
             shared: Rc::new(shared),
             router,
             chain: self.chain,
-            error_page,
             automatic_options: self.automatic_options,
         }))
     }

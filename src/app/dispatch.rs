@@ -10,7 +10,7 @@ use super::catch_panic::CatchPanic;
 use super::context::Context;
 use super::exchange::Exchange;
 use super::handler::middleware::{BuiltInResponse, Chain, InnerHandler, Next};
-use super::response::error_response::{ErrorPage, ErrorResponder};
+use super::response::error_response::{ErrorPage, ErrorPages, ErrorResponder};
 use super::routing::router::{CompiledRoute, Router, Served};
 use super::shared::Shared;
 use crate::error::Error;
@@ -20,7 +20,6 @@ use crate::message::{Method, TargetForm};
 struct Found<'a> {
     inner: InnerHandler<'a>,
     chain: &'a Chain,
-    page: Option<&'a Rc<ErrorPage>>,
 }
 
 /// A built application, which serves the requests of one shard.
@@ -29,8 +28,6 @@ pub struct App {
     pub(super) router: Router,
     /// The application's own middleware, for requests that match no route.
     pub(super) chain: Chain,
-    /// The application's own error page.
-    pub(super) error_page: Option<Rc<ErrorPage>>,
     pub(super) automatic_options: bool,
 }
 
@@ -48,10 +45,9 @@ impl App {
     /// Dropping the future drops the handler. The exchange must then be reset.
     pub async fn respond(&self, exchange: &mut Exchange) {
         let cx = &mut exchange.context;
-        let Found { inner, chain, page } = self.find_handler(cx);
+        let Found { inner, chain } = self.find_handler(cx);
         self.shared.enter_route(cx.route);
-        let shared = &*self.shared;
-        let errors = ErrorResponder { shared, page };
+        let errors = &self.errors();
         Next { errors, chain, inner }.run(cx).await;
         cx.response.complete();
     }
@@ -63,10 +59,10 @@ impl App {
     #[must_use]
     pub fn refuse(&self, exchange: &mut Exchange, error: Error) -> bool {
         let cx = &mut exchange.context;
-        let Found { page, .. } = self.find_handler(cx);
+        // The route decides which page answers.
+        self.find_handler(cx);
         self.shared.enter_route(None);
-        let shared = &*self.shared;
-        let is_written = ErrorResponder { shared, page }.refuse(cx, error);
+        let is_written = self.errors().refuse(cx, error);
         cx.response.complete();
         is_written
     }
@@ -94,6 +90,13 @@ impl App {
         }))
     }
 
+    fn errors(&self) -> ErrorResponder<'_> {
+        ErrorResponder {
+            shared: &self.shared,
+            pages: self,
+        }
+    }
+
     /// Finds the handler of a request and the middleware around it, and records the route that matched.
     fn find_handler(&self, cx: &mut Context) -> Found<'_> {
         let head = &cx.head;
@@ -103,7 +106,6 @@ impl App {
             return Found {
                 inner: InnerHandler::BuiltIn(BuiltInResponse::Options { allow }),
                 chain: &self.chain,
-                page: self.error_page.as_ref(),
             };
         }
         cx.route = self.router.find(head, &mut cx.params);
@@ -119,26 +121,20 @@ impl App {
         let unmatched = self.router.unmatched(&cx.head);
         cx.params.clear();
         cx.route = unmatched.fallback;
-        let page = unmatched.page;
         match cx.route.and_then(|index| self.router.route(index)) {
-            Some(fallback) => Found {
-                page,
-                ..self.found(fallback, cx.head.method())
-            },
+            Some(fallback) => self.found(fallback, cx.head.method()),
             None => Found {
                 inner: InnerHandler::BuiltIn(BuiltInResponse::NotFound),
                 chain: &self.chain,
-                page,
             },
         }
     }
 
     /// Selects what a route does for a method.
     fn found<'a>(&self, route: &'a CompiledRoute, method: &Method) -> Found<'a> {
-        let page = route.page.as_ref();
         if let Some(Served { endpoint, chain }) = route.endpoint(method) {
             let inner = InnerHandler::Endpoint(endpoint.as_ref());
-            return Found { inner, chain, page };
+            return Found { inner, chain };
         }
         let allow = &route.allow;
         let response = if *method == Method::OPTIONS && self.automatic_options {
@@ -149,8 +145,13 @@ impl App {
         Found {
             inner: InnerHandler::BuiltIn(response),
             chain: &route.chain,
-            page,
         }
+    }
+}
+
+impl ErrorPages for App {
+    fn error_page(&self, cx: &Context) -> Option<Rc<ErrorPage>> {
+        self.router.error_page(cx.route, &cx.head).map(Rc::clone)
     }
 }
 
@@ -170,7 +171,6 @@ impl Drop for App {
         }
         discard_each(&shared, self.router.take_pages());
         discard_each(&shared, core::mem::take(&mut self.chain));
-        shared.discard(self.error_page.take());
     }
 }
 

@@ -16,11 +16,17 @@ const LOGGED_PATH_BYTES_MAX: usize = 256;
 /// Writes the page of an error.
 pub(in crate::app) type ErrorPage = dyn Fn(&mut Context, &Error) -> Result;
 
+/// The error pages of an application.
+pub(in crate::app) trait ErrorPages {
+    /// The application's own page for an error of this request.
+    fn error_page(&self, cx: &Context) -> Option<Rc<ErrorPage>>;
+}
+
 /// Makes the responses of errors to one request, by a page of the application or by the default one.
-#[derive(Clone, Copy)]
 pub(in crate::app) struct ErrorResponder<'a> {
     pub(in crate::app) shared: &'a Shared,
-    pub(in crate::app) page: Option<&'a Rc<ErrorPage>>,
+    /// Asked for a page only when a request fails, so that other requests pay nothing for it.
+    pub(in crate::app) pages: &'a dyn ErrorPages,
 }
 
 impl ErrorResponder<'_> {
@@ -28,7 +34,7 @@ impl ErrorResponder<'_> {
     ///
     /// This is the one place that logs the error. The response keeps `headers`, the fields set further out than the
     /// failed code.
-    pub(in crate::app) fn fail(self, cx: &mut Context, error: Error, headers: Headers) {
+    pub(in crate::app) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
         if let Err(panic) = catch_panic(self.shared, || log(cx, &error)) {
             tracing::error!("formatting an error for the log failed: {panic}");
         }
@@ -48,7 +54,7 @@ impl ErrorResponder<'_> {
     }
 
     /// Writes the page of an error for a request that no handler gets; returns whether it can be sent.
-    pub(in crate::app) fn refuse(self, cx: &mut Context, error: Error) -> bool {
+    pub(in crate::app) fn refuse(&self, cx: &mut Context, error: Error) -> bool {
         self.write_error(cx, &error, Headers::new());
         if cx.response.stream.is_some() {
             tracing::error!("the error page of a refused request is a stream; sent the default page");
@@ -61,11 +67,11 @@ impl ErrorResponder<'_> {
     }
 
     /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
-    fn write_error(self, cx: &mut Context, error: &Error, headers: Headers) {
+    fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
         if has_no_content(error.status()) {
             return begin_error(cx, error, headers);
         }
-        if let Some(page) = self.page {
+        if let Some(page) = self.pages.error_page(cx) {
             begin_error(cx, error, headers.clone());
             let written = catch_panic(self.shared, || page(cx, error)).flatten();
             match written.and_then(|()| cx.response.check(cx.head.method())) {

@@ -223,6 +223,15 @@ impl Router {
         unmatched
     }
 
+    /// The error page for a request, given the index of its route.
+    pub(in crate::app) fn error_page(&self, route: Option<usize>, head: &RequestHead) -> Option<&Rc<ErrorPage>> {
+        match route.and_then(|index| self.route(index)) {
+            Some(route) if route.pattern.is_some() => route.page.as_ref(),
+            // Also for a fallback, which may belong to a group further out than the page.
+            _ => self.unmatched(head).page,
+        }
+    }
+
     /// The route at an index that [`Router::find`] or [`Router::unmatched`] returned.
     pub(in crate::app) fn route(&self, index: usize) -> Option<&CompiledRoute> {
         self.routes.get(index)
