@@ -12,10 +12,10 @@ use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::clock::Nanos;
-use super::console::Console;
 use super::pacing::Pacing;
 use super::run_result::Failure;
 use super::script::{Flow, PeerClose, Script, ScriptContext};
+use super::thread_state::ThreadState;
 
 /// Connections from one loopback address: it has about 28,000 ephemeral ports, and finding a free one slows down as
 /// they fill.
@@ -69,13 +69,13 @@ pub(crate) struct LoadConnection<C> {
 }
 
 impl<C: Script> LoadConnection<C> {
-    pub(crate) fn new(index: usize, console: &mut Console<C::Shared>) -> Self {
+    pub(crate) fn new(index: usize, thread: &mut ThreadState<C::Shared>) -> Self {
         Self {
             index,
             key: 0,
             state: State::Closed,
             socket: None,
-            script: C::begin(index, &mut console.shared),
+            script: C::begin(index, &mut thread.shared),
             unsent: Vec::new(),
             since: 0,
             is_queued: false,
@@ -88,12 +88,12 @@ impl<C: Script> LoadConnection<C> {
     }
 
     /// Starts to connect; its events carry `key`. An immediate failure is counted and returned.
-    pub(crate) fn connect(&mut self, key: u64, console: &mut Console<C::Shared>) -> Result<(), Errno> {
-        self.script = C::begin(self.index, &mut console.shared);
+    pub(crate) fn connect(&mut self, key: u64, thread: &mut ThreadState<C::Shared>) -> Result<(), Errno> {
+        self.script = C::begin(self.index, &mut thread.shared);
         self.key = key;
-        self.since = console.clock.now();
-        let begun = begin_to_connect(self.index, console.address).and_then(|socket| {
-            console.watch(&socket, key)?;
+        self.since = thread.clock.now();
+        let begun = begin_to_connect(self.index, thread.address).and_then(|socket| {
+            thread.watch(&socket, key)?;
             Ok(socket)
         });
         match begun {
@@ -103,7 +103,7 @@ impl<C: Script> LoadConnection<C> {
                 Ok(())
             }
             Err(error) => {
-                self.fail(Failure::Connect, console);
+                self.fail(Failure::Connect, thread);
                 Err(error)
             }
         }
@@ -111,15 +111,15 @@ impl<C: Script> LoadConnection<C> {
 
     /// Handles an event.
     #[inline]
-    pub(crate) fn turn(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> NextStep {
+    pub(crate) fn turn(&mut self, ready: EventFlags, thread: &mut ThreadState<C::Shared>) -> NextStep {
         let turned = match self.state {
             State::Closed => return NextStep::Nothing,
-            State::Connecting => self.finish_connecting(console),
-            State::Leaving => self.discard(console),
+            State::Connecting => self.finish_connecting(thread),
+            State::Leaving => self.discard(thread),
             State::Open => {
                 // Edge-triggered: EPOLLOUT is reported with each event, so flush only if bytes are left.
                 if ready.contains(EventFlags::OUT) && !self.unsent.is_empty() {
-                    self.flush(console)
+                    self.flush(thread)
                 } else {
                     Ok(NextStep::Nothing)
                 }
@@ -127,11 +127,11 @@ impl<C: Script> LoadConnection<C> {
         };
         let is_readable = ready.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let turned = match turned {
-            Ok(NextStep::Nothing) if self.state == State::Open && is_readable => self.receive(ready, console),
+            Ok(NextStep::Nothing) if self.state == State::Open && is_readable => self.receive(ready, thread),
             turned => turned,
         };
         turned.unwrap_or_else(|failure| {
-            self.fail(failure, console);
+            self.fail(failure, thread);
             NextStep::Nothing
         })
     }
@@ -147,22 +147,22 @@ impl<C: Script> LoadConnection<C> {
     }
 
     /// Sends the first requests of a connection opened before the load.
-    pub(crate) fn start(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
+    pub(crate) fn start(&mut self, now: Nanos, thread: &mut ThreadState<C::Shared>) {
         if self.state != State::Open {
             return;
         }
-        self.append_first_requests(now, console);
-        if let Err(failure) = self.send(now, console) {
-            self.fail(failure, console);
+        self.append_first_requests(now, thread);
+        if let Err(failure) = self.send(now, thread) {
+            self.fail(failure, thread);
         }
     }
 
     /// Sends `count` requests whose latency counts from `since`.
     #[inline]
-    pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
-        self.script.ask(count, since, &mut console.script_context(now));
-        if let Err(failure) = self.send(now, console) {
-            self.fail(failure, console);
+    pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, thread: &mut ThreadState<C::Shared>) {
+        self.script.ask(count, since, &mut thread.script_context(now));
+        if let Err(failure) = self.send(now, thread) {
+            self.fail(failure, thread);
         }
     }
 
@@ -172,22 +172,22 @@ impl<C: Script> LoadConnection<C> {
     }
 
     /// Counts its unanswered requests when the run ends at `now`.
-    pub(crate) fn give_up(&self, now: Nanos, console: &mut Console<C::Shared>) {
+    pub(crate) fn give_up(&self, now: Nanos, thread: &mut ThreadState<C::Shared>) {
         self.script
-            .each_in_flight(&mut |since| console.counts.unanswered(since, now));
-        if console.pacing == Pacing::Churn && self.state == State::Connecting {
-            console.counts.unanswered(self.since, now);
+            .each_in_flight(&mut |since| thread.counts.unanswered(since, now));
+        if thread.pacing == Pacing::Churn && self.state == State::Connecting {
+            thread.counts.unanswered(self.since, now);
         }
     }
 
     /// Fails it if it is past its timeout at `now`; returns whether it may be reopened.
-    pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, console: &mut Console<C::Shared>) -> bool {
+    pub(crate) fn check(&mut self, now: Nanos, timeout: Nanos, thread: &mut ThreadState<C::Shared>) -> bool {
         let is_late = |since: Nanos| now.saturating_sub(since) > timeout;
         match self.state {
             State::Closed => return true,
-            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, console),
-            State::Open if self.script.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, console),
-            State::Open if !self.script.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, console),
+            State::Connecting if is_late(self.since) => self.fail(Failure::Timeout, thread),
+            State::Open if self.script.oldest().is_some_and(is_late) => self.fail(Failure::Timeout, thread),
+            State::Open if !self.script.is_ready() && is_late(self.since) => self.fail(Failure::Timeout, thread),
             // The answer was correct and complete; a server that closes late has not failed.
             State::Leaving => {
                 self.close();
@@ -198,7 +198,7 @@ impl<C: Script> LoadConnection<C> {
         false
     }
 
-    fn finish_connecting(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
+    fn finish_connecting(&mut self, thread: &mut ThreadState<C::Shared>) -> Result<NextStep, Failure> {
         let Some(socket) = &self.socket else {
             return Ok(NextStep::Nothing);
         };
@@ -208,33 +208,33 @@ impl<C: Script> LoadConnection<C> {
             Ok(Err(_)) | Err(_) => return Err(Failure::Connect),
         }
         self.state = State::Open;
-        console.counts.connections_opened += 1;
-        let now = console.clock.now();
-        self.script.open(&mut console.script_context(now));
-        self.append_first_requests(now, console);
-        self.send(now, console)?;
+        thread.counts.connections_opened += 1;
+        let now = thread.clock.now();
+        self.script.open(&mut thread.script_context(now));
+        self.append_first_requests(now, thread);
+        self.send(now, thread)?;
         Ok(NextStep::Nothing)
     }
 
     /// Appends the first requests of a connection, unless a schedule sends them.
-    fn append_first_requests(&mut self, now: Nanos, console: &mut Console<C::Shared>) {
-        let (is_due, since) = match console.pacing {
-            Pacing::Closed | Pacing::Hold => (console.is_sending, now),
+    fn append_first_requests(&mut self, now: Nanos, thread: &mut ThreadState<C::Shared>) {
+        let (is_due, since) = match thread.pacing {
+            Pacing::Closed | Pacing::Hold => (thread.is_sending, now),
             // Churn only connects while requests may be sent.
             Pacing::Churn => (true, self.since),
             Pacing::Open(_) => return,
         };
         if is_due {
-            self.fill(since, now, console);
+            self.fill(since, now, thread);
         }
     }
 
     /// Appends requests until the pipeline is full.
     #[inline]
-    fn fill(&mut self, since: Nanos, now: Nanos, console: &mut Console<C::Shared>) {
+    fn fill(&mut self, since: Nanos, now: Nanos, thread: &mut ThreadState<C::Shared>) {
         let room = self.script.room();
         if room > 0 {
-            self.script.ask(room, since, &mut console.script_context(now));
+            self.script.ask(room, since, &mut thread.script_context(now));
         }
     }
 
@@ -243,21 +243,21 @@ impl<C: Script> LoadConnection<C> {
     /// A short read has emptied the socket, unless the peer closed it too: then only a further read returns the end of
     /// stream.
     #[inline]
-    fn receive(&mut self, ready: EventFlags, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
+    fn receive(&mut self, ready: EventFlags, thread: &mut ThreadState<C::Shared>) -> Result<NextStep, Failure> {
         let is_closing = ready.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         for _ in 0..READS_MAX {
             let Some(socket) = &self.socket else {
                 return Ok(NextStep::Nothing);
             };
-            let received = match net::recv(socket, &mut *console.input, RecvFlags::empty()) {
+            let received = match net::recv(socket, &mut *thread.input, RecvFlags::empty()) {
                 Ok((received, _)) => received,
                 Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
                 Err(Errno::INTR) => continue,
                 Err(_) => return Err(Failure::Reset),
             };
-            let now = console.clock.now();
+            let now = thread.clock.now();
             if received == 0 {
-                let ending = self.script.end(&mut console.script_context(now))?;
+                let ending = self.script.end(&mut thread.script_context(now))?;
                 self.close();
                 return Ok(if ending == PeerClose::EndedResponse {
                     NextStep::Reopen
@@ -265,19 +265,19 @@ impl<C: Script> LoadConnection<C> {
                     NextStep::Nothing
                 });
             }
-            console.counts.received(received, now);
-            let flow = self.take(received, now, console)?;
+            thread.counts.received(received, now);
+            let flow = self.take(received, now, thread)?;
             if flow == Flow::Close {
                 // Wait for the server's close instead of closing first, which would leave this port in TIME-WAIT.
                 self.state = State::Leaving;
                 self.since = now;
-                return self.discard(console);
+                return self.discard(thread);
             }
-            if console.pacing == Pacing::Closed && console.is_sending {
-                self.fill(now, now, console);
+            if thread.pacing == Pacing::Closed && thread.is_sending {
+                self.fill(now, now, thread);
             }
-            self.send(now, console)?;
-            if received < console.input.len() && !is_closing {
+            self.send(now, thread)?;
+            if received < thread.input.len() && !is_closing {
                 return Ok(NextStep::Nothing);
             }
         }
@@ -286,14 +286,14 @@ impl<C: Script> LoadConnection<C> {
 
     /// Passes the first `received` bytes of the input buffer to the script.
     #[inline]
-    fn take(&mut self, received: usize, now: Nanos, console: &mut Console<C::Shared>) -> Result<Flow, Failure> {
-        let Console {
+    fn take(&mut self, received: usize, now: Nanos, thread: &mut ThreadState<C::Shared>) -> Result<Flow, Failure> {
+        let ThreadState {
             input,
             shared,
             output,
             counts,
             ..
-        } = console;
+        } = thread;
         let mut context = ScriptContext {
             shared,
             now,
@@ -305,12 +305,12 @@ impl<C: Script> LoadConnection<C> {
     }
 
     /// Waits for the server's close after the last answer.
-    fn discard(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
+    fn discard(&mut self, thread: &mut ThreadState<C::Shared>) -> Result<NextStep, Failure> {
         loop {
             let Some(socket) = &self.socket else {
                 return Ok(NextStep::Nothing);
             };
-            match net::recv(socket, &mut *console.input, RecvFlags::empty()) {
+            match net::recv(socket, &mut *thread.input, RecvFlags::empty()) {
                 Ok((0, _)) => break,
                 Ok(_) => return Err(Failure::Malformed),
                 Err(Errno::AGAIN) => return Ok(NextStep::Nothing),
@@ -325,27 +325,27 @@ impl<C: Script> LoadConnection<C> {
 
     /// Sends the output buffer after the unsent bytes, and keeps what the socket does not accept.
     #[inline]
-    fn send(&mut self, now: Nanos, console: &mut Console<C::Shared>) -> Result<(), Failure> {
-        if console.output.is_empty() {
+    fn send(&mut self, now: Nanos, thread: &mut ThreadState<C::Shared>) -> Result<(), Failure> {
+        if thread.output.is_empty() {
             return Ok(());
         }
         // The socket buffer is full; EPOLLOUT will flush in order.
         if !self.unsent.is_empty() {
-            self.unsent.append(&mut console.output);
+            self.unsent.append(&mut thread.output);
             return Ok(());
         }
-        let sent = self.send_some(&console.output)?;
-        console.counts.sent(sent, now);
-        if sent < console.output.len() {
-            self.unsent.extend(console.output.iter().skip(sent));
+        let sent = self.send_some(&thread.output)?;
+        thread.counts.sent(sent, now);
+        if sent < thread.output.len() {
+            self.unsent.extend(thread.output.iter().skip(sent));
         }
-        console.output.clear();
+        thread.output.clear();
         Ok(())
     }
 
-    fn flush(&mut self, console: &mut Console<C::Shared>) -> Result<NextStep, Failure> {
+    fn flush(&mut self, thread: &mut ThreadState<C::Shared>) -> Result<NextStep, Failure> {
         let sent = self.send_some(&self.unsent)?;
-        console.counts.sent(sent, console.clock.now());
+        thread.counts.sent(sent, thread.clock.now());
         self.unsent.drain(..sent);
         Ok(NextStep::Nothing)
     }
@@ -360,10 +360,10 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    fn fail(&mut self, failure: Failure, console: &mut Console<C::Shared>) {
-        console.output.clear();
-        console.counts.failed(failure, (self.script.in_flight() as u64).max(1));
-        self.script = C::begin(self.index, &mut console.shared);
+    fn fail(&mut self, failure: Failure, thread: &mut ThreadState<C::Shared>) {
+        thread.output.clear();
+        thread.counts.failed(failure, (self.script.in_flight() as u64).max(1));
+        self.script = C::begin(self.index, &mut thread.shared);
         self.close();
     }
 

@@ -15,13 +15,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 
 use super::clock::{Clock, Nanos, nanos};
-use super::console::Console;
 use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
 use super::plan::Plan;
 use super::progress::{Phase, Progress, Snapshot};
 use super::run_result::RunResult;
 use super::script::Script;
+use super::thread_state::ThreadState;
 use super::worker::{Worker, WorkerStatus, pin};
 use crate::interrupt::Interrupt;
 
@@ -143,8 +143,8 @@ impl WorkerSetup<'_> {
             pin(*core)?;
         }
         let indices = (number..job.connections).step_by(plan.threads);
-        let console = Console::new(job.address, job.pacing, self.clock, shared)?;
-        let mut worker = Worker::<C>::new(indices, console, plan.timeout, self.wake, self.status)?;
+        let thread = ThreadState::new(job.address, job.pacing, self.clock, shared)?;
+        let mut worker = Worker::<C>::new(indices, thread, plan.timeout, self.wake, self.status)?;
         worker.set_up()?;
         // If the coordinator has aborted, this send fails and so does the `recv` below.
         self.ready.send(()).ok();

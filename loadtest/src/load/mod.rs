@@ -14,7 +14,6 @@ use crate::interrupt::Interrupt;
 
 pub(crate) mod clock;
 mod connection;
-mod console;
 pub(crate) mod counts;
 pub(crate) mod engine;
 mod http;
@@ -25,6 +24,7 @@ pub(crate) mod progress;
 pub(crate) mod run_result;
 pub(crate) mod script;
 pub(crate) mod target;
+mod thread_state;
 pub(crate) mod websocket;
 mod worker;
 

@@ -19,10 +19,10 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::clock::Nanos;
 use super::connection::{LoadConnection, NextStep, State};
-use super::console::Console;
 use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
 use super::script::Script;
+use super::thread_state::ThreadState;
 
 /// Connections one thread opens at the same time: fewer than common listen backlogs (128, 511), which drop further
 /// ones.
@@ -72,7 +72,7 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 
 pub(crate) struct Worker<'run, C: Script> {
     connections: Vec<LoadConnection<C>>,
-    console: Console<C::Shared>,
+    thread: ThreadState<C::Shared>,
     /// Open loop: connections that had room when they were queued, oldest first.
     with_room: VecDeque<usize>,
     /// Keys of connections with unread input; edge-triggered epoll reports them no second time.
@@ -87,17 +87,17 @@ impl<'run, C: Script> Worker<'run, C> {
     /// Makes a worker for the connections numbered `indices`; a write to `wake` makes it check timeouts.
     pub(crate) fn new(
         indices: impl Iterator<Item = usize>,
-        mut console: Console<C::Shared>,
+        mut thread: ThreadState<C::Shared>,
         timeout: Duration,
         wake: &OwnedFd,
         status: &'run WorkerStatus,
     ) -> Result<Self> {
         // Failure leaves the default slack of 50 µs, which `SPIN` covers.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1)).ok();
-        console.watch(wake, WAKE).context("could not watch the wake eventfd")?;
+        thread.watch(wake, WAKE).context("could not watch the wake eventfd")?;
         Ok(Self {
-            connections: indices.map(|index| LoadConnection::new(index, &mut console)).collect(),
-            console,
+            connections: indices.map(|index| LoadConnection::new(index, &mut thread)).collect(),
+            thread,
             with_room: VecDeque::new(),
             unfinished: Vec::new(),
             schedule: None,
@@ -114,10 +114,10 @@ impl<'run, C: Script> Worker<'run, C> {
     ///
     /// A connection fails, or its answer does not arrive in time.
     pub(crate) fn set_up(&mut self) -> Result<()> {
-        if self.console.pacing == Pacing::Churn {
+        if self.thread.pacing == Pacing::Churn {
             return Ok(());
         }
-        self.console.is_sending = self.console.pacing == Pacing::Hold;
+        self.thread.is_sending = self.thread.pacing == Pacing::Hold;
         let total = self.connections.len();
         let (mut begun, mut done) = (0, 0);
         while done < total && self.status.end.load(Ordering::Relaxed) == Nanos::MAX {
@@ -144,22 +144,22 @@ impl<'run, C: Script> Worker<'run, C> {
                 self.check_all(false);
             }
             let is_lost = |connection: &LoadConnection<C>| connection.state == State::Closed;
-            if self.console.counts.errors.total() > 0 || (woken && self.connections.iter().take(begun).any(is_lost)) {
-                let errors = self.console.counts.errors;
+            if self.thread.counts.errors.total() > 0 || (woken && self.connections.iter().take(begun).any(is_lost)) {
+                let errors = self.thread.counts.errors;
                 bail!("lost connections while opening {total} (errors: {errors}); {done} were open");
             }
             self.report();
         }
-        self.console.is_sending = false;
+        self.thread.is_sending = false;
         Ok(())
     }
 
     /// Loads the server until the end of `window`, then waits for the requests in flight. Answers before the window are
     /// warm-up.
     pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Counts> {
-        self.console.counts.window = window;
+        self.thread.counts.window = window;
         self.schedule = schedule;
-        self.console.is_sending = self.console.pacing != Pacing::Hold;
+        self.thread.is_sending = self.thread.pacing != Pacing::Hold;
         self.start();
         loop {
             let next_due = self.send_due();
@@ -169,21 +169,21 @@ impl<'run, C: Script> Worker<'run, C> {
                     self.turn(slot, ready);
                 }
             }
-            let now = self.console.clock.now();
+            let now = self.thread.clock.now();
             // `end` changes only on an interrupt, which the coordinator follows by a wake, so other turns skip the
             // load.
             if woken {
                 let end = self.status.end.load(Ordering::Relaxed);
-                self.console.counts.window.end = self.console.counts.window.end.min(end);
+                self.thread.counts.window.end = self.thread.counts.window.end.min(end);
             }
-            if now >= self.console.counts.window.end {
-                self.console.is_sending = false;
+            if now >= self.thread.counts.window.end {
+                self.thread.is_sending = false;
                 if self.is_finished(now) {
                     break;
                 }
             }
             if woken {
-                self.check_all(self.console.is_sending);
+                self.check_all(self.thread.is_sending);
             }
             self.report();
         }
@@ -192,14 +192,14 @@ impl<'run, C: Script> Worker<'run, C> {
 
     fn start(&mut self) {
         for slot in 0..self.connections.len() {
-            if self.console.pacing == Pacing::Churn {
+            if self.thread.pacing == Pacing::Churn {
                 // A failure is counted, and the next tick opens the connection again.
                 self.connect(slot).ok();
                 continue;
             }
             if let Some(connection) = self.connections.get_mut(slot) {
-                let now = self.console.clock.now();
-                connection.start(now, &mut self.console);
+                let now = self.thread.clock.now();
+                connection.start(now, &mut self.thread);
             }
             self.queue(slot);
         }
@@ -211,8 +211,8 @@ impl<'run, C: Script> Worker<'run, C> {
         let schedule = self.schedule.as_mut()?;
         loop {
             let due = schedule.due();
-            let now = self.console.clock.now();
-            if due >= self.console.counts.window.end {
+            let now = self.thread.clock.now();
+            if due >= self.thread.counts.window.end {
                 return None;
             }
             if due > now {
@@ -231,7 +231,7 @@ impl<'run, C: Script> Worker<'run, C> {
                 count += 1;
             }
             if count > 0 {
-                connection.ask(count, due, now, &mut self.console);
+                connection.ask(count, due, now, &mut self.thread);
             }
             // Back of the queue: all connections take turns.
             if connection.room() > 0 {
@@ -248,11 +248,11 @@ impl<'run, C: Script> Worker<'run, C> {
     fn wait(&mut self, due: Option<Nanos>) -> Result<bool> {
         let resumed = (!self.unfinished.is_empty()).then_some(0);
         let timeout = resumed.or(due).map(|due| {
-            let left = due.saturating_sub(self.console.clock.now()).saturating_sub(SPIN);
+            let left = due.saturating_sub(self.thread.clock.now()).saturating_sub(SPIN);
             Timespec::try_from(Duration::from_nanos(left)).unwrap_or_default()
         });
         self.events.clear();
-        match epoll::wait(self.console.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
+        match epoll::wait(self.thread.epoll(), spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("could not wait for events"),
         }
@@ -283,12 +283,12 @@ impl<'run, C: Script> Worker<'run, C> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return;
         };
-        let next = connection.turn(ready, &mut self.console);
+        let next = connection.turn(ready, &mut self.thread);
         if next == NextStep::Resume {
             self.unfinished.push(connection.key());
         }
         // An idle hold counts a closed connection as lost and never reopens it.
-        if next == NextStep::Reopen && self.console.is_sending && self.console.pacing != Pacing::Hold {
+        if next == NextStep::Reopen && self.thread.is_sending && self.thread.pacing != Pacing::Hold {
             // A failure is counted, and the next tick opens the connection again.
             self.connect(slot).ok();
         }
@@ -316,25 +316,25 @@ impl<'run, C: Script> Worker<'run, C> {
         };
         // The upper half counts the connection's sockets, so that late events of an earlier socket are ignored.
         let generation = (connection.key() >> 32).wrapping_add(1) & 0x7fff_ffff;
-        connection.connect(generation << 32 | slot as u64, &mut self.console)?;
+        connection.connect(generation << 32 | slot as u64, &mut self.thread)?;
         Ok(())
     }
 
     fn is_set_up(&self, slot: usize) -> bool {
         self.connections.get(slot).is_some_and(|connection| {
             let is_open = connection.state == State::Open && connection.script.is_ready();
-            is_open && !connection.is_busy(self.console.pacing)
+            is_open && !connection.is_busy(self.thread.pacing)
         })
     }
 
     /// Fails connections past their timeout, and reopens failed ones if `reopen`.
     fn check_all(&mut self, reopen: bool) {
-        let now = self.console.clock.now();
+        let now = self.thread.clock.now();
         for slot in 0..self.connections.len() {
             let Some(connection) = self.connections.get_mut(slot) else {
                 return;
             };
-            if connection.check(now, self.timeout, &mut self.console) && reopen {
+            if connection.check(now, self.timeout, &mut self.thread) && reopen {
                 // A failure is counted, and the next tick opens the connection again.
                 self.connect(slot).ok();
             }
@@ -343,13 +343,13 @@ impl<'run, C: Script> Worker<'run, C> {
 
     fn is_finished(&self, now: Nanos) -> bool {
         let is_interrupted = self.status.end.load(Ordering::Relaxed) != Nanos::MAX;
-        let is_late = now >= self.console.counts.window.end.saturating_add(self.timeout);
-        let is_busy = |connection: &LoadConnection<C>| connection.is_busy(self.console.pacing);
+        let is_late = now >= self.thread.counts.window.end.saturating_add(self.timeout);
+        let is_busy = |connection: &LoadConnection<C>| connection.is_busy(self.thread.pacing);
         is_interrupted || is_late || !self.connections.iter().any(is_busy)
     }
 
     fn report(&self) {
-        let counts = &self.console.counts;
+        let counts = &self.thread.counts;
         let answers = counts.warmup_requests + counts.requests + counts.late_requests;
         self.status.answers.store(answers, Ordering::Relaxed);
         self.status.errors.store(counts.errors.total(), Ordering::Relaxed);
@@ -361,23 +361,23 @@ impl<'run, C: Script> Worker<'run, C> {
     /// Counts the unanswered and unsent requests, and returns the counts.
     fn into_counts(mut self) -> Counts {
         self.report();
-        let now = self.console.clock.now();
+        let now = self.thread.clock.now();
         for connection in &self.connections {
-            connection.give_up(now, &mut self.console);
+            connection.give_up(now, &mut self.thread);
         }
         if let Some(schedule) = self.schedule.take() {
             self.count_unsent(schedule, now);
         }
         let is_open = |connection: &&LoadConnection<C>| connection.state == State::Open;
-        self.console.counts.still_open = self.connections.iter().filter(is_open).count() as u64;
-        self.console.counts
+        self.thread.counts.still_open = self.connections.iter().filter(is_open).count() as u64;
+        self.thread.counts
     }
 
     /// Counts the requests left in the schedule, in at most `GROUPS_MAX` groups.
     fn count_unsent(&mut self, mut schedule: Schedule, now: Nanos) {
-        let end = self.console.counts.window.end;
+        let end = self.thread.counts.window.end;
         // Requests due before the window count in no figure.
-        let before = schedule.left(self.console.counts.window.start.min(end));
+        let before = schedule.left(self.thread.counts.window.start.min(end));
         schedule.skip(before);
         let group = schedule.left(end).div_ceil(GROUPS_MAX).max(1);
         loop {
@@ -385,7 +385,7 @@ impl<'run, C: Script> Worker<'run, C> {
             if left == 0 {
                 return;
             }
-            self.console.counts.unsent(schedule.due(), now, group.min(left));
+            self.thread.counts.unsent(schedule.due(), now, group.min(left));
             schedule.skip(group.min(left));
         }
     }

@@ -1,4 +1,4 @@
-//! The console: the state that all connections of one load thread share: epoll, clock, buffers, counts and pacing.
+//! The state that all connections of one load thread share: epoll, clock, buffers, counts and pacing.
 //!
 //! Each connection borrows it for one turn, so an idle connection owns no buffer.
 
@@ -17,7 +17,7 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 
 /// The shared state of one load thread.
 #[derive(Debug)]
-pub(crate) struct Console<Shared> {
+pub(crate) struct ThreadState<Shared> {
     epoll: OwnedFd,
     pub(crate) clock: Clock,
     pub(crate) address: SocketAddr,
@@ -30,7 +30,7 @@ pub(crate) struct Console<Shared> {
     pub(crate) output: Vec<u8>,
 }
 
-impl<Shared> Console<Shared> {
+impl<Shared> ThreadState<Shared> {
     pub(crate) fn new(address: SocketAddr, pacing: Pacing, clock: Clock, shared: Shared) -> Result<Self> {
         Ok(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC).context("could not create an epoll instance")?,
