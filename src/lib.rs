@@ -47,13 +47,14 @@ pub mod websocket;
 
 pub use app::routing;
 pub use app::{
-    Application, Completion, Context, Event, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next,
-    Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, TrustedProxies, WebSocket,
-    WebSocketHandler, WebSocketOptions,
+    Application, Completion, Context, Cookies, Event, EventStream, Extension, Form, FromContext, Html, Json,
+    Middleware, Next, Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, TrustedProxies,
+    WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
 pub use client::{ClientOptions, WebSocketClient, connect};
+pub use cookie::{self, Cookie, SameSite};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
@@ -78,6 +79,7 @@ pub mod prelude {
     pub use crate::server::Server;
     pub use crate::websocket::Message;
     pub use bytes::Bytes;
+    pub use cookie::{Cookie, SameSite};
 }
 
 /// The programs in the README and in the guide, compiled and run.

@@ -461,7 +461,7 @@ fn the_operators_content_limit_overrides_the_applications() {
 fn the_operators_limits_override_the_applications() {
     async fn read(cx: &mut Context) -> Result {
         cx.query_params::<String>("x")?;
-        cx.cookies()?.for_each(drop);
+        cx.cookies().iter()?.for_each(drop);
         cx.json::<serde_json::Value>().await.map(drop)
     }
     let application = || {

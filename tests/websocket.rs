@@ -126,7 +126,7 @@ fn obedient_with(
                 if name == "missing" {
                     return Err(HttpError::new(404).into());
                 }
-                let name = cx.optional_cookie("name")?.map_or(name, Cow::into_owned);
+                let name = cx.cookies().get("name")?.map_or(name, Cow::into_owned);
                 cx.set_header("X-Name", name.as_str())?;
                 let ended = ended.clone();
                 Ok(CommandHandler { name, ended })

@@ -23,7 +23,7 @@ const RETAINED_HEAD_BYTES_MAX: usize = 16 * 1024;
 /// One request and its response: Tornado's `self.request` and the writing half of its `RequestHandler`.
 ///
 /// Reading: [`method`](Self::method), [`path`](Self::path), [`param`](Self::param), [`query_param`](Self::query_param),
-/// [`header`](Self::header), [`cookie`](Self::cookie), [`body`](Self::body), [`json`](Self::json),
+/// [`header`](Self::header), [`cookies`](Self::cookies), [`body`](Self::body), [`json`](Self::json),
 /// [`form`](Self::form), [`remote_ip`](Self::remote_ip).
 ///
 /// Writing: [`set_status`](Self::set_status), [`set_header`](Self::set_header), [`write`](Self::write),

@@ -38,10 +38,10 @@ fn client(limits: Limits) -> TestClient {
             cx.json::<Shallow>().await.map(drop)
         })
         .get("/cookie", async |cx: &mut Context| {
-            cx.optional_cookie("c").map(|value| value.map(String::from))
+            cx.cookies().get("c").map(|value| value.map(String::from))
         })
         .get("/cookies", async |cx: &mut Context| -> Result<String> {
-            Ok(cx.cookies()?.count().to_string())
+            Ok(cx.cookies().iter()?.count().to_string())
         })
         .get("/", async |_: &mut Context| "unread");
     TestClient::new(application).unwrap()

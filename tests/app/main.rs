@@ -11,6 +11,7 @@
 mod arguments;
 mod bodies;
 mod channel;
+mod cookies;
 mod errors;
 mod forwarded;
 mod limits;

@@ -1,41 +1,66 @@
-//! Reading a request's cookies, as Tornado does: real clients send more than the grammar of RFC 6265 allows.
+//! The cookies of an exchange: reading those of the request, as Tornado does, and setting those of the response.
+//!
+//! Real clients send more than the grammar of RFC 6265 allows. The crate `cookie` splits a field too, but it decodes no
+//! escapes inside quotes and takes a field only if all of it is UTF-8. So this file reads cookies, and the crate writes
+//! them.
 //!
 //! If a request has more cookies than the limit, none is read. A host below the same domain can add cookies; if only
 //! the first ones were read, it could choose which cookies a handler sees.
 
+use core::fmt;
 use std::borrow::Cow;
 
+use cookie::Cookie;
+
 use crate::app::context::Context;
-use crate::error::{HttpError, Result, bad_request};
+use crate::app::response::set_cookie;
+use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;
 
+/// The cookies of a request and of its response: see [`Context::cookies`].
+#[derive(Clone, Copy)]
+pub struct Cookies<'a> {
+    cx: &'a Context,
+}
+
 impl Context {
-    /// Returns the value of a cookie, or the last value if several cookies have this name.
+    /// Returns the cookies: [`get`](Cookies::get) and [`iter`](Cookies::iter) read the request's,
+    /// [`set`](Cookies::set) and [`remove`](Cookies::remove) change the response's.
+    ///
+    /// ```
+    /// use squall::prelude::*;
+    ///
+    /// async fn visit(cx: &mut Context) -> Result<String> {
+    ///     let visits = match cx.cookies().get("visits")? {
+    ///         Some(count) => count.parse().unwrap_or(0) + 1,
+    ///         None => 1,
+    ///     };
+    ///     cx.cookies().set(Cookie::build(("visits", visits.to_string())).path("/shop"))?;
+    ///     Ok(format!("visit {visits}"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn cookies(&self) -> Cookies<'_> {
+        Cookies { cx: self }
+    }
+}
+
+impl<'a> Cookies<'a> {
+    /// Returns the value of a cookie of the request, or the last value if several cookies have this name (Tornado's
+    /// `get_cookie`).
     ///
     /// Quotes around a value are removed, and its backslashes and octal escapes decoded. The client controls the
     /// value, so verify it.
     ///
     /// # Errors
     ///
-    /// 400, naming the cookie, if it is missing; [`or_error`](crate::ResultExt::or_error) changes the status.
-    /// Otherwise as [`cookies`](Self::cookies).
-    pub fn cookie(&self, name: &str) -> Result<Cow<'_, str>> {
-        self.optional_cookie(name)?
-            .ok_or_else(|| bad_request(format!("the cookie `{name}` is missing")))
-    }
-
-    /// Returns the value of a cookie like [`cookie`](Self::cookie), or `None` where it is missing (Tornado's
-    /// `get_cookie`).
-    ///
-    /// # Errors
-    ///
-    /// As [`cookies`](Self::cookies).
-    pub fn optional_cookie(&self, name: &str) -> Result<Option<Cow<'_, str>>> {
-        let all = self.cookies()?.filter(|(known, _)| *known == name);
+    /// As [`iter`](Self::iter).
+    pub fn get(self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        let all = self.iter()?.filter(|(known, _)| *known == name);
         Ok(all.last().map(|(_, value)| value))
     }
 
-    /// Returns the name and value of every cookie, in the order received.
+    /// Returns the name and value of every cookie of the request, in the order received.
     ///
     /// A cookie that has no name or an invalid one, or that is not UTF-8, is skipped.
     ///
@@ -43,9 +68,9 @@ impl Context {
     ///
     /// 431 if there are more than [`cookie_count_max`](crate::app::Limits::cookie_count_max) cookies, skipped ones
     /// included (RFC 6585 §5).
-    pub fn cookies(&self) -> Result<impl Iterator<Item = (&str, Cow<'_, str>)>> {
-        let fields = || self.head.fields().get_all("cookie");
-        let count_max = self.shared.limits().cookie_count_max;
+    pub fn iter(self) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)>> {
+        let fields = move || self.cx.head.fields().get_all("cookie");
+        let count_max = self.cx.shared.limits().cookie_count_max;
         if fields().flat_map(pieces).nth(count_max).is_some() {
             let refusal = HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             return Err(refusal
@@ -53,6 +78,55 @@ impl Context {
                 .into());
         }
         Ok(fields().flat_map(cookies))
+    }
+
+    /// Sets a cookie of the response, and replaces one of the same name set before (Tornado's `set_cookie`).
+    ///
+    /// Attributes that the cookie leaves open get a safe value: `HttpOnly`, `SameSite=Lax`, `Path=/`, and `Secure` if
+    /// the request came over TLS. `SameSite=None`, `Partitioned` and the prefixes `__Secure-` and `__Host-` always get
+    /// `Secure`, because browsers ignore such cookies without it.
+    ///
+    /// A value may have any visible ASCII character and spaces. It is quoted where RFC 6265 §4.1.1 requires it, and
+    /// [`get`](Self::get) reads it back unquoted.
+    ///
+    /// The cookie is sent with the head, also if an error page replaces the response.
+    ///
+    /// # Errors
+    ///
+    /// 500, with nothing set: the head has been sent; a browser would ignore the cookie or read another one; or name
+    /// and value have more than 4096 bytes.
+    pub fn set<'c>(self, cookie: impl Into<Cookie<'c>>) -> Result {
+        let cookie = cookie.into();
+        let response = &self.cx.response;
+        if response.head_sent {
+            return Err(Error::new(format!(
+                "could not set the cookie `{}`: the head has been sent; set cookies before the first flush",
+                cookie.name()
+            )));
+        }
+        let is_secure = self.cx.protocol() == "https";
+        let name = cookie.name().to_owned();
+        response.cookies.put(name, set_cookie::field_value(cookie, is_secure)?);
+        Ok(())
+    }
+
+    /// Removes a cookie from the browser (Tornado's `clear_cookie`).
+    ///
+    /// Path and domain must be those that the cookie was set with. For a cookie at `/` without a domain, the name
+    /// suffices; for another, give `Cookie::build(name).path(…).domain(…)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    pub fn remove<'c>(self, cookie: impl Into<Cookie<'c>>) -> Result {
+        self.set(set_cookie::removal(cookie.into()))
+    }
+}
+
+impl fmt::Debug for Cookies<'_> {
+    /// Shows nothing of the cookies, because they hold secrets.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Cookies").finish_non_exhaustive()
     }
 }
 

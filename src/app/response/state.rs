@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use super::set_cookie::SetCookies;
 use crate::app::body_channel::{Flush, KEPT_BYTES_MAX};
 use crate::app::shared::Shared;
 use crate::app::websocket::Upgrade;
@@ -26,6 +27,7 @@ pub(in crate::app) struct ResponseState {
     /// The protocol that follows a 101.
     pub(in crate::app) upgrade: Option<Box<Upgrade>>,
     pub(in crate::app) trailers: Headers,
+    pub(in crate::app) cookies: SetCookies,
     /// The media type of the first write, used where the application sets no `Content-Type`.
     media_type: Option<MediaType>,
     pub(in crate::app) head_sent: bool,
@@ -82,6 +84,7 @@ impl ResponseState {
     /// Clears the response and retains memory up to the bound.
     pub(in crate::app) fn reset(&mut self, shared: &Shared) {
         self.clear(shared);
+        self.cookies.clear();
         self.head_sent = false;
         self.completion = Completion::Whole;
         if let Some(error) = self.error.take() {
@@ -92,7 +95,7 @@ impl ResponseState {
         }
     }
 
-    /// Discards everything written so far, so that an error page can replace it.
+    /// Discards everything written so far except cookies, so that an error page can replace it.
     pub(in crate::app) fn clear(&mut self, shared: &Shared) {
         self.head.clear();
         self.written.clear();
@@ -137,8 +140,9 @@ impl ResponseState {
         }
     }
 
-    /// Sets the default `Content-Type`, as the last step before the head is sent.
+    /// Adds the cookies and the default `Content-Type`, as the last step before the head is sent.
     pub(in crate::app) fn complete(&mut self) {
+        self.cookies.move_into(&mut self.head.headers);
         if let Some(media_type) = self.media_type
             && self.has_content()
             && !self.head_sent
