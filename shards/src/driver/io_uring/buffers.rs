@@ -7,8 +7,8 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
-use io_uring::{IoUring, Submitter};
 
 use super::memory::Pages;
 
@@ -73,6 +73,18 @@ impl BufferMemory {
 /// another, every test that compares what it receives would fail.
 const POISON: u8 = 0xa5;
 
+/// The fields of an entry (`struct io_uring_buf`) but the last, two reserved bytes, in which entry 0 has the ring's tail.
+///
+/// Packed, so that a write of these fields leaves the tail untouched.
+#[repr(C, packed(2))]
+struct EntryFields {
+    address: u64,
+    length: u32,
+    buffer: BufferId,
+}
+
+const _: () = assert!(size_of::<EntryFields>() + size_of::<u16>() == size_of::<BufRingEntry>());
+
 /// The ring of entries that publishes buffers, and the numbers of the free ones.
 #[derive(Debug)]
 pub(super) struct Buffers {
@@ -96,7 +108,16 @@ impl Buffers {
     /// # Errors
     ///
     /// The kernel refused the registration (too old, or out of memory), or the sizes exceed an allocation.
-    pub(super) fn register(ring: &IoUring, count: u16, buffer_bytes: u32) -> std::io::Result<(Self, BufferMemory)> {
+    ///
+    /// # Safety
+    ///
+    /// Both values are kept until the registration has ended: the caller [unregisters](Self::unregister) it after the
+    /// last operation, or leaks them. [`Uring`](super::uring::Uring) does this in its drop.
+    pub(super) unsafe fn register(
+        ring: &IoUring,
+        count: u16,
+        buffer_bytes: u32,
+    ) -> std::io::Result<(Self, BufferMemory)> {
         let too_large = || {
             std::io::Error::new(
                 std::io::ErrorKind::InvalidInput,
@@ -105,8 +126,7 @@ impl Buffers {
         };
         let entries = Pages::new(usize::from(count) * size_of::<BufRingEntry>()).ok_or_else(too_large)?;
         let pages = Pages::new(usize::from(count) * buffer_bytes as usize).ok_or_else(too_large)?;
-        // SAFETY: `entries` holds `count` entries, is page-aligned, and is kept until after the ring is closed: the
-        // reactor drops its ring first.
+        // SAFETY: `entries` holds `count` entries and is page-aligned. The caller keeps it until the registration ends.
         unsafe {
             ring.submitter()
                 .register_buf_ring_with_flags(entries.start().as_ptr() as u64, count, GROUP, 0)?;
@@ -183,15 +203,17 @@ impl Buffers {
             && let Some(buffer) = self.free.pop()
         {
             let index = usize::from(self.tail & (self.count - 1));
+            let fields = EntryFields {
+                address: self.data + u64::from(buffer) * u64::from(self.buffer_bytes),
+                length: self.buffer_bytes,
+                buffer,
+            };
             let entries = self.entries.start().cast::<BufRingEntry>();
             // SAFETY: the index is below `count`, and the pages hold `count` entries.
-            let mut entry = unsafe { entries.add(index) };
-            // SAFETY: aligned and initialised (zeroed pages; an entry is plain integers). The kernel reads entries only
-            // below the tail we store. This one lies at the tail, so only this thread touches it.
-            let entry = unsafe { entry.as_mut() };
-            entry.set_addr(self.data + u64::from(buffer) * u64::from(self.buffer_bytes));
-            entry.set_len(self.buffer_bytes);
-            entry.set_bid(buffer);
+            let entry = unsafe { entries.add(index) };
+            // SAFETY: inside the pages (above) and aligned. The kernel reads entries only below the tail we store; this one
+            // lies at the tail, so only this thread uses these fields. No reference is made, and the tail is not among them.
+            unsafe { entry.cast::<EntryFields>().write(fields) };
             self.tail = self.tail.wrapping_add(1);
             self.published += 1;
         }
@@ -204,8 +226,8 @@ impl Buffers {
         let base = self.entries.start().cast::<BufRingEntry>().as_ptr();
         // SAFETY: `base` is the first entry of a registered, page-aligned ring.
         let tail = unsafe { BufRingEntry::tail(base) };
-        // SAFETY: the tail is two bytes inside the pages, aligned, valid as long as `self`, and from now on only reached
-        // atomically, by us and by the kernel.
+        // SAFETY: the tail is two bytes inside the pages, aligned, and valid as long as `self`. We and the kernel reach it
+        // only atomically: `publish` writes the other fields of entry 0 alone.
         unsafe { AtomicU16::from_ptr(tail.cast_mut()) }
     }
 
@@ -215,7 +237,7 @@ impl Buffers {
     }
 
     /// Unregisters the ring of buffers from the kernel.
-    pub(super) fn unregister(&self, submitter: &Submitter<'_>) -> std::io::Result<()> {
-        submitter.unregister_buf_ring(GROUP)
+    pub(super) fn unregister(&self, ring: &IoUring) -> std::io::Result<()> {
+        ring.submitter().unregister_buf_ring(GROUP)
     }
 }

@@ -8,10 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use io_uring::{opcode, types};
 use socket2::SockAddr;
 
+use super::memory::Fixed;
 use super::operation::{Operation, SlotKey, Token};
+use super::request::Request;
 use super::ring::{Ring, SharedRing};
 use super::states::PendingConnect;
 use super::streams::StreamSocket;
@@ -28,15 +29,17 @@ impl Connecting {
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd, address: SockAddr) -> Self {
         let pending = PendingConnect {
             socket,
-            address: Box::new(address),
+            address: Fixed::new(address),
             outcome: None,
             waker: None,
             closing: false,
         };
-        let descriptor = types::Fd(pending.socket.as_raw_fd());
-        let entry = opcode::Connect::new(descriptor, pending.address.as_ptr().cast(), pending.address.len()).build();
+        let descriptor = pending.socket.as_raw_fd();
+        let (address, length) = ((*pending.address).as_ptr(), pending.address.len());
         let key = ring.pending_connects.borrow_mut().insert(pending);
-        ring.push(entry.user_data(Token::new(Operation::Connect, key).to_user_data()));
+        let token = Token::new(Operation::Connect, key);
+        // SAFETY: the slot keeps the address, unchanged and in place, until `connected` has seen the completion.
+        ring.push(unsafe { Request::connect(descriptor, address.cast(), length, token) });
         Self {
             ring: Rc::clone(ring),
             key,

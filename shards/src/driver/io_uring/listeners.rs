@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::cqueue;
 
 use super::operation::{Operation, SlotKey, Token};
+use super::request::Request;
 use super::ring::{Ring, SharedRing, count};
 use super::states::{Accept, ListenerState};
 use super::wakers::{remember, wake};
@@ -127,16 +128,12 @@ impl Drop for ListenerSocket {
 
 impl Ring {
     fn arm_accept(&self, key: SlotKey, listener: &mut ListenerState) {
-        let descriptor = types::Fd(listener.socket.as_raw_fd());
-        let entry = opcode::AcceptMulti::new(descriptor).flags(libc::SOCK_CLOEXEC).build();
-        self.push(entry.user_data(Token::new(Operation::Accept, key).to_user_data()));
+        self.push(Request::accept(&*listener.socket, Token::new(Operation::Accept, key)));
         listener.accept = Accept::Armed;
     }
 
     fn cancel_accept(&self, key: SlotKey) {
-        let target = Token::new(Operation::Accept, key).to_user_data();
-        let ignored = Token::new(Operation::Ignored, SlotKey::NONE).to_user_data();
-        self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
+        self.push(Request::cancel(Token::new(Operation::Accept, key)));
     }
 
     /// Handles a completion of the multishot accept: a connection, or its end.

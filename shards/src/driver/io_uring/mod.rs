@@ -14,7 +14,8 @@
 //!
 //! Files along a byte's way: [`turn`] (completions out of the ring) → [`operation`] (their slot) → [`streams`] (into
 //! the slot, wake the task) → [`received`] (what the task gets). [`buffers`] is the pool the kernel receives into,
-//! [`send`] what it sends from. Sockets come from [`listeners`] and [`connect`].
+//! [`send`] what it sends from. Sockets come from [`listeners`] and [`connect`]. [`request`] makes all requests, and
+//! [`uring`] ends them before their memory is freed.
 //!
 //! This folder is one of two places where the workspace allows `unsafe`: it shares memory with the kernel.
 
@@ -30,6 +31,7 @@ mod operation;
 mod poll_first;
 mod probe;
 mod received;
+mod request;
 mod ring;
 mod send;
 mod setup;
@@ -38,6 +40,7 @@ mod states;
 mod streams;
 mod timer;
 mod turn;
+mod uring;
 mod wakers;
 
 pub(crate) use config::{RingConfig, SETUP_FLAGS, ring_builder};

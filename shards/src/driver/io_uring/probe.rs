@@ -11,12 +11,14 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, cqueue, opcode, squeue};
-use libc::{EINVAL, ENOENT};
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue};
+use libc::EINVAL;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::buffers::{BufferMemory, Buffers, GROUP};
+use super::operation::{Operation, SlotKey, Token};
+use super::request::Request;
+use super::uring::Uring;
 
 /// How long each step may take; on a busy machine a step takes microseconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,24 +43,24 @@ pub(crate) struct MultishotProbe {
 /// # Errors
 ///
 /// The probe could not run, for lack of descriptors, memory, or any kind of socket.
-pub(crate) fn probe_multishot(ring: &mut IoUring) -> io::Result<MultishotProbe> {
+pub(crate) fn probe_multishot(ring: IoUring) -> io::Result<MultishotProbe> {
     let mut probed = MultishotProbe::default();
-    let (mut buffers, mut memory) = match Buffers::register(ring, 1, BUFFER_BYTES) {
-        Ok(registered) => registered,
+    // Its drop ends the operations armed below, also while a panic passes.
+    let mut uring = match Uring::new(ring, 1, BUFFER_BYTES, PROBE_TIMEOUT) {
+        Ok(uring) => uring,
         // `EINVAL` is an old kernel; any other error concerns this host or process.
         Err(error) if error.raw_os_error() == Some(EINVAL) => return Ok(probed),
         Err(error) => return Err(error),
     };
     probed.buffer_ring = true;
-    let tried = accept_and_receive(ring, &mut probed);
-    end(ring, &mut buffers, &mut memory);
-    tried.map(|()| probed)
+    accept_and_receive(uring.ring.get_mut(), &mut probed)?;
+    Ok(probed)
 }
 
 fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Result<()> {
     let (listener, mut client) = connected()?;
-    let accept = opcode::AcceptMulti::new(Fd(listener.as_raw_fd()));
-    let accepted = complete(ring, &accept.flags(libc::SOCK_CLOEXEC).build())?;
+    let accept = Token::new(Operation::Accept, SlotKey::NONE);
+    let accepted = complete(ring, &Request::accept(&listener, accept))?;
     let Some(descriptor) = accepted.filter(|entry| entry.result() >= 0) else {
         return Ok(());
     };
@@ -66,8 +68,8 @@ fn accept_and_receive(ring: &mut IoUring, probed: &mut MultishotProbe) -> io::Re
     let connection = unsafe { OwnedFd::from_raw_fd(descriptor.result()) };
     probed.multishot_accept = cqueue::more(descriptor.flags());
     client.write_all(b"!")?;
-    let receive = opcode::RecvMulti::new(Fd(connection.as_raw_fd()), GROUP);
-    let received = complete(ring, &receive.build())?;
+    let receive = Token::new(Operation::Receive, SlotKey::NONE);
+    let received = complete(ring, &Request::receive(connection.as_raw_fd(), receive))?;
     probed.multishot_receive = received.is_some_and(|entry| {
         entry.result() == 1 && cqueue::buffer_select(entry.flags()).is_some() && cqueue::more(entry.flags())
     });
@@ -91,10 +93,12 @@ fn connected() -> io::Result<(Socket, Socket)> {
 }
 
 /// Submits one operation and returns its first completion, or `None` after [`PROBE_TIMEOUT`].
-fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cqueue::Entry>> {
-    // SAFETY: the operation names an open descriptor and no memory of ours except the registered buffers; both are kept
-    // until the operation has been cancelled.
-    unsafe { ring.submission().push(entry) }.map_err(io::Error::other)?;
+///
+/// The operation may stay armed after the caller has closed its socket: the kernel holds the file until it is cancelled.
+fn complete(ring: &mut IoUring, request: &Request) -> io::Result<Option<cqueue::Entry>> {
+    if !request.push_to(&mut ring.submission()) {
+        return Err(io::Error::other("the submission queue is full"));
+    }
     let patience = Timespec::from(PROBE_TIMEOUT);
     let wait = SubmitArgs::new().timespec(&patience);
     loop {
@@ -104,20 +108,6 @@ fn complete(ring: &mut IoUring, entry: &squeue::Entry) -> io::Result<Option<cque
             Err(error) if error.raw_os_error() == Some(libc::ETIME) => return Ok(ring.completion().next()),
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Ends armed operations and takes the buffers back; if the kernel does not confirm that, they are leaked.
-fn end(ring: &IoUring, buffers: &mut Buffers, memory: &mut BufferMemory) {
-    let submitter = ring.submitter();
-    let cancelled = submitter.register_sync_cancel(Some(PROBE_TIMEOUT.into()), CancelBuilder::any().all());
-    let nothing_left = match cancelled {
-        Ok(()) => true,
-        Err(error) => error.raw_os_error() == Some(ENOENT),
-    };
-    if buffers.unregister(&submitter).is_err() || !nothing_left {
-        buffers.keep_entries();
-        memory.keep();
     }
 }
 
@@ -147,13 +137,13 @@ mod tests {
         }
         let before = open_descriptors();
         for _ in 0..3 {
-            let mut ring = ring_builder().build(8).unwrap();
+            let ring = ring_builder().build(8).unwrap();
             let everything = MultishotProbe {
                 buffer_ring: true,
                 multishot_accept: true,
                 multishot_receive: true,
             };
-            assert_eq!(probe_multishot(&mut ring).unwrap(), everything);
+            assert_eq!(probe_multishot(ring).unwrap(), everything);
         }
         assert_eq!(open_descriptors(), before);
     }

@@ -25,14 +25,14 @@ impl Deref for Provided {
     fn deref(&self) -> &[u8] {
         // SAFETY: `self` holds the buffer with this length (see `new`) and returns it only in its drop, after which no
         // borrow of `self` exists.
-        unsafe { self.ring.memory.received(self.buffer, self.length as usize) }
+        unsafe { self.ring.uring.memory.received(self.buffer, self.length as usize) }
     }
 }
 
 impl Drop for Provided {
     fn drop(&mut self) {
         // SAFETY: `self` holds the buffer, and its slices borrow from `self`.
-        unsafe { self.ring.memory.poison(self.buffer) };
-        self.ring.buffers.borrow_mut().give_back(self.buffer);
+        unsafe { self.ring.uring.memory.poison(self.buffer) };
+        self.ring.uring.buffers.borrow_mut().give_back(self.buffer);
     }
 }

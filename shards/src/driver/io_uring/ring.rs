@@ -6,23 +6,23 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use io_uring::{IoUring, cqueue, squeue};
+use io_uring::cqueue;
 
-use super::buffers::{BufferMemory, Buffers};
 use super::config::RingConfig;
+use super::memory::Fixed;
 use super::operation::SlotKey;
+use super::request::Request;
 use super::slots::Slots;
 use super::states::{ListenerState, PendingConnect, StreamState};
 use super::timer::Timer;
+use super::uring::Uring;
 use crate::net::buffer_pool::BufferPool;
 use crate::statistics::Statistics;
 
 /// One shard's ring and everything in it.
 pub(crate) struct Ring {
-    // First, so that it is dropped first: closing the ring ends every operation before its memory is freed.
-    pub(super) ring: RefCell<IoUring>,
-    pub(super) buffers: RefCell<Buffers>,
-    pub(super) memory: BufferMemory,
+    // First, so that it is dropped first: its drop ends every operation before the memory below is freed.
+    pub(super) uring: Uring,
     pub(super) streams: RefCell<Slots<StreamState>>,
     pub(super) listeners: RefCell<Slots<ListenerState>>,
     /// Sockets still connecting.
@@ -32,19 +32,22 @@ pub(crate) struct Ring {
     /// How many receives into streams' own buffers are in flight.
     pub(super) plain_receives: Cell<usize>,
     /// Requests that did not fit the submission queue; submitted before any other.
-    pub(super) backlog: RefCell<VecDeque<squeue::Entry>>,
+    pub(super) backlog: RefCell<VecDeque<Request>>,
     pub(super) completions: RefCell<Vec<cqueue::Entry>>,
     pub(super) pool: BufferPool,
     pub(super) timer: Timer,
     pub(super) wake_event: WakeEvent,
     pub(super) config: RingConfig,
     pub(super) counters: Counters,
+    /// The requests so far, which then never reach the kernel; in tests of the memory that requests name.
+    #[cfg(test)]
+    pub(super) captured: RefCell<Option<Vec<Request>>>,
 }
 
 /// The eventfd other threads write to, and the eight bytes the ring reads it into.
 pub(super) struct WakeEvent {
     pub(super) descriptor: std::os::fd::RawFd,
-    pub(super) counter: Box<Cell<u64>>,
+    pub(super) counter: Fixed<Cell<u64>>,
     pub(super) armed: Cell<bool>,
 }
 
@@ -70,26 +73,29 @@ impl Ring {
     /// Queues a request for the next `io_uring_enter`. Inlined, so that the request is written once, where the kernel
     /// reads it.
     #[inline]
-    pub(super) fn push(&self, entry: squeue::Entry) {
-        if !self.backlog.borrow().is_empty() || !self.try_push(&entry) {
-            self.push_later(entry);
+    pub(super) fn push(&self, request: Request) {
+        #[cfg(test)]
+        if let Some(captured) = &mut *self.captured.borrow_mut() {
+            captured.push(request);
+            return;
+        }
+        if !self.backlog.borrow().is_empty() || !self.try_push(&request) {
+            self.push_later(request);
         }
     }
 
     /// Queues a request if the submission queue has room; returns whether it had.
     #[inline]
-    fn try_push(&self, entry: &squeue::Entry) -> bool {
-        let mut ring = self.ring.borrow_mut();
-        // SAFETY: everything the entry points at (a slot's buffer, the wake event's counter, the timer's timespec) is
-        // owned by this ring and kept until the entry's completion.
-        unsafe { ring.submission().push(entry) }.is_ok()
+    fn try_push(&self, request: &Request) -> bool {
+        let mut ring = self.uring.ring.borrow_mut();
+        request.push_to(&mut ring.submission())
     }
 
     /// Queues a request that found no room, or that must not overtake others waiting.
     #[cold]
-    fn push_later(&self, entry: squeue::Entry) {
+    fn push_later(&self, request: Request) {
         let is_alone = self.backlog.borrow().is_empty();
-        self.backlog.borrow_mut().push_back(entry);
+        self.backlog.borrow_mut().push_back(request);
         if is_alone {
             self.push_backlog();
         }
@@ -98,10 +104,10 @@ impl Ring {
     /// Moves waiting requests into the submission queue, submitting what is queued to make room.
     pub(super) fn push_backlog(&self) {
         let mut backlog = self.backlog.borrow_mut();
-        while let Some(entry) = backlog.front() {
-            if !self.try_push(entry) {
+        while let Some(request) = backlog.front() {
+            if !self.try_push(request) {
                 // If this fails the completion queue is full: reap first, the backlog goes out next turn.
-                if self.ring.borrow_mut().submit().is_err() || !self.try_push(entry) {
+                if self.uring.ring.borrow_mut().submit().is_err() || !self.try_push(request) {
                     break;
                 }
             }
@@ -121,7 +127,7 @@ impl Ring {
 
     /// Returns the ring's counters and sizes.
     pub(crate) fn statistics(&self) -> Statistics {
-        let buffers = self.buffers.borrow();
+        let buffers = self.uring.buffers.borrow();
         let counters = &self.counters;
         Statistics {
             streams: self.open_sockets(),

@@ -5,29 +5,33 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::memory::Fixed;
 use crate::net::send_buffer::{SEND_PARTS_MAX, SendBuffer};
 
 /// A send that the kernel has, or is about to get.
 #[derive(Debug)]
 pub(super) struct InFlight {
     buffer: SendBuffer,
-    /// What only some sends need; most have one part and are taken at once. Boxed, because every stream has room for a
-    /// send, and because the kernel holds the address of the header.
-    details: Option<Box<SendDetails>>,
+    /// What only some sends need; most have one part and are taken at once. On the heap, because every stream has room for
+    /// a send, and at a fixed address, because the kernel holds that of the header.
+    details: Option<Fixed<SendDetails>>,
 }
 
 /// The state of a send in several parts, or one that the kernel takes piece by piece.
+///
+/// Its address is that of its first field, the header, which the kernel reads.
 #[derive(Debug)]
+#[repr(C)]
 struct SendDetails {
+    header: libc::msghdr,
+    parts: Vec<libc::iovec>,
     sent: usize,
     /// When the kernel last took a part of the buffer.
     advanced: Option<Instant>,
-    header: libc::msghdr,
-    parts: Vec<libc::iovec>,
 }
 
-/// What the kernel is asked to send.
-pub(super) enum SendRequest {
+/// The memory that the kernel is asked to send.
+pub(super) enum SendMemory {
     Bytes { start: *const u8, length: u32 },
     Message(*const libc::msghdr),
 }
@@ -61,8 +65,8 @@ impl InFlight {
         self.details.as_ref().and_then(|details| details.advanced)
     }
 
-    /// Returns the request for the remaining bytes. Its addresses stay valid until this value is dropped or asked again.
-    pub(super) fn request(&mut self) -> SendRequest {
+    /// Returns the memory of the remaining bytes. Its addresses stay valid until this value is dropped or asked again.
+    pub(super) fn memory(&mut self) -> SendMemory {
         let sent = self.sent();
         match &self.buffer {
             SendBuffer::Owned(bytes) => Self::bytes(bytes, sent),
@@ -70,15 +74,16 @@ impl InFlight {
             SendBuffer::Vectored(parts) => {
                 let details = self.details.get_or_insert_with(SendDetails::empty);
                 details.point_at(parts, sent);
-                SendRequest::Message(&raw const details.header)
+                // The header is the first field.
+                SendMemory::Message(details.as_ptr().cast_const().cast())
             }
         }
     }
 
-    fn bytes(bytes: &[u8], sent: usize) -> SendRequest {
+    fn bytes(bytes: &[u8], sent: usize) -> SendMemory {
         let rest = bytes.get(sent..).unwrap_or_default();
         // A length beyond 32 bits is sent by further requests.
-        SendRequest::Bytes {
+        SendMemory::Bytes {
             start: rest.as_ptr(),
             length: u32::try_from(rest.len()).unwrap_or(u32::MAX),
         }
@@ -94,7 +99,7 @@ impl InFlight {
 }
 
 impl SendDetails {
-    fn empty() -> Box<Self> {
+    fn empty() -> Fixed<Self> {
         let header = libc::msghdr {
             msg_name: std::ptr::null_mut(),
             msg_namelen: 0,
@@ -104,7 +109,7 @@ impl SendDetails {
             msg_controllen: 0,
             msg_flags: 0,
         };
-        Box::new(Self {
+        Fixed::new(Self {
             sent: 0,
             advanced: None,
             header,
@@ -137,13 +142,13 @@ impl SendDetails {
 
 #[cfg(test)]
 mod tests {
-    use super::{InFlight, SendBuffer, SendRequest};
+    use super::{InFlight, SendBuffer, SendMemory};
     use bytes::Bytes;
 
     fn lengths(in_flight: &mut InFlight) -> Vec<usize> {
-        match in_flight.request() {
-            SendRequest::Bytes { length, .. } => vec![length as usize],
-            SendRequest::Message(_) => in_flight
+        match in_flight.memory() {
+            SendMemory::Bytes { length, .. } => vec![length as usize],
+            SendMemory::Message(_) => in_flight
                 .details
                 .as_ref()
                 .unwrap()

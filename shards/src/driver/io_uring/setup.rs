@@ -7,18 +7,20 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use io_uring::types::CancelBuilder;
-
-use super::buffers::Buffers;
 use super::config::{RingConfig, ring_builder};
+use super::memory::Fixed;
 use super::ring::{Counters, Ring, WakeEvent};
 use super::slots::Slots;
 use super::timer::Timer;
+use super::uring::Uring;
 use crate::message::inbox::Inbox;
 use crate::net::buffer_pool::BufferPool;
 
 /// How long the end of a ring waits for the kernel to cancel operations in flight.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often the end of a ring submits requests and takes completions; each round may cause the next.
+const CLOSING_ROUNDS_MAX: usize = 64;
 
 impl Ring {
     /// Creates the ring of the calling thread, the only one that may use it.
@@ -30,16 +32,19 @@ impl Ring {
         let ring = ring_builder()
             .setup_cqsize(config.completion_entries())
             .build(config.submission_entries)?;
-        let (buffers, memory) = Buffers::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
+        let uring = Uring::new(
+            ring,
+            config.receive_buffers,
+            config.receive_buffer_bytes,
+            CANCEL_TIMEOUT,
+        )?;
         let wake_event = WakeEvent {
             descriptor: inbox.wake_event().as_raw_fd(),
-            counter: Box::new(Cell::new(0)),
+            counter: Fixed::new(Cell::new(0)),
             armed: Cell::new(false),
         };
         Ok(Rc::new(Self {
-            ring: RefCell::new(ring),
-            buffers: RefCell::new(buffers),
-            memory,
+            uring,
             streams: RefCell::new(Slots::new()),
             listeners: RefCell::new(Slots::new()),
             pending_connects: RefCell::new(Slots::new()),
@@ -52,6 +57,8 @@ impl Ring {
             wake_event,
             config,
             counters: Counters::default(),
+            #[cfg(test)]
+            captured: RefCell::new(None),
         }))
     }
 }
@@ -59,39 +66,35 @@ impl Ring {
 impl Drop for Ring {
     /// Ends every operation before its memory is freed; if the kernel does not confirm that in time, the memory is
     /// leaked.
+    ///
+    /// Every handle is gone, so each socket is closing. Descriptors whose close is not queued are closed with their slots.
     fn drop(&mut self) {
-        let ring = self.ring.get_mut();
-        let timeout = io_uring::types::Timespec::from(CANCEL_TIMEOUT);
-        // Cancelled first: only then does the kernel release the buffers.
-        let cancelled = ring
-            .submitter()
-            .register_sync_cancel(Some(timeout), CancelBuilder::any().all());
-        let unregistered = self.buffers.get_mut().unregister(&ring.submitter());
-        // Closed even if the cancel failed: a descriptor is safe to close while a request still holds the file.
-        let descriptors: Vec<_> = self
-            .streams
-            .get_mut()
-            .iter_mut()
-            .filter_map(|(_, stream)| stream.take_descriptor())
-            .collect();
-        drop(descriptors);
-        let nothing_to_cancel = cancelled
-            .as_ref()
-            .is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT));
-        if (cancelled.is_ok() || nothing_to_cancel) && unregistered.is_ok() {
-            return;
+        self.finish_closing();
+        let has_released = self.uring.end();
+        // What was cancelled just now completes, and closes its socket.
+        self.finish_closing();
+        if !has_released {
+            self.keep_memory();
         }
-        tracing::warn!(
-            ?cancelled,
-            ?unregistered,
-            "leaked the memory of a ring: operations were still in flight"
-        );
-        self.keep_memory();
     }
 }
 
 impl Ring {
-    /// Leaks everything the kernel may still write to or read from.
+    /// Submits what is queued and takes completions, until neither leads to the other: a queued close owns a descriptor, and
+    /// so does the completion of an accept.
+    fn finish_closing(&self) {
+        for _ in 0..CLOSING_ROUNDS_MAX {
+            self.push_backlog();
+            let submitted = self.uring.ring.borrow_mut().submit();
+            self.dispatch();
+            let is_empty = self.backlog.borrow().is_empty() && self.uring.ring.borrow_mut().submission().is_empty();
+            if submitted.is_err() || is_empty {
+                return;
+            }
+        }
+    }
+
+    /// Leaks everything the kernel may still write to or read from, except the registered buffers.
     #[expect(
         clippy::mem_forget,
         reason = "freeing memory the kernel still uses would be worse than leaking it"
@@ -103,9 +106,8 @@ impl Ring {
         for (_, pending) in self.pending_connects.get_mut().iter_mut() {
             std::mem::forget(pending.take_kernel_memory());
         }
-        self.buffers.get_mut().keep_entries();
-        self.memory.keep();
-        std::mem::forget(std::mem::take(&mut self.wake_event.counter));
+        let unused = Fixed::new(Cell::new(0));
+        std::mem::forget(std::mem::replace(&mut self.wake_event.counter, unused));
         std::mem::forget(self.timer.take_kernel_memory());
     }
 }

@@ -1,19 +1,21 @@
 //! What the ring keeps of each socket, one slot each, with everything the kernel may use until a completion.
 
 use std::collections::VecDeque;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::Waker;
 
 use socket2::SockAddr;
 
 use super::buffers::BufferId;
+use super::memory::Fixed;
 use super::send::InFlight;
 use crate::driver::peer_end::EndSeen;
 
 /// The state of one connected socket.
 pub(super) struct StreamState {
-    pub(super) descriptor: RawFd,
+    /// `None` once its close has been queued: the kernel owns it then, and its number may be reused.
+    pub(super) socket: Option<OwnedFd>,
     pub(super) receive: Receive,
     /// Received buffers not yet taken by the task, oldest first: a chain through the ring's `links`.
     pub(super) first: BufferId,
@@ -21,8 +23,6 @@ pub(super) struct StreamState {
     pub(super) held: u16,
     pub(super) pending: u16,
     pub(super) closing: bool,
-    /// The close has been queued: the descriptor's number may be reused.
-    pub(super) close_pushed: bool,
     /// The buffer of a plain receive: in flight, or filled and not yet taken.
     pub(super) plain: Option<Vec<u8>>,
     pub(super) receive_waker: Option<Waker>,
@@ -65,21 +65,15 @@ impl StreamState {
         }
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor is open. The slot closes it only after its handle is gone and every completion but
-        // that of the close has arrived; every borrow of the slot until then comes from one of those.
-        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    /// Returns the descriptor for a request; -1, which the kernel refuses, once the close has been queued.
+    #[inline]
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.socket.as_ref().map_or(-1, OwnedFd::as_raw_fd)
     }
 
     /// Takes the memory the kernel may still use, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         (self.in_flight.take(), self.plain.take())
-    }
-
-    /// Takes the descriptor, to be closed by the caller when the ring ends with the stream still in it.
-    pub(super) fn take_descriptor(&self) -> Option<OwnedFd> {
-        // SAFETY: open and owned by this slot while no close is queued; the ending ring takes it once.
-        (!self.close_pushed).then(|| unsafe { OwnedFd::from_raw_fd(self.descriptor) })
     }
 }
 
@@ -108,8 +102,8 @@ pub(super) enum Accept {
 /// A connection in progress.
 pub(super) struct PendingConnect {
     pub(super) socket: OwnedFd,
-    /// Boxed, because the kernel holds its address.
-    pub(super) address: Box<SockAddr>,
+    /// At a fixed address, because the kernel reads it while slots move.
+    pub(super) address: Fixed<SockAddr>,
     /// The result, once there is one: zero, or an errno.
     pub(super) outcome: Option<i32>,
     pub(super) waker: Option<Waker>,
@@ -120,6 +114,6 @@ impl PendingConnect {
     /// Takes the memory the kernel may still read, to be leaked.
     pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
         let nowhere = SockAddr::from(std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
-        std::mem::replace(&mut self.address, Box::new(nowhere))
+        std::mem::replace(&mut self.address, Fixed::new(nowhere))
     }
 }

@@ -6,14 +6,16 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use io_uring::{opcode, squeue, types};
+use io_uring::types;
 
+use super::memory::Fixed;
 use super::operation::{Operation, SlotKey, Token};
+use super::request::Request;
 
 /// When the timeout in the ring fires, and the memory the kernel reads it from.
 pub(super) struct Timer {
     armed: Cell<Option<Instant>>,
-    timespec: Box<Cell<types::Timespec>>,
+    timespec: Fixed<Cell<types::Timespec>>,
 }
 
 const TOKEN: Token = Token::new(Operation::Timer, SlotKey::NONE);
@@ -22,12 +24,12 @@ impl Timer {
     pub(super) fn new() -> Self {
         Self {
             armed: Cell::new(None),
-            timespec: Box::new(Cell::new(types::Timespec::new())),
+            timespec: Fixed::new(Cell::new(types::Timespec::new())),
         }
     }
 
     /// Moves the timeout to `deadline` if that is earlier; returns the request to push, whose memory this timer owns.
-    pub(super) fn arm(&self, deadline: Instant) -> Option<squeue::Entry> {
+    pub(super) fn arm(&self, deadline: Instant) -> Option<Request> {
         if self.armed.get().is_some_and(|armed| armed <= deadline) {
             return None;
         }
@@ -35,16 +37,16 @@ impl Timer {
         let wait = deadline.saturating_duration_since(crate::clock::now());
         // A zero timeout fires at once, which an expired deadline needs.
         self.timespec.set(types::Timespec::from(wait));
-        let timespec = self.timespec.as_ptr().cast_const();
-        let entry = if self.armed.replace(Some(deadline)).is_none() {
-            opcode::Timeout::new(timespec).build().user_data(TOKEN.to_user_data())
+        let timespec = (*self.timespec).as_ptr().cast_const();
+        let request = if self.armed.replace(Some(deadline)).is_none() {
+            // SAFETY: the timespec belongs to this timer, and so to the ring, which ends every operation before it drops it.
+            unsafe { Request::timeout(timespec, TOKEN) }
         } else {
             // If it fires before it is moved, the move fails, the shard wakes early and arms it again.
-            let ignored = Token::new(Operation::Ignored, SlotKey::NONE);
-            let entry = opcode::TimeoutUpdate::new(TOKEN.to_user_data(), timespec).build();
-            entry.user_data(ignored.to_user_data())
+            // SAFETY: as above.
+            unsafe { Request::move_timeout(TOKEN, timespec) }
         };
-        Some(entry)
+        Some(request)
     }
 
     /// Records that the timeout has fired.
@@ -53,7 +55,7 @@ impl Timer {
     }
 
     /// Takes the memory the kernel reads, to be leaked.
-    pub(super) fn take_kernel_memory(&mut self) -> Box<Cell<types::Timespec>> {
-        std::mem::replace(&mut self.timespec, Box::new(Cell::new(types::Timespec::new())))
+    pub(super) fn take_kernel_memory(&mut self) -> impl Sized + use<> {
+        std::mem::replace(&mut self.timespec, Fixed::new(Cell::new(types::Timespec::new())))
     }
 }

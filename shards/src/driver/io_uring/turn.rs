@@ -3,9 +3,10 @@
 
 use std::time::Instant;
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::cqueue;
 
 use super::operation::{Operation, SlotKey, Token};
+use super::request::Request;
 use super::ring::{Ring, count};
 use crate::shard::core::Core;
 
@@ -39,8 +40,8 @@ impl Ring {
 
     /// Ensures that the shard is awake at `deadline` at the latest.
     pub(crate) fn arm_timer(&self, deadline: Instant) {
-        if let Some(entry) = self.timer.arm(deadline) {
-            self.push(entry);
+        if let Some(request) = self.timer.arm(deadline) {
+            self.push(request);
         }
     }
 
@@ -81,7 +82,7 @@ impl Ring {
 
     /// Returns whether completions wait, after letting the kernel finish the work it announces.
     fn has_completions(&self) -> bool {
-        let mut ring = self.ring.borrow_mut();
+        let mut ring = self.uring.ring.borrow_mut();
         if ring.submission().taskrun() {
             // An error comes again at the next enter, which handles it.
             drop(ring.submit());
@@ -92,7 +93,7 @@ impl Ring {
     /// Submits what is queued and waits for `wanted` completions.
     fn enter(&self, wanted: usize) {
         self.push_backlog();
-        let mut ring = self.ring.borrow_mut();
+        let mut ring = self.uring.ring.borrow_mut();
         // The flags are in shared memory: an idle turn of a busy loop costs no system call.
         let idle = wanted == 0 && {
             let submission = ring.submission();
@@ -128,10 +129,10 @@ impl Ring {
     }
 
     /// Hands every completion to its slot.
-    fn dispatch(&self) {
+    pub(super) fn dispatch(&self) {
         let mut completions = self.completions.take();
         {
-            let mut ring = self.ring.borrow_mut();
+            let mut ring = self.uring.ring.borrow_mut();
             // The kernel keeps overflowed completions and delivers them with a later enter.
             if ring.submission().cq_overflow() {
                 count(&self.counters.overflows);
@@ -174,10 +175,9 @@ impl Ring {
         if wake_event.armed.replace(true) {
             return;
         }
-        let counter = wake_event.counter.as_ptr().cast::<u8>();
+        let counter = (*wake_event.counter).as_ptr();
         let token = Token::new(Operation::WakeEvent, SlotKey::NONE);
-        #[expect(clippy::cast_possible_truncation, reason = "eight bytes")]
-        let entry = opcode::Read::new(types::Fd(wake_event.descriptor), counter, size_of::<u64>() as u32).build();
-        self.push(entry.user_data(token.to_user_data()));
+        // SAFETY: the counter belongs to this ring, which ends every operation before it drops it; its value is never read.
+        self.push(unsafe { Request::read_number(wake_event.descriptor, counter, token) });
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn probe() -> io::Result<Vec<Feature>> {
 }
 
 fn probe_here() -> io::Result<Vec<Feature>> {
-    let (mut ring, flags) = match ring_builder().build(PROBE_ENTRIES) {
+    let (ring, flags) = match ring_builder().build(PROBE_ENTRIES) {
         Ok(ring) => (ring, true),
         Err(error) if error.raw_os_error() == Some(EINVAL) => (IoUring::new(PROBE_ENTRIES).map_err(|_| error)?, false),
         Err(error) => return Err(error),
@@ -55,7 +55,7 @@ fn probe_here() -> io::Result<Vec<Feature>> {
         feature("no completion lost (NODROP)", "5.5", ring.params().is_feature_nodrop()),
     ];
     features.extend(operations(&ring));
-    let probed = probe_multishot(&mut ring)?;
+    let probed = probe_multishot(ring)?;
     features.extend([
         feature("provided-buffer rings", "5.19", probed.buffer_ring),
         feature("multishot accept", "5.19", probed.multishot_accept),

@@ -1,14 +1,15 @@
 //! How a peer ends its connection, under io_uring: a poll for its end beside the receive, and one look that a receive
 //! needs.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 use std::task::{Context, Poll, Waker};
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::cqueue;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::StreamSocket;
 use crate::driver::io_uring::operation::{Operation, SlotKey, Token};
+use crate::driver::io_uring::request::Request;
 use crate::driver::io_uring::ring::Ring;
 use crate::driver::io_uring::states::{Receive, StreamState};
 use crate::driver::io_uring::wakers::{remember, wake};
@@ -53,10 +54,7 @@ impl Ring {
     /// complete it.
     fn watch_end(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::PeerEnd, key);
-        let entry = opcode::PollAdd::new(types::Fd(stream.descriptor), RDHUP)
-            .multi(true)
-            .build();
-        self.push(entry.user_data(token.to_user_data()));
+        self.push(Request::poll(stream.descriptor(), RDHUP, token));
         stream.is_end_watched = true;
         stream.pending += 1;
     }
@@ -99,7 +97,9 @@ impl StreamState {
     /// nothing: an end that comes while the receive waits wakes it, and if bytes and end wake it together the kernel
     /// looks twice.
     pub(super) fn may_have_lost_its_end(&self) -> bool {
-        poll_now(self.as_fd(), PollFlags::RDHUP)
+        self.socket
+            .as_ref()
+            .is_some_and(|socket| poll_now(socket, PollFlags::RDHUP))
     }
 
     /// Takes the task waiting for the peer's end after a failed receive or send: the kernel reports an error once, and
@@ -118,7 +118,7 @@ impl StreamState {
 }
 
 /// Returns whether poll(2) finds one of these events, an error or a hang-up; a failing poll counts as one.
-fn poll_now(socket: BorrowedFd<'_>, events: PollFlags) -> bool {
-    let mut asked = [PollFd::from_borrowed_fd(socket, events)];
+fn poll_now(socket: &impl AsFd, events: PollFlags) -> bool {
+    let mut asked = [PollFd::new(socket, events)];
     rustix::event::poll(&mut asked, Some(&Timespec::default())) != Ok(0)
 }

@@ -5,20 +5,23 @@
 //! socket in its place.
 
 mod ends;
+#[cfg(test)]
+mod lifetimes;
 
 use std::io;
-use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use io_uring::{cqueue, opcode, types};
+use io_uring::cqueue;
 
-use super::buffers::{BufferId, GROUP};
+use super::buffers::BufferId;
 use super::operation::{Operation, SlotKey, Token};
 use super::received::Provided;
+use super::request::Request;
 use super::ring::{Ring, SharedRing, count};
-use super::send::{InFlight, SendRequest};
+use super::send::InFlight;
 use super::states::{Receive, StreamState};
 use super::wakers::{remember, wake};
 use crate::driver::peer_end::EndSeen;
@@ -39,14 +42,13 @@ impl StreamSocket {
     /// Adds a connected socket to the ring.
     pub(crate) fn new(ring: &SharedRing, socket: OwnedFd) -> Self {
         let stream = StreamState {
-            descriptor: socket.into_raw_fd(),
+            socket: Some(socket),
             receive: Receive::Idle,
             first: 0,
             last: 0,
             held: 0,
             pending: 0,
             closing: false,
-            close_pushed: false,
             plain: None,
             receive_waker: None,
             send_waker: None,
@@ -143,10 +145,8 @@ impl StreamSocket {
     /// Runs `call` on the descriptor, for calls that neither read nor write: addresses, options, shutdown.
     pub(crate) fn with_descriptor<R>(&self, call: impl FnOnce(BorrowedFd<'_>) -> R) -> io::Result<R> {
         let mut streams = self.ring.streams.borrow_mut();
-        let Some(stream) = streams.find(self.key) else {
-            return Err(closed());
-        };
-        Ok(call(stream.as_fd()))
+        let socket = streams.find(self.key).and_then(|stream| stream.socket.as_ref());
+        socket.map(|socket| call(socket.as_fd())).ok_or_else(closed)
     }
 
     pub(crate) fn ring(&self) -> &SharedRing {
@@ -164,10 +164,7 @@ impl Ring {
     /// Arms a multishot receive into provided buffers.
     fn arm_receive(&self, key: SlotKey, stream: &mut StreamState) {
         let token = Token::new(Operation::Receive, key);
-        let entry = opcode::RecvMulti::new(types::Fd(stream.descriptor), GROUP).build();
-        #[cfg(test)]
-        let entry = super::poll_first::poll_first_if_wanted(entry);
-        self.push(entry.user_data(token.to_user_data()));
+        self.push(Request::receive(stream.descriptor(), token));
         stream.receive = Receive::Fresh;
         stream.pending += 1;
     }
@@ -183,35 +180,28 @@ impl Ring {
         buffer.resize(buffer_bytes, 0);
         count(&self.counters.plain_receives);
         let token = Token::new(Operation::ReceivePlain, key);
-        let entry = opcode::Recv::new(
-            types::Fd(stream.descriptor),
-            buffer.as_mut_ptr(),
-            self.config.receive_buffer_bytes,
-        );
-        self.push(entry.build().user_data(token.to_user_data()));
+        let (start, length) = (buffer.as_mut_ptr(), self.config.receive_buffer_bytes);
         stream.plain = Some(buffer);
+        // SAFETY: the buffer has this length. The slot keeps it, and does not use it, until `received_plain` has seen the
+        // completion: `take_plain` takes none while a plain receive is armed.
+        self.push(unsafe { Request::receive_into(stream.descriptor(), start, length, token) });
         stream.receive = Receive::Plain;
         stream.pending += 1;
         self.plain_receives.update(|count| count + 1);
     }
 
     fn push_send(&self, key: SlotKey, stream: &mut StreamState) {
-        let descriptor = types::Fd(stream.descriptor);
+        let descriptor = stream.descriptor();
         let Some(in_flight) = &mut stream.in_flight else { return };
-        let entry = match in_flight.request() {
-            SendRequest::Bytes { start, length } => opcode::Send::new(descriptor, start, length)
-                .flags(libc::MSG_NOSIGNAL)
-                .build(),
-            SendRequest::Message(header) => opcode::SendMsg::new(descriptor, header).flags(SEND_FLAGS).build(),
-        };
-        self.push(entry.user_data(Token::new(Operation::Send, key).to_user_data()));
+        let token = Token::new(Operation::Send, key);
+        // SAFETY: the slot keeps the send, and so its bytes, header and parts, unchanged until `sent` has seen the
+        // completion; one send is in flight at a time.
+        self.push(unsafe { Request::send(descriptor, in_flight.memory(), token) });
         stream.pending += 1;
     }
 
     pub(super) fn push_cancel(&self, operation: Operation, key: SlotKey) {
-        let ignored = Token::new(Operation::Ignored, SlotKey::NONE).to_user_data();
-        let target = Token::new(operation, key).to_user_data();
-        self.push(opcode::AsyncCancel::new(target).build().user_data(ignored));
+        self.push(Request::cancel(Token::new(operation, key)));
     }
 
     /// Takes the oldest received buffer of a stream, with its length.
@@ -220,7 +210,7 @@ impl Ring {
             return None;
         }
         let buffer = stream.first;
-        let (length, next) = self.buffers.borrow().link(buffer);
+        let (length, next) = self.uring.buffers.borrow().link(buffer);
         stream.first = next;
         stream.held -= 1;
         Some((buffer, length))
@@ -239,7 +229,7 @@ impl Ring {
     pub(super) fn received(&self, key: SlotKey, result: i32, flags: u32) {
         let buffer = cqueue::buffer_select(flags);
         if buffer.is_some() {
-            self.buffers.borrow_mut().taken();
+            self.uring.buffers.borrow_mut().taken();
         }
         let mut streams = self.streams.borrow_mut();
         let stream = streams
@@ -314,7 +304,7 @@ impl Ring {
     }
 
     fn append(&self, stream: &mut StreamState, buffer: BufferId, length: usize) {
-        let mut buffers = self.buffers.borrow_mut();
+        let mut buffers = self.uring.buffers.borrow_mut();
         buffers.set_length(buffer, length);
         if stream.held == 0 {
             stream.first = buffer;
@@ -328,8 +318,8 @@ impl Ring {
     fn return_unread(&self, buffer: Option<BufferId>) {
         if let Some(buffer) = buffer {
             // SAFETY: the kernel has filled it, and no slice of it was ever made.
-            unsafe { self.memory.poison(buffer) };
-            self.buffers.borrow_mut().give_back(buffer);
+            unsafe { self.uring.memory.poison(buffer) };
+            self.uring.buffers.borrow_mut().give_back(buffer);
         }
     }
 
@@ -371,7 +361,7 @@ impl Ring {
     /// another's receive. Out of memory too, their receive fails. Returns whether one failed, so that its task has to
     /// run.
     pub(super) fn settle_buffers(&self) -> bool {
-        let mut buffers = self.buffers.borrow_mut();
+        let mut buffers = self.uring.buffers.borrow_mut();
         let mut parked = self.parked.borrow_mut();
         // With parked streams every free buffer is published, otherwise only the warm window.
         buffers.publish(!parked.is_empty());
@@ -481,16 +471,12 @@ impl Ring {
 
     /// Closes the descriptor once nothing is in flight on it.
     fn close_if_quiet(&self, key: SlotKey, stream: &mut StreamState) {
-        if stream.pending == 0 {
+        if stream.pending == 0
+            && let Some(socket) = stream.socket.take()
+        {
             // The close is itself a request in flight: it keeps the slot until it completes.
             stream.pending = 1;
-            stream.close_pushed = true;
-            let token = Token::new(Operation::Close, key);
-            self.push(
-                opcode::Close::new(types::Fd(stream.descriptor))
-                    .build()
-                    .user_data(token.to_user_data()),
-            );
+            self.push(Request::close(socket, Token::new(Operation::Close, key)));
         }
     }
 
@@ -500,8 +486,6 @@ impl Ring {
         self.descriptor_freed();
     }
 }
-
-const SEND_FLAGS: u32 = libc::MSG_NOSIGNAL.unsigned_abs();
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the socket is closed")
