@@ -39,7 +39,7 @@ pub enum LaunchError {
     Overdue {
         /// The shard.
         shard: ShardId,
-        /// What the shard works on, if named by [`Shard::name_work`](crate::Shard::name_work).
+        /// What the shard runs: the [name](crate::Shard::name_work) of the work, or the place in the source that started it.
         work: Option<String>,
     },
 }

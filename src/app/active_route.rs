@@ -1,6 +1,7 @@
 //! The active route: which route the application now serves, readable from other threads.
 //!
-//! The watchdog of the shards reads it, and names the route in its report when a handler blocks a shard.
+//! The watchdog of the shards reads it, and names the route in its report when a handler blocks a shard. The shard clears
+//! it before it polls a task, so the future of a request sets it at each poll.
 //!
 //! Loads and stores are relaxed, because no thread waits for the value. At worst, a report names the route of the
 //! request before.

@@ -39,7 +39,8 @@ impl Context {
     /// }
     /// ```
     ///
-    /// Waits while the queue to that shard is full. Closures that one handler sends to a shard run in that order.
+    /// Waits while the queue to that shard is full. Closures that one handler sends to a shard run in that order. If the
+    /// closure blocks that shard, the report names the place of this call.
     ///
     /// # Errors
     ///
@@ -49,12 +50,17 @@ impl Context {
     /// # Cancel safety
     ///
     /// Dropped after its first poll, the result is lost; the closure runs once or not at all.
-    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    #[track_caller]
+    pub fn on_shard<T, R>(
+        &self,
+        shard: ShardId,
+        work: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        run_on(shard, work).await
+        run_on(shard, work)
     }
 
     /// Runs a closure on every shard, with the state of type `T` of each, and returns the results in shard order.
@@ -77,12 +83,16 @@ impl Context {
     /// # Cancel safety
     ///
     /// As [`on_shard`](Self::on_shard), for each shard.
-    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    #[track_caller]
+    pub fn on_all_shards<T, R>(
+        &self,
+        work: impl FnOnce(&T) -> R + Clone + Send + 'static,
+    ) -> impl Future<Output = Result<Vec<R>>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        run_on_all(work).await
+        run_on_all(work)
     }
 }
 
@@ -96,12 +106,17 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As there.
-    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    #[track_caller]
+    pub fn on_shard<T, R>(
+        &self,
+        shard: ShardId,
+        work: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        run_on(shard, work).await
+        run_on(shard, work)
     }
 
     /// Runs a closure on every shard, with the state of type `T` of each, as [`Context::on_all_shards`] does.
@@ -113,12 +128,16 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As there.
-    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    #[track_caller]
+    pub fn on_all_shards<T, R>(
+        &self,
+        work: impl FnOnce(&T) -> R + Clone + Send + 'static,
+    ) -> impl Future<Output = Result<Vec<R>>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        run_on_all(work).await
+        run_on_all(work)
     }
 }
 
@@ -150,12 +169,18 @@ impl ServerRemote {
     /// # Cancel safety
     ///
     /// As there.
-    pub async fn on_shard<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    #[track_caller]
+    pub fn on_shard<T, R>(
+        &self,
+        shard: ShardId,
+        work: impl FnOnce(&T) -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        self.remote.invoke_on(shard, move || with_state(work)).await?
+        let invoked = self.remote.invoke_on(shard, move || with_state(work));
+        async move { invoked.await? }
     }
 
     /// Runs a closure on every shard, with the state of type `T` of each, as [`Context::on_all_shards`] does.
@@ -169,28 +194,41 @@ impl ServerRemote {
     /// # Cancel safety
     ///
     /// As there.
-    pub async fn on_all_shards<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    #[track_caller]
+    pub fn on_all_shards<T, R>(
+        &self,
+        work: impl FnOnce(&T) -> R + Clone + Send + 'static,
+    ) -> impl Future<Output = Result<Vec<R>>>
     where
         T: 'static,
         R: Send + 'static,
     {
-        all(self.remote.invoke_on_all(move || with_state(work)).await)
+        let invoked = self.remote.invoke_on_all(move || with_state(work));
+        async move { all(invoked.await) }
     }
 }
 
-async fn run_on<T: 'static, R: Send + 'static>(
+#[track_caller]
+fn run_on<T: 'static, R: Send + 'static>(
     shard: ShardId,
     work: impl FnOnce(&T) -> R + Send + 'static,
-) -> Result<R> {
-    local()?;
-    invoke_on(shard, move || with_state(work)).await?
+) -> impl Future<Output = Result<R>> {
+    let invoked = invoke_on(shard, move || with_state(work));
+    async move {
+        local()?;
+        invoked.await?
+    }
 }
 
-async fn run_on_all<T: 'static, R: Send + 'static>(
+#[track_caller]
+fn run_on_all<T: 'static, R: Send + 'static>(
     work: impl FnOnce(&T) -> R + Clone + Send + 'static,
-) -> Result<Vec<R>> {
-    local()?;
-    all(invoke_on_all(move || with_state(work)).await)
+) -> impl Future<Output = Result<Vec<R>>> {
+    let invoked = invoke_on_all(move || with_state(work));
+    async move {
+        local()?;
+        all(invoked.await)
+    }
 }
 
 /// Calls a closure with the state of the shard it runs on.

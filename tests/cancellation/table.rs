@@ -59,10 +59,11 @@ fn every_row_has_a_test_that_is_there() {
 fn a_future_is_found_wherever_it_is_made() {
     let source = "pub async fn free() {}\nimpl<T: A> Deep<T> {\n    pub async fn inside(&self) {}\n}\n\
                   pub struct Waiting;\nimpl Future for Waiting {\nstruct Own;\nimpl Future for Own {\n\
-                  impl<'a> Trait for path::Named<'a> {\n    pub async fn of_trait() {}\n    pub(super) async fn own() {}\n";
+                  impl<'a> Trait for path::Named<'a> {\n    pub async fn of_trait() {}\n    pub(super) async fn own() {}\n\
+                  pub fn plain() {\n-> impl Future<\n    pub fn long(\n        &self,\n    ) -> impl Future<Output = ()>\n";
     let mut found = BTreeSet::new();
     find(source, &mut found);
-    let expected = ["Deep::inside", "Named::of_trait", "Waiting", "free"].map(str::to_owned);
+    let expected = ["Deep::inside", "Named::long", "Named::of_trait", "Waiting", "free"].map(str::to_owned);
     assert_eq!(found, BTreeSet::from(expected));
 }
 
@@ -101,6 +102,7 @@ fn futures() -> BTreeSet<String> {
 /// Finds each `pub async fn`, by type and name, and each public type that is a future.
 fn find(text: &str, found: &mut BTreeSet<String>) {
     let mut owner = String::new();
+    let (mut named, mut is_async) = (None, false);
     for line in text.lines() {
         if line.starts_with("impl") {
             owner = type_of(line);
@@ -109,17 +111,28 @@ fn find(text: &str, found: &mut BTreeSet<String>) {
                 found.insert(owner.clone());
             }
         }
-        let Some((before, after)) = line.split_once("pub async fn ") else {
-            continue;
-        };
-        let name: String = after
-            .chars()
-            .take_while(|next| next.is_alphanumeric() || *next == '_')
-            .collect();
-        match before {
-            "" => found.insert(name),
-            _ => found.insert(format!("{owner}::{name}")),
-        };
+        for function in ["pub async fn ", "pub fn "] {
+            let Some((before, after)) = line.split_once(function) else {
+                continue;
+            };
+            let name: String = after
+                .chars()
+                .take_while(|next| next.is_alphanumeric() || *next == '_')
+                .collect();
+            let name = if before.is_empty() {
+                name
+            } else {
+                format!("{owner}::{name}")
+            };
+            is_async = function.contains("async");
+            named = Some(name);
+        }
+        let returns_future = is_async || line.contains("-> impl Future<");
+        if let Some(name) = named.take_if(|_| returns_future) {
+            found.insert(name);
+        }
+        // The signature ends, without a future.
+        named.take_if(|_| line.ends_with(['{', ';', '}']));
     }
 }
 

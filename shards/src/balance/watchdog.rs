@@ -1,7 +1,10 @@
 //! Detects a shard whose tasks compute or block for 25 ms without a look at its sockets, while they still run.
 //!
-//! Each stall is counted. At most one per second and shard is logged, with the name of the work if it has one.
-//! Seastar's reactor reports stalls at the same threshold.
+//! Each stall is counted. At most one per second and shard is logged: while it lasts, with what the shard runs, and at
+//! its end, with its whole length. Seastar's reactor reports stalls at the same threshold.
+//!
+//! What the shard runs is the named work of the current task, such as a route, or else the place in the source that
+//! started the task. Both are set anew at each poll, so one task is not blamed for another.
 //!
 //! A thread of its own checks. A shard only increments a number when its tasks start and when they end, without reading
 //! a clock: odd and unchanged for too long is a stall. Once all shards have slept for a while the watchdog sleeps too,
@@ -11,16 +14,17 @@
 //! During a stall, new connections are steered to the other shards, as far as the listeners allow. With `--balance` the
 //! same happens while a shard has far more connections than its share.
 
-use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use crossbeam::atomic::AtomicCell;
 use crossbeam::queue::SegQueue;
 
 use super::imbalance::{ImbalanceLog, overfull};
-use crate::net::ReuseportGroup;
+use super::reuseport::ReuseportGroup;
 use crate::shard::id::ShardId;
 
 /// The threshold of a stall. 25 ms: a quarter of what a person notices, and a thousand times a normal turn.
@@ -32,7 +36,7 @@ const CHECK_INTERVAL: Duration = Duration::from_micros(12_500);
 /// After this many checks without any progress the watchdog sleeps, so that an idle server uses no CPU time.
 const QUIET_CHECKS_MAX: u32 = 16;
 
-/// The least time between two log lines about one shard's stalls; all stalls are counted.
+/// The least time between the reports of two stalls of one shard; all stalls are counted.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a shard publishes for the watchdog.
@@ -40,8 +44,10 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Heartbeat {
     /// Odd while tasks run; written by the shard only.
     beat: AtomicU64,
-    /// What the tasks work on: an index into `names`; written by the shard only.
-    work: Arc<AtomicUsize>,
+    /// Where the running task was started; written by the shard only.
+    place: AtomicCell<Option<Place>>,
+    /// What the running task works on: an index into `names`, or [`UNNAMED`]; written by the shard only.
+    work: Work,
     names: OnceLock<Arc<[String]>>,
     stalls: AtomicU64,
     stalls_shed: AtomicU64,
@@ -50,7 +56,32 @@ pub(crate) struct Heartbeat {
     longest_nanoseconds: AtomicU64,
 }
 
+/// A place in the source.
+pub(crate) type Place = &'static Location<'static>;
+
+// The shard stores a place at each poll of a task, and takes no lock for it.
+const _: () = assert!(AtomicCell::<Option<Place>>::is_lock_free());
+
+/// The index of work without a name.
+const UNNAMED: usize = usize::MAX;
+
+/// The cell for the index of the current work.
+#[derive(Debug)]
+struct Work(Arc<AtomicUsize>);
+
+impl Default for Work {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(UNNAMED)))
+    }
+}
+
 impl Heartbeat {
+    /// Records that the shard now runs what was started at `place`, which has not named its work yet.
+    pub(crate) fn run(&self, place: Place) {
+        self.place.store(Some(place));
+        self.work.0.store(UNNAMED, Ordering::Relaxed);
+    }
+
     /// Marks the start of a run of tasks.
     pub(crate) fn begin(&self, watchdog: &Watchdog) {
         self.beat();
@@ -75,10 +106,11 @@ impl Heartbeat {
         self.connections.store(connections, Ordering::Relaxed);
     }
 
-    /// Sets the names of work, once, and returns the cell for the index of the current one.
+    /// Sets the names of work, once, and returns the cell for the index of the current one. Each poll of a task begins
+    /// without a name.
     pub(crate) fn name_work(&self, names: Arc<[String]>) -> Arc<AtomicUsize> {
         self.names.get_or_init(|| names);
-        Arc::clone(&self.work)
+        Arc::clone(&self.work.0)
     }
 
     pub(crate) fn stalls(&self) -> u64 {
@@ -93,10 +125,11 @@ impl Heartbeat {
         Duration::from_nanos(self.longest_nanoseconds.load(Ordering::Relaxed))
     }
 
-    /// Returns the name of what the tasks work on, if it has one.
-    pub(crate) fn work(&self) -> Option<&str> {
-        let names = self.names.get()?;
-        names.get(self.work.load(Ordering::Relaxed)).map(String::as_str)
+    /// Returns what the shard runs: the name of the work, or else the place that started it.
+    pub(crate) fn work(&self) -> Option<String> {
+        let index = self.work.0.load(Ordering::Relaxed);
+        let name = self.names.get().and_then(|names| names.get(index)).cloned();
+        name.or_else(|| Some(format!("code started at {}", self.place.load()?)))
     }
 }
 
@@ -260,7 +293,10 @@ struct HeartbeatWatch {
     is_counted: bool,
     /// Whether new connections were steered away during this stall.
     is_shed: bool,
+    /// When a stall was last reported.
     reported: Option<Instant>,
+    /// What the shard ran when this stall was reported.
+    blamed: Option<String>,
 }
 
 impl HeartbeatWatch {
@@ -272,6 +308,7 @@ impl HeartbeatWatch {
             is_counted: false,
             is_shed: false,
             reported: None,
+            blamed: None,
         }
     }
 
@@ -280,6 +317,7 @@ impl HeartbeatWatch {
         let beat = heartbeat.beat.load(Ordering::Relaxed);
         let runs = beat % 2 == 1;
         if beat != self.beat {
+            self.report_end(now);
             self.beat = beat;
             self.since = Some(now);
             self.is_counted = false;
@@ -298,29 +336,32 @@ impl HeartbeatWatch {
     fn stalls(&mut self, heartbeat: &Heartbeat, took: Duration, now: Instant) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         heartbeat.longest_nanoseconds.fetch_max(nanoseconds, Ordering::Relaxed);
-        if std::mem::replace(&mut self.is_counted, true) {
+        if !std::mem::replace(&mut self.is_counted, true) {
+            heartbeat.stalls.fetch_add(1, Ordering::Relaxed);
+        }
+        let is_due = |reported| now.saturating_duration_since(reported) >= REPORT_INTERVAL;
+        if !self.reported.is_none_or(is_due) {
             return;
         }
-        let stalls = heartbeat.stalls.fetch_add(1, Ordering::Relaxed) + 1;
-        let is_due = |reported| now.saturating_duration_since(reported) >= REPORT_INTERVAL;
-        if self.reported.is_none_or(is_due) {
+        // A long stall behind a reported one is reported once the interval has passed, and so is another task in the same run.
+        let work = heartbeat.work().unwrap_or_else(|| "unnamed".to_owned());
+        if self.blamed.as_ref() != Some(&work) {
             self.reported = Some(now);
-            let shard = self.shard;
-            let work = Work(heartbeat.work());
+            let (shard, stalls) = (self.shard, heartbeat.stalls());
             tracing::warn!(
                 %shard, %work, ?took, stalls,
                 "tasks block a shard; move blocking work to spawn_blocking, or yield"
             );
+            self.blamed = Some(work);
         }
     }
-}
 
-/// The name of a shard's work in a log line.
-struct Work<'a>(Option<&'a str>);
-
-impl fmt::Display for Work<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.unwrap_or("unnamed"))
+    /// Reports the end of a reported stall, with its whole length, which is accurate to [`CHECK_INTERVAL`].
+    fn report_end(&mut self, now: Instant) {
+        if let (Some(work), Some(since)) = (self.blamed.take(), self.since) {
+            let (shard, took) = (self.shard, now.saturating_duration_since(since));
+            tracing::warn!(%shard, %work, ?took, "a shard serves its sockets again after tasks blocked it");
+        }
     }
 }
 
@@ -328,6 +369,8 @@ impl fmt::Display for Work<'_> {
 mod tests {
     use super::{Heartbeat, HeartbeatWatch, STALL_MIN, Watchdog};
     use crate::shard::id::ShardId;
+    use std::panic::Location;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     #[test]
@@ -344,13 +387,50 @@ mod tests {
             assert_eq!(heartbeat.stalls(), 1);
             assert_eq!(heartbeat.longest(), Duration::from_millis(milliseconds - 10));
         }
+        assert!(watched.blamed.is_some(), "reported");
         heartbeat.end();
-        assert!(look(2010));
+        assert!(watched.check(&heartbeat, start + Duration::from_millis(2010)));
+        assert!(watched.blamed.is_none(), "its end is reported");
+        let mut look = |milliseconds| watched.check(&heartbeat, start + Duration::from_millis(milliseconds));
         assert!(!look(9000), "the shard sleeps");
         assert_eq!(
             (heartbeat.stalls(), heartbeat.longest()),
             (1, Duration::from_millis(1990))
         );
+    }
+
+    #[test]
+    fn a_long_stall_right_behind_a_short_one_is_reported_once_the_interval_has_passed() {
+        let (watchdog, heartbeat, start) = (Watchdog::new(0, false), Heartbeat::default(), crate::clock::now());
+        let mut watched = HeartbeatWatch::new(ShardId::FIRST);
+        let mut is_reported = |milliseconds| {
+            watched.check(&heartbeat, start + Duration::from_millis(milliseconds));
+            watched.blamed.is_some()
+        };
+        heartbeat.begin(&watchdog);
+        assert_eq!([0, 30].map(&mut is_reported), [false, true]);
+        heartbeat.end();
+        heartbeat.begin(&watchdog);
+        assert_eq!([40, 80, 1000, 1040].map(&mut is_reported), [false, false, false, true]);
+        assert_eq!(heartbeat.stalls(), 2);
+    }
+
+    #[test]
+    fn a_task_is_named_by_its_work_or_its_place_and_not_by_the_work_of_the_task_before() {
+        let heartbeat = Heartbeat::default();
+        assert_eq!(heartbeat.work(), None);
+        let index = heartbeat.name_work(["the route /a".to_owned()].into());
+        let (here, line) = (Location::caller(), line!());
+        heartbeat.run(here);
+        let unnamed = heartbeat.work().unwrap();
+        assert!(
+            unnamed.contains("watchdog.rs") && unnamed.contains(&format!(":{line}:")),
+            "{unnamed}"
+        );
+        index.store(0, Ordering::Relaxed);
+        assert_eq!(heartbeat.work().as_deref(), Some("the route /a"));
+        heartbeat.run(here);
+        assert_eq!(heartbeat.work(), Some(unnamed));
     }
 
     #[test]

@@ -5,17 +5,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 
 use futures_channel::oneshot;
 
 use super::links::{Invocation, MeshSender, SendError};
+use crate::balance::watchdog::Place;
 use crate::shard::id::ShardId;
 use crate::shard::shard::Shard;
-use crate::task::spawn_detached;
+use crate::task::spawn_from;
 
 /// Runs a future on shard `to` and returns its output.
 ///
-/// `task` makes the future on that shard. A full queue is waited for.
+/// `task` makes the future on that shard. A full queue is waited for. If the future blocks that shard, the report names
+/// the place of this call.
 ///
 /// Cancel safety: a future dropped early leaves open whether the closure runs; its output is discarded.
 ///
@@ -26,14 +29,15 @@ use crate::task::spawn_detached;
 /// # Panics
 ///
 /// Panics if the calling thread is not a shard; other threads use [`Remote`].
-pub async fn invoke_on<F, T>(to: ShardId, task: F) -> Result<T::Output, InvokeError>
+#[track_caller]
+pub fn invoke_on<F, T>(to: ShardId, task: F) -> impl Future<Output = Result<T::Output, InvokeError>>
 where
     F: FnOnce() -> T + Send + 'static,
     T: Future + 'static,
     T::Output: Send + 'static,
 {
-    let sender = Shard::current().into_context().invocations().clone();
-    Remote { sender }.invoke_on(to, task).await
+    let place = Location::caller();
+    async move { Remote::here().invoke_from(place, to, task).await }
 }
 
 /// Runs a future on every shard, the caller's included, and returns the outputs in shard order.
@@ -47,14 +51,15 @@ where
 /// # Panics
 ///
 /// Panics if the calling thread is not a shard.
-pub async fn invoke_on_all<F, T>(task: F) -> Result<Vec<T::Output>, InvokeError>
+#[track_caller]
+pub fn invoke_on_all<F, T>(task: F) -> impl Future<Output = Result<Vec<T::Output>, InvokeError>>
 where
     F: FnOnce() -> T + Clone + Send + 'static,
     T: Future + 'static,
     T::Output: Send + 'static,
 {
-    let sender = Shard::current().into_context().invocations().clone();
-    Remote { sender }.invoke_on_all(task).await
+    let place = Location::caller();
+    async move { Remote::here().invoke_all_from(place, task).await }
 }
 
 /// Invokes closures on shards from any thread.
@@ -68,19 +73,24 @@ impl Remote {
         Self { sender }
     }
 
+    /// Returns the remote of the calling thread, which is a shard.
+    fn here() -> Self {
+        Self::new(Shard::current().into_context().invocations().clone())
+    }
+
     /// Does what the free function [`invoke_on`] does, from any thread.
     ///
     /// # Errors
     ///
     /// As the free function.
-    pub async fn invoke_on<F, T>(&self, to: ShardId, task: F) -> Result<T::Output, InvokeError>
+    #[track_caller]
+    pub fn invoke_on<F, T>(&self, to: ShardId, task: F) -> impl Future<Output = Result<T::Output, InvokeError>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Future + 'static,
         T::Output: Send + 'static,
     {
-        let answer = self.begin(to, task).await?;
-        answer.await.map_err(|_| InvokeError::NoAnswer(to))
+        self.invoke_from(Location::caller(), to, task)
     }
 
     /// Does what the free function [`invoke_on_all`] does, from any thread.
@@ -88,7 +98,27 @@ impl Remote {
     /// # Errors
     ///
     /// As the free function.
-    pub async fn invoke_on_all<F, T>(&self, task: F) -> Result<Vec<T::Output>, InvokeError>
+    #[track_caller]
+    pub fn invoke_on_all<F, T>(&self, task: F) -> impl Future<Output = Result<Vec<T::Output>, InvokeError>>
+    where
+        F: FnOnce() -> T + Clone + Send + 'static,
+        T: Future + 'static,
+        T::Output: Send + 'static,
+    {
+        self.invoke_all_from(Location::caller(), task)
+    }
+
+    async fn invoke_from<F, T>(&self, place: Place, to: ShardId, task: F) -> Result<T::Output, InvokeError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Future + 'static,
+        T::Output: Send + 'static,
+    {
+        let answer = self.begin(place, to, task).await?;
+        answer.await.map_err(|_| InvokeError::NoAnswer(to))
+    }
+
+    async fn invoke_all_from<F, T>(&self, place: Place, task: F) -> Result<Vec<T::Output>, InvokeError>
     where
         F: FnOnce() -> T + Clone + Send + 'static,
         T: Future + 'static,
@@ -97,7 +127,7 @@ impl Remote {
         let mut waiting = Vec::new();
         for index in 0..self.sender.shards() {
             let to = ShardId::new(index);
-            waiting.push((to, self.begin(to, task.clone()).await?));
+            waiting.push((to, self.begin(place, to, task.clone()).await?));
         }
         let mut answers = Vec::with_capacity(waiting.len());
         for (to, answer) in waiting {
@@ -106,7 +136,7 @@ impl Remote {
         Ok(answers)
     }
 
-    async fn begin<F, T>(&self, to: ShardId, task: F) -> Result<oneshot::Receiver<T::Output>, InvokeError>
+    async fn begin<F, T>(&self, place: Place, to: ShardId, task: F) -> Result<oneshot::Receiver<T::Output>, InvokeError>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Future + 'static,
@@ -114,7 +144,7 @@ impl Remote {
     {
         let (answer, receiver) = oneshot::channel();
         let invocation: Invocation = Box::new(move || {
-            spawn_detached(async move {
+            spawn_from(place, async move {
                 // A failed send means that the caller dropped its future: nothing to do.
                 drop(answer.send(task().await));
             });

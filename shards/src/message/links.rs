@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use super::inbox::Inbox;
 use super::wait_queue::Registration;
+use crate::balance::watchdog::{Heartbeat, Place};
 use crate::panics::drop_contained;
 use crate::shard::id::ShardId;
 use crate::sync::ArrayQueue;
@@ -297,7 +298,7 @@ impl std::error::Error for BroadcastError {}
 /// The receivers of one shard, one for each mesh.
 #[derive(Default)]
 pub(crate) struct Mailboxes {
-    boxes: RefCell<Vec<Rc<RefCell<dyn Mailbox>>>>,
+    boxes: RefCell<Vec<(Place, Rc<RefCell<dyn Mailbox>>)>>,
 }
 
 /// A shard's end of one mesh.
@@ -338,9 +339,10 @@ fn drop_all<M>(queue: &ArrayQueue<M>) {
 }
 
 impl Mailboxes {
-    /// Adds the receiver of one mesh for shard `here`.
+    /// Adds the receiver of one mesh for shard `here`, set at `place`.
     pub(super) fn add<M: 'static>(
         &self,
+        place: Place,
         links: &Arc<Links<M>>,
         here: ShardId,
         on_message: impl FnMut(Source, M) + 'static,
@@ -350,18 +352,19 @@ impl Mailboxes {
             here,
             on_message,
         };
-        self.boxes.borrow_mut().push(Rc::new(RefCell::new(mailbox)));
+        self.boxes.borrow_mut().push((place, Rc::new(RefCell::new(mailbox))));
     }
 
     /// Delivers what has arrived to every mailbox, then wakes the senders waiting for room. A message handler may add a
-    /// mailbox meanwhile.
-    pub(crate) fn deliver(&self, inbox: &Inbox) {
+    /// mailbox meanwhile. `heartbeat` shows the current receiver to the watchdog.
+    pub(crate) fn deliver(&self, inbox: &Inbox, heartbeat: &Heartbeat) {
         let mut more = false;
         // The borrow ends before each call: a message handler may add a mailbox.
         let count = self.boxes.borrow().len();
         for index in 0..count {
-            let mailbox = self.boxes.borrow().get(index).map(Rc::clone);
-            if let Some(mailbox) = mailbox {
+            let mailbox = self.boxes.borrow().get(index).cloned();
+            if let Some((place, mailbox)) = mailbox {
+                heartbeat.run(place);
                 more |= mailbox.borrow_mut().deliver();
             }
         }
@@ -375,7 +378,7 @@ impl Mailboxes {
     /// Drops what has arrived in every mailbox and wakes the senders waiting for room, because the shard has ended.
     pub(crate) fn end(&self, inbox: &Inbox) {
         inbox.end();
-        for mailbox in self.boxes.take() {
+        for (_, mailbox) in self.boxes.take() {
             mailbox.borrow().discard();
             drop_contained(mailbox, "the receiver of a shard's messages");
         }

@@ -13,6 +13,7 @@
 //! - **Ended shard**: sending to it fails, also for senders already waiting, and its unread messages are dropped.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
@@ -55,14 +56,17 @@ impl<M: Send + 'static> Mesh<M> {
     /// Messages that arrived earlier are delivered too. Call it once per mesh and shard: a second receiver would take
     /// some of the first one's messages.
     ///
-    /// `on_message` runs in the shard's loop, not in a task. It must be short, and a panic in it ends the process.
+    /// `on_message` runs in the shard's loop, not in a task. It must be short, and a panic in it ends the process. If it
+    /// blocks the shard, the report names the place of this call.
     ///
     /// # Panics
     ///
     /// Panics if the calling thread is not a shard.
+    #[track_caller]
     pub fn receive(&self, on_message: impl FnMut(Source, M) + 'static) {
         let shard = Shard::current().into_context();
-        shard.mailboxes().add(&self.links, shard.id(), on_message);
+        let place = Location::caller();
+        shard.mailboxes().add(place, &self.links, shard.id(), on_message);
         shard.inbox().notify();
     }
 }

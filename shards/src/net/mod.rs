@@ -9,7 +9,6 @@ mod patience;
 pub(crate) mod send_buffer;
 mod stream;
 
-pub(crate) use crate::balance::reuseport::ReuseportGroup;
 pub use connect::{ADDRESSES_MAX, ConnectError};
 pub use listener::Listener;
 pub(crate) use listeners::tcp_socket;

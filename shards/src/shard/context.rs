@@ -118,12 +118,12 @@ impl ShardContext {
         &self.stop_waiters
     }
 
-    /// Marks for the watchdog the start of a run of tasks.
+    /// Marks for the watchdog the start of a run of tasks, or of the receivers of messages.
     pub(crate) fn begin_work(&self) {
         self.heartbeat.begin(&self.watchdog);
     }
 
-    /// Marks for the watchdog the end of a run of tasks.
+    /// Marks for the watchdog the end of such a run.
     pub(crate) fn end_work(&self) {
         self.heartbeat.end();
     }
@@ -143,7 +143,7 @@ impl ShardContext {
     /// capacities bound the work.
     pub(crate) fn deliver_messages(&self) {
         self.tasks().schedule_posted();
-        self.mailboxes.deliver(self.inbox());
+        self.mailboxes.deliver(self.inbox(), &self.heartbeat);
         let stop = self.inbox().stop();
         if stop != self.stop_seen.replace(stop) {
             // Cloned first: a woken task may drop its `StopWaiter`, which borrows the list.

@@ -23,7 +23,9 @@ pub(crate) async fn drive(shard: &Rc<ShardContext>, finished: &dyn Fn() -> bool)
     loop {
         run_tasks(shard);
         if shard.inbox().wake_flag().take_messages() {
+            shard.begin_work();
             shard.deliver_messages();
+            shard.end_work();
         }
         if finished() {
             let Some(until) = closing_until else {
@@ -62,7 +64,7 @@ fn run_tasks(shard: &ShardContext) {
     }
     shard.begin_work();
     for _ in 0..TASK_PASSES_MAX {
-        tasks.run(shard.id());
+        tasks.run(shard.id(), shard.heartbeat());
         if tasks.runnable() == 0 {
             break;
         }

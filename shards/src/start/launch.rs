@@ -211,7 +211,7 @@ impl Shards {
         let stop = || self.inboxes.first().and_then(|inbox| inbox.stop());
         let graceful_stop_max = self.run_config.graceful_stop_max;
         if let Err(shard) = await_exits(&self.exits.1, threads.len(), stop, graceful_stop_max) {
-            let work = watchdog.heartbeat(shard).work().map(str::to_owned);
+            let work = watchdog.heartbeat(shard).work();
             return Err(LaunchError::Overdue { shard, work });
         }
         let ended: Result<Vec<()>, _> = threads.into_iter().map(ShardThread::join).collect();

@@ -1,23 +1,26 @@
 //! Starts work from a task: another task of the same shard, or a closure that blocks.
 
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
 use std::task::Poll;
 
 use super::blocking::BlockingTask;
 use super::join::{JoinHandle, join};
 use super::panicked::TaskPanicked;
+use crate::balance::watchdog::Place;
 use crate::panics::contain;
 use crate::shard::shard::Shard;
 
 /// Runs a future on this shard and returns a handle to its output.
 ///
 /// The future need not be `Send`. It is first polled after the caller's own poll returns. Dropping the handle does not
-/// stop it.
+/// stop it. If it blocks its shard, the report names the place of this call.
 ///
 /// # Panics
 ///
 /// Panics if the calling thread is not a shard.
+#[track_caller]
 pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
     let (sender, handle) = join();
     spawn_detached(async move {
@@ -38,12 +41,20 @@ pub fn spawn_local<T: 'static>(future: impl Future<Output = T> + 'static) -> Joi
 
 /// Runs a future on this shard without a handle to its output, the cheapest way to start a task.
 ///
+/// If it blocks its shard, the report names the place of this call.
+///
 /// # Panics
 ///
 /// Panics if the calling thread is not a shard.
+#[track_caller]
 pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
+    spawn_from(Location::caller(), future);
+}
+
+/// Runs a future on this shard for a caller at another place.
+pub(crate) fn spawn_from(place: Place, future: impl Future<Output = ()> + 'static) {
     let shard = Shard::current().into_context();
-    shard.tasks().spawn(Box::pin(future));
+    shard.tasks().spawn(place, Box::pin(future));
 }
 
 /// Yields to every other runnable task of this shard.

@@ -15,6 +15,7 @@ use slab::Slab;
 use super::panicked::TaskPanicked;
 use super::queue::RunQueue;
 use super::waker::{self, TaskWaker, TaskWakes};
+use crate::balance::watchdog::{Heartbeat, Place};
 use crate::message::inbox::Inbox;
 use crate::panics::contain;
 use crate::shard::id::ShardId;
@@ -38,6 +39,8 @@ struct Task {
     future: TaskFuture,
     task: Arc<TaskWaker>,
     waker: Waker,
+    /// Where the task was spawned.
+    place: Place,
 }
 
 impl Tasks {
@@ -59,13 +62,18 @@ impl Tasks {
 
     /// Appends a task to the queue. It is not polled here: a chain of tasks that spawn one another would exhaust the
     /// stack, and a task would run inside its spawner's borrows.
-    pub(crate) fn spawn(&self, future: TaskFuture) {
+    pub(crate) fn spawn(&self, place: Place, future: TaskFuture) {
         let mut tasks = self.tasks.borrow_mut();
-        let place = tasks.vacant_entry();
-        let task = Arc::new(TaskWaker::new(Arc::clone(&self.wakes), place.key()));
+        let entry = tasks.vacant_entry();
+        let task = Arc::new(TaskWaker::new(Arc::clone(&self.wakes), entry.key()));
         task.schedule(&self.queue);
         let waker = Waker::from(Arc::clone(&task));
-        place.insert(Some(Task { future, task, waker }));
+        entry.insert(Some(Task {
+            future,
+            task,
+            waker,
+            place,
+        }));
     }
 
     /// Queues every task that other threads have woken.
@@ -83,7 +91,9 @@ impl Tasks {
     }
 
     /// Polls once every task that is runnable now; tasks woken meanwhile wait for the next call.
-    pub(crate) fn run(&self, shard: ShardId) {
+    ///
+    /// `heartbeat` shows the current task to the watchdog.
+    pub(crate) fn run(&self, shard: ShardId, heartbeat: &Heartbeat) {
         let runnable = self.runnable();
         self.polls.set(self.polls.get().wrapping_add(runnable as u64));
         for _ in 0..runnable {
@@ -96,6 +106,7 @@ impl Tasks {
             };
             // Before the poll, so that a wake during it schedules one more poll.
             task.task.unscheduled();
+            heartbeat.run(task.place);
             let is_pending = !self.ending.get() && task.poll(shard);
             if is_pending {
                 if let Some(place) = self.tasks.borrow_mut().get_mut(key) {

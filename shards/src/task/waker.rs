@@ -98,6 +98,7 @@ impl Wake for TaskWaker {
 mod tests {
     use std::cell::{Cell, RefCell};
     use std::future::poll_fn;
+    use std::panic::Location;
     use std::rc::Rc;
     use std::sync::Arc;
     use std::task::{Poll, Waker};
@@ -105,6 +106,7 @@ mod tests {
     use loom::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::tasks::Tasks;
+    use crate::balance::watchdog::Heartbeat;
     use crate::message::inbox::Inbox;
     use crate::shard::id::ShardId;
 
@@ -118,8 +120,8 @@ mod tests {
             finds.set(messages.load(Ordering::Relaxed));
             Poll::Pending
         });
-        tasks.spawn(Box::pin(task));
-        tasks.run(ShardId::FIRST);
+        tasks.spawn(Location::caller(), Box::pin(task));
+        tasks.run(ShardId::FIRST, &Heartbeat::default());
         let waker = waker.borrow_mut().take().unwrap();
         (tasks, found, waker)
     }
@@ -127,7 +129,7 @@ mod tests {
     fn take_messages(inbox: &Inbox, tasks: &Tasks) {
         if inbox.wake_flag().take_messages() {
             tasks.schedule_posted();
-            tasks.run(ShardId::FIRST);
+            tasks.run(ShardId::FIRST, &Heartbeat::default());
         }
     }
 

@@ -57,6 +57,7 @@ impl Drop for HandlerTask {
     /// The shard may drop the connection's task at any time. `discard` catches panics of the handler's destructors.
     fn drop(&mut self) {
         if let Some(future) = self.future.take() {
+            self.shared.set_active_route(self.state.route());
             self.shared.discard(future);
         }
     }

@@ -34,6 +34,19 @@ struct PendingFlush {
     written: usize,
 }
 
+/// Polls a future of a request with the request's route as the active one, which is the active one now.
+///
+/// Between two polls, other tasks name their own work.
+async fn in_route<T>(app: &App, future: impl Future<Output = T>) -> T {
+    let route = app.shared().active_route();
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        app.shared().set_active_route(route);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
 impl Connection {
     /// Runs the application for the request in `exchange`, writes its response, and runs its `on_finish`.
     pub(in crate::server) async fn answer(&mut self, exchange: &mut Exchange) -> Flow {
@@ -51,13 +64,13 @@ impl Connection {
         };
         let answered = match driven.and_then(|()| self.respond(&app, exchange, &channel)) {
             Ok(None) => Ok(()),
-            Ok(Some(rest)) => rest.await,
+            Ok(Some(rest)) => in_route(&app, rest).await,
             Err(ending) => Err(ending),
         };
         match answered {
             // The usual case allocates no future.
             Ok(()) if !exchange.has_on_finish() => Ok(()),
-            answered => Box::pin(self.finish(&app, exchange, answered)).await,
+            answered => in_route(&app, Box::pin(self.finish(&app, exchange, answered))).await,
         }
     }
 
@@ -95,12 +108,10 @@ impl Connection {
         mut handler: Pin<&mut impl Future<Output = ()>>,
         channel: &Channel,
     ) -> Flow {
-        let route = app.shared().active_route();
         let mut io = HandlerIo::default();
         let mut is_polled = true;
         let mut lost = None;
-        poll_fn(|cx| {
-            app.shared().set_active_route(route);
+        let driven = poll_fn(|cx| {
             loop {
                 if !is_polled && !io.is_answered {
                     io.is_answered = handler.as_mut().poll(cx).is_ready();
@@ -122,8 +133,8 @@ impl Connection {
                     channel.close();
                 }
             }
-        })
-        .await
+        });
+        in_route(app, driven).await
     }
 
     /// Returns how much content the current request announces.

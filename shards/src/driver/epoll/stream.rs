@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -230,7 +231,8 @@ impl StreamSocket {
             // Without tasks the shard has ended, and its streams are about to be closed.
             if let Some(tasks) = stream.epoll.tasks.upgrade() {
                 let stream = Rc::clone(stream);
-                tasks.spawn(Box::pin(poll_fn(move |cx| stream.poll_rest(cx))));
+                let rest = poll_fn(move |cx| stream.poll_rest(cx));
+                tasks.spawn(Location::caller(), Box::pin(rest));
             }
         }
         Ok(())
