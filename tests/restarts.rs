@@ -185,3 +185,70 @@ fn a_start_on_an_address_of_another_server_names_its_process() {
         200
     );
 }
+
+/// Runs a second server on the address of the first, which must refuse it with this reason, and still serve.
+fn is_refused(first: &Server, flags: &[&str], reason: &str) {
+    let address = first.address().to_string();
+    let arguments: Vec<&str> = ["--listen", &address, "--shards", "2"]
+        .iter()
+        .chain(flags)
+        .copied()
+        .collect();
+    let output = run_to_end("conformance", &arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let holder = format!("the address is in use by process {} (conformance)", first.id());
+    assert!(said.contains(&format!("{holder}{reason}\n")), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    for _ in 0..20 {
+        tcp(&address)().exchange();
+    }
+}
+
+const NOT_SHARED: &str = ", which does not share it; start both with --share-port or choose another address";
+
+#[test]
+fn a_server_that_shares_its_port_is_refused_beside_one_that_does_not() {
+    let first = start(2, "127.0.0.1:0", &[]);
+    is_refused(&first, &["--share-port"], NOT_SHARED);
+    // Nor does it take the connections of one address from a server on all of them.
+    let address = free_port("0.0.0.0");
+    let _everywhere = start(1, &address, &[]);
+    let address = address.replace("0.0.0.0", "127.0.0.1");
+    let output = run_to_end("conformance", &["--listen", &address, "--shards", "1", "--share-port"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(NOT_SHARED), "{said}");
+}
+
+#[test]
+fn a_server_that_does_not_share_its_port_is_refused_beside_one_that_does() {
+    let first = start(2, "127.0.0.1:0", &["--share-port"]);
+    is_refused(&first, &[], "; stop it or choose another address");
+}
+
+#[test]
+fn two_servers_that_share_a_port_both_listen_and_the_second_serves_alone_once_the_first_has_ended() {
+    let address = free_port("127.0.0.1");
+    let first = start(1, &address, &["--share-port"]);
+    let second = start(1, &address, &["--share-port"]);
+    first.terminate();
+    first.wait();
+    for _ in 0..20 {
+        tcp(&address)().exchange();
+    }
+    drop(second);
+}
+
+#[test]
+fn the_lock_of_a_port_ends_with_a_killed_server() {
+    let address = free_port("127.0.0.1");
+    let first = start(2, &address, &[]);
+    first.kill();
+    let next = start(2, &address, &["--share-port"]);
+    first.wait();
+    // The address is now shared.
+    let beside = start(2, &address, &["--share-port"]);
+    next.terminate();
+    next.wait();
+    tcp(&address)().exchange();
+    drop(beside);
+}

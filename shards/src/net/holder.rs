@@ -71,6 +71,11 @@ pub(super) fn of_unix(path: &Path) -> Option<Holder> {
     of_inodes(unix_inodes(&table, path))
 }
 
+/// Does the same for the name of an abstract Unix socket.
+pub(super) fn of_abstract(name: &str) -> Option<Holder> {
+    of_unix(Path::new(&format!("@{name}")))
+}
+
 /// Returns the inodes of the sockets in a table like `/proc/net/tcp` that keep `address` from being bound.
 fn tcp_inodes(table: &str, address: SocketAddr) -> Vec<u64> {
     let lines = table.lines().skip(1);

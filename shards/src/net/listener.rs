@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 
+use super::address_lock::AddressLock;
 use super::stream::{Socket as StreamSocket, Stream};
 use crate::balance::bpf;
 use crate::balance::reuseport::ReuseportGroup;
@@ -43,6 +44,8 @@ pub struct Listener {
     socket: Socket,
     /// The listeners among which the kernel distributes connections; `None` if all shards accept from one queue.
     reuseport_group: Option<Arc<ReuseportGroup>>,
+    #[expect(dead_code, reason = "the lock is held while the listener is open")]
+    lock: Option<Arc<AddressLock>>,
     pause: Cell<Duration>,
     shedding: RefCell<Option<Shedding>>,
     shed: Cell<u64>,
@@ -67,7 +70,12 @@ struct Shedding {
 }
 
 impl Listener {
-    pub(crate) fn new(shard: &Rc<ShardContext>, socket: OwnedFd, reuseport_group: Option<Arc<ReuseportGroup>>) -> Self {
+    pub(super) fn new(
+        shard: &Rc<ShardContext>,
+        socket: OwnedFd,
+        reuseport_group: Option<Arc<ReuseportGroup>>,
+        lock: Option<Arc<AddressLock>>,
+    ) -> Self {
         let socket = match shard.reactor() {
             Reactor::Ring(ring) => Socket::Ring(io_uring::ListenerSocket::new(ring, socket)),
             Reactor::Epoll(epoll) => Socket::Epoll(epoll::ListenerSocket::new(epoll, socket)),
@@ -75,6 +83,7 @@ impl Listener {
         Self {
             socket,
             reuseport_group,
+            lock,
             pause: Cell::new(PAUSE_MIN),
             shedding: RefCell::new(None),
             shed: Cell::new(0),

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crossbeam::atomic::AtomicCell;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::address_lock::AddressLock;
 use super::holder::{self, Holder};
 use super::listener::Listener;
 use super::patience::{self, Failure};
@@ -26,6 +27,8 @@ pub struct Listeners {
     address: LocalAddress,
     /// `None` if all shards accept from one queue: a Unix socket, or an inherited descriptor.
     reuseport_group: Option<Arc<ReuseportGroup>>,
+    /// Held while a listener of an address that is not shared is open.
+    lock: Option<Arc<AddressLock>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +47,8 @@ impl Listeners {
     /// `SO_DETACH_REUSEPORT_BPF` (Linux 5.3). Inherited listeners and Unix sockets have no such protection.
     ///
     /// The address must be free. `SO_REUSEPORT` alone would silently admit a second server of the same user, and the
-    /// kernel would give each half of the connections.
+    /// kernel would give each half of the connections. While the listeners are open, a lock keeps
+    /// [`bind_tcp_shared`](Self::bind_tcp_shared) of other processes from the address.
     ///
     /// The sockets of a killed process listen for up to some 200 ms after its end. So an address in use is retried for
     /// up to 2 s while this thread sleeps. The error comes at once, and names the process, if `/proc` shows a holder
@@ -55,15 +59,42 @@ impl Listeners {
     ///
     /// The address is in use, does not belong to this host, or is not permitted.
     pub fn bind_tcp(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
-        let attempt = || {
-            // A socket without SO_REUSEPORT binds only if no other process listens there.
-            drop(tcp_socket(address, false)?);
-            Self::bind_tcp_group(address, shards, true)
-        };
-        patience::bind(attempt, || holder::of_tcp(address)).map_err(|failure| BindError::of(address, failure))
+        let bound = patience::bind(
+            || Self::bind_tcp_alone(address, shards, AddressLock::new),
+            || holder::of_tcp(address),
+        );
+        bound
+            .or_else(|failure| match (failure.cause.kind(), &failure.holder) {
+                // The name of the lock alone may be taken. Then no process can share the address either.
+                (io::ErrorKind::AddrInUse, None) => {
+                    Self::bind_tcp_alone(address, shards, |_| Ok(None)).map_err(|_| failure)
+                }
+                _ => Err(failure),
+            })
+            .map_err(|failure| BindError::of(address, failure))
     }
 
-    /// Binds a TCP address beside another process of the same user that shares it, for a rolling restart.
+    fn bind_tcp_alone(
+        address: SocketAddr,
+        shards: usize,
+        lock: impl Fn(SocketAddr) -> io::Result<Option<AddressLock>>,
+    ) -> io::Result<Self> {
+        // Port 0 becomes known with the first socket.
+        let is_known = address.port() != 0;
+        let mut locked = if is_known { lock(address)? } else { None };
+        // A socket without SO_REUSEPORT binds only if no other process listens there.
+        drop(tcp_socket(address, false)?);
+        let bound = Self::bind_tcp_group(address, shards, true)?;
+        if let (false, LocalAddress::Tcp(found)) = (is_known, &bound.address) {
+            locked = lock(*found)?;
+        }
+        Ok(Self {
+            lock: locked.map(Arc::new),
+            ..bound
+        })
+    }
+
+    /// Binds a TCP address beside another process of the same user that shares it too, for a rolling restart.
     ///
     /// Only the first process knows the numbers of its sockets. So the stalled shard of a later one still gets new
     /// connections. An address without a visible holder is first waited for, as by [`bind_tcp`](Self::bind_tcp), then
@@ -71,12 +102,27 @@ impl Listeners {
     ///
     /// # Errors
     ///
-    /// As [`bind_tcp`](Self::bind_tcp).
+    /// A process that does not share the address listens on it, or on every address of its port; or as
+    /// [`bind_tcp`](Self::bind_tcp).
     pub fn bind_tcp_shared(address: SocketAddr, shards: usize) -> Result<Self, BindError> {
+        Self::verify_shared(address)?;
         let alone = patience::bind(|| tcp_socket(address, false).map(drop), || holder::of_tcp(address));
-        Self::bind_tcp_group(address, shards, alone.is_ok()).map_err(|cause| {
+        let bound = Self::bind_tcp_group(address, shards, alone.is_ok()).map_err(|cause| {
             let holder = alone.err().and_then(|failure| failure.holder);
             BindError::of(address, Failure { cause, holder })
+        })?;
+        // Once more, now that these sockets listen: a process that started meanwhile has locked the address, or sees them.
+        Self::verify_shared(address)?;
+        Ok(bound)
+    }
+
+    /// Verifies that no process keeps the address to itself. A lock of a process that just ends, or that just fails to
+    /// start, is waited for.
+    fn verify_shared(address: SocketAddr) -> Result<(), BindError> {
+        let verified = patience::bind(|| AddressLock::verify_shared(address), || AddressLock::holder(address));
+        verified.map_err(|failure| BindError {
+            is_unshared: true,
+            ..BindError::of(address, failure)
         })
     }
 
@@ -159,6 +205,7 @@ impl Listeners {
             sockets,
             address,
             reuseport_group,
+            lock: None,
         }
     }
 
@@ -228,7 +275,12 @@ impl Listeners {
         {
             shard.watchdog().watch_group(Arc::clone(reuseport_group));
         }
-        Some(Listener::new(&shard, socket, self.reuseport_group.clone()))
+        Some(Listener::new(
+            &shard,
+            socket,
+            self.reuseport_group.clone(),
+            self.lock.clone(),
+        ))
     }
 }
 
@@ -317,6 +369,8 @@ pub struct BindError {
     cause: io::Error,
     /// The process that holds the address, if it is in use and that process is visible.
     holder: Option<Holder>,
+    /// The address is in use by a process that does not share it, and this one would.
+    is_unshared: bool,
 }
 
 impl BindError {
@@ -329,6 +383,7 @@ impl BindError {
             address: address.to_string(),
             cause: failure.cause,
             holder: failure.holder,
+            is_unshared: false,
         }
     }
 }
@@ -337,6 +392,16 @@ impl fmt::Display for BindError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "could not listen on {}: ", self.address)?;
         match (self.cause.kind(), &self.holder) {
+            (io::ErrorKind::AddrInUse, holder) if self.is_unshared => {
+                let holder = holder
+                    .as_ref()
+                    .map_or_else(|| "a process".to_owned(), Holder::to_string);
+                write!(
+                    formatter,
+                    "the address is in use by {holder}, which does not share it; start both with --share-port or choose \
+                     another address"
+                )
+            }
             (io::ErrorKind::AddrInUse, Some(holder)) if holder.is_here() => {
                 write!(
                     formatter,
