@@ -298,8 +298,11 @@ impl std::error::Error for BroadcastError {}
 /// The receivers of one shard, one for each mesh.
 #[derive(Default)]
 pub(crate) struct Mailboxes {
-    boxes: RefCell<Vec<(Place, Rc<RefCell<dyn Mailbox>>)>>,
+    /// Each with the place that set its receiver.
+    boxes: RefCell<Vec<(Place, SharedMailbox)>>,
 }
+
+type SharedMailbox = Rc<RefCell<dyn Mailbox>>;
 
 /// A shard's end of one mesh.
 trait Mailbox {
@@ -389,12 +392,14 @@ impl Mailboxes {
 #[cfg(all(test, squall_loom))]
 mod tests {
     use std::cell::Cell;
+    use std::panic::Location;
     use std::pin::pin;
     use std::rc::Rc;
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
     use super::{Links, Mailboxes, MeshSender, SendError, Source};
+    use crate::balance::watchdog::Heartbeat;
     use crate::message::inbox::Inbox;
     use crate::shard::id::ShardId;
     use crate::testing::Woken;
@@ -405,7 +410,9 @@ mod tests {
         let links = Arc::new(Links::new(&Arc::from([Arc::clone(&inbox)]), 1));
         let (mailboxes, delivered) = (Mailboxes::default(), Rc::<Cell<usize>>::default());
         let counts = Rc::clone(&delivered);
-        mailboxes.add(&links, ShardId::FIRST, move |_, _| counts.set(counts.get() + 1));
+        mailboxes.add(Location::caller(), &links, ShardId::FIRST, move |_, _| {
+            counts.set(counts.get() + 1)
+        });
         (inbox, MeshSender::new(&links, Source::Outside), mailboxes, delivered)
     }
 
@@ -422,7 +429,7 @@ mod tests {
                 let waits = sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending();
                 (waits, woken)
             });
-            mailboxes.deliver(&inbox);
+            mailboxes.deliver(&inbox, &Heartbeat::default());
             let (waits, woken) = other.join().unwrap();
             assert!(!waits || woken.times() > 0, "left waiting");
         });
