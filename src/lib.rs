@@ -26,6 +26,7 @@
 //! - [`app`]: routing, handlers, middleware.
 //! - the server and the [`client`]: they move bytes between sockets and the layers below, on the shards of
 //!   [`squall_shards`].
+//! - `testing`: a client that runs an application inside a test.
 //!
 //! Without the default feature `serve`, only the first three layers are built.
 

@@ -24,7 +24,7 @@ use std::task::{Context as Task, Poll};
 use futures_util::Stream;
 use squall::prelude::*;
 use squall::shards::{Shard, invoke_on, spawn_blocking, spawn_detached, spawn_local, yield_now};
-use squall::testing::TestClient;
+use support::app_client::AppClient;
 use support::client::Connection;
 use support::running::{Running, close_code, read};
 use tungstenite::Message as Frame;
@@ -200,8 +200,8 @@ fn a_panic_whose_value_panics_when_it_is_dropped_is_a_500_and_its_connection_goe
 }
 
 #[test]
-fn the_test_client_sees_the_same_and_each_request_is_a_panic() {
-    let client = TestClient::new(application()).unwrap();
+fn the_application_layer_alone_does_the_same_and_each_request_is_a_panic() {
+    let client = AppClient::new(application()).unwrap();
     for depth in DEPTHS {
         for path in [
             "/handler",
@@ -291,7 +291,7 @@ fn a_stream_whose_drop_panics_after_its_end_is_sent_whole_and_one_that_panics_br
             );
         }
     }
-    let client = TestClient::new(streams()).unwrap();
+    let client = AppClient::new(streams()).unwrap();
     for (end, is_aborted) in [("end", false), ("error", true), ("unwritable", true), ("panic", true)] {
         let response = client.get(&format!("/{end}/2")).send().unwrap();
         assert_eq!(

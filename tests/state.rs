@@ -14,7 +14,7 @@ use std::cell::RefCell;
 
 use squall::prelude::*;
 use squall::shards::{Shard, ShardId};
-use squall::testing::TestClient;
+use support::app_client::AppClient;
 use support::client::Connection;
 use support::running::{Running, read};
 use tungstenite::Message as Frame;
@@ -141,6 +141,6 @@ fn a_thread_outside_the_shards_uses_their_state() {
 
 #[test]
 fn without_a_server_the_state_of_a_shard_is_an_error() {
-    let client = TestClient::new(application()).unwrap();
+    let client = AppClient::new(application()).unwrap();
     assert_eq!(client.get("/notes").send().unwrap().status(), 500);
 }

@@ -13,9 +13,11 @@ static GRANTED_BEFORE: AtomicI64 = AtomicI64::new(-1);
 /// use squall::prelude::*;
 /// use squall::testing::{MemoryRefusal, TestClient};
 ///
-/// let client = TestClient::new(Application::new().post("/echo", async |cx: &mut Context| cx.body().await))?;
+/// let client = TestClient::new(|| Application::new().post("/echo", async |cx: &mut Context| cx.body().await))?;
 /// let refusal = MemoryRefusal::after(0);
-/// assert_eq!(client.post("/echo").body("hello").send()?.status(), 503);
+/// // The server answers 503, or closes a connection that it has no memory for.
+/// let refused = client.post("/echo").body("hello").send();
+/// assert!(!refused.is_ok_and(|response| response.status() == 200));
 /// assert!(refusal.has_come());
 /// drop(refusal);
 /// assert_eq!(client.post("/echo").body("hello").send()?.text(), "hello");

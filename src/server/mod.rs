@@ -9,6 +9,8 @@ mod accept;
 mod broadcast;
 mod config;
 mod http1;
+#[cfg(feature = "testing")]
+mod in_process;
 mod memory;
 mod operator_log;
 mod serve;
@@ -28,6 +30,8 @@ use squall_shards::{
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
 pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
+#[cfg(feature = "testing")]
+pub(crate) use in_process::InProcess;
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 pub use state::ServerRemote;
 
@@ -157,6 +161,40 @@ impl Server {
     ///
     /// A setting is invalid, an address cannot be bound, or the machine lacks what a shard needs.
     pub fn bind(self) -> Result<BoundServer> {
+        let bound = self.prepare()?;
+        if bound.listeners.is_empty() {
+            return Err(Error::new(
+                "could not start the server: it has no listen address; add .listen(\"127.0.0.1:8888\")",
+            ));
+        }
+        Ok(bound)
+    }
+
+    /// Starts the server on threads of its own, for connections made inside the process; it binds no address.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind) and [`BoundServer::run`].
+    #[cfg(feature = "testing")]
+    pub(crate) fn start_in_process(mut self) -> Result<InProcess> {
+        self.config.listen.clear();
+        // Signals belong to the process of the tests.
+        self.config.stop_on_signals = false;
+        let mut bound = self.prepare()?;
+        let handles = in_process::Handles {
+            remote: bound.remote(),
+            publisher: bound.publisher(),
+            stopper: bound.stopper(),
+            shards: bound.shards.count(),
+        };
+        InProcess::start(handles, move |reports| {
+            bound.in_process = Some(reports);
+            bound.run()
+        })
+    }
+
+    /// Checks the settings, and binds the addresses if there are any.
+    fn prepare(self) -> Result<BoundServer> {
         if let Some(invalid) = self.invalid {
             return Err(invalid);
         }
@@ -180,11 +218,6 @@ impl Server {
         for address in &config.listen {
             bind(address, &shards, config, &mut listeners)?;
         }
-        if listeners.is_empty() {
-            return Err(Error::new(
-                "could not start the server: it has no listen address; add .listen(\"127.0.0.1:8888\")",
-            ));
-        }
         let mut config = self.config;
         // The memory for topics is divided by the number of shards, which is known only now.
         memory::pressure::bound_topics(&mut config, count);
@@ -195,6 +228,8 @@ impl Server {
             mesh: shards.mesh(BROADCAST_QUEUE_MESSAGES_MAX),
             shards,
             listeners,
+            #[cfg(feature = "testing")]
+            in_process: None,
         })
     }
 }
@@ -261,6 +296,9 @@ pub struct BoundServer {
     mesh: Mesh<ShardMessage>,
     /// `None` if the kernel does not report how much memory the process holds.
     budget: Option<Arc<Budget>>,
+    /// Set if a test client makes the connections.
+    #[cfg(feature = "testing")]
+    in_process: Option<in_process::Reports>,
 }
 
 impl BoundServer {
@@ -300,6 +338,8 @@ impl BoundServer {
             listeners,
             mesh,
             budget,
+            #[cfg(feature = "testing")]
+            in_process,
         } = self;
         let addresses: Vec<String> = listeners.iter().map(ToString::to_string).collect();
         let announcement = Announcement {
@@ -310,6 +350,9 @@ impl BoundServer {
         if let Some(refusal) = shards.io_uring_refusal() {
             operator_log::uses_epoll(&refusal.to_string());
         }
+        // Without a listener, inside a test, there is nothing to announce.
+        let has_listeners = !listeners.is_empty();
+        let is_announced = move |shard: &Shard| shard.id() == ShardId::FIRST && has_listeners;
         shards.run(move |shard| {
             let setup = ShardSetup {
                 factory: Arc::clone(&factory),
@@ -317,7 +360,9 @@ impl BoundServer {
                 listeners: listeners.clone(),
                 mesh: mesh.clone(),
                 budget: budget.clone(),
-                announcement: (shard.id() == ShardId::FIRST).then(|| announcement.clone()),
+                announcement: is_announced(&shard).then(|| announcement.clone()),
+                #[cfg(feature = "testing")]
+                in_process: in_process.clone(),
             };
             async move { serve(shard, setup).await.map_err(Into::into) }
         })?;
@@ -344,6 +389,9 @@ struct ShardSetup {
     budget: Option<Arc<Budget>>,
     /// What the first shard announces once it listens; `None` on the others.
     announcement: Option<Announcement>,
+    /// Set if a test client makes the connections.
+    #[cfg(feature = "testing")]
+    in_process: Option<in_process::Reports>,
 }
 
 /// Where a server listens.
@@ -363,6 +411,8 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         mesh,
         budget,
         announcement,
+        #[cfg(feature = "testing")]
+        in_process,
     } = setup;
     let mut application = factory();
     if let Some(proxies) = &config.trusted_proxies {
@@ -388,6 +438,11 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         .filter_map(Listeners::open)
         .map(|listener| spawn_local(accept::accept(listener, Rc::clone(&server))))
         .collect();
+    #[cfg(feature = "testing")]
+    let accepting = {
+        let in_process = in_process.map(|reports| spawn_local(in_process::accept(Rc::clone(&server), reports)));
+        accepting.into_iter().chain(in_process)
+    };
     if let Some(Announcement {
         addresses,
         shards,

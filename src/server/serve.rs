@@ -7,13 +7,33 @@ use squall_shards::GateGuard;
 use super::http1::connection::{Connection, Ending};
 use super::http1::upgrade;
 use super::shard::ShardServer;
+#[cfg(feature = "testing")]
+use crate::app::Peer;
 use crate::transport::socket::Socket;
 
 /// Serves a connection to its end.
-///
-/// Not an `async fn`: its arguments would take space in the task twice.
 pub(super) fn serve(socket: Socket, server: Rc<ShardServer>, guard: GateGuard) -> impl Future<Output = ()> {
+    run(Connection::new(socket, server, guard))
+}
+
+/// Serves a connection as if it came from `peer`.
+#[cfg(feature = "testing")]
+pub(super) fn serve_as(
+    peer: Peer,
+    socket: Socket,
+    server: Rc<ShardServer>,
+    guard: GateGuard,
+) -> impl Future<Output = ()> {
     let mut connection = Connection::new(socket, server, guard);
+    connection.pretend_peer(peer);
+    run(connection)
+}
+
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the argument of an `async fn` would take space in the task twice"
+)]
+fn run(mut connection: Connection) -> impl Future<Output = ()> {
     async move {
         match connection.serve_requests().await {
             Ending::Idle if connection.socket.has_arrived() => {}

@@ -4,10 +4,10 @@ use core::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::app_client::AppClient;
 use serde::Deserialize;
 use squall::app::OptionalFromContext;
 use squall::prelude::*;
-use squall::testing::TestClient;
 
 #[derive(Debug, Deserialize)]
 struct Page {
@@ -42,7 +42,7 @@ impl Order {
     }
 }
 
-fn text(client: &TestClient, target: &str) -> (u16, String) {
+fn text(client: &AppClient, target: &str) -> (u16, String) {
     let response = client.get(target).send().unwrap();
     (response.status().as_u16(), response.text())
 }
@@ -68,7 +68,7 @@ fn a_path_becomes_one_value_a_tuple_or_a_struct() {
         })
         .get("/all/{a}/{b}", async |Path(all): Path<Vec<i8>>| format!("{all:?}"))
         .get("/none", async |Path(()): Path<()>| "none");
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, expected) in [
         ("/one/7", 200, "7"),
         (
@@ -128,7 +128,7 @@ fn a_type_that_does_not_fit_the_pattern_is_the_applications_mistake() {
         .get("/3/{number}", as_type::<Page>)
         .get("/4/{a}", as_type::<Vec<(u64, u64)>>)
         .fallback(as_type::<u64>);
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for target in ["/0/", "/1/1", "/2/1/2", "/3/1", "/4/1", "/"] {
         assert_eq!(text(&client, target).0, 500, "{target}");
     }
@@ -185,7 +185,7 @@ fn arguments_follow_the_context_or_stand_alone() {
                 method.0
             }
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let post = |content: &str| {
         let request = client.post("/7?a=b").header("content-type", "application/json");
         request.body(content.to_owned()).send().unwrap()
@@ -226,7 +226,7 @@ fn the_first_argument_that_fails_answers_and_the_function_does_not_run() {
         .post("/form", form)
         .get("/state", async |_: State<u8>| ())
         .post("/text", async |text: String| text);
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, part) in [
         ("/?page=x", 400, "could not decode the query: `page`: invalid digit"),
         ("/?page=1&tag=1&tag=300", 400, "could not decode the query: `tag"),
@@ -282,7 +282,7 @@ fn a_missing_value_leaves_an_optional_argument_empty() {
     struct Colours {
         colour: Colour,
     }
-    let client = TestClient::new(Application::new().post("/", show).state(7_u8)).unwrap();
+    let client = AppClient::new(Application::new().post("/", show).state(7_u8)).unwrap();
     let absent = client.post("/").send().unwrap();
     assert_eq!(absent.text(), "None None true false None");
     let request = client.post("/?colour=red").header("content-type", "application/json");

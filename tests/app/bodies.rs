@@ -1,9 +1,9 @@
 //! Reading content: whole and in pieces, limits, JSON, forms, trailers.
 
+use crate::app_client::{AppClient, AppRequest};
 use serde::{Deserialize, Serialize};
 use squall::app::{BodyLength, Limits};
 use squall::prelude::*;
-use squall::testing::{TestClient, TestRequest};
 
 /// The limit of the application under test.
 const LIMIT: usize = 1000;
@@ -35,7 +35,7 @@ async fn mixed(cx: &mut Context) -> Result<String> {
     Ok(format!("{}+{}", first.len(), rest.len()))
 }
 
-fn client() -> TestClient {
+fn client() -> AppClient {
     let application = Application::new()
         .body_bytes_max(LIMIT as u64)
         .post("/whole", whole)
@@ -43,10 +43,10 @@ fn client() -> TestClient {
         .post("/raised", raised)
         .post("/mixed", mixed)
         .post("/unread", async |_: &mut Context| "not read");
-    TestClient::new(application).unwrap()
+    AppClient::new(application).unwrap()
 }
 
-fn answer(request: TestRequest<'_>) -> (u16, String) {
+fn answer(request: AppRequest<'_>) -> (u16, String) {
     let response = request.send().unwrap();
     (response.status().as_u16(), response.text())
 }
@@ -149,7 +149,7 @@ fn json_is_parsed_or_refused_with_a_reason() {
         let order: Order = cx.json().await?;
         Ok(format!("{} {:?}", order.item, order.count))
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let deep = format!("{{\"item\":{}", "[".repeat(100_000));
     for (media_type, content, status, part) in [
         (
@@ -210,7 +210,7 @@ fn deep_json_does_not_overflow_a_small_stack() {
             let value: serde_json::Value = cx.json().await?;
             Ok(value.to_string())
         });
-        let client = TestClient::new(application).unwrap();
+        let client = AppClient::new(application).unwrap();
         let send = |depth| {
             client
                 .post("/")
@@ -229,7 +229,7 @@ fn forms_are_parsed_or_refused_with_a_reason() {
         let order: Order = cx.form().await?;
         Ok(format!("{} {:?}", order.item, order.count))
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (media_type, content, status, part) in [
         (
             "application/x-www-form-urlencoded",
@@ -276,37 +276,6 @@ fn forms_are_parsed_or_refused_with_a_reason() {
     }
 }
 
-/// Handlers read what `TestClient` sends.
-#[test]
-fn the_test_client_sends_json_forms_and_cookies() {
-    let application = Application::new()
-        .put("/json", async |cx: &mut Context| -> Result<Json<Order>> {
-            Ok(Json(cx.json().await?))
-        })
-        .put("/form", async |cx: &mut Context| -> Result<Json<Order>> {
-            Ok(Json(cx.form().await?))
-        })
-        .get("/cookies", async |cx: &mut Context| -> Result<String> {
-            let all = cx.cookies().iter()?.map(|(name, value)| format!("{name}:{value}"));
-            Ok(all.collect::<Vec<_>>().join(" "))
-        });
-    let client = TestClient::new(application).unwrap();
-    let order = Order {
-        item: "a&b=c \u{e9}".to_owned(),
-        count: vec![1, 2],
-    };
-    for request in [client.put("/json").json(&order), client.put("/form").form(&order)] {
-        let echoed: Order = request.send().unwrap().json().unwrap();
-        assert_eq!((echoed.item, echoed.count), (order.item.clone(), order.count.clone()));
-    }
-    let request = client.get("/cookies").cookie("a", "1").cookie("b", "\"2\"");
-    assert_eq!(request.send().unwrap().text(), "a:1 b:2");
-    let unwritable = std::collections::BTreeMap::from([(vec![1], 2)]);
-    let unsent = client.put("/json").json(&unwritable).send().unwrap_err();
-    assert!(unsent.to_string().contains("key must be a string"), "{unsent}");
-    assert!(client.put("/form").form(&[("a", &order)]).send().is_err());
-}
-
 /// RFC 9110 §5.5: a field value may hold bytes beyond ASCII, of no known encoding.
 #[test]
 fn other_cookies_are_readable_beside_one_of_invalid_utf_8() {
@@ -318,7 +287,7 @@ fn other_cookies_are_readable_beside_one_of_invalid_utf_8() {
             let all = cx.cookies().iter()?.map(|(name, value)| format!("{name}:{value}"));
             Ok(all.collect::<Vec<_>>().join(" "))
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let field: &[u8] = b"a=1; name=Fran\xe7ois; session=abc";
     let sent = |path: &str| client.get(path).header("cookie", field).send().unwrap().text();
     assert_eq!(sent("/one"), "abc");
@@ -334,7 +303,7 @@ fn a_media_type_is_readable_beside_a_parameter_of_invalid_utf_8() {
         .put("/form", async |cx: &mut Context| -> Result<Json<Order>> {
             Ok(Json(cx.form().await?))
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (path, media_type, body) in [
         (
             "/json",
@@ -360,7 +329,7 @@ fn trailers_are_kept_apart_from_the_fields() {
         let sum = trailers.get(&HeaderName::from_static("x-sum")).cloned();
         Ok(format!("{sum:?} {:?}", cx.header("x-sum")))
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let sum = (HeaderName::from_static("x-sum"), HeaderValue::from_static("7"));
     let request = client.post("/").chunks(["a"]).trailer(sum.0, sum.1);
     assert_eq!(request.send().unwrap().text(), "Some(\"7\") None");

@@ -1,11 +1,11 @@
 //! Cookies of a response: set, replaced, removed, and sent with whatever head is sent. Tornado's `CookieTest`.
 
+use crate::app_client::{AppClient, AppResponse};
 use squall::app::Peer;
 use squall::prelude::*;
-use squall::testing::{TestClient, TestResponse};
 
 /// The `Set-Cookie` fields of a response, in order.
-fn set_cookies(response: &TestResponse) -> Vec<String> {
+fn set_cookies(response: &AppResponse) -> Vec<String> {
     let lines = response
         .headers()
         .iter()
@@ -51,7 +51,7 @@ fn application() -> Application {
 
 #[test]
 fn cookies_are_set_replaced_by_name_and_removed() {
-    let client = TestClient::new(application()).unwrap();
+    let client = AppClient::new(application()).unwrap();
     for (path, status, expected) in [
         ("/set", 200, vec!["a=1; HttpOnly; SameSite=Lax; Path=/"]),
         (
@@ -102,7 +102,7 @@ fn a_set_value_is_read_back_as_it_was() {
         .get("/get", async |cx: &mut Context| -> Result<String> {
             Ok(cx.cookies().get("a")?.or_status(404)?.into_owned())
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (encoded, value) in [
         ("a=b", "a=b"),
         ("a;b,c", "a;b,c"),
@@ -124,7 +124,7 @@ fn a_set_value_is_read_back_as_it_was() {
 #[test]
 fn a_cookie_is_secure_where_the_request_is() {
     let application = application().trusted_proxies("192.0.2.1".parse().unwrap());
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let from = |is_secure: bool| {
         let address = Some("192.0.2.1:80".parse().unwrap());
         client.get("/set").peer(Peer { address, is_secure })

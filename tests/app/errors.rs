@@ -5,11 +5,11 @@ use core::task::Poll;
 use std::io;
 use std::rc::Rc;
 
+use crate::app_client::AppClient;
 use futures_util::stream::{iter, poll_fn};
 use squall::app::{Exchange, Outcome};
 use squall::message::{BoxError, TargetForm};
 use squall::prelude::*;
-use squall::testing::TestClient;
 
 #[derive(Debug)]
 struct Secret;
@@ -48,7 +48,7 @@ fn an_error_sends_its_status_and_only_its_public_message() {
             HttpError::new(503).with_header(header::RETRY_AFTER, HeaderValue::from_static("7"))
         })
         .get("/304", async |_: &mut Context| HttpError::new(304));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, page) in [
         ("/unexpected", 500, "500 Internal Server Error\n"),
         ("/text", 500, "500 Internal Server Error\n"),
@@ -77,7 +77,7 @@ fn the_page_comes_in_the_type_the_client_asks_for_first() {
     let application = Application::new().get("/", async |_: &mut Context| {
         HttpError::new(400).with_message("<script>\"&'\u{e9}</script>")
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let html = "<!doctype html>\n<title>400 Bad Request</title>\n<h1>400 Bad Request</h1>\n\
                 <p>&lt;script&gt;&quot;&amp;&#39;\u{e9}&lt;/script&gt;</p>\n";
     let json = "{\"error\":\"Bad Request\",\"message\":\"<script>\\\"&'\u{e9}</script>\",\"status\":400}\n";
@@ -109,7 +109,7 @@ fn what_was_written_before_an_error_is_not_sent() {
         cx.write("early");
         Err(HttpError::new(403).into())
     });
-    let response = TestClient::new(application).unwrap().get("/").send().unwrap();
+    let response = AppClient::new(application).unwrap().get("/").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), &*response.text()),
         (403, "403 Forbidden\n")
@@ -134,7 +134,7 @@ fn the_application_can_write_its_own_error_pages() {
             }
             _ => Ok(Html(format!("<p>{}</p>", error.message().unwrap_or("-")))),
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, page) in [
         ("/gone", 410, "<p>away</p>"),
         ("/nowhere", 200, "<p>try the search</p>"),
@@ -170,7 +170,7 @@ fn an_error_after_the_head_was_flushed_cuts_the_connection() {
         .get("/stream/panic", async |cx: &mut Context| {
             cx.stream(poll_fn(|_| -> Poll<Option<Result<Bytes>>> { panic!("in the stream") }));
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let response = client.get("/error").send().unwrap();
     assert!(response.is_aborted());
     assert_eq!(response.text(), "half");
@@ -193,7 +193,7 @@ fn a_stream_may_fail_with_anything_that_can_be_boxed() {
         .get("/boxed", async |cx: &mut Context| torn(cx, BoxError::from("torn")))
         .get("/text", async |cx: &mut Context| torn(cx, "torn"))
         .get("/owned", async |cx: &mut Context| torn(cx, "torn".to_owned()));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for target in ["/squall", "/io", "/boxed", "/text", "/owned"] {
         let response = client.get(target).send().unwrap();
         assert!(response.is_aborted(), "{target}");
@@ -208,7 +208,7 @@ fn an_error_crosses_threads() {
         let failed = std::thread::spawn(|| -> Result { Err(HttpError::new(409).with_message("taken").into()) });
         failed.join().unwrap()
     }
-    let client = TestClient::new(Application::new().get("/", work)).unwrap();
+    let client = AppClient::new(Application::new().get("/", work)).unwrap();
     let response = client.get("/").send().unwrap();
     assert_eq!(response.text(), "409 Conflict: taken\n");
 }
@@ -290,7 +290,7 @@ fn a_panic_is_a_500_and_the_next_request_is_served() {
         })
         .get("/response", async |_: &mut Context| Unserializable)
         .route("/handler", PanicsEverywhere(Rc::clone(&finished)));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let targets = [
         "/text",
         "/any",

@@ -2,26 +2,26 @@
 
 use core::net::SocketAddr;
 
+use crate::app_client::AppClient;
 use squall::TrustedProxies;
 use squall::app::Peer;
 use squall::prelude::*;
-use squall::testing::TestClient;
 
-fn client(proxies: Option<&str>) -> TestClient {
+fn client(proxies: Option<&str>) -> AppClient {
     let application = Application::new().get("/", async |cx: &mut Context| {
         let address = cx
             .remote_ip()
             .map_or_else(|| "none".to_owned(), |address| address.to_string());
         format!("{address} {}", cx.protocol())
     });
-    TestClient::new(match proxies {
+    AppClient::new(match proxies {
         Some(proxies) => application.trusted_proxies(proxies.parse().unwrap()),
         None => application,
     })
     .unwrap()
 }
 
-fn seen(client: &TestClient, peer: Peer, headers: &[(&str, &str)]) -> String {
+fn seen(client: &AppClient, peer: Peer, headers: &[(&str, &str)]) -> String {
     let request = client.get("/").peer(peer);
     let request = headers
         .iter()

@@ -1,10 +1,10 @@
 //! The limits of the application layer (`squall::app::Limits`), each at limit − 1, limit and limit + 1, with defaults
 //! and with lower and higher values.
 
+use crate::app_client::{AppClient, AppResponse};
 use serde::Deserialize;
 use squall::app::{JSON_DEPTH_CEILING, Limits};
 use squall::prelude::*;
-use squall::testing::{TestClient, TestResponse};
 
 /// Decodes any JSON, level by level.
 #[derive(Deserialize)]
@@ -18,7 +18,7 @@ enum Nested {
 #[derive(Deserialize)]
 struct Shallow {}
 
-fn client(limits: Limits) -> TestClient {
+fn client(limits: Limits) -> AppClient {
     let application = Application::new()
         .limits(limits)
         .get("/one", async |cx: &mut Context| cx.query_param::<u8>("x").map(drop))
@@ -44,11 +44,11 @@ fn client(limits: Limits) -> TestClient {
             Ok(cx.cookies().iter()?.count().to_string())
         })
         .get("/", async |_: &mut Context| "unread");
-    TestClient::new(application).unwrap()
+    AppClient::new(application).unwrap()
 }
 
 /// Asserts that the request was accepted, or refused with a status and a message.
-fn expect(response: &TestResponse, refusal: Option<(u16, &str)>, what: &str) {
+fn expect(response: &AppResponse, refusal: Option<(u16, &str)>, what: &str) {
     let (status, text) = refusal.unwrap_or((200, ""));
     assert_eq!(response.status(), status, "{what}: {}", response.text());
     assert!(response.text().contains(text), "{what}: {}", response.text());
@@ -131,7 +131,7 @@ fn the_deepest_json_fits_the_stack_of_a_shard() {
                 .await
                 .map(|node| usize::from(node.next.is_some()).to_string())
         });
-        let client = TestClient::new(application).unwrap();
+        let client = AppClient::new(application).unwrap();
         let content = [
             "{\"next\":".repeat(JSON_DEPTH_CEILING),
             "null".into(),

@@ -1,4 +1,4 @@
-//! The application layer through its public API, called by `squall::testing::TestClient`, and the channel to its
+//! The application layer through its public API, called without a server, and the channel to its
 //! driver.
 
 #![allow(
@@ -8,6 +8,8 @@
     reason = "the helpers of a test fail it by panicking; clippy.toml excuses only the test functions themselves"
 )]
 
+#[path = "../support/app_client.rs"]
+mod app_client;
 mod arguments;
 mod bodies;
 mod channel;

@@ -4,10 +4,10 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
+use crate::app_client::AppClient;
 use squall::app::{BodyLength, Channel, Exchange};
 use squall::message::TargetForm;
 use squall::prelude::*;
-use squall::testing::TestClient;
 
 struct Article;
 
@@ -37,7 +37,7 @@ fn method(name: &str) -> Method {
 
 #[test]
 fn a_method_that_is_not_implemented_is_405_with_the_true_allow() {
-    let client = TestClient::new(Application::new().route("/", Article)).unwrap();
+    let client = AppClient::new(Application::new().route("/", Article)).unwrap();
     for name in ["POST", "DELETE", "PATCH", "FOO", "get", "TRACE"] {
         let response = client.request(method(name), "/").send().unwrap();
         assert_eq!(response.status(), 405, "{name}");
@@ -61,7 +61,7 @@ fn functions_on_one_pattern_add_up() {
         .on(method("COPY"), "/x", async |_: &mut Context| "copy")
         .post("/y", async |_: &mut Context| "post")
         .put("/y", async |_: &mut Context| "put");
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for name in ["GET", "DELETE", "PATCH", "COPY"] {
         let response = client.request(method(name), "/x").send().unwrap();
         assert_eq!(response.text(), name.to_ascii_lowercase());
@@ -95,7 +95,7 @@ fn head_is_answered_by_get_unless_it_is_implemented() {
         .route("/own", OwnHead)
         .get("/function", async |_: &mut Context| "text")
         .post("/post", async |_: &mut Context| "text");
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let head = |target| client.head(target).send().unwrap();
     let response = head("/article");
     assert_eq!(
@@ -120,7 +120,7 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
         }
     }
     let application = || Application::new().route("/", Article).route("/own", OwnOptions);
-    let client = TestClient::new(application()).unwrap();
+    let client = AppClient::new(application()).unwrap();
     let response = client.options("/").send().unwrap();
     assert_eq!((response.status().as_u16(), response.body()), (200, &b""[..]));
     assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS, PURGE, PUT"));
@@ -132,7 +132,7 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
         (200, Some("GET, HEAD, OPTIONS, PURGE, PUT"))
     );
 
-    let client = TestClient::new(application().automatic_options(false)).unwrap();
+    let client = AppClient::new(application().automatic_options(false)).unwrap();
     let response = client.options("/").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
@@ -145,7 +145,7 @@ fn options_is_automatic_unless_implemented_or_switched_off() {
         (200, Some("GET, HEAD, OPTIONS, PURGE, PUT")),
         "the route that has its own"
     );
-    let client = TestClient::new(Application::new().route("/", Article).automatic_options(false)).unwrap();
+    let client = AppClient::new(Application::new().route("/", Article).automatic_options(false)).unwrap();
     let response = client.options("*").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
@@ -169,7 +169,7 @@ fn head_is_not_served_where_only_a_websocket_is() {
             .on(Method::HEAD, "/both", async |_: &mut Context| ())
             .post("/both", async |_: &mut Context| "posted")
     };
-    let client = TestClient::new(application()).unwrap();
+    let client = AppClient::new(application()).unwrap();
     for (name, target, status, allow) in [
         ("HEAD", "/socket", 405, "GET, OPTIONS"),
         ("POST", "/socket", 405, "GET, OPTIONS"),
@@ -186,7 +186,7 @@ fn head_is_not_served_where_only_a_websocket_is() {
         "where HEAD has a function of its own"
     );
     let sockets = Application::new().websocket("/", async |_: &mut Context| Ok(Silent));
-    let client = TestClient::new(sockets).unwrap();
+    let client = AppClient::new(sockets).unwrap();
     let response = client.options("*").send().unwrap();
     assert_eq!(response.header("allow"), Some("GET, OPTIONS"), "nothing answers HEAD");
 }
@@ -200,7 +200,7 @@ fn a_405_made_by_a_handler_has_allow_too() {
             self.put(cx).await
         }
     }
-    let client = TestClient::new(Application::new().route("/", Delegating)).unwrap();
+    let client = AppClient::new(Application::new().route("/", Delegating)).unwrap();
     let response = client.post("/").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("allow")),
@@ -247,7 +247,7 @@ impl RequestHandler for Stages {
 
 #[test]
 fn prepare_runs_first_and_may_answer() {
-    let client = TestClient::new(Application::new().route("/", Stages::default())).unwrap();
+    let client = AppClient::new(Application::new().route("/", Stages::default())).unwrap();
     let get = |target| client.get(target).send().unwrap();
     assert_eq!(get("/").text(), "prepared, request 1");
     assert_eq!(get("/?finish").text(), "from prepare");

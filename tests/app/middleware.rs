@@ -3,9 +3,9 @@
 use core::cell::RefCell;
 use std::rc::Rc;
 
+use crate::app_client::AppClient;
 use squall::prelude::*;
 use squall::routing::get;
-use squall::testing::TestClient;
 
 /// Records its mark before and after the handler.
 struct Mark(&'static str, Rc<RefCell<Vec<String>>>);
@@ -40,7 +40,7 @@ fn runs_application_then_groups_then_route_outermost_first() {
         )
         .middleware(mark("first"))
         .middleware(mark("second"));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (method, host, target, expected) in [
         (Method::GET, "", "/plain", ">first >second <second 200 <first 200"),
         (
@@ -99,7 +99,7 @@ fn what_middleware_sets_before_next_is_on_error_pages_and_on_flushed_responses()
             cx.write("a");
             cx.flush().await
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status) in [("/fails", 409), ("/panics", 500), ("/flushes", 200), ("/none", 404)] {
         let response = client.get(target).send().unwrap();
         assert_eq!(response.status(), status);
@@ -140,7 +140,7 @@ fn middleware_may_answer_itself_fail_or_look_at_the_error() {
             let user: Option<&String> = cx.extension();
             user.cloned().or_error(500, "no user is attached")
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let response = client.get("/").send().unwrap();
     assert_eq!(
         (response.status().as_u16(), response.header("x-error")),
@@ -173,7 +173,7 @@ fn a_panic_in_middleware_is_a_500() {
     let application = Application::new()
         .middleware(broken)
         .get("/", async |_: &mut Context| "");
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     assert_eq!(client.get("/").send().unwrap().status(), 500);
     assert_eq!(client.app().shared().panic_count(), 1);
 }

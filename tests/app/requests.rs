@@ -3,9 +3,9 @@
 use core::cell::Cell;
 use std::collections::BTreeMap;
 
+use crate::app_client::AppClient;
 use serde::Deserialize;
 use squall::prelude::*;
-use squall::testing::TestClient;
 
 #[test]
 fn query_parameters_are_decoded_and_the_last_value_wins() {
@@ -19,7 +19,7 @@ fn query_parameters_are_decoded_and_the_last_value_wins() {
         .get("/all", async |cx: &mut Context| -> Result<String> {
             Ok(cx.query_params::<String>("x")?.join("|"))
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, text) in [
         ("/one?x=a%20b+c%2Bd", 200, "a b c+d"),
         ("/one?x=1&x=2&y=3", 200, "2"),
@@ -72,7 +72,7 @@ fn a_whole_query_fills_a_struct() {
         let Search { q, tag, page } = cx.query_as()?;
         Ok(format!("{q} {tag:?} {page:?}"))
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let get = |target: &str| client.get(target).send().unwrap();
     assert_eq!(
         get("/?q=a+b&tag=x&tag=%C3%A9&page=2").text(),
@@ -113,7 +113,7 @@ fn a_malformed_parameter_is_an_error_only_where_it_is_read() {
             Ok(cx.form::<Asked>().await?.q)
         })
         .get("/path/{unread}/{q}", async |cx: &mut Context| cx.param::<String>("q"));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let sent = |target: &str, pairs: &str| {
         let request = match target {
             "/form" => client.post(target).body(pairs),
@@ -154,7 +154,7 @@ fn raw_bytes_in_a_form_are_an_error_only_where_they_are_read() {
     let application = Application::new().post("/", async |cx: &mut Context| -> Result<String> {
         Ok(cx.form::<Asked>().await?.q)
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (form, status) in [
         (&b"name=Fran\xe7ois&q=1"[..], 200),
         (b"q=\xe7", 400),
@@ -179,7 +179,7 @@ fn a_type_that_reads_every_parameter_refuses_a_malformed_one() {
             cx.query_as::<Flattened>().map(drop)
         })
         .get("/strict", async |cx: &mut Context| cx.query_as::<Strict>().map(drop));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for target in ["/map", "/pairs", "/flattened", "/strict"] {
         for (pairs, status) in [
             ("q=1", 200),
@@ -226,7 +226,7 @@ fn shows_the_head_as_it_was_sent() {
         cx.write(line);
         Ok(())
     });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let request = client.get("/a%20b/?x=%20").header("host", "example.com:8080");
     let request = request
         .header("X-Twice", "1")
@@ -253,7 +253,7 @@ fn state_belongs_to_the_shard_and_is_found_by_its_type() {
             Ok(format!("{} {}", cx.state::<&'static str>()?, visits.0.get()))
         })
         .get("/missing", async |cx: &mut Context| cx.state::<u64>().map(|_| ()));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     assert_eq!(client.get("/").send().unwrap().text(), "a greeting 1");
     assert_eq!(client.get("/").send().unwrap().text(), "a greeting 2");
     assert_eq!(client.get("/missing").send().unwrap().status(), 500);

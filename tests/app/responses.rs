@@ -1,15 +1,15 @@
 //! Writing a response: values, fields, refusals, flushing.
 
+use crate::app_client::AppClient;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 use squall::message::Body;
 use squall::prelude::*;
-use squall::testing::TestClient;
 
 /// A response on one line: status, type, content.
 fn get(application: Application, target: &str) -> (u16, Option<String>, String) {
-    let response = TestClient::new(application).unwrap().get(target).send().unwrap();
+    let response = AppClient::new(application).unwrap().get(target).send().unwrap();
     let media_type = response.header("content-type").map(str::to_owned);
     (response.status().as_u16(), media_type, response.text())
 }
@@ -65,7 +65,7 @@ fn redirects_carry_their_status_and_location() {
         .get("/split", async |_: &mut Context| {
             Redirect::found("/x\r\nset-cookie: a=b")
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, location) in [
         ("/found", 302, Some("/a")),
         ("/permanent", 308, Some("/b?c=d")),
@@ -104,7 +104,7 @@ fn tuples_set_the_status_and_replace_fields_of_their_value() {
         })
         .get("/name", async |_: &mut Context| ([("x a", "1")], "a"))
         .get("/value", async |_: &mut Context| ([("x-a", "1\r\nx-b: 2")], "a"));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status, fields) in [
         (
             "/array",
@@ -162,7 +162,7 @@ fn the_first_write_sets_the_content_type_unless_it_was_set() {
             cx.write("written, ");
             "returned"
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, media_type, text) in [
         ("/text", "text/plain; charset=utf-8", "ab"),
         ("/bytes", "application/octet-stream", "ab"),
@@ -189,7 +189,7 @@ fn fields_are_set_added_and_cleared() {
         assert!(!cx.clear_header("not a name"));
         Ok(())
     });
-    let response = TestClient::new(application).unwrap().get("/").send().unwrap();
+    let response = AppClient::new(application).unwrap().get("/").send().unwrap();
     let lines: Vec<_> = response
         .headers()
         .iter()
@@ -216,7 +216,7 @@ fn application_data_cannot_break_a_header_line() {
         }
         Ok("set")
     }
-    let client = TestClient::new(Application::new().get("/", set)).unwrap();
+    let client = AppClient::new(Application::new().get("/", set)).unwrap();
     for (name, value) in [
         ("x", "a%0D%0Ax-injected:1"),
         ("x", "a%0Ax-injected:1"),
@@ -285,7 +285,7 @@ fn a_response_that_cannot_be_sent_as_it_is_becomes_a_500() {
             cx.write("before");
             cx.write_json(&Unserializable { field: () })
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for target in ["/204", "/304", "/100", "/short", "/finished", "/behind_stream", "/json"] {
         let response = client.get(target).send().unwrap();
         assert_eq!(
@@ -308,7 +308,7 @@ fn statuses_without_content_and_correct_lengths_are_unchanged() {
             cx.write("four");
             cx.set_header(header::CONTENT_LENGTH, 4)
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, status) in [("/204", 204), ("/304", 304), ("/length", 200)] {
         assert_eq!(client.get(target).send().unwrap().status(), status);
     }
@@ -347,7 +347,7 @@ fn flushing_sends_what_there_is_and_the_rest_follows() {
             cx.write(", part");
             cx.flush().await
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let response = client.get("/three").send().unwrap();
     assert_eq!(response.flushes(), [b"one", b"two"]);
     assert_eq!(response.text(), "onetwothree");
@@ -382,7 +382,7 @@ fn a_response_without_content_is_whole_with_its_first_flush() {
             cx.flush().await?;
             endless(cx).await
         });
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (method, target, status) in [(Method::HEAD, "/", 200), (Method::GET, "/304", 304)] {
         let response = client.request(method, target).send().unwrap();
         assert_eq!((response.status().as_u16(), response.is_aborted()), (status, false));

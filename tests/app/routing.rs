@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 
+use crate::app_client::{AppClient, AppResponse};
 use squall::app::BuildError;
 use squall::prelude::*;
 use squall::routing::{get, handler, on, post, websocket};
-use squall::testing::{TestClient, TestResponse};
 
 /// Answers with the route's mark and its parameters, in the requested order.
 fn echo<const N: usize>(
@@ -23,7 +23,7 @@ fn echo<const N: usize>(
 
 /// Asserts the response to each target; a number is the status of an error.
 fn assert_answers(application: Application, cases: &[(&str, &str)]) {
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (target, expected) in cases {
         let response = client.get(target).send().unwrap();
         match expected.parse::<u16>() {
@@ -126,7 +126,7 @@ fn a_parameter_of_another_type_is_404() {
 
 #[test]
 fn a_parameter_that_does_not_parse_is_a_400_that_names_it() {
-    let client = TestClient::new(Application::new().get("/users/{id}", async |cx: &mut Context| {
+    let client = AppClient::new(Application::new().get("/users/{id}", async |cx: &mut Context| {
         let id: u64 = cx.param("id")?;
         Ok::<_, Error>(id.to_string())
     }))
@@ -143,7 +143,7 @@ fn a_parameter_that_does_not_parse_is_a_400_that_names_it() {
 #[test]
 fn asking_for_a_parameter_the_route_does_not_have_is_the_applications_mistake() {
     let application = Application::new().get("/users/{id}", echo("", ["name"]));
-    let response = TestClient::new(application).unwrap().get("/users/7").send().unwrap();
+    let response = AppClient::new(application).unwrap().get("/users/7").send().unwrap();
     assert_eq!(response.status(), 500);
     assert!(!response.text().contains("name"), "{}", response.text());
 }
@@ -182,7 +182,7 @@ fn hosts_are_tried_first_and_fall_through() {
                 .get("/foo", echo("sub", []))
                 .get("/baz", echo("sub baz", [])),
         );
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (host, target, expected) in [
         ("other.org", "/foo", "general"),
         ("www.example.com", "/foo", "www"),
@@ -208,7 +208,7 @@ fn a_fallback_replaces_404() {
     let application = Application::new()
         .get("/", echo("home", []))
         .fallback(async |cx: &mut Context| (StatusCode::IM_A_TEAPOT, format!("no {}", cx.path())));
-    let response = TestClient::new(application).unwrap().post("/nowhere").send().unwrap();
+    let response = AppClient::new(application).unwrap().post("/nowhere").send().unwrap();
     assert_eq!((response.status().as_u16(), &*response.text()), (418, "no /nowhere"));
 }
 
@@ -221,7 +221,7 @@ fn builds_urls_from_names() {
             Routes::new().route("/{*path}", get(echo("", [])).name("file")),
         )
         .get("/go", async |cx: &mut Context| cx.reverse_url("user", &[&7, &"a b"]));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let app = client.app();
     assert_eq!(client.get("/go").send().unwrap().text(), "/users/7/a%20b");
     assert_eq!(
@@ -250,7 +250,7 @@ fn builds_urls_from_names() {
 #[test]
 fn a_built_url_leads_back_to_its_values() {
     let application = Application::new().route("/v/{value}/end", get(echo("", ["value"])).name("v"));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for value in [
         "a/b",
         "100%",
@@ -363,7 +363,7 @@ fn mark(mark: &'static str) -> impl Middleware {
 }
 
 /// Returns the marks of the middleware that ran, outermost first.
-fn marks(response: &TestResponse) -> String {
+fn marks(response: &AppResponse) -> String {
     let marks = response.headers().iter().filter(|(name, _)| *name == "x-mark");
     let marks: Vec<_> = marks.map(|(_, mark)| mark.to_str().unwrap()).collect();
     marks.join(" ")
@@ -390,7 +390,7 @@ fn a_route_is_a_value_with_methods_a_name_and_middleware() {
                 .middleware(mark("hello")),
         )
         .route("/", Hello);
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (method, target, status, text, expected) in [
         ("GET", "/users/7", 200, "show|7", "outer inner"),
         ("PUT", "/users/7", 200, "update|7", "outer inner"),
@@ -427,7 +427,7 @@ fn routes_of_one_path_keep_their_own_middleware() {
             .route("/x", post(echo("guarded", [])).middleware(mark("guard")).name("x"))
             .put("/x", echo("open too", [])),
     );
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (method, status, expected) in [
         (Method::GET, 200, "group"),
         (Method::HEAD, 200, "group"),
@@ -459,7 +459,7 @@ fn a_websocket_route_takes_a_name_and_middleware() {
 
     let room = websocket(async |_: &mut Context| Ok(Room));
     let application = Application::new().route("/rooms/{room}", room.name("room").middleware(mark("guard")));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     let response = client.get("/rooms/1").send().unwrap();
     assert_eq!((response.status().as_u16(), &*marks(&response)), (400, "guard"));
     assert_eq!(client.app().shared().reverse_url("room", &[&1]).unwrap(), "/rooms/1");
@@ -495,7 +495,7 @@ fn the_innermost_fallback_answers_within_its_groups_middleware() {
                 .fallback(answer("host")),
         )
         .fallback(answer("app"));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (host, target, text, expected) in [
         ("", "/api/known", "known", "app api"),
         ("", "/api/outside", "outside", "app"),
@@ -528,7 +528,7 @@ fn the_innermost_fallback_answers_within_its_groups_middleware() {
 fn a_path_without_a_fallback_is_404_within_the_applications_middleware() {
     let group = Routes::new().middleware(mark("group")).get("/x", echo("x", []));
     let application = Application::new().middleware(mark("app")).nest("/a", group);
-    let response = TestClient::new(application).unwrap().get("/a/none").send().unwrap();
+    let response = AppClient::new(application).unwrap().get("/a/none").send().unwrap();
     assert_eq!((response.status().as_u16(), &*marks(&response)), (404, "app"));
 }
 
@@ -545,7 +545,7 @@ fn a_handler_as_fallback_serves_its_methods_and_answers_405_to_others() {
             Routes::new().fallback(post(echo("posted", [])).middleware(mark("own"))),
         )
         .nest("/c/{id}", Routes::new().fallback(echo("", ["id"])));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     assert_eq!(client.get("/a/none").send().unwrap().text(), "hello");
     assert_eq!(client.get("/count").send().unwrap().text(), "1", "`on_finish` ran");
     assert_eq!(client.head("/a/none").send().unwrap().status(), 200);
@@ -603,7 +603,7 @@ fn the_innermost_error_page_is_written_for_every_error_under_its_group() {
         )
         .host("h", Routes::new().error_page(page("host")).get("/here", fails))
         .host("g", Routes::new().get("/here", fails));
-    let client = TestClient::new(application).unwrap();
+    let client = AppClient::new(application).unwrap();
     for (method, host, target, expected) in [
         (Method::GET, "", "/fails", "app 410"),
         (Method::GET, "", "/none", "app 404"),

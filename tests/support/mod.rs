@@ -1,6 +1,6 @@
 //! Shared by the tests that run Squall as another process: the process, the client, the response parser.
 //!
-//! Only [`running`] uses Squall. The tests have a strict parser of their own, so that one mistake cannot hide in both
+//! Only [`running`] and [`app_client`] use Squall. The tests have a strict parser of their own, so that one mistake cannot hide in both
 //! the server and the test.
 
 #![allow(dead_code, reason = "each test binary uses its own part of the harness")]
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
+pub(crate) mod app_client;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod descriptors;

@@ -12,7 +12,6 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("pubsub", &["memory", "message", "error"]),
     // Applications run on every version of HTTP, so they name none.
     ("app", &["memory", "message", "error", "websocket", "pubsub"]),
-    ("testing", &["memory", "message", "error", "app"]),
     ("transport", &["memory", "message", "error", "websocket"]),
     (
         "client",
@@ -40,10 +39,14 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "transport",
         ],
     ),
+    (
+        "testing",
+        &["memory", "message", "error", "http1", "websocket", "app", "server"],
+    ),
 ];
 
 /// The folders that may name `squall_shards`.
-const SHARDS: [&str; 3] = ["transport", "client", "server"];
+const SHARDS: [&str; 4] = ["transport", "client", "server", "testing"];
 
 pub(crate) fn layers(source: &Source) -> Vec<Finding> {
     let Some(inside) = source.path.strip_prefix("src/").filter(|inside| *inside != "lib.rs") else {

@@ -47,7 +47,7 @@ use crate::error::{Error, Result, bad_request};
 ///     format!("Hello, {name}!")
 /// }
 ///
-/// let client = TestClient::new(Application::new().get("/", greet))?;
+/// let client = TestClient::new(|| Application::new().get("/", greet))?;
 /// assert_eq!(client.get("/").header("x-user", "Ada").send()?.text(), "Hello, Ada!");
 /// assert_eq!(client.get("/").send()?.status(), 401);
 /// # Ok::<(), Error>(())

@@ -433,6 +433,12 @@ impl Connection {
         Ok(())
     }
 
+    /// Sets the peer that applications see, in place of the one that the kernel names.
+    #[cfg(feature = "testing")]
+    pub(in crate::server) fn pretend_peer(&mut self, peer: Peer) {
+        self.peer = Some(peer);
+    }
+
     /// Returns the peer's address, which the kernel is asked for once.
     pub(in crate::server) fn peer(&mut self) -> Peer {
         *self.peer.get_or_insert_with(|| Peer {

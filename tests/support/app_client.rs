@@ -1,29 +1,9 @@
-//! A test client that calls an application without a socket, and returns what a client would receive.
+//! Calls the application layer without a server: what tests of that layer alone use.
 //!
 //! It drives an [`Exchange`] as a connection does. One exchange serves all requests of a client and is reset in
 //! between. So a test detects state that leaks from one request into the next.
-//!
-//! ```
-//! use squall::prelude::*;
-//! use squall::testing::TestClient;
-//!
-//! async fn greet(cx: &mut Context) -> Result<String> {
-//!     let name: String = cx.query_param("name")?;
-//!     Ok(format!("Hello, {name}!"))
-//! }
-//!
-//! async fn sum(cx: &mut Context) -> Result<Json<u32>> {
-//!     let numbers: Vec<u32> = cx.json().await?;
-//!     Ok(Json(numbers.iter().sum()))
-//! }
-//!
-//! let client = TestClient::new(Application::new().get("/greet", greet).put("/sum", sum))?;
-//! assert_eq!(client.get("/greet?name=Ada").send()?.text(), "Hello, Ada!");
-//! assert_eq!(client.get("/greet").send()?.status(), 400);
-//! assert_eq!(client.post("/greet").send()?.header("allow"), Some("GET, HEAD, OPTIONS"));
-//! assert_eq!(client.put("/sum").json(&[1, 2, 3]).send()?.json::<u32>()?, 6);
-//! # Ok::<(), squall::Error>(())
-//! ```
+
+#![allow(dead_code, reason = "each test binary uses its own part of the client")]
 
 use core::cell::RefCell;
 use core::fmt;
@@ -38,30 +18,25 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::Wake;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::app::{App, Application, BodyLength, Channel, Exchange, Outcome, Peer};
-use crate::error::{Error, Result};
-use crate::message::{
+use squall::app::{App, BodyLength, Channel, Exchange, Outcome, Peer};
+use squall::message::{
     BodyStream, HeaderName, HeaderValue, Headers, Method, RequestHead, StatusCode, TargetForm, Version,
 };
-
-pub use crate::memory::MemoryRefusal;
+use squall::{Application, Error, Result};
 
 /// How long the client waits for a handler that waits for neither its content nor its flush: 10 s.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls an application.
-pub struct TestClient {
+pub(crate) struct AppClient {
     app: Rc<App>,
     exchange: RefCell<Exchange>,
 }
 
 /// A request under construction.
 #[must_use = "a request does nothing until it is sent"]
-pub struct TestRequest<'a> {
-    client: &'a TestClient,
+pub(crate) struct AppRequest<'a> {
+    client: &'a AppClient,
     method: Method,
     target: String,
     headers: Vec<(String, Vec<u8>)>,
@@ -69,14 +44,11 @@ pub struct TestRequest<'a> {
     length: BodyLength,
     trailers: Headers,
     peer: Peer,
-    /// Why the content could not be encoded; [`send`](Self::send) returns it, so that the calls before can be
-    /// chained.
-    invalid: Option<Error>,
 }
 
 /// A response as a client receives it.
 #[derive(Debug, Clone, Default)]
-pub struct TestResponse {
+pub(crate) struct AppResponse {
     status: StatusCode,
     headers: Headers,
     content: Vec<u8>,
@@ -85,13 +57,13 @@ pub struct TestResponse {
     aborted: bool,
 }
 
-impl TestClient {
+impl AppClient {
     /// Builds an application and makes a client for it.
     ///
     /// # Errors
     ///
     /// As [`Application::build`].
-    pub fn new(application: Application) -> Result<Self> {
+    pub(crate) fn new(application: Application) -> Result<Self> {
         let app = application.build()?;
         let exchange = RefCell::new(Exchange::new(app.shared()));
         Ok(Self { app, exchange })
@@ -99,48 +71,48 @@ impl TestClient {
 
     /// Returns the application under test.
     #[must_use]
-    pub fn app(&self) -> &Rc<App> {
+    pub(crate) fn app(&self) -> &Rc<App> {
         &self.app
     }
 
     /// Starts a GET.
-    pub fn get(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn get(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::GET, target)
     }
 
     /// Starts a POST.
-    pub fn post(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn post(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::POST, target)
     }
 
     /// Starts a PUT.
-    pub fn put(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn put(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::PUT, target)
     }
 
     /// Starts a PATCH.
-    pub fn patch(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn patch(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::PATCH, target)
     }
 
     /// Starts a DELETE.
-    pub fn delete(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn delete(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::DELETE, target)
     }
 
     /// Starts a HEAD.
-    pub fn head(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn head(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::HEAD, target)
     }
 
     /// Starts an OPTIONS.
-    pub fn options(&self, target: &str) -> TestRequest<'_> {
+    pub(crate) fn options(&self, target: &str) -> AppRequest<'_> {
         self.request(Method::OPTIONS, target)
     }
 
     /// Starts a request of any method; `target` is a path with an optional query, or `*`, and is sent unchanged.
-    pub fn request(&self, method: Method, target: &str) -> TestRequest<'_> {
-        TestRequest {
+    pub(crate) fn request(&self, method: Method, target: &str) -> AppRequest<'_> {
+        AppRequest {
             client: self,
             method,
             target: target.to_owned(),
@@ -152,14 +124,13 @@ impl TestClient {
                 address: Some(SocketAddr::from(([127, 0, 0, 1], 54321))),
                 is_secure: false,
             },
-            invalid: None,
         }
     }
 }
 
-impl TestRequest<'_> {
+impl AppRequest<'_> {
     /// Adds a field line; `host` replaces the default one.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = name.to_ascii_lowercase();
         self.headers.retain(|(other, _)| name != "host" || *other != name);
         self.headers.push((name, value.as_ref().to_vec()));
@@ -167,25 +138,12 @@ impl TestRequest<'_> {
     }
 
     /// Adds a cookie in a field line of its own, without escaping.
-    pub fn cookie(self, name: &str, value: &str) -> Self {
+    pub(crate) fn cookie(self, name: &str, value: &str) -> Self {
         self.header("cookie", format!("{name}={value}"))
     }
 
-    /// Sets the content to a value as JSON, with its type; [`send`](Self::send) returns the error of a value that
-    /// does not encode.
-    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
-        self.encoded("application/json", serde_json::to_vec(value))
-    }
-
-    /// Sets the content to a form, with its type; a `Vec` in the value repeats its key.
-    ///
-    /// [`send`](Self::send) returns the error of a value that does not encode, such as one with nested structs.
-    pub fn form<T: Serialize + ?Sized>(self, value: &T) -> Self {
-        self.encoded("application/x-www-form-urlencoded", serde_html_form::to_string(value))
-    }
-
     /// Sets the content, sent as one piece with its length.
-    pub fn body(mut self, content: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, content: impl Into<Vec<u8>>) -> Self {
         let content = content.into();
         self.length = BodyLength::Known(content.len() as u64);
         self.pieces = VecDeque::from([content]);
@@ -193,26 +151,26 @@ impl TestRequest<'_> {
     }
 
     /// Sets the content, sent in chunks without a length.
-    pub fn chunks<T: Into<Vec<u8>>>(mut self, chunks: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn chunks<T: Into<Vec<u8>>>(mut self, chunks: impl IntoIterator<Item = T>) -> Self {
         self.length = BodyLength::Unknown;
         self.pieces = chunks.into_iter().map(Into::into).collect();
         self
     }
 
     /// Announces a length that may differ from that of the content.
-    pub fn announced(mut self, length: BodyLength) -> Self {
+    pub(crate) fn announced(mut self, length: BodyLength) -> Self {
         self.length = length;
         self
     }
 
     /// Adds a trailer field, sent after the content.
-    pub fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn trailer(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.trailers.add(name, value);
         self
     }
 
     /// Sets the sender, instead of an unencrypted connection from 127.0.0.1.
-    pub fn peer(mut self, peer: Peer) -> Self {
+    pub(crate) fn peer(mut self, peer: Peer) -> Self {
         self.peer = peer;
         self
     }
@@ -221,11 +179,8 @@ impl TestRequest<'_> {
     ///
     /// # Errors
     ///
-    /// The handler waits 10 s for something other than its content or its flush, or the content could not be encoded.
-    pub fn send(mut self) -> Result<TestResponse> {
-        if let Some(invalid) = self.invalid {
-            return Err(invalid);
-        }
+    /// The handler waits 10 s for something other than its content or its flush.
+    pub(crate) fn send(mut self) -> Result<AppResponse> {
         let app = &self.client.app;
         let mut exchange = self.client.exchange.borrow_mut();
         exchange.reset();
@@ -234,7 +189,7 @@ impl TestRequest<'_> {
         let channel = exchange.channel();
         channel.begin(self.length);
 
-        let mut response = TestResponse::default();
+        let mut response = AppResponse::default();
         run(app.respond(&mut exchange), || {
             let fed = self.feed(&channel);
             response.take_flushes(&channel) || fed
@@ -268,16 +223,6 @@ impl TestRequest<'_> {
             response.content.clear();
         }
         Ok(response)
-    }
-
-    fn encoded<C: Into<Vec<u8>>, E: Into<Error>>(mut self, media_type: &str, content: Result<C, E>) -> Self {
-        match content {
-            Ok(content) => self.header("content-type", media_type).body(content),
-            Err(error) => {
-                self.invalid = self.invalid.or_else(|| Some(error.into()));
-                self
-            }
-        }
     }
 
     /// Writes the head as the parser would.
@@ -336,61 +281,52 @@ impl TestRequest<'_> {
     }
 }
 
-impl TestResponse {
+impl AppResponse {
     /// Returns the status.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 
     /// Returns the fields that the application set, without those of the framing.
     #[must_use]
-    pub fn headers(&self) -> &Headers {
+    pub(crate) fn headers(&self) -> &Headers {
         &self.headers
     }
 
     /// Returns the first value of a field if it is text.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(&HeaderName::try_from(name).ok()?)?.to_str().ok()
     }
 
     /// Returns the content, which is empty for HEAD.
     #[must_use]
-    pub fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         &self.content
     }
 
     /// Returns the content as text; invalid UTF-8 is replaced by U+FFFD.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
-    }
-
-    /// Decodes the content as JSON.
-    ///
-    /// # Errors
-    ///
-    /// The content is not JSON, or does not fit `T`.
-    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(serde_json::from_slice(&self.content)?)
     }
 
     /// Returns the content of each flush, in order.
     #[must_use]
-    pub fn flushes(&self) -> &[Vec<u8>] {
+    pub(crate) fn flushes(&self) -> &[Vec<u8>] {
         &self.flushes
     }
 
     /// Returns the trailer fields.
     #[must_use]
-    pub fn trailers(&self) -> &Headers {
+    pub(crate) fn trailers(&self) -> &Headers {
         &self.trailers
     }
 
     /// Returns whether the connection was closed in the middle of the response.
     #[must_use]
-    pub fn is_aborted(&self) -> bool {
+    pub(crate) fn is_aborted(&self) -> bool {
         self.aborted
     }
 
@@ -454,19 +390,19 @@ impl Wake for ChannelWaker {
     }
 }
 
-impl fmt::Debug for TestClient {
+impl fmt::Debug for AppClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("TestClient")
+            .debug_struct("AppClient")
             .field("app", &self.app)
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for TestRequest<'_> {
+impl fmt::Debug for AppRequest<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("TestRequest")
+            .debug_struct("AppRequest")
             .field("method", &self.method)
             .field("target", &self.target)
             .finish_non_exhaustive()
