@@ -70,10 +70,12 @@ impl Drop for Ring {
     /// Every handle is gone, so each socket is closing. Descriptors whose close is not queued are closed with their slots.
     fn drop(&mut self) {
         self.finish_closing();
-        let has_released = self.uring.end();
-        // What was cancelled just now completes, and closes its socket.
-        self.finish_closing();
-        if !has_released {
+        if self.uring.cancel().is_ok() {
+            // What was cancelled just now completes, and closes its socket.
+            self.finish_closing();
+        }
+        // Last, because no request may follow it: from here on, memory is freed.
+        if !self.uring.end() {
             self.keep_memory();
         }
     }

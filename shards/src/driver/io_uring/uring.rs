@@ -43,6 +43,24 @@ impl Uring {
         })
     }
 
+    /// Cancels every operation in flight, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// Operations are still in flight.
+    pub(super) fn cancel(&self) -> io::Result<()> {
+        let timeout = io_uring::types::Timespec::from(self.cancel_timeout);
+        let ring = self.ring.borrow();
+        let cancelled = ring
+            .submitter()
+            .register_sync_cancel(Some(timeout), CancelBuilder::any().all());
+        match cancelled {
+            // Nothing was in flight.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            cancelled => cancelled,
+        }
+    }
+
     /// Cancels every operation and takes the buffers back; returns whether the kernel has released all memory.
     ///
     /// Otherwise the buffers are leaked, and the caller leaks what else its requests name.
@@ -50,17 +68,10 @@ impl Uring {
         if let Some(has_released) = self.has_released {
             return has_released;
         }
-        let ring = self.ring.get_mut();
-        let timeout = io_uring::types::Timespec::from(self.cancel_timeout);
         // Cancelled first: only then does the kernel release the buffers.
-        let cancelled = ring
-            .submitter()
-            .register_sync_cancel(Some(timeout), CancelBuilder::any().all());
-        let unregistered = self.buffers.get_mut().unregister(ring);
-        let nothing_to_cancel = cancelled
-            .as_ref()
-            .is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT));
-        let has_released = (cancelled.is_ok() || nothing_to_cancel) && unregistered.is_ok();
+        let cancelled = self.cancel();
+        let unregistered = self.buffers.get_mut().unregister(self.ring.get_mut());
+        let has_released = cancelled.is_ok() && unregistered.is_ok();
         if !has_released {
             tracing::warn!(
                 ?cancelled,
