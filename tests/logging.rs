@@ -126,6 +126,10 @@ fn a_servers_life_and_its_refusals_are_events_for_the_subscriber_of_the_applicat
     );
     let violated = only(&lines, "a peer violated the WebSocket protocol");
     assert_eq!(violated["pattern"], json!("/rooms/{room}"));
+    let is_unheard =
+        |line: &&Map<String, Value>| line["message"].as_str().unwrap().contains("no rule and no subscriber");
+    let unheard: Vec<_> = lines.iter().filter(is_unheard).map(|line| &line["topic"]).collect();
+    assert_eq!(unheard, ["mistyped", "mistyped/later", "mistyped/last"]);
     let places = ["listening on", "stopping", "stopped"].map(|message| {
         let begins = |line: &Map<String, Value>| line["message"].as_str().unwrap().starts_with(message);
         lines.iter().position(begins)
@@ -137,9 +141,9 @@ fn a_servers_life_and_its_refusals_are_events_for_the_subscriber_of_the_applicat
 
 /// Serves what the test above expects in the log, then stops gracefully.
 fn serve_and_refuse() {
-    let server = Running::start(2, || {
-        Application::new().websocket("/rooms/{room}", async |_: &mut Context| Ok(Failing))
-    });
+    let application = || Application::new().websocket("/rooms/{room}", async |_: &mut Context| Ok(Failing));
+    let server = Server::new(application).shards(2).topic("ruled", TopicOptions::new());
+    let server = Running::serve(server);
     let mut malformed = Connection::open(server.address);
     malformed.send(b"GET / HTTP/3.0\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(malformed.response("GET").unwrap().status, 505);
@@ -150,6 +154,12 @@ fn serve_and_refuse() {
     // An unmasked frame, which no client may send (RFC 6455 §5.1).
     violating.get_mut().write_all(&[0x81, 0x00]).unwrap();
     assert!(matches!(read(&mut violating), Frame::Close(_)));
+    let publish = |topic| server.publisher.publish(topic, "x").confirm().blocking().unwrap();
+    assert_eq!(publish("mistyped").matched, 0);
+    publish("ruled");
+    server.publisher.publish("mistyped/later", "x").blocking().unwrap();
+    // Behind the report of the publication before it, in the queue to the first shard.
+    publish("mistyped/last");
     server.stopper.stop(Stop::Graceful);
     drop((malformed, failing, violating));
     server.wait();

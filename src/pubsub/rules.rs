@@ -190,14 +190,27 @@ impl TopicRules {
     ///
     /// # Errors
     ///
-    /// Fails if the options contradict each other or there are already [`RULES_MAX`] rules.
+    /// Fails if the options contradict each other, there are already [`RULES_MAX`] rules, or an earlier rule matches
+    /// every topic of this one.
     pub fn with(mut self, pattern: Pattern, options: TopicOptions) -> Result<Self, InvalidRule> {
         check(&options)?;
+        if let Some((earlier, _)) = self.rules.iter().find(|(earlier, _)| earlier.covers(&pattern)) {
+            return Err(InvalidRule::Hidden {
+                earlier: earlier.clone(),
+                later: pattern,
+            });
+        }
         if self.rules.len() >= RULES_MAX {
             return Err(InvalidRule::TooMany);
         }
         self.rules.push((pattern, options));
         Ok(self)
+    }
+
+    /// Returns whether a rule applies to a topic, so that its options are not the default ones.
+    #[must_use]
+    pub fn has_rule_for(&self, topic: &Topic) -> bool {
+        self.rules.iter().any(|(pattern, _)| pattern.matches(topic))
     }
 
     /// Returns the options of a topic.
@@ -218,7 +231,7 @@ fn check(options: &TopicOptions) -> Result<(), InvalidRule> {
 }
 
 /// Why a rule was rejected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRule {
     /// There would be more than [`RULES_MAX`] rules.
@@ -230,6 +243,13 @@ pub enum InvalidRule {
     ConflateWithHistory,
     /// The close code for slow subscribers may not be sent.
     CloseCode(u16),
+    /// The rule would never apply, because an earlier one matches all of its topics.
+    Hidden {
+        /// The pattern of the earlier rule.
+        earlier: Pattern,
+        /// The pattern of the rejected rule.
+        later: Pattern,
+    },
 }
 
 impl fmt::Display for InvalidRule {
@@ -242,6 +262,17 @@ impl fmt::Display for InvalidRule {
                 formatter,
                 "a topic cannot close slow subscribers with {code}; use 1000 to 1003, 1007 to 1014 or 3000 to 4999 (1013 \
                  asks the client to retry later)"
+            ),
+            Self::Hidden { earlier, later } if earlier == later => {
+                write!(
+                    formatter,
+                    "the rule for the topics `{later}` is added twice; remove one"
+                )
+            }
+            Self::Hidden { earlier, later } => write!(
+                formatter,
+                "the rule for the topics `{later}` would never apply, because the earlier rule for `{earlier}` matches all \
+                 of them; add the rule for `{later}` first"
             ),
         }
     }

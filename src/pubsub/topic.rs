@@ -132,6 +132,16 @@ impl Pattern {
         }
     }
 
+    /// Returns whether every topic that matches `other` matches this pattern too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Topic(topic)) => self.matches(topic),
+            (Self::Topic(_), Self::Wildcard(_)) => false,
+            (Self::Wildcard(ours), Self::Wildcard(theirs)) => ours.covers(theirs),
+        }
+    }
+
     /// Returns whether a topic matches, by comparing segments without a table.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
@@ -177,6 +187,19 @@ impl Wildcard {
             ANY_REST => Segment::Rest,
             literal => Segment::Literal(literal),
         })
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        let mut theirs = other.segments();
+        for ours in self.segments() {
+            match (ours, theirs.next()) {
+                (Segment::Rest, Some(_)) => return true,
+                (Segment::Any, Some(Segment::Any | Segment::Literal(_))) => {}
+                (Segment::Literal(ours), Some(Segment::Literal(theirs))) if ours == theirs => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
     }
 
     fn matches(&self, topic: &str) -> bool {

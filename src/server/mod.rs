@@ -104,7 +104,7 @@ impl Server {
     ///
     /// The options are the policy for slow subscribers, the history and the envelope. Of several patterns that match a
     /// topic the one added first applies. [`run`](Self::run) and [`bind`](Self::bind) return an error if a pattern or
-    /// its options are invalid.
+    /// its options are invalid, or if an earlier pattern matches all of its topics.
     ///
     /// ```
     /// use squall::prelude::*;

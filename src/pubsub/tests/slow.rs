@@ -316,13 +316,46 @@ fn rules_that_contradict_themselves_are_refused() {
         assert_eq!(TopicRules::default().with(pattern("t"), options).err(), expected);
     }
     let mut rules = TopicRules::default();
-    for _ in 0..RULES_MAX {
-        rules = rules.with(pattern("a/*"), options(SlowConsumer::DropNewest)).unwrap();
+    for number in 1..RULES_MAX {
+        let exact = pattern(&format!("a/{number}"));
+        rules = rules.with(exact, options(SlowConsumer::DropNewest)).unwrap();
     }
+    rules = rules.with(pattern("a/*"), options(SlowConsumer::DropNewest)).unwrap();
     assert_eq!(rules.of(&topic("a/b")).slow_consumer, SlowConsumer::DropNewest);
     assert_eq!(rules.of(&topic("b")).slow_consumer, SlowConsumer::DropOldest);
     assert_eq!(
         rules.with(pattern("b"), TopicOptions::default()).err(),
         Some(InvalidRule::TooMany)
     );
+}
+
+#[test]
+fn a_rule_that_an_earlier_one_hides_is_refused() {
+    for (earlier, later, is_hidden) in [
+        ("prices/**", "prices/*", true),
+        ("prices/**", "prices/x", true),
+        ("prices/**", "prices/*/close", true),
+        ("prices/*", "prices/x", true),
+        ("*/x", "prices/x", true),
+        ("**", "a", true),
+        ("**", "**", true),
+        ("a/*", "a/*", true),
+        ("a", "a", true),
+        ("prices/*", "prices/**", false),
+        ("prices/x", "prices/*", false),
+        ("*/x", "prices/*", false),
+        ("prices/*", "*/x", false),
+        ("prices/**", "prices", false),
+        ("a/*", "a/*/*", false),
+        ("a/*/*", "a/*", false),
+        ("a/*", "b/*", false),
+    ] {
+        let rules = TopicRules::default().with(pattern(earlier), TopicOptions::default());
+        let hidden = rules.unwrap().with(pattern(later), TopicOptions::default()).err();
+        let expected = is_hidden.then(|| InvalidRule::Hidden {
+            earlier: pattern(earlier),
+            later: pattern(later),
+        });
+        assert_eq!(hidden, expected, "{earlier} before {later}");
+    }
 }

@@ -24,6 +24,7 @@ mod owner;
 mod publisher;
 mod shard_message;
 mod subscription;
+mod unheard;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
@@ -147,6 +148,10 @@ impl ShardHub {
             ShardMessage::Counts(changes) => {
                 let mut counts = self.counts.borrow_mut();
                 changes.iter().for_each(|change| counts.apply(change));
+            }
+            ShardMessage::Unheard(unheard) => {
+                let (topic, receipts) = *unheard;
+                unheard::report_later(topic, receipts);
             }
             ShardMessage::Subscribe(request) => {
                 if let Some(hub) = LOCAL.with_borrow(Weak::upgrade) {
@@ -339,18 +344,30 @@ impl ServerHandle for ShardHub {
     }
 
     fn publish(&self, request: PublishRequest) -> Result<Option<ServerFuture<Result>>> {
-        self.fan_out(request, None)
+        if !unheard::is_reported(&request.topic, &self.rules) {
+            return self.fan_out(request, None);
+        }
+        let topic = request.topic.clone();
+        let (receipt_sender, receipts) = shard_message::receipt_channel();
+        let waiting = self.fan_out(request, Some(&receipt_sender))?;
+        unheard::report_later(topic, receipts);
+        Ok(waiting)
     }
 
     fn publish_confirmed(&self, request: PublishRequest) -> Result<ServerFuture<Result<Receipt>>> {
         let (receipt_sender, receipts) = shard_message::receipt_channel();
+        let reported = unheard::is_reported(&request.topic, &self.rules).then(|| request.topic.clone());
         let waiting = self.fan_out(request, Some(&receipt_sender))?;
         Ok(Box::pin(async move {
             drop(receipt_sender);
             if let Some(waiting) = waiting {
                 waiting.await?;
             }
-            Ok(sum(receipts).await)
+            let receipt = sum(receipts).await;
+            if let Some(topic) = reported {
+                unheard::report(&topic, &receipt);
+            }
+            Ok(receipt)
         }))
     }
 

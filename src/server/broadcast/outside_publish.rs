@@ -146,7 +146,7 @@ impl Future for OutsidePublish<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result> {
         let Self { publisher, publishing } = self.get_mut();
         let publisher: &Publisher = publisher;
-        publishing.poll(cx, |request| publisher.send(request, None))
+        publishing.poll(cx, |request| publisher.send(request))
     }
 }
 

@@ -9,7 +9,7 @@ use squall_shards::{Mesh, MeshSender, ShardId};
 
 use super::shard_message::{ShardMessage, receipt_channel};
 use super::subscription::{Subscription, subscription};
-use super::sum;
+use super::{sum, unheard};
 use crate::app::{PublishRequest, check, encode, encoding_bytes};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
@@ -118,7 +118,20 @@ impl Publisher {
         )))
     }
 
-    pub(super) async fn send(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
+    pub(super) async fn send(&self, request: PublishRequest) -> Result {
+        if !unheard::is_reported(&request.topic, &self.rules) {
+            return self.send_to_all(request, None).await;
+        }
+        let topic = request.topic.clone();
+        let (receipt_sender, receipts) = receipt_channel();
+        self.send_to_all(request, Some(&receipt_sender)).await?;
+        // A full queue costs the report, never the publication.
+        let report = ShardMessage::Unheard(Box::new((topic, receipts)));
+        self.sender.try_send(ShardId::FIRST, report).unwrap_or_default();
+        Ok(())
+    }
+
+    async fn send_to_all(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
         for (to, message) in self.messages(request, receipt_sender.cloned())? {
             let sent = self.sender.send(to, message).await;
             sent.map_err(|error| Error::new(error.to_string()))?;
@@ -128,9 +141,14 @@ impl Publisher {
 
     pub(super) async fn send_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
         let (receipt_sender, receipts) = receipt_channel();
-        self.send(request, Some(&receipt_sender)).await?;
+        let reported = unheard::is_reported(&request.topic, &self.rules).then(|| request.topic.clone());
+        self.send_to_all(request, Some(&receipt_sender)).await?;
         drop(receipt_sender);
-        Ok(sum(receipts).await)
+        let receipt = sum(receipts).await;
+        if let Some(topic) = reported {
+            unheard::report(&topic, &receipt);
+        }
+        Ok(receipt)
     }
 
     /// Returns the messages that publish a request: one to the topic's owner, or one to every shard if the topic has no

@@ -4,7 +4,7 @@ use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use super::subscription::SubscribeRequest;
 use crate::app::PublishRequest;
-use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Unsent};
+use crate::pubsub::{CountChange, Publication, Receipt, Resumed, Resync, SubscriberId, Topic, Unsent};
 
 /// A message to another shard. Large contents are boxed, so that an empty queue is small.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(in crate::server) enum ShardMessage {
     HistoryResponse(Box<HistoryResponse>),
     /// Changes of the sender's subscriber counts.
     Counts(Vec<CountChange>),
+    /// From a thread outside the shards: a publication to report if its receipts count no subscriber.
+    Unheard(Box<(Topic, ReceiptReceiver)>),
     /// From a thread outside the shards.
     Subscribe(Box<SubscribeRequest>),
 }
