@@ -1,6 +1,6 @@
 //! Measures writing a response head, and a whole exchange: head in, response out, next exchange.
 //!
-//! `cargo bench -p squall --no-default-features --bench http1_encode`
+//! `cargo bench -p squall-benches --bench http1_encode`
 
 use std::hint::black_box;
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! Measures reading a request head through [`Connection::receive`] into a pooled head.
 //!
-//! `cargo bench -p squall --no-default-features --bench http1_head`
+//! `cargo bench -p squall-benches --bench http1_head`
 
 use std::hint::black_box;
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 //! Measures receiving a masked message and sending one through [`Connection`].
 //!
-//! `cargo bench -p squall --no-default-features --bench ws_frame`
+//! `cargo bench -p squall-benches --bench ws_frame`
 
 use std::hint::black_box;
 use std::rc::Rc;
