@@ -13,7 +13,7 @@ mod support;
 use std::cell::RefCell;
 
 use squall::prelude::*;
-use squall::shards::{Shard, ShardId};
+use squall::shards::{Shard, ShardId, spawn_detached};
 use support::app_client::AppClient;
 use support::client::Connection;
 use support::running::{Running, read};
@@ -143,4 +143,43 @@ fn a_thread_outside_the_shards_uses_their_state() {
 fn without_a_server_the_state_of_a_shard_is_an_error() {
     let client = AppClient::new(application()).unwrap();
     assert_eq!(client.get("/notes").send().unwrap().status(), 500);
+}
+
+#[test]
+fn a_thread_outside_the_shards_blocks_for_a_closure_and_a_shard_never_does() {
+    let server = Running::start(2, application);
+    let remote = server.remote.clone();
+    remote
+        .on_shard_blocking(ShardId::new(1), |notes: &Notes| notes.0.borrow_mut().push("7".into()))
+        .unwrap();
+    let lengths = remote.on_all_shards_blocking(|notes: &Notes| notes.0.borrow().len());
+    assert_eq!(lengths.unwrap(), [0, 1]);
+    let on_a_shard = remote.clone();
+    let refused = remote.on_shard_blocking(ShardId::FIRST, move |_: &Notes| {
+        let waited = on_a_shard.on_shard_blocking(ShardId::new(1), |_: &Notes| ());
+        waited.unwrap_err().to_string()
+    });
+    let refused = refused.unwrap();
+    assert!(
+        refused.starts_with("could not block the thread of shard 0"),
+        "{refused}"
+    );
+}
+
+/// A task of a shard publishes in the background, as the guide shows it.
+#[test]
+fn a_task_of_a_shard_publishes_with_a_publisher() {
+    let server = Running::start(2, application);
+    let mut heard = server.publisher.subscribe_blocking("ticks").unwrap();
+    let publisher = server.publisher.clone();
+    let publish = move || async move {
+        spawn_detached(async move { publisher.publish("ticks", "tick").await.unwrap() });
+    };
+    server
+        .remote
+        .shards()
+        .invoke_on_blocking(ShardId::FIRST, publish)
+        .unwrap();
+    let event = heard.next_blocking();
+    assert!(matches!(event, Some(squall::TopicEvent::Message { .. })), "{event:?}");
 }

@@ -206,6 +206,34 @@ impl ServerRemote {
         let invoked = self.remote.invoke_on_all(move || with_state(work));
         async move { all(invoked.await) }
     }
+
+    /// Runs a closure like [`on_shard`](Self::on_shard), blocking the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As there. Also fails on a shard's thread, which may not block.
+    #[track_caller]
+    pub fn on_shard_blocking<T, R>(&self, shard: ShardId, work: impl FnOnce(&T) -> R + Send + 'static) -> Result<R>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        self.remote.invoke_on_blocking(shard, move || with_state(work))?
+    }
+
+    /// Runs a closure like [`on_all_shards`](Self::on_all_shards), blocking the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// As there. Also fails on a shard's thread, which may not block.
+    #[track_caller]
+    pub fn on_all_shards_blocking<T, R>(&self, work: impl FnOnce(&T) -> R + Clone + Send + 'static) -> Result<Vec<R>>
+    where
+        T: 'static,
+        R: Send + 'static,
+    {
+        all(self.remote.invoke_on_all_blocking(move || with_state(work)))
+    }
 }
 
 #[track_caller]

@@ -136,6 +136,38 @@ impl Remote {
         Ok(answers)
     }
 
+    /// Does what [`invoke_on`](Self::invoke_on) does, and blocks the calling thread meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As there. Also fails on a shard's thread, which may not block.
+    #[track_caller]
+    pub fn invoke_on_blocking<F, T>(&self, to: ShardId, task: F) -> Result<T::Output, InvokeError>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Future + 'static,
+        T::Output: Send + 'static,
+    {
+        check_may_block()?;
+        pollster::block_on(self.invoke_on(to, task))
+    }
+
+    /// Does what [`invoke_on_all`](Self::invoke_on_all) does, and blocks the calling thread meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As there. Also fails on a shard's thread, which may not block.
+    #[track_caller]
+    pub fn invoke_on_all_blocking<F, T>(&self, task: F) -> Result<Vec<T::Output>, InvokeError>
+    where
+        F: FnOnce() -> T + Clone + Send + 'static,
+        T: Future + 'static,
+        T::Output: Send + 'static,
+    {
+        check_may_block()?;
+        pollster::block_on(self.invoke_on_all(task))
+    }
+
     async fn begin<F, T>(&self, place: Place, to: ShardId, task: F) -> Result<oneshot::Receiver<T::Output>, InvokeError>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -157,6 +189,14 @@ impl Remote {
     }
 }
 
+/// Rejects a wait on the thread of a shard: the shard could not run the closure it waits for.
+fn check_may_block() -> Result<(), InvokeError> {
+    match Shard::try_current() {
+        None => Ok(()),
+        Some(shard) => Err(InvokeError::OnShard(shard.id())),
+    }
+}
+
 /// A closure could not be sent to another shard, or did not finish there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -165,6 +205,8 @@ pub enum InvokeError {
     NotSent(ShardId),
     /// The task panicked, or the shard ended before the task did.
     NoAnswer(ShardId),
+    /// The calling thread belongs to this shard, so it may not block.
+    OnShard(ShardId),
 }
 
 impl fmt::Display for InvokeError {
@@ -177,6 +219,10 @@ impl fmt::Display for InvokeError {
             Self::NoAnswer(shard) => write!(
                 formatter,
                 "{shard} did not answer: the task panicked or the shard ended"
+            ),
+            Self::OnShard(shard) => write!(
+                formatter,
+                "could not block the thread of {shard}: all its connections would wait; await the form without `_blocking`"
             ),
         }
     }

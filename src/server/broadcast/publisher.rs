@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use squall_shards::{Mesh, MeshSender, ShardId};
 
-use super::shard_message::{ShardMessage, receipt_channel};
+use super::shard_message::{ShardMessage, receipt_channel, sum};
 use super::subscription::{Subscription, subscription};
-use super::{sum, unheard};
+use super::unheard;
 use crate::app::{PublishRequest, check, encode, encoding_bytes};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
@@ -22,9 +22,9 @@ thread_local! {
     static DEFLATERS: RefCell<Deflaters> = RefCell::new(Deflaters::new(super::DEFLATE_LEVEL, 0));
 }
 
-/// Publishes to topics, and subscribes to them, from any thread outside the shards.
+/// Publishes to topics, and subscribes to them, from any thread or from a background task of a shard.
 ///
-/// A typical user is a thread that reads a market feed. Cloning is cheap. Messages that one clone publishes one after
+/// A typical user is a thread that reads a market feed. Handlers publish with their context. Cloning is cheap. Messages that one clone publishes one after
 /// the other arrive in that order on every shard.
 #[derive(Clone)]
 pub struct Publisher {
