@@ -227,6 +227,7 @@ impl core::error::Error for Inner {
 /// assert_eq!(error.status(), 404);
 /// ```
 #[derive(Debug)]
+#[must_use = "an error answers only if the handler returns it"]
 pub struct HttpError {
     status: StatusCode,
     message: Option<Cow<'static, str>>,

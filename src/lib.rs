@@ -105,3 +105,34 @@ mod documents {
     #[doc = include_str!("../docs/guide/websockets-and-topics.md")]
     mod websockets_and_topics {}
 }
+
+/// Programs that drop a builder before its last call, and do not compile where the warning is an error.
+///
+/// ```
+/// #![deny(unused_must_use)]
+/// squall::Server::new(squall::Application::new).shards(1).bind().unwrap_err();
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// squall::Server::new(squall::Application::new);
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// squall::Server::new(squall::Application::new).shards(1);
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// squall::Server::new(squall::Application::new).shards(1).bind().unwrap();
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// async fn publish(cx: &mut squall::Context) {
+///     cx.publish("topic", "message").key("key");
+/// }
+/// ```
+#[cfg(all(doctest, feature = "serve"))]
+mod unused_builders {}

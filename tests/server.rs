@@ -627,7 +627,7 @@ fn a_port_is_shared_only_on_purpose() {
     let address = first.addresses().next().unwrap().to_string();
     let refused = bind(&address, false).unwrap_err().to_string();
     assert!(refused.contains("in use by this process itself"), "{refused}");
-    bind(&address, true).unwrap();
+    drop(bind(&address, true).unwrap());
 }
 
 /// While a handler blocks its shard, the log names its route (`docs/threats.md#stalled-shard`).

@@ -41,6 +41,7 @@ pub enum SlowConsumer {
 
 /// Limits of a topic's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "limits do nothing until they are given to `TopicOptions::history`"]
 pub struct HistoryLimits {
     /// Most messages.
     pub messages_max: usize,
@@ -99,6 +100,7 @@ pub enum Envelope {
 
 /// The options of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use = "options do nothing until they are given to `Server::topic`"]
 pub struct TopicOptions {
     /// The policy for slow subscribers.
     pub slow_consumer: SlowConsumer,
@@ -167,6 +169,7 @@ impl TopicOptions {
 
 /// Rules in the order in which they are tried, and default options.
 #[derive(Debug, Clone, Default)]
+#[must_use = "rules do nothing until they are part of a server's settings"]
 pub struct TopicRules {
     rules: Vec<(Pattern, TopicOptions)>,
     otherwise: TopicOptions,

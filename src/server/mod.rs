@@ -58,6 +58,7 @@ type Factory = Arc<dyn Fn() -> Application + Send + Sync>;
 ///     Server::new(|| Application::new().get("/", hello)).listen("127.0.0.1:8888").run()
 /// }
 /// ```
+#[must_use = "a server does nothing until `run` or `bind` is called"]
 pub struct Server {
     factory: Factory,
     config: ServerConfig,
@@ -288,6 +289,7 @@ fn inherit(listener: InheritedListener, shards: usize) -> Result<Listeners, Bind
 /// A server that listens and does not serve yet.
 ///
 /// New connections wait in the kernel's backlog until [`run`](Self::run).
+#[must_use = "a bound server serves only after `run` is called"]
 pub struct BoundServer {
     factory: Factory,
     config: ServerConfig,
@@ -319,7 +321,7 @@ impl BoundServer {
         ServerRemote::new(self.shards.remote())
     }
 
-    /// Returns a handle that publishes to topics from any thread outside the shards.
+    /// Returns a handle that publishes to topics from any thread, or from a background task of a shard.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         Publisher::new(&self.mesh, self.config.topics.clone(), self.budget.clone())

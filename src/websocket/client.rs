@@ -14,6 +14,7 @@ use crate::message::{Headers, ResponseHead};
 
 /// A client's request for a WebSocket.
 #[derive(Debug, Clone)]
+#[must_use = "a handshake does nothing until its request is sent"]
 pub struct ClientHandshake {
     key: String,
     subprotocols: Vec<String>,

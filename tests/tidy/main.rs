@@ -24,7 +24,9 @@ use std::sync::LazyLock;
 use layers::layers;
 use prose::{dead_rows, summaries, tell_tales, test_names};
 use source::{Finding, Source};
-use style::{FILE_LINES_MAX, commented_out, first_line, length, machine_paths, open_ends, runtimes, unsafe_code};
+use style::{
+    FILE_LINES_MAX, builders, commented_out, first_line, length, machine_paths, open_ends, runtimes, unsafe_code,
+};
 
 /// The folders of sources and documents. The files beside them count too.
 const FOLDERS: [&str; 8] = [
@@ -60,6 +62,11 @@ fn only_the_executor_names_glommio_and_only_the_epoll_driver_names_tokio() {
 #[test]
 fn unsafe_code_stays_in_the_ring_and_in_sys() {
     hold(unsafe_code);
+}
+
+#[test]
+fn builders_that_do_nothing_are_warned_of() {
+    hold(builders);
 }
 
 #[test]
@@ -107,7 +114,11 @@ fn every_rule_finds_what_it_is_there_for() {
         "    // y\n".repeat(FILE_LINES_MAX)
     );
     let machine = concat!("//! see /ho", "me/me/x");
-    let cases: [(Rule, &str, &str, Option<usize>); 42] = [
+    let builder = "//! A\npub struct A {\n}\nimpl A {\n    pub fn b(mut self) -> Self {\n";
+    let warned = builder.replace("pub struct", "#[must_use = \"b\"]\npub struct");
+    let cases: [(Rule, &str, &str, Option<usize>); 44] = [
+        (builders, "src/a.rs", builder, Some(5)),
+        (builders, "src/a.rs", &warned, None),
         (first_line, "src/a.rs", "use b;\n//! c", Some(1)),
         (first_line, "src/a.rs", "//! c\nuse b;", None),
         (length, "src/a.rs", &long, Some(FILE_LINES_MAX + 1)),

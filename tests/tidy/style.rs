@@ -122,3 +122,54 @@ pub(crate) fn machine_paths(source: &Source) -> Vec<Finding> {
         .map(|(number, _)| (number, "a path of one machine".to_owned()))
         .collect()
 }
+
+/// Values that are whole at any time: dropping one is a use of it.
+const VALUES: [&str; 2] = ["Error", "Publication"];
+
+/// A builder that is dropped before its last call does nothing, so the compiler must warn and say what is missing.
+pub(crate) fn builders(source: &Source) -> Vec<Finding> {
+    let is_public_code = source.path.starts_with("src/") || source.path.starts_with("shards/src/");
+    let code: Vec<&str> = source.code.lines().filter(|_| is_public_code).collect();
+    let mut found = Vec::new();
+    let mut builder: Option<&str> = None;
+    for (index, line) in code.iter().enumerate() {
+        if let Some(rest) = line.strip_prefix("impl") {
+            // `impl Server {`, `impl<'h> Publish<'h> {`; an `impl` of a trait sets no name.
+            let rest = rest
+                .strip_prefix('<')
+                .map_or(rest, |rest| rest.split_once("> ").map_or("", |split| split.1));
+            let is_inherent = !line.contains(" for ");
+            builder = rest
+                .trim_start()
+                .split(['<', ' '])
+                .next()
+                .filter(|name| is_inherent && !VALUES.contains(name));
+        }
+        let text = line.trim_start();
+        let takes_itself = ["(mut self", "(self,"].iter().any(|taken| text.contains(taken));
+        let is_setter = text.starts_with("pub fn ") && takes_itself && text.ends_with("-> Self {");
+        let Some(name) = builder.filter(|_| is_setter) else {
+            continue;
+        };
+        let declared = [
+            format!("pub struct {name} "),
+            format!("pub struct {name}<"),
+            format!("pub struct {name};"),
+        ];
+        let declaration = code
+            .iter()
+            .position(|line| declared.iter().any(|start| line.starts_with(start)));
+        let Some(declaration) = declaration else { continue };
+        let mut attributes = code[..declaration]
+            .iter()
+            .rev()
+            .take_while(|line| line.starts_with("#["));
+        if !attributes.any(|line| line.starts_with("#[must_use = ")) {
+            found.push((
+                index + 1,
+                format!("`{name}` is a builder; give it #[must_use = \"… until …\"]"),
+            ));
+        }
+    }
+    found
+}

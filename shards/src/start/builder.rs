@@ -19,6 +19,7 @@ use crate::task::blocking::BlockingLimits;
 ///
 /// Each has a default that suits a server. [`build`](Self::build) checks them against each other and the host.
 #[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
     shards: Option<usize>,
     default_shards_max: NonZeroUsize,

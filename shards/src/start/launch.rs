@@ -55,6 +55,7 @@ pub(crate) struct RunConfig {
 
 /// A set of shards ready to run; create meshes and bind listeners before [`run`](Self::run) consumes it.
 #[derive(Debug)]
+#[must_use = "shards start only when `run` is called"]
 pub struct Shards {
     inboxes: Arc<[Arc<Inbox>]>,
     placement: Placement,

@@ -69,6 +69,7 @@ pub struct Html<T>(pub T);
 
 /// A redirection (RFC 9110 §15.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a redirection is sent only if the handler returns it"]
 pub struct Redirect {
     status: StatusCode,
     location: Cow<'static, str>,
@@ -76,6 +77,7 @@ pub struct Redirect {
 
 /// A response as a value: status, fields and body.
 #[derive(Debug, Default)]
+#[must_use = "a response is sent only if the handler returns it"]
 pub struct Response {
     status: StatusCode,
     headers: Headers,

@@ -10,6 +10,7 @@ use crate::websocket::Message;
 ///
 /// If the topic has a history, the request goes to the shard that owns it, which numbers the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a request does nothing until it is published"]
 pub struct PublishRequest {
     /// The topic.
     pub topic: Topic,

@@ -10,6 +10,7 @@ use crate::websocket::{DeflateConfig, Deflaters, Limits};
 /// Options of the WebSockets of one route.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
+#[must_use = "options do nothing until they are given to a route"]
 pub struct WebSocketOptions {
     /// Limits on what the peer sends; `None` uses the server's.
     pub limits: Option<Limits>,

@@ -8,6 +8,7 @@ use crate::websocket::{DeflateConfig, Limits};
 /// Options of a client's WebSocket (the arguments of Tornado's `websocket_connect`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[must_use = "options do nothing until `connect` is called"]
 pub struct ClientOptions {
     /// Subprotocols to offer, in order of preference.
     ///

@@ -28,6 +28,7 @@ const RATE_GRACE: Duration = Duration::from_secs(60);
 ///
 /// Dropping the last clone closes the connection with 1001.
 #[derive(Clone)]
+#[must_use = "the connection closes when its last clone is dropped"]
 pub struct WebSocketClient {
     shared: Rc<Shared>,
 }

@@ -27,13 +27,10 @@ mod subscription;
 mod unheard;
 
 use std::cell::{Cell, RefCell, RefMut};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use futures_core::Stream;
 use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
 
 use super::config::ServerConfig;
@@ -363,7 +360,7 @@ impl ServerHandle for ShardHub {
             if let Some(waiting) = waiting {
                 waiting.await?;
             }
-            let receipt = sum(receipts).await;
+            let receipt = shard_message::sum(receipts).await;
             if let Some(topic) = reported {
                 unheard::report(&topic, &receipt);
             }
@@ -413,15 +410,6 @@ where
         hub.map(|hub| query(&hub.topics()))
     });
     Ok(answers.await?.into_iter().flatten())
-}
-
-/// Adds up the receipts of all shards. Completes when every shard has sent its receipt or dropped its sender.
-async fn sum(mut receipts: shard_message::ReceiptReceiver) -> Receipt {
-    let mut sum = Receipt::default();
-    while let Some(receipt) = poll_fn(|task| Pin::new(&mut receipts).poll_next(task)).await {
-        sum += receipt;
-    }
-    sum
 }
 
 /// Returns the first epoch a shard gives to a topic: the wall clock in microseconds.

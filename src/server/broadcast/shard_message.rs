@@ -1,6 +1,10 @@
 //! The messages shards send each other about topics.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures_core::Stream as _;
 
 use super::subscription::SubscribeRequest;
 use crate::app::PublishRequest;
@@ -39,6 +43,15 @@ pub(super) type ReceiptReceiver = UnboundedReceiver<Receipt>;
 /// Creates the channel for the receipts of one publication.
 pub(super) fn receipt_channel() -> (ReceiptSender, ReceiptReceiver) {
     unbounded()
+}
+
+/// Adds up the receipts of all shards. Completes when every shard has sent its receipt or dropped its sender.
+pub(super) async fn sum(mut receipts: ReceiptReceiver) -> Receipt {
+    let mut sum = Receipt::default();
+    while let Some(receipt) = poll_fn(|task| Pin::new(&mut receipts).poll_next(task)).await {
+        sum += receipt;
+    }
+    sum
 }
 
 /// A subscriber's request for a topic's history.

@@ -48,6 +48,7 @@ pub enum TopicEvent {
 ///
 /// [`Publisher::subscribe`](super::Publisher::subscribe) creates it; dropping it unsubscribes. If the thread does not
 /// keep up, the topic's [`SlowConsumer`](crate::pubsub::SlowConsumer) policy applies.
+#[must_use = "a subscription ends when it is dropped"]
 pub struct Subscription {
     events: mpsc::Receiver<TopicEvent>,
     /// Its drop signals the task that the subscription has ended.

@@ -4,8 +4,7 @@
 
 use squall_shards::spawn_detached;
 
-use super::shard_message::ReceiptReceiver;
-use super::sum;
+use super::shard_message::{ReceiptReceiver, sum};
 use crate::pubsub::{Receipt, Topic, TopicRules};
 
 /// Returns whether a publication to this topic is reported if no subscriber matches it.
