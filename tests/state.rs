@@ -160,10 +160,7 @@ fn a_thread_outside_the_shards_blocks_for_a_closure_and_a_shard_never_does() {
         waited.unwrap_err().to_string()
     });
     let refused = refused.unwrap();
-    assert!(
-        refused.starts_with("could not block the thread of shard 0"),
-        "{refused}"
-    );
+    assert!(refused.contains("could not block the thread of shard 0"), "{refused}");
 }
 
 /// A task of a shard publishes in the background, as the guide shows it.
