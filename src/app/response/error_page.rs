@@ -7,6 +7,15 @@ use crate::app::context::Context;
 use crate::error::Error;
 use crate::message::{HeaderValue, MediaType, header};
 
+/// What every HTML page begins with: it fits a phone, and a browser in dark mode shows it dark.
+const HTML_BEGIN: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+    <meta name=\"color-scheme\" content=\"light dark\">\n";
+
+/// The whole style: a readable column, without colours of its own.
+const HTML_STYLE: &str = "<style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:32em;margin:16vh auto;padding:0 1.25em;\
+    overflow-wrap:anywhere}h1{font-size:1.7em;line-height:1.2;letter-spacing:-.01em}p{opacity:.8}</style>\n";
+
 /// Writes the page of an error.
 pub(in crate::app) fn write(cx: &mut Context, error: &Error) {
     let media_type = preferred(cx);
@@ -22,7 +31,7 @@ pub(in crate::app) fn write(cx: &mut Context, error: &Error) {
             let message = message
                 .map(|message| format!("<p>{}</p>\n", escape(message)))
                 .unwrap_or_default();
-            format!("<!doctype html>\n<title>{code} {reason}</title>\n<h1>{code} {reason}</h1>\n{message}")
+            format!("{HTML_BEGIN}<title>{code} {reason}</title>\n{HTML_STYLE}<h1>{code} {reason}</h1>\n{message}")
         }
         MediaType::Text | MediaType::Bytes => match message {
             Some(message) => format!("{code} {reason}: {message}\n"),
