@@ -6,16 +6,11 @@
 //! Invariant: the doctor uses the probes, the judgement and the sentences of the preflight. So a server finds what the
 //! doctor reports.
 
-mod cpus;
-mod finding;
-mod io_uring;
-mod limits;
-mod sockets;
-mod table;
+mod findings;
 
-use std::num::NonZeroUsize;
+use std::fmt;
 
-pub use finding::{Area, Finding, NeededBy, Standing};
+use findings::{Finding, NeededBy, Standing};
 
 use super::placement;
 use super::preflight::refusal::HostEnvironment;
@@ -26,8 +21,6 @@ use crate::driver::io_uring::RingConfig;
 /// The doctor's findings; its text is a table with one line per finding, the remedy below it, and the driver at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    release: String,
-    shards: NonZeroUsize,
     findings: Vec<Finding>,
     io_uring_refusal: Option<PreflightError>,
 }
@@ -40,41 +33,20 @@ pub struct Report {
 pub fn examine() -> Report {
     raise_limits();
     let available = placement::available();
-    let shards = available.default_shards();
-    let needs = Needs::of(&RingConfig::default(), shards);
+    let needs = Needs::of(&RingConfig::default(), available.default_shards());
     let environment = HostEnvironment::read();
     let probed = features::probe();
-    let mut findings = io_uring::findings(&probed, &environment, &needs);
-    findings.extend(limits::findings(&environment, &needs));
-    findings.extend(sockets::findings(available.cpus()));
-    findings.extend(cpus::findings(&available));
+    let mut findings = findings::ring(&probed, &environment, &needs);
+    findings.extend(findings::limits(&environment, &needs));
+    findings.extend(findings::sockets(available.cpus()));
+    findings.extend(findings::cpus(&available));
     Report {
         io_uring_refusal: judge_ring(&probed, &environment, &needs),
-        release: environment.release,
-        shards,
         findings,
     }
 }
 
 impl Report {
-    /// Returns the kernel's release, as in `6.18.44`.
-    #[must_use]
-    pub fn release(&self) -> &str {
-        &self.release
-    }
-
-    /// Returns the default number of shards on this host.
-    #[must_use]
-    pub const fn shards(&self) -> NonZeroUsize {
-        self.shards
-    }
-
-    /// Returns all findings, by area.
-    #[must_use]
-    pub fn findings(&self) -> &[Finding] {
-        &self.findings
-    }
-
     /// Returns why the io_uring driver cannot be used here, as [`preflight::io_uring_refusal`] does.
     ///
     /// [`preflight::io_uring_refusal`]: super::preflight::io_uring_refusal
@@ -86,49 +58,71 @@ impl Report {
     /// Returns the driver that [`Driver::Auto`] selects here, or `None` if neither can run.
     #[must_use]
     pub fn driver(&self) -> Option<Driver> {
-        if self.lacks(NeededBy::EveryDriver) {
+        if self.missing(NeededBy::EveryDriver).is_some() {
             None
         } else if self.io_uring_refusal.is_none() {
             Some(Driver::IoUring)
         } else {
-            (!self.lacks(NeededBy::Epoll)).then_some(Driver::Epoll)
+            self.missing(NeededBy::Epoll).is_none().then_some(Driver::Epoll)
         }
     }
 
-    fn lacks(&self, needed_by: NeededBy) -> bool {
-        self.missing(needed_by).next().is_some()
+    /// Returns the remedy of the first missing thing that a driver needs.
+    fn missing(&self, needed_by: NeededBy) -> Option<&str> {
+        let mut needed = self.findings.iter().filter(|finding| finding.needed_by == needed_by);
+        needed.find_map(Finding::missing_fix)
     }
+}
 
-    fn missing(&self, needed_by: NeededBy) -> impl Iterator<Item = &Finding> {
-        self.findings
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .findings
             .iter()
-            .filter(move |finding| finding.standing == Standing::Missing && finding.needed_by == needed_by)
+            .map(|finding| finding.name.len())
+            .max()
+            .unwrap_or(0);
+        for area in self.findings.chunk_by(|before, after| before.area == after.area) {
+            writeln!(formatter, "{}", area.first().map_or("", |finding| finding.area))?;
+            for finding in area {
+                let (word, fix) = match &finding.standing {
+                    Standing::Found => ("found", None),
+                    Standing::Limited(fix) => ("limited", Some(fix)),
+                    Standing::Missing(fix) => ("missing", Some(fix)),
+                };
+                writeln!(formatter, "  {word:8} {:width$}  {}", finding.name, finding.detail)?;
+                if let Some(fix) = fix {
+                    writeln!(formatter, "           → {fix}")?;
+                }
+            }
+            writeln!(formatter)?;
+        }
+        match (self.driver(), &self.io_uring_refusal) {
+            (Some(driver), None) => writeln!(formatter, "--driver auto takes {driver}: every requirement is met."),
+            (Some(driver), Some(refusal)) => writeln!(formatter, "--driver auto takes {driver}: {refusal}."),
+            (None, _) => {
+                let fix = self
+                    .missing(NeededBy::EveryDriver)
+                    .or_else(|| self.missing(NeededBy::Epoll));
+                writeln!(formatter, "no driver can serve here: {}.", fix.unwrap_or_default())
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rustix::process::{Rlimit, setrlimit};
-
     use super::*;
-    use crate::os::sys::Resource;
     use crate::start::preflight;
-    use crate::testing::{child, child_role, output_of};
 
-    fn report(refused: bool, missing: &[NeededBy]) -> Report {
-        let finding = |needed_by| Finding::new(Area::Sockets, needed_by, "socket", "none").missing("get one");
-        Report {
-            release: "6.18.44".to_owned(),
-            shards: NonZeroUsize::MIN,
-            findings: missing.iter().copied().map(finding).collect(),
-            io_uring_refusal: refused.then_some(PreflightError::SeccompForbids),
-        }
+    fn missing(needed_by: NeededBy) -> Finding {
+        Finding::new(("sockets", "socket"), needed_by, "none").missing("get one")
     }
 
     #[test]
     fn the_driver_is_the_best_one_that_lacks_nothing() {
         use NeededBy::{Epoll, EveryDriver, Optional};
-        for (refused, missing, driver) in [
+        for (is_refused, lacking, driver) in [
             (false, &[][..], Some(Driver::IoUring)),
             (false, &[Epoll, Optional], Some(Driver::IoUring)),
             (false, &[EveryDriver], None),
@@ -136,7 +130,11 @@ mod tests {
             (true, &[Epoll], None),
             (true, &[EveryDriver], None),
         ] {
-            assert_eq!(report(refused, missing).driver(), driver, "{refused} {missing:?}");
+            let report = Report {
+                findings: lacking.iter().copied().map(missing).collect(),
+                io_uring_refusal: is_refused.then_some(PreflightError::SeccompForbids),
+            };
+            assert_eq!(report.driver(), driver, "{is_refused} {lacking:?}");
         }
     }
 
@@ -144,31 +142,37 @@ mod tests {
     #[test]
     fn the_doctor_judges_io_uring_as_the_preflight_does() {
         let report = examine();
-        let needs = Needs::of(&RingConfig::default(), report.shards());
+        let needs = Needs::of(&RingConfig::default(), placement::available().default_shards());
         assert_eq!(report.io_uring_refusal().cloned(), preflight::io_uring_refusal(&needs));
-        assert_eq!(report.lacks(NeededBy::IoUring), report.io_uring_refusal().is_some());
-        assert!(!report.lacks(NeededBy::EveryDriver), "{report}");
+        assert_eq!(
+            report.missing(NeededBy::IoUring).is_some(),
+            report.io_uring_refusal().is_some()
+        );
+        assert_eq!(report.missing(NeededBy::EveryDriver), None, "{report}");
     }
 
     #[test]
-    fn a_process_without_descriptors_cannot_run_any_driver() {
-        let test = "a_process_without_descriptors_cannot_run_any_driver";
-        if child_role().is_none() {
-            output_of(child(module_path!(), test, "few descriptors"));
-            return;
-        }
-        let few = Rlimit {
-            current: Some(20),
-            maximum: Some(20),
+    fn a_report_is_a_table_with_the_remedy_below_each_problem() {
+        let refusal = PreflightError::SeccompForbids;
+        let ring = |name, detail| Finding::new(("io_uring", name), NeededBy::IoUring, detail);
+        let report = Report {
+            findings: vec![
+                ring("kernel", "Linux 6.18.44"),
+                ring("permission", "refused").missing(&refusal),
+                Finding::new(("limits", "open files"), NeededBy::EveryDriver, "100").limited("raise it"),
+            ],
+            io_uring_refusal: Some(refusal.clone()),
         };
-        setrlimit(Resource::Nofile, few).unwrap();
-        let report = examine();
-        assert_eq!(report.driver(), None, "{report}");
-        assert!(
-            report
-                .to_string()
-                .contains("no driver can serve here: only 20 files may be open"),
-            "{report}"
+        let expected = format!(
+            "io_uring\n  \
+               found    kernel      Linux 6.18.44\n  \
+               missing  permission  refused\n           \
+                        → {refusal}\n\
+             \nlimits\n  \
+               limited  open files  100\n           \
+                        → raise it\n\
+             \n--driver auto takes epoll: {refusal}.\n"
         );
+        assert_eq!(report.to_string(), expected);
     }
 }
