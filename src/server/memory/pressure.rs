@@ -12,7 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use squall_shards::memory::{Balance, Ledger, available_bytes, give_back_free_if_quick, least_bytes, shards_max};
+use squall_shards::memory::{
+    Balance, Ledger, Trimmer, available_bytes, give_back_free_if_quick, least_bytes, shards_max,
+};
 
 use super::watermarks::{MemoryWatermarks, Pressure};
 use crate::error::{Error, Result};
@@ -29,6 +31,7 @@ const TOPICS_DIVISOR: u64 = 4;
 pub(in crate::server) struct Budget {
     ledger: Ledger,
     watermarks: MemoryWatermarks,
+    trimmer: Trimmer,
 }
 
 impl Budget {
@@ -36,7 +39,7 @@ impl Budget {
     ///
     /// # Errors
     ///
-    /// The process may hold too little memory to serve.
+    /// The process may hold too little memory to serve, or the kernel refuses a thread.
     pub(in crate::server) fn open(config: &ServerConfig, shards: NonZeroUsize) -> Result<Option<Arc<Self>>> {
         if let Some(available) = available(config) {
             let least = least_bytes(shards);
@@ -47,12 +50,18 @@ impl Budget {
         let ledger = Ledger::open(config.memory_bytes_max, shards).inspect_err(
             |error| tracing::warn!(%error, "could not read how much memory the process holds; the memory watermarks are off"),
         );
-        Ok(ledger.ok().map(|ledger| {
-            Arc::new(Self {
-                ledger,
-                watermarks: config.memory_watermarks,
-            })
-        }))
+        let Ok(ledger) = ledger else { return Ok(None) };
+        let trimmer = Trimmer::start().map_err(|error| {
+            Error::new(format!(
+                "could not start the thread that returns free memory: {error}; raise `ulimit -u`, `ulimit -v` or the pids limit of the \
+                 control group"
+            ))
+        })?;
+        Ok(Some(Arc::new(Self {
+            ledger,
+            watermarks: config.memory_watermarks,
+            trimmer,
+        })))
     }
 
     /// Measures the account with the largest used share, where `reserved` bytes are reserved.
@@ -119,6 +128,7 @@ pub(in crate::server) struct Meter {
     was_under_pressure: Cell<bool>,
     /// The task in [`under_pressure`](Self::under_pressure).
     waker: Cell<Option<Waker>>,
+    trimmer: Option<Trimmer>,
 }
 
 impl Meter {
@@ -129,6 +139,7 @@ impl Meter {
             pressure: Cell::new(Pressure::None),
             was_under_pressure: Cell::new(false),
             waker: Cell::new(None),
+            trimmer: None,
         }
     }
 
@@ -138,6 +149,13 @@ impl Meter {
         let checked = Rc::clone(&meter);
         memory::add_check(move |missing| checked.allows(missing));
         meter
+    }
+
+    /// Makes the allocator return its free memory soon, on another thread.
+    pub(in crate::server) fn give_back_free(&self) {
+        if let Some(trimmer) = &self.trimmer {
+            trimmer.give_back();
+        }
     }
 
     /// Returns the memory held and its limit at the last measurement.
@@ -211,8 +229,10 @@ impl fmt::Debug for Meter {
 
 /// Creates the meter of the calling shard.
 pub(in crate::server) fn meter(budget: &Arc<Budget>) -> Rc<Meter> {
-    let budget = Arc::clone(budget);
-    Meter::new(move |reserved| budget.check(reserved)).install()
+    let measured = Arc::clone(budget);
+    let meter = Meter::new(move |reserved| measured.check(reserved));
+    let trimmer = Some(budget.trimmer.clone());
+    Meter { trimmer, ..meter }.install()
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use squall_shards::memory::give_back_free;
-use squall_shards::{invoke_on_all, sleep, spawn_blocking, spawn_detached};
+use squall_shards::{invoke_on_all, sleep, spawn_detached};
 
 use super::watermarks::Pressure;
 use crate::memory;
@@ -56,8 +55,7 @@ pub(in crate::server) async fn watch(server: Rc<ShardServer>) {
             }
             // In a task of its own: a stalled shard must not delay the measures of this one.
             spawn_detached(check_all_shards());
-            // Fails while the pool is full or has ended; the next round tries again.
-            spawn_blocking(give_back_free).await.unwrap_or_default();
+            meter.give_back_free();
             sleep(CHECK_INTERVAL).await;
         }
     }
