@@ -5,26 +5,26 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::wheel;
+use super::schedule::ScheduleKey;
 use crate::shard::context::ShardContext;
 use crate::shard::shard::Shard;
 
 /// A deadline that moves often and rarely passes, such as a connection's.
 ///
-/// Postponing it is one store. It fires up to 34 ms (one slot of the wheel) late and never early. Its entry in the
-/// wheel stays where it is when the deadline is postponed or cleared. At that earlier moment the task is woken once
-/// without effect, and the entry is made again for the current deadline.
+/// Postponing it is one store. It fires up to 32 ms (one slot of the shard's timers) late and never early. Its entry
+/// among the timers stays where it is when the deadline is postponed or cleared. At that earlier moment the task is woken
+/// once without effect, and the entry is made again for the current deadline.
 #[derive(Default)]
 pub struct Deadline {
     at: Option<Instant>,
     waiting: Option<RegisteredWaker>,
 }
 
-/// An entry in the wheel.
+/// An entry among the timers; dropping it removes the entry.
 struct RegisteredWaker {
     shard: Rc<ShardContext>,
-    key: wheel::Key,
-    /// The moment it fires.
+    key: ScheduleKey,
+    /// The deadline it fires for, less than one slot before it fires.
     at: Instant,
     /// The waker it fires.
     waker: Waker,
@@ -62,24 +62,16 @@ impl Deadline {
 
     /// Ensures that there is an entry that fires at `at` or earlier and wakes the waker.
     fn wait_anew(&mut self, at: Instant, waker: &Waker) -> Poll<()> {
-        let Some(waiting) = &mut self.waiting else {
-            return self.wait(Shard::current().into_context(), at, waker);
-        };
-        if waiting.shard.now() >= at {
-            return Poll::Ready(());
-        }
-        if waiting.renew(at, waker) {
-            return Poll::Pending;
-        }
-        let shard = Rc::clone(&waiting.shard);
-        self.wait(shard, at, waker)
-    }
-
-    fn wait(&mut self, shard: Rc<ShardContext>, at: Instant, waker: &Waker) -> Poll<()> {
+        let before = self.waiting.take();
+        let shard = before.as_ref().map(|waiting| Rc::clone(&waiting.shard));
+        drop(before);
+        let shard = shard.unwrap_or_else(|| Shard::current().into_context());
         if shard.now() >= at {
             return Poll::Ready(());
         }
-        let key = shard.timers().wheel.borrow_mut().insert(at, waker.clone());
+        let timers = shard.timers();
+        let fires_at = timers.end_of_slot(at);
+        let key = timers.deadlines.borrow_mut().insert(fires_at, waker.clone());
         self.waiting = Some(RegisteredWaker {
             shard,
             key,
@@ -95,31 +87,13 @@ impl RegisteredWaker {
     fn comes_first(&self, at: Instant, waker: &Waker) -> bool {
         self.shard.now() < self.at && self.at <= at && self.waker.will_wake(waker)
     }
-
-    /// Moves the entry and replaces its waker; `false` if it has already fired.
-    fn renew(&mut self, at: Instant, waker: &Waker) -> bool {
-        let mut wheel = self.shard.timers().wheel.borrow_mut();
-        if !wheel.re_arm(&self.key, at) {
-            return false;
-        }
-        self.at = at;
-        self.waker.clone_from(waker);
-        let replaced = wheel
-            .token_mut(&self.key)
-            .map(|token| std::mem::replace(token, waker.clone()));
-        // Dropped after the borrow ends: the last waker of a task may own other timers.
-        drop(wheel);
-        drop(replaced);
-        true
-    }
 }
 
-impl Drop for Deadline {
+impl Drop for RegisteredWaker {
     fn drop(&mut self) {
-        if let Some(RegisteredWaker { shard, key, .. }) = self.waiting.take() {
-            let waker = shard.timers().wheel.borrow_mut().cancel(key);
-            drop(waker);
-        }
+        // Dropped after the borrow ends: the last waker of a task may own other timers.
+        let waker = self.shard.timers().deadlines.borrow_mut().remove(&self.key);
+        drop(waker);
     }
 }
 

@@ -1,15 +1,13 @@
 //! Timers for tasks: precise sleeps, and coarse deadlines that cost one store to postpone.
 //!
-//! They rest on two pure structures, the [`wheel`] and the [`sleeps`]. The driver asks [`Timers::next_deadline`] when to
-//! wake, and the turn calls [`Timers::expire`].
+//! Both rest on a pure structure, the [`schedule`]. The driver asks [`Timers::next_deadline`] when to wake, and the turn
+//! calls [`Timers::expire`].
 
 mod deadline;
-mod expiry;
+pub(crate) mod schedule;
 mod sleep;
-pub(crate) mod sleeps;
 mod timeout;
 mod timers;
-pub(crate) mod wheel;
 
 pub use deadline::Deadline;
 pub use sleep::{Sleep, sleep, sleep_until};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::sleeps::SleepKey;
+use super::schedule::ScheduleKey;
 use crate::shard::context::ShardContext;
 use crate::shard::shard::Shard;
 
@@ -40,7 +40,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "a sleep does nothing until it is awaited"]
 pub struct Sleep {
     deadline: Instant,
-    waiting: Option<(Rc<ShardContext>, SleepKey)>,
+    waiting: Option<(Rc<ShardContext>, ScheduleKey)>,
 }
 
 impl Future for Sleep {
