@@ -65,6 +65,7 @@ pub use os::stderr::StandardError;
 pub use shard::gate::{Closing, Gate, GateClosed, GateGuard};
 pub use shard::id::ShardId;
 pub use shard::shard::Shard;
+pub use shard::wait_list::{Wait, WaitList};
 pub use start::builder::Builder;
 pub use start::launch::{Shards, Stopper};
 pub use start::signal::Stop;

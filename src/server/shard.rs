@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-use squall_shards::{Gate, Shard, ShardId, clock};
+use squall_shards::{Gate, Shard, ShardId, Wait, WaitList, clock};
 
 use super::config::ServerConfig;
 use super::memory::pressure;
@@ -60,7 +59,7 @@ pub(super) struct ShardServer {
     /// The highest index of a connection when the graceful stop began.
     last_index: Cell<usize>,
     /// The task of each connection, so that a stop or short memory can wake it.
-    connection_wakers: RefCell<Slab<Option<Waker>>>,
+    connections: Rc<WaitList>,
     /// The accept loops that wait for capacity; each is woken before it can wait again.
     accept_wakers: RefCell<Vec<Waker>>,
 }
@@ -81,7 +80,7 @@ impl ShardServer {
             date_until: Cell::new(now),
             draining_since: Cell::new(None),
             last_index: Cell::new(0),
-            connection_wakers: RefCell::new(Slab::new()),
+            connections: Rc::default(),
             accept_wakers: RefCell::new(Vec::new()),
         }
     }
@@ -164,23 +163,13 @@ impl ShardServer {
         if self.shard.id() == ShardId::FIRST {
             operator_log::stopping(self.config.shutdown_timeout);
         }
-        let last = self
-            .connection_wakers
-            .borrow()
-            .iter()
-            .next_back()
-            .map_or(0, |(index, _)| index);
-        self.last_index.set(last);
+        self.last_index.set(self.connections.last_index());
         self.wake_connections();
     }
 
     /// Wakes every registered connection, so that idle ones compute their deadline again.
     pub(super) fn wake_connections(&self) {
-        let entries = self.connection_wakers.borrow();
-        let wakers: Vec<Waker> = entries.iter().filter_map(|(_, waker)| waker.clone()).collect();
-        // The borrow must end first: a waker may run any code, also code that registers a connection.
-        drop(entries);
-        wakers.into_iter().for_each(Waker::wake);
+        self.connections.wake_all();
     }
 
     /// Returns the shard's memory meter.
@@ -219,10 +208,9 @@ impl ShardServer {
 
     /// Registers a connection, so that a graceful stop can wake it.
     pub(super) fn register(self: &Rc<Self>) -> Registration {
-        let index = self.connection_wakers.borrow_mut().insert(None);
         Registration {
             server: Rc::clone(self),
-            index,
+            wait: self.connections.join(),
             _reservation: Reservation::of(CONNECTION_BYTES),
         }
     }
@@ -230,34 +218,27 @@ impl ShardServer {
 
 /// A connection's entry among those that a graceful stop wakes.
 ///
-/// Dropping it removes the entry and wakes a waiting accept loop.
+/// Dropping it wakes a waiting accept loop and removes the entry.
 pub(super) struct Registration {
     server: Rc<ShardServer>,
-    index: usize,
+    wait: Wait,
     _reservation: Reservation,
 }
 
 impl Registration {
     /// Returns its index among the connections, from 0; a graceful stop makes batches by it.
     pub(super) fn index(&self) -> usize {
-        self.index
+        self.wait.index()
     }
 
     /// Sets the task to wake; without effect if it is set already.
     pub(super) fn set_waker(&self, cx: &Context<'_>) {
-        if let Some(waker) = self.server.connection_wakers.borrow_mut().get_mut(self.index) {
-            match waker {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *waker = Some(cx.waker().clone()),
-            }
-        }
+        self.wait.set_waker(cx.waker());
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let waker = self.server.connection_wakers.borrow_mut().try_remove(self.index);
-        drop(waker);
         self.server.wake_accepting();
     }
 }

@@ -1,16 +1,14 @@
 //! Everything that one shard owns.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Instant;
-
-use slab::Slab;
 
 use super::core::Core;
 use super::id::ShardId;
+use super::wait_list::WaitList;
 use crate::balance::watchdog::{Heartbeat, Watchdog};
 use crate::driver::Reactor;
 use crate::message::inbox::Inbox;
@@ -35,8 +33,8 @@ pub(crate) struct ShardContext {
     turns: Cell<u64>,
     sleeps: Cell<u64>,
     stop_seen: Cell<Option<Stop>>,
-    /// One waker for each [`Shard::stopping`](crate::Shard::stopping) that has been polled and is alive.
-    stop_waiters: RefCell<Slab<Waker>>,
+    /// One entry for each [`Shard::stopping`](crate::Shard::stopping).
+    stop_waiters: Rc<WaitList>,
 }
 
 impl ShardContext {
@@ -60,7 +58,7 @@ impl ShardContext {
             turns: Cell::new(0),
             sleeps: Cell::new(0),
             stop_seen: Cell::new(None),
-            stop_waiters: RefCell::default(),
+            stop_waiters: Rc::default(),
             core,
         })
     }
@@ -114,7 +112,7 @@ impl ShardContext {
         &self.heartbeat
     }
 
-    pub(super) fn stop_waiters(&self) -> &RefCell<Slab<Waker>> {
+    pub(super) fn stop_waiters(&self) -> &Rc<WaitList> {
         &self.stop_waiters
     }
 
@@ -146,14 +144,7 @@ impl ShardContext {
         self.mailboxes.deliver(self.inbox(), &self.heartbeat);
         let stop = self.inbox().stop();
         if stop != self.stop_seen.replace(stop) {
-            // Cloned first: a woken task may drop its `StopWaiter`, which borrows the list.
-            let waiters: Vec<_> = self
-                .stop_waiters
-                .borrow()
-                .iter()
-                .map(|(_, waker)| waker.clone())
-                .collect();
-            waiters.into_iter().for_each(Waker::wake);
+            self.stop_waiters.wake_all();
         }
     }
 

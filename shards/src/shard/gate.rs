@@ -6,14 +6,14 @@
 //! Invariant: a gate lives on one shard. Waiting costs nothing until the last guard is dropped, which wakes the waiting
 //! tasks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use slab::Slab;
+use super::wait_list::{Wait, WaitList};
 
 /// Counts guards and can be closed; clones are the same gate.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +25,8 @@ pub struct Gate {
 struct State {
     entered: Cell<usize>,
     closed: Cell<bool>,
-    /// One waker for each [`Closing`] that has been polled and is alive.
-    waiting: RefCell<Slab<Waker>>,
+    /// One entry for each [`Closing`].
+    waiting: Rc<WaitList>,
 }
 
 impl Gate {
@@ -75,7 +75,7 @@ impl Gate {
         self.state.closed.set(true);
         Closing {
             state: Rc::clone(&self.state),
-            waiting: None,
+            wait: self.state.waiting.join(),
         }
     }
 }
@@ -90,16 +90,7 @@ impl Drop for GateGuard {
     fn drop(&mut self) {
         self.state.entered.set(self.state.entered.get() - 1);
         if self.state.entered.get() == 0 && self.state.closed.get() {
-            // A waker may drop a task that owns a guard or a `Closing` of this very gate. So the list is not borrowed
-            // while tasks are woken. A future keeps its entry until it is polled or dropped.
-            let wakers: Vec<Waker> = self
-                .state
-                .waiting
-                .borrow()
-                .iter()
-                .map(|(_, waker)| waker.clone())
-                .collect();
-            wakers.into_iter().for_each(Waker::wake);
+            self.state.waiting.wake_all();
         }
     }
 }
@@ -108,36 +99,18 @@ impl Drop for GateGuard {
 #[derive(Debug)]
 pub struct Closing {
     state: Rc<State>,
-    waiting: Option<usize>,
-}
-
-impl Closing {
-    fn stop_waiting(&mut self) {
-        if let Some(place) = self.waiting.take() {
-            let waker = self.state.waiting.borrow_mut().remove(place);
-            drop(waker);
-        }
-    }
+    wait: Wait,
 }
 
 impl Future for Closing {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.stop_waiting();
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.state.entered.get() == 0 {
             return Poll::Ready(());
         }
-        let waker = context.waker().clone();
-        let place = self.state.waiting.borrow_mut().insert(waker);
-        self.waiting = Some(place);
+        self.wait.set_waker(context.waker());
         Poll::Pending
-    }
-}
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        self.stop_waiting();
     }
 }
 
@@ -156,6 +129,7 @@ impl Error for GateClosed {}
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::task::Waker;
 
     use super::*;
     use crate::testing::Woken;
@@ -212,6 +186,6 @@ mod tests {
         drop(guard);
         assert_eq!([early, late, other, dropped].map(|count| count.times()), [0, 1, 1, 0]);
         drop((one, two));
-        assert!(gate.state.waiting.borrow().is_empty());
+        assert!(gate.state.waiting.wakers.borrow().is_empty());
     }
 }

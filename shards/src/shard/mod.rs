@@ -11,3 +11,4 @@ pub(crate) mod id;
 )]
 pub(crate) mod shard;
 pub(crate) mod turn;
+pub(crate) mod wait_list;

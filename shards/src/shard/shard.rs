@@ -3,15 +3,13 @@
 //! Invariant: a [`Shard`] and everything reached from it stay on the shard's thread. They hold an `Rc`, so the compiler
 //! enforces it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Instant;
-
-use slab::Slab;
 
 use super::context::ShardContext;
 use super::id::ShardId;
@@ -91,14 +89,11 @@ impl Shard {
     ///
     /// Cancel safety: safe; it may be dropped and called again.
     pub async fn stopping(&self, at_least: Stop) -> Stop {
-        let mut waiter = StopWaiter {
-            waiters: self.context.stop_waiters(),
-            place: None,
-        };
+        let wait = self.context.stop_waiters().join();
         std::future::poll_fn(|cx| match self.stop_requested() {
             Some(stop) if stop >= at_least => Poll::Ready(stop),
             _ => {
-                waiter.wait(cx.waker());
+                wait.set_waker(cx.waker());
                 Poll::Pending
             }
         })
@@ -124,30 +119,5 @@ impl Shard {
 impl fmt::Debug for Shard {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Shard({} of {})", self.id().index(), self.count())
-    }
-}
-
-/// The entry of one [`Shard::stopping`] among the wakers; dropping it removes the entry.
-struct StopWaiter<'a> {
-    waiters: &'a RefCell<Slab<Waker>>,
-    place: Option<usize>,
-}
-
-impl StopWaiter<'_> {
-    fn wait(&mut self, waker: &Waker) {
-        let mut waiters = self.waiters.borrow_mut();
-        match self.place.and_then(|place| waiters.get_mut(place)) {
-            Some(waiting) => waiting.clone_from(waker),
-            None => self.place = Some(waiters.insert(waker.clone())),
-        }
-    }
-}
-
-impl Drop for StopWaiter<'_> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let waker = self.waiters.borrow_mut().try_remove(place);
-            drop(waker);
-        }
     }
 }
