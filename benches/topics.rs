@@ -96,11 +96,7 @@ fn stalled(criterion: &mut Criterion) {
         ("drop_newest", SlowConsumer::DropNewest),
         ("conflate", SlowConsumer::Conflate),
     ] {
-        let options = TopicOptions {
-            slow_consumer,
-            tells_missed: true,
-            ..TopicOptions::default()
-        };
+        let options = TopicOptions::default().slow_consumer(slow_consumer).tell_missed(true);
         let rules = TopicRules::new(options).expect("the options agree");
         let mut topics = Topics::new(Limits::default(), rules);
         for _ in 0..500 {

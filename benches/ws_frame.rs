@@ -105,11 +105,9 @@ fn deflate(criterion: &mut Criterion) {
 
 /// Returns permessage-deflate as both ends have it after a handshake.
 fn negotiate(takes_over: bool, deflaters: &Deflaters) -> [Option<Deflate>; 2] {
-    let config = DeflateConfig {
-        server_context_takeover: takes_over,
-        client_context_takeover: takes_over,
-        ..DeflateConfig::default()
-    };
+    let config = DeflateConfig::default()
+        .server_context_takeover(takes_over)
+        .client_context_takeover(takes_over);
     let client = ClientHandshake::new([7; 16]).deflate(config.clone());
     let mut text = String::from("/a");
     let mut places = Vec::new();

@@ -114,8 +114,8 @@ fn application() -> Application {
 }
 
 fn main() -> Result {
-    let all = HistoryLimits::default().messages(usize::MAX).bytes(usize::MAX);
+    let all = HistoryLimits::default().max_messages(usize::MAX).max_bytes(usize::MAX);
     Server::from_args(application)
-        .topic(HISTORY_TOPIC, TopicOptions::new().history(all))
+        .topic(HISTORY_TOPIC, TopicOptions::default().history(all))
         .run()
 }

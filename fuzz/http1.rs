@@ -293,10 +293,7 @@ struct Session {
 impl Session {
     fn new() -> Self {
         let now = start();
-        let limits = Limits {
-            drain_bytes_max: 40,
-            ..Limits::default()
-        };
+        let limits = Limits::default().max_drain_bytes(40);
         Self {
             connection: Connection::new(Rc::new(limits), now),
             head: RequestHead::new(),

@@ -86,10 +86,7 @@ enum Seen {
 fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>, inflates: bool) -> Transcript {
     let now = start();
     let mut deflaters = Deflaters::new(1, 1 << 20);
-    let limits = Limits {
-        message_bytes_max: MESSAGE_BYTES_MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_message_bytes(MESSAGE_BYTES_MAX);
     let deflate = inflates.then(|| negotiated(&deflaters)).flatten();
     let mut connection = Connection::server(Rc::new(limits), deflate, now);
     let mut transcript = Transcript::default();
@@ -210,12 +207,10 @@ fn negotiated(deflaters: &Deflaters) -> Option<Deflate> {
     for (name, value) in places {
         builder.field(name, value);
     }
-    let config = DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        compress_bytes_min: 0,
-        ..DeflateConfig::default()
-    };
+    let config = DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true)
+        .min_compressed_bytes(0);
     let handshake = ServerHandshake::new(&head).expect("a handshake");
     let mut response = ResponseHead::default();
     let deflate = handshake.respond(None, Some(&config), deflaters, &mut response);

@@ -40,6 +40,8 @@ pub mod message;
 pub mod pubsub;
 #[cfg(feature = "serve")]
 mod server;
+#[cfg_attr(not(feature = "serve"), allow(dead_code, reason = "only the server reads flags"))]
+mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "serve")]
@@ -59,8 +61,8 @@ pub use cookie::{self, Cookie, SameSite};
 pub use error::{Error, HttpError, IntoStatus, Result, ResultExt};
 #[cfg(feature = "serve")]
 pub use server::{
-    BoundServer, InvalidListenAddress, InvalidWatermarks, ListenAddress, MemoryWatermarks, OutsidePublish,
-    OutsidePublishConfirmed, Publisher, Server, ServerConfig, ServerRemote, Subscription, TopicEvent,
+    BoundServer, InvalidWatermarks, MemoryWatermarks, Options, OutsidePublish, OutsidePublishConfirmed, Publisher,
+    Server, ServerRemote, Subscription, TopicEvent,
 };
 #[cfg(feature = "serve")]
 pub use squall_shards as shards;

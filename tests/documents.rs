@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use clap::{Args as _, Command};
 use squall::shards::preflight::PreflightError;
 
 /// The documents in the top folder.
@@ -137,28 +138,17 @@ fn the_guide_quotes_every_preflight_error() {
 /// The guide's tables name every flag of the command line, and no flag that was removed.
 #[test]
 fn the_guide_names_every_flag() {
-    let options = read("src/server/config/options.rs");
-    let (_, declarations) = options
-        .split_once("struct ServerOptions")
-        .expect("the flags of a server");
-    let (declarations, _) = declarations.split_once("\nimpl Options").expect("the end of the flags");
-    let fields = declarations.lines().filter_map(|line| {
-        let (name, _) = line.strip_prefix("    ")?.split_once(": ")?;
-        let is_name = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
-        is_name.then(|| format!("--{}", name.replace('_', "-")))
-    });
-    let mut declared: BTreeSet<String> = fields.collect();
-    declared.extend(["--help", "--logging", "--version"].map(str::to_owned));
+    let command = squall::Options::augment_args(Command::new("app"));
+    let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+    let mut declared: BTreeSet<String> = flags.map(|flag| format!("--{flag}")).collect();
+    declared.extend(["--help", "--version"].map(str::to_owned));
     assert!(declared.len() > 40, "only {} flags were found", declared.len());
     let guide = read("docs/guide/running.md");
     let named = guide.split('`').filter(|text| text.starts_with("--"));
     let named: BTreeSet<String> = named
         .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(
-        named, declared,
-        "flags of docs/guide/running.md and of src/server/config/options.rs"
-    );
+    assert_eq!(named, declared, "flags of docs/guide/running.md and of squall::Options");
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn content_takes_no_more_memory_than_its_limit() {
     }
     for limit in LIMITS {
         let app = Application::new()
-            .body_bytes_max(limit as u64)
+            .max_body_bytes(limit as u64)
             .post("/body", body)
             .post("/json", json)
             .post("/form", form)

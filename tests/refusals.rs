@@ -36,12 +36,12 @@ async fn upload(cx: &mut Context) -> Result {
 }
 
 fn application() -> Application {
-    Application::new().post("/upload", upload).body_bytes_max(10)
+    Application::new().post("/upload", upload).max_body_bytes(10)
 }
 
 fn start(application: impl Fn() -> Application + Send + Sync + 'static) -> Running {
     let server = Server::new(application).shards(1);
-    Running::serve(server.configure(|config| config.http1.header_timeout = Duration::from_millis(200)))
+    Running::serve(server.header_timeout(Duration::from_millis(200)))
 }
 
 /// Sends a request that is refused, and returns the response after the connection has closed.

@@ -22,10 +22,9 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use squall::app::Limits;
+use squall::BoundServer;
 use squall::prelude::*;
 use squall::shards::{Shard, ShardId, Stop, Stopper};
-use squall::{BoundServer, ServerConfig};
 use support::client::Connection;
 
 /// A server of one shard on a free port; dropping it stops and joins it.
@@ -37,19 +36,16 @@ struct Running {
 
 impl Running {
     fn start(application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
-        Self::configured(application, |_| {})
+        Self::configured(application, |server| server)
     }
 
     fn configured(
         application: impl Fn() -> Application + Send + Sync + 'static,
-        change: impl FnOnce(&mut ServerConfig),
+        change: impl FnOnce(Server) -> Server,
     ) -> Self {
         let server = Server::new(application).listen("127.0.0.1:0").shards(1);
-        let server = server
-            .configure(|config| config.stop_on_signals = false)
-            .configure(support::server::use_driver_under_test)
-            .configure(change);
-        Self::run(server.bind().unwrap())
+        let server = server.stop_on_signals(false).driver(support::running::tested_driver());
+        Self::run(change(server).bind().unwrap())
     }
 
     fn run(server: BoundServer) -> Self {
@@ -315,7 +311,7 @@ fn a_peer_that_does_not_read_is_cut() {
                 .get("/", async |_: &mut Context| "ok")
                 .get("/large", large)
         },
-        |config| config.write_stall_timeout = Duration::from_millis(300),
+        |server| server.write_timeout(Duration::from_millis(300)),
     );
     let mut idle = server.connect();
     idle.send(&get("/large")).unwrap();
@@ -376,9 +372,7 @@ fn a_graceful_stop_answers_every_connected_client() {
     const ANSWERS_BEFORE_THE_STOP: usize = 200;
     let application = || Application::new().get("/", async |_: &mut Context| "ok");
     let server = Server::new(application).listen("127.0.0.1:0").shards(2);
-    let server = server
-        .configure(|config| config.stop_on_signals = false)
-        .configure(support::server::use_driver_under_test);
+    let server = server.stop_on_signals(false).driver(support::running::tested_driver());
     let server = Running::run(server.bind().unwrap());
     let (answered, answers) = channel();
     let clients: Vec<_> = std::iter::repeat_with(|| {
@@ -408,7 +402,7 @@ fn a_graceful_stop_answers_every_connected_client() {
 fn a_full_shard_stops_gracefully() {
     let server = Running::configured(
         || Application::new().get("/", async |_: &mut Context| "ok"),
-        |config| config.connections_per_shard_max = 1,
+        |server| server.max_connections(1),
     );
     let mut idle = server.connect();
     idle.exchange(&get("/"), "GET").unwrap().expect(200, b"ok").unwrap();
@@ -433,70 +427,6 @@ fn state_of_a_shard_needs_no_lock() {
     assert_eq!(answers, [b"1", b"2", b"3"]);
 }
 
-/// The application's limit on content holds unless the operator sets another.
-#[test]
-fn the_operators_content_limit_overrides_the_applications() {
-    async fn length(cx: &mut Context) -> Result<String> {
-        Ok(cx.body().await?.len().to_string())
-    }
-    let application = || Application::new().body_bytes_max(4).post("/", length);
-    let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
-    let strict = Running::start(application);
-    strict
-        .connect()
-        .exchange(request, "POST")
-        .unwrap()
-        .expect_status(413)
-        .unwrap();
-    let lax = Running::configured(application, |config| config.body_bytes_max = Some(5));
-    lax.connect()
-        .exchange(request, "POST")
-        .unwrap()
-        .expect(200, b"5")
-        .unwrap();
-}
-
-/// The same for limits on parameters, JSON and cookies; each at limit − 1, limit and limit + 1.
-#[test]
-fn the_operators_limits_override_the_applications() {
-    async fn read(cx: &mut Context) -> Result {
-        cx.query_params::<String>("x")?;
-        cx.cookies().iter()?.for_each(drop);
-        cx.json::<serde_json::Value>().await.map(drop)
-    }
-    let application = || {
-        let limits = Limits {
-            parameter_count_max: 3,
-            json_depth_max: 3,
-            cookie_count_max: 3,
-            ..Limits::default()
-        };
-        Application::new().limits(limits).post("/", read)
-    };
-    let own = Running::start(application);
-    let set = Running::configured(application, |config| {
-        config.parameter_count_max = Some(2);
-        config.json_depth_max = Some(200);
-        config.cookie_count_max = Some(4);
-    });
-    for (server, [parameters, levels, cookies]) in [(own, [3, 3, 3]), (set, [2, 200, 4])] {
-        let status = |parameters: usize, levels: usize, cookies: usize| {
-            let (query, cookie) = (vec!["x=1"; parameters].join("&"), vec!["c=1"; cookies].join("; "));
-            let json = "[".repeat(levels) + &"]".repeat(levels);
-            let head = format!("Host: a\r\nCookie: {cookie}\r\nContent-Type: application/json");
-            let length = json.len();
-            let request = format!("POST /?{query} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{json}");
-            server.connect().exchange(request.as_bytes(), "POST").unwrap().status
-        };
-        for less in [0, 1] {
-            assert_eq!(status(parameters - less, levels - less, cookies - less), 200);
-        }
-        assert_eq!(status(parameters + 1, levels, cookies), 400);
-        assert_eq!(status(parameters, levels + 1, cookies), 400);
-        assert_eq!(status(parameters, levels, cookies + 1), 431);
-    }
-}
-
 /// RFC 9112 §3.2.2: an absolute-form target's authority replaces `Host`, for routing and for the handler. RFC 9110
 /// §4.2.3: a default port equals none.
 #[test]
@@ -513,8 +443,8 @@ fn the_authority_of_an_absolute_form_target_replaces_host() {
             )
     };
     let server = Running::start(application);
-    let behind = Running::configured(application, |config| {
-        config.trusted_proxies = Some("127.0.0.1".parse().unwrap())
+    let behind = Running::configured(application, |server| {
+        server.trusted_proxies("127.0.0.1".parse().unwrap())
     });
     for (target, host, expected) in [
         ("http://h.example:80/", "h.example", "h h.example h.example"),
@@ -554,8 +484,8 @@ fn forwarded_fields_count_only_from_trusted_proxies() {
         .unwrap()
         .expect(200, b"127.0.0.1")
         .unwrap();
-    let behind = Running::configured(application, |config| {
-        config.trusted_proxies = Some("127.0.0.1".parse().unwrap())
+    let behind = Running::configured(application, |server| {
+        server.trusted_proxies("127.0.0.1".parse().unwrap())
     });
     behind
         .connect()
@@ -578,8 +508,8 @@ fn a_unix_socket_is_served_and_guarded() {
             .listen(tcp)
             .listen(&unix)
             .shards(1)
-            .configure(support::server::use_driver_under_test)
-            .configure(|config| config.stop_on_signals = false)
+            .driver(support::running::tested_driver())
+            .stop_on_signals(false)
             .bind()
     };
     let server = Running::run(bind("127.0.0.1:0").unwrap());
@@ -602,14 +532,12 @@ fn a_unix_socket_is_served_and_guarded() {
 /// Settings are checked before anything is bound, and the error names every mistake.
 #[test]
 fn invalid_settings_fail_before_binding() {
-    let server = Server::new(Application::new).listen("127.0.0.1:0").configure(|config| {
-        config.http1.header_timeout = Duration::ZERO;
-        config.json_depth_max = Some(1000);
-    });
+    let server = Server::new(Application::new).listen("127.0.0.1:0");
+    let server = server.header_timeout(Duration::ZERO).unix_socket_mode(0o4755);
     let refused = server.bind().unwrap_err().to_string();
     for setting in [
-        "http1.header_timeout (--header-timeout)",
-        "json_depth_max (--max-json-depth) is 1000",
+        "header_timeout (--header-timeout) must be more than 0",
+        "unix_socket_mode (--unix-socket-mode) must be at most 0777",
     ] {
         assert!(refused.contains(setting), "{refused}");
     }
@@ -620,8 +548,8 @@ fn invalid_settings_fail_before_binding() {
 fn a_port_is_shared_only_on_purpose() {
     let bind = |address: &str, share| {
         let server = Server::new(|| Application::new().get("/", async |_: &mut Context| "ok")).listen(address);
-        let server = server.shards(1).configure(support::server::use_driver_under_test);
-        server.configure(|config| config.share_port = share).bind()
+        let server = server.shards(1).driver(support::running::tested_driver());
+        server.share_port(share).bind()
     };
     let first = bind("127.0.0.1:0", true).unwrap();
     let address = first.addresses().next().unwrap().to_string();
@@ -739,8 +667,8 @@ fn new_clients_avoid_a_blocked_shard() {
     let server = server
         .listen("127.0.0.1:0")
         .shards(2)
-        .configure(|config| config.stop_on_signals = false)
-        .configure(support::server::use_driver_under_test)
+        .stop_on_signals(false)
+        .driver(support::running::tested_driver())
         .bind()
         .unwrap();
     let remote = server.remote();
@@ -792,8 +720,8 @@ fn a_stop_ends_the_process_despite_an_endless_handler() {
     let server = server
         .listen("127.0.0.1:0")
         .shards(1)
-        .configure(|config| config.stop_on_signals = false)
-        .configure(support::server::use_driver_under_test)
+        .stop_on_signals(false)
+        .driver(support::running::tested_driver())
         .bind()
         .unwrap();
     let (address, stopper) = (server.addresses().next().unwrap(), server.stopper());

@@ -189,7 +189,7 @@ fn a_server_keeps_its_own_settings_on_either_driver() {
     for driver in [Driver::Auto, Driver::Epoll] {
         let topics = TopicOptions::new().history(HistoryLimits::default());
         let server = Server::new(application).shards(2).topic("kept", topics);
-        let server = server.configure(|config| config.driver = driver);
+        let server = server.driver(driver);
         let client = TestClient::from_server(server).unwrap();
         client.publisher().publish("kept", "from before").blocking().unwrap();
         let mut events = client.event_stream("/kept").unwrap();

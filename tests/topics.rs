@@ -212,24 +212,29 @@ fn serve(shards: usize) -> (Running, Sender<()>) {
             .get("/events/{*topic}", events)
             .get("/fickle", fickle)
     };
-    let kept = TopicOptions::new().history(HistoryLimits::default().messages(1000).bytes(8 << 20));
+    let kept = TopicOptions::default().history(HistoryLimits::default().max_messages(1000).max_bytes(8 << 20));
     let server = Server::new(application)
         .shards(shards)
         .topic("kept/**", kept.envelope(Envelope::Json))
         .topic(
             "short/*",
-            TopicOptions::new().history(HistoryLimits::default().messages(10)),
+            TopicOptions::default().history(HistoryLimits::default().max_messages(10)),
         )
         .topic("resync", kept.slow_consumer(SlowConsumer::Resync))
-        .topic("oldest", TopicOptions::new().tell_missed())
+        .topic("oldest", TopicOptions::default().tell_missed(true))
         .topic(
             "latest",
-            TopicOptions::new().slow_consumer(SlowConsumer::Conflate).tell_missed(),
+            TopicOptions::default()
+                .slow_consumer(SlowConsumer::Conflate)
+                .tell_missed(true),
         )
-        .topic("closed", TopicOptions::new().slow_consumer(SlowConsumer::Close(1013)))
-        .topic("rooms/*", TopicOptions::new().count_subscribers())
-        .topic("texts", TopicOptions::new().envelope(Envelope::Text))
-        .topic("compressed", TopicOptions::new().compress());
+        .topic(
+            "closed",
+            TopicOptions::default().slow_consumer(SlowConsumer::Close(1013)),
+        )
+        .topic("rooms/*", TopicOptions::default().count_subscribers(true))
+        .topic("texts", TopicOptions::default().envelope(Envelope::Text))
+        .topic("compressed", TopicOptions::default().compress(true));
     (Running::serve(server), go)
 }
 
@@ -852,7 +857,7 @@ fn a_message_against_the_topics_rules_is_the_publishers_error() {
         ),
     ] {
         let refused = Server::new(Application::new)
-            .topic("a", TopicOptions::new().slow_consumer(policy))
+            .topic("a", TopicOptions::default().slow_consumer(policy))
             .listen("127.0.0.1:0")
             .bind()
             .unwrap_err();

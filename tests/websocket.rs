@@ -15,8 +15,8 @@ use std::borrow::Cow;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use squall::SendError;
 use squall::prelude::*;
-use squall::{SendError, ServerConfig};
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use support::websocket::{Client as RawClient, close, frame, handshake};
 use tungstenite::Message as Frame;
@@ -109,14 +109,11 @@ impl WebSocketHandler for CommandHandler {
 }
 
 fn obedient(shards: usize) -> (Running, Receiver<(Option<u16>, String)>) {
-    obedient_with(shards, |_| {})
+    obedient_with(shards, |server| server)
 }
 
 /// A server with its own settings.
-fn obedient_with(
-    shards: usize,
-    configure: impl FnOnce(&mut ServerConfig),
-) -> (Running, Receiver<(Option<u16>, String)>) {
+fn obedient_with(shards: usize, change: impl FnOnce(Server) -> Server) -> (Running, Receiver<(Option<u16>, String)>) {
     let (ended, ends) = channel();
     let application = move || {
         let ended = ended.clone();
@@ -136,7 +133,7 @@ fn obedient_with(
                 cx.publish("rooms/1", text).await
             })
     };
-    let server = Running::serve(Server::new(application).shards(shards).configure(configure));
+    let server = Running::serve(change(Server::new(application).shards(shards)));
     (server, ends)
 }
 
@@ -272,7 +269,7 @@ fn a_sender_waits_for_a_peer_that_does_not_read_and_goes_on_when_it_does() {
 /// Unread bytes are dropped after the write timeout, even while the handler is busy.
 #[test]
 fn a_peer_that_reads_nothing_is_reset_while_its_handler_is_busy() {
-    let (server, _ends) = obedient_with(1, |config| config.write_stall_timeout = SOON);
+    let (server, _ends) = obedient_with(1, |server| server.write_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&frame(0x81, b"fill and do something else"));
     client.await_reset();
@@ -281,7 +278,7 @@ fn a_peer_that_reads_nothing_is_reset_while_its_handler_is_busy() {
 /// Everything was sent and the kernel has taken it, but the peer does not read it within the linger timeout.
 #[test]
 fn a_peer_that_does_not_take_its_last_messages_is_reset() {
-    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));
@@ -291,7 +288,7 @@ fn a_peer_that_does_not_take_its_last_messages_is_reset() {
 /// The same for a peer that has closed its half.
 #[test]
 fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
-    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open_with_little_room(server.address, "/ws/a");
     client.send(&[frame(0x81, b"fill as far as it goes"), close(1000, "")].concat());
     client.half_close();
@@ -302,7 +299,7 @@ fn a_peer_that_closes_its_half_and_does_not_take_its_last_messages_is_reset() {
 /// A peer that has read everything and does not close its half reads a normal end.
 #[test]
 fn a_peer_that_has_taken_everything_is_not_reset() {
-    let (server, ends) = obedient_with(1, |config| config.linger_timeout = SOON);
+    let (server, ends) = obedient_with(1, |server| server.linger_timeout(SOON));
     let mut client = RawClient::open(server.address, "/ws/a");
     client.send(&[frame(0x81, b"who?"), close(1000, "")].concat());
     assert_eq!(ends.recv_timeout(SILENCE_MAX).unwrap().0, Some(1000));

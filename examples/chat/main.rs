@@ -91,10 +91,7 @@ async fn security_headers(cx: &mut Context, next: Next<'_>) -> Result {
 
 fn application() -> Application {
     // A character takes up to four bytes. Our page never sends more, so a larger message closes the socket with 1009.
-    let limits = websocket::Limits {
-        message_bytes_max: 4 * TEXT_CHARACTERS_MAX,
-        ..websocket::Limits::default()
-    };
+    let limits = websocket::Limits::default().max_message_bytes(4 * TEXT_CHARACTERS_MAX);
     Application::new()
         .middleware(security_headers)
         .get("/", async |_: &mut Context| Redirect::see_other("/rooms/lobby"))
@@ -116,13 +113,13 @@ fn application() -> Application {
 }
 
 fn main() -> Result {
-    let history = HistoryLimits::default().messages(HISTORY_MESSAGES).age(AGE_MAX);
-    let messages = TopicOptions::new()
+    let history = HistoryLimits::default().max_messages(HISTORY_MESSAGES).max_age(AGE_MAX);
+    let messages = TopicOptions::default()
         .history(history)
         .envelope(Envelope::Json)
-        .tell_missed()
-        .count_subscribers();
-    let visitors = TopicOptions::new().envelope(Envelope::Json);
+        .tell_missed(true)
+        .count_subscribers(true);
+    let visitors = TopicOptions::default().envelope(Envelope::Json);
     Server::from_args(application)
         .topic(&messages_topic("*"), messages)
         .topic(&visitors_topic("*"), visitors)

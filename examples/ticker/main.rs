@@ -126,9 +126,9 @@ fn feed(mut market: Market, publisher: &Publisher) -> Result {
 }
 
 fn main() -> Result {
-    let prices = TopicOptions::new()
+    let prices = TopicOptions::default()
         .slow_consumer(SlowConsumer::Conflate)
-        .tell_missed()
+        .tell_missed(true)
         .envelope(Envelope::Json);
     let server = Server::from_args(application).topic(&topic("*"), prices).bind()?;
     let publisher = server.publisher();

@@ -204,7 +204,7 @@ fn churn(server: &Server, connections: usize) {
 fn start(path: &Path) -> (Running, Server) {
     let listeners = [
         Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), SHARDS).unwrap(),
-        Listeners::bind_unix(path, SHARDS).unwrap(),
+        Listeners::bind_unix(path, 0o600, SHARDS).unwrap(),
     ];
     let server = Server {
         tcp: listeners[0].tcp_address().unwrap(),

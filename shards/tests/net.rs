@@ -120,7 +120,7 @@ fn bytes_come_back_over_every_kind_of_socket() {
             "v4" => Listeners::bind_tcp(tcp[0], 2),
             "v6" if TcpListener::bind(tcp[1]).is_err() => continue, // a host without IPv6
             "v6" => Listeners::bind_tcp(tcp[1], 2),
-            _ => Listeners::bind_unix(path.as_path(), 2),
+            _ => Listeners::bind_unix(path.as_path(), 0o600, 2),
         };
         let listeners = listeners.unwrap();
         let address = listeners.tcp_address();
@@ -665,7 +665,7 @@ fn a_closing_listener_accepts_begun_handshakes_and_no_later_client() {
     let address = listeners.tcp_address().unwrap();
     let early = connect(address);
     let path = SocketPath::new("closing");
-    let shared = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let shared = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     let waiting = UnixStream::connect(path.as_path()).unwrap();
     let (told, heard) = channel();
     let running = Running::start(builder(1).build().unwrap(), move |_| {
@@ -772,14 +772,14 @@ fn a_unix_socket_replaces_only_a_file_without_a_listener() {
     let _limit = time_limit();
     let path = SocketPath::new("bind");
     drop(UnixListener::bind(path.as_path()).unwrap());
-    let first = Listeners::bind_unix(path.as_path(), 1).unwrap();
-    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    let first = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
+    let error = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap_err();
     let here = "the address is in use by this process itself; ";
     assert!(error.to_string().contains(here), "{error}");
     drop(first);
     std::fs::remove_file(path.as_path()).unwrap();
     std::fs::write(path.as_path(), "a file").unwrap();
-    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    let error = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap_err();
     assert!(error.to_string().contains("a file that is not a socket"), "{error}");
     assert_eq!(std::fs::read_to_string(path.as_path()).unwrap(), "a file");
 }
@@ -790,7 +790,7 @@ fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     let _limit = time_limit();
     let path = SocketPath::new("datagrams");
     let datagrams = UnixDatagram::bind(path.as_path()).unwrap();
-    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    let error = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap_err();
     assert!(error.to_string().contains("in use by this process itself; "), "{error}");
     let sender = UnixDatagram::unbound().unwrap();
     sender.send_to(b"still there", path.as_path()).unwrap();
@@ -806,7 +806,7 @@ fn a_unix_socket_of_another_type_or_with_a_full_backlog_is_not_replaced() {
     };
     let clients: Vec<Socket> = std::iter::repeat_with(connect).map_while(Result::ok).collect();
     assert!(!clients.is_empty());
-    let error = Listeners::bind_unix(path.as_path(), 1).unwrap_err();
+    let error = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap_err();
     assert!(error.to_string().contains("in use by this process itself; "), "{error}");
 }
 
@@ -819,7 +819,7 @@ fn one_stream_is_received_from_a_bounded_number_of_times_in_a_row() {
     const BUFFERS: u16 = 64;
     let _limit = time_limit();
     let path = SocketPath::new("row");
-    let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let listeners = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     let mut client = UnixStream::connect(path.as_path()).unwrap();
     // All bytes are there before the first is received.
     client.write_all(&pattern(SENT_BYTES)).unwrap();
@@ -860,7 +860,7 @@ fn one_stream_is_sent_to_a_bounded_number_of_times_in_a_row() {
     const IN_A_ROW_MAX: usize = 16;
     let _limit = time_limit();
     let path = SocketPath::new("sent");
-    let listeners = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let listeners = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     // The kernel has room for every piece, so the stream never waits for the client.
     let mut client = UnixStream::connect(path.as_path()).unwrap();
     let running = Running::start(builder(1).build().unwrap(), move |_| {

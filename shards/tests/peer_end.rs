@@ -430,7 +430,7 @@ fn an_end_right_behind_bytes_is_received_promptly_however_they_meet_the_receive(
     let _limit = time_limit();
     let path = SocketPath::new("ends");
     let tcp = Listeners::bind_tcp((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap();
-    let unix = Listeners::bind_unix(path.as_path(), 1).unwrap();
+    let unix = Listeners::bind_unix(path.as_path(), 0o600, 1).unwrap();
     let address = tcp.tcp_address().unwrap();
     let serve_to_its_end = |stream: Stream| async move {
         let end = timeout_at(clock::after(LOST), receive_all(&stream)).await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::dispatch::App;
 use super::handler::middleware::{Chain, Middleware};
-use super::limits::Limits;
+use super::limits::{Limits, application_setters};
 use super::request::client_address::TrustedProxies;
 use super::routing::host::HostPattern;
 use super::routing::router::{HostGroup, Router};
@@ -98,18 +98,10 @@ impl Application {
         self
     }
 
-    /// Sets all bounds on reading requests; [`build`](Self::build) rejects unsafe ones.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
+    application_setters!();
 
-    /// Sets [`Limits::body_bytes_max`] alone: how many bytes of content a request may carry.
-    ///
-    /// [`Context::set_body_limit`](super::Context::set_body_limit) changes it for one request.
-    pub fn body_bytes_max(mut self, bytes_max: u64) -> Self {
-        self.limits.body_bytes_max = bytes_max;
-        self
+    fn limits(&mut self) -> &mut Limits {
+        &mut self.limits
     }
 
     /// Sets whether a route without a handler for OPTIONS answers it with `Allow` (the default) or with 405.
@@ -123,10 +115,9 @@ impl Application {
     /// # Errors
     ///
     /// A [`BuildError`] that lists every mistake: invalid patterns, two patterns that match the same paths, two
-    /// handlers for one method, names and state added twice, unsafe limits.
+    /// handlers for one method, names and state added twice.
     pub fn build(self) -> Result<Rc<App>> {
         let mut problems = self.problems;
-        problems.extend(self.limits.check().err());
         let error_page = self.routes.own_error_page().map(Rc::clone);
         let mut groups = Vec::new();
         for (host, routes) in self.hosts {

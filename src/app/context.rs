@@ -54,7 +54,7 @@ impl Context {
             peer: Peer::default(),
             route: None,
             params: Vec::new(),
-            body: RequestBody::new(shared.limits().body_bytes_max),
+            body: RequestBody::new(shared.limits().max_body_bytes),
             response: ResponseState::default(),
             wants_on_finish: false,
             extensions: Vec::new(),
@@ -66,7 +66,7 @@ impl Context {
         self.head.shrink(RETAINED_HEAD_BYTES_MAX);
         self.route = None;
         self.params.clear();
-        self.body.reset(self.shared.limits().body_bytes_max);
+        self.body.reset(self.shared.limits().max_body_bytes);
         self.response.reset(&self.shared);
         self.wants_on_finish = false;
         if !self.extensions.is_empty() {

@@ -35,7 +35,7 @@ pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
 pub use handler::middleware::{Middleware, Next};
 pub use handler::request_handler::RequestHandler;
 pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
-pub use limits::{JSON_DEPTH_CEILING, Limits};
+pub use limits::Limits;
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
 pub use response::content::Content;

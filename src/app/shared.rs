@@ -66,14 +66,8 @@ impl Shared {
 
     /// Sets the bounds on reading requests, which override the application's; exchanges use them from their next
     /// reset on.
-    ///
-    /// # Errors
-    ///
-    /// The limits are unsafe; the old ones remain.
-    pub fn set_limits(&self, limits: Limits) -> Result {
-        limits.check().map_err(Error::new)?;
+    pub fn set_limits(&self, limits: Limits) {
         self.limits.set(limits);
-        Ok(())
     }
 
     /// Builds the path of a named route and percent-encodes the values (Tornado's `reverse_url`).

@@ -33,9 +33,9 @@ pub(super) struct ChunkedReader {
     /// The rest of the current chunk, or the size as far as it has been read; at most [`LENGTH_MAX`].
     chunk_bytes: u64,
     trailer_line: LineScan,
-    /// Extension bytes of all chunks; at most [`Limits::chunk_extension_bytes_max`].
+    /// Extension bytes of all chunks; at most [`Limits::max_chunk_extension_bytes`].
     extension_bytes: u32,
-    /// Bytes of all consumed trailer lines; at most [`Limits::trailer_bytes_max`].
+    /// Bytes of all consumed trailer lines; at most [`Limits::max_trailer_bytes`].
     trailer_bytes: u32,
     trailer_count: u32,
     /// Digits of the current size; at most [`SIZE_DIGITS_MAX`].
@@ -183,7 +183,7 @@ impl ChunkedReader {
         if !grammar::is_field_byte(byte) {
             return Err(ParseError::ChunkExtension);
         }
-        if self.extension_bytes as usize >= limits.chunk_extension_bytes_max {
+        if self.extension_bytes as usize >= limits.max_chunk_extension_bytes {
             return Err(ParseError::ChunkExtensionsTooLarge);
         }
         self.extension_bytes = self.extension_bytes.saturating_add(1);
@@ -204,7 +204,7 @@ impl ChunkedReader {
     /// trailer-section   = *( field-line CRLF )                           ; RFC 9112 §7.1.2
     /// ```
     fn trailer<'b>(&mut self, input: &mut &'b [u8], limits: &Limits) -> Result<Option<Piece<'b>>, ParseError> {
-        let room = limits.trailer_bytes_max.saturating_sub(self.trailer_bytes as usize);
+        let room = limits.max_trailer_bytes.saturating_sub(self.trailer_bytes as usize);
         let bytes: &'b [u8] = input;
         let view = bytes.get(..room).unwrap_or(bytes);
         let line = self.trailer_line.next(view);
@@ -220,7 +220,7 @@ impl ChunkedReader {
             self.state = ChunkState::End;
             return Ok(None);
         }
-        if self.trailer_count as usize >= limits.trailer_count_max {
+        if self.trailer_count as usize >= limits.max_trailer_count {
             return Err(ParseError::TooManyTrailers);
         }
         let piece = trailer_field(line.content, limits)?;
@@ -238,7 +238,7 @@ impl ChunkedReader {
 /// bytes later. See `docs/threats.md#request-smuggling`.
 fn trailer_field<'b>(line: &'b [u8], limits: &Limits) -> Result<Piece<'b>, ParseError> {
     let FieldLine { name, value } = FieldLine::parse(line)?;
-    if name.len() > limits.header_name_bytes_max {
+    if name.len() > limits.max_header_name_bytes {
         return Err(ParseError::FieldNameTooLong);
     }
     if RequestLine::parse(value).is_ok() {

@@ -164,7 +164,7 @@ impl Connection {
     /// Returns [`Next::Close`] if called before `send_end` or if the connection does not persist. Further calls return
     /// the same value.
     ///
-    /// Unread content is discarded, up to [`Limits::drain_bytes_max`] and [`Limits::drain_timeout`]. So nothing inside
+    /// Unread content is discarded, up to [`Limits::max_drain_bytes`] and [`Limits::drain_timeout`]. So nothing inside
     /// it can be read as the next request.
     pub fn next_exchange(&mut self, now: Instant) -> Next {
         match (self.state.receiving, self.state.sending) {
@@ -320,7 +320,7 @@ impl Connection {
     /// §10.1.1). Unless all content is here, the meaning of the next byte is unknown.
     pub(super) fn can_persist(&self) -> bool {
         let is_drainable = || {
-            let is_small = self.content_announced() <= self.limits.drain_bytes_max;
+            let is_small = self.content_announced() <= self.limits.max_drain_bytes;
             is_small && !self.exchange.awaits_continue
         };
         self.exchange.persists && !self.is_closing && (self.is_request_complete() || is_drainable())
@@ -392,7 +392,7 @@ impl Connection {
             match piece {
                 Ok(Piece::End) => break,
                 // Announced content counts, so content beyond the limit is never awaited.
-                Ok(_) if expected > self.limits.drain_bytes_max => {
+                Ok(_) if expected > self.limits.max_drain_bytes => {
                     self.close();
                     return Some(Event::Closed);
                 }

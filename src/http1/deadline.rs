@@ -108,7 +108,7 @@ impl PeerDeadline {
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
         let timeout = match self.waiting {
             Awaited::Nothing => return None,
-            Awaited::FirstByte => limits.first_byte_timeout,
+            Awaited::FirstByte => limits.first_byte_timeout.unwrap_or(limits.header_timeout),
             Awaited::Head => limits.header_timeout,
             Awaited::Content => self.content_timeout(limits),
             Awaited::DrainEnd => limits.drain_timeout,
@@ -133,18 +133,18 @@ impl PeerDeadline {
 
     /// Returns the shorter of the allowed pause and the time until the average rate falls below the minimum.
     ///
-    /// Each received byte pays for `1 / body_bytes_per_second_min` seconds of waiting, and the first `body_rate_grace`
+    /// Each received byte pays for `1 / min_body_rate` seconds of waiting, and the first `body_rate_grace`
     /// is free.
     fn content_timeout(&self, limits: &Limits) -> Duration {
         let Some(paid_millis) = self
             .content_bytes
             .saturating_mul(1000)
-            .checked_div(limits.body_bytes_per_second_min)
+            .checked_div(limits.min_body_rate)
         else {
-            return limits.body_gap_timeout;
+            return limits.body_timeout;
         };
         let paid = Duration::from_millis(paid_millis).max(limits.body_rate_grace);
-        limits.body_gap_timeout.min(paid.saturating_sub(self.content_awaited))
+        limits.body_timeout.min(paid.saturating_sub(self.content_awaited))
     }
 
     fn wait(&mut self, waiting: Awaited, now: Instant) {

@@ -30,13 +30,13 @@ pub enum ParseError {
     Target,
     /// The major version is not 1.
     VersionUnsupported,
-    /// The request-target is longer than [`Limits::target_bytes_max`](super::Limits::target_bytes_max).
+    /// The request-target is longer than [`Limits::max_target_bytes`](super::Limits::max_target_bytes).
     TargetTooLong,
-    /// The head is larger than [`Limits::header_bytes_max`](super::Limits::header_bytes_max).
+    /// The head is larger than [`Limits::max_header_bytes`](super::Limits::max_header_bytes).
     HeadTooLarge,
-    /// There are more field lines than [`Limits::header_count_max`](super::Limits::header_count_max).
+    /// There are more field lines than [`Limits::max_header_count`](super::Limits::max_header_count).
     TooManyFields,
-    /// A field name is longer than [`Limits::header_name_bytes_max`](super::Limits::header_name_bytes_max).
+    /// A field name is longer than [`Limits::max_header_name_bytes`](super::Limits::max_header_name_bytes).
     FieldNameTooLong,
     /// A field line begins with a blank, which continues the previous line in obsolete syntax.
     FoldedField,
@@ -70,13 +70,13 @@ pub enum ParseError {
     ChunkSize,
     /// A chunk extension contains a control character, or its line ends inside a quoted string.
     ChunkExtension,
-    /// Chunk extensions exceed [`Limits::chunk_extension_bytes_max`](super::Limits::chunk_extension_bytes_max).
+    /// Chunk extensions exceed [`Limits::max_chunk_extension_bytes`](super::Limits::max_chunk_extension_bytes).
     ChunkExtensionsTooLarge,
     /// A chunk's data is not followed by CRLF.
     ChunkEnd,
-    /// The trailer section is larger than [`Limits::trailer_bytes_max`](super::Limits::trailer_bytes_max).
+    /// The trailer section is larger than [`Limits::max_trailer_bytes`](super::Limits::max_trailer_bytes).
     TrailersTooLarge,
-    /// There are more trailer fields than [`Limits::trailer_count_max`](super::Limits::trailer_count_max).
+    /// There are more trailer fields than [`Limits::max_trailer_count`](super::Limits::max_trailer_count).
     TooManyTrailers,
     /// A trailer field's value is a request-line, which marks a smuggled request.
     TrailerRequestLine,

@@ -91,7 +91,7 @@ impl HeadReader {
 
     /// Checks every line that has ended since the last call, and returns where the head ends, if it does.
     fn find_end(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, ParseError> {
-        let view = input.get(..limits.header_bytes_max).unwrap_or(input);
+        let view = input.get(..limits.max_header_bytes).unwrap_or(input);
         loop {
             let line = self.line.next(view.get(self.line_start..).unwrap_or_default());
             if self.line_count == 0 {
@@ -109,12 +109,12 @@ impl HeadReader {
             }
             self.line_start += line.content.len() + 2;
             if self.line_count == 0 {
-                if RequestLine::parse(line.content)?.target.len() > limits.target_bytes_max {
+                if RequestLine::parse(line.content)?.target.len() > limits.max_target_bytes {
                     return Err(ParseError::TargetTooLong);
                 }
             } else if line.content.is_empty() {
                 return Ok(Some(self.line_start));
-            } else if self.line_count as usize > limits.header_count_max {
+            } else if self.line_count as usize > limits.max_header_count {
                 return Err(ParseError::TooManyFields);
             } else {
                 FieldLine::parse(line.content)?;
@@ -126,10 +126,10 @@ impl HeadReader {
 
     /// Looks for the colon once, when the line has grown longer than the longest name.
     fn check_name_length(&mut self, line: &[u8], limits: &Limits) -> Result<(), ParseError> {
-        if self.is_name_bounded || line.len() <= limits.header_name_bytes_max {
+        if self.is_name_bounded || line.len() <= limits.max_header_name_bytes {
             return Ok(());
         }
-        let longest = line.get(..=limits.header_name_bytes_max).unwrap_or(line);
+        let longest = line.get(..=limits.max_header_name_bytes).unwrap_or(line);
         self.is_name_bounded = memchr::memchr(b':', longest).is_some();
         match self.is_name_bounded {
             true => Ok(()),
@@ -143,7 +143,7 @@ impl HeadReader {
 fn is_target_too_long(line: &[u8], limits: &Limits) -> bool {
     let method = line.get(..=METHOD_BYTES_MAX).unwrap_or(line);
     let method_end = memchr::memchr(b' ', method).unwrap_or(METHOD_BYTES_MAX);
-    line.len() > method_end + " ".len() + limits.target_bytes_max + " HTTP/1.1".len()
+    line.len() > method_end + " ".len() + limits.max_target_bytes + " HTTP/1.1".len()
 }
 
 /// Reads a complete head within every limit with httparse, and advances `input` past it. Returns `None` to leave the
@@ -154,7 +154,7 @@ fn read_whole(
     exchange: &mut Exchange,
     limits: &Limits,
 ) -> Result<Option<Framing>, ParseError> {
-    let view = input.get(..limits.header_bytes_max).unwrap_or(input);
+    let view = input.get(..limits.max_header_bytes).unwrap_or(input);
     let mut slots = [const { MaybeUninit::<httparse::Header<'_>>::uninit() }; FIELDS_AT_ONCE];
     let mut parsed = httparse::Request::new(&mut []);
     let Ok(httparse::Status::Complete(head_bytes)) = parsed.parse_with_uninit_headers(view, &mut slots) else {
@@ -167,8 +167,8 @@ fn read_whole(
     // httparse has checked the syntax; limits and line ends are checked here.
     let is_bounded = bytes.len() <= UNASKED_BYTES_MAX
         && method.len() <= METHOD_BYTES_MAX
-        && target.len() <= limits.target_bytes_max
-        && parsed.headers.len() <= limits.header_count_max;
+        && target.len() <= limits.max_target_bytes
+        && parsed.headers.len() <= limits.max_header_count;
     if !is_bounded || !are_lines_sound(bytes, parsed.headers, limits) {
         return Ok(None);
     }
@@ -198,7 +198,7 @@ fn read_whole(
 fn are_lines_sound(bytes: &[u8], fields: &[httparse::Header<'_>], limits: &Limits) -> bool {
     let is_sound = |field: &httparse::Header<'_>| {
         let line_end = offset_in(bytes, field.name.as_bytes()).wrapping_sub(2);
-        bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.header_name_bytes_max
+        bytes.get(line_end) == Some(&b'\r') && field.name.len() <= limits.max_header_name_bytes
     };
     bytes.ends_with(b"\r\n\r\n") && fields.iter().all(is_sound)
 }

@@ -82,3 +82,5 @@ pub use connection::{Connection, Event, Next};
 pub use encode::{BodyLength, HEAD_BYTES_USUAL};
 pub use error::{Expired, ParseError, SendError};
 pub use limits::Limits;
+#[cfg(feature = "serve")]
+pub(crate) use limits::http1_setters;

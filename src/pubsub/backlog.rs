@@ -297,7 +297,7 @@ impl Backlog {
     }
 
     fn note_missed(&mut self, message: &BatchSlice) {
-        if message.tells_missed() {
+        if message.tell_missed() {
             self.add_missed(Missed {
                 topic: Some(message.topic().clone()),
                 count: 1,

@@ -21,7 +21,7 @@ struct MessageBatch {
     topic: Topic,
     size: Size,
     slow_consumer: SlowConsumer,
-    tells_missed: bool,
+    tell_missed: bool,
     /// Hash of topic and key, if the topic conflates. Computed once and used by every queue.
     key_hash: u64,
 }
@@ -86,7 +86,7 @@ impl MessageBatch {
             topic: first.topic.clone(),
             size: size(publications),
             slow_consumer: options.slow_consumer,
-            tells_missed: options.tells_missed || options.slow_consumer == SlowConsumer::Resync,
+            tell_missed: options.tell_missed || options.slow_consumer == SlowConsumer::Resync,
             key_hash: key_hash.unwrap_or_default(),
         };
         Some(BatchSlice {
@@ -200,8 +200,8 @@ impl BatchSlice {
         self.batch.slow_consumer
     }
 
-    pub(super) fn tells_missed(&self) -> bool {
-        self.batch.tells_missed
+    pub(super) fn tell_missed(&self) -> bool {
+        self.batch.tell_missed
     }
 
     pub(super) fn key_hash(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Every bound on what subscribers can cost a shard, with its default and the reason for it.
 
+use crate::settings::{Bytes, Count, settings};
+
 /// Weight of a waiting message in addition to its bytes: its queue entry, its share of the batch, and the allocator's
 /// overhead.
 ///
@@ -21,41 +23,35 @@ pub const TAKE_MESSAGES_MAX: usize = 1024;
 /// the subscription limit.
 pub const RESYNCS_MAX: usize = 64;
 
-/// Bounds on one shard's subscribers, their subscriptions and their waiting messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Most subscribers. 262,144: more than a shard's socket table holds.
-    pub subscribers_max: u32,
-    /// Most subscriptions of one subscriber; further ones are rejected.
-    ///
-    /// 128: Centrifugo's limit, and a search through them stays within a few cache lines. A client that follows more
-    /// topics uses a wildcard.
-    pub subscriptions_max: usize,
-    /// Most topics and patterns with subscribers. 262,144: at about 250 bytes each, 64 MiB.
-    pub topics_max: usize,
-    /// High mark of one subscriber's queue in bytes, with [`MESSAGE_OVERHEAD_BYTES`] per message; at it the topics'
-    /// policies act.
-    ///
-    /// An empty queue accepts one larger message. 256 KiB: four times uWebSockets' limit, a quarter of Centrifugo's.
-    pub queue_bytes_high: usize,
-    /// Low mark of the queue in bytes: policies shorten the queue to it, and a slow subscriber has caught up below it.
-    /// 64 KiB: far enough below the high mark that a subscriber misses one long stretch instead of every other message.
-    pub queue_bytes_low: usize,
-    /// Most bytes that wait for all subscribers of the shard, counted the same way; at it, messages are refused.
-    ///
-    /// From three quarters of it on, each queue is limited to `queue_bytes_low`. 256 MiB: a thousand full queues.
-    pub shard_bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            subscribers_max: 1 << 18,
-            subscriptions_max: 128,
-            topics_max: 1 << 18,
-            queue_bytes_high: 256 * 1024,
-            queue_bytes_low: 64 * 1024,
-            shard_bytes_max: 256 * 1024 * 1024,
-        }
+settings! {
+    /// Bounds on one shard's subscribers, their subscriptions and their waiting messages.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Limits, set by pubsub_setters through pubsub {
+        /// Most subscribers for each shard.
+        ///
+        /// 262,144: more than a shard's socket table holds.
+        max_subscribers: u32 = 1 << 18,
+        /// Most topics and patterns for each subscriber; further subscriptions fail.
+        ///
+        /// 128: Centrifugo's limit, and a search through them stays within a few cache lines. A client that follows more
+        /// topics uses a wildcard.
+        [Count] max_subscriptions: usize = 128,
+        /// Most topics and patterns with subscribers for each shard.
+        ///
+        /// 262,144: at about 250 bytes each, 64 MiB.
+        max_topics: usize = 1 << 18,
+        /// Most bytes queued for each subscriber; beyond them its topics' slow-consumer policies apply.
+        ///
+        /// A message counts [`MESSAGE_OVERHEAD_BYTES`] more than it has. An empty queue accepts one larger message. 256
+        /// KiB: four times uWebSockets' limit, a quarter of Centrifugo's.
+        [Bytes] max_queue_bytes: usize = 256 * 1024,
+        /// Bytes to which a slow-consumer policy shortens a queue; at this size the subscriber counts as caught up.
+        ///
+        /// 64 KiB: far enough below the high mark that a subscriber misses one long stretch instead of every other message.
+        [Bytes] low_queue_bytes: usize = 64 * 1024,
+        /// Most bytes queued for all subscribers of a shard; beyond them the shard queues no message.
+        ///
+        /// From three quarters of it on, each queue is limited to `low_queue_bytes`. 256 MiB: a thousand full queues.
+        [Bytes] max_shard_queue_bytes: usize = 256 * 1024 * 1024,
     }
 }

@@ -105,7 +105,7 @@ impl Log {
         self.bytes += retained.weight();
         self.retained.push_back(retained);
         // This may drop the new message too; its number stays used, so the client sees a gap.
-        while self.retained.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
+        while self.retained.len() > self.limits.max_messages || self.bytes > self.limits.max_bytes {
             self.forget_oldest();
         }
         self.expire(now);
@@ -137,7 +137,7 @@ impl Log {
     /// Returns when the oldest message expires, or `None` if the history is empty or the time is out of range.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.retained.front()?.at.checked_add(self.limits.age_max)
+        self.retained.front()?.at.checked_add(self.limits.max_age)
     }
 
     /// Returns the messages from `start` on, or the gap.

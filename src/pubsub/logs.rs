@@ -1,6 +1,6 @@
 //! The histories of the topics one shard owns: it numbers their messages and retains them within limits.
 //!
-//! A topic without a message for [`idle_timeout`](LogLimits::idle_timeout) is removed together with its numbering. At
+//! A topic without a message for [`history_timeout`](LogLimits::history_timeout) is removed together with its numbering. At
 //! the topic limit, one of the topics that have been idle longest is removed too. A removed topic that returns begins a
 //! new epoch, and a position of the old epoch yields a gap.
 //!
@@ -19,6 +19,7 @@ use super::position::{Position, Start};
 use super::publication::Publication;
 use super::rules::HistoryLimits;
 use super::topic::Topic;
+use crate::settings::{Bytes, settings};
 
 /// Most topics that one [`expire`](Logs::expire) visits: well below a millisecond of work.
 pub const EXPIRE_TOPICS_MAX: usize = 256;
@@ -27,27 +28,22 @@ pub const EXPIRE_TOPICS_MAX: usize = 256;
 /// tenth of all in four of five cases. An unused name costs 16 look-ups.
 const CANDIDATES: usize = 16;
 
-/// Bounds on all histories of one shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLimits {
-    /// Most topics; beyond it a long idle topic is removed. 65,536: without messages, about 20 MiB.
-    pub topics_max: usize,
-    /// Most bytes, counted like [`Log::bytes`]; a topic whose message finds no room drops its retained messages. 256
-    /// MiB.
-    pub bytes_max: usize,
-    /// How long a topic without messages keeps its numbering.
-    ///
-    /// One hour: far longer than the default age of a message.
-    pub idle_timeout: Duration,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self {
-            topics_max: 1 << 16,
-            bytes_max: 256 * 1024 * 1024,
-            idle_timeout: Duration::from_secs(3600),
-        }
+settings! {
+    /// Bounds on all histories of one shard.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct LogLimits, set by history_setters through histories {
+        /// Most topics with a history for each shard; beyond them a long idle one is removed.
+        ///
+        /// 65,536: without messages, about 20 MiB.
+        max_histories: usize = 1 << 16,
+        /// Most bytes of topic history for each shard; beyond them the shard drops the oldest messages.
+        ///
+        /// Counted like [`Log::bytes`]; a topic whose message finds no room drops its retained messages. 256 MiB.
+        [Bytes] max_history_bytes: usize = 256 * 1024 * 1024,
+        /// How long a topic without messages keeps its numbering.
+        ///
+        /// One hour: far longer than the default age of a message.
+        history_timeout: Duration = Duration::from_secs(3600),
     }
 }
 
@@ -99,7 +95,7 @@ impl Logs {
         now: Instant,
     ) -> Publication {
         if !self.topics.contains_key(topic) {
-            if self.topics.len() >= self.limits.topics_max {
+            if self.topics.len() >= self.limits.max_histories {
                 self.forget_idlest();
             }
             self.scan_order.push_back(topic.clone());
@@ -114,7 +110,7 @@ impl Logs {
         let publication = entry.log.append(make, now);
         self.bytes -= before;
         // The topic gives up its own history, never that of another topic.
-        if self.bytes + entry.log.bytes() > self.limits.bytes_max {
+        if self.bytes + entry.log.bytes() > self.limits.max_history_bytes {
             entry.log.clear();
         }
         self.bytes += entry.log.bytes();
@@ -182,7 +178,7 @@ impl Logs {
             entry.log.expire(now);
             self.bytes = self.bytes + entry.log.bytes() - before;
             let is_idle =
-                entry.log.messages() == 0 && now.saturating_duration_since(entry.at) >= self.limits.idle_timeout;
+                entry.log.messages() == 0 && now.saturating_duration_since(entry.at) >= self.limits.history_timeout;
             if is_idle {
                 self.forget(&topic);
             } else {

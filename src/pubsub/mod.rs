@@ -65,8 +65,12 @@ mod trie;
 
 pub use batch::BatchSlice;
 pub use counts::{CountChange, SubscriberCounts};
+#[cfg(feature = "serve")]
+pub(crate) use limits::pubsub_setters;
 pub use limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
 pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
+#[cfg(feature = "serve")]
+pub(crate) use logs::history_setters;
 pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
 pub use notice::{Missed, Notice};
 pub use position::{InvalidPosition, Position, Start};

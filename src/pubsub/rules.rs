@@ -6,16 +6,17 @@ use core::time::Duration;
 
 use super::topic::{Pattern, Topic};
 use crate::message::CloseCode;
+use crate::settings::settings;
 
 /// Most rules. 64: they are tried in order for each topic, at about ten nanoseconds each.
 pub const RULES_MAX: usize = 64;
 
 /// The policy for a topic's messages when a subscriber does not keep up, which means that
-/// [`queue_bytes_high`](super::Limits::queue_bytes_high) bytes wait for it.
+/// [`max_queue_bytes`](super::Limits::max_queue_bytes) bytes wait for it.
 ///
 /// No policy delays a publisher. Before the policy of a message that found no room applies, droppable messages make
 /// room. First, waiting messages of `Conflate` topics are conflated. Then messages of `DropOldest` and `Conflate`
-/// topics are dropped, oldest first, down to [`queue_bytes_low`](super::Limits::queue_bytes_low).
+/// topics are dropped, oldest first, down to [`low_queue_bytes`](super::Limits::low_queue_bytes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowConsumer {
     /// Drops the oldest waiting messages, down to the low mark. For feeds where the present matters most.
@@ -39,49 +40,21 @@ pub enum SlowConsumer {
     Resync,
 }
 
-/// Limits of a topic's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "limits do nothing until they are given to `TopicOptions::history`"]
-pub struct HistoryLimits {
-    /// Most messages.
-    pub messages_max: usize,
-    /// Most bytes, with [`LOG_OVERHEAD_BYTES`](super::LOG_OVERHEAD_BYTES) per message.
-    pub bytes_max: usize,
-    /// Maximum age of a message.
-    pub age_max: Duration,
-}
-
-impl Default for HistoryLimits {
-    /// Returns 100 messages, 256 KiB and five minutes: enough for a page reload or a train in a tunnel.
-    fn default() -> Self {
-        Self {
-            messages_max: 100,
-            bytes_max: 256 * 1024,
-            age_max: Duration::from_secs(300),
-        }
-    }
-}
-
-impl HistoryLimits {
-    /// Sets the maximum number of messages.
-    #[must_use]
-    pub fn messages(mut self, messages_max: usize) -> Self {
-        self.messages_max = messages_max;
-        self
-    }
-
-    /// Sets the maximum number of bytes.
-    #[must_use]
-    pub fn bytes(mut self, bytes_max: usize) -> Self {
-        self.bytes_max = bytes_max;
-        self
-    }
-
-    /// Sets the maximum age of a message.
-    #[must_use]
-    pub fn age(mut self, age_max: Duration) -> Self {
-        self.age_max = age_max;
-        self
+settings! {
+    /// Limits of a topic's history.
+    ///
+    /// The defaults suffice for a page reload or a train in a tunnel.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[must_use = "limits do nothing until they are given to `TopicOptions::history`"]
+    pub struct HistoryLimits {
+        /// Sets the maximum number of messages; the default is 100.
+        max_messages: usize = 100,
+        /// Sets the maximum number of bytes; the default is 256 KiB.
+        ///
+        /// Each message counts [`LOG_OVERHEAD_BYTES`](super::LOG_OVERHEAD_BYTES) more than it has.
+        max_bytes: usize = 256 * 1024,
+        /// Sets the maximum age of a message; the default is five minutes.
+        max_age: Duration = Duration::from_secs(300),
     }
 }
 
@@ -98,72 +71,27 @@ pub enum Envelope {
     Text,
 }
 
-/// The options of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use = "options do nothing until they are given to `Server::topic`"]
-pub struct TopicOptions {
-    /// The policy for slow subscribers.
-    pub slow_consumer: SlowConsumer,
-    /// Whether a subscriber receives a notice in the place of messages it missed.
-    pub tells_missed: bool,
-    /// The limits of the history from which subscribers resume; `None` retains and numbers nothing.
-    pub history: Option<HistoryLimits>,
-    /// The envelope of the messages.
-    pub envelope: Envelope,
-    /// Whether messages are compressed, once for all subscribers that can read the result.
-    pub compresses: bool,
-    /// Whether subscribers are counted across shards.
-    pub counts_subscribers: bool,
-}
-
-impl TopicOptions {
-    /// Creates the default options: drops the oldest messages of slow subscribers without a notice; no history,
-    /// envelope, compression or counting.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the policy for slow subscribers.
-    #[must_use]
-    pub fn slow_consumer(mut self, policy: SlowConsumer) -> Self {
-        self.slow_consumer = policy;
-        self
-    }
-
-    /// Sends a notice such as `{"topic":"a/b","missed":3}` in the place of messages a subscriber missed.
-    #[must_use]
-    pub fn tell_missed(mut self) -> Self {
-        self.tells_missed = true;
-        self
-    }
-
-    /// Retains and numbers the last messages, so that subscribers can resume.
-    #[must_use]
-    pub fn history(mut self, limits: HistoryLimits) -> Self {
-        self.history = Some(limits);
-        self
-    }
-
-    /// Sets the envelope of the messages.
-    #[must_use]
-    pub fn envelope(mut self, envelope: Envelope) -> Self {
-        self.envelope = envelope;
-        self
-    }
-
-    /// Compresses messages once for all subscribers whose sockets have negotiated permessage-deflate.
-    #[must_use]
-    pub fn compress(mut self) -> Self {
-        self.compresses = true;
-        self
-    }
-
-    /// Counts subscribers across shards.
-    #[must_use]
-    pub fn count_subscribers(mut self) -> Self {
-        self.counts_subscribers = true;
-        self
+settings! {
+    /// The options of a topic.
+    ///
+    /// By default a topic drops the oldest messages of slow subscribers without a notice, and has no history, envelope,
+    /// compression or counting.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[must_use = "options do nothing until they are given to `Server::topic`"]
+    pub struct TopicOptions {
+        /// Sets the policy for slow subscribers.
+        slow_consumer: SlowConsumer = SlowConsumer::DropOldest,
+        /// Sets whether a notice such as `{"topic":"a/b","missed":3}` takes the place of messages a subscriber missed.
+        tell_missed: bool = false,
+        /// Retains and numbers the last messages, so that subscribers can resume.
+        history: HistoryLimits,
+        /// Sets the envelope of the messages.
+        envelope: Envelope = Envelope::None,
+        /// Sets whether messages are compressed, once for all subscribers whose sockets have negotiated
+        /// permessage-deflate.
+        compress: bool = false,
+        /// Sets whether subscribers are counted across shards.
+        count_subscribers: bool = false,
     }
 }
 

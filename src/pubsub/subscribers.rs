@@ -86,7 +86,7 @@ impl Subscribers {
         let entry = self.table.vacant_entry();
         let index = u32::try_from(entry.key())
             .ok()
-            .filter(|index| *index < self.limits.subscribers_max)?;
+            .filter(|index| *index < self.limits.max_subscribers)?;
         self.serial = self.serial.wrapping_add(1);
         entry.insert(Subscriber {
             outbox: Outbox::Empty,
@@ -270,12 +270,12 @@ impl Subscribers {
 /// Returns the marks of an outbox; lower ones when the shard as a whole is near its limit.
 #[inline]
 fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
-    let is_pressed = bytes > limits.shard_bytes_max / 4 * 3;
-    let low = limits.queue_bytes_low.min(limits.queue_bytes_high);
+    let is_pressed = bytes > limits.max_shard_queue_bytes / 4 * 3;
+    let low = limits.low_queue_bytes.min(limits.max_queue_bytes);
     QueueLimits {
-        high: if is_pressed { low } else { limits.queue_bytes_high },
+        high: if is_pressed { low } else { limits.max_queue_bytes },
         low,
-        left: limits.shard_bytes_max.saturating_sub(bytes),
+        left: limits.max_shard_queue_bytes.saturating_sub(bytes),
     }
 }
 
@@ -284,7 +284,7 @@ fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
 fn has_room(outbox: &Outbox, slice: &BatchSlice, limits: &Limits, elsewhere: usize) -> bool {
     let bytes = outbox.bytes() + slice.weight();
     let room = queue_limits(limits, elsewhere + bytes);
-    bytes <= room.high && elsewhere + bytes <= limits.shard_bytes_max && outbox.is_open_to(slice)
+    bytes <= room.high && elsewhere + bytes <= limits.max_shard_queue_bytes && outbox.is_open_to(slice)
 }
 
 fn find(table: &mut Slab<Subscriber>, id: SubscriberId) -> Option<&mut Subscriber> {

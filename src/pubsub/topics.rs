@@ -60,7 +60,7 @@ impl Topics {
     ///
     /// # Errors
     ///
-    /// Fails at [`subscribers_max`](Limits::subscribers_max) subscribers.
+    /// Fails at [`max_subscribers`](Limits::max_subscribers) subscribers.
     pub fn join(&mut self) -> Result<SubscriberId, SubscribeError> {
         self.subscribers.join().ok_or(SubscribeError::TooManySubscribers)
     }
@@ -77,8 +77,8 @@ impl Topics {
     ///
     /// # Errors
     ///
-    /// Fails if the subscriber has left, has [`subscriptions_max`](Limits::subscriptions_max) subscriptions, or the
-    /// shard has [`topics_max`](Limits::topics_max) topics. A failed call changes nothing.
+    /// Fails if the subscriber has left, has [`max_subscriptions`](Limits::max_subscriptions) subscriptions, or the
+    /// shard has [`max_topics`](Limits::max_topics) topics. A failed call changes nothing.
     pub fn subscribe(&mut self, subscriber: SubscriberId, pattern: &Pattern) -> Result<bool, SubscribeError> {
         if !self.subscribers.contains(subscriber) {
             return Err(SubscribeError::Left);
@@ -87,10 +87,10 @@ impl Topics {
             return Ok(false);
         }
         let limits = self.subscribers.limits();
-        if self.subscriptions.subscribed(subscriber.index) >= limits.subscriptions_max {
+        if self.subscriptions.subscribed(subscriber.index) >= limits.max_subscriptions {
             return Err(SubscribeError::TooManySubscriptions);
         }
-        if self.subscriptions.is_new(pattern) && self.subscriptions.patterns() >= limits.topics_max {
+        if self.subscriptions.is_new(pattern) && self.subscriptions.patterns() >= limits.max_topics {
             return Err(SubscribeError::TooManyTopics);
         }
         self.subscriptions.add(subscriber.index, pattern);
@@ -176,7 +176,7 @@ impl Topics {
 
     fn count(&mut self, pattern: &Pattern, change: i64) {
         if let Pattern::Topic(topic) = pattern
-            && self.rules.of(topic).counts_subscribers
+            && self.rules.of(topic).count_subscribers
         {
             self.count_changes.add(topic, change);
         }
@@ -379,11 +379,11 @@ impl AddAssign for Statistics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SubscribeError {
-    /// The shard is at [`subscribers_max`](Limits::subscribers_max).
+    /// The shard is at [`max_subscribers`](Limits::max_subscribers).
     TooManySubscribers,
-    /// The subscriber is at [`subscriptions_max`](Limits::subscriptions_max).
+    /// The subscriber is at [`max_subscriptions`](Limits::max_subscriptions).
     TooManySubscriptions,
-    /// The shard is at [`topics_max`](Limits::topics_max).
+    /// The shard is at [`max_topics`](Limits::max_topics).
     TooManyTopics,
     /// The subscriber has left.
     Left,

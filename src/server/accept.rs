@@ -111,7 +111,7 @@ pub(super) async fn accept(listener: Listener, server: Rc<ShardServer>) -> std::
         if server.is_full()
             && let Some(times_unlogged) = full.reached(server.shard.now())
         {
-            let connections_max = server.config.connections_per_shard_max;
+            let connections_max = server.config.own.max_connections;
             tracing::warn!(
                 connections_max,
                 times_unlogged,

@@ -22,23 +22,28 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use squall_shards::{
-    BindError, Builder, Closing, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, Stop, Stopper,
+    BindError, Builder, Closing, Driver, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, Stop, Stopper,
     inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
-pub use config::{InvalidListenAddress, ListenAddress, ServerConfig};
+pub use config::options::Options;
 #[cfg(feature = "testing")]
 pub(crate) use in_process::InProcess;
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 pub use state::ServerRemote;
 
-use crate::app::Application;
+use crate::app::{Application, TrustedProxies};
 use crate::error::{Error, Result};
-use crate::pubsub::{Pattern, TopicOptions};
+use crate::http1::http1_setters;
+use crate::pubsub::{self, LogLimits, Pattern, TopicOptions, history_setters, pubsub_setters};
+use crate::transport::progress::{WriteLimits, write_setters};
+use crate::websocket::websocket_setters;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardHub, ShardMessage};
+use config::{ListenAddress, OwnSettings, ServerConfig, own_setters};
 use memory::pressure::Budget;
 use shard::ShardServer;
 
@@ -81,10 +86,18 @@ impl Server {
     /// Creates a server whose settings come from the command line (Tornado's `options`); `--help` lists them.
     ///
     /// It listens on `127.0.0.1:8888` unless `--listen` says otherwise, and logs to standard error. It ends the process
-    /// on `--help` and on invalid arguments, after it has printed what is wrong.
+    /// on `--help` and on invalid arguments, after it has printed what is wrong. Setters called afterwards override
+    /// flags.
     pub fn from_args(factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
+        Self::from_options(Options::from_command_line(), factory)
+    }
+
+    /// Creates a server whose settings are part of the application's own command line.
+    ///
+    /// [`Options`] shows how. Otherwise it does what [`from_args`](Self::from_args) does.
+    pub fn from_options(options: Options, factory: impl Fn() -> Application + Send + Sync + 'static) -> Self {
         Self {
-            config: config::options::from_command_line(),
+            config: options.start(),
             ..Self::new(factory)
         }
     }
@@ -111,8 +124,8 @@ impl Server {
     /// use squall::prelude::*;
     ///
     /// let server = Server::new(Application::new)
-    ///     .topic("rooms/*", TopicOptions::new().history(HistoryLimits::default()).envelope(Envelope::Json))
-    ///     .topic("prices/**", TopicOptions::new().slow_consumer(SlowConsumer::Conflate));
+    ///     .topic("rooms/*", TopicOptions::default().history(HistoryLimits::default()).envelope(Envelope::Json))
+    ///     .topic("prices/**", TopicOptions::default().slow_consumer(SlowConsumer::Conflate));
     /// ```
     #[must_use]
     pub fn topic(mut self, pattern: &str, options: TopicOptions) -> Self {
@@ -124,20 +137,6 @@ impl Server {
             Ok(rules) => self.config.topics = rules,
             Err(error) => self.invalid = self.invalid.or(Some(error)),
         }
-        self
-    }
-
-    /// Sets the number of shards; the default is one for each core this process may use.
-    #[must_use]
-    pub fn shards(mut self, count: usize) -> Self {
-        self.config.shards = Some(count);
-        self
-    }
-
-    /// Changes any setting in a closure.
-    #[must_use]
-    pub fn configure(mut self, change: impl FnOnce(&mut ServerConfig)) -> Self {
-        change(&mut self.config);
         self
     }
 
@@ -180,7 +179,7 @@ impl Server {
     pub(crate) fn start_in_process(mut self) -> Result<InProcess> {
         self.config.listen.clear();
         // Signals belong to the process of the tests.
-        self.config.stop_on_signals = false;
+        self.config.own.stop_on_signals = false;
         let mut bound = self.prepare()?;
         let handles = in_process::Handles {
             remote: bound.remote(),
@@ -202,13 +201,13 @@ impl Server {
         let config = &self.config;
         config.check()?;
         let mut builder = Builder::new()
-            .driver(config.driver)
-            .spin(config.spin)
-            .balance(config.balance)
-            .stop_on_signals(config.stop_on_signals)
-            .graceful_stop_max(config.shutdown_timeout)
+            .driver(config.own.driver)
+            .spin(config.own.spin)
+            .balance(config.own.balance)
+            .stop_on_signals(config.own.stop_on_signals)
+            .graceful_stop_max(config.own.shutdown_timeout)
             .default_shards_max(memory::pressure::default_shards_max(config));
-        if let Some(count) = config.shards {
+        if let Some(count) = config.own.shards {
             builder = builder.shards(count);
         }
         let shards = builder.build()?;
@@ -235,6 +234,40 @@ impl Server {
     }
 }
 
+/// Every setting has a setter of its name, which is also that of its flag.
+impl Server {
+    own_setters!();
+    http1_setters!();
+    write_setters!();
+    websocket_setters!();
+    pubsub_setters!();
+    history_setters!();
+
+    fn own(&mut self) -> &mut OwnSettings {
+        &mut self.config.own
+    }
+
+    fn http1(&mut self) -> &mut crate::http1::Limits {
+        &mut self.config.http1
+    }
+
+    fn write(&mut self) -> &mut WriteLimits {
+        &mut self.config.write
+    }
+
+    fn websocket(&mut self) -> &mut crate::websocket::Limits {
+        &mut self.config.websocket
+    }
+
+    fn pubsub(&mut self) -> &mut pubsub::Limits {
+        &mut self.config.pubsub
+    }
+
+    fn histories(&mut self) -> &mut LogLimits {
+        &mut self.config.histories
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -248,16 +281,16 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
     let (count, known) = (shards.count(), listeners.len());
     match address {
         ListenAddress::Tcp(address) => {
-            let bound = match config.share_port {
+            let bound = match config.own.share_port {
                 true => Listeners::bind_tcp_shared(*address, count)?,
                 false => Listeners::bind_tcp(*address, count)?,
             };
-            if config.steer_by_cpu {
+            if config.own.steer_by_cpu {
                 bound.steer_by_cpu(shards.cpus())?;
             }
             listeners.push(bound);
         }
-        ListenAddress::Unix(path) => listeners.push(Listeners::bind_unix(path, count)?),
+        ListenAddress::Unix(path) => listeners.push(Listeners::bind_unix(path, config.own.unix_socket_mode, count)?),
         ListenAddress::Systemd => {
             let inherited = inherited_listeners()?;
             if inherited.is_empty() {
@@ -272,7 +305,7 @@ fn bind(address: &ListenAddress, shards: &Shards, config: &ServerConfig, listene
     }
     for bound in listeners.iter().skip(known) {
         // Some kernels lack the option (gVisor); a server without this bound still serves.
-        if let Err(error) = bound.limit_unsent(config.unsent_bytes_max) {
+        if let Err(error) = bound.limit_unsent(config.own.max_unsent_bytes) {
             tracing::warn!(%error, "could not set TCP_NOTSENT_LOWAT; unsent bytes per connection are unbounded");
         }
     }
@@ -417,18 +450,18 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
         in_process,
     } = setup;
     let mut application = factory();
-    if let Some(proxies) = &config.trusted_proxies {
+    if let Some(proxies) = &config.own.trusted_proxies {
         application = application.trusted_proxies(proxies.clone());
     }
     let app = application.build()?;
     // Limits of the command line replace the application's own.
-    app.shared()
-        .set_limits(config.application_limits(app.shared().limits()))?;
+    let limits = config.application_limits(app.shared().limits());
+    app.shared().set_limits(limits.map_err(Error::new)?);
     app.shared().set_server(ShardHub::new(&shard, &mesh, &config));
     state::share_state(app.shared());
     app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);
-    let shutdown_timeout = config.shutdown_timeout;
+    let shutdown_timeout = config.own.shutdown_timeout;
     // The watchdog names the active route if this shard stalls.
     app.shared()
         .report_active_route_to(shard.name_work(app.shared().route_labels()));
@@ -464,7 +497,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
 }
 
 /// Waits until every connection has ended, the timeout has passed, or a second signal stops the shard at once.
-async fn wait_for_drain(shard: &Shard, drained: Closing, timeout: std::time::Duration) {
+async fn wait_for_drain(shard: &Shard, drained: Closing, timeout: Duration) {
     use std::future::{Future, poll_fn};
     use std::pin::pin;
     use std::task::Poll;

@@ -70,7 +70,7 @@ impl ShardServer {
         Self {
             app,
             http1: Rc::new(config.http1.clone()),
-            write: config.write_limits(),
+            write: config.write.clone(),
             meter: budget.map(pressure::meter),
             config,
             shard,
@@ -161,7 +161,7 @@ impl ShardServer {
         }
         self.draining_since.set(Some(self.shard.now()));
         if self.shard.id() == ShardId::FIRST {
-            operator_log::stopping(self.config.shutdown_timeout);
+            operator_log::stopping(self.config.own.shutdown_timeout);
         }
         self.last_index.set(self.connections.last_index());
         self.wake_connections();
@@ -184,7 +184,7 @@ impl ShardServer {
 
     /// Returns whether the shard has as many connections as it may have.
     pub(super) fn is_full(&self) -> bool {
-        self.gate.count() >= self.config.connections_per_shard_max
+        self.gate.count() >= self.config.own.max_connections
     }
 
     /// Waits until the shard may accept one more connection.

@@ -67,7 +67,7 @@ impl Owner for ServerSocket {
     }
 
     fn linger_timeout(&self) -> Duration {
-        self.server.config.linger_timeout
+        self.server.config.own.linger_timeout
     }
 
     fn begin_turn(&self, cx: &Context<'_>) {
@@ -105,7 +105,7 @@ impl Owner for ServerSocket {
     fn going_away(&self) -> Option<Instant> {
         let since = self.server.draining_since().filter(|_| self.state.duplex().is_open())?;
         let (index, last) = (self.registration.index(), self.server.last_index());
-        Some(since + close_delay(index, last, self.server.config.shutdown_timeout))
+        Some(since + close_delay(index, last, self.server.config.own.shutdown_timeout))
     }
 
     fn log_failure(&self, error: ProtocolError) {

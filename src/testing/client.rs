@@ -48,7 +48,7 @@ impl TestClient {
     pub fn with_shards(count: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Result<Self> {
         let server = Server::new(application).shards(count);
         // Epoll is allowed in every container, and an idle shard with it holds no locked memory.
-        Self::from_server(server.configure(|config| config.driver = Driver::Epoll))
+        Self::from_server(server.driver(Driver::Epoll))
     }
 
     /// Runs a server with its own settings: topics, limits, driver and number of shards.

@@ -61,7 +61,7 @@ impl TestWebSocket {
             error => error.into(),
         })?;
         let limits = Limits {
-            message_bytes_max: MESSAGE_BYTES_MAX,
+            max_message_bytes: MESSAGE_BYTES_MAX,
             ..Limits::default()
         };
         let mask_keys = Box::new(|| MASK_KEY);

@@ -6,15 +6,28 @@ use std::time::{Duration, Instant};
 
 use squall_shards::Sent;
 
+use crate::settings::{Bytes, PositiveTime, Time, settings};
+
 /// Largest send in bytes after which a connection continues at once; after a larger one it waits for the peer.
 pub(crate) const UNWATCHED_BYTES_MAX: usize = 16 * 1024;
 
-/// Bounds on how slowly a peer may take sent bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WriteLimits {
-    pub(crate) stall_timeout: Duration,
-    pub(crate) bytes_per_second_min: u64,
-    pub(crate) rate_grace: Duration,
+settings! {
+    /// Bounds on how slowly a peer may take sent bytes.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(crate) struct WriteLimits, set by write_setters through write {
+        /// Longest time a peer may accept nothing of a response; then the server aborts the connection.
+        ///
+        /// 30 s: half of nginx's, because there is a minimum rate as well.
+        [PositiveTime] write_timeout: Duration = Duration::from_secs(30),
+        /// Fewest bytes per second a peer may accept of a response; below them the server aborts, and 0 turns this off.
+        ///
+        /// 240: Kestrel's.
+        [Bytes] min_write_rate: u64 = 240,
+        /// Time to send a response before --min-write-rate applies.
+        ///
+        /// The default is 60 s.
+        [Time] write_rate_grace: Duration = Duration::from_secs(60),
+    }
 }
 
 /// The bytes that a peer has taken since a wait for it began.
@@ -37,7 +50,7 @@ impl Progress {
     /// Begins to watch; `sent` is the socket's current count.
     pub(crate) fn new(now: Instant, sent: Sent, limits: &WriteLimits) -> Self {
         Self {
-            next_check: now + limits.stall_timeout / CHECKS_PER_STALL,
+            next_check: now + limits.write_timeout / CHECKS_PER_STALL,
             acknowledged: None,
             began: now,
             sent_at_begin: sent.bytes,
@@ -65,7 +78,7 @@ impl Progress {
             self.moved = sent.advanced.map_or(now, |advanced| advanced.max(self.moved));
         }
         if now >= self.next_check {
-            self.next_check = now + limits.stall_timeout / CHECKS_PER_STALL;
+            self.next_check = now + limits.write_timeout / CHECKS_PER_STALL;
             let acknowledged = sent.bytes.wrapping_sub(unacknowledged_bytes()).cast_signed();
             let [_, last] = self.acknowledged.get_or_insert([acknowledged; 2]);
             if acknowledged > *last {
@@ -78,14 +91,14 @@ impl Progress {
         let taken = (sent.bytes - self.sent_at_begin).max(u64::try_from(acknowledged).unwrap_or_default());
         // Whole seconds, so that rounding never fails a peer at the minimum rate.
         let is_slow =
-            waited >= limits.rate_grace && taken < limits.bytes_per_second_min.saturating_mul(waited.as_secs());
-        now.duration_since(self.moved) < limits.stall_timeout && !is_slow
+            waited >= limits.write_rate_grace && taken < limits.min_write_rate.saturating_mul(waited.as_secs());
+        now.duration_since(self.moved) < limits.write_timeout && !is_slow
     }
 
     /// When to call [`note`](Self::note) again.
     pub(crate) fn deadline(&self, now: Instant, limits: &WriteLimits) -> Instant {
-        let stall = self.moved + limits.stall_timeout;
-        let rate = (self.began + limits.rate_grace).max(now + Duration::from_secs(1));
+        let stall = self.moved + limits.write_timeout;
+        let rate = (self.began + limits.write_rate_grace).max(now + Duration::from_secs(1));
         stall.min(rate).min(self.next_check)
     }
 }
@@ -96,9 +109,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     const LIMITS: WriteLimits = WriteLimits {
-        stall_timeout: Duration::from_secs(30),
-        bytes_per_second_min: 240,
-        rate_grace: Duration::from_secs(60),
+        write_timeout: Duration::from_secs(30),
+        min_write_rate: 240,
+        write_rate_grace: Duration::from_secs(60),
     };
 
     #[expect(clippy::disallowed_methods, reason = "any moment will do as the origin of a test")]

@@ -19,7 +19,7 @@ pub enum Encoding {
         /// The peer's largest window.
         window: WindowBits,
         /// Smallest payload that is compressed, in bytes.
-        compress_bytes_min: usize,
+        min_compressed_bytes: usize,
     },
 }
 
@@ -33,9 +33,9 @@ pub fn encode(payload: Payload<'_>, encoding: Encoding, deflaters: &mut Deflater
     let mut frame = Vec::new();
     if let Encoding::Deflated {
         window,
-        compress_bytes_min,
+        min_compressed_bytes,
     } = encoding
-        && bytes.len() >= compress_bytes_min
+        && bytes.len() >= min_compressed_bytes
         && let Some(compressed) = deflaters.compress(bytes, window, None)
     {
         write(payload, true, compressed, &mut frame);

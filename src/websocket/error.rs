@@ -39,11 +39,11 @@ pub enum ProtocolError {
     InvalidUtf8,
     /// A compressed message does not inflate.
     InvalidDeflate,
-    /// A message is larger than [`Limits::message_bytes_max`](super::Limits::message_bytes_max).
+    /// A message is larger than [`Limits::max_message_bytes`](super::Limits::max_message_bytes).
     MessageTooBig,
-    /// A message has more frames than [`Limits::fragments_max`](super::Limits::fragments_max).
+    /// A message has more frames than [`Limits::max_fragments`](super::Limits::max_fragments).
     TooManyFragments,
-    /// More pings came than [`Limits::pings_unread_max`](super::Limits::pings_unread_max) before a pong could be sent.
+    /// More pings came than [`Limits::max_unread_pings`](super::Limits::max_unread_pings) before a pong could be sent.
     TooManyPings,
     /// Memory is short; the peer may have done nothing wrong.
     OutOfMemory,

@@ -1,6 +1,6 @@
 //! Messages (RFC 6455 §5.4, §5.6), and their assembly from frames.
 //!
-//! Invariant: memory is allocated only for received bytes. A message larger than [`Limits::message_bytes_max`] is
+//! Invariant: memory is allocated only for received bytes. A message larger than [`Limits::max_message_bytes`] is
 //! rejected at the header that exceeds it.
 
 use bytes::Bytes;
@@ -216,7 +216,7 @@ impl Assembly {
         limits: &Limits,
     ) -> Result<Message, ProtocolError> {
         let payload = if self.is_compressed {
-            deflaters.inflate(&self.payload, window, limits.message_bytes_max)?
+            deflaters.inflate(&self.payload, window, limits.max_message_bytes)?
         } else {
             self.payload
         };
@@ -229,7 +229,7 @@ impl Assembly {
     }
 
     fn begin_frame(&mut self, header: Header, limits: &Limits) -> Result<(), ProtocolError> {
-        if self.fragments >= limits.fragments_max {
+        if self.fragments >= limits.max_fragments {
             return Err(ProtocolError::TooManyFragments);
         }
         let frame_bytes = usize::try_from(header.payload_bytes).map_err(|_| ProtocolError::MessageTooBig)?;
@@ -249,10 +249,10 @@ impl Assembly {
     /// eighth where an encoder writes fixed codes of up to 9 bits a byte, as zlib-ng does at level 1.
     fn payload_bytes_max(&self, limits: &Limits) -> usize {
         let allowance = if self.is_compressed {
-            limits.message_bytes_max / 8 + 64
+            limits.max_message_bytes / 8 + 64
         } else {
             0
         };
-        limits.message_bytes_max.saturating_add(allowance)
+        limits.max_message_bytes.saturating_add(allowance)
     }
 }

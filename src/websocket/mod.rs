@@ -85,6 +85,8 @@ pub use encoding::{Encoding, decode, deflate, encode};
 pub use error::{Expired, ProtocolError, SendError};
 pub use handshake::{HandshakeError, ServerHandshake, SubprotocolNotOffered, is_same_origin};
 pub use limits::Limits;
+#[cfg(feature = "serve")]
+pub(crate) use limits::websocket_setters;
 pub use message::{Message, Payload};
 pub use negotiate::{Deflate, DeflateConfig};
 pub use tungstenite::Utf8Bytes;

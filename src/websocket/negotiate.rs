@@ -11,27 +11,36 @@ use super::encoding::Encoding;
 use super::extensions::Extension;
 use super::window::SlidingWindow;
 use super::window_bits::WindowBits;
+use crate::settings::settings;
 
 /// The registered name of the extension.
 const NAME: &str = "permessage-deflate";
 
-/// How one end uses permessage-deflate, in the RFC's words: *server* and *client* is the end that compresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeflateConfig {
-    /// Whether the server's messages may refer to earlier ones.
-    ///
-    /// Off: similar small messages compress several times worse, but an idle connection costs nothing.
-    pub server_context_takeover: bool,
-    /// Whether the client's messages may refer to earlier ones.
-    ///
-    /// Off, likewise.
-    pub client_context_takeover: bool,
-    /// The largest window of the server's compressor. 15: within a message it costs a connection nothing.
-    pub server_window_max: WindowBits,
-    /// The largest window of the client's compressor, if the client accepts a bound. 15.
-    pub client_window_max: WindowBits,
-    /// Smallest payload that is compressed, in bytes. 64: below it, deflate saves less than its time is worth.
-    pub compress_bytes_min: usize,
+settings! {
+    /// How one end uses permessage-deflate, in the RFC's words: *server* and *client* is the end that compresses.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeflateConfig {
+        /// Sets whether the server's messages may refer to earlier ones.
+        ///
+        /// Off: similar small messages compress several times worse, but an idle connection costs nothing.
+        server_context_takeover: bool = false,
+        /// Sets whether the client's messages may refer to earlier ones.
+        ///
+        /// Off, likewise.
+        client_context_takeover: bool = false,
+        /// Sets the largest window of the server's compressor.
+        ///
+        /// 15: within a message it costs a connection nothing.
+        server_max_window_bits: WindowBits = WindowBits::MAX,
+        /// Sets the largest window of the client's compressor, if the client accepts a bound.
+        ///
+        /// The default is 15.
+        client_max_window_bits: WindowBits = WindowBits::MAX,
+        /// Sets the smallest payload that is compressed, in bytes.
+        ///
+        /// 64: below it, deflate saves less than its time is worth.
+        min_compressed_bytes: usize = 64,
+    }
 }
 
 /// The negotiated compression of one connection.
@@ -50,18 +59,6 @@ struct SlidingWindows {
 /// The error of an answer that does not fit the offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unacceptable;
-
-impl Default for DeflateConfig {
-    fn default() -> Self {
-        Self {
-            server_context_takeover: false,
-            client_context_takeover: false,
-            server_window_max: WindowBits::MAX,
-            client_window_max: WindowBits::MAX,
-            compress_bytes_min: 64,
-        }
-    }
-}
 
 impl Deflate {
     fn new(encoding: Encoding, sending: Option<SlidingWindow>, receiving: Option<SlidingWindow>) -> Self {
@@ -94,11 +91,11 @@ impl DeflateConfig {
         if !self.client_context_takeover {
             offer.push_str("; client_no_context_takeover");
         }
-        if self.server_window_max < WindowBits::MAX {
-            push_bits(&mut offer, "server_max_window_bits", self.server_window_max.bits());
+        if self.server_max_window_bits < WindowBits::MAX {
+            push_bits(&mut offer, "server_max_window_bits", self.server_max_window_bits.bits());
         }
-        if self.client_window_max < WindowBits::MAX {
-            push_bits(&mut offer, "client_max_window_bits", self.client_window_max.bits());
+        if self.client_max_window_bits < WindowBits::MAX {
+            push_bits(&mut offer, "client_max_window_bits", self.client_max_window_bits.bits());
         } else {
             offer.push_str("; client_max_window_bits");
         }
@@ -109,13 +106,15 @@ impl DeflateConfig {
     pub(super) fn confirm(&self, answer: &Extension<'_>, deflaters: &Deflaters) -> Result<Deflate, Unacceptable> {
         let parameters = Parameters::parse(answer).ok_or(Unacceptable)?;
         let server_window = match parameters.server_bits {
-            Some(bits) if bits <= self.server_window_max.bits() => WindowBits::new(bits).unwrap_or(WindowBits::MIN),
-            None if self.server_window_max == WindowBits::MAX => WindowBits::MAX,
+            Some(bits) if bits <= self.server_max_window_bits.bits() => {
+                WindowBits::new(bits).unwrap_or(WindowBits::MIN)
+            }
+            None if self.server_max_window_bits == WindowBits::MAX => WindowBits::MAX,
             _ => return Err(Unacceptable),
         };
         let client_bits = match parameters.client_bits {
-            None => self.client_window_max.bits(),
-            Some(Some(bits)) if bits <= self.client_window_max.bits() => bits,
+            None => self.client_max_window_bits.bits(),
+            Some(Some(bits)) if bits <= self.client_max_window_bits.bits() => bits,
             Some(_) => return Err(Unacceptable),
         };
         if !self.server_context_takeover && !parameters.server_no_context_takeover {
@@ -138,7 +137,7 @@ impl DeflateConfig {
     fn accept_one(&self, offer: &Extension<'_>, deflaters: &Deflaters) -> Option<(String, Deflate)> {
         let parameters = Parameters::parse(offer)?;
         let offered_bits = parameters.server_bits.unwrap_or(WindowBits::MAX.bits());
-        let window = WindowBits::new(offered_bits)?.min(self.server_window_max);
+        let window = WindowBits::new(offered_bits)?.min(self.server_max_window_bits);
         let takes_over = self.server_context_takeover && !parameters.server_no_context_takeover;
         let sending = takes_over.then(|| deflaters.lend_window(window)).flatten();
 
@@ -147,7 +146,7 @@ impl DeflateConfig {
             None => WindowBits::MAX.bits(),
             Some(hint) => hint
                 .unwrap_or(WindowBits::MAX.bits())
-                .min(self.client_window_max.bits()),
+                .min(self.client_max_window_bits.bits()),
         };
         let client_window = WindowBits::new(client_bits).unwrap_or(WindowBits::MIN);
         let takes_over = self.client_context_takeover && !parameters.client_no_context_takeover;
@@ -173,7 +172,7 @@ impl DeflateConfig {
     fn encoding(&self, window: WindowBits) -> Encoding {
         Encoding::Deflated {
             window,
-            compress_bytes_min: self.compress_bytes_min,
+            min_compressed_bytes: self.min_compressed_bytes,
         }
     }
 }

@@ -62,7 +62,8 @@ impl PeerTimer {
     pub(super) fn at(&self, limits: &Limits) -> Option<Instant> {
         let timeout = match self.awaited {
             Awaited::Nothing => return None,
-            Awaited::Quiet => limits.ping_interval?,
+            Awaited::Quiet if limits.ping_interval.is_zero() => return None,
+            Awaited::Quiet => limits.ping_interval,
             Awaited::Pong => limits.ping_timeout,
             Awaited::Close => limits.close_timeout,
         };

@@ -28,12 +28,12 @@ pub(super) struct Payloads {
 impl PendingControl {
     /// Queues a pong; beyond the limit the oldest is dropped.
     pub(super) fn pong(&mut self, payload: Bytes, limits: &Limits) -> Result<(), ProtocolError> {
-        if self.pings_unread >= limits.pings_unread_max {
+        if self.pings_unread >= limits.max_unread_pings {
             return Err(ProtocolError::TooManyPings);
         }
         self.pings_unread += 1;
         let pongs = &mut self.payloads.get_or_insert_default().pongs;
-        while !pongs.is_empty() && pongs.len() >= usize::from(limits.pongs_queued_max) {
+        while !pongs.is_empty() && pongs.len() >= usize::from(limits.max_queued_pongs) {
             pongs.pop_front();
         }
         pongs.push_back(payload);

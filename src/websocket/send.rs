@@ -46,8 +46,8 @@ impl Connection {
         let Some((deflate, window)) = self.deflate.as_mut().and_then(|deflate| match deflate.encoding {
             Encoding::Deflated {
                 window,
-                compress_bytes_min,
-            } if payload.len() >= compress_bytes_min => Some((deflate, window)),
+                min_compressed_bytes,
+            } if payload.len() >= min_compressed_bytes => Some((deflate, window)),
             _ => None,
         }) else {
             self.write_frame(opcode, false, payload, out);

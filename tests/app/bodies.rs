@@ -2,7 +2,7 @@
 
 use crate::app_client::{AppClient, AppRequest};
 use serde::{Deserialize, Serialize};
-use squall::app::{BodyLength, Limits};
+use squall::app::BodyLength;
 use squall::prelude::*;
 
 /// The limit of the application under test.
@@ -37,7 +37,7 @@ async fn mixed(cx: &mut Context) -> Result<String> {
 
 fn client() -> AppClient {
     let application = Application::new()
-        .body_bytes_max(LIMIT as u64)
+        .max_body_bytes(LIMIT as u64)
         .post("/whole", whole)
         .post("/pieces", pieces)
         .post("/raised", raised)
@@ -127,11 +127,8 @@ fn an_announced_length_over_the_limit_is_refused_without_100_continue() {
 #[test]
 fn the_operator_can_set_the_limit() {
     let client = client();
-    let limits = Limits {
-        body_bytes_max: 2,
-        ..client.app().shared().limits()
-    };
-    client.app().shared().set_limits(limits).unwrap();
+    let limits = client.app().shared().limits().max_body_bytes(2);
+    client.app().shared().set_limits(limits);
     assert_eq!(answer(client.post("/whole").body("ab")).0, 200);
     assert_eq!(answer(client.post("/whole").body("abc")).0, 413);
 }

@@ -1,9 +1,8 @@
-//! The limits of the application layer (`squall::app::Limits`), each at limit − 1, limit and limit + 1, with defaults
-//! and with lower and higher values.
+//! The limits of the application layer, each at limit − 1, limit and limit + 1, with defaults and with lower and higher
+//! values.
 
 use crate::app_client::{AppClient, AppResponse};
 use serde::Deserialize;
-use squall::app::{JSON_DEPTH_CEILING, Limits};
 use squall::prelude::*;
 
 /// Decodes any JSON, level by level.
@@ -18,9 +17,8 @@ enum Nested {
 #[derive(Deserialize)]
 struct Shallow {}
 
-fn client(limits: Limits) -> AppClient {
-    let application = Application::new()
-        .limits(limits)
+fn client(application: Application) -> AppClient {
+    let application = application
         .get("/one", async |cx: &mut Context| cx.query_param::<u8>("x").map(drop))
         .get("/all", async |cx: &mut Context| cx.query_params::<u8>("x").map(drop))
         .get("/as", async |cx: &mut Context| cx.query_as::<Shallow>().map(drop))
@@ -56,12 +54,9 @@ fn expect(response: &AppResponse, refusal: Option<(u16, &str)>, what: &str) {
 
 #[test]
 fn parameters_are_counted() {
-    for limit in [1, 3, Limits::default().parameter_count_max, 2000] {
-        let limits = Limits {
-            parameter_count_max: limit,
-            ..Limits::default()
-        };
-        let client = client(limits);
+    let set = |limit| (limit, Application::new().max_parameters(limit));
+    for (limit, application) in [set(1), set(3), (1000, Application::new()), set(2000)] {
+        let client = client(application);
         let message = format!("there are more than {limit} parameters");
         for count in [limit - 1, limit, limit + 1] {
             let refusal = (count > limit).then_some((400, &*message));
@@ -83,30 +78,22 @@ fn parameters_are_counted() {
 
 #[test]
 fn levels_of_json_are_counted() {
-    for limit in [1, 3, Limits::default().json_depth_max, JSON_DEPTH_CEILING] {
-        let limits = Limits {
-            json_depth_max: limit,
-            ..Limits::default()
-        };
-        let client = client(limits);
-        let message = format!("the JSON is more than {limit} levels deep");
-        for depth in [limit - 1, limit, limit + 1] {
-            let refusal = (depth > limit).then_some((400, &*message));
-            let nested =
-                |open: &str, leaf: &str, close: &str| [&open.repeat(depth), leaf, &close.repeat(depth)].concat();
-            let mut contents = vec![
-                ("/value", nested("[", "\"]\\\"[\"", "]")),
-                ("/value", nested("{\"[\":", "null", "}")),
-                ("/nested", nested("[", "7", "]")),
-            ];
-            if depth > 0 {
-                contents.push(("/ignored", nested("{\"a\":", "1", "}")));
-            }
-            for (target, content) in contents {
-                let request = client.post(target).header("content-type", "application/json");
-                let response = request.body(content).send().unwrap();
-                expect(&response, refusal, &format!("{target} {depth} of {limit}"));
-            }
+    let client = client(Application::new());
+    for depth in [0, 1, 127, 128, 129, 1000] {
+        let refusal = (depth > 128).then_some((400, "the JSON is more than 128 levels deep"));
+        let nested = |open: &str, leaf: &str, close: &str| [&open.repeat(depth), leaf, &close.repeat(depth)].concat();
+        let mut contents = vec![
+            ("/value", nested("[", "\"]\\\"[\"", "]")),
+            ("/value", nested("{\"[\":", "null", "}")),
+            ("/nested", nested("[", "7", "]")),
+        ];
+        if depth > 0 {
+            contents.push(("/ignored", nested("{\"a\":", "1", "}")));
+        }
+        for (target, content) in contents {
+            let request = client.post(target).header("content-type", "application/json");
+            let response = request.body(content).send().unwrap();
+            expect(&response, refusal, &format!("{target} {depth}"));
         }
     }
 }
@@ -122,56 +109,24 @@ fn the_deepest_json_fits_the_stack_of_a_shard() {
             numbers: Option<[u64; 16]>,
             name: Option<String>,
         }
-        let limits = Limits {
-            json_depth_max: JSON_DEPTH_CEILING,
-            ..Limits::default()
-        };
-        let application = Application::new().limits(limits).post("/", async |cx: &mut Context| {
+        let application = Application::new().post("/", async |cx: &mut Context| {
             cx.json::<Node>()
                 .await
                 .map(|node| usize::from(node.next.is_some()).to_string())
         });
         let client = AppClient::new(application).unwrap();
-        let content = [
-            "{\"next\":".repeat(JSON_DEPTH_CEILING),
-            "null".into(),
-            "}".repeat(JSON_DEPTH_CEILING),
-        ]
-        .concat();
+        let content = ["{\"next\":".repeat(128), "null".into(), "}".repeat(128)].concat();
         let request = client.post("/").header("content-type", "application/json");
         request.body(content).send().unwrap().text()
     });
     assert_eq!(thread.unwrap().join().unwrap(), "1");
 }
 
-/// A stack that could be too small is an error at the start, before any request.
-#[test]
-fn json_deeper_than_the_stack_is_refused_at_the_start() {
-    let limits = |json_depth_max| Limits {
-        json_depth_max,
-        ..Limits::default()
-    };
-    let build = |depth| Application::new().limits(limits(depth)).build();
-    assert!(build(JSON_DEPTH_CEILING - 1).is_ok());
-    let app = build(JSON_DEPTH_CEILING).unwrap();
-    for error in [
-        build(JSON_DEPTH_CEILING + 1).unwrap_err(),
-        app.shared().set_limits(limits(JSON_DEPTH_CEILING + 1)).unwrap_err(),
-    ] {
-        let text = error.to_string();
-        assert!(text.contains("json_depth_max") && text.contains("256"), "{text}");
-    }
-    assert_eq!(app.shared().limits().json_depth_max, JSON_DEPTH_CEILING);
-}
-
 #[test]
 fn cookies_are_counted_over_all_fields_and_too_many_are_refused() {
-    for limit in [1, 3, Limits::default().cookie_count_max, 150] {
-        let limits = Limits {
-            cookie_count_max: limit,
-            ..Limits::default()
-        };
-        let client = client(limits);
+    let set = |limit| (limit, Application::new().max_cookies(limit));
+    for (limit, application) in [set(1), set(3), (100, Application::new()), set(150)] {
+        let client = client(application);
         let message = format!("there are more than {limit} cookies");
         for count in [limit - 1, limit, limit + 1] {
             let refusal = (count > limit).then_some((431, &*message));

@@ -248,7 +248,7 @@ fn a_server_that_reads_nothing_is_cut() {
     on_shard(move || {
         let (url, gone) = (url.clone(), gone.clone());
         async move {
-            let options = ClientOptions::default().write_stall_timeout(Duration::from_millis(200));
+            let options = ClientOptions::default().write_timeout(Duration::from_millis(200));
             let client = options.connect(&url).await.unwrap();
             while client.send(vec![0; 512 * 1024]).await.is_ok() {}
             assert_eq!(client.next().await, None);

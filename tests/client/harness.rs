@@ -48,9 +48,11 @@ where
 
 /// Options that offer compression, or do not.
 pub(crate) fn offering(deflate: Option<DeflateConfig>) -> ClientOptions {
-    let mut options = ClientOptions::default();
-    options.deflate = deflate;
-    options
+    let options = ClientOptions::default();
+    match deflate {
+        Some(config) => options.deflate(config),
+        None => options,
+    }
 }
 
 /// A server of one connection on a thread. Dropping it joins the thread, so that its failure fails the test.

@@ -15,11 +15,9 @@ use crate::harness::{Relay, Running, noise, offering, on_shard};
 
 /// Both ends may look back at earlier messages.
 fn takeover() -> DeflateConfig {
-    DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        ..DeflateConfig::default()
-    }
+    DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true)
 }
 
 /// Sends back every message.

@@ -158,12 +158,10 @@ fn pings_are_answered_both_ways() {
 }
 
 fn with_short_timeouts() -> Limits {
-    Limits {
-        ping_interval: Some(Duration::from_millis(50)),
-        ping_timeout: Duration::from_millis(50),
-        close_timeout: Duration::from_millis(50),
-        ..Limits::default()
-    }
+    Limits::default()
+        .ping_interval(Duration::from_millis(50))
+        .ping_timeout(Duration::from_millis(50))
+        .close_timeout(Duration::from_millis(50))
 }
 
 #[test]
@@ -179,10 +177,7 @@ fn pings_keep_a_quiet_connection_alive() {
     on_shard(move || {
         let url = url.clone();
         async move {
-            let limits = Limits {
-                ping_timeout: Duration::from_secs(60),
-                ..with_short_timeouts()
-            };
+            let limits = with_short_timeouts().ping_timeout(Duration::from_secs(60));
             let client = ClientOptions::default().limits(limits).connect(&url).await.unwrap();
             assert_eq!(client.next().await, Some("still here".into()));
             client.close(1000, "").await.unwrap();
@@ -233,10 +228,7 @@ fn a_message_that_is_too_big_ends_the_connection_with_1009() {
     on_shard(move || {
         let url = url.clone();
         async move {
-            let limits = Limits {
-                message_bytes_max: 1000,
-                ..Limits::default()
-            };
+            let limits = Limits::default().max_message_bytes(1000);
             let client = ClientOptions::default().limits(limits).connect(&url).await.unwrap();
             assert_eq!(client.next().await, Some(vec![7; 1000].into()));
             assert_eq!(client.next().await, None);

@@ -9,7 +9,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
-use squall::ServerConfig;
 use squall::prelude::*;
 
 use crate::support::running::Running;
@@ -37,13 +36,13 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start(shards: usize, application: impl Fn() -> Application + Send + Sync + 'static) -> Self {
-        Self::configured(shards, application, |_| {})
+        Self::configured(shards, application, |server| server)
     }
 
     pub(crate) fn configured(
         shards: usize,
         application: impl Fn() -> Application + Send + Sync + 'static,
-        change: impl FnOnce(&mut ServerConfig),
+        change: impl FnOnce(Server) -> Server,
     ) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
@@ -54,10 +53,9 @@ impl TestServer {
         let path = std::env::temp_dir().join(name);
         let server = Server::new(application)
             .shards(shards)
-            .listen(format!("unix:{}", path.display()))
-            .configure(change);
+            .listen(format!("unix:{}", path.display()));
         Self {
-            running: Running::serve(server),
+            running: Running::serve(change(server)),
             path,
         }
     }

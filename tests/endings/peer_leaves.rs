@@ -130,7 +130,7 @@ fn a_silent_stream_is_dropped_when_its_client_has_closed() {
             };
             Application::new().get("/", silent.clone()).post("/", silent)
         },
-        |config| config.connections_per_shard_max = 2,
+        |server| server.max_connections(2),
     );
     let post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".to_vec();
     for transport in TRANSPORTS {
@@ -272,7 +272,7 @@ fn a_client_that_reads_slowly_gets_the_whole_of_a_last_response() {
     let server = TestServer::configured(
         1,
         || Application::new().get("/", async |_: &mut Context| vec![b'x'; CONTENT_BYTES]),
-        |config| config.linger_timeout = Duration::from_millis(300),
+        |server| server.linger_timeout(Duration::from_millis(300)),
     );
     for half_closes in [false, true] {
         let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -311,7 +311,7 @@ fn a_client_that_reads_steadily_is_not_cut_by_the_write_timeout() {
                 cx.flush().await
             })
         },
-        |config| config.write_stall_timeout = Duration::from_secs(1),
+        |server| server.write_timeout(Duration::from_secs(1)),
     );
     let peers = TRANSPORTS.map(|transport| server.ask(transport, "GET / HTTP/1.0\r\n\r\n"));
     let readers = peers.map(|mut peer| {

@@ -22,9 +22,8 @@ fn ends(server: TestServer) {
 }
 
 /// Sets timeouts so long that only the protocol itself can end a wait.
-fn patiently(config: &mut squall::ServerConfig) {
-    config.linger_timeout = FAR;
-    config.shutdown_timeout = FAR;
+fn patiently(server: Server) -> Server {
+    server.linger_timeout(FAR).shutdown_timeout(FAR)
 }
 
 /// An application that sends one piece and then nothing more.

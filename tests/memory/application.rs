@@ -82,11 +82,9 @@ async fn relay(cx: &mut Context) -> Result<Bytes> {
 }
 
 pub(crate) fn application() -> Application {
-    let deflate = DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        ..DeflateConfig::default()
-    };
+    let deflate = DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true);
     Application::new()
         .get("/", async |_: &mut Context| "ok")
         .post("/echo", echo)

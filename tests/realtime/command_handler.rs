@@ -2,7 +2,6 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use squall::ServerConfig;
 use squall::prelude::*;
 use squall::websocket::Limits;
 
@@ -42,7 +41,7 @@ impl WebSocketHandler for CommandHandler {
 }
 
 /// Starts a server of one shard with this handler at `/`.
-pub(crate) fn serve(limits: Limits, change: impl FnOnce(&mut ServerConfig)) -> (Running, Receiver<End>) {
+pub(crate) fn serve(limits: Limits, change: impl FnOnce(Server) -> Server) -> (Running, Receiver<End>) {
     let (ended, ends) = channel();
     let server = Server::new(move || {
         let ended = ended.clone();
@@ -52,5 +51,5 @@ pub(crate) fn serve(limits: Limits, change: impl FnOnce(&mut ServerConfig)) -> (
             Ok(CommandHandler { ended })
         })
     });
-    (Running::serve(server.shards(1).configure(change)), ends)
+    (Running::serve(change(server.shards(1))), ends)
 }

@@ -72,7 +72,7 @@ fn bounds_the_queues_of_subscribers_that_do_not_read() {
 /// after it unsubscribes.
 #[test]
 fn limits_one_socket_to_128_subscriptions() {
-    let (server, _ends) = serve(Limits::default(), |_| {});
+    let (server, _ends) = serve(Limits::default(), |server| server);
     let mut client = Client::open(server.address, "/");
     let mut tell = |verb: &str, number: usize| {
         client.send(&frame(0x81, format!("{verb} channels/{number}").as_bytes()));

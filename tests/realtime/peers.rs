@@ -42,7 +42,7 @@ fn only_end(server: Running, ends: &Receiver<End>) -> End {
 /// pongs.
 #[test]
 fn closes_a_peer_that_pings_and_does_not_read() {
-    let (server, ends) = serve(Limits::default(), |_| {});
+    let (server, ends) = serve(Limits::default(), |server| server);
     let mut client = Client::open_with_little_room(server.address, "/");
     let mut writer = client.writer();
     let pings = frame(0x89, &[b'p'; 125]).repeat(1000);
@@ -94,12 +94,8 @@ fn unread_pongs_keep_memory_bounded() {
 /// RFC 6455 §7.1.1: a peer that does not answer a close frame is cut.
 #[test]
 fn cuts_a_peer_that_does_not_answer_a_close_frame() {
-    let limits = Limits {
-        close_timeout: SOON,
-        ping_interval: None,
-        ..Limits::default()
-    };
-    let (server, ends) = serve(limits, |config| config.linger_timeout = LATE);
+    let limits = Limits::default().close_timeout(SOON).ping_interval(Duration::ZERO);
+    let (server, ends) = serve(limits, |server| server.linger_timeout(LATE));
     let mut client = Client::open(server.address, "/");
     client.send(&frame(0x81, b"close 4000"));
     client.expect(0x88, &4000_u16.to_be_bytes());
@@ -110,12 +106,8 @@ fn cuts_a_peer_that_does_not_answer_a_close_frame() {
 /// RFC 6455 §7.1.1: a peer that sends on after a close frame is cut, and gets no response.
 #[test]
 fn cuts_a_peer_that_sends_on_after_a_close_frame() {
-    let limits = Limits {
-        close_timeout: SOON,
-        ping_interval: None,
-        ..Limits::default()
-    };
-    let (server, ends) = serve(limits, |config| config.linger_timeout = LATE);
+    let limits = Limits::default().close_timeout(SOON).ping_interval(Duration::ZERO);
+    let (server, ends) = serve(limits, |server| server.linger_timeout(LATE));
     let mut client = Client::open(server.address, "/");
     client.send(&frame(0x81, b"close 4000"));
     let mut writer = client.writer();
@@ -132,7 +124,7 @@ fn cuts_a_peer_that_sends_on_after_a_close_frame() {
 /// is cut after the linger timeout.
 #[test]
 fn closes_a_connection_whose_peer_keeps_its_half_open() {
-    let (server, ends) = serve(Limits::default(), |config| config.linger_timeout = SOON);
+    let (server, ends) = serve(Limits::default(), |server| server.linger_timeout(SOON));
     let mut client = Client::open(server.address, "/");
     client.send(&close(1000, "bye"));
     client.expect(0x88, &1000_u16.to_be_bytes());
@@ -165,12 +157,8 @@ fn answers_only_legal_close_codes() {
 /// RFC 6455 §5.5.2: a peer that vanishes without a FIN is pinged and then closed; `on_close` runs once.
 #[test]
 fn closes_a_peer_that_answers_no_ping() {
-    let limits = Limits {
-        ping_interval: Some(SOON),
-        ping_timeout: SOON,
-        ..Limits::default()
-    };
-    let (server, ends) = serve(limits, |config| config.linger_timeout = SOON);
+    let limits = Limits::default().ping_interval(SOON).ping_timeout(SOON);
+    let (server, ends) = serve(limits, |server| server.linger_timeout(SOON));
     let mut client = Client::open(server.address, "/");
     client.expect(0x89, b"");
     client.expect(0x88, &[&1011_u16.to_be_bytes()[..], b"ping timed out"].concat());
@@ -181,12 +169,10 @@ fn closes_a_peer_that_answers_no_ping() {
 /// A peer that only answers pings stays connected; one that stops answering is cut.
 #[test]
 fn keeps_a_peer_that_answers_pings() {
-    let limits = Limits {
-        ping_interval: Some(Duration::from_millis(20)),
-        ping_timeout: LATE,
-        ..Limits::default()
-    };
-    let (server, ends) = serve(limits, |_| {});
+    let limits = Limits::default()
+        .ping_interval(Duration::from_millis(20))
+        .ping_timeout(LATE);
+    let (server, ends) = serve(limits, |server| server);
     let mut client = Client::open(server.address, "/");
     for _ in 0..10 {
         client.expect(0x89, b"");
@@ -208,7 +194,7 @@ fn keeps_a_peer_that_answers_pings() {
 /// RFC 6455 §7.4.1: a peer that sends without pause still gets 1001 at a graceful stop.
 #[test]
 fn a_peer_that_sends_without_pause_gets_1001_at_a_stop() {
-    let (server, _ends) = serve(Limits::default(), |config| config.shutdown_timeout = LATE);
+    let (server, _ends) = serve(Limits::default(), |server| server.shutdown_timeout(LATE));
     let mut client = Client::open(server.address, "/");
     let sending = never_pause(&client);
     server.stopper.stop(Stop::Graceful);
@@ -220,7 +206,7 @@ fn a_peer_that_sends_without_pause_gets_1001_at_a_stop() {
 /// Sending without a pause does not keep a peer connected that reads nothing.
 #[test]
 fn cuts_a_peer_that_sends_without_pause_and_reads_nothing_more() {
-    let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
+    let (server, ends) = serve(Limits::default(), |server| server.write_timeout(SOON));
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"join t"));
     client.expect(0x81, b"joined");
@@ -250,7 +236,7 @@ fn never_pause(client: &Client) -> JoinHandle<()> {
 /// timeout.
 #[test]
 fn cuts_a_peer_that_reads_nothing_more() {
-    let (server, ends) = serve(Limits::default(), |config| config.write_stall_timeout = SOON);
+    let (server, ends) = serve(Limits::default(), |server| server.write_timeout(SOON));
     let mut client = Client::open_with_little_room(server.address, "/");
     client.send(&frame(0x81, b"flood"));
     // The server drops the unsent bytes.

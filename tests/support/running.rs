@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use squall::prelude::*;
-use squall::shards::{Stop, Stopper};
+use squall::shards::{Driver, Stop, Stopper};
 use squall::{Publisher, ServerRemote};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -33,8 +33,8 @@ impl Running {
     pub(crate) fn serve(server: Server) -> Self {
         let server = server
             .listen("127.0.0.1:0")
-            .configure(|config| config.stop_on_signals = false)
-            .configure(super::server::use_driver_under_test)
+            .stop_on_signals(false)
+            .driver(tested_driver())
             .bind()
             .unwrap();
         let address = server.addresses().next().unwrap();
@@ -98,6 +98,11 @@ impl Drop for Running {
             ended.unwrap();
         }
     }
+}
+
+/// The driver under test, for a server of this process.
+pub(crate) fn tested_driver() -> Driver {
+    super::server::driver_under_test().map_or(Driver::Auto, |driver| driver.parse().unwrap())
 }
 
 /// The next message.

@@ -386,10 +386,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) fn driver_under_test() -> Option<String> {
     std::env::var("SQUALL_TEST_DRIVER").ok()
 }
-
-/// Sets the driver under test for a server of this process.
-pub(crate) fn use_driver_under_test(config: &mut squall::ServerConfig) {
-    if let Some(driver) = driver_under_test() {
-        config.driver = driver.parse().unwrap();
-    }
-}

@@ -3,21 +3,26 @@
 use crate::source::{Finding, Source, closing_brace, has_word, lines, top_level};
 
 /// The imports that are allowed, by the first name after `crate::` in `src/`: each folder or file, and the layers below it.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
+    ("settings", &[]),
     ("memory", &[]),
     ("message", &["memory"]),
     ("error", &["memory", "message"]),
-    ("http1", &["memory", "message", "error"]),
-    ("websocket", &["memory", "message", "error"]),
-    ("pubsub", &["memory", "message", "error"]),
+    ("http1", &["memory", "message", "settings", "error"]),
+    ("websocket", &["memory", "message", "settings", "error"]),
+    ("pubsub", &["memory", "message", "settings", "error"]),
     // Applications run on every version of HTTP, so they name none.
-    ("app", &["memory", "message", "error", "websocket", "pubsub"]),
-    ("transport", &["memory", "message", "error", "websocket"]),
+    (
+        "app",
+        &["memory", "message", "settings", "error", "websocket", "pubsub"],
+    ),
+    ("transport", &["memory", "message", "settings", "error", "websocket"]),
     (
         "client",
         &[
             "memory",
             "message",
+            "settings",
             "error",
             "http1",
             "websocket",
@@ -31,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         &[
             "memory",
             "message",
+            "settings",
             "error",
             "http1",
             "websocket",

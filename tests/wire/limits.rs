@@ -1,4 +1,4 @@
-//! The limits of `ServerConfig` at limit − 1, limit and limit + 1. Each refusal has its status and a close that the
+//! The limits of a server at limit − 1, limit and limit + 1. Each refusal has its status and a close that the
 //! client can read (RFC 9110 §15.5.14–15, RFC 6585 §5, RFC 9112 §3, §9.6).
 //!
 //! Where the specification leaves the count open, the test takes the widest reading for what must pass and the

@@ -148,7 +148,9 @@ impl Listeners {
         Ok(Self::new(sockets, LocalAddress::Tcp(bound), reuseport_group))
     }
 
-    /// Binds a Unix socket that all shards accept from, with mode 0600.
+    /// Binds a Unix socket that all shards accept from, whose file has these permissions, such as 0600.
+    ///
+    /// A client needs the permission to write. The kernel accepts no connection before the file has its permissions.
     ///
     /// A socket file that refuses connections is replaced: its listener has ended. A path in use is waited for as by
     /// [`bind_tcp`](Self::bind_tcp).
@@ -156,8 +158,8 @@ impl Listeners {
     /// # Errors
     ///
     /// The path is in use by a listener or by another kind of file, or the directory is missing or not writable.
-    pub fn bind_unix(path: &Path, shards: usize) -> Result<Self, BindError> {
-        let socket = patience::bind(|| unix_socket(path), || holder::of_unix(path))
+    pub fn bind_unix(path: &Path, mode: u32, shards: usize) -> Result<Self, BindError> {
+        let socket = patience::bind(|| unix_socket(path, mode), || holder::of_unix(path))
             .map_err(|failure| BindError::of(path.display(), failure))?;
         Self::inherit_as(socket, LocalAddress::Unix(Some(path.to_owned())), shards)
             .map_err(|error| BindError::new(path.display(), error))
@@ -336,7 +338,7 @@ pub(crate) fn tcp_socket(address: SocketAddr, reuse_port: bool) -> io::Result<So
     Ok(socket)
 }
 
-fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
+fn unix_socket(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let address = socket2::SockAddr::unix(path)?;
     if let Ok(found) = std::fs::symlink_metadata(path) {
@@ -357,7 +359,8 @@ fn unix_socket(path: &Path) -> io::Result<OwnedFd> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec(), None)?;
     socket.bind(&address)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    // Between the two calls: bind(2) applies the umask of the process, and clients are refused until listen(2).
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     socket.listen(sys::listen_backlog())?;
     Ok(socket.into())
 }
@@ -440,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_cause_is_reported_once() {
-        let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 1).unwrap_err();
+        let error = Listeners::bind_unix(Path::new("/no/such/folder/socket"), 0o600, 1).unwrap_err();
         let text = "could not listen on /no/such/folder/socket: No such file or directory (os error 2)";
         assert_eq!(error.to_string(), text);
         assert!(std::error::Error::source(&error).is_none());

@@ -19,7 +19,7 @@ use crate::message::Headers;
 impl Context {
     /// Sets how many bytes of content this request may carry (Tornado's `set_max_body_size`).
     ///
-    /// It replaces the application's [`body_bytes_max`](crate::app::Limits::body_bytes_max) for all later reads.
+    /// It replaces the application's [`max_body_bytes`](crate::app::Limits::max_body_bytes) for all later reads.
     pub fn set_body_limit(&mut self, bytes_max: u64) {
         self.body.bytes_max = bytes_max;
     }
@@ -90,9 +90,8 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// 415 for another type; 400 with line and column for invalid JSON; 400 for JSON nested deeper than
-    /// [`json_depth_max`](crate::app::Limits::json_depth_max); 422, naming the field, for JSON that does not fit `T`;
-    /// otherwise as [`body`](Self::body).
+    /// 415 for another type; 400 with line and column for invalid JSON; 400 for JSON nested deeper than 128 levels; 422,
+    /// naming the field, for JSON that does not fit `T`; otherwise as [`body`](Self::body).
     ///
     /// # Cancel safety
     ///
@@ -102,7 +101,7 @@ impl Context {
             return Err(unsupported("application/json"));
         }
         let body = self.body().await?;
-        json::decode(&body, self.shared.limits().json_depth_max)
+        json::decode(&body)
     }
 
     /// Reads the content as a form; its type must be `application/x-www-form-urlencoded`.
@@ -126,7 +125,7 @@ impl Context {
             return Err(unsupported(FORM));
         }
         let body = self.body().await?;
-        decode_form(&body, self.shared.limits().parameter_count_max)
+        decode_form(&body, self.shared.limits().max_parameters)
             .map_err(|error| bad_request(format!("could not decode the form: {error}")))
     }
 

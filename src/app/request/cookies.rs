@@ -66,11 +66,11 @@ impl<'a> Cookies<'a> {
     ///
     /// # Errors
     ///
-    /// 431 if there are more than [`cookie_count_max`](crate::app::Limits::cookie_count_max) cookies, skipped ones
+    /// 431 if there are more than [`max_cookies`](crate::app::Limits::max_cookies) cookies, skipped ones
     /// included (RFC 6585 §5).
     pub fn iter(self) -> Result<impl Iterator<Item = (&'a str, Cow<'a, str>)>> {
         let fields = move || self.cx.head.fields().get_all("cookie");
-        let count_max = self.cx.shared.limits().cookie_count_max;
+        let count_max = self.cx.shared.limits().max_cookies;
         if fields().flat_map(pieces).nth(count_max).is_some() {
             let refusal = HttpError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
             return Err(refusal

@@ -83,7 +83,7 @@ impl Context {
     /// # Errors
     ///
     /// 400, naming the parameter, if it is missing, badly encoded or does not parse, or if the query has more than
-    /// [`parameter_count_max`](crate::app::Limits::parameter_count_max) parameters. The encoding of other parameters is
+    /// [`max_parameters`](crate::app::Limits::max_parameters) parameters. The encoding of other parameters is
     /// not checked.
     pub fn query_param<T: FromStr>(&self, name: &str) -> Result<T> {
         self.optional_query_param(name)?
@@ -130,7 +130,7 @@ impl Context {
     /// many parameters.
     pub fn query_as<T: DeserializeOwned>(&self) -> Result<T> {
         let query = self.query().unwrap_or_default();
-        decode_form(query.as_bytes(), self.shared.limits().parameter_count_max)
+        decode_form(query.as_bytes(), self.shared.limits().max_parameters)
             .map_err(|error| bad_request(format!("could not decode the query: {error}")))
     }
 
@@ -186,7 +186,7 @@ impl Context {
 
     fn each_query_param<'a>(&'a self, name: &str, mut each: impl FnMut(Cow<'a, str>) -> Result) -> Result {
         let query = self.query().unwrap_or_default().as_bytes();
-        for pair in pairs(query, self.shared.limits().parameter_count_max) {
+        for pair in pairs(query, self.shared.limits().max_parameters) {
             let pair = pair.map_err(|error| bad_request(format!("the query is malformed: {error}")))?;
             if pair.has_key(name) {
                 let value = pair.value();

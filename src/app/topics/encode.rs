@@ -63,7 +63,7 @@ pub fn encode(
     let payload = wrapped
         .as_deref()
         .map_or_else(|| Payload::from(&request.message), Payload::Text);
-    let alternative = if options.compresses && payload.as_bytes().len() >= COMPRESS_BYTES_MIN {
+    let alternative = if options.compress && payload.as_bytes().len() >= COMPRESS_BYTES_MIN {
         deflate(payload, deflaters).map(|(window, message)| {
             Box::new(Alternative {
                 level: window.bits(),
@@ -169,25 +169,28 @@ mod tests {
 
     #[test]
     fn an_envelope_has_topic_and_position_and_is_valid_json() {
-        let json = encoded("{\"x\": [1]}", TopicOptions::new().envelope(Envelope::Json));
+        let json = encoded("{\"x\": [1]}", TopicOptions::default().envelope(Envelope::Json));
         assert_eq!(
             text(&json),
             r#"{"topic":"a/\"b\"","position":"7:42","data":{"x": [1]}}"#
         );
-        let wrapped = encoded("say \"hi\"\n", TopicOptions::new().envelope(Envelope::Text));
+        let wrapped = encoded("say \"hi\"\n", TopicOptions::default().envelope(Envelope::Text));
         let value: serde_json::Value = serde_json::from_str(&text(&wrapped)).unwrap();
         assert_eq!(value["data"], "say \"hi\"\n");
-        assert_eq!(text(&encoded("bare", TopicOptions::new())), "bare");
+        assert_eq!(text(&encoded("bare", TopicOptions::default())), "bare");
     }
 
     #[test]
     fn a_message_that_does_not_fit_its_envelope_is_rejected_with_its_topic() {
-        let json = TopicOptions::new().envelope(Envelope::Json);
+        let json = TopicOptions::default().envelope(Envelope::Json);
         for (message, options) in [
             (Message::from("{\"x\":"), json),
             (Message::from("1 2"), json),
             (Message::from(vec![1_u8]), json),
-            (Message::from(vec![1_u8]), TopicOptions::new().envelope(Envelope::Text)),
+            (
+                Message::from(vec![1_u8]),
+                TopicOptions::default().envelope(Envelope::Text),
+            ),
         ] {
             let error = check(&PublishRequest::new("rooms/1", message).unwrap(), &options).unwrap_err();
             assert!(format!("{error:?}").contains("rooms/1"), "{error:?}");
@@ -197,13 +200,16 @@ mod tests {
     #[test]
     fn a_message_is_compressed_once_for_every_window_that_holds_it() {
         let message = "tick ".repeat(80);
-        let publication = encoded(message.as_str(), TopicOptions::new().compress());
+        let publication = encoded(message.as_str(), TopicOptions::default().compress(true));
         let small = publication.form(9);
         assert!(small.len() < 40, "{}", small.len());
         assert_eq!(publication.form(8).len(), message.len() + 4);
-        assert_eq!(encoded("tick", TopicOptions::new().compress()).alternative, None);
-        assert_eq!(encoded(message.as_str(), TopicOptions::new()).alternative, None);
-        let long = encoded("x".repeat(600), TopicOptions::new().compress());
+        assert_eq!(
+            encoded("tick", TopicOptions::default().compress(true)).alternative,
+            None
+        );
+        assert_eq!(encoded(message.as_str(), TopicOptions::default()).alternative, None);
+        let long = encoded("x".repeat(600), TopicOptions::default().compress(true));
         assert_eq!(long.alternative.unwrap().level, 10);
     }
 

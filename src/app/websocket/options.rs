@@ -5,34 +5,20 @@ use core::fmt;
 use std::rc::Rc;
 
 use super::coalesce::Coalescer;
+use crate::settings::settings;
 use crate::websocket::{DeflateConfig, Deflaters, Limits};
 
-/// Options of the WebSockets of one route.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-#[must_use = "options do nothing until they are given to a route"]
-pub struct WebSocketOptions {
-    /// Limits on what the peer sends; `None` uses the server's.
-    pub limits: Option<Limits>,
-    /// Compression, if the client supports it (permessage-deflate, RFC 7692).
-    ///
-    /// `None`, the default, never compresses: most messages of live feeds are too small to gain.
-    pub deflate: Option<DeflateConfig>,
-}
-
-impl WebSocketOptions {
-    /// Sets limits on what the peer sends.
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
-        self
-    }
-
-    /// Enables compression for clients that support it.
-    #[must_use]
-    pub fn deflate(mut self, config: DeflateConfig) -> Self {
-        self.deflate = Some(config);
-        self
+settings! {
+    /// Options of the WebSockets of one route.
+    #[derive(Debug, Clone)]
+    #[must_use = "options do nothing until they are given to a route"]
+    pub struct WebSocketOptions {
+        /// Sets limits on what the peer sends, in place of the server's.
+        limits: Limits,
+        /// Enables compression for clients that support it (permessage-deflate, RFC 7692).
+        ///
+        /// Off by default: most messages of live feeds are too small to gain.
+        deflate: DeflateConfig,
     }
 }
 

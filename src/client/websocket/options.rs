@@ -7,30 +7,15 @@ use crate::websocket::{DeflateConfig, Limits};
 
 /// Options of a client's WebSocket (the arguments of Tornado's `websocket_connect`).
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 #[must_use = "options do nothing until `connect` is called"]
 pub struct ClientOptions {
-    /// Subprotocols to offer, in order of preference.
-    ///
-    /// Empty by default.
-    pub subprotocols: Vec<String>,
-    /// Fields to add to the request.
-    ///
-    /// `Host` replaces the URL's.
-    pub headers: Headers,
-    /// Compression, if the server supports it (permessage-deflate, RFC 7692).
-    ///
-    /// `None`, the default, never compresses: most messages of live feeds are too small to gain.
-    pub deflate: Option<DeflateConfig>,
-    /// Limits on what the server sends, and the keep-alive intervals.
-    ///
-    /// The defaults are a server's.
-    pub limits: Limits,
-    /// Longest time to open the WebSocket, from the name lookup to the server's response. 20 s: Tornado's.
-    pub connect_timeout: Duration,
-    /// Longest time in which the server takes no byte of sent data; then the connection is aborted. 30 s: as Squall's
-    /// server allows a client.
-    pub write_stall_timeout: Duration,
+    /// In order of preference.
+    pub(super) subprotocols: Vec<String>,
+    pub(super) headers: Headers,
+    pub(super) deflate: Option<DeflateConfig>,
+    pub(super) limits: Limits,
+    pub(super) connect_timeout: Duration,
+    pub(super) write_timeout: Duration,
 }
 
 impl Default for ClientOptions {
@@ -41,7 +26,7 @@ impl Default for ClientOptions {
             deflate: None,
             limits: Limits::default(),
             connect_timeout: Duration::from_secs(20),
-            write_stall_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -55,13 +40,17 @@ impl ClientOptions {
     }
 
     /// Sets a field of the request, such as `Authorization`, `Cookie` or `Origin`.
+    ///
+    /// `Host` replaces the URL's.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.set(name, value);
         self
     }
 
-    /// Enables compression for servers that support it.
+    /// Enables compression for servers that support it (permessage-deflate, RFC 7692).
+    ///
+    /// Off by default: most messages of live feeds are too small to gain.
     #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
@@ -69,23 +58,29 @@ impl ClientOptions {
     }
 
     /// Sets limits on what the server sends, and the keep-alive intervals.
+    ///
+    /// The defaults are a server's.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets the longest time to open the WebSocket.
+    /// Sets the longest time to open the WebSocket, from the name lookup to the server's response.
+    ///
+    /// 20 s: Tornado's.
     #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.connect_timeout = connect_timeout;
         self
     }
 
-    /// Sets the longest time in which the server takes no byte of sent data.
+    /// Sets the longest time in which the server takes no byte of sent data; then the connection is aborted.
+    ///
+    /// 30 s: as Squall's server allows a client.
     #[must_use]
-    pub fn write_stall_timeout(mut self, timeout: Duration) -> Self {
-        self.write_stall_timeout = timeout;
+    pub fn write_timeout(mut self, write_timeout: Duration) -> Self {
+        self.write_timeout = write_timeout;
         self
     }
 }

@@ -58,9 +58,9 @@ impl WebSocketClient {
             feeding: Some(Box::pin(feed(Rc::clone(&duplex), Rc::clone(&inbox)))),
             shard: shard.clone(),
             write_limits: WriteLimits {
-                stall_timeout: options.write_stall_timeout,
-                bytes_per_second_min: 0,
-                rate_grace: RATE_GRACE,
+                write_timeout: options.write_timeout,
+                min_write_rate: 0,
+                write_rate_grace: RATE_GRACE,
             },
             close_timeout: options.limits.close_timeout,
             host,

@@ -187,10 +187,7 @@ fn chunk_framing_is_progress_and_a_finished_body_has_no_deadline() {
 
 #[test]
 fn a_pause_is_measured_from_the_last_byte() {
-    let limits = Limits {
-        body_bytes_per_second_min: 0,
-        ..Limits::default()
-    };
+    let limits = Limits::default().min_body_rate(0);
     let mut bench = Bench::with(limits);
     let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1".as_slice();
     assert_eq!(bench.receive(&mut input), Ok(Event::Request));
@@ -253,12 +250,10 @@ fn an_upgraded_connection_has_no_deadline() {
 
 #[test]
 fn limits_beyond_the_clock_mean_no_deadline() {
-    let limits = Limits {
-        first_byte_timeout: Duration::MAX,
-        body_gap_timeout: Duration::MAX,
-        body_bytes_per_second_min: 0,
-        ..Limits::default()
-    };
+    let limits = Limits::default()
+        .first_byte_timeout(Duration::MAX)
+        .body_timeout(Duration::MAX)
+        .min_body_rate(0);
     let mut bench = Bench::with(limits);
     assert_eq!(bench.time_left(), None);
     let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n".as_slice();

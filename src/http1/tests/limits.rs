@@ -6,21 +6,19 @@ use crate::message::StatusCode;
 
 /// Limits small enough to try every two-way split of inputs that exceed them.
 fn small() -> Limits {
-    Limits {
-        target_bytes_max: 27,
-        header_bytes_max: 120,
-        header_count_max: 4,
-        header_name_bytes_max: 16,
-        chunk_extension_bytes_max: 10,
-        trailer_bytes_max: 40,
-        trailer_count_max: 2,
-        ..Limits::default()
-    }
+    Limits::default()
+        .max_target_bytes(27)
+        .max_header_bytes(120)
+        .max_header_count(4)
+        .max_header_name_bytes(16)
+        .max_chunk_extension_bytes(10)
+        .max_trailer_bytes(40)
+        .max_trailer_count(2)
 }
 
 fn with_room_for_transfer_encoding() -> Limits {
     Limits {
-        header_name_bytes_max: "Transfer-Encoding".len(),
+        max_header_name_bytes: "Transfer-Encoding".len(),
         ..small()
     }
 }
@@ -205,10 +203,7 @@ fn limits_hold_while_a_head_is_incomplete() {
 /// Unread content is discarded up to the limit, and nothing inside it ever becomes a request.
 #[test]
 fn drain_bytes() {
-    let limits = Limits {
-        drain_bytes_max: 50,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_drain_bytes(50);
     let canary = "GET /canary HTTP/1.1\r\nHost: a\r\n\r\n";
     for (size, next) in [(49, Next::Drain), (50, Next::Drain), (51, Next::Close)] {
         let content = &canary.repeat(2)[..size];
@@ -230,10 +225,7 @@ fn drain_bytes() {
 /// Content the application has read does not count as discarded.
 #[test]
 fn drain_bytes_begin_with_the_drain() {
-    let mut bench = super::Bench::with(Limits {
-        drain_bytes_max: 10,
-        ..Limits::default()
-    });
+    let mut bench = super::Bench::with(Limits::default().max_drain_bytes(10));
     let mut input = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n0123456789".as_slice();
     assert_eq!(bench.receive(&mut input), Ok(Event::Request));
     assert_eq!(bench.receive(&mut input), Ok(Event::Data(b"0123456789")));
@@ -248,10 +240,7 @@ fn drain_bytes_begin_with_the_drain() {
 #[test]
 fn drain_bytes_of_chunked_content() {
     for (budget, reaches) in [(100, true), (20, false)] {
-        let limits = Limits {
-            drain_bytes_max: budget,
-            ..Limits::default()
-        };
+        let limits = Limits::default().max_drain_bytes(budget);
         let bytes = [
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(),
             b"21\r\n",
@@ -275,10 +264,7 @@ fn drain_bytes_of_chunked_content() {
 /// The size announced by a chunk counts, so the connection never waits for content beyond the limit.
 #[test]
 fn drain_bytes_count_what_a_chunk_announces() {
-    let limits = Limits {
-        drain_bytes_max: 50,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_drain_bytes(50);
     for (size, next) in [("32", Next::Drain), ("33", Next::Close)] {
         let mut bench = super::Bench::with(limits.clone());
         let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";

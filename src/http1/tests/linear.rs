@@ -33,7 +33,7 @@ fn a_field_value_without_end_is_scanned_once() {
     assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
     let (presented, result) = present_once(&mut bench, start, &vec![b'a'; 1 << 20]);
     assert_eq!(result, Err(ParseError::HeadTooLarge));
-    assert_eq!(start.len() + presented, Limits::default().header_bytes_max + 1);
+    assert_eq!(start.len() + presented, Limits::default().max_header_bytes + 1);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_request_line_without_end_is_scanned_once() {
     assert_eq!(bench.receive(&mut input), Ok(Event::NeedData));
     let (presented, result) = present_once(&mut bench, start, &vec![b'a'; 1 << 20]);
     assert_eq!(result, Err(ParseError::TargetTooLong));
-    let longest = "GET ".len() + Limits::default().target_bytes_max + " HTTP/1.1".len();
+    let longest = "GET ".len() + Limits::default().max_target_bytes + " HTTP/1.1".len();
     assert_eq!(start.len() + presented, longest + 1);
 }
 
@@ -55,7 +55,7 @@ fn a_trailer_line_without_end_is_scanned_once() {
     assert_eq!(bench.receive_all(b"0\r\n"), Ok(Event::NeedData));
     let (presented, result) = present_once(&mut bench, b"", &vec![b'a'; 1 << 20]);
     assert_eq!(result, Err(ParseError::TrailersTooLarge));
-    assert_eq!(presented, Limits::default().trailer_bytes_max + 1);
+    assert_eq!(presented, Limits::default().max_trailer_bytes + 1);
 }
 
 /// Checked lines are not checked again until the head is complete: a field name damaged afterwards goes unnoticed until

@@ -77,16 +77,14 @@ fn inputs() -> impl Strategy<Value = Vec<u8>> {
 
 /// Limits that these inputs sometimes exceed.
 fn tight() -> Limits {
-    Limits {
-        target_bytes_max: 17,
-        header_bytes_max: 100,
-        header_count_max: 3,
-        header_name_bytes_max: 17,
-        chunk_extension_bytes_max: 8,
-        trailer_bytes_max: 12,
-        trailer_count_max: 2,
-        ..Limits::default()
-    }
+    Limits::default()
+        .max_target_bytes(17)
+        .max_header_bytes(100)
+        .max_header_count(3)
+        .max_header_name_bytes(17)
+        .max_chunk_extension_bytes(8)
+        .max_trailer_bytes(12)
+        .max_trailer_count(2)
 }
 
 fn pieces<'b>(bytes: &'b [u8], cuts: &[Index]) -> Vec<&'b [u8]> {

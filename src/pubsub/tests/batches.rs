@@ -114,11 +114,7 @@ fn compare(limits: Limits, steps: Vec<Step>) {
 }
 
 fn limits() -> Limits {
-    Limits {
-        queue_bytes_high: 2000,
-        queue_bytes_low: 500,
-        ..Limits::default()
-    }
+    Limits::default().max_queue_bytes(2000).low_queue_bytes(500)
 }
 
 proptest! {
@@ -134,7 +130,7 @@ proptest! {
 
     #[test]
     fn it_does_so_near_the_ceiling_of_the_shard(steps in steps(vec!["oldest", "newest", "conflate"]), ceiling in 500..4000_usize) {
-        compare(Limits { shard_bytes_max: ceiling, ..limits() }, steps);
+        compare(Limits { max_shard_queue_bytes: ceiling, ..limits() }, steps);
     }
 }
 
@@ -172,10 +168,7 @@ fn a_batch_waits_as_one_entry_that_all_share() {
 
 #[test]
 fn a_batch_is_bounded_in_messages_and_bytes() {
-    let limits = Limits {
-        queue_bytes_high: usize::MAX,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_queue_bytes(usize::MAX);
     let mut topics = table(limits, TopicOptions::default());
     let id = subscriber(&mut topics, &["t"]);
     let lengths = |topics: &mut Topics, sizes: &[usize]| -> Vec<usize> {
@@ -200,11 +193,7 @@ fn a_batch_is_bounded_in_messages_and_bytes() {
 /// A queue keeps alive at most what it is charged for, plus one batch.
 #[test]
 fn a_queue_with_one_message_of_a_batch_keeps_at_most_that_batch_alive() {
-    let limits = Limits {
-        queue_bytes_high: 1000,
-        queue_bytes_low: 200,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_queue_bytes(1000).low_queue_bytes(200);
     let mut topics = table(limits, options(SlowConsumer::DropOldest));
     let id = subscriber(&mut topics, &["t"]);
     let grown = allocation_counter::measure(|| {

@@ -44,8 +44,8 @@ impl Model {
             let bytes: usize = kept.iter().map(|(_, _, size)| size + LOG_OVERHEAD_BYTES).sum();
             let is_young = kept
                 .iter()
-                .all(|(_, at, _)| now.duration_since(*at) < self.limits.age_max);
-            kept.len() <= self.limits.messages_max && bytes <= self.limits.bytes_max && is_young
+                .all(|(_, at, _)| now.duration_since(*at) < self.limits.max_age);
+            kept.len() <= self.limits.max_messages && bytes <= self.limits.max_bytes && is_young
         };
         while !is_kept(&self.all[self.oldest..]) {
             self.oldest += 1;
@@ -92,7 +92,7 @@ proptest! {
             4 => (0..60_u64, 0..2000_usize).prop_map(|(after, bytes)| Step::Resume(after, bytes)),
         ], 1..150),
     ) {
-        let limits = HistoryLimits { messages_max: 12, bytes_max: 2500, age_max: Duration::from_secs(10) };
+        let limits = HistoryLimits { max_messages: 12, max_bytes: 2500, max_age: Duration::from_secs(10) };
         let mut now = moment();
         let mut log = Log::new(3, limits);
         let mut model = Model { limits, all: Vec::new(), oldest: 0 };
@@ -263,8 +263,8 @@ fn an_idle_topic_is_forgotten_and_begins_a_new_epoch() {
 fn all_histories_together_are_bounded() {
     let now = moment();
     let limits = LogLimits {
-        topics_max: 2,
-        bytes_max: 3 * (LOG_OVERHEAD_BYTES + 1),
+        max_histories: 2,
+        max_history_bytes: 3 * (LOG_OVERHEAD_BYTES + 1),
         ..LogLimits::default()
     };
     let mut logs = Logs::new(limits, 1);
@@ -293,7 +293,7 @@ fn all_histories_together_are_bounded() {
 fn a_new_topic_takes_the_place_of_one_that_has_been_idle_for_long() {
     let mut now = moment();
     let limits = LogLimits {
-        topics_max: 100,
+        max_histories: 100,
         ..LogLimits::default()
     };
     let mut logs = Logs::new(limits, 1);

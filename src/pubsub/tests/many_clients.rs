@@ -9,11 +9,7 @@ use super::{Limits, SlowConsumer, Topics, drain, message, options, pattern, subs
 fn slow_subscribers_stay_within_their_queues_and_fast_ones_get_everything() {
     const SUBSCRIBERS: usize = 100;
     const MESSAGES: usize = 5000;
-    let limits = Limits {
-        queue_bytes_high: 16 * 1024,
-        queue_bytes_low: 4 * 1024,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_queue_bytes(16 * 1024).low_queue_bytes(4 * 1024);
     for slow_consumer in [SlowConsumer::DropOldest, SlowConsumer::DropNewest] {
         let mut topics = table(limits, options(slow_consumer));
         let [slow, quick] = [0, 1].map(|_| -> Vec<_> {
@@ -27,12 +23,12 @@ fn slow_subscribers_stay_within_their_queues_and_fast_ones_get_everything() {
                 for id in &quick {
                     assert_eq!(drain(&mut topics, *id), [format!("{number:<100}")]);
                 }
-                assert!(topics.statistics().waiting_bytes <= slow.len() * limits.queue_bytes_high);
+                assert!(topics.statistics().waiting_bytes <= slow.len() * limits.max_queue_bytes);
             }
         });
         // All queues share each message; an entry is a pointer, and a queue has at most twice the capacity it needs.
-        let queued_max = limits.queue_bytes_high / (100 + MESSAGE_OVERHEAD_BYTES);
-        let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * limits.queue_bytes_high;
+        let queued_max = limits.max_queue_bytes / (100 + MESSAGE_OVERHEAD_BYTES);
+        let bound = slow.len() * (queued_max * 2 * size_of::<usize>() + 1024) + 2 * limits.max_queue_bytes;
         let grown = usize::try_from(info.bytes_current).unwrap();
         assert!(
             grown <= bound,

@@ -90,9 +90,7 @@ fn drain(topics: &mut Topics, id: SubscriberId) -> Vec<String> {
 
 fn options(slow_consumer: SlowConsumer) -> TopicOptions {
     TopicOptions {
-        slow_consumer,
-        tells_missed: true,
         history: (slow_consumer == SlowConsumer::Resync).then(HistoryLimits::default),
-        ..TopicOptions::default()
+        ..TopicOptions::default().slow_consumer(slow_consumer).tell_missed(true)
     }
 }

@@ -53,19 +53,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let limits = Limits {
-            queue_bytes_high: HIGH,
-            queue_bytes_low: 500,
-            ..Limits::default()
-        };
+        let limits = Limits::default().max_queue_bytes(HIGH).low_queue_bytes(500);
         let mut rules = TopicRules::default();
         for (name, slow_consumer) in NAMES {
             let options = TopicOptions {
-                history: (slow_consumer == SlowConsumer::Resync).then_some(HistoryLimits {
-                    messages_max: usize::MAX,
-                    bytes_max: usize::MAX,
-                    ..HistoryLimits::default()
-                }),
+                history: (slow_consumer == SlowConsumer::Resync)
+                    .then_some(HistoryLimits::default().max_messages(usize::MAX).max_bytes(usize::MAX)),
                 ..options(slow_consumer)
             };
             rules = rules.with(pattern(name), options).unwrap();
@@ -179,8 +172,8 @@ proptest! {
         slow_consumer in select(vec![SlowConsumer::DropOldest, SlowConsumer::DropNewest, SlowConsumer::Conflate]),
         steps in vec(prop_oneof![4 => (0..6_u8).prop_map(Some), 1 => Just(None)], 1..300),
     ) {
-        let options = TopicOptions { tells_missed: false, ..options(slow_consumer) };
-        let limits = Limits { queue_bytes_high: 2000, queue_bytes_low: 500, ..Limits::default() };
+        let options = TopicOptions { tell_missed: false, ..options(slow_consumer) };
+        let limits = Limits::default().max_queue_bytes(2000).low_queue_bytes(500);
         let mut topics = super::table(limits, options);
         let id = subscriber(&mut topics, &["t"]);
         let mut model = Model { slow_consumer, queue: Vec::new(), is_lagging: false };

@@ -28,11 +28,9 @@ struct Modelled {
 
 impl SideBySide {
     pub(crate) fn new() -> Self {
-        let limits = Limits {
-            subscriptions_max: SUBSCRIPTIONS_MAX,
-            topics_max: TOPICS_MAX,
-            ..Limits::default()
-        };
+        let limits = Limits::default()
+            .max_subscriptions(SUBSCRIPTIONS_MAX)
+            .max_topics(TOPICS_MAX);
         Self {
             topics: Topics::new(limits, TopicRules::default()),
             model: BTreeMap::new(),

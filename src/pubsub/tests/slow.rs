@@ -9,11 +9,7 @@ use super::{
 
 /// Ten messages fill a queue; four are the low mark.
 fn limits() -> Limits {
-    Limits {
-        queue_bytes_high: 1000,
-        queue_bytes_low: 400,
-        ..Limits::default()
-    }
+    Limits::default().max_queue_bytes(1000).low_queue_bytes(400)
 }
 
 /// Returns a message that begins with a number and has the given weight.
@@ -255,7 +251,7 @@ fn one_message_larger_than_a_queue_gets_into_an_empty_one() {
 #[test]
 fn the_shard_limit_shortens_slow_queues_before_it_refuses_messages() {
     let limits = Limits {
-        shard_bytes_max: 4000,
+        max_shard_queue_bytes: 4000,
         ..limits()
     };
     let mut topics = table(limits, options(SlowConsumer::DropNewest));
@@ -307,11 +303,8 @@ fn rules_that_contradict_themselves_are_refused() {
         (SlowConsumer::Close(5000), None, Some(InvalidRule::CloseCode(5000))),
     ];
     for (slow_consumer, history, expected) in cases {
-        let options = TopicOptions {
-            slow_consumer,
-            history,
-            ..TopicOptions::default()
-        };
+        let options = TopicOptions::default().slow_consumer(slow_consumer);
+        let options = history.map_or(options, |limits| options.history(limits));
         assert_eq!(TopicRules::new(options).err(), expected);
         assert_eq!(TopicRules::default().with(pattern("t"), options).err(), expected);
     }

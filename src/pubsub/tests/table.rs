@@ -85,10 +85,7 @@ fn a_take_is_bounded_in_bytes_and_in_messages() {
 
 #[test]
 fn subscribers_of_a_shard_are_bounded_and_an_id_is_never_used_again() {
-    let limits = Limits {
-        subscribers_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_subscribers(2);
     let mut topics = table(limits, TopicOptions::default());
     let [first, second] = [0, 1].map(|_| subscriber(&mut topics, &["t"]));
     assert_eq!(topics.join(), Err(SubscribeError::TooManySubscribers));
@@ -111,10 +108,7 @@ fn subscribers_of_a_shard_are_bounded_and_an_id_is_never_used_again() {
 
 #[test]
 fn counts_cover_those_subscribed_by_name_to_topics_that_are_counted() {
-    let counted = TopicOptions {
-        counts_subscribers: true,
-        ..TopicOptions::default()
-    };
+    let counted = TopicOptions::default().count_subscribers(true);
     let rules = super::TopicRules::default().with(pattern("rooms/**"), counted).unwrap();
     let mut topics = Topics::new(Limits::default(), rules);
     let first = subscriber(&mut topics, &["rooms/1", "rooms/*", "other"]);

@@ -369,7 +369,7 @@ impl ServerHandle for ShardHub {
     }
 
     fn subscriber_count(&self, topic: &Topic) -> Result<u64> {
-        if !self.rules.of(topic).counts_subscribers {
+        if !self.rules.of(topic).count_subscribers {
             return Err(Error::new(format!(
                 "could not count the subscribers of the topic {topic}: counting is off; turn it on with Server::topic and \
                  TopicOptions::count_subscribers"

@@ -1,8 +1,7 @@
-//! The settings of a server, each with its default and the reason for it.
+//! The settings of a server: its own, and those of the protocols below it.
 
 pub(in crate::server) mod check;
 pub(in crate::server) mod options;
-mod quantity;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,160 +15,180 @@ use super::memory::watermarks::MemoryWatermarks;
 use crate::app::{self, TrustedProxies};
 use crate::http1;
 use crate::pubsub::{self, TopicRules};
+use crate::settings::{Bytes, Count, Kind, PositiveBytes, PositiveCount, Switch, Time, settings};
 use crate::transport::progress::WriteLimits;
 use crate::websocket;
 
 /// The settings of a server.
-///
-/// A limit is for each connection unless its text says otherwise.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ServerConfig {
-    /// The addresses to listen on.
-    pub listen: Vec<ListenAddress>,
-    /// The number of shards; `None`, the default, starts one for each core this process may use.
-    pub shards: Option<usize>,
-    /// The driver of the sockets: io_uring, epoll, or whichever the kernel allows.
-    pub driver: Driver,
-    /// How long a shard polls before it sleeps.
-    ///
-    /// Off by default: it trades a core's time for latency.
-    pub spin: Duration,
-    /// Whether each new connection goes to the shard of the CPU that received it.
-    ///
-    /// Off by default: the kernel's hash distributes connections more evenly, unless the network card's queues are
-    /// distributed over the CPUs.
-    pub steer_by_cpu: bool,
-    /// Whether new TCP connections go to other shards while a shard has at least 512 and a third more than its share.
-    ///
-    /// Off by default: short connections would all go to the shards that have few long ones. In a second process on a
-    /// shared port it has no effect.
-    pub balance: bool,
-    /// Whether another process may listen on the same TCP address, as both servers of a rolling restart do.
-    ///
-    /// Off by default: a server that an operator starts twice by mistake would share its connections silently.
-    pub share_port: bool,
-    /// Limits of HTTP/1 requests.
-    pub http1: http1::Limits,
-    /// Limits of WebSockets whose routes set none of their own.
-    pub websocket: websocket::Limits,
-    /// The rules of topics: slow-consumer policy, history, envelope.
-    pub topics: TopicRules,
-    /// Limits of subscribers and of their queues.
-    pub pubsub: pubsub::Limits,
-    /// Limits of the histories of topics.
-    pub histories: pubsub::LogLimits,
-    /// The most bytes of content in a request ([`Limits::body_bytes_max`](app::Limits::body_bytes_max)).
-    ///
-    /// `None`, here and in the three fields below, keeps the limit of the application
-    /// ([`Application::limits`](crate::Application::limits)).
-    pub body_bytes_max: Option<u64>,
-    /// The most parameters in a query or a form ([`Limits::parameter_count_max`](app::Limits::parameter_count_max)).
-    pub parameter_count_max: Option<usize>,
-    /// The most levels of nested JSON ([`Limits::json_depth_max`](app::Limits::json_depth_max)).
-    pub json_depth_max: Option<usize>,
-    /// The most cookies in a request ([`Limits::cookie_count_max`](app::Limits::cookie_count_max)).
-    pub cookie_count_max: Option<usize>,
-    /// The most unsent bytes the kernel buffers for a TCP connection, beyond those on their way to the peer.
-    ///
-    /// 128 KiB: what a fast peer is sent in one turn. The kernel's own bound is 4 MiB for each peer that stops reading;
-    /// the slow-consumer policies of topics would apply only after those.
-    pub unsent_bytes_max: u32,
-    /// How long a peer may accept no byte of a response before the connection is aborted.
-    ///
-    /// 30 s: half of nginx's, because there is a minimum rate as well.
-    pub write_stall_timeout: Duration,
-    /// Bytes per second below which a response is aborted, once [`write_rate_grace`](Self::write_rate_grace) has
-    /// passed.
-    ///
-    /// 240: Kestrel's. 0 turns this off.
-    pub write_bytes_per_second_min: u64,
-    /// How long a response may take before its rate is checked.
-    ///
-    /// The default is 60 s.
-    pub write_rate_grace: Duration,
-    /// How long a closing connection is still read, so that the peer can receive the last response.
-    ///
-    /// 5 s: nginx's `lingering_timeout`.
-    pub linger_timeout: Duration,
-    /// How long a graceful stop waits for connections before it aborts them.
-    ///
-    /// 30 s: actix-web's, and what Kubernetes waits before it kills a process.
-    pub shutdown_timeout: Duration,
-    /// Whether SIGTERM and SIGINT stop the server: the first gracefully, the second at once.
-    ///
-    /// On by default. A process can have one such server; a program that handles signals itself stops its server with
-    /// [`BoundServer::stopper`](crate::BoundServer::stopper).
-    pub stop_on_signals: bool,
-    /// The most open connections of one shard; further ones wait in the kernel's backlog.
-    ///
-    /// 65,536: above the usual limit of open files, so that limit applies first until the operator raises both.
-    pub connections_per_shard_max: usize,
-    /// The most bytes of memory the process may hold; the watermarks are percentages of it.
-    ///
-    /// `None`, the default, takes the machine's memory. Limits of control groups apply as well. Counted are touched
-    /// pages and granted bytes, but not pages of files. A start with less than 8 MiB and 14 MiB for each shard fails.
-    pub memory_bytes_max: Option<u64>,
-    /// The percentages of that memory at which shards close idle connections, refuse requests, and refuse memory.
-    pub memory_watermarks: MemoryWatermarks,
-    /// The proxies whose `X-Real-Ip`, `X-Forwarded-For`, `X-Scheme` and `X-Forwarded-Proto` are trusted (Tornado's
-    /// `xheaders`).
-    ///
-    /// None by default, because any client can send these fields.
-    pub trusted_proxies: Option<TrustedProxies>,
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct ServerConfig {
+    pub(in crate::server) listen: Vec<ListenAddress>,
+    pub(in crate::server) own: OwnSettings,
+    pub(in crate::server) http1: http1::Limits,
+    /// For WebSockets whose routes set none of their own.
+    pub(in crate::server) websocket: websocket::Limits,
+    pub(in crate::server) topics: TopicRules,
+    pub(in crate::server) pubsub: pubsub::Limits,
+    pub(in crate::server) histories: pubsub::LogLimits,
+    pub(in crate::server) write: WriteLimits,
+    /// The limits of the application that flags replace.
+    pub(in crate::server) application: Vec<Given<app::Limits>>,
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            listen: Vec::new(),
-            shards: None,
-            driver: Driver::Auto,
-            spin: Duration::ZERO,
-            steer_by_cpu: false,
-            balance: false,
-            share_port: false,
-            http1: http1::Limits::default(),
-            websocket: websocket::Limits::default(),
-            topics: TopicRules::default(),
-            pubsub: pubsub::Limits::default(),
-            histories: pubsub::LogLimits::default(),
-            body_bytes_max: None,
-            parameter_count_max: None,
-            json_depth_max: None,
-            cookie_count_max: None,
-            unsent_bytes_max: 128 * 1024,
-            write_stall_timeout: Duration::from_secs(30),
-            write_bytes_per_second_min: 240,
-            write_rate_grace: Duration::from_secs(60),
-            linger_timeout: Duration::from_secs(5),
-            shutdown_timeout: Duration::from_secs(30),
-            stop_on_signals: true,
-            connections_per_shard_max: 65_536,
-            memory_bytes_max: None,
-            memory_watermarks: MemoryWatermarks::default(),
-            trusted_proxies: None,
+/// A setting that a flag gave, and its text.
+pub(in crate::server) type Given<S> = (fn(&mut S, &str) -> Result<(), String>, String);
+
+settings! {
+    /// What a server sets beside its protocols.
+    ///
+    /// A limit is for each connection unless its text says otherwise.
+    #[derive(Debug, Clone)]
+    pub(in crate::server) struct OwnSettings, set by own_setters through own {
+        /// Starts this many shards; by default one for each core this process may use.
+        [Count] shards: usize,
+        /// Drives the sockets with io_uring or epoll; auto uses epoll where the kernel refuses io_uring.
+        [Name] driver: Driver = Driver::Auto,
+        /// Polls for this long before a shard sleeps; 50us halves the latency of a lightly loaded server and keeps its
+        /// cores busy.
+        ///
+        /// Off by default: it trades a core's time for latency.
+        [Time] spin: Duration = Duration::ZERO,
+        /// Assigns each new connection to the shard of the CPU that received it.
+        ///
+        /// Off by default: the kernel's hash distributes connections more evenly, unless the network card's queues are
+        /// distributed over the CPUs.
+        [Switch] steer_by_cpu: bool = false,
+        /// Leads new connections away from a shard that has at least 512 and a third more than its share.
+        ///
+        /// Off by default: short connections would all go to the shards that have few long ones. In a second process on
+        /// a shared port it has no effect.
+        [Switch] balance: bool = false,
+        /// Lets another process with this flag listen on the same TCP address, for a rolling restart.
+        ///
+        /// Off by default: a server that an operator starts twice by mistake would share its connections silently.
+        [Switch] share_port: bool = false,
+        /// Gives Unix sockets these permissions, in octal; a client needs the permission to write.
+        ///
+        /// 0600: only processes of the server's user connect. 0660 lets a proxy in the socket's group connect as well.
+        [Mode] unix_socket_mode: u32 = 0o600,
+        /// Most open connections for each shard; further ones wait in the kernel's backlog.
+        ///
+        /// 65,536: above the usual limit of open files, so that limit applies first until the operator raises both.
+        [PositiveCount] max_connections: usize = 65_536,
+        /// Most bytes of memory the process may hold; limits of control groups apply as well; by default the machine's
+        /// memory.
+        ///
+        /// The watermarks are percentages of it. Counted are touched pages and granted bytes, but not pages of files. A
+        /// start with less than 8 MiB and 14 MiB for each shard fails.
+        [PositiveBytes] max_memory_bytes: u64,
+        /// Percentages of that memory at which a shard closes idle connections early, closes connections after a
+        /// response, answers 503, and refuses memory.
+        [List] memory_watermarks: MemoryWatermarks = MemoryWatermarks::default(),
+        /// Most unsent bytes the kernel buffers for each TCP connection; further output waits in the server.
+        ///
+        /// Bytes on their way to the peer do not count. 128 KiB: what a fast peer is sent in one turn. The kernel's own
+        /// bound is 4 MiB for each peer that stops reading; the slow-consumer policies of topics would apply only after
+        /// those.
+        [Bytes] max_unsent_bytes: u32 = 128 * 1024,
+        /// Longest time to read from a closing connection, so that the peer can receive the last response.
+        ///
+        /// 5 s: nginx's `lingering_timeout`.
+        [Time] linger_timeout: Duration = Duration::from_secs(5),
+        /// Longest wait for open connections at a graceful stop (SIGTERM, SIGINT); then the server aborts them.
+        ///
+        /// 30 s: actix-web's, and what Kubernetes waits before it kills a process.
+        [Time] shutdown_timeout: Duration = Duration::from_secs(30),
+        /// Stops the server on SIGTERM and SIGINT: the first gracefully, the second at once.
+        ///
+        /// On by default. A process can have one such server; a program that handles signals itself stops its server
+        /// with [`BoundServer::stopper`](crate::BoundServer::stopper).
+        stop_on_signals: bool = true,
+        /// Trusts X-Real-Ip, X-Forwarded-For, X-Scheme and X-Forwarded-Proto from these addresses, networks or unix,
+        /// separated by commas.
+        ///
+        /// It is Tornado's `xheaders`. None by default, because any client can send these fields.
+        [List] trusted_proxies: TrustedProxies,
+    }
+}
+
+/// A word.
+enum Name {}
+
+impl Kind<Driver> for Name {
+    const VALUE_NAME: Option<&'static str> = Some("NAME");
+
+    fn read(text: &str) -> Result<Driver, String> {
+        text.parse().map_err(|error| format!("{error}"))
+    }
+
+    fn show(value: &Driver) -> String {
+        value.to_string()
+    }
+}
+
+/// Words with commas between them.
+enum List {}
+
+impl Kind<MemoryWatermarks> for List {
+    const VALUE_NAME: Option<&'static str> = Some("LIST");
+
+    fn read(text: &str) -> Result<MemoryWatermarks, String> {
+        text.parse().map_err(|error| format!("{error}"))
+    }
+
+    fn show(value: &MemoryWatermarks) -> String {
+        value.to_string()
+    }
+
+    fn flaw(value: &MemoryWatermarks) -> Option<&'static str> {
+        if !value.are_ascending() {
+            Some("must be four percentages in ascending order, at most 100")
+        } else if value.refuse_requests == 0 {
+            Some("must have a third percentage of more than 0, or the server would reject every request")
+        } else {
+            None
         }
+    }
+}
+
+impl Kind<TrustedProxies> for List {
+    const VALUE_NAME: Option<&'static str> = Some("LIST");
+
+    fn read(text: &str) -> Result<TrustedProxies, String> {
+        text.parse().map_err(|error| format!("{error}"))
+    }
+}
+
+/// The permissions of a file, in octal.
+enum Mode {}
+
+impl Kind<u32> for Mode {
+    const VALUE_NAME: Option<&'static str> = Some("MODE");
+
+    fn read(text: &str) -> Result<u32, String> {
+        u32::from_str_radix(text, 8).map_err(|_| format!("invalid mode {text:?}; write 0600, 0660 or 0666"))
+    }
+
+    fn show(value: &u32) -> String {
+        format!("{value:04o}")
+    }
+
+    fn flaw(value: &u32) -> Option<&'static str> {
+        (*value > 0o777).then_some("must be at most 0777: the permissions of owner, group and others")
     }
 }
 
 impl ServerConfig {
-    pub(super) fn write_limits(&self) -> WriteLimits {
-        WriteLimits {
-            stall_timeout: self.write_stall_timeout,
-            bytes_per_second_min: self.write_bytes_per_second_min,
-            rate_grace: self.write_rate_grace,
-        }
-    }
-
-    /// Returns an application's limits, replaced by those set here.
-    pub(super) fn application_limits(&self, own: app::Limits) -> app::Limits {
-        app::Limits {
-            body_bytes_max: self.body_bytes_max.unwrap_or(own.body_bytes_max),
-            parameter_count_max: self.parameter_count_max.unwrap_or(own.parameter_count_max),
-            json_depth_max: self.json_depth_max.unwrap_or(own.json_depth_max),
-            cookie_count_max: self.cookie_count_max.unwrap_or(own.cookie_count_max),
-        }
+    /// Returns an application's limits, replaced by those that flags gave.
+    ///
+    /// # Errors
+    ///
+    /// The text of a flag cannot be read.
+    pub(in crate::server) fn application_limits(&self, mut limits: app::Limits) -> Result<app::Limits, String> {
+        self.application
+            .iter()
+            .try_for_each(|(read, text)| read(&mut limits, text))?;
+        Ok(limits)
     }
 }
 
@@ -178,8 +197,7 @@ impl ServerConfig {
 /// As text: `127.0.0.1:8888`, `[::]:80`, `:8888` for every IPv4 address, `unix:/run/app.sock`, or `systemd` for the
 /// sockets that the service manager passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ListenAddress {
+pub(in crate::server) enum ListenAddress {
     /// A TCP address; with port 0 the kernel picks a free port.
     Tcp(SocketAddr),
     /// The path of a Unix socket.
@@ -226,7 +244,7 @@ impl fmt::Display for ListenAddress {
 
 /// The error of a listen address that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidListenAddress(String);
+pub(in crate::server) struct InvalidListenAddress(String);
 
 impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

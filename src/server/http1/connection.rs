@@ -467,7 +467,7 @@ impl Connection {
         if self.end_output().await.is_err() {
             return;
         }
-        let patience = self.server.config.linger_timeout;
+        let patience = self.server.config.own.linger_timeout;
         self.deadline.set(Some(self.server.shard.now() + patience));
         while !self.input_ended {
             let received = poll_fn(|cx| {

@@ -47,7 +47,7 @@ impl Budget {
                 return Err(insufficient_memory(available, shards));
             }
         }
-        let ledger = Ledger::open(config.memory_bytes_max, shards).inspect_err(
+        let ledger = Ledger::open(config.own.max_memory_bytes, shards).inspect_err(
             |error| tracing::warn!(%error, "could not read how much memory the process holds; the memory watermarks are off"),
         );
         let Ok(ledger) = ledger else { return Ok(None) };
@@ -59,7 +59,7 @@ impl Budget {
         })?;
         Ok(Some(Arc::new(Self {
             ledger,
-            watermarks: config.memory_watermarks,
+            watermarks: config.own.memory_watermarks,
             trimmer,
         })))
     }
@@ -82,7 +82,7 @@ impl Budget {
 
 /// Returns how many bytes a server may hold; `None` if neither the settings nor the kernel limit it.
 fn available(config: &ServerConfig) -> Option<u64> {
-    config.memory_bytes_max.into_iter().chain(available_bytes()).min()
+    config.own.max_memory_bytes.into_iter().chain(available_bytes()).min()
 }
 
 /// Returns the most shards that a server without a `shards` setting starts.
@@ -114,8 +114,8 @@ pub(in crate::server) fn bound_topics(config: &mut ServerConfig, shards: NonZero
     let Some(available) = available(config) else { return };
     let part = available / TOPICS_DIVISOR / shards.get() as u64;
     let part = usize::try_from(part).unwrap_or(usize::MAX);
-    config.pubsub.shard_bytes_max = config.pubsub.shard_bytes_max.min(part);
-    config.histories.bytes_max = config.histories.bytes_max.min(part);
+    config.pubsub.max_shard_queue_bytes = config.pubsub.max_shard_queue_bytes.min(part);
+    config.histories.max_history_bytes = config.histories.max_history_bytes.min(part);
 }
 
 /// One shard's measurements of its process's memory.
@@ -242,6 +242,7 @@ mod tests {
     use std::task::{Context, Wake};
 
     use super::*;
+    use crate::server::config::OwnSettings;
 
     #[derive(Default)]
     struct Woken(AtomicUsize);
@@ -315,8 +316,8 @@ mod tests {
     #[test]
     fn a_refused_start_names_the_available_and_the_needed_memory() {
         let two = NonZeroUsize::new(2).unwrap();
-        let config = |bytes_max| ServerConfig {
-            memory_bytes_max: Some(bytes_max),
+        let config = |bytes| ServerConfig {
+            own: OwnSettings::default().max_memory_bytes(bytes),
             ..ServerConfig::default()
         };
         let least = least_bytes(two);
@@ -335,15 +336,15 @@ mod tests {
     #[test]
     fn topics_hold_at_most_their_part_of_the_memory() {
         let mut config = ServerConfig {
-            memory_bytes_max: Some(64 << 20),
+            own: OwnSettings::default().max_memory_bytes(64 << 20),
             ..ServerConfig::default()
         };
         bound_topics(&mut config, NonZeroUsize::new(2).unwrap());
-        assert_eq!(config.pubsub.shard_bytes_max, 8 << 20);
-        assert_eq!(config.histories.bytes_max, 8 << 20);
-        config.histories.bytes_max = 1;
+        assert_eq!(config.pubsub.max_shard_queue_bytes, 8 << 20);
+        assert_eq!(config.histories.max_history_bytes, 8 << 20);
+        config.histories.max_history_bytes = 1;
         bound_topics(&mut config, NonZeroUsize::MIN);
-        assert_eq!(config.histories.bytes_max, 1);
+        assert_eq!(config.histories.max_history_bytes, 1);
     }
 
     #[test]

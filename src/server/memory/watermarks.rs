@@ -3,42 +3,35 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The percentages of available memory at which a shard starts to save memory.
-///
-/// ```
-/// use squall::MemoryWatermarks;
-///
-/// assert_eq!("85,92,95,98".parse(), Ok(MemoryWatermarks::default()));
-/// assert!("92,85,95,98".parse::<MemoryWatermarks>().is_err());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryWatermarks {
-    /// Idle connections close after a quarter of the idle timeout.
-    ///
-    /// The default is 85.
-    pub reap_idle: u8,
-    /// Connections close after their current response as well.
-    ///
-    /// The default is 92: Envoy's.
-    pub close_after_response: u8,
-    /// Requests are answered 503, and the shard accepts no connection.
-    ///
-    /// More than 0. The default is 95: Envoy's.
-    pub refuse_requests: u8,
-    /// Memory is refused to every buffer that a peer can grow, as if the system had none left.
-    ///
-    /// The default is 98: the rest is for allocations that are not checked.
-    pub refuse_memory: u8,
-}
+use crate::settings::settings;
 
-impl Default for MemoryWatermarks {
-    fn default() -> Self {
-        Self {
-            reap_idle: 85,
-            close_after_response: 92,
-            refuse_requests: 95,
-            refuse_memory: 98,
-        }
+settings! {
+    /// The percentages of available memory at which a shard starts to save memory.
+    ///
+    /// ```
+    /// use squall::MemoryWatermarks;
+    ///
+    /// assert_eq!("85,92,95,98".parse(), Ok(MemoryWatermarks::default()));
+    /// assert!("92,85,95,98".parse::<MemoryWatermarks>().is_err());
+    /// ```
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct MemoryWatermarks {
+        /// Sets when idle connections close after a quarter of the idle timeout.
+        ///
+        /// The default is 85.
+        reap_idle: u8 = 85,
+        /// Sets when connections close after their current response as well.
+        ///
+        /// The default is 92: Envoy's.
+        close_after_response: u8 = 92,
+        /// Sets when requests are answered 503, and the shard accepts no connection.
+        ///
+        /// More than 0. The default is 95: Envoy's.
+        refuse_requests: u8 = 95,
+        /// Sets when memory is refused to every buffer that a peer can grow, as if the system had none left.
+        ///
+        /// The default is 98: the rest is for allocations that are not checked.
+        refuse_memory: u8 = 98,
     }
 }
 

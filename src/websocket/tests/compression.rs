@@ -15,12 +15,10 @@ fn no_takeover() -> Option<Deflate> {
 }
 
 fn takeover() -> DeflateConfig {
-    DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        compress_bytes_min: 0,
-        ..DeflateConfig::default()
-    }
+    DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true)
+        .min_compressed_bytes(0)
 }
 
 /// With takeover both ways, in a server that keeps windows of `deflaters` for it.
@@ -131,10 +129,7 @@ fn invalid_deflate_closes_with_1007() {
 /// A bomb, whole and in fragments, stops at the limit (`docs/threats.md#decompression-bomb`).
 #[test]
 fn inflating_stops_at_the_limit() {
-    let limits = Limits {
-        message_bytes_max: 100_000,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_message_bytes(100_000);
     for (length, is_allowed) in [(99_999, true), (100_000, true), (100_001, false), (30_000_000, false)] {
         let zeros = vec![0; length];
         let bomb = deflaters().compress(&zeros, WindowBits::MAX, None).unwrap().to_vec();
@@ -177,10 +172,7 @@ fn an_incompressible_message_leaves_later_messages_intact() {
 /// inflated size.
 #[test]
 fn the_limit_applies_to_the_inflated_size() {
-    let limits = Limits {
-        message_bytes_max: 100_000,
-        ..Limits::default()
-    };
+    let limits = Limits::default().max_message_bytes(100_000);
     for (length, is_allowed) in [(100_000, true), (100_001, false)] {
         let message: Vec<u8> = noise(length).into_iter().map(|byte| byte | 0x90).collect();
         let compressed = in_fixed_codes(&message);
@@ -268,15 +260,15 @@ fn tick(number: usize) -> String {
 #[test]
 fn every_setting_carries_every_message() {
     let windows = [WindowBits::MIN, WindowBits::new(11).unwrap(), WindowBits::MAX];
-    for server_window_max in windows {
-        for client_window_max in windows {
+    for server_max_window_bits in windows {
+        for client_max_window_bits in windows {
             for takeovers in 0..4 {
                 let config = DeflateConfig {
                     server_context_takeover: takeovers & 1 != 0,
                     client_context_takeover: takeovers & 2 != 0,
-                    server_window_max,
-                    client_window_max,
-                    compress_bytes_min: 1,
+                    server_max_window_bits,
+                    client_max_window_bits,
+                    min_compressed_bytes: 1,
                 };
                 let mut pair = Pair::new(Some(&config));
                 let mut sent = Vec::new();

@@ -63,15 +63,9 @@ fn any_byte_resets_the_silence_timer() {
 
 #[test]
 fn pings_can_be_switched_off() {
-    let bench = Bench::server_with(Limits {
-        ping_interval: None,
-        ..Limits::default()
-    });
+    let bench = Bench::server_with(Limits::default().ping_interval(Duration::ZERO));
     assert_eq!(bench.remaining(), None);
-    let bench = Bench::server_with(Limits {
-        ping_interval: Some(Duration::MAX),
-        ..Limits::default()
-    });
+    let bench = Bench::server_with(Limits::default().ping_interval(Duration::MAX));
     assert_eq!(bench.remaining(), None, "longer than the clock can show");
 }
 

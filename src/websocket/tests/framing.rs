@@ -188,7 +188,7 @@ fn a_reply_does_not_overtake_a_pong() {
 fn unread_pongs_are_bounded_and_then_close_the_connection() {
     let mut bench = Bench::server();
     let limits = Limits::default();
-    for number in 0..limits.pings_unread_max {
+    for number in 0..limits.max_unread_pings {
         let payload = number.to_be_bytes();
         assert!(
             matches!(bench.receive_all(&masked(FIN | PING, &payload)), Ok(Event::Ping(_))),
@@ -196,13 +196,13 @@ fn unread_pongs_are_bounded_and_then_close_the_connection() {
         );
     }
     assert_eq!(bench.receive_all(&masked(FIN | PING, b"")), Err(Error::TooManyPings));
-    let last = limits.pings_unread_max - u16::from(limits.pongs_queued_max)..limits.pings_unread_max;
+    let last = limits.max_unread_pings - u16::from(limits.max_queued_pongs)..limits.max_unread_pings;
     let mut expected: Vec<_> = last.map(|number| plain(FIN | PONG, &number.to_be_bytes())).collect();
     expected.push(plain(FIN | CLOSE, &closing(1008, b"too many pings")));
     assert_eq!(bench.sent(), expected.concat());
 
     let mut bench = Bench::server();
-    for _ in 0..3 * limits.pings_unread_max {
+    for _ in 0..3 * limits.max_unread_pings {
         bench.receive_all(&masked(FIN | PING, b"")).unwrap();
         assert_eq!(
             bench.sent(),

@@ -342,13 +342,11 @@ fn valid_offers_are_accepted_and_invalid_ones_declined() {
 
 #[test]
 fn a_server_may_accept_less_than_was_offered() {
-    let config = DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        server_window_max: WindowBits::new(11).unwrap(),
-        client_window_max: WindowBits::new(12).unwrap(),
-        ..DeflateConfig::default()
-    };
+    let config = DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true)
+        .server_max_window_bits(WindowBits::new(11).unwrap())
+        .client_max_window_bits(WindowBits::new(12).unwrap());
     for (offered, expected) in [
         ("permessage-deflate", "permessage-deflate; server_max_window_bits=11"),
         (

@@ -5,11 +5,7 @@ use super::transcript::{Seen, run_pieces, run_with};
 use super::{BINARY, Bench, CONTINUATION, FIN, KEY, TEXT, masked, plain};
 
 fn small() -> Limits {
-    Limits {
-        message_bytes_max: 200,
-        fragments_max: 4,
-        ..Limits::default()
-    }
+    Limits::default().max_message_bytes(200).max_fragments(4)
 }
 
 /// 9.1, 9.2, 9.7, 9.8: up to the limit, in pieces of a socket's size.

@@ -38,11 +38,9 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn takeover() -> Deflate {
-    let config = DeflateConfig {
-        server_context_takeover: true,
-        client_context_takeover: true,
-        ..DeflateConfig::default()
-    };
+    let config = DeflateConfig::default()
+        .server_context_takeover(true)
+        .client_context_takeover(true);
     offer_to(&config, "permessage-deflate", &deflaters()).unwrap().1
 }
 
@@ -68,7 +66,7 @@ proptest! {
     #[test]
     fn the_partition_of_the_input_does_not_matter(bytes in frames(), cuts in vec(any::<Index>(), 0..6), is_tight in any::<bool>()) {
         let limits = if is_tight {
-            Limits { message_bytes_max: 131, fragments_max: 3, ..Limits::default() }
+            Limits::default().max_message_bytes(131).max_fragments(3)
         } else {
             Limits::default()
         };
@@ -153,9 +151,9 @@ proptest! {
         let config = DeflateConfig {
             server_context_takeover,
             client_context_takeover,
-            server_window_max: WindowBits::new(bits).unwrap(),
-            client_window_max: WindowBits::new(24 - bits).unwrap(),
-            compress_bytes_min: 16,
+            server_max_window_bits: WindowBits::new(bits).unwrap(),
+            client_max_window_bits: WindowBits::new(24 - bits).unwrap(),
+            min_compressed_bytes: 16,
         };
         let mut pair = Pair::new(Some(&config));
         for message in &messages {
