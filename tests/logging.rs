@@ -156,7 +156,9 @@ fn a_servers_life_and_its_refusals_are_events_for_the_subscriber_of_the_applicat
 /// Serves what the test above expects in the log, then stops gracefully.
 fn serve_and_refuse() {
     let application = || Application::new().websocket("/rooms/{room}", async |_: &mut Context| Ok(Failing));
-    let server = Server::new(application).shards(2).topic("ruled", TopicOptions::new());
+    let server = Server::new(application)
+        .shards(2)
+        .topic("ruled", TopicOptions::default());
     let server = Running::serve(server);
     let mut malformed = Connection::open(server.address);
     malformed.send(b"GET / HTTP/3.0\r\nHost: a\r\n\r\n").unwrap();

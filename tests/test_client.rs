@@ -187,7 +187,7 @@ fn connections_go_to_the_shards_in_turn_and_topics_join_them() {
 #[test]
 fn a_server_keeps_its_own_settings_on_either_driver() {
     for driver in [Driver::Auto, Driver::Epoll] {
-        let topics = TopicOptions::new().history(HistoryLimits::default());
+        let topics = TopicOptions::default().history(HistoryLimits::default());
         let server = Server::new(application).shards(2).topic("kept", topics);
         let server = server.driver(driver);
         let client = TestClient::from_server(server).unwrap();
@@ -255,7 +255,7 @@ fn json_forms_and_cookies_arrive() {
 fn content_arrives_whole_in_chunks_and_with_trailers() {
     let application = || {
         Application::new()
-            .body_bytes_max(4_000_000)
+            .max_body_bytes(4_000_000)
             .post("/", async |cx: &mut Context| -> Result<String> {
                 let length = cx.body().await?.len();
                 let sum = cx.trailers().get(&HeaderName::from_static("x-sum")).cloned();
