@@ -79,7 +79,7 @@ impl StreamSocket {
         }
         if let Some(bytes) = stream.take_plain() {
             self.ring.go_on_receiving(self.key, stream);
-            return Poll::Ready(Ok(Some(Received::plain(bytes))));
+            return Poll::Ready(Ok(Some(Received::from(bytes))));
         }
         match stream.receive {
             Receive::Ended(0) => return Poll::Ready(Ok(None)),
