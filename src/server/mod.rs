@@ -1,9 +1,9 @@
 //! The server: bind, start shards, serve, drain; this file reads in that order.
 //!
-//! A connection's path: [`accept`] accepts it, [`connection`] reads its requests one after another, [`answer`] runs the
-//! application for each, and [`respond`] writes the response. After a 101, [`upgrade`] hands the connection to
-//! [`websocket`]. [`broadcast`] carries published messages between shards. [`shard`] holds what the connections of one
-//! shard share. [`pressure`] acts when memory is short.
+//! A connection's path: [`accept`] accepts it, and [`http1`] reads its requests one after another, runs the application
+//! for each and writes the response. After a 101, it hands the connection to [`websocket`]. [`broadcast`] carries
+//! published messages between shards. [`shard`] holds what the connections of one shard share. [`memory`] acts when
+//! memory is short.
 
 mod accept;
 mod broadcast;

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use squall_shards::GateGuard;
 
-use super::http1::connection::{Connection, Ending};
+use super::http1::connection::Connection;
+use super::http1::ending::Ending;
 use super::http1::upgrade;
 use super::shard::ShardServer;
 #[cfg(feature = "testing")]
@@ -36,7 +37,7 @@ pub(super) fn serve_as(
 fn run(mut connection: Connection) -> impl Future<Output = ()> {
     async move {
         match connection.serve_requests().await {
-            Ending::Idle if connection.socket.has_arrived() => {}
+            Ending::Idle if connection.has_arrived() => {}
             Ending::Idle | Ending::Close => connection.linger().await,
             Ending::Upgrade => upgrade::start(connection),
             Ending::Abort | Ending::PeerGone => {}

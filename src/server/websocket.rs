@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use squall_shards::{GateGuard, SendBuffer};
 
-use super::http1::connection::Connection;
+use super::http1::connection::Upgraded;
 use super::shard::{Registration, ShardServer};
 use crate::app::{FrameBatch, HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
-use crate::transport::websocket::{Connected, Owner, drive};
+use crate::transport::websocket::{Owner, drive};
 use crate::websocket::{Duplex, ProtocolError};
 
 /// How many sockets a graceful stop closes at once. 1024.
@@ -36,21 +36,15 @@ struct ServerSocket {
 /// Serves a WebSocket to its end.
 ///
 /// Not an `async fn`: its arguments would take space in the task twice.
-pub(super) fn serve(connection: Connection, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
+pub(super) fn serve(upgraded: Upgraded, state: Rc<SocketState>, task: HandlerTask) -> impl Future<Output = ()> {
     let socket = ServerSocket {
-        server: connection.server,
+        server: upgraded.server,
         state,
         task: Some(task),
-        registration: connection.registration,
-        _guard: connection.guard,
+        registration: upgraded.registration,
+        _guard: upgraded.guard,
     };
-    let connected = Connected {
-        socket: connection.socket,
-        input: connection.input,
-        input_ended: connection.input_ended,
-        deadline: connection.deadline,
-    };
-    drive(connected, socket)
+    drive(upgraded.connected, socket)
 }
 
 impl Owner for ServerSocket {

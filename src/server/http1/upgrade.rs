@@ -17,24 +17,22 @@ use crate::server::websocket::serve;
 const SOCKET_BYTES: usize = 4 * 1024;
 
 /// Starts the task that serves the WebSocket of a 101.
-pub(in crate::server) fn start(mut connection: Connection) {
-    let Some(mut exchange) = connection.exchange.take() else {
+pub(in crate::server) fn start(connection: Connection) {
+    // The application turns a 101 without an upgrade into an error, so there is one.
+    let Some((mut upgraded, upgrade)) = connection.into_upgraded() else {
         return;
     };
-    let upgrade = exchange.take_upgrade();
-    exchange.reset();
-    connection.server.return_exchange(exchange);
-    // The application turns a 101 without an upgrade into an error, so there is one.
-    let Some(upgrade) = upgrade else { return };
-    let set_aside = connection.input.set_aside(&connection.socket);
+    let connected = &mut upgraded.connected;
+    let shared = upgraded.server.app.shared();
+    let set_aside = connected.input.set_aside(&connected.socket);
     if set_aside.and_then(|()| memory::reserve(SOCKET_BYTES)).is_err() {
         // Close before the 101 leaves, so that the client sees a failed handshake.
-        connection.server.app.shared().discard(upgrade);
+        shared.discard(upgrade);
         return;
     }
-    let (state, task) = upgrade.open(connection.server.app.shared(), connection.server.shard.now());
+    let (state, task) = upgrade.open(shared, upgraded.server.shard.now());
     // The 101 becomes the first output of the WebSocket, so it precedes every frame.
-    let head = std::mem::take(&mut connection.output);
+    let head = std::mem::take(&mut upgraded.head);
     state.duplex().lend_buffer(|| head);
-    spawn_detached(serve(connection, Rc::clone(&state), task));
+    spawn_detached(serve(upgraded, Rc::clone(&state), task));
 }

@@ -1,0 +1,43 @@
+//! How a connection ends.
+
+use std::io;
+
+use crate::http1::SendError;
+use crate::memory::OutOfMemory;
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Ending {
+    /// Between requests: close as soon as the peer has acknowledged all that was sent.
+    Idle,
+    /// After a response: flush, half-close, and read until the peer has closed its half.
+    Close,
+    /// After a 101: the exchange holds what takes the connection over.
+    Upgrade,
+    /// In the middle of a response, or because the peer is too slow: close without a complete response.
+    Abort,
+    /// The peer has reset the connection, or counts as gone: what is sent no longer arrives.
+    PeerGone,
+}
+
+/// The result of a step that may end the connection.
+pub(super) type Flow<T = ()> = Result<T, Ending>;
+
+impl From<OutOfMemory> for Ending {
+    /// Input or output that finds no memory cannot be answered either.
+    fn from(_: OutOfMemory) -> Self {
+        tracing::warn!("aborted a connection: out of memory");
+        Self::Abort
+    }
+}
+
+/// Maps a failed receive or send to the ending it means.
+pub(super) fn peer_gone(_: io::Error) -> Ending {
+    Ending::PeerGone
+}
+
+/// Maps misuse of a response by the application, after its head has left, to an abort.
+pub(super) fn abort(error: SendError) -> Ending {
+    tracing::error!(%error, "could not complete the response; aborted the connection");
+    Ending::Abort
+}
