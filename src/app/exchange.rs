@@ -7,6 +7,8 @@
 //!   what it flushes.
 //! - It sends the [`Outcome`] and runs the future of [`App::finished`](super::App::finished).
 //! - It resets the exchange for the next request, which reuses the memory up to named bounds.
+//!
+//! A connection with many exchanges at once runs each as an [`ExchangeTask`](super::ExchangeTask).
 
 use std::rc::Rc;
 
@@ -108,6 +110,14 @@ impl Exchange {
         let known = &mut self.context.response.completion;
         if *known == Completion::Whole {
             *known = completion;
+        }
+    }
+
+    /// Lets go of the channel if a driver, or a future of the application, still holds it.
+    pub(super) fn leave_channel(&mut self) {
+        let channel = &mut self.context.channel;
+        if Rc::strong_count(channel) > 1 {
+            *channel = Rc::default();
         }
     }
 

@@ -15,6 +15,7 @@ mod bodies;
 mod channel;
 mod cookies;
 mod errors;
+mod exchange_task;
 mod forwarded;
 mod limits;
 mod methods;

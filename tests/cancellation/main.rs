@@ -17,6 +17,7 @@ mod polls;
 mod support;
 
 mod client;
+mod exchange_tasks;
 mod harness;
 mod requests;
 mod responses;

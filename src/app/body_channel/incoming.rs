@@ -74,6 +74,10 @@ impl Incoming {
         has_room && self.is_coming && self.error.is_none()
     }
 
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.unread.len()
+    }
+
     pub(super) fn push(&mut self, data: &[u8]) -> Option<Waker> {
         let bytes_max = self.unread_bytes_max();
         if !self.unread.try_reclaim(data.len()) && make_room(&mut self.unread, data.len(), bytes_max).is_err() {

@@ -1,15 +1,20 @@
 //! The channel between a handler and the driver of its connection: content comes in, flushed content goes out, and the
 //! peer's end is reported.
 //!
-//! Both ends run in one task: the driver polls the handler, moves bytes, and polls again. A wait still stores its
-//! waker, because a handler may join or select futures that have wakers of their own. Wakers are woken and dropped
-//! while nothing is borrowed, because both may call back into the channel.
+//! HTTP/1.1 runs both ends in one task: the driver polls the handler, moves bytes, and polls again. A wait still stores
+//! its waker, because a handler may join or select futures that have wakers of their own.
+//!
+//! An [`ExchangeTask`](super::ExchangeTask) runs the handler beside the driver. The driver [attends](Channel::attend),
+//! and each end wakes the other.
+//!
+//! Wakers are woken and dropped while nothing is borrowed, because both may call back into the channel.
 
 mod closed;
 mod incoming;
 mod outgoing;
 mod parts;
 mod presence;
+mod task;
 mod waker;
 
 use core::cell::RefCell;
@@ -22,11 +27,13 @@ use crate::message::{HeaderName, HeaderValue, Headers};
 
 pub use closed::Closed;
 pub(super) use parts::KEPT_BYTES_MAX;
-pub use parts::{BodyError, BodyLength, Flush, PeerGone};
+pub use parts::{BodyError, BodyLength, Flush, PeerGone, ResponseEnd};
+pub use task::TaskState;
 
 use incoming::Incoming;
 use outgoing::Outgoing;
 use presence::PeerPresence;
+use task::TaskLink;
 
 /// The state that both ends share.
 ///
@@ -36,6 +43,7 @@ pub struct Channel {
     incoming: RefCell<Incoming>,
     outgoing: RefCell<Outgoing>,
     presence: RefCell<PeerPresence>,
+    task: RefCell<TaskLink>,
 }
 
 /// The driver's end.
@@ -116,9 +124,88 @@ impl Channel {
         self.peer_finished();
     }
 
+    /// Reports that the peer takes too little: as [`close`](Self::close), and the response counts as broken off.
+    pub fn break_off(&self) {
+        self.task.borrow_mut().is_broken_off = true;
+        self.close();
+    }
+
     fn change_incoming(&self, change: impl FnOnce(&mut Incoming) -> Option<Waker>) {
         let waker = change(&mut self.incoming.borrow_mut());
         wake(waker);
+    }
+}
+
+/// The driver's end, where the handler runs in a task of its own: an [`ExchangeTask`](super::ExchangeTask).
+impl Channel {
+    /// Sets the task to wake when the handler waits for content, takes some, hands over a flush, or ends.
+    ///
+    /// What the handler did before the call wakes no task, so look once afterwards.
+    pub fn attend(&self, waker: &Waker) {
+        let before = self.task.borrow_mut().attend(waker);
+        drop(before);
+    }
+
+    /// Returns how many pushed bytes the handler has not taken.
+    ///
+    /// A driver whose peer may send ahead grants it the rest of a window, also before the handler reads.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        self.incoming.borrow().unread_bytes()
+    }
+
+    /// Closes as [`close`](Self::close), and has the task drop its handler at once.
+    ///
+    /// `on_finish` still runs.
+    pub fn cancel(&self) {
+        self.close();
+        let waker = self.task.borrow_mut().cancel();
+        wake(waker);
+    }
+
+    /// Returns how the task of the exchange stands.
+    #[must_use]
+    pub fn task_state(&self) -> TaskState {
+        self.task.borrow().state()
+    }
+}
+
+/// The task's end.
+impl Channel {
+    /// Forgets the task of an earlier exchange.
+    pub(super) fn begin_task(&self) {
+        let before = self.task.take();
+        drop(before);
+    }
+
+    /// Tells the driver how the task ended.
+    pub(super) fn end_task(&self, state: TaskState) {
+        let before = self.task.replace(TaskLink::ended(state));
+        if state == TaskState::Dropped {
+            // No reset follows, so futures that wait for the peer would wait for ever.
+            self.peer_finished();
+        }
+        wake(before.driver());
+    }
+
+    /// Ready once the driver has cancelled the handler.
+    pub(super) fn poll_cancelled(&self, waker: &Waker) -> Poll<()> {
+        self.task.borrow_mut().poll_cancelled(waker)
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.task.borrow().is_broken_off
+    }
+
+    /// Fails once the peer has gone; until then its end wakes the task.
+    pub(super) fn check_peer(&self, waker: &Waker) -> Result<(), PeerGone> {
+        self.outgoing.borrow_mut().check_peer(waker)
+    }
+
+    /// Wakes the driver's task, if the handler has another.
+    fn wake_driver(&self) {
+        let driver = self.task.borrow().driver();
+        wake(driver);
     }
 }
 
@@ -146,17 +233,25 @@ impl Channel {
 
     /// The next piece of a body of at most `bytes_max` bytes; `None` at the end.
     pub(super) fn poll_piece(&self, bytes_max: u64, waker: &Waker) -> Poll<Result<Option<Bytes>, BodyError>> {
-        self.incoming.borrow_mut().poll_piece(bytes_max, waker)
+        let polled = self.incoming.borrow_mut().poll_piece(bytes_max, waker);
+        self.wake_driver();
+        polled
     }
 
     /// All unread content of a body of at most `bytes_max` bytes.
     pub(super) fn poll_whole(&self, bytes_max: u64, waker: &Waker) -> Poll<Result<Bytes, BodyError>> {
-        self.incoming.borrow_mut().poll_whole(bytes_max, waker)
+        let polled = self.incoming.borrow_mut().poll_whole(bytes_max, waker);
+        self.wake_driver();
+        polled
     }
 
     /// Hands a flush to the driver once the previous one was sent; `flush` is called only then.
     pub(super) fn poll_submit(&self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
-        self.outgoing.borrow_mut().poll_submit(flush, waker)
+        let polled = self.outgoing.borrow_mut().poll_submit(flush, waker);
+        if polled == Poll::Ready(Ok(())) {
+            self.wake_driver();
+        }
+        polled
     }
 
     /// Waits until the flush was sent; returns a buffer for the next one.

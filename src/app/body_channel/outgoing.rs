@@ -63,6 +63,15 @@ impl Outgoing {
         self.peer_gone
     }
 
+    /// Fails once the peer has gone; until then its end wakes the task.
+    pub(super) fn check_peer(&mut self, waker: &Waker) -> Result<(), PeerGone> {
+        if self.peer_gone {
+            return Err(PeerGone);
+        }
+        store(&mut self.waker, waker);
+        Ok(())
+    }
+
     pub(super) fn poll_submit(&mut self, flush: impl FnOnce() -> Flush, waker: &Waker) -> Poll<Result<(), PeerGone>> {
         self.poll_idle(waker)?.map(|()| {
             self.state = FlushState::Waiting(flush());

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, HttpError};
 use crate::memory::OutOfMemory;
-use crate::message::{ResponseHead, StatusCode};
+use crate::message::{Headers, ResponseHead, StatusCode};
 
 /// Most memory in bytes that an idle exchange keeps for content, in each direction. 64 KiB: the usual kernel buffer of
 /// an HTTP/1 connection.
@@ -50,8 +50,22 @@ pub struct Flush {
     ///
     /// If it is empty, only the head is sent, and no chunk.
     pub data: Vec<u8>,
-    /// The `Content-Length` that the application set, beside a head only.
+    /// The length of all content if it is known, beside a head only.
     pub content_length: Option<u64>,
+    /// The end of the response, in the last flush of an [`ExchangeTask`](crate::app::ExchangeTask) only.
+    pub end: Option<ResponseEnd>,
+}
+
+/// How a response ends behind the content of its last flush.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseEnd {
+    /// It is complete.
+    Complete {
+        /// The trailer fields.
+        trailers: Headers,
+    },
+    /// It is incomplete: end it so that the peer can tell that content is missing.
+    BrokenOff,
 }
 
 /// The peer went before all was sent.

@@ -203,7 +203,7 @@ impl ResponseState {
     }
 
     /// The buffer to append to, with everything written so far in it.
-    pub(super) fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
+    pub(in crate::app) fn buffer(&mut self) -> Result<&mut Vec<u8>, OutOfMemory> {
         if !self.whole.is_empty() {
             let whole = core::mem::take(&mut self.whole);
             // A uniquely owned `Bytes` converts without a copy.
@@ -229,7 +229,7 @@ impl ResponseState {
 
     /// Takes what is ready to send; [`buffer`](Self::buffer) has joined it. A copy of the status stays for later
     /// readers.
-    pub(super) fn take_flush(&mut self) -> Flush {
+    pub(in crate::app) fn take_flush(&mut self) -> Flush {
         let head = (!self.head_sent).then(|| {
             let status = self.head.status;
             core::mem::replace(&mut self.head, ResponseHead::new(status))
@@ -243,6 +243,7 @@ impl ResponseState {
             head,
             data: core::mem::take(&mut self.written),
             content_length,
+            end: None,
         }
     }
 }
