@@ -76,7 +76,7 @@ pub mod prelude {
         WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
-    pub use crate::message::{Body, HeaderName, HeaderValue, Method, StatusCode, header};
+    pub use crate::message::{Body, CloseCode, HeaderName, HeaderValue, Method, StatusCode, header};
     pub use crate::pubsub::{Envelope, HistoryLimits, Position, SlowConsumer, Start, TopicOptions};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;

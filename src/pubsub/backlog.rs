@@ -26,6 +26,7 @@ use super::receipt::Receipt;
 use super::rules::SlowConsumer;
 use super::take::{OutboxItem, QueueLimits, Resync, TakeLimits, TakeStatus, Unsent};
 use super::topic::Topic;
+use crate::message::CloseCode;
 
 /// Least share of the high mark that must be droppable before a pass is made. An eighth: without it, a queue of
 /// undroppable messages would cost a pass per message.
@@ -42,7 +43,7 @@ pub(super) struct Backlog {
     is_lagging: bool,
     latest: HashMap<ByKey, u64, MadeHash>,
     resyncs: Vec<PendingResync>,
-    close: Option<u16>,
+    close: Option<CloseCode>,
 }
 
 #[derive(Debug)]

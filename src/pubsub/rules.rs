@@ -30,9 +30,10 @@ pub enum SlowConsumer {
     /// with each change could wait forever. The price: keys may overtake one another, so such a topic has no history. A
     /// subscriber that keeps up gets every message.
     Conflate,
-    /// Closes the subscriber with this code, one of those [`CloseCode`] allows, and drops what waits for it. For feeds
-    /// that must not have holes. 1013 asks the client to retry later.
-    Close(u16),
+    /// Closes the subscriber with this code and drops what waits for it. For feeds that must not have holes.
+    ///
+    /// [`CloseCode::TRY_AGAIN_LATER`] asks the client to retry later.
+    Close(CloseCode),
     /// Takes new messages from the topic's history once the queue has sunk to the low mark; requires a history.
     ///
     /// Messages that have expired from the history yield a [`Gap`](super::Gap). Messages refused at the shard's limit
@@ -156,7 +157,6 @@ fn check(options: &TopicOptions) -> Result<(), InvalidRule> {
     match (options.slow_consumer, &options.history) {
         (SlowConsumer::Resync, None) => Err(InvalidRule::ResyncWithoutHistory),
         (SlowConsumer::Conflate, Some(_)) => Err(InvalidRule::ConflateWithHistory),
-        (SlowConsumer::Close(code), _) if CloseCode::new(code).is_none() => Err(InvalidRule::CloseCode(code)),
         _ => Ok(()),
     }
 }
@@ -172,8 +172,6 @@ pub enum InvalidRule {
     /// `Conflate` and a history exclude each other: conflated keys overtake one another, so positions would be
     /// meaningless.
     ConflateWithHistory,
-    /// The close code for slow subscribers may not be sent.
-    CloseCode(u16),
     /// The rule would never apply, because an earlier one matches all of its topics.
     Hidden {
         /// The pattern of the earlier rule.
@@ -189,11 +187,6 @@ impl fmt::Display for InvalidRule {
             Self::TooMany => write!(formatter, "there are more than {RULES_MAX} rules for topics"),
             Self::ResyncWithoutHistory => formatter.write_str("a topic that resyncs slow subscribers needs a history"),
             Self::ConflateWithHistory => formatter.write_str("a topic that conflates messages cannot have a history"),
-            Self::CloseCode(code) => write!(
-                formatter,
-                "a topic cannot close slow subscribers with {code}; use 1000 to 1003, 1007 to 1014 or 3000 to 4999 (1013 \
-                 asks the client to retry later)"
-            ),
             Self::Hidden { earlier, later } if earlier == later => {
                 write!(
                     formatter,

@@ -3,6 +3,7 @@
 use super::notice::Notice;
 use super::position::{Position, Start};
 use super::topic::Topic;
+use crate::message::CloseCode;
 
 /// The result of one take.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,7 +30,7 @@ pub enum OutboxItem {
     /// [`Topics::replay`](super::Topics::replay) and take again.
     Resync(Resync),
     /// Close the subscriber with this code; nothing more is queued for it.
-    Close(u16),
+    Close(CloseCode),
 }
 
 /// A topic a subscriber catches up on from its history.

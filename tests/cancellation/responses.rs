@@ -209,7 +209,7 @@ fn a_run_that_is_dropped_as_its_topic_closes_it_ends_when_the_stream_is_run_agai
         })
     };
     let (give, take) = crossbeam::channel::unbounded::<squall::Publisher>();
-    let rules = TopicOptions::default().slow_consumer(SlowConsumer::Close(1013));
+    let rules = TopicOptions::default().slow_consumer(SlowConsumer::Close(CloseCode::TRY_AGAIN_LATER));
     let server = Running::serve(
         Server::new(move || application().state(take.clone()))
             .shards(1)

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::publish_request::PublishRequest;
 use crate::error::Result;
+use crate::message::CloseCode;
 use crate::pubsub::{
     BatchSlice, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
 };
@@ -38,7 +39,7 @@ pub enum Remaining {
     /// More waits; take it when this batch has been sent.
     More,
     /// The recipient was too slow: close it with this code.
-    Close(u16),
+    Close(CloseCode),
 }
 
 /// The server, as the handlers of a shard see it.

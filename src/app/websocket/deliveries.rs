@@ -10,7 +10,7 @@ use super::socket_state::SocketState;
 use crate::app::topics::{Delivery, Recipient, Remaining, notice_text};
 use crate::error::Result;
 use crate::pubsub::{SubscribeError, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits};
-use crate::websocket::{CloseCode, Encoding, Payload, encode};
+use crate::websocket::{Encoding, Payload, encode};
 
 /// Bounds of one send to a socket: the frames of one vectored send, and 256 KiB, the most that may wait for a
 /// subscriber.
@@ -52,12 +52,7 @@ impl SocketState {
         match rest {
             Remaining::Nothing => {}
             Remaining::More => self.set_deliveries(true),
-            Remaining::Close(code) => {
-                let Some(code) = CloseCode::new(code) else {
-                    unreachable!("topic options reject codes that may not be sent");
-                };
-                self.duplex().close(code, "too slow", now).unwrap_or_default();
-            }
+            Remaining::Close(code) => self.duplex().close(code, "too slow", now).unwrap_or_default(),
         }
         (batch != FrameBatch::Whole(Bytes::new())).then_some(batch)
     }

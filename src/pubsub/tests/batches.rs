@@ -9,6 +9,7 @@ use super::{
     Bytes, Limits, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, TakeStatus, TopicOptions,
     TopicRules, Topics, message, options, pattern, subscriber, table, take,
 };
+use crate::message::CloseCode;
 
 /// One topic per policy.
 const NAMES: [(&str, SlowConsumer); 5] = [
@@ -16,7 +17,7 @@ const NAMES: [(&str, SlowConsumer); 5] = [
     ("newest", SlowConsumer::DropNewest),
     ("conflate", SlowConsumer::Conflate),
     ("resync", SlowConsumer::Resync),
-    ("close", SlowConsumer::Close(4000)),
+    ("close", SlowConsumer::Close(CloseCode::TRY_AGAIN_LATER)),
 ];
 
 #[derive(Debug, Clone)]
