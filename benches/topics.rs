@@ -13,7 +13,7 @@ use core::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use squall::Bytes;
 use squall::pubsub::{
-    BatchSlice, Limits, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic,
+    Batch, Limits, Pattern, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, Topic,
     TopicOptions, TopicRules, Topics,
 };
 
@@ -48,9 +48,8 @@ fn drain(topics: &mut Topics, messages: &mut Vec<Bytes>) -> u64 {
             messages: TAKE_MESSAGES_MAX,
             bytes: usize::MAX,
         };
-        let hand_out = |run: &BatchSlice| {
-            messages.extend(run.publications().iter().map(|publication| publication.message.clone()))
-        };
+        let hand_out =
+            |run: &Batch| messages.extend(run.publications().iter().map(|publication| publication.message.clone()));
         count += topics.take(id, most, hand_out).messages as u64;
         black_box(&messages);
         messages.clear();

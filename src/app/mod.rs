@@ -50,4 +50,4 @@ pub use topics::{
     Delivery, Notify, Publish, PublishConfirmed, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle,
     TopicsHandle, check, encode, encoding_bytes, notice_text,
 };
-pub use websocket::{FrameBatch, HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};
+pub use websocket::{HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};

@@ -17,7 +17,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 
-use super::batch::BatchSlice;
+use super::batch::Batch;
 use super::by_key::{ByKey, MadeHash};
 use super::limits::{MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX};
 use super::notice::{Missed, Notice};
@@ -49,7 +49,7 @@ pub(super) struct Backlog {
 #[derive(Debug)]
 enum Entry {
     /// Messages; exactly one if its topic conflates.
-    Messages(BatchSlice),
+    Messages(Batch),
     /// A notice to the subscriber.
     Notice(Box<Notice>),
 }
@@ -103,14 +103,14 @@ impl Backlog {
 
     pub(super) fn messages(&self) -> usize {
         let messages = |entry: &Entry| match entry {
-            Entry::Messages(slice) => slice.len(),
+            Entry::Messages(batch) => batch.len(),
             Entry::Notice(_) => 0,
         };
         self.queue.iter().map(messages).sum()
     }
 
     /// Queues a message, or applies the policies of the queued messages and then its own.
-    pub(super) fn push(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) {
+    pub(super) fn push(&mut self, message: &Batch, room: QueueLimits, receipt: &mut Receipt) {
         let room = QueueLimits {
             // The ceiling of this queue, which must not move while policies change `bytes`.
             left: room.left.saturating_add(self.bytes),
@@ -131,7 +131,7 @@ impl Backlog {
     }
 
     /// Queues a message if there is room or room can be made; returns whether it was queued.
-    fn admit(&mut self, message: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> bool {
+    fn admit(&mut self, message: &Batch, room: QueueLimits, receipt: &mut Receipt) -> bool {
         let replaces = message.is_conflated();
         // A value that fits in the place of an older one needs no pass.
         if replaces && matches!(self.replace(message, room, receipt), Replaced::Done) {
@@ -160,7 +160,7 @@ impl Backlog {
     }
 
     /// Applies the policy of a message that found no room.
-    fn reject(&mut self, message: &BatchSlice, receipt: &mut Receipt) {
+    fn reject(&mut self, message: &Batch, receipt: &mut Receipt) {
         let position = message
             .publications()
             .first()
@@ -209,15 +209,15 @@ impl Backlog {
             low: 0,
             left: usize::MAX,
         };
-        self.rebuild(|backlog, slice| {
-            if !slice.is_conflated() || !matches!(backlog.replace(&slice, anywhere, receipt), Replaced::Done) {
-                backlog.append(slice);
+        self.rebuild(|backlog, batch| {
+            if !batch.is_conflated() || !matches!(backlog.replace(&batch, anywhere, receipt), Replaced::Done) {
+                backlog.append(batch);
             }
         });
     }
 
     /// Replaces the value of a key in place, if the subscriber lags.
-    fn replace(&mut self, value: &BatchSlice, room: QueueLimits, receipt: &mut Receipt) -> Replaced {
+    fn replace(&mut self, value: &Batch, room: QueueLimits, receipt: &mut Receipt) -> Replaced {
         if !self.is_lagging || !value.is_conflated() {
             return Replaced::Absent;
         }
@@ -246,30 +246,30 @@ impl Backlog {
     /// Drops the oldest droppable messages until at most `bytes_max` bytes are left.
     fn drop_oldest(&mut self, bytes_max: usize, receipt: &mut Receipt) {
         let mut excess = self.bytes.saturating_sub(bytes_max);
-        self.rebuild(|backlog, mut slice| {
+        self.rebuild(|backlog, mut batch| {
             // Undroppable messages stay; the pass continues behind them.
             while excess > 0
-                && slice.is_droppable()
-                && let Some(oldest) = slice.split_first()
+                && batch.is_droppable()
+                && let Some(oldest) = batch.split_first()
             {
                 excess = excess.saturating_sub(oldest.weight());
                 receipt.displaced += 1;
                 backlog.note_missed(&oldest);
             }
-            if !slice.is_empty() {
-                backlog.append(slice);
+            if !batch.is_empty() {
+                backlog.append(batch);
             }
         });
     }
 
     /// Empties the queue and passes all messages to `admit`, in order.
-    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, BatchSlice)) {
+    fn rebuild(&mut self, mut admit: impl FnMut(&mut Self, Batch)) {
         self.latest.clear();
         self.bytes = 0;
         self.droppable_bytes = 0;
         for entry in mem::take(&mut self.queue) {
             match entry {
-                Entry::Messages(slice) => admit(self, slice),
+                Entry::Messages(batch) => admit(self, batch),
                 Entry::Notice(notice) => match *notice {
                     Notice::Missed(missed) => self.add_missed(missed),
                     other => self.add_notice(other),
@@ -279,25 +279,25 @@ impl Backlog {
     }
 
     /// Returns whether these messages can be queued without applying a policy, given room.
-    pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
-        let acts_on_new = matches!(slice.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
-        self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(slice.topic())
+    pub(super) fn is_open_to(&self, batch: &Batch) -> bool {
+        let acts_on_new = matches!(batch.slow_consumer(), SlowConsumer::DropNewest | SlowConsumer::Conflate);
+        self.close.is_none() && !(self.is_lagging && acts_on_new) && !self.is_resyncing(batch.topic())
     }
 
     /// Queues messages regardless of the marks.
-    pub(super) fn append(&mut self, slice: BatchSlice) {
-        self.bytes += slice.weight();
-        if slice.is_droppable() {
-            self.droppable_bytes += slice.weight();
+    pub(super) fn append(&mut self, batch: Batch) {
+        self.bytes += batch.weight();
+        if batch.is_droppable() {
+            self.droppable_bytes += batch.weight();
         }
-        if self.is_lagging && slice.is_conflated() {
+        if self.is_lagging && batch.is_conflated() {
             let number = self.first + self.queue.len() as u64;
-            self.latest.insert(ByKey(slice.clone()), number);
+            self.latest.insert(ByKey(batch.clone()), number);
         }
-        self.queue.push_back(Entry::Messages(slice));
+        self.queue.push_back(Entry::Messages(batch));
     }
 
-    fn note_missed(&mut self, message: &BatchSlice) {
+    fn note_missed(&mut self, message: &Batch) {
         if message.tell_missed() {
             self.add_missed(Missed {
                 topic: Some(message.topic().clone()),
@@ -398,7 +398,7 @@ impl Backlog {
     }
 
     /// Hands out the front of the queue; see [`Topics::take`](super::Topics::take).
-    pub(super) fn take(&mut self, limits: TakeLimits, low: usize, hand_out: &mut dyn FnMut(&BatchSlice)) -> TakeStatus {
+    pub(super) fn take(&mut self, limits: TakeLimits, low: usize, hand_out: &mut dyn FnMut(&Batch)) -> TakeStatus {
         let mut taken = TakeStatus::default();
         if let Some(code) = self.close {
             taken.next = OutboxItem::Close(code);
@@ -428,11 +428,11 @@ impl Backlog {
         &mut self,
         limits: TakeLimits,
         taken: &mut TakeStatus,
-        hand_out: &mut dyn FnMut(&BatchSlice),
+        hand_out: &mut dyn FnMut(&Batch),
     ) -> Option<Box<Notice>> {
-        while let Some(Entry::Messages(slice)) = self.queue.front_mut() {
-            let taken = taken.take(slice, limits)?;
-            if slice.is_empty() {
+        while let Some(Entry::Messages(batch)) = self.queue.front_mut() {
+            let taken = taken.take(batch, limits)?;
+            if batch.is_empty() {
                 self.pop();
             }
             self.bytes -= taken.weight();

@@ -1,8 +1,8 @@
 //! Batches: messages of a topic that were published together, created once and shared by every queue on the shard.
 //!
 //! The reference count is local to the shard, so ten thousand deliveries change ten thousand plain counters and no
-//! atomic one. A queue holds a batch of 40 messages in one entry. It may drop some messages of the batch and keep the
-//! others, so what it holds is a [`BatchSlice`].
+//! atomic one. A queue holds a [`Batch`] of 40 messages in one entry. It may drop some messages of the batch and keep the
+//! others, so a batch is a range of the shared messages.
 
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -13,10 +13,10 @@ use super::rules::{SlowConsumer, TopicOptions};
 use super::take::{TakeLimits, TakeStatus};
 use super::topic::Topic;
 
-/// At least one message of one topic, in the order of publication, with the topic's rules. A batch of a topic that
-/// conflates has exactly one message, because each message may be replaced.
+/// At least one message of one topic, in the order of publication, with the topic's rules. A topic that conflates has
+/// exactly one message here, because each message may be replaced.
 #[derive(Debug)]
-struct MessageBatch {
+struct SharedMessages {
     publications: Vec<Publication>,
     topic: Topic,
     size: Size,
@@ -35,14 +35,15 @@ struct Size {
     weight: usize,
 }
 
-/// Consecutive messages of a batch: usually all of it, fewer after some were taken or dropped.
+/// Messages of one topic that one subscriber takes together: those that were published together, or fewer after some were
+/// taken or dropped.
 #[derive(Debug, Clone)]
-pub struct BatchSlice {
-    batch: Rc<MessageBatch>,
+pub struct Batch {
+    messages: Rc<SharedMessages>,
     start: u16,
     end: u16,
-    /// Whether the slice covers the whole batch, whose size is known. The spare values of this `bool` also hold the tag
-    /// of `Outbox`.
+    /// Whether the batch has all of the shared messages, whose size is known. The spare values of this `bool` also hold
+    /// the tag of `Outbox`.
     is_whole: bool,
 }
 
@@ -53,11 +54,11 @@ pub(super) fn batches(
     mut publications: &[Publication],
     options: &TopicOptions,
     hashes: &RandomState,
-) -> impl Iterator<Item = BatchSlice> {
+) -> impl Iterator<Item = Batch> {
     std::iter::from_fn(move || {
         let (first, rest) = publications.split_at_checked(batch_len(publications, options))?;
         publications = rest;
-        MessageBatch::whole(first, options, hashes)
+        SharedMessages::whole(first, options, hashes)
     })
 }
 
@@ -75,13 +76,13 @@ fn batch_len(publications: &[Publication], options: &TopicOptions) -> usize {
     count.max(1)
 }
 
-impl MessageBatch {
-    /// Creates a batch and returns all of it as a slice; `None` without messages.
-    fn whole(publications: &[Publication], options: &TopicOptions, hashes: &RandomState) -> Option<BatchSlice> {
+impl SharedMessages {
+    /// Creates the record and returns all of it as a batch; `None` without messages.
+    fn whole(publications: &[Publication], options: &TopicOptions, hashes: &RandomState) -> Option<Batch> {
         let first = publications.first()?;
         let is_conflated = options.slow_consumer == SlowConsumer::Conflate;
         let key_hash = is_conflated.then(|| hashes.hash_one((&first.topic, &first.key)));
-        let batch = Self {
+        let messages = Self {
             publications: publications.to_vec(),
             topic: first.topic.clone(),
             size: size(publications),
@@ -89,9 +90,9 @@ impl MessageBatch {
             tell_missed: options.tell_missed || options.slow_consumer == SlowConsumer::Resync,
             key_hash: key_hash.unwrap_or_default(),
         };
-        Some(BatchSlice {
+        Some(Batch {
             end: u16::try_from(publications.len()).ok()?,
-            batch: Rc::new(batch),
+            messages: Rc::new(messages),
             start: 0,
             is_whole: true,
         })
@@ -105,18 +106,18 @@ fn size(publications: &[Publication]) -> Size {
     })
 }
 
-impl BatchSlice {
+impl Batch {
     /// Returns the messages in the order of publication.
     #[must_use]
     pub fn publications(&self) -> &[Publication] {
         let places = usize::from(self.start)..usize::from(self.end);
-        self.batch.publications.get(places).unwrap_or_default()
+        self.messages.publications.get(places).unwrap_or_default()
     }
 
-    /// Returns whether both slices are the same messages of the same batch, by identity.
+    /// Returns whether both are the same messages, by identity.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.batch, &other.batch) && (self.start, self.end) == (other.start, other.end)
+        Rc::ptr_eq(&self.messages, &other.messages) && (self.start, self.end) == (other.start, other.end)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,10 +129,10 @@ impl BatchSlice {
     }
 
     pub(super) fn topic(&self) -> &Topic {
-        &self.batch.topic
+        &self.messages.topic
     }
 
-    /// Returns each message as a slice of its own.
+    /// Returns each message as a batch of its own.
     pub(super) fn singles(&self) -> impl Iterator<Item = Self> {
         (self.start..self.end).map(|place| self.part(place, place + 1))
     }
@@ -171,7 +172,7 @@ impl BatchSlice {
 
     fn part(&self, start: u16, end: u16) -> Self {
         Self {
-            batch: Rc::clone(&self.batch),
+            messages: Rc::clone(&self.messages),
             start,
             end,
             is_whole: self.is_whole && (start, end) == (self.start, self.end),
@@ -180,7 +181,7 @@ impl BatchSlice {
 
     fn size(&self) -> Size {
         if self.is_whole {
-            self.batch.size
+            self.messages.size
         } else {
             size(self.publications())
         }
@@ -197,39 +198,39 @@ impl BatchSlice {
     }
 
     pub(super) fn slow_consumer(&self) -> SlowConsumer {
-        self.batch.slow_consumer
+        self.messages.slow_consumer
     }
 
     pub(super) fn tell_missed(&self) -> bool {
-        self.batch.tell_missed
+        self.messages.tell_missed
     }
 
     pub(super) fn key_hash(&self) -> u64 {
-        self.batch.key_hash
+        self.messages.key_hash
     }
 
     pub(super) fn is_conflated(&self) -> bool {
-        self.batch.slow_consumer == SlowConsumer::Conflate
+        self.messages.slow_consumer == SlowConsumer::Conflate
     }
 
     /// Returns whether the messages may be dropped after they were queued.
     pub(super) fn is_droppable(&self) -> bool {
         matches!(
-            self.batch.slow_consumer,
+            self.messages.slow_consumer,
             SlowConsumer::DropOldest | SlowConsumer::Conflate
         )
     }
 }
 
 impl TakeStatus {
-    /// Splits off what the limits leave from the front of a slice, or the first message of the take whatever its size.
-    pub(super) fn take(&mut self, slice: &mut BatchSlice, limits: TakeLimits) -> Option<BatchSlice> {
+    /// Splits off what the limits leave from the front of a batch, or the first message of the take whatever its size.
+    pub(super) fn take(&mut self, batch: &mut Batch, limits: TakeLimits) -> Option<Batch> {
         let left = TakeLimits {
             messages: limits.messages.saturating_sub(self.messages),
             bytes: limits.bytes.saturating_sub(self.bytes),
         };
-        let taken = match slice.split_within(left) {
-            None if self.messages == 0 && left.messages > 0 => slice.split_first(),
+        let taken = match batch.split_within(left) {
+            None if self.messages == 0 && left.messages > 0 => batch.split_first(),
             taken => taken,
         }?;
         self.messages += taken.len();

@@ -4,12 +4,12 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use bytes::Bytes;
 
-use super::batch::BatchSlice;
+use super::batch::Batch;
 use super::topic::Topic;
 
 /// A conflated value that equals every other value of the same topic and key.
 #[derive(Debug)]
-pub(super) struct ByKey(pub(super) BatchSlice);
+pub(super) struct ByKey(pub(super) Batch);
 
 impl ByKey {
     fn key(&self) -> Option<(&Topic, Option<&Bytes>)> {

@@ -63,7 +63,7 @@ mod topic;
 mod topics;
 mod trie;
 
-pub use batch::BatchSlice;
+pub use batch::Batch;
 pub use counts::{CountChange, SubscriberCounts};
 #[cfg(feature = "serve")]
 pub(crate) use limits::pubsub_setters;

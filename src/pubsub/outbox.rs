@@ -1,4 +1,4 @@
-//! The outbox of one subscriber: empty, one slice of a batch, or a backlog.
+//! The outbox of one subscriber: empty, one batch, or a backlog.
 //!
 //! Most outboxes are empty most of the time, and then hold what one turn published to one topic. Neither state needs
 //! memory beyond the outbox itself. A backlog, with its queue and policies, comes from the shard's pool with the next
@@ -6,7 +6,7 @@
 
 use super::backlog::Backlog;
 use super::backlog_pool::BacklogPool;
-use super::batch::BatchSlice;
+use super::batch::Batch;
 use super::notice::Notice;
 use super::position::Start;
 use super::receipt::Receipt;
@@ -18,7 +18,7 @@ use super::topic::Topic;
 pub(super) enum Outbox {
     #[default]
     Empty,
-    One(BatchSlice),
+    One(Batch),
     Backlog(Box<Backlog>),
 }
 
@@ -27,7 +27,7 @@ impl Outbox {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(slice) => slice.weight(),
+            Self::One(batch) => batch.weight(),
             Self::Backlog(backlog) => backlog.bytes(),
         }
     }
@@ -36,7 +36,7 @@ impl Outbox {
     pub(super) fn messages(&self) -> usize {
         match self {
             Self::Empty => 0,
-            Self::One(slice) => slice.len(),
+            Self::One(batch) => batch.len(),
             Self::Backlog(backlog) => backlog.messages(),
         }
     }
@@ -51,13 +51,7 @@ impl Outbox {
     }
 
     /// Queues one message under its policy and counts the result.
-    pub(super) fn push(
-        &mut self,
-        message: BatchSlice,
-        room: QueueLimits,
-        pool: &mut BacklogPool,
-        receipt: &mut Receipt,
-    ) {
+    pub(super) fn push(&mut self, message: Batch, room: QueueLimits, pool: &mut BacklogPool, receipt: &mut Receipt) {
         match self {
             Self::Empty if message.weight() <= room.left => {
                 receipt.queued += 1;
@@ -71,18 +65,18 @@ impl Outbox {
     }
 
     /// Returns whether these messages can be queued without applying a policy, given room.
-    pub(super) fn is_open_to(&self, slice: &BatchSlice) -> bool {
+    pub(super) fn is_open_to(&self, batch: &Batch) -> bool {
         match self {
             Self::Empty | Self::One(_) => true,
-            Self::Backlog(backlog) => backlog.is_open_to(slice),
+            Self::Backlog(backlog) => backlog.is_open_to(batch),
         }
     }
 
     /// Queues messages regardless of the marks.
-    pub(super) fn append(&mut self, slice: BatchSlice, pool: &mut BacklogPool) {
+    pub(super) fn append(&mut self, batch: Batch, pool: &mut BacklogPool) {
         match self {
-            Self::Empty => *self = Self::One(slice),
-            Self::One(_) | Self::Backlog(_) => self.backlog(pool).append(slice),
+            Self::Empty => *self = Self::One(batch),
+            Self::One(_) | Self::Backlog(_) => self.backlog(pool).append(batch),
         }
     }
 
@@ -138,16 +132,16 @@ impl Outbox {
         limits: TakeLimits,
         low: usize,
         pool: &mut BacklogPool,
-        hand_out: &mut dyn FnMut(&BatchSlice),
+        hand_out: &mut dyn FnMut(&Batch),
     ) -> TakeStatus {
         match self {
             Self::Empty => TakeStatus::default(),
-            Self::One(slice) => {
+            Self::One(batch) => {
                 let mut taken = TakeStatus::default();
-                if let Some(first) = taken.take(slice, limits) {
+                if let Some(first) = taken.take(batch, limits) {
                     hand_out(&first);
                 }
-                if slice.is_empty() {
+                if batch.is_empty() {
                     *self = Self::Empty;
                 } else {
                     taken.next = OutboxItem::More;
@@ -165,8 +159,8 @@ impl Outbox {
     fn backlog(&mut self, pool: &mut BacklogPool) -> &mut Backlog {
         if !matches!(self, Self::Backlog(_)) {
             let mut backlog = pool.take();
-            if let Self::One(slice) = std::mem::take(self) {
-                backlog.append(slice);
+            if let Self::One(batch) = std::mem::take(self) {
+                backlog.append(batch);
             }
             *self = Self::Backlog(backlog);
         }

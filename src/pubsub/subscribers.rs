@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use super::backlog_pool::BacklogPool;
-use super::batch::BatchSlice;
+use super::batch::Batch;
 use super::limits::Limits;
 use super::notice::Notice;
 use super::outbox::Outbox;
@@ -127,18 +127,18 @@ impl Subscribers {
     ///
     /// A batch that fits is queued as a whole; otherwise each message is queued under its policy.
     #[inline]
-    pub(super) fn deliver(&mut self, index: u32, slices: &[BatchSlice], receipt: &mut Receipt) {
+    pub(super) fn deliver(&mut self, index: u32, batches: &[Batch], receipt: &mut Receipt) {
         // The shard's limit counts every outbox, so the weight of the others stays fixed during this call.
         let (limits, elsewhere) = (self.limits, self.bytes - self.outbox_bytes(index));
         self.change_once(index, receipt, |outbox, pool, receipt| {
-            for slice in slices {
-                let count = slice.len() as u64;
+            for batch in batches {
+                let count = batch.len() as u64;
                 receipt.matched += count;
-                if has_room(outbox, slice, &limits, elsewhere) {
+                if has_room(outbox, batch, &limits, elsewhere) {
                     receipt.queued += count;
-                    outbox.append(slice.clone(), pool);
+                    outbox.append(batch.clone(), pool);
                 } else {
-                    for message in slice.singles() {
+                    for message in batch.singles() {
                         outbox.push(
                             message,
                             queue_limits(&limits, elsewhere + outbox.bytes()),
@@ -246,7 +246,7 @@ impl Subscribers {
         &mut self,
         id: SubscriberId,
         limits: TakeLimits,
-        hand_out: &mut dyn FnMut(&BatchSlice),
+        hand_out: &mut dyn FnMut(&Batch),
     ) -> TakeStatus {
         let low = queue_limits(&self.limits, self.bytes).low;
         let Some(subscriber) = find(&mut self.table, id) else {
@@ -281,10 +281,10 @@ fn queue_limits(limits: &Limits, bytes: usize) -> QueueLimits {
 
 /// Returns whether an outbox has room for all these messages, even if the last of them brings the shard near its limit.
 #[inline]
-fn has_room(outbox: &Outbox, slice: &BatchSlice, limits: &Limits, elsewhere: usize) -> bool {
-    let bytes = outbox.bytes() + slice.weight();
+fn has_room(outbox: &Outbox, batch: &Batch, limits: &Limits, elsewhere: usize) -> bool {
+    let bytes = outbox.bytes() + batch.weight();
     let room = queue_limits(limits, elsewhere + bytes);
-    bytes <= room.high && elsewhere + bytes <= limits.max_shard_queue_bytes && outbox.is_open_to(slice)
+    bytes <= room.high && elsewhere + bytes <= limits.max_shard_queue_bytes && outbox.is_open_to(batch)
 }
 
 fn find(table: &mut Slab<Subscriber>, id: SubscriberId) -> Option<&mut Subscriber> {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::hash::RandomState;
 use std::slice;
 
-use super::batch::{BatchSlice, batches};
+use super::batch::{Batch, batches};
 use super::counts::{Changes, CountChange};
 use super::limits::Limits;
 use super::log::Resumed;
@@ -35,7 +35,7 @@ pub struct Topics {
     /// The slots a publication matches; retained for its memory.
     matched: Vec<u32>,
     /// The messages being published; retained for its memory.
-    slices: Vec<BatchSlice>,
+    batches: Vec<Batch>,
     key_hashes: RandomState,
 }
 
@@ -51,7 +51,7 @@ impl Topics {
             names: Names::default(),
             statistics: Statistics::default(),
             matched: Vec::new(),
-            slices: Vec::new(),
+            batches: Vec::new(),
             key_hashes: RandomState::new(),
         }
     }
@@ -209,14 +209,14 @@ impl Topics {
         }
         let options = self.rules.of(topic);
         // Built once, before the first subscriber, and only if there is one.
-        self.slices.extend(batches(publications, options, &self.key_hashes));
+        self.batches.extend(batches(publications, options, &self.key_hashes));
         self.subscribers.begin_publication();
         for slot in &self.matched {
             for member in self.subscriptions.members(*slot) {
-                self.subscribers.deliver(member.subscriber, &self.slices, &mut receipt);
+                self.subscribers.deliver(member.subscriber, &self.batches, &mut receipt);
             }
         }
-        self.slices.clear();
+        self.batches.clear();
         self.statistics.deliveries += receipt;
         receipt
     }
@@ -265,10 +265,10 @@ impl Topics {
                 return receipt;
             }
         };
-        self.slices.extend(batches(publications, &options, &self.key_hashes));
+        self.batches.extend(batches(publications, &options, &self.key_hashes));
         self.subscribers.begin_publication();
-        self.subscribers.deliver(subscriber.index, &self.slices, &mut receipt);
-        self.slices.clear();
+        self.subscribers.deliver(subscriber.index, &self.batches, &mut receipt);
+        self.batches.clear();
         // A response that ends early, with all of it queued, continues from its last message.
         let last = publications.last().and_then(|publication| publication.position);
         if let Some(last) = last.filter(|_| !is_end && receipt.deferred == 0) {
@@ -290,7 +290,7 @@ impl Topics {
         &mut self,
         subscriber: SubscriberId,
         limits: TakeLimits,
-        mut hand_out: impl FnMut(&BatchSlice),
+        mut hand_out: impl FnMut(&Batch),
     ) -> TakeStatus {
         let taken = self.subscribers.take(subscriber, limits, &mut hand_out);
         self.statistics.taken += taken.messages as u64;

@@ -8,7 +8,7 @@ use squall_shards::{GateGuard, SendBuffer};
 
 use super::http1::connection::Upgraded;
 use super::shard::{Registration, ShardServer};
-use crate::app::{FrameBatch, HandlerTask, SocketState};
+use crate::app::{HandlerTask, SocketState};
 use crate::transport::progress::WriteLimits;
 use crate::transport::websocket::{Owner, drive};
 use crate::websocket::{Duplex, ProtocolError};
@@ -88,11 +88,7 @@ impl Owner for ServerSocket {
     }
 
     fn take_deliveries(&self) -> Option<SendBuffer> {
-        let deliveries = self.state.take_deliveries(self.now());
-        deliveries.map(|batch| match batch {
-            FrameBatch::Whole(frames) => SendBuffer::from(frames),
-            FrameBatch::Pieces(frames) => SendBuffer::from(frames),
-        })
+        self.state.take_deliveries(self.now())
     }
 
     /// Returns when a graceful stop closes this socket, if a stop has begun and the socket is open.

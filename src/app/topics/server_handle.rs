@@ -10,7 +10,7 @@ use super::publish_request::PublishRequest;
 use crate::error::Result;
 use crate::message::CloseCode;
 use crate::pubsub::{
-    BatchSlice, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
+    Batch, Notice, Pattern, Presence, Receipt, Start, Statistics, SubscribeError, SubscriberId, TakeLimits, Topic,
 };
 
 /// A boxed future of the server.
@@ -26,7 +26,7 @@ pub trait Recipient {
 #[derive(Debug)]
 pub enum Delivery<'d> {
     /// Messages of one topic, in order.
-    Messages(&'d BatchSlice),
+    Messages(&'d Batch),
     /// A notice in place of messages, such as a count of missed ones.
     Notice(&'d Notice),
 }

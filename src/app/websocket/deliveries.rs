@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::coalesce::FrameBatch;
 use super::socket_state::SocketState;
 use crate::app::topics::{Delivery, Recipient, Remaining, notice_text};
 use crate::error::Result;
@@ -26,8 +25,9 @@ impl Recipient for SocketState {
 }
 
 impl SocketState {
-    /// Takes the waiting frames for one send; `None` if the queue is empty or the socket is closing.
-    pub fn take_deliveries(&self, now: Instant) -> Option<FrameBatch> {
+    /// Takes the waiting frames for one send: one buffer, or one for each frame. `None` if the queue is empty or the
+    /// socket is closing.
+    pub fn take_deliveries<B: From<Bytes> + From<Vec<Bytes>>>(&self, now: Instant) -> Option<B> {
         // `Remaining::More` below sets it again.
         self.set_deliveries(false);
         let (subscriber, server) = (self.subscriber()?, self.shared.server().ok()?);
@@ -38,23 +38,23 @@ impl SocketState {
             Encoding::Deflated { window, .. } => window.bits(),
         };
         let mut coalescer = self.shared.sockets.coalescer.borrow_mut();
-        let mut batch = coalescer.begin(level);
+        let mut send = coalescer.begin(level);
         let rest = server.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
-            Delivery::Messages(slice) => batch.push(slice),
+            Delivery::Messages(batch) => send.push(batch),
             Delivery::Notice(notice) => {
                 if let Some(text) = notice_text(notice) {
                     let deflaters = &mut self.shared.sockets.deflaters.borrow_mut();
-                    batch.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
+                    send.push_frame(encode(Payload::Text(&text), Encoding::Plain, deflaters));
                 }
             }
         });
-        let batch = batch.finish();
+        let buffer = send.finish();
         match rest {
             Remaining::Nothing => {}
             Remaining::More => self.set_deliveries(true),
             Remaining::Close(code) => self.duplex().close(code, "too slow", now).unwrap_or_default(),
         }
-        (batch != FrameBatch::Whole(Bytes::new())).then_some(batch)
+        buffer
     }
 
     /// Removes the socket from its shard's subscribers; its queued messages are dropped.

@@ -24,7 +24,6 @@ mod socket;
 mod socket_state;
 mod upgrade;
 
-pub use coalesce::FrameBatch;
 pub use handler::WebSocketHandler;
 pub use handler_task::HandlerTask;
 pub(super) use options::Sockets;

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, BatchSlice, MESSAGE_OVERHEAD_BYTES, Receipt};
+use super::super::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Batch, MESSAGE_OVERHEAD_BYTES, Receipt};
 use super::{
     Bytes, Limits, Publication, SlowConsumer, SubscriberId, TAKE_MESSAGES_MAX, TakeLimits, TakeStatus, TopicOptions,
     TopicRules, Topics, message, options, pattern, subscriber, table, take,
@@ -136,7 +136,7 @@ proptest! {
 }
 
 /// Returns everything that waits, entry by entry.
-fn slices(topics: &mut Topics, id: SubscriberId) -> Vec<BatchSlice> {
+fn slices(topics: &mut Topics, id: SubscriberId) -> Vec<Batch> {
     let limits = TakeLimits {
         messages: TAKE_MESSAGES_MAX,
         bytes: usize::MAX,

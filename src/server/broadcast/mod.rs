@@ -322,7 +322,7 @@ impl ServerHandle for ShardHub {
         let mut left = limits;
         while left.messages > 0 && left.bytes > 0 {
             let mut topics = self.topics();
-            let taken = topics.take(subscriber, left, |slice| hand_out(Delivery::Messages(slice)));
+            let taken = topics.take(subscriber, left, |batch| hand_out(Delivery::Messages(batch)));
             drop(topics);
             left.messages -= taken.messages;
             left.bytes = left.bytes.saturating_sub(taken.bytes);

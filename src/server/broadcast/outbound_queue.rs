@@ -36,7 +36,7 @@ pub(super) type SentSignal = oneshot::Receiver<()>;
 /// The messages that wait for one shard, in order.
 #[derive(Default)]
 pub(super) struct OutboundQueue {
-    messages: VecDeque<PendingMessage>,
+    messages: VecDeque<QueueEntry>,
     /// How many of `messages` are publications.
     publications: usize,
     /// Topics with messages that were not sent. Until the shard knows, it receives no further message of them.
@@ -49,7 +49,7 @@ pub(super) struct OutboundQueue {
 }
 
 /// An entry of the queue.
-pub(super) enum PendingMessage {
+pub(super) enum QueueEntry {
     /// Reports which messages of a topic were not sent.
     Unsent(Topic),
     /// Requests a history from that shard.
@@ -99,7 +99,7 @@ impl ShardHub {
                 messages: 1,
             };
             queue.borrow_mut().unsent.insert(topic.clone(), unsent);
-            self.enqueue(to, PendingMessage::Unsent(topic));
+            self.enqueue(to, QueueEntry::Unsent(topic));
         }
     }
 
@@ -116,13 +116,13 @@ impl ShardHub {
         // Dropping `on_sent` rejects the publication.
         if waiting < PUBLICATIONS_WAITING_MAX && !queue.borrow().is_closed {
             queue.borrow_mut().publications += 1;
-            self.enqueue(to, PendingMessage::Publication(message, on_sent));
+            self.enqueue(to, QueueEntry::Publication(message, on_sent));
         }
         Some(sent)
     }
 
     /// Sends a message to a shard, or queues it behind the messages that already wait.
-    pub(super) fn send_or_queue(&self, to: ShardId, pending: PendingMessage) {
+    pub(super) fn send_or_queue(&self, to: ShardId, pending: QueueEntry) {
         let is_first = self
             .outbound_queues
             .get(to.index())
@@ -143,7 +143,7 @@ impl ShardHub {
             .any(|queue| !queue.borrow().messages.is_empty())
     }
 
-    fn enqueue(&self, to: ShardId, pending: PendingMessage) {
+    fn enqueue(&self, to: ShardId, pending: QueueEntry) {
         let Some(queue) = self.outbound_queues.get(to.index()) else {
             return;
         };
@@ -167,31 +167,29 @@ impl ShardHub {
         let topics = self.topics();
         let mut requested = HashSet::new();
         queue.messages.retain(|pending| match pending {
-            PendingMessage::HistoryRequest(request) => {
+            QueueEntry::HistoryRequest(request) => {
                 topics.awaits(request.subscriber, &request.resync) && requested.insert(request.clone())
             }
-            PendingMessage::Unsent(_)
-            | PendingMessage::HistoryResponse(_)
-            | PendingMessage::Counts(_)
-            | PendingMessage::Publication(..) => true,
+            QueueEntry::Unsent(_)
+            | QueueEntry::HistoryResponse(_)
+            | QueueEntry::Counts(_)
+            | QueueEntry::Publication(..) => true,
         });
         queue.checked = queue.messages.len();
     }
 
     /// Builds the message of an entry from the current state.
-    fn message_for(&self, to: ShardId, pending: &PendingMessage) -> Option<ShardMessage> {
+    fn message_for(&self, to: ShardId, pending: &QueueEntry) -> Option<ShardMessage> {
         Some(match pending {
-            PendingMessage::Unsent(topic) => {
+            QueueEntry::Unsent(topic) => {
                 let queue = self.outbound_queues.get(to.index())?.borrow();
                 ShardMessage::Unsent(Box::new(queue.unsent.get(topic)?.clone()))
             }
-            PendingMessage::HistoryRequest(request) => ShardMessage::HistoryRequest(Box::new(request.clone())),
-            PendingMessage::HistoryResponse(request) => {
-                ShardMessage::HistoryResponse(Box::new(self.read_history(request)))
-            }
-            PendingMessage::Counts(changes) => ShardMessage::Counts(changes.clone()),
+            QueueEntry::HistoryRequest(request) => ShardMessage::HistoryRequest(Box::new(request.clone())),
+            QueueEntry::HistoryResponse(request) => ShardMessage::HistoryResponse(Box::new(self.read_history(request))),
+            QueueEntry::Counts(changes) => ShardMessage::Counts(changes.clone()),
             // A publication cannot be rebuilt; `send_waiting` sends it as it is.
-            PendingMessage::Publication(..) => return None,
+            QueueEntry::Publication(..) => return None,
         })
     }
 
@@ -206,7 +204,7 @@ impl ShardHub {
             return SendOutcome::NothingSent;
         };
         let pending = match pending {
-            PendingMessage::Publication(message, on_sent) => return self.send_waiting(to, message, on_sent),
+            QueueEntry::Publication(message, on_sent) => return self.send_waiting(to, message, on_sent),
             other => other,
         };
         let message = self.message_for(to, &pending);
@@ -214,7 +212,7 @@ impl ShardHub {
             queue.borrow_mut().messages.push_front(pending);
             return SendOutcome::NoRoom;
         }
-        if let PendingMessage::Unsent(topic) = &pending {
+        if let QueueEntry::Unsent(topic) = &pending {
             queue.borrow_mut().unsent.remove(topic);
         }
         SendOutcome::Sent
@@ -227,7 +225,7 @@ impl ShardHub {
             return SendOutcome::NothingSent;
         };
         if let Some(SendError { message, .. }) = refused {
-            let pending = PendingMessage::Publication(message, on_sent);
+            let pending = QueueEntry::Publication(message, on_sent);
             queue.borrow_mut().messages.push_front(pending);
             return SendOutcome::NoRoom;
         }

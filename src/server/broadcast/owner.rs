@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use squall_shards::{ShardId, sleep, spawn_detached};
 
-use super::outbound_queue::PendingMessage;
+use super::outbound_queue::QueueEntry;
 use super::shard_message::{HistoryRequest, HistoryResponse, ReceiptSender};
 use super::{LOCAL, ShardHub};
 use crate::app::{PublishRequest, encode};
@@ -56,13 +56,13 @@ impl ShardHub {
             let mut topics = self.topics();
             topics.replay(request.subscriber, &request.resync, &resumed);
         } else {
-            self.send_or_queue(owner, PendingMessage::HistoryRequest(request));
+            self.send_or_queue(owner, QueueEntry::HistoryRequest(request));
         }
     }
 
     /// Responds to another shard's history request, behind the messages that already wait for that shard.
     pub(super) fn respond_to(&self, requester: ShardId, request: HistoryRequest) {
-        self.send_or_queue(requester, PendingMessage::HistoryResponse(request));
+        self.send_or_queue(requester, QueueEntry::HistoryResponse(request));
     }
 
     /// Reads a topic's history as it is now.
@@ -88,7 +88,7 @@ impl ShardHub {
         changes.iter().for_each(|change| counts.apply(change));
         drop(counts);
         for shard in self.others() {
-            self.send_or_queue(shard, PendingMessage::Counts(changes.clone()));
+            self.send_or_queue(shard, QueueEntry::Counts(changes.clone()));
         }
     }
 }

@@ -131,7 +131,7 @@ impl ShardHub {
             // `take` is synchronous, so the events are collected before the task waits for room.
             let mut taken = Vec::new();
             let rest = self.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
-                Delivery::Messages(slice) => taken.extend(slice.publications().iter().filter_map(event_of)),
+                Delivery::Messages(batch) => taken.extend(batch.publications().iter().filter_map(event_of)),
                 Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
             });
             for each in taken {

@@ -258,8 +258,8 @@ impl EventStream<'_> {
         let mut text = Vec::new();
         let resumable = self.resumable.as_ref();
         let rest = server.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
-            Delivery::Messages(slice) => {
-                for publication in slice.publications() {
+            Delivery::Messages(batch) => {
+                for publication in batch.publications() {
                     write_publication(publication, resumable, &mut text);
                 }
             }
