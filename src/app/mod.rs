@@ -22,6 +22,7 @@ mod limits;
 mod request;
 mod response;
 pub mod routing;
+mod runtime;
 mod shared;
 mod topics;
 mod websocket;
@@ -45,9 +46,11 @@ pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};
 pub use response::state::Completion;
 pub use routing::Routes;
+pub use runtime::Runtime;
 pub use shared::Shared;
 pub use topics::{
-    Delivery, Notify, Publish, PublishConfirmed, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle,
-    TopicsHandle, check, encode, encoding_bytes, notice_text,
+    Delivery, HistoryRequest, HistoryResponse, Notify, OtherShards, Publish, PublishConfirmed, PublishRequest,
+    ReceiptSender, Receipts, Recipient, Remaining, ShardTopics, TopicSettings, TopicsHandle, Unheard, check, encode,
+    encoding_bytes, notice_text, topic_deflaters,
 };
 pub use websocket::{HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};

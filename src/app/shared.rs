@@ -1,5 +1,5 @@
 //! What the contexts, WebSockets and handlers of one shard's application share: settings, state, routes by name, and
-//! the server.
+//! topics.
 //!
 //! It knows no endpoint: contexts hold it, and endpoints are called with contexts.
 
@@ -15,7 +15,8 @@ use super::limits::Limits;
 use super::request::client_address::TrustedProxies;
 use super::routing::pattern::Pattern;
 use super::routing::route_table::RouteTable;
-use super::topics::ServerHandle;
+use super::runtime::Runtime;
+use super::topics::ShardTopics;
 use super::websocket::Sockets;
 use crate::error::{Error, Result};
 use crate::message::HeaderValue;
@@ -29,8 +30,8 @@ pub struct Shared {
     limits: Cell<Limits>,
     panic_count: Cell<u64>,
     active_route: ActiveRouteSlot,
-    /// The functions that the server offers to the application.
-    server: OnceCell<Rc<dyn ServerHandle>>,
+    /// The shard's topics, once a server runs the application.
+    topics: OnceCell<Rc<ShardTopics>>,
 }
 
 impl Shared {
@@ -48,7 +49,7 @@ impl Shared {
             limits: Cell::new(limits),
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
-            server: OnceCell::new(),
+            topics: OnceCell::new(),
         }
     }
 
@@ -84,21 +85,30 @@ impl Shared {
         *self.sockets.limits.borrow_mut() = Rc::new(limits);
     }
 
-    /// Sets the functions that the server offers; only the first call has an effect.
-    pub fn set_server(&self, server: Rc<dyn ServerHandle>) {
-        self.server.get_or_init(|| server);
+    /// Sets the shard's topics; only the first call has an effect.
+    pub fn set_topics(&self, topics: Rc<ShardTopics>) {
+        self.topics.get_or_init(|| topics);
     }
 
-    /// The functions that the server offers.
+    /// The shard's topics.
     ///
     /// # Errors
     ///
     /// 500 if no server runs this application.
-    pub(super) fn server(&self) -> Result<&Rc<dyn ServerHandle>> {
-        let server = self.server.get();
-        server.ok_or_else(|| {
+    pub(super) fn topics(&self) -> Result<&Rc<ShardTopics>> {
+        let topics = self.topics.get();
+        topics.ok_or_else(|| {
             Error::new("could not use topics: the application runs without a server; run it with `Server`")
         })
+    }
+
+    /// The clock and the stop of the shard.
+    ///
+    /// # Errors
+    ///
+    /// 500 if no server runs this application.
+    pub(super) fn runtime(&self) -> Result<&dyn Runtime> {
+        Ok(self.topics()?.runtime())
     }
 
     /// Returns the label of each route, and last the label of requests without a route.

@@ -13,6 +13,7 @@ mod http1;
 mod in_process;
 mod memory;
 mod operator_log;
+mod runtime;
 mod serve;
 mod shard;
 mod state;
@@ -42,7 +43,7 @@ use crate::http1::http1_setters;
 use crate::pubsub::{self, LogLimits, Pattern, TopicOptions, history_setters, pubsub_setters};
 use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
-use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardHub, ShardMessage};
+use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
 use config::{ListenAddress, OwnSettings, ServerConfig, own_setters};
 use memory::pressure::Budget;
 use shard::ShardServer;
@@ -457,7 +458,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     // Limits of the command line replace the application's own.
     let limits = config.application_limits(app.shared().limits());
     app.shared().set_limits(limits.map_err(Error::new)?);
-    app.shared().set_server(ShardHub::new(&shard, &mesh, &config));
+    app.shared().set_topics(broadcast::start(&shard, &mesh, &config));
     state::share_state(app.shared());
     app.shared().set_websocket_limits(config.websocket.clone());
     let config = Rc::new(config);

@@ -12,14 +12,6 @@ use crate::source::{Source, closing_brace, has_word, top_level};
 /// The packages' sources.
 const PACKAGES: [&str; 3] = ["src", "shards/src", "loadtest/src"];
 
-/// Files that hold `impl` blocks of a struct of their parent module: their arrows to the parent do not count.
-const IMPL_CHILDREN: [&str; 4] = [
-    "src/server/broadcast/notifier.rs",
-    "src/server/broadcast/outbound_queue.rs",
-    "src/server/broadcast/owner.rs",
-    "src/server/broadcast/subscription.rs",
-];
-
 /// Names of a path, from the package's root.
 type ModulePath = Vec<String>;
 
@@ -47,27 +39,6 @@ fn no_files_import_one_another_in_a_circle() {
         broken.extend(circles(&graph(package, &files)));
     }
     assert!(broken.is_empty(), "circles of imports:\n{}", broken.join("\n"));
-}
-
-#[test]
-fn every_exception_holds_an_impl_of_its_parents_struct() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for child in IMPL_CHILDREN {
-        let code = fs::read_to_string(root.join(child)).expect(child);
-        let parent = parent_file(child);
-        let parent_code = fs::read_to_string(root.join(&parent)).expect(&parent);
-        let is_parents = |name: &str| {
-            ["struct", "enum"].iter().any(|kind| {
-                parent_code.contains(&format!("{kind} {name} ")) || parent_code.contains(&format!("{kind} {name}<"))
-            })
-        };
-        let implemented = code.lines().filter_map(|line| line.strip_prefix("impl"));
-        let implemented: Vec<_> = implemented.map(|rest| words(rest).collect::<Vec<_>>()).collect();
-        assert!(
-            implemented.iter().flatten().any(|name| is_parents(name)),
-            "{child} holds no impl of a struct of {parent}: take it out of IMPL_CHILDREN"
-        );
-    }
 }
 
 #[test]
@@ -145,8 +116,7 @@ fn graph(package: &str, files: &[(String, String)]) -> Graph {
             let name = named.last().cloned().unwrap_or_default();
             let is_re_export = *is_public && target.starts_with(path) && !has_word(&module.body, &name);
             let (from, to) = (&module.file, &modules[target].file);
-            let is_excepted = IMPL_CHILDREN.contains(&from.as_str()) && *to == parent_file(from);
-            if from != to && !is_re_export && !is_excepted {
+            if from != to && !is_re_export {
                 let arrows = graph.entry(from.clone()).or_default();
                 arrows.entry(to.clone()).or_insert(name);
             }
@@ -340,12 +310,6 @@ fn module_path(package: &str, file: &str) -> ModulePath {
         names.pop();
     }
     names
-}
-
-/// The file of the module above a file that is not the root.
-fn parent_file(file: &str) -> String {
-    let (folder, _) = file.rsplit_once('/').unwrap();
-    format!("{folder}/mod.rs")
 }
 
 /// Code without its `#[cfg(test)] mod … {}`.

@@ -12,11 +12,20 @@ use crate::memory;
 use crate::pubsub::{Alternative, Envelope, Gap, GapReason, Missed, Notice, Position, Publication, TopicOptions};
 use crate::websocket::{Deflaters, Encoding, Message, Payload, deflate, encode as frame};
 
+/// Compression level of topics that compress. 6, zlib's default: each message is compressed once, for all subscribers.
+const DEFLATE_LEVEL: u32 = 6;
+
 /// Smallest payload that is compressed, in bytes. 64: below it, deflate saves less than its time is worth.
 const COMPRESS_BYTES_MIN: usize = 64;
 
 /// Copies of a message that exist while it is encoded: in its envelope, in a frame, and compressed.
 const COPIES_MAX: usize = 3;
+
+/// Creates the compressors for the messages of topics that compress.
+#[must_use]
+pub fn topic_deflaters() -> Deflaters {
+    Deflaters::new(DEFLATE_LEVEL, 0)
+}
 
 /// Returns the memory that encoding a message takes, in bytes.
 #[must_use]

@@ -33,7 +33,7 @@ impl<'h> TopicsHandle<'h> {
     /// The topic's name is invalid, or its options lack
     /// [`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers).
     pub fn subscriber_count(self, topic: &str) -> Result<u64> {
-        self.shared.server()?.subscriber_count(&Topic::new(topic)?)
+        self.shared.topics()?.subscriber_count(&Topic::new(topic)?)
     }
 
     /// Returns the names present in a topic, collected from every shard.
@@ -48,7 +48,7 @@ impl<'h> TopicsHandle<'h> {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn presence(self, topic: &str) -> Result<Presence> {
-        self.shared.server()?.presence(Topic::new(topic)?).await
+        self.shared.topics()?.others.presence(Topic::new(topic)?).await
     }
 
     /// Returns counts of all publications on all shards: delivered, waiting, conflated, missed.
@@ -61,7 +61,7 @@ impl<'h> TopicsHandle<'h> {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn statistics(self) -> Result<Statistics> {
-        self.shared.server()?.statistics().await
+        self.shared.topics()?.others.statistics().await
     }
 }
 

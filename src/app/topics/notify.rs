@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use core::task::{Context, Poll, Waker};
 
-use super::server_handle::Recipient;
+use super::recipients::Recipient;
 
 /// A flag and the waker of the one task that waits for it.
 #[derive(Debug, Default)]

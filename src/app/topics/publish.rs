@@ -4,7 +4,7 @@ use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 
 use super::publish_request::PublishRequest;
-use super::server_handle::ServerFuture;
+use crate::app::boxed::LocalBoxFuture;
 use crate::app::shared::Shared;
 use crate::error::Result;
 use crate::pubsub::Receipt;
@@ -62,7 +62,7 @@ enum Publishing<T> {
     /// Before the first poll. An invalid topic is an error of that poll.
     Request(Result<PublishRequest>),
     /// Waits for room in the queues of other shards, or for receipts.
-    Waiting(ServerFuture<Result<T>>),
+    Waiting(LocalBoxFuture<'static, Result<T>>),
     Done,
 }
 
@@ -107,7 +107,7 @@ impl<T> Publishing<T> {
     fn poll(
         &mut self,
         task: &mut Task<'_>,
-        begin: impl FnOnce(PublishRequest) -> Result<Result<T, ServerFuture<Result<T>>>>,
+        begin: impl FnOnce(PublishRequest) -> Result<Result<T, LocalBoxFuture<'static, Result<T>>>>,
     ) -> Poll<Result<T>> {
         let mut waiting = match core::mem::replace(self, Self::Done) {
             Self::Request(request) => match begin(request?)? {
@@ -131,7 +131,7 @@ impl Future for Publish<'_> {
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result> {
         let Self { shared, publishing } = self.get_mut();
         publishing.poll(task, |request| {
-            Ok(shared.server()?.publish(request)?.map_or(Ok(()), Err))
+            Ok(shared.topics()?.publish(request)?.map_or(Ok(()), Err))
         })
     }
 }
@@ -141,7 +141,7 @@ impl Future for PublishConfirmed<'_> {
 
     fn poll(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<Receipt>> {
         let Self { shared, publishing } = self.get_mut();
-        publishing.poll(task, |request| Ok(Err(shared.server()?.publish_confirmed(request)?)))
+        publishing.poll(task, |request| Ok(Err(shared.topics()?.publish_confirmed(request)?)))
     }
 }
 

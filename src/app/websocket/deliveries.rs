@@ -25,12 +25,13 @@ impl Recipient for SocketState {
 }
 
 impl SocketState {
-    /// Takes the waiting frames for one send: one buffer, or one for each frame. `None` if the queue is empty or the
-    /// socket is closing.
+    /// Takes the waiting frames for one send: one buffer, or one for each frame.
+    ///
+    /// `None` if the queue is empty or the socket is closing.
     pub fn take_deliveries<B: From<Bytes> + From<Vec<Bytes>>>(&self, now: Instant) -> Option<B> {
         // `Remaining::More` below sets it again.
         self.set_deliveries(false);
-        let (subscriber, server) = (self.subscriber()?, self.shared.server().ok()?);
+        let (subscriber, topics) = (self.subscriber()?, self.shared.topics().ok()?);
         // This also resets the compression window, so the next frame must be a shared one.
         let encoding = self.duplex().shared_encoding()?;
         let level = match encoding {
@@ -39,7 +40,7 @@ impl SocketState {
         };
         let mut coalescer = self.shared.sockets.coalescer.borrow_mut();
         let mut send = coalescer.begin(level);
-        let rest = server.take(subscriber, DELIVERY_MAX, &mut |delivery| match delivery {
+        let rest = topics.take(subscriber, DELIVERY_MAX, |delivery| match delivery {
             Delivery::Messages(batch) => send.push(batch),
             Delivery::Notice(notice) => {
                 if let Some(text) = notice_text(notice) {
@@ -59,9 +60,9 @@ impl SocketState {
 
     /// Removes the socket from its shard's subscribers; its queued messages are dropped.
     pub fn leave(&self) {
-        if let (Some(subscriber), Ok(server)) = (self.subscriber(), self.shared.server()) {
+        if let (Some(subscriber), Ok(topics)) = (self.subscriber(), self.shared.topics()) {
             self.set_subscriber(None);
-            server.leave(subscriber);
+            topics.leave(subscriber);
         }
     }
 
@@ -76,7 +77,7 @@ impl SocketState {
             return Ok(subscriber);
         }
         let recipient = Rc::clone(self);
-        let subscriber = self.shared.server()?.join(recipient)?;
+        let subscriber = self.shared.topics()?.join(recipient)?;
         self.set_subscriber(Some(subscriber));
         Ok(subscriber)
     }

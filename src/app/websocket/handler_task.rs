@@ -79,11 +79,11 @@ pub(super) fn fail(state: &SocketState, error: &Error) {
         return;
     }
     tracing::error!(pattern = state.pattern(), "a WebSocket handler failed: {error:?}");
-    if let Ok(server) = state.shared.server() {
+    if let Ok(runtime) = state.shared.runtime() {
         // If the socket is closed already, the peer has received another code.
         state
             .duplex()
-            .close(CloseCode::INTERNAL_ERROR, "", server.now())
+            .close(CloseCode::INTERNAL_ERROR, "", runtime.now())
             .unwrap_or_default();
     }
 }

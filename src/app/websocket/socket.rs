@@ -81,7 +81,7 @@ impl WebSocket {
                 "could not close with code {code}: it may not be sent; use 1000 or 3000 to 4999"
             ))
         })?;
-        let now = self.state.shared.server()?.now();
+        let now = self.state.shared.runtime()?.now();
         match self.state.duplex().close(code, reason, now) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
             Err(error) => Err(error.into()),
@@ -142,7 +142,7 @@ impl WebSocket {
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.state.join()?;
-        self.state.shared.server()?.subscribe_from(subscriber, topic, start)
+        self.state.shared.topics()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Unsubscribes from a topic, and returns whether the socket was subscribed to it by name.
@@ -174,7 +174,7 @@ impl WebSocket {
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
         let topic = Topic::new(topic)?;
         let subscriber = self.state.subscriber().ok_or(SubscribeError::NotSubscribed)?;
-        Ok(self.state.shared.server()?.set_presence(subscriber, &topic, name)?)
+        Ok(self.state.shared.topics()?.set_presence(subscriber, &topic, name)?)
     }
 
     /// Returns the topics of all shards: publishing, counts and presence.
@@ -195,13 +195,13 @@ impl WebSocket {
 
     fn subscribe_to(&self, pattern: &Pattern) -> Result<bool> {
         let subscriber = self.state.join()?;
-        Ok(self.state.shared.server()?.subscribe(subscriber, pattern)?)
+        Ok(self.state.shared.topics()?.subscribe(subscriber, pattern)?)
     }
 
     fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
-        let server = self.state.shared.server()?;
+        let topics = self.state.shared.topics()?;
         let subscriber = self.state.subscriber();
-        Ok(subscriber.is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
+        Ok(subscriber.is_some_and(|subscriber| topics.unsubscribe(subscriber, pattern)))
     }
 }
 

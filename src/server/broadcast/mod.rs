@@ -1,12 +1,8 @@
-//! Topics across shards: each shard has one table of its own subscribers, and a publication crosses to each other shard
-//! as one message.
+//! Topics across shards: a publication crosses to each other shard as one message.
 //!
-//! A message is encoded once, and every subscriber shares the encoded frame. Publishing wakes no subscriber. At the end
-//! of the turn, everything published in it moves into the outboxes. The [`notifier`] then notifies each subscriber
-//! once, and the subscriber's task sends all of it with one call.
-//!
-//! A topic with a history has an [`owner`]: the shard that numbers its messages, retains them and forwards them. Other
-//! shards request missed messages from the owner.
+//! Each shard has the topics of its own subscribers ([`ShardTopics`]). Here is their way to the other shards, and the
+//! way of threads outside the shards to them. A topic with a history has an owner: the shard that numbers its messages,
+//! retains them and forwards them. Other shards request missed messages from the owner.
 //!
 //! # When a queue between two shards is full
 //!
@@ -17,145 +13,48 @@
 //! - An owner never waits. It records the first message it could not send and reports it once there is room; the
 //!   receiving shard's subscribers then read the history. The record is one position per topic.
 
-mod notifier;
+mod link;
 mod outbound_queue;
 mod outside_publish;
-mod owner;
 mod publisher;
+mod receive;
+mod sending;
 mod shard_message;
 mod subscription;
-mod unheard;
 
-use std::cell::{Cell, RefCell, RefMut};
-use std::rc::{Rc, Weak};
-use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
 
-use squall_shards::{Mesh, MeshSender, Shard, ShardId, Source, Stop, clock, invoke_on_all, sleep, spawn_detached};
+use squall_shards::{Mesh, Shard, spawn_detached};
 
 use super::config::ServerConfig;
-use crate::app::{Delivery, PublishRequest, Recipient, Remaining, ServerFuture, ServerHandle, check, encode};
-use crate::error::{Error, Result};
-use crate::pubsub::{
-    BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Logs, OutboxItem, Pattern, Presence, Publication, RESYNCS_MAX, Receipt, Start,
-    Statistics, SubscribeError, SubscriberCounts, SubscriberId, TakeLimits, Topic, TopicRules, Topics,
-};
-use crate::websocket::Deflaters;
-use notifier::Recipients;
-use outbound_queue::{OutboundQueue, SentSignal};
+use super::runtime::ShardRuntime;
+use crate::app::ShardTopics;
+use link::ShardLink;
 pub use outside_publish::{OutsidePublish, OutsidePublishConfirmed};
 pub use publisher::Publisher;
-use shard_message::ReceiptSender;
 pub(super) use shard_message::ShardMessage;
 pub use subscription::{Subscription, TopicEvent};
 
 /// Capacity of the queue between two shards, in messages. 256: at 40 bytes each, 10 KiB per pair of shards.
 pub(super) const BROADCAST_QUEUE_MESSAGES_MAX: usize = 256;
 
-/// Largest message from another shard that is copied, in bytes, so that its reference count stays on one core. 4 KiB.
-const UNSHARED_BYTES_MAX: usize = 4096;
-
-/// Most publications that wait for the table within one turn: as many as one batch holds.
-const TURN_PUBLICATIONS_MAX: usize = BATCH_MESSAGES_MAX;
-
-/// Compression level of topics that compress. 6, zlib's default: each message is compressed once, for all subscribers.
-const DEFLATE_LEVEL: u32 = 6;
-
-thread_local! {
-    /// The hub of this shard, for messages and closures of other shards.
-    static LOCAL: RefCell<Weak<ShardHub>> = const { RefCell::new(Weak::new()) };
-}
-
-/// One shard's topics and its connections to the other shards.
-pub(super) struct ShardHub {
-    shard: Shard,
-    sender: MeshSender<ShardMessage>,
-    rules: TopicRules,
-    topics: RefCell<Topics>,
-    /// Publications of this turn that are not in the table yet. [`topics`](Self::topics) adds them before it returns
-    /// the table.
-    turn_publications: RefCell<Vec<Publication>>,
-    recipients: RefCell<Recipients>,
-    counts: RefCell<SubscriberCounts>,
-    /// The histories of the topics this shard owns.
-    logs: RefCell<Logs>,
-    /// One per shard; the entry of this shard is unused.
-    outbound_queues: Vec<RefCell<OutboundQueue>>,
-    deflaters: RefCell<Deflaters>,
-    /// The waker of the notifier task.
-    notifier: RefCell<Option<Waker>>,
-    is_notifier_scheduled: Cell<bool>,
-}
-
-impl ShardHub {
-    /// Creates the hub of the calling shard and starts to receive messages from other shards.
-    pub(super) fn new(shard: &Shard, mesh: &Mesh<ShardMessage>, config: &ServerConfig) -> Rc<Self> {
-        let hub = Rc::new(Self {
-            shard: shard.clone(),
-            sender: mesh.sender(),
-            rules: config.topics.clone(),
-            topics: RefCell::new(Topics::new(config.pubsub, config.topics.clone())),
-            turn_publications: RefCell::default(),
-            recipients: RefCell::default(),
-            counts: RefCell::default(),
-            logs: RefCell::new(Logs::new(config.histories.clone(), first_epoch())),
-            outbound_queues: (0..shard.count()).map(|_| RefCell::default()).collect(),
-            deflaters: RefCell::new(Deflaters::new(DEFLATE_LEVEL, 0)),
-            notifier: RefCell::default(),
-            is_notifier_scheduled: Cell::new(false),
-        });
-        LOCAL.set(Rc::downgrade(&hub));
-        notifier::start(&hub);
-        let weak = Rc::downgrade(&hub);
-        mesh.receive(move |from, message| {
-            if let Some(hub) = weak.upgrade() {
-                hub.receive(from, message);
-            }
-        });
-        hub
-    }
-
-    /// Handles a message from another shard or from a thread outside the shards.
-    fn receive(&self, from: Source, message: ShardMessage) {
-        match message {
-            ShardMessage::PublishRequest(request, receipt_sender) => {
-                self.fan_out_numbered(&request, receipt_sender.as_ref())
-            }
-            ShardMessage::Publication(publication, receipt_sender) => {
-                self.deliver(publication.unshared(UNSHARED_BYTES_MAX), receipt_sender.as_ref());
-            }
-            ShardMessage::Unsent(unsent) => {
-                let mut topics = self.topics();
-                topics.fall_back(&unsent);
-                drop(topics);
-                self.schedule_notifier();
-            }
-            ShardMessage::HistoryRequest(request) => {
-                if let Source::Shard(requester) = from {
-                    self.respond_to(requester, *request);
-                }
-            }
-            ShardMessage::HistoryResponse(response) => {
-                let request = &response.request;
-                let mut topics = self.topics();
-                topics.replay(request.subscriber, &request.resync, &response.resumed);
-                drop(topics);
-                self.schedule_notifier();
-            }
-            ShardMessage::Counts(changes) => {
-                let mut counts = self.counts.borrow_mut();
-                changes.iter().for_each(|change| counts.apply(change));
-            }
-            ShardMessage::Unheard(unheard) => {
-                let (topic, receipts) = *unheard;
-                unheard::report_later(topic, receipts);
-            }
-            ShardMessage::Subscribe(request) => {
-                if let Some(hub) = LOCAL.with_borrow(Weak::upgrade) {
-                    spawn_detached(hub.run_subscription(*request));
-                }
-            }
+/// Creates the topics of the calling shard, and starts to receive messages from other shards and to notify subscribers.
+pub(super) fn start(shard: &Shard, mesh: &Mesh<ShardMessage>, config: &ServerConfig) -> Rc<ShardTopics> {
+    let runtime = Rc::new(ShardRuntime { shard: shard.clone() });
+    let topics = ShardLink::make_topics(shard, mesh, config, runtime);
+    let notified = Rc::downgrade(&topics);
+    spawn_detached(poll_fn(move |task| match notified.upgrade() {
+        Some(topics) => topics.poll_notifier(task),
+        None => Poll::Ready(()),
+    }));
+    let receiver = Rc::downgrade(&topics);
+    mesh.receive(move |from, message| {
+        if let Some(topics) = receiver.upgrade() {
+            receive::receive(&topics, from, message);
         }
+<<<<<<< HEAD
     }
 
     /// Publishes to this shard's subscribers, at the latest when the notifier runs.
@@ -408,15 +307,8 @@ where
     let answers = invoke_on_all(move || async move {
         let hub = LOCAL.with_borrow(Weak::upgrade);
         hub.map(|hub| query(&hub.topics()))
+=======
+>>>>>>> 9e706e2 (Move a shard's topics from the server to the application layer)
     });
-    Ok(answers.await?.into_iter().flatten())
-}
-
-/// Returns the first epoch a shard gives to a topic: the wall clock in microseconds.
-///
-/// It exceeds every epoch of earlier processes as long as those began fewer than a million topics per second. It also
-/// fits a JavaScript number.
-fn first_epoch() -> u64 {
-    let since = clock::wall().duration_since(std::time::SystemTime::UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or_default()
+    topics
 }

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use squall_shards::{Mesh, MeshSender, ShardId};
 
-use super::shard_message::{ShardMessage, receipt_channel, sum};
+use super::shard_message::ShardMessage;
 use super::subscription::{Subscription, subscription};
-use super::unheard;
-use crate::app::{PublishRequest, check, encode, encoding_bytes};
+use crate::app::{PublishRequest, ReceiptSender, Receipts, Unheard, check, encode, encoding_bytes, topic_deflaters};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
@@ -19,7 +18,7 @@ use crate::websocket::Deflaters;
 
 thread_local! {
     /// The compressors of a thread that publishes to topics that compress.
-    static DEFLATERS: RefCell<Deflaters> = RefCell::new(Deflaters::new(super::DEFLATE_LEVEL, 0));
+    static DEFLATERS: RefCell<Deflaters> = RefCell::new(topic_deflaters());
 }
 
 /// Publishes to topics, and subscribes to them, from any thread or from a background task of a shard.
@@ -119,19 +118,18 @@ impl Publisher {
     }
 
     pub(super) async fn send(&self, request: PublishRequest) -> Result {
-        if !unheard::is_reported(&request.topic, &self.rules) {
+        let Some(unheard) = Unheard::of(&request.topic, &self.rules) else {
             return self.send_to_all(request, None).await;
-        }
-        let topic = request.topic.clone();
-        let (receipt_sender, receipts) = receipt_channel();
+        };
+        let (receipt_sender, receipts) = Receipts::channel();
         self.send_to_all(request, Some(&receipt_sender)).await?;
         // A full queue costs the report, never the publication.
-        let report = ShardMessage::Unheard(Box::new((topic, receipts)));
+        let report = ShardMessage::Unheard(Box::new((unheard, receipts)));
         self.sender.try_send(ShardId::FIRST, report).unwrap_or_default();
         Ok(())
     }
 
-    async fn send_to_all(&self, request: PublishRequest, receipt_sender: Option<&super::ReceiptSender>) -> Result {
+    async fn send_to_all(&self, request: PublishRequest, receipt_sender: Option<&ReceiptSender>) -> Result {
         for (to, message) in self.messages(request, receipt_sender.cloned())? {
             let sent = self.sender.send(to, message).await;
             sent.map_err(|error| Error::new(error.to_string()))?;
@@ -140,13 +138,13 @@ impl Publisher {
     }
 
     pub(super) async fn send_confirmed(&self, request: PublishRequest) -> Result<Receipt> {
-        let (receipt_sender, receipts) = receipt_channel();
-        let reported = unheard::is_reported(&request.topic, &self.rules).then(|| request.topic.clone());
+        let (receipt_sender, receipts) = Receipts::channel();
+        let unheard = Unheard::of(&request.topic, &self.rules);
         self.send_to_all(request, Some(&receipt_sender)).await?;
         drop(receipt_sender);
-        let receipt = sum(receipts).await;
-        if let Some(topic) = reported {
-            unheard::report(&topic, &receipt);
+        let receipt = receipts.sum().await;
+        if let Some(unheard) = unheard {
+            unheard.report(&receipt);
         }
         Ok(receipt)
     }
@@ -156,7 +154,7 @@ impl Publisher {
     fn messages(
         &self,
         request: PublishRequest,
-        receipt_sender: Option<super::ReceiptSender>,
+        receipt_sender: Option<ReceiptSender>,
     ) -> Result<impl Iterator<Item = (ShardId, ShardMessage)>> {
         let options = self.rules.of(&request.topic);
         // Threads outside the shards have no memory check of their own, so the budget is checked here.

@@ -13,8 +13,7 @@ use std::task::{Context, Poll};
 use futures_channel::{mpsc, oneshot};
 use futures_core::Stream;
 
-use super::ShardHub;
-use crate::app::{Delivery, Notify, Recipient as _, Remaining, ServerHandle};
+use crate::app::{Delivery, Notify, Recipient as _, Remaining, ShardTopics};
 use crate::pubsub::{Notice, Pattern, Position, Publication, SubscribeError, TakeLimits, Topic};
 use crate::websocket::{Message, decode};
 
@@ -104,52 +103,49 @@ pub(super) fn subscription(pattern: Pattern) -> (Subscription, SubscribeRequest,
     (Subscription { events, _open: open }, request, result)
 }
 
-impl ShardHub {
-    /// Subscribes and forwards events until the subscription is dropped.
-    pub(super) async fn run_subscription(self: Rc<Self>, request: SubscribeRequest) {
-        let SubscribeRequest {
-            pattern,
-            mut events,
-            mut closed,
-            reply,
-        } = request;
-        let notify: Rc<Notify> = Rc::default();
-        let recipient = Rc::clone(&notify);
-        let subscribed = self.join(recipient).and_then(|subscriber| {
-            let subscribed = self.subscribe(subscriber, &pattern);
-            if subscribed.is_err() {
-                self.leave(subscriber);
-            }
-            subscribed.map(|_| subscriber)
+/// Subscribes and forwards events until the subscription is dropped.
+pub(super) async fn run_subscription(topics: Rc<ShardTopics>, request: SubscribeRequest) {
+    let SubscribeRequest {
+        pattern,
+        mut events,
+        mut closed,
+        reply,
+    } = request;
+    let notify: Rc<Notify> = Rc::default();
+    let recipient = Rc::clone(&notify);
+    let subscribed = topics.join(recipient).and_then(|subscriber| {
+        let subscribed = topics.subscribe(subscriber, &pattern);
+        if subscribed.is_err() {
+            topics.leave(subscriber);
+        }
+        subscribed.map(|_| subscriber)
+    });
+    let subscriber = match subscribed {
+        Ok(subscriber) => subscriber,
+        Err(error) => return reply.send(Err(error)).unwrap_or_default(),
+    };
+    reply.send(Ok(())).unwrap_or_default();
+    while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
+        // `take` is synchronous, so the events are collected before the task waits for room.
+        let mut taken = Vec::new();
+        let rest = topics.take(subscriber, TAKE_LIMITS, |delivery| match delivery {
+            Delivery::Messages(batch) => taken.extend(batch.publications().iter().filter_map(event_of)),
+            Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
         });
-        let subscriber = match subscribed {
-            Ok(subscriber) => subscriber,
-            Err(error) => return reply.send(Err(error)).unwrap_or_default(),
-        };
-        reply.send(Ok(())).unwrap_or_default();
-        while poll_fn(|task| poll_announced(&notify, &mut closed, task)).await {
-            // `take` is synchronous, so the events are collected before the task waits for room.
-            let mut taken = Vec::new();
-            let rest = self.take(subscriber, TAKE_LIMITS, &mut |delivery| match delivery {
-                Delivery::Messages(batch) => taken.extend(batch.publications().iter().filter_map(event_of)),
-                Delivery::Notice(notice) => taken.push(TopicEvent::Notice(notice.clone())),
-            });
-            for each in taken {
-                // After the receiver is dropped `poll_room` returns false, and `poll_announced` ends the loop.
-                if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
-                    events.start_send(each).unwrap_or_default();
-                }
-            }
-            match rest {
-                Remaining::Nothing => {}
-                Remaining::More => notify.notify(),
-                Remaining::Close(_) => break,
+        for each in taken {
+            // After the receiver is dropped `poll_room` returns false, and `poll_announced` ends the loop.
+            if poll_fn(|task| poll_room(&mut events, &mut closed, task)).await {
+                events.start_send(each).unwrap_or_default();
             }
         }
-        self.leave(subscriber);
+        match rest {
+            Remaining::Nothing => {}
+            Remaining::More => notify.notify(),
+            Remaining::Close(_) => break,
+        }
     }
+    topics.leave(subscriber);
 }
-
 fn event_of(publication: &Publication) -> Option<TopicEvent> {
     Some(TopicEvent::Message {
         topic: publication.topic.clone(),

@@ -14,7 +14,7 @@ use data_encoding::BASE64;
 
 use super::event::{Event, field, write_data};
 use crate::app::Context;
-use crate::app::topics::{Delivery, Notify, Recipient, Remaining, ServerHandle, notice_text};
+use crate::app::topics::{Delivery, Notify, Recipient, Remaining, ShardTopics, notice_text};
 use crate::error::Result;
 use crate::message::{Method, header};
 use crate::pubsub::{
@@ -48,7 +48,7 @@ const BATCH_MAX: TakeLimits = TakeLimits {
 #[must_use = "a stream ends when it is dropped; `run` keeps it going"]
 pub struct EventStream<'c> {
     cx: &'c mut Context,
-    server: Option<Rc<dyn ServerHandle>>,
+    topics: Option<Rc<ShardTopics>>,
     notify: Rc<Notify>,
     subscriber: Option<SubscriberId>,
     /// The topic whose positions are the events' ids.
@@ -70,7 +70,7 @@ impl Context {
         // Tells nginx not to buffer events.
         self.set_header("X-Accel-Buffering", "no")?;
         Ok(EventStream {
-            server: self.shared.server().ok().map(Rc::clone),
+            topics: self.shared.topics().ok().map(Rc::clone),
             cx: self,
             notify: Rc::default(),
             subscriber: None,
@@ -181,7 +181,7 @@ impl EventStream<'_> {
     pub fn subscribe_from(&mut self, topic: &str, start: Start) -> Result<bool> {
         let topic = Topic::new(topic)?;
         let subscriber = self.join()?;
-        self.cx.shared.server()?.subscribe_from(subscriber, topic, start)
+        self.cx.shared.topics()?.subscribe_from(subscriber, topic, start)
     }
 
     /// Subscribes to a topic with a history, with the messages' positions as event ids, so that a reconnecting browser
@@ -221,13 +221,13 @@ impl EventStream<'_> {
         if *self.cx.method() == Method::HEAD {
             return Ok(());
         }
-        let server = Rc::clone(self.cx.shared.server()?);
+        let topics = Rc::clone(self.cx.shared.topics()?);
         // Sends the head at once, so that the page sees the connection open.
         self.cx.flush().await?;
-        let mut stopping = server.stopping();
+        let mut stopping = topics.runtime().stopping();
         let mut closed = pin!(self.cx.closed());
         loop {
-            let mut pause = server.sleep(self.heartbeat);
+            let mut pause = topics.runtime().sleep(self.heartbeat);
             let waited = poll_fn(|task| {
                 if stopping.as_mut().poll(task).is_ready() || closed.as_mut().poll(task).is_ready() {
                     Poll::Ready(Waited::End)
@@ -241,7 +241,7 @@ impl EventStream<'_> {
                 Waited::End => return Ok(()),
                 Waited::Heartbeat => self.cx.write(&b":\n\n"[..]),
                 Waited::Deliveries => {
-                    if self.write_deliveries(&*server) == Flow::End {
+                    if self.write_deliveries(&topics) == Flow::End {
                         return self.cx.flush().await;
                     }
                 }
@@ -251,13 +251,13 @@ impl EventStream<'_> {
     }
 
     /// Writes one batch of waiting messages.
-    fn write_deliveries(&mut self, server: &dyn ServerHandle) -> Flow {
+    fn write_deliveries(&mut self, topics: &ShardTopics) -> Flow {
         let Some(subscriber) = self.subscriber else {
             return Flow::GoOn;
         };
         let mut text = Vec::new();
         let resumable = self.resumable.as_ref();
-        let rest = server.take(subscriber, BATCH_MAX, &mut |delivery| match delivery {
+        let rest = topics.take(subscriber, BATCH_MAX, |delivery| match delivery {
             Delivery::Messages(batch) => {
                 for publication in batch.publications() {
                     write_publication(publication, resumable, &mut text);
@@ -284,14 +284,14 @@ impl EventStream<'_> {
 
     fn subscribe_to(&mut self, pattern: &Pattern) -> Result<bool> {
         let subscriber = self.join()?;
-        Ok(self.cx.shared.server()?.subscribe(subscriber, pattern)?)
+        Ok(self.cx.shared.topics()?.subscribe(subscriber, pattern)?)
     }
 
     fn unsubscribe_from(&self, pattern: &Pattern) -> Result<bool> {
-        let server = self.cx.shared.server()?;
+        let topics = self.cx.shared.topics()?;
         Ok(self
             .subscriber
-            .is_some_and(|subscriber| server.unsubscribe(subscriber, pattern)))
+            .is_some_and(|subscriber| topics.unsubscribe(subscriber, pattern)))
     }
 
     fn join(&mut self) -> Result<SubscriberId> {
@@ -299,7 +299,7 @@ impl EventStream<'_> {
             return Ok(subscriber);
         }
         let recipient = Rc::clone(&self.notify);
-        let subscriber = self.cx.shared.server()?.join(recipient)?;
+        let subscriber = self.cx.shared.topics()?.join(recipient)?;
         self.subscriber = Some(subscriber);
         Ok(subscriber)
     }
@@ -307,8 +307,8 @@ impl EventStream<'_> {
 
 impl Drop for EventStream<'_> {
     fn drop(&mut self) {
-        if let (Some(subscriber), Some(server)) = (self.subscriber, &self.server) {
-            server.leave(subscriber);
+        if let (Some(subscriber), Some(topics)) = (self.subscriber, &self.topics) {
+            topics.leave(subscriber);
         }
     }
 }
