@@ -4,6 +4,7 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
 use super::error::ConnectFailure;
+use crate::message::parse_digits;
 
 /// The default port of `ws`.
 const PORT: u16 = 80;
@@ -61,13 +62,12 @@ impl Url {
     }
 }
 
-/// The port of an authority without a user. Only digits: `str::parse` would accept a sign.
+/// The port of an authority without a user.
 fn port(authority: &Authority) -> Option<u16> {
     let behind_host = authority.as_str().strip_prefix(authority.host())?;
     match behind_host.strip_prefix(':').unwrap_or_default() {
         "" => Some(PORT),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
-        _ => None,
+        digits => parse_digits(digits.as_bytes()),
     }
 }
 

@@ -1,13 +1,13 @@
-//! The grammar of HTTP/1: byte classes, strict number parsers and the two kinds of line, each with its rule of RFC 9110
+//! The grammar of HTTP/1: byte classes, numbers and the two kinds of line, each with its rule of RFC 9110
 //! or 9112. Every function is pure, and rejects instead of repairing.
 
 use core::net::Ipv6Addr;
 
 use memchr::memchr;
 
-use super::byte_set::ByteSet;
 use super::error::ParseError;
 use super::version::MinorVersion;
+use crate::message::{ByteSet, is_token, parse_digits};
 
 /// The parts of a request-line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,20 +79,6 @@ impl<'b> FieldLine<'b> {
     }
 }
 
-/// ```text
-/// token  = 1*tchar                                                       ; RFC 9110 §5.6.2
-/// ```
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && TOKEN_BYTES.contains_all(bytes)
-}
-
-/// ```text
-/// tchar  = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." /
-///          "^" / "_" / "`" / "|" / "~" / DIGIT / ALPHA                   ; RFC 9110 §5.6.2
-/// ```
-pub(super) static TOKEN_BYTES: ByteSet =
-    ByteSet::of(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-
 /// Returns whether a byte may stand in a field value: HTAB, SP, VCHAR or obs-text, which is kept unchanged (RFC 9110
 /// §5.5).
 pub(super) fn is_field_byte(byte: u8) -> bool {
@@ -132,19 +118,12 @@ pub(super) fn http_version(version: &[u8]) -> Result<MinorVersion, ParseError> {
 /// Content-Length  = 1*DIGIT                                              ; RFC 9110 §8.6
 /// ```
 ///
-/// Accepts digits only; `str::parse` would accept a sign. Rejects numbers from 2⁶³ on, so that no sum or cast of
-/// lengths can wrap.
+/// Rejects numbers from 2⁶³ on, so that no sum or cast of lengths can wrap.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > DECIMAL_DIGITS_MAX {
+    if digits.len() > DECIMAL_DIGITS_MAX {
         return None;
     }
-    digits
-        .iter()
-        .try_fold(0_u64, |number, &digit| {
-            let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-            number.checked_mul(10)?.checked_add(digit)
-        })
-        .filter(|&number| number <= LENGTH_MAX)
+    parse_digits(digits).filter(|&number| number <= LENGTH_MAX)
 }
 
 /// Returns the value of one hexadecimal digit of a chunk size (RFC 9112 §7.1).
@@ -200,13 +179,7 @@ static REG_NAME_BYTES: ByteSet =
 fn is_port(port: &[u8]) -> bool {
     match port {
         [] | [b':'] => true,
-        [b':', digits @ ..] => {
-            let port = digits.iter().try_fold(0_u32, |port, &digit| {
-                let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
-                Some(port * 10 + digit).filter(|&port| port <= u32::from(u16::MAX))
-            });
-            port.is_some()
-        }
+        [b':', digits @ ..] => parse_digits::<u16>(digits).is_some(),
         _ => false,
     }
 }

@@ -3,9 +3,9 @@
 //! Two paths accept the same heads:
 //!
 //! - The fast path: httparse reads a head that arrives whole, as nearly all do, in one pass of vector code.
-//! - The line reader: [`grammar`] reads everything else line by line. That is a head that is incomplete, malformed,
-//!   over a limit, large or unusual. This path decides which error it is. It records how far it has read and checks
-//!   each line when its last byte arrives.
+//! - The line reader: [`grammar`](super::grammar) reads everything else line by line. That is a head that is
+//!   incomplete, malformed, over a limit, large or unusual. This path decides which error it is. It records how far it
+//!   has read and checks each line when its last byte arrives.
 //!
 //! So the same error is found at the same place however the network splits the head. Each byte is read a fixed number
 //! of times: for the line end, for the syntax of its line, and for its place in the [`RequestHead`].
@@ -16,12 +16,12 @@ use core::mem::MaybeUninit;
 
 use super::error::ParseError;
 use super::framing::Framing;
-use super::grammar::{self, FieldLine, RequestLine};
+use super::grammar::{FieldLine, RequestLine};
 use super::limits::Limits;
 use super::line::{LineEnding, LineScan};
 use super::request::{Exchange, METHOD_BYTES_MAX, RequestBuilder, offset_in};
 use super::version::MinorVersion;
-use crate::message::RequestHead;
+use crate::message::{RequestHead, TOKEN_BYTES};
 
 /// Reads one head, which stays in the caller's buffer until it is complete.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +54,7 @@ impl HeadReader {
         if !self.has_begun() {
             self.skip_empty_line(input);
             match input.first() {
-                Some(&byte) if grammar::TOKEN_BYTES.contains(byte) => {
+                Some(&byte) if TOKEN_BYTES.contains(byte) => {
                     if let Some(framing) = read_whole(input, head, exchange, limits)? {
                         *self = Self::default();
                         return Ok(Some(framing));

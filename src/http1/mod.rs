@@ -55,7 +55,6 @@
 //! - Content passes through `content` and `chunked`, a response through `send` and `encode`.
 //! - `deadline` keeps the time.
 
-mod byte_set;
 mod chunked;
 mod client;
 mod connection;

@@ -1,5 +1,7 @@
 //! Parsing an authority, `host` or `host:port` (RFC 3986 §3.2).
 
+use super::grammar::parse_digits;
+
 /// The default port of a scheme: 443 for `https`, else 80 (RFC 9110 §4.2.1, §4.2.2).
 pub(crate) fn default_port(scheme: &str) -> u16 {
     if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 }
@@ -14,13 +16,12 @@ pub(crate) fn host_and_port(authority: &str, default_port: u16) -> Option<(&str,
         Some((host, port)) if !port.contains(']') => (host, port),
         _ => return Some((authority, default_port)),
     };
-    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
     let port = if port.is_empty() {
         default_port
     } else {
-        port.parse().ok()?
+        parse_digits(port.as_bytes())?
     };
-    is_number.then_some((host, port))
+    Some((host, port))
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@
 
 mod authority;
 mod body;
+mod byte_set;
 mod close_code;
 mod date;
+mod grammar;
 mod headers;
 mod media_type;
 mod request;
@@ -19,8 +21,10 @@ mod response;
 
 pub(crate) use authority::{default_port, host_and_port};
 pub use body::{Body, BodyStream, BoxError};
+pub(crate) use byte_set::ByteSet;
 pub use close_code::CloseCode;
 pub use date::HttpDate;
+pub(crate) use grammar::{TOKEN_BYTES, is_token, parse_digits};
 pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;

@@ -5,6 +5,7 @@
 //!
 //! Clients receive positions as text, in a message or as the `id` of a server-sent event, and send one back to resume.
 
+use crate::message::parse_digits;
 use core::fmt;
 use core::str::FromStr;
 
@@ -65,11 +66,10 @@ impl FromStr for Position {
 }
 
 fn number(text: &str) -> Result<u64, InvalidPosition> {
-    let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    if !is_canonical {
-        return Err(InvalidPosition);
-    }
-    text.parse().map_err(|_| InvalidPosition)
+    let is_canonical = text == "0" || !text.starts_with('0');
+    parse_digits(text.as_bytes())
+        .filter(|_| is_canonical)
+        .ok_or(InvalidPosition)
 }
 
 /// A text that is not `epoch:sequence`.

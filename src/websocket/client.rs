@@ -10,7 +10,7 @@ use super::deflate::Deflaters;
 use super::extensions;
 use super::handshake::version;
 use super::negotiate::{Deflate, DeflateConfig};
-use crate::message::{Headers, ResponseHead};
+use crate::message::{Headers, ResponseHead, is_token};
 
 /// A client's request for a WebSocket.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl ClientHandshake {
         let (name, value) = version();
         headers.set(name, value);
         if !self.subprotocols.is_empty() {
-            if !self.subprotocols.iter().all(|name| extensions::is_token(name)) {
+            if !self.subprotocols.iter().all(|name| is_token(name.as_bytes())) {
                 return Err(ClientHandshakeError::Subprotocol);
             }
             let list = HeaderValue::from_str(&self.subprotocols.join(", "));

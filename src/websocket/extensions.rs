@@ -1,5 +1,6 @@
 //! The parser of `Sec-WebSocket-Extensions` (RFC 6455 §9.1): names with parameters, not interpreted yet.
 
+use crate::message::{TOKEN_BYTES, is_token};
 use std::borrow::Cow;
 
 /// One offered or accepted extension.
@@ -39,15 +40,6 @@ pub(super) fn parse<'v>(value: &'v [u8], list: &mut Vec<Extension<'v>>) -> Resul
     }
 }
 
-/// Whether `text` is a token (RFC 9110 §5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_byte)
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 struct Reader<'v> {
     rest: &'v str,
 }
@@ -79,7 +71,7 @@ impl<'v> Reader<'v> {
         }
         self.rest = characters.as_str();
         self.skip_blanks();
-        if is_token(&value) {
+        if is_token(value.as_bytes()) {
             Ok(Cow::Owned(value))
         } else {
             Err(Malformed)
@@ -88,7 +80,7 @@ impl<'v> Reader<'v> {
 
     fn token(&mut self) -> Result<&'v str, Malformed> {
         self.skip_blanks();
-        let end = self.rest.bytes().position(|byte| !is_token_byte(byte));
+        let end = self.rest.bytes().position(|byte| !TOKEN_BYTES.contains(byte));
         let (token, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
         self.rest = rest;
         self.skip_blanks();

@@ -8,7 +8,7 @@ use tungstenite::handshake::derive_accept_key;
 use super::deflate::Deflaters;
 use super::extensions::{self, Extension};
 use super::negotiate::{Deflate, DeflateConfig};
-use crate::message::{RequestHead, ResponseHead, Version, default_port, host_and_port};
+use crate::message::{RequestHead, ResponseHead, Version, default_port, host_and_port, is_token};
 
 /// The only version of the protocol.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -259,7 +259,7 @@ fn subprotocols(head: &RequestHead) -> Result<Vec<&str>, HandshakeError> {
         for element in value.split(',') {
             let element = element.trim_matches([' ', '\t']);
             // Empty elements are ignored (RFC 9110 §5.6.1).
-            if !element.is_empty() && !extensions::is_token(element) {
+            if !element.is_empty() && !is_token(element.as_bytes()) {
                 return Err(HandshakeError::Subprotocols);
             }
             if !element.is_empty() {

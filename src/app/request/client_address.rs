@@ -13,6 +13,8 @@ use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 
+use ipnet::IpNet;
+
 use crate::message::Fields;
 
 /// The remote end of a connection.
@@ -33,16 +35,9 @@ pub struct Peer {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies {
-    networks: Vec<Network>,
+    networks: Vec<IpNet>,
     /// Whether peers on a Unix socket are trusted; written `unix` in the list.
     unix: bool,
-}
-
-/// A range of addresses: those that share the first `prefix_bits` bits with `address`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
-    address: IpAddr,
-    prefix_bits: u32,
 }
 
 /// The error of an entry that is not an address, a network or `unix`.
@@ -62,7 +57,9 @@ impl TrustedProxies {
     }
 
     fn contains(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(address))
+        // A dual-stack listener reports an IPv4 address as one mapped into IPv6.
+        let address = address.to_canonical();
+        self.networks.iter().any(|network| network.contains(&address))
     }
 
     /// The client's address: from the fields if `peer` is trusted, else that of the connection.
@@ -126,46 +123,14 @@ impl FromStr for TrustedProxies {
             if entry == "unix" {
                 proxies.unix = true;
             } else {
-                let network = Network::parse(entry).ok_or_else(|| InvalidProxy {
+                let address = entry.parse().map(|address: IpAddr| IpNet::from(address));
+                let network = address.or_else(|_| entry.parse()).map_err(|_| InvalidProxy {
                     entry: entry.to_owned(),
                 })?;
                 proxies.networks.push(network);
             }
         }
         Ok(proxies)
-    }
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text
-            .split_once('/')
-            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().ok()?;
-        let whole = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            None => whole,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
-            Some(_) => return None,
-        };
-        (prefix_bits <= whole).then_some(Self { address, prefix_bits })
-    }
-
-    /// Whether an address lies in the network.
-    ///
-    /// An IPv4 address mapped into IPv6 counts as IPv4, because a dual-stack listener reports it so.
-    fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.leading_zeros() >= self.prefix_bits
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differing = network.to_bits() ^ address.to_bits();
-                differing.leading_zeros() >= self.prefix_bits
-            }
-            _ => false,
-        }
     }
 }
 

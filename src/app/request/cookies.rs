@@ -15,7 +15,7 @@ use cookie::Cookie;
 use crate::app::context::Context;
 use crate::app::response::set_cookie;
 use crate::error::{Error, HttpError, Result};
-use crate::message::StatusCode;
+use crate::message::{StatusCode, TOKEN_BYTES};
 
 /// The cookies of a request and of its response: see [`Context::cookies`].
 #[derive(Clone, Copy)]
@@ -147,8 +147,7 @@ fn cookies(field: &[u8]) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
 
 /// Whether this is a cookie's name: a token (RFC 9110 §5.6.2), or one with colons, which Python also accepts.
 fn is_name(name: &str) -> bool {
-    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_legal)
+    !name.is_empty() && name.bytes().all(|byte| byte == b':' || TOKEN_BYTES.contains(byte))
 }
 
 fn unquote(value: &str) -> Cow<'_, str> {

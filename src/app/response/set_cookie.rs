@@ -12,7 +12,7 @@ use cookie::time::{Duration, OffsetDateTime};
 use cookie::{Cookie, SameSite};
 
 use crate::error::{Error, Result};
-use crate::message::{HeaderValue, Headers, header};
+use crate::message::{HeaderValue, Headers, header, is_token};
 
 /// Most bytes of name and value together: browsers ignore a cookie with more (RFC 6265bis §5.6).
 const COOKIE_BYTES_MAX: usize = 4096;
@@ -95,7 +95,7 @@ pub(in crate::app) fn removal(mut cookie: Cookie<'_>) -> Cookie<'_> {
 
 fn check_name_and_size(cookie: &Cookie<'_>) -> Result {
     let (name, value) = (cookie.name(), cookie.value());
-    if !is_token(name) {
+    if !is_token(name.as_bytes()) {
         return Err(refusal(
             cookie,
             &"its name is not a token",
@@ -180,11 +180,6 @@ fn quoted(value: &str) -> Result<Cow<'_, str>, char> {
     }
     quoted.push('"');
     Ok(Cow::Owned(quoted))
-}
-
-fn is_token(name: &str) -> bool {
-    let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token_byte)
 }
 
 fn refusal(cookie: &Cookie<'_>, why: &dyn Display, remedy: &str) -> Error {

@@ -12,7 +12,7 @@ use crate::app::websocket::Upgrade;
 use crate::error::{Error, Result};
 use crate::memory::{self, OutOfMemory};
 use crate::message::{
-    BodyStream, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, has_no_content, header,
+    BodyStream, HeaderValue, Headers, MediaType, Method, ResponseHead, StatusCode, has_no_content, header, parse_digits,
 };
 
 /// The response as written so far.
@@ -250,7 +250,5 @@ impl ResponseState {
 
 /// Parses a Content-Length, which is digits alone (RFC 9110 §8.6).
 fn parse_length(value: &HeaderValue) -> Option<u64> {
-    let digits = value.to_str().ok()?;
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten()
+    parse_digits(value.as_bytes())
 }

@@ -20,6 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::foreign;
 use super::param_span::ParamSpan;
 use crate::app::request::percent::decode_path;
+use crate::message::parse_digits;
 
 /// A parsed pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,10 +273,10 @@ impl ParameterType {
     pub(in crate::app) fn accepts(self, value: &str) -> bool {
         match self {
             Self::Text => true,
-            Self::U32 => is_digits(value) && value.parse::<u32>().is_ok(),
-            Self::U64 => is_digits(value) && value.parse::<u64>().is_ok(),
-            Self::I32 => is_digits(value.strip_prefix('-').unwrap_or(value)) && value.parse::<i32>().is_ok(),
-            Self::I64 => is_digits(value.strip_prefix('-').unwrap_or(value)) && value.parse::<i64>().is_ok(),
+            Self::U32 => parse_digits::<u32>(value.as_bytes()).is_some(),
+            Self::U64 => parse_digits::<u64>(value.as_bytes()).is_some(),
+            Self::I32 => !value.starts_with('+') && value.parse::<i32>().is_ok(),
+            Self::I64 => !value.starts_with('+') && value.parse::<i64>().is_ok(),
             Self::Uuid => is_uuid(value),
             Self::Slug => {
                 !value.is_empty()
@@ -360,10 +361,6 @@ fn parse_parameter(inside: &str) -> Result<Parameter, String> {
         kind,
         rest,
     })
-}
-
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_uuid(text: &str) -> bool {

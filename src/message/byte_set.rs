@@ -1,7 +1,7 @@
 //! Byte classes as tables: one load per byte, whatever the class. Each class is written as the grammar writes it.
 
 /// The set of the 256 bytes that belong to a class.
-pub(super) struct ByteSet([bool; 256]);
+pub(crate) struct ByteSet([bool; 256]);
 
 #[expect(
     clippy::indexing_slicing,
@@ -9,7 +9,7 @@ pub(super) struct ByteSet([bool; 256]);
 )]
 impl ByteSet {
     /// Creates the set of all bytes from `first` to `last`.
-    pub(super) const fn range(first: u8, last: u8) -> Self {
+    pub(crate) const fn range(first: u8, last: u8) -> Self {
         let mut table = [false; 256];
         let mut byte = first;
         while byte < last {
@@ -21,12 +21,12 @@ impl ByteSet {
     }
 
     /// Creates the set of `members`.
-    pub(super) const fn of(members: &[u8]) -> Self {
+    pub(crate) const fn of(members: &[u8]) -> Self {
         Self([false; 256]).with(members, true)
     }
 
     /// Returns this set without `others`.
-    pub(super) const fn without(self, others: &[u8]) -> Self {
+    pub(crate) const fn without(self, others: &[u8]) -> Self {
         self.with(others, false)
     }
 
@@ -42,17 +42,17 @@ impl ByteSet {
 
 impl ByteSet {
     /// Returns whether the set contains a byte.
-    pub(super) fn contains(&self, byte: u8) -> bool {
+    pub(crate) fn contains(&self, byte: u8) -> bool {
         *self.0.get(usize::from(byte)).unwrap_or(&false)
     }
 
     /// Returns whether the set contains every byte of `bytes`.
-    pub(super) fn contains_all(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn contains_all(&self, bytes: &[u8]) -> bool {
         self.split(bytes).1.is_empty()
     }
 
     /// Splits `bytes` before the first one that is not in the set.
-    pub(super) fn split<'b>(&self, bytes: &'b [u8]) -> (&'b [u8], &'b [u8]) {
+    pub(crate) fn split<'b>(&self, bytes: &'b [u8]) -> (&'b [u8], &'b [u8]) {
         let mut length = 0;
         while bytes.get(length).is_some_and(|&byte| self.contains(byte)) {
             length += 1;
