@@ -10,6 +10,7 @@ mod sockets;
 use std::fmt::Write as _;
 
 use squall::prelude::*;
+use squall::websocket::Message;
 
 /// A topic whose history is limited only by the server's own bounds.
 const HISTORY_TOPIC: &str = "kept";

@@ -11,8 +11,10 @@ use std::sync::LazyLock;
 use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
+use squall::Event;
 use squall::prelude::*;
 use squall::shards::{Shard, clock, invoke_on_all, sleep, timeout_at};
+use squall::websocket::Message;
 
 /// How many bytes of a response are written between two flushes: 64 KiB and 7, so that a flush ends inside a buffer.
 const PIECE_BYTES: usize = 64 * 1024 + 7;
@@ -158,7 +160,7 @@ impl WebSocketHandler for Echo {
                     .transpose()
                     .map(drop)
             }
-            _ => ws.send(message).await,
+            _ => Ok(ws.send(message).await?),
         }
     }
 }

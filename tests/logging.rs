@@ -20,6 +20,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use squall::prelude::*;
 use squall::shards::Stop;
+use squall::websocket::Message;
 use support::client::Connection;
 use support::running::{Running, close_code, read};
 use tracing::field::{Field, Visit};
@@ -144,6 +145,18 @@ fn a_servers_life_and_its_refusals_are_events_for_the_subscriber_of_the_applicat
         |line: &&Map<String, Value>| line["message"].as_str().unwrap().contains("no rule and no subscriber");
     let unheard: Vec<_> = lines.iter().filter(is_unheard).map(|line| &line["topic"]).collect();
     assert_eq!(unheard, ["mistyped", "mistyped/later"]);
+    let refused = only(
+        &lines,
+        "refused a WebSocket from a page of \"http://evil.example\": this server is \"http://",
+    );
+    assert!(
+        refused["message"].as_str().unwrap().contains("check_origin"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        (&refused["level"], &refused["pattern"]),
+        (&json!("INFO"), &json!("/rooms/{room}"))
+    );
     let places = ["listening on", "stopping", "stopped"].map(|message| {
         let begins = |line: &Map<String, Value>| line["message"].as_str().unwrap().starts_with(message);
         lines.iter().position(begins)
@@ -176,6 +189,8 @@ fn serve_and_refuse() {
     server.publisher.publish("mistyped/later", "x").blocking().unwrap();
     // This publisher has no receipt, so the report comes from the first shard.
     await_unheard("mistyped/later");
+    let refused = server.open("/rooms/3", &[("Origin", "http://evil.example")]);
+    assert_eq!(refused.unwrap_err().status(), 403);
     server.stopper.stop(Stop::Graceful);
     drop((malformed, failing, violating));
     server.wait();

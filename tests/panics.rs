@@ -24,6 +24,7 @@ use std::task::{Context as Task, Poll};
 use futures_util::Stream;
 use squall::prelude::*;
 use squall::shards::{Shard, invoke_on, spawn_blocking, spawn_detached, spawn_local, yield_now};
+use squall::websocket::Message;
 use support::app_client::AppClient;
 use support::client::Connection;
 use support::running::{Running, close_code, read};
@@ -386,7 +387,7 @@ impl WebSocketHandler for Socket {
             }
             "hold" => {
                 self.held = Some(Nested(self.depth));
-                ws.send("held").await
+                Ok(ws.send("held").await?)
             }
             "error" => Err(Error::new(PanickingError {
                 _held: Nested(self.depth),
@@ -396,7 +397,7 @@ impl WebSocketHandler for Socket {
                 _held: Nested(0),
                 is_written: false,
             })),
-            _ => ws.send("alive").await,
+            _ => Ok(ws.send("alive").await?),
         }
     }
 

@@ -49,7 +49,7 @@ impl Running {
     }
 
     fn run(server: BoundServer) -> Self {
-        let address = server.addresses().next().unwrap();
+        let address = server.local_addr().unwrap();
         let stopper = server.stopper();
         let thread = std::thread::spawn(move || server.run().unwrap());
         Self {
@@ -543,6 +543,32 @@ fn invalid_settings_fail_before_binding() {
     }
 }
 
+#[test]
+fn an_application_that_cannot_be_built_is_reported_without_the_number_of_a_shard() {
+    let application = || Application::new().get("/users/:id", async |_: &mut Context| "a user");
+    let server = Server::new(application).listen("127.0.0.1:0").shards(1);
+    let error = server
+        .configure(|config| config.stop_on_signals = false)
+        .run()
+        .unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("{id}") && !text.contains("shard"), "{text}");
+    assert!(error.downcast_ref::<squall::app::BuildError>().is_some());
+}
+
+#[test]
+fn a_server_without_a_tcp_address_says_so() {
+    let path = std::env::temp_dir().join(format!("squall-local-addr-{}.sock", std::process::id()));
+    let server = Server::new(Application::new)
+        .listen(format!("unix:{}", path.display()))
+        .shards(1);
+    let error = server.bind().unwrap().local_addr().unwrap_err().to_string();
+    assert!(
+        error.starts_with("could not return the address: the server listens on no TCP address"),
+        "{error}"
+    );
+}
+
 /// A second server on a port fails, unless both set `--share-port`.
 #[test]
 fn a_port_is_shared_only_on_purpose() {
@@ -552,7 +578,7 @@ fn a_port_is_shared_only_on_purpose() {
         server.share_port(share).bind()
     };
     let first = bind("127.0.0.1:0", true).unwrap();
-    let address = first.addresses().next().unwrap().to_string();
+    let address = first.local_addr().unwrap().to_string();
     let refused = bind(&address, false).unwrap_err().to_string();
     assert!(refused.contains("in use by this process itself"), "{refused}");
     drop(bind(&address, true).unwrap());
@@ -724,7 +750,7 @@ fn a_stop_ends_the_process_despite_an_endless_handler() {
         .driver(support::running::tested_driver())
         .bind()
         .unwrap();
-    let (address, stopper) = (server.addresses().next().unwrap(), server.stopper());
+    let (address, stopper) = (server.local_addr().unwrap(), server.stopper());
     let running = std::thread::spawn(move || format!("{:?}", server.run()));
     let mut connection = Connection::open(address);
     connection.send(&get("/spin")).unwrap();

@@ -14,6 +14,7 @@ use std::cell::RefCell;
 
 use squall::prelude::*;
 use squall::shards::{Shard, ShardId, spawn_detached};
+use squall::websocket::Message;
 use support::app_client::AppClient;
 use support::client::Connection;
 use support::running::{Running, read};
@@ -61,7 +62,7 @@ impl WebSocketHandler for Noting {
         ws.on_all_shards(move |notes: &Notes| notes.0.borrow_mut().push(text))
             .await?;
         let on_last = ws.on_shard(ShardId::new(1), |notes: &Notes| notes.0.borrow().join("+"));
-        ws.send(on_last.await?).await
+        Ok(ws.send(on_last.await?).await?)
     }
 }
 
@@ -105,7 +106,12 @@ fn a_closure_for_a_state_that_the_application_lacks_is_an_error_with_the_type() 
     let server = Running::start(2, application);
     let (status, body) = get(&server, "/missing");
     assert_eq!(status, 200);
-    assert!(body.contains("no state of type") && body.contains("Missing"), "{body}");
+    assert!(
+        body.contains("could not find state of the type")
+            && body.contains("Missing")
+            && body.contains("the application has `"),
+        "{body}"
+    );
 }
 
 #[test]

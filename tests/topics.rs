@@ -18,10 +18,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde_json::Value;
+use squall::Event;
 use squall::prelude::*;
+use squall::pubsub::{Envelope, Start};
 use squall::pubsub::{Notice, RESYNCS_MAX, Receipt, Topic};
 use squall::shards::Shard;
 use squall::websocket::DeflateConfig;
+use squall::websocket::Message;
 use squall::{Subscription, TopicEvent};
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -42,7 +45,7 @@ struct CommandHandler {
 
 impl WebSocketHandler for CommandHandler {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.send(Shard::current().id().index().to_string()).await
+        Ok(ws.send(Shard::current().id().index().to_string()).await?)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
@@ -59,9 +62,8 @@ impl WebSocketHandler for CommandHandler {
                     "unsubscribe" => ws.unsubscribe(text),
                     _ => ws.unsubscribe_pattern(text),
                 };
-                return ws
-                    .send(tried.map_or_else(|error| error.to_string(), |is_new| is_new.to_string()))
-                    .await;
+                let answer = tried.map_or_else(|error| error.to_string(), |is_new| is_new.to_string());
+                return Ok(ws.send(answer).await?);
             }
             ["interleave", topic] => {
                 for number in ["1", "2"] {
@@ -88,7 +90,7 @@ impl WebSocketHandler for CommandHandler {
                 let refused = (0..count.parse::<usize>()?)
                     .filter(|number| resume(*number).is_err())
                     .count();
-                return ws.send(format!("{refused} refused")).await;
+                return Ok(ws.send(format!("{refused} refused")).await?);
             }
             // In one turn too: until this is sent, the socket is a slow consumer.
             ["overtake", topic] => {
@@ -100,11 +102,10 @@ impl WebSocketHandler for CommandHandler {
                 let plain = ws.publish(topic, "unkeyed").confirm().await?;
                 let keyed = ws.publish(topic, " ".repeat(100_000)).key("0").confirm().await?;
                 let missed = ws.topics().statistics().await?.deliveries.missed();
-                return ws
-                    .send(format!("{} {} {missed}", plain.conflated, keyed.conflated))
-                    .await;
+                let answer = format!("{} {} {missed}", plain.conflated, keyed.conflated);
+                return Ok(ws.send(answer).await?);
             }
-            ["count", topic] => return ws.send(ws.topics().subscriber_count(topic)?.to_string()).await,
+            ["count", topic] => return Ok(ws.send(ws.topics().subscriber_count(topic)?.to_string()).await?),
             ["stand-still"] => {
                 ws.send("standing").await?;
                 // Even a short sleep ends in a later turn, after the reply has been sent.
@@ -114,7 +115,7 @@ impl WebSocketHandler for CommandHandler {
             }
             _ => panic!("what is {text:?}?"),
         }
-        ws.send("done").await
+        Ok(ws.send("done").await?)
     }
 }
 
@@ -124,7 +125,7 @@ struct CompressedSubscriber;
 impl WebSocketHandler for CompressedSubscriber {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.subscribe("compressed")?;
-        ws.send("open").await
+        Ok(ws.send("open").await?)
     }
 
     async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {

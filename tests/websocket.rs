@@ -12,11 +12,14 @@
 mod support;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use squall::SendError;
 use squall::prelude::*;
+use squall::websocket::Message;
 use support::running::{Running, SILENCE_MAX, close_code, read};
 use support::websocket::{Client as RawClient, close, frame, handshake};
 use tungstenite::Message as Frame;
@@ -50,7 +53,7 @@ impl WebSocketHandler for CommandHandler {
                 for _ in 0..10 {
                     squall::shards::yield_now().await;
                 }
-                ws.send("open at last").await
+                Ok(ws.send("open at last").await?)
             }
             _ => Ok(()),
         }
@@ -60,23 +63,23 @@ impl WebSocketHandler for CommandHandler {
         match message.as_str().unwrap() {
             "fail" => Err(Error::new("told to fail")),
             "panic" => panic!("told to panic"),
-            "close" => ws.close(4000, "told to close"),
-            "wrong code" => ws.close(1005, ""),
+            "close" => Ok(ws.close(4000, "told to close")?),
+            "wrong code" => Ok(ws.close(1005, "")?),
             "subscribe" => {
                 ws.subscribe_pattern("rooms/*")?;
-                ws.send("subscribed").await
+                Ok(ws.send("subscribed").await?)
             }
-            "ping" => ws.ping(b"are you there?"),
+            "ping" => Ok(ws.ping(b"are you there?")?),
             "ping without end" => {
                 while ws.ping(&[7; 125]).is_ok() {}
-                ws.send("that is enough").await
+                Ok(ws.send("that is enough").await?)
             }
             "fill" => {
                 let piece = vec![7; 8 * 1024];
                 while ws.try_send(piece.clone()) == Ok(()) {}
                 assert_eq!(ws.try_send("one more"), Err(SendError::Full));
                 // Waits until the peer has read enough.
-                ws.send("there is room again").await
+                Ok(ws.send("there is room again").await?)
             }
             "fill as far as it goes" => {
                 while ws.try_send(vec![7; 8 * 1024]) == Ok(()) {}
@@ -91,16 +94,20 @@ impl WebSocketHandler for CommandHandler {
                 }
                 Ok(())
             }
-            _ => ws.send(self.name.as_str()).await,
+            _ => Ok(ws.send(self.name.as_str()).await?),
         }
     }
 
     async fn on_ping(&mut self, ws: &WebSocket, payload: Bytes) -> Result {
-        ws.send(format!("pinged: {}", String::from_utf8_lossy(&payload))).await
+        Ok(ws
+            .send(format!("pinged: {}", String::from_utf8_lossy(&payload)))
+            .await?)
     }
 
     async fn on_pong(&mut self, ws: &WebSocket, payload: Bytes) -> Result {
-        ws.send(format!("ponged: {}", String::from_utf8_lossy(&payload))).await
+        Ok(ws
+            .send(format!("ponged: {}", String::from_utf8_lossy(&payload)))
+            .await?)
     }
 
     async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, reason: &str) {
@@ -334,4 +341,55 @@ fn publications_of_handlers_and_threads_reach_every_shard() {
             assert_eq!(read(subscriber), Frame::binary(vec![number]));
         }
     }
+}
+
+/// Keeps its own socket for others on "keep", and passes other messages to the kept one.
+struct Relay(Rc<RefCell<Option<WebSocket>>>);
+
+impl WebSocketHandler for Relay {
+    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
+        if message.as_str() == Some("keep") {
+            self.0.replace(Some(ws.clone()));
+            ws.send("kept").await?;
+            return Ok(());
+        }
+        let kept = self.0.borrow().clone().or_status(404)?;
+        kept.send(message).await?;
+        Ok(())
+    }
+}
+
+/// A `SendError` of another socket is an ordinary error: it neither passes for the own peer's end nor for the client's.
+#[test]
+fn a_handler_that_sends_on_another_closed_socket_fails_as_with_any_error() {
+    let server = Running::start(1, || {
+        Application::new()
+            .state(Rc::new(RefCell::new(None::<WebSocket>)))
+            .websocket("/relay", async |cx: &mut Context| {
+                Ok(Relay(Rc::clone(&*cx.state::<Rc<RefCell<Option<WebSocket>>>>()?)))
+            })
+            .get("/send", async |cx: &mut Context| -> Result {
+                let kept = cx.state::<Rc<RefCell<Option<WebSocket>>>>()?.borrow().clone();
+                kept.or_status(404)?.send("from a request").await?;
+                Ok(())
+            })
+    });
+    let status = || {
+        let request = b"GET /send HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut connection = support::client::Connection::open(server.address);
+        connection.exchange(request, "GET").unwrap().status
+    };
+    let mut kept = server.connect("/relay");
+    kept.send(Frame::from("keep")).unwrap();
+    assert_eq!(read(&mut kept), Frame::from("kept"));
+    assert_eq!(status(), 200);
+    assert_eq!(read(&mut kept), Frame::from("from a request"));
+    let mut other = server.connect("/relay");
+    other.send(Frame::from("hello")).unwrap();
+    assert_eq!(read(&mut kept), Frame::from("hello"));
+    kept.close(None).unwrap();
+    while kept.read().is_ok() {}
+    other.send(Frame::from("hello")).unwrap();
+    assert_eq!(close_code(&mut other), CloseCode::Error);
+    assert_eq!(status(), 500);
 }

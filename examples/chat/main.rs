@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use squall::prelude::*;
+use squall::pubsub::Envelope;
 use squall::websocket;
 
 use member::{HISTORY_MESSAGES, Member, TEXT_CHARACTERS_MAX, messages_topic, visitors_topic};

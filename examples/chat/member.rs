@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use squall::prelude::*;
+use squall::pubsub::{Position, Start};
 use squall::shards::clock;
+use squall::websocket::Message;
 
 /// How many messages a room keeps for new and returning visitors.
 pub(crate) const HISTORY_MESSAGES: usize = 50;

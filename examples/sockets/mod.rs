@@ -5,6 +5,7 @@
 use serde::Serialize;
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
+use squall::websocket::Message;
 
 /// The topic that `/ws/pub` publishes to and `/ws/sub` subscribes to.
 const TOPIC: &str = "t";
@@ -31,7 +32,8 @@ impl WebSocketHandler for Echo {
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        ws.send(message).await?;
+        Ok(())
     }
 }
 

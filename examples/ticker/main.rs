@@ -19,6 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use squall::prelude::*;
+use squall::pubsub::Envelope;
+use squall::websocket::Message;
 use squall::{Publisher, shards::clock};
 
 use market::{Market, SECTORS};

@@ -517,3 +517,20 @@ fn the_auto_driver_falls_back_to_epoll_where_io_uring_is_forbidden_and_tells_why
     assert_eq!(running.statistics(1).driver, Driver::Epoll);
     running.stop().unwrap();
 }
+
+#[test]
+fn a_call_off_a_shard_panics_at_its_place_with_the_remedy() {
+    // A hook is of the whole process.
+    if child_role().is_none() {
+        return in_child("a_call_off_a_shard_panics_at_its_place_with_the_remedy", "off a shard");
+    }
+    let (sender, panics) = channel();
+    std::panic::set_hook(Box::new(move |panic| {
+        sender.send(panic.to_string()).unwrap_or_default()
+    }));
+    thread::spawn(|| spawn_detached(async {})).join().unwrap_err();
+    let panic = panics.recv().unwrap();
+    for part in ["launch.rs:", "is not a shard's", "TestClient", "BoundServer::remote"] {
+        assert!(panic.contains(part), "{panic}");
+    }
+}

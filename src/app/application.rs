@@ -11,7 +11,7 @@ use super::request::client_address::TrustedProxies;
 use super::routing::host::HostPattern;
 use super::routing::router::{HostGroup, Router};
 use super::routing::routes::{Routes, routing_methods};
-use super::shared::Shared;
+use super::shared::{Shared, StateEntry};
 use crate::error::Result;
 
 /// The routes, middleware, state and settings that a shard serves (Tornado's class of this name).
@@ -30,7 +30,7 @@ pub struct Application {
     routes: Routes,
     hosts: Vec<(String, Routes)>,
     chain: Chain,
-    state: Vec<(TypeId, Rc<dyn core::any::Any>)>,
+    state: Vec<StateEntry>,
     trusted_proxies: TrustedProxies,
     limits: Limits,
     automatic_options: bool,
@@ -82,11 +82,15 @@ impl Application {
     /// It belongs to this shard alone, so it may be a `Cell` or a `RefCell`.
     pub fn state<T: 'static>(mut self, value: T) -> Self {
         let kind = TypeId::of::<T>();
-        if self.state.iter().any(|(other, _)| *other == kind) {
+        if self.state.iter().any(|entry| entry.kind == kind) {
             self.problems
                 .push(format!("state of the type `{}` is added twice", type_name::<T>()));
         }
-        self.state.push((kind, Rc::new(value)));
+        self.state.push(StateEntry {
+            kind,
+            name: type_name::<T>(),
+            value: Rc::new(value),
+        });
         self
     }
 

@@ -9,6 +9,7 @@
 //! panic's payload counts as such a value.
 
 use core::any::Any;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,17 +28,24 @@ use crate::message::{Body, BodyStream, BoxError};
 const DROPPED_LEVELS_MAX: usize = 4;
 
 /// A future of the application that catches and counts its panics.
-pub(super) struct CatchPanic<'a, T> {
-    shared: &'a Shared,
+///
+/// `S` borrows or shares the application's state.
+pub(super) struct CatchPanic<'a, S: Deref<Target = Shared>, T> {
+    shared: S,
     future: Option<LocalBoxFuture<'a, T>>,
 }
 
-impl<'a, T> CatchPanic<'a, T> {
-    pub(super) fn new(shared: &'a Shared, future: LocalBoxFuture<'a, T>) -> Self {
+impl<'a, S: Deref<Target = Shared>, T> CatchPanic<'a, S, T> {
+    pub(super) fn new(shared: S, future: LocalBoxFuture<'a, T>) -> Self {
         Self {
             shared,
             future: Some(future),
         }
+    }
+
+    /// Whether the future is still alive.
+    pub(super) fn is_running(&self) -> bool {
+        self.future.is_some()
     }
 
     #[cold]
@@ -46,7 +54,7 @@ impl<'a, T> CatchPanic<'a, T> {
     }
 }
 
-impl<T> Future for CatchPanic<'_, T> {
+impl<S: Deref<Target = Shared> + Unpin, T> Future for CatchPanic<'_, S, T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Result<T>> {
@@ -71,7 +79,7 @@ impl<T> Future for CatchPanic<'_, T> {
     }
 }
 
-impl<T> Drop for CatchPanic<'_, T> {
+impl<S: Deref<Target = Shared>, T> Drop for CatchPanic<'_, S, T> {
     /// Drops the future under a guard: a broken connection drops its request midway, with the values of the handler.
     fn drop(&mut self) {
         if self.future.is_some() {
@@ -148,8 +156,8 @@ impl Shared {
 impl Drop for Shared {
     /// Drops each value of the application's state under a guard of its own.
     fn drop(&mut self) {
-        for (_, state) in core::mem::take(&mut self.state) {
-            self.discard(state);
+        for entry in core::mem::take(&mut self.state) {
+            self.discard(entry.value);
         }
     }
 }

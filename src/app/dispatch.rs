@@ -82,7 +82,7 @@ impl App {
         }
         let route = self.router.route(cx.route?)?;
         let served = route.endpoint(cx.head.method())?;
-        let on_finish = CatchPanic::new(&self.shared, served.endpoint.on_finish(cx));
+        let on_finish = CatchPanic::new(&*self.shared, served.endpoint.on_finish(cx));
         Some(Box::pin(async move {
             if let Err(error) = on_finish.await {
                 tracing::error!("on_finish failed: {error}");

@@ -21,9 +21,16 @@ use super::websocket::Sockets;
 use crate::error::{Error, Result};
 use crate::message::HeaderValue;
 
+/// A value of the application's state, with its type.
+pub(super) struct StateEntry {
+    pub(super) kind: TypeId,
+    pub(super) name: &'static str,
+    pub(super) value: Rc<dyn Any>,
+}
+
 /// The part of an [`App`](super::App) that its requests and WebSockets use.
 pub struct Shared {
-    pub(super) state: Vec<(TypeId, Rc<dyn Any>)>,
+    pub(super) state: Vec<StateEntry>,
     pub(super) routes: RouteTable,
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) sockets: Sockets,
@@ -36,7 +43,7 @@ pub struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        state: Vec<(TypeId, Rc<dyn Any>)>,
+        state: Vec<StateEntry>,
         routes: RouteTable,
         trusted_proxies: TrustedProxies,
         limits: Limits,
@@ -157,9 +164,16 @@ impl Shared {
     ///
     /// 500 if the application has no state of this type.
     pub fn state<T: 'static>(&self) -> Result<Rc<T>> {
-        let state = self.state.iter().find(|(kind, _)| *kind == TypeId::of::<T>());
-        let state = state.and_then(|(_, value)| Rc::clone(value).downcast().ok());
-        state.ok_or_else(|| Error::new(format!("the application has no state of type `{}`", type_name::<T>())))
+        let entry = self.state.iter().find(|entry| entry.kind == TypeId::of::<T>());
+        let state = entry.and_then(|entry| Rc::clone(&entry.value).downcast().ok());
+        state.ok_or_else(|| {
+            let missing = type_name::<T>();
+            let known: Vec<_> = self.state.iter().map(|entry| format!("`{}`", entry.name)).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Error::new(format!(
+                "could not find state of the type `{missing}`: the application has {known}; add it with Application::state"
+            ))
+        })
     }
 
     pub(super) fn pattern(&self, route: usize) -> Option<&Pattern> {

@@ -2,6 +2,7 @@
 //!
 //! ```
 //! use squall::prelude::*;
+//! use squall::websocket::Message;
 //! use squall::ClientOptions;
 //! use squall::shards::{Builder, Stop};
 //! use squall::websocket::DeflateConfig;
@@ -10,7 +11,8 @@
 //!
 //! impl WebSocketHandler for Echo {
 //!     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-//!         ws.send(message).await
+//!         ws.send(message).await?;
+//!         Ok(())
 //!     }
 //! }
 //!
@@ -19,7 +21,7 @@
 //!     .listen("127.0.0.1:0")
 //!     .shards(1)
 //!     .bind()?;
-//! let address = server.addresses().next().or_status(500)?;
+//! let address = server.local_addr()?;
 //! let stopper = server.stopper();
 //! let serving = std::thread::spawn(move || server.run().unwrap());
 //!

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use squall_shards::{
-    BindError, Builder, Closing, Driver, InheritedListener, Listeners, Mesh, Shard, ShardId, Shards, Stop, Stopper,
-    inherited_listeners, sleep, spawn_detached, spawn_local,
+    BindError, Builder, Closing, Driver, InheritedListener, LaunchError, Listeners, Mesh, Shard, ShardId, Shards, Stop,
+    Stopper, inherited_listeners, sleep, spawn_detached, spawn_local,
 };
 
 pub use broadcast::{OutsidePublish, OutsidePublishConfirmed, Publisher, Subscription, TopicEvent};
@@ -37,10 +37,10 @@ pub(crate) use in_process::InProcess;
 pub use memory::watermarks::{InvalidWatermarks, MemoryWatermarks};
 pub use state::ServerRemote;
 
-use crate::app::{Application, TrustedProxies};
+use crate::app::{Application, BuildError, TrustedProxies, parse_pattern};
 use crate::error::{Error, Result};
 use crate::http1::http1_setters;
-use crate::pubsub::{self, LogLimits, Pattern, TopicOptions, history_setters, pubsub_setters};
+use crate::pubsub::{self, LogLimits, TopicOptions, history_setters, pubsub_setters};
 use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
@@ -123,6 +123,7 @@ impl Server {
     ///
     /// ```
     /// use squall::prelude::*;
+    /// use squall::pubsub::Envelope;
     ///
     /// let server = Server::new(Application::new)
     ///     .topic("rooms/*", TopicOptions::default().history(HistoryLimits::default()).envelope(Envelope::Json))
@@ -131,9 +132,7 @@ impl Server {
     #[must_use]
     pub fn topic(mut self, pattern: &str, options: TopicOptions) -> Self {
         let rules = std::mem::take(&mut self.config.topics);
-        let added = Pattern::new(pattern)
-            .map_err(Error::from)
-            .and_then(|pattern| Ok(rules.with(pattern, options)?));
+        let added = parse_pattern(pattern).and_then(|pattern| Ok(rules.with(pattern, options)?));
         match added {
             Ok(rules) => self.config.topics = rules,
             Err(error) => self.invalid = self.invalid.or(Some(error)),
@@ -343,6 +342,19 @@ impl BoundServer {
         self.listeners.iter().filter_map(Listeners::tcp_address)
     }
 
+    /// Returns the first bound TCP address, with the port that the kernel picked for port 0.
+    ///
+    /// # Errors
+    ///
+    /// The server listens on no TCP address.
+    pub fn local_addr(&self) -> Result<std::net::SocketAddr> {
+        self.addresses().next().ok_or_else(|| {
+            Error::new(
+                "could not return the address: the server listens on no TCP address; add .listen(\"127.0.0.1:0\")",
+            )
+        })
+    }
+
     /// Returns a handle that stops the server from any thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
@@ -389,7 +401,7 @@ impl BoundServer {
         // Without a listener, inside a test, there is nothing to announce.
         let has_listeners = !listeners.is_empty();
         let is_announced = move |shard: &Shard| shard.id() == ShardId::FIRST && has_listeners;
-        shards.run(move |shard| {
+        let ended = shards.run(move |shard| {
             let setup = ShardSetup {
                 factory: Arc::clone(&factory),
                 config: config.clone(),
@@ -401,10 +413,25 @@ impl BoundServer {
                 in_process: in_process.clone(),
             };
             async move { serve(shard, setup).await.map_err(Into::into) }
-        })?;
+        });
+        ended.map_err(shards_error)?;
         operator_log::stopped();
         Ok(())
     }
+}
+
+/// Makes the error of a run from that of its shards.
+fn shards_error(error: LaunchError) -> Error {
+    let LaunchError::Main { shard, error } = error else {
+        return error.into();
+    };
+    let error = Error::new(error);
+    if error.downcast_ref::<BuildError>().is_some() {
+        // Every shard builds the same application, so the number of one explains nothing.
+        return error;
+    }
+    let error = error.into();
+    LaunchError::Main { shard, error }.into()
 }
 
 impl fmt::Debug for BoundServer {

@@ -120,7 +120,7 @@ pub enum SendError {
     /// The payload of a ping is longer than 125 bytes.
     ControlTooLong,
     /// The code may not stand in a close frame (1004–1006, 1015 and unassigned codes).
-    CloseCode,
+    CloseCode(u16),
     /// The reason of a close frame is longer than 123 bytes.
     ReasonTooLong,
     /// A client cannot send shared frames, because it masks each frame with a key of its own.
@@ -142,11 +142,16 @@ impl fmt::Display for SendError {
         formatter.write_str(match self {
             Self::Closed => "could not send: the WebSocket is closed",
             Self::ControlTooLong => "could not send the ping: its payload is too long; send at most 125 bytes",
-            Self::CloseCode => "could not close: the code may not be sent; use 1000 or 3000 to 4999",
+            Self::CloseCode(code) => {
+                return write!(
+                    formatter,
+                    "could not close with code {code}: it may not be sent; use 1000 or 3000 to 4999"
+                );
+            }
             Self::ReasonTooLong => "could not close: the reason is too long; send at most 123 bytes",
             Self::MaskRequired => "could not send: a client cannot send shared frames; send the message",
             Self::Full => "could not send: the output is full because the peer reads too slowly; use `send` to wait",
-            Self::OutOfMemory => "could not send: memory is short",
+            Self::OutOfMemory => "could not send: memory is short; retry later",
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::app_client::AppClient;
 use squall::app::{BodyLength, Channel, Exchange};
 use squall::message::TargetForm;
 use squall::prelude::*;
+use squall::websocket::Message;
 
 struct Article;
 

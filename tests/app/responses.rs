@@ -4,6 +4,7 @@ use crate::app_client::AppClient;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
+use squall::Response;
 use squall::message::Body;
 use squall::prelude::*;
 

@@ -6,6 +6,7 @@ use crate::app_client::{AppClient, AppResponse};
 use squall::app::BuildError;
 use squall::prelude::*;
 use squall::routing::{get, handler, on, post, websocket};
+use squall::websocket::Message;
 
 /// Answers with the route's mark and its parameters, in the requested order.
 fn echo<const N: usize>(
@@ -453,7 +454,7 @@ fn a_websocket_route_takes_a_name_and_middleware() {
     struct Room;
     impl WebSocketHandler for Room {
         async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-            ws.send(message).await
+            Ok(ws.send(message).await?)
         }
     }
 

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{Receiver, bounded};
 use squall::prelude::*;
 use squall::shards::{Shard, spawn_blocking, timeout_at};
+use squall::websocket::Message;
 use squall::{ClientOptions, connect};
 use tungstenite::{Error as TheirError, Message as Frame, WebSocket as TheirServer};
 
@@ -27,7 +28,7 @@ impl WebSocketHandler for Echo {
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 
     async fn on_close(&mut self, _: &WebSocket, _: Option<u16>, _: &str) {

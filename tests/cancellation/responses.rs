@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context as Task, Waker};
 
+use squall::Event;
 use squall::app::{BodyLength, Exchange, Outcome};
 use squall::message::TargetForm;
 use squall::prelude::*;

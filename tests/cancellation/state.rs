@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use squall::prelude::*;
 use squall::shards::{Shard, ShardId};
+use squall::websocket::Message;
 
 use crate::harness::{Running, ask, at_every_poll, at_every_poll_here, dropped_after};
 use crate::support::running::read;
@@ -42,7 +43,7 @@ struct CallingSocket;
 impl WebSocketHandler for CallingSocket {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         drop_every_call!(ws);
-        ws.send("done").await
+        Ok(ws.send("done").await?)
     }
 
     async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {

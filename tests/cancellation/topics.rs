@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use squall::prelude::*;
 use squall::shards::Shard;
+use squall::websocket::Message;
 use squall::{Subscription, TopicEvent};
 use tungstenite::{Message as Frame, WebSocket as Client};
 
@@ -79,7 +80,7 @@ macro_rules! give_up {
 
 impl WebSocketHandler for CommandHandler {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.send(Shard::current().id().index().to_string()).await
+        Ok(ws.send(Shard::current().id().index().to_string()).await?)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
@@ -100,17 +101,17 @@ impl WebSocketHandler for CommandHandler {
                     "presence" => {
                         self.says.dropped_after(polls, ws.topics().presence("news")).await;
                         let there = ws.topics().presence("news").await?;
-                        return ws.send(format!("{} {}", there.count, there.names.join(" "))).await;
+                        return Ok(ws.send(format!("{} {}", there.count, there.names.join(" "))).await?);
                     }
                     _ => {
                         self.says.dropped_after(polls, ws.topics().statistics()).await;
-                        return ws.send(ws.topics().statistics().await?.subscribers.to_string()).await;
+                        return Ok(ws.send(ws.topics().statistics().await?.subscribers.to_string()).await?);
                     }
                 }
             }
             _ => panic!("what is {text:?}?"),
         }
-        ws.send("done").await
+        Ok(ws.send("done").await?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use squall::prelude::*;
 use squall::shards::clock;
+use squall::websocket::Message;
 use squall::websocket::{Connection, Limits};
 use squall::websocket::{Duplex, ReceiveOutcome};
 use tungstenite::Message as Frame;
@@ -31,7 +32,7 @@ impl WebSocketHandler for Sender {
             squall::shards::sleep(std::time::Duration::from_millis(2)).await;
         }
         self.says.dropped_after(polls, ws.send("given up")).await.transpose()?;
-        ws.send("after").await
+        Ok(ws.send("after").await?)
     }
 }
 

@@ -8,6 +8,7 @@ use squall::ClientOptions;
 use squall::connect;
 use squall::prelude::*;
 use squall::shards::{Shard, Stop, clock, sleep, timeout_at, yield_now};
+use squall::websocket::Message;
 
 use crate::harness::{Peer, Running, TIME_LIMIT, accept, deadline, on_shard, read_to_end};
 use crate::support::await_reset;
@@ -133,11 +134,11 @@ struct CloseRecorder(Sender<Option<u16>>);
 
 impl WebSocketHandler for CloseRecorder {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.send("welcome").await
+        Ok(ws.send("welcome").await?)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 
     async fn on_close(&mut self, _: &WebSocket, code: Option<u16>, _: &str) {

@@ -9,6 +9,7 @@ use squall::client::ClientOptions;
 use squall::prelude::*;
 use squall::shards::{clock, sleep, spawn_detached, spawn_local, timeout_at};
 use squall::websocket::DeflateConfig;
+use squall::websocket::Message;
 use squall::{SendError, WebSocketClient, connect};
 
 use crate::harness::{Relay, Running, noise, offering, on_shard};
@@ -29,7 +30,7 @@ impl WebSocketHandler for Echo {
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 
@@ -146,7 +147,7 @@ struct RequestEcho(String);
 
 impl WebSocketHandler for RequestEcho {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.send(self.0.as_str()).await
+        Ok(ws.send(self.0.as_str()).await?)
     }
 
     async fn on_message(&mut self, _: &WebSocket, _: Message) -> Result {
@@ -355,8 +356,8 @@ struct CommandHandler;
 impl WebSocketHandler for CommandHandler {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         match message.as_str() {
-            Some("close") => ws.close(4000, "as told"),
-            _ => ws.send(message).await,
+            Some("close") => Ok(ws.close(4000, "as told")?),
+            _ => Ok(ws.send(message).await?),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use squall::client::ClientOptions;
 use squall::connect;
-use squall::prelude::*;
+use squall::websocket::Message;
 use squall::websocket::{DeflateConfig, Limits};
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::protocol::CloseFrame;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 use squall::prelude::*;
+use squall::websocket::Message;
 
 use crate::support::running::Running;
 

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use squall::Event;
 use squall::prelude::*;
 use squall::shards::sleep;
 

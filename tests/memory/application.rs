@@ -2,6 +2,7 @@
 
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
+use squall::websocket::Message;
 
 /// How many bytes are written at once.
 static PIECE: [u8; 50_000] = [b'x'; 50_000];
@@ -15,7 +16,7 @@ impl WebSocketHandler for Echo {
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 

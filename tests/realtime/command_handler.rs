@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use squall::prelude::*;
 use squall::websocket::Limits;
+use squall::websocket::Message;
 
 use crate::support::running::Running;
 
@@ -19,19 +20,19 @@ impl WebSocketHandler for CommandHandler {
         let text = message.as_str().unwrap();
         let (verb, what) = text.split_once(' ').unwrap_or((text, ""));
         match verb {
-            "close" => ws.close(what.parse()?, ""),
+            "close" => Ok(ws.close(what.parse()?, "")?),
             "flood" => loop {
                 ws.send(vec![7; 8 * 1024]).await?;
             },
             "join" => {
                 let joined = ws.subscribe(what);
-                ws.send(if joined.is_ok() { "joined" } else { "refused" }).await
+                Ok(ws.send(if joined.is_ok() { "joined" } else { "refused" }).await?)
             }
             "leave" => {
                 let left = ws.unsubscribe(what)?;
-                ws.send(if left { "left" } else { "was not there" }).await
+                Ok(ws.send(if left { "left" } else { "was not there" }).await?)
             }
-            _ => ws.send(message).await,
+            _ => Ok(ws.send(message).await?),
         }
     }
 

@@ -17,6 +17,7 @@ use std::thread::Thread;
 use squall::Publisher;
 use squall::prelude::*;
 use squall::shards::Shard;
+use squall::websocket::Message;
 
 use crate::support::running::Running;
 use crate::support::websocket::{Client, frame};
@@ -355,7 +356,7 @@ struct Subscriber;
 impl WebSocketHandler for Subscriber {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.subscribe("end")?;
-        ws.send(vec![u8::try_from(shard())?]).await
+        Ok(ws.send(vec![u8::try_from(shard())?]).await?)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
@@ -366,7 +367,7 @@ impl WebSocketHandler for Subscriber {
             _ => ws.unsubscribe(&name)?,
         };
         assert!(is_new, "{command}");
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 
@@ -407,7 +408,7 @@ impl PublisherSocket {
 
 impl WebSocketHandler for PublisherSocket {
     async fn open(&mut self, ws: &WebSocket) -> Result {
-        ws.send(vec![u8::try_from(shard())?]).await
+        Ok(ws.send(vec![u8::try_from(shard())?]).await?)
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
@@ -415,7 +416,7 @@ impl WebSocketHandler for PublisherSocket {
             let (name, message) = self.next(*topic);
             ws.publish(&name, message).await?;
         }
-        ws.send("done").await
+        Ok(ws.send("done").await?)
     }
 }
 

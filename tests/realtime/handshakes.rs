@@ -1,6 +1,7 @@
 //! Handshakes with invalid offers, missing requirements, or a foreign origin.
 
 use squall::prelude::*;
+use squall::websocket::Message;
 
 use crate::support::running::Running;
 use crate::support::server::Server;
@@ -111,7 +112,7 @@ struct Guarded;
 
 impl WebSocketHandler for Guarded {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 
@@ -124,7 +125,7 @@ impl WebSocketHandler for Public {
     }
 
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 

@@ -37,7 +37,7 @@ impl Running {
             .driver(tested_driver())
             .bind()
             .unwrap();
-        let address = server.addresses().next().unwrap();
+        let address = server.local_addr().unwrap();
         Self {
             address,
             stopper: server.stopper(),

@@ -39,6 +39,7 @@ impl<M: Send + 'static> Mesh<M> {
 
     /// Returns a sender for the calling thread: on a shard it uses that shard's queues, elsewhere the shared ones.
     #[must_use]
+    #[track_caller]
     pub fn sender(&self) -> MeshSender<M> {
         let here = Shard::try_current().map(Shard::into_context);
         let own = here.filter(|shard| self.links.connects(shard.inbox()));

@@ -37,8 +37,12 @@ impl Shard {
         clippy::expect_used,
         reason = "a wrong call site is the caller's bug, as with thread::current in other runtimes"
     )]
+    #[track_caller]
     pub fn current() -> Self {
-        Self::try_current().expect("the calling thread is not a shard; use invoke_on or a mesh sender")
+        Self::try_current().expect(
+            "could not find the shard of this thread: it is not a shard's; call this in a handler or a task, in a test \
+             through TestClient, and on other threads through a Remote such as BoundServer::remote",
+        )
     }
 
     /// Returns the shard of the calling thread, or `None` if the thread is not a shard.

@@ -82,6 +82,7 @@ pub async fn yield_now() {
 /// # Panics
 ///
 /// Panics if the calling thread is not a shard.
+#[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(closure: impl FnOnce() -> T + Send + 'static) -> BlockingTask<T> {
     Shard::current().into_context().pool().spawn(closure)
 }

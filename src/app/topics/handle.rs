@@ -1,10 +1,11 @@
 //! The topics of all shards as a handler uses them: a handle that contexts and WebSockets return.
 
+use super::name::parse_topic;
 use super::publish::Publish;
 use crate::app::context::Context;
 use crate::app::shared::Shared;
 use crate::error::Result;
-use crate::pubsub::{Presence, Statistics, Topic};
+use crate::pubsub::{Presence, Statistics};
 use crate::websocket::Message;
 
 /// The topics of all shards, for handlers: [`Context::topics`] and [`WebSocket::topics`](crate::WebSocket::topics)
@@ -33,7 +34,7 @@ impl<'h> TopicsHandle<'h> {
     /// The topic's name is invalid, or its options lack
     /// [`count_subscribers`](crate::pubsub::TopicOptions::count_subscribers).
     pub fn subscriber_count(self, topic: &str) -> Result<u64> {
-        self.shared.topics()?.subscriber_count(&Topic::new(topic)?)
+        self.shared.topics()?.subscriber_count(&parse_topic(topic)?)
     }
 
     /// Returns the names present in a topic, collected from every shard.
@@ -48,7 +49,7 @@ impl<'h> TopicsHandle<'h> {
     ///
     /// Cancel safe: it changes nothing.
     pub async fn presence(self, topic: &str) -> Result<Presence> {
-        self.shared.topics()?.others.presence(Topic::new(topic)?).await
+        self.shared.topics()?.others.presence(parse_topic(topic)?).await
     }
 
     /// Returns counts of all publications on all shards: delivered, waiting, conflated, missed.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::name::parse_topic;
 use crate::error::Result;
 use crate::pubsub::Topic;
 use crate::websocket::Message;
@@ -28,7 +29,7 @@ impl PublishRequest {
     /// The topic's name is invalid.
     pub fn new(topic: &str, message: impl Into<Message>) -> Result<Self> {
         Ok(Self {
-            topic: Topic::new(topic)?,
+            topic: parse_topic(topic)?,
             message: message.into(),
             key: None,
         })

@@ -15,12 +15,14 @@ use crate::websocket::{Message, is_same_origin};
 ///
 /// ```
 /// use squall::prelude::*;
+/// use squall::websocket::Message;
 ///
 /// struct Echo;
 ///
 /// impl WebSocketHandler for Echo {
 ///     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-///         ws.send(message).await
+///         ws.send(message).await?;
+///         Ok(())
 ///     }
 /// }
 ///

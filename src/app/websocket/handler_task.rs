@@ -1,31 +1,30 @@
 //! The task of a WebSocket's handler. One boxed future for each connection hides the handler's type.
 
 use core::fmt;
+use core::pin::Pin;
 use core::task::{Context as Task, Poll};
 use std::rc::Rc;
 
 use super::socket_state::SocketState;
 use crate::app::boxed::LocalBoxFuture;
-use crate::app::catch_panic::catch_panic;
+use crate::app::catch_panic::CatchPanic;
 use crate::app::shared::Shared;
 use crate::error::Error;
-use crate::websocket::CloseCode;
+use crate::websocket::{CloseCode, SendError};
 
 /// A running handler.
 ///
 /// The driver polls it when its task is woken, and when an event waits for it.
 pub struct HandlerTask {
-    shared: Rc<Shared>,
     state: Rc<SocketState>,
-    future: Option<LocalBoxFuture<'static, ()>>,
+    future: CatchPanic<'static, Rc<Shared>, ()>,
 }
 
 impl HandlerTask {
     pub(super) fn new(state: &Rc<SocketState>, future: LocalBoxFuture<'static, ()>) -> Self {
         Self {
-            shared: Rc::clone(&state.shared),
             state: Rc::clone(state),
-            future: Some(future),
+            future: CatchPanic::new(Rc::clone(&state.shared), future),
         }
     }
 
@@ -33,32 +32,22 @@ impl HandlerTask {
     ///
     /// A panic ends it and closes the socket with 1011.
     pub fn poll(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let Self { shared, state, future } = self;
-        shared.set_active_route(state.route());
-        let polled = catch_panic(shared, || {
-            let Some(running) = future else {
-                return Poll::Ready(());
-            };
-            let polled = running.as_mut().poll(task);
-            if polled.is_ready() {
-                *future = None;
+        let Self { state, future } = self;
+        state.shared.set_active_route(state.route());
+        Pin::new(future).poll(task).map(|ended| {
+            if let Err(panic) = ended {
+                fail(state, &panic);
             }
-            polled
-        });
-        polled.unwrap_or_else(|error| {
-            fail(state, &error);
-            shared.discard(future.take());
-            Poll::Ready(())
         })
     }
 }
 
 impl Drop for HandlerTask {
-    /// The shard may drop the connection's task at any time. `discard` catches panics of the handler's destructors.
+    /// The shard may drop the connection's task at any time. The guard of the future catches panics of the handler's
+    /// destructors, which run after this.
     fn drop(&mut self) {
-        if let Some(future) = self.future.take() {
-            self.shared.set_active_route(self.state.route());
-            self.shared.discard(future);
+        if self.future.is_running() {
+            self.state.shared.set_active_route(self.state.route());
         }
     }
 }
@@ -72,9 +61,9 @@ impl fmt::Debug for HandlerTask {
     }
 }
 
-/// Logs a handler's error once and closes the socket with 1011.
+/// Logs a handler's error once, and closes the socket with 1011 unless its peer has gone.
 pub(super) fn fail(state: &SocketState, error: &Error) {
-    if error.is_peer_gone() {
+    if means_peer_gone(state, error) {
         tracing::debug!(pattern = state.pattern(), "a WebSocket peer has gone");
         return;
     }
@@ -86,4 +75,12 @@ pub(super) fn fail(state: &SocketState, error: &Error) {
             .close(CloseCode::INTERNAL_ERROR, "", runtime.now())
             .unwrap_or_default();
     }
+}
+
+/// Whether a handler's error means that the peer of its own socket has gone.
+///
+/// A `SendError` names no socket. If this one is open, the handler has sent on another one, such as a client's.
+pub(super) fn means_peer_gone(state: &SocketState, error: &Error) -> bool {
+    let is_closed = matches!(error.downcast_ref(), Some(SendError::Closed));
+    error.is_peer_gone() || is_closed && !state.duplex().is_open()
 }

@@ -14,6 +14,9 @@ use crate::error::{Error, HttpError, Result};
 use crate::message::StatusCode;
 use crate::websocket::{HandshakeError, Limits, ServerHandshake};
 
+/// How many bytes of a refused origin a log line shows.
+const LOGGED_ORIGIN_BYTES_MAX: usize = 256;
+
 /// The route of a WebSocket: checks the request, makes a handler and answers 101.
 pub(in crate::app) struct WebSocketRoute<F, H> {
     factory: F,
@@ -38,6 +41,7 @@ impl<F, H> WebSocketRoute<F, H> {
         H: WebSocketHandler,
     {
         if !handler.check_origin(cx) {
+            log_refused_origin(cx);
             let refusal = HttpError::new(StatusCode::FORBIDDEN);
             return Err(refusal.with_message("this origin may not open a WebSocket here").into());
         }
@@ -93,6 +97,18 @@ where
     fn on_finish<'a>(&'a self, _: &'a mut Context) -> LocalBoxFuture<'a, ()> {
         Box::pin(core::future::ready(()))
     }
+}
+
+/// Logs both origins. It is not an error, but the author of a page on another host looks for the reason here.
+#[cold]
+fn log_refused_origin(cx: &Context) {
+    let origin = cx.header("origin").unwrap_or("an unreadable origin");
+    let origin = origin.get(..LOGGED_ORIGIN_BYTES_MAX).unwrap_or(origin);
+    let own = format!("{}://{}", cx.protocol(), cx.host());
+    tracing::info!(
+        pattern = cx.pattern(),
+        "refused a WebSocket from a page of {origin:?}: this server is {own:?}; override check_origin to accept it"
+    );
 }
 
 /// Makes the error page for a failed handshake, with the fields its status requires.

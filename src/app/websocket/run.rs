@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::handler::WebSocketHandler;
-use super::handler_task::fail;
+use super::handler_task::{fail, means_peer_gone};
 use super::socket::WebSocket;
 use super::socket_state::SocketState;
 use crate::error::Result;
@@ -17,8 +17,9 @@ pub(super) async fn run_handler<H: WebSocketHandler>(mut handler: H, state: Rc<S
     let end = match dispatch_events(&mut handler, &ws, &state).await {
         Ok(end) => end,
         Err(error) => {
+            let is_peer_gone = means_peer_gone(&state, &error);
             fail(&state, &error);
-            next_end(&state, error.is_peer_gone()).await
+            next_end(&state, is_peer_gone).await
         }
     };
     handler.on_close(&ws, end.code, &end.reason).await;

@@ -5,9 +5,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::socket_state::SocketState;
-use crate::app::topics::{Publish, TopicsHandle};
-use crate::error::{Error, Result};
-use crate::pubsub::{Pattern, Start, SubscribeError, Topic};
+use crate::app::topics::{Publish, TopicsHandle, parse_pattern, parse_topic};
+use crate::error::Result;
+use crate::pubsub::{Pattern, Start, SubscribeError};
 use crate::websocket::{CloseCode, Message, SendError};
 
 /// An open WebSocket, as its handler sees it.
@@ -36,17 +36,15 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// The socket is closed or closing, or memory is short. Pass the error on with `?`: a closed socket is logged at
-    /// debug level, short memory closes the socket with 1011.
+    /// [`SendError`]: the socket is closed or closing, or memory is short. Pass it on with `?`. In a method of the
+    /// socket's own handler, a closed socket ends the handler and is logged at debug level.
     ///
     /// # Cancel safety
     ///
     /// Dropped while it waits, the whole message is lost: the peer receives no byte of it.
-    pub async fn send(&self, message: impl Into<Message>) -> Result {
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        poll_fn(|task| self.state.duplex().poll_send(&message, task))
-            .await
-            .map_err(into_error)
+        poll_fn(|task| self.state.duplex().poll_send(&message, task)).await
     }
 
     /// Sends a message if the output has room.
@@ -63,8 +61,8 @@ impl WebSocket {
     /// # Errors
     ///
     /// The payload is too long, the socket is closed, or the output is full as for [`try_send`](Self::try_send).
-    pub fn ping(&self, payload: &[u8]) -> Result {
-        Ok(self.state.duplex().ping(payload)?)
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.state.duplex().ping(payload)
     }
 
     /// Begins to close, with a code (RFC 6455 §7.4) and a reason of at most 123 bytes.
@@ -75,16 +73,15 @@ impl WebSocket {
     /// # Errors
     ///
     /// The code may not be sent (1004–1006, 1015 and unassigned codes), or the reason is too long.
-    pub fn close(&self, code: u16, reason: &str) -> Result {
-        let code = CloseCode::new(code).ok_or_else(|| {
-            Error::new(format!(
-                "could not close with code {code}: it may not be sent; use 1000 or 3000 to 4999"
-            ))
-        })?;
-        let now = self.state.shared.runtime()?.now();
-        match self.state.duplex().close(code, reason, now) {
+    pub fn close(&self, code: u16, reason: &str) -> Result<(), SendError> {
+        let code = CloseCode::new(code).ok_or(SendError::CloseCode(code))?;
+        // Without a server no byte was ever sent, so nothing is open.
+        let Ok(runtime) = self.state.shared.runtime() else {
+            return Ok(());
+        };
+        match self.state.duplex().close(code, reason, runtime.now()) {
             Ok(()) | Err(SendError::Closed) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -106,7 +103,7 @@ impl WebSocket {
     /// The name is invalid, or a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached. A name with `*` or `**`
     /// is a pattern; use [`subscribe_pattern`](Self::subscribe_pattern).
     pub fn subscribe(&self, topic: &str) -> Result<bool> {
-        self.subscribe_to(&Topic::new(topic)?.into())
+        self.subscribe_to(&parse_topic(topic)?.into())
     }
 
     /// Subscribes to all topics that match a pattern, such as `rooms/*` or `rooms/**`, future topics included.
@@ -118,7 +115,7 @@ impl WebSocket {
     ///
     /// The pattern is invalid, or a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached.
     pub fn subscribe_pattern(&self, pattern: &str) -> Result<bool> {
-        self.subscribe_to(&Pattern::new(pattern)?)
+        self.subscribe_to(&parse_pattern(pattern)?)
     }
 
     /// Subscribes to a topic with a history, from a start in it: the messages after a position, or the last ones.
@@ -140,7 +137,7 @@ impl WebSocket {
     /// [`RESYNCS_MAX`](crate::pubsub::RESYNCS_MAX) topics already. An existing subscription to the topic stays as it
     /// is.
     pub fn subscribe_from(&self, topic: &str, start: Start) -> Result<bool> {
-        let topic = Topic::new(topic)?;
+        let topic = parse_topic(topic)?;
         let subscriber = self.state.join()?;
         self.state.shared.topics()?.subscribe_from(subscriber, topic, start)
     }
@@ -151,7 +148,7 @@ impl WebSocket {
     ///
     /// The name is invalid.
     pub fn unsubscribe(&self, topic: &str) -> Result<bool> {
-        self.unsubscribe_from(&Topic::new(topic)?.into())
+        self.unsubscribe_from(&parse_topic(topic)?.into())
     }
 
     /// Unsubscribes from a pattern, and returns whether the socket was subscribed to exactly this one.
@@ -160,7 +157,7 @@ impl WebSocket {
     ///
     /// The pattern is invalid.
     pub fn unsubscribe_pattern(&self, pattern: &str) -> Result<bool> {
-        self.unsubscribe_from(&Pattern::new(pattern)?)
+        self.unsubscribe_from(&parse_pattern(pattern)?)
     }
 
     /// Sets the name under which the socket is present in a topic, until it unsubscribes or ends.
@@ -172,7 +169,7 @@ impl WebSocket {
     /// The socket is not subscribed to the topic by name, or the name is longer than
     /// [`PRESENCE_NAME_BYTES_MAX`](crate::pubsub::PRESENCE_NAME_BYTES_MAX) bytes.
     pub fn set_presence(&self, topic: &str, name: &str) -> Result {
-        let topic = Topic::new(topic)?;
+        let topic = parse_topic(topic)?;
         let subscriber = self.state.subscriber().ok_or(SubscribeError::NotSubscribed)?;
         Ok(self.state.shared.topics()?.set_presence(subscriber, &topic, name)?)
     }
@@ -211,13 +208,5 @@ impl fmt::Debug for WebSocket {
             .debug_struct("WebSocket")
             .field("is_open", &self.is_open())
             .finish_non_exhaustive()
-    }
-}
-
-/// A closed socket means that the peer has gone, which is logged at debug level.
-fn into_error(error: SendError) -> Error {
-    match error {
-        SendError::Closed => Error::peer_gone(),
-        error => error.into(),
     }
 }

@@ -137,7 +137,7 @@ impl WebSocketClient {
     ///
     /// Dropped while it waits, the connection still closes.
     pub async fn close(&self, code: u16, reason: &str) -> Result<End, SendError> {
-        let code = CloseCode::new(code).ok_or(SendError::CloseCode)?;
+        let code = CloseCode::new(code).ok_or(SendError::CloseCode(code))?;
         self.shared.close(code, reason)?;
         let end = poll_fn(|cx| self.shared.inbox.poll_end(cx).map(End::clone));
         Ok(end.await)

@@ -9,10 +9,10 @@ use squall_shards::{Mesh, MeshSender, ShardId};
 
 use super::shard_message::ShardMessage;
 use super::subscription::{Subscription, subscription};
-use crate::app::{PublishRequest, ReceiptSender, Receipts, Unheard, check, encode, encoding_bytes, topic_deflaters};
+use crate::app::{PublishRequest, ReceiptSender, Receipts, Unheard, check, encode, encoding_bytes, parse_pattern, parse_topic, topic_deflaters};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
-use crate::pubsub::{Pattern, Receipt, Topic, TopicRules};
+use crate::pubsub::{Pattern, Receipt, TopicRules};
 use crate::server::memory::pressure::Budget;
 use crate::websocket::Deflaters;
 
@@ -54,7 +54,7 @@ impl Publisher {
     ///
     /// Cancel safe: if the future is dropped early, the subscription ends.
     pub async fn subscribe(&self, topic: &str) -> Result<Subscription> {
-        self.follow(Topic::new(topic)?.into()).await
+        self.follow(parse_topic(topic)?.into()).await
     }
 
     /// Subscribes to every current and future topic that fits a pattern such as `rooms/*` or `rooms/**`.
@@ -67,7 +67,7 @@ impl Publisher {
     ///
     /// As [`subscribe`](Self::subscribe).
     pub async fn subscribe_pattern(&self, pattern: &str) -> Result<Subscription> {
-        self.follow(Pattern::new(pattern)?).await
+        self.follow(parse_pattern(pattern)?).await
     }
 
     /// Subscribes like [`subscribe`](Self::subscribe), blocking the calling thread; not for a shard's thread.

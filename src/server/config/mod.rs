@@ -14,6 +14,7 @@ use squall_shards::Driver;
 use super::memory::watermarks::MemoryWatermarks;
 use crate::app::{self, TrustedProxies};
 use crate::http1;
+use crate::message::parse_digits;
 use crate::pubsub::{self, TopicRules};
 use crate::settings::{Bytes, Count, Kind, PositiveBytes, PositiveCount, Switch, Time, settings};
 use crate::transport::progress::WriteLimits;
@@ -248,15 +249,32 @@ pub(in crate::server) struct InvalidListenAddress(String);
 
 impl fmt::Display for InvalidListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.0;
+        if let Some((name, port)) = text.rsplit_once(':')
+            && is_host_name(name)
+            && parse_digits::<u16>(port.as_bytes()).is_some()
+        {
+            return write!(
+                formatter,
+                "could not resolve {name:?}: a server listens on addresses, not on names; give the IP address, or \
+                 :{port} for every address"
+            );
+        }
         write!(
             formatter,
-            "invalid listen address {:?}; expected 127.0.0.1:8888, [::1]:8888, :8888, unix:/path or systemd",
-            self.0
+            "could not read the listen address {text:?}: its form is unknown; give 127.0.0.1:8888, [::1]:8888, :8888, \
+             unix:/path or systemd"
         )
     }
 }
 
 impl std::error::Error for InvalidListenAddress {}
+
+/// Whether a text could be the name of a host: it has a letter, and letters, digits, dots and hyphens only.
+fn is_host_name(text: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    text.bytes().all(is_name_byte) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
 
 #[cfg(test)]
 mod tests {
@@ -279,9 +297,25 @@ mod tests {
 
     #[test]
     fn the_error_quotes_the_invalid_address() {
-        for text in ["", "8888", "127.0.0.1", "127.0.0.1:99999", "unix:", "example.org:80"] {
+        for text in ["", "8888", "127.0.0.1", "127.0.0.1:99999", "unix:"] {
             let error = text.parse::<ListenAddress>().unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_error_of_a_host_name_says_that_names_are_not_resolved() {
+        for (text, start) in [
+            ("example.org:80", "could not resolve \"example.org\": "),
+            ("web-1:8080", "could not resolve \"web-1\": "),
+            ("1.2.3:80", "could not read the listen address \"1.2.3:80\": "),
+            (
+                "example.org:99999",
+                "could not read the listen address \"example.org:99999\": ",
+            ),
+        ] {
+            let error = text.parse::<ListenAddress>().unwrap_err().to_string();
+            assert!(error.starts_with(start), "{error}");
         }
     }
 }

@@ -14,7 +14,9 @@ use data_encoding::BASE64;
 
 use super::event::{Event, field, write_data};
 use crate::app::Context;
-use crate::app::topics::{Delivery, Notify, Recipient, Remaining, ShardTopics, notice_text};
+use crate::app::topics::{
+    Delivery, Notify, Recipient, Remaining, ShardTopics, notice_text, parse_pattern, parse_topic,
+};
 use crate::error::Result;
 use crate::message::{Method, header};
 use crate::pubsub::{
@@ -133,7 +135,7 @@ impl EventStream<'_> {
     /// The name is invalid, a limit of [`pubsub::Limits`](crate::pubsub::Limits) is reached, or the application runs
     /// without a server. A name with `*` or `**` is a pattern; use [`subscribe_pattern`](Self::subscribe_pattern).
     pub fn subscribe(&mut self, topic: &str) -> Result<bool> {
-        self.subscribe_to(&Topic::new(topic)?.into())
+        self.subscribe_to(&parse_topic(topic)?.into())
     }
 
     /// Subscribes to all topics that match a pattern, such as `prices/*` or `prices/**`, future topics included.
@@ -145,7 +147,7 @@ impl EventStream<'_> {
     ///
     /// The pattern is invalid; otherwise as [`subscribe`](Self::subscribe).
     pub fn subscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
-        self.subscribe_to(&Pattern::new(pattern)?)
+        self.subscribe_to(&parse_pattern(pattern)?)
     }
 
     /// Unsubscribes from a topic, and returns whether the stream was subscribed to it by name.
@@ -156,7 +158,7 @@ impl EventStream<'_> {
     ///
     /// The name is invalid, or the application runs without a server.
     pub fn unsubscribe(&mut self, topic: &str) -> Result<bool> {
-        self.unsubscribe_from(&Topic::new(topic)?.into())
+        self.unsubscribe_from(&parse_topic(topic)?.into())
     }
 
     /// Unsubscribes from a pattern, and returns whether the stream was subscribed to exactly this one.
@@ -167,7 +169,7 @@ impl EventStream<'_> {
     ///
     /// The pattern is invalid, or the application runs without a server.
     pub fn unsubscribe_pattern(&mut self, pattern: &str) -> Result<bool> {
-        self.unsubscribe_from(&Pattern::new(pattern)?)
+        self.unsubscribe_from(&parse_pattern(pattern)?)
     }
 
     /// Subscribes to a topic with a history, from a start in it.
@@ -179,7 +181,7 @@ impl EventStream<'_> {
     ///
     /// As [`subscribe`](Self::subscribe), or the topic has no history.
     pub fn subscribe_from(&mut self, topic: &str, start: Start) -> Result<bool> {
-        let topic = Topic::new(topic)?;
+        let topic = parse_topic(topic)?;
         let subscriber = self.join()?;
         self.cx.shared.topics()?.subscribe_from(subscriber, topic, start)
     }
@@ -201,7 +203,7 @@ impl EventStream<'_> {
         let id = self.cx.headers().get("last-event-id").filter(|id| !id.is_empty());
         let position = |id| str::from_utf8(id).ok()?.parse().ok();
         let had = id.map(|id| position(id).unwrap_or(Position::UNKNOWN));
-        self.resumable = Some(Topic::new(topic)?);
+        self.resumable = Some(parse_topic(topic)?);
         // Without a position: the current position, and no past messages.
         self.subscribe_from(topic, had.map_or(Start::Last(0), Start::After))
     }
