@@ -69,18 +69,20 @@ pub use squall_shards as shards;
 pub use websocket::SendError;
 
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
+///
+/// Names that an application may well have itself are left out: [`Event`], [`Response`],
+/// [`websocket::Message`](crate::websocket::Message), [`pubsub::Start`](crate::pubsub::Start),
+/// [`pubsub::Position`](crate::pubsub::Position), [`pubsub::Envelope`](crate::pubsub::Envelope).
 pub mod prelude {
     pub use crate::app::{
-        Application, Context, Event, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next, Path,
-        Query, Redirect, RequestHandler, Responder, Response, Routes, State, WebSocket, WebSocketHandler,
-        WebSocketOptions,
+        Application, Context, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next, Path, Query,
+        Redirect, RequestHandler, Responder, Routes, State, WebSocket, WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
     pub use crate::message::{Body, CloseCode, HeaderName, HeaderValue, Method, StatusCode, header};
-    pub use crate::pubsub::{Envelope, HistoryLimits, Position, SlowConsumer, Start, TopicOptions};
+    pub use crate::pubsub::{HistoryLimits, SlowConsumer, TopicOptions};
     #[cfg(feature = "serve")]
     pub use crate::server::Server;
-    pub use crate::websocket::Message;
     pub use bytes::Bytes;
     pub use cookie::{Cookie, SameSite};
 }
