@@ -19,6 +19,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use squall::prelude::*;
 use squall::shards::{ShardId, invoke_on, sleep, spawn_detached, spawn_local, yield_now};
+use squall::websocket::Message;
 use support::client::Connection;
 use support::running::{Running, SILENCE_MAX};
 use tungstenite::Message as Frame;
