@@ -17,10 +17,13 @@ use std::time::Duration;
 
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
+use squall::Event;
 use squall::app::{InvalidProxy, Peer};
 use squall::prelude::*;
+use squall::pubsub::Start;
 use squall::shards::{Builder, Driver, Shard, ShardId, invoke_on, sleep, spawn_blocking};
 use squall::testing::TestClient;
+use squall::websocket::Message;
 
 /// A short timeout, for calls that must meet it.
 const SHORT: Duration = Duration::from_millis(50);
@@ -44,9 +47,9 @@ struct Echo;
 impl WebSocketHandler for Echo {
     async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
         if message.as_str() == Some("bye") {
-            return ws.close(4000, "as you like");
+            return Ok(ws.close(4000, "as you like")?);
         }
-        ws.send(message).await
+        Ok(ws.send(message).await?)
     }
 }
 
@@ -55,7 +58,7 @@ struct Reader;
 impl WebSocketHandler for Reader {
     async fn open(&mut self, ws: &WebSocket) -> Result {
         ws.subscribe("news")?;
-        ws.send(Shard::current().id().index().to_string()).await
+        Ok(ws.send(Shard::current().id().index().to_string()).await?)
     }
 
     async fn on_message(&mut self, _ws: &WebSocket, _message: Message) -> Result {

@@ -129,7 +129,7 @@ impl TestWebSocket {
     ///
     /// The code may not be sent, the WebSocket is already closed, or the timeout passes.
     pub fn close(&mut self, code: u16, reason: &str) -> Result<Option<CloseFrame>> {
-        let code = CloseCode::new(code).ok_or(SendError::CloseCode)?;
+        let code = CloseCode::new(code).ok_or(SendError::CloseCode(code))?;
         let mut output = Vec::new();
         self.machine.close(code, reason, clock::now(), &mut output)?;
         self.wire.restart();
