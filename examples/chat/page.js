@@ -15,6 +15,8 @@ let socket = null;
 /** The position of the last message; after a reconnect the page resumes here. */
 let position = null;
 let failures = 0;
+/** When the page connects again, while it has no connection. */
+let retryAt = 0;
 let retry = null;
 let lastSaid = null;
 
@@ -100,7 +102,10 @@ let refreshing = null;
 function refresh() {
   refreshing ??= setTimeout(async () => {
     refreshing = null;
-    const [people, rooms] = await Promise.all([`/rooms/${room}/people`, "/rooms"].map(async (url) => (await fetch(url)).json()));
+    const answers = [`/rooms/${room}/people`, "/rooms"].map(async (url) => (await fetch(url)).json());
+    // Without a connection there are no answers, and the page says so already.
+    const [people, rooms] = await Promise.all(answers).catch(() => []);
+    if (!rooms || isLost()) return;
     find("people").replaceChildren(
       ...people.map((person) => element("li", "", avatar(person), element("span", "person", person === name ? `${person} (you)` : person))),
     );
@@ -109,9 +114,12 @@ function refresh() {
 }
 
 function link({ name, people }) {
-  const count = element("span", "count", String(people));
-  count.ariaLabel = people === 1 ? "1 person" : `${people} people`;
-  const made = element("a", "", name, count);
+  const made = element("a", "", name);
+  if (people !== undefined) {
+    const count = element("span", "count", String(people));
+    count.ariaLabel = people === 1 ? "1 person" : `${people} people`;
+    made.append(count);
+  }
   made.href = `/rooms/${encodeURIComponent(name)}`;
   if (name === room) made.ariaCurrent = "page";
   return element("li", "", made);
@@ -121,6 +129,32 @@ function showStatus(state, words) {
   status.dataset.state = state;
   status.textContent = words;
   composer.querySelector("button").disabled = state !== "open";
+}
+
+const isLost = () => !find("outage").hidden;
+
+/** Shows an outage: a banner, and no visitors, because the page cannot know them. */
+function lose() {
+  if (!isLost()) {
+    find("outage").hidden = false;
+    find("people").replaceChildren();
+    find("people").dataset.empty = "unknown without a connection";
+    for (const count of document.querySelectorAll("#rooms .count")) count.remove();
+  }
+  showAttempt();
+}
+
+function recover() {
+  find("outage").hidden = true;
+  find("people").dataset.empty = "";
+  refresh();
+}
+
+function showAttempt() {
+  if (!isLost()) return;
+  const seconds = Math.ceil((retryAt - Date.now()) / 1000);
+  const isConnecting = socket?.readyState === WebSocket.CONNECTING || seconds <= 0;
+  find("attempt").textContent = isConnecting ? "Trying again …" : `Trying again in ${seconds} s.`;
 }
 
 function disconnect() {
@@ -141,14 +175,18 @@ function connect() {
   socket.onopen = () => {
     failures = 0;
     showStatus("open", "connected");
+    recover();
   };
   socket.onmessage = ({ data }) => receive(JSON.parse(data));
   socket.onclose = () => {
     // All pages lost their connection at the same moment; a random wait spreads their reconnects.
     const wait = Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random());
     showStatus("waiting", "reconnecting …");
+    retryAt = Date.now() + wait;
     retry = setTimeout(connect, wait);
+    lose();
   };
+  showAttempt();
 }
 
 composer.addEventListener("submit", (event) => {
@@ -173,6 +211,8 @@ log.addEventListener("scroll", () => {
   if (log.scrollHeight - log.scrollTop - log.clientHeight < 60) newer.hidden = true;
 });
 
+find("again").addEventListener("click", connect);
+setInterval(showAttempt, 1000);
 addEventListener("online", () => socket?.readyState === WebSocket.CLOSED && connect());
 // A browser caches a page that the reader has left, with its socket. Close it, or the visitor would stay in the room.
 addEventListener("pagehide", disconnect);

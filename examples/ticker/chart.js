@@ -16,6 +16,35 @@ function svg(tag, attributes, text) {
   return made;
 }
 
+/** Returns how a course moves from its first to its last price, in cents. */
+function trend(points) {
+  const prices = points.filter(([, cents]) => cents !== null);
+  return prices.length ? prices.at(-1)[1] - prices[0][1] : 0;
+}
+
+/** Cuts a course at its gaps, the points without a price; returns the pieces, and from when to when each gap lasts. */
+function cut(points, now) {
+  const [pieces, gaps] = [[], []];
+  let piece = null;
+  for (const [at, point] of points.entries()) {
+    const [when, cents] = point;
+    if (cents === null) {
+      // A price holds until it changes, also until the connection is lost.
+      piece?.push([when, piece.at(-1)[1]]);
+      piece = null;
+      gaps.push([when, points[at + 1]?.[0] ?? now]);
+    } else {
+      if (!piece) pieces.push((piece = []));
+      piece.push(point);
+    }
+  }
+  piece?.push([now, piece.at(-1)[1]]);
+  return { pieces, gaps };
+}
+
+/** Returns the points of the last minute. */
+const chartPoints = (points, now) => points.filter(([when]) => now - when <= CHART_SPAN_MAX);
+
 const path = (points) => points.map(([x, y], at) => `${at ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 /** Returns round numbers that cut a range into about `parts` parts. */
@@ -28,13 +57,21 @@ function ticks(from, to, parts) {
   return marks;
 }
 
-/** Draws the last minute of a symbol's prices, `[when, cents]` each, to the size of the element. */
-function drawChart(chart, points, open, now) {
+/**
+ * Draws the last minute of a symbol's prices, `[when, cents]` each, to the size of the element. A point without a price
+ * begins a gap: the page had no connection.
+ */
+function drawChart(chart, shown, open, now, isLost) {
   const { clientWidth: width, clientHeight: height } = chart;
-  const shown = points.filter(([when]) => now - when <= CHART_SPAN_MAX);
-  if (shown.length === 0 || width === 0) return;
+  const prices = shown.map(([, cents]) => cents).filter((cents) => cents !== null);
+  if (width === 0) return;
+  if (prices.length === 0) {
+    if (!isLost) return;
+    const label = svg("text", { class: "gap-label", x: width / 2, y: height / 2 }, "no connection");
+    chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    return chart.replaceChildren(chart.querySelector("title"), label);
+  }
   const span = Math.max(CHART_SPAN_MIN, now - shown[0][0]);
-  const prices = shown.map(([, cents]) => cents);
   const room = Math.max(4, (Math.max(...prices) - Math.min(...prices)) * 0.15);
   const [low, high] = [Math.min(...prices) - room, Math.max(...prices) + room];
   const [right, bottom] = [width - MARGIN.right, height - MARGIN.bottom];
@@ -53,24 +90,40 @@ function drawChart(chart, points, open, now) {
   }
   if (open > low && open < high) drawn.push(svg("line", { class: "open", x1: MARGIN.left, x2: right, y1: y(open), y2: y(open) }));
 
+  const { pieces, gaps } = cut(shown, now);
+  for (const [from, to] of gaps) {
+    const [begin, end] = [x(from), x(to)];
+    drawn.push(svg("rect", { class: "gap", x: begin, y: MARGIN.top, width: Math.max(0, end - begin), height: bottom - MARGIN.top }));
+    if (end - begin > 90) drawn.push(svg("text", { class: "gap-label", x: (begin + end) / 2, y: MARGIN.top + 18 }, "no connection"));
+  }
+  const courses = pieces.map((piece) => piece.map(([when, cents]) => [x(when), y(cents)]));
+  for (const course of courses) {
+    const [[begin], [end]] = [course[0], course.at(-1)].map(([at]) => [at.toFixed(1)]);
+    drawn.push(svg("path", { class: "area", d: `${path(course)}L${end} ${bottom}L${begin} ${bottom}Z` }));
+  }
+  drawn.push(svg("path", { class: "line", d: courses.map(path).join("") }));
   const [, last] = shown.at(-1);
-  // A price holds until it changes, so the line extends to now.
-  const course = [...shown, [now, last]].map(([when, cents]) => [x(when), y(cents)]);
-  const [begin] = course[0];
-  drawn.push(svg("path", { class: "area", d: `${path(course)}L${right} ${bottom}L${begin.toFixed(1)} ${bottom}Z` }));
-  drawn.push(svg("path", { class: "line", d: path(course) }));
-  drawn.push(svg("circle", { class: "halo", cx: right, cy: y(last), r: 7 }), svg("circle", { class: "dot", cx: right, cy: y(last), r: 3.5 }));
+  if (last !== null) {
+    drawn.push(svg("circle", { class: "halo", cx: right, cy: y(last), r: 7 }), svg("circle", { class: "dot", cx: right, cy: y(last), r: 3.5 }));
+  }
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.replaceChildren(chart.querySelector("title"), ...drawn);
 }
 
 /** Returns the path of a sparkline for a row of the table: 80 by 24. */
 function sparkline(points) {
-  if (points.length < 2) return "";
-  const prices = points.map(([, cents]) => cents);
+  const prices = points.map(([, cents]) => cents).filter((cents) => cents !== null);
+  if (prices.length < 2) return "";
   const [low, high] = [Math.min(...prices), Math.max(...prices)];
   const span = Math.max(1, high - low);
-  return path(prices.map((cents, at) => [(at / (prices.length - 1)) * 80, 22 - ((cents - low) / span) * 20]));
+  const x = (at) => (at / (points.length - 1)) * 80;
+  const y = (cents) => 22 - ((cents - low) / span) * 20;
+  let isCut = true;
+  return points.map(([, cents], at) => {
+    const step = cents === null ? "" : `${isCut ? "M" : "L"}${x(at).toFixed(1)} ${y(cents).toFixed(1)}`;
+    isCut = cents === null;
+    return step;
+  }).join("");
 }
 
 /** Draws a bar for each of the last counts, the latest at the right. */

@@ -10,6 +10,8 @@ const SHOW_EVERY = 125;
 const ORDER_EVERY = 1000;
 const WAIT_MIN = 500;
 const WAIT_MAX = 10_000;
+/** How long the market may be silent until the page counts it as an outage: it has thousands of prices a second. */
+const SILENCE_MAX = 3_000;
 
 const find = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
@@ -24,6 +26,9 @@ let missed = 0;
 let connection = null;
 let failures = 0;
 let retry = null;
+let receivedAt = 0;
+/** Whether prices are missing until the next one arrives. */
+let isLost = false;
 const counts = Array(PULSE_BARS).fill(0);
 
 /** Handles what the server sent: a price, or how many it skipped. */
@@ -35,6 +40,8 @@ function receive(text) {
     return;
   }
   received++;
+  receivedAt = performance.now();
+  isLost = false;
   let quote = quotes.get(data.symbol);
   if (!quote) {
     quote = { symbol: data.symbol, sector: topic.slice("prices/".length), points: [], updates: 0 };
@@ -42,8 +49,15 @@ function receive(text) {
   }
   Object.assign(quote, { cents: data.cents, open: data.open, change: Math.round((data.cents / data.open - 1) * 1e4) / 1e4 });
   quote.updates++;
-  quote.points.push([performance.now(), data.cents]);
+  quote.points.push([receivedAt, data.cents]);
   if (quote.points.length > POINTS_MAX) quote.points.splice(0, POINTS_MAX / 4);
+}
+
+/** Ends the course of every price: what follows is a gap until the next one arrives. */
+function lose(when) {
+  if (isLost || quotes.size === 0) return;
+  isLost = true;
+  for (const { points } of quotes.values()) points.push([when, null]);
 }
 
 /** Both transports carry the same text; their URLs differ in the last segment. */
@@ -78,7 +92,9 @@ function disconnect() {
 
 function connect() {
   disconnect();
+  if (quotes.size) lose(receivedAt);
   showStatus("waiting", "connecting …");
+  receivedAt = performance.now();
   const transport = document.querySelector("[name=transport]:checked").value;
   connection = transports[transport](`/sectors/${find("sectors").value}`);
   connection.onopen = () => {
@@ -91,6 +107,7 @@ function connect() {
 function fail() {
   // A connection that the page closed itself already has a successor.
   if (this !== connection) return;
+  lose(receivedAt);
   showStatus("waiting", "reconnecting …");
   retry = setTimeout(connect, Math.min(WAIT_MAX, WAIT_MIN * 2 ** failures++) * (0.5 + Math.random()));
 }
@@ -157,8 +174,10 @@ function showRow(row) {
   row.price.textContent = money(quote.cents);
   row.change.textContent = percent.format(quote.change);
   row.change.className = direction(quote.change);
-  row.line.setAttribute("d", sparkline(quote.points.slice(-TREND_POINTS)));
-  row.course.setAttribute("class", direction(quote.change));
+  const points = quote.points.slice(-TREND_POINTS);
+  row.line.setAttribute("d", sparkline(points));
+  // The colour is that of the drawn course; the change since the opening has its own column.
+  row.course.setAttribute("class", direction(trend(points)));
   row.row.ariaCurrent = quote.symbol === selected ? "true" : null;
   if (cents !== null) {
     const [added, removed] = quote.cents > cents ? ["rises", "falls"] : ["falls", "rises"];
@@ -183,8 +202,11 @@ function showFocus() {
   find("sector").textContent = quote.sector;
   find("price").textContent = money(quote.cents);
   find("change").textContent = `${percent.format(quote.change)} · opened at ${money(quote.open)}`;
-  find("change").className = find("chart").className.baseVal = direction(quote.change);
-  drawChart(find("chart"), quote.points, quote.open, performance.now());
+  find("change").className = direction(quote.change);
+  const now = performance.now();
+  const shown = chartPoints(quote.points, now);
+  find("chart").className.baseVal = direction(trend(shown));
+  drawChart(find("chart"), shown, quote.open, now, isLost);
 }
 
 function showFigures(seconds) {
@@ -208,6 +230,9 @@ function show(now) {
   requestAnimationFrame(show);
   if (now - shownAt < SHOW_EVERY) return;
   shownAt = now;
+  const isOpen = find("status").dataset.state === "open";
+  if (isOpen && !isLost && now - receivedAt > SILENCE_MAX) lose(receivedAt);
+  find("market").dataset.state = isLost ? "lost" : "live";
   if (now - orderedAt >= ORDER_EVERY) {
     showFigures((now - orderedAt) / 1000);
     orderedAt = now;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::relay::Relay;
 use super::support::browser::{Browser, Page};
 use super::support::server::Server;
-use super::{SHARDS, expect_to_look_well};
+use super::{SHARDS, expect_to_look_well, keep_picture};
 
 /// How many messages a room keeps.
 const KEPT: usize = 50;
@@ -161,6 +161,31 @@ fn a_page_resumes_where_it_was_after_a_broken_connection() {
     expect_said(&ada, &said);
     let gap = ada.evaluate("[...document.querySelectorAll('.gap')].map((gap) => gap.textContent).join()");
     assert!(gap.to_string().contains("missing"), "{gap}");
+}
+
+#[test]
+fn an_outage_is_a_banner_with_a_retry_and_shows_no_visitors() {
+    let Some(browser) = Browser::start() else { return };
+    let server = Server::start_with_shards("chat", SHARDS, &[]);
+    let relay = Relay::to(server.address());
+    let ada = come_in(&browser, relay.address(), "Ada");
+    ada.wait_until("document.querySelectorAll('.person').length == 1");
+    assert_eq!(ada.evaluate("find('outage').checkVisibility()"), false);
+    relay.cut();
+    ada.wait_until("find('outage').checkVisibility()");
+    assert_eq!(ada.evaluate("document.querySelectorAll('.person, .count').length"), 0);
+    ada.wait_until("find('attempt').textContent.startsWith('Trying again')");
+    let picture = |scheme| {
+        ada.prefer(scheme);
+        keep_picture(&ada, &format!("chat-outage-{scheme}"));
+    };
+    ["light", "dark"].into_iter().for_each(picture);
+    expect_to_look_well(&ada);
+    relay.restore();
+    ada.evaluate("find('again').click()");
+    ada.wait_until("status.dataset.state == 'open' && !find('outage').checkVisibility()");
+    ada.wait_until("document.querySelectorAll('.person').length == 1 && document.querySelector('.count')");
+    assert_eq!(ada.exceptions(), Vec::<String>::new());
 }
 
 #[test]

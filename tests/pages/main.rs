@@ -32,6 +32,13 @@ const LOOK: &str = r#"({
     foreign: performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => !name.startsWith(location.origin)),
 })"#;
 
+/// Writes a picture of a page into the folder that `SQUALL_TEST_PICTURES` names, for the eyes of a developer.
+fn keep_picture(page: &Page<'_>, name: &str) {
+    if let Ok(folder) = std::env::var("SQUALL_TEST_PICTURES") {
+        std::fs::write(format!("{folder}/{name}.png"), page.picture()).unwrap();
+    }
+}
+
 /// Checks a page at the width of a phone and of a desktop, in both colour schemes.
 #[track_caller]
 fn expect_to_look_well(page: &Page<'_>) {

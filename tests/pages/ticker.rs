@@ -3,7 +3,7 @@
 use super::relay::Relay;
 use super::support::browser::{Browser, Page};
 use super::support::server::Server;
-use super::{SHARDS, expect_to_look_well};
+use super::{SHARDS, expect_to_look_well, keep_picture};
 
 /// Waits until the price of the first symbol changes.
 fn expect_movement(page: &Page<'_>) {
@@ -43,6 +43,57 @@ fn every_symbol_appears_prices_move_and_the_chart_is_drawn() {
     page.wait_until("rows[0].name.textContent.includes('BA')");
     page.evaluate("rows[0].name.click()");
     page.wait_until("find('symbol').textContent === rows[0].name.textContent");
+}
+
+#[test]
+fn an_outage_is_a_gap_in_the_chart() {
+    let Some(browser) = Browser::start() else { return };
+    let server = Server::start_with_shards("ticker", SHARDS, &[]);
+    let relay = Relay::to(server.address());
+    let page = browser.open(&format!("http://{}/", relay.address()));
+    page.resize(1200, 800);
+    expect_movement(&page);
+    expect_chart(&page);
+    assert_eq!(page.evaluate("document.querySelectorAll('#chart .gap').length"), 0);
+    relay.cut();
+    // The line ends where the gap begins, and the gap reaches to now.
+    page.wait_until(
+        "(() => {
+            const [line, gap] = ['line', 'gap'].map((name) => document.querySelector(`#chart .${name}`)?.getBoundingClientRect());
+            return gap && gap.width > 50 && Math.abs(line.right - gap.left) < 4 && !document.querySelector('#chart .dot');
+        })()",
+    );
+    assert_eq!(page.evaluate("find('market').dataset.state"), "lost");
+    keep_picture(&page, "ticker-outage");
+    relay.restore();
+    page.wait_until("find('market').dataset.state == 'live'");
+    // Two pieces without a line between them.
+    page.wait_until("document.querySelector('#chart .line').getAttribute('d').split('M').length === 3");
+    page.wait_until(
+        "document.querySelector('#chart .line').getAttribute('d').split('M').at(-1).split('L').length > 10",
+    );
+    assert_eq!(page.evaluate("document.querySelectorAll('#chart .gap').length"), 1);
+    keep_picture(&page, "ticker-after-outage");
+    expect_to_look_well(&page);
+    assert_eq!(page.exceptions(), Vec::<String>::new());
+}
+
+/// A line that rises is green, even if the symbol has fallen since its opening.
+#[test]
+fn the_colour_of_a_course_is_its_own_direction() {
+    let Some(browser) = Browser::start() else { return };
+    let server = Server::start_with_shards("ticker", SHARDS, &[]);
+    let page = browser.open(&format!("http://{}/", server.address()));
+    page.wait_until("rows.filter(({ quote }) => quote?.points.length > 10).length > 20");
+    let wrong = "rows.filter(({ quote, course, line }) => {
+        const heights = [...line.getAttribute('d').matchAll(/ ([0-9.]+)/g)].map(([, y]) => Number(y));
+        if (heights.length < 2 || heights[0] === heights.at(-1)) return false;
+        return course.getAttribute('class') !== (heights.at(-1) < heights[0] ? 'up' : 'down');
+    }).length";
+    assert_eq!(page.evaluate(wrong), 0);
+    keep_picture(&page, "ticker");
+    let mixed = "rows.some(({ quote, course }) => quote && course.getAttribute('class') === 'up' && quote.change < 0)";
+    page.wait_until(mixed);
 }
 
 #[test]
