@@ -9,7 +9,10 @@ use squall_shards::{Mesh, MeshSender, ShardId};
 
 use super::shard_message::ShardMessage;
 use super::subscription::{Subscription, subscription};
-use crate::app::{PublishRequest, ReceiptSender, Receipts, Unheard, check, encode, encoding_bytes, parse_pattern, parse_topic, topic_deflaters};
+use crate::app::{
+    PublishRequest, ReceiptSender, Receipts, Unheard, check, encode, encoding_bytes, parse_pattern, parse_topic,
+    topic_deflaters,
+};
 use crate::error::{Error, Result};
 use crate::memory::OutOfMemory;
 use crate::pubsub::{Pattern, Receipt, TopicRules};
