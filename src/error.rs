@@ -242,7 +242,6 @@ pub(crate) fn bad_request(message: impl fmt::Display) -> Error {
 
 impl HttpError {
     /// Makes an error that answers with `status` and its registered reason phrase.
-    #[must_use]
     pub fn new(status: impl IntoStatus) -> Self {
         Self {
             status: status.into_status(),
@@ -253,21 +252,18 @@ impl HttpError {
     }
 
     /// Sets the message that the client sees on the error page.
-    #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = Some(message.into());
         self
     }
 
     /// Sets the cause, which goes to the log and never to the client.
-    #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
     /// Adds a field to the response, such as `Retry-After`.
-    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.add(name, value);
         self

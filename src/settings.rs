@@ -79,7 +79,6 @@ macro_rules! settings {
             () => {
                 $(
                     $(#[doc = $doc])+
-                    #[must_use]
                     pub fn $name(mut self, $name: $type) -> Self {
                         self.$field().$name = $crate::settings::stored!($name $(, $default)?);
                         self
@@ -111,7 +110,6 @@ macro_rules! settings {
         impl $Settings {
             $(
                 $(#[doc = $doc])+
-                #[must_use]
                 $visibility fn $name(mut self, $name: $type) -> Self {
                     self.$name = $crate::settings::stored!($name $(, $default)?);
                     self

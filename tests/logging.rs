@@ -7,6 +7,10 @@
     clippy::indexing_slicing,
     reason = "a failed test panics"
 )]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the test's thread waits for a line that a shard has logged"
+)]
 
 mod support;
 

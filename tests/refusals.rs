@@ -109,9 +109,12 @@ fn the_page_of_a_refused_request_sees_nothing_of_the_request_before_it() {
     late.expect(408, b"[408,\"GET\",\"\",0]").unwrap();
 }
 
+/// The name of a case, and its application.
+type Case = (&'static str, fn() -> Application);
+
 #[test]
 fn an_error_page_that_fails_or_streams_gives_way_to_the_default_page() {
-    let pages: [(&str, fn() -> Application); 4] = [
+    let pages: [Case; 4] = [
         ("a panic", || {
             application().error_page(|_: &mut Context, _: &Error| -> String { panic!("a page panics") })
         }),
@@ -128,7 +131,7 @@ fn an_error_page_that_fails_or_streams_gives_way_to_the_default_page() {
     for_each_case(
         pages,
         |(name, _)| (*name).to_owned(),
-        |(_, application): &(&str, fn() -> Application)| {
+        |(_, application): &Case| {
             let response = refused(&start(*application), b"GET / HTTP/3.0\r\nHost: a\r\n\r\n")?;
             response.expect(
                 505,

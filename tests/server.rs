@@ -547,10 +547,7 @@ fn invalid_settings_fail_before_binding() {
 fn an_application_that_cannot_be_built_is_reported_without_the_number_of_a_shard() {
     let application = || Application::new().get("/users/:id", async |_: &mut Context| "a user");
     let server = Server::new(application).listen("127.0.0.1:0").shards(1);
-    let error = server
-        .configure(|config| config.stop_on_signals = false)
-        .run()
-        .unwrap_err();
+    let error = server.stop_on_signals(false).run().unwrap_err();
     let text = format!("{error:?}");
     assert!(text.contains("{id}") && !text.contains("shard"), "{text}");
     assert!(error.downcast_ref::<squall::app::BuildError>().is_some());

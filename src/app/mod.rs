@@ -53,5 +53,6 @@ pub use topics::{
     ReceiptSender, Receipts, Recipient, Remaining, ShardTopics, TopicSettings, TopicsHandle, Unheard, check, encode,
     encoding_bytes, notice_text, topic_deflaters,
 };
+#[cfg(feature = "serve")]
 pub(crate) use topics::{parse_pattern, parse_topic};
 pub use websocket::{HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};

@@ -146,7 +146,6 @@ impl TopicRules {
     }
 
     /// Returns the options of a topic.
-    #[must_use]
     pub fn of(&self, topic: &Topic) -> &TopicOptions {
         let found = self.rules.iter().find(|(pattern, _)| pattern.matches(topic));
         found.map_or(&self.otherwise, |(_, options)| options)

@@ -321,7 +321,6 @@ impl Topics {
     }
 
     /// Returns the rules of the topics.
-    #[must_use]
     pub fn rules(&self) -> &TopicRules {
         &self.rules
     }

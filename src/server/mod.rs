@@ -106,7 +106,6 @@ impl Server {
     /// Adds a listen address: `127.0.0.1:8888`, `:8888`, `[::]:80`, `unix:/run/app.sock` or `systemd`.
     ///
     /// [`run`](Self::run) and [`bind`](Self::bind) return an error if the address cannot be parsed.
-    #[must_use]
     pub fn listen(mut self, address: impl AsRef<str>) -> Self {
         match address.as_ref().parse() {
             Ok(address) => self.config.listen.push(address),
@@ -129,7 +128,6 @@ impl Server {
     ///     .topic("rooms/*", TopicOptions::default().history(HistoryLimits::default()).envelope(Envelope::Json))
     ///     .topic("prices/**", TopicOptions::default().slow_consumer(SlowConsumer::Conflate));
     /// ```
-    #[must_use]
     pub fn topic(mut self, pattern: &str, options: TopicOptions) -> Self {
         let rules = std::mem::take(&mut self.config.topics);
         let added = parse_pattern(pattern).and_then(|pattern| Ok(rules.with(pattern, options)?));

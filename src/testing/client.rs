@@ -21,6 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// Every request, WebSocket and event stream has a connection of its own. Cookies are not kept between requests.
 /// Dropping the client stops the shards at once.
+#[must_use = "a client calls nothing until a request is sent"]
 pub struct TestClient {
     connector: Connector,
 }
@@ -64,7 +65,6 @@ impl TestClient {
     }
 
     /// Sets how long each call waits for the application, 10 s by default.
-    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.connector.timeout = timeout;
         self

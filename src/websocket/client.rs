@@ -32,7 +32,6 @@ pub struct Agreement {
 
 impl ClientHandshake {
     /// Makes a request with a nonce, 16 random bytes that are new for each connection.
-    #[must_use]
     pub fn new(nonce: [u8; 16]) -> Self {
         Self {
             key: BASE64.encode(&nonce),
@@ -42,14 +41,12 @@ impl ClientHandshake {
     }
 
     /// Offers a subprotocol, after those offered before.
-    #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocols.push(name.into());
         self
     }
 
     /// Offers permessage-deflate.
-    #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
         self

@@ -45,7 +45,6 @@ impl Default for Builder {
 
 impl Builder {
     /// Starts from the defaults: one shard per available core, each pinned to its core.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             shards: None,
@@ -60,21 +59,18 @@ impl Builder {
     }
 
     /// Sets the number of shards, 1 to 1024; by default one per core the affinity mask and the cgroup's CPU quota allow.
-    #[must_use]
     pub fn shards(mut self, count: usize) -> Self {
         self.shards = Some(count);
         self
     }
 
     /// Limits the default number of shards; it has no effect if [`shards`](Self::shards) is called.
-    #[must_use]
     pub fn default_shards_max(mut self, count: NonZeroUsize) -> Self {
         self.default_shards_max = count;
         self
     }
 
     /// Sets the driver of the sockets, [`Driver::Auto`] by default; [`Shards::driver`] returns the one selected.
-    #[must_use]
     pub fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
         self
@@ -83,14 +79,12 @@ impl Builder {
     /// Sets the prefix of thread names, `shard` by default; the shard's number follows.
     ///
     /// Linux shows the first 15 bytes. [`build`](Self::build) rejects a NUL byte.
-    #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.thread_name = name.into();
         self
     }
 
     /// Sets whether SIGTERM and SIGINT stop the shards, a second signal at once; off by default.
-    #[must_use]
     pub fn stop_on_signals(mut self, stop: bool) -> Self {
         self.run_config.stop_on_signals = stop;
         self
@@ -100,7 +94,6 @@ impl Builder {
     ///
     /// A shard still running 2 s after that, or 2 s after [`Stop::Now`](crate::Stop::Now), is abandoned: a task
     /// computes or blocks. [`run`](Shards::run) then returns [`LaunchError::Overdue`].
-    #[must_use]
     pub fn graceful_stop_max(mut self, time: Duration) -> Self {
         self.run_config.graceful_stop_max = Some(time);
         self
@@ -110,7 +103,6 @@ impl Builder {
     ///
     /// Connections avoid a stalled shard in any case ([`Listeners::bind_tcp`](crate::Listeners::bind_tcp)). This
     /// setting suits long connections. With a mixture, all short ones would go to the shards that have few long ones.
-    #[must_use]
     pub fn balance(mut self, balance: bool) -> Self {
         self.run_config.balances = balance;
         self
@@ -120,14 +112,12 @@ impl Builder {
     ///
     /// The number of shards follows, unless [`shards`](Self::shards) sets it. [`build`](Self::build) rejects a CPU that
     /// is not available or named twice.
-    #[must_use]
     pub fn cpus(mut self, chosen: impl Into<Vec<usize>>) -> Self {
         self.cpus = Some(chosen.into());
         self
     }
 
     /// Sets how many threads the pool for blocking work may start, 16 by default; they avoid the shards' CPUs.
-    #[must_use]
     pub fn blocking_threads_max(mut self, threads: usize) -> Self {
         self.blocking_threads_max = threads;
         self
@@ -137,7 +127,6 @@ impl Builder {
     ///
     /// The completion queue has four times as many. A full submission queue is submitted early. An entry takes 64 bytes
     /// of kernel memory.
-    #[must_use]
     pub fn submission_entries(mut self, entries: u32) -> Self {
         self.ring.submission_entries = entries;
         self
@@ -147,7 +136,6 @@ impl Builder {
     ///
     /// The defaults are 1024 and 4096 bytes, which holds the whole request of nearly every client. A buffer is held for
     /// one turn; when all are held, a connection receives into memory of its own. With epoll only the bytes matter.
-    #[must_use]
     pub fn receive_buffers(mut self, count: u16, bytes: u32) -> Self {
         self.ring.receive_buffers = count;
         self.ring.receive_buffer_bytes = bytes;
@@ -158,7 +146,6 @@ impl Builder {
     ///
     /// At the limit, receiving pauses. Before the pause takes effect the kernel may fill at most a quarter of all
     /// buffers more.
-    #[must_use]
     pub fn receive_buffers_per_stream_max(mut self, count: u16) -> Self {
         self.ring.receive_buffers_per_stream_max = count;
         self
@@ -167,7 +154,6 @@ impl Builder {
     /// Sets how long a shard polls its sockets before it sleeps; zero by default.
     ///
     /// 50 µs more than halve the latency of a lightly loaded server on a virtual machine, at the cost of CPU time.
-    #[must_use]
     pub fn spin(mut self, duration: Duration) -> Self {
         self.ring.spin = duration;
         self

@@ -86,26 +86,22 @@ pub struct Response {
 
 impl Redirect {
     /// Makes a 302 Found, as Tornado's `redirect`; in practice, clients repeat the request as a GET.
-    #[must_use]
     pub fn found(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::FOUND, location)
     }
 
     /// Makes a 308 Permanent Redirect: the client repeats the request with the same method and content, and may store
     /// the new location.
-    #[must_use]
     pub fn permanent(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::PERMANENT_REDIRECT, location)
     }
 
     /// Makes a 303 See Other: the client sends a GET to `location`, as after a submitted form.
-    #[must_use]
     pub fn see_other(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::SEE_OTHER, location)
     }
 
     /// Makes a 307 Temporary Redirect: the client repeats the request with the same method and content.
-    #[must_use]
     pub fn temporary(location: impl Into<Cow<'static, str>>) -> Self {
         Self::with_status(StatusCode::TEMPORARY_REDIRECT, location)
     }
@@ -120,7 +116,6 @@ impl Redirect {
 
 impl Response {
     /// Makes a response without fields and without content.
-    #[must_use]
     pub fn new(status: impl IntoStatus) -> Self {
         Self {
             status: status.into_status(),
@@ -129,14 +124,12 @@ impl Response {
     }
 
     /// Sets a field and replaces every line of that name.
-    #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.set(name, value);
         self
     }
 
     /// Sets the content.
-    #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self

@@ -36,7 +36,6 @@ impl PublishRequest {
     }
 
     /// Sets the key.
-    #[must_use]
     pub fn with_key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.key = Some(Bytes::copy_from_slice(key.as_ref()));
         self

@@ -33,7 +33,6 @@ impl Default for ClientOptions {
 
 impl ClientOptions {
     /// Offers a subprotocol, after those offered before (RFC 6455 §1.9).
-    #[must_use]
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.subprotocols.push(name.into());
         self
@@ -42,7 +41,6 @@ impl ClientOptions {
     /// Sets a field of the request, such as `Authorization`, `Cookie` or `Origin`.
     ///
     /// `Host` replaces the URL's.
-    #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.set(name, value);
         self
@@ -51,7 +49,6 @@ impl ClientOptions {
     /// Enables compression for servers that support it (permessage-deflate, RFC 7692).
     ///
     /// Off by default: most messages of live feeds are too small to gain.
-    #[must_use]
     pub fn deflate(mut self, config: DeflateConfig) -> Self {
         self.deflate = Some(config);
         self
@@ -60,7 +57,6 @@ impl ClientOptions {
     /// Sets limits on what the server sends, and the keep-alive intervals.
     ///
     /// The defaults are a server's.
-    #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -69,7 +65,6 @@ impl ClientOptions {
     /// Sets the longest time to open the WebSocket, from the name lookup to the server's response.
     ///
     /// 20 s: Tornado's.
-    #[must_use]
     pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
         self.connect_timeout = connect_timeout;
         self
@@ -78,7 +73,6 @@ impl ClientOptions {
     /// Sets the longest time in which the server takes no byte of sent data; then the connection is aborted.
     ///
     /// 30 s: as Squall's server allows a client.
-    #[must_use]
     pub fn write_timeout(mut self, write_timeout: Duration) -> Self {
         self.write_timeout = write_timeout;
         self
