@@ -316,7 +316,7 @@ fn a_shard_that_ignores_a_stop_does_not_keep_the_process_alive() {
             let (spins, stopper) = (Arc::clone(&spins), stopper.clone());
             async move {
                 if shard.id() == ShardId::FIRST {
-                    let _work = shard.name_work(["sums".to_owned()].into());
+                    shard.name_work(["sums".to_owned()].into()).store(0, Ordering::Relaxed);
                     stopper.stop(stop);
                     while !spins.load(Ordering::Acquire) {
                         thread::yield_now();

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,7 +20,7 @@ use super::preflight::{Needs, PreflightError, explain_ring_refusal};
 use super::select_driver::SelectedDriver;
 use super::shard_exits::{ExitEvent, await_exits};
 use super::signal::{Stop, StopSignals};
-use crate::balance::watchdog::Watchdog;
+use crate::balance::watchdog::{Place, Watchdog};
 use crate::driver::epoll::{Epoll, EpollConfig};
 use crate::driver::io_uring::{Ring, RingConfig};
 use crate::driver::{Driver, Reactor};
@@ -37,7 +38,7 @@ use crate::shard::id::ShardId;
 use crate::shard::shard::Shard;
 use crate::shard::turn::drive;
 use crate::task::blocking::{BlockingLimits, BlockingPool};
-use crate::task::{TaskPanicked, spawn_detached};
+use crate::task::{TaskPanicked, spawn_from};
 
 /// How long `run` waits at its end for blocking work still running.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(1);
@@ -157,11 +158,13 @@ impl Shards {
     ///
     /// A shard could not be set up (then no `main` has run), a `main` returned an error (the first is returned), or a
     /// shard did not stop in time. The thread of an overdue shard is abandoned and ends with the process.
+    #[track_caller]
     pub fn run<M, F>(self, main: M) -> Result<(), LaunchError>
     where
         M: Fn(Shard) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), BoxError>> + 'static,
     {
+        let place = Location::caller();
         let signals = self.signals()?;
         let main = Arc::new(main);
         let (reports, reported) = channel();
@@ -185,6 +188,7 @@ impl Shards {
                 stopper: self.stopper(),
                 reports: reports.clone(),
                 start,
+                place,
             };
             threads.push(shard_spawn.spawn(move |shard| main(shard))?);
         }
@@ -253,6 +257,8 @@ struct ShardSpawn {
     stopper: Stopper,
     reports: Sender<Result<(), LaunchError>>,
     start: Receiver<bool>,
+    /// Where `main` was given to [`Shards::run`], for the reports of blocking code.
+    place: Place,
 }
 
 /// A running shard's thread.
@@ -317,6 +323,7 @@ impl ShardSpawn {
             pool,
             watchdog,
             stopper,
+            place,
             ..
         } = self;
         let sender = invocations.sender_of(shard);
@@ -328,7 +335,7 @@ impl ShardSpawn {
             let outcome = Rc::new(Cell::new(None));
             let finished = MainOutcome(Rc::clone(&outcome));
             // `main` is called inside the task, so that a panic before its first await is caught too.
-            spawn_detached(async move {
+            spawn_from(place, async move {
                 finished.set(main(Shard::current()).await);
             });
             drive(&context, &|| MainOutcome::is_set(&outcome)).await;

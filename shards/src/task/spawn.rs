@@ -52,6 +52,7 @@ pub fn spawn_detached(future: impl Future<Output = ()> + 'static) {
 }
 
 /// Runs a future on this shard for a caller at another place.
+#[track_caller]
 pub(crate) fn spawn_from(place: Place, future: impl Future<Output = ()> + 'static) {
     let shard = Shard::current().into_context();
     shard.tasks().spawn(place, Box::pin(future));
