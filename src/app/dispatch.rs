@@ -43,13 +43,12 @@ impl App {
     /// # Cancel safety
     ///
     /// Dropping the future drops the handler. The exchange must then be reset.
-    pub async fn respond(&self, exchange: &mut Exchange) {
+    pub fn respond<'a>(&'a self, exchange: &'a mut Exchange) -> impl Future<Output = ()> + 'a {
         let cx = &mut exchange.context;
         let Found { inner, chain } = self.find_handler(cx);
         self.shared.enter_route(cx.route);
-        let errors = &self.errors();
-        Next { errors, chain, inner }.run(cx).await;
-        cx.response.complete();
+        let errors = self.errors();
+        Next { errors, chain, inner }.run(cx)
     }
 
     /// Makes the response to a request that no handler gets, such as a malformed one, with the error page.
@@ -62,9 +61,7 @@ impl App {
         // The route decides which page answers.
         self.find_handler(cx);
         self.shared.enter_route(None);
-        let is_written = self.errors().refuse(cx, error);
-        cx.response.complete();
-        is_written
+        self.errors().refuse(cx, error)
     }
 
     /// Returns the future of the handler's `on_finish`, if the handler has one.
@@ -98,6 +95,7 @@ impl App {
     }
 
     /// Finds the handler of a request and the middleware around it, and records the route that matched.
+    #[inline] // The call for refused requests must not cost all others a call.
     fn find_handler(&self, cx: &mut Context) -> Found<'_> {
         let head = &cx.head;
         // `OPTIONS *` concerns the server and not a path, so it lists the methods of all routes (RFC 9110 §9.3.7).

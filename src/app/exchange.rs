@@ -90,6 +90,7 @@ impl Exchange {
         if response.completion != Completion::Whole {
             return Outcome::Abort;
         }
+        response.complete();
         let stream = response.stream.take();
         Outcome::Respond {
             head: (!response.head_sent).then_some(&response.head),

@@ -60,7 +60,7 @@ where
 /// The rest of the chain: the middleware further in and the handler.
 #[must_use = "the handler runs only if `run` is awaited"]
 pub struct Next<'a> {
-    pub(in crate::app) errors: &'a ErrorResponder<'a>,
+    pub(in crate::app) errors: ErrorResponder<'a>,
     pub(in crate::app) chain: &'a [Rc<dyn DynMiddleware>],
     pub(in crate::app) inner: InnerHandler<'a>,
 }

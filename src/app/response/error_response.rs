@@ -23,6 +23,7 @@ pub(in crate::app) trait ErrorPages {
 }
 
 /// Makes the responses of errors to one request, by a page of the application or by the default one.
+#[derive(Clone, Copy)]
 pub(in crate::app) struct ErrorResponder<'a> {
     pub(in crate::app) shared: &'a Shared,
     /// Asked for a page only when a request fails, so that other requests pay nothing for it.
@@ -34,7 +35,7 @@ impl ErrorResponder<'_> {
     ///
     /// This is the one place that logs the error. The response keeps `headers`, the fields set further out than the
     /// failed code.
-    pub(in crate::app) fn fail(&self, cx: &mut Context, error: Error, headers: Headers) {
+    pub(in crate::app) fn fail(self, cx: &mut Context, error: Error, headers: Headers) {
         if let Err(panic) = catch_panic(self.shared, || log(cx, &error)) {
             tracing::error!("formatting an error for the log failed: {panic}");
         }
@@ -54,7 +55,7 @@ impl ErrorResponder<'_> {
     }
 
     /// Writes the page of an error for a request that no handler gets; returns whether it can be sent.
-    pub(in crate::app) fn refuse(&self, cx: &mut Context, error: Error) -> bool {
+    pub(in crate::app) fn refuse(self, cx: &mut Context, error: Error) -> bool {
         self.write_error(cx, &error, Headers::new());
         if cx.response.stream.is_some() {
             tracing::error!("the error page of a refused request is a stream; sent the default page");
@@ -67,7 +68,7 @@ impl ErrorResponder<'_> {
     }
 
     /// Replaces the response by the page of an error; if the application's own page fails, by the default one.
-    fn write_error(&self, cx: &mut Context, error: &Error, headers: Headers) {
+    fn write_error(self, cx: &mut Context, error: &Error, headers: Headers) {
         if has_no_content(error.status()) {
             return begin_error(cx, error, headers);
         }

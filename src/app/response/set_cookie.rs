@@ -29,6 +29,16 @@ pub(in crate::app) struct SetCookies {
 #[derive(Default)]
 struct List(Vec<(String, HeaderValue)>);
 
+impl List {
+    // Apart from the check for cookies, which every response makes.
+    #[cold]
+    fn move_into(self, headers: &mut Headers) {
+        for (_, value) in self.0 {
+            headers.add(header::SET_COOKIE, value);
+        }
+    }
+}
+
 impl SetCookies {
     /// Adds the field of a cookie, or replaces that of the same name.
     pub(in crate::app) fn put(&self, name: String, value: HeaderValue) {
@@ -41,11 +51,10 @@ impl SetCookies {
     }
 
     /// Moves the cookies into the fields of a head.
+    #[inline]
     pub(super) fn move_into(&mut self, headers: &mut Headers) {
         if let Some(list) = self.list.get_mut().take() {
-            for (_, value) in list.0 {
-                headers.add(header::SET_COOKIE, value);
-            }
+            list.move_into(headers);
         }
     }
 

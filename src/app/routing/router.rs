@@ -192,6 +192,7 @@ impl Router {
     }
 
     /// Finds the route of a request and stores the positions of its parameters.
+    #[inline] // The call for refused requests must not cost all others a call.
     pub(in crate::app) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
         let path = head.path();
         if !self.hosts.is_empty() {
