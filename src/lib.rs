@@ -71,8 +71,8 @@ pub use websocket::SendError;
 /// The names that nearly every file of an application needs: `use squall::prelude::*;`
 ///
 /// Names that an application may well have itself are left out: [`Event`], [`Response`],
-/// [`websocket::Message`](crate::websocket::Message), [`pubsub::Start`](crate::pubsub::Start),
-/// [`pubsub::Position`](crate::pubsub::Position), [`pubsub::Envelope`](crate::pubsub::Envelope).
+/// [`websocket::Message`], [`pubsub::Start`],
+/// [`pubsub::Position`], [`pubsub::Envelope`].
 pub mod prelude {
     pub use crate::app::{
         Application, Context, EventStream, Extension, Form, FromContext, Html, Json, Middleware, Next, Path, Query,

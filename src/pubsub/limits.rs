@@ -42,8 +42,8 @@ settings! {
         max_topics: usize = 1 << 18,
         /// Most bytes queued for each subscriber; beyond them its topics' slow-consumer policies apply.
         ///
-        /// A message counts [`MESSAGE_OVERHEAD_BYTES`] more than it has. An empty queue accepts one larger message. 256
-        /// KiB: four times uWebSockets' limit, a quarter of Centrifugo's.
+        /// A message counts [`MESSAGE_OVERHEAD_BYTES`](crate::pubsub::MESSAGE_OVERHEAD_BYTES) more than it has. An empty
+        /// queue accepts one larger message. 256 KiB: four times uWebSockets' limit, a quarter of Centrifugo's.
         [Bytes] max_queue_bytes: usize = 256 * 1024,
         /// Bytes to which a slow-consumer policy shortens a queue; at this size the subscriber counts as caught up.
         ///

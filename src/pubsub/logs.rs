@@ -38,7 +38,7 @@ settings! {
         max_histories: usize = 1 << 16,
         /// Most bytes of topic history for each shard; beyond them the shard drops the oldest messages.
         ///
-        /// Counted like [`Log::bytes`]; a topic whose message finds no room drops its retained messages. 256 MiB.
+        /// Counted like [`Log::bytes`](crate::pubsub::Log::bytes); a topic whose message finds no room drops its retained messages. 256 MiB.
         [Bytes] max_history_bytes: usize = 256 * 1024 * 1024,
         /// How long a topic without messages keeps its numbering.
         ///
