@@ -163,6 +163,7 @@ impl ExchangeTask {
             };
             return send(channel, flush).await.map(drop);
         }
+        response.complete();
         // A response to HEAD has the head of GET's response and no content, so its stream is never polled.
         let has_stream = response.stream.is_some();
         if is_bodiless && let Some(stream) = response.stream.take() {
