@@ -367,6 +367,21 @@ fn the_rest_of_a_response_moves_without_a_copy_and_names_its_length() {
 }
 
 #[test]
+fn the_head_of_a_task_carries_cookies_and_the_type_of_its_content() {
+    let (connection, _) = noted(async |cx: &mut Context| {
+        cx.cookies().set(Cookie::new("user", "ada"))?;
+        cx.write("text");
+        Ok(())
+    });
+    let channel = connection.get("/");
+    let flush = channel.take_flush().unwrap();
+    let head = flush.head.as_ref().unwrap();
+    assert!(head.content_type.is_some());
+    assert!(head.headers.contains(&header::SET_COOKIE));
+    connection.sent(&channel, flush);
+}
+
+#[test]
 fn a_response_to_head_has_the_length_and_never_polls_a_stream() {
     let application =
         Application::new()
