@@ -16,7 +16,9 @@ use squall::testing::MemoryRefusal;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use crate::application::{application, pieces_as_json, pieces_written};
-use crate::request_result::{COMPRESSED_TEXT, RequestResult, TEXT, send_message, send_requests};
+use crate::request_result::{
+    COMPRESSED_TEXT, RequestResult, TEXT, send_message, send_request_in_halves, send_requests,
+};
 use crate::support::client::Connection;
 use crate::support::running::Running;
 use crate::support::websocket::{frame, handshake};
@@ -54,12 +56,13 @@ fn content_in_chunks() {
     });
 }
 
-/// The head has been sent when the allocation fails, so only the close can show the failure.
+/// The second half follows the response's head. Once the head has been sent, only the close can show the failure.
 #[test]
 fn content_that_is_sent_back_as_it_comes() {
     refuse_each_allocation(&[RequestResult::Refused, RequestResult::Cut], |address| {
         let content = content();
-        send_requests(address, &[(&chunked("/pieces", &content), 0)], "POST", &content)
+        let request = chunked("/pieces", &content);
+        send_request_in_halves(address, &request, &content)
     });
 }
 

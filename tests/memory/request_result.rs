@@ -54,6 +54,23 @@ pub(crate) fn send_requests(
     response_result(connection.response(method), content)
 }
 
+/// Sends a request, its second half when the response has begun. Returns the result.
+///
+/// # Panics
+///
+/// As [`send_requests`].
+pub(crate) fn send_request_in_halves(address: SocketAddr, request: &[u8], content: &[u8]) -> RequestResult {
+    let mut connection = Connection::open(address);
+    connection.tolerate_reset();
+    let (first, second) = request.split_at(request.len() / 2);
+    connection.send_if_open(first);
+    if connection.is_at_end().unwrap() {
+        return RequestResult::Cut;
+    }
+    connection.send_if_open(second);
+    response_result(connection.response("POST"), content)
+}
+
 fn response_result(response: Result<crate::support::response::Response, String>, content: &[u8]) -> RequestResult {
     match response {
         Ok(response) if response.status == 503 => {
