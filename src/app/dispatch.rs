@@ -95,7 +95,11 @@ impl App {
     }
 
     /// Finds the handler of a request and the middleware around it, and records the route that matched.
-    #[inline] // The call for refused requests must not cost all others a call.
+    #[expect(
+        clippy::inline_always,
+        reason = "the second caller, for refused requests, must not cost all others a call"
+    )]
+    #[inline(always)]
     fn find_handler(&self, cx: &mut Context) -> Found<'_> {
         let head = &cx.head;
         // `OPTIONS *` concerns the server and not a path, so it lists the methods of all routes (RFC 9110 §9.3.7).

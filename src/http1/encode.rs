@@ -81,7 +81,7 @@ pub(super) fn write_fields(head: &ResponseHead, out: &mut Vec<u8>) -> Result<Con
             write_field(name, value, out);
         }
     }
-    if let Some(media_type) = head.content_type {
+    if let Some(media_type) = head.default_content_type() {
         out.extend_from_slice(media_type.field_line().as_bytes());
     }
     Ok(options)

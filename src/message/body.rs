@@ -35,6 +35,15 @@ impl Body {
         Self::Stream(Box::pin(BoxedErrors(Box::pin(stream))))
     }
 
+    /// Whether the body lacks content; a stream counts as content.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Stream(_) => false,
+        }
+    }
+
     /// The replacement for a stream that has ended.
     pub(crate) fn empty_stream() -> BodyStream {
         Box::pin(EmptyStream)

@@ -14,7 +14,8 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The fields the application set.
     pub headers: Headers,
-    /// The default `Content-Type`, used if `headers` has none.
+    /// The `Content-Type` that the first content chose; [`default_content_type`](Self::default_content_type) tells
+    /// whether the peer gets it.
     ///
     /// It is separate because nearly every response has one: a static text needs no list entry and no drop.
     pub content_type: Option<MediaType>,
@@ -31,11 +32,19 @@ impl ResponseHead {
         }
     }
 
+    /// Returns the `Content-Type` to send after `headers`, if they have none.
+    #[inline]
+    #[must_use]
+    pub fn default_content_type(&self) -> Option<MediaType> {
+        self.content_type
+            .filter(|_| !self.headers.contains(&header::CONTENT_TYPE))
+    }
+
     /// Returns all fields that the peer receives, with the default `Content-Type`.
     #[must_use]
     pub fn fields(&self) -> Headers {
         let mut fields = self.headers.clone();
-        if let Some(media_type) = self.content_type {
+        if let Some(media_type) = self.default_content_type() {
             fields.add(header::CONTENT_TYPE, media_type.header_value());
         }
         fields

@@ -28,8 +28,6 @@ pub(in crate::app) struct ResponseState {
     pub(in crate::app) upgrade: Option<Box<Upgrade>>,
     pub(in crate::app) trailers: Headers,
     pub(in crate::app) cookies: SetCookies,
-    /// The media type of the first write, used where the application sets no `Content-Type`.
-    media_type: Option<MediaType>,
     pub(in crate::app) head_sent: bool,
     pub(super) finished: bool,
     pub(in crate::app) completion: Completion,
@@ -110,7 +108,6 @@ impl ResponseState {
             shared.discard(upgrade);
         }
         self.trailers.clear();
-        self.media_type = None;
         self.finished = false;
         self.fault = None;
     }
@@ -140,16 +137,10 @@ impl ResponseState {
         }
     }
 
-    /// Adds the cookies and the default `Content-Type`, as the last step before the head is sent.
+    /// Adds the cookies to the head, as the last step before the head is sent.
+    #[inline]
     pub(in crate::app) fn complete(&mut self) {
         self.cookies.move_into(&mut self.head.headers);
-        if let Some(media_type) = self.media_type
-            && self.has_content()
-            && !self.head_sent
-            && !self.head.headers.contains(&header::CONTENT_TYPE)
-        {
-            self.head.content_type = Some(media_type);
-        }
     }
 
     /// Checks that the head can be sent with the content written so far.
@@ -196,7 +187,7 @@ impl ResponseState {
         } else if self.stream.is_some() {
             self.misuse("content was written after a stream, which ends the content");
         } else {
-            self.media_type.get_or_insert(media_type);
+            self.head.content_type.get_or_insert(media_type);
             return true;
         }
         false

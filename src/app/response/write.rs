@@ -112,8 +112,9 @@ impl Context {
     /// `application/octet-stream` for bytes. Out of memory, the response becomes a 503; if its head has been sent,
     /// the connection closes.
     pub fn write(&mut self, content: impl Content) {
-        if self.response.begin_content(content.media_type()) {
-            self.response.append(content.content());
+        let bytes = content.content();
+        if !bytes.is_empty() && self.response.begin_content(content.media_type()) {
+            self.response.append(bytes);
         }
     }
 
@@ -252,7 +253,7 @@ impl Context {
     }
 
     pub(in crate::app) fn write_body_as(&mut self, body: Body, media_type: MediaType) {
-        if matches!(body, Body::Empty) || !self.response.begin_content(media_type) {
+        if body.is_empty() || !self.response.begin_content(media_type) {
             return;
         }
         match body {

@@ -192,7 +192,11 @@ impl Router {
     }
 
     /// Finds the route of a request and stores the positions of its parameters.
-    #[inline] // The call for refused requests must not cost all others a call.
+    #[expect(
+        clippy::inline_always,
+        reason = "the second caller, for refused requests, must not cost all others a call"
+    )]
+    #[inline(always)]
     pub(in crate::app) fn find(&self, head: &RequestHead, params: &mut Vec<ParamSpan>) -> Option<usize> {
         let path = head.path();
         if !self.hosts.is_empty() {
