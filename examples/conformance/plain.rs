@@ -1,19 +1,8 @@
-//! The application that the wire tests run against; its routes are a contract with `tests/wire/`.
-//!
-//! ```text
-//! cargo run --release --example conformance -- --listen 127.0.0.1:8080 --max-body-bytes 65536
-//! curl -i --data-binary abc http://127.0.0.1:8080/echo
-//! ```
-
-mod sockets;
+//! Plain requests and responses: echoes, parameters, fields, statuses without content, streams.
 
 use std::fmt::Write as _;
 
 use squall::prelude::*;
-use squall::websocket::Message;
-
-/// A topic whose history is limited only by the server's own bounds.
-const HISTORY_TOPIC: &str = "kept";
 
 /// How many bytes of a large body are written between two flushes.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -85,22 +74,9 @@ async fn big(cx: &mut Context) -> Result {
     Ok(())
 }
 
-/// Publishes every message to a topic with a history.
-struct HistoryPublisher;
-
-impl WebSocketHandler for HistoryPublisher {
-    fn check_origin(&self, _: &Context) -> bool {
-        true
-    }
-
-    async fn on_message(&mut self, ws: &WebSocket, message: Message) -> Result {
-        ws.publish(HISTORY_TOPIC, message).await
-    }
-}
-
-fn application() -> Application {
-    let application = Application::new()
-        .automatic_options(false)
+/// Adds the routes of this file.
+pub(crate) fn add_to(application: Application) -> Application {
+    application
         .get("/", root)
         .post("/echo", echo)
         .get("/arg", arg)
@@ -110,13 +86,5 @@ fn application() -> Application {
         .get("/status/204", no_content)
         .get("/status/304", not_modified)
         .get("/stream", stream)
-        .get("/big", big);
-    sockets::add_to(application).websocket("/ws/keep", async |_: &mut Context| Ok(HistoryPublisher))
-}
-
-fn main() -> Result {
-    let all = HistoryLimits::default().max_messages(usize::MAX).max_bytes(usize::MAX);
-    Server::from_args(application)
-        .topic(HISTORY_TOPIC, TopicOptions::default().history(all))
-        .run()
+        .get("/big", big)
 }
