@@ -19,21 +19,34 @@
 //! }
 //! ```
 //!
-//! The crate is built in layers; each imports only the layers below it:
+//! # Map
 //!
-//! - [`message`]: requests, responses, bodies.
-//! - [`http1`], [`websocket`], [`pubsub`]: the protocols, without sockets.
-//! - [`app`]: routing, handlers, middleware.
-//! - the server and the [`client`]: they move bytes between sockets and the layers below, on the shards of
-//!   [`squall_shards`].
-//! - `testing`: a client that runs an application inside a test.
+//! Start with [`Application`], [`Context`] and [`Server`]; [`prelude`] has the names that nearly every file needs.
 //!
-//! Without the default feature `serve`, only the first three layers are built.
+//! | to | use |
+//! |---|---|
+//! | build an application | [`Application`], [`Routes`], [`routing`] (routes as values), [`Middleware`], [`Next`] |
+//! | handle a request | [`RequestHandler`] or an async function; [`Context`] |
+//! | read it by types | [`Path`], [`Query`], [`Form`], [`Json`], [`State`], [`Extension`] |
+//! | read it by a type of your own | [`FromContext`] |
+//! | answer it | [`Responder`], [`Html`], [`Json`], [`Redirect`], [`Response`]; [`Cookie`] and [`Cookies`] |
+//! | report errors | [`Result`], [`Error`], [`HttpError`], [`ResultExt`] |
+//! | keep a client up to date | [`WebSocketHandler`], [`WebSocket`], [`websocket`]; [`EventStream`] |
+//! | publish to many | [`pubsub`]: topics, histories, presence |
+//! | publish from anywhere | [`Publisher`] outside the shards, `cx.topics()` in a handler |
+//! | run it | [`Server`], [`Options`] for a command line of your own, [`TrustedProxies`] behind a proxy |
+//! | wait, compute, ask other shards | [`shards`]: `sleep`, `timeout_at`, `spawn_local`, `spawn_blocking`, `invoke_on` |
+//! | connect to a WebSocket | [`connect`], [`client`] |
+//! | test it | `testing::TestClient`, with the feature `testing` |
+//!
+//! [`message`] has what requests and responses are made of. Without the default feature `serve`, the crate has the
+//! application and the protocols, but no server, no client and no shards.
 
 pub mod app;
 #[cfg(feature = "serve")]
 pub mod client;
 mod error;
+#[doc(hidden)]
 pub mod http1;
 mod memory;
 pub mod message;

@@ -27,18 +27,12 @@ mod shared;
 mod topics;
 mod websocket;
 
-pub use active_route::ActiveRoute;
 pub use application::{Application, BuildError};
-pub use body_channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone, ResponseEnd, TaskState};
 pub use context::Context;
-pub use dispatch::App;
-pub use exchange::{Exchange, Outcome};
-pub use exchange_task::ExchangeTask;
 pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
 pub use handler::middleware::{Middleware, Next};
 pub use handler::request_handler::RequestHandler;
 pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
-pub use limits::Limits;
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
 pub use response::content::Content;
@@ -46,13 +40,32 @@ pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};
 pub use response::state::Completion;
 pub use routing::Routes;
+pub use topics::{Publish, PublishConfirmed, TopicsHandle, Unheard};
+pub use websocket::{WebSocket, WebSocketHandler, WebSocketOptions};
+
+// The faces to the server below are public for benchmarks and fuzz targets, and promise no stability.
+#[doc(hidden)]
+pub use active_route::ActiveRoute;
+#[doc(hidden)]
+pub use body_channel::{BodyError, BodyLength, Channel, Closed, Flush, PeerGone, ResponseEnd, TaskState};
+#[doc(hidden)]
+pub use dispatch::App;
+#[doc(hidden)]
+pub use exchange::{Exchange, Outcome};
+#[doc(hidden)]
+pub use exchange_task::ExchangeTask;
+#[doc(hidden)]
+pub use limits::Limits;
+#[doc(hidden)]
 pub use runtime::Runtime;
+#[doc(hidden)]
 pub use shared::Shared;
+#[doc(hidden)]
 pub use topics::{
-    Delivery, HistoryRequest, HistoryResponse, Notify, OtherShards, Publish, PublishConfirmed, PublishRequest,
-    ReceiptSender, Receipts, Recipient, Remaining, ShardTopics, TopicSettings, TopicsHandle, Unheard, check, encode,
-    encoding_bytes, notice_text, topic_deflaters,
+    Delivery, HistoryRequest, HistoryResponse, Notify, OtherShards, PublishRequest, ReceiptSender, Receipts, Recipient,
+    Remaining, ShardTopics, TopicSettings, check, encode, encoding_bytes, notice_text, topic_deflaters,
 };
 #[cfg(feature = "serve")]
 pub(crate) use topics::{parse_pattern, parse_topic};
-pub use websocket::{HandlerTask, SocketState, Upgrade, WebSocket, WebSocketHandler, WebSocketOptions};
+#[doc(hidden)]
+pub use websocket::{HandlerTask, SocketState, Upgrade};

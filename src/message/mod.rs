@@ -28,5 +28,7 @@ pub(crate) use grammar::{TOKEN_BYTES, is_token, parse_digits};
 pub use headers::Headers;
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;
-pub use request::{Fields, RequestHead, RequestHeadBuilder, TargetForm, Version};
+#[doc(hidden)]
+pub use request::RequestHeadBuilder;
+pub use request::{Fields, RequestHead, TargetForm, Version};
 pub use response::{ResponseHead, has_no_content};

@@ -63,22 +63,37 @@ mod topic;
 mod topics;
 mod trie;
 
-pub use batch::Batch;
 pub use counts::{CountChange, SubscriberCounts};
 #[cfg(feature = "serve")]
 pub(crate) use limits::pubsub_setters;
-pub use limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
-pub use log::{Gap, GapReason, LOG_OVERHEAD_BYTES, Log, Resumed};
+pub use log::{Gap, GapReason};
 #[cfg(feature = "serve")]
 pub(crate) use logs::history_setters;
-pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
 pub use notice::{Missed, Notice};
 pub use position::{InvalidPosition, Position, Start};
 pub use presence::{PRESENCE_NAME_BYTES_MAX, PRESENCE_NAMES_MAX, Presence};
-pub use publication::{Alternative, Publication};
 pub use receipt::Receipt;
-pub use rules::{Envelope, HistoryLimits, InvalidRule, RULES_MAX, SlowConsumer, TopicOptions, TopicRules};
+pub use rules::{Envelope, HistoryLimits, InvalidRule, RULES_MAX, SlowConsumer, TopicOptions};
+pub use topic::{InvalidTopic, PATTERN_WILDCARDS_MAX, Pattern, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX, Topic};
+
+// The machine that the server drives is public for benchmarks and fuzz targets, and promises no stability.
+#[doc(hidden)]
+pub use batch::Batch;
+#[doc(hidden)]
+pub use limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX, Limits, MESSAGE_OVERHEAD_BYTES, RESYNCS_MAX, TAKE_MESSAGES_MAX};
+#[doc(hidden)]
+pub use log::{LOG_OVERHEAD_BYTES, Log, Resumed};
+#[doc(hidden)]
+pub use logs::{EXPIRE_TOPICS_MAX, LogLimits, Logs};
+#[doc(hidden)]
+pub use publication::{Alternative, Publication};
+#[doc(hidden)]
+pub use rules::TopicRules;
+#[doc(hidden)]
 pub use subscribers::SubscriberId;
+#[doc(hidden)]
 pub use take::{OutboxItem, Resync, TakeLimits, TakeStatus, Unsent};
-pub use topic::{InvalidTopic, PATTERN_WILDCARDS_MAX, Pattern, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX, Topic, Wildcard};
+#[doc(hidden)]
+pub use topic::Wildcard;
+#[doc(hidden)]
 pub use topics::{Statistics, SubscribeError, Topics};

@@ -76,18 +76,32 @@ mod window;
 mod window_bits;
 
 pub use crate::message::CloseCode;
-pub use client::{Agreement, ClientHandshake, ClientHandshakeError};
+pub use client::ClientHandshakeError;
 pub use close::CloseFrame;
-pub use connection::{Connection, Event, MaskKeys};
-pub use deflate::Deflaters;
-pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketEvent};
-pub use encoding::{Encoding, decode, deflate, encode};
-pub use error::{Expired, ProtocolError, SendError};
-pub use handshake::{HandshakeError, ServerHandshake, SubprotocolNotOffered, is_same_origin};
+pub use error::SendError;
+pub use handshake::is_same_origin;
 pub use limits::Limits;
 #[cfg(feature = "serve")]
 pub(crate) use limits::websocket_setters;
 pub use message::{Message, Payload};
-pub use negotiate::{Deflate, DeflateConfig};
+pub use negotiate::DeflateConfig;
 pub use tungstenite::Utf8Bytes;
 pub use window_bits::WindowBits;
+
+// The machine that server and client drive is public for benchmarks and fuzz targets, and promises no stability.
+#[doc(hidden)]
+pub use client::{Agreement, ClientHandshake};
+#[doc(hidden)]
+pub use connection::{Connection, Event, MaskKeys};
+#[doc(hidden)]
+pub use deflate::Deflaters;
+#[doc(hidden)]
+pub use duplex::{Duplex, End, OUTGOING_BYTES_MAX, ReceiveOutcome, SocketEvent};
+#[doc(hidden)]
+pub use encoding::{Encoding, decode, deflate, encode};
+#[doc(hidden)]
+pub use error::{Expired, ProtocolError};
+#[doc(hidden)]
+pub use handshake::{HandshakeError, ServerHandshake, SubprotocolNotOffered};
+#[doc(hidden)]
+pub use negotiate::Deflate;

@@ -339,7 +339,10 @@ fn flushing_sends_what_there_is_and_the_rest_follows() {
         .get("/late", async |cx: &mut Context| -> Result {
             cx.flush().await?;
             let error = cx.set_header("x-late", "1").unwrap_err();
-            assert_eq!(error.to_string(), "a field was set after the head had been sent");
+            assert_eq!(
+                error.to_string(),
+                "could not set the field `x-late`: the head has been sent; set fields before the first flush"
+            );
             cx.set_status(404);
             Ok(())
         })

@@ -234,7 +234,11 @@ fn builds_urls_from_names() {
         "/static/css/a%20b.css"
     );
     for (name, values, part) in [
-        ("missing", &[][..], "no route is named `missing`"),
+        (
+            "missing",
+            &[][..],
+            "could not build a URL: no route is named `missing`; name it with `Route::name`",
+        ),
         ("user", &[&7 as &dyn core::fmt::Display], "2 parameters, but 1 values"),
         ("user", &[&"x", &"y"], "`id` is not a u64"),
         ("user", &[&7, &""], "`tab` is empty"),

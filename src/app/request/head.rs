@@ -69,7 +69,9 @@ impl Context {
         let place = pattern.and_then(|pattern| pattern.position(name));
         let Some(span) = place.and_then(|place| self.params.get(place)) else {
             let route = pattern.map_or("a request without a route", |pattern| pattern.text());
-            return Err(Error::new(format!("`{route}` has no path parameter `{name}`")));
+            return Err(Error::new(format!(
+                "could not read the path parameter `{name}`: {route} lacks it; use a name of the pattern"
+            )));
         };
         let value = decode_path(span.of(self.head.path()));
         let value = value.map_err(|error| bad_request(format!("the path parameter `{name}` is malformed: {error}")))?;

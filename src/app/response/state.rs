@@ -130,9 +130,11 @@ impl ResponseState {
         let may_differ =
             *method == Method::HEAD || self.head.status == StatusCode::NOT_MODIFIED || self.stream.is_some();
         match announced {
-            Some(announced) if !may_differ && parse_length(announced) != Some(self.content().len() as u64) => Err(
-                Error::new("the Content-Length that was set differs from the length of the content"),
-            ),
+            Some(announced) if !may_differ && parse_length(announced) != Some(self.content().len() as u64) => {
+                Err(Error::new(
+                    "could not send the response: its Content-Length differs from the length of its content; leave the field out",
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -151,9 +153,13 @@ impl ResponseState {
         } else if self.head_sent {
             Ok(())
         } else if status.is_informational() && (status != StatusCode::SWITCHING_PROTOCOLS || self.upgrade.is_none()) {
-            Err(Error::new(format!("{status} is not the status of a final response")))
+            Err(Error::new(format!(
+                "could not send the response: {status} is not a final status; use 200 or higher"
+            )))
         } else if has_no_content(status) && self.has_content() {
-            Err(Error::new(format!("a {status} response was given content")))
+            Err(Error::new(format!(
+                "could not send the response: a {status} cannot have content; write none or set another status"
+            )))
         } else {
             Ok(())
         }
@@ -183,9 +189,9 @@ impl ResponseState {
     /// Whether content may be added now. The first content chooses the default media type.
     pub(super) fn begin_content(&mut self, media_type: MediaType) -> bool {
         if self.finished {
-            self.misuse("content was written after the response had been finished");
+            self.misuse("could not write content: the response is finished; write before `finish` and `redirect`");
         } else if self.stream.is_some() {
-            self.misuse("content was written after a stream, which ends the content");
+            self.misuse("could not write content: a stream ends the content; write before the stream");
         } else {
             self.head.content_type.get_or_insert(media_type);
             return true;

@@ -35,7 +35,8 @@ impl Context {
     /// Sets the status; the default is 200.
     pub fn set_status(&mut self, status: impl IntoStatus) {
         if self.response.head_sent {
-            self.response.misuse("the status was set after the head had been sent");
+            self.response
+                .misuse("could not set the status: the head has been sent; set it before the first flush");
         } else {
             self.response.head.status = status.into_status();
         }
@@ -269,10 +270,13 @@ impl Context {
         N: TryInto<HeaderName, Error: Display>,
         V: TryInto<HeaderValue, Error: Display>,
     {
+        let (name, value) = convert(name, value)?;
         if self.response.head_sent {
-            return Err(Error::new("a field was set after the head had been sent"));
+            return Err(Error::new(format!(
+                "could not set the field `{name}`: the head has been sent; set fields before the first flush"
+            )));
         }
-        convert(name, value)
+        Ok((name, value))
     }
 }
 
@@ -282,13 +286,19 @@ where
     N: TryInto<HeaderName, Error: Display>,
     V: TryInto<HeaderValue, Error: Display>,
 {
-    let name = name
-        .try_into()
-        .map_err(|error| Error::new(format!("invalid field name: {error}")))?;
-    let refuse = |why: &dyn Display| Error::new(format!("invalid value for the field `{name}`: {why}"));
-    let value: HeaderValue = value.try_into().map_err(|error| refuse(&error))?;
+    let name = name.try_into().map_err(|error| {
+        Error::new(format!(
+            "could not set a field: its name is invalid ({error}); use letters, digits and `-`"
+        ))
+    })?;
+    let refuse = |why: &dyn Display| Error::new(format!("could not set the field `{name}`: {why}"));
+    let value: HeaderValue = value.try_into().map_err(|error| {
+        refuse(&format_args!(
+            "its value is invalid ({error}); use visible ASCII characters and blanks between them"
+        ))
+    })?;
     if has_outer_blanks(value.as_bytes()) {
-        return Err(refuse(&"it starts or ends with a space or tab"));
+        return Err(refuse(&"its value starts or ends with a space or tab; trim it"));
     }
     Ok((name, value))
 }

@@ -53,8 +53,12 @@ impl RouteTable {
     pub(in crate::app) fn reverse(&self, name: &str, values: &[&dyn Display]) -> Result<String> {
         let route = self.names.get(name).and_then(|index| self.routes.get(*index));
         let pattern = route.and_then(|route| route.pattern.as_ref());
-        let pattern = pattern.ok_or_else(|| Error::new(format!("no route is named `{name}`")))?;
+        let pattern = pattern.ok_or_else(|| {
+            Error::new(format!(
+                "could not build a URL: no route is named `{name}`; name it with `Route::name`"
+            ))
+        })?;
         let filled = pattern.fill(values);
-        filled.map_err(|problem| Error::new(format!("no URL for the route `{name}`: {problem}")))
+        filled.map_err(|problem| Error::new(format!("could not build a URL of the route `{name}`: {problem}")))
     }
 }
