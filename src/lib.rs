@@ -92,6 +92,7 @@ pub mod prelude {
         Redirect, RequestHandler, Responder, Routes, State, WebSocket, WebSocketHandler, WebSocketOptions,
     };
     pub use crate::error::{Error, HttpError, Result, ResultExt};
+    #[doc(no_inline)]
     pub use crate::message::{Body, CloseCode, HeaderName, HeaderValue, Method, StatusCode, header};
     pub use crate::pubsub::{HistoryLimits, SlowConsumer, TopicOptions};
     #[cfg(feature = "serve")]

@@ -26,6 +26,7 @@ pub use close_code::CloseCode;
 pub use date::HttpDate;
 pub(crate) use grammar::{TOKEN_BYTES, is_token, parse_digits};
 pub use headers::Headers;
+#[doc(no_inline)]
 pub use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 pub use media_type::MediaType;
 #[doc(hidden)]
