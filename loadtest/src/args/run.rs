@@ -3,9 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::ArgPredicate;
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::load::target::Target;
+
+/// The longest window, 24 hours, as text.
+const UNLIMITED: &str = "1440m";
 
 /// Load one running server, and print its throughput and latency.
 ///
@@ -64,11 +68,32 @@ pub(crate) struct RunArgs {
     /// HTTP: further connections that never finish a request head; half stay silent, half send a byte every 9 seconds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) slow_heads: usize,
-    /// Length of the timed window, such as 10s, 500ms or 2m
-    #[arg(short, long, default_value = "10s", value_parser = duration)]
+    /// Length of the timed window, such as 10s, 500ms or 2m [with --requests: unlimited unless given]
+    #[arg(
+        short,
+        long,
+        default_value = "10s",
+        default_value_if("requests", ArgPredicate::IsPresent, UNLIMITED),
+        value_parser = duration
+    )]
     pub(crate) duration: Duration,
-    /// Length of the load before the window; no figure includes it
-    #[arg(short, long, default_value = "1s", value_parser = duration)]
+    /// End the window when this many requests have been answered or have failed, or after --duration
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "REQUESTS",
+        conflicts_with_all = ["publish", "hold"],
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub(crate) requests: Option<u64>,
+    /// Length of the load before the window; no figure includes it [with --requests: none unless given]
+    #[arg(
+        short,
+        long,
+        default_value = "1s",
+        default_value_if("requests", ArgPredicate::IsPresent, "0s"),
+        value_parser = duration
+    )]
     pub(crate) warmup: Duration,
     /// The longest time for a connection to open, and for an answer
     #[arg(long, default_value = "5s", value_parser = duration)]
@@ -139,7 +164,11 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
+    use crate::load::plan::DURATION_MAX;
 
     #[test]
     fn durations_are_parsed() {
@@ -166,6 +195,25 @@ mod tests {
         ] {
             assert!(duration(refused).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn number_of_requests_replaces_the_default_window_and_warm_up() {
+        for (arguments, lengths) in [
+            ("", [10, 1]),
+            ("-n 5", [86_400, 0]),
+            ("-n 5 -d 3s", [3, 0]),
+            ("-n 5 -w 2s", [86_400, 2]),
+        ] {
+            let words = format!("squall-loadtest run http://h/ {arguments}");
+            let args = Args::try_parse_from(words.split_ascii_whitespace()).unwrap();
+            let Command::Run(args) = args.command else {
+                panic!("{args:?}")
+            };
+            let expected = lengths.map(Duration::from_secs);
+            assert_eq!([args.duration, args.warmup], expected, "{arguments}");
+        }
+        assert_eq!(duration(UNLIMITED), Ok(DURATION_MAX));
     }
 
     #[test]

@@ -160,15 +160,22 @@ impl<C: Script> LoadConnection<C> {
     /// Sends `count` requests whose latency counts from `since`.
     #[inline]
     pub(crate) fn ask(&mut self, count: usize, since: Nanos, now: Nanos, thread: &mut ThreadState<C::Shared>) {
+        thread.allowance.take(count);
         self.script.ask(count, since, &mut thread.script_context(now));
         if let Err(failure) = self.send(now, thread) {
             self.fail(failure, thread);
         }
     }
 
+    /// Returns how many requests it has begun and not finished; with churn, connecting begins one.
+    pub(crate) fn unfinished(&self, pacing: Pacing) -> usize {
+        let is_connecting = pacing == Pacing::Churn && self.state == State::Connecting;
+        self.script.in_flight() + usize::from(is_connecting)
+    }
+
     /// Whether the end of the run waits for this connection.
     pub(crate) fn is_busy(&self, pacing: Pacing) -> bool {
-        self.script.in_flight() > 0 || (pacing == Pacing::Churn && self.state == State::Connecting)
+        self.unfinished(pacing) > 0
     }
 
     /// Counts its unanswered requests when the run ends at `now`.
@@ -229,13 +236,22 @@ impl<C: Script> LoadConnection<C> {
         }
     }
 
-    /// Appends requests until the pipeline is full.
+    /// Appends requests until the pipeline is full or the allowance is used up.
     #[inline]
     fn fill(&mut self, since: Nanos, now: Nanos, thread: &mut ThreadState<C::Shared>) {
         let room = self.script.room();
-        if room > 0 {
-            self.script.ask(room, since, &mut thread.script_context(now));
+        // With churn, the worker took the request from the allowance before it connected.
+        let count = match thread.pacing {
+            Pacing::Churn => room,
+            _ => thread.allowance.of(room),
+        };
+        if count == 0 {
+            return;
         }
+        if thread.pacing != Pacing::Churn {
+            thread.allowance.take(count);
+        }
+        self.script.ask(count, since, &mut thread.script_context(now));
     }
 
     /// Reads until the socket is empty or the turn is over.
@@ -362,7 +378,12 @@ impl<C: Script> LoadConnection<C> {
 
     fn fail(&mut self, failure: Failure, thread: &mut ThreadState<C::Shared>) {
         thread.output.clear();
-        thread.counts.failed(failure, (self.script.in_flight() as u64).max(1));
+        let in_flight = self.script.in_flight();
+        if in_flight == 0 && thread.pacing != Pacing::Churn {
+            // Without this, a server that refuses every connection would never use up the allowance.
+            thread.allowance.take(1);
+        }
+        thread.counts.failed(failure, (in_flight as u64).max(1));
         self.script = C::begin(self.index, &mut thread.shared);
         self.close();
     }

@@ -17,6 +17,8 @@ pub(crate) struct Counts {
     pub(crate) window: Range<Nanos>,
     pub(crate) latencies: Latencies,
     pub(crate) requests: u64,
+    /// The most answers that count in the window; further ones count as late.
+    pub(crate) requests_max: u64,
     pub(crate) warmup_requests: u64,
     pub(crate) late_requests: u64,
     pub(crate) unanswered: u64,
@@ -34,6 +36,7 @@ impl Counts {
             window: Nanos::MAX..Nanos::MAX,
             latencies: Latencies::new(),
             requests: 0,
+            requests_max: u64::MAX,
             warmup_requests: 0,
             late_requests: 0,
             unanswered: 0,
@@ -50,7 +53,7 @@ impl Counts {
     pub(crate) fn answered(&mut self, since: Nanos, now: Nanos) {
         if now < self.window.start {
             self.warmup_requests += 1;
-        } else if now < self.window.end {
+        } else if now < self.window.end && self.requests < self.requests_max {
             self.requests += 1;
         } else {
             self.late_requests += 1;

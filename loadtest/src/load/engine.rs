@@ -14,6 +14,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 
+use super::allowance::Allowance;
 use super::clock::{Clock, Nanos, nanos};
 use super::counts::Counts;
 use super::pacing::{Pacing, Schedule};
@@ -155,7 +156,8 @@ impl WorkerSetup<'_> {
             Pacing::Open(rate) => Schedule::of_thread(rate, number, start),
             Pacing::Closed | Pacing::Churn | Pacing::Hold => None,
         };
-        worker.load(window, schedule).map(Some)
+        let share = |requests| Allowance::share(requests, number, plan.threads);
+        worker.load(window, schedule, plan.requests.map(share)).map(Some)
     }
 }
 
@@ -200,9 +202,9 @@ impl Coordinator<'_, '_> {
                 .for_each(|worker| worker.status.end.store(end, Ordering::Relaxed));
         }
         progress.phase(Phase::Finishing);
-        let elapsed = Duration::from_nanos(end.saturating_sub(window.start)).as_secs_f64();
         let (is_hold, is_interrupted) = (self.job.pacing == Pacing::Hold, end < window.end);
-        let counts = self.gather()?;
+        let (counts, end) = self.gather()?;
+        let elapsed = Duration::from_nanos(end.saturating_sub(window.start)).as_secs_f64();
         let still_open = is_hold.then_some(counts.still_open);
         Ok(RunResult {
             still_open,
@@ -241,14 +243,15 @@ impl Coordinator<'_, '_> {
         bail!("interrupted before the load began")
     }
 
-    /// Reports progress through one phase; returns false if the user interrupted it.
+    /// Reports progress through one phase, until its end or that of all workers; returns false if the user interrupted
+    /// it.
     fn watch(&self, phase: Phase, span: Range<Nanos>, progress: &mut dyn Progress) -> bool {
         progress.phase(phase);
         let (mut last_report, mut last_answers) =
             (span.start, self.sum(|status| status.answers.load(Ordering::Relaxed)));
         loop {
             let now = self.clock.now();
-            if now >= span.end {
+            if now >= span.end || self.workers.iter().all(|worker| worker.thread.is_finished()) {
                 self.wake_all();
                 return true;
             }
@@ -273,8 +276,8 @@ impl Coordinator<'_, '_> {
         }
     }
 
-    /// Waits for the workers and adds up their counts.
-    fn gather(self) -> Result<Counts> {
+    /// Waits for the workers; returns the sum of their counts, and when the last of their windows ended.
+    fn gather(self) -> Result<(Counts, Nanos)> {
         while self.workers.iter().any(|worker| !worker.thread.is_finished()) {
             self.wake_all();
             if self.interrupt.is_raised() {
@@ -286,11 +289,13 @@ impl Coordinator<'_, '_> {
             }
             thread::sleep(FINISHING_TICK);
         }
-        let mut sum = Counts::new();
+        let (mut sum, mut end) = (Counts::new(), 0);
         for worker in self.workers {
-            sum.add(&join(worker.thread)?.context("a thread missed the start")?);
+            let counts = join(worker.thread)?.context("a thread missed the start")?;
+            end = end.max(counts.window.end);
+            sum.add(&counts);
         }
-        Ok(sum)
+        Ok((sum, end))
     }
 
     fn wake_all(&self) {

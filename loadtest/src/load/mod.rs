@@ -12,6 +12,7 @@ use target::Scheme;
 
 use crate::interrupt::Interrupt;
 
+mod allowance;
 pub(crate) mod clock;
 mod connection;
 pub(crate) mod counts;

@@ -17,7 +17,7 @@ const CONNECTIONS_MAX: usize = 1_000_000;
 const PIPELINE_MAX: usize = 1024;
 
 /// The longest duration, warm-up or timeout.
-const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The highest rate per second; beyond it, distances in the schedule approach the clock's nanosecond.
 const RATE_MAX: f64 = 100e6;
@@ -35,8 +35,10 @@ pub(crate) struct Plan {
     pub(crate) kind: Kind,
     /// Connections, all threads together.
     pub(crate) connections: usize,
-    /// Length of the timed window.
+    /// Length of the timed window, at most.
     pub(crate) duration: Duration,
+    /// The requests after which the window ends earlier, failed ones included; `None` for no such end.
+    pub(crate) requests: Option<u64>,
     /// Load before the window; no figure includes it.
     pub(crate) warmup: Duration,
     /// The longest time for a connection to open, and for an answer.
@@ -145,6 +147,7 @@ impl Plan {
             kind,
             connections: 64,
             duration: Duration::from_secs(10),
+            requests: None,
             warmup: Duration::from_secs(1),
             timeout: Duration::from_secs(5),
             threads: 1,
@@ -192,6 +195,11 @@ impl Plan {
             self.slow_heads <= CONNECTIONS_MAX,
             "the number of slow heads must be at most {CONNECTIONS_MAX}, not {}",
             self.slow_heads
+        );
+        ensure!(self.requests != Some(0), "the number of requests must be at least 1");
+        ensure!(
+            self.requests.is_none() || !matches!(self.kind, Kind::Hold | Kind::FanOut(_)),
+            "an idle hold and a fan-out do not end after a number of requests; remove --requests"
         );
         self.check_scheme()?;
         self.kind.check()
@@ -346,6 +354,20 @@ mod tests {
                     ..closed()
                 },
                 "the warm-up must be at most 24 hours",
+            ),
+            (
+                Plan {
+                    requests: Some(0),
+                    ..closed()
+                },
+                "the number of requests must be at least 1",
+            ),
+            (
+                Plan {
+                    requests: Some(1),
+                    ..plan(Kind::Hold)
+                },
+                "remove --requests",
             ),
             (plan(Kind::ClosedLoop { pipeline: 0 }), "in flight"),
             (open(0.0), "the rate must be"),

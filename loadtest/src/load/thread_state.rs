@@ -7,6 +7,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use std::net::SocketAddr;
 
+use super::allowance::Allowance;
 use super::clock::{Clock, Nanos};
 use super::counts::Counts;
 use super::pacing::Pacing;
@@ -26,6 +27,8 @@ pub(crate) struct ThreadState<Shared> {
     pub(crate) shared: Shared,
     /// Whether requests may be sent: true from the start of the load to the end of the window.
     pub(crate) is_sending: bool,
+    /// The requests that may still be sent.
+    pub(crate) allowance: Allowance,
     pub(crate) input: Box<[u8]>,
     pub(crate) output: Vec<u8>,
 }
@@ -40,6 +43,7 @@ impl<Shared> ThreadState<Shared> {
             counts: Counts::new(),
             shared,
             is_sending: false,
+            allowance: Allowance::UNLIMITED,
             input: vec![0; READ_BYTES_MAX].into_boxed_slice(),
             output: Vec::new(),
         })

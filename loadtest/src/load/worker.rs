@@ -154,12 +154,19 @@ impl<'run, C: Script> Worker<'run, C> {
         Ok(())
     }
 
-    /// Loads the server until the end of `window`, then waits for the requests in flight. Answers before the window are
-    /// warm-up.
-    pub(crate) fn load(mut self, window: Range<Nanos>, schedule: Option<Schedule>) -> Result<Counts> {
+    /// Loads the server until the end of `window` or of this thread's share of `requests`, then waits for the requests
+    /// in flight. Answers before the window are warm-up.
+    pub(crate) fn load(
+        mut self,
+        window: Range<Nanos>,
+        schedule: Option<Schedule>,
+        requests: Option<u64>,
+    ) -> Result<Counts> {
         self.thread.counts.window = window;
+        self.thread.counts.requests_max = requests.unwrap_or(u64::MAX);
         self.schedule = schedule;
         self.thread.is_sending = self.thread.pacing != Pacing::Hold;
+        self.limit();
         self.start();
         loop {
             let next_due = self.send_due();
@@ -176,7 +183,9 @@ impl<'run, C: Script> Worker<'run, C> {
                 let end = self.status.end.load(Ordering::Relaxed);
                 self.thread.counts.window.end = self.thread.counts.window.end.min(end);
             }
-            if now >= self.thread.counts.window.end {
+            self.limit();
+            let has_sent_all = self.thread.allowance.is_used_up();
+            if has_sent_all || now >= self.thread.counts.window.end {
                 self.thread.is_sending = false;
                 if self.is_finished(now) {
                     break;
@@ -187,7 +196,29 @@ impl<'run, C: Script> Worker<'run, C> {
             }
             self.report();
         }
+        if self.thread.allowance.is_used_up() {
+            // The window ends with the last answer.
+            let now = self.thread.clock.now();
+            self.thread.counts.window.end = self.thread.counts.window.end.min(now);
+        }
         Ok(self.into_counts())
+    }
+
+    /// Limits the allowance once the window begins; requests in flight then are answered in it, so they count.
+    fn limit(&mut self) {
+        let counts = &self.thread.counts;
+        let is_limited = counts.requests_max < u64::MAX;
+        if !is_limited || !self.thread.allowance.is_unlimited() || self.thread.clock.now() < counts.window.start {
+            return;
+        }
+        let pacing = self.thread.pacing;
+        let unfinished: usize = self
+            .connections
+            .iter()
+            .map(|connection| connection.unfinished(pacing))
+            .sum();
+        let begun = counts.requests + unfinished as u64;
+        self.thread.allowance.limit(counts.requests_max.saturating_sub(begun));
     }
 
     fn start(&mut self) {
@@ -212,7 +243,7 @@ impl<'run, C: Script> Worker<'run, C> {
         loop {
             let due = schedule.due();
             let now = self.thread.clock.now();
-            if due >= self.thread.counts.window.end {
+            if due >= self.thread.counts.window.end || self.thread.allowance.is_used_up() {
                 return None;
             }
             if due > now {
@@ -224,7 +255,7 @@ impl<'run, C: Script> Worker<'run, C> {
             };
             connection.is_queued = false;
             // Requests due at the same moment (a burst) go out in one send, as far as the pipeline has room.
-            let room = connection.room();
+            let room = self.thread.allowance.of(connection.room());
             let mut count = 0;
             while count < room && schedule.due() == due {
                 schedule.advance();
@@ -314,6 +345,12 @@ impl<'run, C: Script> Worker<'run, C> {
         let Some(connection) = self.connections.get_mut(slot) else {
             return Ok(());
         };
+        if self.thread.pacing == Pacing::Churn {
+            if self.thread.allowance.is_used_up() {
+                return Ok(());
+            }
+            self.thread.allowance.take(1);
+        }
         // The upper half counts the connection's sockets, so that late events of an earlier socket are ignored.
         let generation = (connection.key() >> 32).wrapping_add(1) & 0x7fff_ffff;
         connection.connect(generation << 32 | slot as u64, &mut self.thread)?;
@@ -376,17 +413,19 @@ impl<'run, C: Script> Worker<'run, C> {
     /// Counts the requests left in the schedule, in at most `GROUPS_MAX` groups.
     fn count_unsent(&mut self, mut schedule: Schedule, now: Nanos) {
         let end = self.thread.counts.window.end;
+        let mut allowed = self.thread.allowance.left();
         // Requests due before the window count in no figure.
         let before = schedule.left(self.thread.counts.window.start.min(end));
         schedule.skip(before);
         let group = schedule.left(end).div_ceil(GROUPS_MAX).max(1);
         loop {
-            let left = schedule.left(end);
-            if left == 0 {
+            let count = group.min(schedule.left(end)).min(allowed);
+            if count == 0 {
                 return;
             }
-            self.thread.counts.unsent(schedule.due(), now, group.min(left));
-            schedule.skip(group.min(left));
+            self.thread.counts.unsent(schedule.due(), now, count);
+            schedule.skip(count);
+            allowed -= count;
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use socket2::SockRef;
 
-use crate::support::{Peer, RIGHT, count, endless, finish, measure, responder, server, start, url};
+use crate::support::{Peer, RIGHT, count, endless, figure, finish, measure, responder, server, start, url};
 
 #[test]
 fn request_has_the_given_method_fields_and_body() {
@@ -67,6 +67,92 @@ fn every_request_served_is_counted_once() {
             assert_eq!((count(&result, "/still_open"), answered), (8, 8));
         }
     }
+}
+
+/// Counts the requests of a server that answers all of them with `answer`.
+fn counting(answer: &'static str) -> (SocketAddr, Arc<AtomicU64>) {
+    let served = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&served);
+    let address = responder(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        answer.to_owned()
+    });
+    (address, served)
+}
+
+#[test]
+fn run_ends_after_exactly_the_given_number_of_requests() {
+    for arguments in [
+        "-n 1",
+        "-n 5 -c 64",
+        "-n 1000 -c 8",
+        "-n 1000 -c 8 --pipeline 16 --threads 3",
+        "-n 100 -c 8 --rate 2000 --threads 2",
+        "-n 100 -c 2 --rate 1000000 --pipeline 8",
+        "-n 50 -c 8 --churn",
+        "-n 3 -c 8 --churn --threads 2",
+    ] {
+        let (address, served) = counting(RIGHT);
+        let (code, result) = measure(&url(address), arguments);
+        let requests: u64 = arguments.split(' ').nth(1).unwrap().parse().unwrap();
+        assert_eq!(
+            (code, count(&result, "/requests")),
+            (Some(0), requests),
+            "{arguments} {result}"
+        );
+        // The server also answers the check before the load.
+        assert_eq!(served.load(Ordering::Relaxed), requests + 1, "{arguments} {result}");
+        for none in ["/warmup_requests", "/late_requests", "/unanswered", "/unsent"] {
+            assert_eq!(count(&result, none), 0, "{none}: {arguments} {result}");
+        }
+        assert_eq!(count(&result, "/latency/count"), requests, "{arguments} {result}");
+        let elapsed = figure(&result, "/elapsed_seconds");
+        assert!(elapsed > 0.0 && elapsed < 10.0, "{arguments} {result}");
+    }
+}
+
+#[test]
+fn warm_up_does_not_count_towards_the_number_of_requests() {
+    for arguments in ["-n 20 -c 4 --pipeline 4", "-n 20 -c 4 --churn", "-n 20 -c 4 --rate 1000"] {
+        let (address, served) = counting(RIGHT);
+        let (code, result) = measure(&url(address), &format!("{arguments} -w 100ms"));
+        assert_eq!((code, count(&result, "/requests")), (Some(0), 20), "{arguments} {result}");
+        let [before, after] = ["/warmup_requests", "/late_requests"].map(|path| count(&result, path));
+        assert!(before > 0, "{arguments} {result}");
+        assert_eq!(served.load(Ordering::Relaxed), before + 20 + after + 1, "{arguments} {result}");
+    }
+}
+
+#[test]
+fn duration_ends_a_run_before_its_number_of_requests() {
+    let (address, _) = counting(RIGHT);
+    let (code, result) = measure(&url(address), "-n 1000000000 -c 2 -d 200ms");
+    assert_eq!(code, Some(0), "{result}");
+    assert_eq!(result["elapsed_seconds"], 0.2, "{result}");
+    assert!(count(&result, "/requests") < 1_000_000_000, "{result}");
+}
+
+#[test]
+fn failed_requests_count_towards_the_number_of_requests() {
+    // The first connection is the check.
+    let address = server(|mut peer| {
+        while peer.request().is_some() {
+            let status = if peer.number == 0 { "200 OK" } else { "503 Busy" };
+            peer.say(&RIGHT.replace("200 OK", status));
+        }
+    });
+    let (code, result) = measure(&url(address), "-n 30 -c 4");
+    assert_eq!((code, count(&result, "/errors/wrong_status")), (Some(1), 30), "{result}");
+    let address = server(|mut peer| {
+        if peer.number == 0 && peer.request().is_some() {
+            peer.say(RIGHT);
+        } else if peer.number > 0 {
+            peer.request();
+            SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    let (code, result) = measure(&url(address), "-n 8 -c 4");
+    assert_eq!((code, count(&result, "/errors/reset")), (Some(1), 8), "{result}");
 }
 
 #[test]

@@ -83,6 +83,9 @@ fn command_line_mistakes_are_named() {
         (good, "--header nonsense", 2, "a name, a colon and a value"),
         (good, "--duration soon", 2, "a length of time"),
         (good, "--churn --rate 5", 2, "cannot be used with"),
+        (good, "--requests 0", 2, "0 is not in 1.."),
+        (good, "-n 5 --hold", 2, "cannot be used with"),
+        (good, "-n 5 --publish ws://127.0.0.1/", 2, "cannot be used with"),
     ] {
         let (code, _, said) = run(url, arguments);
         assert!(

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RunArgs, interrupt: &Interrupt) -> Result<()> {
         proc::check_core_allowed(*core)?;
     }
     descriptors::check_room(u32::try_from(plan.connections + plan.slow_heads).unwrap_or(u32::MAX))?;
-    let outcome = load::run(&plan, &mut Reporter::new(plan.kind.noun()), interrupt)?;
+    let outcome = load::run(&plan, &mut Reporter::new(&plan), interrupt)?;
     let text = if args.json {
         serde_json::to_string_pretty(&outcome)? + "\n"
     } else {
@@ -50,6 +50,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     Ok(Plan {
         connections: args.connections,
         duration: args.duration,
+        requests: args.requests,
         warmup: args.warmup,
         timeout: args.timeout,
         threads: args.threads.unwrap_or_else(|| args.cores.len().max(1)),

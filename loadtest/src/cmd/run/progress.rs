@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::load::Progress;
+use crate::load::plan::DURATION_MAX;
 use crate::load::progress::{Phase, Snapshot};
+use crate::load::{Plan, Progress};
 
 /// Prints the progress of a run.
 #[derive(Debug)]
@@ -17,13 +18,16 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    pub(crate) fn new(noun: &'static str) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let line = ProgressBar::new_spinner();
         // On an error the default style remains.
         if let Ok(style) = ProgressStyle::with_template("{msg}") {
             line.set_style(style);
         }
-        Self { line, noun }
+        Self {
+            line,
+            noun: plan.kind.noun(),
+        }
     }
 
     fn say(&self, message: String) {
@@ -66,8 +70,13 @@ impl Progress for Reporter {
             0.0 => format!("{} connections", snapshot.connections),
             rate => format!("{rate:.0} {}/s", self.noun),
         };
-        let (elapsed, length) = (seconds(snapshot.elapsed), seconds(snapshot.length));
-        self.say(format!("{phase} {elapsed:.0} of {length:.0} s: {load}{errors}"));
+        // A window of the greatest length ends after a number of requests.
+        let length = match snapshot.length {
+            DURATION_MAX => String::new(),
+            length => format!(" of {:.0}", seconds(length)),
+        };
+        let elapsed = seconds(snapshot.elapsed);
+        self.say(format!("{phase} {elapsed:.0}{length} s: {load}{errors}"));
     }
 }
 

@@ -1,9 +1,10 @@
 //! The result of a run as text.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::load::latency::LatencySummary;
-use crate::load::plan::{Echo, Kind};
+use crate::load::plan::{DURATION_MAX, Echo, Kind};
 use crate::load::run_result::{Deliveries, SlowHeads, Stalled};
 use crate::load::{Plan, RunResult};
 use crate::report::time;
@@ -70,12 +71,24 @@ fn asked(plan: &Plan) -> String {
         ),
     };
     format!(
-        "{kind}, {}{pipeline}, {}{cores}, {:?} after {:?} of warm-up",
+        "{kind}, {}{pipeline}, {}{cores}, {}",
         count(plan.connections as u64, "connection"),
         count(plan.threads as u64, "thread"),
-        plan.duration,
-        plan.warmup
+        window(plan)
     )
+}
+
+/// Describes the planned window and its warm-up.
+fn window(plan: &Plan) -> String {
+    let length = match (plan.requests, plan.duration) {
+        (None, duration) => format!("{duration:?}"),
+        (Some(requests), DURATION_MAX) => format!("{} {}", grouped(requests), plan.kind.noun()),
+        (Some(requests), duration) => format!("{} {} within {duration:?}", grouped(requests), plan.kind.noun()),
+    };
+    match plan.warmup {
+        Duration::ZERO => format!("{length} without a warm-up"),
+        warmup => format!("{length} after {warmup:?} of warm-up"),
+    }
 }
 
 fn figures(plan: &Plan, outcome: &RunResult) -> Vec<(&'static str, String)> {
@@ -268,6 +281,24 @@ mod tests {
         let text = percentiles(&latencies.summarize().unwrap());
         for line in ["  latency p50       98.8 µs\n", "  latency max       12.4 ms\n"] {
             assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn window_is_a_number_of_requests_a_length_or_both() {
+        let url = || "http://h/p".parse().unwrap();
+        for (requests, duration, warmup, text) in [
+            (None, Duration::from_secs(10), 1, "10s after 1s of warm-up"),
+            (Some(12_345), DURATION_MAX, 0, "12,345 requests without a warm-up"),
+            (Some(9), Duration::from_secs(3), 0, "9 requests within 3s without a warm-up"),
+        ] {
+            let plan = Plan {
+                requests,
+                duration,
+                warmup: Duration::from_secs(warmup),
+                ..Plan::new(url(), Kind::Churn)
+            };
+            assert_eq!(window(&plan), text);
         }
     }
 
