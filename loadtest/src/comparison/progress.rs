@@ -24,7 +24,7 @@ fn line(sample: &Sample, kind: Kind) -> String {
         line += &format!(" of {rate:.0}");
     }
     if let Some(cpu) = sample.cpu_per_request {
-        line += &format!(", {:.2} µs CPU each", cpu.total_us());
+        line += &format!(", {} CPU each", time(cpu.total_us()));
     }
     if let Some(latency) = &sample.latency {
         line += &format!(", p50 {}, p99 {}", time(latency.p50_us), time(latency.p99_us));

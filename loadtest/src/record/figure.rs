@@ -69,29 +69,59 @@ impl Figure {
         }
     }
 
-    /// Returns its column heading, with the unit.
+    /// Whether it is a time in µs, or a time per second.
+    pub(crate) fn is_time(self) -> bool {
+        match self {
+            Self::Cpu
+            | Self::User
+            | Self::System
+            | Self::P50
+            | Self::P90
+            | Self::P99
+            | Self::P999
+            | Self::P9999
+            | Self::Max
+            | Self::IdleCpu
+            | Self::NearP50
+            | Self::FarP50
+            | Self::QuietP99 => true,
+            Self::Throughput
+            | Self::SystemCalls
+            | Self::ServerBusy
+            | Self::ConnectionMemory
+            | Self::EmptyMemory
+            | Self::WakeUps
+            | Self::Lost
+            | Self::SlowMemory
+            | Self::Unaccounted
+            | Self::Closed
+            | Self::SlowHeadsCut => false,
+        }
+    }
+
+    /// Returns its column heading, with the unit; times carry their units in the cells.
     pub(crate) fn heading(self, kind: Kind) -> String {
         match self {
             Self::Throughput => format!("{}/s", kind.units()),
-            Self::Cpu => format!("CPU µs/{}", kind.unit()),
-            Self::User => "user µs".to_owned(),
-            Self::System => "system µs".to_owned(),
-            Self::P50 => "p50 µs".to_owned(),
-            Self::P90 => "p90 µs".to_owned(),
-            Self::P99 => "p99 µs".to_owned(),
-            Self::P999 => "p99.9 µs".to_owned(),
-            Self::P9999 => "p99.99 µs".to_owned(),
-            Self::Max => "max µs".to_owned(),
+            Self::Cpu => format!("CPU/{}", kind.unit()),
+            Self::User => "user".to_owned(),
+            Self::System => "system".to_owned(),
+            Self::P50 => "p50".to_owned(),
+            Self::P90 => "p90".to_owned(),
+            Self::P99 => "p99".to_owned(),
+            Self::P999 => "p99.9".to_owned(),
+            Self::P9999 => "p99.99".to_owned(),
+            Self::Max => "max".to_owned(),
             Self::SystemCalls => format!("system calls/{}", kind.unit()),
             Self::ServerBusy => "busy %".to_owned(),
             Self::ConnectionMemory => "KiB/connection".to_owned(),
             Self::EmptyMemory => "empty process MiB".to_owned(),
-            Self::IdleCpu => "idle CPU µs/s".to_owned(),
+            Self::IdleCpu => "idle CPU/s".to_owned(),
             Self::WakeUps => "wake-ups/s".to_owned(),
             Self::Lost => "lost".to_owned(),
-            Self::NearP50 => "p50 µs, same core".to_owned(),
-            Self::FarP50 => "p50 µs, other core".to_owned(),
-            Self::QuietP99 => "p99 µs while all read".to_owned(),
+            Self::NearP50 => "p50, same core".to_owned(),
+            Self::FarP50 => "p50, other core".to_owned(),
+            Self::QuietP99 => "p99 while all read".to_owned(),
             Self::SlowMemory => "KiB/stalled subscriber".to_owned(),
             Self::Unaccounted => "unaccounted for".to_owned(),
             Self::Closed => "closed".to_owned(),
@@ -108,7 +138,7 @@ impl Figure {
             Self::System => format!("system time per {}", kind.unit()),
             Self::P50 => "median latency".to_owned(),
             Self::P90 | Self::P99 | Self::P999 | Self::P9999 | Self::Max => {
-                format!("{} latency", self.heading(kind).trim_end_matches(" µs"))
+                format!("{} latency", self.heading(kind))
             }
             Self::SystemCalls => format!("system calls per {}", kind.unit()),
             Self::ServerBusy => "server load".to_owned(),

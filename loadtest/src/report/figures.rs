@@ -37,7 +37,7 @@ pub(super) fn cpu(view: &View<'_>) -> Option<Chart> {
     };
     let chart = bars(view, Figure::Cpu, parts)?;
     Some(Chart {
-        title: format!("CPU per {}, µs", kind.unit()),
+        title: format!("CPU per {}", kind.unit()),
         note: format!(
             "Solid: user mode; light: kernel. {} The dashed line is the floor.",
             whiskers(view)
@@ -81,11 +81,11 @@ fn bars(view: &View<'_>, figure: Figure, parts: impl Fn(&str) -> Vec<(&'static s
             class: palette::class(view.record, name),
             parts: parts(name),
             spread: *spread,
-            figure: number::grouped(spread.median, decimals),
+            figure: number::figure(figure, spread.median, decimals),
             hover: format!(
                 "{name}: {} ({})",
-                number::grouped(spread.median, decimals),
-                number::range(*spread, decimals)
+                number::figure(figure, spread.median, decimals),
+                number::figure_range(figure, *spread, decimals)
             ),
             remark,
         }

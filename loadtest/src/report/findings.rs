@@ -71,8 +71,11 @@ fn leader(view: &View<'_>) -> Option<Finding> {
     let (first, ties) = leaders.split_first()?;
     let spread = view.spread(first, kind.main_figure())?;
     let decimals = number::decimals_of(kind.main_figure(), spread.median);
-    let unit = if kind == Kind::Idle { "KiB" } else { "µs" };
-    let amount = format!("{}\u{a0}{unit}", number::grouped(spread.median, decimals));
+    let median = number::figure(kind.main_figure(), spread.median, decimals);
+    let amount = match kind.main_figure().is_time() {
+        true => median.replace(' ', "\u{a0}"),
+        false => format!("{median}\u{a0}KiB"),
+    };
     let beside = match (view.baseline, view.to_baseline(first)) {
         (Some(baseline), Some(comparison)) if kind != Kind::Idle => {
             format!(", {} that of {baseline}", number::ratio(comparison.ratio.median))

@@ -42,8 +42,28 @@ pub(super) fn grouped(number: f64, decimals: usize) -> String {
 }
 
 /// Writes a range, such as `5.26–5.32`.
-pub(super) fn range(spread: Spread, decimals: usize) -> String {
+fn range(spread: Spread, decimals: usize) -> String {
     format!("{}–{}", grouped(spread.min, decimals), grouped(spread.max, decimals))
+}
+
+/// Writes a figure: a time in its fitting unit, another number with `decimals` digits after the point.
+pub(super) fn figure(figure: Figure, number: f64, decimals: usize) -> String {
+    match figure.is_time() {
+        true => time(number),
+        false => grouped(number, decimals),
+    }
+}
+
+/// Writes the range of a figure, such as `5.26–5.32 µs`, `980 µs–1.2 ms` or `1,200–1,300`.
+pub(super) fn figure_range(figure: Figure, spread: Spread, decimals: usize) -> String {
+    if !figure.is_time() {
+        return range(spread, decimals);
+    }
+    let (low, high) = (time(spread.min), time(spread.max));
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, unit)), Some((_, same))) if unit == same => format!("{number}–{high}"),
+        _ => format!("{low}–{high}"),
+    }
 }
 
 /// Writes a ratio, such as `1.05×`.
@@ -120,6 +140,34 @@ mod tests {
         }
         for (per_second, text) in [(0.0, "0"), (500.0, "500"), (165e3, "165k"), (1.25e6, "1.25M")] {
             assert_eq!(rate(per_second), text);
+        }
+    }
+
+    #[test]
+    fn unit_changes_where_three_digits_round_up() {
+        for (us, text) in [
+            (0.0, "0 µs"),
+            (999.4, "999 µs"),
+            (999.6, "1 ms"),
+            (1_000.0, "1 ms"),
+            (999_400.0, "999 ms"),
+            (1_000_000.0, "1 s"),
+            (12_345_678.0, "12.3 s"),
+        ] {
+            assert_eq!(time(us), text);
+        }
+    }
+
+    #[test]
+    fn times_carry_their_units_and_other_figures_their_digits() {
+        let spread = |low, high| Spread::of([low, high]).unwrap();
+        for (kind, low, high, low_text, range_text) in [
+            (Figure::Cpu, 5.26, 5.32, "5.26 µs", "5.26–5.32 µs"),
+            (Figure::P99, 980.0, 1_200.0, "980 µs", "980 µs–1.2 ms"),
+            (Figure::Throughput, 1_200.0, 1_300.0, "1,200", "1,200–1,300"),
+        ] {
+            assert_eq!(figure(kind, low, 0), low_text);
+            assert_eq!(figure_range(kind, spread(low, high), 0), range_text);
         }
     }
 

@@ -46,7 +46,7 @@ impl Section {
                     "Memory is that of the process, without the kernel's socket buffers.".to_owned()
                 }
                 (Kind::Sweep, _) => format!(
-                    "p99 latency in µs at each offered rate. A dagger marks a rate of which less than {:.0} % was answered.",
+                    "p99 latency at each offered rate. A dagger marks a rate of which less than {:.0} % was answered.",
                     crate::record::SUSTAINED_SHARE * 100.0
                 ),
                 (Kind::Slow, _) => "Latencies are those of the subscribers that read. A message to a stalled subscriber is accounted for if the \
@@ -160,7 +160,7 @@ fn table(view: &View<'_>, figures: &[Figure]) -> Table {
             }));
         }
         for (figure, decimals) in figures.iter().zip(&decimals) {
-            cells.push(cell(view.spread(name, *figure), *decimals));
+            cells.push(cell(*figure, view.spread(name, *figure), *decimals));
         }
         table.push(palette::class(view.record, name), cells);
     }
@@ -185,10 +185,10 @@ fn column_decimals(view: &View<'_>, figure: Figure, names: &[&str]) -> usize {
     number::decimals_of(figure, smallest)
 }
 
-fn cell(spread: Option<Spread>, decimals: usize) -> Cell {
+fn cell(figure: Figure, spread: Option<Spread>, decimals: usize) -> Cell {
     let Some(spread) = spread else { return Cell::absent() };
-    let figure = Cell::of(number::grouped(spread.median, decimals));
-    with_range(figure, spread, |spread| number::range(spread, decimals))
+    let median = Cell::of(number::figure(figure, spread.median, decimals));
+    with_range(median, spread, |spread| number::figure_range(figure, spread, decimals))
 }
 
 /// Adds the range if the rounds differ.
@@ -214,7 +214,7 @@ fn sweep_table(view: &View<'_>) -> Table {
             let view = view.at_rate(*rate);
             let answered = view.spread(name, Figure::Throughput);
             let is_missed = answered.is_some_and(|answered| answered.median < rate * crate::record::SUSTAINED_SHARE);
-            let mut cell = cell(view.spread(name, Figure::P99), 0);
+            let mut cell = cell(Figure::P99, view.spread(name, Figure::P99), 0);
             if is_missed {
                 cell.text.push('†');
             }
@@ -244,18 +244,18 @@ mod tests {
         let expected = [
             "server",
             "CPU × floor-epoll",
-            "CPU µs/request",
-            "user µs",
-            "system µs",
+            "CPU/request",
+            "user",
+            "system",
             "requests/s",
-            "p50 µs",
-            "p99 µs",
+            "p50",
+            "p99",
         ];
         assert_eq!(headings, expected);
         let row = section.table.rows.get(1).unwrap();
         assert_eq!(row.class, "subject");
         assert_eq!(row.cells[1], Cell::of("1.19×").with_range("1.12–1.25×".to_owned()));
-        assert_eq!(row.cells[2], Cell::of("7.00").with_range("5.00–9.00".to_owned()));
+        assert_eq!(row.cells[2], Cell::of("7 µs").with_range("5–9 µs".to_owned()));
         assert_eq!(row.cells[5], Cell::of("100,000"), "it did not vary");
         assert_eq!(section.parameters, "connections 64");
     }
@@ -273,7 +273,7 @@ mod tests {
         let sweep = workload("plaintext-64", Kind::Sweep);
         let table = Section::of(&View::of(&record, &sweep)).unwrap().table;
         let cells: Vec<&str> = table.rows[0].cells.iter().map(|cell| cell.text.as_str()).collect();
-        assert_eq!(cells, ["squall", "100", "30", "30†"]);
+        assert_eq!(cells, ["squall", "100", "30 µs", "30 µs†"]);
     }
 
     #[test]
