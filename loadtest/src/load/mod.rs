@@ -17,6 +17,7 @@ pub(crate) mod clock;
 mod connection;
 pub(crate) mod counts;
 pub(crate) mod engine;
+mod fan_out;
 mod http;
 pub(crate) mod latency;
 pub(crate) mod pacing;
@@ -62,7 +63,7 @@ pub(crate) fn run(plan: &Plan, progress: &mut dyn Progress, interrupt: &Interrup
             let pacing = echo.rate.map_or(Pacing::Closed, open);
             return websocket::echo::run(plan, echo, pacing, progress, interrupt);
         }
-        Kind::FanOut(fan_out) => return websocket::fan_out::run(plan, fan_out, progress, interrupt),
+        Kind::FanOut(fan_out) => return fan_out::run(plan, fan_out, progress, interrupt),
     };
     http::run(plan, pacing, pipeline, progress, interrupt)
 }

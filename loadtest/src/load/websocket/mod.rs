@@ -1,12 +1,9 @@
-//! WebSocket loads: echo, where the server returns each message, and fan-out, where all subscribers receive each
-//! published message.
+//! WebSockets: a strict client (handshake, frames, messages), and the echo, where the server returns each message.
 //!
-//! Echo (`echo`) is a script of the engine. Fan-out (`fan_out`) has no request-answer pairs, so it runs its own
-//! threads. Both use the same strict client: handshake, frames, messages.
+//! The echo (`echo`) is a script of the engine. The fan-out uses the same client.
 
 pub(crate) mod deflate;
 pub(crate) mod echo;
-pub(crate) mod fan_out;
 pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod message;

@@ -21,7 +21,6 @@ mod statistics;
 mod subscriber;
 mod worker;
 
-use super::payload::Payloads;
 use crate::descriptors;
 use crate::interrupt::Interrupt;
 use crate::load::clock::{Clock, Nanos, nanos};
@@ -30,6 +29,7 @@ use crate::load::latency::Latencies;
 use crate::load::plan::{FanOut, Plan};
 use crate::load::progress::{Phase, Progress, Snapshot};
 use crate::load::run_result::{CoreLatency, Deliveries, RunResult, Stalled};
+use crate::load::websocket::payload::Payloads;
 use publisher::Publisher;
 use setup::{Connected, Setup, ThreadShare};
 use shared_progress::SharedProgress;
