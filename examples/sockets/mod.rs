@@ -1,13 +1,13 @@
 //! The WebSockets of the wire tests and the load generator: `/ws/echo`, `/ws/sub` and `/ws/pub`, open to any origin.
 //!
-//! `/ws/statistics` returns what became of every published message.
+//! `/events` is the event stream of the same topic as `/ws/sub`. `/ws/statistics` returns what became of every published message.
 
 use serde::Serialize;
 use squall::prelude::*;
 use squall::websocket::DeflateConfig;
 use squall::websocket::Message;
 
-/// The topic that `/ws/pub` publishes to and `/ws/sub` subscribes to.
+/// The topic that `/ws/pub` publishes to; `/ws/sub` and `/events` subscribe to it.
 const TOPIC: &str = "t";
 
 /// The subprotocol that `/ws/echo` selects if a client offers it; it changes nothing else.
@@ -62,6 +62,13 @@ impl WebSocketHandler for Feed {
     }
 }
 
+/// Sends every published text message as an event.
+async fn events(cx: &mut Context) -> Result {
+    let mut events = cx.event_stream()?;
+    events.subscribe(TOPIC)?;
+    events.run().await
+}
+
 /// The statistics of all shards, added up.
 #[derive(Serialize)]
 struct Statistics {
@@ -96,5 +103,6 @@ pub(crate) fn add_to(application: Application) -> Application {
         .websocket_with("/ws/echo", echo, async |_: &mut Context| Ok(Echo))
         .websocket("/ws/sub", async |_: &mut Context| Ok(Subscriber))
         .websocket("/ws/pub", async |_: &mut Context| Ok(Feed))
+        .get("/events", events)
         .get("/ws/statistics", statistics)
 }

@@ -19,9 +19,9 @@ use crate::workload::{Expectation, Timing, Workload};
 /// A path that returns 404 on all contenders.
 const UNKNOWN_PATH: &str = "/squall-loadtest-asks-for-what-is-not-there";
 
-/// Length and connections of the load that checks a WebSocket server.
-const WEBSOCKET_CHECK: Duration = Duration::from_millis(200);
-const WEBSOCKET_CHECK_CONNECTIONS: usize = 4;
+/// Length and connections of the load that checks an echo or a fan-out.
+const MESSAGE_CHECK: Duration = Duration::from_millis(200);
+const MESSAGE_CHECK_CONNECTIONS: usize = 4;
 
 /// Checks the server at `address` against what `workload` expects.
 ///
@@ -30,7 +30,7 @@ const WEBSOCKET_CHECK_CONNECTIONS: usize = 4;
 /// The first difference, with the expected and the received value.
 pub(crate) fn verify(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
     let Some(expect) = &workload.expect else {
-        return check_websocket(address, workload, cores, interrupt);
+        return check_messages(address, workload, cores, interrupt);
     };
     let request = get(address, workload.path());
     answers_one(address, &request, expect).with_context(|| format!("GET {}", workload.path()))?;
@@ -39,15 +39,15 @@ pub(crate) fn verify(address: SocketAddr, workload: &Workload, cores: Cores, int
     refuses_unknown(address).context("a path that does not exist")
 }
 
-/// Runs a short load, which checks each WebSocket message, and fails on any error.
-fn check_websocket(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
+/// Runs a short load, which checks each message, and fails on any error.
+fn check_messages(address: SocketAddr, workload: &Workload, cores: Cores, interrupt: &Interrupt) -> Result<()> {
     let timing = Timing {
         warmup: Duration::ZERO,
-        window: WEBSOCKET_CHECK,
+        window: MESSAGE_CHECK,
     };
     for (_, plan) in workload.plans(address, cores, timing) {
         let plan = Plan {
-            connections: plan.connections.min(WEBSOCKET_CHECK_CONNECTIONS),
+            connections: plan.connections.min(MESSAGE_CHECK_CONNECTIONS),
             ..plan
         };
         let outcome = load::run(&plan, &mut NoProgress, interrupt)?;
@@ -59,7 +59,7 @@ fn check_websocket(address: SocketAddr, workload: &Workload, cores: Cores, inter
         );
         // An idle hold has no messages in the window; its connections still open at the end are the proof.
         let proofs = outcome.requests + outcome.still_open.unwrap_or(0);
-        ensure!(proofs > 0, "no message arrived within {WEBSOCKET_CHECK:?}");
+        ensure!(proofs > 0, "no message arrived within {MESSAGE_CHECK:?}");
     }
     Ok(())
 }

@@ -18,11 +18,12 @@ const UNLIMITED: &str = "1440m";
 /// counts from then: this measures what users of a service see.
 ///
 /// A ws:// URL receives messages that the server must return unchanged (echo). With --publish, each connection must
-/// receive each published message exactly once and in order (fan-out).
+/// receive each published message exactly once and in order (fan-out), as a WebSocket (ws://) or as an event stream
+/// (http://).
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     /// URL to request, such as http://127.0.0.1:8888/plaintext, or to echo or subscribe at, such as
-    /// ws://127.0.0.1:8888/ws/echo
+    /// ws://127.0.0.1:8888/ws/echo or, with --publish, http://127.0.0.1:8888/events
     pub(crate) url: Target,
     /// Connections over all threads
     #[arg(short, long, default_value_t = 64)]
@@ -33,8 +34,7 @@ pub(crate) struct RunArgs {
     /// Open loop: requests due per second over all connections
     #[arg(short, long)]
     pub(crate) rate: Option<f64>,
-    /// WebSocket fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other
-    /// URL.
+    /// Fan-out: URL to publish at, such as ws://127.0.0.1:8888/ws/pub; all connections subscribe at the other URL.
     /// --rate then counts published messages per second; without it, the next burst follows when all subscribers have
     /// the last one
     #[arg(long, value_name = "URL", conflicts_with_all = ["pipeline", "churn", "hold"])]
@@ -52,7 +52,7 @@ pub(crate) struct RunArgs {
     /// latencies for each
     #[arg(long, value_delimiter = ',', requires = "publish")]
     pub(crate) connect_cores: Vec<usize>,
-    /// WebSocket: length of a message in bytes, 16 or more for fan-out
+    /// WebSocket: length of a message in bytes; 16 or more for fan-out, 32 or more to event streams
     #[arg(long, default_value_t = 64)]
     pub(crate) message_bytes: usize,
     /// WebSocket: offer permessage-deflate without context takeover, and fail if the server declines it

@@ -68,6 +68,8 @@ pub(crate) enum Service {
     WebsocketEcho,
     /// Each message sent to `/ws/pub` reaches all connections on `/ws/sub`.
     WebsocketFanOut,
+    /// Each text message sent to `/ws/pub` is an event of all event streams at `/events`.
+    EventStreamFanOut,
 }
 
 /// A file written before a server starts.

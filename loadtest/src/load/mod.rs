@@ -13,10 +13,12 @@ use target::Scheme;
 use crate::interrupt::Interrupt;
 
 mod allowance;
+mod blocking;
 pub(crate) mod clock;
 mod connection;
 pub(crate) mod counts;
 pub(crate) mod engine;
+mod event_stream;
 mod fan_out;
 mod http;
 pub(crate) mod latency;

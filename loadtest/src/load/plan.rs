@@ -28,6 +28,9 @@ const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Length of the stamp at the start of a published message: its number and its due time, 64 bits each.
 pub(crate) const STAMP_BYTES: usize = 16;
 
+/// Length of the same stamp in hexadecimal digits, for event streams, which carry only text.
+pub(crate) const TEXT_STAMP_BYTES: usize = 2 * STAMP_BYTES;
+
 /// One run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -68,7 +71,8 @@ pub(crate) enum Kind {
     Hold,
     /// WebSocket: the server returns each message; closed loop, or a rate per second over all connections.
     Echo(Echo),
-    /// WebSocket: one connection publishes, and all others receive each message.
+    /// One WebSocket publishes, and all other connections receive each message: WebSockets or event streams, by the
+    /// scheme of [`Plan::target`].
     FanOut(FanOut),
 }
 
@@ -93,12 +97,12 @@ impl Default for Echo {
     }
 }
 
-/// WebSocket fan-out; `Plan::connections` subscribe at `Plan::target`.
+/// A fan-out; `Plan::connections` subscribe at `Plan::target`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FanOut {
     /// The URL the publisher connects to, at the same server.
     pub(crate) publish: Target,
-    /// Length of a message; at least [`STAMP_BYTES`].
+    /// Length of a message; at least [`STAMP_BYTES`], or [`TEXT_STAMP_BYTES`] for event streams.
     pub(crate) message_bytes: usize,
     /// Messages published per second; `None` publishes the next burst when all subscribers have received the last one.
     pub(crate) rate: Option<f64>,
@@ -209,8 +213,8 @@ impl Plan {
     fn check_scheme(&self) -> Result<()> {
         let scheme = self.target.scheme;
         let (is_right, needed) = match self.kind {
-            Kind::Echo(_) | Kind::FanOut(_) => (scheme == Scheme::WebSocket, "ws://"),
-            Kind::Hold => (true, "http:// or ws://"),
+            Kind::Echo(_) => (scheme == Scheme::WebSocket, "ws://"),
+            Kind::Hold | Kind::FanOut(_) => (true, "http:// or ws://"),
             Kind::ClosedLoop { .. } | Kind::OpenLoop { .. } | Kind::Churn => (scheme == Scheme::Http, "http://"),
         };
         ensure!(
@@ -218,17 +222,30 @@ impl Plan {
             "{} must start with {needed} for this kind of load",
             self.target
         );
+        let has_requests = scheme == Scheme::Http && !matches!(self.kind, Kind::FanOut(_));
         ensure!(
-            scheme == Scheme::Http || self.slow_heads == 0,
-            "{}: --slow-heads needs an http:// target",
+            has_requests || self.slow_heads == 0,
+            "{}: --slow-heads needs an http:// target without --publish",
             self.target
         );
         let is_plain = self.request.method == Method::GET && self.request.body.is_empty() && self.expect.body.is_none();
         ensure!(
-            scheme == Scheme::Http || is_plain,
-            "{}: a WebSocket is opened by a GET without a body; remove --method, --body and --expect-body",
+            has_requests || is_plain,
+            "{}: a WebSocket or an event stream is opened by a GET without a body; remove --method, --body and \
+             --expect-body",
             self.target
         );
+        if let Kind::FanOut(FanOut { message_bytes, .. }) = &self.kind {
+            let stamp_bytes = match scheme {
+                Scheme::WebSocket => STAMP_BYTES,
+                Scheme::Http => TEXT_STAMP_BYTES,
+            };
+            ensure!(
+                *message_bytes >= stamp_bytes,
+                "a published message carries a number and a time: it needs {stamp_bytes} bytes or more, not \
+                 {message_bytes}"
+            );
+        }
         Ok(())
     }
 }
@@ -265,10 +282,6 @@ impl Kind {
                 fan_out.publish.scheme == Scheme::WebSocket,
                 "{} must start with ws:// for this kind of load",
                 fan_out.publish
-            );
-            ensure!(
-                message_bytes >= STAMP_BYTES,
-                "a published message carries a number and a time: it needs {STAMP_BYTES} bytes or more, not {message_bytes}"
             );
         }
         ensure!(
@@ -311,6 +324,11 @@ mod tests {
     fn default_plans_are_consistent() {
         plan(Kind::ClosedLoop { pipeline: 1 }).check().unwrap();
         fan_out(16, 1).check().unwrap();
+        let events = Plan {
+            target: "http://localhost/".parse().unwrap(),
+            ..fan_out(32, 1)
+        };
+        events.check().unwrap();
     }
 
     #[test]
@@ -383,6 +401,13 @@ mod tests {
                 "must start with ws://",
             ),
             (fan_out(15, 1), "16 bytes or more, not 15"),
+            (
+                Plan {
+                    target: "http://localhost/".parse().unwrap(),
+                    ..fan_out(31, 1)
+                },
+                "32 bytes or more, not 31",
+            ),
             (fan_out(MESSAGE_BYTES_MAX + 1, 1), "bytes, not 16777217"),
             (fan_out(64, 0), "in flight"),
             (

@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     Idle,
     /// WebSocket messages that the server returns.
     Echo,
-    /// WebSocket messages published to many subscribers.
+    /// Messages published to many subscribers: WebSockets or event streams.
     FanOut,
     /// A slow fan-out to few subscribers on both cores: the latency between cores.
     Hop,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::contender::{LISTEN_PLACEHOLDER, Service};
+use crate::contender::LISTEN_PLACEHOLDER;
+use crate::load::target::Scheme;
 use crate::measurement::Cores;
 use crate::record;
 use crate::shell;
 
-use super::{Load, Timing, Workload};
+use super::{Load, Subscribe, Timing, Workload};
 
 impl Workload {
     /// Returns its entry in a record of these cores and windows.
@@ -32,9 +33,9 @@ impl Workload {
             Load::Slow { windows, .. } => timing.slow(*windows),
             _ => timing,
         };
-        let scheme = match self.service() {
-            Service::Http => "http",
-            Service::WebsocketEcho | Service::WebsocketFanOut => "ws",
+        let scheme = match self.scheme() {
+            Scheme::Http => "http",
+            Scheme::WebSocket => "ws",
         };
         let mut words = ["squall-loadtest", "run"].map(str::to_owned).to_vec();
         words.push(format!("{scheme}://{LISTEN_PLACEHOLDER}{}", self.path()));
@@ -116,7 +117,13 @@ impl Workload {
             Load::Echo { message_bytes, .. } => {
                 vec![path(), connections(), ("message_bytes", message_bytes.to_string())]
             }
-            Load::FanOut { burst, .. } => self.fan_out_parameters([("burst", burst.to_string())]),
+            Load::FanOut { burst, subscribe, .. } => {
+                let receive = match subscribe {
+                    Subscribe::Websocket => "WebSocket",
+                    Subscribe::EventStream => "event stream",
+                };
+                self.fan_out_parameters([("burst", burst.to_string()), ("receive_by", receive.to_owned())])
+            }
             Load::Hop { .. } => self.fan_out_parameters([]),
             Load::Slow { stalled, windows, .. } => {
                 self.fan_out_parameters([("stalled", stalled.to_string()), ("windows", windows.to_string())])

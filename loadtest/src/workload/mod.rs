@@ -31,7 +31,7 @@ pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) load: Load,
-    /// The expected HTTP answer; `None` for WebSocket workloads, which check their messages.
+    /// The expected HTTP answer; `None` for WebSocket and fan-out workloads, which check their messages.
     pub(crate) expect: Option<Expectation>,
     /// The most rounds in a quick comparison; 0 excludes it unless named on the command line.
     quick_rounds_max: Option<u32>,
@@ -91,6 +91,9 @@ pub(crate) enum Load {
         deflate: bool,
     },
     FanOut {
+        /// How the subscribers receive.
+        #[serde(default)]
+        subscribe: Subscribe,
         subscribe_path: String,
         publish_path: String,
         subscribers: usize,
@@ -120,6 +123,15 @@ pub(crate) enum Load {
         /// Its length, in windows of the comparison.
         windows: u32,
     },
+}
+
+/// The protocol of the subscribers of a fan-out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Subscribe {
+    #[default]
+    Websocket,
+    EventStream,
 }
 
 /// The expected answer.
@@ -176,6 +188,10 @@ impl Workload {
     pub(crate) fn service(&self) -> Service {
         match self.load {
             Load::Echo { .. } | Load::WebsocketIdle { .. } => Service::WebsocketEcho,
+            Load::FanOut {
+                subscribe: Subscribe::EventStream,
+                ..
+            } => Service::EventStreamFanOut,
             Load::FanOut { .. } | Load::Hop { .. } | Load::Slow { .. } => Service::WebsocketFanOut,
             _ => Service::Http,
         }
@@ -266,8 +282,8 @@ impl Workload {
         );
         match (self.service(), &self.expect) {
             (Service::Http, None) => bail!("[expect] is missing"),
-            (Service::WebsocketEcho | Service::WebsocketFanOut, Some(_)) => {
-                bail!("[expect] does not apply to a WebSocket workload; remove it")
+            (Service::WebsocketEcho | Service::WebsocketFanOut | Service::EventStreamFanOut, Some(_)) => {
+                bail!("[expect] does not apply to a WebSocket workload or a fan-out; remove it")
             }
             _ => {}
         }

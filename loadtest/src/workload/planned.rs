@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::contender::Service;
 use crate::load::plan::{Echo, Expectation, FanOut, Kind, Plan};
 use crate::load::target::{Scheme, Target};
 
@@ -75,7 +76,7 @@ impl Workload {
                 hold.request.headers.extend(deflate.then(deflate::offer));
                 vec![(None, hold)]
             }
-            Load::FanOut { burst, .. } => vec![(None, plan(Scheme::WebSocket, fan_out(*burst, 0), timing))],
+            Load::FanOut { burst, .. } => vec![(None, plan(self.scheme(), fan_out(*burst, 0), timing))],
             Load::Hop { .. } => vec![(None, plan(Scheme::WebSocket, fan_out(1, 0), timing))],
             Load::Slow { stalled, windows, .. } => {
                 let slow = timing.slow(*windows);
@@ -95,6 +96,14 @@ impl Workload {
             statistics: None,
             connect_cores: vec![cores.server, cores.load],
         })
+    }
+
+    /// Returns the scheme of the URL of a request or of the subscribers.
+    pub(super) fn scheme(&self) -> Scheme {
+        match self.service() {
+            Service::Http | Service::EventStreamFanOut => Scheme::Http,
+            Service::WebsocketEcho | Service::WebsocketFanOut => Scheme::WebSocket,
+        }
     }
 
     /// Returns the publish path, the messages per second and their length; `None` without a publisher.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::load::plan;
+use crate::load::target::Scheme;
 
 const CORES: Cores = Cores { server: 2, load: 3 };
 
@@ -56,6 +57,9 @@ fn file_is_read_whole() {
     assert_eq!((fan_out.kind(), fan_out.connections()), (Kind::FanOut, 101));
     assert_eq!(fan_out.service(), Service::WebsocketFanOut);
     assert_eq!(fan_out.rounds(5, true), 5);
+    let events = FAN_OUT.replace("subscribe_path", "subscribe = \"event-stream\"\nsubscribe_path");
+    let events = Workload::parse("events", &events).unwrap();
+    assert_eq!(events.service(), Service::EventStreamFanOut);
 }
 
 #[test]
@@ -85,6 +89,13 @@ fn mistakes_are_named() {
         (FORM, "capacity\"", "sweep\"\nrates = [2, 1]", "rates must ascend"),
         (FAN_OUT, "\"/ws/pub\"", "\"pub\"", "path `pub` does not"),
         (FAN_OUT, "burst = 10", "burst = 0", "in flight"),
+        (FAN_OUT, "burst = 10", "burst = 10\nsubscribe = \"pigeon\"", "pigeon"),
+        (
+            FAN_OUT,
+            "message_bytes = 64",
+            "message_bytes = 16\nsubscribe = \"event-stream\"",
+            "32 bytes or more",
+        ),
     ] {
         let error = Workload::parse("plain", &form.replace(from, to)).unwrap_err();
         assert!(format!("{error:#}").contains(mistake), "{mistake}: {error:#}");
@@ -94,7 +105,7 @@ fn mistakes_are_named() {
     assert!(error.to_string().contains("[expect] is missing"), "{error}");
     let error = Workload::parse("fan", &format!("{FAN_OUT}[expect]{expect}")).unwrap_err();
     assert!(
-        error.to_string().contains("does not apply to a WebSocket workload"),
+        error.to_string().contains("does not apply to a WebSocket workload or a fan-out"),
         "{error}"
     );
 }
@@ -119,6 +130,10 @@ fn plans_follow_the_file() {
     let (_, fan_out) = only(&Workload::parse("fan", FAN_OUT).unwrap());
     assert_eq!(fan_out.connections, 100);
     assert!(matches!(fan_out.kind, plan::Kind::FanOut(fan_out) if fan_out.burst == 10));
+    assert_eq!(fan_out.target.scheme, Scheme::WebSocket);
+    let events = FAN_OUT.replace("/ws/sub\"", "/events\"\nsubscribe = \"event-stream\"");
+    let (_, events) = only(&Workload::parse("events", &events).unwrap());
+    assert_eq!(events.target.to_string(), "http://127.0.0.1:8888/events");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! WebSocket fan-out: deliveries are counted exactly, and lost, repeated, swapped and changed messages are detected.
+//! Fan-out to WebSockets: deliveries are counted exactly, and lost, repeated, swapped and changed messages are detected.
 
 use std::thread;
 use std::time::Duration;

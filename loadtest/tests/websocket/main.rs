@@ -1,4 +1,5 @@
-//! `run` against correct and faulty WebSocket servers, from the command line: exact counts, named errors, and no hang.
+//! `run` against correct and faulty servers of WebSockets and event streams, from the command line: exact counts, named
+//! errors, and no hang.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,7 @@
 
 mod command;
 mod echo;
+mod event_stream;
 mod fan_out;
 mod handshake;
 mod server;

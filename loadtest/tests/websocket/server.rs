@@ -1,4 +1,4 @@
-//! Scripted WebSocket test servers, correct and faulty, with a thread per connection.
+//! Scripted test servers of WebSockets and event streams, correct and faulty, with a thread per connection.
 //!
 //! They use tungstenite, which shares no code with the generator's client.
 
@@ -91,7 +91,7 @@ pub(crate) enum Delivery {
     AfterNext,
     /// With its last byte changed.
     Changed,
-    /// In an invalid frame.
+    /// In an invalid frame or chunk.
     Forbidden,
     /// Never; the server closes the subscriber's connection.
     Close,
@@ -99,20 +99,33 @@ pub(crate) enum Delivery {
     ClosePublisher,
 }
 
-/// A topic at `/ws/sub` and `/ws/pub`.
+/// A topic: `/ws/pub` publishes; `/ws/sub` and the event stream `/events` subscribe.
 pub(crate) struct Topic {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
 }
 
 struct State {
-    /// Subscribers in the order of their handshakes, each with its delayed message.
-    subscribers: Mutex<Vec<(TcpStream, Vec<u8>)>>,
+    /// Subscribers in the order of their handshakes.
+    subscribers: Mutex<Vec<Subscriber>>,
     /// Published messages without greetings.
     published: AtomicU64,
     /// Messages announced as missed.
     missed: AtomicU64,
     delivery_of: Box<dyn Fn(usize, u64) -> Delivery + Send + Sync>,
+}
+
+struct Subscriber {
+    stream: TcpStream,
+    protocol: Protocol,
+    /// A delayed message, encoded.
+    held: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    WebSocket,
+    EventStream,
 }
 
 impl Topic {
@@ -137,8 +150,18 @@ impl Topic {
 
 impl State {
     fn serve(&self, mut stream: TcpStream) {
+        // A request comes in one segment.
         let mut beginning = [0; STATISTICS_REQUEST.len()];
-        if stream.peek(&mut beginning).is_ok() && beginning == *STATISTICS_REQUEST {
+        stream.peek(&mut beginning).ok();
+        if beginning.starts_with(EVENTS_REQUEST) {
+            read_head(&mut stream);
+            stream.write_all(EVENTS_HEAD).ok();
+            self.subscribe(stream.try_clone().unwrap(), Protocol::EventStream);
+            // Returns when the client has closed the connection.
+            stream.read(&mut [0]).ok();
+            return;
+        }
+        if beginning == *STATISTICS_REQUEST {
             let body = format!("{{\"missed\":{}}}", self.missed.load(Ordering::SeqCst));
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
             // The client may have closed the connection already.
@@ -149,36 +172,48 @@ impl State {
             return;
         };
         if path == "/ws/sub" {
-            let writer = socket.get_ref().try_clone().unwrap();
-            self.subscribers.lock().unwrap().push((writer, Vec::new()));
+            self.subscribe(socket.get_ref().try_clone().unwrap(), Protocol::WebSocket);
         }
         while let Ok(message) = socket.read() {
-            if path == "/ws/pub" && message.is_binary() && !self.publish(&message.into_data()) {
+            let number = match &message {
+                Message::Binary(payload) => u64::from_le_bytes(payload[..8].try_into().unwrap()),
+                Message::Text(text) => u64::from_str_radix(&text[..16], 16).unwrap(),
+                _ => continue,
+            };
+            if path == "/ws/pub" && !self.publish(number, &message.into_data()) {
                 return;
             }
         }
     }
 
+    fn subscribe(&self, stream: TcpStream, protocol: Protocol) {
+        self.subscribers.lock().unwrap().push(Subscriber {
+            stream,
+            protocol,
+            held: Vec::new(),
+        });
+    }
+
     /// Delivers a message; returns whether the publisher may continue.
-    fn publish(&self, payload: &[u8]) -> bool {
+    fn publish(&self, number: u64, payload: &[u8]) -> bool {
         let mut may_go_on = true;
-        let number = u64::from_le_bytes(payload[..8].try_into().unwrap());
         if number > 0 {
             self.published.fetch_add(1, Ordering::SeqCst);
         }
-        for (index, (stream, held)) in self.subscribers.lock().unwrap().iter_mut().enumerate() {
+        for (index, subscriber) in self.subscribers.lock().unwrap().iter_mut().enumerate() {
+            let Subscriber { stream, protocol, held } = subscriber;
             let delivery_of = if number == 0 {
                 Delivery::Once
             } else {
                 (self.delivery_of)(index, number)
             };
-            let frame = frame(payload);
+            let frame = protocol.encode(payload);
             let mut out = match delivery_of {
                 Delivery::Once => frame,
                 Delivery::Never => Vec::new(),
                 Delivery::AfterNotice(missed) => {
                     self.missed.fetch_add(missed, Ordering::SeqCst);
-                    [notice(missed), frame].concat()
+                    [protocol.notice(missed), frame].concat()
                 }
                 Delivery::Twice => [frame.clone(), frame].concat(),
                 Delivery::AfterNext => {
@@ -186,15 +221,11 @@ impl State {
                     continue;
                 }
                 Delivery::Changed => {
-                    let mut frame = frame;
-                    *frame.last_mut().unwrap() ^= 1;
-                    frame
+                    let mut changed = payload.to_vec();
+                    *changed.last_mut().unwrap() ^= 1;
+                    protocol.encode(&changed)
                 }
-                Delivery::Forbidden => {
-                    let mut frame = frame;
-                    frame[0] |= 0x40;
-                    frame
-                }
+                Delivery::Forbidden => protocol.forbidden(frame),
                 Delivery::ClosePublisher => {
                     may_go_on = false;
                     frame
@@ -215,11 +246,53 @@ impl State {
 /// The request line that asks for the statistics.
 const STATISTICS_REQUEST: &[u8; 19] = b"GET /ws/statistics ";
 
-/// Encodes a notice about missed messages as a text frame.
-fn notice(missed: u64) -> Vec<u8> {
-    let mut frame = frame(format!("{{\"topic\":\"t\",\"missed\":{missed}}}").as_bytes());
-    frame[0] = 0x81;
-    frame
+/// The request line that asks for the event stream.
+const EVENTS_REQUEST: &[u8] = b"GET /events HTTP/1.";
+
+const EVENTS_HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+impl Protocol {
+    /// Encodes a published message.
+    fn encode(self, payload: &[u8]) -> Vec<u8> {
+        match self {
+            Self::WebSocket => frame(payload),
+            Self::EventStream => event("", payload),
+        }
+    }
+
+    /// Encodes a notice about missed messages.
+    fn notice(self, missed: u64) -> Vec<u8> {
+        let text = format!("{{\"topic\":\"t\",\"missed\":{missed}}}");
+        match self {
+            Self::WebSocket => {
+                let mut frame = frame(text.as_bytes());
+                frame[0] = 0x81;
+                frame
+            }
+            Self::EventStream => event("event: notice\n", text.as_bytes()),
+        }
+    }
+
+    /// Makes an encoded message invalid.
+    fn forbidden(self, mut encoded: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::WebSocket => encoded[0] |= 0x40,
+            Self::EventStream => encoded[0] = b'g',
+        }
+        encoded
+    }
+}
+
+/// Encodes an event as two chunks, which cut its data.
+fn event(fields: &str, data: &[u8]) -> Vec<u8> {
+    let (begin, end) = data.split_at(data.len() / 2);
+    let chunk = |content: Vec<u8>| [format!("{:x}\r\n", content.len()).as_bytes(), &content, b"\r\n"].concat();
+    [
+        chunk([fields.as_bytes(), b"data: ", begin].concat()),
+        chunk([end, b"\n\n"].concat()),
+    ]
+    .concat()
 }
 
 /// Encodes a final, unmasked binary frame of up to 125 bytes.

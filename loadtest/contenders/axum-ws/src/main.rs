@@ -1,4 +1,4 @@
-//! axum 0.8's WebSockets on one current-thread tokio runtime: an echo, and one topic for all publishers.
+//! axum 0.8's WebSockets and `Sse` on one current-thread tokio runtime: an echo, and one topic for all publishers.
 //!
 //! A subscriber's waiting messages are written before one flush, the best that axum allows an application for bursts.
 //! It offers no extensions, because axum has none.
@@ -6,15 +6,17 @@
 //! Each connection reads through 4 KiB, as tungstenite's documentation recommends for many connections. The default of
 //! 128 KiB is allocated per connection and cleared before each read, which would dominate the figures.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
 use axum::serve::ListenerExt;
-use futures_util::SinkExt;
+use futures_util::{SinkExt, Stream, stream};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{self, Receiver, Sender};
@@ -90,6 +92,21 @@ async fn deliver(mut socket: WebSocket, mut messages: Receiver<Message>) {
     }
 }
 
+async fn events(State(topic): State<Topic>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    // Subscribe before the head is sent, so that the client misses no message after it.
+    Sse::new(stream::unfold(topic.subscribe(), next_event)).keep_alive(KeepAlive::default())
+}
+
+async fn next_event(mut messages: Receiver<Message>) -> Option<(Result<Event, Infallible>, Receiver<Message>)> {
+    loop {
+        match messages.recv().await {
+            Ok(Message::Text(text)) => return Some((Ok(Event::default().data(text.as_str())), messages)),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
 async fn serve(listen: SocketAddr) -> std::io::Result<()> {
     let (topic, _) = broadcast::channel(TOPIC_MESSAGES_MAX);
     let routes = Router::new()
@@ -97,6 +114,7 @@ async fn serve(listen: SocketAddr) -> std::io::Result<()> {
         .route("/ws/echo", get(echo))
         .route("/ws/sub", get(subscribe))
         .route("/ws/pub", get(publish))
+        .route("/events", get(events))
         .with_state(topic);
     let listener = TcpListener::bind(listen).await?.tap_io(|stream| {
         // The option fails only on a closed connection.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::load::latency::LatencySummary;
 use crate::load::plan::{DURATION_MAX, Echo, Kind};
 use crate::load::run_result::{Deliveries, SlowHeads, Stalled};
+use crate::load::target::Scheme;
 use crate::load::{Plan, RunResult};
 use crate::report::time;
 
@@ -52,7 +53,11 @@ fn asked(plan: &Plan) -> String {
                 |rate| format!("{rate} messages/s"),
             );
             let (bytes, burst) = (fan_out.message_bytes, fan_out.burst);
-            format!("WebSocket fan-out of {bytes} bytes in bursts of {burst}, {pace}")
+            let subscribers = match plan.target.scheme {
+                Scheme::WebSocket => "WebSockets",
+                Scheme::Http => "event streams",
+            };
+            format!("fan-out of {bytes} bytes to {subscribers} in bursts of {burst}, {pace}")
         }
     };
     let pipeline = match plan.kind {

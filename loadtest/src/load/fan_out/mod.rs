@@ -1,4 +1,6 @@
-//! The fan-out load: one connection publishes, all subscribers receive, and the latency of each delivery is measured.
+//! The fan-out load: one WebSocket publishes, all subscribers receive, and the latency of each delivery is measured.
+//!
+//! Subscribers are WebSockets or event streams (`subscription`); the rules of counting are the same (`reader`).
 //!
 //! Each subscriber has received a greeting before the load begins (`setup`), so a message missing later was lost by the
 //! server. Each thread (`worker`) then reads its share of the subscribers; the first also runs the publisher. A message
@@ -12,13 +14,16 @@ use anyhow::{Context, Result, anyhow};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 mod continuity;
+mod message;
 mod notice;
 mod publisher;
+mod reader;
 mod setup;
 mod shared_progress;
 mod stalled;
 mod statistics;
 mod subscriber;
+mod subscription;
 mod worker;
 
 use crate::descriptors;
@@ -29,7 +34,7 @@ use crate::load::latency::Latencies;
 use crate::load::plan::{FanOut, Plan};
 use crate::load::progress::{Phase, Progress, Snapshot};
 use crate::load::run_result::{CoreLatency, Deliveries, RunResult, Stalled};
-use crate::load::websocket::payload::Payloads;
+use message::Messages;
 use publisher::Publisher;
 use setup::{Connected, Setup, ThreadShare};
 use shared_progress::SharedProgress;
@@ -113,7 +118,13 @@ impl<'run> FanOutRun<'run> {
     }
 
     fn run(&self, connected: Connected, progress: &mut dyn Progress) -> Result<RunResult> {
-        let publisher = Publisher::new(connected.publisher, self.fan_out, self.start, self.window.clone());
+        let publisher = Publisher::new(
+            connected.publisher,
+            self.messages(),
+            self.fan_out,
+            self.start,
+            self.window.clone(),
+        );
         let mut publisher = Some(publisher);
         let reports = thread::scope(|scope| {
             let threads: Vec<ScopedJoinHandle<'_, Result<Report<'_>>>> = connected
@@ -156,6 +167,10 @@ impl<'run> FanOutRun<'run> {
         report
     }
 
+    fn messages(&self) -> Messages {
+        Messages::new(self.plan.target.scheme, self.fan_out.message_bytes)
+    }
+
     /// Makes an empty receive state that records latencies of messages due in `window`.
     fn state(&self, window: Range<Nanos>) -> ReceiveState<'_> {
         let by_place = self.fan_out.connect_cores.iter().map(|_| Latencies::new());
@@ -164,7 +179,7 @@ impl<'run> FanOutRun<'run> {
         ReceiveState {
             clock: self.clock,
             shared: &self.shared,
-            payloads: Payloads::new(self.fan_out.message_bytes),
+            messages: self.messages(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             counts: Counts {
                 window,

@@ -10,15 +10,15 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
 
+use super::message::Messages;
 use super::shared_progress::SharedProgress;
 use crate::load::clock::{Nanos, nanos};
 use crate::load::counts::Counts;
 use crate::load::latency::Latencies;
-use crate::load::plan::{FanOut, STAMP_BYTES};
+use crate::load::plan::FanOut;
 use crate::load::run_result::Failure;
 use crate::load::websocket::frame::{Opcode, Violation, write_masked};
 use crate::load::websocket::message::{Message, MessageReader};
-use crate::load::websocket::payload::Payloads;
 
 /// Bytes of one read; a publisher receives only control frames and acknowledgements.
 const READ_BYTES: usize = 4 * 1024;
@@ -28,7 +28,7 @@ const READ_BYTES: usize = 4 * 1024;
 pub(super) struct Publisher {
     stream: TcpStream,
     reader: MessageReader,
-    payloads: Payloads,
+    messages: Messages,
     pace: Pace,
     burst: u64,
     start: Nanos,
@@ -57,6 +57,7 @@ impl Publisher {
     /// Makes a publisher whose first burst is due at `start`.
     pub(super) fn new(
         (stream, reader): (TcpStream, MessageReader),
+        messages: Messages,
         fan_out: &FanOut,
         start: Nanos,
         window: Range<Nanos>,
@@ -72,7 +73,7 @@ impl Publisher {
         Self {
             stream,
             reader,
-            payloads: Payloads::new(fan_out.message_bytes),
+            messages,
             pace,
             burst,
             start,
@@ -204,7 +205,7 @@ impl Publisher {
         let first = shared.published() + 1;
         shared.publish(self.burst);
         for number in first..first + self.burst {
-            self.payloads.write(&message_stamp(number, due), &mut self.out);
+            self.messages.write(number, due, &mut self.out);
         }
         self.due = Some(due);
     }
@@ -230,16 +231,6 @@ impl Publisher {
         }
         Ok(())
     }
-}
-
-/// Returns the stamp at the start of a message.
-pub(super) fn message_stamp(number: u64, due: Nanos) -> [u8; STAMP_BYTES] {
-    let mut stamp = [0; STAMP_BYTES];
-    let bytes = number.to_le_bytes().into_iter().chain(due.to_le_bytes());
-    for (place, byte) in stamp.iter_mut().zip(bytes) {
-        *place = byte;
-    }
-    stamp
 }
 
 enum Stop {

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use super::notice::NOTICE_BYTES_MAX;
-use super::publisher::message_stamp;
+use super::message::Messages;
 use super::subscriber::Subscriber;
+use super::subscription::{Subscription, socket_options};
 use crate::interrupt::Interrupt;
-use crate::load::plan::{FanOut, Plan, STAMP_BYTES};
+use crate::load::blocking::first_address;
+use crate::load::plan::{FanOut, Plan};
 use crate::load::websocket::message::MessageReader;
-use crate::load::websocket::payload::Payloads;
-use crate::load::websocket::socket::{Socket, SocketOptions, first_address};
+use crate::load::websocket::socket::Socket;
 
 /// How long a subscriber waits for a greeting before it is published again.
 const GREETING_INTERVAL: Duration = Duration::from_millis(250);
@@ -29,10 +29,10 @@ pub(super) struct Setup<'run> {
     interrupt: &'run Interrupt,
     address: SocketAddr,
     publisher: Socket,
-    subscribers: Vec<Socket>,
+    subscribers: Vec<Subscription>,
     /// Subscribers that will not read in the window.
-    stalled: Vec<Socket>,
-    payloads: Payloads,
+    stalled: Vec<Subscription>,
+    messages: Messages,
 }
 
 impl<'run> Setup<'run> {
@@ -41,7 +41,7 @@ impl<'run> Setup<'run> {
         let address = first_address(&plan.target, plan.timeout)?;
         let publish_address = first_address(&fan_out.publish, plan.timeout)?;
         let pinned = PinnedCore::pin(&fan_out.connect_cores, 0)?;
-        let publisher = Socket::open(0, publish_address, &fan_out.publish, &options(plan, fan_out))
+        let publisher = Socket::open(0, publish_address, &fan_out.publish, &socket_options(plan, fan_out))
             .with_context(|| fan_out.publish.to_string())?;
         drop(pinned);
         let mut setup = Self {
@@ -52,7 +52,7 @@ impl<'run> Setup<'run> {
             publisher,
             subscribers: Vec::with_capacity(plan.connections),
             stalled: Vec::with_capacity(fan_out.stalled),
-            payloads: Payloads::new(fan_out.message_bytes),
+            messages: Messages::new(plan.target.scheme, fan_out.message_bytes),
         };
         let first = setup.subscribe()?;
         setup.subscribers.push(first);
@@ -71,12 +71,11 @@ impl<'run> Setup<'run> {
         Ok(())
     }
 
-    fn subscribe(&self) -> Result<Socket> {
+    fn subscribe(&self) -> Result<Subscription> {
         self.interrupt.check()?;
         let before = self.subscribers.len() + self.stalled.len();
         let _pinned = PinnedCore::pin(&self.fan_out.connect_cores, before)?;
-        let options = options(self.plan, self.fan_out);
-        let subscribed = Socket::open(before + 1, self.address, &self.plan.target, &options);
+        let subscribed = Subscription::open(before + 1, self.address, self.plan, self.fan_out);
         let subscribed = subscribed.with_context(|| self.plan.target.to_string());
         subscribed.with_context(|| format!("could not open subscriber {}", before + 1))
     }
@@ -84,7 +83,7 @@ impl<'run> Setup<'run> {
     /// Publishes a greeting until every subscriber has received one.
     pub(super) fn greet(&mut self) -> Result<()> {
         let mut frame = Vec::new();
-        self.payloads.write(&message_stamp(0, 0), &mut frame);
+        self.messages.write(0, 0, &mut frame);
         self.publisher.send(&frame, self.plan.timeout)?;
         let deadline = Instant::now() + self.plan.timeout;
         let total = self.subscribers.len() + self.stalled.len();
@@ -104,24 +103,14 @@ impl<'run> Setup<'run> {
                     ),
                 }
             };
-            let is_greeting = self.payloads.stamp(&greeting, STAMP_BYTES) == Some(message_stamp(0, 0).as_slice());
             ensure!(
-                is_greeting,
+                self.messages.read(&greeting) == Some((0, 0)),
                 "a subscriber at {} received a message of {} bytes that this run did not publish, or that was changed",
                 self.plan.target,
                 greeting.len()
             );
         }
         Ok(())
-    }
-}
-
-/// Returns the socket options of a run.
-fn options<'run>(plan: &'run Plan, fan_out: &FanOut) -> SocketOptions<'run> {
-    SocketOptions {
-        headers: &plan.request.headers,
-        message_bytes_max: fan_out.message_bytes.max(NOTICE_BYTES_MAX),
-        timeout: plan.timeout,
     }
 }
 

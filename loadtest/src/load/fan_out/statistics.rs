@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::client::http1::{BlockingClient, get};
+use crate::load::blocking::first_address;
 use crate::load::target::Target;
-use crate::load::websocket::socket::first_address;
 
 #[derive(Debug, Deserialize)]
 struct Statistics {

@@ -5,23 +5,21 @@ use std::net::TcpStream;
 use std::ops::{AddAssign, Range};
 
 use super::continuity::{Arrival, Continuity};
-use super::notice;
+use super::message::Messages;
+use super::reader::{Reader, Received};
 use super::shared_progress::SharedProgress;
 use crate::load::clock::{Clock, Nanos};
 use crate::load::counts::Counts;
 use crate::load::latency::Latencies;
-use crate::load::plan::STAMP_BYTES;
 use crate::load::run_result::Failure;
-use crate::load::websocket::frame::{Opcode, Violation, write_masked};
-use crate::load::websocket::message::{Message, MessageReader};
-use crate::load::websocket::payload::Payloads;
+use crate::load::websocket::frame::{Opcode, write_masked};
 
 /// One subscribed connection.
 #[derive(Debug)]
 pub(super) struct Subscriber {
     /// `None` after the connection has failed.
     stream: Option<TcpStream>,
-    reader: MessageReader,
+    reader: Reader,
     continuity: Continuity,
     /// The index of the core it connected from, in the plan's `connect_cores`.
     place: usize,
@@ -36,8 +34,8 @@ pub(super) struct Subscriber {
 pub(super) struct ReceiveState<'run> {
     pub(super) clock: Clock,
     pub(super) shared: &'run SharedProgress,
-    pub(super) payloads: Payloads,
-    /// Holds one read; a subscriber keeps the frame that a read cuts in two.
+    pub(super) messages: Messages,
+    /// Holds one read; a subscriber keeps the frame or event that a read cuts in two.
     pub(super) buffer: Box<[u8]>,
     pub(super) counts: Counts,
     pub(super) faults: Faults,
@@ -61,7 +59,7 @@ pub(super) struct Faults {
 
 impl Subscriber {
     /// Makes a subscriber that connected from core number `place` of the plan's `connect_cores`.
-    pub(super) fn new(stream: TcpStream, reader: MessageReader, place: usize) -> Self {
+    pub(super) fn new(stream: TcpStream, reader: Reader, place: usize) -> Self {
         Self {
             stream: Some(stream),
             reader,
@@ -138,7 +136,7 @@ impl Subscriber {
         let mut pongs = Vec::new();
         state.counts.received(count, now);
         let ReceiveState {
-            payloads,
+            messages,
             buffer,
             counts,
             faults,
@@ -156,18 +154,16 @@ impl Subscriber {
             ..
         } = self;
         let bytes = buffer.get(..count).unwrap_or_default();
-        reader
-            .receive(bytes, |message| match message {
-                Message::Data { is_text: true, payload } => {
-                    let missed = notice::missed(payload).ok_or(Stop(Failure::WrongBody))?;
+        reader.receive(bytes, |what| {
+            match what {
+                Received::Missed(missed) => {
                     *told += missed;
                     faults.told += missed;
-                    Ok(())
                 }
-                Message::Data { payload, .. } => {
-                    let (number, due) = stamp(payloads, payload).ok_or(Stop(Failure::WrongBody))?;
+                Received::Message(payload) => {
+                    let (number, due) = messages.read(payload).ok_or(Failure::WrongBody)?;
                     if number > published {
-                        return Err(Stop(Failure::WrongBody));
+                        return Err(Failure::WrongBody);
                     }
                     // Number 0 is a greeting from the setup.
                     if number > 0 && faults.take(continuity.take(number)) {
@@ -181,24 +177,13 @@ impl Subscriber {
                             latencies.record(now.saturating_sub(due));
                         }
                     }
-                    Ok(())
                 }
-                Message::Ping(payload) => {
-                    write_masked(Opcode::Pong, payload, [0; 4], &mut pongs);
-                    Ok(())
-                }
-                Message::Pong => Ok(()),
-                Message::Close(_) => Err(Stop(Failure::ClosedEarly)),
-            })
-            .map_err(|Stop(failure)| failure)?;
+                Received::Ping(payload) => write_masked(Opcode::Pong, payload, [0; 4], &mut pongs),
+            }
+            Ok(())
+        })?;
         Ok(pongs)
     }
-}
-
-/// Returns the number and due time of a message.
-fn stamp(payloads: &Payloads, payload: &[u8]) -> Option<(u64, Nanos)> {
-    let (number, due) = payloads.stamp(payload, STAMP_BYTES)?.split_first_chunk()?;
-    Some((u64::from_le_bytes(*number), u64::from_le_bytes(*due.first_chunk()?)))
 }
 
 impl AddAssign for Faults {
@@ -230,17 +215,5 @@ fn answer_pings(stream: &mut TcpStream, pongs: &[u8]) -> io::Result<()> {
     match stream.write_all(pongs) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
         written => written,
-    }
-}
-
-struct Stop(Failure);
-
-impl From<Violation> for Stop {
-    fn from(violation: Violation) -> Self {
-        Self(match violation {
-            // A message of another length is wrong content in a valid frame.
-            Violation::TooLong { .. } => Failure::WrongBody,
-            _ => Failure::Malformed,
-        })
     }
 }

@@ -1,24 +1,36 @@
 //! Message payloads: a stamp that identifies the message, then a fixed filling of the run's message length.
 //!
-//! The stamp shows which message arrived; the filling reveals each changed byte.
+//! The stamp shows which message arrived; the filling reveals each changed byte. Text messages need a stamp that is text.
+
+use std::ops::RangeInclusive;
 
 use super::frame::{Opcode, write_masked};
 
 /// Writes and checks the payloads of one thread.
 #[derive(Debug)]
 pub(crate) struct Payloads {
+    opcode: Opcode,
     /// A whole message, with the stamp of the one written last.
     bytes: Vec<u8>,
     mask_seed: u64,
 }
 
 impl Payloads {
-    /// Makes payloads of `message_bytes` bytes.
+    /// Makes binary payloads of `message_bytes` bytes.
     pub(crate) fn new(message_bytes: usize) -> Self {
-        // Neighbouring bytes differ and are never zero, so a shifted or zeroed payload is detected.
-        let filling = (1..=251).cycle().take(message_bytes);
+        Self::filled(Opcode::Binary, 1..=251, message_bytes)
+    }
+
+    /// Makes text payloads of `message_bytes` visible ASCII characters.
+    pub(crate) fn text(message_bytes: usize) -> Self {
+        Self::filled(Opcode::Text, b'!'..=b'~', message_bytes)
+    }
+
+    /// Neighbouring bytes of the filling differ and are never zero, so a shifted or zeroed payload is detected.
+    fn filled(opcode: Opcode, bytes: RangeInclusive<u8>, message_bytes: usize) -> Self {
         Self {
-            bytes: filling.collect(),
+            opcode,
+            bytes: bytes.cycle().take(message_bytes).collect(),
             mask_seed: 0x9E37_79B9_7F4A_7C15,
         }
     }
@@ -33,7 +45,7 @@ impl Payloads {
             *byte = *stamp;
         }
         let mask = self.next_mask();
-        write_masked(Opcode::Binary, &self.bytes, mask, output);
+        write_masked(self.opcode, &self.bytes, mask, output);
     }
 
     /// Returns the stamp of `payload`, at most `stamp_bytes` long; `None` if the rest is not this run's filling.
@@ -97,6 +109,17 @@ mod tests {
         assert_eq!(payloads.stamp(&right[..11], 8), None);
         assert_eq!(payloads.stamp(&right[..3], 8), None);
         assert_eq!(payloads.stamp(&[right, vec![0]].concat(), 8), None);
+    }
+
+    #[test]
+    fn text_payloads_are_one_line_of_visible_text() {
+        let mut payloads = Payloads::text(125);
+        let mut frame = Vec::new();
+        payloads.write(b"stamp", &mut frame);
+        assert_eq!(frame[0], 0x81, "a final text frame");
+        let payload = unmask(&frame);
+        assert!(payload.iter().all(u8::is_ascii_graphic), "{payload:?}");
+        assert_eq!(payloads.stamp(&payload, 5), Some(b"stamp".as_slice()));
     }
 
     #[test]

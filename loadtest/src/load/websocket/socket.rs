@@ -1,24 +1,17 @@
 //! A blocking WebSocket client: checks a server before the load, and opens the subscribers of a fan-out.
-//!
-//! Each wait has a deadline, and each error is worded for the user.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use http::{HeaderName, HeaderValue};
-use socket2::{Domain, Protocol, Type};
 
 use super::frame::{Opcode, write_masked};
 use super::handshake::Handshake;
 use super::message::{Message, MessageReader};
-use crate::load::connection::{RESET_ON_CLOSE, source};
+use crate::load::blocking::{BlockingStream, LATE, READ_BYTES};
 use crate::load::target::Target;
-
-/// Bytes of one read.
-const READ_BYTES: usize = 16 * 1024;
 
 /// The options of all connections of a run.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +26,7 @@ pub(crate) struct SocketOptions<'plan> {
 /// An open WebSocket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: BlockingStream,
     reader: MessageReader,
     /// Messages received with an earlier one; at most one read.
     waiting: VecDeque<Vec<u8>>,
@@ -53,14 +46,13 @@ impl Socket {
         options: &SocketOptions<'_>,
     ) -> Result<Self> {
         let deadline = Instant::now() + options.timeout;
-        let mut stream =
-            connect(index, address, options.timeout).with_context(|| format!("could not connect to {address}"))?;
+        let mut stream = BlockingStream::connect(index, address, options.timeout)?;
         let mut handshake = Handshake::new(options.headers);
         let request = handshake.request(&target.authority, &target.path, options.headers);
-        write(&mut stream, &request, deadline)?;
+        stream.write(&request, deadline)?;
         let mut buffer = [0; READ_BYTES];
         loop {
-            let received = read(&mut stream, &mut buffer, deadline)?.ok_or_else(|| anyhow!(LATE))?;
+            let received = stream.read(&mut buffer, deadline)?.ok_or_else(|| anyhow!(LATE))?;
             ensure!(
                 !received.is_empty(),
                 "the server closed the connection during the handshake"
@@ -83,7 +75,7 @@ impl Socket {
     ///
     /// The connection failed, or the server did not accept the bytes within `timeout`.
     pub(crate) fn send(&mut self, frames: &[u8], timeout: Duration) -> Result<()> {
-        write(&mut self.stream, frames, Instant::now() + timeout)
+        self.stream.write(frames, Instant::now() + timeout)
     }
 
     /// Returns the next message, or `None` after `timeout`; answers pings.
@@ -98,7 +90,7 @@ impl Socket {
             if let Some(message) = self.waiting.pop_front() {
                 return Ok(Some(message));
             }
-            let Some(received) = read(&mut self.stream, &mut buffer, deadline)? else {
+            let Some(received) = self.stream.read(&mut buffer, deadline)? else {
                 return Ok(None);
             };
             ensure!(
@@ -111,8 +103,7 @@ impl Socket {
 
     /// Returns the connection, now non-blocking, and its reader with any partial frame.
     pub(crate) fn into_parts(self) -> Result<(TcpStream, MessageReader)> {
-        self.stream.set_nonblocking(true)?;
-        Ok((self.stream, self.reader))
+        Ok((self.stream.into_nonblocking()?, self.reader))
     }
 
     fn take(&mut self, received: &[u8], deadline: Instant) -> Result<()> {
@@ -133,73 +124,6 @@ impl Socket {
         if pongs.is_empty() {
             return Ok(());
         }
-        write(&mut self.stream, &pongs, deadline)
+        self.stream.write(&pongs, deadline)
     }
-}
-
-/// Returns the first address of the target's host.
-///
-/// # Errors
-///
-/// The host is not resolved within `timeout`.
-pub(crate) fn first_address(target: &Target, timeout: Duration) -> Result<SocketAddr> {
-    let addresses = target.resolve(timeout)?;
-    addresses
-        .first()
-        .copied()
-        .with_context(|| format!("{target} has no address"))
-}
-
-/// The error text after a deadline.
-const LATE: &str = "the server did not answer within --timeout";
-
-fn connect(index: usize, address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if let Some(source) = source(index, address) {
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.set_linger(RESET_ON_CLOSE)?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    socket.connect_timeout(&address.into(), timeout)?;
-    Ok(socket.into())
-}
-
-fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<()> {
-    let remaining = remaining(deadline).ok_or_else(|| anyhow!(LATE))?;
-    stream.set_write_timeout(Some(remaining))?;
-    stream.write_all(bytes).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => anyhow!(LATE),
-        _ => broken(error),
-    })
-}
-
-/// Reads once; returns an empty slice at the end of the stream, and `None` at the deadline.
-fn read<'buffer>(
-    stream: &mut TcpStream,
-    buffer: &'buffer mut [u8],
-    deadline: Instant,
-) -> Result<Option<&'buffer [u8]>> {
-    loop {
-        let Some(remaining) = remaining(deadline) else {
-            return Ok(None);
-        };
-        stream.set_read_timeout(Some(remaining))?;
-        match stream.read(buffer) {
-            Ok(count) => return Ok(Some(buffer.get(..count).unwrap_or_default())),
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                _ => return Err(broken(error)),
-            },
-        }
-    }
-}
-
-/// Returns the time until `deadline`; `None` once it has passed.
-fn remaining(deadline: Instant) -> Option<Duration> {
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    (!remaining.is_zero()).then_some(remaining)
-}
-
-fn broken(error: io::Error) -> anyhow::Error {
-    anyhow::Error::new(error).context("the connection failed")
 }
