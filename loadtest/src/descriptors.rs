@@ -21,8 +21,8 @@ pub(crate) fn check_room(connections: u32) -> Result<()> {
     let needed = u64::from(connections) + SPARE;
     ensure!(
         limit >= needed,
-        "{connections} connections need {needed} open files, but the hard limit is {limit}; raise it (`ulimit -Hn {needed}` \
-         as root, or LimitNOFILE= in systemd) or ask for fewer with --connections"
+        "{connections} connections need {needed} open files, but the hard limit is {limit}; raise it \
+         (`ulimit -Hn {needed}` as root, or LimitNOFILE= in systemd) or ask for fewer with --connections"
     );
     Ok(())
 }

@@ -157,8 +157,9 @@ mod tests {
     fn files_are_there_before_the_server_and_gone_after_it() {
         let folder = tempfile::tempdir().unwrap().path().join("filed");
         std::fs::create_dir_all(&folder).unwrap();
-        let form = "name = 'filed'\nversion = '1'\nnote = ''\ndirectory = '.'\n[start]\ncommand = ['sh', '{scratch}/run', \
-                    '{scratch}']\n[ready]\npath = '/'\n[[files]]\nname = 'run'\ncontent = 'echo \"error: $1 {listen}\"'";
+        let form = "name = 'filed'\nversion = '1'\nnote = ''\ndirectory = '.'\n[start]\n\
+                    command = ['sh', '{scratch}/run', '{scratch}']\n[ready]\npath = '/'\n[[files]]\nname = 'run'\n\
+                    content = 'echo \"error: $1 {listen}\"'";
         std::fs::write(folder.join("contender.toml"), form).unwrap();
         let contender = Contender::read_all(&folder).unwrap().remove(0);
         let error = Server::start(&contender, allowed_cores(), &Interrupt::default()).unwrap_err();

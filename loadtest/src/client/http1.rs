@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn responses_are_taken_one_at_a_time() {
         let mut connection = connected_to_peer_that_says(
-            "HTTP/1.1 200 OK\r\nContent-LENGTH: 5\r\nX-Colon:  a:b \r\n\r\nfirstHTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 404 \
-             Not Found\r\ncontent-length:0\r\n\r\nrest",
+            "HTTP/1.1 200 OK\r\nContent-LENGTH: 5\r\nX-Colon:  a:b \r\n\r\nfirst\
+             HTTP/1.1 304 Not Modified\r\n\r\nHTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\nrest",
         );
         let first = connection.receive().unwrap();
         assert_eq!((first.status, first.content.as_slice()), (200, b"first".as_slice()));

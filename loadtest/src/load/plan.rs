@@ -331,10 +331,14 @@ mod tests {
         events.check().unwrap();
     }
 
+    fn assert_rejected(plan: &Plan, mistake: &str) {
+        let error = plan.check().unwrap_err().to_string();
+        assert!(error.contains(mistake), "{error}");
+    }
+
     #[test]
     fn contradictions_are_named() {
         let closed = || plan(Kind::ClosedLoop { pipeline: 1 });
-        let open = |rate| plan(Kind::OpenLoop { rate, pipeline: 1 });
         for (plan, mistake) in [
             (
                 Plan {
@@ -387,6 +391,16 @@ mod tests {
                 },
                 "remove --requests",
             ),
+        ] {
+            assert_rejected(&plan, mistake);
+        }
+    }
+
+    #[test]
+    fn contradictions_of_a_kind_are_named() {
+        let closed = || plan(Kind::ClosedLoop { pipeline: 1 });
+        let open = |rate| plan(Kind::OpenLoop { rate, pipeline: 1 });
+        for (plan, mistake) in [
             (plan(Kind::ClosedLoop { pipeline: 0 }), "in flight"),
             (open(0.0), "the rate must be"),
             (open(-1.0), "the rate must be"),
@@ -421,8 +435,7 @@ mod tests {
                 "a GET without a body",
             ),
         ] {
-            let error = plan.check().unwrap_err().to_string();
-            assert!(error.contains(mistake), "{error}");
+            assert_rejected(&plan, mistake);
         }
     }
 }

@@ -142,7 +142,8 @@ pub(super) fn latency(view: &View<'_>) -> Option<Chart> {
     Some(Chart {
         title: "Latency".to_owned(),
         note: format!(
-            "Medians of the rounds; the bands span all rounds. A curve ends where fewer than {BEYOND_MIN} {} are above it.",
+            "Medians of the rounds; the bands span all rounds. A curve ends where fewer than {BEYOND_MIN} {} are above \
+             it.",
             view.workload.kind.units()
         ),
         is_tall: true,

@@ -325,7 +325,8 @@ mod tests {
         let said = texts(&record);
         assert!(
             said.contains(
-                "Nearest the floor: hyper in 1 of 1 workloads (shared: plaintext-64); in shared places Squall on io_uring."
+                "Nearest the floor: hyper in 1 of 1 workloads (shared: plaintext-64); in shared places Squall on \
+                 io_uring."
             ),
             "{said}"
         );
@@ -367,7 +368,8 @@ mod tests {
         for sentence in [
             "Squall on io_uring takes 1.19× what the floor takes (plaintext-64).",
             "No statement about the floor for failed (wrong or lost answers), rate-5k (rounds from 0.19× to 900.00×), \
-             missed (a server fell behind the rate), sweep (one round). A headline needs rounds within 1.50× of each other.",
+             missed (a server fell behind the rate), sweep (one round). A headline needs rounds within 1.50× of each \
+             other.",
             "No statement about io_uring and epoll for ",
             " in 1 of 1 workloads (",
         ] {
@@ -381,11 +383,13 @@ mod tests {
         for (epoll, start) in [
             (
                 [5.5, 8.5],
-                "No difference shown between the two, as their ranges overlap, for plaintext-64 (0.98× the CPU per request).",
+                "No difference shown between the two, as their ranges overlap, for plaintext-64 (0.98× the CPU per \
+                 request).",
             ),
             (
                 [15.0, 18.0],
-                "io_uring wins against epoll, Squall on both, ranges apart, for plaintext-64 (0.42× the CPU per request).",
+                "io_uring wins against epoll, Squall on both, ranges apart, for plaintext-64 (0.42× the CPU per \
+                 request).",
             ),
             (
                 [2.0, 3.0],

@@ -50,8 +50,9 @@ pub(super) fn floor(record: &Record) -> Option<Chart> {
     };
     Some(Chart {
         title: "Cost as a multiple of the floor’s".to_owned(),
-        note: "A dot is a server: its CPU per request, or its latency in a latency workload. Grey: other servers; an arrow: beyond the \
-               axis; grey rings: other floors; a dash: no statement. 1× is a bare loop, which shows the cost of the kernel."
+        note: "A dot is a server: its CPU per request, or its latency in a latency workload. Grey: other servers; an \
+               arrow: beyond the axis; grey rings: other floors; a dash: no statement. 1× is a bare loop, which shows \
+               the cost of the kernel."
             .to_owned(),
         is_tall: false,
         svg: chart.draw(),
@@ -99,8 +100,8 @@ pub(super) fn drivers(record: &Record) -> Option<Chart> {
     };
     Some(Chart {
         title: "Squall on io_uring ÷ Squall on epoll".to_owned(),
-        note: "The same binary in the same rounds. A line spans the interval of the median. A ring: the two ranges overlap, so this run \
-               shows no difference."
+        note: "The same binary in the same rounds. A line spans the interval of the median. A ring: the two ranges \
+               overlap, so this run shows no difference."
             .to_owned(),
         is_tall: false,
         svg: chart.draw(),

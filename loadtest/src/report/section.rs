@@ -42,15 +42,14 @@ impl Section {
                 kind => table(view, columns(kind)),
             },
             note: match (workload.kind, view.baseline) {
-                (Kind::Idle, _) => {
-                    "Memory is that of the process, without the kernel's socket buffers.".to_owned()
-                }
+                (Kind::Idle, _) => "Memory is that of the process, without the kernel's socket buffers.".to_owned(),
                 (Kind::Sweep, _) => format!(
                     "p99 latency at each offered rate. A dagger marks a rate of which less than {:.0} % was answered.",
                     crate::record::SUSTAINED_SHARE * 100.0
                 ),
-                (Kind::Slow, _) => "Latencies are those of the subscribers that read. A message to a stalled subscriber is accounted for if the \
-                                    subscriber received it in the end, if the server announced it as missed, or if the server closed the connection."
+                (Kind::Slow, _) => "Latencies are those of the subscribers that read. A message to a stalled \
+                                    subscriber is accounted for if the subscriber received it in the end, if the \
+                                    server announced it as missed, or if the server closed the connection."
                     .to_owned(),
                 (_, None) => "The table has no ratios, because no floor ran under this workload.".to_owned(),
                 (_, Some(_)) => String::new(),

@@ -78,8 +78,8 @@ pub(super) fn noise(record: &Record) -> Option<Finding> {
         noises().map(|noise| noise.stolen).fold(0.0, f64::max),
     ];
     let text = format!(
-        "in the worst window, other processes took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's; the hypervisor took \
-         {:.1}\u{a0}%.",
+        "in the worst window, other processes took {:.0}\u{a0}% of the server's core and {:.0}\u{a0}% of the load's; \
+         the hypervisor took {:.1}\u{a0}%.",
         server * 100.0,
         load * 100.0,
         stolen * 100.0

@@ -105,7 +105,9 @@ fn mistakes_are_named() {
     assert!(error.to_string().contains("[expect] is missing"), "{error}");
     let error = Workload::parse("fan", &format!("{FAN_OUT}[expect]{expect}")).unwrap_err();
     assert!(
-        error.to_string().contains("does not apply to a WebSocket workload or a fan-out"),
+        error
+            .to_string()
+            .contains("does not apply to a WebSocket workload or a fan-out"),
         "{error}"
     );
 }

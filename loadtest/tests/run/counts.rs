@@ -113,13 +113,25 @@ fn run_ends_after_exactly_the_given_number_of_requests() {
 
 #[test]
 fn warm_up_does_not_count_towards_the_number_of_requests() {
-    for arguments in ["-n 20 -c 4 --pipeline 4", "-n 20 -c 4 --churn", "-n 20 -c 4 --rate 1000"] {
+    for arguments in [
+        "-n 20 -c 4 --pipeline 4",
+        "-n 20 -c 4 --churn",
+        "-n 20 -c 4 --rate 1000",
+    ] {
         let (address, served) = counting(RIGHT);
         let (code, result) = measure(&url(address), &format!("{arguments} -w 100ms"));
-        assert_eq!((code, count(&result, "/requests")), (Some(0), 20), "{arguments} {result}");
+        assert_eq!(
+            (code, count(&result, "/requests")),
+            (Some(0), 20),
+            "{arguments} {result}"
+        );
         let [before, after] = ["/warmup_requests", "/late_requests"].map(|path| count(&result, path));
         assert!(before > 0, "{arguments} {result}");
-        assert_eq!(served.load(Ordering::Relaxed), before + 20 + after + 1, "{arguments} {result}");
+        assert_eq!(
+            served.load(Ordering::Relaxed),
+            before + 20 + after + 1,
+            "{arguments} {result}"
+        );
     }
 }
 
@@ -142,7 +154,11 @@ fn failed_requests_count_towards_the_number_of_requests() {
         }
     });
     let (code, result) = measure(&url(address), "-n 30 -c 4");
-    assert_eq!((code, count(&result, "/errors/wrong_status")), (Some(1), 30), "{result}");
+    assert_eq!(
+        (code, count(&result, "/errors/wrong_status")),
+        (Some(1), 30),
+        "{result}"
+    );
     let address = server(|mut peer| {
         if peer.number == 0 && peer.request().is_some() {
             peer.say(RIGHT);

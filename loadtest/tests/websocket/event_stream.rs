@@ -1,4 +1,4 @@
-//! Fan-out to event streams: the same counts as for WebSockets, and streams that are none are named before the load.
+//! Fan-out to event streams: the same counts as for WebSockets; other responses are named before the load.
 
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ fn announced_losses_are_counted() {
 }
 
 #[test]
-fn responses_that_are_no_event_stream_are_named_before_the_load() {
+fn other_responses_are_named_before_the_load() {
     let topic = Topic::start(|_, _| Delivery::Once);
     let publish = format!("ws://{}/ws/pub", topic.address);
     for (answer, reason) in [

@@ -1,4 +1,4 @@
-//! Fan-out to WebSockets: deliveries are counted exactly, and lost, repeated, swapped and changed messages are detected.
+//! Fan-out to WebSockets: deliveries are counted exactly; lost, repeated, swapped and changed messages are detected.
 
 use std::thread;
 use std::time::Duration;

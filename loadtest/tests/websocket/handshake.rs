@@ -52,8 +52,8 @@ fn compressed_echo_is_read() {
             .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "))
             .unwrap();
         let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\
-             Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\r\n",
             derive_accept_key(key.as_bytes())
         );
         stream.write_all(answer.as_bytes()).unwrap();
@@ -108,8 +108,14 @@ fn refused_port_is_named() {
 fn flags_that_contradict_the_url_are_named() {
     for (arguments, reason) in [
         (
-            &["http://127.0.0.1:1/ws/sub", "--publish", "ws://127.0.0.1:1/ws/pub"][..],
-            "must start with ws://",
+            &[
+                "http://127.0.0.1:1/events",
+                "--publish",
+                "ws://127.0.0.1:1/ws/pub",
+                "--slow-heads",
+                "1",
+            ][..],
+            "--slow-heads needs an http:// target without --publish",
         ),
         (
             &["ws://127.0.0.1:1/ws/sub", "--publish", "http://127.0.0.1:1/ws/pub"],

@@ -158,7 +158,7 @@ impl State {
             stream.write_all(EVENTS_HEAD).ok();
             self.subscribe(stream.try_clone().unwrap(), Protocol::EventStream);
             // Returns when the client has closed the connection.
-            stream.read(&mut [0]).ok();
+            stream.read_exact(&mut [0]).ok();
             return;
         }
         if beginning == *STATISTICS_REQUEST {
@@ -249,8 +249,7 @@ const STATISTICS_REQUEST: &[u8; 19] = b"GET /ws/statistics ";
 /// The request line that asks for the event stream.
 const EVENTS_REQUEST: &[u8] = b"GET /events HTTP/1.";
 
-const EVENTS_HEAD: &[u8] =
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const EVENTS_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 impl Protocol {
     /// Encodes a published message.

@@ -15,7 +15,7 @@ pub(crate) fn render(plan: &Plan, outcome: &RunResult) -> String {
     let mut text = format!("{}\n{}\n\n", target(plan), asked(plan));
     for (name, figure) in figures(plan, outcome) {
         // Writing to a string cannot fail.
-        writeln!(text, "  {name:<13}{figure}").ok();
+        writeln!(text, "  {name:<15}{figure}").ok();
     }
     if let Some(latency) = &outcome.latency {
         text.push('\n');
@@ -295,7 +295,12 @@ mod tests {
         for (requests, duration, warmup, text) in [
             (None, Duration::from_secs(10), 1, "10s after 1s of warm-up"),
             (Some(12_345), DURATION_MAX, 0, "12,345 requests without a warm-up"),
-            (Some(9), Duration::from_secs(3), 0, "9 requests within 3s without a warm-up"),
+            (
+                Some(9),
+                Duration::from_secs(3),
+                0,
+                "9 requests within 3s without a warm-up",
+            ),
         ] {
             let plan = Plan {
                 requests,
@@ -340,7 +345,8 @@ mod tests {
         let text = render(&plan, &outcome);
         for part in [
             "GET http://h/p\n",
-            "open loop at 1000 requests/s, 64 connections, 2 requests in flight on each, 1 thread, 10s after 1s of warm-up",
+            "open loop at 1000 requests/s, 64 connections, 2 requests in flight on each, 1 thread, 10s after 1s of \
+             warm-up",
             "2,000 in 2.00 s: 1,000.0 per second",
             "2.00 MiB (1.00 MiB/s)",
             "3 reset",

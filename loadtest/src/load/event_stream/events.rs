@@ -1,7 +1,7 @@
 //! The events in a stream of bytes (HTML standard, section "Interpreting an event stream").
 //!
-//! Lines end in CR LF, LF or CR. An empty line ends an event, and an event without data is none. Invariant: a parser
-//! keeps at most one unfinished line and the fields of one event, each within its limit.
+//! Lines end in CR LF, LF or CR. An empty line ends an event; one without data is dropped. Invariant: a parser keeps at
+//! most one unfinished line and the fields of one event, each within its limit.
 
 /// The byte order mark that may start a stream.
 const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];

@@ -10,5 +10,4 @@ mod reader;
 mod response;
 pub(crate) mod socket;
 
-pub(crate) use events::Event;
 pub(crate) use reader::{EventReader, Violation};

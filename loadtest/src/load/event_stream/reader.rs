@@ -145,10 +145,13 @@ mod tests {
     }
 
     #[test]
-    fn each_violation_is_told_apart() {
+    fn each_violation_has_its_name() {
         for (transcript, violation) in [
-            (&b"9\r\ndata: x\n\nX"[..], Violation::Chunked),
-            (b"40\r\ndata: 0123456789012345678901234567890123\n\n", Violation::TooLong),
+            (&b"9\r\ndata: x\n\nX\r\n"[..], Violation::Chunked),
+            (
+                b"40\r\ndata: 0123456789012345678901234567890123\n\n",
+                Violation::TooLong,
+            ),
         ] {
             assert_eq!(read(Framing::Chunked, [transcript]).1, Some(violation));
         }

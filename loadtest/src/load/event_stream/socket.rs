@@ -51,7 +51,10 @@ impl EventSocket {
         let mut buffer = [0; READ_BYTES];
         loop {
             let received = stream.read(&mut buffer, deadline)?.ok_or_else(|| anyhow!(LATE))?;
-            ensure!(!received.is_empty(), "the server closed the connection before it answered");
+            ensure!(
+                !received.is_empty(),
+                "the server closed the connection before it answered"
+            );
             if let Some((framing, surplus)) = head.receive(received)? {
                 let mut socket = Self {
                     stream,

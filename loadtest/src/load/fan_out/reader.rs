@@ -21,7 +21,7 @@ pub(super) enum Reader {
 pub(super) enum Received<'bytes> {
     /// A published message.
     Message(&'bytes [u8]),
-    /// The server announced so many missed messages.
+    /// The server announced this number of missed messages.
     Missed(u64),
     /// Requires a pong with the same payload.
     Ping(&'bytes [u8]),

@@ -27,9 +27,12 @@ impl Subscription {
     /// The connection fails, or the response is not the one that opens a subscription.
     pub(super) fn open(index: usize, address: SocketAddr, plan: &Plan, fan_out: &FanOut) -> Result<Self> {
         Ok(match plan.target.scheme {
-            Scheme::WebSocket => {
-                Self::WebSocket(Socket::open(index, address, &plan.target, &socket_options(plan, fan_out))?)
-            }
+            Scheme::WebSocket => Self::WebSocket(Socket::open(
+                index,
+                address,
+                &plan.target,
+                &socket_options(plan, fan_out),
+            )?),
             Scheme::Http => {
                 let options = EventSocketOptions {
                     headers: &plan.request.headers,

@@ -377,7 +377,8 @@ mod tests {
 
     const ANSWERS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHello\
         HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nHellO\
-        HTTP/1.1 404 Not Found\r\ntransfer-encoding: gzip, Chunked\r\n\r\n3;name=\"v\"\r\nHel\r\n2 \r\nlo\r\n0\r\nTrailer: x\r\n\r\n\
+        HTTP/1.1 404 Not Found\r\ntransfer-encoding: gzip, Chunked\r\n\r\n3;name=\"v\"\r\nHel\r\n2 \r\nlo\r\n0\r\n\
+        Trailer: x\r\n\r\n\
         HTTP/1.1 204 No Content\r\n\r\n\
         HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: x, close\r\n\r\nHello!\
         HTTP/1.1 200 OK\r\n\r\nHello";

@@ -1,6 +1,7 @@
 //! Message payloads: a stamp that identifies the message, then a fixed filling of the run's message length.
 //!
-//! The stamp shows which message arrived; the filling reveals each changed byte. Text messages need a stamp that is text.
+//! The stamp shows which message arrived; the filling reveals each changed byte. Text messages need a stamp that is
+//! text.
 
 use std::ops::RangeInclusive;
 
