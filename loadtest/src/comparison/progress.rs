@@ -71,7 +71,8 @@ mod tests {
             ..sample.clone()
         };
         let text = line(&full, Kind::Rate);
-        let end = "1234 requests/s of 2000, 5.25 µs CPU each, p50 10 µs, p99 2.35 ms, 2.00 system calls each, 3 errors";
+        let end =
+            "1234 requests/s of 2000, 5.25 µs CPU each, p50 10.0 µs, p99 2.35 ms, 2.00 system calls each, 3 errors";
         assert!(text.ends_with(end), "{text}");
         let idle = Sample {
             connections: Some(Connections {

@@ -226,7 +226,7 @@ fn time_axis(series: &[Series], unit: &str) -> Option<Axis> {
     Some(Axis {
         measure: Measure::Logarithmic,
         domain,
-        ticks: ticks.into_iter().map(|us| (us, number::time(us))).collect(),
+        ticks: ticks.into_iter().map(|us| (us, number::tick(us))).collect(),
         title: format!("latency of a {unit}"),
     })
 }

@@ -54,7 +54,7 @@ pub(super) fn figure(figure: Figure, number: f64, decimals: usize) -> String {
     }
 }
 
-/// Writes the range of a figure, such as `5.26–5.32 µs`, `980 µs–1.2 ms` or `1,200–1,300`.
+/// Writes the range of a figure, such as `5.26–5.32 µs`, `980 µs–1.20 ms` or `1,200–1,300`.
 pub(super) fn figure_range(figure: Figure, spread: Spread, decimals: usize) -> String {
     if !figure.is_time() {
         return range(spread, decimals);
@@ -76,15 +76,34 @@ pub(super) fn ratio_range(spread: Spread) -> String {
     format!("{}–{}", ratio(spread.min).trim_end_matches('×'), ratio(spread.max))
 }
 
-/// Writes a time in its fitting unit, such as `50 µs`, `2.5 ms` or `1 s`.
+/// Writes a time with three significant digits in its fitting unit, such as `50.0 µs`, `2.50 ms` or `1.00 s`.
 pub(crate) fn time(us: f64) -> String {
+    let (number, unit) = fitting_unit(us);
+    // The bounds are where three digits round up to the next one.
+    let decimals = match number {
+        number if number <= 0.0 => 0,
+        number if number < 0.9995 => 3,
+        number if number < 9.995 => 2,
+        number if number < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{number:.decimals$} {unit}")
+}
+
+/// Writes a time as a tick of an axis, such as `50 µs`, `2.5 ms` or `1 s`.
+pub(super) fn tick(us: f64) -> String {
+    let (number, unit) = fitting_unit(us);
+    format!("{} {unit}", short(number))
+}
+
+/// Returns a time in µs below 1,000 µs, in ms below 1,000 ms, and in s from there on.
+fn fitting_unit(us: f64) -> (f64, &'static str) {
     // The bounds are where three digits round up to the next unit.
-    let (number, unit) = match us {
+    match us {
         us if us < 999.5 => (us, "µs"),
         us if us < 999.5e3 => (us / 1e3, "ms"),
         us => (us / 1e6, "s"),
-    };
-    format!("{} {unit}", short(number))
+    }
 }
 
 /// Writes a rate, in thousands or millions if it fits, such as `500`, `165k` or `1.2M`.
@@ -128,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn times_and_rates_are_short() {
+    fn ticks_and_rates_are_short() {
         for (us, text) in [
             (0.25, "0.25 µs"),
             (50.0, "50 µs"),
@@ -136,7 +155,7 @@ mod tests {
             (1e6, "1 s"),
             (123_456.0, "123 ms"),
         ] {
-            assert_eq!(time(us), text);
+            assert_eq!(tick(us), text);
         }
         for (per_second, text) in [(0.0, "0"), (500.0, "500"), (165e3, "165k"), (1.25e6, "1.25M")] {
             assert_eq!(rate(per_second), text);
@@ -147,11 +166,15 @@ mod tests {
     fn unit_changes_where_three_digits_round_up() {
         for (us, text) in [
             (0.0, "0 µs"),
+            (0.25, "0.250 µs"),
+            (5.0, "5.00 µs"),
+            (9.996, "10.0 µs"),
+            (99.96, "100 µs"),
             (999.4, "999 µs"),
-            (999.6, "1 ms"),
-            (1_000.0, "1 ms"),
+            (999.6, "1.00 ms"),
+            (1_000.0, "1.00 ms"),
             (999_400.0, "999 ms"),
-            (1_000_000.0, "1 s"),
+            (1_000_000.0, "1.00 s"),
             (12_345_678.0, "12.3 s"),
         ] {
             assert_eq!(time(us), text);
@@ -163,7 +186,7 @@ mod tests {
         let spread = |low, high| Spread::of([low, high]).unwrap();
         for (kind, low, high, low_text, range_text) in [
             (Figure::Cpu, 5.26, 5.32, "5.26 µs", "5.26–5.32 µs"),
-            (Figure::P99, 980.0, 1_200.0, "980 µs", "980 µs–1.2 ms"),
+            (Figure::P99, 980.0, 1_200.0, "980 µs", "980 µs–1.20 ms"),
             (Figure::Throughput, 1_200.0, 1_300.0, "1,200", "1,200–1,300"),
         ] {
             assert_eq!(figure(kind, low, 0), low_text);

@@ -254,7 +254,7 @@ mod tests {
         let row = section.table.rows.get(1).unwrap();
         assert_eq!(row.class, "subject");
         assert_eq!(row.cells[1], Cell::of("1.19×").with_range("1.12–1.25×".to_owned()));
-        assert_eq!(row.cells[2], Cell::of("7 µs").with_range("5–9 µs".to_owned()));
+        assert_eq!(row.cells[2], Cell::of("7.00 µs").with_range("5.00–9.00 µs".to_owned()));
         assert_eq!(row.cells[5], Cell::of("100,000"), "it did not vary");
         assert_eq!(section.parameters, "connections 64");
     }
@@ -272,7 +272,7 @@ mod tests {
         let sweep = workload("plaintext-64", Kind::Sweep);
         let table = Section::of(&View::of(&record, &sweep)).unwrap().table;
         let cells: Vec<&str> = table.rows[0].cells.iter().map(|cell| cell.text.as_str()).collect();
-        assert_eq!(cells, ["squall", "100", "30 µs", "30 µs†"]);
+        assert_eq!(cells, ["squall", "100", "30.0 µs", "30.0 µs†"]);
     }
 
     #[test]
