@@ -78,8 +78,8 @@ struct SocketDriver<O: Owner> {
     owner: O,
     input: Input,
     deadline: Deadline,
-    /// How the peer takes the current send, while the driver waits for it.
-    progress: Option<Progress>,
+    /// How the peer takes the current send, while the driver waits for it. Apart, because most sockets are idle.
+    progress: Option<Box<Progress>>,
     phase: Phase,
     input_ended: bool,
     /// Whether the driver was receiving when the task last waited.
@@ -98,14 +98,14 @@ pub(crate) struct Connected {
 }
 
 /// The state of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// Frames go both ways.
     Open,
     /// Everything was sent; the peer has until then to close its half.
     Lingering { until: Instant },
     /// The peer has closed its half or missed the time for it; the last acknowledgements are awaited.
-    Arriving(Arrival),
+    Arriving(Box<Arrival>),
     /// The connection is over; the owner may still run.
     Gone,
 }
@@ -279,7 +279,8 @@ impl<O: Owner> SocketDriver<O> {
     fn watch_progress(&mut self, socket: &Socket) {
         let (now, sent) = (self.owner.now(), socket.sent());
         let limits = self.owner.write_limits();
-        self.progress.get_or_insert_with(|| Progress::new(now, sent, limits));
+        self.progress
+            .get_or_insert_with(|| Box::new(Progress::new(now, sent, limits)));
     }
 
     /// Handles due deadlines and arms the next one; true if one was handled.
@@ -288,16 +289,15 @@ impl<O: Owner> SocketDriver<O> {
         match self.phase {
             Phase::Gone => return false,
             Phase::Lingering { until } if now >= until => {
-                self.phase = Phase::Arriving(Arrival::new(now, self.owner.linger_timeout()));
+                self.phase = self.arriving();
                 return true;
             }
             Phase::Lingering { until } => self.deadline.set(Some(until)),
-            Phase::Arriving(mut arrival) => {
+            Phase::Arriving(ref mut arrival) => {
                 let arrived = arrival.poll(socket, &mut self.deadline, || self.owner.now(), cx);
-                self.phase = match arrived {
-                    Poll::Ready(()) => Phase::Gone,
-                    Poll::Pending => Phase::Arriving(arrival),
-                };
+                if arrived.is_ready() {
+                    self.phase = Phase::Gone;
+                }
                 return arrived.is_ready();
             }
             Phase::Open => {
@@ -347,13 +347,17 @@ impl<O: Owner> SocketDriver<O> {
             true => socket.shutdown_write(),
             false => Ok(()),
         };
-        let now = self.owner.now();
-        let until = now + self.owner.linger_timeout();
+        let until = self.owner.now() + self.owner.linger_timeout();
         self.phase = match closed {
-            Ok(()) if self.input_ended => Phase::Arriving(Arrival::new(now, self.owner.linger_timeout())),
+            Ok(()) if self.input_ended => self.arriving(),
             Ok(()) => Phase::Lingering { until },
             Err(_) => Phase::Gone,
         };
+    }
+
+    /// The phase that waits for the last acknowledgements.
+    fn arriving(&self) -> Phase {
+        Phase::Arriving(Box::new(Arrival::new(self.owner.now(), self.owner.linger_timeout())))
     }
 
     /// Discards input until the peer has closed its half; true then.
@@ -361,7 +365,7 @@ impl<O: Owner> SocketDriver<O> {
         loop {
             self.phase = match socket.poll_receive(cx) {
                 Poll::Ready(Ok(Some(_))) => continue,
-                Poll::Ready(Ok(None)) => Phase::Arriving(Arrival::new(self.owner.now(), self.owner.linger_timeout())),
+                Poll::Ready(Ok(None)) => self.arriving(),
                 Poll::Ready(Err(_)) => Phase::Gone,
                 Poll::Pending => return false,
             };
