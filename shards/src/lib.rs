@@ -39,6 +39,7 @@ mod balance;
 pub mod clock;
 mod driver;
 mod error;
+pub mod file;
 mod message;
 mod net;
 mod os;

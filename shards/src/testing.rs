@@ -1,9 +1,11 @@
-//! Helpers of this package's tests: child processes that rerun one test, a waker that counts, and `block_on`.
+//! Helpers of this package's tests: child processes that rerun one test, a waker that counts, `block_on`, and folders.
 //!
 //! Signals, inherited descriptors, resource limits and seccomp filters belong to a whole process. So a test of them
 //! does its work in a child: the test binary, started again for that one test.
 
 use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
@@ -88,5 +90,30 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
         thread::park();
+    }
+}
+
+/// A folder of one test, removed when dropped.
+pub(crate) struct TestFolder(PathBuf);
+
+impl TestFolder {
+    /// Makes an empty folder.
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("squall-shards-{}-{count}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// Returns its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TestFolder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap_or_default();
     }
 }
