@@ -30,6 +30,7 @@
 //! | read it by types | [`Path`], [`Query`], [`Form`], [`Json`], [`State`], [`Extension`] |
 //! | read it by a type of your own | [`FromContext`] |
 //! | answer it | [`Responder`], [`Html`], [`Json`], [`Redirect`], [`Response`]; [`Cookie`] and [`Cookies`] |
+//! | serve static files | [`StaticFiles`], [`embed!`] |
 //! | report errors | [`Result`], [`Error`], [`HttpError`], [`ResultExt`] |
 //! | keep a client up to date | [`WebSocketHandler`], [`WebSocket`], [`websocket`]; [`EventStream`] |
 //! | publish to many | [`pubsub`]: topics, histories, presence |
@@ -64,8 +65,8 @@ pub mod websocket;
 pub use app::routing;
 pub use app::{
     Application, Completion, Context, Cookies, Event, EventStream, Extension, Form, FromContext, Html, Json,
-    Middleware, Next, Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, TrustedProxies,
-    WebSocket, WebSocketHandler, WebSocketOptions,
+    Middleware, Next, Path, Query, Redirect, RequestHandler, Responder, Response, Routes, State, StaticFiles,
+    TrustedProxies, WebSocket, WebSocketHandler, WebSocketOptions,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "serve")]
@@ -118,6 +119,8 @@ mod documents {
     mod running {}
     #[doc = include_str!("../docs/guide/state-and-shards.md")]
     mod state_and_shards {}
+    #[doc = include_str!("../docs/guide/static-files.md")]
+    mod static_files {}
     #[doc = include_str!("../docs/guide/testing.md")]
     mod testing {}
     #[doc = include_str!("../docs/guide/websockets-and-topics.md")]

@@ -14,6 +14,9 @@ mod websocket;
 #[path = "../fuzz/pubsub.rs"]
 mod pubsub;
 
+#[path = "../fuzz/files.rs"]
+mod files;
+
 const MUTATIONS: usize = 10_000;
 
 #[test]
@@ -54,6 +57,11 @@ fn websocket_utf8() {
 #[test]
 fn topics() {
     smoke("topics", pubsub::topics);
+}
+
+#[test]
+fn conditions() {
+    smoke("conditions", files::conditions);
 }
 
 fn smoke(target: &str, run: fn(&[u8])) {

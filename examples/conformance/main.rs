@@ -22,6 +22,7 @@ const HISTORY_TOPIC: &str = "kept";
 
 /// The flags of the server, and those of the application.
 #[derive(Debug, Parser)]
+#[group(skip)]
 struct Flags {
     #[command(flatten)]
     squall: Options,

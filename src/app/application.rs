@@ -124,8 +124,10 @@ impl Application {
         let mut problems = self.problems;
         let error_page = self.routes.own_error_page().map(Rc::clone);
         let mut groups = Vec::new();
+        let mut static_routes = Vec::new();
         for (host, routes) in self.hosts {
-            let group = routes.compile(&self.chain, error_page.as_ref(), &mut problems);
+            let mut group = routes.compile(&self.chain, error_page.as_ref(), &mut problems);
+            static_routes.append(&mut group.static_routes);
             match HostPattern::parse(&host) {
                 Ok(host) => groups.push(HostGroup {
                     host: Some(host),
@@ -135,12 +137,21 @@ impl Application {
             }
         }
         // Last, because routes for a host are tried before those for every host.
-        groups.push(self.routes.compile(&self.chain, None, &mut problems));
+        let mut general = self.routes.compile(&self.chain, None, &mut problems);
+        // First, because the URLs of static files are those of routes for every host.
+        static_routes.splice(..0, core::mem::take(&mut general.static_routes));
+        groups.push(general);
         let router = Router::build(groups, self.automatic_options, &mut problems);
         if !problems.is_empty() {
             return Err(BuildError { problems }.into());
         }
-        let shared = Shared::new(self.state, router.table(), self.trusted_proxies, self.limits);
+        let shared = Shared::new(
+            self.state,
+            router.table(),
+            static_routes,
+            self.trusted_proxies,
+            self.limits,
+        );
         Ok(Rc::new(App {
             shared: Rc::new(shared),
             router,

@@ -17,6 +17,7 @@ mod context;
 mod dispatch;
 mod exchange;
 mod exchange_task;
+mod files;
 mod handler;
 mod limits;
 mod request;
@@ -29,6 +30,7 @@ mod websocket;
 
 pub use application::{Application, BuildError};
 pub use context::Context;
+pub use files::static_files::StaticFiles;
 pub use handler::function::{HandlerFunction, OfArguments, OfContext, Signature};
 pub use handler::middleware::{Middleware, Next};
 pub use handler::request_handler::RequestHandler;
@@ -55,7 +57,17 @@ pub use exchange::{Exchange, Outcome};
 #[doc(hidden)]
 pub use exchange_task::ExchangeTask;
 #[doc(hidden)]
+pub use files::ranges::{RANGES_MAX, RequestedRanges};
+#[doc(hidden)]
+pub use files::source::{FileReader, FileRoot, FileSource, Found, ListedFile, OpenFile, Opened};
+#[doc(hidden)]
+pub use files::version::{FileVersion, VersionDigest};
+#[doc(hidden)]
 pub use limits::Limits;
+#[doc(hidden)]
+pub use response::accept_encoding::{AcceptedCodings, ContentCoding};
+#[doc(hidden)]
+pub use response::conditional::{Precondition, Validators, allows_range, evaluate_preconditions};
 #[doc(hidden)]
 pub use runtime::Runtime;
 #[doc(hidden)]

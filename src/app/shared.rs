@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::active_route::{ActiveRoute, ActiveRouteSlot};
+use super::files::source::FileSource;
+use super::files::static_routes::{StaticRoute, open_all};
 use super::limits::Limits;
 use super::request::client_address::TrustedProxies;
 use super::routing::pattern::Pattern;
@@ -32,6 +34,7 @@ pub(super) struct StateEntry {
 pub struct Shared {
     pub(super) state: Vec<StateEntry>,
     pub(super) routes: RouteTable,
+    static_routes: Vec<StaticRoute>,
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) sockets: Sockets,
     limits: Cell<Limits>,
@@ -39,24 +42,29 @@ pub struct Shared {
     active_route: ActiveRouteSlot,
     /// The shard's topics, once a server runs the application.
     topics: OnceCell<Rc<ShardTopics>>,
+    /// The file system, once a server runs the application.
+    files: OnceCell<Rc<dyn FileSource>>,
 }
 
 impl Shared {
     pub(super) fn new(
         state: Vec<StateEntry>,
         routes: RouteTable,
+        static_routes: Vec<StaticRoute>,
         trusted_proxies: TrustedProxies,
         limits: Limits,
     ) -> Self {
         Self {
             state,
             routes,
+            static_routes,
             trusted_proxies,
             sockets: Sockets::default(),
             limits: Cell::new(limits),
             panic_count: Cell::new(0),
             active_route: ActiveRouteSlot::default(),
             topics: OnceCell::new(),
+            files: OnceCell::new(),
         }
     }
 
@@ -95,6 +103,25 @@ impl Shared {
     /// Sets the shard's topics; only the first call has an effect.
     pub fn set_topics(&self, topics: Rc<ShardTopics>) {
         self.topics.get_or_init(|| topics);
+    }
+
+    /// Sets the file system and opens the directories of static files; only the first call has an effect.
+    ///
+    /// # Errors
+    ///
+    /// A directory cannot be opened; the sentence names it.
+    pub fn set_file_source(&self, source: Rc<dyn FileSource>) -> Result {
+        open_all(&self.static_routes, &**self.files.get_or_init(|| source))
+    }
+
+    /// The file system; `None` if no server runs this application.
+    pub(super) fn file_source(&self) -> Option<&dyn FileSource> {
+        self.files.get().map(Rc::as_ref)
+    }
+
+    /// The trees of static files, those for every host first.
+    pub(super) fn static_routes(&self) -> &[StaticRoute] {
+        &self.static_routes
     }
 
     /// The shard's topics.

@@ -2,12 +2,13 @@
 //!
 //! A connection's path: [`accept`] accepts it, and [`http1`] reads its requests one after another, runs the application
 //! for each and writes the response. After a 101, it hands the connection to [`websocket`]. [`broadcast`] carries
-//! published messages between shards. [`shard`] holds what the connections of one shard share. [`memory`] acts when
-//! memory is short.
+//! published messages between shards, and [`files`] reads static files. [`shard`] holds what the connections of one
+//! shard share. [`memory`] acts when memory is short.
 
 mod accept;
 mod broadcast;
 mod config;
+mod files;
 mod http1;
 #[cfg(feature = "testing")]
 mod in_process;
@@ -45,6 +46,7 @@ use crate::transport::progress::{WriteLimits, write_setters};
 use crate::websocket::websocket_setters;
 use broadcast::{BROADCAST_QUEUE_MESSAGES_MAX, ShardMessage};
 use config::{ListenAddress, OwnSettings, ServerConfig, own_setters};
+use files::ShardFiles;
 use memory::pressure::Budget;
 use shard::ShardServer;
 
@@ -492,6 +494,7 @@ async fn serve(shard: Shard, setup: ShardSetup) -> Result {
     app.shared()
         .report_active_route_to(shard.name_work(app.shared().route_labels()));
     let server = Rc::new(ShardServer::new(app, config, shard.clone(), budget.as_ref()));
+    server.app.shared().set_file_source(Rc::new(ShardFiles::new(&server)))?;
     spawn_detached(memory::watch::watch(Rc::clone(&server)));
     // A task for each listener, so that a stop ends all of them at once.
     let accepting: Vec<_> = listeners

@@ -6,7 +6,7 @@ use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use squall_shards::{Gate, Shard, ShardId, Wait, WaitList, clock};
 
@@ -52,6 +52,8 @@ pub(super) struct ShardServer {
     /// Measures memory; `None` where the kernel reports none.
     meter: Option<Rc<Meter>>,
     date: RefCell<HttpDate>,
+    /// The time of which `date` is the text.
+    date_time: Cell<SystemTime>,
     /// When the date must be formatted again.
     date_until: Cell<Instant>,
     /// When the graceful stop began.
@@ -77,6 +79,7 @@ impl ShardServer {
             gate: Gate::new(),
             exchanges: RefCell::new(Vec::new()),
             date: RefCell::new(HttpDate::from(clock::wall())),
+            date_time: Cell::new(clock::wall()),
             date_until: Cell::new(now),
             draining_since: Cell::new(None),
             last_index: Cell::new(0),
@@ -118,6 +121,12 @@ impl ShardServer {
         self.date.borrow()
     }
 
+    /// Returns the time of the date for responses.
+    pub(super) fn date_time(&self) -> SystemTime {
+        drop(self.date());
+        self.date_time.get()
+    }
+
     /// Formats the date and measures memory.
     ///
     /// It runs once a second while there are requests, which is as often as memory needs a measurement.
@@ -128,12 +137,13 @@ impl ShardServer {
         }
         let wall = clock::wall();
         let into_second = wall
-            .duration_since(std::time::SystemTime::UNIX_EPOCH)
+            .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .subsec_nanos();
         // Format again when the wall clock's second ends, not a second after this request.
         let rest_of_second = Duration::from_secs(1).saturating_sub(Duration::from_nanos(into_second.into()));
         self.date.replace(HttpDate::from(wall));
+        self.date_time.set(wall);
         self.date_until.set(now + rest_of_second);
     }
 

@@ -23,3 +23,4 @@ mod middleware;
 mod requests;
 mod responses;
 mod routing;
+mod static_files;

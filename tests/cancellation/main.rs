@@ -18,6 +18,7 @@ mod support;
 
 mod client;
 mod exchange_tasks;
+mod files;
 mod harness;
 mod requests;
 mod responses;

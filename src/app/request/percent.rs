@@ -40,13 +40,16 @@ pub(in crate::app) fn decode_path(text: &str) -> Result<Cow<'_, str>, DecodeErro
     }
 }
 
-fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
-    let mut escapes = bytes.split(|&byte| byte == b'%').skip(1);
+/// Checks that each `%` is followed by two hexadecimal digits.
+pub(in crate::app) fn check_escapes(text: &[u8]) -> Result<(), DecodeError> {
+    let mut escapes = text.split(|&byte| byte == b'%').skip(1);
     let is_escape =
         |rest: &[u8]| matches!(rest, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
-    if !escapes.all(is_escape) {
-        return Err(DecodeError::Escape);
-    }
+    escapes.all(is_escape).then_some(()).ok_or(DecodeError::Escape)
+}
+
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, DecodeError> {
+    check_escapes(bytes)?;
     percent_decode(bytes).decode_utf8().map_err(|_| DecodeError::Utf8)
 }
 

@@ -68,7 +68,7 @@ fn preferred(cx: &Context) -> MediaType {
 }
 
 /// Escapes text for HTML.
-fn escape(text: &str) -> String {
+pub(in crate::app) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -1,5 +1,7 @@
 //! The writing half of a context.
 
+pub(in crate::app) mod accept_encoding;
+pub(in crate::app) mod conditional;
 pub(in crate::app) mod content;
 pub(in crate::app) mod error_page;
 pub(in crate::app) mod error_response;

@@ -7,6 +7,7 @@ use core::fmt;
 use std::rc::Rc;
 
 use crate::app::context::Context;
+use crate::app::files::tree::StaticTree;
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::function::{Function, HandlerFunction, Signature};
 use crate::app::handler::middleware::{Chain, Middleware};
@@ -27,6 +28,8 @@ pub struct Route {
     /// Serves the methods that `endpoints` lacks; only a fallback has it.
     pub(super) any_method: Option<Rc<dyn Endpoint>>,
     pub(super) chain: Chain,
+    /// The files that the route serves, for the URLs of static files.
+    pub(super) static_tree: Option<Rc<StaticTree>>,
     pub(super) problems: Vec<String>,
 }
 
@@ -165,6 +168,15 @@ where
 }
 
 impl Route {
+    /// Makes the route of a tree of static files.
+    pub(in crate::app) fn of_static_files(method: Method, endpoint: Rc<dyn Endpoint>, tree: Rc<StaticTree>) -> Self {
+        Self {
+            endpoints: vec![(method, endpoint)],
+            static_tree: Some(tree),
+            ..Self::default()
+        }
+    }
+
     /// Adds an async function for GET, which also serves HEAD.
     pub fn get<F, S>(self, function: F) -> Self
     where

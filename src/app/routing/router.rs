@@ -17,6 +17,7 @@ use super::param_span::ParamSpan;
 use super::pattern::Pattern;
 use super::route_table::{RouteFacts, RouteTable};
 use super::scope::{Prefix, Scope};
+use crate::app::files::static_routes::StaticRoute;
 use crate::app::handler::endpoint::Endpoint;
 use crate::app::handler::middleware::Chain;
 use crate::app::response::error_response::ErrorPage;
@@ -66,6 +67,7 @@ pub(in crate::app) struct HostGroup {
     pub(in crate::app) host: Option<HostPattern>,
     pub(in crate::app) routes: Vec<CompiledRoute>,
     pub(in crate::app) scopes: Vec<GroupScope>,
+    pub(in crate::app) static_routes: Vec<StaticRoute>,
 }
 
 /// The settings of a group, before the router gives its fallback an index.

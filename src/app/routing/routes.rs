@@ -11,6 +11,7 @@ use super::route::Route;
 use super::router::{CompiledRoute, GroupScope, HostGroup, Served};
 use super::scope::Prefix;
 use crate::app::context::Context;
+use crate::app::files::static_routes::{StaticRoute, directory_pattern};
 use crate::app::handler::middleware::{Chain, Middleware};
 use crate::app::response::error_response::ErrorPage;
 use crate::app::response::responder::Responder;
@@ -286,13 +287,19 @@ impl Routes {
             page: self.error_page.clone().or(outer.page),
             prefix: outer.prefix,
         };
-        for entry in self.entries {
+        let directories = directories(&self.entries);
+        for entry in self.entries.into_iter().chain(directories) {
+            compiled.static_routes.extend(entry.static_routes(&around.prefix));
             compiled.routes.extend(entry.compile(&around, problems));
         }
         if self.fallbacks.len() > 1 {
             problems.push(format!("{} has two fallbacks; keep one", around.name()));
         }
         let fallback = self.fallbacks.into_iter().next();
+        let tree = fallback.as_ref().and_then(|route| route.static_tree.as_ref());
+        compiled
+            .static_routes
+            .extend(tree.map(|tree| StaticRoute::new("", tree)));
         let fallback = fallback.map(|route| compile_fallback(route, &around, problems));
         if fallback.is_some() || self.error_page.is_some() {
             match around.prefix() {
@@ -350,7 +357,39 @@ impl Surroundings {
     }
 }
 
+/// Makes the routes of the directories that static files are beneath: `/static/` for `/static/{*path}`.
+///
+/// A rest parameter is not empty, so its pattern does not match the directory itself. A route that the application has
+/// at that pattern comes first.
+fn directories(entries: &[RouteEntry]) -> Vec<RouteEntry> {
+    let mut directories = Vec::new();
+    for entry in entries {
+        let Some(pattern) = directory_pattern(&entry.pattern) else {
+            continue;
+        };
+        let serving = entry.routes.iter().filter(|route| route.static_tree.is_some());
+        for route in serving.filter(|_| !entries.iter().any(|other| other.pattern == pattern)) {
+            directories.push(RouteEntry {
+                pattern: pattern.to_owned(),
+                routes: vec![Route {
+                    endpoints: route.endpoints.clone(),
+                    chain: route.chain.clone(),
+                    ..Route::default()
+                }],
+            });
+        }
+    }
+    directories
+}
+
 impl RouteEntry {
+    /// Lists the trees of static files at this pattern.
+    fn static_routes(&self, prefix: &str) -> Vec<StaticRoute> {
+        let pattern = format!("{prefix}{}", self.pattern);
+        let trees = self.routes.iter().filter_map(|route| route.static_tree.as_ref());
+        trees.map(|tree| StaticRoute::new(&pattern, tree)).collect()
+    }
+
     fn compile(self, around: &Surroundings, problems: &mut Vec<String>) -> Option<CompiledRoute> {
         if !around.prefix.is_empty() && !self.pattern.is_empty() && !self.pattern.starts_with('/') {
             let (pattern, group) = (&self.pattern, around.name());

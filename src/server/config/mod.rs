@@ -91,6 +91,15 @@ settings! {
         /// bound is 4 MiB for each peer that stops reading; the slow-consumer policies of topics would apply only after
         /// those.
         [Bytes] max_unsent_bytes: u32 = 128 * 1024,
+        /// Most bytes of small static files that each shard keeps in memory; with 0 it reads them for each request.
+        ///
+        /// 8 MiB: the pages, styles and scripts of a site. The shard asks the kernel for each request whether the file has
+        /// changed. Less used files leave first.
+        [Bytes] max_file_cache_bytes: u64 = 8 * 1024 * 1024,
+        /// Largest static file that is read into memory whole; larger ones are sent piece by piece.
+        ///
+        /// 64 KiB: as much as a connection sends at once.
+        [Bytes] max_cached_file_bytes: u64 = 64 * 1024,
         /// Longest time to read from a closing connection, so that the peer can receive the last response.
         ///
         /// 5 s: nginx's `lingering_timeout`.
