@@ -8,6 +8,9 @@ use std::path::Path;
 #[path = "../fuzz/http1.rs"]
 mod http1;
 
+#[path = "../fuzz/multipart.rs"]
+mod multipart;
+
 #[path = "../fuzz/websocket.rs"]
 mod websocket;
 
@@ -52,6 +55,11 @@ fn websocket_deflate() {
 #[test]
 fn websocket_utf8() {
     smoke("websocket_utf8", websocket::utf8);
+}
+
+#[test]
+fn multipart_forms() {
+    smoke("multipart", multipart::forms);
 }
 
 #[test]

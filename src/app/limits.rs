@@ -21,5 +21,25 @@ settings! {
         /// The cookies of all fields count. The default is 100. RFC 6265 §6.1 asks browsers to store at least 50 for a
         /// domain.
         [Count] max_cookies: usize = 100,
+        /// Most parts in a multipart form; more are answered 413.
+        ///
+        /// Empty parts and parts that the handler ignores count. The default is 100, as in Tornado.
+        [Count] max_parts: usize = 100,
+        /// Most bytes in the fields above a part of a multipart form; more are answered 400.
+        ///
+        /// The default is 10 KiB, as in Tornado: a name and a file name of 4 KiB each.
+        [Bytes] max_part_head_bytes: usize = 10 * 1024,
+        /// Most bytes in one value of a form, apart from files; more are answered 413.
+        ///
+        /// The default is 64 KiB: a long text of a person has less.
+        [Bytes] max_field_bytes: usize = 64 * 1024,
+        /// Most bytes of files that a collected multipart form holds in memory; more go to temporary files.
+        ///
+        /// All files of a form count. The default is 256 KiB: a few small documents, and one write of a large file.
+        [Bytes] max_held_file_bytes: usize = 256 * 1024,
+        /// Most bytes of decompressed content in a request; more are answered 413.
+        ///
+        /// It counts on routes that decompress. The default is 1 MiB, as for content without compression.
+        [Bytes] max_inflated_bytes: u64 = 1024 * 1024,
     }
 }

@@ -37,6 +37,7 @@ pub use handler::request_handler::RequestHandler;
 pub use handler::typed::{Extension, Form, FromContext, OptionalFromContext, Path, Query, State};
 pub use request::client_address::{InvalidProxy, Peer, TrustedProxies};
 pub use request::cookies::Cookies;
+pub use request::multipart;
 pub use response::content::Content;
 pub use response::responder::{Html, Json, Redirect, Responder, Response};
 pub use response::sse::{Event, EventStream};

@@ -7,5 +7,6 @@ pub(in crate::app) mod cookies;
 mod field_path;
 pub(in crate::app) mod head;
 pub(in crate::app) mod json;
+pub mod multipart;
 pub(in crate::app) mod params;
 pub(in crate::app) mod percent;
