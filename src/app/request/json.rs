@@ -23,24 +23,27 @@ const FIELD_DEPTH_MAX: usize = 32;
 ///
 /// # Errors
 ///
-/// 400 if the content is nested deeper than [`DEPTH_MAX`] levels or is not JSON. 422, naming the field, if it does not fit
-/// `T` (RFC 9110 §15.5.21).
+/// 400 if the content is not UTF-8, is nested deeper than [`DEPTH_MAX`] levels, or is not JSON. 422, naming the field, if
+/// it does not fit `T` (RFC 9110 §15.5.21).
 pub(in crate::app) fn decode<T: DeserializeOwned>(content: &[u8]) -> Result<T> {
-    if is_deeper(content, DEPTH_MAX) {
+    // All of it is checked, because the decoder skips strings that `T` ignores.
+    let content = str::from_utf8(content).map_err(|_| bad_request("the JSON is not UTF-8"))?;
+    if is_deeper(content.as_bytes(), DEPTH_MAX) {
         return Err(bad_request(format!("the JSON is more than {DEPTH_MAX} levels deep")));
     }
     let mut decoder = decoder(content);
     let value = T::deserialize(&mut decoder).and_then(|value| decoder.end().map(|()| value));
     value.map_err(|error| match error.classify() {
         Category::Data => misfit::<T>(content, &error),
+        Category::Syntax if is_out_of_range(&error) => misfit::<T>(content, &error),
         Category::Io | Category::Syntax | Category::Eof => bad_request(format!("could not decode the JSON: {error}")),
     })
 }
 
 /// The error of JSON that does not fit `T`.
-fn misfit<T: DeserializeOwned>(content: &[u8], error: &serde_json::Error) -> Error {
+fn misfit<T: DeserializeOwned>(content: &str, error: &serde_json::Error) -> Error {
     // A record of the path takes more stack for each level.
-    let field = if is_deeper(content, FIELD_DEPTH_MAX) {
+    let field = if is_deeper(content.as_bytes(), FIELD_DEPTH_MAX) {
         None
     } else {
         failed_field::<T>(&mut decoder(content))
@@ -52,8 +55,13 @@ fn misfit<T: DeserializeOwned>(content: &[u8], error: &serde_json::Error) -> Err
         .into()
 }
 
-fn decoder(content: &[u8]) -> serde_json::Deserializer<serde_json::de::SliceRead<'_>> {
-    let mut decoder = serde_json::Deserializer::from_slice(content);
+/// Whether a number, such as 1e400, is valid JSON and fits no type. The decoder reports it as a fault of the syntax.
+fn is_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
+}
+
+fn decoder(content: &str) -> serde_json::Deserializer<serde_json::de::StrRead<'_>> {
+    let mut decoder = serde_json::Deserializer::from_str(content);
     decoder.disable_recursion_limit();
     decoder
 }
